@@ -1,0 +1,43 @@
+# The menu. Every target works from a clean clone with nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: setup demo test test-slow lint format types imports policies check clean
+
+setup: $(VENV)/.ready ## make .venv with pgjit and everything that the demo and the tests need
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pgjit needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup ## the whole story on parts of its own; ARGS=--once ends after it
+	$(BIN)/pgjit demo $(ARGS)
+
+test: setup ## the whole test suite; ARGS='-k name' narrows it
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup ## what takes longer than the suite may
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+check: lint types imports test
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

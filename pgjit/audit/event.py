@@ -1,0 +1,179 @@
+"""What happened: the events of the audit journal, as values. How they are written is record.py's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pgjit.grants.window import Window
+from pgjit.identity.identity import Identity
+from pgjit.policy.decision import Violation
+
+__all__ = [
+    "Event",
+    "Execution",
+    "LoginRefused",
+    "Outcome",
+    "Parameters",
+    "Proof",
+    "ServiceStarted",
+    "ServiceStopped",
+    "SessionContext",
+    "SessionEnded",
+    "SessionOpened",
+    "WindowEnded",
+    "WindowOpened",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """Who, under what, through what: on every record of a session."""
+
+    identity: Identity
+    policy: str
+    policy_version: str
+    window: Window
+    session_id: str
+    connection: str
+    backend_pid: int
+    source: str  # the client's address and port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """The bound values of an execution, as the client sent them."""
+
+    values: tuple[bytes | None, ...]
+    formats: tuple[int, ...]  # per value: 0 text, 1 binary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """A statement that is about to be forwarded, or was refused. Its Outcome follows under the same id."""
+
+    context: SessionContext
+    execution_id: str
+    at: datetime
+    protocol: Literal["simple", "extended"]
+    statement: str  # the SQL text, whole
+    kind: str | None  # None: it did not parse
+    decision: Literal["allow", "deny"]
+    violations: tuple[Violation, ...] = ()
+    parameters: Parameters | None = None
+    prepared_as: str | None = None  # the prepared statement or portal that it runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an execution ended. `rows` and `bytes` count what the server sent for it."""
+
+    context: SessionContext
+    execution_id: str
+    at: datetime
+    ended: Literal[
+        "completed",  # the server reported success
+        "suspended",  # a portal gave its row limit; more may follow under another execution
+        "failed",  # the server reported an error
+        "refused",  # a rule refused it; the database never saw it
+        "skipped",  # an earlier error of the same batch: the server passed over it
+        "cut",  # the session ended before the server answered
+    ]
+    command: str | None  # the command tag
+    rows: int
+    bytes: int
+    sqlstate: str | None
+    duration_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was seen while a backend was stopped."""
+
+    cancel_sent: bool
+    terminate_sent: bool
+    gone: bool  # no row in pg_stat_activity for this pid and backend_start
+    checked_at: datetime
+    took_ms: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened:
+    context: SessionContext
+    at: datetime
+    application_name: str | None
+    tls: str  # version and cipher
+    startup_user: str
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    context: SessionContext
+    at: datetime
+    reason: str  # `client`, `ttl`, `shutdown`, `server`, `protocol`, `tripwire`, ...
+    detail: str | None
+    executions: int
+    proof: Proof | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOpened:
+    identity: Identity
+    policy: str
+    policy_version: str
+    window: Window
+    at: datetime
+    source: str
+    reason: str | None = None  # the agent's own words, from `pgjit.reason`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowEnded:
+    window: Window
+    at: datetime
+    reason: str
+    sessions: int  # sessions that were live when it ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRefused:
+    """A connection that did not become a session, with the true reason. No part of a token is ever here."""
+
+    at: datetime
+    source: str
+    reference: str
+    sqlstate: str
+    reason: str
+    startup_user: str | None
+    startup_database: str | None
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStarted:
+    at: datetime
+    version: str
+    config_hash: str
+    policies: tuple[tuple[str, str], ...]  # (name, version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStopped:
+    at: datetime
+    reason: str
+
+
+Event = (
+    Execution
+    | Outcome
+    | SessionOpened
+    | SessionEnded
+    | WindowOpened
+    | WindowEnded
+    | LoginRefused
+    | ServiceStarted
+    | ServiceStopped
+)

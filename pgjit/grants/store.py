@@ -1,0 +1,32 @@
+"""The contract of a window store. It keeps; lifecycle.py decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from pgjit.grants.window import Window
+from pgjit.identity.identity import IdentityKey
+from pgjit.policy.policy import Policy
+
+__all__ = ["Store"]
+
+
+class Store(Protocol):
+    async def open(self) -> None:
+        """Open and migrate. Raises ServerUnavailable when that cannot be done."""
+
+    async def admit(self, identity: IdentityKey, policy: Policy, now: datetime) -> tuple[Window, bool]:
+        """Join the identity's window under `policy`, or open one; True if it was opened now.
+
+        One transaction that excludes every other `admit`, so that two connections at once open one window.
+        Raises CoolingDown, and ServerUnavailable when the store cannot be used: nothing is admitted then.
+        """
+
+    async def end(self, window_id: str, at: datetime, reason: str) -> bool:
+        """Mark the window ended; False if it already was. Never moves an end that is set."""
+
+    async def clock_floor(self) -> datetime | None:
+        """The latest moment in the store: the clock of a process that starts now is not behind it."""
+
+    async def close(self) -> None: ...
