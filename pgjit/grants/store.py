@@ -26,6 +26,9 @@ class Store(Protocol):
     async def end(self, window_id: str, at: datetime, reason: str) -> bool:
         """Mark the window ended; False if it already was. Never moves an end that is set."""
 
+    async def unended(self) -> list[Window]:
+        """Windows that no process has marked ended yet, whether their time is over or not."""
+
     async def clock_floor(self) -> datetime | None:
         """The latest moment in the store: the clock of a process that starts now is not behind it."""
 

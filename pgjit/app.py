@@ -1,0 +1,162 @@
+"""The application: opens the plug-ins that the configuration names, wires them, and closes them in order.
+
+The one place that knows which provider, store and sink there are. Decides the order of start and stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import ssl
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+from pgjit.admin.api import AdminServer, admin_api
+from pgjit.audit.event import ServiceStarted, ServiceStopped
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks import SINKS
+from pgjit.clock import Clock
+from pgjit.config import Config
+from pgjit.errors import InvalidFile, JournalUnavailable, ServerUnavailable
+from pgjit.grants.store import Store
+from pgjit.grants.stores import STORES
+from pgjit.identity.provider import Provider
+from pgjit.identity.providers import PROVIDERS
+from pgjit.identity.providers.entra import EntraSettings
+from pgjit.proxy.control import Control
+from pgjit.proxy.listener import Listener
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.services import Services
+from pgjit.proxy.windows import Windows
+from pgjit.telemetry import Telemetry
+
+__all__ = ["VERSION", "App"]
+
+VERSION = version("pgjit")
+_log = logging.getLogger("pgjit.app")
+
+
+class App:
+    """`async with App(config) as app:` serves until the block is left; leaving it drains."""
+
+    def __init__(self, config: Config, *, export_metrics: bool = False) -> None:
+        self._config = config
+        self._export = export_metrics
+        self._stack = AsyncExitStack()
+        self.port = 0
+        self.admin_port = 0
+
+    async def __aenter__(self) -> Self:
+        """Raises InvalidFile, ServerUnavailable, JournalUnavailable or OSError; what was opened is closed."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        config, stack = self._config, self._stack
+        tls = _server_tls(config)
+        provider = _provider(config)
+        clock = Clock()
+        store: Store = STORES[config.file.store.kind](f"sqlite:///{config.path(config.file.store.path)}")
+        await store.open()
+        stack.push_async_callback(store.close)
+        if floor := await store.clock_floor():
+            clock.not_before(floor)
+        journal = self._journal(clock)
+        telemetry = Telemetry(version=VERSION, export=self._export)
+        stack.callback(telemetry.close)
+        registry = Registry()
+        windows = Windows(store, journal, registry, clock)
+        stack.push_async_callback(windows.close)
+        await windows.resume()
+        await provider.start()
+        stack.push_async_callback(provider.close)
+        controls = {name: Control(target) for name, target in config.targets.items()}
+        for control in controls.values():
+            stack.push_async_callback(control.close)
+        workers = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        stack.callback(workers.shutdown, cancel_futures=True)
+        services = Services(
+            provider=provider,
+            policies=config.policies,
+            targets=config.targets,
+            controls=controls,
+            windows=windows,
+            registry=registry,
+            journal=journal,
+            flush_before_forward=config.file.journal.sync == "always",
+            clock=clock,
+            limits=config.limits,
+            workers=workers,
+            telemetry=telemetry,
+        )
+        await self._serve(services, provider, tls)
+
+    def _journal(self, clock: Clock) -> Journal:
+        config = self._config
+        journal = Journal.open(SINKS[config.file.journal.kind](config.path(config.file.journal.path)))
+        self._stack.push_async_callback(journal.close)
+        policies = tuple((policy.name, policy.version) for policy in config.policies.values())
+        journal.append(
+            [ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)]
+        )
+        self._stack.callback(_note_stop, journal, clock)
+        return journal
+
+    async def _serve(self, services: Services, provider: Provider, tls: ssl.SSLContext) -> None:
+        config = self._config
+        listener = Listener(services, tls)
+        self._stack.push_async_callback(listener.drain, config.file.limits.drain_seconds)
+        await listener.open(config.file.listen.host, config.file.listen.port)
+        self.port = listener.ports[0]
+        checks = {
+            "identity keys fetched": lambda: provider.ready,
+            "journal writable": lambda: services.journal.writable,
+        }
+        admin = AdminServer(admin_api(checks))
+        await admin.open(config.file.admin.host, config.file.admin.port)
+        self._stack.push_async_callback(admin.close)
+        self.admin_port = admin.port
+
+
+def _note_stop(journal: Journal, clock: Clock) -> None:
+    try:
+        journal.append([ServiceStopped(at=clock(), reason="stopped")])
+    except JournalUnavailable:
+        _log.error("the stop of the service could not be recorded")
+
+
+def _server_tls(config: Config) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificate, key = config.path(config.file.tls.certificate), config.path(config.file.tls.key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as fault:
+        raise InvalidFile("TLS configuration", [f"{certificate} and {key}: {fault}"]) from None
+    return context
+
+
+def _provider(config: Config) -> Provider:
+    identity = config.file.identity
+    if identity.provider not in PROVIDERS:
+        raise InvalidFile("identity configuration", [f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"])
+    settings = EntraSettings(
+        tenant=identity.tenant,
+        audience=identity.audience,
+        authority=identity.authority,
+        allow_http=identity.allow_http,
+        max_token_bytes=config.file.limits.token_bytes,
+    )
+    return PROVIDERS[identity.provider](settings)

@@ -1,0 +1,192 @@
+"""The audit journal: every event as the next line of a sink, without a gap, or an error.
+
+Decides the sequence, what a failure means and when lines are made to outlive the machine. Does not know
+where lines go (sink.py) nor how they read (record.py).
+
+`append` does not await: when it returns, the records are with the kernel, and what they record may happen.
+A write that fails leaves nothing behind and may be tried again. A failed fsync, or a sink whose content is
+not known any more, fails the journal for good: after either, nobody can say what was kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import orjson
+
+from pgjit.audit.event import Event
+from pgjit.audit.record import render
+from pgjit.audit.sink import Sink, SinkBroken
+from pgjit.errors import JournalUnavailable, ServerUnavailable
+
+__all__ = ["Journal"]
+
+_log = logging.getLogger("pgjit.journal")
+
+
+class Journal:
+    """Made by `Journal.open`. `sync` says who asks for fsync: `interval`, the journal itself, every
+    `interval` seconds while there is something new; `always`, its users, with `await flush()`.
+    """
+
+    def __init__(self, sink: Sink, seq: int, sync: Literal["interval", "always"], interval: float) -> None:
+        self._sink = sink
+        self._seq = seq
+        self._synced = seq
+        self._sync_mode = sync
+        self._interval = interval
+        self._failed: str | None = None  # for good
+        self._refused = False  # the last write failed; the next may not
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+
+    @classmethod
+    def open(
+        cls, sink: Sink, *, sync: Literal["interval", "always"] = "interval", interval: float = 1.0
+    ) -> Journal:
+        """Take the sink and go on after its last record. Raises ServerUnavailable."""
+        try:
+            last = sink.open()
+        except OSError as error:
+            raise _unusable(sink, str(error)) from error
+        try:
+            return cls(sink, 0 if last is None else _seq_of(last), sync, interval)
+        except ValueError as error:
+            sink.close()
+            raise _unusable(sink, str(error)) from error
+
+    @property
+    def seq(self) -> int:
+        """The number of the last record."""
+        return self._seq
+
+    @property
+    def sync(self) -> Literal["interval", "always"]:
+        return self._sync_mode
+
+    @property
+    def writable(self) -> bool:
+        """Whether a record would be taken now. Tries it, after a write has failed."""
+        if self._failed is not None:
+            return False
+        if self._refused:
+            try:
+                self._sink.probe()
+            except OSError as error:
+                self._note_failure(error)
+                return False
+            self._refused = False
+        return True
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record `events`, in order and all or none. Raises JournalUnavailable."""
+        if not events:
+            return
+        if self._failed is not None:
+            raise JournalUnavailable
+        try:
+            lines = b"".join([render(event, seq) for seq, event in enumerate(events, self._seq + 1)])
+        except (TypeError, ValueError) as error:
+            _log.exception("an event cannot be written down, so it does not happen")
+            raise JournalUnavailable from error
+        try:
+            self._sink.append(lines)
+        except OSError as error:
+            self._note_failure(error)
+            raise JournalUnavailable from error
+        self._refused = False
+        self._seq += len(events)
+        if self._sync_mode == "interval" and self._timer is None:
+            self._begin_timer()
+
+    async def flush(self) -> None:
+        """Return when every record appended before the call outlives the machine. Raises JournalUnavailable.
+
+        Callers share one fsync: those who come while it runs wait for the next, which covers them all.
+        """
+        target = self._seq
+        while self._synced < target:
+            if self._failed is not None:
+                raise JournalUnavailable
+            if self._flushing is None:
+                self._flushing = asyncio.get_running_loop().create_task(self._flush_once())
+            await asyncio.shield(self._flushing)
+
+    async def close(self) -> None:
+        """Flush and give the sink back. Raises JournalUnavailable if the last records may be lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            await self.flush()
+        finally:
+            if self._flushing is not None:
+                await asyncio.shield(self._flushing)
+            self._failed = self._failed or "closed"
+            self._thread.shutdown()
+            self._sink.close()
+
+    async def _flush_once(self) -> None:
+        """One fsync in the journal's own thread. Never raises: those who wait look at what it left."""
+        covered = self._seq
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.flush)
+        except OSError as error:
+            # The kernel may have dropped the pages it could not write and report success next time.
+            self._fail(f"records up to {covered} may not be on the disk: {error}")
+        else:
+            self._synced = covered
+        finally:
+            self._flushing = None
+
+    def _begin_timer(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # used outside a loop: close() flushes
+            return
+        self._timer = loop.call_later(self._interval, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._failed is not None or self._synced == self._seq:
+            return
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_once())
+        else:
+            self._begin_timer()  # one is running that may not cover the newest records
+
+    def _note_failure(self, error: OSError) -> None:
+        if isinstance(error, SinkBroken):
+            self._fail(str(error))
+        elif not self._refused:  # said once, not for every statement that is refused
+            self._refused = True
+            _log.error("journal %s takes no records, statements are refused: %s", self._sink.name, error)
+
+    def _fail(self, why: str) -> None:
+        self._failed = why
+        _log.critical("journal %s failed and takes no records until a restart: %s", self._sink.name, why)
+
+
+def _seq_of(line: bytes) -> int:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise ValueError("its last line is not a record") from None
+    seq = record.get("seq") if isinstance(record, dict) else None
+    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 1:
+        raise ValueError("its last line has no sequence number")
+    return seq
+
+
+def _unusable(sink: Sink, detail: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"journal `{sink.name}` cannot be used",
+        reference="journal-unusable",
+        detail=detail,
+        hint="pgjit runs nothing that it cannot record: give it a journal that it alone may write.",
+    )

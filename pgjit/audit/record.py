@@ -1,0 +1,311 @@
+"""How an event is written: one line of JSON, whatever is in it. Pure.
+
+Decides names and order of a record's members. Does not know where lines go. Members that tell who and under
+what come first and in a fixed order, so that a line reads well in a terminal too.
+
+A line stays a line and a terminal stays sane: JSON escapes the control characters up to 0x1F, and what is
+left that ends lines, steers terminals or turns the direction of text is escaped here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import UTC, datetime
+
+import orjson
+
+from pgjit.audit.event import (
+    Event,
+    Execution,
+    LoginRefused,
+    Outcome,
+    Parameters,
+    Proof,
+    ServiceStarted,
+    ServiceStopped,
+    SessionContext,
+    SessionEnded,
+    SessionOpened,
+    WindowEnded,
+    WindowOpened,
+)
+from pgjit.grants.window import Window
+from pgjit.identity.identity import Identity
+from pgjit.policy.decision import Violation
+
+__all__ = ["PARAMETER_BYTES", "render", "render_context"]
+
+PARAMETER_BYTES = 4096
+"""How much of one execution's parameters is kept."""
+
+_VALUE_COST = 4  # counted for every value besides its bytes: many empty values are bounded as well
+
+# DEL, C1 controls, line and paragraph separator, directional overrides and isolates; in UTF-8, where no
+# byte of one character is the beginning of another.
+_UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+
+_CONTEXTS_KEPT = 1024
+_contexts: dict[int, tuple[SessionContext, bytes]] = {}
+
+
+def render(event: Event, seq: int) -> bytes:
+    """The record of `event` as line `seq` of its journal, with the newline."""
+    head = b'{"seq":%d,"time":"%s","type":' % (seq, _time(event.at).encode())
+    line = b"".join((head, _members(event), b"}\n"))
+    if not line.isascii() or b"\x7f" in line:
+        line = _UNSAFE.sub(_escape, line)
+    return line
+
+
+def render_context(context: SessionContext) -> bytes:
+    """The members that every record of a session has. Rendered once per context: it is on the hot path."""
+    known = _contexts.get(id(context))
+    # The table holds on to its contexts, so no other object can have the id of one that is in it.
+    if known is not None:
+        return known[1]
+    fragment = _inside(
+        {
+            "identity": _identity(context.identity),
+            "policy": context.policy,
+            "policy_version": context.policy_version,
+            "window": _window(context.window),
+            "session": context.session_id,
+            "connection": context.connection,
+            "backend_pid": context.backend_pid,
+            "source": context.source,
+        }
+    )
+    if len(_contexts) >= _CONTEXTS_KEPT:
+        _contexts.clear()
+    _contexts[id(context)] = (context, fragment)
+    return fragment
+
+
+def _members(event: Event) -> bytes:
+    """`"type"` with the members that follow it, from the type's value on."""
+    match event:
+        case Execution():
+            return b'"execution",%s,%s' % (render_context(event.context), _execution(event))
+        case Outcome():
+            return b'"outcome",%s,%s' % (render_context(event.context), _outcome(event))
+        case SessionOpened():
+            return b'"session.opened",%s,%s' % (render_context(event.context), _inside(_opened(event)))
+        case SessionEnded():
+            return b'"session.ended",%s,%s' % (render_context(event.context), _inside(_ended(event)))
+        case WindowOpened():
+            return b'"window.opened",%s' % _inside(_window_opened(event))
+        case WindowEnded():
+            return b'"window.ended",%s' % _inside(_window_ended(event))
+        case LoginRefused():
+            return b'"login.refused",%s' % _inside(_login_refused(event))
+        case ServiceStarted():
+            started: dict[str, object] = {
+                "version": event.version,
+                "config_hash": event.config_hash,
+                "policies": [{"name": name, "version": version} for name, version in event.policies],
+            }
+            return b'"service.started",%s' % _inside(started)
+        case ServiceStopped():
+            return b'"service.stopped",%s' % _inside({"reason": event.reason})
+
+
+def _execution(event: Execution) -> bytes:
+    # Put together by hand: this and _outcome are written for every statement that runs.
+    parts = [
+        b'"execution":%s,"protocol":"%s","decision":"%s"'
+        % (_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
+        b',"kind":%s,"statement":%s' % (_json(event.kind), _json(event.statement)),
+    ]
+    if event.violations:
+        parts.append(b',"violations":%s' % _json([_violation(found) for found in event.violations]))
+    if event.prepared_as is not None:
+        parts.append(b',"prepared_as":%s' % _json(event.prepared_as))
+    if event.parameters is not None:
+        parts.append(b',"parameters":%s' % _json(_parameters(event.parameters)))
+    return b"".join(parts)
+
+
+def _outcome(event: Outcome) -> bytes:
+    return b'"execution":%s,"ended":"%s","command":%s,"rows":%d,"bytes":%d,"sqlstate":%s,"duration_us":%d' % (
+        _json(event.execution_id),
+        event.ended.encode(),
+        _json(event.command),
+        event.rows,
+        event.bytes,
+        _json(event.sqlstate),
+        event.duration_us,
+    )
+
+
+def _parameters(parameters: Parameters) -> dict[str, object]:
+    """Text as text, binary as base64, NULL as null; `truncated` says that not all of it is here."""
+    values: list[object] = []
+    left = PARAMETER_BYTES
+    truncated = False
+    for index, value in enumerate(parameters.values):
+        left -= _VALUE_COST
+        if left < 0:
+            truncated = True
+            break
+        kept = None if value is None else value[:left]
+        if kept is None or value is None:
+            values.append(None)
+            continue
+        left -= len(kept)
+        whole = len(kept) == len(value)
+        shown = _value(kept, _format(parameters.formats, index), whole=whole)
+        if not whole:
+            truncated = True
+            shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": len(value)}
+        values.append(shown)
+    result: dict[str, object] = {"count": len(parameters.values), "values": values}
+    if truncated:
+        result["truncated"] = True
+    return result
+
+
+def _value(value: bytes, format_: int, *, whole: bool) -> str | dict[str, object]:
+    if format_ == 0:
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            # A cut may fall inside the last character; anything else is not text.
+            if not whole and error.start >= len(value) - 3 and error.reason == "unexpected end of data":
+                return value[: error.start].decode()
+    return {"base64": base64.b64encode(value).decode()}
+
+
+def _format(formats: tuple[int, ...], index: int) -> int:
+    """As Bind says it: none means text for all, one stands for all."""
+    if len(formats) == 1:
+        return formats[0]
+    return formats[index] if index < len(formats) else 0
+
+
+def _opened(event: SessionOpened) -> dict[str, object]:
+    return {
+        "application_name": event.application_name,
+        "tls": event.tls,
+        "startup_user": event.startup_user,
+        "server_version": event.server_version,
+    }
+
+
+def _ended(event: SessionEnded) -> dict[str, object]:
+    return {
+        "reason": event.reason,
+        "detail": event.detail,
+        "executions": event.executions,
+        "proof": None if event.proof is None else _proof(event.proof),
+    }
+
+
+def _proof(proof: Proof) -> dict[str, object]:
+    return {
+        "cancel_sent": proof.cancel_sent,
+        "terminate_sent": proof.terminate_sent,
+        "gone": proof.gone,
+        "checked_at": _time(proof.checked_at),
+        "took_ms": proof.took_ms,
+        "error": proof.error,
+    }
+
+
+def _window_opened(event: WindowOpened) -> dict[str, object]:
+    return {
+        "identity": _identity(event.identity),
+        "policy": event.policy,
+        "policy_version": event.policy_version,
+        "window": _window(event.window),
+        "connection": event.window.connection,
+        "source": event.source,
+        "reason": event.reason,
+    }
+
+
+def _window_ended(event: WindowEnded) -> dict[str, object]:
+    return {
+        "identity": {"tid": event.window.identity.tid, "oid": event.window.identity.oid},
+        "policy": event.window.policy,
+        "window": _window(event.window),
+        "connection": event.window.connection,
+        "reason": event.reason,
+        "sessions": event.sessions,
+    }
+
+
+def _login_refused(event: LoginRefused) -> dict[str, object]:
+    return {
+        "identity": None if event.identity is None else _identity(event.identity),
+        "source": event.source,
+        "reference": event.reference,
+        "sqlstate": event.sqlstate,
+        "reason": event.reason,
+        "startup_user": event.startup_user,
+        "startup_database": event.startup_database,
+    }
+
+
+def _identity(identity: Identity) -> dict[str, object]:
+    return {
+        "tid": identity.key.tid,
+        "oid": identity.key.oid,
+        "app_id": identity.app_id,
+        "kind": identity.kind.value,
+        "display": identity.display,
+        "token_id": identity.token_id,
+    }
+
+
+def _window(window: Window) -> dict[str, object]:
+    return {"id": window.id, "opened_at": _time(window.opened_at), "ends_at": _time(window.ends_at)}
+
+
+def _violation(found: Violation) -> dict[str, object]:
+    return {
+        "rule": found.rule,
+        "message": found.message,
+        "detail": found.detail,
+        "hint": found.hint,
+        "position": found.position,
+        "sqlstate": found.sqlstate,
+        "statement": found.statement,
+    }
+
+
+def _time(moment: datetime) -> str:
+    """RFC 3339 in UTC, always with microseconds: text order is time order."""
+    if moment.tzinfo is None:
+        raise ValueError("a record's time needs a zone")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def _inside(members: dict[str, object]) -> bytes:
+    """An object's members without its braces."""
+    return _json(members)[1:-1]
+
+
+def _json(value: object) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # A lone surrogate is no character and cannot be written. What cannot be written is spelled out:
+        # a statement must not escape its record by being odd.
+        return orjson.dumps(_writable(value))
+
+
+def _writable(value: object) -> object:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {str(name): _writable(item) for name, item in value.items()}
+        case list():
+            return [_writable(item) for item in value]
+        case _:
+            return value
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())

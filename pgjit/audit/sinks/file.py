@@ -1,0 +1,166 @@
+"""A file of lines, one writer, mode 0600: the sink of a single machine.
+
+Knows partial writes, torn tails and locks. Does not know what a line says. Lines are in the kernel's hands
+when `append` returns: they outlive this process, and after `flush` the machine too.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import stat
+from pathlib import Path
+
+from pgjit.audit.sink import SinkBroken
+
+__all__ = ["FileSink"]
+
+_log = logging.getLogger("pgjit.journal")
+_BLOCK = 65536
+_PROBE = b" " * 4096  # a whole page: a full disk has no room for one
+
+
+class FileSink:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+        self._length = 0
+        self._broken = False
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    def open(self) -> bytes | None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+        try:
+            self._take()
+            self._length = _full_length(self._descriptor)
+            self._move_torn_tail()
+            os.fsync(self._descriptor)
+            _sync_folder(self._path)  # the file's own name must outlive the machine as well
+            self._broken = False
+            return _last_line(self._descriptor, self._length)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, lines: bytes) -> None:
+        self._see_that_it_is_ours()
+        rest = memoryview(lines)
+        try:
+            while rest:  # once, except where the disk fills up in the middle: the next write says so
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            self._cut_back()
+            raise
+        self._length += len(lines)
+
+    def probe(self) -> None:
+        self._see_that_it_is_ours()
+        try:
+            if os.write(self._descriptor, _PROBE) != len(_PROBE):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        finally:
+            self._cut_back()
+
+    def flush(self) -> None:
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)  # which gives the lock back
+            self._descriptor = -1
+
+    def _take(self) -> None:
+        found = os.fstat(self._descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(f"{self._path} is not a regular file")
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"another process writes {self._path}") from None
+        if stat.S_IMODE(found.st_mode) != 0o600:
+            os.fchmod(self._descriptor, 0o600)
+
+    def _see_that_it_is_ours(self) -> None:
+        """Refuse to write into a file that was removed, cut or written to behind our back."""
+        if self._broken or self._descriptor < 0:
+            raise SinkBroken(f"{self._path} is not open")
+        found = os.fstat(self._descriptor)
+        if found.st_nlink == 0:
+            self._broken = True
+            raise SinkBroken(f"{self._path} was removed while it was written")
+        if found.st_size != self._length:
+            self._broken = True
+            raise SinkBroken(f"{self._path} was changed by someone else while it was written")
+
+    def _cut_back(self) -> None:
+        """Take back what was written of lines that did not fit."""
+        try:
+            os.ftruncate(self._descriptor, self._length)
+        except OSError as error:
+            self._broken = True
+            raise SinkBroken(f"{self._path} ends in half a line that cannot be removed") from error
+
+    def _move_torn_tail(self) -> None:
+        torn = os.fstat(self._descriptor).st_size - self._length
+        if torn == 0:
+            return
+        aside, target = self._torn_file()
+        try:
+            for start in range(self._length, self._length + torn, _BLOCK):
+                block = os.pread(self._descriptor, min(_BLOCK, self._length + torn - start), start)
+                with memoryview(block) as view:
+                    written = 0
+                    while written < len(block):
+                        written += os.write(target, view[written:])
+            os.fsync(target)
+        finally:
+            os.close(target)
+        _sync_folder(self._path)  # the copy is safe before the original is cut
+        os.ftruncate(self._descriptor, self._length)
+        _log.error("the last %d bytes of %s are half a line: moved to %s", torn, self._path, aside)
+
+    def _torn_file(self) -> tuple[Path, int]:
+        number = 1
+        while True:
+            aside = self._path.with_name(f"{self._path.name}.torn-{number}")
+            try:
+                return aside, os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                number += 1
+
+
+def _full_length(descriptor: int) -> int:
+    """How far the file consists of whole lines."""
+    return _after_newline(descriptor, os.fstat(descriptor).st_size)
+
+
+def _last_line(descriptor: int, length: int) -> bytes | None:
+    if length == 0:
+        return None
+    start = _after_newline(descriptor, length - 1)
+    return os.pread(descriptor, length - start, start)
+
+
+def _after_newline(descriptor: int, end: int) -> int:
+    """Where the line begins that reaches to `end`: behind the last newline before it, or at 0."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,36 @@
+"""`pgjit check`: reads what `pgjit serve` would read, and tells every fault."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.status import Status
+from pgjit.config import load_config
+from pgjit.errors import InvalidFile
+
+__all__ = ["check"]
+
+
+def check(
+    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")] = False,
+) -> int:
+    """Check a configuration and its policies. Nothing is started and nothing is connected to."""
+    try:
+        checked = load_config(config)
+    except InvalidFile as fault:
+        if not as_json:
+            raise
+        print(json.dumps({"valid": False, "faults": fault.faults}, indent=2))
+        return Status.INVALID
+    policies = sorted(checked.policies)
+    connections = sorted(checked.targets)
+    if as_json:
+        print(json.dumps({"valid": True, "policies": policies, "connections": connections}, indent=2))
+    else:
+        print(f"{config} is valid: connections {', '.join(connections)}; policies {', '.join(policies)}")
+    return Status.OK

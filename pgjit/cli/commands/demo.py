@@ -1,0 +1,74 @@
+"""`pgjit demo`: database, identity provider and proxy on this machine, and the story played on them."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pgjit.cli.loop import run_program, stop_signal
+from pgjit.cli.status import Status
+from pgjit.demo.story import POLICY, Story
+from pgjit.demo.world import ANALYSTS, World
+
+__all__ = ["demo"]
+
+
+def demo(
+    once: Annotated[bool, typer.Option(help="End after the story; 0 only if every step came out as told.")] = False,
+    ttl: Annotated[int, typer.Option(min=8, max=1800, help="Seconds that the story's window lasts.")] = 12,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the proxy; 0 takes a free one.")] = 0,
+) -> int:
+    """Play the whole story on parts of its own: nothing is installed, nothing is left behind.
+
+    An embedded PostgreSQL is the production replica, a local emulator stands in for Entra, and the real psql is
+    the agent. The story's window is shortened so that you can watch it end.
+    """
+    logging.basicConfig(level=logging.ERROR)
+    return run_program(_demo(once=once, ttl=ttl, port=port))
+
+
+async def _demo(*, once: bool, ttl: int, port: int) -> int:
+    console = Console(highlight=False)
+    console.print("[dim]starting a database with a sample shop, an identity provider and the proxy ...[/]")
+    stop = stop_signal()
+    async with World(ttl={POLICY: timedelta(seconds=ttl)}, port=port) as world:
+        console.print(
+            f"[dim]policies/{POLICY}.yaml says ttl: 30m; this story shortens it to {ttl} s (--ttl)[/]"
+        )
+        story = Story(world, console)
+        came_out = await story.play()
+        console.print()
+        if came_out:
+            console.print("[bold green]Every step came out as told.[/]")
+        else:
+            console.print(f"[bold red]Not as told:[/] {'; '.join(story.failures)}")
+        if not once:
+            _invite(console, world)
+            await stop.wait()
+    return Status.OK if came_out else Status.FAILED
+
+
+def _invite(console: Console, world: World) -> None:
+    """How to try it by hand, as a second identity with a window of its own."""
+    analyst = world.emulator.add_app("analyst-notebook", groups=[ANALYSTS])
+    emulator = world.emulator
+    lines = f"""
+Try it yourself, as an analyst with a fresh window of 30 min. Get a token:
+
+export PGPASSWORD=$(curl -s {emulator.url}/{emulator.tenant}/oauth2/v2.0/token \\
+  -d grant_type=client_credentials -d client_id={analyst.client_id} \\
+  -d client_secret={analyst.client_secret} -d scope={emulator.audience}/.default \\
+  | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+
+and connect:
+
+{world.database.psql_path} "{world.conninfo("analyst-read-only")}"
+
+The journal grows in {world.journal}
+Ctrl-C ends all of it and leaves nothing behind.
+"""
+    console.print(lines, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,49 @@
+"""`pgjit serve`: the proxy, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgjit.app import VERSION, App
+from pgjit.cli.loop import run_program, stop_signal
+from pgjit.cli.status import Status
+from pgjit.config import Config, load_config
+
+__all__ = ["serve"]
+
+
+def serve(
+    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON line.")] = False,
+) -> int:
+    """Run the proxy.
+
+    Every fault of the configuration and the policies is listed at once, and nothing starts on a fault.
+    SIGTERM drains: idle sessions end at once, running statements get `limits.drain_seconds`.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    return run_program(_serve(load_config(config), as_json=as_json))
+
+
+async def _serve(config: Config, *, as_json: bool) -> int:
+    stop = stop_signal()
+    async with App(config, export_metrics=True) as app:
+        places = {
+            "version": VERSION,
+            "listen": f"{config.file.listen.host}:{app.port}",
+            "admin": f"http://{config.file.admin.host}:{app.admin_port}",
+        }
+        if as_json:
+            print(json.dumps(places), flush=True)
+        else:
+            print(f"pgjit {VERSION} listens on {places['listen']}, admin on {places['admin']}", flush=True)
+        await stop.wait()
+        if not as_json:
+            print("draining: no new sessions, waiting for running statements", flush=True)
+    return Status.OK

@@ -1,0 +1,32 @@
+"""Running a coroutine as the program: uvloop, and SIGINT and SIGTERM as an event."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["run_program", "stop_signal"]
+
+T = TypeVar("T")
+
+
+def run_program(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` on uvloop where there is one."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGINT or SIGTERM sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,72 @@
+"""The command line: finds the command, renders errors, decides the exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+import typer
+import typer.main
+
+from pgjit.cli.status import Status
+from pgjit.cli.table import COMMANDS
+from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnavailable
+
+__all__ = ["run"]
+
+_HELP = """pgjit: just-in-time access to PostgreSQL for AI agents.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 something needed cannot be used."""
+
+
+def _command(name: str) -> typer.Typer:
+    entry = COMMANDS[name]
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name=name, help=None)(getattr(importlib.import_module(entry.module), entry.function))
+    return app
+
+
+def _overview() -> str:
+    rows = "\n".join(f"  {name:<10} {command.summary}" for name, command in COMMANDS.items())
+    return f"{_HELP}\n\nCommands:\n{rows}\n\n`pgjit COMMAND --help` tells more."
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; the exit code."""
+    first = arguments[0] if arguments else "--help"
+    if first in ("--help", "-h"):
+        print(_overview())
+        return Status.OK
+    if first == "--version":
+        print(f"pgjit {version('pgjit')}")
+        return Status.OK
+    if first not in COMMANDS:
+        print(f"error: there is no command `{first}`\n\n{_overview()}", file=sys.stderr)
+        return Status.USAGE
+    try:
+        result = typer.main.get_command(_command(first)).main(
+            args=list(arguments[1:]), prog_name=f"pgjit {first}", standalone_mode=False
+        )
+    except InvalidFile as fault:
+        return _tell(fault, Status.INVALID)
+    except (ServerUnavailable, JournalUnavailable) as fault:
+        return _tell(fault, Status.UNAVAILABLE)
+    except PgjitError as fault:
+        return _tell(fault, Status.FAILED)
+    except OSError as fault:
+        print(f"error: {fault.filename or ''} {fault.strerror or fault}".replace("  ", " "), file=sys.stderr)
+        return Status.UNAVAILABLE
+    except click.ClickException as fault:
+        fault.show()
+        return Status.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return Status.FAILED
+    return int(result or 0)
+
+
+def _tell(fault: PgjitError, status: Status) -> Status:
+    print(fault.terminal(), file=sys.stderr)
+    return status

@@ -1,0 +1,21 @@
+"""The commands, in the order in which help shows them. Imported when used, so that help is quick."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command("pgjit.cli.commands.demo", "demo", "Play the whole story on parts of its own."),
+    "serve": Command("pgjit.cli.commands.serve", "serve", "Run the proxy."),
+    "check": Command("pgjit.cli.commands.check", "check", "Check a configuration and its policies, start nothing."),
+    "emulator": Command("pgjit.cli.commands.emulator", "emulator", "Run the local Entra emulator, for trying things."),
+}

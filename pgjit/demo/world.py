@@ -1,0 +1,173 @@
+"""Everything that the demo and the end-to-end tests need, for real: a database, an identity provider, the proxy.
+
+Decides where the parts live (one folder, thrown away at the end) and how they are wired: by the same
+configuration file that `pgjit serve` reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import httpx
+import yaml
+
+from pgjit.app import App
+from pgjit.config import load_config
+from pgjit.demo.certificates import Certificates, make_certificates
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.emulator import AppCredentials, Emulator
+
+__all__ = ["POLICIES", "World"]
+
+
+def _policies() -> Path:
+    """The example policies: inside an installed package, or at the top of a checkout."""
+    installed = Path(__file__).parent / "policies"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "policies"
+
+
+POLICIES = _policies()
+SCHEMA_CHECKS = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
+ANALYSTS = "8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"
+
+
+class World:
+    """`async with World() as world:` and all of it runs; leaving the block takes it down."""
+
+    database: DemoDatabase
+    emulator: Emulator
+    certificates: Certificates
+    app: App
+
+    def __init__(
+        self,
+        *,
+        folder: Path | None = None,
+        ttl: Mapping[str, timedelta] | None = None,
+        policies: Path = POLICIES,
+        database: DemoDatabase | None = None,
+        port: int = 0,
+        config: Mapping[str, object] | None = None,
+    ) -> None:
+        """`ttl` shortens the windows of the named policies; `config` replaces whole sections of the file."""
+        self._stack = AsyncExitStack()
+        self._given = folder
+        self._ttl = ttl or {}
+        self._policies = policies
+        self._database = database
+        self._port = port
+        self._config = config or {}
+        self.folder = Path()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        if self._given is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="pgjit-"))
+            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        else:
+            self.folder = self._given
+        self.certificates = make_certificates(self.folder)
+        self.database = self._database or await self._start_database()
+        self.emulator = Emulator()
+        await self.emulator.start("127.0.0.1", 0)
+        self._stack.push_async_callback(self.emulator.close)
+        self._copy_policies()
+        self.config_file = self._write_config()
+        self.app = App(await asyncio.to_thread(load_config, self.config_file))
+        await self._stack.enter_async_context(self.app)
+
+    async def _start_database(self) -> DemoDatabase:
+        database = DemoDatabase()
+        # The folder of a database server has to be reachable by the account that it runs as.
+        await asyncio.to_thread(database.start, self.folder)
+        self._stack.push_async_callback(asyncio.to_thread, database.stop)
+        return database
+
+    def _copy_policies(self) -> None:
+        target = self.folder / "policies"
+        target.mkdir(exist_ok=True)
+        for source in sorted(self._policies.glob("*.yaml")):
+            text = source.read_text()
+            for name, ttl in self._ttl.items():
+                if re.search(rf"^policy: {re.escape(name)}$", text, re.MULTILINE):
+                    seconds = max(1, int(ttl.total_seconds()))
+                    text = re.sub(r"^ttl: \S+", f"ttl: {seconds}s", text, flags=re.MULTILINE)
+            (target / source.name).write_text(text)
+
+    def _write_config(self) -> Path:
+        secret = self.folder / "login-password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.database.password)
+        config: dict[str, object] = {
+            "listen": {"host": "127.0.0.1", "port": self._port},
+            "tls": {"certificate": str(self.certificates.certificate), "key": str(self.certificates.key)},
+            "identity": {
+                "provider": "entra",
+                "tenant": self.emulator.tenant,
+                "audience": self.emulator.audience,
+                "authority": self.emulator.url,
+            },
+            "connections": {
+                "prod-replica": {
+                    "host": str(self.database.socket_dir),
+                    "port": self.database.port,
+                    "database": self.database.database,
+                    "user": self.database.user,
+                    "password": {"file": str(secret)},
+                }
+            },
+            "policies": "policies",
+            "store": {"path": "pgjit.sqlite3"},
+            "journal": {"path": "journal.jsonl"},
+            "admin": {"port": 0},
+            **self._config,
+        }
+        path = self.folder / "pgjit.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        return path
+
+    # --- what a client needs ---------------------------------------------------------------------------
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    def conninfo(self, policy: str, connection: str = "prod-replica") -> str:
+        """The libpq connection string; the token goes into PGPASSWORD."""
+        return (
+            f"host=localhost port={self.app.port} dbname={connection} user={policy} "
+            f"sslmode=verify-full sslrootcert={self.certificates.authority}"
+        )
+
+    async def token(self, credentials: AppCredentials) -> str:
+        """A token for `credentials`, as an agent gets it: by the client credentials grant, over HTTP."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            response = await client.post(
+                f"{self.emulator.url}/{self.emulator.tenant}/oauth2/v2.0/token",
+                data={
+                    "grant_type": "client_credentials",
+                    "client_id": credentials.client_id,
+                    "client_secret": credentials.client_secret,
+                    "scope": f"{self.emulator.audience}/.default",
+                },
+            )
+        response.raise_for_status()
+        return str(response.json()["access_token"])

@@ -1,0 +1,106 @@
+"""When a window opens, is joined, is over, and may be asked for again. Pure: `now` is an argument.
+
+Decides from the latest window of an identity under a policy. Does not know where windows are kept, nor what
+happens to the sessions of one that ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pgjit.errors import CoolingDown
+from pgjit.grants.window import Window
+from pgjit.policy.policy import Policy
+
+__all__ = ["Admission", "Join", "Open", "Refused", "decide", "effective_end", "under"]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The window is live. `window` carries the end that is in force under today's policy."""
+
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """There is none: these are the times of the one to open. They are fixed from here on."""
+
+    opened_at: datetime
+    ends_at: datetime
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The last window is over and the next may not be opened before `retry_at`."""
+
+    policy: str
+    ended_at: datetime
+    retry_at: datetime
+
+    def error(self) -> CoolingDown:
+        return CoolingDown(policy=self.policy, ended_at=self.ended_at, retry_at=self.retry_at)
+
+
+Admission = Join | Open | Refused
+
+
+def effective_end(window: Window, policy: Policy) -> datetime:
+    """The end of `window` under the policy as it reads now.
+
+    INVARIANT: never later than the end that was granted. A policy whose ttl was cut ends open windows
+    earlier; one whose ttl was raised gives more time to the next window only.
+    """
+    return min(window.ends_at, window.opened_at + policy.ttl)
+
+
+def under(window: Window, policy: Policy) -> Window:
+    """`window` with the end that is in force under `policy`; the time of the next one does not move."""
+    return replace(window, ends_at=effective_end(window, policy))
+
+
+def decide(
+    latest: Window | None, policy: Policy, now: datetime, *, seen: datetime | None = None
+) -> Admission:
+    """What becomes of someone who asks for access now.
+
+    `seen` is the latest moment that anyone has written down. A clock that is behind it was set back: what
+    was over at `seen` stays over. A window that opens is still measured from `now`, the caller's own clock:
+    measured from `seen` it would be longer than its ttl for everyone whose clock is right.
+    """
+    now = _utc(now)
+    at = now if seen is None else max(now, _utc(seen))
+    if latest is None:
+        return _open(policy, now)
+    ended_at = _end(latest, policy, at)
+    if at < ended_at:
+        return Join(under(latest, policy))
+    if at < latest.retry_at:
+        return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
+    return _open(policy, now)
+
+
+def _open(policy: Policy, now: datetime) -> Open:
+    ends_at = now + policy.ttl
+    return Open(opened_at=now, ends_at=ends_at, retry_at=ends_at + policy.cooldown)
+
+
+def _end(latest: Window, policy: Policy, at: datetime) -> datetime:
+    """When `latest` ended or will end; not after `at` if it cannot be joined."""
+    end = effective_end(latest, policy)
+    if latest.ended_at is not None:
+        # `ended_at` is when the end was carried out, which for a ttl is a little after the end itself. A
+        # store that was written by a clock ahead of ours still says that it is over.
+        return min(end, latest.ended_at, at)
+    if latest.connection != policy.connection:
+        # It was granted for another database than the one that the policy names today.
+        return min(end, at)
+    return end
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone cannot be compared")
+    return moment.astimezone(UTC)

@@ -1,0 +1,49 @@
+"""The tables of the window store, as SQLAlchemy knows them. The migrations make them; nothing else does.
+
+Moments are whole microseconds since 1970-01-01 UTC: no database can read a time zone into them, and they
+compare as they are.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+
+__all__ = ["clock", "from_micros", "metadata", "to_micros", "windows"]
+
+metadata = MetaData()
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),  # the order of opening, whatever clocks say
+    Column("id", Text, nullable=False, unique=True),
+    Column("tid", Text, nullable=False),
+    Column("oid", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", Text),
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True),  # always 1
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)

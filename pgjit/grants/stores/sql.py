@@ -1,0 +1,266 @@
+"""The window store in an SQL database: SQLite in a file of its own.
+
+Keeps what lifecycle.py decided. Knows transactions and durability; does not know what a policy means.
+
+One writer at a time: `admit` takes SQLite's write lock before it reads (BEGIN IMMEDIATE), so two connections
+at once, of one process or of two, open one window. A commit is on the disk before it returns
+(synchronous=FULL), so a window that someone was given survives a crash with its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.lifecycle import Join, Open, Refused, decide
+from pgjit.grants.stores.schema import clock, from_micros, to_micros, windows
+from pgjit.grants.window import Window
+from pgjit.identity.identity import IdentityKey
+from pgjit.policy.policy import Policy
+
+__all__ = ["SqlStore"]
+
+_BUSY_SECONDS = 5
+_SEEN_EVERY = timedelta(seconds=1)  # a join writes the time down at most this often: it costs an fsync
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class SqlStore:
+    """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`."""
+
+    def __init__(self, url: str) -> None:
+        self._path = _path_of(url)
+        self._engine: AsyncEngine | None = None
+
+    async def open(self) -> None:
+        if self._engine is not None:
+            return
+        try:
+            await asyncio.to_thread(_prepare, self._path)
+        except (OSError, SQLAlchemyError, sqlite3.Error, CommandError) as error:
+            raise _unavailable(error) from error
+        # One connection: callers of this process queue here in order instead of polling SQLite's lock.
+        self._engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=str(self._path)),
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=_BUSY_SECONDS,
+            connect_args={"timeout": _BUSY_SECONDS},
+        )
+        _write_lock_first(self._engine.sync_engine)
+
+    async def admit(self, identity: IdentityKey, policy: Policy, now: datetime) -> tuple[Window, bool]:
+        async with self._transaction() as connection:
+            seen = await _seen(connection)
+            decision = decide(await _latest(connection, identity, policy.name), policy, now, seen=seen)
+            if not isinstance(decision, Join) or seen is None or now >= seen + _SEEN_EVERY:
+                await _remember(connection, now)
+            if isinstance(decision, Open):
+                window = _window(decision, identity, policy)
+                await connection.execute(sa.insert(windows).values(_row(window)))
+                admitted = window, True
+            elif isinstance(decision, Join):
+                admitted = decision.window, False
+        # A refusal commits too: that this moment was seen must outlive a clock that is set back.
+        if isinstance(decision, Refused):
+            raise decision.error()
+        return admitted
+
+    async def end(self, window_id: str, at: datetime, reason: str) -> bool:
+        async with self._transaction() as connection:
+            await _remember(connection, at)
+            ended = await connection.execute(
+                sa.update(windows)
+                .where(windows.c.id == window_id, windows.c.ended_at.is_(None))
+                .values(ended_at=to_micros(at), end_reason=reason)
+            )
+        return ended.rowcount == 1
+
+    async def unended(self) -> list[Window]:
+        async with self._transaction() as connection:
+            found = await connection.execute(
+                sa.select(windows).where(windows.c.ended_at.is_(None)).order_by(windows.c.seq)
+            )
+            return [_read(row) for row in found]
+
+    async def clock_floor(self) -> datetime | None:
+        async with self._transaction() as connection:
+            return await _seen(connection)
+
+    async def close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Every statement of the block is committed, or none is and ServerUnavailable is raised."""
+        if self._engine is None:
+            raise ServerUnavailable(
+                "window store cannot be used", reference="store-unavailable", detail="It is not open."
+            )
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (OSError, SQLAlchemyError, sqlite3.Error) as error:
+            raise _unavailable(error) from error
+
+
+async def _latest(connection: AsyncConnection, identity: IdentityKey, policy: str) -> Window | None:
+    found = await connection.execute(
+        sa.select(windows)
+        .where(windows.c.tid == identity.tid, windows.c.oid == identity.oid, windows.c.policy == policy)
+        .order_by(windows.c.seq.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    return None if row is None else _read(row)
+
+
+async def _seen(connection: AsyncConnection) -> datetime | None:
+    micros = (await connection.execute(sa.select(clock.c.seen_at))).scalar_one_or_none()
+    return None if micros is None else from_micros(micros)
+
+
+async def _remember(connection: AsyncConnection, moment: datetime) -> None:
+    seen_at = to_micros(moment)
+    await connection.execute(
+        insert(clock)
+        .values(id=1, seen_at=seen_at)
+        .on_conflict_do_update(
+            index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at
+        )
+    )
+
+
+def _window(times: Open, identity: IdentityKey, policy: Policy) -> Window:
+    return Window(
+        id=f"w_{uuid.uuid4().hex}",
+        identity=identity,
+        policy=policy.name,
+        connection=policy.connection,
+        opened_at=times.opened_at,
+        ends_at=times.ends_at,
+        retry_at=times.retry_at,
+    )
+
+
+def _read(row: sa.Row[Any]) -> Window:
+    return Window(
+        id=row.id,
+        identity=IdentityKey(row.tid, row.oid),
+        policy=row.policy,
+        connection=row.connection,
+        opened_at=from_micros(row.opened_at),
+        ends_at=from_micros(row.ends_at),
+        retry_at=from_micros(row.retry_at),
+        ended_at=None if row.ended_at is None else from_micros(row.ended_at),
+        end_reason=row.end_reason,
+    )
+
+
+def _row(window: Window) -> dict[str, str | int]:
+    return {
+        "id": window.id,
+        "tid": window.identity.tid,
+        "oid": window.identity.oid,
+        "policy": window.policy,
+        "connection": window.connection,
+        "opened_at": to_micros(window.opened_at),
+        "ends_at": to_micros(window.ends_at),
+        "retry_at": to_micros(window.retry_at),
+    }
+
+
+def _path_of(url: str) -> Path:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise _bad_url("It does not read as a URL.") from error
+    if parsed.drivername != "sqlite":
+        raise _bad_url(f"It begins with `{parsed.drivername}`.")
+    if parsed.host or parsed.username or parsed.query:
+        raise _bad_url("It has a host, a user or parameters, which a file has not.")
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise _bad_url("It names no file, and windows must outlive the process that opened them.")
+    return Path(parsed.database).absolute()
+
+
+def _bad_url(detail: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        "window store cannot be used",
+        reference="store-unavailable",
+        detail=f"Its URL is not one of a store. {detail}",
+        hint="Write `sqlite:////var/lib/pgjit/windows.sqlite3`: four slashes begin an absolute path.",
+    )
+
+
+def _unavailable(error: BaseException) -> ServerUnavailable:
+    cause = getattr(error, "orig", None) or error  # what the database said, without SQLAlchemy's page of text
+    return ServerUnavailable(
+        "window store cannot be used",
+        reference="store-unavailable",
+        detail=" ".join(str(cause).split()) or type(cause).__name__,
+        hint="Nothing was granted. Try again later; the operators of this proxy have to look at its store.",
+    )
+
+
+def _prepare(path: Path) -> None:
+    """Make the file, readable by nobody else, and bring its schema up to date. Blocks: runs in a thread."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    engine = sa.create_engine(
+        URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS}
+    )
+    _write_lock_first(engine)
+    try:
+        with engine.begin() as connection:  # a second process that opens waits here and finds it done
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            config.set_main_option("path_separator", "os")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def _write_lock_first(engine: sa.Engine) -> None:
+    """Durable commits, and transactions that take the write lock before they read."""
+
+    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins no transaction of its own
+        cursor = connection.cursor()
+        # busy_timeout first: the change to WAL may have to wait for another process.
+        for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def on_begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)

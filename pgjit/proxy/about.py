@@ -1,0 +1,34 @@
+"""`SHOW pgjit.window` and its kind: what a session can ask pgjit about itself, in pgjit's own words.
+
+Gives the SELECT of a constant that is sent in place of the SHOW, so that the server answers in order.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pgjit.audit.event import SessionContext
+from pgjit.errors import utc_text
+
+__all__ = ["ABOUT", "answer"]
+
+ABOUT = ("window", "policy", "identity", "remaining")
+
+
+def answer(name: str, context: SessionContext, ends_at: datetime, now: datetime) -> str | None:
+    """The SQL that answers `SHOW pgjit.<name>`; None where there is no such thing."""
+    match name:
+        case "window":
+            text = f"{context.window.id}: {utc_text(context.window.opened_at)} to {utc_text(ends_at)}"
+        case "policy":
+            text = f"{context.policy} (version {context.policy_version[:12]})"
+        case "identity":
+            key = context.identity.key
+            text = f"{context.identity.kind.value} {key.oid} of tenant {key.tid}"
+        case "remaining":
+            text = str(timedelta(seconds=max(0, int((ends_at - now).total_seconds()))))
+        case _:
+            return None
+    # Built from values of our own that hold no quote; doubling them costs nothing and keeps it true.
+    quoted = text.replace("'", "''")
+    return f"SELECT '{quoted}'::pg_catalog.text AS \"pgjit.{name}\""

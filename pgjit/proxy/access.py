@@ -1,0 +1,55 @@
+"""Which policy opens which connection to whom: pure, default deny.
+
+`Access` is the proof that a session was authorized: without one there is no login to a server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgjit.errors import AccessRefused
+from pgjit.grants.window import Window
+from pgjit.identity.identity import Identity
+from pgjit.policy.load import Policies
+from pgjit.policy.policy import Policy
+from pgjit.proxy.opening import Opening
+from pgjit.proxy.target import Target
+
+__all__ = ["Access", "choose_policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    identity: Identity
+    policy: Policy
+    window: Window
+    ends_at: datetime
+    target: Target
+
+
+def choose_policy(policies: Policies, identity: Identity, opening: Opening) -> Policy:
+    """The policy that `opening` asks for. Raises AccessRefused.
+
+    The user names it; any other name is accepted where exactly one policy of the identity covers the
+    connection. A name that is another policy's is not: who asks for one policy must not get a second one.
+    """
+    mine = policies.for_connection(opening.database, identity.groups)
+    named = [policy for policy in mine if policy.name == opening.user]
+    if named:
+        return named[0]
+    if len(mine) == 1 and opening.user not in policies:
+        return mine[0]
+    if not mine or opening.user in policies:
+        raise AccessRefused(
+            f"no policy opens connection `{opening.database}` to you as `{opening.user}`",
+            reference="no-policy",
+            detail=f"You are {identity.kind.value} {identity.key.oid} of tenant {identity.key.tid}.",
+            hint="Check dbname (the connection) and user (the policy), or ask to be added to the policy's group.",
+        )
+    names = ", ".join(f"`{policy.name}`" for policy in mine)
+    raise AccessRefused(
+        f"several policies open connection `{opening.database}` to you",
+        reference="ambiguous-policy",
+        hint=f"Name one of them as the user: {names}.",
+    )

@@ -1,0 +1,206 @@
+"""What the server answered, pure: to which request, with what outcome, in which words to the client.
+
+The second half of the relay. Decides nothing about what may run; ends the session when the server says
+something that the protocol has no place for, or reports a setting that must not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from pgjit.audit.event import Event, Outcome
+from pgjit.errors import PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.proxy.pending import Pending
+from pgjit.proxy.relay import Relay
+from pgwire.errors import RemoteProtocolError
+from pgwire.framing import Control, StreamReader
+from pgwire.messages.query import decode_command_complete, decode_error, decode_parameter_status, decode_ready
+from pgwire.state import ANSWERS, ANYTIME, Asked
+
+__all__ = ["Answers", "ServerStep"]
+
+MAX_CONTROL = 16 * 1024 * 1024
+_FINISHES = frozenset(b"CIs")
+_POPPED_BY: dict[Asked, frozenset[int]] = {
+    Asked.PARSE: frozenset(b"1"),
+    Asked.BIND: frozenset(b"2"),
+    Asked.CLOSE: frozenset(b"3"),
+    Asked.DESCRIBE_STATEMENT: frozenset(b"Tn"),
+    Asked.DESCRIBE_PORTAL: frozenset(b"Tn"),
+    Asked.EXECUTE: _FINISHES,
+    Asked.QUERY: frozenset(b"Z"),
+    Asked.SYNC: frozenset(b"Z"),
+}
+
+
+@dataclass(slots=True)
+class ServerStep:
+    """What a chunk from the server comes to."""
+
+    data: list[bytes] = field(default_factory=list)  # for the client, in order
+    events: list[Event] = field(default_factory=list)
+    fault: PgjitError | None = None  # the session cannot go on
+    reason: str = "server"  # why, for the journal
+
+
+class Answers:
+    """Reads the server's stream and keeps `relay`'s queue true."""
+
+    def __init__(self, relay: Relay, tripwire: dict[str, str]) -> None:
+        self._relay = relay
+        self._tripwire = tripwire  # settings that must keep these values for the session to live
+        self._stream = StreamReader(limit=MAX_CONTROL)
+        self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
+
+    def from_server(self, data: bytes, now: datetime) -> ServerStep:
+        step = ServerStep()
+        try:
+            chunk, controls = self._stream.feed(data)
+            kept = 0
+            for control in controls:
+                replaced = self._control(step, chunk, control, now)
+                if step.fault is not None:
+                    return step
+                if replaced is not None:
+                    step.data += [chunk[kept : control.start], replaced]
+                    kept = control.end
+        except RemoteProtocolError as fault:
+            step.fault = _server_fault(f"it sent what the protocol does not allow ({fault})")
+            return step
+        step.data.append(chunk[kept:] if kept else chunk)
+        return step
+
+    def _control(self, step: ServerStep, chunk: bytes, control: Control, now: datetime) -> bytes | None:
+        """The bytes to send instead of the message; None to send it as it is."""
+        kind = control.kind
+        head = self._relay.queue[0] if self._relay.queue else None
+        if control.rows or control.size:
+            self._count(step, head, control)
+        if not kind or kind in ANYTIME:
+            if kind == 0x53:  # ParameterStatus
+                self._watch(step, chunk[control.start + 5 : control.end])
+            return None
+        if kind == 0x45:  # ErrorResponse
+            return self._error(step, chunk[control.start : control.end], head, now)
+        if head is None or kind not in ANSWERS[head.asked]:
+            step.fault = _server_fault(f"it sent a message of type {chr(kind)!a} that nothing asked for")
+            return None
+        if head.refusal is not None and not head.rejected:
+            # INVARIANT: what was refused is rejected by the server; anything else is a hole, and ends here.
+            step.fault = _server_fault("it accepted a message that it had to reject")
+            return None
+        self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
+        return None
+
+    def _count(self, step: ServerStep, head: Pending | None, control: Control) -> None:
+        run = head.current if head is not None else None
+        if run is not None:
+            run.rows += control.rows
+            run.size += control.size
+        elif head is None and control.rows:
+            step.fault = _server_fault("it sent rows that nothing asked for")
+
+    def _answered(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
+        relay = self._relay
+        if kind in _FINISHES and head.asked in (Asked.QUERY, Asked.EXECUTE):
+            self._finished(step, body, kind, head, now)
+        if kind == 0x5A:
+            relay.status = decode_ready(body)
+            step.events.extend(relay.outcomes(head, "skipped", now))
+        if kind in _POPPED_BY[head.asked]:
+            relay.names.confirm(head.changes)
+            relay.queue.popleft()
+
+    def _finished(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
+        run = head.current
+        if run is None:
+            # A rule of the database may answer one statement with more than one tag: nothing to count it to.
+            return
+        command = decode_command_complete(body) if kind == 0x43 else None
+        self._outcome(step, head, now, "suspended" if kind == 0x73 else "completed", command, None)
+        self._relay.names.confirm(run.changes)
+
+    def _outcome(
+        self,
+        step: ServerStep,
+        head: Pending,
+        now: datetime,
+        ended: Literal["completed", "suspended", "failed", "refused"],
+        command: str | None,
+        sqlstate: str | None,
+    ) -> None:
+        run = head.current
+        assert run is not None
+        head.at += 1
+        step.events.append(
+            Outcome(
+                context=self._relay.context,
+                execution_id=run.id,
+                at=now,
+                ended=ended,
+                command=command,
+                rows=_rows(command, run.rows),
+                bytes=run.size,
+                sqlstate=sqlstate,
+                duration_us=int((now - run.started).total_seconds() * 1e6),
+            )
+        )
+
+    def _error(self, step: ServerStep, raw: bytes, head: Pending | None, now: datetime) -> bytes | None:
+        fields = decode_error(raw[5:])
+        severity = fields.get("V", fields.get("S", "ERROR"))
+        if self.ending and severity in ("FATAL", "PANIC"):
+            return b""
+        if head is None:
+            return None
+        relay = self._relay
+        if head.refusal is not None and head.refusal.answers(raw):
+            sqlstate = head.refusal.error.fields()["C"]
+            step.events.extend(relay.outcomes(head, "refused", now, sqlstate))
+            replaced = head.refusal.response()
+            head.rejected = True
+        else:
+            if head.current is not None:
+                self._outcome(step, head, now, "failed", None, fields.get("C"))
+            step.events.extend(relay.outcomes(head, "skipped", now))
+            replaced = None
+        self._after_error(step, head, now)
+        return replaced
+
+    def _after_error(self, step: ServerStep, head: Pending, now: datetime) -> None:
+        """An error in the extended protocol makes the server pass over everything up to the next Sync."""
+        relay = self._relay
+        if head.asked not in (Asked.QUERY, Asked.SYNC):
+            while relay.queue and relay.queue[0].asked is not Asked.SYNC:
+                step.events.extend(relay.outcomes(relay.queue.popleft(), "skipped", now))
+            relay.skipping = not relay.queue
+        elif head.asked is Asked.QUERY:
+            relay.names.confirm(head.changes)
+            head.changes = ()
+        relay.names.fall_back(change for pending in relay.queue for change in pending.all_changes())
+
+    def _watch(self, step: ServerStep, body: bytes) -> None:
+        name, value = decode_parameter_status(body)
+        wanted = self._tripwire.get(name)
+        if wanted is not None and value != wanted:
+            step.reason = "tripwire"
+            step.fault = ServerUnavailable(
+                f"terminating connection: setting `{name}` changed",
+                reference="tripwire",
+                detail=f"It was `{wanted}` and is now `{value}`: statements could no longer be judged as the server reads them.",
+                hint="Connect again, and leave this setting as it is.",
+            )
+
+
+def _rows(command: str | None, seen: int) -> int:
+    """Rows of an outcome: those sent, or those that the command tag counts (`INSERT 0 3`)."""
+    if seen or command is None:
+        return seen
+    last = command.rsplit(" ", 1)[-1]
+    return int(last) if last.isdigit() else 0
+
+
+def _server_fault(what: str) -> PgjitError:
+    return ProtocolFault("terminating connection: the database server broke the protocol", detail=f"This cannot go on: {what}.")

@@ -1,0 +1,200 @@
+"""The relay at work: bytes between two links, every batch recorded before it goes on.
+
+Decides when a conversation is over and in which order journal and network are used. What is forwarded is the
+relay's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from pgjit.audit.event import Event, Execution, SessionContext
+from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.proxy.access import Access
+from pgjit.proxy.answers import Answers
+from pgjit.proxy.judge import LARGE, Judgement
+from pgjit.proxy.link import Link
+from pgjit.proxy.relay import ClientPlan, Relay
+from pgjit.proxy.services import Services
+from pgjit.proxy.upstream import Upstream
+from pgwire.errors import RemoteProtocolError
+from pgwire.framing import Frame, FrameReader
+from pgwire.messages import extended
+from pgwire.messages.query import decode_query
+
+__all__ = ["Conversation", "Ending"]
+
+_SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
+_TEXTUAL = frozenset(b"QPBFd")
+_MOST_UNWRITTEN = 10_000
+_SETTLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a conversation is over. `clean`: the client said goodbye with nothing running."""
+
+    reason: str
+    error: PgjitError | None = None
+    clean: bool = False
+
+
+class Conversation:
+    def __init__(
+        self,
+        services: Services,
+        access: Access,
+        context: SessionContext,
+        client: Link,
+        upstream: Upstream,
+        tripwire: dict[str, str],
+    ) -> None:
+        self._services = services
+        self._policy = access.policy
+        self._ends_at = access.ends_at
+        self._client = client
+        self._server = upstream.link
+        limits = services.limits
+        self._frames = FrameReader(lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE)
+        self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
+        self.relay = Relay(
+            context,
+            services.judge(access.policy),
+            ends_at=access.ends_at,
+            new_id=lambda: "x_" + uuid.uuid4().hex,
+            new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
+        )
+        self.answers = Answers(self.relay, tripwire)
+
+    def over(self, ending: Ending) -> None:
+        """The first reason counts."""
+        if not self._over.done():
+            self._over.set_result(ending)
+
+    async def run(self) -> Ending:
+        """Relay until it is over. Nothing of the client goes on after this returns."""
+        self._client.back_pressure(self._server)
+        self._server.stream(self._from_server, self._server_left, peer=self._client)
+        reading = asyncio.create_task(self._from_client())
+        reading.add_done_callback(self._reading_failed)
+        try:
+            return await asyncio.shield(self._over)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def _reading_failed(self, reading: asyncio.Task[None]) -> None:
+        """A fault of our own must end the session, not leave it hanging."""
+        if not reading.cancelled() and reading.exception() is not None:
+            self.over(Ending("fault", ProtocolFault("terminating connection: the proxy failed")))
+
+    # --- from the client -------------------------------------------------------------------------------
+
+    async def _from_client(self) -> None:
+        while not self._over.done():
+            data = await self._client.receive()
+            if not data:
+                self.over(Ending("client-gone"))
+                return
+            try:
+                frames = self._frames.feed(data)
+                judged = await self._judge_large(frames)
+            except RemoteProtocolError as fault:
+                self.over(Ending("protocol", ProtocolFault(f"malformed message: {fault}")))
+                return
+            now = self._services.clock()
+            if now >= self._ends_at or self._over.done():
+                return  # the window's timer ends the session; nothing more goes on
+            plan = self.relay.from_client(frames, now, judged)
+            await self._carry_out(plan)
+
+    async def _carry_out(self, plan: ClientPlan) -> None:
+        """Record, then forward. INVARIANT: no bytes of an execution precede its record."""
+        data = plan.data
+        if plan.events:
+            try:
+                self._append(plan.events)
+                if self._services.flush_before_forward:
+                    await self._services.journal.flush()
+            except JournalUnavailable:
+                data = self.relay.withdraw(plan)
+            self._measure(plan.events)
+        if self._over.done() or self._services.clock() >= self._ends_at:
+            return
+        self._server.write(data)
+        if plan.fault is not None:
+            self.over(Ending("protocol", plan.fault))
+        elif plan.goodbye:
+            self.over(Ending("client", clean=self.relay.idle))
+
+    async def _judge_large(self, frames: Sequence[Frame]) -> dict[bytes, Judgement] | None:
+        if all(len(frame.raw) < LARGE or frame.kind not in b"QP" for frame in frames):
+            return None
+        judged: dict[bytes, Judgement] = {}
+        for frame in frames:
+            if len(frame.raw) < LARGE or frame.kind not in b"QP":
+                continue
+            sql = decode_query(frame.body) if frame.kind == 0x51 else extended.decode_parse(frame.body).text
+            try:
+                judged[sql] = await self._services.judge_large(self._policy, sql)
+            except BrokenProcessPool:
+                raise RemoteProtocolError("a statement that ends the process which judges it") from None
+        return judged
+
+    # --- from the server -------------------------------------------------------------------------------
+
+    def _from_server(self, data: bytes) -> None:
+        step = self.answers.from_server(data, self._services.clock())
+        if step.events:
+            self.note(step.events)
+        for piece in step.data:
+            self._client.write(piece)
+        if step.fault is not None:
+            self.over(Ending(step.reason, step.fault))
+
+    def _server_left(self) -> None:
+        error = ServerUnavailable(
+            "terminating connection: the database server closed the connection",
+            reference="server-closed",
+            hint="Connect again: the window keeps its end and is joined by the next connection.",
+        )
+        self.over(Ending("server", error))
+
+    # --- the journal -----------------------------------------------------------------------------------
+
+    def _append(self, events: Sequence[Event]) -> None:
+        if self._unwritten:
+            self._services.journal.append([*self._unwritten, *events])
+            self._unwritten.clear()
+        else:
+            self._services.journal.append(events)
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Record what has happened already. What the journal cannot take now is kept and comes first later."""
+        try:
+            self._append(events)
+        except JournalUnavailable:
+            self._unwritten.extend(events)
+            if len(self._unwritten) > _MOST_UNWRITTEN:
+                self.over(Ending("journal", JournalUnavailable(fatal=True)))
+
+    async def settle(self) -> None:
+        """At the end: try again to write what could not be written."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _SETTLE_SECONDS
+        while self._unwritten and loop.time() < until:
+            await asyncio.sleep(0.1)
+            self.note([])
+        if self._unwritten:
+            raise JournalUnavailable(fatal=True)
+
+    def _measure(self, events: Sequence[Event]) -> None:
+        executions = [event for event in events if isinstance(event, Execution)]
+        denied = sum(1 for event in executions if event.decision == "deny")
+        self._services.telemetry.executions(len(executions) - denied, denied)

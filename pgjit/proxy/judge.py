@@ -1,0 +1,132 @@
+"""Text to judgement: may this message run under this policy. Pure but for its memory of earlier answers.
+
+Decides what happens to text that cannot be judged at all (too large, not UTF-8, a zero byte, does not parse,
+a fault of our own): it is refused. Which statements are allowed is the policy's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from pgjit.errors import PgjitError
+from pgjit.policy.decision import Deny, Violation
+from pgjit.policy.evaluate import evaluate
+from pgjit.policy.policy import Policy
+from pgjit.sql.parse import read_message
+from pgjit.sql.statement import Statement
+
+__all__ = ["LARGE", "Judge", "Judgement", "assess"]
+
+LARGE = 16 * 1024
+"""Bytes of statement text from which judging takes long enough to be done outside the event loop."""
+
+_ABOUT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    text: str
+    statements: tuple[Statement, ...]
+    violations: tuple[Violation, ...]  # empty: it may run
+    about: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
+
+    @property
+    def allowed(self) -> bool:
+        return not self.violations
+
+
+def assess(policy: Policy, sql: bytes, limit: int) -> Judgement:
+    """Judge the text of one Query or Parse message. Never raises."""
+    if len(sql) > limit:
+        return _refused(
+            sql[:1024].decode("utf-8", "replace"),
+            Violation(
+                rule="statement-too-large",
+                message=f"statement of {len(sql)} bytes is too large",
+                detail=f"This proxy judges statements of at most {limit} bytes.",
+                hint="Send values as parameters or in several smaller statements.",
+                sqlstate="54000",
+            ),
+        )
+    try:
+        text = sql.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        return _refused(
+            sql.decode("utf-8", "replace"),
+            Violation(
+                rule="invalid-encoding",
+                message="statement is not valid UTF-8",
+                detail=f"The byte at offset {fault.start} does not belong there.",
+                hint="Set client_encoding to UTF8 in the client.",
+                sqlstate="22021",
+            ),
+        )
+    if about := _ABOUT.match(sql):
+        return Judgement(text, (), (), about[1].decode().lower())
+    return _judge_text(policy, text)
+
+
+def _judge_text(policy: Policy, text: str) -> Judgement:
+    try:
+        message = read_message(text)
+    except PgjitError as fault:
+        fields = fault.fields()
+        return _refused(
+            text,
+            Violation(
+                rule=fault.reference,
+                message=fault.message,
+                detail=fault.detail,
+                hint=fault.hint,
+                position=fault.position,
+                sqlstate=fields["C"],
+            ),
+        )
+    except Exception as fault:  # noqa: BLE001 - INVARIANT: what cannot be judged is refused, whatever the reason
+        return _refused(text, _unjudgeable(fault))
+    try:
+        decision = evaluate(policy, message)
+    except Exception as fault:  # noqa: BLE001 - as above
+        return _refused(text, _unjudgeable(fault), message.statements)
+    violations = decision.violations if isinstance(decision, Deny) else ()
+    return Judgement(text, message.statements, violations)
+
+
+def _unjudgeable(fault: Exception) -> Violation:
+    return Violation(
+        rule="unjudgeable",
+        message="statement could not be judged",
+        detail=f"Judging it failed inside the proxy ({type(fault).__name__}); what is not judged is not run.",
+        hint="Send a simpler statement, and tell the operators of this proxy.",
+    )
+
+
+def _refused(text: str, violation: Violation, statements: tuple[Statement, ...] = ()) -> Judgement:
+    return Judgement(text, statements, (violation,))
+
+
+class Judge:
+    """`assess` under one policy, remembering answers by the exact bytes.
+
+    The key is the text and not its shape: constants decide (`set_config`, `SET`).
+    """
+
+    def __init__(self, policy: Policy, *, limit: int, remember: int = 2048) -> None:
+        self.policy = policy
+        self.limit = limit
+        self._remember = remember
+        self._answers: OrderedDict[bytes, Judgement] = OrderedDict()
+
+    def __call__(self, sql: bytes) -> Judgement:
+        answer = self._answers.get(sql)
+        if answer is not None:
+            self._answers.move_to_end(sql)
+            return answer
+        answer = assess(self.policy, sql, self.limit)
+        if len(sql) < LARGE:
+            self._answers[sql] = answer
+            if len(self._answers) > self._remember:
+                self._answers.popitem(last=False)
+        return answer

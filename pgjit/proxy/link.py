@@ -1,0 +1,156 @@
+"""One side of a session: a transport, what arrived on it, and back-pressure towards the other side.
+
+The only file that implements asyncio's protocol callbacks. Decides nothing about what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+__all__ = ["Link", "LinkClosed"]
+
+RECORD = 8192
+"""Most bytes in one write on TLS: libpq's asynchronous calls before version 17 hang on larger records."""
+
+HIGH_WATER = 256 * 1024
+
+
+class LinkClosed(ConnectionError):
+    """The peer is gone in the middle of something."""
+
+
+class Link(asyncio.Protocol):
+    """Bytes are awaited with `receive`, or taken as they come once `stream` was called."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._on_data: Callable[[bytes], None] | None = None
+        self._on_lost: Callable[[], None] | None = None
+        self._peer: Link | None = None
+        self._held: set[str] = set()  # why reading is paused
+        self._tls = False
+        self._eof = False
+        self.lost = asyncio.get_running_loop().create_future()
+
+    # --- callbacks of the event loop ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._tls = transport.get_extra_info("ssl_object") is not None
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        if self._on_data is not None:
+            self._on_data(data)
+            return
+        self._buffer += data
+        if len(self._buffer) > HIGH_WATER:
+            self.hold("unread")
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._eof = True
+        self._wake()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        if self._peer is not None:
+            self._peer.release("peer is full")
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def pause_writing(self) -> None:
+        if self._peer is not None:
+            self._peer.hold("peer is full")
+
+    def resume_writing(self) -> None:
+        if self._peer is not None:
+            self._peer.release("peer is full")
+
+    # --- what a session uses ---
+
+    def extra(self, name: str) -> object:
+        return None if self._transport is None else self._transport.get_extra_info(name)
+
+    @property
+    def closed(self) -> bool:
+        return self._eof
+
+    async def receive(self) -> bytes:
+        """What arrived, at least one byte; b"" once the peer has ended."""
+        while not self._buffer:
+            if self._eof:
+                return b""
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self.release("unread")
+        return data
+
+    def stream(self, on_data: Callable[[bytes], None], on_lost: Callable[[], None], *, peer: Link) -> None:
+        """From now on hand data over as it arrives; what waits in the buffer first."""
+        self._on_data, self._on_lost = on_data, on_lost
+        self._peer = peer
+        if self._buffer:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            on_data(data)
+        if self._eof:
+            on_lost()
+
+    def back_pressure(self, peer: Link) -> None:
+        """When this side cannot be written to any more, stop reading from `peer`."""
+        self._peer = peer
+
+    def write(self, data: bytes) -> None:
+        transport = self._transport
+        if not data or transport is None or transport.is_closing():
+            return
+        if not self._tls or len(data) <= RECORD:
+            transport.write(data)
+            return
+        view = memoryview(data)
+        for at in range(0, len(data), RECORD):
+            transport.write(view[at : at + RECORD])
+
+    def hold(self, why: str) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._held:
+            self._transport.pause_reading()
+        self._held.add(why)
+
+    def release(self, why: str) -> None:
+        if why not in self._held:
+            return
+        self._held.discard(why)
+        if not self._held and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    async def close(self, grace: float = 1.0) -> None:
+        """Send what is buffered, then close; after `grace` seconds close without sending it."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self.lost), grace)
+        except TimeoutError:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None

@@ -1,0 +1,112 @@
+"""The session's names: prepared statements and portals, shared by the wire protocol and SQL.
+
+Decides what a name stands for at each moment. Two views are kept: what the server has confirmed, and what
+will hold when everything sent so far succeeds; an error falls back to the first. Knows no socket and no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pgjit.audit.event import Parameters
+from pgjit.sql.statement import NameEffect, Statement
+
+__all__ = ["Change", "Names", "Portal", "Prepared", "changes_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement that was judged when it was parsed; None where the text was empty."""
+
+    text: str
+    statement: Statement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    prepared: Prepared
+    parameters: Parameters | None
+    statement_name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of the names. Without a `value` the name is dropped; without a `name`, all are."""
+
+    space: Literal["statement", "portal"]
+    name: bytes | None
+    value: Prepared | Portal | None = None
+
+
+@dataclass(slots=True)
+class _View:
+    statements: dict[bytes, Prepared] = field(default_factory=dict)
+    portals: dict[bytes, Portal] = field(default_factory=dict)
+
+    def apply(self, change: Change) -> None:
+        match change:
+            case Change("statement", None):
+                self.statements.clear()
+            case Change("portal", None):
+                self.portals.clear()
+            case Change("statement", bytes(name), Prepared() as prepared):
+                self.statements[name] = prepared
+            case Change("portal", bytes(name), Portal() as portal):
+                self.portals[name] = portal
+            case Change("statement", bytes(name)):
+                self.statements.pop(name, None)
+            case Change("portal", bytes(name)):
+                self.portals.pop(name, None)
+
+
+class Names:
+    def __init__(self) -> None:
+        self._confirmed = _View()
+        self._expected = _View()
+
+    def statement(self, name: bytes) -> Prepared | None:
+        return self._expected.statements.get(name)
+
+    def portal(self, name: bytes) -> Portal | None:
+        return self._expected.portals.get(name)
+
+    def expect(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._expected.apply(change)
+
+    def confirm(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._confirmed.apply(change)
+
+    def fall_back(self, still_expected: Iterable[Change]) -> None:
+        """An error: what was expected of the failed batch will not come, what was sent after it still may."""
+        self._expected = _View(dict(self._confirmed.statements), dict(self._confirmed.portals))
+        self.expect(still_expected)
+
+
+def changes_of(statement: Statement, parameters: Parameters | None = None) -> tuple[Change, ...]:
+    """What running `statement` does to the names (PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD)."""
+    effect = statement.effect
+    if effect is None:
+        return ()
+    return _changes(effect, statement, parameters)
+
+
+def _changes(effect: NameEffect, statement: Statement, parameters: Parameters | None) -> tuple[Change, ...]:
+    name = None if effect.name is None else effect.name.encode()
+    prepared = Prepared(statement.text, statement)
+    match effect.verb:
+        case "prepare":
+            return (Change("statement", name, prepared),)
+        case "declare":
+            return (Change("portal", name, Portal(prepared, parameters, b"")),)
+        case "deallocate":
+            return (Change("statement", name),)
+        case "close":
+            return (Change("portal", name),)
+        case "discard":
+            return (Change("statement", None), Change("portal", None))
+        case "execute" | "fetch":
+            return ()

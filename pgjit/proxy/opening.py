@@ -1,0 +1,165 @@
+"""What a client asks for in its startup message: an allow-list, pure.
+
+Decides which startup parameters are accepted and which of them go on to the server. Everything else is refused:
+a parameter is a setting of the session on the real server, and most settings there are ways around a rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pgjit.errors import AccessRefused, PgjitError, ProtocolFault
+from pgwire.messages.startup import StartupMessage
+
+__all__ = ["Opening", "read_opening"]
+
+_PASSED_ON = {
+    "datestyle": "DateStyle",
+    "timezone": "TimeZone",
+    "intervalstyle": "IntervalStyle",
+    "extra_float_digits": "extra_float_digits",
+}
+_UTF8 = frozenset({"utf8", "utf-8", "unicode"})
+_OWN = ("pgjit.reason", "pgjit.ticket")
+_MAX_VALUE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    user: str
+    database: str
+    application_name: str | None
+    reason: str | None
+    settings: dict[str, str] = field(default_factory=dict)  # for the server's startup packet
+
+
+class UnsupportedVersion(PgjitError):
+    sqlstate = "0A000"
+    severity = "FATAL"
+
+
+def read_opening(startup: StartupMessage) -> Opening:
+    """Raises PgjitError (28000, 0A000, 08P01) for what is not accepted."""
+    if startup.major != 3:
+        raise UnsupportedVersion(
+            f"unsupported frontend protocol {startup.major}.{startup.minor}",
+            reference="unsupported-protocol",
+            detail="Protocol 3.0 is spoken here.",
+        )
+    given: dict[str, str] = {}
+    for name, value in startup.parameters.items():
+        if name.startswith("_pq_."):
+            continue
+        _add(given, name.lower(), value)
+    for name, value in _options(given.pop("options", "")):
+        _add(given, name.lower(), value)
+    user = given.pop("user", "")
+    if not user:
+        raise AccessRefused(
+            "no user name was given",
+            reference="startup-parameter",
+            hint="Name the policy as the user.",
+        )
+    database = given.pop("database", "") or user
+    application_name = given.pop("application_name", None)
+    reason = _reason(given)
+    settings = {_passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
+    return Opening(user[:63], database[:63], application_name, reason, settings)
+
+
+def _add(given: dict[str, str], name: str, value: str) -> None:
+    if name in given:
+        raise ProtocolFault(f"startup parameter `{name[:63]}` is given twice")
+    given[name] = value
+
+
+def _reason(given: dict[str, str]) -> str | None:
+    reason, ticket = (given.pop(name, "").strip() for name in _OWN)
+    text = f"{reason} (ticket {ticket})" if reason and ticket else reason or ticket
+    return text[:1000] or None
+
+
+def _is_utf8(name: str, value: str) -> bool:
+    """client_encoding is accepted where it says what is sent to the server anyway."""
+    return name == "client_encoding" and value.strip("'\"").lower() in _UTF8
+
+
+def _passed_on(name: str) -> str:
+    if name in _PASSED_ON:
+        return _PASSED_ON[name]
+    if name == "client_encoding":
+        raise AccessRefused(
+            "client_encoding must be UTF8",
+            reference="startup-parameter",
+            detail="Statements are judged as UTF-8; in another encoding the server could read them differently.",
+            hint="Set PGCLIENTENCODING=UTF8, or leave it out.",
+        )
+    known = "client_encoding=UTF8, application_name, DateStyle, TimeZone, IntervalStyle, extra_float_digits"
+    raise AccessRefused(
+        f"startup parameter `{name[:63]}` is not accepted",
+        reference="startup-parameter",
+        detail="A startup parameter is a setting of the session on the server.",
+        hint=f"Accepted are {known}, and pgjit.reason and pgjit.ticket in options.",
+    )
+
+
+def _plain(name: str, value: str) -> str:
+    if len(value) > _MAX_VALUE:
+        raise AccessRefused(f"startup parameter `{name}` is too long", reference="startup-parameter")
+    return value
+
+
+def _options(text: str) -> list[tuple[str, str]]:
+    """The settings of `options`: `-c name=value`, `-cname=value`, `--name=value`.
+
+    Split at blanks, with PostgreSQL's backslash escapes; single quotes group as well, so that a reason reads
+    naturally in PGOPTIONS.
+    """
+    words = _words(text)
+    settings: list[tuple[str, str]] = []
+    while words:
+        word = words.pop(0)
+        if word == "-c" and words:
+            word = words.pop(0)
+        elif word.startswith("--"):
+            word = word[2:]
+        elif word.startswith("-c"):
+            word = word[2:]
+        else:
+            word = ""
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise AccessRefused(
+                "startup parameter `options` is not accepted as it is",
+                reference="startup-parameter",
+                detail="It holds something else than settings.",
+                hint="Write PGOPTIONS=\"-c pgjit.reason='why you need this'\".",
+            )
+        settings.append((name.replace("-", "_"), value))
+    return settings
+
+
+def _words(text: str) -> list[str]:
+    words: list[str] = []
+    word: list[str] | None = None
+    quoted = escaped = False
+    for character in text:
+        if escaped:
+            word = [*(word or []), character]
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == "'":
+            quoted = not quoted
+            word = word or []
+        elif character.isspace() and not quoted:
+            if word is not None:
+                words.append("".join(word))
+            word = None
+        else:
+            if word is None:
+                word = []
+            word.append(character)
+    if word is not None:
+        words.append("".join(word))
+    return words

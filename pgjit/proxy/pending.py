@@ -1,0 +1,57 @@
+"""What was sent to the server and is not answered to the end: values that the relay keeps in a queue.
+
+Decides nothing; `relay.py` fills and empties it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pgjit.proxy.names import Change
+from pgjit.proxy.poison import Refusal
+from pgwire.state import Asked
+
+__all__ = ["Pending", "Planned", "Run"]
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution, from its record to its outcome."""
+
+    id: str
+    started: datetime
+    changes: tuple[Change, ...] = ()
+    rows: int = 0
+    size: int = 0
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request that the server has yet to answer. A Query holds a run for each of its statements."""
+
+    asked: Asked
+    runs: list[Run] = field(default_factory=list)
+    at: int = 0  # the run that the server is dealing with
+    changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
+    refusal: Refusal | None = None
+    rejected: bool = False  # the server rejected it, as a refusal needs
+
+    @property
+    def current(self) -> Run | None:
+        return self.runs[self.at] if self.at < len(self.runs) else None
+
+    def all_changes(self) -> tuple[Change, ...]:
+        changes = self.changes
+        for run in self.runs[self.at :]:
+            changes += run.changes
+        return changes
+
+
+@dataclass(slots=True)
+class Planned:
+    """Bytes for the server, and the request that they make there (None: nothing will be answered)."""
+
+    data: bytes
+    pending: Pending | None = None
+    executes: bool = False  # it runs something: its record must be in the journal first

@@ -1,0 +1,61 @@
+"""What every session shares: the value that app.py fills once and hands to the listener."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from pgjit.audit.journal import Journal
+from pgjit.clock import Clock
+from pgjit.identity.provider import Provider
+from pgjit.policy.load import Policies
+from pgjit.policy.policy import Policy
+from pgjit.proxy.control import Control
+from pgjit.proxy.judge import Judge, Judgement, assess
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.target import Target
+from pgjit.proxy.windows import Windows
+from pgjit.telemetry import Telemetry
+
+__all__ = ["Limits", "Services"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    connections: int = 500  # clients at once, logged in or not
+    handshake_seconds: float = 30.0  # from the first byte to a session, the identity provider included
+    server_login_seconds: float = 10.0
+    statement_bytes: int = 256 * 1024
+    message_bytes: int = 16 * 1024 * 1024
+    token_bytes: int = 16 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    provider: Provider
+    policies: Policies
+    targets: Mapping[str, Target]
+    controls: Mapping[str, Control]
+    windows: Windows
+    registry: Registry
+    journal: Journal
+    flush_before_forward: bool  # `journal.sync: always`
+    clock: Clock
+    limits: Limits
+    workers: Executor  # processes that judge large statements
+    telemetry: Telemetry
+    _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
+
+    def judge(self, policy: Policy) -> Judge:
+        """The judge of this version of the policy, with its memory shared by all sessions under it."""
+        key = (policy.name, policy.version)
+        if key not in self._judges:
+            self._judges[key] = Judge(policy, limit=self.limits.statement_bytes)
+        return self._judges[key]
+
+    async def judge_large(self, policy: Policy, sql: bytes) -> Judgement:
+        """`assess` in another process, so that one client's long statement does not stall the others."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.workers, assess, policy, sql, self.limits.statement_bytes)

@@ -1,0 +1,54 @@
+"""The settings of a session on the real server: what is pinned, what guards the end, what must not change.
+
+All of them go into the startup packet, so that RESET and DISCARD ALL come back to them. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pgjit.policy.policy import Access as Preset
+from pgjit.proxy.access import Access
+from pgjit.proxy.opening import Opening
+
+__all__ = ["session_settings", "tripwire"]
+
+_CHECK_CLIENT_EVERY = "500ms"
+_MAX_NAME = 63
+
+
+def session_settings(
+    access: Access, opening: Opening, session_id: str, server_major: int, now: datetime
+) -> dict[str, str]:
+    """The startup parameters for the server, beside user and database."""
+    left_ms = str(max(1, int((access.ends_at - now) / timedelta(milliseconds=1))))
+    settings = {
+        **opening.settings,
+        # The session's own id first: who reads pg_stat_activity finds the records by it.
+        "application_name": f"pgjit {session_id} {opening.application_name or ''}".strip()[:_MAX_NAME],
+        # What the judging of a statement's text rests on.
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+        "search_path": access.target.search_path,
+        "default_transaction_read_only": "on" if access.policy.statements.access is Preset.READ_ONLY else "off",
+        # The belts, for the case that pgjit itself dies before the window ends.
+        "statement_timeout": left_ms,
+        "idle_in_transaction_session_timeout": left_ms,
+    }
+    if server_major >= 14:
+        settings["client_connection_check_interval"] = _CHECK_CLIENT_EVERY
+        settings["idle_session_timeout"] = left_ms
+    if server_major >= 17:
+        settings["transaction_timeout"] = left_ms
+    return settings
+
+
+def tripwire(access: Access, reported: dict[str, str]) -> dict[str, str]:
+    """Settings that the server reports and that must stay as they are now, or the session ends."""
+    pinned = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+    if access.policy.statements.access is Preset.READ_ONLY:
+        pinned["default_transaction_read_only"] = "on"
+    for name in ("session_authorization", "is_superuser"):
+        if name in reported:
+            pinned[name] = reported[name]
+    return pinned

@@ -1,0 +1,109 @@
+"""The life of windows in this process: admit, record, and end each at its time.
+
+Decides when a window's end is carried out. Whether one may be opened is `grants/lifecycle.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from pgjit.audit.event import WindowEnded, WindowOpened
+from pgjit.audit.journal import Journal
+from pgjit.clock import Clock
+from pgjit.errors import JournalUnavailable, PgjitError
+from pgjit.grants.lifecycle import effective_end
+from pgjit.grants.store import Store
+from pgjit.grants.window import Window
+from pgjit.identity.identity import Identity
+from pgjit.policy.policy import Policy
+from pgjit.proxy.registry import Registry
+
+__all__ = ["Windows"]
+
+_log = logging.getLogger("pgjit.windows")
+_TICK = 1.0
+"""Longest sleep of a timer: a clock that is set forward ends a window within a second."""
+
+
+class Windows:
+    def __init__(self, store: Store, journal: Journal, registry: Registry, clock: Clock) -> None:
+        self._store = store
+        self._journal = journal
+        self._registry = registry
+        self._clock = clock
+        self._timers: dict[str, asyncio.Task[None]] = {}
+        self._unrecorded: set[str] = set()
+
+    async def resume(self) -> None:
+        """Take up the windows that an earlier process left: those that are over are recorded as ended."""
+        for window in await self._store.unended():
+            self._schedule(window, window.ends_at)
+
+    async def admit(self, identity: Identity, policy: Policy, source: str, reason: str | None) -> tuple[Window, datetime]:
+        """The window of `identity` under `policy`, joined or opened, and its end.
+
+        Raises CoolingDown, ServerUnavailable (no store) and JournalUnavailable (the opening cannot be recorded).
+        """
+        now = self._clock()
+        window, opened = await self._store.admit(identity.key, policy, now)
+        if opened:
+            self._unrecorded.add(window.id)
+        ends_at = effective_end(window, policy)
+        self._schedule(window, ends_at)
+        if window.id in self._unrecorded:
+            self._record_opening(identity, policy, window, source, reason)
+            self._unrecorded.discard(window.id)
+        return window, ends_at
+
+    def _record_opening(
+        self, identity: Identity, policy: Policy, window: Window, source: str, reason: str | None
+    ) -> None:
+        event = WindowOpened(
+            identity=identity,
+            policy=policy.name,
+            policy_version=policy.version,
+            window=window,
+            at=self._clock(),
+            source=source,
+            reason=reason,
+        )
+        try:
+            self._journal.append([event])
+        except JournalUnavailable:
+            raise JournalUnavailable(fatal=True) from None
+
+    def _schedule(self, window: Window, ends_at: datetime) -> None:
+        if window.id not in self._timers:
+            self._timers[window.id] = asyncio.create_task(self._carry_out(window, ends_at))
+
+    async def _carry_out(self, window: Window, ends_at: datetime) -> None:
+        while (left := (ends_at - self._clock()) / timedelta(seconds=1)) > 0:
+            await asyncio.sleep(min(left, _TICK))
+        sessions = self._registry.of_window(window.id)
+        await asyncio.gather(*(session.end("ttl") for session in sessions))
+        await self._note_end(window, ends_at, len(sessions))
+        self._timers.pop(window.id, None)
+
+    async def _note_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
+        """Write the end down in store and journal; both are tried until they take it."""
+        event = WindowEnded(window=window, at=self._clock(), reason="ttl", sessions=sessions)
+        noted = recorded = False
+        while not (noted and recorded):
+            try:
+                if not noted:
+                    await self._store.end(window.id, ends_at, "ttl")
+                    noted = True
+                self._journal.append([event])
+                recorded = True
+            except PgjitError as fault:
+                _log.error("end of window %s is not written down yet: %s", window.id, fault.message)
+                await asyncio.sleep(_TICK)
+
+    async def close(self) -> None:
+        """Stop the timers. The windows stay as they are, for the next process to take up."""
+        for timer in list(self._timers.values()):
+            timer.cancel()
+        await asyncio.gather(*self._timers.values(), return_exceptions=True)
+        self._timers.clear()

@@ -1,0 +1,89 @@
+"""Simple query, results and status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pgwire.errors import RemoteProtocolError
+from pgwire.reader import BodyReader, cstring, message
+
+__all__ = [
+    "command_complete",
+    "decode_command_complete",
+    "decode_error",
+    "decode_parameter_status",
+    "decode_query",
+    "decode_ready",
+    "encode_query",
+    "error_response",
+    "parameter_status",
+    "ready_for_query",
+    "terminate",
+]
+
+
+def encode_query(text: bytes) -> bytes:
+    return message(b"Q", cstring(text))
+
+
+def decode_query(body: bytes) -> bytes:
+    """The text of a Query: its one zero byte is its last. Raises RemoteProtocolError."""
+    if body.find(b"\0") != len(body) - 1:
+        raise RemoteProtocolError("query text must hold one zero byte, at its end")
+    return body[:-1]
+
+
+def error_response(fields: Mapping[str, str], *, notice: bool = False) -> bytes:
+    """ErrorResponse (or NoticeResponse). A zero byte in a value is dropped: it would end the field."""
+    parts = [
+        code.encode("ascii") + value.encode("utf-8", "replace").replace(b"\0", b"") + b"\0"
+        for code, value in fields.items()
+    ]
+    return message(b"N" if notice else b"E", *parts, b"\0")
+
+
+def decode_error(body: bytes) -> dict[str, str]:
+    """The fields of an ErrorResponse or NoticeResponse by their code letters. Raises RemoteProtocolError."""
+    reader = BodyReader(body)
+    fields: dict[str, str] = {}
+    while field := reader.string():
+        fields[chr(field[0])] = field[1:].decode("utf-8", "replace")
+    reader.end()
+    return fields
+
+
+def command_complete(tag: str) -> bytes:
+    return message(b"C", cstring(tag.encode()))
+
+
+def decode_command_complete(body: bytes) -> str:
+    reader = BodyReader(body)
+    tag = reader.string()
+    reader.end()
+    return tag.decode("utf-8", "replace")
+
+
+def ready_for_query(status: bytes) -> bytes:
+    return message(b"Z", status)
+
+
+def decode_ready(body: bytes) -> str:
+    """`I` idle, `T` in a transaction, `E` in a failed one. Raises RemoteProtocolError."""
+    if body not in (b"I", b"T", b"E"):
+        raise RemoteProtocolError("transaction status that does not exist")
+    return body.decode()
+
+
+def parameter_status(name: str, value: str) -> bytes:
+    return message(b"S", cstring(name.encode()), cstring(value.encode()))
+
+
+def decode_parameter_status(body: bytes) -> tuple[str, str]:
+    reader = BodyReader(body)
+    name, value = reader.string(), reader.string()
+    reader.end()
+    return name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+
+
+def terminate() -> bytes:
+    return message(b"X")

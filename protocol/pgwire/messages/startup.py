@@ -1,0 +1,113 @@
+"""What a client may send first: StartupMessage, SSLRequest, GSSENCRequest, CancelRequest.
+
+Decides their shape and limits (PostgreSQL documentation, "Message Formats"). Does not decide which
+parameters are accepted: that is the session's.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from pgwire.errors import RemoteProtocolError
+from pgwire.reader import BodyReader, cstring, message
+
+__all__ = [
+    "MAX_STARTUP",
+    "CancelRequest",
+    "EncryptionRequest",
+    "StartupMessage",
+    "decode_startup",
+    "encode_cancel",
+    "encode_ssl_request",
+    "encode_startup",
+    "negotiate_version",
+    "startup_length",
+]
+
+MAX_STARTUP = 10_000
+"""Most bytes after the length word, as in PostgreSQL (MAX_STARTUP_PACKET_LENGTH)."""
+
+_CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
+_WORD = struct.Struct("!I")
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionRequest:
+    gss: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    pid: int
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StartupMessage:
+    major: int
+    minor: int
+    parameters: dict[str, str]
+
+    @property
+    def unknown_options(self) -> tuple[str, ...]:
+        """The `_pq_.` protocol options: none is known here, all are answered in NegotiateProtocolVersion."""
+        return tuple(name for name in self.parameters if name.startswith("_pq_."))
+
+
+def startup_length(head: bytes) -> int:
+    """How many bytes follow the first four. Raises RemoteProtocolError beyond 4..10000."""
+    length = int(_WORD.unpack(head)[0]) - 4
+    if not 4 <= length <= MAX_STARTUP:
+        raise RemoteProtocolError(f"startup packet with length {length}")
+    return length
+
+
+def decode_startup(body: bytes) -> StartupMessage | CancelRequest | EncryptionRequest:
+    """The first message, from what follows its length word. Raises RemoteProtocolError."""
+    reader = BodyReader(body)
+    code = reader.uint32()
+    if code in (_SSL, _GSS):
+        reader.end()
+        return EncryptionRequest(gss=code == _GSS)
+    if code == _CANCEL:
+        pid = reader.int32()
+        secret = reader.bytes(reader.left)
+        if not 4 <= len(secret) <= 256:
+            raise RemoteProtocolError("cancel key of unusual length")
+        return CancelRequest(pid, secret)
+    return StartupMessage(code >> 16, code & 0xFFFF, _parameters(reader))
+
+
+def _parameters(reader: BodyReader) -> dict[str, str]:
+    parameters: dict[str, str] = {}
+    while name := reader.string():
+        try:
+            key, value = name.decode(), reader.string().decode()
+        except UnicodeDecodeError:
+            raise RemoteProtocolError("startup packet is not UTF-8") from None
+        if key in parameters:
+            raise RemoteProtocolError("startup packet names a parameter twice")
+        parameters[key] = value
+    reader.end()
+    return parameters
+
+
+def encode_startup(parameters: dict[str, str], *, major: int = 3, minor: int = 0) -> bytes:
+    pairs = b"".join(cstring(k.encode()) + cstring(v.encode()) for k, v in parameters.items())
+    body = _WORD.pack(major << 16 | minor) + pairs + b"\0"
+    return _WORD.pack(len(body) + 4) + body
+
+
+def encode_cancel(pid: int, secret: bytes) -> bytes:
+    return struct.pack("!IIi", 12 + len(secret), _CANCEL, pid) + secret
+
+
+def encode_ssl_request() -> bytes:
+    return struct.pack("!II", 8, _SSL)
+
+
+def negotiate_version(unknown: tuple[str, ...]) -> bytes:
+    """NegotiateProtocolVersion: 3.0 is spoken, and none of the `unknown` options."""
+    names = b"".join(cstring(name.encode()) for name in unknown)
+    return message(b"v", struct.pack("!Ii", 3 << 16, len(unknown)), names)

@@ -1,0 +1,135 @@
+"""One event of every kind, for the tests of this room."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pgjit.audit.event import (
+    Event,
+    Execution,
+    LoginRefused,
+    Outcome,
+    Parameters,
+    Proof,
+    ServiceStarted,
+    ServiceStopped,
+    SessionContext,
+    SessionEnded,
+    SessionOpened,
+    WindowEnded,
+    WindowOpened,
+)
+from pgjit.grants.window import Window
+from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
+from pgjit.policy.decision import Violation
+
+__all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution"]
+
+AT = datetime(2026, 11, 24, 9, 30, 0, 42, tzinfo=UTC)
+IDENTITY = Identity(
+    key=IdentityKey("11111111-1111-4111-8111-111111111111", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"),
+    kind=IdentityKind.AGENT,
+    app_id="55555555-5555-4555-8555-555555555555",
+    display="Schema “checks”",
+    groups=frozenset({GroupId("99999999-9999-4999-8999-999999999999")}),
+    token_id="uti-1",
+    issued_at=AT - timedelta(minutes=1),
+    expires_at=AT + timedelta(hours=1),
+)
+WINDOW = Window(
+    id="w_1",
+    identity=IDENTITY.key,
+    policy="schema-checks",
+    connection="shop",
+    opened_at=AT,
+    ends_at=AT + timedelta(hours=1),
+    retry_at=AT + timedelta(hours=2),
+)
+CONTEXT = SessionContext(
+    identity=IDENTITY,
+    policy="schema-checks",
+    policy_version="abc",
+    window=WINDOW,
+    session_id="s_1",
+    connection="shop",
+    backend_pid=4242,
+    source="10.0.0.7:51000",
+)
+
+
+def execution(statement: str = "SELECT 1", parameters: Parameters | None = None) -> Execution:
+    return Execution(
+        context=CONTEXT,
+        execution_id="e_1",
+        at=AT,
+        protocol="extended",
+        statement=statement,
+        kind="select",
+        decision="allow",
+        parameters=parameters,
+    )
+
+
+EVENTS: dict[str, Event] = {
+    "execution": Execution(
+        context=CONTEXT,
+        execution_id="e_1",
+        at=AT,
+        protocol="simple",
+        statement="DELETE FROM orders",
+        kind="delete",
+        decision="deny",
+        violations=(Violation(rule="statement-kind", message="no `delete` here", position=1, statement=0),),
+        prepared_as="p1",
+    ),
+    "outcome": Outcome(
+        context=CONTEXT,
+        execution_id="e_1",
+        at=AT,
+        ended="completed",
+        command="SELECT 1",
+        rows=1,
+        bytes=37,
+        sqlstate=None,
+        duration_us=1250,
+    ),
+    "session.opened": SessionOpened(
+        context=CONTEXT,
+        at=AT,
+        application_name="psql",
+        tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
+        startup_user="jit-schema-checks",
+        server_version="18.1",
+    ),
+    "session.ended": SessionEnded(
+        context=CONTEXT,
+        at=AT,
+        reason="ttl",
+        detail=None,
+        executions=7,
+        proof=Proof(cancel_sent=True, terminate_sent=True, gone=True, checked_at=AT, took_ms=12),
+    ),
+    "window.opened": WindowOpened(
+        identity=IDENTITY,
+        policy="schema-checks",
+        policy_version="abc",
+        window=WINDOW,
+        at=AT,
+        source="10.0.0.7:51000",
+        reason="schema diff, week 47",
+    ),
+    "window.ended": WindowEnded(window=WINDOW, at=AT, reason="ttl", sessions=2),
+    "login.refused": LoginRefused(
+        at=AT,
+        source="10.0.0.7:51000",
+        reference="token-refused",
+        sqlstate="28P01",
+        reason="expired",
+        startup_user="jit-schema-checks",
+        startup_database="shop",
+    ),
+    "service.started": ServiceStarted(
+        at=AT, version="0.1.0", config_hash="c0ffee", policies=(("schema-checks", "abc"),)
+    ),
+    "service.stopped": ServiceStopped(at=AT, reason="SIGTERM"),
+}

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from pgjit.audit.event import Event
+from pgjit.audit.journal import Journal
+from pgjit.audit.sink import SinkBroken
+from pgjit.audit.sinks.file import FileSink
+from pgjit.errors import JournalUnavailable, ServerUnavailable
+from tests.audit.audit_events import EVENTS, execution
+
+
+class DisturbedSink(FileSink):
+    """A file whose next appends, or whose fsync, fail as they are told to; fsync waits where told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.failure: OSError | None = None
+        self.flush_failure: OSError | None = None
+        self.flushes = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.flushing = threading.Event()
+
+    def append(self, lines: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        super().append(lines)
+
+    def probe(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        super().probe()
+
+    def flush(self) -> None:
+        self.flushes += 1
+        self.flushing.set()
+        assert self.gate.wait(10)
+        if self.flush_failure is not None:
+            raise self.flush_failure
+        super().flush()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@pytest.fixture
+def sink(path: Path) -> DisturbedSink:
+    return DisturbedSink(path)
+
+
+@pytest.fixture
+async def journal(sink: DisturbedSink) -> AsyncIterator[Journal]:
+    journal = Journal.open(sink, sync="always")
+    yield journal
+    if journal.writable:
+        await journal.close()
+    else:
+        sink.close()
+
+
+def _writable(journal: Journal) -> bool:
+    """Asked anew: to the type checker a property that was read once stays what it was."""
+    return journal.writable
+
+
+def _seqs(path: Path) -> list[int]:
+    return [json.loads(line)["seq"] for line in path.read_bytes().splitlines()]
+
+
+async def test_records_are_in_the_file_when_append_returns(journal: Journal, path: Path) -> None:
+    journal.append(list(EVENTS.values()))
+    journal.append([])
+    journal.append([execution("SELECT 2")])
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [record["type"] for record in records] == [*EVENTS, "execution"]
+    assert [record["seq"] for record in records] == list(range(1, 11))
+    assert journal.seq == 10
+
+
+async def test_the_sequence_goes_on_after_a_restart(path: Path) -> None:
+    for _ in range(3):
+        journal = Journal.open(FileSink(path))
+        journal.append([execution(), execution()])
+        await journal.close()
+    assert _seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_torn_line_leaves_no_gap(path: Path) -> None:
+    journal = Journal.open(FileSink(path))
+    journal.append([execution(), execution()])
+    await journal.close()
+    with path.open("ab") as file:
+        file.write(b'{"seq":3,"time":"2026')
+    journal = Journal.open(FileSink(path))
+    journal.append([execution()])
+    await journal.close()
+    assert _seqs(path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b"not json\n", "its last line is not a record"),
+        (b"\n", "its last line is not a record"),
+        (b"[1]\n", "its last line has no sequence number"),
+        (b'{"seq":"7"}\n', "its last line has no sequence number"),
+        (b'{"seq":true}\n', "its last line has no sequence number"),
+        (b'{"seq":0}\n', "its last line has no sequence number"),
+    ],
+)
+def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path, content: bytes, detail: str) -> None:
+    path.write_bytes(content)
+    for _ in range(2):  # a refusal gives the lock back
+        with pytest.raises(ServerUnavailable) as caught:
+            Journal.open(FileSink(path))
+        assert (caught.value.reference, caught.value.detail) == ("journal-unusable", detail)
+    assert path.read_bytes() == content
+
+
+async def test_a_journal_has_one_writer(journal: Journal, path: Path) -> None:
+    with pytest.raises(ServerUnavailable) as caught:
+        Journal.open(FileSink(path))
+    assert caught.value.detail == f"another process writes {path}"
+
+
+async def test_a_full_disk_refuses_and_costs_no_number(
+    journal: Journal, sink: DisturbedSink, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.append([execution()])
+    sink.failure = OSError(28, "No space left on device")
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            with pytest.raises(JournalUnavailable):
+                journal.append([execution(), execution()])
+    assert _writable(journal) is False
+    assert caplog.text.count("takes no records") == 1
+    sink.failure = None
+    assert _writable(journal) is True
+    journal.append([execution()])
+    assert _seqs(path) == [1, 2]
+
+
+async def test_a_sink_that_broke_is_not_tried_again(
+    journal: Journal, sink: DisturbedSink, path: Path
+) -> None:
+    sink.failure = SinkBroken("ends in half a line")
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution()])
+    sink.failure = None
+    assert not journal.writable
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution()])
+    assert path.read_bytes() == b""
+
+
+async def test_a_probe_that_breaks_the_sink_fails_the_journal(journal: Journal, sink: DisturbedSink) -> None:
+    sink.failure = OSError(28, "No space left on device")
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution()])
+    sink.failure = SinkBroken("was removed")
+    assert not journal.writable
+    sink.failure = None
+    assert not journal.writable
+
+
+async def test_an_event_that_cannot_be_written_down_does_not_happen(journal: Journal, path: Path) -> None:
+    odd: Event = replace(execution(), at=datetime(2026, 11, 24))  # noqa: DTZ001 - that is the fault
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution(), odd])
+    assert path.read_bytes() == b""
+    journal.append([execution()])
+    assert _seqs(path) == [1]
+
+
+async def test_flush_returns_at_once_when_there_is_nothing_new(journal: Journal, sink: DisturbedSink) -> None:
+    await journal.flush()
+    journal.append([execution()])
+    await journal.flush()
+    await journal.flush()
+    assert sink.flushes == 1
+
+
+async def test_those_who_wait_share_an_fsync(journal: Journal, sink: DisturbedSink) -> None:
+    sink.gate.clear()
+    journal.append([execution()])
+    first = asyncio.create_task(journal.flush())
+    await asyncio.to_thread(sink.flushing.wait, 10)
+    later = []
+    for _ in range(10):
+        journal.append([execution()])
+        later.append(asyncio.create_task(journal.flush()))
+    sink.gate.set()
+    await asyncio.gather(first, *later)
+    assert sink.flushes == 2
+
+
+async def test_a_waiter_that_goes_away_takes_nobody_along(journal: Journal, sink: DisturbedSink) -> None:
+    sink.gate.clear()
+    journal.append([execution()])
+    one, other = asyncio.create_task(journal.flush()), asyncio.create_task(journal.flush())
+    await asyncio.to_thread(sink.flushing.wait, 10)
+    one.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await one
+    sink.gate.set()
+    await other
+    assert sink.flushes == 1
+
+
+async def test_a_failed_fsync_fails_the_journal_for_good(
+    journal: Journal, sink: DisturbedSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.append([execution()])
+    sink.flush_failure = OSError(5, "Input/output error")
+    with pytest.raises(JournalUnavailable):
+        await journal.flush()
+    sink.flush_failure = None
+    assert not journal.writable
+    with pytest.raises(JournalUnavailable):
+        await journal.flush()
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution()])
+    assert "until a restart" in caplog.text
+
+
+async def test_the_journal_flushes_by_itself_while_there_is_something_new(sink: DisturbedSink) -> None:
+    journal = Journal.open(sink, sync="interval", interval=0.001)
+    journal.append([execution()])
+    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    await journal.close()
+    assert sink.flushes == 1
+
+
+async def test_records_that_come_during_an_fsync_get_the_next(sink: DisturbedSink) -> None:
+    sink.gate.clear()
+    journal = Journal.open(sink, sync="interval", interval=0.001)
+    journal.append([execution()])
+    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    journal.append([execution()])
+    sink.flushing.clear()
+    sink.gate.set()
+    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    await journal.close()
+    assert sink.flushes == 2
+
+
+async def test_close_flushes_and_gives_the_file_back(sink: DisturbedSink, path: Path) -> None:
+    journal = Journal.open(sink)
+    journal.append([execution()])
+    await journal.close()
+    assert sink.flushes == 1
+    assert not journal.writable
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution()])
+    await Journal.open(FileSink(path)).close()
+
+
+async def test_close_tells_that_the_last_records_may_be_lost_and_still_gives_the_file_back(
+    sink: DisturbedSink, path: Path
+) -> None:
+    journal = Journal.open(sink)
+    journal.append([execution()])
+    sink.flush_failure = OSError(5, "Input/output error")
+    with pytest.raises(JournalUnavailable):
+        await journal.close()
+    await Journal.open(FileSink(path)).close()
+
+
+def test_records_are_taken_outside_an_event_loop_too(path: Path) -> None:
+    journal = Journal.open(FileSink(path))
+    journal.append([execution()])
+    assert _seqs(path) == [1]
+    asyncio.run(journal.close())

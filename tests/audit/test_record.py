@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.audit.event import Parameters, ServiceStopped
+from pgjit.audit.record import PARAMETER_BYTES, render, render_context
+from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
+
+TIME = "2026-11-24T09:30:00.000042Z"
+SESSION = {
+    "identity": {
+        "tid": "11111111-1111-4111-8111-111111111111",
+        "oid": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+        "app_id": "55555555-5555-4555-8555-555555555555",
+        "kind": "agent",
+        "display": "Schema “checks”",
+        "token_id": "uti-1",
+    },
+    "policy": "schema-checks",
+    "policy_version": "abc",
+    "window": {"id": "w_1", "opened_at": TIME, "ends_at": "2026-11-24T10:30:00.000042Z"},
+    "session": "s_1",
+    "connection": "shop",
+    "backend_pid": 4242,
+    "source": "10.0.0.7:51000",
+}
+EXPECTED: dict[str, dict[str, object]] = {
+    "execution": {
+        **SESSION,
+        "execution": "e_1",
+        "protocol": "simple",
+        "decision": "deny",
+        "kind": "delete",
+        "statement": "DELETE FROM orders",
+        "violations": [
+            {
+                "rule": "statement-kind",
+                "message": "no `delete` here",
+                "detail": None,
+                "hint": None,
+                "position": 1,
+                "sqlstate": "42501",
+                "statement": 0,
+            }
+        ],
+        "prepared_as": "p1",
+    },
+    "outcome": {
+        **SESSION,
+        "execution": "e_1",
+        "ended": "completed",
+        "command": "SELECT 1",
+        "rows": 1,
+        "bytes": 37,
+        "sqlstate": None,
+        "duration_us": 1250,
+    },
+    "session.opened": {
+        **SESSION,
+        "application_name": "psql",
+        "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384",
+        "startup_user": "jit-schema-checks",
+        "server_version": "18.1",
+    },
+    "session.ended": {
+        **SESSION,
+        "reason": "ttl",
+        "detail": None,
+        "executions": 7,
+        "proof": {
+            "cancel_sent": True,
+            "terminate_sent": True,
+            "gone": True,
+            "checked_at": TIME,
+            "took_ms": 12,
+            "error": None,
+        },
+    },
+    "window.opened": {
+        **{k: v for k, v in SESSION.items() if k not in ("session", "backend_pid")},
+        "reason": "schema diff, week 47",
+    },
+    "window.ended": {
+        "identity": {
+            "tid": "11111111-1111-4111-8111-111111111111",
+            "oid": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+        },
+        "policy": "schema-checks",
+        "window": SESSION["window"],
+        "connection": "shop",
+        "reason": "ttl",
+        "sessions": 2,
+    },
+    "login.refused": {
+        "identity": None,
+        "source": "10.0.0.7:51000",
+        "reference": "token-refused",
+        "sqlstate": "28P01",
+        "reason": "expired",
+        "startup_user": "jit-schema-checks",
+        "startup_database": "shop",
+    },
+    "service.started": {
+        "version": "0.1.0",
+        "config_hash": "c0ffee",
+        "policies": [{"name": "schema-checks", "version": "abc"}],
+    },
+    "service.stopped": {"reason": "SIGTERM"},
+}
+
+
+@pytest.mark.parametrize("type_", EVENTS)
+def test_every_event_is_written_whole(type_: str) -> None:
+    line = render(EVENTS[type_], 7)
+    assert json.loads(line) == {"seq": 7, "time": TIME, "type": type_, **EXPECTED[type_]}
+    assert list(json.loads(line))[:3] == ["seq", "time", "type"]
+    assert line.endswith(b"}\n")
+
+
+@given(text=st.text())
+def test_any_text_is_one_line_and_comes_back_as_it_was(text: str) -> None:
+    line = render(execution(text), 1)
+    assert line.count(b"\n") == 1
+    assert len(line.decode().splitlines()) == 1
+    assert json.loads(line)["statement"] == text
+
+
+@given(
+    values=st.lists(st.none() | st.binary(max_size=64) | st.text(max_size=64).map(str.encode), max_size=8),
+    formats=st.lists(st.integers(0, 1), max_size=8),
+)
+def test_any_parameters_are_one_line(values: list[bytes | None], formats: list[int]) -> None:
+    line = render(execution(parameters=Parameters(values=tuple(values), formats=tuple(formats))), 1)
+    assert len(line.decode().splitlines()) == 1
+    assert len(json.loads(line)["parameters"]["values"]) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a\nb", rb"a\nb"),
+        ("\x1b[2J", rb"\u001b[2J"),
+        ("\x7f", rb"\u007f"),
+        ("\x9b2J", rb"\u009b2J"),
+        ("\x85", rb"\u0085"),
+        ("\u2028\u2029", rb"\u2028\u2029"),
+        ("\u202e drop \u2066", rb"\u202e drop \u2066"),
+        ("größe — ¥ 你好 🐘", "größe — ¥ 你好 🐘".encode()),
+    ],
+)
+def test_what_ends_lines_or_steers_terminals_is_escaped(text: str, written: bytes) -> None:
+    line = render(execution(text), 1)
+    assert b'"statement":"' + written + b'"' in line
+    assert json.loads(line)["statement"] == text
+
+
+def test_a_lone_surrogate_is_spelled_out_and_recorded() -> None:
+    assert json.loads(render(execution("a\ud800b"), 1))["statement"] == "a\\ud800b"
+
+
+def test_a_lone_surrogate_in_a_name_is_spelled_out_and_recorded() -> None:
+    context = replace(CONTEXT, identity=replace(CONTEXT.identity, display="x\udfff"))
+    record = json.loads(render(replace(execution(), context=context), 1))
+    assert record["identity"]["display"] == "x\\udfff"
+
+
+@pytest.mark.parametrize(
+    ("values", "formats", "expected"),
+    [
+        ((), (), {"count": 0, "values": []}),
+        ((b"7", None, "é".encode()), (), {"count": 3, "values": ["7", None, "é"]}),
+        ((b"\x00\x07", b"x"), (1, 0), {"count": 2, "values": [{"base64": "AAc="}, "x"]}),
+        ((b"\x00", b"\x01"), (1,), {"count": 2, "values": [{"base64": "AA=="}, {"base64": "AQ=="}]}),
+        ((b"\xff",), (0,), {"count": 1, "values": [{"base64": "/w=="}]}),
+    ],
+)
+def test_parameters_are_written_as_they_were_bound(
+    values: tuple[bytes | None, ...], formats: tuple[int, ...], expected: object
+) -> None:
+    record = json.loads(render(execution(parameters=Parameters(values=values, formats=formats)), 1))
+    assert record["parameters"] == expected
+
+
+def test_long_parameters_are_cut_and_say_so() -> None:
+    values = (b"a" * 4000, "é".encode() * 500, b"never seen")
+    record = json.loads(render(execution(parameters=Parameters(values=values, formats=())), 1))
+    # 4096 - 4 - 4000 - 4 leaves 88 bytes of the second, and nothing for the third
+    assert record["parameters"] == {
+        "count": 3,
+        "values": ["a" * 4000, {"text": "é" * 44, "length": 1000}],
+        "truncated": True,
+    }
+
+
+def test_a_cut_does_not_split_a_character() -> None:
+    values = (b"a" + "你".encode() * 2000,)
+    record = json.loads(render(execution(parameters=Parameters(values=values, formats=())), 1))
+    assert record["parameters"]["values"] == [{"text": "a" + "你" * 1363, "length": 6001}]
+
+
+def test_a_long_binary_parameter_is_cut_with_its_length() -> None:
+    values = (b"\x00" * 9000,)
+    record = json.loads(render(execution(parameters=Parameters(values=values, formats=(1,))), 1))
+    (value,) = record["parameters"]["values"]
+    assert (set(value), value["length"]) == ({"base64", "length"}, 9000)
+
+
+def test_a_thousand_empty_parameters_are_bounded_too() -> None:
+    parameters = Parameters(values=(None,) * 65535, formats=())
+    record = json.loads(render(execution(parameters=parameters), 1))["parameters"]
+    assert (record["count"], len(record["values"]), record["truncated"]) == (
+        65535,
+        PARAMETER_BYTES // 4,
+        True,
+    )
+
+
+def test_the_part_of_the_context_is_rendered_once_for_each_context() -> None:
+    assert render_context(CONTEXT) is render_context(CONTEXT)
+    other = replace(CONTEXT, session_id="s_2")
+    assert render_context(other) != render_context(CONTEXT)
+
+
+def test_contexts_that_come_and_go_are_never_mixed_up() -> None:
+    for number in range(3000):
+        record = json.loads(render(replace(execution(), context=replace(CONTEXT, backend_pid=number)), 1))
+        assert record["backend_pid"] == number
+
+
+def test_times_of_another_zone_are_written_in_utc() -> None:
+    there = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert json.loads(render(ServiceStopped(at=there, reason="x"), 1))["time"] == TIME
+
+
+def test_a_time_without_a_zone_is_not_guessed_at() -> None:
+    with pytest.raises(ValueError, match="needs a zone"):
+        render(ServiceStopped(at=datetime(2026, 11, 24), reason="x"), 1)  # noqa: DTZ001 - that is the point

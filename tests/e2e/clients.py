@@ -1,0 +1,53 @@
+"""Real clients, each as an agent would use it: psql, psycopg 3 and asyncpg, through TLS with a token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from dataclasses import dataclass
+
+import asyncpg
+import psycopg
+
+from pgjit.demo.world import World
+
+__all__ = ["Said", "connect_asyncpg", "connect_psycopg", "psql"]
+
+
+@dataclass(frozen=True)
+class Said:
+    out: str
+    err: str
+    status: int
+
+
+async def psql(world: World, token: str, policy: str, *commands: str, connection: str = "prod-replica") -> Said:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    arguments = [part for command in commands for part in ("-c", command)]
+    process = await asyncio.create_subprocess_exec(
+        str(world.database.psql_path), "-X", "-At", "-v", "VERBOSITY=verbose", *arguments,
+        world.conninfo(policy, connection),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment | {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": "15"},
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return Said(out.decode(), err.decode(), process.returncode or 0)
+
+
+async def connect_psycopg(
+    world: World, token: str, policy: str, connection: str = "prod-replica", **more: str
+) -> psycopg.AsyncConnection[tuple[object, ...]]:
+    """psycopg 3: parameters are bound on the server."""
+    return await psycopg.AsyncConnection.connect(
+        world.conninfo(policy, connection), password=token, autocommit=True, **more
+    )
+
+
+async def connect_asyncpg(
+    world: World, token: str, policy: str, connection: str = "prod-replica"
+) -> asyncpg.Connection:
+    context = ssl.create_default_context(cafile=str(world.certificates.authority))
+    return await asyncpg.connect(
+        host="localhost", port=world.app.port, user=policy, database=connection, password=token, ssl=context
+    )

@@ -1,0 +1,72 @@
+"""Worlds for tests: the demo's own parts, with policies for reading and for writing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.emulator import AppCredentials
+from pgjit.demo.world import World
+
+__all__ = ["READERS", "WRITERS", "Record", "add_reader", "add_writer", "ask", "open_world", "records"]
+
+READERS = "11111111-1111-4111-8111-111111111111"
+WRITERS = "22222222-2222-4222-8222-222222222222"
+POLICIES = Path(__file__).parents[1] / "fixtures" / "policies"
+
+Record = dict[str, object]
+
+
+def open_world(
+    database: DemoDatabase,
+    folder: Path,
+    *,
+    ttl: Mapping[str, timedelta] | None = None,
+    config: Mapping[str, object] | None = None,
+) -> World:
+    secrets = {}
+    for name, secret in (("reader", database.password), ("writer", database.writer_password)):
+        secrets[name] = folder / f"{name}-secret"
+        secrets[name].write_text(secret)
+    place = {"host": str(database.socket_dir), "port": database.port, "database": database.database}
+    connections = {
+        "prod-replica": {**place, "user": database.user, "password": {"file": str(secrets["reader"])}},
+        "write-target": {**place, "user": database.writer, "password": {"file": str(secrets["writer"])}},
+    }
+    return World(
+        folder=folder,
+        database=database,
+        policies=POLICIES,
+        ttl=ttl,
+        config={"connections": connections, **(config or {})},
+    )
+
+
+def add_reader(world: World) -> AppCredentials:
+    return world.emulator.add_app("a reader", groups=[READERS])
+
+
+def add_writer(world: World) -> AppCredentials:
+    return world.emulator.add_app("a writer", groups=[WRITERS])
+
+
+def records(world: World, kind: str | None = None) -> list[Record]:
+    """The journal's records, all or of one type."""
+    lines = [json.loads(line) for line in world.journal.read_text().splitlines()]
+    return [line for line in lines if kind is None or line["type"] == kind]
+
+
+async def ask(database: DemoDatabase, sql: str, *arguments: object) -> object:
+    """Ask the database itself, past the proxy, as its administrator."""
+    connection = await asyncpg.connect(
+        host=str(database.socket_dir), port=database.port, user="postgres", database=database.database
+    )
+    try:
+        return await connection.fetchval(sql, *arguments)
+    finally:
+        await connection.close()

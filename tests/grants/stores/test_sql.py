@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.store import Store
+from pgjit.grants.stores import STORES
+from pgjit.grants.stores.sql import SqlStore
+from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY, StoreContract
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "100% windows.sqlite3"
+
+
+@pytest.fixture
+async def opened(path: Path) -> AsyncIterator[SqlStore]:
+    store = SqlStore(f"sqlite:///{path}")
+    await store.open()
+    yield store
+    await store.close()
+
+
+class TestSqlStoreOnSqlite(StoreContract):
+    @pytest.fixture
+    def make(self, path: Path) -> Callable[[], Store]:
+        return lambda: STORES["sqlite"](f"sqlite:///{path}")
+
+
+_CHILD = """
+import asyncio, sys
+from pgjit.grants.stores.sql import SqlStore
+from tests.contracts.store import ALICE, NOW, POLICY
+
+async def main() -> None:
+    store = SqlStore(sys.argv[1])
+    await store.open()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    window, opened = await store.admit(ALICE, POLICY, NOW)
+    print(window.id, opened, flush=True)
+    sys.stdin.readline()  # ended here by a signal: no close, no atexit
+
+asyncio.run(main())
+"""
+_ROOT = Path(__file__).parents[3]
+
+
+def _child(path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _CHILD, f"sqlite:///{path}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+    )
+
+
+def _say(child: subprocess.Popen[str]) -> None:
+    assert child.stdin is not None
+    child.stdin.write("go\n")
+    child.stdin.flush()
+
+
+def _hear(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+async def test_processes_that_start_at_once_open_one_window_and_a_kill_does_not_lose_it(path: Path) -> None:
+    children = [_child(path) for _ in range(3)]
+    try:
+        assert [_hear(child) for child in children] == ["ready"] * 3
+        for child in children:
+            _say(child)
+        answers = [_hear(child).split() for child in children]
+        assert sorted(opened for _, opened in answers) == ["False", "False", "True"]
+        assert len({window_id for window_id, _ in answers}) == 1
+    finally:
+        for child in children:
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+    store = SqlStore(f"sqlite:///{path}")
+    await store.open()
+    window, opened = await store.admit(ALICE, POLICY, NOW)
+    await store.close()
+    assert (window.id, opened) == (answers[0][0], False)
+
+
+async def test_nobody_else_can_read_the_file(opened: SqlStore, path: Path) -> None:
+    await opened.admit(ALICE, POLICY, NOW)
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+
+
+async def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> None:
+    path.touch(mode=0o644)
+    store = SqlStore(f"sqlite:///{path}")
+    await store.open()
+    await store.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_commits_are_on_the_disk_and_readers_do_not_block(opened: SqlStore) -> None:
+    async with opened._transaction() as connection:
+        found = [
+            (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        ]
+    assert found == ["wal", 2, 5000]
+
+
+async def test_a_database_that_fails_admits_nobody_and_recovers(opened: SqlStore, path: Path) -> None:
+    with sqlite3.connect(path) as direct:
+        direct.execute("ALTER TABLE windows RENAME TO gone")
+    with pytest.raises(ServerUnavailable) as caught:
+        await opened.admit(ALICE, POLICY, NOW)
+    assert caught.value.reference == "store-unavailable"
+    assert caught.value.detail == "no such table: windows"
+    with pytest.raises(ServerUnavailable):
+        await opened.end("w_1", NOW, "ttl")
+    with sqlite3.connect(path) as direct:
+        direct.execute("ALTER TABLE gone RENAME TO windows")
+    direct.close()
+    assert (await opened.admit(ALICE, POLICY, NOW))[1]
+
+
+async def test_what_fails_half_way_leaves_nothing(opened: SqlStore, path: Path) -> None:
+    with sqlite3.connect(path) as direct:
+        direct.execute("CREATE TRIGGER t AFTER INSERT ON windows BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    direct.close()
+    with pytest.raises(ServerUnavailable, match="window store cannot be used"):
+        await opened.admit(ALICE, POLICY, NOW)
+    assert await opened.clock_floor() is None
+
+
+async def test_a_cancelled_admit_leaves_the_store_usable(opened: SqlStore) -> None:
+    task = asyncio.create_task(opened.admit(BOB, POLICY, NOW))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await opened.admit(ALICE, POLICY, NOW))[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE windows SET ends_at = ends_at + 1",
+        "UPDATE windows SET retry_at = retry_at + 1",
+        "UPDATE windows SET opened_at = opened_at - 1",
+        "UPDATE windows SET oid = 'someone-else'",
+        "UPDATE windows SET policy = 'another'",
+    ],
+)
+async def test_the_database_itself_refuses_to_change_a_granted_window(
+    opened: SqlStore, path: Path, change: str
+) -> None:
+    await opened.admit(ALICE, POLICY, NOW)
+    direct = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="a granted window does not change"):
+        direct.execute(change)
+    direct.close()
+
+
+async def test_the_database_itself_refuses_to_move_an_end(opened: SqlStore, path: Path) -> None:
+    window, _ = await opened.admit(ALICE, POLICY, NOW)
+    await opened.end(window.id, NOW + HOUR, "ttl")
+    direct = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="a granted window does not change"):
+        direct.execute("UPDATE windows SET ended_at = NULL, end_reason = NULL")
+    direct.close()
+
+
+async def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/none/windows.sqlite3")
+    with pytest.raises(ServerUnavailable) as caught:
+        await store.open()
+    assert caught.value.reference == "store-unavailable"
+    assert "No such file or directory" in str(caught.value.detail)
+
+
+async def test_a_file_that_is_no_database_is_refused_and_kept(path: Path) -> None:
+    path.write_text("not a database, but dear to someone\n" * 100)
+    with pytest.raises(ServerUnavailable) as caught:
+        await SqlStore(f"sqlite:///{path}").open()
+    assert caught.value.detail == "file is not a database"
+    assert path.read_text().startswith("not a database")
+
+
+async def test_a_schema_from_a_newer_release_is_not_touched(opened: SqlStore, path: Path) -> None:
+    await opened.close()
+    with sqlite3.connect(path) as direct:
+        direct.execute("UPDATE alembic_version SET version_num = '9999'")
+    direct.close()
+    with pytest.raises(ServerUnavailable) as caught:
+        await opened.open()
+    assert "9999" in str(caught.value.detail)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x?mode=memory",
+        "sqlite:///x.sqlite3?cache=shared",
+        "sqlite://host/x.sqlite3",
+        "sqlite+aiosqlite:///x.sqlite3",
+        "postgresql://localhost/x",
+        "x.sqlite3",
+        "",
+    ],
+)
+def test_a_url_that_is_no_file_is_refused(url: str) -> None:
+    with pytest.raises(ServerUnavailable) as caught:
+        SqlStore(url)
+    assert caught.value.reference == "store-unavailable"
+    assert "Its URL is not one of a store." in str(caught.value.detail)

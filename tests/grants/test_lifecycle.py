@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.grants.lifecycle import Join, Open, Refused, decide, effective_end, under
+from pgjit.grants.window import Window
+from tests.contracts.store import ALICE, HOUR, NOW, POLICY, store_contract_policy
+
+WINDOW = Window(
+    id="w_1",
+    identity=ALICE,
+    policy="schema-checks",
+    connection="shop",
+    opened_at=NOW,
+    ends_at=NOW + HOUR,
+    retry_at=NOW + 2 * HOUR,
+)
+TICK = timedelta(microseconds=1)
+
+
+def _open(at: datetime) -> Open:
+    return Open(opened_at=at, ends_at=at + HOUR, retry_at=at + 2 * HOUR)
+
+
+def _refused(ended_at: datetime) -> Refused:
+    return Refused(policy="schema-checks", ended_at=ended_at, retry_at=NOW + 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("latest", "now", "expected"),
+    [
+        pytest.param(None, NOW, _open(NOW), id="nobody had one"),
+        pytest.param(WINDOW, NOW, Join(WINDOW), id="just opened"),
+        pytest.param(WINDOW, NOW + HOUR - TICK, Join(WINDOW), id="its last microsecond"),
+        pytest.param(WINDOW, NOW + HOUR, _refused(NOW + HOUR), id="at its end"),
+        pytest.param(WINDOW, NOW + 2 * HOUR - TICK, _refused(NOW + HOUR), id="last of the cooldown"),
+        pytest.param(WINDOW, NOW + 2 * HOUR, _open(NOW + 2 * HOUR), id="cooldown over"),
+        pytest.param(WINDOW, NOW - HOUR, Join(WINDOW), id="clock behind the opening, end unmoved"),
+        pytest.param(
+            replace(WINDOW, ended_at=NOW + 3 * TICK, end_reason="revoked"),
+            NOW + 4 * TICK,
+            _refused(NOW + 3 * TICK),
+            id="revoked",
+        ),
+        pytest.param(
+            replace(WINDOW, ended_at=NOW + HOUR + 9 * TICK, end_reason="ttl"),
+            NOW + HOUR + 10 * TICK,
+            _refused(NOW + HOUR),
+            id="the end is when it was due, not when it was carried out",
+        ),
+        pytest.param(
+            replace(WINDOW, ended_at=NOW + 3 * TICK, end_reason="revoked"),
+            NOW + 2 * TICK,
+            _refused(NOW + 2 * TICK),
+            id="revoked by a clock that is ahead",
+        ),
+        pytest.param(
+            replace(WINDOW, connection="other"), NOW + TICK, _refused(NOW + TICK), id="for another database"
+        ),
+    ],
+)
+def test_what_becomes_of_someone_who_asks(
+    latest: Window | None, now: datetime, expected: Join | Open | Refused
+) -> None:
+    assert decide(latest, POLICY, now) == expected
+
+
+def test_what_was_over_at_a_moment_seen_stays_over_when_the_clock_is_set_back() -> None:
+    assert decide(WINDOW, POLICY, NOW + TICK, seen=NOW + HOUR) == _refused(NOW + HOUR)
+
+
+def test_a_window_opened_while_the_clock_is_behind_is_measured_from_that_clock() -> None:
+    assert decide(None, POLICY, NOW, seen=NOW + 5 * HOUR) == _open(NOW)
+
+
+def test_a_moment_without_a_zone_is_not_guessed_at() -> None:
+    with pytest.raises(ValueError, match="without a time zone"):
+        decide(None, POLICY, datetime(2026, 11, 24))  # noqa: DTZ001 - that is the point
+
+
+def test_the_refusal_is_the_error_that_a_client_reads() -> None:
+    error = _refused(NOW + HOUR).error()
+    assert (error.reference, error.ended_at, error.retry_at) == ("cooling-down", NOW + HOUR, NOW + 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "expected"),
+    [(HOUR, NOW + HOUR), (HOUR / 2, NOW + HOUR / 2), (3 * HOUR, NOW + HOUR)],
+)
+def test_a_reloaded_policy_shortens_a_window_and_never_lengthens_it(
+    ttl: timedelta, expected: datetime
+) -> None:
+    policy = replace(POLICY, ttl=ttl)
+    assert effective_end(WINDOW, policy) == expected
+    assert under(WINDOW, policy) == replace(WINDOW, ends_at=expected)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(-7200, 7200), st.integers(60, 14400), st.booleans()), min_size=1, max_size=30
+    )
+)
+def test_no_order_of_clocks_ttls_and_ends_gives_an_open_window_more_time(
+    steps: list[tuple[int, int, bool]],
+) -> None:
+    latest: Window | None = None
+    seen: datetime | None = None
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    over: set[str] = set()
+    for number, (seconds, ttl, ends) in enumerate(steps):
+        now += timedelta(seconds=seconds)
+        policy = replace(store_contract_policy(), ttl=timedelta(seconds=ttl), cooldown=timedelta(seconds=ttl))
+        decision = decide(latest, policy, now, seen=seen)
+        seen = now if seen is None else max(seen, now)
+        match decision:
+            case Join(window):
+                assert latest is not None
+                assert window.id not in over
+                assert seen < window.ends_at <= latest.ends_at
+            case Refused():
+                assert latest is not None
+                assert decision.ended_at <= seen < decision.retry_at
+                if policy.ttl >= latest.ends_at - latest.opened_at:
+                    over.add(latest.id)
+            case Open(opened_at=opened_at, ends_at=ends_at, retry_at=retry_at):
+                assert ends_at - opened_at == policy.ttl
+                if latest is not None:
+                    assert seen >= latest.retry_at
+                latest = replace(
+                    WINDOW, id=f"w_{number}", opened_at=opened_at, ends_at=ends_at, retry_at=retry_at
+                )
+        if ends and latest is not None and latest.ended_at is None:
+            latest = replace(latest, ended_at=now, end_reason="revoked")
+            over.add(latest.id)
