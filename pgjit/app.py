@@ -5,15 +5,12 @@ The one place that knows which provider, store and sink there are. Decides the o
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import multiprocessing
 import ssl
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 from typing import Self
 
 from pgjit.admin.api import AdminServer, admin_api
@@ -22,7 +19,7 @@ from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
 from pgjit.clock import Clock
 from pgjit.config import Config
-from pgjit.errors import InvalidFile, JournalUnavailable, ServerUnavailable
+from pgjit.errors import InvalidFile, JournalUnavailable
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
 from pgjit.identity.provider import Provider
@@ -105,7 +102,8 @@ class App:
 
     def _journal(self, clock: Clock) -> Journal:
         config = self._config
-        journal = Journal.open(SINKS[config.file.journal.kind](config.path(config.file.journal.path)))
+        sink = SINKS[config.file.journal.kind](config.path(config.file.journal.path))
+        journal = Journal.open(sink, sync=config.file.journal.sync)
         self._stack.push_async_callback(journal.close)
         policies = tuple((policy.name, policy.version) for policy in config.policies.values())
         journal.append(
@@ -151,7 +149,9 @@ def _server_tls(config: Config) -> ssl.SSLContext:
 def _provider(config: Config) -> Provider:
     identity = config.file.identity
     if identity.provider not in PROVIDERS:
-        raise InvalidFile("identity configuration", [f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"])
+        raise InvalidFile(
+            "identity configuration", [f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"]
+        )
     settings = EntraSettings(
         tenant=identity.tenant,
         audience=identity.audience,

@@ -1,4 +1,4 @@
-"""Metrics of the proxy, by OpenTelemetry, read at /metrics. They are for operating it: the journal is the audit.
+"""Metrics of the proxy, by OpenTelemetry, read at /metrics. For operating it: the audit is the journal.
 
 Decides the names of the instruments. Nothing here may fail a session.
 """
@@ -23,7 +23,9 @@ class Telemetry:
         self._logins = meter.create_counter("pgjit.logins", description="logins by what became of them")
         self._executions = meter.create_counter("pgjit.executions", description="executions by decision")
         self._ends = meter.create_histogram(
-            "pgjit.session.end.duration", unit="ms", description="from the end of a window to the backend gone"
+            "pgjit.session.end.duration",
+            unit="ms",
+            description="from the end of a window to the backend gone",
         )
 
     def session(self, change: int) -> None:

@@ -52,10 +52,7 @@ _contexts: dict[int, tuple[SessionContext, bytes]] = {}
 def render(event: Event, seq: int) -> bytes:
     """The record of `event` as line `seq` of its journal, with the newline."""
     head = b'{"seq":%d,"time":"%s","type":' % (seq, _time(event.at).encode())
-    line = b"".join((head, _members(event), b"}\n"))
-    if not line.isascii() or b"\x7f" in line:
-        line = _UNSAFE.sub(_escape, line)
-    return line
+    return b"".join((head, _members(event), b"}\n"))
 
 
 def render_context(context: SessionContext) -> bytes:
@@ -288,11 +285,14 @@ def _inside(members: dict[str, object]) -> bytes:
 
 def _json(value: object) -> bytes:
     try:
-        return orjson.dumps(value)
+        text = orjson.dumps(value)
     except orjson.JSONEncodeError:
         # A lone surrogate is no character and cannot be written. What cannot be written is spelled out:
         # a statement must not escape its record by being odd.
-        return orjson.dumps(_writable(value))
+        text = orjson.dumps(_writable(value))
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _UNSAFE.sub(_escape, text)
 
 
 def _writable(value: object) -> object:

@@ -63,7 +63,10 @@ class Story:
     # --- the steps -------------------------------------------------------------------------------------
 
     async def _get_token(self, agent: AppCredentials) -> str:
-        self._title("An agent gets an access token", "From the identity provider, as any app does: client credentials.")
+        self._title(
+            "An agent gets an access token",
+            "From the identity provider, as any app does: client credentials.",
+        )
         token = await self.world.token(agent)
         claims = jwt.decode(token, options={"verify_signature": False})
         expires = datetime.fromtimestamp(claims["exp"], UTC)
@@ -75,10 +78,15 @@ class Story:
         return token
 
     async def _look_around(self, token: str) -> None:
-        self._title("It connects with psql, the token as its password", "Connecting opens the window: its end is fixed now.")
+        self._title(
+            "It connects with psql, the token as its password",
+            "Connecting opens the window: its end is fixed now.",
+        )
         said = await self._psql(token, "SHOW pgjit.window", "SHOW pgjit.identity")
         self._expect("the window is told", "pgjit.window" in said.out and said.status == 0)
-        self._title("It reads the schema", "psql's own \\d works: its catalog queries are judged like any other.")
+        self._title(
+            "It reads the schema", "psql's own \\d works: its catalog queries are judged like any other."
+        )
         said = await self._psql(token, "\\d orders")
         self._expect("the columns are listed", "customer_id" in said.out)
         self._title("It asks for an aggregate", "Rows come straight from the server.")
@@ -91,14 +99,22 @@ class Story:
         self._expect("four months are answered", "(4 rows)" in said.out)
 
     async def _refusals(self, token: str) -> None:
-        self._title("It tries to write", "Refused by the syntax tree, before the database sees it. The session lives on.")
+        self._title(
+            "It tries to write",
+            "Refused by the syntax tree, before the database sees it. The session lives on.",
+        )
         said = await self._psql(
             token, "UPDATE customers SET email = 'x@example.com'", "SELECT 'still here' AS session"
         )
-        self._expect("the update is refused with detail and hint", all(w in said.err for w in ("ERROR:", "DETAIL:", "HINT:")))
+        self._expect(
+            "the update is refused with detail and hint",
+            all(w in said.err for w in ("ERROR:", "DETAIL:", "HINT:")),
+        )
         self._expect("the session is alive after it", "still here" in said.out)
         self._title("It hides the write in a WITH", "A read on the outside, a DELETE within.")
-        said = await self._psql(token, "WITH gone AS (DELETE FROM payments RETURNING *) SELECT count(*) FROM gone")
+        said = await self._psql(
+            token, "WITH gone AS (DELETE FROM payments RETURNING *) SELECT count(*) FROM gone"
+        )
         self._expect("the hidden delete is refused", "ERROR:" in said.err and "count" not in said.out)
         left = await self._ask("SELECT count(*) FROM payments")
         self._expect("nothing was deleted", isinstance(left, int) and left > 0)
@@ -107,7 +123,9 @@ class Story:
         self._expect("the time that is left is told", "0:00:" in said.out)
 
     async def _end_of_window(self, token: str) -> None:
-        self._title("A long query is running when the window ends", "A join without a condition: it would take hours.")
+        self._title(
+            "A long query is running when the window ends", "A join without a condition: it would take hours."
+        )
         running = asyncio.create_task(self._psql(token, LONG_QUERY))
         pid = await self._wait_for_backend()
         self.console.print(f"  pg_stat_activity: backend {pid} is running it")
@@ -122,10 +140,15 @@ class Story:
     async def _next_connection(self, token: str) -> None:
         self._title("It connects again at once", "The token is still good. The window is not.")
         said = await self._psql(token, "SELECT 1")
-        self._expect("it is refused, and told from when it may ask again", "new window may be requested from" in said.err)
+        self._expect(
+            "it is refused, and told from when it may ask again",
+            "new window may be requested from" in said.err,
+        )
 
     def _journal(self) -> None:
-        self._title("The journal of all this", "One record before each execution, one for its outcome; joined here.")
+        self._title(
+            "The journal of all this", "One record before each execution, one for its outcome; joined here."
+        )
         executions, outcomes, ends = _read_journal(self.world.journal)
         table = Table(box=None, padding=(0, 1), header_style="bold")
         for column in ("time", "backend", "decision", "ended", "rows", "ms", "statement"):
@@ -146,8 +169,12 @@ class Story:
         proofs = [end["proof"] for end in ends if end.get("proof")]
         for proof in proofs:
             self.console.print(f"  proof of the end: {json.dumps(proof)}", markup=False, highlight=False)
-        self._expect("every execution has its outcome", all(str(e["execution"]) in outcomes for e in executions))
-        self._expect("the two refused statements are there", sum(e["decision"] == "deny" for e in executions) == 2)
+        self._expect(
+            "every execution has its outcome", all(str(e["execution"]) in outcomes for e in executions)
+        )
+        self._expect(
+            "the two refused statements are there", sum(e["decision"] == "deny" for e in executions) == 2
+        )
         self._expect(
             "the proof says that the backend is gone",
             any(isinstance(proof, dict) and proof["gone"] for proof in proofs),
@@ -212,7 +239,9 @@ async def _until(ask: Callable[[], Awaitable[object]]) -> int:
     raise TimeoutError("the long query was not seen running")
 
 
-def _read_journal(path: Path) -> tuple[list[dict[str, object]], dict[str, dict[str, object]], list[dict[str, object]]]:
+def _read_journal(
+    path: Path,
+) -> tuple[list[dict[str, object]], dict[str, dict[str, object]], list[dict[str, object]]]:
     """Executions in order, outcomes by execution, and the ends of sessions."""
     records = [json.loads(line) for line in path.read_text().splitlines()]
     executions = [record for record in records if record["type"] == "execution"]

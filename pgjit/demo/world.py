@@ -1,4 +1,4 @@
-"""Everything that the demo and the end-to-end tests need, for real: a database, an identity provider, the proxy.
+"""All that the demo and the end-to-end tests need, for real: database, identity provider, proxy.
 
 Decides where the parts live (one folder, thrown away at the end) and how they are wired: by the same
 configuration file that `pgjit serve` reads.

@@ -45,7 +45,7 @@ def choose_policy(policies: Policies, identity: Identity, opening: Opening) -> P
             f"no policy opens connection `{opening.database}` to you as `{opening.user}`",
             reference="no-policy",
             detail=f"You are {identity.kind.value} {identity.key.oid} of tenant {identity.key.tid}.",
-            hint="Check dbname (the connection) and user (the policy), or ask to be added to the policy's group.",
+            hint="Check dbname (the connection) and user (the policy), or ask to join the policy's group.",
         )
     names = ", ".join(f"`{policy.name}`" for policy in mine)
     raise AccessRefused(

@@ -175,7 +175,7 @@ class Answers:
         if head.asked not in (Asked.QUERY, Asked.SYNC):
             while relay.queue and relay.queue[0].asked is not Asked.SYNC:
                 step.events.extend(relay.outcomes(relay.queue.popleft(), "skipped", now))
-            relay.skipping = not relay.queue
+            relay.skipping = relay.skipping or not relay.queue
         elif head.asked is Asked.QUERY:
             relay.names.confirm(head.changes)
             head.changes = ()
@@ -189,7 +189,7 @@ class Answers:
             step.fault = ServerUnavailable(
                 f"terminating connection: setting `{name}` changed",
                 reference="tripwire",
-                detail=f"It was `{wanted}` and is now `{value}`: statements could no longer be judged as the server reads them.",
+                detail=f"It was `{wanted}` and is now `{value}`: what is judged may no longer be what runs.",
                 hint="Connect again, and leave this setting as it is.",
             )
 
@@ -203,4 +203,6 @@ def _rows(command: str | None, seen: int) -> int:
 
 
 def _server_fault(what: str) -> PgjitError:
-    return ProtocolFault("terminating connection: the database server broke the protocol", detail=f"This cannot go on: {what}.")
+    return ProtocolFault(
+        "terminating connection: the database server broke the protocol", detail=f"This cannot go on: {what}."
+    )

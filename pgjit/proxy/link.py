@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 __all__ = ["Link", "LinkClosed"]
 
@@ -16,7 +17,7 @@ RECORD = 8192
 HIGH_WATER = 256 * 1024
 
 
-class LinkClosed(ConnectionError):
+class LinkClosed(ConnectionError):  # noqa: N818 - what happened, in the words of the other errors
     """The peer is gone in the middle of something."""
 
 
@@ -38,8 +39,8 @@ class Link(asyncio.Protocol):
     # --- callbacks of the event loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do what asyncio.Transport promises without being one.
+        self._transport = transport = cast(asyncio.Transport, transport)
         self._tls = transport.get_extra_info("ssl_object") is not None
         transport.set_write_buffer_limits(high=HIGH_WATER)
 
@@ -57,7 +58,7 @@ class Link(asyncio.Protocol):
         self._wake()
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._eof = True
         self._wake()
         if not self.lost.done():
@@ -77,7 +78,8 @@ class Link(asyncio.Protocol):
 
     # --- what a session uses ---
 
-    def extra(self, name: str) -> object:
+    def detail(self, name: str) -> object:
+        """What the transport knows: `ssl_object`, `peername`, ..."""
         return None if self._transport is None else self._transport.get_extra_info(name)
 
     @property

@@ -78,9 +78,15 @@ class Listener:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             task = asyncio.create_task(self._serve(client, f"{address[0]}:{address[1]}"))
             self._clients.add(task)
-            task.add_done_callback(self._clients.discard)
+            task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._clients.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("a connection ended in a fault of pgjit's own", exc_info=fault)
 
     async def _serve(self, client: socket.socket, source: str) -> None:
+        link: Link | None = None
         try:
             with client:  # the transport gets a duplicate of its own
                 async with asyncio.timeout(self._services.limits.handshake_seconds):
@@ -92,6 +98,8 @@ class Listener:
         except (TimeoutError, OSError, RemoteProtocolError) as fault:
             # Before TLS is up nothing is told: the client could not tell our words from an attacker's.
             self._note(source, "handshake-failed", "08P01", f"{type(fault).__name__}: {fault}")
+            if link is not None:
+                link.abort()
             return
         await self._after_tls(link, startup, source)
 
@@ -129,12 +137,13 @@ class Listener:
         loop = asyncio.get_running_loop()
         client_socket = client.dup()
         client_socket.setblocking(False)
+        link = Link()  # uvloop returns a protocol of its own here
         try:
-            _, link = await loop.connect_accepted_socket(Link, client_socket, ssl=self._tls)
+            await loop.connect_accepted_socket(lambda: link, client_socket, ssl=self._tls)
         except BaseException:
             client_socket.close()
             raise
-        tls = link.extra("ssl_object")
+        tls = link.detail("ssl_object")
         if direct and getattr(tls, "selected_alpn_protocol", lambda: None)() != _ALPN:
             link.abort()
             raise RemoteProtocolError("direct TLS without ALPN")
@@ -243,10 +252,10 @@ async def _peek(client: socket.socket) -> bytes:
         try:
             return client.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            readable = loop.create_future()
-            loop.add_reader(client, lambda: readable.done() or readable.set_result(None))
+            readable = asyncio.Event()
+            loop.add_reader(client, readable.set)
             try:
-                await readable
+                await readable.wait()
             finally:
                 loop.remove_reader(client)
 
@@ -275,7 +284,7 @@ async def _exactly(client: socket.socket, count: int) -> bytes:
 
 
 def _tls_text(link: Link) -> str:
-    tls = link.extra("ssl_object")
+    tls = link.detail("ssl_object")
     version = getattr(tls, "version", lambda: None)()
     cipher = getattr(tls, "cipher", lambda: None)()
     return f"{version or 'unknown'} {cipher[0] if cipher else 'unknown'}"

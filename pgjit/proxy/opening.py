@@ -1,7 +1,7 @@
 """What a client asks for in its startup message: an allow-list, pure.
 
-Decides which startup parameters are accepted and which of them go on to the server. Everything else is refused:
-a parameter is a setting of the session on the real server, and most settings there are ways around a rule.
+Decides which startup parameters are accepted and which of them go on to the server. Everything else is
+refused: a parameter is a setting of the session on the real server, and most settings there are ways around a rule.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Opening:
     settings: dict[str, str] = field(default_factory=dict)  # for the server's startup packet
 
 
-class UnsupportedVersion(PgjitError):
+class UnsupportedVersionError(PgjitError):
     sqlstate = "0A000"
     severity = "FATAL"
 
@@ -41,7 +41,7 @@ class UnsupportedVersion(PgjitError):
 def read_opening(startup: StartupMessage) -> Opening:
     """Raises PgjitError (28000, 0A000, 08P01) for what is not accepted."""
     if startup.major != 3:
-        raise UnsupportedVersion(
+        raise UnsupportedVersionError(
             f"unsupported frontend protocol {startup.major}.{startup.minor}",
             reference="unsupported-protocol",
             detail="Protocol 3.0 is spoken here.",
@@ -63,7 +63,9 @@ def read_opening(startup: StartupMessage) -> Opening:
     database = given.pop("database", "") or user
     application_name = given.pop("application_name", None)
     reason = _reason(given)
-    settings = {_passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
+    settings = {
+        _passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)
+    }
     return Opening(user[:63], database[:63], application_name, reason, settings)
 
 
@@ -121,9 +123,7 @@ def _options(text: str) -> list[tuple[str, str]]:
         word = words.pop(0)
         if word == "-c" and words:
             word = words.pop(0)
-        elif word.startswith("--"):
-            word = word[2:]
-        elif word.startswith("-c"):
+        elif word.startswith("--") or word.startswith("-c"):
             word = word[2:]
         else:
             word = ""

@@ -34,6 +34,7 @@ __all__ = ["ClientPlan", "Relay"]
 
 _BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
 _ANSWERLESS = frozenset(b"dcf")
+_PASSED_OVER = frozenset(b"BDCEH")
 
 
 @dataclass(slots=True)
@@ -65,7 +66,9 @@ class Relay:
         self.context = context
         self.names = Names()
         self.queue: deque[Pending] = deque()
-        self.skipping = False  # the server passes over everything up to the next Sync
+        # What the client sends now is passed over by the server up to the next Sync: an error was seen, or
+        # a refusal is on its way that is certain to become one.
+        self.skipping = False
         self.status = "I"
         self.executions = 0
         self._judge = judge
@@ -101,6 +104,8 @@ class Relay:
         return plan
 
     def _frame(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
+        if self.skipping and frame.kind in _PASSED_OVER:
+            return  # the server would pass over it up to the next Sync: nothing happens, nothing is sent
         match chr(frame.kind):
             case "Q":
                 self._query(plan, frame, now, known)
@@ -132,7 +137,7 @@ class Relay:
         violations = judgement.violations
         pending = Pending(Asked.QUERY, changes=(Change("statement", b""), Change("portal", b"")))
         # A Query drops the unnamed statement and portal before its text is even looked at.
-        self.names.expect(pending.changes)
+        self._expect(pending.changes)
         violations = violations or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
@@ -142,7 +147,7 @@ class Relay:
             return
         for statement in judgement.statements:
             changes = changes_of(statement)
-            self.names.expect(changes)
+            self._expect(changes)
             run = self._record(plan, now, "simple", statement.text, statement.kind)
             run.changes = changes
             pending.runs.append(run)
@@ -160,7 +165,11 @@ class Relay:
             name = effect.name.encode()
             if effect.verb in ("prepare", "declare"):
                 prepared.add(effect.verb.encode() + name)
-            elif effect.verb == "execute" and b"prepare" + name not in prepared and not self.names.statement(name):
+            elif (
+                effect.verb == "execute"
+                and b"prepare" + name not in prepared
+                and not self.names.statement(name)
+            ):
                 return (_unknown("prepared statement", effect.name, "26000", statement.index),)
             elif effect.verb == "fetch" and b"declare" + name not in prepared and not self.names.portal(name):
                 return (_unknown("cursor", effect.name, "34000", statement.index),)
@@ -197,7 +206,9 @@ class Relay:
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
         judgement = known.get(parse.text) or self._judge(parse.text)
-        violations = judgement.violations or _parse_violations(judgement, parse) or self._name_violations(judgement)
+        violations = (
+            judgement.violations or _parse_violations(judgement, parse) or self._name_violations(judgement)
+        )
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(
@@ -208,10 +219,11 @@ class Relay:
             pending.refusal = self._refusal(violations[0].error())
             pending.runs = self._record_refused(plan, now, "extended", judgement, violations)
             self._send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)
+            self.skipping = True
             return
         statement = judgement.statements[0] if judgement.statements else None
         pending.changes = (Change("statement", parse.name, Prepared(judgement.text, statement)),)
-        self.names.expect(pending.changes)
+        self._expect(pending.changes)
         self._send(plan, raw, pending)
 
     def _bind(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
@@ -279,18 +291,25 @@ class Relay:
         pending = Pending(Asked.QUERY if query else Asked.PARSE, refusal=self._refusal(violation.error()))
         assert pending.refusal is not None
         protocol: Literal["simple", "extended"] = "simple" if query else "extended"
-        pending.runs = self._record_refused(plan, now, protocol, Judgement(text, (), (violation,)), (violation,))
+        pending.runs = self._record_refused(
+            plan, now, protocol, Judgement(text, (), (violation,)), (violation,)
+        )
         data = poison_query(pending.refusal) if query else poison_parse(pending.refusal)
         self._send(plan, data, pending, executes=True)
+        self.skipping = self.skipping or not query
 
     # --- what both ways share --------------------------------------------------------------------------
 
+    def _expect(self, changes: Iterable[Change]) -> None:
+        if not self.skipping:
+            self.names.expect(changes)
+
     def _send(self, plan: ClientPlan, data: bytes, pending: Pending, *, executes: bool = False) -> None:
-        plan.items.append(Planned(data, pending, executes))
         if self.skipping:
-            # The server passes over it: no answer will come.
+            # The server would pass over it: it is not sent, and no answer will come.
             plan.events.extend(self.outcomes(pending, "skipped", self._moment(pending)))
             return
+        plan.items.append(Planned(data, pending, executes))
         self.queue.append(pending)
 
     def _moment(self, pending: Pending) -> datetime:
@@ -408,7 +427,7 @@ class Relay:
 def _unknown(what: str, name: str, sqlstate: str, statement: int | None) -> Violation:
     return Violation(
         rule="unknown-name",
-        message=f'{what} `{name}` does not exist',
+        message=f"{what} `{name}` does not exist",
         detail="Only what was prepared and judged in this session can be run under a name.",
         hint="Prepare it again in this session.",
         sqlstate=sqlstate,

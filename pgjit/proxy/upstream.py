@@ -161,7 +161,9 @@ async def _log_in(link: Link, target: Target, settings: dict[str, str]) -> Upstr
                 raise RemoteProtocolError(f"message of type {kind!a} during login")
     login.nothing_left()
     if key is None:
-        raise _unavailable(target, "logging in", "the server gives no cancel key, so its sessions could not be ended")
+        raise _unavailable(
+            target, "logging in", "the server gives no cancel key, so its sessions could not be ended"
+        )
     return Upstream(link, target, key[0], key[1], parameters, b"".join(greeting))
 
 
@@ -189,7 +191,7 @@ async def _answer(link: Link, login: _Login, target: Target, request: auth.Authe
     if target.password is None:
         raise _unavailable(target, "authenticating", "the server asks for a password and none is configured")
     secret = target.password.encode()
-    encrypted = target.is_unix or link.extra("ssl_object") is not None
+    encrypted = target.is_unix or link.detail("ssl_object") is not None
     if request.code == 10 and "SCRAM-SHA-256" in request.mechanisms:
         await _scram(link, login, target)
     elif request.code == 3 and encrypted:
@@ -197,7 +199,9 @@ async def _answer(link: Link, login: _Login, target: Target, request: auth.Authe
     elif request.code == 5:
         link.write(auth.encode_password(_md5(target.user.encode(), secret, request.data)))
     else:
-        raise _unavailable(target, "authenticating", f"the server asks for a method ({request.code}) that is not used here")
+        raise _unavailable(
+            target, "authenticating", f"the server asks for a method ({request.code}) that is not used here"
+        )
 
 
 def _md5(user: bytes, password: bytes, salt: bytes) -> bytes:

@@ -41,7 +41,9 @@ class Windows:
         for window in await self._store.unended():
             self._schedule(window, window.ends_at)
 
-    async def admit(self, identity: Identity, policy: Policy, source: str, reason: str | None) -> tuple[Window, datetime]:
+    async def admit(
+        self, identity: Identity, policy: Policy, source: str, reason: str | None
+    ) -> tuple[Window, datetime]:
         """The window of `identity` under `policy`, joined or opened, and its end.
 
         Raises CoolingDown, ServerUnavailable (no store) and JournalUnavailable (the opening cannot be recorded).

@@ -23,7 +23,7 @@ class BodyReader:
         self._body = body
         self._at = at
 
-    def bytes(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         end = self._at + count
         if count < 0 or end > len(self._body):
             raise RemoteProtocolError("message is shorter than its contents say")
@@ -32,20 +32,20 @@ class BodyReader:
         return piece
 
     def byte(self) -> int:
-        return self.bytes(1)[0]
+        return self.take(1)[0]
 
     def int16(self) -> int:
-        return int(_INT16.unpack(self.bytes(2))[0])
+        return int(_INT16.unpack(self.take(2))[0])
 
     def count(self) -> int:
         """An Int16 that counts what follows: PostgreSQL reads it unsigned."""
         return self.int16() & 0xFFFF
 
     def int32(self) -> int:
-        return int(_INT32.unpack(self.bytes(4))[0])
+        return int(_INT32.unpack(self.take(4))[0])
 
     def uint32(self) -> int:
-        return int(_UINT32.unpack(self.bytes(4))[0])
+        return int(_UINT32.unpack(self.take(4))[0])
 
     def string(self) -> bytes:
         end = self._body.find(b"\0", self._at)

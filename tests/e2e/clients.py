@@ -22,7 +22,9 @@ class Said:
     status: int
 
 
-async def psql(world: World, token: str, policy: str, *commands: str, connection: str = "prod-replica") -> Said:
+async def psql(
+    world: World, token: str, policy: str, *commands: str, connection: str = "prod-replica"
+) -> Said:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     arguments = [part for command in commands for part in ("-c", command)]
     process = await asyncio.create_subprocess_exec(

@@ -29,7 +29,9 @@ async def test_psql_reads_is_refused_a_write_and_goes_on(world: World) -> None:
 
 async def test_psql_shows_the_window_and_describes_a_table(world: World) -> None:
     token = await world.token(add_reader(world))
-    said = await psql(world, token, "reader", "SHOW pgjit.window", "show PGJIT.policy;", "\\d orders", "\\dt", "\\df", "\\l")
+    said = await psql(
+        world, token, "reader", "SHOW pgjit.window", "show PGJIT.policy;", "\\d orders", "\\dt", "\\df", "\\l"
+    )
     assert said.err == ""
     assert said.out.startswith("w_")
     assert "customer_id" in said.out
@@ -88,10 +90,14 @@ async def test_asyncpg_prepares_fetches_and_lives_on_after_a_refusal(world: Worl
             await connection.execute("TRUNCATE payments")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.fetch("WITH x AS (DELETE FROM payments RETURNING 1) SELECT * FROM x")
-        rows = await connection.fetch("SELECT id FROM orders WHERE id = ANY($1::int[]) ORDER BY id", [1, 2, 3])
+        rows = await connection.fetch(
+            "SELECT id FROM orders WHERE id = ANY($1::int[]) ORDER BY id", [1, 2, 3]
+        )
         assert [row["id"] for row in rows] == [1, 2, 3]
         async with connection.transaction(readonly=True):
-            seen = [row["id"] async for row in connection.cursor("SELECT id FROM orders ORDER BY id LIMIT 120")]
+            seen = [
+                row["id"] async for row in connection.cursor("SELECT id FROM orders ORDER BY id LIMIT 120")
+            ]
         assert len(seen) == 120
     finally:
         await connection.close()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pgjit.demo.database import DemoDatabase
 
 from pgjit.audit.sinks import SINKS
 from pgjit.audit.sinks.file import FileSink
-from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
@@ -21,10 +21,10 @@ class FullDisk(FileSink):
 
     full = False
 
-    def write(self, data: bytes) -> None:
+    def append(self, lines: bytes) -> None:
         if FullDisk.full:
             raise OSError(28, "No space left on device")
-        super().write(data)
+        super().append(lines)
 
 
 @pytest.fixture
@@ -56,7 +56,9 @@ async def test_nothing_reaches_the_server_when_the_journal_fails(world: World, l
         await connection.execute(f"INSERT INTO {world.database.writable} (note) VALUES ('recorded')".encode())
         FullDisk.full = True
         for parameters in (None, ("unrecorded-extended",)):
-            statement = insert if parameters is None else f"INSERT INTO {world.database.writable} (note) VALUES (%s)"
+            statement = (
+                insert if parameters is None else f"INSERT INTO {world.database.writable} (note) VALUES (%s)"
+            )
             with pytest.raises(psycopg.errors.IoError, match="could not be recorded"):
                 await connection.execute(statement.encode(), parameters)
         FullDisk.full = False

@@ -18,14 +18,16 @@ __all__ = ["demo"]
 
 
 def demo(
-    once: Annotated[bool, typer.Option(help="End after the story; 0 only if every step came out as told.")] = False,
+    once: Annotated[
+        bool, typer.Option(help="End after the story; exits with 0 only if all came out as told.")
+    ] = False,
     ttl: Annotated[int, typer.Option(min=8, max=1800, help="Seconds that the story's window lasts.")] = 12,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the proxy; 0 takes a free one.")] = 0,
 ) -> int:
     """Play the whole story on parts of its own: nothing is installed, nothing is left behind.
 
-    An embedded PostgreSQL is the production replica, a local emulator stands in for Entra, and the real psql is
-    the agent. The story's window is shortened so that you can watch it end.
+    An embedded PostgreSQL is the production replica, a local emulator stands in for Entra, and the real psql
+    is the agent. The story's window is shortened so that you can watch it end.
     """
     logging.basicConfig(level=logging.ERROR)
     return run_program(_demo(once=once, ttl=ttl, port=port))

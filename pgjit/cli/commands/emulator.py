@@ -33,7 +33,10 @@ async def _emulator(config: Path | None, host: str, port: int) -> int:
     served = Emulator(read_settings(config)) if config else Emulator()
     await served.start(host, port)
     try:
-        print(json.dumps({"authority": served.url, "tenant": served.tenant, "audience": served.audience}), flush=True)
+        print(
+            json.dumps({"authority": served.url, "tenant": served.tenant, "audience": served.audience}),
+            flush=True,
+        )
         await stop.wait()
     finally:
         await served.close()

@@ -52,7 +52,7 @@ def authentication_cleartext() -> bytes:
 
 def decode_authentication(body: bytes) -> AuthenticationRequest:
     reader = BodyReader(body)
-    return AuthenticationRequest(reader.int32(), reader.bytes(reader.left))
+    return AuthenticationRequest(reader.int32(), reader.take(reader.left))
 
 
 def decode_password(body: bytes) -> bytes:
@@ -81,7 +81,7 @@ def backend_key_data(pid: int, secret: bytes) -> bytes:
 
 def decode_backend_key_data(body: bytes) -> tuple[int, bytes]:
     reader = BodyReader(body)
-    pid, secret = reader.int32(), reader.bytes(reader.left)
+    pid, secret = reader.int32(), reader.take(reader.left)
     if not 4 <= len(secret) <= 256:
         raise RemoteProtocolError("cancel key of unusual length")
     return pid, secret

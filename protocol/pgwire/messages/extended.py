@@ -94,12 +94,13 @@ def _formats(reader: BodyReader) -> tuple[int, ...]:
 
 def _value(reader: BodyReader) -> bytes | None:
     length = reader.int32()
-    return None if length == -1 else reader.bytes(length)
+    return None if length == -1 else reader.take(length)
 
 
 def encode_bind(bind: Bind) -> bytes:
+    null = struct.pack("!i", -1)
     values = b"".join(
-        b"\xff\xff\xff\xff" if value is None else struct.pack("!i", len(value)) + value for value in bind.values
+        null if value is None else struct.pack("!i", len(value)) + value for value in bind.values
     )
     return message(
         b"B",

