@@ -46,9 +46,7 @@ class Journal:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @classmethod
-    def open(
-        cls, sink: Sink, *, sync: Literal["interval", "always"] = "interval", interval: float = 1.0
-    ) -> Journal:
+    def open(cls, sink: Sink, *, sync: Literal["interval", "always"] = "interval", interval: float = 1.0) -> Journal:
         """Take the sink and go on after its last record. Raises ServerUnavailable."""
         try:
             last = sink.open()

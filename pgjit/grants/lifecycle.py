@@ -61,9 +61,7 @@ def under(window: Window, policy: Policy) -> Window:
     return replace(window, ends_at=effective_end(window, policy))
 
 
-def decide(
-    latest: Window | None, policy: Policy, now: datetime, *, seen: datetime | None = None
-) -> Admission:
+def decide(latest: Window | None, policy: Policy, now: datetime, *, seen: datetime | None = None) -> Admission:
     """What becomes of someone who asks for access now.
 
     `seen` is the latest moment that anyone has written down. A clock that is behind it was set back: what

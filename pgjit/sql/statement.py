@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Message", "NameEffect", "Statement"]
+__all__ = ["Message", "Name", "NameEffect", "Setting", "Statement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,55 @@ class NameEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """A name as written, in its parts (`schema`, `name`), and where (characters of the message from 1)."""
+
+    parts: tuple[str, ...]
+    position: int | None = None
+
+    @property
+    def text(self) -> str:
+        return ".".join(self.parts)
+
+    @property
+    def builtin(self) -> str | None:
+        """The name in `pg_catalog`, where it can only or may mean that; None for another schema's."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return self.parts[1] if len(self.parts) == 2 and self.parts[0] == "pg_catalog" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that is set, by SET, RESET or set_config. `name` is None where it is not a constant."""
+
+    name: str | None
+    constant: bool
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a message, and what is known of it. Widened by what rules need (see parse.py)."""
+    """One statement of a message, and what is known of it."""
 
     index: int
     kind: str  # `select`, `insert`, `show`, `transaction`, ... in the words that policies use
     text: str  # its own slice of the message, without the semicolon
     position: int  # where that slice begins, in characters of the message from 0
-    effect: NameEffect | None
+    effect: NameEffect | None = None
+    nodes: frozenset[str] = frozenset()  # every node type in the tree
+    fields: frozenset[str] = frozenset()  # every field name in the tree
+    inner: tuple[str, ...] = ()  # kinds of statements inside it: of EXPLAIN, PREPARE, COPY, of a WITH
+    functions: tuple[Name, ...] = ()
+    relations: tuple[Name, ...] = ()
+    types: tuple[Name, ...] = ()
+    operators: tuple[Name, ...] = ()  # those written with a schema
+    settings: tuple[Setting, ...] = ()
+    into: bool = False  # SELECT INTO, at any depth
+    locking: bool = False  # FOR UPDATE and its kind, at any depth
+    options: frozenset[str] = frozenset()  # of transactions, as `transaction_read_only=0`
+    shown: str | None = None  # the setting that SHOW shows
+    outside: bool = False  # COPY with a file or a program on the server
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,9 +152,7 @@ async def test_a_full_disk_refuses_and_costs_no_number(
     assert _seqs(path) == [1, 2]
 
 
-async def test_a_sink_that_broke_is_not_tried_again(
-    journal: Journal, sink: DisturbedSink, path: Path
-) -> None:
+async def test_a_sink_that_broke_is_not_tried_again(journal: Journal, sink: DisturbedSink, path: Path) -> None:
     sink.failure = SinkBroken("ends in half a line")
     with pytest.raises(JournalUnavailable):
         journal.append([execution()])

@@ -29,9 +29,7 @@ class SinkContract:
         yield sink
         sink.close()
 
-    def test_lines_are_there_in_order_when_append_returns(
-        self, sink: Sink, content: Callable[[], bytes]
-    ) -> None:
+    def test_lines_are_there_in_order_when_append_returns(self, sink: Sink, content: Callable[[], bytes]) -> None:
         for number in range(50):
             sink.append(b"%d\n" % number)
         assert content() == b"".join(b"%d\n" % number for number in range(50))

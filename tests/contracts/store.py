@@ -142,9 +142,7 @@ class StoreContract:
         assert [opened for _, opened in admitted].count(True) == 1
         assert len({window.id for window, _ in admitted}) == 1
 
-    async def test_two_stores_on_the_same_data_open_one_window(
-        self, store: Store, make: Callable[[], Store]
-    ) -> None:
+    async def test_two_stores_on_the_same_data_open_one_window(self, store: Store, make: Callable[[], Store]) -> None:
         other = make()
         await other.open()
         try:
@@ -180,9 +178,7 @@ class StoreContract:
         await store.admit(BOB, POLICY, NOW + timedelta(minutes=7))
         assert await store.clock_floor() == NOW + timedelta(minutes=9)
 
-    async def test_windows_that_nobody_ended_are_found_whether_their_time_is_over_or_not(
-        self, store: Store
-    ) -> None:
+    async def test_windows_that_nobody_ended_are_found_whether_their_time_is_over_or_not(self, store: Store) -> None:
         assert await store.unended() == []
         first, _ = await store.admit(ALICE, POLICY, NOW)
         second, _ = await store.admit(BOB, POLICY, NOW + 5 * HOUR)

@@ -92,9 +92,7 @@ def test_the_refusal_is_the_error_that_a_client_reads() -> None:
     ("ttl", "expected"),
     [(HOUR, NOW + HOUR), (HOUR / 2, NOW + HOUR / 2), (3 * HOUR, NOW + HOUR)],
 )
-def test_a_reloaded_policy_shortens_a_window_and_never_lengthens_it(
-    ttl: timedelta, expected: datetime
-) -> None:
+def test_a_reloaded_policy_shortens_a_window_and_never_lengthens_it(ttl: timedelta, expected: datetime) -> None:
     policy = replace(POLICY, ttl=ttl)
     assert effective_end(WINDOW, policy) == expected
     assert under(WINDOW, policy) == replace(WINDOW, ends_at=expected)
@@ -131,9 +129,7 @@ def test_no_order_of_clocks_ttls_and_ends_gives_an_open_window_more_time(
                 assert ends_at - opened_at == policy.ttl
                 if latest is not None:
                     assert seen >= latest.retry_at
-                latest = replace(
-                    WINDOW, id=f"w_{number}", opened_at=opened_at, ends_at=ends_at, retry_at=retry_at
-                )
+                latest = replace(WINDOW, id=f"w_{number}", opened_at=opened_at, ends_at=ends_at, retry_at=retry_at)
         if ends and latest is not None and latest.ended_at is None:
             latest = replace(latest, ended_at=now, end_reason="revoked")
             over.add(latest.id)

@@ -147,9 +147,7 @@ async def _remember(connection: AsyncConnection, moment: datetime) -> None:
     await connection.execute(
         insert(clock)
         .values(id=1, seen_at=seen_at)
-        .on_conflict_do_update(
-            index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at
-        )
+        .on_conflict_do_update(index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at)
     )
 
 

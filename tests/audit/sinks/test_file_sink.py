@@ -143,9 +143,7 @@ print(path.stat().st_size)
 
 
 def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_goes_in(path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "27 b'first\\n'",  # EFBIG, after 994 bytes had been written
         "28 b'first\\n'",  # ENOSPC from the probe

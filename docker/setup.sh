@@ -1,0 +1,39 @@
+#!/bin/sh
+# Certificates and passwords of the trial set-up. Runs once: what is there is kept.
+set -eu
+umask 077
+
+postgres_uid=999 # of the image postgres:18
+pgjit_uid=10001  # of docker/Dockerfile
+
+[ -e /secrets/complete ] && exit 0
+rm -rf /secrets/authority /secrets/server /secrets/proxy
+mkdir -p /secrets/authority /secrets/server /secrets/proxy
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -subj '/CN=pgjit trial authority' \
+    -addext 'basicConstraints=critical,CA:TRUE,pathlen:0' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
+    -keyout /secrets/authority/ca.key -out /secrets/ca.crt
+
+certificate() { # folder, names
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=pgjit trial" \
+        -keyout "/secrets/$1/tls.key" -out /tmp/request.pem
+    printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\nbasicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n' \
+        "$2" >/tmp/extensions
+    openssl x509 -req -in /tmp/request.pem -days 30 -extfile /tmp/extensions \
+        -CA /secrets/ca.crt -CAkey /secrets/authority/ca.key -CAcreateserial -out "/secrets/$1/tls.crt"
+}
+certificate server DNS:postgres
+certificate proxy DNS:localhost,DNS:pgjit,IP:127.0.0.1
+
+openssl rand -hex 24 >/secrets/server/superuser-password
+openssl rand -hex 24 >/secrets/server/writer-password
+openssl rand -hex 24 >/secrets/server/agent-password
+cp /secrets/server/agent-password /secrets/proxy/agent-password
+
+rm -rf /secrets/authority # nothing is signed after this
+chown -R "$postgres_uid" /secrets/server
+chown -R "$pgjit_uid" /secrets/proxy
+chmod 0755 /secrets
+chmod 0644 /secrets/ca.crt
+touch /secrets/complete

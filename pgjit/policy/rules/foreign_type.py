@@ -1,0 +1,40 @@
+"""Types that are not built in: reading a value of one can run code (input functions, casts, domain checks)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+
+__all__ = ["BUILTIN", "RULE"]
+
+BUILTIN = frozenset("""
+    bool boolean bit varbit bytea char bpchar varchar text name date time timetz timestamp timestamptz interval
+    int2 int4 int8 smallint integer int bigint oid xid xid8 cid tid numeric decimal float4 float8 real money uuid json
+    jsonb jsonpath xml inet cidr macaddr macaddr8 point line lseg box path polygon circle tsvector tsquery
+    int4range int8range numrange tsrange tstzrange daterange int4multirange int8multirange nummultirange tsmultirange
+    tstzmultirange datemultirange regclass regproc regprocedure regoper regoperator regtype regrole regnamespace
+    regconfig regdictionary regcollation pg_lsn pg_snapshot txid_snapshot refcursor record void unknown
+    int2vector oidvector aclitem
+""".split())
+
+
+def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+    for kind in statement.types:
+        builtin = kind.builtin
+        name = builtin.removeprefix("_") if builtin else None
+        if name not in BUILTIN and builtin != "char":
+            yield Violation(
+                rule="foreign-type",
+                message=f"type `{kind.text}` is not a built-in type",
+                detail="Converting to a user-defined type can run code of its own.",
+                hint="Cast to a built-in type, such as text.",
+                position=kind.position,
+                statement=statement.index,
+            )
+
+
+RULE = Rule("foreign-type", _check)

@@ -1,0 +1,39 @@
+"""Transaction control that leaves read-only mode, or outlives the session (two-phase commit)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+
+__all__ = ["RULE"]
+
+_KINDS = frozenset(
+    f"kind=TRANS_STMT_{kind}"
+    for kind in ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "ROLLBACK_TO")
+)
+_READ_WRITE = "transaction_read_only=0"
+_MODES = ("transaction_isolation=", "transaction_deferrable=", "transaction_read_only=1")
+
+
+def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+    for option in sorted(statement.options):
+        if option in _KINDS or option.startswith(_MODES):
+            continue
+        if option == _READ_WRITE and terms.access is Access.READ_WRITE:
+            continue
+        writing = option == _READ_WRITE
+        yield Violation(
+            rule="transaction-mode",
+            message="READ WRITE is not allowed under this policy" if writing else "this transaction control is not allowed",
+            detail="The policy gives read-only access." if writing else "Prepared transactions outlive the session.",
+            hint="Begin without READ WRITE." if writing else "Use BEGIN, COMMIT, ROLLBACK and savepoints.",
+            position=statement.position + 1,
+            statement=statement.index,
+        )
+
+
+RULE = Rule("transaction-mode", _check)

@@ -1,0 +1,72 @@
+"""Node types and fields of the syntax tree off the list: what is not known is not judged, and not run.
+
+PostgreSQL's constructors of JSON values are off it: older servers read them as calls of user functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+
+__all__ = ["RULE"]
+
+_NODES = frozenset("""
+    A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star BoolExpr BooleanTest CaseExpr CaseWhen
+    ClosePortalStmt CoalesceExpr CollateClause ColumnDef ColumnRef CommonTableExpr CopyStmt DeallocateStmt
+    DeclareCursorStmt DefElem DiscardStmt ExecuteStmt ExplainStmt FetchStmt FuncCall GroupingFunc
+    GroupingSet Integer JoinExpr List MinMaxExpr NamedArgExpr NullTest ParamRef PrepareStmt RangeFunction
+    RangeSubselect RangeTableSample RangeVar ResTarget RowExpr SQLValueFunction SelectStmt SortBy String
+    SubLink TransactionStmt TypeCast TypeName UnlistenStmt VariableSetStmt VariableShowStmt WindowDef
+    XmlExpr XmlSerialize
+""".split())
+
+_FIELDS = frozenset("""
+    agg_distinct agg_filter agg_order agg_star agg_within_group alias aliascolnames aliasname all arg
+    arg_location argnumber args argtypes arrayBounds attlist boolop booltesttype boolval bsval chain
+    coldeflist collname colname colnames content ctematerialized ctename ctequery ctes cycle_clause
+    cycle_col_list cycle_mark_column cycle_mark_default cycle_mark_value cycle_path_column defaction
+    defname defresult direction distinctClause elements expr fields frameOptions fromClause func_variadic
+    funcformat funcname functions fval groupClause groupDistinct havingClause howMany indirection inh
+    isNatural is_local is_rowsfrom is_slice isall ismove isnull items ival join_using_alias jointype
+    jumble_args kind larg lateral lexpr lidx limitCount limitOffset limitOption list_end list_start
+    location method name named_args names node nulltesttype number op operName options orderClause
+    ordinality over params partitionClause portalname quals query rarg recursive relation relname
+    relpersistence repeatable result rexpr rexpr_list_end rexpr_list_start row_format savepoint_name
+    schemaname search_clause search_col_list search_seq_column sortClause sortby_dir sortby_nulls
+    startOffset subLinkType subquery subselect sval target targetList testexpr typeName typemod typmod
+    typmods uidx useOp usingClause val valuesLists whereClause windowClause withClause xmloption
+""".split())
+
+_WRITING_NODES = frozenset("""
+    CurrentOfExpr DeleteStmt IndexElem InsertStmt LockingClause MergeStmt MergeSupportFunc MergeWhenClause
+    MultiAssignRef SetToDefault UpdateStmt
+""".split())
+
+_WRITING_FIELDS = frozenset("""
+    action colno cols commandType condition conname cursor_name exprs indexElems infer joinCondition
+    lockedRels lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause
+    ordering override returningClause selectStmt source sourceRelation strength values waitPolicy
+""".split())
+
+
+def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+    unknown_nodes, unknown_fields = statement.nodes - _NODES, statement.fields - _FIELDS
+    if terms.access is Access.READ_WRITE:
+        unknown_nodes, unknown_fields = unknown_nodes - _WRITING_NODES, unknown_fields - _WRITING_FIELDS
+    if unknown_nodes or unknown_fields:
+        names = ", ".join(sorted(unknown_nodes) or sorted(unknown_fields))
+        yield Violation(
+            rule="unknown-node",
+            message="statement uses syntax that is not allowed under this policy",
+            detail=f"Not on the list: {names}.",
+            hint="Write it with plain SELECT syntax and function calls.",
+            position=statement.position + 1,
+            statement=statement.index,
+        )
+
+
+RULE = Rule("unknown-node", _check)

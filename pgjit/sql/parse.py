@@ -1,0 +1,131 @@
+"""SQL text to facts, by PostgreSQL's own parser: the only importer of pglast.
+
+Only `parse_sql_json` is used: it fails cleanly where the parser's own Python tree would end the process on a
+deeply nested statement. The walk over the tree is iterative for the same reason. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pglast.parser import ParseError, parse_sql_json
+
+from pgjit.errors import StatementRefused
+from pgjit.sql.statement import Message, NameEffect, Statement
+from pgjit.sql.walk import KINDS, Walk, kind_of
+
+__all__ = ["read_message"]
+
+_INDEX = re.compile(r",? at index \d+\Z")
+
+
+def read_message(text: str) -> Message:
+    """The statements of `text` and the facts about each.
+
+    Raises StatementRefused: 42601 where it does not parse, 54001 where it is nested too deeply to be read,
+    22021 for characters that cannot be in a statement.
+    """
+    if "\0" in text:
+        raise StatementRefused(
+            "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",
+            hint="Leave the zero byte out: PostgreSQL's text ends at it.",
+        )  # fmt: skip
+    try:
+        tree = json.loads(parse_sql_json(text))
+    except ParseError as fault:
+        raise _unparseable(text, fault) from None
+    except UnicodeEncodeError:
+        raise StatementRefused(
+            "statement is not valid Unicode", reference="invalid-encoding", sqlstate="22021"
+        ) from None
+    except RecursionError:
+        raise _too_deep() from None
+    where = _positions(text)
+    statements = tree.get("stmts", [])
+    return Message(tuple(_statement(index, raw, text, where) for index, raw in enumerate(statements)))
+
+
+def _unparseable(text: str, fault: ParseError) -> StatementRefused:
+    message = str(fault.args[0]) if fault.args else "syntax error"
+    if "memory exhausted" in message or "nesting" in message or "too deep" in message or "stack depth" in message:
+        return _too_deep()
+    index = fault.args[1] if len(fault.args) > 1 and isinstance(fault.args[1], int) else None
+    return StatementRefused(
+        _INDEX.sub("", message),
+        reference="syntax-error",
+        sqlstate="42601",
+        detail="What does not parse cannot be judged, and is not run.",
+        hint="The grammar is PostgreSQL's own, of version 18.",
+        position=None if index is None else min(index, len(text)) + 1,
+    )
+
+
+def _too_deep() -> StatementRefused:
+    return StatementRefused(
+        "statement is nested too deeply to be judged",
+        reference="statement-too-deep",
+        sqlstate="54001",
+        hint="Write long lists as IN (...) or = ANY (array), and split long chains of operators.",
+    )
+
+
+def _positions(text: str) -> Callable[[int], int]:
+    """From a byte offset of the parser's to characters of `text`, both from 0."""
+    if text.isascii():
+        return lambda offset: offset
+    encoded = text.encode()
+    return lambda offset: len(encoded[:offset].decode("utf-8", "ignore"))
+
+
+def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int], int]) -> Statement:
+    start = where(raw.get("stmt_location", 0))
+    length = raw.get("stmt_len", 0)
+    end = where(raw.get("stmt_location", 0) + length) if length else len(text)
+    own = text[start:end]
+    begin = start + len(own) - len(own.lstrip())
+    node_type, node = next(iter(raw["stmt"].items()))
+    walk = Walk(where)
+    walk.over(raw["stmt"])
+    return Statement(
+        index=index,
+        kind=kind_of(node_type, node),
+        text=own.strip(),
+        position=begin,
+        effect=_effect(node_type, node),
+        nodes=frozenset(walk.nodes),
+        fields=frozenset(walk.fields),
+        inner=tuple(kind_of(name, inner) for name, inner in walk.inner if name in KINDS),
+        functions=tuple(walk.functions),
+        relations=tuple(walk.relations),
+        types=tuple(walk.types),
+        operators=tuple(walk.operators),
+        settings=tuple(walk.settings),
+        into="intoClause" in walk.fields or "IntoClause" in walk.nodes,
+        locking="lockingClause" in walk.fields or "LockingClause" in walk.nodes,
+        options=frozenset(walk.options),
+        shown=node.get("name", "") if node_type == "VariableShowStmt" else None,
+        outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
+    )
+
+
+def _effect(node_type: str, node: dict[str, Any]) -> NameEffect | None:
+    match node_type:
+        case "PrepareStmt":
+            return NameEffect("prepare", node["name"])
+        case "ExecuteStmt":
+            return NameEffect("execute", node["name"])
+        case "DeallocateStmt":
+            return NameEffect("deallocate", node.get("name"))
+        case "DeclareCursorStmt":
+            return NameEffect("declare", node["portalname"])
+        case "FetchStmt":
+            return NameEffect("fetch", node.get("portalname"))
+        case "ClosePortalStmt":
+            return NameEffect("close", node.get("portalname"))
+        case "DiscardStmt":
+            return NameEffect("discard", None)
+        case _:
+            return None
