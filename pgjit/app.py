@@ -106,9 +106,7 @@ class App:
         journal = Journal.open(sink, sync=config.file.journal.sync)
         self._stack.push_async_callback(journal.close)
         policies = tuple((policy.name, policy.version) for policy in config.policies.values())
-        journal.append(
-            [ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)]
-        )
+        journal.append([ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)])
         self._stack.callback(_note_stop, journal, clock)
         return journal
 

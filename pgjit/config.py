@@ -70,9 +70,7 @@ class SecretSection(_Section):
     """Where a secret is: never in this file."""
 
     env: str | None = Field(default=None, description="name of an environment variable")
-    file: Path | None = Field(
-        default=None, description="file that holds it; one newline at its end is left out"
-    )
+    file: Path | None = Field(default=None, description="file that holds it; one newline at its end is left out")
 
     @model_validator(mode="after")
     def _one(self) -> SecretSection:
@@ -84,9 +82,7 @@ class SecretSection(_Section):
 class ConnectionSection(_Section):
     """A target server, its database and the login that agents never see."""
 
-    host: str = Field(
-        min_length=1, description="host name; a folder that begins with `/` means a Unix socket"
-    )
+    host: str = Field(min_length=1, description="host name; a folder that begins with `/` means a Unix socket")
     port: int = Field(default=5432, ge=1, le=65535, description="TCP port, or the number of the Unix socket")
     database: str = Field(min_length=1, description="database on that server")
     user: str = Field(min_length=1, description="login role")
@@ -94,9 +90,7 @@ class ConnectionSection(_Section):
     sslmode: SslMode = Field(
         default=SslMode.VERIFY_FULL, description="as in libpq; `allow` and `prefer` do not exist here"
     )
-    sslrootcert: Path | None = Field(
-        default=None, description="PEM file of the CA; the system's CAs if not given"
-    )
+    sslrootcert: Path | None = Field(default=None, description="PEM file of the CA; the system's CAs if not given")
     search_path: str = Field(default="public", description="pinned search_path of every session")
 
 
@@ -111,9 +105,7 @@ class JournalSection(_Section):
     """Where every execution is recorded."""
 
     kind: str = Field(default="file", description="kind of sink")
-    path: Path = Field(
-        default=Path("journal.jsonl"), description="file of the journal, one JSON record a line"
-    )
+    path: Path = Field(default=Path("journal.jsonl"), description="file of the journal, one JSON record a line")
     sync: Literal["interval", "always"] = Field(
         default="interval",
         description=(
@@ -134,9 +126,7 @@ class LimitsSection(_Section):
     """How much of it."""
 
     connections: int = Field(default=500, ge=1, le=100_000, description="client connections at once")
-    handshake_seconds: float = Field(
-        default=30, gt=0, le=300, description="from connecting to being logged in"
-    )
+    handshake_seconds: float = Field(default=30, gt=0, le=300, description="from connecting to being logged in")
     statement_bytes: int = Field(
         default=256 * 1024, ge=1024, le=16 * 1024 * 1024, description="text of one message's statements"
     )
@@ -144,9 +134,7 @@ class LimitsSection(_Section):
         default=16 * 1024 * 1024, ge=64 * 1024, le=1 << 30, description="one message with its parameters"
     )
     token_bytes: int = Field(default=16 * 1024, ge=1024, le=64 * 1024, description="access token")
-    drain_seconds: float = Field(
-        default=10, ge=0, le=3600, description="given to running statements at shutdown"
-    )
+    drain_seconds: float = Field(default=10, ge=0, le=3600, description="given to running statements at shutdown")
 
 
 class ConfigFile(_Section):
@@ -167,9 +155,7 @@ class ConfigFile(_Section):
     def _names(cls, value: dict[str, ConnectionSection]) -> dict[str, ConnectionSection]:
         for name in value:
             if not _NAME.match(name) or len(name) > 63:
-                raise ValueError(
-                    f"connection `{name}` must be named in kebab-case, with at most 63 characters"
-                )
+                raise ValueError(f"connection `{name}` must be named in kebab-case, with at most 63 characters")
         return value
 
 
@@ -211,9 +197,7 @@ def load_config(path: Path) -> Config:
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:
-        faults.append(
-            document.place(("policies",)) + ": there is no policy in this folder, so nobody could connect"
-        )
+        faults.append(document.place(("policies",)) + ": there is no policy in this folder, so nobody could connect")
     for policy in policies.values():
         if policy.connection not in file.connections:
             known = ", ".join(sorted(file.connections))

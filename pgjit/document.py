@@ -84,7 +84,7 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*where, index)) for index, item in enumerate(node.value)]
         try:
-            return _PlainLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+            return _PlainLoader("").construct_object(node)
         except (yaml.YAMLError, ValueError):
             self._at(node.start_mark, f"value of type {node.tag!r} is not accepted")
             return None
@@ -137,11 +137,11 @@ class Document:
 class _PlainLoader(yaml.SafeLoader):
     """Without aliases: they make a document larger than it looks."""
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not accepted", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call,no-any-return]
+        return super().compose_node(parent, index)
 
 
 def _wording(fault: ErrorDetails, shape: type[BaseModel]) -> str:

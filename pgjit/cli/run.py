@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-import click
 import typer
 import typer.main
 
@@ -17,6 +16,8 @@ from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnav
 
 __all__ = ["run"]
 
+# The parent of typer.BadParameter that all faults of a command line share: typer exports no name for it.
+_WRONG_USAGE = typer.BadParameter.__mro__[2]
 _HELP = """pgjit: just-in-time access to PostgreSQL for AI agents.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 something needed cannot be used."""
@@ -59,10 +60,10 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as fault:
         print(f"error: {fault.filename or ''} {fault.strerror or fault}".replace("  ", " "), file=sys.stderr)
         return Status.UNAVAILABLE
-    except click.ClickException as fault:
-        fault.show()
+    except _WRONG_USAGE as fault:
+        fault.show()  # type: ignore[attr-defined]
         return Status.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return Status.FAILED
     return int(result or 0)
 

@@ -84,9 +84,7 @@ class Story:
         )
         said = await self._psql(token, "SHOW pgjit.window", "SHOW pgjit.identity")
         self._expect("the window is told", "pgjit.window" in said.out and said.status == 0)
-        self._title(
-            "It reads the schema", "psql's own \\d works: its catalog queries are judged like any other."
-        )
+        self._title("It reads the schema", "psql's own \\d works: its catalog queries are judged like any other.")
         said = await self._psql(token, "\\d orders")
         self._expect("the columns are listed", "customer_id" in said.out)
         self._title("It asks for an aggregate", "Rows come straight from the server.")
@@ -112,9 +110,7 @@ class Story:
         )
         self._expect("the session is alive after it", "still here" in said.out)
         self._title("It hides the write in a WITH", "A read on the outside, a DELETE within.")
-        said = await self._psql(
-            token, "WITH gone AS (DELETE FROM payments RETURNING *) SELECT count(*) FROM gone"
-        )
+        said = await self._psql(token, "WITH gone AS (DELETE FROM payments RETURNING *) SELECT count(*) FROM gone")
         self._expect("the hidden delete is refused", "ERROR:" in said.err and "count" not in said.out)
         left = await self._ask("SELECT count(*) FROM payments")
         self._expect("nothing was deleted", isinstance(left, int) and left > 0)
@@ -146,9 +142,7 @@ class Story:
         )
 
     def _journal(self) -> None:
-        self._title(
-            "The journal of all this", "One record before each execution, one for its outcome; joined here."
-        )
+        self._title("The journal of all this", "One record before each execution, one for its outcome; joined here.")
         executions, outcomes, ends = _read_journal(self.world.journal)
         table = Table(box=None, padding=(0, 1), header_style="bold")
         for column in ("time", "backend", "decision", "ended", "rows", "ms", "statement"):
@@ -169,12 +163,8 @@ class Story:
         proofs = [end["proof"] for end in ends if end.get("proof")]
         for proof in proofs:
             self.console.print(f"  proof of the end: {json.dumps(proof)}", markup=False, highlight=False)
-        self._expect(
-            "every execution has its outcome", all(str(e["execution"]) in outcomes for e in executions)
-        )
-        self._expect(
-            "the two refused statements are there", sum(e["decision"] == "deny" for e in executions) == 2
-        )
+        self._expect("every execution has its outcome", all(str(e["execution"]) in outcomes for e in executions))
+        self._expect("the two refused statements are there", sum(e["decision"] == "deny" for e in executions) == 2)
         self._expect(
             "the proof says that the backend is gone",
             any(isinstance(proof, dict) and proof["gone"] for proof in proofs),
@@ -207,7 +197,7 @@ class Story:
         environment |= {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": "15", "PAGER": ""}
         arguments = [part for command in commands for part in ("-c", command)]
         process = await asyncio.create_subprocess_exec(
-            str(self.world.database.psql_path), "-X", "-P", "pager=off", *arguments, self.world.conninfo(POLICY),
+            str(self.world.psql), "-X", "-P", "pager=off", *arguments, self.world.conninfo(POLICY),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=environment,
         )  # fmt: skip

@@ -22,6 +22,7 @@ import yaml
 from pgjit.app import App
 from pgjit.config import load_config
 from pgjit.demo.certificates import Certificates, make_certificates
+from pgjit.demo.client import write_psql
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials, Emulator
 
@@ -86,6 +87,7 @@ class World:
             self.folder = self._given
         self.certificates = make_certificates(self.folder)
         self.database = self._database or await self._start_database()
+        self.psql = write_psql(self.folder, self.database.psql_path)
         self.emulator = Emulator()
         await self.emulator.start("127.0.0.1", 0)
         self._stack.push_async_callback(self.emulator.close)

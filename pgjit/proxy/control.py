@@ -77,9 +77,7 @@ class Control:
                     connection.terminate()
                     self._connection = None
                     if attempt == 2:
-                        raise self._unavailable(
-                            f"control connection failed ({type(fault).__name__})", None
-                        ) from None
+                        raise self._unavailable(f"control connection failed ({type(fault).__name__})", None) from None
         raise AssertionError("unreachable")
 
     async def _open(self) -> asyncpg.Connection:
@@ -104,9 +102,7 @@ class Control:
                 },
             )
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-            raise self._unavailable(
-                f"control connection cannot be opened ({type(fault).__name__})", None
-            ) from None
+            raise self._unavailable(f"control connection cannot be opened ({type(fault).__name__})", None) from None
         return self._connection
 
     def _unavailable(self, detail: str, hint: str | None) -> ServerUnavailable:
@@ -114,6 +110,5 @@ class Control:
             f"connection `{self._target.name}` cannot be used now",
             reference="server-unavailable",
             detail=detail,
-            hint=hint
-            or "Try again later; the operators of this proxy have to look at its login to the server.",
+            hint=hint or "Try again later; the operators of this proxy have to look at its login to the server.",
         )

@@ -46,9 +46,7 @@ async def end_backend(
         except ServerUnavailable as unavailable:
             fault = unavailable.detail
             await asyncio.sleep(0.25)
-    return _proof(
-        begun, clock(), cancelled, terminated, gone=False, error=fault or "the backend does not end"
-    )
+    return _proof(begun, clock(), cancelled, terminated, gone=False, error=fault or "the backend does not end")
 
 
 def _proof(

@@ -17,7 +17,7 @@ RECORD = 8192
 HIGH_WATER = 256 * 1024
 
 
-class LinkClosed(ConnectionError):  # noqa: N818 - what happened, in the words of the other errors
+class LinkClosed(ConnectionError):
     """The peer is gone in the middle of something."""
 
 

@@ -63,9 +63,7 @@ def read_opening(startup: StartupMessage) -> Opening:
     database = given.pop("database", "") or user
     application_name = given.pop("application_name", None)
     reason = _reason(given)
-    settings = {
-        _passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)
-    }
+    settings = {_passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
     return Opening(user[:63], database[:63], application_name, reason, settings)
 
 
@@ -123,7 +121,7 @@ def _options(text: str) -> list[tuple[str, str]]:
         word = words.pop(0)
         if word == "-c" and words:
             word = words.pop(0)
-        elif word.startswith("--") or word.startswith("-c"):
+        elif word.startswith(("--", "-c")):
             word = word[2:]
         else:
             word = ""

@@ -165,11 +165,7 @@ class Relay:
             name = effect.name.encode()
             if effect.verb in ("prepare", "declare"):
                 prepared.add(effect.verb.encode() + name)
-            elif (
-                effect.verb == "execute"
-                and b"prepare" + name not in prepared
-                and not self.names.statement(name)
-            ):
+            elif effect.verb == "execute" and b"prepare" + name not in prepared and not self.names.statement(name):
                 return (_unknown("prepared statement", effect.name, "26000", statement.index),)
             elif effect.verb == "fetch" and b"declare" + name not in prepared and not self.names.portal(name):
                 return (_unknown("cursor", effect.name, "34000", statement.index),)
@@ -206,9 +202,7 @@ class Relay:
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
         judgement = known.get(parse.text) or self._judge(parse.text)
-        violations = (
-            judgement.violations or _parse_violations(judgement, parse) or self._name_violations(judgement)
-        )
+        violations = judgement.violations or _parse_violations(judgement, parse) or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(
@@ -291,9 +285,7 @@ class Relay:
         pending = Pending(Asked.QUERY if query else Asked.PARSE, refusal=self._refusal(violation.error()))
         assert pending.refusal is not None
         protocol: Literal["simple", "extended"] = "simple" if query else "extended"
-        pending.runs = self._record_refused(
-            plan, now, protocol, Judgement(text, (), (violation,)), (violation,)
-        )
+        pending.runs = self._record_refused(plan, now, protocol, Judgement(text, (), (violation,)), (violation,))
         data = poison_query(pending.refusal) if query else poison_parse(pending.refusal)
         self._send(plan, data, pending, executes=True)
         self.skipping = self.skipping or not query

@@ -295,8 +295,7 @@ class Session:
             sqlstate=sqlstate,
             reason=reason,
             startup_user=startup.parameters.get("user", "")[:63] or None,
-            startup_database=(opening.database if opening else startup.parameters.get("database", "")[:63])
-            or None,
+            startup_database=(opening.database if opening else startup.parameters.get("database", "")[:63]) or None,
             identity=self._identity,
         )
         self._services.telemetry.login(reference)

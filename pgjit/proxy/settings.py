@@ -30,9 +30,7 @@ def session_settings(
         "client_encoding": "UTF8",
         "standard_conforming_strings": "on",
         "search_path": access.target.search_path,
-        "default_transaction_read_only": "on"
-        if access.policy.statements.access is Preset.READ_ONLY
-        else "off",
+        "default_transaction_read_only": "on" if access.policy.statements.access is Preset.READ_ONLY else "off",
         # The belts, for the case that pgjit itself dies before the window ends.
         "statement_timeout": left_ms,
         "idle_in_transaction_session_timeout": left_ms,

@@ -161,9 +161,7 @@ async def _log_in(link: Link, target: Target, settings: dict[str, str]) -> Upstr
                 raise RemoteProtocolError(f"message of type {kind!a} during login")
     login.nothing_left()
     if key is None:
-        raise _unavailable(
-            target, "logging in", "the server gives no cancel key, so its sessions could not be ended"
-        )
+        raise _unavailable(target, "logging in", "the server gives no cancel key, so its sessions could not be ended")
     return Upstream(link, target, key[0], key[1], parameters, b"".join(greeting))
 
 
@@ -212,7 +210,7 @@ def _md5(user: bytes, password: bytes, salt: bytes) -> bytes:
 
 async def _scram(link: Link, login: _Login, target: Target) -> None:
     """SCRAM-SHA-256 (RFC 7677): the server proves that it knows the password as well."""
-    client = ScramClient(["SCRAM-SHA-256"], "", target.password)
+    client = ScramClient(["SCRAM-SHA-256"], target.user, target.password)
     link.write(auth.encode_sasl_initial("SCRAM-SHA-256", client.get_client_first().encode()))
     client.set_server_first((await _sasl(login, target, 11)).decode())
     # Hashing some thousand rounds takes milliseconds: not on the event loop.

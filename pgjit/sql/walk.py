@@ -130,7 +130,9 @@ class Walk:
         name = node.get("name")
         if node.get("kind") == "VAR_SET_MULTI":  # SET TRANSACTION and its kind
             self._transaction_options(arguments)
-        constant = all(isinstance(argument, dict) and set(argument) <= {"A_Const", "TypeCast"} for argument in arguments)
+        constant = all(
+            isinstance(argument, dict) and set(argument) <= {"A_Const", "TypeCast"} for argument in arguments
+        )
         self.settings.append(Setting(str(name).lower() if name else "all", constant, self._place(node)))
 
     def _transaction_options(self, options: list[Any]) -> None:

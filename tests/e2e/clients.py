@@ -28,7 +28,7 @@ async def psql(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     arguments = [part for command in commands for part in ("-c", command)]
     process = await asyncio.create_subprocess_exec(
-        str(world.database.psql_path), "-X", "-At", "-v", "VERBOSITY=verbose", *arguments,
+        str(world.psql), "-X", "-At", "-v", "VERBOSITY=verbose", *arguments,
         world.conninfo(policy, connection),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment | {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": "15"},

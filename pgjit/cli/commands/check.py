@@ -16,9 +16,7 @@ __all__ = ["check"]
 
 
 def check(
-    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path(
-        "pgjit.yaml"
-    ),
+    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")] = False,
 ) -> int:
     """Check a configuration and its policies. Nothing is started and nothing is connected to."""

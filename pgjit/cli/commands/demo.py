@@ -34,13 +34,11 @@ def demo(
 
 
 async def _demo(*, once: bool, ttl: int, port: int) -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print("[dim]starting a database with a sample shop, an identity provider and the proxy ...[/]")
     stop = stop_signal()
     async with World(ttl={POLICY: timedelta(seconds=ttl)}, port=port) as world:
-        console.print(
-            f"[dim]policies/{POLICY}.yaml says ttl: 30m; this story shortens it to {ttl} s (--ttl)[/]"
-        )
+        console.print(f"[dim]policies/{POLICY}.yaml says ttl: 30m; this story shortens it to {ttl} s (--ttl)[/]")
         story = Story(world, console)
         came_out = await story.play()
         console.print()
@@ -68,7 +66,7 @@ export PGPASSWORD=$(curl -s {emulator.url}/{emulator.tenant}/oauth2/v2.0/token \
 
 and connect:
 
-{world.database.psql_path} "{world.conninfo("analyst-read-only")}"
+{world.psql} "{world.conninfo("analyst-read-only")}"
 
 The journal grows in {world.journal}
 Ctrl-C ends all of it and leaves nothing behind.

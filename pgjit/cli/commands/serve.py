@@ -18,9 +18,7 @@ __all__ = ["serve"]
 
 
 def serve(
-    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path(
-        "pgjit.yaml"
-    ),
+    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON line.")] = False,
 ) -> int:
     """Run the proxy.

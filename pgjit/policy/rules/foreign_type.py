@@ -11,7 +11,8 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["BUILTIN", "RULE"]
 
-BUILTIN = frozenset("""
+BUILTIN = frozenset(
+    """
     bool boolean bit varbit bytea char bpchar varchar text name date time timetz timestamp timestamptz interval
     int2 int4 int8 smallint integer int bigint oid xid xid8 cid tid numeric decimal float4 float8 real money uuid json
     jsonb jsonpath xml inet cidr macaddr macaddr8 point line lseg box path polygon circle tsvector tsquery
@@ -19,7 +20,8 @@ BUILTIN = frozenset("""
     tstzmultirange datemultirange regclass regproc regprocedure regoper regoperator regtype regrole regnamespace
     regconfig regdictionary regcollation pg_lsn pg_snapshot txid_snapshot refcursor record void unknown
     int2vector oidvector aclitem
-""".split())
+""".split()
+)
 
 
 def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:

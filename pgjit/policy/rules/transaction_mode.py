@@ -28,7 +28,9 @@ def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
         writing = option == _READ_WRITE
         yield Violation(
             rule="transaction-mode",
-            message="READ WRITE is not allowed under this policy" if writing else "this transaction control is not allowed",
+            message="READ WRITE is not allowed under this policy"
+            if writing
+            else "this transaction control is not allowed",
             detail="The policy gives read-only access." if writing else "Prepared transactions outlive the session.",
             hint="Begin without READ WRITE." if writing else "Use BEGIN, COMMIT, ROLLBACK and savepoints.",
             position=statement.position + 1,

@@ -14,7 +14,8 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["RULE"]
 
-_NODES = frozenset("""
+_NODES = frozenset(
+    """
     A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star BoolExpr BooleanTest CaseExpr CaseWhen
     ClosePortalStmt CoalesceExpr CollateClause ColumnDef ColumnRef CommonTableExpr CopyStmt DeallocateStmt
     DeclareCursorStmt DefElem DiscardStmt ExecuteStmt ExplainStmt FetchStmt FuncCall GroupingFunc
@@ -22,9 +23,11 @@ _NODES = frozenset("""
     RangeSubselect RangeTableSample RangeVar ResTarget RowExpr SQLValueFunction SelectStmt SortBy String
     SubLink TransactionStmt TypeCast TypeName UnlistenStmt VariableSetStmt VariableShowStmt WindowDef
     XmlExpr XmlSerialize
-""".split())
+""".split()
+)
 
-_FIELDS = frozenset("""
+_FIELDS = frozenset(
+    """
     agg_distinct agg_filter agg_order agg_star agg_within_group alias aliascolnames aliasname all arg
     arg_location argnumber args argtypes arrayBounds attlist boolop booltesttype boolval bsval chain
     coldeflist collname colname colnames content ctematerialized ctename ctequery ctes cycle_clause
@@ -39,18 +42,23 @@ _FIELDS = frozenset("""
     schemaname search_clause search_col_list search_seq_column sortClause sortby_dir sortby_nulls
     startOffset subLinkType subquery subselect sval target targetList testexpr typeName typemod typmod
     typmods uidx useOp usingClause val valuesLists whereClause windowClause withClause xmloption
-""".split())
+""".split()
+)
 
-_WRITING_NODES = frozenset("""
+_WRITING_NODES = frozenset(
+    """
     CurrentOfExpr DeleteStmt IndexElem InsertStmt LockingClause MergeStmt MergeSupportFunc MergeWhenClause
     MultiAssignRef SetToDefault UpdateStmt
-""".split())
+""".split()
+)
 
-_WRITING_FIELDS = frozenset("""
+_WRITING_FIELDS = frozenset(
+    """
     action colno cols commandType condition conname cursor_name exprs indexElems infer joinCondition
     lockedRels lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause
     ordering override returningClause selectStmt source sourceRelation strength values waitPolicy
-""".split())
+""".split()
+)
 
 
 def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:

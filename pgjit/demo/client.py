@@ -1,0 +1,44 @@
+"""The real psql for the demo and the tests: one that can speak TLS.
+
+The embedded server's wheel brings psql 18 with a libpq that was built without TLS; psycopg's wheel brings a libpq of
+the same version that was built with it. Decides which is run: those two together, or a psql that is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import shutil
+from pathlib import Path
+
+from pgjit.errors import ServerUnavailable
+
+__all__ = ["write_psql"]
+
+
+def write_psql(folder: Path, embedded: Path) -> Path:
+    """A command `psql` in `folder`. Raises ServerUnavailable where no psql with TLS is to be had."""
+    command = folder / "psql"
+    libpq = _libpq()
+    if libpq is not None:
+        run = f"LD_PRELOAD={shlex.quote(str(libpq))} exec {shlex.quote(str(embedded))}"
+    elif installed := shutil.which("psql"):
+        run = f"exec {shlex.quote(installed)}"
+    else:
+        raise ServerUnavailable(
+            "there is no psql that can speak TLS",
+            reference="no-psql",
+            hint="Install PostgreSQL's client programs, so that psql is on the PATH.",
+        )
+    command.write_text(f'#!/bin/sh\n{run} "$@"\n')
+    command.chmod(0o755)
+    return command
+
+
+def _libpq() -> Path | None:
+    """The libpq inside psycopg's binary wheel for Linux; None elsewhere."""
+    package = importlib.util.find_spec("psycopg_binary")
+    if package is None or package.origin is None:
+        return None
+    libraries = Path(package.origin).parents[1] / "psycopg_binary.libs"
+    return next(iter(sorted(libraries.glob("libpq-*.so.5*"))), None)

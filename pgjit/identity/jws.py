@@ -1,0 +1,159 @@
+"""Is this text one well-formed signed token? Takes a compact JWS apart, and refuses all that is not plain.
+
+Decides the shape alone: size, alphabet, three canonical segments, a header with RS256 and a key id. Checks no
+signature and knows no claim: what is returned here is not to be trusted before its signature is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from pgjit.errors import TokenRefused
+
+__all__ = ["HARD_MAX_BYTES", "KID", "Jws", "StrictJsonError", "read_object", "take_apart", "unbase64url"]
+
+HARD_MAX_BYTES: Final = 64 * 1024  # of a password message: PostgreSQL reads no longer one either
+KID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")  # ASCII, so that it can be shown and compared as it is
+
+_MAX_HEADER_BYTES: Final = 1024
+_MAX_DEPTH: Final = 8
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
+_HEADERS: Final = frozenset({"alg", "kid", "typ", "x5t"})
+# Named only to say in the journal what was tried: every parameter outside _HEADERS is refused.
+_TELLING: Final = {
+    "nonce": ("graph-token", "the header holds `nonce`: a token for Microsoft Graph, which only Graph can check"),
+    "jku": ("key-in-header", "the header names a place of its own to take the key from"),
+    "x5u": ("key-in-header", "the header names a place of its own to take the key from"),
+    "jwk": ("key-in-header", "the header brings its own key"),
+    "x5c": ("key-in-header", "the header brings its own certificate"),
+    "crit": ("header-parameter", "the header asks for extensions"),
+    "b64": ("header-parameter", "the header asks for an unencoded payload"),
+    "zip": ("header-parameter", "the header asks for decompression"),
+    "enc": ("header-parameter", "the token is encrypted"),
+    "cty": ("header-parameter", "the token holds another token"),
+}
+
+
+class StrictJsonError(ValueError):
+    """What is wrong with a JSON text. Quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jws:
+    """A token taken apart. Nothing in it is verified. `repr` shows nothing of it."""
+
+    kid: str
+    token: str
+
+    def __repr__(self) -> str:
+        return "Jws(...)"
+
+
+def take_apart(token: str, max_bytes: int) -> Jws:
+    """The token's parts, or TokenRefused."""
+    if not token:
+        raise TokenRefused("empty-token", "the password is empty")
+    if len(token) > min(max_bytes, HARD_MAX_BYTES):
+        raise TokenRefused("token-too-large", f"the password has {len(token)} characters, {max_bytes} are taken")
+    segments = token.split(".")
+    if len(segments) != 3:
+        raise TokenRefused("malformed-token", f"a signed token has 3 segments, this has {min(len(segments), 99)}")
+    decoded = []
+    for name, segment in zip(("header", "payload", "signature"), segments, strict=True):
+        try:
+            decoded.append(unbase64url(segment))
+        except ValueError as fault:
+            raise TokenRefused("malformed-token", f"the {name} {fault}") from None
+    return Jws(kid=_key_id(decoded[0]), token=token)
+
+
+def unbase64url(text: str) -> bytes:
+    """The bytes of canonical, unpadded base64url. One value has one spelling only; raises ValueError."""
+    if not text:
+        raise ValueError("is empty")
+    if not _SEGMENT.match(text) or len(text) % 4 == 1:
+        raise ValueError("is not base64url without padding")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64url without padding") from None
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != text:
+        raise ValueError("is not canonical base64url")
+    return data
+
+
+def _key_id(header_bytes: bytes) -> str:
+    if len(header_bytes) > _MAX_HEADER_BYTES:
+        raise TokenRefused("malformed-header", f"the header is larger than {_MAX_HEADER_BYTES} bytes")
+    try:
+        header = read_object(header_bytes)
+    except StrictJsonError as fault:
+        raise TokenRefused("malformed-header", f"the header {fault}") from None
+    for name, (reason, explanation) in _TELLING.items():
+        if name in header:
+            raise TokenRefused(reason, explanation)
+    if header.keys() - _HEADERS:
+        raise TokenRefused("header-parameter", "the header has a parameter that is not known")
+    # A type first: comparing is only safe between strings.
+    if header.get("alg") != "RS256" or not isinstance(header["alg"], str):
+        raise TokenRefused("wrong-algorithm", "the header's `alg` is not RS256")
+    if header.get("typ") != "JWT":
+        raise TokenRefused("wrong-type", "the header's `typ` is not JWT")
+    if "x5t" in header and not (isinstance(header["x5t"], str) and KID.match(header["x5t"])):
+        raise TokenRefused("malformed-header", "the header's `x5t` is not a thumbprint")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not KID.match(kid):
+        raise TokenRefused("bad-key-id", "the header's `kid` is missing or is not a key id")
+    return kid
+
+
+def read_object(data: bytes) -> dict[str, object]:
+    """One JSON object, read so that every reader sees the same in it: no name twice, no NaN, bounded depth."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except StrictJsonError:
+        raise
+    except UnicodeDecodeError:
+        raise StrictJsonError("is not UTF-8") from None
+    except RecursionError:
+        raise StrictJsonError("is nested too deeply") from None
+    except ValueError:
+        raise StrictJsonError("is not JSON") from None
+    if not isinstance(value, dict):
+        raise StrictJsonError("is not a JSON object")
+    _check_values(value)
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        raise StrictJsonError("holds a name twice")
+    return built
+
+
+def _no_constant(_text: str) -> NoReturn:
+    raise StrictJsonError("holds a number that JSON does not have")
+
+
+def _check_values(value: object) -> None:
+    """Depth, and text that no journal could write: half of a surrogate pair."""
+    pending: list[tuple[object, int]] = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if isinstance(item, dict):
+            inner = [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            inner = item
+        else:
+            if isinstance(item, str) and not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item):
+                raise StrictJsonError("holds text that is not Unicode")
+            continue
+        if depth > _MAX_DEPTH:
+            raise StrictJsonError("is nested too deeply")
+        pending += [(each, depth + 1) for each in inner]

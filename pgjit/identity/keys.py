@@ -1,0 +1,249 @@
+"""The identity provider's signing keys: fetched ahead, kept through an outage, never from where a token says.
+
+Decides which keys are good, how old they may get and how often they are fetched. Knows no token beyond the
+key id it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import httpx
+from jwt import PyJWK
+
+from pgjit.errors import ServerUnavailable, TokenRefused
+from pgjit.identity.jws import KID, StrictJsonError, read_object, unbase64url
+
+__all__ = ["KeysRefused", "SigningKeys", "read_keys"]
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 3600.0
+MAX_AGE_SECONDS: Final = 24 * 3600.0
+FORCED_EVERY_SECONDS: Final = 300.0
+_MAX_BODY_BYTES: Final = 512 * 1024
+_MAX_KEYS: Final = 1000
+_RSA_BITS: Final = range(2048, 8193)
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+class KeysRefused(Exception):
+    """What was fetched cannot be trusted or used; the keys from before are kept."""
+
+
+class SigningKeys:
+    """The keys of one tenant, by key id."""
+
+    def __init__(
+        self,
+        *,
+        authority: str,
+        tenant: str,
+        client: httpx.AsyncClient,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        fetch_seconds: float = 5.0,
+    ) -> None:
+        """`client` is closed by close(). `fetch_seconds` is for one fetch in all, both documents."""
+        self.issuer = f"{authority}/{tenant}/v2.0"
+        self._authority = httpx.URL(authority)
+        self._tenant = tenant
+        self._client = client
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._fetch_seconds = fetch_seconds
+        self._keys: dict[str, PyJWK] = {}
+        self._fetched_at = 0.0
+        self._forced_at: float | None = None
+        self._flight: asyncio.Task[bool] | None = None
+        self._background: asyncio.Task[None] | None = None
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin fetching. A provider that cannot be reached is tried again, and does not raise here."""
+        if self._background is None:
+            self._take_off()  # begun now: whoever asks before the first answer waits for it
+            self._background = asyncio.create_task(self._keep_fresh(), name="signing keys")
+
+    @property
+    def ready(self) -> bool:
+        """True while there are keys young enough to trust."""
+        return bool(self._keys) and self._monotonic() - self._fetched_at < MAX_AGE_SECONDS
+
+    async def close(self) -> None:
+        tasks = [task for task in (self._background, self._flight) if task is not None]
+        self._background = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    async def get(self, kid: str) -> PyJWK:
+        """The key named `kid`. Raises TokenRefused when there is none, ServerUnavailable without any keys."""
+        if self.ready and kid in self._keys:
+            return self._keys[kid]
+        if self._flight is not None:
+            await self._refresh()
+        elif self.ready and self._may_force():
+            self._forced_at = self._monotonic()
+            await self._refresh()
+        if not self.ready:
+            raise ServerUnavailable(
+                "access tokens cannot be checked now",
+                reference="signing-keys-unavailable",
+                detail="The identity provider's signing keys are not known.",
+                hint="Try again in a moment; the operators of this proxy have to look at its identity provider.",
+            )
+        if kid not in self._keys:
+            raise TokenRefused("unknown-key", "the token is signed by a key that the tenant does not publish")
+        return self._keys[kid]
+
+    def _may_force(self) -> bool:
+        """Whether a key id that is not known may cause a fetch. Anyone can invent one: so not often."""
+        if self._background is None:
+            return False
+        return self._forced_at is None or self._monotonic() - self._forced_at >= FORCED_EVERY_SECONDS
+
+    # --- fetching ------------------------------------------------------------------------------------------
+
+    async def _keep_fresh(self) -> None:
+        failures = 0
+        while True:
+            failures = 0 if await self._refresh() else failures + 1
+            longest = 300.0 if self.ready else 30.0
+            await self._sleep(min(2.0 ** min(failures - 1, 10), longest) if failures else REFRESH_SECONDS)
+
+    def _take_off(self) -> asyncio.Task[bool]:
+        """The fetch under way, or a new one: never two at a time."""
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fetch(), name="fetch signing keys")
+            self._flight.add_done_callback(self._landed)
+        return self._flight
+
+    def _landed(self, flight: asyncio.Task[bool]) -> None:
+        if self._flight is flight:
+            self._flight = None
+
+    async def _refresh(self) -> bool:
+        # Shielded: one who stops waiting does not take the fetch from the others.
+        return await asyncio.shield(self._take_off())
+
+    async def _fetch(self) -> bool:
+        """Whether new keys were taken. Does not raise: what went wrong is logged, the last good keys stay."""
+        try:
+            async with asyncio.timeout(self._fetch_seconds):
+                metadata = await self._get_object(
+                    self._authority.copy_with(path=f"/{self._tenant}/v2.0/.well-known/openid-configuration")
+                )
+                keys = read_keys(await self._get_object(self._keys_url(metadata)), self.issuer, self._tenant)
+        except TimeoutError:
+            fault = f"no whole answer within {self._fetch_seconds:g} s"
+        except (KeysRefused, StrictJsonError) as refused:
+            fault = str(refused)
+        except Exception as unexpected:  # noqa: BLE001 - no fault of a fetch may end the fetching
+            fault = type(unexpected).__name__
+        else:
+            self._keys, self._fetched_at = keys, self._monotonic()
+            return True
+        log.warning("signing keys of %s were not fetched: %s", self.issuer, fault)
+        return False
+
+    def _keys_url(self, metadata: dict[str, object]) -> httpx.URL:
+        if metadata.get("issuer") != self.issuer:
+            raise KeysRefused("the metadata is of another issuer")
+        place = metadata.get("jwks_uri")
+        if not isinstance(place, str):
+            raise KeysRefused("the metadata names no place of the keys")
+        try:
+            url = httpx.URL(place)
+        except httpx.InvalidURL:
+            raise KeysRefused("the metadata names no place of the keys") from None
+        if _origin(url) != _origin(self._authority) or url.userinfo:
+            raise KeysRefused("the metadata names keys on another host")
+        return url
+
+    async def _get_object(self, url: httpx.URL) -> dict[str, object]:
+        # Not compressed: a few bytes could become very many.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
+            if response.status_code != httpx.codes.OK:
+                raise KeysRefused(f"{url.path} answered {response.status_code}")
+            kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+            if kind not in ("application/json", "application/jwk-set+json"):
+                raise KeysRefused(f"{url.path} is not JSON")
+            if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+                raise KeysRefused(f"{url.path} is compressed")
+            body = bytearray()
+            async with contextlib.aclosing(response.aiter_raw()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > _MAX_BODY_BYTES:
+                        raise KeysRefused(f"{url.path} is larger than {_MAX_BODY_BYTES} bytes")
+        try:
+            return read_object(bytes(body))
+        except StrictJsonError as fault:
+            raise KeysRefused(f"{url.path} {fault}") from None
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
+
+
+# --- which keys are good ----------------------------------------------------------------------------------
+
+
+def read_keys(document: dict[str, object], issuer: str, tenant: str) -> dict[str, PyJWK]:
+    """The usable keys of a key set by their id; raises KeysRefused when the set as a whole is not to be used.
+
+    Keys of other kinds and other issuers are left out. A set that shows private keys or names one twice
+    was not made by a sound issuer.
+    """
+    entries = document.get("keys")
+    if not isinstance(entries, list) or len(entries) > _MAX_KEYS:
+        raise KeysRefused(f"the key set is not a list of at most {_MAX_KEYS} keys")
+    keys: dict[str, PyJWK] = {}
+    seen: set[str] = set()
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise KeysRefused("the key set holds something that is not a key")
+        if not _PRIVATE.isdisjoint(entry):
+            raise KeysRefused("the key set shows private keys")
+        kid = entry.get("kid")
+        if not isinstance(kid, str) or not KID.match(kid):
+            continue
+        if kid in seen:
+            raise KeysRefused("the key set holds a key id twice")
+        seen.add(kid)
+        key = _read_key(entry, issuer, tenant)
+        if key is not None:
+            keys[kid] = key
+    if not keys:
+        raise KeysRefused("the key set holds no key that can be used")
+    return keys
+
+
+def _read_key(entry: dict[str, object], issuer: str, tenant: str) -> PyJWK | None:
+    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
+        return None
+    if "issuer" in entry:
+        signs_for = entry["issuer"]
+        if not isinstance(signs_for, str) or signs_for.replace("{tenantid}", tenant) != issuer:
+            return None
+    modulus, exponent = entry.get("n"), entry.get("e")
+    if not isinstance(modulus, str) or not isinstance(exponent, str):
+        return None
+    try:
+        bits = int.from_bytes(unbase64url(modulus)).bit_length()
+        public = int.from_bytes(unbase64url(exponent))
+    except ValueError:
+        return None
+    if bits not in _RSA_BITS or not 65537 <= public < 2**32 or public % 2 == 0:
+        return None
+    # Only these members: whatever else stands there has no say in how a signature is verified.
+    return PyJWK({"kty": "RSA", "n": modulus, "e": exponent}, algorithm="RS256")
