@@ -15,13 +15,16 @@ __all__ = ["session_settings", "tripwire"]
 
 _CHECK_CLIENT_EVERY = "500ms"
 _MAX_NAME = 63
+_BELT_SLACK = timedelta(seconds=2)
 
 
 def session_settings(
     access: Access, opening: Opening, session_id: str, server_major: int, now: datetime
 ) -> dict[str, str]:
     """The startup parameters for the server, beside user and database."""
-    left_ms = str(max(1, int((access.ends_at - now) / timedelta(milliseconds=1))))
+    left = max(timedelta(milliseconds=1), access.ends_at - now)
+    # Those that end the session come a little later than pgjit's own end, which is cleaner and leaves a proof.
+    late = _milliseconds(left + _BELT_SLACK)
     settings = {
         **opening.settings,
         # The session's own id first: who reads pg_stat_activity finds the records by it.
@@ -32,15 +35,19 @@ def session_settings(
         "search_path": access.target.search_path,
         "default_transaction_read_only": "on" if access.policy.statements.access is Preset.READ_ONLY else "off",
         # The belts, for the case that pgjit itself dies before the window ends.
-        "statement_timeout": left_ms,
-        "idle_in_transaction_session_timeout": left_ms,
+        "statement_timeout": _milliseconds(left),
+        "idle_in_transaction_session_timeout": late,
     }
     if server_major >= 14:
         settings["client_connection_check_interval"] = _CHECK_CLIENT_EVERY
-        settings["idle_session_timeout"] = left_ms
+        settings["idle_session_timeout"] = late
     if server_major >= 17:
-        settings["transaction_timeout"] = left_ms
+        settings["transaction_timeout"] = late
     return settings
+
+
+def _milliseconds(length: timedelta) -> str:
+    return str(int(length / timedelta(milliseconds=1)))
 
 
 def tripwire(access: Access, reported: dict[str, str]) -> dict[str, str]:
