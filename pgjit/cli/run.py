@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 import typer
 import typer.main
@@ -17,7 +18,7 @@ from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnav
 __all__ = ["run"]
 
 # The parent of typer.BadParameter that all faults of a command line share: typer exports no name for it.
-_WRONG_USAGE = typer.BadParameter.__mro__[2]
+_WRONG_USAGE: type[Any] = typer.BadParameter.__mro__[2]
 _HELP = """pgjit: just-in-time access to PostgreSQL for AI agents.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 something needed cannot be used."""
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: {fault.filename or ''} {fault.strerror or fault}".replace("  ", " "), file=sys.stderr)
         return Status.UNAVAILABLE
     except _WRONG_USAGE as fault:
-        fault.show()  # type: ignore[attr-defined]
+        fault.show()
         return Status.USAGE
     except (KeyboardInterrupt, typer.Abort):
         return Status.FAILED

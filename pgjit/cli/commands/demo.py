@@ -34,7 +34,8 @@ def demo(
 
 
 async def _demo(*, once: bool, ttl: int, port: int) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Console(highlight=False)
+    console = terminal if terminal.is_terminal else Console(highlight=False, width=140)
     console.print("[dim]starting a database with a sample shop, an identity provider and the proxy ...[/]")
     stop = stop_signal()
     async with World(ttl={POLICY: timedelta(seconds=ttl)}, port=port) as world:

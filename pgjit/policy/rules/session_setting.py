@@ -13,7 +13,7 @@ __all__ = ["RULE", "SETTINGS"]
 
 SETTINGS = frozenset({
     "application_name", "bytea_output", "client_min_messages", "datestyle", "extra_float_digits", "intervalstyle",
-    "timezone",
+    "jit", "timezone",
 })  # fmt: skip
 _TRANSACTIONS = frozenset({"transaction", "session characteristics"})  # judged by transaction-mode
 _SHOWN = ("timezone", "datestyle", "intervalstyle", "extra_float_digits", "application_name")
