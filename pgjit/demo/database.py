@@ -95,6 +95,11 @@ class DemoDatabase:
         return self.bin_path / "psql"
 
     @property
+    def log(self) -> Path:
+        """The server's own log."""
+        return self._running().pgdata / "log"
+
+    @property
     def superuser_dsn(self) -> str:
         """For libpq, asyncpg and psycopg alike."""
         return f"postgresql://postgres@/{self.database}?host={self.socket_dir}&port={self.port}"

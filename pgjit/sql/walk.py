@@ -151,12 +151,10 @@ def _strings(parts: list[Any]) -> tuple[str, ...]:
 
 
 def _set_config(node: dict[str, Any], name: Name) -> Setting:
-    arguments = node.get("args", [])
-    values = [
-        argument["A_Const"].get("sval", {}).get("sval")
-        for argument in arguments[:2]
-        if isinstance(argument, dict) and "A_Const" in argument
-    ]
-    if len(values) != 2 or len(arguments) != 3 or any(value is None for value in values):
+    """`set_config(name, value, local)`: the name must be written out; a value may come as a parameter."""
+    arguments = [argument for argument in node.get("args", []) if isinstance(argument, dict)]
+    first = arguments[0].get("A_Const", {}).get("sval", {}).get("sval") if len(arguments) == 3 else None
+    if first is None:
         return Setting(None, constant=False, position=name.position)
-    return Setting(str(values[0]).lower(), constant=True, position=name.position)
+    constant = all("A_Const" in argument or "ParamRef" in argument for argument in arguments[1:])
+    return Setting(str(first).lower(), constant=constant, position=name.position)

@@ -27,9 +27,12 @@ async def _exchange(world: World, *pieces: bytes) -> bytes:
     for piece in pieces:
         writer.write(piece)
     await writer.drain()
-    answer = await reader.read()
-    writer.close()
-    return answer
+    try:
+        return await reader.read()
+    except ConnectionResetError:  # closed with bytes of ours unread: nothing was said
+        return b""
+    finally:
+        writer.close()
 
 
 async def _in_tls(world: World, packet: bytes) -> list[tuple[str, bytes]]:
@@ -77,16 +80,13 @@ async def test_bytes_stuffed_behind_the_request_for_tls_are_refused(world: World
         struct.pack("!I", 0x7FFFFFFF) + b"x" * 100,
         struct.pack("!II", 8, 196608),
         struct.pack("!II", 9, 196608) + b"x",
-        encode_startup({"user": "a"})[:-1] + b"\0\0",
+        struct.pack("!II", 18, 196608) + b"user\0a\0\0x\0",
+        struct.pack("!II", 17, 196608) + b"user\0a\0\0\0",
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
 async def test_malformed_startup_packets_are_closed_without_a_word(world: World, packet: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.app.port)
-    writer.write(packet)
-    writer.write_eof()
-    assert await reader.read() == b""
-    writer.close()
+    assert await _exchange(world, packet) == b""
 
 
 @pytest.mark.parametrize(
