@@ -15,7 +15,7 @@ from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.statement import Message, NameEffect, Statement
-from pgjit.sql.walk import KINDS, Walk, kind_of
+from pgjit.sql.walk import Walk, kind_of
 
 __all__ = ["read_message"]
 
@@ -97,7 +97,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         effect=_effect(node_type, node),
         nodes=frozenset(walk.nodes),
         fields=frozenset(walk.fields),
-        inner=tuple(kind_of(name, inner) for name, inner in walk.inner if name in KINDS),
+        inner=tuple(kind_of(name, inner) for name, inner in walk.inner),
         functions=tuple(walk.functions),
         relations=tuple(walk.relations),
         types=tuple(walk.types),
