@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import Literal
 
 from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionContext
-from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, StatementRefused
+from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault
 from pgjit.policy.decision import Violation
 from pgjit.proxy.about import ABOUT, answer
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Names, Portal, Prepared, changes_of
+from pgjit.proxy.own_rules import FUNCTION_CALL, parse_violations, unknown_name
 from pgjit.proxy.pending import Pending, Planned, Run
 from pgjit.proxy.poison import Refusal, poison_parse, poison_query
 from pgwire.errors import RemoteProtocolError
@@ -32,7 +33,6 @@ from pgwire.state import FRONTEND, Asked, Phase
 
 __all__ = ["ClientPlan", "Relay"]
 
-_BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
 _ANSWERLESS = frozenset(b"dcf")
 _PASSED_OVER = frozenset(b"BDCEH")
 
@@ -166,9 +166,9 @@ class Relay:
             if effect.verb in ("prepare", "declare"):
                 prepared.add(effect.verb.encode() + name)
             elif effect.verb == "execute" and b"prepare" + name not in prepared and not self.names.statement(name):
-                return (_unknown("prepared statement", effect.name, "26000", statement.index),)
+                return (unknown_name("prepared statement", effect.name, "26000", statement.index),)
             elif effect.verb == "fetch" and b"declare" + name not in prepared and not self.names.portal(name):
-                return (_unknown("cursor", effect.name, "34000", statement.index),)
+                return (unknown_name("cursor", effect.name, "34000", statement.index),)
         return ()
 
     def _about(
@@ -202,7 +202,7 @@ class Relay:
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
         judgement = known.get(parse.text) or self._judge(parse.text)
-        violations = judgement.violations or _parse_violations(judgement, parse) or self._name_violations(judgement)
+        violations = judgement.violations or parse_violations(judgement, parse) or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(
@@ -266,18 +266,12 @@ class Relay:
 
     def _refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
         """INVARIANT: what was not judged under a name here is not run under it."""
-        violation = _unknown(what, name.decode("utf-8", "replace"), sqlstate, None)
+        violation = unknown_name(what, name.decode("utf-8", "replace"), sqlstate, None)
         text = f"-- {what} {violation.message.split('`')[1]!r}"
         self._refuse_in_place(plan, text, violation, now)
 
     def _function_call(self, plan: ClientPlan, now: datetime) -> None:
-        violation = Violation(
-            rule="function-call",
-            message="function calls of the fast-path interface are not allowed",
-            detail="A FunctionCall message names a function by number and cannot be judged.",
-            hint="Call the function in a SELECT.",
-        )
-        self._refuse_in_place(plan, "-- function call by number", violation, now, query=True)
+        self._refuse_in_place(plan, "-- function call by number", FUNCTION_CALL, now, query=True)
 
     def _refuse_in_place(
         self, plan: ClientPlan, text: str, violation: Violation, now: datetime, *, query: bool = False
@@ -414,45 +408,3 @@ class Relay:
             )
             for statement in judgement.statements
         ]
-
-
-def _unknown(what: str, name: str, sqlstate: str, statement: int | None) -> Violation:
-    return Violation(
-        rule="unknown-name",
-        message=f"{what} `{name}` does not exist",
-        detail="Only what was prepared and judged in this session can be run under a name.",
-        hint="Prepare it again in this session.",
-        sqlstate=sqlstate,
-        statement=statement,
-    )
-
-
-def _parse_violations(judgement: Judgement, parse: extended.Parse) -> tuple[Violation, ...]:
-    if len(judgement.statements) > 1:
-        error = StatementRefused(
-            "cannot insert multiple commands into a prepared statement",
-            reference="several-statements",
-            sqlstate="42601",
-            hint="Prepare one statement at a time.",
-        )
-        return (_violation_of(error),)
-    for index, oid in enumerate(parse.types, 1):
-        if oid >= _BUILTIN_TYPES:
-            error = StatementRefused(
-                f"type of parameter ${index} is not a built-in type",
-                reference="parameter-type",
-                detail=f"Type {oid} is user-defined: reading a value of it can run code of its own.",
-                hint="Leave the type to the server (0), or give a built-in one.",
-            )
-            return (_violation_of(error),)
-    return ()
-
-
-def _violation_of(error: StatementRefused) -> Violation:
-    return Violation(
-        rule=error.reference,
-        message=error.message,
-        detail=error.detail,
-        hint=error.hint,
-        sqlstate=error.fields()["C"],
-    )

@@ -22,9 +22,7 @@ class Said:
     status: int
 
 
-async def psql(
-    world: World, token: str, policy: str, *commands: str, connection: str = "prod-replica"
-) -> Said:
+async def psql(world: World, token: str, policy: str, *commands: str, connection: str = "prod-replica") -> Said:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     arguments = [part for command in commands for part in ("-c", command)]
     process = await asyncio.create_subprocess_exec(
@@ -38,11 +36,11 @@ async def psql(
 
 
 async def connect_psycopg(
-    world: World, token: str, policy: str, connection: str = "prod-replica", **more: str
+    world: World, token: str, policy: str, connection: str = "prod-replica", options: str = ""
 ) -> psycopg.AsyncConnection[tuple[object, ...]]:
     """psycopg 3: parameters are bound on the server."""
     return await psycopg.AsyncConnection.connect(
-        world.conninfo(policy, connection), password=token, autocommit=True, **more
+        world.conninfo(policy, connection), password=token, autocommit=True, options=options
     )
 
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from pgjit.demo.database import DemoDatabase
 
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import open_world
 

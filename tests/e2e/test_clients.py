@@ -66,7 +66,7 @@ async def test_a_refusal_fails_the_transaction_as_postgresql_would(world: World)
 async def test_a_pipeline_with_a_refused_statement_keeps_its_order(world: World) -> None:
     token = await world.token(add_reader(world))
     async with await connect_psycopg(world, token, "reader") as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):  # noqa: PT012 - where it is raised is psycopg's
             async with connection.pipeline() as pipeline:
                 first = await connection.execute("SELECT 1")
                 await pipeline.sync()
@@ -90,14 +90,10 @@ async def test_asyncpg_prepares_fetches_and_lives_on_after_a_refusal(world: Worl
             await connection.execute("TRUNCATE payments")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.fetch("WITH x AS (DELETE FROM payments RETURNING 1) SELECT * FROM x")
-        rows = await connection.fetch(
-            "SELECT id FROM orders WHERE id = ANY($1::int[]) ORDER BY id", [1, 2, 3]
-        )
+        rows = await connection.fetch("SELECT id FROM orders WHERE id = ANY($1::int[]) ORDER BY id", [1, 2, 3])
         assert [row["id"] for row in rows] == [1, 2, 3]
         async with connection.transaction(readonly=True):
-            seen = [
-                row["id"] async for row in connection.cursor("SELECT id FROM orders ORDER BY id LIMIT 120")
-            ]
+            seen = [row["id"] async for row in connection.cursor("SELECT id FROM orders ORDER BY id LIMIT 120")]
         assert len(seen) == 120
     finally:
         await connection.close()

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from pgjit.demo.database import DemoDatabase
 
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from pgwire.framing import FrameReader
 from pgwire.messages.query import decode_error
@@ -105,9 +105,7 @@ async def test_malformed_startup_packets_are_closed_without_a_word(world: World,
 async def test_startup_parameters_off_the_list_are_refused(
     world: World, parameters: dict[str, str], sqlstate: str
 ) -> None:
-    frames = await _in_tls(
-        world, encode_startup({"user": "reader", "database": "prod-replica", **parameters})
-    )
+    frames = await _in_tls(world, encode_startup({"user": "reader", "database": "prod-replica", **parameters}))
     assert [kind for kind, _ in frames] == ["E"]
     assert decode_error(frames[0][1])["C"] == sqlstate
 
@@ -212,9 +210,7 @@ async def test_the_login_role_of_the_server_is_never_shown_in_an_error(
 
 
 async def test_health_and_readiness_are_told_on_the_admin_port(world: World) -> None:
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{world.app.admin_port}", trust_env=False
-    ) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{world.app.admin_port}", trust_env=False) as client:
         assert (await client.get("/healthz")).status_code == 200
         while (ready := await client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.05)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pgjit.demo.database import DemoDatabase
 
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.worlds import Record, add_reader, add_writer, ask, open_world, records
@@ -59,9 +59,7 @@ async def test_a_running_statement_is_stopped_within_a_second(database: DemoData
 
 
 @pytest.mark.parametrize("how", ["one message", "transaction", "pipeline of asyncpg"])
-async def test_a_write_that_is_under_way_does_not_commit(
-    database: DemoDatabase, tmp_path: Path, how: str
-) -> None:
+async def test_a_write_that_is_under_way_does_not_commit(database: DemoDatabase, tmp_path: Path, how: str) -> None:
     mark = f"end of window: {how}"
     insert = f"INSERT INTO {database.writable} (note) VALUES ('{mark}')"
     async with open_world(database, tmp_path, ttl=TTL) as world:
@@ -74,7 +72,7 @@ async def test_a_write_that_is_under_way_does_not_commit(
             )
         else:
             running = asyncio.create_task(_asyncpg(world, token, insert))
-        with pytest.raises(Exception, match="cancel|over|closed"):
+        with pytest.raises(Exception, match=r"cancel|over|closed"):
             await running
         ended = await _ended(world)
         proof = ended["proof"]
@@ -111,9 +109,7 @@ async def test_a_write_within_the_window_does_commit(database: DemoDatabase, tmp
     assert await ask(database, f"SELECT count(*) FROM {database.writable} WHERE note = 'within'") == 1
 
 
-async def test_an_idle_session_and_one_in_a_transaction_end_too(
-    database: DemoDatabase, tmp_path: Path
-) -> None:
+async def test_an_idle_session_and_one_in_a_transaction_end_too(database: DemoDatabase, tmp_path: Path) -> None:
     async with open_world(database, tmp_path, ttl=TTL) as world:
         token = await world.token(add_reader(world))
         idle = await connect_psycopg(world, token, "reader")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pgjit.demo.database import DemoDatabase
 
 from pgjit.audit.sinks import SINKS
 from pgjit.audit.sinks.file import FileSink
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
@@ -28,10 +28,8 @@ class FullDisk(FileSink):
 
 
 @pytest.fixture
-async def world(
-    database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    monkeypatch.setitem(SINKS, "full-disk", FullDisk)  # type: ignore[arg-type]
+async def world(database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setitem(SINKS, "full-disk", FullDisk)
     monkeypatch.setattr(FullDisk, "full", False)
     async with open_world(
         database, tmp_path, config={"journal": {"kind": "full-disk", "path": "journal.jsonl"}}
@@ -56,9 +54,7 @@ async def test_nothing_reaches_the_server_when_the_journal_fails(world: World, l
         await connection.execute(f"INSERT INTO {world.database.writable} (note) VALUES ('recorded')".encode())
         FullDisk.full = True
         for parameters in (None, ("unrecorded-extended",)):
-            statement = (
-                insert if parameters is None else f"INSERT INTO {world.database.writable} (note) VALUES (%s)"
-            )
+            statement = insert if parameters is None else f"INSERT INTO {world.database.writable} (note) VALUES (%s)"
             with pytest.raises(psycopg.errors.IoError, match="could not be recorded"):
                 await connection.execute(statement.encode(), parameters)
         FullDisk.full = False

@@ -15,8 +15,8 @@ from typing import cast
 
 import psycopg
 import pytest
-from pgjit.demo.database import DemoDatabase
 
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
 
@@ -78,9 +78,7 @@ async def test_kill_9_during_a_statement_leaves_no_backend_and_no_second_window(
         pid = connection.info.backend_pid
         shown = await (await connection.execute("SHOW pgjit.window")).fetchone()
         insert = f"INSERT INTO {database.writable} (note) VALUES ('killed')"
-        running = asyncio.create_task(
-            connection.execute(f"{insert}; SELECT pg_sleep(600); {insert}".encode())
-        )
+        running = asyncio.create_task(connection.execute(f"{insert}; SELECT pg_sleep(600); {insert}".encode()))
         active = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
         while not await ask(database, active, pid):
             await asyncio.sleep(0.02)
@@ -115,9 +113,7 @@ async def test_kill_9_during_a_statement_leaves_no_backend_and_no_second_window(
 
 def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:
     lines: Iterable[str] = journal.read_text().splitlines()
-    return [
-        record for line in lines if (record := cast("dict[str, object]", json.loads(line)))["type"] == kind
-    ]
+    return [record for line in lines if (record := cast("dict[str, object]", json.loads(line)))["type"] == kind]
 
 
 async def test_sigterm_lets_a_running_statement_finish_and_ends_idle_sessions(
@@ -141,8 +137,6 @@ async def test_sigterm_lets_a_running_statement_finish_and_ends_idle_sessions(
             with pytest.raises(psycopg.OperationalError, match="shutting down"):
                 await connection.execute("SELECT 1")
             await connection.close()
-        assert [record["reason"] for record in _of_type(elsewhere.journal, "session.ended")] == [
-            "shutdown"
-        ] * 2
+        assert [record["reason"] for record in _of_type(elsewhere.journal, "session.ended")] == ["shutdown"] * 2
         assert _of_type(elsewhere.journal, "service.stopped")
         assert records(world, "execution") == []

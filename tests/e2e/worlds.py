@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials
-
 from pgjit.demo.world import World
 
 __all__ = ["READERS", "WRITERS", "Record", "add_reader", "add_writer", "ask", "open_world", "records"]

@@ -57,7 +57,12 @@ def test_positions_count_characters_and_not_bytes() -> None:
 
 @pytest.mark.parametrize(
     ("text", "sqlstate", "position"),
-    [("selec 1", "42601", 1), ("select 1 +", "42601", None), ("select 'a\0b'", "22021", None), ("\ud800", "22021", None)],
+    [
+        ("selec 1", "42601", 1),
+        ("select 1 +", "42601", None),
+        ("select 'a\0b'", "22021", None),
+        ("\ud800", "22021", None),
+    ],
 )
 def test_what_does_not_parse_is_refused_with_its_place(text: str, sqlstate: str, position: int | None) -> None:
     with pytest.raises(StatementRefused) as refused:

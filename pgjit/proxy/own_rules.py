@@ -1,0 +1,54 @@
+"""What the protocol layer refuses by itself, under every policy: unknown names, and what cannot be judged.
+
+Decides on messages; what statements may do is the policy's rules'.
+"""
+
+from __future__ import annotations
+
+from pgjit.policy.decision import Violation
+from pgjit.proxy.judge import Judgement
+from pgwire.messages.extended import Parse
+
+__all__ = ["FUNCTION_CALL", "parse_violations", "unknown_name"]
+
+_BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
+
+FUNCTION_CALL = Violation(
+    rule="function-call",
+    message="function calls of the fast-path interface are not allowed",
+    detail="A FunctionCall message names a function by number and cannot be judged.",
+    hint="Call the function in a SELECT.",
+)
+
+
+def unknown_name(what: str, name: str, sqlstate: str, statement: int | None) -> Violation:
+    return Violation(
+        rule="unknown-name",
+        message=f"{what} `{name}` does not exist",
+        detail="Only what was prepared and judged in this session can be run under a name.",
+        hint="Prepare it again in this session.",
+        sqlstate=sqlstate,
+        statement=statement,
+    )
+
+
+def parse_violations(judgement: Judgement, parse: Parse) -> tuple[Violation, ...]:
+    """Of a Parse message whose text was allowed: several statements, parameters of user-defined types."""
+    if len(judgement.statements) > 1:
+        several = Violation(
+            rule="several-statements",
+            message="cannot insert multiple commands into a prepared statement",
+            hint="Prepare one statement at a time.",
+            sqlstate="42601",
+        )
+        return (several,)
+    for index, oid in enumerate(parse.types, 1):
+        if oid >= _BUILTIN_TYPES:
+            foreign = Violation(
+                rule="parameter-type",
+                message=f"type of parameter ${index} is not a built-in type",
+                detail=f"Type {oid} is user-defined: reading a value of it can run code of its own.",
+                hint="Leave the type to the server (0), or give a built-in one.",
+            )
+            return (foreign,)
+    return ()

@@ -1,0 +1,122 @@
+"""The command line: help, exit codes, faults told at once with their place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pgjit.cli.run import run
+from pgjit.cli.status import Status
+from pgjit.cli.table import COMMANDS
+from pgjit.demo.certificates import make_certificates
+
+POLICIES = Path(__file__).parents[2] / "policies"
+
+GOOD = """
+tls: {{certificate: server.crt, key: server.key}}
+identity: {{tenant: 7c9e6679-7425-40de-944b-e07fc1f90ae7, audience: 3f2504e0-4f89-41d3-9a0c-0305e82c3301}}
+connections:
+  prod-replica: {{host: db.internal, database: shop, user: pgjit_agent, password: {{file: secret}}}}
+policies: {policies}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    make_certificates(tmp_path)
+    (tmp_path / "secret").write_text("s\n")
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(GOOD.format(policies=POLICIES))
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == Status.OK
+    assert "Usage" in capsys.readouterr().out
+    assert run(["--help"]) == Status.OK
+    assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["demo", "--ttl", "soon"]])
+def test_wrong_usage_is_told_and_has_its_code(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == Status.USAGE
+    assert "rror" in capsys.readouterr().err
+
+
+def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--config", str(config), "--json"]) == Status.OK
+    assert json.loads(capsys.readouterr().out) == {
+        "valid": True,
+        "policies": ["analyst-read-only", "jit-schema-checks"],
+        "connections": ["prod-replica"],
+    }
+
+
+def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = config.read_text().replace("policies:", "polices:").replace("7c9e6679-", "")
+    config.write_text(text.replace("user: pgjit_agent", "user: pgjit_agent, sslmode: prefer") + "admin: {port: 99999}\n")
+    assert run(["check", "--config", str(config)]) == Status.INVALID
+    err = capsys.readouterr().err
+    assert f"{config}:6:1: `polices` is not a known key; did you mean `policies`?" in err
+    assert f"{config}:3:12: `identity.tenant` must be a GUID" in err
+    assert "`connections.prod-replica.sslmode`" in err
+    assert "`admin.port`" in err
+    assert "`policies` is missing" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("file: secret", "env: PGJIT_TEST_UNSET"), "environment variable `PGJIT_TEST_UNSET` is not set"),
+        (("file: secret", "file: nowhere"), "cannot be read"),
+        (("certificate: server.crt", "certificate: nowhere.crt"), "cannot be read"),
+        (("prod-replica:", "other:"), "names connection `prod-replica`; known: other"),
+        (("host: db.internal", "host: db.internal, host: x"), "key `host` is given twice"),
+        (("file: secret", "file: secret, env: X"), "give either `env` or `file`"),
+    ],
+)
+def test_a_fault_is_told(
+    config: Path, change: tuple[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text().replace(*change))
+    assert run(["serve", "--config", str(config)]) == Status.INVALID
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("ttl: 30m", "ttl: 30"), "must be a whole number with its unit"),
+        (("ttl: 30m", "ttl: 1:30"), "must be a whole number with its unit"),
+        (("ttl: 30m", "ttl: 25h"), "is longer than 24h"),
+        (("record: true", "record: false"), "pgjit has no unrecorded access"),
+        (("grant: on-request", "grant: always"), "`grant`"),
+        (("access: read-only", "access: everything"), "`statements.access`"),
+        (("policy: jit-schema-checks", "policy: Jit Checks"), "must be kebab-case"),
+        (("id: 5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11", "id: the-group"), "object id, a GUID"),
+        (("record: true", "record: true\nextra: 1"), "`extra` is not a known key"),
+        (("id: 5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11", "id: 8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"), "same group already"),
+        (("policy: jit-schema-checks", "policy: analyst-read-only"), "already"),
+    ],
+)
+def test_a_fault_of_a_policy_is_told_with_its_place(
+    config: Path, tmp_path: Path, change: tuple[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    for source in POLICIES.glob("*.yaml"):
+        text = source.read_text()
+        (folder / source.name).write_text(text.replace(*change) if source.stem == "jit-schema-checks" else text)
+    config.write_text(GOOD.format(policies="policies"))
+    assert run(["check", "--config", str(config)]) == Status.INVALID
+    err = capsys.readouterr().err
+    assert told in err
+    assert f"{folder}/jit-schema-checks.yaml:" in err
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--config", str(tmp_path / "none.yaml")]) == Status.INVALID
+    assert "cannot be read" in capsys.readouterr().err
