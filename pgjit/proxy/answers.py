@@ -156,11 +156,11 @@ class Answers:
         if head is None:
             return None
         relay = self._relay
+        head.rejected = True
         if head.refusal is not None and head.refusal.answers(raw):
             sqlstate = head.refusal.error.fields()["C"]
             step.events.extend(relay.outcomes(head, "refused", now, sqlstate))
             replaced = head.refusal.response()
-            head.rejected = True
         else:
             if head.current is not None:
                 self._outcome(step, head, now, "failed", None, fields.get("C"))

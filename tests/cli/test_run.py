@@ -57,7 +57,9 @@ def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixtu
 
 def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = config.read_text().replace("policies:", "polices:").replace("7c9e6679-", "")
-    config.write_text(text.replace("user: pgjit_agent", "user: pgjit_agent, sslmode: prefer") + "admin: {port: 99999}\n")
+    config.write_text(
+        text.replace("user: pgjit_agent", "user: pgjit_agent, sslmode: prefer") + "admin: {port: 99999}\n"
+    )
     assert run(["check", "--config", str(config)]) == Status.INVALID
     err = capsys.readouterr().err
     assert f"{config}:6:1: `polices` is not a known key; did you mean `policies`?" in err
@@ -98,7 +100,10 @@ def test_a_fault_is_told(
         (("policy: jit-schema-checks", "policy: Jit Checks"), "must be kebab-case"),
         (("id: 5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11", "id: the-group"), "object id, a GUID"),
         (("record: true", "record: true\nextra: 1"), "`extra` is not a known key"),
-        (("id: 5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11", "id: 8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"), "same group already"),
+        (
+            ("id: 5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11", "id: 8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"),
+            "same group already",
+        ),
         (("policy: jit-schema-checks", "policy: analyst-read-only"), "already"),
     ],
 )

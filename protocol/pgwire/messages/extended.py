@@ -99,9 +99,7 @@ def _value(reader: BodyReader) -> bytes | None:
 
 def encode_bind(bind: Bind) -> bytes:
     null = struct.pack("!i", -1)
-    values = b"".join(
-        null if value is None else struct.pack("!i", len(value)) + value for value in bind.values
-    )
+    values = b"".join(null if value is None else struct.pack("!i", len(value)) + value for value in bind.values)
     return message(
         b"B",
         cstring(bind.portal),

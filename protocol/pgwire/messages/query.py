@@ -28,7 +28,7 @@ def encode_query(text: bytes) -> bytes:
 
 def decode_query(body: bytes) -> bytes:
     """The text of a Query: its one zero byte is its last. Raises RemoteProtocolError."""
-    if body.find(b"\0") != len(body) - 1:
+    if not body or body.find(b"\0") != len(body) - 1:
         raise RemoteProtocolError("query text must hold one zero byte, at its end")
     return body[:-1]
 
