@@ -175,9 +175,7 @@ def _kind(claims: Claims) -> IdentityKind:
         case None if roles:
             app_only = True
         case _:
-            raise TokenRefused(
-                "unknown-kind", "`idtyp`, `scp` and `roles` do not tell whether an app or a user calls"
-            )
+            raise TokenRefused("unknown-kind", "`idtyp`, `scp` and `roles` do not tell an app from a user")
     actor, subject = _facets(claims, "xms_act_fct"), _facets(claims, "xms_sub_fct")
     if app_only:
         if _AGENT_USER in subject:

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Final, cast
 
 import httpx
 from jwt import PyJWK
@@ -131,8 +131,9 @@ class SigningKeys:
             self._flight = None
 
     async def _refresh(self) -> bool:
-        # Shielded: one who stops waiting does not take the fetch from the others.
-        return await asyncio.shield(self._take_off())
+        flight = self._take_off()
+        await asyncio.wait({flight})  # one who stops waiting does not take the fetch from the others
+        return not flight.cancelled() and flight.result()
 
     async def _fetch(self) -> bool:
         """Whether new keys were taken. Does not raise: what went wrong is logged, the last good keys stay."""
@@ -154,7 +155,7 @@ class SigningKeys:
         log.warning("signing keys of %s were not fetched: %s", self.issuer, fault)
         return False
 
-    def _keys_url(self, metadata: dict[str, object]) -> httpx.URL:
+    def _keys_url(self, metadata: Mapping[str, object]) -> httpx.URL:
         if metadata.get("issuer") != self.issuer:
             raise KeysRefused("the metadata is of another issuer")
         place = metadata.get("jwks_uri")
@@ -180,7 +181,8 @@ class SigningKeys:
             if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
                 raise KeysRefused(f"{url.path} is compressed")
             body = bytearray()
-            async with contextlib.aclosing(response.aiter_raw()) as chunks:
+            raw = cast("AsyncGenerator[bytes]", response.aiter_raw())
+            async with contextlib.aclosing(raw) as chunks:
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > _MAX_BODY_BYTES:
@@ -198,7 +200,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 # --- which keys are good ----------------------------------------------------------------------------------
 
 
-def read_keys(document: dict[str, object], issuer: str, tenant: str) -> dict[str, PyJWK]:
+def read_keys(document: Mapping[str, object], issuer: str, tenant: str) -> dict[str, PyJWK]:
     """The usable keys of a key set by their id; raises KeysRefused when the set as a whole is not to be used.
 
     Keys of other kinds and other issuers are left out. A set that shows private keys or names one twice
@@ -228,7 +230,7 @@ def read_keys(document: dict[str, object], issuer: str, tenant: str) -> dict[str
     return keys
 
 
-def _read_key(entry: dict[str, object], issuer: str, tenant: str) -> PyJWK | None:
+def _read_key(entry: Mapping[str, object], issuer: str, tenant: str) -> PyJWK | None:
     if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
         return None
     if "issuer" in entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import pytest
 from hypothesis import given
@@ -119,7 +120,7 @@ ROWS = b"D\0\0\0\x0bhello!!" * 5 + b"C\0\0\0\x0dSELECT 5\0" + b"D\0\0\0\x04" + b
 
 def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=12))
