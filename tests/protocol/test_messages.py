@@ -1,157 +1,201 @@
-"""Messages and frames: whole, byte by byte, cut short, with more behind; and garbage."""
+"""Every message against its bytes: whole, cut short, with bytes too many, and there and back."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwire.errors import LocalProtocolError, RemoteProtocolError
-from pgwire.framing import FrameReader, StreamReader
-from pgwire.messages import authentication, extended, query, startup
+from pgwire.errors import LocalProtocolError, RemoteProtocolError, WireError
+from pgwire.framing import Frame, FrameReader
+from pgwire.messages.authentication import (
+    AuthenticationRequest,
+    decode_authentication,
+    decode_backend_key_data,
+    decode_password,
+    encode_sasl_initial,
+    encode_sasl_response,
+)
+from pgwire.messages.extended import (
+    Bind,
+    Execute,
+    Parse,
+    Target,
+    decode_bind,
+    decode_execute,
+    decode_parse,
+    decode_target,
+    encode_bind,
+    encode_execute,
+    encode_parse,
+    encode_target,
+    sync,
+)
+from pgwire.messages.query import (
+    decode_command_complete,
+    decode_error,
+    decode_parameter_status,
+    decode_query,
+    decode_ready,
+    encode_query,
+    error_response,
+    parameter_status,
+    terminate,
+)
+from tests.protocol.samples import SAMPLES, Sample
 
-NAMES = st.binary(max_size=8).filter(lambda name: b"\0" not in name)
-VALUES = st.lists(st.none() | st.binary(max_size=8), max_size=4).map(tuple)
-OIDS = st.lists(st.integers(0, 2**32 - 1), max_size=4).map(tuple)
-RESULTS = st.lists(st.integers(0, 1), max_size=3).map(tuple)
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
-SAMPLES = {
-    "query": (query.encode_query(b"select 1"), query.decode_query, b"select 1"),
-    "parse": (
-        extended.encode_parse(extended.Parse(b"s", b"select $1", (23,))),
-        extended.decode_parse,
-        extended.Parse(b"s", b"select $1", (23,)),
-    ),
-    "bind": (
-        extended.encode_bind(extended.Bind(b"", b"s", (1,), (b"\0\0\0\1", None), (0,))),
-        extended.decode_bind,
-        extended.Bind(b"", b"s", (1,), (b"\0\0\0\1", None), (0,)),
-    ),
-    "execute": (
-        extended.encode_execute(extended.Execute(b"p", 5)),
-        extended.decode_execute,
-        extended.Execute(b"p", 5),
-    ),
-    "describe": (
-        extended.encode_target(b"D", extended.Target("S", b"s")),
-        extended.decode_target,
-        extended.Target("S", b"s"),
-    ),
-    "password": (authentication.encode_password(b"token"), authentication.decode_password, b"token"),
-    "key data": (
-        authentication.backend_key_data(7, b"1234"),
-        authentication.decode_backend_key_data,
-        (7, b"1234"),
-    ),
-    "error": (
-        query.error_response({"S": "ERROR", "C": "42501", "M": "no"}),
-        query.decode_error,
-        {"S": "ERROR", "C": "42501", "M": "no"},
-    ),
-    "parameter": (query.parameter_status("a", "b"), query.decode_parameter_status, ("a", "b")),
-    "complete": (query.command_complete("SELECT 1"), query.decode_command_complete, "SELECT 1"),
-    "ready": (query.ready_for_query(b"T"), query.decode_ready, "T"),
-}
+texts = st.binary(max_size=40).map(lambda raw: raw.replace(b"\0", b""))
+formats = st.sampled_from((0, 1))
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_message_is_read_as_it_was_written(name: str) -> None:
-    raw, decode, value = SAMPLES[name]
-    assert decode(raw[5:]) == value
+@each_sample
+def test_a_value_becomes_the_bytes_of_the_documentation(sample: Sample) -> None:
+    assert sample.raw == sample.encode(sample.value)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_message_that_is_cut_short_or_goes_on_is_a_fault_of_the_peer(name: str) -> None:
-    raw, decode, _ = SAMPLES[name]
-    body = raw[5:]
-    for cut in range(len(body)):
-        if name == "key data" and cut >= 8:
-            continue
-        with pytest.raises(RemoteProtocolError):
-            decode(body[:cut])
-    if name != "key data":
-        with pytest.raises(RemoteProtocolError):
-            decode(body + b"x\0")
+@each_sample
+def test_the_bytes_become_the_value(sample: Sample) -> None:
+    assert sample.value == sample.decode(sample.body)
 
 
-@given(NAMES, NAMES, OIDS)
-def test_parse_round_trip(name: bytes, text: bytes, types: tuple[int, ...]) -> None:
-    parse = extended.Parse(name, text, types)
-    assert extended.decode_parse(extended.encode_parse(parse)[5:]) == parse
-
-
-@given(NAMES, NAMES, VALUES, st.integers(0, 1), RESULTS)
-def test_bind_round_trip(
-    portal: bytes, name: bytes, values: tuple[bytes | None, ...], code: int, results: tuple[int, ...]
-) -> None:
-    for formats in ((), (code,), tuple(code for _ in values)):
-        bind = extended.Bind(portal, name, formats, values, results)
-        assert extended.decode_bind(extended.encode_bind(bind)[5:]) == bind
-
-
-@given(st.dictionaries(st.text(min_size=1, max_size=6), st.text(max_size=6), max_size=4))
-def test_startup_round_trip(parameters: dict[str, str]) -> None:
-    if any("\0" in text for pair in parameters.items() for text in pair):
-        with pytest.raises(LocalProtocolError):
-            startup.encode_startup(parameters)
-        return
-    packet = startup.encode_startup(parameters)
-    assert startup.startup_length(packet[:4]) == len(packet) - 4
-    assert startup.decode_startup(packet[4:]) == startup.StartupMessage(3, 0, parameters)
-
-
-@given(st.binary(max_size=60))
-def test_garbage_raises_nothing_but_the_peers_fault(garbage: bytes) -> None:
-    decoders = [decode for _, decode, _ in SAMPLES.values()]
-    for decode in [*decoders, startup.decode_startup, authentication.decode_authentication]:
-        with contextlib.suppress(RemoteProtocolError):
-            decode(garbage)
-    for feed in (FrameReader(lambda _: 100).feed, StreamReader(limit=100).feed):
-        with contextlib.suppress(RemoteProtocolError):
-            feed(garbage)
-
-
-STREAM = b"".join(raw for raw, _, _ in SAMPLES.values())
-ROWS = b"D\0\0\0\x0bhello!!" * 5 + b"C\0\0\0\x0dSELECT 5\0" + b"D\0\0\0\x04" + b"Z\0\0\0\x05I"
-
-
-def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in itertools.pairwise(places)]
-
-
-@given(st.lists(st.integers(0, 10_000), max_size=12))
-def test_any_split_gives_the_same_frames(cuts: list[int]) -> None:
+@each_sample
+def test_a_message_that_arrives_byte_by_byte_is_the_same_message(sample: Sample) -> None:
     reader = FrameReader(lambda _: 1000)
-    frames = [frame.raw for piece in _pieces(STREAM, cuts) for frame in reader.feed(piece)]
-    assert frames == [raw for raw, _, _ in SAMPLES.values()]
-    assert reader.pending == 0
+    frames: list[Frame] = []
+    for index in range(len(sample.raw)):
+        assert frames == []
+        frames += reader.feed(sample.raw[index : index + 1])
+    assert [Frame(sample.raw[0], sample.raw)] == frames
+    assert sample.value == sample.decode(frames[0].body)
 
 
-@given(st.lists(st.integers(0, 10_000), max_size=12))
-def test_any_split_gives_the_same_stream_and_counts(cuts: list[int]) -> None:
-    reader = StreamReader(limit=1000)
-    out, rows, size, kinds = b"", 0, 0, []
-    for piece in _pieces(ROWS, cuts):
-        chunk, controls = reader.feed(piece)
-        out += chunk
-        for control in controls:
-            rows += control.rows
-            size += control.size
-            kinds += [chr(control.kind)] if control.kind else []
-    assert (out, rows, size, kinds) == (ROWS, 6, 5 * 12 + 5, ["C", "Z"])
+@each_sample
+def test_a_message_cut_short_is_refused(sample: Sample) -> None:
+    for size in range(len(sample.body)):
+        with pytest.raises(RemoteProtocolError):
+            sample.decode(sample.body[:size])
 
 
-@pytest.mark.parametrize("raw", [b"Q\0\0\0\x03", b"Q\xff\xff\xff\xff", b"Q\0\0\x10\0"])
-def test_a_frame_of_impossible_length_is_refused_before_it_is_buffered(raw: bytes) -> None:
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.exact], ids=lambda sample: sample.name)
+@pytest.mark.parametrize("more", [b"\0", b"x", b"x\0"])
+def test_a_message_with_bytes_too_many_is_refused(sample: Sample, more: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        FrameReader(lambda _: 100).feed(raw)
+        sample.decode(sample.body + more)
 
 
-@pytest.mark.parametrize("length", [0, 3, 7, 10_005, 2**31])
-def test_startup_packets_have_bounds(length: int) -> None:
+@pytest.mark.parametrize(
+    ("decode", "body"),
+    [
+        (decode_query, b"SELECT\0 1\0"),
+        (decode_query, b"SELECT 1"),
+        (decode_query, b""),
+        (decode_bind, b"\0\0\0\x02\0\0\0\0\0\0\0\0"),  # two formats for no value
+        (decode_bind, b"\0\0\0\x01\0\x02\0\0\0\0"),  # format 2
+        (decode_bind, b"\0\0\0\0\0\0\0\x01\0\x02"),  # result format 2
+        (decode_bind, b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"),  # a value of length -2
+        (decode_bind, b"\0\0\0\0\0\x01\x7f\xff\xff\xff\0\0"),  # a value of 2 GiB that is not there
+        (decode_parse, b"\0\0\xff\xff"),  # 65535 types that are not there
+        (decode_target, b"Xp1\0"),
+        (decode_ready, b"X"),
+        (decode_ready, b""),
+        (decode_ready, b"II"),
+        (decode_backend_key_data, b"\0\0\0\x01abc"),
+        (decode_backend_key_data, b"\0\0\0\x01" + b"x" * 257),
+        (decode_error, b"SERROR\0"),
+    ],
+)
+def test_contents_that_cannot_be_are_refused(decode: Callable[[bytes], Any], body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        startup.startup_length(length.to_bytes(4, "big"))
+        decode(body)
+
+
+def test_messages_without_a_body_are_five_bytes() -> None:
+    assert sync() == b"S\0\0\0\x04"
+    assert terminate() == b"X\0\0\0\x04"
+
+
+def test_a_zero_byte_in_an_error_is_left_out_and_in_other_text_refused() -> None:
+    assert decode_error(error_response({"M": "a\0b"})[5:]) == {"M": "ab"}
+    with pytest.raises(LocalProtocolError):
+        encode_query(b"a\0b")
+    with pytest.raises(LocalProtocolError):
+        parameter_status("a", "b\0")
+
+
+def test_the_mechanisms_of_a_sasl_request_keep_the_servers_order() -> None:
+    request = decode_authentication(b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
+    assert request == AuthenticationRequest(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
+    assert request.mechanisms == ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")
+    with pytest.raises(RemoteProtocolError):
+        assert AuthenticationRequest(10, b"SCRAM-SHA-256\0").mechanisms
+
+
+def test_sasl_responses_carry_their_length_only_the_first_time() -> None:
+    assert encode_sasl_initial("S", b"n,,") == b"p\0\0\0\x0dS\0\0\0\0\x03n,,"
+    assert encode_sasl_response(b"c=biws") == b"p\0\0\0\x0ac=biws"
+
+
+@pytest.mark.parametrize(("given", "expected"), [((), 0), ((1,), 1), ((0, 1), 1)])
+def test_a_format_is_for_all_values_or_one_for_each(given: tuple[int, ...], expected: int) -> None:
+    assert expected == Bind(b"", b"", given, (b"a", b"b"), ()).format_of(1)
+
+
+@given(texts, texts, st.lists(st.integers(0, 2**32 - 1), max_size=5).map(tuple))
+def test_any_parse_survives_the_wire(name: bytes, text: bytes, types: tuple[int, ...]) -> None:
+    parse = Parse(name, text, types)
+    assert parse == decode_parse(encode_parse(parse)[5:])
+
+
+@given(texts, texts, st.lists(st.tuples(formats, st.none() | st.binary(max_size=20)), max_size=5), st.booleans())
+def test_any_bind_survives_the_wire(
+    portal: bytes, name: bytes, values: list[tuple[int, bytes | None]], each: bool
+) -> None:
+    given_formats = tuple(code for code, _ in values) if each else (1,)
+    bind = Bind(portal, name, given_formats, tuple(value for _, value in values), (0,))
+    assert bind == decode_bind(encode_bind(bind)[5:])
+
+
+@given(texts, st.integers(-(2**31), 2**31 - 1))
+def test_any_execute_survives_the_wire(portal: bytes, limit: int) -> None:
+    assert Execute(portal, limit) == decode_execute(encode_execute(Execute(portal, limit))[5:])
+
+
+@given(st.sampled_from("SP"), texts, st.sampled_from([b"D", b"C"]))
+def test_any_target_survives_the_wire(kind: str, name: bytes, code: bytes) -> None:
+    assert Target(kind, name) == decode_target(encode_target(code, Target(kind, name))[5:])
+
+
+DECODERS: list[Callable[[bytes], Any]] = [
+    decode_query, decode_parse, decode_bind, decode_execute, decode_target, decode_password, decode_authentication,
+    decode_backend_key_data, decode_error, decode_command_complete, decode_ready, decode_parameter_status,
+]  # fmt: skip
+
+
+@given(st.sampled_from(DECODERS), st.binary(max_size=60))
+def test_garbage_raises_nothing_but_a_fault_of_the_peer(decode: Callable[[bytes], Any], body: bytes) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        decode(body)
+
+
+@given(st.sampled_from(SAMPLES), st.data())
+def test_a_sample_with_bytes_changed_raises_nothing_but_a_fault_of_the_peer(
+    sample: Sample, data: st.DataObject
+) -> None:
+    body = bytearray(sample.body)
+    if body:
+        for index in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=4)):
+            body[index] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(RemoteProtocolError):
+        sample.decode(bytes(body))
+
+
+def test_both_faults_are_one_kind_and_differ() -> None:
+    assert issubclass(RemoteProtocolError, WireError)
+    assert issubclass(LocalProtocolError, WireError)
+    assert not issubclass(LocalProtocolError, RemoteProtocolError)
