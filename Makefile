@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup demo test test-slow lint format types imports policies check clean
+.PHONY: setup demo test test-slow lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## make .venv with pgjit and everything that the demo and the tests need
 
@@ -37,7 +37,10 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-check: lint types imports test
+docs: setup ## write the reference in docs/config.md anew from pgjit/config.py
+	$(BIN)/python -m tests.repo.config_reference
+
+check: lint types imports test ## all that has to hold before a change is taken
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

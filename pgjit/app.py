@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import ssl
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import Self
@@ -82,8 +82,6 @@ class App:
         controls = {name: Control(target) for name, target in config.targets.items()}
         for control in controls.values():
             stack.push_async_callback(control.close)
-        workers = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-        stack.callback(workers.shutdown, cancel_futures=True)
         services = Services(
             provider=provider,
             policies=config.policies,
@@ -95,9 +93,11 @@ class App:
             flush_before_forward=config.file.journal.sync == "always",
             clock=clock,
             limits=config.limits,
-            workers=workers,
+            workers=_workers(),
+            new_workers=_workers,
             telemetry=telemetry,
         )
+        stack.callback(lambda: services.workers.shutdown(cancel_futures=True))
         await self._serve(services, provider, tls)
 
     def _journal(self, clock: Clock) -> Journal:
@@ -124,6 +124,11 @@ class App:
         await admin.open(config.file.admin.host, config.file.admin.port)
         self._stack.push_async_callback(admin.close)
         self.admin_port = admin.port
+
+
+def _workers() -> Executor:
+    """One process that judges large statements. Spawned: a fork would hold the proxy's sockets open."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _note_stop(journal: Journal, clock: Clock) -> None:

@@ -13,7 +13,7 @@ BEGIN
     FOR found IN
         SELECT oid FROM pg_proc
         WHERE pronamespace = 'pg_catalog'::regnamespace
-          AND (proname ~ '^pg_(try_)?advisory_'
+          AND (proname ~ '^pg_(try_)?advisory_' AND proname <> 'pg_advisory_unlock_all'
                OR proname ~ '^lo_(creat|create|from_bytea|import|open|put|unlink|truncate|truncate64)$'
                OR proname IN ('lowrite', 'pg_logical_emit_message', 'pg_notify', 'pg_export_snapshot'))
     LOOP

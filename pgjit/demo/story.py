@@ -109,7 +109,7 @@ class Story:
         self._title(
             "A long query is running when the window ends", "A join without a condition: it would take hours."
         )
-        running = asyncio.create_task(self._psql(token, LONG_QUERY, "SELECT 1"))
+        running = asyncio.create_task(self._psql(token, LONG_QUERY))
         pid = await self._wait_for_backend()
         self.console.print(f"  pg_stat_activity: backend {pid} is running it")
         text = await running

@@ -16,7 +16,13 @@ from pgjit.proxy.pending import Pending
 from pgjit.proxy.relay import Relay
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Control, StreamReader
-from pgwire.messages.query import decode_command_complete, decode_error, decode_parameter_status, decode_ready
+from pgwire.messages.query import (
+    decode_command_complete,
+    decode_error,
+    decode_parameter_status,
+    decode_ready,
+    error_response,
+)
 from pgwire.state import ANSWERS, ANYTIME, Asked
 
 __all__ = ["Answers", "ServerStep"]
@@ -53,6 +59,7 @@ class Answers:
         self._tripwire = tripwire  # settings that must keep these values for the session to live
         self._stream = StreamReader(limit=MAX_CONTROL)
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
+        self.farewell: PgjitError | None = None  # why it ends
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
         step = ServerStep()
@@ -165,9 +172,20 @@ class Answers:
             if head.current is not None:
                 self._outcome(step, head, now, "failed", None, fields.get("C"))
             step.events.extend(relay.outcomes(head, "skipped", now))
-            replaced = None
+            replaced = self._cancelled(fields)
         self._after_error(step, head, now)
         return replaced
+
+    def _cancelled(self, fields: dict[str, str]) -> bytes | None:
+        """The server's word that it cancelled a statement because we end the session: say why, here already.
+
+        Many a client leaves at the first error and never reads the FATAL that follows.
+        """
+        if self.farewell is None or fields.get("C") != "57014":
+            return None
+        why = {code: text for code, text in self.farewell.fields().items() if code in "DHR"}
+        message = self.farewell.message.replace("terminating connection", "canceling statement")
+        return error_response({**fields, "M": message, **why})
 
     def _after_error(self, step: ServerStep, head: Pending, now: datetime) -> None:
         """An error in the extended protocol makes the server pass over everything up to the next Sync."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pgjit.audit.event import Event
+from pgjit.errors import PgjitError
 from pgjit.proxy.names import Change
 from pgjit.proxy.poison import Refusal
 from pgwire.state import Asked
 
-__all__ = ["Pending", "Planned", "Run"]
+__all__ = ["ClientPlan", "Pending", "Planned", "Run"]
 
 
 @dataclass(slots=True)
@@ -55,3 +57,17 @@ class Planned:
     data: bytes
     pending: Pending | None = None
     executes: bool = False  # it runs something: its record must be in the journal first
+
+
+@dataclass(slots=True)
+class ClientPlan:
+    """What a batch of client frames comes to."""
+
+    items: list[Planned] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
+    goodbye: bool = False  # the client said Terminate
+    fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends
+
+    @property
+    def data(self) -> bytes:
+        return b"".join([item.data for item in self.items])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -22,7 +21,7 @@ from pgjit.proxy.about import ABOUT, answer
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Names, Portal, Prepared, changes_of
 from pgjit.proxy.own_rules import FUNCTION_CALL, parse_violations, unknown_name
-from pgjit.proxy.pending import Pending, Planned, Run
+from pgjit.proxy.pending import ClientPlan, Pending, Planned, Run
 from pgjit.proxy.poison import Refusal, poison_parse, poison_query
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
@@ -35,20 +34,6 @@ __all__ = ["ClientPlan", "Relay"]
 
 _ANSWERLESS = frozenset(b"dcf")
 _PASSED_OVER = frozenset(b"BDCEH")
-
-
-@dataclass(slots=True)
-class ClientPlan:
-    """What a batch of client frames comes to."""
-
-    items: list[Planned] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
-    goodbye: bool = False  # the client said Terminate
-    fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends
-
-    @property
-    def data(self) -> bytes:
-        return b"".join([item.data for item in self.items])
 
 
 class Relay:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from pgjit.audit.journal import Journal
@@ -45,6 +46,7 @@ class Services:
     clock: Clock
     limits: Limits
     workers: Executor  # processes that judge large statements
+    new_workers: Callable[[], Executor]
     telemetry: Telemetry
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
@@ -58,4 +60,11 @@ class Services:
     async def judge_large(self, policy: Policy, sql: bytes) -> Judgement:
         """`assess` in another process, so that one client's long statement does not stall the others."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.workers, assess, policy, sql, self.limits.statement_bytes)
+        workers = self.workers
+        try:
+            return await loop.run_in_executor(workers, assess, policy, sql, self.limits.statement_bytes)
+        except BrokenProcessPool:
+            # The process died of this statement, or was killed: the next one gets a new process.
+            if self.workers is workers:
+                self.workers = self.new_workers()
+            raise

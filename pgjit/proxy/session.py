@@ -244,7 +244,7 @@ class Session:
         """Leave no backend behind, tell the client, write it down."""
         conversation, services = live.conversation, self._services
         proof: Proof | None = None
-        conversation.answers.ending = True
+        conversation.answers.ending, conversation.answers.farewell = True, ending.error
         if ending.clean:
             live.upstream.link.write(terminate())
             await live.upstream.link.close()

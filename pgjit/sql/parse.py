@@ -125,7 +125,7 @@ def _effect(node_type: str, node: dict[str, Any]) -> NameEffect | None:
             return NameEffect("fetch", node.get("portalname"))
         case "ClosePortalStmt":
             return NameEffect("close", node.get("portalname"))
-        case "DiscardStmt":
+        case "DiscardStmt" if node.get("target") == "DISCARD_ALL":
             return NameEffect("discard", None)
         case _:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+import psutil
 import psycopg
 import pytest
 
@@ -162,3 +163,45 @@ async def test_no_part_of_a_token_is_in_the_journal(world: World) -> None:
     text = world.journal.read_text()
     for part in token.split("."):
         assert part[:40] not in text
+
+
+async def test_a_large_statement_is_judged_elsewhere_and_runs(world: World) -> None:
+    token = await world.token(add_reader(world))
+    numbers = ", ".join(str(number) for number in range(10_000))
+    assert len(numbers) > 16 * 1024
+    async with await connect_psycopg(world, token, "reader") as connection:
+        cursor = await connection.execute(f"SELECT count(*) FROM orders WHERE id IN ({numbers})".encode())
+        assert await cursor.fetchone() == (9_999,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(f"DELETE FROM orders WHERE id IN ({numbers})".encode())
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+            await connection.execute(f"SELECT '{'x' * 300_000}'".encode())
+        cursor = await connection.execute("SELECT length(%s)", ("x" * 2_000_000,))
+        assert await cursor.fetchone() == (2_000_000,)
+
+
+async def test_a_judging_process_that_dies_ends_that_session_and_no_other(world: World) -> None:
+    token = await world.token(add_reader(world))
+    text = f"SELECT 1 /* {'x' * 20_000} */".encode()
+    async with await connect_psycopg(world, token, "reader") as connection:
+        await connection.execute(text)
+    for process in psutil.Process().children(recursive=True):
+        if "spawn_main" in " ".join(process.cmdline()):
+            process.kill()
+    other = await connect_psycopg(world, token, "reader")
+    with pytest.raises(psycopg.OperationalError):
+        async with await connect_psycopg(world, token, "reader") as connection:
+            await connection.execute(text)
+    await other.execute(text)
+    await other.close()
+
+
+async def test_a_pool_of_asyncpg_resets_its_connections(world: World) -> None:
+    token = await world.token(add_reader(world))
+    connection = await connect_asyncpg(world, token, "reader")
+    try:
+        await connection.fetchval("SELECT 1")
+        await connection.reset()  # what a pool does with a connection that comes back
+        assert await connection.fetchval("SELECT 2") == 2
+    finally:
+        await connection.close()

@@ -45,8 +45,9 @@ async def test_a_running_statement_is_stopped_within_a_second(database: DemoData
         running = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"))
         gone_at = await _gone_at(world, pid)
         assert timedelta(0) <= gone_at - _ends_at(world) < timedelta(seconds=1)
-        with pytest.raises(psycopg.errors.QueryCanceled):
+        with pytest.raises(psycopg.errors.QueryCanceled, match="is over") as cancelled:
             await running
+        assert "new window may be requested from" in str(cancelled.value.diag.message_hint)
         with pytest.raises(psycopg.OperationalError, match="is over"):
             await connection.execute("SELECT 1")
         await connection.close()

@@ -32,6 +32,7 @@ def test_nothing_is_no_statement(text: str) -> None:
         ("move c", "fetch", NameEffect("fetch", "c")),
         ("close c", "close", NameEffect("close", "c")),
         ("discard all", "discard", NameEffect("discard", None)),
+        ("discard plans", "discard", None),
         ("copy t from stdin", "copy-in", None),
         ("copy t to stdout", "copy-out", None),
         ("create index on t (a)", "index", None),

@@ -1,0 +1,140 @@
+"""The documents say what the code does: commands, links, keys, records and the errors that they quote."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from pgjit.audit.record import render
+from pgjit.cli.table import COMMANDS
+from pgjit.policy.decision import Deny
+from pgjit.policy.evaluate import evaluate
+from pgjit.policy.load import PolicyFile, load_policies
+from pgjit.policy.rules import RULES
+from pgjit.proxy.about import ABOUT
+from pgjit.sql.parse import read_message
+from tests.audit.audit_events import EVENTS
+from tests.repo.config_reference import PAGE, rewritten
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "policies").glob("*.md"),
+        *(ROOT / "docker").glob("*.md"),
+    ]
+)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _code_block(document: str, language: str, first: str) -> str:
+    """The fenced block of `language` that begins with `first`."""
+    for block in re.findall(rf"^```{language}\n(.*?)^```", document, re.MULTILINE | re.DOTALL):
+        if str(block).startswith(first):
+            return str(block)
+    raise AssertionError(f"no {language} block begins with {first!r}")
+
+
+def test_the_configuration_reference_is_what_the_models_say() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == rewritten(page), "docs/config.md is stale: run `make docs`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_local_links_lead_to_files(document: Path) -> None:
+    text = _FENCE.sub("", document.read_text(encoding="utf-8"))
+    targets = [target for target in _LINK.findall(text) if not re.match(r"[a-z]+:|#", target)]
+    missing = [target for target in targets if not (document.parent / target.partition("#")[0]).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_make_targets_that_are_named_are_in_the_makefile(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", _text("Makefile"), re.MULTILINE))
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"(?:^ {4}|`)make ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert set(named) - targets == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_commands_that_are_named_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"(?:^ {4}|`)pgjit ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert set(named) - set(COMMANDS) == set()
+
+
+def test_the_readme_names_every_make_target_that_a_newcomer_needs() -> None:
+    readme = _text("README.md")
+    assert all(f"make {line}" in readme for line in ("demo ", "demo ARGS=--once", "test "))
+
+
+def test_the_readme_quotes_the_refusal_as_psql_prints_it() -> None:
+    readme = _text("README.md")
+    policies, faults = load_policies(ROOT / "policies")
+    assert faults == []
+    statement = "UPDATE customers SET email = 'x@example.com';"
+    decision = evaluate(policies["jit-schema-checks"], read_message(statement))
+    assert isinstance(decision, Deny)
+    found = decision.violations[0]
+    assert found.position == 1
+    printed = [
+        f"ERROR:  {found.message}",
+        f"LINE 1: {statement}",
+        "        ^",
+        f"DETAIL:  {found.detail}",
+        f"HINT:  {found.hint}",
+    ]
+    assert "\n".join(f"    {line}" for line in printed) in readme
+
+
+def test_the_policy_in_the_readme_is_a_policy() -> None:
+    written = yaml.safe_load(_code_block(_text("README.md"), "yaml", "policy:"))
+    assert PolicyFile.model_validate(written).policy == "jit-schema-checks"
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_what_a_session_can_ask_about_itself_is_in_the_readme(name: str) -> None:
+    assert f"SHOW pgjit.{name}" in _text("README.md")
+
+
+def _members(value: Any) -> set[str]:
+    match value:
+        case dict():
+            return set(value).union(*(_members(inner) for inner in value.values()))
+        case list():
+            return set().union(*(_members(inner) for inner in value))
+        case _:
+            return set()
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_every_member_of_every_record_is_in_the_journal_page(kind: str) -> None:
+    page = _text("docs/journal.md")
+    assert f"`{kind}`" in page
+    members = _members(orjson.loads(render(EVENTS[kind], 1)))
+    assert {member for member in members if f"`{member}`" not in page} == set()
+
+
+def test_every_rule_has_its_page_and_every_page_its_rule() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "rules").glob("*.md")} - {"README", "index"}
+    assert set(RULES) == pages
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_rule_has_a_file_of_its_name(name: str) -> None:
+    assert (ROOT / "pgjit" / "policy" / "rules" / f"{name.replace('-', '_')}.py").is_file()

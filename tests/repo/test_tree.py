@@ -1,0 +1,124 @@
+"""The checkout keeps its own rules: sizes of files, public names, pinned dependencies, no index of its own."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*(ROOT / "pgjit").rglob("*.py"), *(ROOT / "protocol").rglob("*.py")])
+MODULES = [path for path in SOURCES if path.name != "__init__.py" and "versions" not in path.parts]
+MOST_LINES = 400
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.]*)\Z")
+_INDEXES = ("pypi" + ".org", "pythonhosted" + ".org", "index-" + "url", "find-" + "links")
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _pins() -> dict[str, str]:
+    pins: dict[str, str] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        match = _PIN.match(line)
+        assert match, f"constraints.txt holds names and versions only, not {line!r}"
+        name = canonicalize_name(match[1])
+        assert name not in pins, f"{name} is pinned twice"
+        pins[name] = match[2]
+    return pins
+
+
+def _requirements() -> list[Requirement]:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = document["project"]
+    lists = [
+        project["dependencies"],
+        *project["optional-dependencies"].values(),
+        document["build-system"]["requires"],
+    ]
+    found = [Requirement(text) for texts in lists for text in texts]
+    return [requirement for requirement in found if requirement.name != "pgjit"]
+
+
+def _module(path: Path) -> str:
+    below = (
+        path.relative_to(ROOT / "protocol") if "protocol" in path.relative_to(ROOT).parts else path.relative_to(ROOT)
+    )
+    return ".".join(below.with_suffix("").parts).removesuffix(".__init__")
+
+
+def _files_of_the_repository() -> list[Path]:
+    """What is, or would be, committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+@pytest.mark.parametrize("requirement", _requirements(), ids=str)
+def test_every_dependency_is_pinned_at_a_version_that_it_allows(requirement: Requirement) -> None:
+    pins = _pins()
+    name = canonicalize_name(requirement.name)
+    assert name in pins
+    assert requirement.specifier.contains(pins[name], prereleases=True)
+
+
+def test_no_file_names_a_package_index() -> None:
+    guilty = [
+        f"{_name(path)}: {word}"
+        for path in _files_of_the_repository()
+        for word in _INDEXES
+        if word.encode() in path.read_bytes()
+    ]
+    assert guilty == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_source_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_modules_say_what_they_decide_and_what_they_offer(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "no module docstring"
+    names = [
+        node.targets[0].id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    ]
+    # Alembic runs its environment as a script: it offers nothing.
+    assert "__all__" in names or path.name == "env.py"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "migrations" not in path.parts], ids=_name)
+def test_public_names_exist(path: Path) -> None:
+    module = importlib.import_module(_module(path))
+    offered: list[str] = getattr(module, "__all__", [])
+    assert [name for name in offered if not hasattr(module, name)] == []
+    assert len(offered) == len(set(offered))
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    nothing = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
+    assert [_name(path) for path in SOURCES if path.stem in nothing] == []
+
+
+def test_ci_runs_the_tests_last_so_that_their_summary_ends_the_output() -> None:
+    script = ROOT / ".ci" / "run"
+    lines = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "set -euo pipefail"
+    assert lines[2:] == ["make lint", "make types", "make imports", "make test"]
+    assert script.stat().st_mode & 0o111, "it can be run"
