@@ -167,7 +167,7 @@ class Answers:
         if head.refusal is not None and head.refusal.answers(raw):
             sqlstate = head.refusal.error.fields()["C"]
             step.events.extend(relay.outcomes(head, "refused", now, sqlstate))
-            replaced = head.refusal.response()
+            replaced: bytes | None = head.refusal.response()
         else:
             if head.current is not None:
                 self._outcome(step, head, now, "failed", None, fields.get("C"))

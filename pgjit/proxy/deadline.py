@@ -20,17 +20,30 @@ __all__ = ["end_backend"]
 CANCEL_PATIENCE = 0.3
 """Seconds that a CancelRequest may take before the backend is terminated without it."""
 
+ANSWER_PATIENCE = 0.2
 LOOK_EVERY = 0.02
 PATIENCE = 30.0
 """Seconds until a backend that does not go is given up on, loudly."""
 
 
 async def end_backend(
-    upstream: Upstream, started: datetime, control: Control, clock: Callable[[], datetime]
+    upstream: Upstream,
+    started: datetime,
+    control: Control,
+    clock: Callable[[], datetime],
+    *,
+    cancel: bool,
+    answered: Callable[[], bool],
 ) -> Proof:
-    """Stop the backend, running statement included. Never raises: the proof says what was seen."""
+    """Stop the backend, running statement included. Never raises: the proof says what was seen.
+
+    Without `cancel` it is terminated at once: where more work waits at the server, cancelling what runs would
+    let the next statement begin, and commit. `answered` tells that the cancelled statement's error has come.
+    """
     begun = clock()
-    cancelled = await cancel_running(upstream, CANCEL_PATIENCE)
+    cancelled = cancel and await cancel_running(upstream, CANCEL_PATIENCE)
+    if cancelled:
+        await _until(answered)
     terminated = False
     fault: str | None = None
     loop = asyncio.get_running_loop()
@@ -47,6 +60,13 @@ async def end_backend(
             fault = unavailable.detail
             await asyncio.sleep(0.25)
     return _proof(begun, clock(), cancelled, terminated, gone=False, error=fault or "the backend does not end")
+
+
+async def _until(answered: Callable[[], bool]) -> None:
+    """Give the error a moment to come: terminated too early, the client would never read it."""
+    until = asyncio.get_running_loop().time() + ANSWER_PATIENCE
+    while not answered() and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110 - the relay is pure
+        await asyncio.sleep(0.005)
 
 
 def _proof(

@@ -66,6 +66,11 @@ class Relay:
         """Nothing is running and no transaction is open."""
         return not self.queue and self.status == "I"
 
+    @property
+    def single(self) -> bool:
+        """At most one unit of work is with the server: when it is cancelled, nothing is left to run."""
+        return sum(pending.asked in (Asked.QUERY, Asked.SYNC) for pending in self.queue) <= 1
+
     # --- from the client -------------------------------------------------------------------------------
 
     def from_client(

@@ -250,7 +250,15 @@ class Session:
             await live.upstream.link.close()
         else:
             control = services.controls[live.access.policy.connection]
-            proof = await end_backend(live.upstream, live.started, control, services.clock)
+            relay = conversation.relay
+            proof = await end_backend(
+                live.upstream,
+                live.started,
+                control,
+                services.clock,
+                cancel=relay.single,
+                answered=lambda: not relay.queue,
+            )
             await _drained(live.upstream.link)
             services.telemetry.ended(proof.took_ms, gone=proof.gone)
             if not proof.gone:

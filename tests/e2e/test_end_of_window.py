@@ -103,6 +103,25 @@ async def _asyncpg(world: World, token: str, insert: str) -> None:
         connection.terminate()
 
 
+async def test_what_waits_behind_the_running_statement_does_not_begin(database: DemoDatabase, tmp_path: Path) -> None:
+    """Cancelling alone would let the server take the next message, which commits by itself."""
+    insert = f"INSERT INTO {database.writable} (note) VALUES ('waiting behind')"
+    async with open_world(database, tmp_path, ttl=TTL) as world:
+        token = await world.token(add_writer(world))
+        connection = await connect_psycopg(world, token, "writer", "write-target")
+        wire = connection.pgconn
+        wire.enter_pipeline_mode()
+        for statement in ("SELECT pg_sleep(600)", insert):
+            wire.send_query_params(statement.encode(), None)
+            wire.pipeline_sync()
+        wire.flush()
+        await _ended(world)
+        await connection.close()
+        texts = [record["statement"] for record in records(world, "execution")]
+        assert texts == ["SELECT pg_sleep(600)", insert]
+    assert await ask(database, f"SELECT count(*) FROM {database.writable} WHERE note = 'waiting behind'") == 0
+
+
 async def test_a_write_within_the_window_does_commit(database: DemoDatabase, tmp_path: Path) -> None:
     async with open_world(database, tmp_path) as world:
         token = await world.token(add_writer(world))
