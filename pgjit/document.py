@@ -34,6 +34,7 @@ class Document:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.faults: list[str] = []
         self._places: dict[Location, yaml.Mark] = {}
+        self._unread: set[Location] = set()  # values that have a fault already
         self._value: object = None
 
     @classmethod
@@ -76,6 +77,7 @@ class Document:
     def _build(self, node: yaml.Node, where: Location) -> object:
         if len(where) > _MAX_DEPTH:
             self._at(node.start_mark, "is nested too deeply")
+            self._unread.add(where)
             return None
         if where not in self._places:
             self._places[where] = node.start_mark
@@ -87,6 +89,7 @@ class Document:
             return _PlainLoader("").construct_object(node)
         except (yaml.YAMLError, ValueError):
             self._at(node.start_mark, f"value of type {node.tag!r} is not accepted")
+            self._unread.add(where)
             return None
 
     def _mapping(self, node: yaml.MappingNode, where: Location) -> dict[str, object]:
@@ -111,7 +114,8 @@ class Document:
             checked = shape.model_validate(self._value)
         except ValidationError as faults:
             for fault in faults.errors(include_url=False):
-                self.fault(fault["loc"], _wording(fault, shape))
+                if fault["loc"] not in self._unread:
+                    self.fault(fault["loc"], _wording(fault, shape))
             return None
         return None if self.faults else checked
 
@@ -151,10 +155,13 @@ def _wording(fault: ErrorDetails, shape: type[BaseModel]) -> str:
         case "extra_forbidden":
             near = difflib.get_close_matches(str(fault["loc"][-1]), _known(shape), n=1)
             return "is not a known key" + (f"; did you mean `{near[0]}`?" if near else "")
+        case "model_type" | "dict_type":
+            return "must be a mapping of keys"
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
         case _:
-            return fault["msg"][:1].lower() + fault["msg"][1:]
+            text = fault["msg"].replace("Input should be", "must be")
+            return text[:1].lower() + text[1:]
 
 
 def _known(shape: type[BaseModel], seen: set[type[BaseModel]] | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.document import Document
 from pgjit.identity.identity import GroupId
@@ -22,6 +22,7 @@ __all__ = ["Policies", "PolicyFile", "load_policies"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
+_OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 _LONGEST = timedelta(hours=24)
 STANDING = timedelta(hours=8)
@@ -61,12 +62,18 @@ def _recorded(value: object) -> bool:
     return True
 
 
-def _function(value: object) -> str:
-    """`name` stands for `pg_catalog.name`."""
+def _builtin_or_qualified(value: object) -> str:
+    """`name` stands for `pg_catalog.name`: what is not built in is named with its schema."""
     parts = value.split(".") if isinstance(value, str) else []
-    if not 1 <= len(parts) <= 2 or not all(parts):
-        raise ValueError("must be a function's name, with its schema if it is not built in")
+    if not 1 <= len(parts) <= 2 or not all(part.strip() == part != "" for part in parts):
+        raise ValueError("must be a name, with its schema if it is not built in")
     return f"pg_catalog.{parts[0]}" if len(parts) == 1 else ".".join(parts)
+
+
+def _operator(value: object) -> str:
+    if not isinstance(value, str) or not _OPERATOR.match(value):
+        raise ValueError("must be an operator as statements write it, such as <=> or public.<=>")
+    return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -83,7 +90,17 @@ class GroupSection(_Section):
 
 
 class Selector(_Section):
-    function: Annotated[str, BeforeValidator(_function)]
+    """One thing that is allowed beyond the preset."""
+
+    function: Annotated[str | None, BeforeValidator(_builtin_or_qualified)] = None
+    type: Annotated[str | None, BeforeValidator(_builtin_or_qualified)] = None
+    operator: Annotated[str | None, BeforeValidator(_operator)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Selector:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("must be one of function, type or operator")
+        return self
 
 
 class StatementSection(_Section):
@@ -130,7 +147,7 @@ def load_policies(folder: Path) -> tuple[Policies, list[str]]:
     loaded: list[tuple[Policy, Document]] = []
     if not folder.is_dir():
         return Policies(), [f"{folder}:1:1: is not a folder"]
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+    for path in sorted(folder.glob("*.yaml")):
         if path.stem.endswith("_test"):
             continue
         document = Document.read(path)
@@ -159,7 +176,9 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
         record=written.record,
         statements=StatementTerms(
             access=written.statements.access,
-            functions=frozenset(selector.function for selector in written.statements.allow),
+            functions=frozenset(each.function for each in written.statements.allow if each.function),
+            types=frozenset(each.type for each in written.statements.allow if each.type),
+            operators=frozenset(each.operator for each in written.statements.allow if each.operator),
         ),
         source=str(document.path),
         version=document.sha256,

@@ -34,6 +34,10 @@ class StatementTerms:
     access: Access = Access.READ_ONLY
     functions: frozenset[str] = frozenset()
     """Functions allowed beyond the built-in allow-list. A bare name means `pg_catalog.name`."""
+    types: frozenset[str] = frozenset()
+    """Types allowed beyond the built-in ones, with their schema."""
+    operators: frozenset[str] = frozenset()
+    """Operators allowed beyond the built-in ones, as statements write them: `<=>` or `public.<=>`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

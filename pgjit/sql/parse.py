@@ -6,11 +6,13 @@ deeply nested statement. The walk over the tree is iterative for the same reason
 
 from __future__ import annotations
 
-import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
+import orjson
 from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
@@ -20,6 +22,9 @@ from pgjit.sql.walk import Walk, kind_of
 __all__ = ["read_message"]
 
 _INDEX = re.compile(r",? at index \d+\Z")
+_OWN_SETTING = re.compile(r"\bshow\s+pgjit\s*\.", re.IGNORECASE)
+_HINT = "The grammar is PostgreSQL's own, of version 18."
+_OWN_HINT = "`SHOW pgjit.window` and its like are answered by pgjit: send each as a message of its own."
 
 
 def read_message(text: str) -> Message:
@@ -34,14 +39,14 @@ def read_message(text: str) -> Message:
             hint="Leave the zero byte out: PostgreSQL's text ends at it.",
         )  # fmt: skip
     try:
-        tree = json.loads(parse_sql_json(text))
+        tree = orjson.loads(parse_sql_json(text))
     except ParseError as fault:
         raise _unparseable(text, fault) from None
     except UnicodeEncodeError:
         raise StatementRefused(
             "statement is not valid Unicode", reference="invalid-encoding", sqlstate="22021"
         ) from None
-    except RecursionError:
+    except orjson.JSONDecodeError:  # its fixed limit of depth; unlike json's, the same on any stack
         raise _too_deep() from None
     where = _positions(text)
     statements = tree.get("stmts", [])
@@ -58,7 +63,7 @@ def _unparseable(text: str, fault: ParseError) -> StatementRefused:
         reference="syntax-error",
         sqlstate="42601",
         detail="What does not parse cannot be judged, and is not run.",
-        hint="The grammar is PostgreSQL's own, of version 18.",
+        hint=_OWN_HINT if _OWN_SETTING.search(text) else _HINT,  # `window` is a reserved word
         position=None if index is None else min(index, len(text)) + 1,
     )
 
@@ -76,8 +81,10 @@ def _positions(text: str) -> Callable[[int], int]:
     """From a byte offset of the parser's to characters of `text`, both from 0."""
     if text.isascii():
         return lambda offset: offset
-    encoded = text.encode()
-    return lambda offset: len(encoded[:offset].decode("utf-8", "ignore"))
+    wide = [(index, len(character.encode()) - 1) for index, character in enumerate(text) if character > "\x7f"]
+    extra = list(accumulate((more for _, more in wide), initial=0))
+    starts = [index + before for (index, _), before in zip(wide, extra, strict=False)]
+    return lambda offset: offset - extra[bisect_left(starts, offset)]
 
 
 def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int], int]) -> Statement:
@@ -88,7 +95,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
     begin = start + len(own) - len(own.lstrip())
     node_type, node = next(iter(raw["stmt"].items()))
     walk = Walk(where)
-    walk.over(raw["stmt"])
+    walk.over(node_type, node)
     return Statement(
         index=index,
         kind=kind_of(node_type, node),
@@ -97,12 +104,13 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         effect=_effect(node_type, node),
         nodes=frozenset(walk.nodes),
         fields=frozenset(walk.fields),
-        inner=tuple(kind_of(name, inner) for name, inner in walk.inner),
-        functions=tuple(walk.functions),
-        relations=tuple(walk.relations),
-        types=tuple(walk.types),
-        operators=tuple(walk.operators),
-        settings=tuple(walk.settings),
+        inner=tuple(walk.inner),
+        functions=walk.names(walk.functions),
+        relations=walk.names(walk.relations),
+        targets=walk.names(walk.targets),
+        types=walk.names(walk.types),
+        operators=walk.names(walk.operators),
+        settings=tuple(sorted(walk.settings, key=lambda setting: setting.position or 0)),
         into="intoClause" in walk.fields or "IntoClause" in walk.nodes,
         locking="lockingClause" in walk.fields or "LockingClause" in walk.nodes,
         options=frozenset(walk.options),
@@ -125,7 +133,7 @@ def _effect(node_type: str, node: dict[str, Any]) -> NameEffect | None:
             return NameEffect("fetch", node.get("portalname"))
         case "ClosePortalStmt":
             return NameEffect("close", node.get("portalname"))
-        case "DiscardStmt" if node.get("target") == "DISCARD_ALL":
+        case "DiscardStmt":
             return NameEffect("discard", None)
         case _:
             return None

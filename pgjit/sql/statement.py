@@ -49,6 +49,7 @@ class Setting:
     name: str | None
     constant: bool
     position: int | None = None
+    everything: bool = False  # RESET ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,12 @@ class Statement:
     nodes: frozenset[str] = frozenset()  # every node type in the tree
     fields: frozenset[str] = frozenset()  # every field name in the tree
     inner: tuple[str, ...] = ()  # kinds of statements inside it: of EXPLAIN, PREPARE, COPY, of a WITH
-    functions: tuple[Name, ...] = ()
+    # Names at any depth, each once, where it stands first:
+    functions: tuple[Name, ...] = ()  # that are called; methods of TABLESAMPLE
     relations: tuple[Name, ...] = ()
+    targets: tuple[Name, ...] = ()  # the relations that INSERT, UPDATE, DELETE and MERGE write to
     types: tuple[Name, ...] = ()
-    operators: tuple[Name, ...] = ()  # those written with a schema
+    operators: tuple[Name, ...] = ()  # as written, with a schema or without
     settings: tuple[Setting, ...] = ()
     into: bool = False  # SELECT INTO, at any depth
     locking: bool = False  # FOR UPDATE and its kind, at any depth

@@ -2,7 +2,7 @@
 
 The tree is libpg_query's JSON: node types are keys that begin with a capital, but fields of a fixed type
 (`larg`, `relation`, `intoClause`, `typeName`) carry no type key. So field names are collected as well, and
-relations and types are known by their shape.
+relations, types and function calls are known by their shape. Decides nothing.
 """
 
 from __future__ import annotations
@@ -13,127 +13,124 @@ from typing import Any
 
 from pgjit.sql.statement import Name, Setting
 
-__all__ = ["KINDS", "Walk", "kind_of"]
+__all__ = ["Walk", "kind_of"]
 
-KINDS: dict[str, str] = {
-    "SelectStmt": "select",
-    "InsertStmt": "insert",
-    "UpdateStmt": "update",
-    "DeleteStmt": "delete",
-    "MergeStmt": "merge",
-    "ExplainStmt": "explain",
+_KINDS: dict[str, str] = {  # where PostgreSQL's own word differs from its node's name
     "VariableShowStmt": "show",
     "VariableSetStmt": "set",
-    "TransactionStmt": "transaction",
     "DeclareCursorStmt": "declare",
-    "FetchStmt": "fetch",
     "ClosePortalStmt": "close",
-    "PrepareStmt": "prepare",
-    "ExecuteStmt": "execute",
-    "DeallocateStmt": "deallocate",
-    "DiscardStmt": "discard",
-    "ListenStmt": "listen",
-    "UnlistenStmt": "unlisten",
-    "NotifyStmt": "notify",
-    "CallStmt": "call",
-    "DoStmt": "do",
-    "LockStmt": "lock",
-    "TruncateStmt": "truncate",
 }
-_STATEMENT = re.compile(r"[A-Za-z]+Stmt\Z")
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
+_RELATION = ("catalogname", "schemaname", "relname")
+_WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+
+Places = dict[tuple[str, ...], int]
+"""Names, each with the byte offset where it first stands; -1 where the parser tells none."""
 
 
 def kind_of(node_type: str, node: dict[str, Any]) -> str:
     """The kind of a statement in the words that policies use; of an unknown one, its node's name."""
     if node_type == "CopyStmt":
         return "copy-in" if node.get("is_from") else "copy-out"
-    return KINDS.get(node_type) or _WORD.sub("-", node_type.removesuffix("Stmt")).lower()
+    return _KINDS.get(node_type) or _WORD.sub("-", node_type.removesuffix("Stmt")).lower()
 
 
 class Walk:
-    """`over` fills the lists."""
+    """`over` fills the sets; `names` gives a set of names with their places, in the order of the text."""
 
     def __init__(self, where: Callable[[int], int]) -> None:
         self._where = where
         self.nodes: set[str] = set()
         self.fields: set[str] = set()
-        self.inner: list[tuple[str, dict[str, Any]]] = []
-        self.functions: list[Name] = []
-        self.relations: list[Name] = []
-        self.types: list[Name] = []
-        self.operators: list[Name] = []
+        self.inner: dict[str, None] = {}
+        self.functions: Places = {}
+        self.relations: Places = {}
+        self.targets: Places = {}
+        self.types: Places = {}
+        self.operators: Places = {}
         self.settings: list[Setting] = []
         self.options: set[str] = set()
 
-    def over(self, tree: dict[str, Any]) -> None:
-        left: list[Any] = [tree]
-        top = True
+    def over(self, node_type: str, node: dict[str, Any]) -> None:
+        keys = {node_type}
+        if handler := _HANDLERS.get(node_type):
+            handler(self, node)
+        left: list[Any] = [node]
         while left:
             value = left.pop()
-            if isinstance(value, list):
+            if type(value) is list:
                 left.extend(value)
                 continue
-            if not isinstance(value, dict):
+            if type(value) is not dict:
                 continue
-            if "relname" in value:
-                self._relation(value)
+            keys.update(value)
+            self._shapes(value)
             for key, inner in value.items():
-                if key[0].isupper():
-                    self.nodes.add(key)
-                    if isinstance(inner, dict):
-                        if not top and _STATEMENT.match(key):
-                            self.inner.append((key, inner))
-                        self._node(key, inner)
-                else:
-                    self.fields.add(key)
-                    if isinstance(inner, dict) and "names" in inner and "typemod" in inner:
-                        self._type(inner)
-                if isinstance(inner, (dict, list)):
+                if type(inner) is dict:
                     left.append(inner)
-            top = False
+                    if handler := _HANDLERS.get(key):
+                        handler(self, inner)
+                    if key.endswith("Stmt") and key[0].isupper():
+                        self.inner[kind_of(key, inner)] = None
+                elif type(inner) is list:
+                    left.append(inner)
+        self.nodes = {key for key in keys if key[0].isupper()}
+        self.fields = keys - self.nodes
 
-    def _place(self, node: dict[str, Any]) -> int | None:
-        location = node.get("location", 0)
-        return self._where(location) + 1 if isinstance(location, int) and location >= 0 else None
+    def names(self, places: Places) -> tuple[Name, ...]:
+        return tuple(Name(parts, self._place(offset)) for parts, offset in sorted(places.items(), key=_by_offset))
 
-    def _relation(self, node: dict[str, Any]) -> None:
-        parts = [node[key] for key in ("catalogname", "schemaname", "relname") if node.get(key)]
-        self.relations.append(Name(tuple(parts), self._place(node)))
+    def _place(self, offset: int) -> int | None:
+        return self._where(offset) + 1 if offset >= 0 else None
 
-    def _type(self, node: dict[str, Any]) -> None:
-        self.types.append(Name(_strings(node["names"]), self._place(node)))
+    def _shapes(self, value: dict[str, Any]) -> None:
+        if "relname" in value:
+            _note(self.relations, _relation(value), value)
+        if "funcname" in value:
+            name = _strings(value["funcname"])
+            _note(self.functions, name, value)
+            if name[-1:] == ("set_config",):
+                self.settings.append(_set_config(value, self._place(value.get("location", 0))))
+        if "names" in value:
+            _note(self.types, _strings(value["names"]), value)
 
-    def _node(self, key: str, node: dict[str, Any]) -> None:
-        match key:
-            case "FuncCall":
-                name = Name(_strings(node.get("funcname", [])), self._place(node))
-                self.functions.append(name)
-                if name.parts[-1:] == ("set_config",):
-                    self.settings.append(_set_config(node, name))
-            case "TypeName":
-                self._type(node) if "names" in node else None
-            case "A_Expr" | "SubLink" | "SortBy":
-                operator = _strings(node.get("name") or node.get("operName") or node.get("useOp") or [])
-                if len(operator) > 1:
-                    self.operators.append(Name(operator, self._place(node)))
-            case "RangeTableSample":
-                self.functions.append(Name(_strings(node.get("method", [])), self._place(node)))
-            case "VariableSetStmt":
-                self._set(node)
-            case "TransactionStmt":
-                self.options.add(f"kind={node.get('kind', '')}")
-                self._transaction_options(node.get("options", []))
+    def expression(self, node: dict[str, Any]) -> None:
+        """An operator: of A_Expr, of a SubLink, of ORDER BY ... USING."""
+        parts = node.get("name") or node.get("operName") or node.get("useOp")
+        if parts and "BETWEEN" not in node.get("kind", ""):
+            _note(self.operators, _strings(parts), node)
 
-    def _set(self, node: dict[str, Any]) -> None:
+    def sample(self, node: dict[str, Any]) -> None:
+        """TABLESAMPLE: its method is a function."""
+        _note(self.functions, _strings(node.get("method", [])), node)
+
+    def type_name(self, node: dict[str, Any]) -> None:
+        if "names" not in node:  # nothing to know it by: a name that no list has
+            _note(self.types, ("",), node)
+
+    def target(self, node: dict[str, Any]) -> None:
+        relation = node.get("relation", {})
+        _note(self.targets, _relation(relation), relation)
+
+    def set(self, node: dict[str, Any]) -> None:
         arguments = node.get("args", [])
         name = node.get("name")
         if node.get("kind") == "VAR_SET_MULTI":  # SET TRANSACTION and its kind
             self._transaction_options(arguments)
-        constant = all(
-            isinstance(argument, dict) and set(argument) <= {"A_Const", "TypeCast"} for argument in arguments
+        constant = all(_is_constant(argument) for argument in arguments)
+        self.settings.append(
+            Setting(
+                str(name).lower() if name else None,
+                constant,
+                self._place(node.get("location", -1)),
+                everything=node.get("kind") == "VAR_RESET_ALL",
+            )
         )
-        self.settings.append(Setting(str(name).lower() if name else "all", constant, self._place(node)))
+
+    def transaction(self, node: dict[str, Any]) -> None:
+        self.options.add(f"kind={node.get('kind', '')}")
+        self._transaction_options(node.get("options", []))
 
     def _transaction_options(self, options: list[Any]) -> None:
         for option in options:
@@ -145,16 +142,49 @@ class Walk:
             self.options.add(f"{element.get('defname', '?')}={value}")
 
 
+_HANDLERS: dict[str, Callable[[Walk, dict[str, Any]], None]] = {
+    "A_Expr": Walk.expression,
+    "SubLink": Walk.expression,
+    "SortBy": Walk.expression,
+    "RangeTableSample": Walk.sample,
+    "TypeName": Walk.type_name,
+    "typeName": Walk.type_name,
+    "VariableSetStmt": Walk.set,
+    "TransactionStmt": Walk.transaction,
+    **dict.fromkeys(_WRITES, Walk.target),
+}
+
+
+def _by_offset(item: tuple[tuple[str, ...], int]) -> int:
+    return item[1]
+
+
+def _note(places: Places, parts: tuple[str, ...], node: dict[str, Any]) -> None:
+    """Keep a name with its first place: libpg_query leaves out an offset of 0."""
+    offset = node.get("location", 0)
+    places[parts] = min(offset, places.get(parts, offset))
+
+
+def _relation(node: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(node[key] for key in _RELATION if node.get(key))
+
+
 def _strings(parts: list[Any]) -> tuple[str, ...]:
     """A qualified name: `[{String: {sval: ...}}, ...]`. An empty part stands for what is not a string."""
     return tuple(str(part.get("String", {}).get("sval", "")) for part in parts if isinstance(part, dict))
 
 
-def _set_config(node: dict[str, Any], name: Name) -> Setting:
+def _is_constant(argument: Any) -> bool:
+    if isinstance(argument, dict) and "TypeCast" in argument:  # SET TIME ZONE INTERVAL '...'
+        argument = argument["TypeCast"].get("arg")
+    return isinstance(argument, dict) and set(argument) == {"A_Const"}
+
+
+def _set_config(node: dict[str, Any], place: int | None) -> Setting:
     """`set_config(name, value, local)`: the name must be written out; a value may come as a parameter."""
     arguments = [argument for argument in node.get("args", []) if isinstance(argument, dict)]
     first = arguments[0].get("A_Const", {}).get("sval", {}).get("sval") if len(arguments) == 3 else None
     if first is None:
-        return Setting(None, constant=False, position=name.position)
+        return Setting(None, constant=False, position=place)
     constant = all("A_Const" in argument or "ParamRef" in argument for argument in arguments[1:])
-    return Setting(str(first).lower(), constant=constant, position=name.position)
+    return Setting(str(first).lower(), constant=constant, position=place)

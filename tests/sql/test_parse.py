@@ -1,108 +1,223 @@
-"""Text to facts, and text that would end or stall a parser."""
+"""What is known of a statement, and what becomes of text that cannot be read."""
 
 from __future__ import annotations
 
+import pickle
 import time
 
 import pytest
 
 from pgjit.errors import StatementRefused
-from pgjit.proxy.judge import assess
 from pgjit.sql.parse import read_message
-from pgjit.sql.statement import NameEffect
-from tests.fixtures.terms import policy_of
-
-LIMIT = 256 * 1024
+from pgjit.sql.statement import Name, NameEffect, Setting, Statement
 
 
-@pytest.mark.parametrize("text", ["", ";", " ;; ", "-- nothing", "/* nothing */"])
-def test_nothing_is_no_statement(text: str) -> None:
-    assert read_message(text).statements == ()
+def _one(sql: str) -> Statement:
+    (statement,) = read_message(sql).statements
+    return statement
+
+
+@pytest.mark.parametrize("sql", ["", ";", " ; ;; ", "-- nothing", "/* nothing */"])
+def test_text_without_statements_is_an_empty_message(sql: str) -> None:
+    assert read_message(sql).statements == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "effect"),
+    ("sql", "kind"),
     [
-        ("select 1", "select", None),
-        ("prepare q as select 1", "prepare", NameEffect("prepare", "q")),
-        ('execute "Q"(1)', "execute", NameEffect("execute", "Q")),
-        ("deallocate all", "deallocate", NameEffect("deallocate", None)),
-        ("declare c cursor for select 1", "declare", NameEffect("declare", "c")),
-        ("fetch 3 from c", "fetch", NameEffect("fetch", "c")),
-        ("move c", "fetch", NameEffect("fetch", "c")),
-        ("close c", "close", NameEffect("close", "c")),
-        ("discard all", "discard", NameEffect("discard", None)),
-        ("discard plans", "discard", None),
-        ("copy t from stdin", "copy-in", None),
-        ("copy t to stdout", "copy-out", None),
-        ("create index on t (a)", "index", None),
+        ("SELECT 1", "select"), ("VALUES (1)", "select"), ("TABLE t", "select"), ("EXPLAIN SELECT 1", "explain"),
+        ("SHOW x", "show"), ("SET x = 1", "set"), ("RESET x", "set"), ("BEGIN", "transaction"),
+        ("DECLARE c CURSOR FOR SELECT 1", "declare"), ("FETCH c", "fetch"), ("MOVE c", "fetch"), ("CLOSE c", "close"),
+        ("PREPARE p AS SELECT 1", "prepare"), ("EXECUTE p", "execute"), ("DEALLOCATE p", "deallocate"),
+        ("COPY t TO STDOUT", "copy-out"), ("COPY t FROM STDIN", "copy-in"), ("DISCARD ALL", "discard"),
+        ("INSERT INTO t VALUES (1)", "insert"), ("CREATE TABLE t ()", "create"), ("DROP TABLE t", "drop"),
+        ("CREATE TABLE t AS SELECT 1", "create-table-as"), ("ALTER SYSTEM SET x = 1", "alter-system"),
+        ("DO ''", "do"),
+    ],
+)  # fmt: skip
+def test_each_statement_has_a_kind(sql: str, kind: str) -> None:
+    assert _one(sql).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("sql", "effect"),
+    [
+        ("PREPARE p AS SELECT 1", NameEffect("prepare", "p")),
+        ("EXECUTE p(1)", NameEffect("execute", "p")),
+        ('EXECUTE "P"', NameEffect("execute", "P")),
+        ("DEALLOCATE p", NameEffect("deallocate", "p")),
+        ("DEALLOCATE ALL", NameEffect("deallocate", None)),
+        ('DEALLOCATE "all"', NameEffect("deallocate", "all")),
+        ("DECLARE c CURSOR FOR SELECT 1", NameEffect("declare", "c")),
+        ("FETCH 1 FROM c", NameEffect("fetch", "c")),
+        ("MOVE c", NameEffect("fetch", "c")),
+        ("CLOSE c", NameEffect("close", "c")),
+        ("CLOSE ALL", NameEffect("close", None)),
+        ("DISCARD ALL", NameEffect("discard", None)),
+        ("SELECT 1", None),
     ],
 )
-def test_kinds_and_effects(text: str, kind: str, effect: NameEffect | None) -> None:
-    (statement,) = read_message(text).statements
-    assert (statement.kind, statement.effect) == (kind, effect)
+def test_what_a_statement_does_to_names(sql: str, effect: NameEffect | None) -> None:
+    assert _one(sql).effect == effect
 
 
-def test_statements_keep_their_own_text_and_place() -> None:
-    text = "select 'é;'; /* c */ delete from t ;"
+def test_a_statement_has_its_own_slice_of_the_text() -> None:
+    text = "  SELECT 'é;' ; -- c;\n DELETE FROM é WHERE 'ß' = s.f();"
+
     first, second = read_message(text).statements
-    assert first.text == "select 'é;'"
-    assert second.text.endswith("delete from t")
+
+    assert (first.text, first.position) == ("SELECT 'é;'", 2)
+    assert (second.index, second.kind) == (1, "delete")
     assert text[second.position :].startswith(second.text)
+    assert second.text.endswith("s.f()")
+    (function,) = second.functions
+    assert function.position == text.index("s.f") + 1
 
 
-def test_positions_count_characters_and_not_bytes() -> None:
-    (statement,) = read_message("select 'ééé', pg_sleep(1)").statements
-    assert statement.functions[0].position == len("select 'ééé', ") + 1
+@pytest.mark.parametrize("filling", ["x", "é", "𝄞", "éx𝄞ß"])
+def test_positions_count_characters(filling: str) -> None:
+    text = f"SELECT '{filling}', s.f(), \"{filling}\".g(), '{filling}'::s.t FROM \"{filling}\".r"
+
+    statement = _one(text)
+
+    found = [*statement.functions, *statement.types, *statement.relations]
+    starts = [text.index("s.f"), text.index(f'"{filling}".g'), text.index("s.t"), text.index(f'"{filling}".r')]
+    assert [name.position for name in found] == [start + 1 for start in starts]
+
+
+def test_names_are_collected_at_any_depth_once_and_in_order() -> None:
+    statement = _one("SELECT b(a(1)), a(2) FROM s.t, (SELECT c() FROM u WHERE x IN (SELECT d FROM s.t)) v")
+
+    assert [name.text for name in statement.functions] == ["b", "a", "c"]
+    assert [name.text for name in statement.relations] == ["s.t", "u"]
+
+
+def test_facts_of_a_statement_that_writes_inside() -> None:
+    statement = _one("EXPLAIN WITH x AS (UPDATE s.t SET a = 1 RETURNING 1) SELECT 1 + 1 FROM x FOR SHARE")
+
+    assert set(statement.inner) == {"update", "select"}
+    assert [name.text for name in statement.targets] == ["s.t"]
+    assert [name.text for name in statement.operators] == ["+"]
+    assert statement.locking
+    assert not statement.into
 
 
 @pytest.mark.parametrize(
-    ("text", "sqlstate", "position"),
+    ("sql", "setting"),
     [
-        ("selec 1", "42601", 1),
-        ("select 1 +", "42601", None),
-        ("select 'a\0b'", "22021", None),
-        ("\ud800", "22021", None),
+        ("SET TimeZone = 'UTC'", Setting("timezone", True)),
+        ("SET SESSION AUTHORIZATION DEFAULT", Setting("session_authorization", True)),
+        ("RESET ALL", Setting(None, True, everything=True)),
+        ('SET "all" = 1', Setting("all", True)),
+        ("SELECT set_config('A', 'b', false)", Setting("a", True, 8)),
+        ("SELECT set_config('a' || '', 'b', false)", Setting(None, False, 8)),
+        ("SELECT set_config(new_value => 'a', setting_name => 'b', is_local => true)", Setting(None, False, 8)),
+        ("SELECT pg_catalog.set_config(NULL, 'b', true)", Setting(None, False, 8)),
     ],
 )
-def test_what_does_not_parse_is_refused_with_its_place(text: str, sqlstate: str, position: int | None) -> None:
+def test_settings_that_are_set(sql: str, setting: Setting) -> None:
+    (found,) = _one(sql).settings
+
+    assert (found.name, found.constant, found.everything) == (setting.name, setting.constant, setting.everything)
+    if setting.position is not None:
+        assert found.position == setting.position
+
+
+@pytest.mark.parametrize(
+    ("parts", "builtin"),
+    [(("abs",), "abs"), (("pg_catalog", "abs"), "abs"), (("s", "abs"), None), (("db", "pg_catalog", "abs"), None)],
+)
+def test_a_name_is_builtin_without_schema_or_in_pg_catalog(parts: tuple[str, ...], builtin: str | None) -> None:
+    assert Name(parts).builtin == builtin
+
+
+@pytest.mark.parametrize(
+    ("sql", "sqlstate", "reference", "position"),
+    [
+        ("SELEC 1", "42601", "syntax-error", 1),
+        ("SELECT 'é' FROM t WHERE x y z", "42601", "syntax-error", 27),
+        ("SELECT 'x", "42601", "syntax-error", 8),
+        ("SELECT", None, None, None),  # legal: no columns
+        ("BASE_BACKUP", "42601", "syntax-error", 1),
+        ("SELECT 1\0; DROP TABLE x", "22021", "invalid-encoding", None),
+        ("SELECT '\ud800'", "22021", "invalid-encoding", None),
+    ],
+)
+def test_what_does_not_parse_is_refused_at_its_place(
+    sql: str, sqlstate: str | None, reference: str | None, position: int | None
+) -> None:
+    if sqlstate is None:
+        assert len(read_message(sql).statements) == 1
+        return
     with pytest.raises(StatementRefused) as refused:
-        read_message(text)
+        read_message(sql)
+
     assert refused.value.fields()["C"] == sqlstate
+    assert refused.value.reference == reference
     assert refused.value.position == position
 
 
-PATHOLOGICAL = {
-    "plus": "select " + "+".join(["1"] * 24_062),
-    "casts": "select 1" + "::int" * 32_800,
-    "unions": " union all ".join(["select 1"] * 15_600),
-    "joins": "select 1 from t" + " join t on true" * 15_000,
-    "concatenations": "select 'a'" + "||'a'" * 24_000,
-    "parentheses": "select " + "(" * 20_000 + "1" + ")" * 20_000,
-    "functions": "select " + "f(" * 20_000 + "1" + ")" * 20_000,
-    "subselects": "select " + "(select " * 10_000 + "1" + ")" * 10_000,
-    "not": "select " + "not " * 30_000 + "true",
-    "case": "select " + "case when true then " * 8_000 + "1" + " end" * 8_000,
-    "is null": "select 1" + " is null" * 27_800,
-    "non-ascii": "select " + "a," * 40_000 + "'" + "é" * 40_000 + "'",
-    "in": "select 1 where 1 in (" + ",".join(["1"] * 60_000) + ")",
-    "and": "select 1 where " + " and ".join(["a"] * 30_000),
-}
+def test_a_show_of_pgjit_in_company_is_told_to_come_alone() -> None:
+    with pytest.raises(StatementRefused) as refused:
+        read_message("SELECT 1; SHOW pgjit.window")
+
+    assert refused.value.hint is not None
+    assert "a message of its own" in refused.value.hint
 
 
-@pytest.mark.parametrize("name", PATHOLOGICAL)
-def test_no_text_ends_the_process_or_stalls_it(name: str) -> None:
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param("SELECT " + "+".join(["1"] * 24_100), id="a chain of operators"),
+        pytest.param("SELECT " + "+".join(["1"] * 1_000), id="a shorter chain"),
+        pytest.param("SELECT 1" + "::int" * 33_000, id="casts"),
+        pytest.param(" UNION ALL ".join(["SELECT 1"] * 15_600), id="unions"),
+        pytest.param("SELECT * FROM t" + " JOIN t ON true" * 24_000, id="joins"),
+        pytest.param("SELECT " + "||".join(["a"] * 24_000), id="concatenations"),
+        pytest.param("SELECT a" + ' COLLATE "C"' * 32_800, id="collations"),
+        pytest.param("SELECT a" + " IS NULL" * 27_800, id="null tests"),
+        pytest.param("SELECT " + "(" * 50_000 + "1" + ")" * 50_000, id="parentheses"),
+        pytest.param("SELECT " + "f(" * 5_000 + ")" * 5_000, id="calls"),
+        pytest.param("SELECT " + "NOT " * 50_000 + "true", id="negations"),
+        pytest.param("SELECT " + "ARRAY[" * 5_000 + "1" + "]" * 5_000, id="arrays"),
+        pytest.param("SELECT " + "(SELECT " * 1_000 + "1" + ")" * 1_000, id="subselects"),
+        pytest.param("SELECT " + "CASE WHEN true THEN " * 5_000 + "1" + " END" * 5_000, id="cases"),
+    ],
+)
+def test_nesting_without_end_is_refused_at_once(sql: str) -> None:
     begun = time.perf_counter()
-    judgement = assess(policy_of(), PATHOLOGICAL[name].encode(), 1 << 20)
-    assert time.perf_counter() - begun < 3
-    assert isinstance(judgement.allowed, bool)
+    with pytest.raises(StatementRefused) as refused:
+        read_message(sql)
+
+    assert refused.value.fields()["C"] == "54001"
+    assert refused.value.reference == "statement-too-deep"
+    assert time.perf_counter() - begun < 2
 
 
-def test_text_over_the_limit_is_refused_unread() -> None:
-    judgement = assess(policy_of(), b"select 1 --" + b"x" * LIMIT, LIMIT)
-    assert [violation.sqlstate for violation in judgement.violations] == ["54000"]
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param("SELECT " + "a," * 40_000 + "'ééé'", id="names before wide characters"),
+        pytest.param("SELECT " + "é(1)," * 20_000 + "1", id="calls between wide characters"),
+        pytest.param("SELECT 1 WHERE a IN (" + "1," * 50_000 + "1)", id="a long list"),
+        pytest.param("SELECT 1" + " AND b" * 0 + " WHERE a" + " AND b" * 20_000, id="a long conjunction"),
+        pytest.param("SELECT '" + "é" * 250_000 + "'", id="a long literal"),
+        pytest.param(";".join(["SELECT 1"] * 10_000), id="many statements"),
+    ],
+)
+def test_a_large_statement_is_read_in_time_that_grows_with_its_size(sql: str) -> None:
+    begun = time.perf_counter()
+    message = read_message(sql)
+
+    assert message.statements
+    assert time.perf_counter() - begun < 4
 
 
-def test_text_that_is_not_utf8_is_refused() -> None:
-    judgement = assess(policy_of(), b"select '\x95\\' ; select 1 --'", LIMIT)
-    assert [violation.rule for violation in judgement.violations] == ["invalid-encoding"]
+def test_depth_that_the_server_takes_is_read() -> None:
+    assert _one("SELECT " + "+".join(["1"] * 400)).kind == "select"
+
+
+def test_facts_travel_between_processes() -> None:
+    message = read_message("PREPARE p AS SELECT s.f('é'::s.t) FROM t; SET TimeZone = 'UTC'; UPDATE t SET a = 1 + 1")
+
+    assert pickle.loads(pickle.dumps(message)) == message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import (
+    catalog_write,
     copy_outside,
     foreign_operator,
     foreign_type,
@@ -31,6 +32,7 @@ RULES: dict[str, Rule] = {
         own_setting.RULE,
         function_call.RULE,
         secret_catalog.RULE,
+        catalog_write.RULE,
         copy_outside.RULE,
         foreign_type.RULE,
         foreign_operator.RULE,

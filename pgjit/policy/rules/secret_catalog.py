@@ -15,9 +15,13 @@ SECRETS = frozenset({
     "pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "pg_subscription", "pg_largeobject",
     "pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings", "pg_statistic", "pg_stats",
     "pg_statistic_ext_data", "pg_stats_ext", "pg_stats_ext_exprs", "pg_backend_memory_contexts",
-    "pg_shmem_allocations", "pg_config", "pg_foreign_server", "pg_foreign_table",
+    "pg_shmem_allocations", "pg_config",
 })  # fmt: skip
-_INFORMATION = frozenset({"user_mapping_options", "foreign_server_options", "foreign_table_options"})
+_INFORMATION = frozenset({
+    "user_mapping_options", "foreign_server_options", "foreign_table_options", "foreign_data_wrapper_options",
+    "_pg_user_mappings", "_pg_foreign_servers", "_pg_foreign_tables", "_pg_foreign_table_columns",
+    "_pg_foreign_data_wrappers",
+})  # fmt: skip
 
 
 def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:

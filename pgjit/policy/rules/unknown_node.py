@@ -16,32 +16,33 @@ __all__ = ["RULE"]
 
 _NODES = frozenset(
     """
-    A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star BoolExpr BooleanTest CaseExpr CaseWhen
+    A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star BoolExpr Boolean BooleanTest CaseExpr CaseWhen
     ClosePortalStmt CoalesceExpr CollateClause ColumnDef ColumnRef CommonTableExpr CopyStmt DeallocateStmt
-    DeclareCursorStmt DefElem DiscardStmt ExecuteStmt ExplainStmt FetchStmt FuncCall GroupingFunc
+    DeclareCursorStmt DefElem DiscardStmt ExecuteStmt ExplainStmt FetchStmt Float FuncCall GroupingFunc
     GroupingSet Integer JoinExpr List MinMaxExpr NamedArgExpr NullTest ParamRef PrepareStmt RangeFunction
-    RangeSubselect RangeTableSample RangeVar ResTarget RowExpr SQLValueFunction SelectStmt SortBy String
-    SubLink TransactionStmt TypeCast TypeName UnlistenStmt VariableSetStmt VariableShowStmt WindowDef
-    XmlExpr XmlSerialize
+    RangeSubselect RangeTableFunc RangeTableFuncCol RangeTableSample RangeVar ResTarget RowExpr SQLValueFunction
+    SelectStmt SortBy String SubLink TransactionStmt TypeCast TypeName UnlistenStmt VariableSetStmt
+    VariableShowStmt WindowDef XmlExpr XmlSerialize
 """.split()
 )
 
 _FIELDS = frozenset(
     """
     agg_distinct agg_filter agg_order agg_star agg_within_group alias aliascolnames aliasname all arg
-    arg_location argnumber args argtypes arrayBounds attlist boolop booltesttype boolval bsval chain
-    coldeflist collname colname colnames content ctematerialized ctename ctequery ctes cycle_clause
-    cycle_col_list cycle_mark_column cycle_mark_default cycle_mark_value cycle_path_column defaction
-    defname defresult direction distinctClause elements expr fields frameOptions fromClause func_variadic
-    funcformat funcname functions fval groupClause groupDistinct havingClause howMany indirection inh
-    isNatural is_local is_rowsfrom is_slice isall ismove isnull items ival join_using_alias jointype
-    jumble_args kind larg lateral lexpr lidx limitCount limitOffset limitOption list_end list_start
-    location method name named_args names node nulltesttype number op operName options orderClause
-    ordinality over params partitionClause portalname quals query rarg recursive relation relname
-    relpersistence repeatable result rexpr rexpr_list_end rexpr_list_start row_format savepoint_name
-    schemaname search_clause search_col_list search_seq_column sortClause sortby_dir sortby_nulls
-    startOffset subLinkType subquery subselect sval target targetList testexpr typeName typemod typmod
-    typmods uidx useOp usingClause val valuesLists whereClause windowClause withClause xmloption
+    arg_location argnumber args argtypes arrayBounds attlist boolop booltesttype boolval bsval catalogname chain
+    coldefexpr coldeflist colexpr collClause collname colname colnames columns content ctematerialized ctename
+    ctequery ctes cycle_clause cycle_col_list cycle_mark_column cycle_mark_default cycle_mark_value
+    cycle_path_column defaction defname defresult direction distinctClause docexpr elements expr fields
+    for_ordinality frameOptions fromClause func_variadic funcformat funcname functions fval groupClause
+    groupDistinct havingClause howMany indirection inh isNatural is_local is_not_null is_rowsfrom is_slice isall
+    ismove isnull items ival join_using_alias jointype jumble_args kind larg lateral lexpr lidx limitCount
+    limitOffset limitOption list_end list_start location method name named_args names namespaces node
+    nulltesttype number op operName options orderClause ordinality over params partitionClause portalname quals
+    query rarg recursive refname relation relname relpersistence repeatable result rexpr rexpr_list_end
+    rexpr_list_start row_format rowexpr savepoint_name schemaname search_breadth_first search_clause
+    search_col_list search_seq_column sortClause sortby_dir sortby_nulls startOffset subLinkType subquery
+    subselect sval target targetList testexpr typeName typemod typmod typmods uidx useOp usingClause val
+    valuesLists whereClause windowClause withClause xmloption
 """.split()
 )
 
@@ -54,9 +55,9 @@ _WRITING_NODES = frozenset(
 
 _WRITING_FIELDS = frozenset(
     """
-    action colno cols commandType condition conname cursor_name exprs indexElems infer joinCondition
-    lockedRels lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause
-    ordering override returningClause selectStmt source sourceRelation strength values waitPolicy
+    action colno cols commandType condition conname cursor_name exprs indexElems infer joinCondition lockedRels
+    lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause ordering override
+    returningClause selectStmt source sourceRelation strength values waitPolicy
 """.split()
 )
 

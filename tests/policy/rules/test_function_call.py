@@ -1,0 +1,108 @@
+"""The lists of what is built in agree with the catalogs of real servers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.policy.rules import foreign_operator, foreign_type, function_call
+
+SAFE_VOLATILE = frozenset(
+    """
+    array_sample array_shuffle bernoulli clock_timestamp current_query gen_random_uuid pg_advisory_unlock_all
+    pg_blocking_pids pg_current_wal_flush_lsn pg_current_wal_insert_lsn pg_current_wal_lsn pg_database_size
+    pg_indexes_size pg_is_in_recovery pg_is_wal_replay_paused pg_jit_available pg_last_wal_receive_lsn
+    pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_notification_queue_usage pg_partition_ancestors
+    pg_partition_tree pg_relation_size pg_table_size pg_tablespace_size pg_total_relation_size random random_normal
+    system timeofday uuidv4 uuidv7
+""".split()
+)
+METHODS = frozenset({"bernoulli", "system"})  # of TABLESAMPLE: they take an argument of type internal
+
+QUERY = """
+SELECT json_build_object(
+  'functions', (SELECT json_agg(json_build_object('name', proname, 'volatile', provolatile = 'v',
+      'arguments', ARRAY(SELECT t::regtype::text FROM unnest(proargtypes) t), 'result', prorettype::regtype::text))
+    FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND oid < 16384),
+  'types', (SELECT json_agg(typname) FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typrelid = 0),
+  'operators', (SELECT json_agg(DISTINCT oprname) FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace))
+"""
+
+
+def _catalogs(version: int) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix="pgjit-fn-"))  # short: the path of a Unix socket has a limit
+    database = DemoDatabase()
+    try:
+        database.start(folder, version)
+        shown = subprocess.run(
+            [str(database.psql_path), "-XAt", database.superuser_dsn],
+            input=" ".join(QUERY.split()), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads(shown.stdout)
+        return found
+    finally:
+        database.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def catalogs() -> list[dict[str, Any]]:
+    return [_catalogs(16), _catalogs(18)]
+
+
+@pytest.fixture(scope="module")
+def listed(catalogs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for each in catalogs for row in each["functions"] if row["name"] in function_call.BUILTIN]
+
+
+def test_the_list_is_sorted_and_names_nothing_twice() -> None:
+    lines = (files("pgjit.policy") / "builtin_functions.txt").read_text("utf-8").splitlines()
+    names = [line for line in lines if not line.startswith("#")]
+
+    assert names == sorted(set(names))
+
+
+def test_every_listed_function_is_built_in(listed: list[dict[str, Any]]) -> None:
+    assert {row["name"] for row in listed} == function_call.BUILTIN
+
+
+def test_listed_functions_are_not_volatile_but_for_known_ones(listed: list[dict[str, Any]]) -> None:
+    assert {row["name"] for row in listed if row["volatile"]} == SAFE_VOLATILE
+
+
+def test_no_listed_function_is_one_that_only_the_server_calls(listed: list[dict[str, Any]]) -> None:
+    inward = {"internal", "cstring"}
+    results = {"trigger", "event_trigger", "internal", "cstring", "fdw_handler", "index_am_handler"}
+    found = {row["name"] for row in listed if inward & set(row["arguments"]) or row["result"] in results}
+
+    assert found - METHODS == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    """
+    pg_read_file pg_ls_dir pg_stat_file lo_get lo_create query_to_xml table_to_xml database_to_xml cursor_to_xml
+    ts_stat ts_rewrite set_config pg_sleep pg_advisory_lock pg_terminate_backend pg_notify nextval setval txid_current
+    pg_current_xact_id pg_export_snapshot pg_input_is_valid pg_input_error_info domain_in record_in array_in
+    pg_hba_file_rules pg_show_all_file_settings pg_ident_file_mappings fmgr_sql_validator pg_logical_emit_message
+    pg_switch_wal pg_promote pg_reload_conf pg_stat_reset setseed currval pg_get_replication_slots pg_config
+    """.split(),
+)
+def test_a_function_that_does_more_than_compute_or_read_is_not_listed(name: str) -> None:
+    assert name not in function_call.BUILTIN
+
+
+def test_types_and_operators_are_those_of_the_catalogs(catalogs: list[dict[str, Any]]) -> None:
+    types = {name for each in catalogs for name in each["types"]}
+    operators = {name for each in catalogs for name in each["operators"]}
+
+    assert types >= foreign_type.BUILTIN
+    assert operators == foreign_operator.BUILTIN

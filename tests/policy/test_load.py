@@ -1,0 +1,183 @@
+"""Policy files: every fault at its place, and what a good one becomes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pgjit.identity.identity import GroupId
+from pgjit.policy.load import load_policies
+from pgjit.policy.policy import Access, Grant
+
+ROOT = Path(__file__).parents[2]
+GROUP = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
+GOOD = f"""\
+policy: reader
+connection: prod-replica
+group: {GROUP}
+grant: on-request
+ttl: 30m
+record: true
+statements:
+  access: read-only
+"""
+
+
+def _faults(folder: Path, text: str) -> list[str]:
+    path = folder / "reader.yaml"
+    path.write_text(text, "utf-8")
+    policies, faults = load_policies(folder)
+    assert not faults or not policies
+    return [fault.removeprefix(f"{path}:") for fault in faults]
+
+
+def test_the_policies_of_this_project_are_without_fault() -> None:
+    policies, faults = load_policies(ROOT / "policies")
+
+    assert faults == []
+    assert sorted(policies) == ["analyst-read-only", "jit-schema-checks"]
+    assert policies.warnings == ()
+    policy = policies["jit-schema-checks"]
+    assert policy.connection == "prod-replica"
+    assert (policy.group, policy.group_name) == (GROUP, "jit-schema-checks")
+    assert (policy.grant, policy.ttl, policy.cooldown) == (
+        Grant.ON_REQUEST,
+        timedelta(minutes=30),
+        timedelta(minutes=30),
+    )
+    assert policy.record is True
+    assert policy.statements.access is Access.READ_ONLY
+    assert policy.version == hashlib.sha256((ROOT / "policies/jit-schema-checks.yaml").read_bytes()).hexdigest()
+
+
+def test_every_key_is_explained_in_the_readme() -> None:
+    readme = (ROOT / "policies/README.md").read_text("utf-8")
+    for key in ("policy", "connection", "group", "grant", "ttl", "cooldown", "record", "statements.access",
+                "statements.allow", "function", "type", "operator", "read-only", "read-write"):  # fmt: skip
+        assert f"`{key}" in readme, key
+
+
+def test_a_policy_for_a_connection_is_found_by_group(tmp_path: Path) -> None:
+    (tmp_path / "reader.yaml").write_text(GOOD)
+    (tmp_path / "reader_test.yaml").write_text("this: is a test beside it")
+    policies, faults = load_policies(tmp_path)
+
+    assert faults == []
+    assert [policy.name for policy in policies.for_connection("prod-replica", [GroupId(GROUP)])] == ["reader"]
+    assert policies.for_connection("other", [GroupId(GROUP)]) == ()
+    assert policies.for_connection("prod-replica", [GroupId("22222222-2222-4222-8222-222222222222")]) == ()
+    assert policies.for_connection("prod-replica", []) == ()
+
+
+def test_what_is_allowed_beyond_the_preset(tmp_path: Path) -> None:
+    (tmp_path / "reader.yaml").write_text(
+        GOOD + "  allow:\n"
+        "    - function: pg_sleep\n    - function: s.mine\n    - type: public.vector\n    - operator: <=>\n"
+        "    - operator: public.<->\n"
+    )
+    policies, faults = load_policies(tmp_path)
+
+    assert faults == []
+    terms = policies["reader"].statements
+    assert terms.functions == {"pg_catalog.pg_sleep", "s.mine"}
+    assert terms.types == {"public.vector"}
+    assert terms.operators == {"<=>", "public.<->"}
+
+
+@pytest.mark.parametrize(
+    ("written", "ttl"),
+    [("90s", timedelta(seconds=90)), ("30m", timedelta(minutes=30)), ("24h", timedelta(hours=24))],
+)
+def test_durations_have_a_unit(tmp_path: Path, written: str, ttl: timedelta) -> None:
+    (tmp_path / "reader.yaml").write_text(GOOD.replace("30m", written) + "cooldown: 5m\n")
+    policies, faults = load_policies(tmp_path)
+
+    assert faults == []
+    assert (policies["reader"].ttl, policies["reader"].cooldown) == (ttl, timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(("written", "warned"), [("8h", False), ("481m", True)])
+def test_a_window_over_eight_hours_is_warned_of(tmp_path: Path, written: str, warned: bool) -> None:
+    (tmp_path / "reader.yaml").write_text(GOOD.replace("30m", written))
+    policies, faults = load_policies(tmp_path)
+
+    assert faults == []
+    assert bool(policies.warnings) == warned
+    if warned:
+        assert policies.warnings[0].startswith(f"{tmp_path}/reader.yaml:5:1: ")
+
+
+_UNIT = "`ttl` must be a whole number with its unit, such as 90s, 30m or 2h"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("policy: reader", "policy: Reader", "1:1: `policy` must be kebab-case, with at most 63 characters"),
+        ("policy: reader", "policy: 17", "1:1: `policy` must be kebab-case, with at most 63 characters"),
+        ("connection: prod-replica\n", "", "1:1: `connection` is missing"),
+        (GROUP, "data-analysts",
+         "3:1: `group.id` must be the group's object id, a GUID; a name can be given beside it"),
+        ("on-request", "always", "4:1: `grant` must be 'on-request'"),
+        ("30m", "30", f"5:1: {_UNIT}"),
+        ("30m", "30:00", f"5:1: {_UNIT}"),
+        ("30m", "0m", f"5:1: {_UNIT}"),
+        ("30m", "-5m", f"5:1: {_UNIT}"),
+        ("30m", "1.5h", f"5:1: {_UNIT}"),
+        ("30m", "1d", f"5:1: {_UNIT}"),
+        ("30m", "25h", "5:1: `ttl` is longer than 24h: that is standing access"),
+        ("record: true", "record: false", "6:1: `record` must be true: pgjit has no unrecorded access"),
+        ("record: true", "record: 'true'", "6:1: `record` must be true: pgjit has no unrecorded access"),
+        ("record: true\n", "", "1:1: `record` is missing"),
+        ("read-only", "all", "8:3: `statements.access` must be 'read-only' or 'read-write'"),
+        ("  access: read-only", "  acess: read-only",
+         "8:3: `statements.acess` is not a known key; did you mean `access`?"),
+        ("ttl: 30m", "tll: 30m\nttl: 30m", "5:1: `tll` is not a known key; did you mean `ttl`?"),
+        ("ttl: 30m", "ttl: 30m\nttl: 24h", "6:1: key `ttl` is given twice"),
+        ("  access: read-only", "  allow:\n    - function: a.b.c",
+         "9:7: `statements.allow.0.function` must be a name, with its schema if it is not built in"),
+        ("  access: read-only", "  allow:\n    - operator: plus",
+         "9:7: `statements.allow.0.operator` must be an operator as statements write it, such as <=> or public.<=>"),
+        ("  access: read-only", "  allow:\n    - {}",
+         "9:7: `statements.allow.0` must be one of function, type or operator"),
+        ("statements:\n  access: read-only", "statements: []", "7:1: `statements` must be a mapping of keys"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_at_its_place(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    assert old in GOOD
+
+    assert _faults(tmp_path, GOOD.replace(old, new, 1)) == [fault]
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    faults = _faults(tmp_path, GOOD.replace("30m", "30").replace("true", "false").replace("reader", "Reader"))
+
+    assert [fault.split(" ")[0] for fault in faults] == ["1:1:", "5:1:", "6:1:"]
+
+
+def test_two_policies_of_one_group_for_one_connection_are_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD.replace("reader", "other").replace(GROUP, GROUP.upper()))
+    _, faults = load_policies(tmp_path)
+
+    assert faults == [
+        f"{tmp_path}/b.yaml:3:1: policy `reader` opens connection `prod-replica` to the same group already"
+    ]
+
+
+def test_a_name_that_two_policies_have_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD.replace("prod-replica", "other"))
+    _, faults = load_policies(tmp_path)
+
+    assert faults == [f"{tmp_path}/b.yaml:1:1: `reader` is in {tmp_path}/a.yaml already"]
+
+
+def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    policies, faults = load_policies(tmp_path / "none")
+
+    assert not policies
+    assert faults == [f"{tmp_path}/none:1:1: is not a folder"]
