@@ -85,6 +85,8 @@ class Answers:
         head = self._relay.queue[0] if self._relay.queue else None
         if control.rows or control.size:
             self._count(step, head, control)
+            if step.fault is not None:
+                return None
         if not kind or kind in ANYTIME:
             if kind == 0x53:  # ParameterStatus
                 self._watch(step, chunk[control.start + 5 : control.end])
@@ -102,12 +104,11 @@ class Answers:
         return None
 
     def _count(self, step: ServerStep, head: Pending | None, control: Control) -> None:
-        run = head.current if head is not None else None
-        if run is not None:
-            run.rows += control.rows
-            run.size += control.size
-        elif head is None and control.rows:
+        if control.rows and (head is None or head.refusal is not None or 0x44 not in ANSWERS[head.asked]):
             step.fault = _server_fault("it sent rows that nothing asked for")
+        elif head is not None and head.current is not None:
+            head.current.rows += control.rows
+            head.current.size += control.size
 
     def _answered(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
         relay = self._relay
@@ -164,10 +165,13 @@ class Answers:
             return None
         relay = self._relay
         head.rejected = True
-        if head.refusal is not None and head.refusal.answers(raw):
-            sqlstate = head.refusal.error.fields()["C"]
+        replaced: bytes | None
+        if head.refusal is not None:
+            # Any error rejects it: the server may have come upon another one first (a cancel, a timeout).
+            ours = head.refusal.answers(raw)
+            sqlstate = head.refusal.error.fields()["C"] if ours else fields.get("C")
             step.events.extend(relay.outcomes(head, "refused", now, sqlstate))
-            replaced: bytes | None = head.refusal.response()
+            replaced = head.refusal.response() if ours else self._cancelled(fields)
         else:
             if head.current is not None:
                 self._outcome(step, head, now, "failed", None, fields.get("C"))
@@ -217,7 +221,7 @@ def _rows(command: str | None, seen: int) -> int:
     if seen or command is None:
         return seen
     last = command.rsplit(" ", 1)[-1]
-    return int(last) if last.isdigit() else 0
+    return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0
 
 
 def _server_fault(what: str) -> PgjitError:

@@ -105,6 +105,7 @@ class Link(asyncio.Protocol):
         if self._buffer:
             data = bytes(self._buffer)
             self._buffer.clear()
+            self.release("unread")
             on_data(data)
         if self._eof:
             on_lost()

@@ -15,6 +15,8 @@ from pgjit.sql.statement import NameEffect, Statement
 
 __all__ = ["Change", "Names", "Portal", "Prepared", "changes_of"]
 
+_MAX_NAME = 63
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -42,6 +44,8 @@ class Change:
 
 @dataclass(slots=True)
 class _View:
+    """Kept by the names that the server keeps them by: see `_key`."""
+
     statements: dict[bytes, Prepared] = field(default_factory=dict)
     portals: dict[bytes, Portal] = field(default_factory=dict)
 
@@ -52,13 +56,18 @@ class _View:
             case Change("portal", None):
                 self.portals.clear()
             case Change("statement", bytes(name), Prepared() as prepared):
-                self.statements[name] = prepared
+                self.statements[_key(name)] = prepared
             case Change("portal", bytes(name), Portal() as portal):
-                self.portals[name] = portal
+                self.portals[_key(name)] = portal
             case Change("statement", bytes(name)):
-                self.statements.pop(name, None)
+                self.statements.pop(_key(name), None)
             case Change("portal", bytes(name)):
-                self.portals.pop(name, None)
+                self.portals.pop(_key(name), None)
+
+
+def _key(name: bytes) -> bytes:
+    """The server tells names apart by their first 63 bytes (NAMEDATALEN): so must who records what they stand for."""
+    return name[:_MAX_NAME]
 
 
 class Names:
@@ -67,10 +76,10 @@ class Names:
         self._expected = _View()
 
     def statement(self, name: bytes) -> Prepared | None:
-        return self._expected.statements.get(name)
+        return self._expected.statements.get(_key(name))
 
     def portal(self, name: bytes) -> Portal | None:
-        return self._expected.portals.get(name)
+        return self._expected.portals.get(_key(name))
 
     def expect(self, changes: Iterable[Change]) -> None:
         for change in changes:

@@ -256,9 +256,8 @@ class Relay:
 
     def _refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
         """INVARIANT: what was not judged under a name here is not run under it."""
-        violation = unknown_name(what, name.decode("utf-8", "replace"), sqlstate, None)
-        text = f"-- {what} {violation.message.split('`')[1]!r}"
-        self._refuse_in_place(plan, text, violation, now)
+        readable = name.decode("utf-8", "replace")
+        self._refuse_in_place(plan, f"-- {what} {readable!r}", unknown_name(what, readable, sqlstate, None), now)
 
     def _function_call(self, plan: ClientPlan, now: datetime) -> None:
         self._refuse_in_place(plan, "-- function call by number", FUNCTION_CALL, now, query=True)

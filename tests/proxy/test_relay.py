@@ -129,7 +129,7 @@ def test_another_error_in_its_place_is_passed_on() -> None:
     wire.client(q("delete from t"))
     step = wire.server(error("53200", "out of memory"), OK)
     assert b"out of memory" in b"".join(step.data)
-    assert wire.outcomes == [("failed", 0, "53200")]
+    assert wire.outcomes == [("refused", 0, "53200")]
 
 
 @pytest.mark.parametrize("answer", [query.command_complete("DELETE 1"), message(b"T", b"\0\0"), OK])
