@@ -1,0 +1,45 @@
+"""Policies and what comes with them, for tests that need one of each."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pgjit.identity.identity import GroupId
+from pgjit.policy.policy import Access as Preset
+from pgjit.policy.policy import Grant, Policy, StatementTerms
+from pgjit.proxy.access import Access
+from pgjit.proxy.target import Target
+from tests.fakes.talk import CONTEXT
+
+__all__ = ["access", "policy"]
+
+
+def policy(
+    name: str = "jit-schema-checks", connection: str = "shop", group: str = "g1", preset: Preset = Preset.READ_ONLY
+) -> Policy:
+    return Policy(
+        name=name,
+        connection=connection,
+        group=GroupId(group),
+        group_name=None,
+        grant=Grant.ON_REQUEST,
+        ttl=timedelta(hours=1),
+        cooldown=timedelta(hours=1),
+        record=True,
+        statements=StatementTerms(access=preset),
+        source=f"{name}.yaml",
+        version="0" * 64,
+    )
+
+
+def access(preset: Preset, ends_at: datetime) -> Access:
+    target = Target(
+        name="shop",
+        host="db",
+        port=5432,
+        database="shop",
+        user="reader",
+        password="hidden",
+        search_path="app, public",
+    )
+    return Access(CONTEXT.identity, policy(preset=preset), CONTEXT.window, ends_at, target)

@@ -1,0 +1,180 @@
+"""A relay between a client and a server that are both played by the test: a transcript of frames.
+
+`Talk` holds the relay to what is true of every plan, whatever the test asks: see `client`.
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime, timedelta
+
+from pgjit.audit.event import Event, Execution, Outcome, SessionContext
+from pgjit.grants.window import Window
+from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
+from pgjit.policy.decision import Violation
+from pgjit.proxy.answers import Answers, ServerStep
+from pgjit.proxy.judge import Judgement
+from pgjit.proxy.relay import ClientPlan, Relay
+from pgjit.sql.statement import NameEffect, Statement
+from pgwire.framing import FrameReader
+from pgwire.messages.extended import Bind, Execute, Parse, Target, encode_bind, encode_execute, encode_parse
+from pgwire.messages.extended import encode_target as target
+from pgwire.messages.query import encode_query, error_response
+
+__all__ = [
+    "CONTEXT", "NOW", "Talk", "answer", "bind", "close", "describe", "error", "execute", "judge_words",
+    "parse", "query",
+]  # fmt: skip
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+_KEY = IdentityKey("11111111-1111-4111-8111-111111111111", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
+CONTEXT = SessionContext(
+    identity=Identity(
+        key=_KEY,
+        kind=IdentityKind.AGENT,
+        app_id=None,
+        display="checks",
+        groups=frozenset(),
+        token_id="uti",
+        issued_at=NOW,
+        expires_at=NOW + timedelta(hours=1),
+    ),
+    policy="jit-schema-checks",
+    policy_version="0123456789abcdef",
+    window=Window(
+        id="w_1",
+        identity=_KEY,
+        policy="jit-schema-checks",
+        connection="shop",
+        opened_at=NOW,
+        ends_at=NOW + timedelta(hours=1),
+        retry_at=NOW + timedelta(hours=2),
+    ),
+    session_id="s_1",
+    connection="shop",
+    backend_pid=4242,
+    source="10.0.0.7:51000",
+)
+_VERBS = {"prepare", "execute", "deallocate", "declare", "fetch", "close", "discard"}
+
+
+def judge_words(sql: bytes) -> Judgement:
+    """A judge of its own: a statement with the word `bad` in it is refused, `broken` does not parse."""
+    text = sql.decode()
+    if "broken" in text:
+        return Judgement(text, (), (Violation(rule="syntax-error", message="broken", sqlstate="42601"),))
+    if text.startswith("SHOW pgjit."):
+        return Judgement(text, (), (), text.removeprefix("SHOW pgjit."))
+    statements = tuple(_statement(index, one.strip()) for index, one in enumerate(text.split(";")) if one.strip())
+    violations = tuple(
+        Violation(rule="bad-word", message="bad word", position=1, statement=one.index)
+        for one in statements
+        if "bad" in one.text
+    )
+    return Judgement(text, statements, violations)
+
+
+def _statement(index: int, text: str) -> Statement:
+    words = text.split()
+    verb = words[0].lower()
+    effect = None
+    if verb in _VERBS:
+        name = None if words[1:2] == ["ALL"] else words[1]
+        effect = NameEffect(verb, name)  # type: ignore[arg-type]
+    return Statement(index=index, kind=verb, text=text, position=0, effect=effect)
+
+
+# --- what a client says ---
+
+
+def query(text: str) -> bytes:
+    return encode_query(text.encode())
+
+
+def parse(text: str, name: bytes = b"", types: tuple[int, ...] = ()) -> bytes:
+    return encode_parse(Parse(name, text.encode(), types))
+
+
+def bind(name: bytes = b"", portal: bytes = b"", values: tuple[bytes | None, ...] = ()) -> bytes:
+    return encode_bind(Bind(portal, name, (), values, ()))
+
+
+def execute(portal: bytes = b"", limit: int = 0) -> bytes:
+    return encode_execute(Execute(portal, limit))
+
+
+def describe(kind: str = "P", name: bytes = b"") -> bytes:
+    return target(b"D", Target(kind, name))
+
+
+def close(kind: str = "S", name: bytes = b"") -> bytes:
+    return target(b"C", Target(kind, name))
+
+
+# --- what a server says ---
+
+
+def answer(kind: str, body: bytes = b"") -> bytes:
+    return kind.encode() + struct.pack("!I", len(body) + 4) + body
+
+
+def error(sqlstate: str, message: str, severity: str = "ERROR") -> bytes:
+    return error_response({"S": severity, "V": severity, "C": sqlstate, "M": message})
+
+
+class Talk:
+    def __init__(self, tripwire: dict[str, str] | None = None) -> None:
+        self._ids = 0
+        self._tokens = 0
+        self.relay = Relay(
+            CONTEXT, judge_words, ends_at=CONTEXT.window.ends_at, new_id=self._new_id, new_token=self._new_token
+        )
+        self.answers = Answers(self.relay, tripwire or {})
+        self.events: list[Event] = []
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"x{self._ids}"
+
+    def _new_token(self) -> bytes:
+        self._tokens += 1
+        return b"pgjit_deny_%04d" % self._tokens
+
+    @property
+    def token(self) -> bytes:
+        """The latest."""
+        return b"pgjit_deny_%04d" % self._tokens
+
+    def client(self, *raws: bytes) -> ClientPlan:
+        """What the client's frames come to. Every run in the plan's bytes has its record in the same plan."""
+        plan = self.relay.from_client(FrameReader(lambda _: 100_000).feed(b"".join(raws)), NOW)
+        recorded = {event.execution_id for event in plan.events if isinstance(event, Execution)}
+        running = [run.id for item in plan.items if item.pending for run in item.pending.runs]
+        assert set(running) <= recorded
+        assert all(item.executes for item in plan.items if item.pending and item.pending.runs)
+        self.events += plan.events
+        return plan
+
+    def server(self, *raws: bytes) -> ServerStep:
+        step = self.answers.from_server(b"".join(raws), NOW + timedelta(milliseconds=5))
+        self.events += step.events
+        return step
+
+    def refused_by_server(self, token: bytes | None = None) -> bytes:
+        """The server's error for what was put in the place of the latest refused message."""
+        named = (token or self.token).decode()
+        return error("42601", f'syntax error at or near "{named}"')
+
+    @property
+    def executions(self) -> list[tuple[str, str]]:
+        return [(one.statement, one.decision) for one in self.events if isinstance(one, Execution)]
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        """(statement, how it ended), in the order of the outcomes."""
+        texts = {one.execution_id: one.statement for one in self.events if isinstance(one, Execution)}
+        return [(texts[one.execution_id], one.ended) for one in self.events if isinstance(one, Outcome)]
+
+    @property
+    def last_outcome(self) -> Outcome:
+        return [one for one in self.events if isinstance(one, Outcome)][-1]

@@ -1,0 +1,223 @@
+"""Transcripts, the server's half: its bytes in, bytes for the client and outcomes out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.audit.event import Outcome
+from pgwire.messages.extended import sync
+from pgwire.messages.query import decode_error, parameter_status
+from tests.fakes.talk import Talk, answer, bind, describe, error, execute, parse, query
+
+READY = answer("Z", b"I")
+PARSED, BOUND = answer("1"), answer("2")
+ROW = answer("D", b"\0\x01\0\0\0\x017")
+DONE = answer("C", b"SELECT 1\0")
+SUSPENDED = answer("s")
+
+
+def asked(*frames: bytes) -> Talk:
+    talk = Talk()
+    assert talk.client(*frames).fault is None
+    return talk
+
+
+def test_what_the_server_answers_goes_to_the_client_as_it_is() -> None:
+    talk = asked(query("SELECT 1"))
+    stream = answer("T", b"\0\0") + ROW + DONE + READY
+    assert b"".join(talk.server(stream).data) == stream
+    outcome = talk.last_outcome
+    assert (outcome.ended, outcome.command, outcome.rows, outcome.bytes) == ("completed", "SELECT 1", 1, len(ROW))
+    assert outcome.duration_us == 5000
+
+
+def test_an_error_that_is_not_about_a_refusal_goes_on_as_it_is() -> None:
+    talk = asked(query("SELECT 1/0"))
+    raw = error("22012", "division by zero")
+    assert b"".join(talk.server(raw, READY).data) == raw + READY
+    assert (talk.last_outcome.ended, talk.last_outcome.sqlstate) == ("failed", "22012")
+
+
+def test_another_error_than_ours_rejects_a_refused_query_as_well() -> None:
+    talk = asked(query("DELETE bad"))
+    raw = error("57014", "canceling statement due to user request")
+    step = talk.server(raw, READY)
+    assert step.fault is None
+    assert b"".join(step.data) == raw + READY
+    assert (talk.last_outcome.ended, talk.last_outcome.sqlstate) == ("refused", "57014")
+
+
+def test_the_token_of_an_earlier_refusal_is_not_taken_for_this_one() -> None:
+    talk = asked(query("DELETE bad"), query("DELETE bad"))
+    assert b"C42501" in b"".join(talk.server(talk.refused_by_server(b"pgjit_deny_0001"), READY).data)
+    assert b"C42501" not in b"".join(talk.server(talk.refused_by_server(b"pgjit_deny_0001"), READY).data)
+
+
+def test_a_suspended_portal_ends_one_execution_and_the_next_is_its_own() -> None:
+    talk = asked(parse("SELECT 1"), bind(), execute(limit=2), execute(limit=2), sync())
+    talk.server(PARSED, BOUND, ROW, ROW, SUSPENDED, ROW, DONE, READY)
+    assert [ended for _, ended in talk.outcomes] == ["suspended", "completed"]
+    assert [one.rows for one in talk.events if isinstance(one, Outcome)] == [2, 1]
+
+
+def test_rows_of_copy_are_counted() -> None:
+    talk = asked(query("COPY x TO STDOUT"))
+    row = answer("d", b"1\t2\n")
+    step = talk.server(answer("H", b"\0\0\0"), row, row, row, answer("c"), answer("C", b"COPY 3\0"), READY)
+    assert step.fault is None
+    outcome = talk.last_outcome
+    assert (outcome.ended, outcome.rows, outcome.bytes, outcome.command) == ("completed", 3, 3 * len(row), "COPY 3")
+
+
+@pytest.mark.parametrize(
+    ("tag", "rows"),
+    [("INSERT 0 3", 3), ("UPDATE 7", 7), ("CREATE TABLE", 0), ("SELECT ²", 0), ("SELECT " + "9" * 5000, 0), ("", 0)],
+)
+def test_rows_that_were_not_sent_are_those_of_the_command_tag(tag: str, rows: int) -> None:
+    talk = asked(query("INSERT"))
+    talk.server(answer("C", tag.encode() + b"\0"), READY)
+    assert talk.last_outcome.rows == rows
+
+
+def test_an_empty_prepared_statement_has_an_outcome() -> None:
+    talk = asked(parse(""), bind(), execute(), sync())
+    assert talk.server(PARSED, BOUND, answer("I"), READY).fault is None
+    assert (talk.last_outcome.ended, talk.last_outcome.command) == ("completed", None)
+
+
+def test_describe_is_answered_to_its_end() -> None:
+    talk = asked(parse("SELECT 1", b"p"), describe("S", b"p"), bind(b"p"), describe("P"), sync())
+    assert talk.server(PARSED, answer("t"), answer("T"), BOUND, answer("n"), READY).fault is None
+    assert talk.relay.idle
+
+
+def test_an_error_at_sync_leaves_the_next_batch_alone() -> None:
+    talk = asked(parse("SELECT 1"), bind(), execute(), sync(), parse("SELECT 2"), bind(), execute(), sync())
+    talk.server(PARSED, BOUND, DONE, error("23503", "deferred"), READY, PARSED, BOUND, DONE, READY)
+    assert talk.outcomes == [("SELECT 1", "completed"), ("SELECT 2", "completed")]
+    assert talk.relay.idle
+
+
+@pytest.mark.parametrize("status", ["I", "T", "E"])
+def test_the_status_of_the_transaction_is_the_servers(status: str) -> None:
+    talk = asked(query("BEGIN"))
+    talk.server(answer("C", b"BEGIN\0"), answer("Z", status.encode()))
+    assert status == talk.relay.status
+    assert (status == "I") is talk.relay.idle
+
+
+@pytest.mark.parametrize(
+    "message", [answer("N", b"Mhi\0\0"), answer("A", b"\0\0\0\1c\0\0"), parameter_status("a", "b")]
+)
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_may_come_anytime_goes_on_anytime(message: bytes, busy: bool) -> None:
+    talk = asked(query("SELECT 1")) if busy else Talk()
+    step = talk.server(message)
+    assert (step.fault, b"".join(step.data)) == (None, message)
+
+
+# --- what ends the session ---
+
+
+@pytest.mark.parametrize(
+    ("frames", "stream"),
+    [
+        ((), ROW),
+        ((), answer("d", b"x")),
+        ((), DONE),
+        ((), READY),
+        ((query("SELECT 1"),), answer("G", b"\0\0\0")),  # nothing that is allowed copies to the server
+        ((query("SELECT 1"),), answer("R", b"\0\0\0\0")),
+        ((query("SELECT 1"),), PARSED),
+        ((query("SELECT 1"),), SUSPENDED),
+        ((query("SELECT 1"),), answer("Z", b"X")),
+        ((query("SELECT 1"),), answer("V")),
+        ((parse("SELECT 1"), sync()), ROW),
+        ((parse("SELECT 1"), sync()), BOUND),
+        ((parse("SELECT 1"), sync()), READY),
+        ((sync(),), DONE),
+    ],
+)
+def test_what_nothing_asked_for_ends_the_session_and_does_not_go_on(frames: tuple[bytes, ...], stream: bytes) -> None:
+    step = asked(*frames).server(stream)
+    assert step.fault is not None
+    assert (step.fault.sqlstate, step.reason) == ("08P01", "server")
+    assert step.data == []
+
+
+@pytest.mark.parametrize("stream", [DONE, READY, answer("T", b"\0\0"), answer("I"), answer("H"), ROW, ROW[:6]])
+def test_a_server_that_accepts_a_refused_query_ends_the_session(stream: bytes) -> None:
+    step = asked(query("DELETE bad")).server(stream)
+    assert step.fault is not None
+    assert step.data == []
+
+
+def test_a_server_that_accepts_a_refused_parse_ends_the_session() -> None:
+    step = asked(parse("DELETE bad")).server(PARSED)
+    assert step.fault is not None
+    assert step.data == []
+
+
+def test_a_setting_that_must_not_change_ends_the_session_before_anything_else_goes_on() -> None:
+    talk = Talk({"standard_conforming_strings": "on"})
+    assert talk.server(parameter_status("standard_conforming_strings", "on")).fault is None
+    assert talk.server(parameter_status("TimeZone", "UTC")).fault is None
+    step = talk.server(parameter_status("standard_conforming_strings", "off"), ROW)
+    assert step.reason == "tripwire"
+    assert step.fault is not None
+    assert step.fault.reference == "tripwire"
+    assert step.data == []
+
+
+def test_the_servers_own_farewell_is_hidden_only_while_pgjit_ends_the_session() -> None:
+    farewell = error("57P01", "terminating connection due to administrator command", "FATAL")
+    assert b"".join(Talk().server(farewell).data) == farewell
+    talk = asked(query("SELECT 1"))
+    talk.answers.ending = True
+    cancelled = error("57014", "canceling statement due to user request")
+    assert b"".join(talk.server(cancelled, READY, farewell).data) == cancelled + READY
+
+
+def test_a_refusal_read_by_the_client_holds_no_token() -> None:
+    talk = asked(query("DELETE bad"))
+    data = b"".join(talk.server(talk.refused_by_server(), READY).data)
+    assert talk.token not in data
+    assert decode_error(data[5 : -len(READY)])["S"] == "ERROR"
+
+
+# --- however it is cut ---
+
+CONVERSATION = (query("SELECT 1; SELECT 2"), query("DELETE bad"), query("SELECT 3"))
+
+
+def conversation(talk: Talk) -> bytes:
+    refusal = talk.refused_by_server(b"pgjit_deny_0001")
+    return b"".join([answer("T"), ROW, DONE, ROW, ROW, DONE, READY, refusal, READY, ROW, DONE, READY])
+
+
+@given(st.lists(st.integers(0, 300), max_size=10))
+def test_any_split_of_the_servers_stream_comes_to_the_same(cuts: list[int]) -> None:
+    whole, split = asked(*CONVERSATION), asked(*CONVERSATION)
+    stream = conversation(whole)
+    at = sorted({cut % (len(stream) + 1) for cut in cuts})
+    expected = b"".join(whole.server(stream).data)
+    found = b"".join(
+        b"".join(split.server(stream[a:b]).data) for a, b in zip([0, *at], [*at, len(stream)], strict=True)
+    )
+    assert expected == found
+    assert whole.events == split.events
+    assert [one.rows for one in whole.events if isinstance(one, Outcome)] == [1, 2, 0, 1]
+
+
+kinds = st.sampled_from(list("12TDCIZEHcdsnt3NSAGRKV"))
+
+
+@given(st.lists(st.tuples(kinds, st.binary(max_size=12)), max_size=8), st.binary(max_size=20))
+def test_garbage_of_the_server_never_raises(messages: list[tuple[str, bytes]], rest: bytes) -> None:
+    talk = asked(query("SELECT 1"), parse("SELECT 2"), bind(), execute(), sync(), query("bad"))
+    for kind, body in messages:
+        if talk.server(answer(kind, body)).fault is not None:
+            return
+    talk.server(rest)

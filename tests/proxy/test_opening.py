@@ -1,0 +1,135 @@
+"""The startup message: what is accepted, what goes on, what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.errors import PgjitError
+from pgjit.proxy.opening import Opening, read_opening
+from pgwire.messages.startup import StartupMessage
+
+
+def opened(major: int = 3, minor: int = 0, **parameters: str) -> Opening:
+    return read_opening(StartupMessage(major, minor, parameters))
+
+
+def with_options(options: str) -> Opening:
+    return opened(user="ann", options=options)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"user": "ann"}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "database": ""}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "database": "shop"}, Opening("ann", "shop", None, None)),
+        ({"user": "a" * 70, "database": "d" * 70}, Opening("a" * 63, "d" * 63, None, None)),
+        ({"user": "ann", "application_name": "psql"}, Opening("ann", "ann", "psql", None)),
+        ({"user": "ann", "application_name": ""}, Opening("ann", "ann", "", None)),
+        ({"user": "ann", "client_encoding": "UTF8"}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "client_encoding": "'utf-8'"}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "DateStyle": "ISO"}, Opening("ann", "ann", None, None, {"DateStyle": "ISO"})),
+        ({"user": "ann", "timezone": "UTC"}, Opening("ann", "ann", None, None, {"TimeZone": "UTC"})),
+        (
+            {"user": "ann", "INTERVALSTYLE": "iso_8601", "extra_float_digits": "3"},
+            Opening("ann", "ann", None, None, {"IntervalStyle": "iso_8601", "extra_float_digits": "3"}),
+        ),
+        ({"user": "ann", "_pq_.anything": "1"}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "options": ""}, Opening("ann", "ann", None, None)),
+    ],
+)
+def test_what_is_accepted(parameters: dict[str, str], expected: Opening) -> None:
+    assert expected == read_opening(StartupMessage(3, 0, parameters))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sqlstate"),
+    [
+        ({}, "28000"),
+        ({"user": ""}, "28000"),
+        ({"database": "shop"}, "28000"),
+        ({"user": "ann", "replication": "database"}, "28000"),
+        ({"user": "ann", "search_path": "evil"}, "28000"),
+        ({"user": "ann", "role": "postgres"}, "28000"),
+        ({"user": "ann", "session_preload_libraries": "x"}, "28000"),
+        ({"user": "ann", "default_transaction_read_only": "off"}, "28000"),
+        ({"user": "ann", "statement_timeout": "0"}, "28000"),
+        ({"user": "ann", "client_encoding": "SJIS"}, "28000"),
+        ({"user": "ann", "client_encoding": ""}, "28000"),
+        ({"user": "ann", "TimeZone": "x" * 257}, "28000"),
+        ({"user": "ann", "TimeZone": "UTC", "timezone": "CET"}, "08P01"),
+        ({"user": "ann", "User": "eve"}, "08P01"),
+        ({"user": "ann", "TimeZone": "UTC", "options": "-c timezone=CET"}, "08P01"),
+        ({"user": "ann", "options": "-c user=eve"}, "08P01"),
+        ({"user": "ann", "options": "-c role=postgres"}, "28000"),
+        ({"user": "ann", "options": "--role=postgres"}, "28000"),
+        ({"user": "ann", "options": "-c options=-crole=postgres"}, "28000"),
+        ({"user": "ann", "options": "-c pgjit.policy=x"}, "28000"),
+    ],
+)
+def test_what_is_not_known_is_refused(parameters: dict[str, str], sqlstate: str) -> None:
+    with pytest.raises(PgjitError) as refused:
+        read_opening(StartupMessage(3, 0, parameters))
+    assert (refused.value.sqlstate, refused.value.severity) == (sqlstate, "FATAL")
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ("-c TimeZone=UTC", {"TimeZone": "UTC"}),
+        ("-cTimeZone=UTC", {"TimeZone": "UTC"}),
+        ("--timezone=UTC", {"TimeZone": "UTC"}),
+        ("--extra-float-digits=3", {"extra_float_digits": "3"}),
+        ("  -c   DateStyle=ISO,\\ DMY  ", {"DateStyle": "ISO, DMY"}),
+        ("-c DateStyle='ISO, DMY'", {"DateStyle": "ISO, DMY"}),
+        ("-c DateStyle=ISO\t-c\nTimeZone=UTC", {"DateStyle": "ISO", "TimeZone": "UTC"}),
+        ("-c TimeZone=a=b", {"TimeZone": "a=b"}),
+        ("-c TimeZone=\\\\", {"TimeZone": "\\"}),
+        ("-c client_encoding=utf8", {}),
+    ],
+)
+def test_options_are_settings_in_the_forms_of_postgresql(options: str, settings: dict[str, str]) -> None:
+    assert settings == with_options(options).settings
+
+
+@pytest.mark.parametrize(
+    "options", ["-c", "-c TimeZone", "-c =x", "--", "-d 5", "TimeZone=UTC", "-c ''", "''", "-B 10"]
+)
+def test_options_that_are_something_else_than_settings_are_refused(options: str) -> None:
+    with pytest.raises(PgjitError, match="`options`"):
+        with_options(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("-c pgjit.reason='schema diff, week 47'", "schema diff, week 47"),
+        ("-c pgjit.reason=schema\\ diff", "schema diff"),
+        ("-c pgjit.ticket=OPS-7", "OPS-7"),
+        ("-c pgjit.reason=diff -c pgjit.ticket=OPS-7", "diff (ticket OPS-7)"),
+        ("-c pgjit.reason='  '", None),
+        (f"-c pgjit.reason={'x' * 2000}", "x" * 1000),
+    ],
+)
+def test_a_reason_is_read_and_never_goes_on_to_the_server(options: str, reason: str | None) -> None:
+    opening = with_options(options)
+    assert reason == opening.reason
+    assert opening.settings == {}
+
+
+def test_a_newer_minor_version_is_accepted_and_another_major_is_not() -> None:
+    assert opened(3, 2, user="ann").user == "ann"
+    for major in (2, 4):
+        with pytest.raises(PgjitError) as refused:
+            opened(major, user="ann")
+        assert refused.value.sqlstate == "0A000"
+
+
+@given(st.text(alphabet="-c= \\'aTimeZonepgjit.reason", max_size=40))
+def test_any_options_are_settings_of_the_allow_list_or_refused(options: str) -> None:
+    with contextlib.suppress(PgjitError):
+        assert set(with_options(options).settings) <= {"DateStyle", "TimeZone", "IntervalStyle", "extra_float_digits"}
