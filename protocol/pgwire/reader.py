@@ -1,19 +1,23 @@
-"""A cursor over one message body: fixed-size integers and zero-terminated strings, bounds checked.
+"""The parts that messages are made of, read and written: integers, strings, counted lists, values.
 
-Knows no message. Whatever does not fit raises RemoteProtocolError and nothing else.
+Knows no message. Reading raises RemoteProtocolError and nothing else where something does not fit, and takes a
+piece only after it was seen to be there: a count alone never costs memory. Writing raises LocalProtocolError.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from pgwire.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["BodyReader", "cstring", "message"]
+__all__ = ["BodyReader", "counted", "cstring", "formats", "message", "packed", "value", "values"]
 
 _INT16 = struct.Struct("!h")
 _INT32 = struct.Struct("!i")
 _UINT32 = struct.Struct("!I")
+_NULL = b"\xff\xff\xff\xff"
+_FORMATS = frozenset((0, 1))
 
 
 class BodyReader:
@@ -55,6 +59,30 @@ class BodyReader:
         self._at = end + 1
         return piece
 
+    def int16s(self, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"!{count}h", self.take(2 * count))
+
+    def uint32s(self, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"!{count}I", self.take(4 * count))
+
+    def formats(self) -> tuple[int, ...]:
+        """A counted list of format codes: 0 is text, 1 is binary, more there are not."""
+        codes = self.int16s(self.count())
+        if not _FORMATS.issuperset(codes):
+            raise RemoteProtocolError("format code that does not exist")
+        return codes
+
+    def value(self) -> bytes | None:
+        """An Int32 length and that many bytes; a length of -1 is NULL."""
+        length = self.int32()
+        return None if length == -1 else self.take(length)
+
+    def values(self) -> tuple[bytes | None, ...]:
+        return tuple([self.value() for _ in range(self.count())])
+
+    def rest(self) -> bytes:
+        return self.take(self.left)
+
     @property
     def left(self) -> int:
         return len(self._body) - self._at
@@ -71,7 +99,34 @@ def cstring(text: bytes) -> bytes:
     return text + b"\0"
 
 
+def packed(layout: str, *numbers: int) -> bytes:
+    """`numbers` in network order. Raises LocalProtocolError where one does not fit its place."""
+    try:
+        return struct.pack("!" + layout, *numbers)
+    except struct.error as error:
+        raise LocalProtocolError(f"a number that does not fit a message: {error}") from None
+
+
+def counted(layout: str, numbers: Sequence[int]) -> bytes:
+    """An Int16 that says how many, and the numbers, each of the same `layout`."""
+    return packed(f"H{len(numbers)}{layout}", len(numbers), *numbers)
+
+
+def formats(codes: Sequence[int]) -> bytes:
+    if not _FORMATS.issuperset(codes):
+        raise LocalProtocolError("a format code is 0 or 1")
+    return counted("h", codes)
+
+
+def value(data: bytes | None) -> bytes:
+    return _NULL if data is None else packed("i", len(data)) + data
+
+
+def values(items: Sequence[bytes | None]) -> bytes:
+    return packed("H", len(items)) + b"".join([value(item) for item in items])
+
+
 def message(kind: bytes, *parts: bytes) -> bytes:
     """One message: type byte, length of itself and the body, body."""
     body = b"".join(parts)
-    return kind + _INT32.pack(len(body) + 4) + body
+    return kind + packed("i", len(body) + 4) + body

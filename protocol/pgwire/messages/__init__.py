@@ -1,1 +1,1 @@
-"""The messages, by the phase they belong to: startup, authentication, query, extended query."""
+"""The messages, by phase: startup, authentication, query, extended query, results, COPY, function call."""

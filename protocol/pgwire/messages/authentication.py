@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.reader import BodyReader, cstring, message
+from pgwire.reader import BodyReader, cstring, message, packed, value
 
 __all__ = [
     "AuthenticationRequest",
+    "SASLInitialResponse",
     "authentication_cleartext",
+    "authentication_md5",
     "authentication_ok",
+    "authentication_sasl",
+    "authentication_sasl_continue",
+    "authentication_sasl_final",
     "backend_key_data",
     "decode_authentication",
     "decode_backend_key_data",
     "decode_password",
+    "decode_sasl_initial",
+    "decode_sasl_response",
     "encode_password",
     "encode_sasl_initial",
     "encode_sasl_response",
 ]
 
-_CODE = struct.Struct("!i")
+_DATALESS = frozenset((0, 2, 3, 7, 9))  # Ok, KerberosV5, CleartextPassword, GSS, SSPI
+_MD5, _SASL, _SASL_CONTINUE, _SASL_FINAL = 5, 10, 11, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +44,53 @@ class AuthenticationRequest:
         reader = BodyReader(self.data)
         names = []
         while name := reader.string():
-            names.append(name.decode("ascii", "replace"))
+            names.append(_mechanism(name))
         reader.end()
         return tuple(names)
 
 
+@dataclass(frozen=True, slots=True)
+class SASLInitialResponse:
+    mechanism: str
+    response: bytes | None  # none: the client waits for a challenge first
+
+
 def authentication_ok() -> bytes:
-    return message(b"R", _CODE.pack(0))
+    return message(b"R", packed("i", 0))
 
 
 def authentication_cleartext() -> bytes:
-    return message(b"R", _CODE.pack(3))
+    return message(b"R", packed("i", 3))
+
+
+def authentication_md5(salt: bytes) -> bytes:
+    return message(b"R", packed("i", _MD5), salt)
+
+
+def authentication_sasl(mechanisms: tuple[str, ...]) -> bytes:
+    names = [cstring(name.encode()) for name in mechanisms]
+    return message(b"R", packed("i", _SASL), *names, b"\0")
+
+
+def authentication_sasl_continue(data: bytes) -> bytes:
+    return message(b"R", packed("i", _SASL_CONTINUE), data)
+
+
+def authentication_sasl_final(data: bytes) -> bytes:
+    return message(b"R", packed("i", _SASL_FINAL), data)
 
 
 def decode_authentication(body: bytes) -> AuthenticationRequest:
+    """Whatever the server asks for: a code that is not known is for the caller to refuse by its number."""
     reader = BodyReader(body)
-    return AuthenticationRequest(reader.int32(), reader.take(reader.left))
+    request = AuthenticationRequest(reader.int32(), reader.rest())
+    if request.code in _DATALESS and request.data:
+        raise RemoteProtocolError("authentication request is longer than its contents say")
+    if request.code == _MD5 and len(request.data) != 4:
+        raise RemoteProtocolError("salt of unusual length")
+    if request.code == _SASL and not request.mechanisms:
+        raise RemoteProtocolError("authentication request that offers nothing")
+    return request
 
 
 def decode_password(body: bytes) -> bytes:
@@ -67,8 +105,26 @@ def encode_password(password: bytes) -> bytes:
     return message(b"p", cstring(password))
 
 
-def encode_sasl_initial(mechanism: str, response: bytes) -> bytes:
-    return message(b"p", cstring(mechanism.encode()), _CODE.pack(len(response)), response)
+def decode_sasl_initial(body: bytes) -> SASLInitialResponse:
+    reader = BodyReader(body)
+    initial = SASLInitialResponse(_mechanism(reader.string()), reader.value())
+    reader.end()
+    return initial
+
+
+def _mechanism(name: bytes) -> str:
+    if not name or not name.isascii():
+        raise RemoteProtocolError("authentication mechanism without a proper name")
+    return name.decode("ascii")
+
+
+def encode_sasl_initial(mechanism: str, response: bytes | None) -> bytes:
+    return message(b"p", cstring(mechanism.encode()), value(response))
+
+
+def decode_sasl_response(body: bytes) -> bytes:
+    """All of the body: what is in it is the mechanism's."""
+    return body
 
 
 def encode_sasl_response(response: bytes) -> bytes:
@@ -76,12 +132,12 @@ def encode_sasl_response(response: bytes) -> bytes:
 
 
 def backend_key_data(pid: int, secret: bytes) -> bytes:
-    return message(b"K", _CODE.pack(pid), secret)
+    return message(b"K", packed("i", pid), secret)
 
 
 def decode_backend_key_data(body: bytes) -> tuple[int, bytes]:
     reader = BodyReader(body)
-    pid, secret = reader.int32(), reader.take(reader.left)
+    pid, secret = reader.int32(), reader.rest()
     if not 4 <= len(secret) <= 256:
         raise RemoteProtocolError("cancel key of unusual length")
     return pid, secret

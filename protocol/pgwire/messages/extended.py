@@ -1,18 +1,19 @@
-"""Extended query: Parse, Bind, Describe, Execute, Close."""
+"""Extended query: Parse, Bind, Describe, Execute, Close, Flush, Sync, and what confirms them."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.reader import BodyReader, cstring, message
+from pgwire.reader import BodyReader, counted, cstring, formats, message, packed, values
 
 __all__ = [
     "Bind",
     "Execute",
     "Parse",
     "Target",
+    "bind_complete",
+    "close_complete",
     "decode_bind",
     "decode_execute",
     "decode_parse",
@@ -21,6 +22,10 @@ __all__ = [
     "encode_execute",
     "encode_parse",
     "encode_target",
+    "flush",
+    "no_data",
+    "parse_complete",
+    "portal_suspended",
     "sync",
 ]
 
@@ -63,52 +68,28 @@ class Target:
 def decode_parse(body: bytes) -> Parse:
     reader = BodyReader(body)
     name, text = reader.string(), reader.string()
-    types = tuple(reader.uint32() for _ in range(reader.count()))
+    types = reader.uint32s(reader.count())
     reader.end()
     return Parse(name, text, types)
 
 
 def encode_parse(parse: Parse) -> bytes:
-    types = struct.pack(f"!H{len(parse.types)}I", len(parse.types), *parse.types)
-    return message(b"P", cstring(parse.name), cstring(parse.text), types)
+    return message(b"P", cstring(parse.name), cstring(parse.text), counted("I", parse.types))
 
 
 def decode_bind(body: bytes) -> Bind:
     reader = BodyReader(body)
     portal, name = reader.string(), reader.string()
-    formats = _formats(reader)
-    values = tuple(_value(reader) for _ in range(reader.count()))
-    results = _formats(reader)
+    codes, given, results = reader.formats(), reader.values(), reader.formats()
     reader.end()
-    if len(formats) > 1 and len(formats) != len(values):
+    if len(codes) > 1 and len(codes) != len(given):
         raise RemoteProtocolError("bind message with a wrong number of parameter formats")
-    return Bind(portal, name, formats, values, results)
-
-
-def _formats(reader: BodyReader) -> tuple[int, ...]:
-    formats = tuple(reader.int16() for _ in range(reader.count()))
-    if any(code not in (0, 1) for code in formats):
-        raise RemoteProtocolError("format code that does not exist")
-    return formats
-
-
-def _value(reader: BodyReader) -> bytes | None:
-    length = reader.int32()
-    return None if length == -1 else reader.take(length)
+    return Bind(portal, name, codes, given, results)
 
 
 def encode_bind(bind: Bind) -> bytes:
-    null = struct.pack("!i", -1)
-    values = b"".join(null if value is None else struct.pack("!i", len(value)) + value for value in bind.values)
-    return message(
-        b"B",
-        cstring(bind.portal),
-        cstring(bind.name),
-        struct.pack(f"!H{len(bind.formats)}h", len(bind.formats), *bind.formats),
-        struct.pack("!H", len(bind.values)),
-        values,
-        struct.pack(f"!H{len(bind.results)}h", len(bind.results), *bind.results),
-    )
+    names = cstring(bind.portal), cstring(bind.name)
+    return message(b"B", *names, formats(bind.formats), values(bind.values), formats(bind.results))
 
 
 def decode_execute(body: bytes) -> Execute:
@@ -119,7 +100,7 @@ def decode_execute(body: bytes) -> Execute:
 
 
 def encode_execute(execute: Execute) -> bytes:
-    return message(b"E", cstring(execute.portal), struct.pack("!i", execute.limit))
+    return message(b"E", cstring(execute.portal), packed("i", execute.limit))
 
 
 def decode_target(body: bytes) -> Target:
@@ -138,3 +119,27 @@ def encode_target(code: bytes, target: Target) -> bytes:
 
 def sync() -> bytes:
     return message(b"S")
+
+
+def flush() -> bytes:
+    return message(b"H")
+
+
+def parse_complete() -> bytes:
+    return message(b"1")
+
+
+def bind_complete() -> bytes:
+    return message(b"2")
+
+
+def close_complete() -> bytes:
+    return message(b"3")
+
+
+def no_data() -> bytes:
+    return message(b"n")
+
+
+def portal_suspended() -> bytes:
+    return message(b"s")

@@ -1,25 +1,38 @@
-"""Simple query, results and status."""
+"""Simple query, how it ends, and what the server says at any time. Rows are in `results`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.reader import BodyReader, cstring, message
+from pgwire.reader import BodyReader, cstring, message, packed
 
 __all__ = [
+    "Notification",
     "command_complete",
     "decode_command_complete",
+    "decode_empty",
     "decode_error",
+    "decode_notification",
     "decode_parameter_status",
     "decode_query",
     "decode_ready",
+    "empty_query_response",
+    "encode_notification",
     "encode_query",
     "error_response",
     "parameter_status",
     "ready_for_query",
     "terminate",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    pid: int  # of the backend that notified
+    channel: bytes
+    payload: bytes
 
 
 def encode_query(text: bytes) -> bytes:
@@ -36,7 +49,7 @@ def decode_query(body: bytes) -> bytes:
 def error_response(fields: Mapping[str, str], *, notice: bool = False) -> bytes:
     """ErrorResponse (or NoticeResponse). A zero byte in a value is dropped: it would end the field."""
     parts = [
-        code.encode("ascii") + value.encode("utf-8", "replace").replace(b"\0", b"") + b"\0"
+        code.encode("latin-1") + value.encode("utf-8", "replace").replace(b"\0", b"") + b"\0"
         for code, value in fields.items()
     ]
     return message(b"N" if notice else b"E", *parts, b"\0")
@@ -83,6 +96,27 @@ def decode_parameter_status(body: bytes) -> tuple[str, str]:
     name, value = reader.string(), reader.string()
     reader.end()
     return name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+
+
+def decode_notification(body: bytes) -> Notification:
+    reader = BodyReader(body)
+    found = Notification(reader.int32(), reader.string(), reader.string())
+    reader.end()
+    return found
+
+
+def encode_notification(notification: Notification) -> bytes:
+    names = cstring(notification.channel), cstring(notification.payload)
+    return message(b"A", packed("i", notification.pid), *names)
+
+
+def empty_query_response() -> bytes:
+    return message(b"I")
+
+
+def decode_empty(body: bytes) -> None:
+    """The body of a message that is its type alone: Sync, Flush, ParseComplete ... Raises RemoteProtocolError."""
+    BodyReader(body).end()
 
 
 def terminate() -> bytes:

@@ -16,9 +16,12 @@ __all__ = [
     "MAX_STARTUP",
     "CancelRequest",
     "EncryptionRequest",
+    "NegotiateVersion",
     "StartupMessage",
+    "decode_negotiate_version",
     "decode_startup",
     "encode_cancel",
+    "encode_gss_request",
     "encode_ssl_request",
     "encode_startup",
     "negotiate_version",
@@ -53,6 +56,15 @@ class StartupMessage:
     def unknown_options(self) -> tuple[str, ...]:
         """The `_pq_.` protocol options: none is known here, all are answered in NegotiateProtocolVersion."""
         return tuple(name for name in self.parameters if name.startswith("_pq_."))
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiateVersion:
+    """The server's answer where it speaks an older minor version, or knows not all protocol options."""
+
+    major: int
+    minor: int
+    unknown: tuple[str, ...]
 
 
 def startup_length(head: bytes) -> int:
@@ -107,7 +119,22 @@ def encode_ssl_request() -> bytes:
     return struct.pack("!II", 8, _SSL)
 
 
+def encode_gss_request() -> bytes:
+    return struct.pack("!II", 8, _GSS)
+
+
 def negotiate_version(unknown: tuple[str, ...]) -> bytes:
     """NegotiateProtocolVersion: 3.0 is spoken, and none of the `unknown` options."""
     names = b"".join(cstring(name.encode()) for name in unknown)
     return message(b"v", struct.pack("!Ii", 3 << 16, len(unknown)), names)
+
+
+def decode_negotiate_version(body: bytes) -> NegotiateVersion:
+    """The whole version and the options, as servers send it since PostgreSQL 15. Raises RemoteProtocolError."""
+    reader = BodyReader(body)
+    version, count = reader.uint32(), reader.uint32()
+    names = [reader.string() for _ in range(count)]
+    reader.end()
+    if not all(name.startswith(b"_pq_.") and name.isascii() for name in names):
+        raise RemoteProtocolError("negotiation of something that is no protocol option")
+    return NegotiateVersion(version >> 16, version & 0xFFFF, tuple([name.decode() for name in names]))
