@@ -85,6 +85,7 @@ class Outcome:
     bytes: int
     sqlstate: str | None
     duration_us: int
+    received: int = 0  # bytes of COPY data that the client sent for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

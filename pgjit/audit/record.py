@@ -124,14 +124,18 @@ def _execution(event: Execution) -> bytes:
 
 
 def _outcome(event: Outcome) -> bytes:
-    return b'"execution":%s,"ended":"%s","command":%s,"rows":%d,"bytes":%d,"sqlstate":%s,"duration_us":%d' % (
-        _json(event.execution_id),
-        event.ended.encode(),
-        _json(event.command),
-        event.rows,
-        event.bytes,
-        _json(event.sqlstate),
-        event.duration_us,
+    return (
+        b'"execution":%s,"ended":"%s","command":%s,"rows":%d,"bytes":%d,"received":%d,"sqlstate":%s,"duration_us":%d'
+        % (
+            _json(event.execution_id),
+            event.ended.encode(),
+            _json(event.command),
+            event.rows,
+            event.bytes,
+            event.received,
+            _json(event.sqlstate),
+            event.duration_us,
+        )
     )
 
 

@@ -107,6 +107,12 @@ class StatementSection(_Section):
     access: Access = Access.READ_ONLY
     allow: list[Selector] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _nothing_beyond(self) -> StatementSection:
+        if self.access is Access.FULL and self.allow:
+            raise ValueError("must not have `allow` beside `access: full`: there is nothing that it refuses")
+        return self
+
 
 class PolicyFile(_Section):
     """A policy as written."""

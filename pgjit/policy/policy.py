@@ -25,6 +25,7 @@ class Access(StrEnum):
 
     READ_ONLY = "read-only"
     READ_WRITE = "read-write"
+    FULL = "full"  # everything is recorded and nothing refused: for break-glass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
-from pgjit.audit.event import Event, Outcome
+from pgjit.audit.event import Event
 from pgjit.errors import PgjitError, ProtocolFault, ServerUnavailable
 from pgjit.proxy.pending import Pending
+from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Control, StreamReader
@@ -23,22 +23,13 @@ from pgwire.messages.query import (
     decode_ready,
     error_response,
 )
-from pgwire.state import ANSWERS, ANYTIME, Asked
+from pgwire.state import ANSWERS, ANYTIME, DATA, FINAL, Asked
 
 __all__ = ["Answers", "ServerStep"]
 
 MAX_CONTROL = 16 * 1024 * 1024
 _FINISHES = frozenset(b"CIs")
-_POPPED_BY: dict[Asked, frozenset[int]] = {
-    Asked.PARSE: frozenset(b"1"),
-    Asked.BIND: frozenset(b"2"),
-    Asked.CLOSE: frozenset(b"3"),
-    Asked.DESCRIBE_STATEMENT: frozenset(b"Tn"),
-    Asked.DESCRIBE_PORTAL: frozenset(b"Tn"),
-    Asked.EXECUTE: _FINISHES,
-    Asked.QUERY: frozenset(b"Z"),
-    Asked.SYNC: frozenset(b"Z"),
-}
+_RUNNING = (Asked.QUERY, Asked.EXECUTE)
 
 
 @dataclass(slots=True)
@@ -60,6 +51,11 @@ class Answers:
         self._stream = StreamReader(limit=MAX_CONTROL)
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
+
+    @property
+    def inside_message(self) -> bool:
+        """The client has a message in part: nothing else can be said to it now."""
+        return self._stream.inside_message
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
         step = ServerStep()
@@ -104,7 +100,7 @@ class Answers:
         return None
 
     def _count(self, step: ServerStep, head: Pending | None, control: Control) -> None:
-        if control.rows and (head is None or head.refusal is not None or 0x44 not in ANSWERS[head.asked]):
+        if control.rows and (head is None or head.refusal is not None or head.asked not in DATA):
             step.fault = _server_fault("it sent rows that nothing asked for")
         elif head is not None and head.current is not None:
             head.current.rows += control.rows
@@ -112,49 +108,31 @@ class Answers:
 
     def _answered(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
         relay = self._relay
-        if kind in _FINISHES and head.asked in (Asked.QUERY, Asked.EXECUTE):
+        if kind == 0x47 and not relay.copy_in.begin(head):  # CopyInResponse
+            step.fault = _server_fault("it asked for data that nobody offered")
+            return
+        if kind in _FINISHES and head.asked in _RUNNING:
             self._finished(step, body, kind, head, now)
         if kind == 0x5A:
             relay.status = decode_ready(body)
-            step.events.extend(relay.outcomes(head, "skipped", now))
-        if kind in _POPPED_BY[head.asked]:
+            called = head.asked is Asked.FUNCTION_CALL
+            step.events.extend(relay.recorder.rest(head, now, "completed" if called else "skipped"))
+        if kind in FINAL[head.asked]:
+            head.answered = True
             relay.names.confirm(head.changes)
             relay.queue.popleft()
 
     def _finished(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
+        self._relay.copy_in.stop()
         run = head.current
         if run is None:
             # A rule of the database may answer one statement with more than one tag: nothing to count it to.
             return
         command = decode_command_complete(body) if kind == 0x43 else None
-        self._outcome(step, head, now, "suspended" if kind == 0x73 else "completed", command, None)
-        self._relay.names.confirm(run.changes)
-
-    def _outcome(
-        self,
-        step: ServerStep,
-        head: Pending,
-        now: datetime,
-        ended: Literal["completed", "suspended", "failed", "refused"],
-        command: str | None,
-        sqlstate: str | None,
-    ) -> None:
-        run = head.current
-        assert run is not None
+        ended: Ended = "suspended" if kind == 0x73 else "completed"
         head.at += 1
-        step.events.append(
-            Outcome(
-                context=self._relay.context,
-                execution_id=run.id,
-                at=now,
-                ended=ended,
-                command=command,
-                rows=_rows(command, run.rows),
-                bytes=run.size,
-                sqlstate=sqlstate,
-                duration_us=int((now - run.started).total_seconds() * 1e6),
-            )
-        )
+        step.events.append(self._relay.recorder.outcome(run, now, ended, command=command))
+        self._relay.names.confirm(run.changes)
 
     def _error(self, step: ServerStep, raw: bytes, head: Pending | None, now: datetime) -> bytes | None:
         fields = decode_error(raw[5:])
@@ -164,18 +142,20 @@ class Answers:
         if head is None:
             return None
         relay = self._relay
+        relay.copy_in.stop()
         head.rejected = True
         replaced: bytes | None
         if head.refusal is not None:
             # Any error rejects it: the server may have come upon another one first (a cancel, a timeout).
             ours = head.refusal.answers(raw)
             sqlstate = head.refusal.error.fields()["C"] if ours else fields.get("C")
-            step.events.extend(relay.outcomes(head, "refused", now, sqlstate))
+            step.events.extend(relay.recorder.rest(head, now, "refused", sqlstate))
             replaced = head.refusal.response() if ours else self._cancelled(fields)
         else:
-            if head.current is not None:
-                self._outcome(step, head, now, "failed", None, fields.get("C"))
-            step.events.extend(relay.outcomes(head, "skipped", now))
+            if (run := head.current) is not None:
+                head.at += 1
+                step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=fields.get("C")))
+            step.events.extend(relay.recorder.rest(head, now, "skipped"))
             replaced = self._cancelled(fields)
         self._after_error(step, head, now)
         return replaced
@@ -194,9 +174,11 @@ class Answers:
     def _after_error(self, step: ServerStep, head: Pending, now: datetime) -> None:
         """An error in the extended protocol makes the server pass over everything up to the next Sync."""
         relay = self._relay
-        if head.asked not in (Asked.QUERY, Asked.SYNC):
+        if head.asked not in (Asked.QUERY, Asked.FUNCTION_CALL, Asked.SYNC):
             while relay.queue and relay.queue[0].asked is not Asked.SYNC:
-                step.events.extend(relay.outcomes(relay.queue.popleft(), "skipped", now))
+                passed_over = relay.queue.popleft()
+                passed_over.answered = True
+                step.events.extend(relay.recorder.rest(passed_over, now, "skipped"))
             relay.skipping = relay.skipping or not relay.queue
         elif head.asked is Asked.QUERY:
             relay.names.confirm(head.changes)
@@ -214,14 +196,6 @@ class Answers:
                 detail=f"It was `{wanted}` and is now `{value}`: what is judged may no longer be what runs.",
                 hint="Connect again, and leave this setting as it is.",
             )
-
-
-def _rows(command: str | None, seen: int) -> int:
-    """Rows of an outcome: those sent, or those that the command tag counts (`INSERT 0 3`)."""
-    if seen or command is None:
-        return seen
-    last = command.rsplit(" ", 1)[-1]
-    return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0
 
 
 def _server_fault(what: str) -> PgjitError:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pgjit.audit.event import Event, Execution, SessionContext
 from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.policy.policy import Access as Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
 from pgjit.proxy.judge import LARGE, Judgement
@@ -30,7 +31,7 @@ from pgwire.messages.query import decode_query
 __all__ = ["Conversation", "Ending"]
 
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
-_TEXTUAL = frozenset(b"QPBFd")
+_TEXTUAL = frozenset(b"QPBF")
 _MOST_UNWRITTEN = 10_000
 _SETTLE_SECONDS = 5.0
 
@@ -60,7 +61,9 @@ class Conversation:
         self._client = client
         self._server = upstream.link
         limits = services.limits
-        self._frames = FrameReader(lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE)
+        self._frames = FrameReader(
+            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d"
+        )
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
         self.relay = Relay(
@@ -69,7 +72,9 @@ class Conversation:
             ends_at=access.ends_at,
             new_id=lambda: "x_" + uuid.uuid4().hex,
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
+            unrestricted=access.policy.statements.access is Preset.FULL,
         )
+        self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)
 
     def over(self, ending: Ending) -> None:
@@ -108,11 +113,29 @@ class Conversation:
             except RemoteProtocolError as fault:
                 self.over(Ending("protocol", ProtocolFault(f"malformed message: {fault}")))
                 return
+            await self._pass_on(frames, judged)
+
+    async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement] | None) -> None:
+        while frames:
             now = self._services.clock()
             if now >= self._ends_at or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
             plan = self.relay.from_client(frames, now, judged)
             await self._carry_out(plan)
+            frames = plan.rest
+            while frames and self.relay.copy_in.waits and not self._over.done():
+                await self._answer()
+
+    async def _answer(self) -> None:
+        """Wait until the server says something, or the client is gone."""
+        self._answered.clear()
+        answered = asyncio.ensure_future(self._answered.wait())
+        try:
+            await asyncio.wait((answered, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answered.cancel()
+        if self._client.lost.done():
+            self.over(Ending("client-gone"))
 
     async def _carry_out(self, plan: ClientPlan) -> None:
         """Record, then forward. INVARIANT: no bytes of an execution precede its record."""
@@ -151,6 +174,7 @@ class Conversation:
 
     def _from_server(self, data: bytes) -> None:
         step = self.answers.from_server(data, self._services.clock())
+        self._answered.set()
         if step.events:
             self.note(step.events)
         for piece in step.data:
@@ -183,6 +207,11 @@ class Conversation:
             self._unwritten.extend(events)
             if len(self._unwritten) > _MOST_UNWRITTEN:
                 self.over(Ending("journal", JournalUnavailable(fatal=True)))
+
+    def give_up_copy(self) -> None:
+        """End a COPY from the client from our side, where that can be done: inside a data message it cannot."""
+        if not self._frames.inside_data:
+            self._server.write(self.relay.copy_in.give_up(b"access has ended"))
 
     async def settle(self) -> None:
         """At the end: try again to write what could not be written."""

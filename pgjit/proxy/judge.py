@@ -1,7 +1,8 @@
 """Text to judgement: may this message run under this policy. Pure but for its memory of earlier answers.
 
 Decides what happens to text that cannot be judged at all (too large, not UTF-8, a zero byte, does not parse,
-a fault of our own): it is refused. Which statements are allowed is the policy's.
+a fault of our own): it is refused, unless the policy gives `full` access. Which statements are allowed is the
+policy's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pgjit.errors import PgjitError
 from pgjit.policy.decision import Deny, Violation
 from pgjit.policy.evaluate import evaluate
-from pgjit.policy.policy import Policy
+from pgjit.policy.policy import Access, Policy
 from pgjit.sql.parse import read_message
 from pgjit.sql.statement import Statement
 
@@ -31,6 +32,7 @@ class Judgement:
     statements: tuple[Statement, ...]
     violations: tuple[Violation, ...]  # empty: it may run
     about: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
+    unread: bool = False  # it may run although it was not parsed: under `access: full` alone
 
     @property
     def allowed(self) -> bool:
@@ -53,6 +55,8 @@ def assess(policy: Policy, sql: bytes, limit: int) -> Judgement:
     try:
         text = sql.decode("utf-8")
     except UnicodeDecodeError as fault:
+        if policy.statements.access is Access.FULL:
+            return Judgement(sql.decode("utf-8", "backslashreplace"), (), (), unread=True)
         return _refused(
             sql.decode("utf-8", "replace"),
             Violation(
@@ -65,7 +69,17 @@ def assess(policy: Policy, sql: bytes, limit: int) -> Judgement:
         )
     if about := _ABOUT.match(sql):
         return Judgement(text, (), (), about[1].decode().lower())
+    if policy.statements.access is Access.FULL:
+        return _read(text)
     return _judge_text(policy, text)
+
+
+def _read(text: str) -> Judgement:
+    """Under `access: full`: parsed where possible, so that the record tells what it was."""
+    try:
+        return Judgement(text, read_message(text).statements, ())
+    except Exception:  # noqa: BLE001 - what does not parse here is the server's to refuse
+        return Judgement(text, (), (), unread=True)
 
 
 def _judge_text(policy: Policy, text: str) -> Judgement:

@@ -20,10 +20,11 @@ _MAX_NAME = 63
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement that was judged when it was parsed; None where the text was empty."""
+    """A statement that was judged when it was parsed; None where the text was empty or, `unread`, not parsed."""
 
     text: str
     statement: Statement | None
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Decides nothing; `relay.py` fills and empties it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from pgjit.audit.event import Event
 from pgjit.errors import PgjitError
 from pgjit.proxy.names import Change
 from pgjit.proxy.poison import Refusal
+from pgwire.framing import Frame
 from pgwire.state import Asked
 
 __all__ = ["ClientPlan", "Pending", "Planned", "Run"]
@@ -24,8 +26,10 @@ class Run:
     id: str
     started: datetime
     changes: tuple[Change, ...] = ()
+    copies_in: bool = False  # the server may answer it by asking the client for data
     rows: int = 0
     size: int = 0
+    received: int = 0  # bytes of COPY data that the client sent for it
 
 
 @dataclass(slots=True)
@@ -38,10 +42,17 @@ class Pending:
     changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
     refusal: Refusal | None = None
     rejected: bool = False  # the server rejected it, as a refusal needs
+    unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
+    answered: bool = False  # the server has finished with it
 
     @property
     def current(self) -> Run | None:
         return self.runs[self.at] if self.at < len(self.runs) else None
+
+    @property
+    def may_copy_in(self) -> bool:
+        """Whether the server may still come to ask for data while it deals with this."""
+        return not self.answered and (self.unread or any(run.copies_in for run in self.runs[self.at :]))
 
     def all_changes(self) -> tuple[Change, ...]:
         changes = self.changes
@@ -65,6 +76,7 @@ class ClientPlan:
 
     items: list[Planned] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
+    rest: Sequence[Frame] = ()  # what has to wait until the server has answered: see copying.py
     goodbye: bool = False  # the client said Terminate
     fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends
 

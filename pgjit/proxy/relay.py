@@ -5,6 +5,7 @@ means for that. Knows no socket, no clock and no journal: the session writes the
 sends the plan's bytes, and comes back with `withdraw` when the journal cannot take them.
 
 INVARIANT: no frame that came from a client is forwarded unless a branch below names its type and judged it.
+Under `access: full` (`unrestricted`) nothing is refused for what it does: it is recorded all the same.
 """
 
 from __future__ import annotations
@@ -12,27 +13,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 
-from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionContext
+from pgjit.audit.event import Event, Parameters, SessionContext
 from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault
 from pgjit.policy.decision import Violation
 from pgjit.proxy.about import ABOUT, answer
+from pgjit.proxy.copying import CopyIn
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Names, Portal, Prepared, changes_of
 from pgjit.proxy.own_rules import FUNCTION_CALL, parse_violations, unknown_name
-from pgjit.proxy.pending import ClientPlan, Pending, Planned, Run
+from pgjit.proxy.pending import ClientPlan, Pending, Planned
 from pgjit.proxy.poison import Refusal, poison_parse, poison_query
+from pgjit.proxy.recorder import Protocol, Recorder
+from pgjit.sql.statement import Statement
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
+from pgwire.messages.function_call import decode_function_call
 from pgwire.messages.query import decode_query, encode_query
 from pgwire.reader import BodyReader
 from pgwire.state import FRONTEND, Asked, Phase
 
 __all__ = ["ClientPlan", "Relay"]
 
-_ANSWERLESS = frozenset(b"dcf")
 _PASSED_OVER = frozenset(b"BDCEH")
 
 
@@ -47,19 +50,21 @@ class Relay:
         ends_at: datetime,
         new_id: Callable[[], str],
         new_token: Callable[[], bytes],
+        unrestricted: bool = False,
     ) -> None:
         self.context = context
+        self.recorder = Recorder(context, new_id)
         self.names = Names()
+        self.copy_in = CopyIn()
         self.queue: deque[Pending] = deque()
         # What the client sends now is passed over by the server up to the next Sync: an error was seen, or
         # a refusal is on its way that is certain to become one.
         self.skipping = False
         self.status = "I"
-        self.executions = 0
         self._judge = judge
         self._ends_at = ends_at
-        self._new_id = new_id
         self._new_token = new_token
+        self._unrestricted = unrestricted
 
     @property
     def idle(self) -> bool:
@@ -74,26 +79,29 @@ class Relay:
     # --- from the client -------------------------------------------------------------------------------
 
     def from_client(
-        self, frames: Iterable[Frame], now: datetime, judged: Mapping[bytes, Judgement] | None = None
+        self, frames: Sequence[Frame], now: datetime, judged: Mapping[bytes, Judgement] | None = None
     ) -> ClientPlan:
         """Judge `frames` in order. `judged` holds answers that were found outside the event loop."""
         plan = ClientPlan()
         known = judged or {}
-        for frame in frames:
-            if frame.kind not in FRONTEND[Phase.READY]:
-                plan.fault = ProtocolFault(f"invalid frontend message type {frame.kind}")
-                return plan
-            if frame.kind == 0x58:  # Terminate
-                plan.goodbye = True
+        for index, frame in enumerate(frames):
+            if self.copy_in.waits:
+                plan.rest = frames[index:]
                 return plan
             try:
                 self._frame(plan, frame, now, known)
             except RemoteProtocolError as fault:
                 plan.fault = ProtocolFault(f"malformed message: {fault}")
+            if plan.fault is not None or plan.goodbye:
                 return plan
         return plan
 
     def _frame(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
+        if self.copy_in.takes(plan, frame):
+            return
+        if frame.kind not in FRONTEND[Phase.READY]:
+            plan.fault = ProtocolFault(f"invalid frontend message type {frame.kind}")
+            return
         if self.skipping and frame.kind in _PASSED_OVER:
             return  # the server would pass over it up to the next Sync: nothing happens, nothing is sent
         match chr(frame.kind):
@@ -115,17 +123,18 @@ class Relay:
                 BodyReader(frame.body).end()
                 plan.items.append(Planned(frame.raw))
             case "F":
-                self._function_call(plan, now)
-            case _:
-                # INVARIANT: what is left are CopyData, CopyDone and CopyFail, and no COPY to the server is
-                # ever under way here: dropped, as the server would.
-                assert frame.kind in _ANSWERLESS
+                self._function_call(plan, frame, now)
+            case "X":
+                plan.goodbye = True
+            case kind:
+                raise AssertionError(f"message of type {kind} is in the table and has no branch")
 
     def _query(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         sql = decode_query(frame.body)
         judgement = known.get(sql) or self._judge(sql)
         violations = judgement.violations
-        pending = Pending(Asked.QUERY, changes=(Change("statement", b""), Change("portal", b"")))
+        dropped = (Change("statement", b""), Change("portal", b""))
+        pending = Pending(Asked.QUERY, changes=dropped, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
         self._expect(pending.changes)
         violations = violations or self._name_violations(judgement)
@@ -138,15 +147,20 @@ class Relay:
         for statement in judgement.statements:
             changes = changes_of(statement)
             self._expect(changes)
-            run = self._record(plan, now, "simple", statement.text, statement.kind)
+            run = self.recorder.execution(plan.events, now, "simple", statement.text, statement.kind)
             run.changes = changes
+            run.copies_in = _copies_in(statement)
             pending.runs.append(run)
-        if judgement.about is not None:
-            pending.runs.append(self._record(plan, now, "simple", judgement.text, "show"))
+        if judgement.about is not None or judgement.unread:
+            kind = None if judgement.unread else "show"
+            pending.runs.append(self.recorder.execution(plan.events, now, "simple", judgement.text, kind))
         self._send(plan, raw, pending, executes=bool(pending.runs))
+        self.copy_in.offer(plan, pending)
 
     def _name_violations(self, judgement: Judgement) -> tuple[Violation, ...]:
         """EXECUTE and FETCH run what was judged under a name: the name must be known here."""
+        if self._unrestricted:
+            return ()
         prepared: set[bytes] = set()
         for statement in judgement.statements:
             effect = statement.effect
@@ -184,15 +198,17 @@ class Relay:
         now: datetime,
         pending: Pending,
     ) -> None:
-        """All statements of a message run, or none: each is recorded as refused."""
         pending.refusal = self._refusal(violations[0].error())
-        pending.runs = self._record_refused(plan, now, "simple", judgement, violations)
+        pending.unread = False
+        pending.runs = self.recorder.refused(plan.events, now, "simple", judgement, violations)
         self._send(plan, poison_query(pending.refusal), pending, executes=True)
 
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
         judgement = known.get(parse.text) or self._judge(parse.text)
-        violations = judgement.violations or parse_violations(judgement, parse) or self._name_violations(judgement)
+        violations = judgement.violations
+        if not self._unrestricted:
+            violations = violations or parse_violations(judgement, parse) or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(
@@ -201,18 +217,20 @@ class Relay:
         pending = Pending(Asked.PARSE)
         if violations:
             pending.refusal = self._refusal(violations[0].error())
-            pending.runs = self._record_refused(plan, now, "extended", judgement, violations)
+            pending.runs = self.recorder.refused(plan.events, now, "extended", judgement, violations)
             self._send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)
             self.skipping = True
             return
         statement = judgement.statements[0] if judgement.statements else None
-        pending.changes = (Change("statement", parse.name, Prepared(judgement.text, statement)),)
+        pending.changes = (Change("statement", parse.name, Prepared(judgement.text, statement, judgement.unread)),)
         self._expect(pending.changes)
         self._send(plan, raw, pending)
 
     def _bind(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         bind = extended.decode_bind(frame.body)
         prepared = self.names.statement(bind.name)
+        if prepared is None and self._unrestricted:
+            prepared = _unknown("prepared statement", bind.name)
         if prepared is None:
             self._refuse_name(plan, "prepared statement", bind.name, "26000", now)
             return
@@ -235,13 +253,15 @@ class Relay:
     def _execute(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         execute = extended.decode_execute(frame.body)
         portal = self.names.portal(execute.portal)
+        if portal is None and self._unrestricted:
+            portal = Portal(_unknown("portal", execute.portal), None, b"")
         if portal is None:
             self._refuse_name(plan, "portal", execute.portal, "34000", now)
             return
         prepared = portal.prepared
         statement = prepared.statement
-        run = self._record(
-            plan,
+        run = self.recorder.execution(
+            plan.events,
             now,
             "extended",
             prepared.text,
@@ -249,26 +269,38 @@ class Relay:
             parameters=portal.parameters,
             prepared_as=portal.statement_name.decode("utf-8", "replace") or None,
         )
+        run.copies_in = prepared.unread
         if statement is not None:
             run.changes = changes_of(statement, portal.parameters)
+            run.copies_in = _copies_in(statement)
             self.names.expect(run.changes)
-        self._send(plan, frame.raw, Pending(Asked.EXECUTE, [run]), executes=True)
+        pending = Pending(Asked.EXECUTE, [run])
+        self._send(plan, frame.raw, pending, executes=True)
+        self.copy_in.offer(plan, pending)
 
     def _refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
         """INVARIANT: what was not judged under a name here is not run under it."""
         readable = name.decode("utf-8", "replace")
         self._refuse_in_place(plan, f"-- {what} {readable!r}", unknown_name(what, readable, sqlstate, None), now)
 
-    def _function_call(self, plan: ClientPlan, now: datetime) -> None:
-        self._refuse_in_place(plan, "-- function call by number", FUNCTION_CALL, now, query=True)
+    def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+        call = decode_function_call(frame.body)
+        text = f"-- function call by number, {call.function}"
+        if not self._unrestricted:
+            self._refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
+            return
+        parameters = Parameters(values=call.arguments, formats=call.formats)
+        run = self.recorder.execution(plan.events, now, "simple", text, "function-call", parameters=parameters)
+        self._send(plan, frame.raw, Pending(Asked.FUNCTION_CALL, [run]), executes=True)
 
     def _refuse_in_place(
         self, plan: ClientPlan, text: str, violation: Violation, now: datetime, *, query: bool = False
     ) -> None:
         pending = Pending(Asked.QUERY if query else Asked.PARSE, refusal=self._refusal(violation.error()))
         assert pending.refusal is not None
-        protocol: Literal["simple", "extended"] = "simple" if query else "extended"
-        pending.runs = self._record_refused(plan, now, protocol, Judgement(text, (), (violation,)), (violation,))
+        protocol: Protocol = "simple" if query else "extended"
+        judgement = Judgement(text, (), (violation,))
+        pending.runs = self.recorder.refused(plan.events, now, protocol, judgement, (violation,))
         data = poison_query(pending.refusal) if query else poison_parse(pending.refusal)
         self._send(plan, data, pending, executes=True)
         self.skipping = self.skipping or not query
@@ -282,7 +314,8 @@ class Relay:
     def _send(self, plan: ClientPlan, data: bytes, pending: Pending, *, executes: bool = False) -> None:
         if self.skipping:
             # The server would pass over it: it is not sent, and no answer will come.
-            plan.events.extend(self.outcomes(pending, "skipped", self._moment(pending)))
+            pending.answered = True
+            plan.events.extend(self.recorder.rest(pending, self._moment(pending), "skipped"))
             return
         plan.items.append(Planned(data, pending, executes))
         self.queue.append(pending)
@@ -303,7 +336,9 @@ class Relay:
                 continue
             pending.refusal = self._refusal(JournalUnavailable())
             pending.runs = []
-            if pending.asked is Asked.QUERY:
+            pending.unread = False
+            if pending.asked in (Asked.QUERY, Asked.FUNCTION_CALL):
+                pending.asked = Asked.QUERY
                 data.append(poison_query(pending.refusal))
             else:
                 pending.asked = Asked.PARSE
@@ -311,89 +346,21 @@ class Relay:
                 data.append(poison_parse(pending.refusal))
         return b"".join(data)
 
-    def outcomes(
-        self,
-        pending: Pending,
-        ended: Literal["refused", "skipped", "cut"],
-        now: datetime,
-        sqlstate: str | None = None,
-    ) -> list[Event]:
-        """Outcomes of all that is left to run of `pending`, alike."""
-        left: list[Event] = [
-            Outcome(
-                context=self.context,
-                execution_id=run.id,
-                at=now,
-                ended=ended,
-                command=None,
-                rows=run.rows,
-                bytes=run.size,
-                sqlstate=sqlstate,
-                duration_us=int((now - run.started).total_seconds() * 1e6),
-            )
-            for run in pending.runs[pending.at :]
-        ]
-        pending.at = len(pending.runs)
-        return left
-
     def cut(self, now: datetime) -> list[Event]:
         """The session is over: outcomes for everything that was not answered."""
         events: list[Event] = []
         while self.queue:
-            events.extend(self.outcomes(self.queue.popleft(), "cut", now))
+            events.extend(self.recorder.rest(self.queue.popleft(), now, "cut"))
         return events
 
     def _refusal(self, error: PgjitError) -> Refusal:
         return Refusal(self._new_token(), error)
 
-    def _record(
-        self,
-        plan: ClientPlan,
-        now: datetime,
-        protocol: Literal["simple", "extended"],
-        text: str,
-        kind: str | None,
-        *,
-        violations: Sequence[Violation] | None = None,
-        parameters: Parameters | None = None,
-        prepared_as: str | None = None,
-    ) -> Run:
-        run = Run(self._new_id(), now)
-        self.executions += 1
-        plan.events.append(
-            Execution(
-                context=self.context,
-                execution_id=run.id,
-                at=now,
-                protocol=protocol,
-                statement=text,
-                kind=kind,
-                decision="allow" if violations is None else "deny",
-                violations=tuple(violations or ()),
-                parameters=parameters,
-                prepared_as=prepared_as,
-            )
-        )
-        return run
 
-    def _record_refused(
-        self,
-        plan: ClientPlan,
-        now: datetime,
-        protocol: Literal["simple", "extended"],
-        judgement: Judgement,
-        violations: tuple[Violation, ...],
-    ) -> list[Run]:
-        if not judgement.statements:
-            return [self._record(plan, now, protocol, judgement.text, None, violations=violations)]
-        return [
-            self._record(
-                plan,
-                now,
-                protocol,
-                statement.text,
-                statement.kind,
-                violations=[v for v in violations if v.statement in (None, statement.index)],
-            )
-            for statement in judgement.statements
-        ]
+def _copies_in(statement: Statement) -> bool:
+    return statement.kind == "copy-in" and not statement.outside
+
+
+def _unknown(what: str, name: bytes) -> Prepared:
+    """What stands on record for a name that only the server knows."""
+    return Prepared(f"-- {what} {name.decode('utf-8', 'replace')!r}", None, unread=True)

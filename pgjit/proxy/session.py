@@ -251,6 +251,7 @@ class Session:
         else:
             control = services.controls[live.access.policy.connection]
             relay = conversation.relay
+            conversation.give_up_copy()
             proof = await end_backend(
                 live.upstream,
                 live.started,
@@ -264,7 +265,7 @@ class Session:
             if not proof.gone:
                 _log.critical("backend %s was not seen to end: %s", live.upstream.backend_pid, proof.error)
         live.upstream.link.abort()
-        if ending.error is not None:
+        if ending.error is not None and not conversation.answers.inside_message:
             self._client.write(error_response(ending.error.fields()))
         now = services.clock()
         conversation.note(
@@ -275,7 +276,7 @@ class Session:
                     at=now,
                     reason=ending.reason,
                     detail=ending.error.message if ending.error else None,
-                    executions=conversation.relay.executions,
+                    executions=conversation.relay.recorder.executions,
                     proof=proof,
                 ),
             ]

@@ -33,11 +33,14 @@ def session_settings(
         "client_encoding": "UTF8",
         "standard_conforming_strings": "on",
         "search_path": access.target.search_path,
-        "default_transaction_read_only": "on" if access.policy.statements.access is Preset.READ_ONLY else "off",
         # The belts, for the case that pgjit itself dies before the window ends.
         "statement_timeout": _milliseconds(left),
         "idle_in_transaction_session_timeout": late,
     }
+    # Under `full` the login role's own default stands: nothing is pinned there but what the belts need.
+    if access.policy.statements.access is not Preset.FULL:
+        reading = access.policy.statements.access is Preset.READ_ONLY
+        settings["default_transaction_read_only"] = "on" if reading else "off"
     if server_major >= 14:
         settings["client_connection_check_interval"] = _CHECK_CLIENT_EVERY
         settings["idle_session_timeout"] = late
@@ -51,7 +54,12 @@ def _milliseconds(length: timedelta) -> str:
 
 
 def tripwire(access: Access, reported: dict[str, str]) -> dict[str, str]:
-    """Settings that the server reports and that must stay as they are now, or the session ends."""
+    """Settings that the server reports and that must stay as they are now, or the session ends.
+
+    None under `full`: there nothing is judged that a setting could make to mean something else.
+    """
+    if access.policy.statements.access is Preset.FULL:
+        return {}
     pinned = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
     if access.policy.statements.access is Preset.READ_ONLY:
         pinned["default_transaction_read_only"] = "on"

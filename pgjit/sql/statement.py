@@ -67,7 +67,7 @@ class Statement:
     # Names at any depth, each once, where it stands first:
     functions: tuple[Name, ...] = ()  # that are called; methods of TABLESAMPLE
     relations: tuple[Name, ...] = ()
-    targets: tuple[Name, ...] = ()  # the relations that INSERT, UPDATE, DELETE and MERGE write to
+    targets: tuple[Name, ...] = ()  # the relations that INSERT, UPDATE, DELETE, MERGE and COPY FROM write to
     types: tuple[Name, ...] = ()
     operators: tuple[Name, ...] = ()  # as written, with a schema or without
     settings: tuple[Setting, ...] = ()

@@ -109,6 +109,10 @@ class Walk:
         if "names" not in node:  # nothing to know it by: a name that no list has
             _note(self.types, ("",), node)
 
+    def copy(self, node: dict[str, Any]) -> None:
+        if node.get("is_from"):
+            self.target(node)
+
     def target(self, node: dict[str, Any]) -> None:
         relation = node.get("relation", {})
         _note(self.targets, _relation(relation), relation)
@@ -151,6 +155,7 @@ _HANDLERS: dict[str, Callable[[Walk, dict[str, Any]], None]] = {
     "typeName": Walk.type_name,
     "VariableSetStmt": Walk.set,
     "TransactionStmt": Walk.transaction,
+    "CopyStmt": Walk.copy,
     **dict.fromkeys(_WRITES, Walk.target),
 }
 

@@ -1,8 +1,8 @@
 """Bytes to frames: type byte, Int32 length, body (PostgreSQL documentation, "Message Flow").
 
-`FrameReader` gives whole frames: for the client's side, where every message is judged. `StreamReader` is for
-the server's side: it gives control messages whole and only counts the data that flows between them, so that a
-result costs one hop per row and no object. Neither knows what a message means.
+`FrameReader` gives whole frames: for the client's side, where every message is judged but the data of a COPY.
+`StreamReader` is for the server's side: it gives control messages whole and only counts the data that flows between
+them, so that a result costs one hop per row and no object. Neither knows what a message means.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["Control", "Frame", "FrameReader", "StreamReader"]
+__all__ = ["CONTINUED", "Control", "Frame", "FrameReader", "StreamReader"]
 
 _HEADER = 5
 _LENGTH = struct.Struct("!I").unpack_from
@@ -21,27 +21,44 @@ _LENGTH = struct.Struct("!I").unpack_from
 
 class Frame(NamedTuple):
     kind: int  # the type byte
-    raw: bytes  # the whole frame, header included
+    raw: bytes  # the whole frame, header included; of data, one message or several, the last perhaps in part
 
     @property
     def body(self) -> bytes:
         return self.raw[_HEADER:]
 
 
+CONTINUED = 0
+"""The kind of a frame that goes on with a data message which the frames before it began."""
+
+_MAX_DATA = (1 << 30) - 1  # PostgreSQL's own limit (PQ_LARGE_MESSAGE_LIMIT): larger data messages are not sent
+
+
 class FrameReader:
-    """Feed bytes in any pieces, get whole frames. A frame over its limit is refused before it is buffered."""
+    """Feed bytes in any pieces, get whole frames. A frame over its limit is refused before it is buffered.
 
-    __slots__ = ("_buffer", "_limit", "_need")
+    Messages of the kinds in `data` (CopyData) are given as they come: a run of them in one frame, and what is
+    missing of the last one in frames of kind `CONTINUED`. They are never held, so the limit is not theirs.
+    """
 
-    def __init__(self, limit: Callable[[int], int]) -> None:
+    __slots__ = ("_buffer", "_data", "_limit", "_need", "_skip")
+
+    def __init__(self, limit: Callable[[int], int], *, data: bytes = b"") -> None:
         self._limit = limit  # type byte -> most bytes that such a frame may have
+        self._data = frozenset(data)
         self._buffer = bytearray()
         self._need = _HEADER
+        self._skip = 0  # bytes still to come of a data message
 
     @property
     def pending(self) -> int:
         """Bytes held of a frame that is not whole yet."""
         return len(self._buffer)
+
+    @property
+    def inside_data(self) -> bool:
+        """A data message was given in part."""
+        return self._skip > 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """All frames that are whole now. Raises RemoteProtocolError."""
@@ -54,11 +71,19 @@ class FrameReader:
         frames: list[Frame] = []
         at, size = 0, len(data)
         self._need = _HEADER
+        if self._skip:
+            at = min(self._skip, size)
+            self._skip -= at
+            frames.append(Frame(CONTINUED, data[:at]))
         while size - at >= _HEADER:
             kind = data[at]
+            if kind in self._data:
+                start, at = at, self._run(data, at, kind)
+                frames.append(Frame(kind, data[start:at]))
+                continue
             length: int = _LENGTH(data, at + 1)[0]
             if length < 4 or length + 1 > self._limit(kind):
-                raise RemoteProtocolError(f"message of type {chr(kind)!a} with length {length}")
+                raise _impossible(kind, length)
             end = at + 1 + length
             if end > size:
                 self._need = end - at
@@ -69,42 +94,71 @@ class FrameReader:
             self._buffer += data[at:] if at else data
         return frames
 
+    def _run(self, data: bytes, at: int, kind: int) -> int:
+        """Where the run of data messages ends that begins at `at`: at another message, or with `data`."""
+        size = len(data)
+        while size - at >= _HEADER and data[at] == kind:
+            length: int = _LENGTH(data, at + 1)[0]
+            if length < 4 or length > _MAX_DATA:
+                raise _impossible(kind, length)
+            at += 1 + length
+            if at > size:
+                self._skip = at - size
+                return size
+        return at
+
+
+def _impossible(kind: int, length: int) -> RemoteProtocolError:
+    return RemoteProtocolError(f"message of type {chr(kind)!a} with length {length}")
+
 
 class Control(NamedTuple):
     """A control message inside a chunk, and the data that flowed before it."""
 
     kind: int  # type byte; 0 closes a chunk that ends in data
     start: int  # where the message begins and ends in the chunk
-    end: int
-    rows: int  # DataRow and CopyData messages since the previous control message
+    end: int  # of an opaque one, perhaps before its own end
+    rows: int  # data messages since the previous control message
     size: int  # their bytes
 
 
 class StreamReader:
     """Feed what the server sent; get the bytes that may go on now, and the control messages in them.
 
-    Messages of the kinds in `data` (DataRow, CopyData) are let through as they come, whole or not; all others
-    are held until they are whole.
+    Messages of the kinds in `data` (DataRow, CopyData) are let through as they come, whole or not, and only
+    counted. Those in `opaque` (FunctionCallResponse, notices) are told of when their header is there, and let
+    through in the same way: they may be large, and nobody looks inside. All others are held until they are whole.
     """
 
-    __slots__ = ("_data", "_held", "_limit", "_skip")
+    __slots__ = ("_data", "_held", "_limit", "_need", "_opaque", "_skip")
 
-    def __init__(self, *, data: bytes = b"Dd", limit: int) -> None:
+    def __init__(self, *, data: bytes = b"Dd", opaque: bytes = b"VNA", limit: int) -> None:
         self._data = frozenset(data)
+        self._opaque = frozenset(opaque)
         self._limit = limit  # of a control message: those are held in memory
-        self._held = b""
-        self._skip = 0  # bytes still to come of a data message that was let through in part
+        self._held = bytearray()
+        self._need = _HEADER
+        self._skip = 0  # bytes still to come of a message that was let through in part
+
+    @property
+    def inside_message(self) -> bool:
+        """A message was let through in part: nothing can be put in between now."""
+        return self._skip > 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[Control]]:
         """The chunk that may go on, and its control messages in order. Raises RemoteProtocolError."""
         if self._held:
-            data = self._held + data
-            self._held = b""
+            self._held += data
+            if len(self._held) < self._need:
+                return b"", []
+            data = bytes(self._held)
+            self._held.clear()
         controls: list[Control] = []
         size = len(data)
         flowing = self._data
         rows = 0
         at = since = 0
+        self._need = _HEADER
         if self._skip:
             at = min(self._skip, size)
             self._skip -= at
@@ -112,7 +166,7 @@ class StreamReader:
             kind = data[at]
             length: int = _LENGTH(data, at + 1)[0]
             end = at + 1 + length
-            if kind in flowing and length >= 4:
+            if kind in flowing and 4 <= length <= _MAX_DATA:
                 rows += 1
                 if end > size:
                     self._skip = end - size
@@ -120,9 +174,14 @@ class StreamReader:
                     break
                 at = end
                 continue
-            if length < 4 or length > self._limit:
-                raise RemoteProtocolError(f"message of type {chr(kind)!a} with length {length}")
-            if end > size:
+            if kind in self._opaque and 4 <= length <= _MAX_DATA:
+                if end > size:
+                    self._skip = end - size
+                    end = size
+            elif length < 4 or length > self._limit:
+                raise _impossible(kind, length)
+            elif end > size:
+                self._need = end - at
                 break
             controls.append(Control(kind, at, end, rows, at - since))
             rows = 0
@@ -130,6 +189,6 @@ class StreamReader:
         if at > since:
             controls.append(Control(0, at, at, rows, at - since))
         if at < size:
-            self._held = data[at:]
+            self._held += data[at:] if at else data
             data = data[:at]
         return data, controls

@@ -59,6 +59,7 @@ EXPECTED: dict[str, dict[str, object]] = {
         "rows": 1,
         "bytes": 37,
         "sqlstate": None,
+        "received": 0,
         "duration_us": 1250,
     },
     "session.opened": {

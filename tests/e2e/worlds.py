@@ -13,10 +13,14 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials
 from pgjit.demo.world import World
 
-__all__ = ["READERS", "WRITERS", "Record", "add_reader", "add_writer", "ask", "open_world", "records"]
+__all__ = [
+    "BREAKERS", "READERS", "WRITERS", "Record", "add_breaker", "add_reader", "add_writer", "ask", "open_world",
+    "records",
+]  # fmt: skip
 
 READERS = "11111111-1111-4111-8111-111111111111"
 WRITERS = "22222222-2222-4222-8222-222222222222"
+BREAKERS = "33333333-3333-4333-8333-333333333333"
 POLICIES = Path(__file__).parents[1] / "fixtures" / "policies"
 
 Record = dict[str, object]
@@ -53,6 +57,11 @@ def add_reader(world: World) -> AppCredentials:
 
 def add_writer(world: World) -> AppCredentials:
     return world.emulator.add_app("a writer", groups=[WRITERS])
+
+
+def add_breaker(world: World) -> AppCredentials:
+    """Of the group that the policy with `access: full` is for."""
+    return world.emulator.add_app("a breaker of the glass", groups=[BREAKERS])
 
 
 def records(world: World, kind: str | None = None) -> list[Record]:

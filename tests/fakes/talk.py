@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
@@ -16,7 +17,7 @@ from pgjit.proxy.answers import Answers, ServerStep
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.relay import ClientPlan, Relay
 from pgjit.sql.statement import NameEffect, Statement
-from pgwire.framing import FrameReader
+from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import Bind, Execute, Parse, Target, encode_bind, encode_execute, encode_parse
 from pgwire.messages.extended import encode_target as target
 from pgwire.messages.query import encode_query, error_response
@@ -61,6 +62,8 @@ _VERBS = {"prepare", "execute", "deallocate", "declare", "fetch", "close", "disc
 def judge_words(sql: bytes) -> Judgement:
     """A judge of its own: a statement with the word `bad` in it is refused, `broken` does not parse."""
     text = sql.decode()
+    if "unread" in text:  # what a judge under `access: full` says of text that does not parse
+        return Judgement(text, (), (), unread=True)
     if "broken" in text:
         return Judgement(text, (), (Violation(rule="syntax-error", message="broken", sqlstate="42601"),))
     if text.startswith("SHOW pgjit."):
@@ -81,7 +84,8 @@ def _statement(index: int, text: str) -> Statement:
     if verb in _VERBS:
         name = None if words[1:2] == ["ALL"] else words[1]
         effect = NameEffect(verb, name)  # type: ignore[arg-type]
-    return Statement(index=index, kind=verb, text=text, position=0, effect=effect)
+    kind = "copy-in" if verb == "copy" and "FROM STDIN" in text else verb
+    return Statement(index=index, kind=kind, text=text, position=0, effect=effect)
 
 
 # --- what a client says ---
@@ -123,12 +127,18 @@ def error(sqlstate: str, message: str, severity: str = "ERROR") -> bytes:
 
 
 class Talk:
-    def __init__(self, tripwire: dict[str, str] | None = None) -> None:
+    def __init__(self, tripwire: dict[str, str] | None = None, *, unrestricted: bool = False) -> None:
         self._ids = 0
         self._tokens = 0
         self.relay = Relay(
-            CONTEXT, judge_words, ends_at=CONTEXT.window.ends_at, new_id=self._new_id, new_token=self._new_token
+            CONTEXT,
+            judge_words,
+            ends_at=CONTEXT.window.ends_at,
+            new_id=self._new_id,
+            new_token=self._new_token,
+            unrestricted=unrestricted,
         )
+        self._reader = FrameReader(lambda _: 100_000, data=b"d")
         self.answers = Answers(self.relay, tripwire or {})
         self.events: list[Event] = []
 
@@ -147,7 +157,10 @@ class Talk:
 
     def client(self, *raws: bytes) -> ClientPlan:
         """What the client's frames come to. Every run in the plan's bytes has its record in the same plan."""
-        plan = self.relay.from_client(FrameReader(lambda _: 100_000).feed(b"".join(raws)), NOW)
+        return self.frames(self._reader.feed(b"".join(raws)))
+
+    def frames(self, frames: Sequence[Frame]) -> ClientPlan:
+        plan = self.relay.from_client(frames, NOW)
         recorded = {event.execution_id for event in plan.events if isinstance(event, Execution)}
         running = [run.id for item in plan.items if item.pending for run in item.pending.runs]
         assert set(running) <= recorded

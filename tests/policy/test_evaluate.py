@@ -38,6 +38,7 @@ POLICY = Policy(
     version="0",
 )
 WRITER = dataclasses.replace(POLICY, statements=StatementTerms(access=Access.READ_WRITE))
+FULL = dataclasses.replace(POLICY, statements=StatementTerms(access=Access.FULL))
 
 
 def _decide(sql: str, policy: Policy = POLICY) -> Decision:
@@ -121,7 +122,8 @@ def test_read_write_adds_what_writes_rows(sql: str) -> None:
     "sql",
     [
         "UPDATE pg_settings SET setting = 'off'", "CREATE TABLE x ()", "TRUNCATE t", "DO ''", "CALL p()", "LOCK t",
-        "COPY t FROM STDIN", "COPY t FROM PROGRAM 'x'", "SELECT 1 INTO x", "INSERT INTO t VALUES (s.f())",
+        "COPY t FROM '/tmp/x'", "COPY t FROM PROGRAM 'x'", "COPY t FROM STDIN WHERE s.f()",
+        "SELECT 1 INTO x", "INSERT INTO t VALUES (s.f())",
         "SELECT nextval('x')", "SET transaction_read_only = off", "PREPARE TRANSACTION 'x'",
         "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
     ],
@@ -180,3 +182,11 @@ def test_one_more_rule_never_turns_deny_into_allow(sql: str, kept: set[str], add
     if isinstance(before, Deny):
         assert isinstance(after, Deny)
         assert set(before.violations) <= set(after.violations)
+
+
+@pytest.mark.parametrize(
+    "sql", ["DROP TABLE t", "COPY t FROM PROGRAM 'x'", "SET ROLE postgres", "SELECT s.f()", "DO ''"]
+)
+def test_full_asks_no_rule(sql: str) -> None:
+    assert isinstance(evaluate(WRITER, read_message(sql)), Deny)
+    assert evaluate(FULL, read_message(sql)) == Allow()

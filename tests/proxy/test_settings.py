@@ -79,3 +79,12 @@ def test_what_must_not_change_are_the_pinned_and_who_one_is() -> None:
     assert tripwire(access(Preset.READ_ONLY, END), reported) == {
         **pinned, "default_transaction_read_only": "on", "session_authorization": "reader", "is_superuser": "off",
     }  # fmt: skip
+
+
+def test_under_full_access_the_login_roles_own_defaults_stand_and_nothing_is_pinned_but_the_belts() -> None:
+    found = settings(preset=Preset.FULL)
+    assert "default_transaction_read_only" not in found
+    assert {"statement_timeout", "idle_in_transaction_session_timeout", "client_connection_check_interval"} <= set(
+        found
+    )
+    assert tripwire(access(Preset.FULL, END), {"session_authorization": "x", "is_superuser": "off"}) == {}

@@ -1,4 +1,4 @@
-"""COPY with a file or a program on the server: only COPY ... TO STDOUT reaches the client."""
+"""COPY with a file or a program on the server: only TO STDOUT and FROM STDIN are the client's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
         yield Violation(
             rule="copy-outside",
             message="COPY with a file or a program on the server is not allowed",
-            hint="Use COPY ... TO STDOUT.",
+            hint="Use COPY ... TO STDOUT, or FROM STDIN under a policy that may write.",
             position=statement.position + 1,
             statement=statement.index,
         )

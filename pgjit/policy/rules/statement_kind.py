@@ -18,7 +18,7 @@ READING = frozenset({
     "select", "explain", "show", "set", "transaction", "declare", "fetch", "close", "prepare", "execute",
     "deallocate", "discard", "unlisten", "copy-out",
 })  # fmt: skip
-WRITING = frozenset({"insert", "update", "delete", "merge"})
+WRITING = frozenset({"insert", "update", "delete", "merge", "copy-in"})
 _INSIDE = frozenset({"select"})  # what may stand inside another statement
 
 
@@ -41,7 +41,7 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms, *, inside
         detail=f"The policy gives {terms.access.value} access.",
         hint="Read with SELECT; to change data, ask for a policy that may write."
         if reading
-        else "SELECT, INSERT, UPDATE, DELETE and MERGE are allowed.",
+        else "SELECT, INSERT, UPDATE, DELETE, MERGE and COPY are allowed.",
         position=statement.position + 1,
         statement=statement.index,
     )

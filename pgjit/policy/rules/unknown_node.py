@@ -55,9 +55,9 @@ _WRITING_NODES = frozenset(
 
 _WRITING_FIELDS = frozenset(
     """
-    action colno cols commandType condition conname cursor_name exprs indexElems infer joinCondition lockedRels
-    lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause ordering override
-    returningClause selectStmt source sourceRelation strength values waitPolicy
+    action colno cols commandType condition conname cursor_name exprs indexElems infer is_from joinCondition
+    lockedRels lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause ordering
+    override returningClause selectStmt source sourceRelation strength values waitPolicy
 """.split()
 )
 

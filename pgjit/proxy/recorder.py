@@ -1,0 +1,119 @@
+"""The relay's records: an Execution for what is about to run or was refused, an Outcome for how it ended.
+
+Decides what stands in them and nothing else: no statement is judged here, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionContext
+from pgjit.policy.decision import Violation
+from pgjit.proxy.judge import Judgement
+from pgjit.proxy.pending import Pending, Run
+
+__all__ = ["Ended", "Protocol", "Recorder"]
+
+Protocol = Literal["simple", "extended"]
+Ended = Literal["completed", "suspended", "failed", "refused", "skipped", "cut"]
+
+
+class Recorder:
+    """Of one session. `events` is where a record goes: the plan's or the step's list."""
+
+    def __init__(self, context: SessionContext, new_id: Callable[[], str]) -> None:
+        self._context = context
+        self._new_id = new_id
+        self.executions = 0
+
+    def execution(
+        self,
+        events: list[Event],
+        now: datetime,
+        protocol: Protocol,
+        text: str,
+        kind: str | None,
+        *,
+        violations: Sequence[Violation] | None = None,
+        parameters: Parameters | None = None,
+        prepared_as: str | None = None,
+    ) -> Run:
+        run = Run(self._new_id(), now)
+        self.executions += 1
+        events.append(
+            Execution(
+                context=self._context,
+                execution_id=run.id,
+                at=now,
+                protocol=protocol,
+                statement=text,
+                kind=kind,
+                decision="allow" if violations is None else "deny",
+                violations=tuple(violations or ()),
+                parameters=parameters,
+                prepared_as=prepared_as,
+            )
+        )
+        return run
+
+    def refused(
+        self,
+        events: list[Event],
+        now: datetime,
+        protocol: Protocol,
+        judgement: Judgement,
+        violations: tuple[Violation, ...],
+    ) -> list[Run]:
+        """All statements of a message run, or none: each is recorded as refused."""
+        if not judgement.statements:
+            return [self.execution(events, now, protocol, judgement.text, None, violations=violations)]
+        return [
+            self.execution(
+                events,
+                now,
+                protocol,
+                statement.text,
+                statement.kind,
+                violations=[v for v in violations if v.statement in (None, statement.index)],
+            )
+            for statement in judgement.statements
+        ]
+
+    def outcome(
+        self,
+        run: Run,
+        now: datetime,
+        ended: Ended,
+        *,
+        command: str | None = None,
+        sqlstate: str | None = None,
+    ) -> Event:
+        return Outcome(
+            context=self._context,
+            execution_id=run.id,
+            at=now,
+            ended=ended,
+            command=command,
+            rows=_rows(command, run.rows),
+            bytes=run.size,
+            received=run.received,
+            sqlstate=sqlstate,
+            duration_us=int((now - run.started).total_seconds() * 1e6),
+        )
+
+    def rest(self, pending: Pending, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:
+        """Outcomes of all that is left to run of `pending`, alike."""
+        left = [self.outcome(run, now, ended, sqlstate=sqlstate) for run in pending.runs[pending.at :]]
+        pending.at = len(pending.runs)
+        pending.unread = False
+        return left
+
+
+def _rows(command: str | None, seen: int) -> int:
+    """Rows of an outcome: those sent, or those that the command tag counts (`INSERT 0 3`)."""
+    if seen or command is None:
+        return seen
+    last = command.rsplit(" ", 1)[-1]
+    return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0

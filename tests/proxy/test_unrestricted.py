@@ -1,0 +1,97 @@
+"""`access: full`: everything is on record before it runs, and nothing is refused but what the protocol refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pgjit.policy.policy import Access
+from pgjit.proxy.judge import Judge, Judgement
+from pgwire.messages.extended import sync
+from pgwire.messages.function_call import FunctionCall, encode_function_call
+from pgwire.messages.query import command_complete, ready_for_query
+from tests.fakes.policies import policy
+from tests.fakes.talk import Talk, answer, bind, error, execute, parse, query
+
+READY = ready_for_query(b"I")
+CALL = encode_function_call(FunctionCall(957, (1,), (b"\0\0\0\7", None), 1))
+FULL = dataclasses.replace(policy(), statements=dataclasses.replace(policy().statements, access=Access.FULL))
+
+
+def test_a_function_call_is_recorded_with_its_arguments_and_forwarded() -> None:
+    talk = Talk(unrestricted=True)
+    assert talk.client(CALL).data == CALL
+    assert talk.executions == [("-- function call by number, 957", "allow")]
+    step = talk.server(answer("V", b"\0\0\0\0") + READY)
+    assert step.fault is None
+    assert talk.outcomes == [("-- function call by number, 957", "completed")]
+    assert talk.relay.idle
+
+
+def test_a_function_call_that_fails_is_told_apart() -> None:
+    talk = Talk(unrestricted=True)
+    talk.client(CALL, query("SELECT 1"))
+    talk.server(error("42883", "no such function"), READY, command_complete("SELECT 1"), READY)
+    assert [ended for _, ended in talk.outcomes] == ["failed", "completed"]
+
+
+def test_a_large_result_of_a_function_call_flows() -> None:
+    talk = Talk(unrestricted=True)
+    talk.client(CALL)
+    large = answer("V", b"x" * 50_000)
+    first, second = talk.server(large[:100]), talk.server(large[100:] + READY)
+    assert b"".join(first.data + second.data) == large + READY
+    assert talk.relay.idle
+
+
+@pytest.mark.parametrize("sent", [CALL, query("bad"), parse("bad"), bind(b"unknown"), execute(b"unknown")])
+def test_without_it_none_of_these_reaches_the_server(sent: bytes) -> None:
+    plan = Talk().client(sent)
+    assert sent not in plan.data
+    assert b"pgjit_deny_" in plan.data
+
+
+def test_names_that_only_the_server_knows_are_forwarded_under_a_record_that_says_so() -> None:
+    talk = Talk(unrestricted=True)
+    frames = (bind(b"elsewhere", b"p"), execute(b"p"), execute(b"q"), query("EXECUTE elsewhere"), query("FETCH c"))
+    assert talk.client(*frames[:2], sync()).data.startswith(frames[0] + frames[1])
+    talk.server(answer("2"), command_complete("SELECT 1"), READY)
+    assert talk.client(frames[2], sync()).data.startswith(frames[2])
+    talk.server(command_complete("SELECT 1"), READY)
+    assert talk.client(*frames[3:]).data == frames[3] + frames[4]
+    assert [statement for statement, _ in talk.executions] == [
+        "-- prepared statement 'elsewhere'",
+        "-- portal 'q'",
+        "EXECUTE elsewhere",
+        "FETCH c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "kinds", "unread"),
+    [
+        (b"DROP TABLE t; SELECT s.f()", ["drop", "select"], False),
+        (b"SELECT some thing", [], True),
+        (b"SELECT '\xff'", [], True),
+        (b"", [], False),
+    ],
+)
+def test_what_is_not_parsed_is_forwarded_all_the_same(sql: bytes, kinds: list[str], unread: bool) -> None:
+    judgement = Judge(FULL, limit=1000)(sql)
+    assert judgement.allowed
+    assert [statement.kind for statement in judgement.statements] == kinds
+    assert judgement.unread is unread
+
+
+def test_text_over_the_limit_is_refused_under_every_policy() -> None:
+    judgement: Judgement = Judge(FULL, limit=10)(b"SELECT 'long enough'")
+    assert [found.sqlstate for found in judgement.violations] == ["54000"]
+
+
+def test_an_unread_message_has_one_record_with_all_of_its_text() -> None:
+    talk = Talk(unrestricted=True)
+    talk.client(query("unread one; unread two"))
+    talk.server(command_complete("DO"), command_complete("DO"), READY)
+    assert talk.outcomes == [("unread one; unread two", "completed")]
+    assert talk.relay.idle
