@@ -18,6 +18,7 @@ __all__ = [
     "JournalUnavailable",
     "PgjitError",
     "ProtocolFault",
+    "ServerSaid",
     "ServerUnavailable",
     "ShuttingDown",
     "StatementRefused",
@@ -252,6 +253,21 @@ class ProtocolFault(PgjitError):
 
     def __init__(self, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, reference="protocol-violation", detail=detail, hint=hint)
+
+
+class ServerSaid(PgjitError):
+    """The database server's own last words: a FATAL or PANIC error that the client has read as it was sent."""
+
+    sqlstate = "57P01"
+    severity = "FATAL"
+    status = 503
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message, reference="server-said")
+        self._sqlstate = sqlstate
+
+    def fields(self) -> dict[str, str]:
+        return {**super().fields(), "C": self._sqlstate}
 
 
 class ServerUnavailable(PgjitError):

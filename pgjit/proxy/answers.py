@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pgjit.audit.event import Event
-from pgjit.errors import PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.errors import PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
 from pgjit.proxy.pending import Pending
 from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
@@ -51,29 +51,33 @@ class Answers:
         self._stream = StreamReader(limit=MAX_CONTROL)
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
-
-    @property
-    def inside_message(self) -> bool:
-        """The client has a message in part: nothing else can be said to it now."""
-        return self._stream.inside_message
+        self.last_words: ServerSaid | None = None  # why the server ended it, as the client has read it
+        self.inside_message = False  # the client has a message in part: nothing else can be said to it now
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
         step = ServerStep()
+        self._read(step, data, now)
+        if step.fault is None:
+            self.inside_message = self._stream.inside_message
+        elif step.data:
+            self.inside_message = False  # what went on before the fault ends with a message
+        return step
+
+    def _read(self, step: ServerStep, data: bytes, now: datetime) -> None:
         try:
             chunk, controls = self._stream.feed(data)
             kept = 0
             for control in controls:
                 replaced = self._control(step, chunk, control, now)
                 if step.fault is not None:
-                    return step
+                    return
                 if replaced is not None:
                     step.data += [chunk[kept : control.start], replaced]
                     kept = control.end
         except RemoteProtocolError as fault:
             step.fault = _server_fault(f"it sent what the protocol does not allow ({fault})")
-            return step
+            return
         step.data.append(chunk[kept:] if kept else chunk)
-        return step
 
     def _control(self, step: ServerStep, chunk: bytes, control: Control, now: datetime) -> bytes | None:
         """The bytes to send instead of the message; None to send it as it is."""
@@ -137,8 +141,10 @@ class Answers:
     def _error(self, step: ServerStep, raw: bytes, head: Pending | None, now: datetime) -> bytes | None:
         fields = decode_error(raw[5:])
         severity = fields.get("V", fields.get("S", "ERROR"))
-        if self.ending and severity in ("FATAL", "PANIC"):
-            return b""
+        if severity in ("FATAL", "PANIC"):
+            if self.ending:
+                return b""
+            self.last_words = ServerSaid(fields.get("C", "XX000"), fields.get("M", "no message"))
         if head is None:
             return None
         relay = self._relay

@@ -31,7 +31,7 @@ from pgwire.messages.query import decode_query
 __all__ = ["Conversation", "Ending"]
 
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
-_TEXTUAL = frozenset(b"QPBF")
+_TEXTUAL = b"QPBF"
 _MOST_UNWRITTEN = 10_000
 _SETTLE_SECONDS = 5.0
 
@@ -43,6 +43,7 @@ class Ending:
     reason: str
     error: PgjitError | None = None
     clean: bool = False
+    told: bool = False  # the client has read why already, in the server's own words
 
 
 class Conversation:
@@ -62,7 +63,7 @@ class Conversation:
         self._server = upstream.link
         limits = services.limits
         self._frames = FrameReader(
-            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d"
+            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d", cut=_TEXTUAL
         )
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
@@ -161,7 +162,7 @@ class Conversation:
             return None
         judged: dict[bytes, Judgement] = {}
         for frame in frames:
-            if len(frame.raw) < LARGE or frame.kind not in b"QP":
+            if len(frame.raw) < LARGE or frame.kind not in b"QP" or frame.missing:
                 continue
             sql = decode_query(frame.body) if frame.kind == 0x51 else extended.decode_parse(frame.body).text
             try:
@@ -183,6 +184,9 @@ class Conversation:
             self.over(Ending(step.reason, step.fault))
 
     def _server_left(self) -> None:
+        if (last := self.answers.last_words) is not None:
+            self.over(Ending("server", last, told=True))
+            return
         error = ServerUnavailable(
             "terminating connection: the database server closed the connection",
             reference="server-closed",

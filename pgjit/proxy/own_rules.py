@@ -9,7 +9,7 @@ from pgjit.policy.decision import Violation
 from pgjit.proxy.judge import Judgement
 from pgwire.messages.extended import Parse
 
-__all__ = ["FUNCTION_CALL", "parse_violations", "unknown_name"]
+__all__ = ["FUNCTION_CALL", "message_too_large", "parse_violations", "unknown_name"]
 
 _BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
 
@@ -19,6 +19,16 @@ FUNCTION_CALL = Violation(
     detail="A FunctionCall message names a function by number and cannot be judged.",
     hint="Call the function in a SELECT.",
 )
+
+
+def message_too_large(size: int) -> Violation:
+    return Violation(
+        rule="message-too-large",
+        message=f"message of {size} bytes is too large",
+        detail="It is over this proxy's `limits.message_bytes`; nothing of it was kept.",
+        hint="Send values in several smaller statements, or many rows with COPY.",
+        sqlstate="54000",
+    )
 
 
 def unknown_name(what: str, name: str, sqlstate: str, statement: int | None) -> Violation:

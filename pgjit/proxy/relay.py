@@ -21,7 +21,7 @@ from pgjit.proxy.about import ABOUT, answer
 from pgjit.proxy.copying import CopyIn
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Names, Portal, Prepared, changes_of
-from pgjit.proxy.own_rules import FUNCTION_CALL, parse_violations, unknown_name
+from pgjit.proxy.own_rules import FUNCTION_CALL, message_too_large, parse_violations, unknown_name
 from pgjit.proxy.pending import ClientPlan, Pending, Planned
 from pgjit.proxy.poison import Refusal, poison_parse, poison_query
 from pgjit.proxy.recorder import Protocol, Recorder
@@ -37,6 +37,7 @@ from pgwire.state import FRONTEND, Asked, Phase
 __all__ = ["ClientPlan", "Relay"]
 
 _PASSED_OVER = frozenset(b"BDCEH")
+_DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
 class Relay:
@@ -104,6 +105,9 @@ class Relay:
             return
         if self.skipping and frame.kind in _PASSED_OVER:
             return  # the server would pass over it up to the next Sync: nothing happens, nothing is sent
+        if frame.missing:
+            self._too_large(plan, frame, now)
+            return
         match chr(frame.kind):
             case "Q":
                 self._query(plan, frame, now, known)
@@ -133,8 +137,7 @@ class Relay:
         sql = decode_query(frame.body)
         judgement = known.get(sql) or self._judge(sql)
         violations = judgement.violations
-        dropped = (Change("statement", b""), Change("portal", b""))
-        pending = Pending(Asked.QUERY, changes=dropped, unread=judgement.unread)
+        pending = Pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
         self._expect(pending.changes)
         violations = violations or self._name_violations(judgement)
@@ -293,15 +296,38 @@ class Relay:
         run = self.recorder.execution(plan.events, now, "simple", text, "function-call", parameters=parameters)
         self._send(plan, frame.raw, Pending(Asked.FUNCTION_CALL, [run]), executes=True)
 
+    def _too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+        """Under every policy: only the beginning of the message is there."""
+        name, found, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
+        self._refuse_in_place(
+            plan,
+            f"-- the beginning of a message of type {chr(frame.kind)!r}: {text.decode('utf-8', 'replace')}",
+            message_too_large(len(frame.raw) + frame.missing),
+            now,
+            query=frame.kind in b"QF",
+            name=name if found else None,
+        )
+
     def _refuse_in_place(
-        self, plan: ClientPlan, text: str, violation: Violation, now: datetime, *, query: bool = False
+        self,
+        plan: ClientPlan,
+        text: str,
+        violation: Violation,
+        now: datetime,
+        *,
+        query: bool = False,
+        name: bytes | None = None,
     ) -> None:
-        pending = Pending(Asked.QUERY if query else Asked.PARSE, refusal=self._refusal(violation.error()))
+        changes = _DROPPED_BY_QUERY if query else ()
+        pending = Pending(
+            Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self._refusal(violation.error())
+        )
+        self._expect(changes)
         assert pending.refusal is not None
         protocol: Protocol = "simple" if query else "extended"
         judgement = Judgement(text, (), (violation,))
         pending.runs = self.recorder.refused(plan.events, now, protocol, judgement, (violation,))
-        data = poison_query(pending.refusal) if query else poison_parse(pending.refusal)
+        data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
         self._send(plan, data, pending, executes=True)
         self.skipping = self.skipping or not query
 

@@ -265,7 +265,7 @@ class Session:
             if not proof.gone:
                 _log.critical("backend %s was not seen to end: %s", live.upstream.backend_pid, proof.error)
         live.upstream.link.abort()
-        if ending.error is not None and not conversation.answers.inside_message:
+        if ending.error is not None and not ending.told and not conversation.answers.inside_message:
             self._client.write(error_response(ending.error.fields()))
         now = services.clock()
         conversation.note(

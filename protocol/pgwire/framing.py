@@ -16,12 +16,14 @@ from pgwire.errors import RemoteProtocolError
 __all__ = ["CONTINUED", "Control", "Frame", "FrameReader", "StreamReader"]
 
 _HEADER = 5
+_BEGINNING = _HEADER + 1024
 _LENGTH = struct.Struct("!I").unpack_from
 
 
 class Frame(NamedTuple):
     kind: int  # the type byte
     raw: bytes  # the whole frame, header included; of data, one message or several, the last perhaps in part
+    missing: int = 0  # bytes of it that were dropped, because it is over the limit
 
     @property
     def body(self) -> bytes:
@@ -37,14 +39,19 @@ _MAX_DATA = (1 << 30) - 1  # PostgreSQL's own limit (PQ_LARGE_MESSAGE_LIMIT): la
 class FrameReader:
     """Feed bytes in any pieces, get whole frames. A frame over its limit is refused before it is buffered.
 
+    Of the kinds in `cut` such a frame is given all the same, but for its first 1029 bytes it is dropped as it comes:
+    whoever reads it can refuse it in its place.
+
     Messages of the kinds in `data` (CopyData) are given as they come: a run of them in one frame, and what is
     missing of the last one in frames of kind `CONTINUED`. They are never held, so the limit is not theirs.
     """
 
-    __slots__ = ("_buffer", "_data", "_limit", "_need", "_skip")
+    __slots__ = ("_buffer", "_cut", "_data", "_drop", "_limit", "_need", "_skip")
 
-    def __init__(self, limit: Callable[[int], int], *, data: bytes = b"") -> None:
+    def __init__(self, limit: Callable[[int], int], *, data: bytes = b"", cut: bytes = b"") -> None:
         self._limit = limit  # type byte -> most bytes that such a frame may have
+        self._cut = frozenset(cut)
+        self._drop = 0  # bytes still to come of a frame that was cut
         self._data = frozenset(data)
         self._buffer = bytearray()
         self._need = _HEADER
@@ -75,6 +82,9 @@ class FrameReader:
             at = min(self._skip, size)
             self._skip -= at
             frames.append(Frame(CONTINUED, data[:at]))
+        elif self._drop:
+            at = min(self._drop, size)
+            self._drop -= at
         while size - at >= _HEADER:
             kind = data[at]
             if kind in self._data:
@@ -82,8 +92,16 @@ class FrameReader:
                 frames.append(Frame(kind, data[start:at]))
                 continue
             length: int = _LENGTH(data, at + 1)[0]
-            if length < 4 or length + 1 > self._limit(kind):
+            if length < 4:
                 raise _impossible(kind, length)
+            if length + 1 > self._limit(kind):
+                if kind not in self._cut or length > _MAX_DATA:
+                    raise _impossible(kind, length)
+                if size - at < _BEGINNING:
+                    self._need = _BEGINNING
+                    break
+                at = self._cut_short(frames, data, at, length + 1)
+                continue
             end = at + 1 + length
             if end > size:
                 self._need = end - at
@@ -93,6 +111,14 @@ class FrameReader:
         if at < size:
             self._buffer += data[at:] if at else data
         return frames
+
+    def _cut_short(self, frames: list[Frame], data: bytes, at: int, size: int) -> int:
+        """Give the beginning of a frame of `size` bytes and drop the rest, as far as it is in `data`."""
+        missing = size - _BEGINNING
+        frames.append(Frame(data[at], data[at : at + _BEGINNING], missing))
+        dropped = min(missing, len(data) - at - _BEGINNING)
+        self._drop = missing - dropped
+        return at + _BEGINNING + dropped
 
     def _run(self, data: bytes, at: int, kind: int) -> int:
         """Where the run of data messages ends that begins at `at`: at another message, or with `data`."""

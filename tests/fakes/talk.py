@@ -138,7 +138,7 @@ class Talk:
             new_token=self._new_token,
             unrestricted=unrestricted,
         )
-        self._reader = FrameReader(lambda _: 100_000, data=b"d")
+        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
         self.answers = Answers(self.relay, tripwire or {})
         self.events: list[Event] = []
 
