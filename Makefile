@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SECONDS ?= 600
 
-.PHONY: setup demo test test-slow lint format types imports docs check clean
+.PHONY: setup demo test test-slow fuzz lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## make .venv with pgjit and everything that the demo and the tests need
 
@@ -22,6 +23,9 @@ test: setup ## the whole test suite; ARGS='-k name' narrows it
 
 test-slow: setup ## what takes longer than the suite may
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+fuzz: setup ## any bytes against the wire protocol, guided by coverage; SECONDS=60 for a minute
+	$(BIN)/python -m tests.fuzz.run -max_total_time=$(SECONDS) -print_final_stats=1 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

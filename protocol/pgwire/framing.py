@@ -92,7 +92,7 @@ class FrameReader:
                 frames.append(Frame(kind, data[start:at]))
                 continue
             length: int = _LENGTH(data, at + 1)[0]
-            if length < 4:
+            if not kind or length < 4:  # a kind of 0 is CONTINUED, and no message
                 raise _impossible(kind, length)
             if length + 1 > self._limit(kind):
                 if kind not in self._cut or length > _MAX_DATA:
@@ -204,7 +204,7 @@ class StreamReader:
                 if end > size:
                     self._skip = end - size
                     end = size
-            elif length < 4 or length > self._limit:
+            elif not kind or length < 4 or length > self._limit:  # a kind of 0 ends a chunk, and is no message
                 raise _impossible(kind, length)
             elif end > size:
                 self._need = end - at

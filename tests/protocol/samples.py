@@ -73,9 +73,16 @@ def _first(packet: StartupMessage | CancelRequest | EncryptionRequest) -> bytes:
             return startup.encode_gss_request() if gss else startup.encode_ssl_request()
 
 
+def _negotiation(answer: NegotiateVersion) -> bytes:
+    if (answer.major, answer.minor) == (3, 0):
+        return startup.negotiate_version(answer.unknown)
+    return startup.encode_negotiate_version(answer)
+
+
 FIELD = Field(b"id", 16384, 1, 23, 4, -1, 0)
 
 FIRST = partial(Sample, encode=_first, decode=startup.decode_startup, typed=False)
+NEGOTIATE = partial(Sample, encode=_negotiation, decode=startup.decode_negotiate_version)
 REQUEST = partial(Sample, encode=_authentication, decode=auth.decode_authentication)
 COPY_IN, COPY_OUT, COPY_BOTH = (
     partial(Sample, encode=partial(copy.encode_copy_response, code), decode=copy.decode_copy_response)
@@ -105,9 +112,9 @@ SAMPLES = (
     FIRST("ssl request", EncryptionRequest(gss=False), b"\0\0\0\x08\x04\xd2\x16\x2f"),
     FIRST("gss request", EncryptionRequest(gss=True), b"\0\0\0\x08\x04\xd2\x16\x30"),
     FIRST("cancel request", CancelRequest(4242, b"abcd"), b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\x10\x92abcd", least=12),
-    Sample("negotiate version", NegotiateVersion(3, 0, ("_pq_.a", "_pq_.b")),
-           b"v\0\0\0\x1a\0\x03\0\0\0\0\0\x02_pq_.a\0_pq_.b\0",
-           lambda answer: startup.negotiate_version(answer.unknown), startup.decode_negotiate_version, lossy=True),
+    NEGOTIATE("negotiate version", NegotiateVersion(3, 2, ()), b"v\0\0\0\x0c\0\x03\0\x02\0\0\0\0"),
+    NEGOTIATE("negotiate version, of options", NegotiateVersion(3, 0, ("_pq_.a", "_pq_.b")),
+              b"v\0\0\0\x1a\0\x03\0\0\0\0\0\x02_pq_.a\0_pq_.b\0"),
     # Authentication.
     REQUEST("authentication ok", AuthenticationRequest(0, b""), b"R\0\0\0\x08\0\0\0\0"),
     REQUEST("authentication cleartext", AuthenticationRequest(3, b""), b"R\0\0\0\x08\0\0\0\x03"),

@@ -103,6 +103,12 @@ def test_a_control_message_over_the_limit_is_refused_and_a_row_is_not() -> None:
     assert StreamReader(limit=100).feed(b"D" + struct.pack("!I", 101))[0] == b"D\0\0\0\x65"
 
 
+def test_a_type_of_zero_is_refused_and_taken_neither_for_data_nor_for_the_end_of_a_chunk() -> None:
+    for reader in (StreamReader(limit=100), FrameReader(lambda _: 100), FrameReader(lambda _: 100, data=b"d")):
+        with pytest.raises(RemoteProtocolError, match=r"'\\x00' with length 4"):
+            reader.feed(frame(b"d") + frame(b"\0"))
+
+
 stream = st.lists(st.tuples(st.sampled_from([b"D", b"d", b"T", b"C", b"Z", b"E"]), bodies), max_size=10)
 
 

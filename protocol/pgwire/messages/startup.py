@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.reader import BodyReader, cstring, message
+from pgwire.reader import BodyReader, cstring, message, packed
 
 __all__ = [
     "MAX_STARTUP",
@@ -22,6 +22,7 @@ __all__ = [
     "decode_startup",
     "encode_cancel",
     "encode_gss_request",
+    "encode_negotiate_version",
     "encode_ssl_request",
     "encode_startup",
     "negotiate_version",
@@ -127,6 +128,11 @@ def negotiate_version(unknown: tuple[str, ...]) -> bytes:
     """NegotiateProtocolVersion: 3.0 is spoken, and none of the `unknown` options."""
     names = b"".join(cstring(name.encode()) for name in unknown)
     return message(b"v", struct.pack("!Ii", 3 << 16, len(unknown)), names)
+
+
+def encode_negotiate_version(answer: NegotiateVersion) -> bytes:
+    version = packed("HHI", answer.major, answer.minor, len(answer.unknown))
+    return message(b"v", version, *[cstring(name.encode()) for name in answer.unknown])
 
 
 def decode_negotiate_version(body: bytes) -> NegotiateVersion:

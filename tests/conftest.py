@@ -1,0 +1,11 @@
+"""How long properties are tried: `fast` by default, `HYPOTHESIS_PROFILE=deep` for a night."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("fast", max_examples=100, deadline=None)
+settings.register_profile("deep", max_examples=5_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))

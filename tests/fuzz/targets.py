@@ -1,0 +1,145 @@
+"""What must hold for any bytes at all: the targets of fuzzing, and their oracles.
+
+Each target takes bytes and raises where something is wrong: anything but RemoteProtocolError that gets out, a
+split that changes what is read, a value that is not written as it was read. Which bytes are tried is not decided
+here: a fuzzer does that in `run`, and the tests do with bytes that were found once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+from pgwire.errors import RemoteProtocolError
+from pgwire.framing import FrameReader, StreamReader
+from pgwire.messages.startup import MAX_STARTUP, startup_length
+from tests.protocol.samples import SAMPLES, STREAM, Sample
+
+__all__ = ["TARGETS", "Target", "decoded", "frames", "one_input", "seeds", "stream"]
+
+Target = Callable[[bytes], None]
+
+_LIMIT = 200
+_SHORT = frozenset(b"SHXc")  # no body: nothing but the header fits
+
+
+def _limit(kind: int) -> int:
+    return 5 if kind in _SHORT else _LIMIT
+
+
+def decoded(sample: Sample, body: bytes) -> None:
+    """What is read as a message is written as the same bytes, and read as the same value again."""
+    try:
+        value = sample.decode(body)
+    except RemoteProtocolError:
+        return
+    raw = sample.encode(value)
+    header = 5 if sample.typed else 4
+    assert int.from_bytes(raw[header - 4 : header], "big") == len(raw) - header + 4
+    again = raw[header:]
+    assert sample.decode(again) == value, (sample.name, value)
+    assert again == body or sample.lossy, (sample.name, body, again)
+
+
+def first_packet(sample: Sample, data: bytes) -> None:
+    """The length word as well: what it allows is bounded before anything is read."""
+    if len(data) < 4:
+        return
+    try:
+        length = startup_length(data[:4])
+    except RemoteProtocolError:
+        return
+    assert 4 <= length <= MAX_STARTUP
+    decoded(sample, data[4 : 4 + length])
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """What follows the first two bytes, cut in three where they say."""
+    at, rest = data[:2], data[2:]
+    places = [0, *sorted(cut % (len(rest) + 1) for cut in at), len(rest)]
+    return [rest[a:b] for a, b in itertools.pairwise(places)]
+
+
+def _headers(data: bytes, flowing: bytes, limit: Callable[[int], int]) -> list[tuple[int, int, int]] | None:
+    """Read in the plainest way: kind, start and end of every message that begins; none where one cannot be."""
+    found = []
+    at = 0
+    while at + 5 <= len(data):
+        kind, length = data[at], int.from_bytes(data[at + 1 : at + 5], "big")
+        if length < 4 or (kind not in flowing and length + 1 > limit(kind)):
+            return None
+        found.append((kind, at, at + 1 + length))
+        at += 1 + length
+    return found
+
+
+def frames(data: bytes) -> None:
+    """Whole or in pieces: the same frames, as the plain reading has them, or the same refusal."""
+    pieces = _pieces(data)
+    whole = b"".join(pieces)
+    plain = _headers(whole, b"", _limit)
+    for fed in ([whole], pieces):
+        reader = FrameReader(_limit)
+        try:
+            found = [frame for piece in fed for frame in reader.feed(piece)]
+        except RemoteProtocolError:
+            assert plain is None
+            continue
+        assert plain is not None
+        expected = [(kind, whole[start:end]) for kind, start, end in plain if end <= len(whole)]
+        assert [tuple(frame) for frame in found] == expected
+        assert reader.pending == len(whole) - sum(len(frame.raw) for frame in found)
+
+
+def stream(data: bytes) -> None:
+    """Whole or in pieces: the same bytes go on, with the same control messages and the same counts, or none."""
+    pieces = _pieces(data)
+    whole = b"".join(pieces)
+    plain = _headers(whole, b"Dd", lambda kind: _LIMIT + 1 if kind else 0)  # a type of 0 does not exist
+    for fed in ([whole], pieces):
+        reader = StreamReader(limit=_LIMIT)
+        sent = b""
+        marked: list[tuple[int, bytes]] = []
+        rows = size = 0
+        try:
+            for piece in fed:
+                chunk, controls = reader.feed(piece)
+                sent += chunk
+                rows += sum(control.rows for control in controls)
+                size += sum(control.size for control in controls)
+                marked += [(one.kind, chunk[one.start : one.end]) for one in controls if one.kind]
+        except RemoteProtocolError:
+            assert plain is None
+            continue
+        assert plain is not None
+        flowing = [(start, min(end, len(whole))) for kind, start, end in plain if kind in b"Dd"]
+        held = [(kind, whole[start:end]) for kind, start, end in plain if kind not in b"Dd" and end <= len(whole)]
+        assert marked == held
+        assert (rows, size) == (len(flowing), sum(end - start for start, end in flowing))
+        assert sent == whole[: len(sent)]
+        assert len(sent) == size + sum(len(raw) for _, raw in held)
+
+
+_DECODERS = {sample.decode: sample for sample in reversed(SAMPLES)}  # the first row of each
+
+TARGETS: tuple[Target, ...] = (
+    frames,
+    stream,
+    *[partial(decoded if sample.typed else first_packet, sample) for sample in _DECODERS.values()],
+)
+
+
+def one_input(data: bytes) -> None:
+    """The first byte chooses the target, the rest is for it."""
+    if data:
+        TARGETS[data[0] % len(TARGETS)](data[1:])
+
+
+def seeds() -> list[bytes]:
+    """Every sample for the target of its own, and all of them as one stream for both readers."""
+    places = {decode: index for index, decode in enumerate(_DECODERS, 2)}
+    streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1)]
+    return streams + [
+        bytes([places[sample.decode]]) + (sample.body if sample.typed else sample.raw) for sample in SAMPLES
+    ]

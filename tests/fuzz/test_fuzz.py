@@ -1,0 +1,121 @@
+"""The oracles find what they are there to find, and a short run of the fuzzer finds nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwire.framing import Frame, FrameReader, StreamReader
+from pgwire.messages.query import decode_query
+from pgwire.reader import message
+from tests.fuzz import targets
+from tests.protocol.samples import SAMPLES, Sample
+
+ROOT = Path(__file__).parents[2]
+RUNS = 300_000  # about five seconds
+QUERY = next(sample for sample in SAMPLES if sample.decode is decode_query)
+
+FOUND = {
+    "a control message of type 0 was taken for the end of a chunk": bytes.fromhex("01000000000000051200"),
+}
+
+
+@pytest.mark.parametrize("data", FOUND.values(), ids=FOUND)
+def test_what_was_found_once_does_not_come_back(data: bytes) -> None:
+    targets.one_input(data)
+
+
+@pytest.mark.parametrize("data", targets.seeds())
+def test_every_seed_is_read(data: bytes) -> None:
+    targets.one_input(data)
+
+
+def test_no_bytes_at_all_are_an_input_too() -> None:
+    targets.one_input(b"")
+
+
+@given(st.sampled_from(targets.TARGETS), st.binary(max_size=80))
+def test_any_bytes_hold_for_any_target(target: targets.Target, data: bytes) -> None:
+    target(data)
+
+
+# --- the oracles can fail ---
+
+
+def _sloppy(body: bytes) -> bytes:
+    return body.rstrip(b"\0")
+
+
+def _raising(body: bytes) -> bytes:
+    raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (replace(QUERY, decode=_sloppy), AssertionError),
+        (replace(QUERY, decode=_raising), ValueError),
+        (replace(QUERY, encode=lambda text: b"Q\0\0\0\x07" + text + b"\0"), AssertionError),
+        (replace(QUERY, encode=lambda _: message(b"Q", b"other\0")), AssertionError),
+    ],
+    ids=["reads bytes that are too many", "raises something else", "writes a wrong length", "writes something else"],
+)
+def test_a_broken_message_is_found(broken: Sample, fault: type[Exception]) -> None:
+    with pytest.raises(fault):
+        targets.decoded(broken, b"SELECT 1\0\0" if broken.decode is _sloppy else b"SELECT 1\0")
+
+
+class _Forgetful(FrameReader):
+    """Drops the beginning of a frame whose end comes in another piece."""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        self._buffer.clear()
+        return super().feed(data)
+
+
+class _Lenient(FrameReader):
+    def __init__(self, _: Callable[[int], int]) -> None:
+        super().__init__(lambda _: 1 << 31)
+
+
+class _Uncounted(StreamReader):
+    def feed(self, data: bytes) -> tuple[bytes, list[Any]]:
+        chunk, controls = super().feed(data)
+        return chunk, [one._replace(rows=0) for one in controls]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "data"),
+    [
+        ("FrameReader", _Forgetful, b"\x03\x03Q\0\0\0\x05\0"),
+        ("FrameReader", _Lenient, b"\0\0S\0\0\0\x05\0"),
+        ("StreamReader", _Uncounted, b"\0\0D\0\0\0\x04"),
+    ],
+)
+def test_a_broken_reader_is_found(name: str, broken: type, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = targets.frames if name == "FrameReader" else targets.stream
+    target(data)
+    monkeypatch.setattr(targets, name, broken)
+    with pytest.raises(AssertionError):
+        target(data)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform or this Python"
+)
+def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz.run", f"-runs={RUNS}", "-seed=1", "-max_len=1000"]
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protocol'}"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert f"Done {RUNS} runs" in done.stderr
