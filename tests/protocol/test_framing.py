@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 
 import pytest
@@ -67,15 +66,6 @@ def test_a_length_that_cannot_be_is_refused(kind: bytes, length: bytes) -> None:
         return  # a row may be longer than what is held: it is let through as it comes
     with pytest.raises(RemoteProtocolError):
         StreamReader(limit=10_000).feed(kind + length)
-
-
-@given(st.binary(max_size=80), cuts)
-def test_garbage_raises_nothing_but_a_fault_of_the_peer(data: bytes, at: list[int]) -> None:
-    readers = FrameReader(lambda _: 100), StreamReader(limit=100)
-    for reader in readers:
-        with contextlib.suppress(RemoteProtocolError):
-            for piece in pieces_of(data, at):
-                reader.feed(piece)
 
 
 # --- from the server ---

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages.startup import (
@@ -18,7 +15,6 @@ from pgwire.messages.startup import (
     decode_startup,
     encode_cancel,
     encode_ssl_request,
-    encode_startup,
     negotiate_version,
     startup_length,
 )
@@ -95,19 +91,3 @@ def test_requests_of_our_own_are_read_back() -> None:
     assert encode_ssl_request() == b"\0\0\0\x08\x04\xd2\x16\x2f"
     assert decode_startup(encode_cancel(4242, b"secr")[4:]) == CancelRequest(4242, b"secr")
     assert startup_length(encode_cancel(1, b"secr")[:4]) == 12
-
-
-word = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
-
-
-@given(st.dictionaries(word, word, max_size=5))
-def test_any_startup_message_survives_the_wire(parameters: dict[str, str]) -> None:
-    raw = encode_startup(parameters)
-    assert startup_length(raw[:4]) == len(raw) - 4
-    assert decode_startup(raw[4:]) == StartupMessage(3, 0, parameters)
-
-
-@given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda rest: VERSION_3 + rest))
-def test_garbage_raises_nothing_but_a_fault_of_the_peer(body: bytes) -> None:
-    with contextlib.suppress(RemoteProtocolError):
-        decode_startup(body)

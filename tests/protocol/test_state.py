@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgwire.state import ANSWERS, ANYTIME, DATA, FINAL, FRONTEND, Asked, Phase
+from tests.protocol.samples import SAMPLES
 
 _COPIES = {Asked.QUERY, Asked.EXECUTE}
 _READY = {Asked.QUERY, Asked.FUNCTION_CALL, Asked.SYNC}
@@ -22,6 +23,11 @@ def test_only_a_password_may_come_before_authentication() -> None:
 
 def test_while_data_is_copied_nothing_comes_that_would_have_to_be_judged() -> None:
     assert FRONTEND[Phase.COPYING] == frozenset(b"dcfHSX")
+
+
+@pytest.mark.parametrize("kinds", [*FRONTEND.values(), *ANSWERS.values(), ANYTIME])
+def test_no_row_names_a_message_that_does_not_exist(kinds: frozenset[int]) -> None:
+    assert kinds <= {sample.raw[0] for sample in SAMPLES if sample.typed}
 
 
 @pytest.mark.parametrize("asked", Asked)
