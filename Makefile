@@ -24,7 +24,7 @@ test: setup ## the whole test suite; ARGS='-k name' narrows it
 test-slow: setup ## what takes longer than the suite may
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-fuzz: setup ## any bytes against the wire protocol, guided by coverage; SECONDS=60 for a minute
+fuzz: setup ## any bytes against the wire protocol and the relay, guided by coverage; SECONDS=60 for a minute
 	$(BIN)/python -m tests.fuzz.run -max_total_time=$(SECONDS) -print_final_stats=1 $(ARGS)
 
 lint: setup

@@ -61,7 +61,7 @@ _VERBS = {"prepare", "execute", "deallocate", "declare", "fetch", "close", "disc
 
 def judge_words(sql: bytes) -> Judgement:
     """A judge of its own: a statement with the word `bad` in it is refused, `broken` does not parse."""
-    text = sql.decode()
+    text = sql.decode(errors="replace")
     if "unread" in text:  # what a judge under `access: full` says of text that does not parse
         return Judgement(text, (), (), unread=True)
     if "broken" in text:
@@ -81,7 +81,7 @@ def _statement(index: int, text: str) -> Statement:
     words = text.split()
     verb = words[0].lower()
     effect = None
-    if verb in _VERBS:
+    if verb in _VERBS and len(words) > 1:
         name = None if words[1:2] == ["ALL"] else words[1]
         effect = NameEffect(verb, name)  # type: ignore[arg-type]
     kind = "copy-in" if verb == "copy" and "FROM STDIN" in text else verb

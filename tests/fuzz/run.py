@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["pgwire"]):
+with atheris.instrument_imports(include=["pgwire", "pgjit.proxy"]):
     from tests.fuzz import targets
 
 __all__ = ["main"]

@@ -14,6 +14,7 @@ from functools import partial
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import FrameReader, StreamReader
 from pgwire.messages.startup import MAX_STARTUP, startup_length
+from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, STREAM, Sample
 
 __all__ = ["TARGETS", "Target", "decoded", "frames", "one_input", "seeds", "stream"]
@@ -127,6 +128,7 @@ TARGETS: tuple[Target, ...] = (
     frames,
     stream,
     *[partial(decoded if sample.typed else first_packet, sample) for sample in _DECODERS.values()],
+    relay,
 )
 
 
@@ -140,6 +142,7 @@ def seeds() -> list[bytes]:
     """Every sample for the target of its own, and all of them as one stream for both readers."""
     places = {decode: index for index, decode in enumerate(_DECODERS, 2)}
     streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1)]
-    return streams + [
+    talks = [bytes([TARGETS.index(relay)]) + seed for seed in SEEDS]
+    return [*streams, *talks] + [
         bytes([places[sample.decode]]) + (sample.body if sample.typed else sample.raw) for sample in SAMPLES
     ]

@@ -15,14 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgjit.proxy.pending import Planned
+from pgjit.proxy.relay import Relay
 from pgwire.framing import Frame, FrameReader, StreamReader
 from pgwire.messages.query import decode_query
 from pgwire.reader import message
+from tests.fakes.talk import query
 from tests.fuzz import targets
+from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, Sample
 
 ROOT = Path(__file__).parents[2]
-RUNS = 300_000  # about five seconds
+RUNS = 100_000  # about five seconds
 QUERY = next(sample for sample in SAMPLES if sample.decode is decode_query)
 
 FOUND = {
@@ -50,6 +54,12 @@ def test_any_bytes_hold_for_any_target(target: targets.Target, data: bytes) -> N
 
 
 # --- the oracles can fail ---
+
+
+def test_a_relay_that_forgets_to_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Relay, "_refuse_query", lambda self, plan, *_: plan.items.append(Planned(query("bad"))))
+    with pytest.raises(AssertionError):
+        relay(SEEDS[1])
 
 
 def _sloppy(body: bytes) -> bytes:
