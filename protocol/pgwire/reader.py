@@ -13,7 +13,9 @@ from pgwire.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = ["BodyReader", "counted", "cstring", "formats", "message", "packed", "value", "values"]
 
+_BYTE = struct.Struct("!B")
 _INT16 = struct.Struct("!h")
+_UINT16 = struct.Struct("!H")
 _INT32 = struct.Struct("!i")
 _UINT32 = struct.Struct("!I")
 _NULL = b"\xff\xff\xff\xff"
@@ -35,21 +37,29 @@ class BodyReader:
         self._at = end
         return piece
 
+    def _number(self, layout: struct.Struct) -> int:
+        try:
+            number: int = layout.unpack_from(self._body, self._at)[0]
+        except struct.error:
+            raise RemoteProtocolError("message is shorter than its contents say") from None
+        self._at += layout.size
+        return number
+
     def byte(self) -> int:
-        return self.take(1)[0]
+        return self._number(_BYTE)
 
     def int16(self) -> int:
-        return int(_INT16.unpack(self.take(2))[0])
+        return self._number(_INT16)
 
     def count(self) -> int:
         """An Int16 that counts what follows: PostgreSQL reads it unsigned."""
-        return self.int16() & 0xFFFF
+        return self._number(_UINT16)
 
     def int32(self) -> int:
-        return int(_INT32.unpack(self.take(4))[0])
+        return self._number(_INT32)
 
     def uint32(self) -> int:
-        return int(_UINT32.unpack(self.take(4))[0])
+        return self._number(_UINT32)
 
     def string(self) -> bytes:
         end = self._body.find(b"\0", self._at)
