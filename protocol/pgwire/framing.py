@@ -156,7 +156,7 @@ class StreamReader:
     through in the same way: they may be large, and nobody looks inside. All others are held until they are whole.
     """
 
-    __slots__ = ("_data", "_held", "_limit", "_need", "_opaque", "_skip")
+    __slots__ = ("_counted", "_data", "_held", "_limit", "_need", "_opaque", "_skip")
 
     def __init__(self, *, data: bytes = b"Dd", opaque: bytes = b"VNA", limit: int) -> None:
         self._data = frozenset(data)
@@ -165,6 +165,7 @@ class StreamReader:
         self._held = bytearray()
         self._need = _HEADER
         self._skip = 0  # bytes still to come of a message that was let through in part
+        self._counted = True  # that message is data, and its bytes count as such
 
     @property
     def inside_message(self) -> bool:
@@ -187,6 +188,7 @@ class StreamReader:
         self._need = _HEADER
         if self._skip:
             at = min(self._skip, size)
+            since = 0 if self._counted else at
             self._skip -= at
         while size - at >= _HEADER:
             kind = data[at]
@@ -195,14 +197,14 @@ class StreamReader:
             if kind in flowing and 4 <= length <= _MAX_DATA:
                 rows += 1
                 if end > size:
-                    self._skip = end - size
+                    self._skip, self._counted = end - size, True
                     at = size
                     break
                 at = end
                 continue
             if kind in self._opaque and 4 <= length <= _MAX_DATA:
                 if end > size:
-                    self._skip = end - size
+                    self._skip, self._counted = end - size, False
                     end = size
             elif not kind or length < 4 or length > self._limit:  # a kind of 0 ends a chunk, and is no message
                 raise _impossible(kind, length)

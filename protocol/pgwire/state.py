@@ -71,5 +71,5 @@ FINAL: dict[Asked, frozenset[int]] = {
     Asked.SYNC: frozenset(b"Z"),
 }
 
-DATA = frozenset({Asked.QUERY, Asked.FUNCTION_CALL, Asked.EXECUTE})
-"""Requests that may be answered with data: DataRow, CopyData, FunctionCallResponse."""
+DATA = frozenset({Asked.QUERY, Asked.EXECUTE})
+"""Requests that may be answered with rows: DataRow, CopyData."""

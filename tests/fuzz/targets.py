@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import FrameReader, StreamReader
+from pgwire.framing import CONTINUED, FrameReader, StreamReader
 from pgwire.messages.startup import MAX_STARTUP, startup_length
 from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, STREAM, Sample
@@ -22,6 +22,8 @@ __all__ = ["TARGETS", "Target", "decoded", "frames", "one_input", "seeds", "stre
 Target = Callable[[bytes], None]
 
 _LIMIT = 200
+_MOST = 2**30 - 1  # of what is let through as it comes
+_OPAQUE = b"VNA"  # let through as it comes, and told of
 _SHORT = frozenset(b"SHXc")  # no body: nothing but the header fits
 
 
@@ -68,36 +70,49 @@ def _headers(data: bytes, flowing: bytes, limit: Callable[[int], int]) -> list[t
     at = 0
     while at + 5 <= len(data):
         kind, length = data[at], int.from_bytes(data[at + 1 : at + 5], "big")
-        if length < 4 or (kind not in flowing and length + 1 > limit(kind)):
+        most = _MOST if kind in flowing else limit(kind) - 1
+        if kind == 0 or not 4 <= length <= most:
             return None
         found.append((kind, at, at + 1 + length))
         at += 1 + length
     return found
 
 
-def frames(data: bytes) -> None:
+def frames(data: bytes, flowing: bytes = b"") -> None:
     """Whole or in pieces: the same frames, as the plain reading has them, or the same refusal."""
     pieces = _pieces(data)
     whole = b"".join(pieces)
-    plain = _headers(whole, b"", _limit)
+    plain = _headers(whole, flowing, _limit)
     for fed in ([whole], pieces):
-        reader = FrameReader(_limit)
+        reader = FrameReader(_limit, data=flowing)
         try:
             found = [frame for piece in fed for frame in reader.feed(piece)]
         except RemoteProtocolError:
             assert plain is None
             continue
         assert plain is not None
-        expected = [(kind, whole[start:end]) for kind, start, end in plain if end <= len(whole)]
-        assert [tuple(frame) for frame in found] == expected
-        assert reader.pending == len(whole) - sum(len(frame.raw) for frame in found)
+        given = [(kind, whole[start:end]) for kind, start, end in plain if end <= len(whole) or kind in flowing]
+        assert _joined(given, flowing) == _joined([(frame.kind, frame.raw) for frame in found], flowing)
+        assert reader.pending == len(whole) - sum(len(raw) for _, raw in given)
+        assert reader.inside_data == any(end > len(whole) for kind, _, end in plain if kind in flowing)
+
+
+def _joined(given: list[tuple[int, bytes]], flowing: bytes) -> list[tuple[int, bytes]]:
+    """Data messages in a row, and what goes on with one, as one piece: where they are cut makes no difference."""
+    found: list[tuple[int, bytes]] = []
+    for kind, raw in given:
+        if kind == CONTINUED or (found and kind in flowing and kind == found[-1][0]):
+            found[-1] = (found[-1][0], found[-1][1] + raw)
+        else:
+            found.append((kind, raw))
+    return found
 
 
 def stream(data: bytes) -> None:
     """Whole or in pieces: the same bytes go on, with the same control messages and the same counts, or none."""
     pieces = _pieces(data)
     whole = b"".join(pieces)
-    plain = _headers(whole, b"Dd", lambda kind: _LIMIT + 1 if kind else 0)  # a type of 0 does not exist
+    plain = _headers(whole, b"Dd" + _OPAQUE, lambda _: _LIMIT + 1)
     for fed in ([whole], pieces):
         reader = StreamReader(limit=_LIMIT)
         sent = b""
@@ -114,12 +129,16 @@ def stream(data: bytes) -> None:
             assert plain is None
             continue
         assert plain is not None
-        flowing = [(start, min(end, len(whole))) for kind, start, end in plain if kind in b"Dd"]
-        held = [(kind, whole[start:end]) for kind, start, end in plain if kind not in b"Dd" and end <= len(whole)]
-        assert marked == held
-        assert (rows, size) == (len(flowing), sum(end - start for start, end in flowing))
-        assert sent == whole[: len(sent)]
-        assert len(sent) == size + sum(len(raw) for _, raw in held)
+        through = b"Dd" + _OPAQUE
+        given = [(kind, whole[start:end]) for kind, start, end in plain if kind in through or end <= len(whole)]
+        held = [(kind, raw) for kind, raw in given if kind not in b"Dd"]
+        assert [kind for kind, _ in marked] == [kind for kind, _ in held]
+        for (kind, raw), (_, all_of_it) in zip(marked, held, strict=True):
+            assert all_of_it.startswith(raw) if kind in _OPAQUE else all_of_it == raw
+        flowing = [raw for kind, raw in given if kind in b"Dd"]
+        assert (rows, size) == (len(flowing), sum(len(raw) for raw in flowing))
+        assert sent == whole[: sum(len(raw) for _, raw in given)]
+        assert reader.inside_message == any(end > len(whole) for kind, _, end in plain if kind in through)
 
 
 _DECODERS = {sample.decode: sample for sample in reversed(SAMPLES)}  # the first row of each
@@ -129,6 +148,7 @@ TARGETS: tuple[Target, ...] = (
     stream,
     *[partial(decoded if sample.typed else first_packet, sample) for sample in _DECODERS.values()],
     relay,
+    partial(frames, flowing=b"d"),
 )
 
 
@@ -141,7 +161,7 @@ def one_input(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """Every sample for the target of its own, and all of them as one stream for both readers."""
     places = {decode: index for index, decode in enumerate(_DECODERS, 2)}
-    streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1)]
+    streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1, len(TARGETS) - 1)]
     talks = [bytes([TARGETS.index(relay)]) + seed for seed in SEEDS]
     return [*streams, *talks] + [
         bytes([places[sample.decode]]) + (sample.body if sample.typed else sample.raw) for sample in SAMPLES
