@@ -14,6 +14,7 @@ from functools import partial
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import CONTINUED, FrameReader, StreamReader
 from pgwire.messages.startup import MAX_STARTUP, startup_length
+from pgwire.reader import message
 from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, STREAM, Sample
 
@@ -23,6 +24,7 @@ Target = Callable[[bytes], None]
 
 _LIMIT = 200
 _MOST = 2**30 - 1  # of what is let through as it comes
+_CUT_LIMIT, _BEGINNING = 1100, 1029  # over the one, only the other is given
 _OPAQUE = b"VNA"  # let through as it comes, and told of
 _SHORT = frozenset(b"SHXc")  # no body: nothing but the header fits
 
@@ -78,22 +80,30 @@ def _headers(data: bytes, flowing: bytes, limit: Callable[[int], int]) -> list[t
     return found
 
 
-def frames(data: bytes, flowing: bytes = b"") -> None:
+def frames(data: bytes, flowing: bytes = b"", cut: bytes = b"") -> None:
     """Whole or in pieces: the same frames, as the plain reading has them, or the same refusal."""
     pieces = _pieces(data)
     whole = b"".join(pieces)
-    plain = _headers(whole, flowing, _limit)
+    plain = _headers(whole, flowing + cut, _limit)
     for fed in ([whole], pieces):
-        reader = FrameReader(_limit, data=flowing)
+        reader = FrameReader(lambda kind: _CUT_LIMIT if kind in cut else _limit(kind), data=flowing, cut=cut)
         try:
             found = [frame for piece in fed for frame in reader.feed(piece)]
         except RemoteProtocolError:
             assert plain is None
             continue
         assert plain is not None
-        given = [(kind, whole[start:end]) for kind, start, end in plain if end <= len(whole) or kind in flowing]
+        given, missing, taken = [], [], 0
+        for kind, start, end in plain:
+            over = kind in cut and end - start > _CUT_LIMIT
+            there = start + _BEGINNING if over else end
+            if there <= len(whole) or kind in flowing:
+                given.append((kind, whole[start:there]))
+                taken += min(end, len(whole)) - start
+                missing += [end - there] if over else []
         assert _joined(given, flowing) == _joined([(frame.kind, frame.raw) for frame in found], flowing)
-        assert reader.pending == len(whole) - sum(len(raw) for _, raw in given)
+        assert missing == [frame.missing for frame in found if frame.missing]
+        assert reader.pending == len(whole) - taken
         assert reader.inside_data == any(end > len(whole) for kind, _, end in plain if kind in flowing)
 
 
@@ -149,6 +159,7 @@ TARGETS: tuple[Target, ...] = (
     *[partial(decoded if sample.typed else first_packet, sample) for sample in _DECODERS.values()],
     relay,
     partial(frames, flowing=b"d"),
+    partial(frames, flowing=b"d", cut=b"QPBF"),
 )
 
 
@@ -161,7 +172,8 @@ def one_input(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """Every sample for the target of its own, and all of them as one stream for both readers."""
     places = {decode: index for index, decode in enumerate(_DECODERS, 2)}
-    streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1, len(TARGETS) - 1)]
+    streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1, len(TARGETS) - 2, len(TARGETS) - 1)]
+    streams.append(bytes([len(TARGETS) - 1, 9, 90]) + message(b"Q", bytes(1500)) + message(b"S"))
     talks = [bytes([TARGETS.index(relay)]) + seed for seed in SEEDS]
     return [*streams, *talks] + [
         bytes([places[sample.decode]]) + (sample.body if sample.typed else sample.raw) for sample in SAMPLES

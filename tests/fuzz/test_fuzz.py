@@ -103,8 +103,8 @@ class _Forgetful(FrameReader):
 
 
 class _Lenient(FrameReader):
-    def __init__(self, _: Callable[[int], int], *, data: bytes) -> None:
-        super().__init__(lambda _: 1 << 31, data=data)
+    def __init__(self, _: Callable[[int], int], *, data: bytes, cut: bytes) -> None:
+        super().__init__(lambda _: 1 << 31, data=data, cut=cut)
 
 
 class _Uncounted(StreamReader):
@@ -133,7 +133,7 @@ def test_a_broken_reader_is_found(name: str, broken: type, data: bytes, monkeypa
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform or this Python"
 )
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz.run", f"-runs={RUNS}", "-seed=1", "-max_len=1000"]
+    command = [sys.executable, "-m", "tests.fuzz.run", f"-runs={RUNS}", "-seed=1", "-max_len=3000"]
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protocol'}"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

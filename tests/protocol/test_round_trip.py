@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pgwire.errors import LocalProtocolError
 from pgwire.messages import startup
 from pgwire.messages.extended import Bind, Execute, Parse, encode_bind, encode_execute, encode_parse
+from pgwire.reader import message
 from tests.fuzz import targets
 from tests.protocol.samples import SAMPLES, STREAM, Sample
 from tests.protocol.values import STRATEGIES
@@ -67,6 +68,7 @@ def test_garbage_is_refused_or_is_a_message(sample: Sample, garbage: bytes) -> N
 def _holds(data: bytes) -> None:
     targets.frames(data)
     targets.frames(data, flowing=b"d")
+    targets.frames(data, flowing=b"d", cut=b"QPBF")
     targets.stream(data)
 
 
@@ -96,6 +98,15 @@ def test_a_stream_with_one_length_changed_reads_the_same_whatever_the_split(
 @given(st.binary(max_size=80))
 def test_garbage_in_a_stream_reads_the_same_whatever_the_split(garbage: bytes) -> None:
     _holds(garbage)
+
+
+@given(st.integers(1000, 1400), _streams(), st.binary(min_size=2, max_size=2), st.integers(1, 1100))
+def test_a_message_over_its_limit_is_cut_where_it_ends_whatever_the_split(
+    size: int, behind: bytes, cuts: bytes, last: int
+) -> None:
+    large = message(b"Q", bytes(size))
+    _holds(cuts + large + behind)
+    _holds(cuts + behind + large + large[:last])
 
 
 # --- what cannot be written is a fault of our own ---
