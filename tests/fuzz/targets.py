@@ -60,9 +60,10 @@ def first_packet(sample: Sample, data: bytes) -> None:
 
 
 def _pieces(data: bytes) -> list[bytes]:
-    """What follows the first two bytes, cut in three where they say."""
+    """What follows the first two bytes, cut in three where they say: from the beginning, or from 128 on the end."""
     at, rest = data[:2], data[2:]
-    places = [0, *sorted(cut % (len(rest) + 1) for cut in at), len(rest)]
+    counted = [cut if cut < 128 else len(rest) + 128 - cut for cut in at]
+    places = [0, *sorted(place % (len(rest) + 1) for place in counted), len(rest)]
     return [rest[a:b] for a, b in itertools.pairwise(places)]
 
 
@@ -173,7 +174,7 @@ def seeds() -> list[bytes]:
     """Every sample for the target of its own, and all of them as one stream for both readers."""
     places = {decode: index for index, decode in enumerate(_DECODERS, 2)}
     streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1, len(TARGETS) - 2, len(TARGETS) - 1)]
-    streams.append(bytes([len(TARGETS) - 1, 9, 90]) + message(b"Q", bytes(1500)) + message(b"S"))
+    streams.append(bytes([len(TARGETS) - 1, 9, 160]) + message(b"Q", bytes(1500)) + message(b"S"))
     talks = [bytes([TARGETS.index(relay)]) + seed for seed in SEEDS]
     return [*streams, *talks] + [
         bytes([places[sample.decode]]) + (sample.body if sample.typed else sample.raw) for sample in SAMPLES

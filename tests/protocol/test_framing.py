@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import Control, Frame, FrameReader, StreamReader
+from pgwire.framing import CONTINUED, Control, Frame, FrameReader, StreamReader
 
 
 def frame(kind: bytes, body: bytes = b"") -> bytes:
@@ -66,6 +66,32 @@ def test_a_length_that_cannot_be_is_refused(kind: bytes, length: bytes) -> None:
         return  # a row may be longer than what is held: it is let through as it comes
     with pytest.raises(RemoteProtocolError):
         StreamReader(limit=10_000).feed(kind + length)
+
+
+def test_data_is_given_as_it_comes_and_never_held() -> None:
+    reader = FrameReader(lambda _: 100, data=b"d")
+    one, two = frame(b"d", b"x" * 200), frame(b"d", b"y" * 10)
+    assert reader.feed(one + two[:8]) == [Frame(0x64, one + two[:8])]
+    assert reader.inside_data
+    assert reader.feed(two[8:10]) == [Frame(CONTINUED, two[8:10])]
+    assert reader.feed(two[10:] + frame(b"c")) == [Frame(CONTINUED, two[10:]), Frame(0x63, frame(b"c"))]
+    assert (reader.inside_data, reader.pending) == (False, 0)
+    for length in (3, 1 << 30):
+        with pytest.raises(RemoteProtocolError):
+            FrameReader(lambda _: 100, data=b"d").feed(b"d" + struct.pack("!I", length))
+
+
+def test_a_message_that_may_be_cut_is_given_in_its_beginning_and_dropped_as_it_comes() -> None:
+    reader = FrameReader(lambda _: 1100, data=b"d", cut=b"Q")
+    large = frame(b"Q", b"x" * 2000)
+    assert reader.feed(large[:1000]) == []
+    assert reader.feed(large[1000:1500]) == [Frame(0x51, large[:1029], 2005 - 1029)]
+    assert reader.feed(large[1500:1600]) == []
+    assert reader.pending == 0
+    assert reader.feed(large[1600:] + frame(b"S")) == [Frame(0x53, frame(b"S"))]
+    for raw in (b"P" + struct.pack("!I", 1100), b"Q" + struct.pack("!I", 1 << 30)):
+        with pytest.raises(RemoteProtocolError):
+            reader.feed(raw)
 
 
 # --- from the server ---
