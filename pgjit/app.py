@@ -25,9 +25,9 @@ from pgjit.grants.stores import STORES
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.providers.entra import EntraSettings
-from pgjit.proxy.control import Control
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.servers import Servers
 from pgjit.proxy.services import Services
 from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
@@ -79,14 +79,14 @@ class App:
         await windows.resume()
         await provider.start()
         stack.push_async_callback(provider.close)
-        controls = {name: Control(target) for name, target in config.targets.items()}
-        for control in controls.values():
-            stack.push_async_callback(control.close)
+        servers = {name: Servers(target) for name, target in config.targets.items()}
+        for each in servers.values():
+            stack.push_async_callback(each.close)
         services = Services(
             provider=provider,
             policies=config.policies,
             targets=config.targets,
-            controls=controls,
+            servers=servers,
             windows=windows,
             registry=registry,
             journal=journal,

@@ -6,20 +6,26 @@ fault. Reference: docs/config.md.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.policy.load import Policies, load_policies
+from pgjit.proxy import managed_identity
+from pgjit.proxy.credential import Credential, CredentialUnavailable, FromFile, Given, Renewed
+from pgjit.proxy.managed_identity import SCOPE
+from pgjit.proxy.secret_command import run_command
 from pgjit.proxy.services import Limits
-from pgjit.proxy.target import SslMode, Target
+from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 __all__ = ["Config", "ConfigFile", "load_config"]
 
@@ -66,32 +72,104 @@ class IdentitySection(_Section):
             raise ValueError("must be a GUID") from None
 
 
+class AzureSection(_Section):
+    """A token of this machine's managed identity; needs `pip install 'pgjit[azure]'`."""
+
+    scope: str = Field(default=SCOPE, min_length=1, description="what the token is for")
+    client_id: str | None = Field(default=None, description="of a user-assigned identity; the system's if not given")
+
+
 class SecretSection(_Section):
-    """Where a secret is: never in this file."""
+    """Where a secret is: never in this file. One of the four."""
 
     env: str | None = Field(default=None, description="name of an environment variable")
-    file: Path | None = Field(default=None, description="file that holds it; one newline at its end is left out")
+    file: Path | None = Field(
+        default=None, description="file that holds it, read at every login; one newline at its end is left out"
+    )
+    command: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="program and arguments, run without a shell; it prints the secret"
+    )
+    azure: AzureSection | None = None
+    timeout: float = Field(default=10, gt=0, le=60, description="seconds that `command` may take")
+    refresh: float = Field(
+        default=300, ge=0, le=86400, description="seconds until `command` is run again; sooner if the server refuses"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> SecretSection:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("give either `env` or `file`")
+        if sum(source is not None for source in (self.env, self.file, self.command, self.azure)) != 1:
+            raise ValueError("give one of `env`, `file`, `command` and `azure`")
+        if self.command is None and self.model_fields_set & {"timeout", "refresh"}:
+            raise ValueError("`timeout` and `refresh` go with `command`")
         return self
 
 
-class ConnectionSection(_Section):
-    """A target server, its database and the login that agents never see."""
+HostName = Annotated[str, Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
-    host: str = Field(min_length=1, description="host name; a folder that begins with `/` means a Unix socket")
-    port: int = Field(default=5432, ge=1, le=65535, description="TCP port, or the number of the Unix socket")
+
+class ConnectionSection(_Section):
+    """The servers of a database, and the login that agents never see."""
+
+    host: HostName | Annotated[list[HostName], Field(min_length=1, max_length=16)] = Field(
+        description="host name; a folder that begins with `/` means a Unix socket; a list is tried in order"
+    )
+    port: Port | Annotated[list[Port], Field(min_length=1, max_length=16)] = Field(
+        default=5432, description="TCP port, or the number of the Unix socket; a list has one for each host"
+    )
+    target_session_attrs: SessionAttrs = Field(
+        default=SessionAttrs.ANY, description="which of the servers will do, as in libpq"
+    )
+    connect_timeout: float = Field(
+        default=5, gt=0, le=60, description="seconds for one address, from connecting to being logged in"
+    )
     database: str = Field(min_length=1, description="database on that server")
     user: str = Field(min_length=1, description="login role")
     password: SecretSection | None = Field(default=None, description="where the login role's password is")
     sslmode: SslMode = Field(
         default=SslMode.VERIFY_FULL, description="as in libpq; `allow` and `prefer` do not exist here"
     )
-    sslrootcert: Path | None = Field(default=None, description="PEM file of the CA; the system's CAs if not given")
+    sslrootcert: Path | None = Field(
+        default=None, description="PEM file of the CA; the system's CAs if not given. Checked under `require` as well"
+    )
+    sslcert: Path | None = Field(default=None, description="PEM file of a client certificate and its chain")
+    sslkey: Path | None = Field(default=None, description="PEM file of its private key, without a passphrase")
+    channel_binding: ChannelBinding = Field(
+        default=ChannelBinding.PREFER, description="SCRAM tied to the server's certificate, as in libpq"
+    )
+    keepalives_idle: int = Field(default=30, ge=0, le=7200, description="seconds of silence until the first probe")
+    keepalives_interval: int = Field(default=10, ge=0, le=7200, description="seconds between probes")
+    keepalives_count: int = Field(default=3, ge=0, le=100, description="unanswered probes until the link is given up")
+    tcp_user_timeout: int = Field(
+        default=0,
+        ge=0,
+        le=3_600_000,
+        description=(
+            "milliseconds that sent data may stay unacknowledged; also ends a session whose server "
+            "does not read for as long. For these four 0 is the system's default"
+        ),
+    )
     search_path: str = Field(default="public", description="pinned search_path of every session")
+
+    @model_validator(mode="after")
+    def _fits(self) -> ConnectionSection:
+        if isinstance(self.port, list) and len(self.port) != len(self._names):
+            raise ValueError("`port` must be one number, or as many as there are hosts")
+        if (self.sslcert is None) != (self.sslkey is None):
+            raise ValueError("`sslcert` and `sslkey` go together")
+        plain = self.sslmode is SslMode.DISABLE or all(name.startswith("/") for name in self._names)
+        if plain and self.channel_binding is ChannelBinding.REQUIRE:
+            raise ValueError("`channel_binding: require` needs TLS")
+        return self
+
+    @property
+    def _names(self) -> list[str]:
+        return [self.host] if isinstance(self.host, str) else self.host
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        ports = self.port if isinstance(self.port, list) else [self.port] * len(self._names)
+        return tuple(Host(name, port) for name, port in zip(self._names, ports, strict=True))
 
 
 class StoreSection(_Section):
@@ -210,24 +288,35 @@ def load_config(path: Path) -> Config:
 
 
 def _target(document: Document, folder: Path, name: str, section: ConnectionSection) -> Target:
-    root = None
-    if section.sslrootcert is not None:
-        root = str(folder / section.sslrootcert)
-        _readable(document, ("connections", name, "sslrootcert"), Path(root))
+    files: dict[str, str | None] = {}
+    for key in ("sslrootcert", "sslcert", "sslkey"):
+        path: Path | None = getattr(section, key)
+        files[key] = None if path is None else str(folder / path)
+        if path is not None:
+            _readable(document, ("connections", name, key), folder / path)
     return Target(
         name=name,
-        host=section.host,
-        port=section.port,
+        hosts=section.hosts,
         database=section.database,
         user=section.user,
-        password=_secret(document, folder, name, section.password),
+        credential=_credential(document, folder, name, section.password),
         sslmode=section.sslmode,
-        sslrootcert=root,
+        **files,
+        channel_binding=section.channel_binding,
+        session_attrs=section.target_session_attrs,
+        connect_timeout=section.connect_timeout,
+        keepalive=Keepalive(
+            idle=section.keepalives_idle,
+            interval=section.keepalives_interval,
+            count=section.keepalives_count,
+            user_timeout=section.tcp_user_timeout,
+        ),
         search_path=section.search_path,
     )
 
 
-def _secret(document: Document, folder: Path, name: str, secret: SecretSection | None) -> str | None:
+def _credential(document: Document, folder: Path, name: str, secret: SecretSection | None) -> Credential | None:
+    """Where the secret will come from; what can be seen to be missing now is a fault now."""
     where = ("connections", name, "password")
     if secret is None:
         return None
@@ -235,16 +324,23 @@ def _secret(document: Document, folder: Path, name: str, secret: SecretSection |
         value = os.environ.get(secret.env)
         if not value:
             document.fault((*where, "env"), f"environment variable `{secret.env}` is not set")
-        return value
-    assert secret.file is not None
-    try:
-        value = (folder / secret.file).read_text().removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as fault:
-        document.fault((*where, "file"), f"cannot be read: {getattr(fault, 'strerror', None) or 'not text'}")
-        return None
-    if not value:
-        document.fault((*where, "file"), "is empty")
-    return value
+        return Given(value or "")
+    if secret.file is not None:
+        source = FromFile(folder / secret.file)
+        try:
+            source.read()
+        except CredentialUnavailable as fault:
+            document.fault((*where, "file"), f"cannot be used: {fault}")
+        return source
+    if secret.command is not None:
+        if shutil.which(secret.command[0]) is None:
+            document.fault((*where, "command"), f"`{secret.command[0]}` is not a program that can be run")
+        run = functools.partial(run_command, secret.command, timeout=secret.timeout, refresh=secret.refresh)
+        return Renewed(run)
+    assert secret.azure is not None
+    if not managed_identity.installed():
+        document.fault((*where, "azure"), "needs azure-identity: pip install 'pgjit[azure]'")
+    return Renewed(functools.partial(managed_identity.fetch_token, secret.azure.scope, secret.azure.client_id))
 
 
 def _readable(document: Document, where: tuple[str, ...], path: Path) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "PgjitError",
     "ProtocolFault",
     "ServerSaid",
+    "ServerTurnsAway",
     "ServerUnavailable",
     "ShuttingDown",
     "StatementRefused",
@@ -279,6 +280,51 @@ class ServerUnavailable(PgjitError):
 
     def __init__(self, message: str, *, reference: str, detail: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, reference=reference, detail=detail, hint=hint)
+
+    def told(self) -> ServerUnavailable:
+        """What a client reads: the detail, with the server's own words in it, is for the operators."""
+        return ServerUnavailable(self.message, reference=self.reference, hint=self.hint)
+
+
+_SERVERS_OWN = {
+    "53300": (
+        "sorry, too many clients already",
+        "remaining connection slots are reserved",
+    ),
+    "57P01": ("terminating connection due to administrator command",),
+    "57P03": (
+        "the database system is starting up",
+        "the database system is shutting down",
+        "the database system is in recovery mode",
+        "the database system is not accepting connections",
+        "the database system is not yet accepting connections",
+    ),
+}
+"""How PostgreSQL says that it takes no session now. The first of each stands for what is not known here: other
+messages may name roles and databases that a client has not asked for."""
+
+
+class ServerTurnsAway(ServerUnavailable):
+    """The server itself says that it takes no session now, with a SQLSTATE that clients know how to wait for."""
+
+    def __init__(self, sqlstate: str, said: str, *, detail: str | None = None) -> None:
+        known = _SERVERS_OWN[sqlstate]
+        super().__init__(
+            next((text for text in known if said.startswith(text)), known[0]),
+            reference="server-turns-away",
+            detail=detail,
+            hint="Try again in a moment.",
+        )
+        self._sqlstate = sqlstate
+
+    def fields(self) -> dict[str, str]:
+        return {**super().fields(), "C": self._sqlstate}
+
+    def problem(self) -> dict[str, object]:
+        return {**super().problem(), "sqlstate": self._sqlstate}
+
+    def told(self) -> ServerTurnsAway:
+        return ServerTurnsAway(self._sqlstate, self.message)
 
 
 class InvalidFile(PgjitError):

@@ -17,6 +17,7 @@ from pgjit.errors import (
     PgjitError,
     ProtocolFault,
     ServerSaid,
+    ServerTurnsAway,
     ServerUnavailable,
     ShuttingDown,
     StatementRefused,
@@ -163,6 +164,18 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
         400,
     ),
     (
+        ServerTurnsAway("53300", 'too many connections for role "secret"', detail="db:5432: logging in: …"),
+        {
+            "S": "FATAL",
+            "C": "53300",
+            "M": "sorry, too many clients already",
+            "D": "db:5432: logging in: …",
+            "H": "Try again in a moment.",
+            "R": "pgjit:server-turns-away",
+        },
+        503,
+    ),
+    (
         ServerUnavailable("down", reference="store-unavailable", detail="D", hint="H"),
         {"S": "FATAL", "C": "57P03", "M": "down", "D": "D", "H": "H", "R": "pgjit:store-unavailable"},
         503,
@@ -259,3 +272,20 @@ def test_a_reference_is_kebab_case(reference: str) -> None:
 def test_moments_are_told_in_utc() -> None:
     there = ENDED.astimezone(timezone(timedelta(hours=-8)))
     assert utc_text(there) == "2026-11-24 09:30:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "said", "read"),
+    [
+        ("57P03", "the database system is starting up", "the database system is starting up"),
+        ("57P03", "the database system is in recovery mode", "the database system is in recovery mode"),
+        ("57P03", "Das Datenbanksystem startet", "the database system is starting up"),
+        ("57P03", "the database system is shutting down\nleak", "the database system is shutting down"),
+        ("53300", "remaining connection slots are reserved for x", "remaining connection slots are reserved"),
+        ("57P01", "anything", "terminating connection due to administrator command"),
+    ],
+)
+def test_a_server_that_takes_no_session_now_is_told_in_known_words_only(sqlstate: str, said: str, read: str) -> None:
+    told = ServerTurnsAway(sqlstate, said, detail="where").told()
+    assert (told.message, told.detail, told.fields()["C"]) == (read, None, sqlstate)
+    assert told.problem()["sqlstate"] == sqlstate

@@ -13,9 +13,9 @@ from pgjit.clock import Clock
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy
-from pgjit.proxy.control import Control
 from pgjit.proxy.judge import Judge, Judgement, assess
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.servers import Servers
 from pgjit.proxy.target import Target
 from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
@@ -27,7 +27,7 @@ __all__ = ["Limits", "Services"]
 class Limits:
     connections: int = 500  # clients at once, logged in or not
     handshake_seconds: float = 30.0  # from the first byte to a session, the identity provider included
-    server_login_seconds: float = 10.0
+    server_login_seconds: float = 20.0  # over all hosts of a connection
     statement_bytes: int = 256 * 1024
     message_bytes: int = 16 * 1024 * 1024
     token_bytes: int = 16 * 1024
@@ -38,7 +38,7 @@ class Services:
     provider: Provider
     policies: Policies
     targets: Mapping[str, Target]
-    controls: Mapping[str, Control]
+    servers: Mapping[str, Servers]
     windows: Windows
     registry: Registry
     journal: Journal

@@ -11,7 +11,6 @@ import logging
 import secrets
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 
 from pgjit.audit.event import LoginRefused, Proof, SessionContext, SessionEnded, SessionOpened
 from pgjit.errors import (
@@ -29,13 +28,14 @@ from pgjit.proxy.conversation import Conversation, Ending
 from pgjit.proxy.deadline import end_backend
 from pgjit.proxy.link import Link, LinkClosed
 from pgjit.proxy.opening import Opening, read_opening
+from pgjit.proxy.servers import Backend
 from pgjit.proxy.services import Services
 from pgjit.proxy.settings import session_settings, tripwire
-from pgjit.proxy.upstream import Upstream, cancel_running, connect_upstream
+from pgjit.proxy.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages import authentication as auth
-from pgwire.messages.query import error_response, ready_for_query, terminate
+from pgwire.messages.query import error_response, ready_for_query
 from pgwire.messages.startup import StartupMessage, negotiate_version
 
 __all__ = ["Session"]
@@ -50,9 +50,12 @@ class _Live:
 
     context: SessionContext
     access: Access
-    upstream: Upstream
-    started: datetime  # of the backend
+    backend: Backend
     conversation: Conversation
+
+    @property
+    def upstream(self) -> Upstream:
+        return self.backend.upstream
 
 
 class Session:
@@ -153,22 +156,21 @@ class Session:
 
     async def _connect(self, access: Access, opening: Opening) -> _Live:
         services = self._services
-        control = services.controls[access.policy.connection]
-        version = await control.version()
-        settings = session_settings(access, opening, self._id, version, services.clock())
-        upstream = await connect_upstream(access.target, settings, services.limits.server_login_seconds)
-        try:
-            started = await control.started(upstream.backend_pid)
-            live = self._introduce(access, opening, upstream, started)
-        except BaseException:
-            upstream.link.write(terminate())
-            await upstream.link.close()
-            raise
-        return live
 
-    def _introduce(self, access: Access, opening: Opening, upstream: Upstream, started: datetime) -> _Live:
+        def settings(server_major: int) -> dict[str, str]:
+            return session_settings(access, opening, self._id, server_major, services.clock())
+
+        servers = services.servers[access.policy.connection]
+        backend = await servers.connect(settings, services.limits.server_login_seconds)
+        try:
+            return self._introduce(access, opening, backend)
+        except BaseException:
+            await backend.leave()
+            raise
+
+    def _introduce(self, access: Access, opening: Opening, backend: Backend) -> _Live:
         """Record the session, then tell the client that it is in. Raises JournalUnavailable, fatal."""
-        services = self._services
+        services, upstream = self._services, backend.upstream
         context = SessionContext(
             identity=access.identity,
             policy=access.policy.name,
@@ -206,7 +208,7 @@ class Session:
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
             + ready_for_query(b"I")
         )
-        return _Live(context, access, upstream, started, conversation)
+        return _Live(context, access, backend, conversation)
 
     # --- relay -----------------------------------------------------------------------------------------
 
@@ -220,6 +222,7 @@ class Session:
             ending = await live.conversation.run()
             await self._end(live, ending)
         finally:
+            live.backend.release()
             services.registry.remove(self._id)
             services.telemetry.session(-1)
             self._finished.set()
@@ -246,16 +249,14 @@ class Session:
         proof: Proof | None = None
         conversation.answers.ending, conversation.answers.farewell = True, ending.error
         if ending.clean:
-            live.upstream.link.write(terminate())
-            await live.upstream.link.close()
+            await live.upstream.leave()
         else:
-            control = services.controls[live.access.policy.connection]
             relay = conversation.relay
             conversation.give_up_copy()
             proof = await end_backend(
                 live.upstream,
-                live.started,
-                control,
+                live.backend.started,
+                live.backend.control,
                 services.clock,
                 cancel=relay.single,
                 answered=lambda: not relay.queue,
@@ -319,7 +320,7 @@ class Session:
 def _told(error: PgjitError) -> PgjitError:
     """What the client reads: the server's own words stay in the journal."""
     if isinstance(error, ServerUnavailable):
-        return ServerUnavailable(error.message, reference=error.reference, hint=error.hint)
+        return error.told()
     return error
 
 

@@ -1,15 +1,16 @@
-"""A connection: a named target server, its database, the login credential and the TLS rules.
+"""A connection: the named servers, the database, the login credential and the TLS rules.
 
-The value only. The credential is never shown: not in `repr`, not in an error.
+The values only. The credential is never shown: not in `repr`, not in an error.
 """
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["SslMode", "Target"]
+from pgjit.proxy.credential import Credential
+
+__all__ = ["ChannelBinding", "Host", "Keepalive", "SessionAttrs", "SslMode", "Target"]
 
 
 class SslMode(StrEnum):
@@ -21,29 +22,63 @@ class SslMode(StrEnum):
     VERIFY_FULL = "verify-full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    name: str
-    host: str  # a host name or address; a folder (`/run/postgresql`) means its Unix socket
-    port: int
-    database: str
-    user: str
-    password: str | None = field(repr=False)
-    sslmode: SslMode = SslMode.VERIFY_FULL
-    sslrootcert: str | None = None
-    search_path: str = "public"
+class ChannelBinding(StrEnum):
+    """Whether the password's proof is tied to the server's certificate (RFC 5929); libpq's names."""
+
+    DISABLE = "disable"
+    PREFER = "prefer"
+    REQUIRE = "require"
+
+
+class SessionAttrs(StrEnum):
+    """Which of several servers will do; libpq's names for `target_session_attrs`."""
+
+    ANY = "any"
+    READ_WRITE = "read-write"
+    READ_ONLY = "read-only"
+    PRIMARY = "primary"
+    STANDBY = "standby"
+    PREFER_STANDBY = "prefer-standby"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    name: str  # a host name or address; a folder (`/run/postgresql`) means its Unix socket
+    port: int = 5432
 
     @property
     def is_unix(self) -> bool:
-        return self.host.startswith("/")
+        return self.name.startswith("/")
 
-    def tls(self) -> ssl.SSLContext | None:
-        """How to speak TLS to it; None for plain text and Unix sockets. Raises OSError for a bad CA file."""
-        if self.is_unix or self.sslmode is SslMode.DISABLE:
-            return None
-        context = ssl.create_default_context(cafile=self.sslrootcert)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.check_hostname = self.sslmode is SslMode.VERIFY_FULL
-        if self.sslmode is SslMode.REQUIRE:
-            context.verify_mode = ssl.CERT_NONE
-        return context
+    def __str__(self) -> str:
+        if self.is_unix:
+            return f"{self.name}/.s.PGSQL.{self.port}"
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """How a link whose other end is gone without a word is noticed. 0 leaves it to the system."""
+
+    idle: int = 30  # seconds of silence until the first probe
+    interval: int = 10  # seconds between probes
+    count: int = 3  # probes without an answer until the link is given up
+    user_timeout: int = 0  # milliseconds that sent data may stay unacknowledged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    name: str
+    hosts: tuple[Host, ...]  # in the order in which they are tried
+    database: str
+    user: str
+    credential: Credential | None = field(default=None, repr=False)
+    sslmode: SslMode = SslMode.VERIFY_FULL
+    sslrootcert: str | None = None
+    sslcert: str | None = None
+    sslkey: str | None = None
+    channel_binding: ChannelBinding = ChannelBinding.PREFER
+    session_attrs: SessionAttrs = SessionAttrs.ANY
+    connect_timeout: float = 5.0  # seconds for one address, from connecting to being logged in
+    keepalive: Keepalive = Keepalive()
+    search_path: str = "public"

@@ -1,31 +1,26 @@
-"""The login to the real server, with the credential that the agent never sees.
+"""A logged-in connection to the real server, with the credential that the agent never sees.
 
-Decides the startup packet (an allow-list: nothing of the client's own packet goes on unnamed) and answers the
-server's authentication request. Says which step failed. Does not know what the session is for.
+Decides the steps for one address: credential, dial, log in, once more if the secret was an old one; and how a
+running statement is cancelled. Which address it is comes from `servers.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import socket
-import ssl
 from dataclasses import dataclass
 
-from scramp import ScramClient, ScramException
-
-from pgjit.errors import ServerUnavailable
-from pgjit.proxy.link import Link, LinkClosed
+from pgjit.proxy.attempt import Attempt, LoginFailed
+from pgjit.proxy.credential import CredentialUnavailable
+from pgjit.proxy.dial import Address, dial
+from pgjit.proxy.link import Link
+from pgjit.proxy.login import LoggedIn, log_in
 from pgjit.proxy.target import Target
-from pgwire.errors import RemoteProtocolError
-from pgwire.framing import Frame, FrameReader
-from pgwire.messages import authentication as auth
-from pgwire.messages.query import decode_error, decode_parameter_status
-from pgwire.messages.startup import encode_cancel, encode_ssl_request, encode_startup
+from pgwire.messages.query import terminate
+from pgwire.messages.startup import encode_cancel
 
 __all__ = ["Upstream", "cancel_running", "connect_upstream"]
 
-_MAX_LOGIN_MESSAGE = 64 * 1024
+_SECRET_REFUSED = {"28000", "28P01"}
 
 
 @dataclass(slots=True)
@@ -34,6 +29,7 @@ class Upstream:
 
     link: Link
     target: Target
+    address: Address  # what was connected to: a cancel request goes there and nowhere else
     backend_pid: int
     secret: bytes
     parameters: dict[str, str]
@@ -43,190 +39,51 @@ class Upstream:
     def server_version(self) -> str:
         return self.parameters.get("server_version", "unknown")
 
-
-def _unavailable(target: Target, step: str, detail: str) -> ServerUnavailable:
-    return ServerUnavailable(
-        f"connection `{target.name}` cannot be used now",
-        reference="server-unavailable",
-        detail=f"{step}: {detail}",
-        hint="Try again later; the operators of this proxy have to look at its login to the server.",
-    )
+    async def leave(self) -> None:
+        self.link.write(terminate())
+        await self.link.close()
 
 
-async def connect_upstream(target: Target, settings: dict[str, str], deadline: float) -> Upstream:
-    """Connect and log in. `settings` are the session's defaults on the server; `deadline` is in seconds.
-
-    Raises ServerUnavailable, naming the step that failed.
-    """
+async def connect_upstream(target: Target, address: Address, settings: dict[str, str]) -> Upstream:
+    """Connect and log in, within the target's `connect_timeout`. Raises LoginFailed, naming the step that failed."""
+    attempt = Attempt(str(address))
     try:
-        async with asyncio.timeout(deadline):
-            link = await _open(target)
+        async with asyncio.timeout(target.connect_timeout):
+            secret = await _secret(target, attempt)
             try:
-                return await _log_in(link, target, settings)
-            except BaseException:
-                link.abort()
-                raise
+                return await _once(target, address, secret, settings, attempt)
+            except LoginFailed as failed:
+                if failed.sqlstate not in _SECRET_REFUSED or target.credential is None:
+                    raise
+                target.credential.refused()
+                renewed = await _secret(target, attempt)
+                if renewed == secret:
+                    raise
+            return await _once(target, address, renewed, settings, attempt)
     except TimeoutError:
-        raise _unavailable(target, "logging in", f"no answer within {deadline:g} s") from None
-    except LinkClosed:
-        raise _unavailable(target, "logging in", "the server closed the connection") from None
-    except RemoteProtocolError as fault:
-        raise _unavailable(target, "logging in", f"the server broke the protocol ({fault})") from None
-    except ScramException as fault:
-        raise _unavailable(target, "SCRAM authentication", str(fault)) from None
+        raise attempt.failed(f"no answer within {target.connect_timeout:g} s", moves_on=True) from None
 
 
-async def _open(target: Target) -> Link:
-    loop = asyncio.get_running_loop()
+async def _secret(target: Target, attempt: Attempt) -> str | None:
+    attempt.step = "getting the password"
+    if target.credential is None:
+        return None
     try:
-        if target.is_unix:
-            path = f"{target.host}/.s.PGSQL.{target.port}"
-            _, link = await loop.create_unix_connection(Link, path)
-            return link
-        tls = target.tls()
-        if tls is None:
-            _, link = await loop.create_connection(Link, target.host, target.port)
-            return link
-        plain = await _request_tls(target)
-        _, link = await loop.create_connection(Link, sock=plain, ssl=tls, server_hostname=target.host)
-        return link
-    except ssl.SSLError as fault:
-        raise _unavailable(target, "starting TLS", fault.reason or "handshake failed") from None
-    except OSError as fault:
-        raise _unavailable(target, "connecting", fault.strerror or str(fault)) from None
+        return await target.credential.secret()
+    except CredentialUnavailable as fault:
+        raise attempt.failed(str(fault)) from None
 
 
-async def _request_tls(target: Target) -> socket.socket:
-    """A connected socket whose server agreed to TLS: the handshake comes next."""
-    loop = asyncio.get_running_loop()
-    infos = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    family, kind, proto, _, address = infos[0]
-    plain = socket.socket(family, kind, proto)
+async def _once(
+    target: Target, address: Address, secret: str | None, settings: dict[str, str], attempt: Attempt
+) -> Upstream:
+    link = await dial(target, address, attempt)
     try:
-        plain.setblocking(False)
-        await loop.sock_connect(plain, address)
-        await loop.sock_sendall(plain, encode_ssl_request())
-        if await loop.sock_recv(plain, 1) != b"S":
-            raise _unavailable(target, "starting TLS", "the server does not offer TLS")
+        told: LoggedIn = await log_in(link, target, secret, settings, attempt)
     except BaseException:
-        plain.close()
+        link.abort()
         raise
-    return plain
-
-
-class _Login:
-    """The messages of a login, one at a time."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._reader = FrameReader(lambda _: _MAX_LOGIN_MESSAGE)
-        self._frames: list[Frame] = []
-
-    async def next(self) -> Frame:
-        while not self._frames:
-            data = await self._link.receive()
-            if not data:
-                raise LinkClosed
-            self._frames = self._reader.feed(data)
-        return self._frames.pop(0)
-
-    def nothing_left(self) -> None:
-        if self._frames or self._reader.pending:
-            raise RemoteProtocolError("bytes after ReadyForQuery that nothing asked for")
-
-
-async def _log_in(link: Link, target: Target, settings: dict[str, str]) -> Upstream:
-    login = _Login(link)
-    link.write(encode_startup({"user": target.user, "database": target.database, **settings}))
-    await _authenticate(link, login, target)
-    parameters: dict[str, str] = {}
-    greeting: list[bytes] = []
-    key: tuple[int, bytes] | None = None
-    while True:
-        frame = await login.next()
-        match chr(frame.kind):
-            case "S":
-                name, value = decode_parameter_status(frame.body)
-                parameters[name] = value
-                greeting.append(frame.raw)
-            case "K":
-                key = auth.decode_backend_key_data(frame.body)
-            case "N":
-                greeting.append(frame.raw)
-            case "E":
-                raise _login_refused(target, frame)
-            case "Z":
-                break
-            case kind:
-                raise RemoteProtocolError(f"message of type {kind!a} during login")
-    login.nothing_left()
-    if key is None:
-        raise _unavailable(target, "logging in", "the server gives no cancel key, so its sessions could not be ended")
-    return Upstream(link, target, key[0], key[1], parameters, b"".join(greeting))
-
-
-def _login_refused(target: Target, frame: Frame) -> ServerUnavailable:
-    fields = decode_error(frame.body)
-    return _unavailable(target, "logging in", f"the server said {fields.get('C')}: {fields.get('M')}")
-
-
-async def _authenticate(link: Link, login: _Login, target: Target) -> None:
-    while True:
-        frame = await login.next()
-        if frame.kind == 0x45:
-            raise _login_refused(target, frame)
-        if frame.kind == 0x4E:  # NoticeResponse
-            continue
-        if frame.kind != 0x52:
-            raise RemoteProtocolError(f"message of type {chr(frame.kind)!a} during authentication")
-        request = auth.decode_authentication(frame.body)
-        if request.code == 0:
-            return
-        await _answer(link, login, target, request)
-
-
-async def _answer(link: Link, login: _Login, target: Target, request: auth.AuthenticationRequest) -> None:
-    if target.password is None:
-        raise _unavailable(target, "authenticating", "the server asks for a password and none is configured")
-    secret = target.password.encode()
-    encrypted = target.is_unix or link.detail("ssl_object") is not None
-    if request.code == 10 and "SCRAM-SHA-256" in request.mechanisms:
-        await _scram(link, login, target)
-    elif request.code == 3 and encrypted:
-        link.write(auth.encode_password(secret))
-    elif request.code == 5:
-        link.write(auth.encode_password(_md5(target.user.encode(), secret, request.data)))
-    else:
-        raise _unavailable(
-            target, "authenticating", f"the server asks for a method ({request.code}) that is not used here"
-        )
-
-
-def _md5(user: bytes, password: bytes, salt: bytes) -> bytes:
-    """PostgreSQL's own MD5 scheme: old servers ask for it, we do not choose it."""
-    inner = hashlib.md5(password + user, usedforsecurity=False).hexdigest().encode()
-    return b"md5" + hashlib.md5(inner + salt, usedforsecurity=False).hexdigest().encode()
-
-
-async def _scram(link: Link, login: _Login, target: Target) -> None:
-    """SCRAM-SHA-256 (RFC 7677): the server proves that it knows the password as well."""
-    client = ScramClient(["SCRAM-SHA-256"], target.user, target.password)
-    link.write(auth.encode_sasl_initial("SCRAM-SHA-256", client.get_client_first().encode()))
-    client.set_server_first((await _sasl(login, target, 11)).decode())
-    # Hashing some thousand rounds takes milliseconds: not on the event loop.
-    final = await asyncio.to_thread(client.get_client_final)
-    link.write(auth.encode_sasl_response(final.encode()))
-    client.set_server_final((await _sasl(login, target, 12)).decode())
-
-
-async def _sasl(login: _Login, target: Target, code: int) -> bytes:
-    frame = await login.next()
-    if frame.kind == 0x45:
-        raise _login_refused(target, frame)
-    request = auth.decode_authentication(frame.body)
-    if frame.kind != 0x52 or request.code != code:
-        raise RemoteProtocolError("SCRAM exchange out of order")
-    return request.data
+    return Upstream(link, target, address, told.backend_pid, told.secret, told.parameters, told.greeting)
 
 
 async def cancel_running(upstream: Upstream, deadline: float) -> bool:
@@ -237,13 +94,13 @@ async def cancel_running(upstream: Upstream, deadline: float) -> bool:
     """
     try:
         async with asyncio.timeout(deadline):
-            link = await _open(upstream.target)
+            link = await dial(upstream.target, upstream.address, Attempt(str(upstream.address)))
             try:
                 link.write(encode_cancel(upstream.backend_pid, upstream.secret))
                 while await link.receive():
                     pass
             finally:
                 link.abort()
-    except (TimeoutError, OSError, ServerUnavailable):
+    except (TimeoutError, OSError, LoginFailed):
         return False
     return True

@@ -8,7 +8,8 @@ from pgjit.identity.identity import GroupId
 from pgjit.policy.policy import Access as Preset
 from pgjit.policy.policy import Grant, Policy, StatementTerms
 from pgjit.proxy.access import Access
-from pgjit.proxy.target import Target
+from pgjit.proxy.credential import Given
+from pgjit.proxy.target import Host, Target
 from tests.fakes.talk import CONTEXT
 
 __all__ = ["access", "policy"]
@@ -35,11 +36,10 @@ def policy(
 def access(preset: Preset, ends_at: datetime) -> Access:
     target = Target(
         name="shop",
-        host="db",
-        port=5432,
+        hosts=(Host("db"),),
         database="shop",
         user="reader",
-        password="hidden",
+        credential=Given("hidden"),
         search_path="app, public",
     )
     return Access(CONTEXT.identity, policy(preset=preset), CONTEXT.window, ends_at, target)

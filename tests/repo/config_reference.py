@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -87,25 +87,35 @@ def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _kind(field: FieldInfo) -> str:
-    annotation = field.annotation
+    return _words(field.annotation, field.metadata)
+
+
+def _words(annotation: Any, rules: Iterable[object]) -> str:
+    """A type in words; `rules` are the bounds of its values."""
     if get_origin(annotation) in (Union, types.UnionType):
-        (annotation,) = [kind for kind in get_args(annotation) if kind is not type(None)]
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return " or ".join(_words(kind, rules) for kind in kinds)
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        return _words(inner, [rule for mark in marks if isinstance(mark, FieldInfo) for rule in mark.metadata])
     if get_origin(annotation) is Literal:
         return _choice(get_args(annotation))
+    if get_origin(annotation) in (list, tuple):
+        return "list" + _bounds(rules)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _choice(tuple(str(member.value) for member in annotation))
     if not isinstance(annotation, type):
         raise TypeError(f"no words for the type {annotation!r}")
-    return _PLAIN[annotation] + _bounds(field)
+    return _PLAIN[annotation] + _bounds(rules)
 
 
 def _choice(values: tuple[object, ...]) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
-def _bounds(field: FieldInfo) -> str:
+def _bounds(rules: Iterable[object]) -> str:
     bounds: list[str] = []
-    for rule in field.metadata:
+    for rule in rules:
         match rule:
             case Ge():
                 bounds.append(f"from {rule.ge}")
@@ -115,6 +125,8 @@ def _bounds(field: FieldInfo) -> str:
                 bounds.append(f"to {rule.le}")
             case MinLen():
                 bounds.append("not empty")
+            case MaxLen():
+                bounds.append(f"at most {rule.max_length}")
             case _:
                 raise TypeError(f"no words for the constraint {rule!r}")
     return f", {' '.join(bounds)}" if bounds else ""
