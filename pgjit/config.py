@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
@@ -104,6 +104,11 @@ class SecretSection(_Section):
         return self
 
 
+def _listed(value: object) -> object:
+    """One is a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
 HostName = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -111,11 +116,14 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class ConnectionSection(_Section):
     """The servers of a database, and the login that agents never see."""
 
-    host: HostName | Annotated[list[HostName], Field(min_length=1, max_length=16)] = Field(
-        description="host name; a folder that begins with `/` means a Unix socket; a list is tried in order"
+    host: Annotated[tuple[HostName, ...], BeforeValidator(_listed)] = Field(
+        min_length=1,
+        max_length=16,
+        description="host name; a folder that begins with `/` means a Unix socket; a list is tried in order",
     )
-    port: Port | Annotated[list[Port], Field(min_length=1, max_length=16)] = Field(
-        default=5432, description="TCP port, or the number of the Unix socket; a list has one for each host"
+    port: Annotated[tuple[Port, ...], BeforeValidator(_listed)] = Field(
+        default=(5432,),
+        description="TCP port, or the number of the Unix socket; a list has one for each host",
     )
     target_session_attrs: SessionAttrs = Field(
         default=SessionAttrs.ANY, description="which of the servers will do, as in libpq"
@@ -153,23 +161,19 @@ class ConnectionSection(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ConnectionSection:
-        if isinstance(self.port, list) and len(self.port) != len(self._names):
+        if len(self.port) not in (1, len(self.host)):
             raise ValueError("`port` must be one number, or as many as there are hosts")
         if (self.sslcert is None) != (self.sslkey is None):
             raise ValueError("`sslcert` and `sslkey` go together")
-        plain = self.sslmode is SslMode.DISABLE or all(name.startswith("/") for name in self._names)
+        plain = self.sslmode is SslMode.DISABLE or all(name.startswith("/") for name in self.host)
         if plain and self.channel_binding is ChannelBinding.REQUIRE:
             raise ValueError("`channel_binding: require` needs TLS")
         return self
 
     @property
-    def _names(self) -> list[str]:
-        return [self.host] if isinstance(self.host, str) else self.host
-
-    @property
     def hosts(self) -> tuple[Host, ...]:
-        ports = self.port if isinstance(self.port, list) else [self.port] * len(self._names)
-        return tuple(Host(name, port) for name, port in zip(self._names, ports, strict=True))
+        ports = self.port if len(self.port) > 1 else self.port * len(self.host)
+        return tuple(Host(name, port) for name, port in zip(self.host, ports, strict=True))
 
 
 class StoreSection(_Section):

@@ -13,8 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen
-from pydantic import BaseModel
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from pgjit.config import ConfigFile
@@ -93,15 +93,15 @@ def _kind(field: FieldInfo) -> str:
 def _words(annotation: Any, rules: Iterable[object]) -> str:
     """A type in words; `rules` are the bounds of its values."""
     if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return " or ".join(_words(kind, rules) for kind in kinds)
+        (annotation,) = [kind for kind in get_args(annotation) if kind is not type(None)]
     if get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
         return _words(inner, [rule for mark in marks if isinstance(mark, FieldInfo) for rule in mark.metadata])
     if get_origin(annotation) is Literal:
         return _choice(get_args(annotation))
-    if get_origin(annotation) in (list, tuple):
-        return "list" + _bounds(rules)
+    if get_origin(annotation) is tuple:
+        one = _words(get_args(annotation)[0], ())
+        return f"{one}; or a list" if any(isinstance(rule, BeforeValidator) for rule in rules) else f"list of {one}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _choice(tuple(str(member.value) for member in annotation))
     if not isinstance(annotation, type):
@@ -125,8 +125,6 @@ def _bounds(rules: Iterable[object]) -> str:
                 bounds.append(f"to {rule.le}")
             case MinLen():
                 bounds.append("not empty")
-            case MaxLen():
-                bounds.append(f"at most {rule.max_length}")
             case _:
                 raise TypeError(f"no words for the constraint {rule!r}")
     return f", {' '.join(bounds)}" if bounds else ""
@@ -142,7 +140,7 @@ def _default(field: FieldInfo) -> str:
             return f"`{str(value).lower()}`"
         case Enum() as member:
             return f"`{member.value}`"
-        case value:
+        case (value,) | value:
             return f"`{value}`"
 
 
