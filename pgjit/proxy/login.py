@@ -60,13 +60,19 @@ async def log_in(
         attempt.step = "logging in"
         return await _until_ready(login)
     except LinkClosed:
-        if isinstance(link.fault, ssl.SSLError):
-            raise attempt.failed(f"the server ended TLS ({tls_reason(link.fault)})") from None
-        raise attempt.failed("the server closed the connection", moves_on=True) from None
+        raise attempt.failed(_closed(link, target, attempt), moves_on=True) from None
     except RemoteProtocolError as fault:
         raise attempt.failed(f"the server broke the protocol ({fault})") from None
     except ScramException as fault:
         raise attempt.failed(f"SCRAM: {fault}") from None
+
+
+def _closed(link: ServerLink, target: Target, attempt: Attempt) -> str:
+    """With TLS 1.3 a client certificate is refused after the handshake; not every event loop tells that it was."""
+    reason = "the server closed the connection"
+    if target.sslcert is not None and attempt.step == "authenticating":
+        reason += " right after TLS: does it accept this client certificate?"
+    return f"{reason} ({tls_reason(link.fault)})" if isinstance(link.fault, ssl.SSLError) else reason
 
 
 class _Login:

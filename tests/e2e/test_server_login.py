@@ -150,7 +150,9 @@ async def test_a_client_certificate_of_another_ca_is_told_as_such(target: Target
     failed = await _refused(
         _but(target, user="certified", sslcert=str(pair.certificate), sslkey=str(pair.key), credential=None)
     )
-    assert failed.reason == "the server ended TLS (tlsv1 alert unknown ca)"
+    assert failed.reason.startswith(
+        "the server closed the connection right after TLS: does it accept this client certificate?"
+    )
 
 
 # --- methods ---------------------------------------------------------------------------------------------
