@@ -59,6 +59,8 @@ async def resolve(host: Host) -> list[Address]:
 
 async def dial(target: Target, address: Address, attempt: Attempt) -> ServerLink:
     """Connect, with TLS as the target wants it. Raises LoginFailed; `attempt.step` is where it is meanwhile."""
+    encrypted = address.family != socket.AF_UNIX and target.sslmode is not SslMode.DISABLE
+    context = _context(target, attempt) if encrypted else None
     attempt.step = "connecting"
     plain = socket.socket(address.family, socket.SOCK_STREAM)
     try:
@@ -68,11 +70,10 @@ async def dial(target: Target, address: Address, attempt: Attempt) -> ServerLink
         if address.family == socket.AF_UNIX:
             _, link = await loop.create_unix_connection(ServerLink, sock=plain)
             return link
-        if target.sslmode is SslMode.DISABLE:
+        if context is None:
             _, link = await loop.create_connection(ServerLink, sock=plain)
             return link
         attempt.step = "starting TLS"
-        context = _context(target, attempt)
         await _ask_for_tls(plain, attempt)
     except BaseException:
         plain.close()
@@ -137,14 +138,14 @@ def tls_reason(fault: ssl.SSLError) -> str:
 
 
 def _context(target: Target, attempt: Attempt) -> ssl.SSLContext:
+    attempt.step = "reading certificates"
     files = (target.sslrootcert, target.sslcert, target.sslkey)
     try:
         return _load(target.sslmode, *files, tuple(_stamp(path) for path in files))
     except ssl.SSLError as fault:
-        raise attempt.failed(f"certificate files cannot be used: {tls_reason(fault)}") from None
+        raise attempt.failed(tls_reason(fault)) from None
     except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or str(fault)
-        raise attempt.failed(f"certificate files cannot be used: {reason}") from None
+        raise attempt.failed(getattr(fault, "strerror", None) or str(fault)) from None
 
 
 def _stamp(path: str | None) -> tuple[int, int, int] | None:
