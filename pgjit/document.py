@@ -157,6 +157,10 @@ def _wording(fault: ErrorDetails, shape: type[BaseModel]) -> str:
             return "is not a known key" + (f"; did you mean `{near[0]}`?" if near else "")
         case "model_type" | "dict_type":
             return "must be a mapping of keys"
+        case "list_type" | "tuple_type":
+            return "must be a list"
+        case "too_short":
+            return f"must have at least {fault['ctx']['min_length']} entry"
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
         case _:

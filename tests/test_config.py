@@ -1,0 +1,143 @@
+"""The connections of a configuration: what is read, and every fault at its place."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgjit.config import load_config
+from pgjit.demo.certificates import make_certificates
+from pgjit.errors import InvalidFile
+from pgjit.proxy import managed_identity
+from pgjit.proxy.credential import FromFile, Given, Renewed
+from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
+
+POLICIES = Path(__file__).parents[1] / "policies"
+TEXT = """\
+tls: {{certificate: server.crt, key: server.key}}
+identity: {{tenant: 7c9e6679-7425-40de-944b-e07fc1f90ae7, audience: 3f2504e0-4f89-41d3-9a0c-0305e82c3301}}
+policies: {policies}
+connections:
+  prod-replica: {{database: shop, user: ann, {keys}}}
+"""
+
+
+def _load(folder: Path, keys: str) -> Target:
+    make_certificates(folder)
+    (folder / "secret").write_text("hunter2\n")
+    path = folder / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=POLICIES, keys=keys))
+    return load_config(path).targets["prod-replica"]
+
+
+def test_a_connection_with_nothing_but_what_is_needed_is_the_strict_one(tmp_path: Path) -> None:
+    target = _load(tmp_path, "host: db.internal")
+    assert target == Target(name="prod-replica", hosts=(Host("db.internal", 5432),), database="shop", user="ann")
+    assert (target.sslmode, target.channel_binding) == (SslMode.VERIFY_FULL, ChannelBinding.PREFER)
+
+
+@pytest.mark.parametrize(
+    ("keys", "hosts"),
+    [
+        ("host: a", (Host("a", 5432),)),
+        ("host: [a]", (Host("a", 5432),)),
+        ("host: a, port: 5433", (Host("a", 5433),)),
+        ("host: [a, /run/pg], port: 5433", (Host("a", 5433), Host("/run/pg", 5433))),
+        ("host: [a, b], port: [1, 2]", (Host("a", 1), Host("b", 2))),
+    ],
+)
+def test_hosts_are_one_or_several(tmp_path: Path, keys: str, hosts: tuple[Host, ...]) -> None:
+    assert _load(tmp_path, keys).hosts == hosts
+
+
+def test_every_key_reaches_the_login(tmp_path: Path) -> None:
+    target = _load(
+        tmp_path,
+        "host: db, sslmode: verify-ca, sslrootcert: ca.crt, sslcert: server.crt, sslkey: server.key, "
+        "channel_binding: require, target_session_attrs: prefer-standby, connect_timeout: 2.5, keepalives_idle: 1, "
+        "keepalives_interval: 2, keepalives_count: 3, tcp_user_timeout: 4, search_path: app",
+    )
+    folder = tmp_path.resolve()
+    assert target == Target(
+        name="prod-replica",
+        hosts=(Host("db"),),
+        database="shop",
+        user="ann",
+        sslmode=SslMode.VERIFY_CA,
+        sslrootcert=str(folder / "ca.crt"),
+        sslcert=str(folder / "server.crt"),
+        sslkey=str(folder / "server.key"),
+        channel_binding=ChannelBinding.REQUIRE,
+        session_attrs=SessionAttrs.PREFER_STANDBY,
+        connect_timeout=2.5,
+        keepalive=Keepalive(1, 2, 3, 4),
+        search_path="app",
+    )
+
+
+async def test_secrets_come_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGJIT_TEST_SECRET", "from the environment")
+    given = _load(tmp_path, "host: a, password: {env: PGJIT_TEST_SECRET}").credential
+    assert isinstance(given, Given)
+    assert await given.secret() == "from the environment"
+    file = _load(tmp_path, "host: a, password: {file: secret}").credential
+    assert isinstance(file, FromFile)
+    assert await file.secret() == "hunter2"
+    command = f"[{sys.executable}, -c, 'print(\"from a command\")']"
+    ran = _load(tmp_path, f"host: a, password: {{command: {command}, timeout: 5, refresh: 0}}").credential
+    assert isinstance(ran, Renewed)
+    assert await ran.secret() == "from a command"
+
+
+def test_a_managed_identity_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_identity, "installed", lambda: True)
+    keys = "host: a, password: {azure: {client_id: me}}"
+    assert isinstance(_load(tmp_path, keys).credential, Renewed)
+    monkeypatch.setattr(managed_identity, "installed", lambda: False)
+    with pytest.raises(InvalidFile, match="1 fault") as told:
+        _load(tmp_path, keys)
+    assert told.value.faults[0].endswith(
+        ":5:65: `connections.prod-replica.password.azure` needs azure-identity: pip install 'pgjit[azure]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("port: 1", "`connections.prod-replica.host` is missing"),
+        ("host: []", "`connections.prod-replica.host` must have at least 1 entry"),
+        ("host: [a, '']", "`connections.prod-replica.host.1` string should have at least 1 character"),
+        ("host: [a, b], port: [1, 2, 3]", "`port` must be one number, or as many as there are hosts"),
+        ("host: a, port: [1, 2]", "`port` must be one number, or as many as there are hosts"),
+        ("host: a, port: 0", "`connections.prod-replica.port.0` must be greater than or equal to 1"),
+        ("host: a, sslmode: prefer", "`connections.prod-replica.sslmode` must be 'disable', 'require', 'verify-ca'"),
+        ("host: a, sslcert: server.crt", "`sslcert` and `sslkey` go together"),
+        ("host: a, sslrootcert: gone.crt", "gone.crt` cannot be read: No such file or directory"),
+        ("host: a, sslmode: disable, channel_binding: require", "`channel_binding: require` needs TLS"),
+        ("host: /run/pg, channel_binding: require", "`channel_binding: require` needs TLS"),
+        ("host: a, password: {}", "give one of `env`, `file`, `command` and `azure`"),
+        ("host: a, password: {env: A, file: b}", "give one of `env`, `file`, `command` and `azure`"),
+        ("host: a, password: {env: PGJIT_NOT_SET}", "environment variable `PGJIT_NOT_SET` is not set"),
+        ("host: a, password: {file: gone}", "gone` cannot be read: No such file or directory"),
+        ("host: a, password: {file: server.crt, timeout: 3}", "`timeout` and `refresh` go with `command`"),
+        (
+            "host: a, password: {command: []}",
+            "`connections.prod-replica.password.command` must have at least 1 entry",
+        ),
+        (
+            "host: a, password: {command: /bin/ls}",
+            "`connections.prod-replica.password.command` must be a list",
+        ),
+        ("host: a, password: {command: [/no/such]}", "`/no/such` is not a program that can be run"),
+        ("host: a, passwort: {}", "is not a known key; did you mean `password`?"),
+    ],
+)
+def test_faults_are_told_at_their_place(tmp_path: Path, keys: str, fault: str) -> None:
+    with pytest.raises(InvalidFile) as told:
+        _load(tmp_path, keys)
+    (only,) = told.value.faults
+    assert fault in only
+    assert f"{tmp_path / 'pgjit.yaml'}:5:" in only
+    assert "hunter2" not in only
