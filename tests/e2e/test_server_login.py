@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.world import World
 from pgjit.errors import ServerTurnsAway, ServerUnavailable
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.credential import Fresh, FromFile, Given, Renewed
@@ -18,7 +22,9 @@ from pgjit.proxy.question import QuestionRefused, ask
 from pgjit.proxy.servers import Backend, Servers
 from pgjit.proxy.target import ChannelBinding, Host, SessionAttrs, SslMode, Target
 from pgjit.proxy.upstream import Upstream, cancel_running, connect_upstream
+from tests.e2e.clients import connect_asyncpg
 from tests.e2e.tls_server import PASSWORD, TlsServer, binaries
+from tests.e2e.worlds import add_reader, open_world, records
 from tests.fakes.authority import Authority
 
 BINARIES = binaries()
@@ -316,3 +322,61 @@ async def test_a_running_statement_is_cancelled_through_tls(target: Target) -> N
         await running
     await upstream.leave()
     await watch.leave()
+
+
+# --- through the proxy -----------------------------------------------------------------------------------
+
+
+def _world(database: DemoDatabase, folder: Path, server: TlsServer, **keys: object) -> World:
+    secret = folder / "tls-secret"
+    secret.write_text(PASSWORD)
+    connection = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "database": "postgres",
+        "user": "scram",
+        "password": {"file": str(secret)},
+        "sslrootcert": str(server.authority.root),
+        "channel_binding": "require",
+        **keys,
+    }
+    connections = {"prod-replica": connection, "write-target": copy.deepcopy(connection)}
+    return open_world(database, folder, config={"connections": connections, "limits": {"drain_seconds": 0.1}})
+
+
+async def test_a_session_is_on_the_server_that_is_wanted_and_is_ended_there(
+    database: DemoDatabase, standby: TlsServer, tmp_path: Path
+) -> None:
+    ports = [1, standby.port, standby.standby_port]
+    world = _world(database, tmp_path, standby, host=["127.0.0.1"] * 3, port=ports, target_session_attrs="standby")
+    here = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgjit s_%'"
+    async with world:
+        token = await world.token(add_reader(world))
+        connection = await connect_asyncpg(world, token, "reader")
+        assert await connection.fetchval("SELECT 1") == 1
+        assert (standby.sql(here), standby.sql(here, standby=True)) == ("0\n", "1\n")
+        waiting = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))
+        await asyncio.sleep(0)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await waiting
+    connection.terminate()
+    (ended,) = records(world, "session.ended")
+    proof = ended["proof"]
+    assert isinstance(proof, dict)
+    assert proof["gone"] is True
+    assert standby.sql(here, standby=True) == "0\n"
+
+
+async def test_a_client_reads_that_no_slot_is_left_and_the_journal_where(
+    database: DemoDatabase, server: TlsServer, tmp_path: Path
+) -> None:
+    async with _world(database, tmp_path, server, user="few") as world:
+        token = await world.token(add_reader(world))
+        with pytest.raises(asyncpg.TooManyConnectionsError, match=r"^sorry, too many clients already\nHINT") as told:
+            await connect_asyncpg(world, token, "reader")
+    assert told.value.detail is None
+    (refused,) = records(world, "login.refused")
+    assert (refused["reference"], refused["sqlstate"]) == ("server-turns-away", "53300")
+    assert "127.0.0.1" in str(refused["reason"])
+    assert "too many connections for role" in str(refused["reason"])
+    assert PASSWORD not in world.journal.read_text()

@@ -103,9 +103,10 @@ class TlsServer:
                 self._control("stop", self.folder / name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def sql(self, *commands: str) -> str:
+    def sql(self, *commands: str, standby: bool = False) -> str:
+        port = self.standby_port if standby else self.port
         arguments = [part for command in commands for part in ("-c", command)]
-        place = ("-h", self.folder, "-p", self.port, "-U", "postgres", "-d", "postgres")
+        place = ("-h", self.folder, "-p", port, "-U", "postgres", "-d", "postgres")
         return self._run("psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", *place, *arguments)
 
     def _control(self, verb: str, data: Path, options: str = "") -> None:
