@@ -90,7 +90,7 @@ class SecretSection(_Section):
         default=None, min_length=1, description="program and arguments, run without a shell; it prints the secret"
     )
     azure: AzureSection | None = None
-    timeout: float = Field(default=10, gt=0, le=60, description="seconds that `command` may take")
+    timeout: float = Field(default=10, gt=0, le=15, description="seconds that `command` may take")
     refresh: float = Field(
         default=300, ge=0, le=86400, description="seconds until `command` is run again; sooner if the server refuses"
     )
@@ -328,6 +328,8 @@ def _credential(document: Document, folder: Path, name: str, secret: SecretSecti
         value = os.environ.get(secret.env)
         if not value:
             document.fault((*where, "env"), f"environment variable `{secret.env}` is not set")
+        elif value.encode("utf-8", "ignore").decode() != value:
+            document.fault((*where, "env"), f"environment variable `{secret.env}` is not text")
         return Given(value or "")
     if secret.file is not None:
         source = FromFile(folder / secret.file)

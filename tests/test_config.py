@@ -82,6 +82,9 @@ async def test_secrets_come_from_where_they_are(tmp_path: Path, monkeypatch: pyt
     given = _load(tmp_path, "host: a, password: {env: PGJIT_TEST_SECRET}").credential
     assert isinstance(given, Given)
     assert await given.secret() == "from the environment"
+    monkeypatch.setenv("PGJIT_TEST_SECRET", "\udcff")
+    with pytest.raises(InvalidFile, match="1 fault"):
+        _load(tmp_path, "host: a, password: {env: PGJIT_TEST_SECRET}")
     file = _load(tmp_path, "host: a, password: {file: secret}").credential
     assert isinstance(file, FromFile)
     assert await file.secret() == "hunter2"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import jwt
 from rich.console import Console
 from rich.markup import escape
@@ -193,6 +192,8 @@ class Story:
 
     async def _ask(self, sql: str, *arguments: object) -> object:
         """Ask the database itself, as its own administrator: what pgjit says about itself is no proof."""
+        import asyncpg  # of the demo's extra: missing, that is told by the database
+
         database = self.world.database
         connection = await asyncpg.connect(
             host=str(database.socket_dir), port=database.port, user="postgres", database=database.database

@@ -52,8 +52,9 @@ async def resolve(host: Host) -> list[Address]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
-    except OSError as fault:
-        raise LoginFailed(str(host), "resolving", fault.strerror or str(fault), moves_on=True) from None
+    except (OSError, UnicodeError) as fault:
+        reason = getattr(fault, "strerror", None) or "that is no host name"
+        raise LoginFailed(str(host), "resolving", reason, moves_on=True) from None
     return list(dict.fromkeys(Address(host, family, sockaddr) for family, _, _, _, sockaddr in found))
 
 

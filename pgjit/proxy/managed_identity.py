@@ -46,5 +46,7 @@ def _fetch(scope: str, client_id: str | None) -> Fresh:
     except AzureError as fault:
         text = " ".join(str(fault).split())[:_MOST_SHOWN]
         raise CredentialUnavailable(f"managed identity gave no token: {text}") from None
+    except Exception as fault:  # noqa: BLE001 - what else a library may raise is not known to be fit for a log
+        raise CredentialUnavailable(f"managed identity gave no token ({type(fault).__name__})") from None
     left = token.expires_on - time.time() - _BEFORE_EXPIRY
     return Fresh(usable(token.token, "token of the managed identity"), max(0.0, left))

@@ -105,7 +105,7 @@ class Servers:
         try:
             major = await control.version()
             if wanted is not SessionAttrs.ANY:
-                _see(address, wanted, await control.role())
+                _see(address, wanted, await _role(control, wanted))
             upstream = await connect_upstream(target, address, settings(major))
             try:
                 started = await control.started(upstream.backend_pid)
@@ -145,6 +145,14 @@ class Servers:
 
 class _OtherRole(LoginFailed):
     """The server would take the session, but is not of the kind that is wanted."""
+
+
+async def _role(control: Control, wanted: SessionAttrs) -> Role:
+    try:
+        return await control.role()
+    except ServerUnavailable as fault:
+        step = f"looking for a server that is {wanted.value}"
+        raise LoginFailed(str(control.address), step, fault.detail or fault.message, moves_on=True) from None
 
 
 def _see(address: Address, wanted: SessionAttrs, role: Role) -> None:

@@ -21,6 +21,8 @@ from pgwire.messages.startup import encode_cancel
 __all__ = ["Upstream", "cancel_running", "connect_upstream"]
 
 _SECRET_REFUSED = {"28000", "28P01"}
+SECRET_SECONDS = 15.0
+"""Most that a source of secrets may take, whatever it is."""
 
 
 @dataclass(slots=True)
@@ -47,21 +49,17 @@ class Upstream:
 async def connect_upstream(target: Target, address: Address, settings: dict[str, str]) -> Upstream:
     """Connect and log in, within the target's `connect_timeout`. Raises LoginFailed, naming the step that failed."""
     attempt = Attempt(str(address))
+    secret = await _secret(target, attempt)
     try:
-        async with asyncio.timeout(target.connect_timeout):
-            secret = await _secret(target, attempt)
-            try:
-                return await _once(target, address, secret, settings, attempt)
-            except LoginFailed as failed:
-                if failed.sqlstate not in _SECRET_REFUSED or target.credential is None:
-                    raise
-                target.credential.refused()
-                renewed = await _secret(target, attempt)
-                if renewed == secret:
-                    raise
-            return await _once(target, address, renewed, settings, attempt)
-    except TimeoutError:
-        raise attempt.failed(f"no answer within {target.connect_timeout:g} s", moves_on=True) from None
+        return await _once(target, address, secret, settings, attempt)
+    except LoginFailed as failed:
+        if failed.sqlstate not in _SECRET_REFUSED or target.credential is None:
+            raise
+        target.credential.refused()
+        renewed = await _secret(target, attempt)
+        if renewed == secret:
+            raise
+    return await _once(target, address, renewed, settings, attempt)
 
 
 async def _secret(target: Target, attempt: Attempt) -> str | None:
@@ -69,7 +67,10 @@ async def _secret(target: Target, attempt: Attempt) -> str | None:
     if target.credential is None:
         return None
     try:
-        return await target.credential.secret()
+        async with asyncio.timeout(SECRET_SECONDS):
+            return await target.credential.secret()
+    except TimeoutError:
+        raise attempt.failed(f"its source gave none within {SECRET_SECONDS:g} s") from None
     except CredentialUnavailable as fault:
         raise attempt.failed(str(fault)) from None
 
@@ -77,12 +78,16 @@ async def _secret(target: Target, attempt: Attempt) -> str | None:
 async def _once(
     target: Target, address: Address, secret: str | None, settings: dict[str, str], attempt: Attempt
 ) -> Upstream:
-    link = await dial(target, address, attempt)
     try:
-        told: LoggedIn = await log_in(link, target, secret, settings, attempt)
-    except BaseException:
-        link.abort()
-        raise
+        async with asyncio.timeout(target.connect_timeout):
+            link = await dial(target, address, attempt)
+            try:
+                told: LoggedIn = await log_in(link, target, secret, settings, attempt)
+            except BaseException:
+                link.abort()
+                raise
+    except TimeoutError:
+        raise attempt.failed(f"no answer within {target.connect_timeout:g} s", moves_on=True) from None
     return Upstream(link, target, address, told.backend_pid, told.secret, told.parameters, told.greeting)
 
 

@@ -77,7 +77,7 @@ def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pyt
         (("certificate: server.crt", "certificate: nowhere.crt"), "cannot be read"),
         (("prod-replica:", "other:"), "names connection `prod-replica`; known: other"),
         (("host: db.internal", "host: db.internal, host: x"), "key `host` is given twice"),
-        (("file: secret", "file: secret, env: X"), "give either `env` or `file`"),
+        (("file: secret", "file: secret, env: X"), "give one of `env`, `file`, `command` and `azure`"),
     ],
 )
 def test_a_fault_is_told(

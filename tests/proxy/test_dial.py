@@ -67,9 +67,10 @@ async def test_a_name_has_all_its_addresses_once_each() -> None:
     assert len(addresses) == len(set(addresses)) > 0
 
 
-async def test_a_name_that_does_not_exist_is_a_failed_step() -> None:
+@pytest.mark.parametrize("name", ["no-such-name.invalid", "a" * 300, "a..b", "\ud800"])
+async def test_a_name_that_does_not_exist_is_a_failed_step(name: str) -> None:
     with pytest.raises(LoginFailed) as failed:
-        await resolve(Host("no-such-name.invalid"))
+        await resolve(Host(name))
     assert (failed.value.step, failed.value.moves_on) == ("resolving", True)
 
 

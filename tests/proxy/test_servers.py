@@ -185,6 +185,16 @@ async def test_the_first_server_of_the_wanted_kind_is_taken(
         await backend.leave()
 
 
+async def test_a_server_that_does_not_tell_what_it_is_is_passed_over() -> None:
+    mute = [*logged_in(), close()]
+    async with ScriptedServer(mute) as first, ScriptedServer(serving()) as second:
+        servers = Servers(target_at(first, second, session_attrs=SessionAttrs.PRIMARY))
+        backend = await _connect(servers)
+        assert backend.upstream.address.host.port == second.port
+        await backend.leave()
+        await servers.close()
+
+
 async def test_a_server_that_became_a_standby_in_between_is_left() -> None:
     async def demoted(peer: Any) -> None:
         await startup()(peer)

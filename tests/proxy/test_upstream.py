@@ -90,16 +90,17 @@ async def test_a_source_without_a_secret_is_a_failed_step_and_nothing_is_dialled
         assert server.peers == []
 
 
-async def test_a_source_that_hangs_is_bounded_by_the_logins_time() -> None:
+async def test_a_source_that_hangs_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgjit.proxy.upstream.SECRET_SECONDS", 0.05)
+
     class Stuck(_Secrets):
         async def secret(self) -> str:
             await asyncio.Event().wait()
             return "never"
 
     async with ScriptedServer(TAKEN) as server:
-        target = target_at(server, credential=Stuck(), connect_timeout=0.05)
-        with pytest.raises(LoginFailed, match="getting the password: no answer within"):
-            await connect_upstream(target, address_of(server), {})
+        with pytest.raises(LoginFailed, match="getting the password: its source gave none within"):
+            await connect_upstream(target_at(server, credential=Stuck()), address_of(server), {})
 
 
 # --- cancel ----------------------------------------------------------------------------------------------
