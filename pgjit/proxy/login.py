@@ -117,8 +117,6 @@ class _Login:
         request = await self.authentication()
         if request.code != code:
             raise RemoteProtocolError(f"authentication message {request.code} in place of {code}")
-        if code == _OK and request.data:
-            raise RemoteProtocolError("AuthenticationOk with something in it")
         return request.data
 
     def nothing_left(self) -> None:
@@ -167,8 +165,6 @@ async def _authenticate(login: _Login, target: Target, secret: str | None) -> No
     if request.code == _OK:
         if required:
             raise login.attempt.failed("channel binding is required and the server asks for no password")
-        if request.data:
-            raise RemoteProtocolError("AuthenticationOk with something in it")
         return
     if request.code not in (_CLEARTEXT, _MD5, _SASL):
         method = _METHODS.get(request.code, f"method {request.code}")
@@ -180,8 +176,6 @@ async def _authenticate(login: _Login, target: Target, secret: str | None) -> No
     elif required:
         raise login.attempt.failed("channel binding is required and the server does not use SCRAM")
     elif request.code == _MD5:
-        if len(request.data) != 4:
-            raise RemoteProtocolError("MD5 salt of unusual length")
         login.link.write(auth.encode_password(_md5(target.user.encode(), secret.encode(), request.data)))
     else:
         _cleartext(login, secret)
@@ -235,7 +229,7 @@ def _choose(login: _Login, target: Target, offered: tuple[str, ...], *, bound: b
     if _PLAIN in offered:
         return _PLAIN
     names = ", ".join(ascii(name) for name in offered[:8])
-    raise login.attempt.failed(f"the server offers no SASL mechanism that is used here, but {names or 'none'}")
+    raise login.attempt.failed(f"the server offers no SASL mechanism that is used here, but {names}")
 
 
 def _end_point(login: _Login, target: Target) -> bytes | None:

@@ -9,7 +9,7 @@ from pgjit.proxy.link import Link, LinkClosed
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import FrameReader
 from pgwire.messages.query import decode_error, encode_query
-from pgwire.reader import BodyReader
+from pgwire.messages.results import decode_data_row
 
 __all__ = ["QuestionRefused", "ask"]
 
@@ -53,10 +53,4 @@ async def ask(link: Link, sql: str) -> list[Row]:
 
 
 def _row(body: bytes) -> Row:
-    reader = BodyReader(body)
-    values: list[str | None] = []
-    for _ in range(reader.count()):
-        length = reader.int32()
-        values.append(None if length < 0 else reader.take(length).decode("utf-8", "replace"))
-    reader.end()
-    return tuple(values)
+    return tuple(None if value is None else value.decode("utf-8", "replace") for value in decode_data_row(body))

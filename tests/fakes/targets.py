@@ -11,7 +11,8 @@ from pgjit.proxy.credential import Given
 from pgjit.proxy.dial import Address
 from pgjit.proxy.target import Host, SslMode, Target
 from pgwire.messages.query import command_complete
-from pgwire.reader import BodyReader, message
+from pgwire.messages.results import encode_data_row
+from pgwire.reader import BodyReader
 from tests.fakes.scripted_server import (
     KEY,
     OK,
@@ -55,7 +56,7 @@ def answering(*results: str | None) -> list[Step]:
     """Answer as many questions, each with one row of one value, or with none (None)."""
     steps: list[Step] = []
     for result in results:
-        rows = b"" if result is None else message(b"D", b"\0\1" + len(result).to_bytes(4) + result.encode())
+        rows = b"" if result is None else encode_data_row((result.encode(),))
         steps += [expect("Q"), send(rows + command_complete("SELECT") + READY)]
     return steps
 

@@ -11,6 +11,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.control import Control, Role
 from pgwire.messages.query import command_complete, error_response
+from pgwire.messages.results import encode_data_row
 from pgwire.reader import message
 from tests.fakes.scripted_server import (
     KEY,
@@ -69,7 +70,7 @@ async def test_a_backend_that_is_not_seen_is_no_place_for_a_session() -> None:
 
 async def test_it_tells_the_version_and_whether_the_server_is_a_standby() -> None:
     def role(*values: bytes) -> bytes:
-        return message(b"D", b"\0\2", *(b"\0\0\0\1" + value for value in values)) + NO_ROWS
+        return encode_data_row(values) + NO_ROWS
 
     answers = [(role(b"f", b"f"), Role(False, False)), (role(b"f", b"t"), Role(False, True)),
                (role(b"t", b"f"), Role(True, True))]  # fmt: skip

@@ -116,8 +116,11 @@ async def test_a_silent_server_is_given_up_on_with_the_step_it_was_at(script: li
         (b"E\x7f\xff\xff\xff", "the server broke the protocol (message of type 'E' with length 2147483647)"),
         (b"HTTP/1.1 400", "the server broke the protocol (message of type 'H' with length 1414811695)"),
         (message(b"R", b"\0\0\0"), "the server broke the protocol (message is shorter than its contents say)"),
-        (authentication(0, b"x"), "the server broke the protocol (AuthenticationOk with something in it)"),
-        (authentication(5, b"abc"), "the server broke the protocol (MD5 salt of unusual length)"),
+        (
+            authentication(0, b"x"),
+            "the server broke the protocol (authentication request is longer than its contents say)",
+        ),
+        (authentication(5, b"abc"), "the server broke the protocol (salt of unusual length)"),
         (KEY, "the server broke the protocol (message of type 'K' during authentication)"),
         (message(b"v", b"\0" * 8), "the server broke the protocol (message of type 'v' during authentication)"),
         (authentication(2), "the server asks for Kerberos V5, which is not used here"),
@@ -206,7 +209,7 @@ async def test_scram_is_found_anywhere_in_the_list(offer: bytes) -> None:
         (b"SCRAM-SHA-256", "the server broke the protocol (string without its zero terminator)"),
         (b"SCRAM-SHA-256\0", "the server broke the protocol (string without its zero terminator)"),
         (b"SCRAM-SHA-256\0\0x", "the server broke the protocol (message is longer than its contents say)"),
-        (b"\0", "the server offers no SASL mechanism that is used here, but none"),
+        (b"\0", "the server broke the protocol (authentication request that offers nothing)"),
         (b"scram-sha-256\0\0", "the server offers no SASL mechanism that is used here, but 'scram-sha-256'"),
         (b"SCRAM-SHA-1\0X\0\0", "the server offers no SASL mechanism that is used here, but 'SCRAM-SHA-1', 'X'"),
         (

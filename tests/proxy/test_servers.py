@@ -12,7 +12,7 @@ from pgjit.errors import ServerTurnsAway, ServerUnavailable
 from pgjit.proxy.servers import Backend, Servers
 from pgjit.proxy.target import Host, SessionAttrs
 from pgwire.messages.query import command_complete
-from pgwire.reader import message
+from pgwire.messages.results import encode_data_row
 from tests.fakes.scripted_server import (
     KEY,
     OK,
@@ -40,9 +40,9 @@ def serving(*, standby: bool = False, version: str = "18.1", reports: bool = Tru
         await peer.write(OK + status("server_version", version) + kind + KEY + READY)
         while (await peer.frame()).kind == ord("Q"):
             if b"pg_is_in_recovery" in peer.last.body:
-                row = message(b"D", b"\0\2\0\0\0\1" + (b"t" if standby else b"f") + b"\0\0\0\1f")
+                row = encode_data_row((b"t" if standby else b"f", b"f"))
             else:
-                row = message(b"D", b"\0\1" + len(SEEN).to_bytes(4) + SEEN.encode())
+                row = encode_data_row((SEEN.encode(),))
             await peer.write(row + command_complete("SELECT 1") + READY)
 
     return [play]
