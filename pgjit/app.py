@@ -96,6 +96,7 @@ class App:
             workers=_workers(),
             new_workers=_workers,
             telemetry=telemetry,
+            authentication=config.authentication,
         )
         stack.callback(lambda: services.workers.shutdown(cancel_futures=True))
         await self._serve(services, provider, tls)

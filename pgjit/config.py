@@ -21,6 +21,7 @@ from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.policy.load import Policies, load_policies
 from pgjit.proxy import managed_identity
+from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.credential import Credential, CredentialUnavailable, FromFile, Given, Renewed
 from pgjit.proxy.managed_identity import SCOPE
 from pgjit.proxy.secret_command import run_command
@@ -158,6 +159,13 @@ class ConnectionSection(_Section):
         ),
     )
     search_path: str = Field(default="public", description="pinned search_path of every session")
+    authentication: Authentication = Field(
+        default=Authentication.PASSWORD,
+        description=(
+            "how clients give their token: as the password, or by SASL `OAUTHBEARER`, which libpq knows from "
+            "version 18 on"
+        ),
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> ConnectionSection:
@@ -208,7 +216,15 @@ class LimitsSection(_Section):
     """How much of it."""
 
     connections: int = Field(default=500, ge=1, le=100_000, description="client connections at once")
-    handshake_seconds: float = Field(default=30, gt=0, le=300, description="from connecting to being logged in")
+    connections_per_address: int = Field(
+        default=100, ge=1, le=100_000, description="of those, from one IPv4 address or one /64 of IPv6"
+    )
+    sessions_per_identity: int = Field(
+        default=20, ge=1, le=100_000, description="sessions of one identity at once, under all its policies"
+    )
+    handshake_seconds: float = Field(
+        default=30, gt=0, le=300, description="from connecting to being logged in, TLS included"
+    )
     statement_bytes: int = Field(
         default=256 * 1024, ge=1024, le=16 * 1024 * 1024, description="text of one message's statements"
     )
@@ -255,10 +271,17 @@ class Config:
         return self.folder / path
 
     @property
+    def authentication(self) -> dict[str, Authentication]:
+        """How clients authenticate, by the connection that they ask for."""
+        return {name: section.authentication for name, section in self.file.connections.items()}
+
+    @property
     def limits(self) -> Limits:
         limits = self.file.limits
         return Limits(
             connections=limits.connections,
+            connections_per_address=limits.connections_per_address,
+            sessions_per_identity=limits.sessions_per_identity,
             handshake_seconds=limits.handshake_seconds,
             statement_bytes=limits.statement_bytes,
             message_bytes=limits.message_bytes,

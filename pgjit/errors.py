@@ -25,6 +25,7 @@ __all__ = [
     "StatementRefused",
     "TlsRequired",
     "TokenRefused",
+    "TooManyConnections",
     "WindowEnded",
     "utc_text",
 ]
@@ -193,6 +194,17 @@ class BudgetSpent(PgjitError):
     status = 429
 
     def __init__(self, message: str, *, reference: str, detail: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, reference=reference, detail=detail, hint=hint)
+
+
+class TooManyConnections(PgjitError):
+    """There is no place for one more connection, of this address or this identity."""
+
+    sqlstate = "53300"
+    severity = "FATAL"
+    status = 429
+
+    def __init__(self, message: str, *, reference: str, detail: str, hint: str) -> None:
         super().__init__(message, reference=reference, detail=detail, hint=hint)
 
 

@@ -23,6 +23,7 @@ from pgjit.errors import (
     StatementRefused,
     TlsRequired,
     TokenRefused,
+    TooManyConnections,
     WindowEnded,
     utc_text,
 )
@@ -92,6 +93,11 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
     (
         BudgetSpent("too much", reference="too-much", detail="D", hint="H"),
         {"S": "ERROR", "C": "54000", "M": "too much", "D": "D", "H": "H", "R": "pgjit:too-much"},
+        429,
+    ),
+    (
+        TooManyConnections("too many", reference="too-many-connections", detail="D", hint="H"),
+        {"S": "FATAL", "C": "53300", "M": "too many", "D": "D", "H": "H", "R": "pgjit:too-many-connections"},
         429,
     ),
     (

@@ -151,6 +151,7 @@ class LoginRefused:
     startup_user: str | None
     startup_database: str | None
     identity: Identity | None = None
+    count: int = 1  # more: so many of one address, all refused for this reason before TLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

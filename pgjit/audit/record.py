@@ -245,6 +245,7 @@ def _login_refused(event: LoginRefused) -> dict[str, object]:
         "reason": event.reason,
         "startup_user": event.startup_user,
         "startup_database": event.startup_database,
+        "count": event.count,
     }
 
 

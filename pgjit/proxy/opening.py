@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pgjit.errors import AccessRefused, PgjitError, ProtocolFault
 from pgwire.messages.startup import StartupMessage
 
-__all__ = ["Opening", "read_opening"]
+__all__ = ["Opening", "read_opening", "unsupported_version"]
 
 _PASSED_ON = {
     "datestyle": "DateStyle",
@@ -33,19 +33,27 @@ class Opening:
     settings: dict[str, str] = field(default_factory=dict)  # for the server's startup packet
 
 
-class UnsupportedVersionError(PgjitError):
+_FALSE = frozenset({"false", "off", "no", "0"})
+
+
+class Unsupported(PgjitError):
+    """A part of the protocol that is not served here."""
+
     sqlstate = "0A000"
     severity = "FATAL"
+
+
+def unsupported_version(major: int, minor: int) -> PgjitError:
+    return Unsupported(
+        f"unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2",
+        reference="unsupported-protocol",
+    )
 
 
 def read_opening(startup: StartupMessage) -> Opening:
     """Raises PgjitError (28000, 0A000, 08P01) for what is not accepted."""
     if startup.major != 3:
-        raise UnsupportedVersionError(
-            f"unsupported frontend protocol {startup.major}.{startup.minor}",
-            reference="unsupported-protocol",
-            detail="Protocol 3.0 is spoken here.",
-        )
+        raise unsupported_version(startup.major, startup.minor)
     given: dict[str, str] = {}
     for name, value in startup.parameters.items():
         if name.startswith("_pq_."):
@@ -61,6 +69,13 @@ def read_opening(startup: StartupMessage) -> Opening:
             hint="Name the policy as the user.",
         )
     database = given.pop("database", "") or user
+    if given.pop("replication", "false").lower() not in _FALSE:
+        raise Unsupported(
+            "replication connections are not served here",
+            reference="replication",
+            detail="A replication connection reads every change of the server, past any policy.",
+            hint="Leave `replication` out; replicate from the server itself.",
+        )
     application_name = given.pop("application_name", None)
     reason = _reason(given)
     settings = {_passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}

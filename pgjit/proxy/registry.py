@@ -15,6 +15,9 @@ __all__ = ["Registry"]
 class Registry:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        # Two servers may give the same process id: a list, hardly ever longer than one.
+        self._by_pid: dict[int, list[Session]] = {}
+        self._pids: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -24,17 +27,30 @@ class Registry:
 
     def add(self, session_id: str, session: Session) -> None:
         self._sessions[session_id] = session
+        pid = session.backend_pid
+        if pid is not None:
+            self._pids[session_id] = pid
+            self._by_pid.setdefault(pid, []).append(session)
 
     def remove(self, session_id: str) -> None:
-        self._sessions.pop(session_id, None)
+        session = self._sessions.pop(session_id, None)
+        pid = self._pids.pop(session_id, None)
+        if session is None or pid is None:
+            return
+        self._by_pid[pid].remove(session)
+        if not self._by_pid[pid]:
+            del self._by_pid[pid]
 
     def of_window(self, window_id: str) -> list[Session]:
         return [session for session in self if session.window_id == window_id]
 
     def by_cancel_key(self, pid: int, secret: bytes) -> Session | None:
-        """The session that was given this key; None for any other key."""
+        """The session that was given this key; None for any other key, also one of another length.
+
+        How long the comparison takes does not tell how much of a secret was right.
+        """
         found = None
-        for session in self._sessions.values():
-            if session.backend_pid == pid and hmac.compare_digest(session.cancel_secret, secret):
+        for session in self._by_pid.get(pid, ()):
+            if hmac.compare_digest(session.cancel_secret, secret):
                 found = session
         return found

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
+from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy
+from pgjit.proxy.client_auth import Authentication
+from pgjit.proxy.crowd import Quota
 from pgjit.proxy.judge import Judge, Judgement, assess
+from pgjit.proxy.refusals import Refusals
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
 from pgjit.proxy.target import Target
@@ -26,7 +30,9 @@ __all__ = ["Limits", "Services"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     connections: int = 500  # clients at once, logged in or not
-    handshake_seconds: float = 30.0  # from the first byte to a session, the identity provider included
+    connections_per_address: int = 100  # of one IPv4 address, or one /64 of IPv6
+    sessions_per_identity: int = 20  # under all its policies together
+    handshake_seconds: float = 30.0  # from connecting to a session, TLS and the identity provider included
     server_login_seconds: float = 20.0  # over all hosts of a connection
     statement_bytes: int = 256 * 1024
     message_bytes: int = 16 * 1024 * 1024
@@ -48,7 +54,14 @@ class Services:
     workers: Executor  # processes that judge large statements
     new_workers: Callable[[], Executor]
     telemetry: Telemetry
+    authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
+    refusals: Refusals = field(init=False)
+    sessions_of: Quota[IdentityKey] = field(init=False)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.refusals = Refusals(self.journal, self.clock, self.telemetry)
+        self.sessions_of = Quota(self.limits.sessions_per_identity)
 
     def judge(self, policy: Policy) -> Judge:
         """The judge of this version of the policy, with its memory shared by all sessions under it."""

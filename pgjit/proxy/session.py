@@ -12,7 +12,7 @@ import secrets
 import uuid
 from dataclasses import dataclass
 
-from pgjit.audit.event import LoginRefused, Proof, SessionContext, SessionEnded, SessionOpened
+from pgjit.audit.event import Proof, SessionContext, SessionEnded, SessionOpened
 from pgjit.errors import (
     JournalUnavailable,
     PgjitError,
@@ -20,10 +20,12 @@ from pgjit.errors import (
     ServerUnavailable,
     ShuttingDown,
     TokenRefused,
+    TooManyConnections,
     WindowEnded,
 )
-from pgjit.identity.identity import Identity
+from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.proxy.access import Access, choose_policy
+from pgjit.proxy.client_auth import Authentication, authenticate
 from pgjit.proxy.conversation import Conversation, Ending
 from pgjit.proxy.deadline import end_backend
 from pgjit.proxy.link import Link, LinkClosed
@@ -33,15 +35,16 @@ from pgjit.proxy.services import Services
 from pgjit.proxy.settings import session_settings, tripwire
 from pgjit.proxy.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import Frame, FrameReader
 from pgwire.messages import authentication as auth
 from pgwire.messages.query import error_response, ready_for_query
-from pgwire.messages.startup import StartupMessage, negotiate_version
+from pgwire.messages.startup import StartupMessage, encode_negotiate_version
 
 __all__ = ["Session"]
 
 _log = logging.getLogger("pgjit.session")
 _CANCEL_SECONDS = 5.0
+_SECRET_BYTES = {0: 4, 2: 32}
+"""Length of a cancel key's secret by the minor version: what PostgreSQL itself sends."""
 
 
 @dataclass(slots=True)
@@ -70,7 +73,9 @@ class Session:
         self._live: _Live | None = None
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
-        self.cancel_secret = secrets.token_bytes(4)
+        self._place: IdentityKey | None = None  # among the sessions of its identity
+        self._cancelling: asyncio.Task[bool] | None = None
+        self.cancel_secret = b""
 
     @property
     def window_id(self) -> str | None:
@@ -84,23 +89,37 @@ class Session:
     def idle(self) -> bool:
         return self._live is None or self._live.conversation.relay.idle
 
-    async def run(self, startup: StartupMessage) -> None:
-        """Live from the startup message to the end. Raises nothing but cancellation."""
-        opening: Opening | None = None
+    async def run(self, startup: StartupMessage, deadline: float) -> None:
+        """Live from the startup message to the end; be logged in by `deadline`, in the loop's time.
+
+        Raises JournalUnavailable where the end could not be recorded, and nothing else but cancellation.
+        """
         try:
-            async with asyncio.timeout(self._services.limits.handshake_seconds):
+            await self._log_in(startup, deadline)
+        finally:
+            if self._place is not None:
+                self._services.sessions_of.give_back(self._place)
+            if self._cancelling is not None:
+                self._cancelling.cancel()
+
+    async def _log_in(self, startup: StartupMessage, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
                 opening = self._greet(startup)
-                identity = await self._authenticate()
+                identity = await self._authenticate(opening)
                 access = await self._authorize(identity, opening)
                 live = await self._connect(access, opening)
         except PgjitError as refused:
-            self._refuse(refused, opening, startup)
+            self._refuse(refused, startup)
         except TimeoutError:
-            self._refuse(ProtocolFault("login took too long"), opening, startup)
+            self._refuse(ProtocolFault("login took too long"), startup)
+        except asyncio.CancelledError:
+            self._refuse(ShuttingDown(), startup)
+            raise
         except LinkClosed:
-            self._note_refusal("client-left", "08006", "the client left during login", opening, startup)
+            self._note_refusal("client-left", "08006", "the client left during login", startup)
         except RemoteProtocolError as fault:
-            self._refuse(ProtocolFault(f"malformed message: {fault}"), opening, startup)
+            self._refuse(ProtocolFault(f"malformed message: {fault}"), startup)
         else:
             await self._relay(live)
         await self._client.close()
@@ -108,39 +127,19 @@ class Session:
     # --- greet -----------------------------------------------------------------------------------------
 
     def _greet(self, startup: StartupMessage) -> Opening:
-        opening = read_opening(startup)
-        if startup.minor > 0 or startup.unknown_options:
-            self._client.write(negotiate_version(startup.unknown_options))
-        return opening
+        if (answer := startup.negotiation) is not None:
+            self._client.write(encode_negotiate_version(answer))
+        self.cancel_secret = secrets.token_bytes(_SECRET_BYTES[startup.spoken_minor])
+        return read_opening(startup)
 
     # --- authenticate ----------------------------------------------------------------------------------
 
-    async def _authenticate(self) -> Identity:
-        self._client.write(auth.authentication_cleartext())
-        frame = await self._password()
-        try:
-            token = auth.decode_password(frame.body).decode("ascii")
-        except UnicodeDecodeError:
-            raise TokenRefused("not-ascii", "the password holds bytes that no token has") from None
-        if not token:
-            raise TokenRefused("empty", "the password is empty")
-        return await self._services.provider.verify(token, self._services.clock())
-
-    async def _password(self) -> Frame:
-        reader = FrameReader(lambda _: self._services.limits.token_bytes + 6)
-        while True:
-            data = await self._client.receive()
-            if not data:
-                raise LinkClosed
-            try:
-                frames = reader.feed(data)
-            except RemoteProtocolError:
-                raise TokenRefused("too-large", "the password message is over the size limit") from None
-            if not frames:
-                continue
-            if len(frames) > 1 or reader.pending or frames[0].kind != 0x70:
-                raise ProtocolFault("expected a password and nothing else")
-            return frames[0]
+    async def _authenticate(self, opening: Opening) -> Identity:
+        services = self._services
+        method = services.authentication.get(opening.database, Authentication.PASSWORD)
+        return await authenticate(
+            self._client, method, services.provider, services.limits.token_bytes, services.clock
+        )
 
     # --- authorize -------------------------------------------------------------------------------------
 
@@ -149,8 +148,21 @@ class Session:
         services = self._services
         policy = choose_policy(services.policies, identity, opening)
         target = services.targets[policy.connection]
+        self._take_place(identity.key)
         window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
         return Access(identity, policy, window, ends_at, target)
+
+    def _take_place(self, key: IdentityKey) -> None:
+        """Before a window is opened: who has no place gets no window either."""
+        places = self._services.sessions_of
+        if not places.take(key):
+            raise TooManyConnections(
+                "too many sessions of your identity",
+                reference="too-many-sessions-of-identity",
+                detail=f"At most {places.most} are open at once, under all policies together.",
+                hint="Close sessions that are not used, or use a smaller pool.",
+            )
+        self._place = key
 
     # --- connect ---------------------------------------------------------------------------------------
 
@@ -228,9 +240,16 @@ class Session:
             self._finished.set()
 
     async def cancel(self) -> None:
-        """The client's own cancel: passed on to the server under the real key."""
-        if self._live is not None:
-            await cancel_running(self._live.upstream, _CANCEL_SECONDS)
+        """The client's own cancel: passed on to the server under the real key, one at a time.
+
+        Returns when the server has dealt with it. Who comes meanwhile waits for the one that is under way, so
+        that nobody makes the server serve more than one cancel for a session.
+        """
+        if self._live is None:
+            return
+        if self._cancelling is None or self._cancelling.done():
+            self._cancelling = asyncio.create_task(cancel_running(self._live.upstream, _CANCEL_SECONDS))
+        await asyncio.wait({self._cancelling})
 
     async def end(self, reason: str) -> None:
         """End this session from outside, and wait until its backend is gone."""
@@ -286,35 +305,19 @@ class Session:
 
     # --- refusals --------------------------------------------------------------------------------------
 
-    def _refuse(self, error: PgjitError, opening: Opening | None, startup: StartupMessage) -> None:
+    def _refuse(self, error: PgjitError, startup: StartupMessage) -> None:
         """Write the refusal down with its true reason; the client reads the error's own words."""
         reason = error.explanation if isinstance(error, TokenRefused) else (error.detail or error.message)
         reference = error.reason if isinstance(error, TokenRefused) else error.reference
         told: PgjitError = error
-        if not self._note_refusal(reference, error.fields()["C"], reason, opening, startup):
+        if not self._note_refusal(reference, error.fields()["C"], reason, startup):
             told = JournalUnavailable(fatal=True)
         self._client.write(error_response(_told(told).fields()))
 
-    def _note_refusal(
-        self, reference: str, sqlstate: str, reason: str, opening: Opening | None, startup: StartupMessage
-    ) -> bool:
-        event = LoginRefused(
-            at=self._services.clock(),
-            source=self._source,
-            reference=reference,
-            sqlstate=sqlstate,
-            reason=reason,
-            startup_user=startup.parameters.get("user", "")[:63] or None,
-            startup_database=(opening.database if opening else startup.parameters.get("database", "")[:63]) or None,
-            identity=self._identity,
+    def _note_refusal(self, reference: str, sqlstate: str, reason: str, startup: StartupMessage) -> bool:
+        return self._services.refusals.note(
+            self._source, reference, sqlstate, reason, startup=startup, identity=self._identity
         )
-        self._services.telemetry.login(reference)
-        try:
-            self._services.journal.append([event])
-        except JournalUnavailable:
-            _log.error("a refused login could not be recorded: %s from %s", reference, self._source)
-            return False
-        return True
 
 
 def _told(error: PgjitError) -> PgjitError:

@@ -106,6 +106,7 @@ EXPECTED: dict[str, dict[str, object]] = {
         "reason": "expired",
         "startup_user": "jit-schema-checks",
         "startup_database": "shop",
+        "count": 1,
     },
     "service.started": {
         "version": "0.1.0",

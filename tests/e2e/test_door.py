@@ -96,7 +96,7 @@ async def test_malformed_startup_packets_are_closed_without_a_word(world: World,
         ({"options": "-c default_transaction_read_only=off"}, "28000"),
         ({"Default_Transaction_Read_Only": "off"}, "28000"),
         ({"client_encoding": "SJIS"}, "28000"),
-        ({"replication": "true"}, "28000"),
+        ({"replication": "true"}, "0A000"),
         ({"search_path": "evil"}, "28000"),
         ({"session_authorization": "postgres"}, "28000"),
         ({"DateStyle": "ISO", "datestyle": "SQL"}, "08P01"),
@@ -120,10 +120,10 @@ async def test_startup_parameters_on_the_list_are_accepted(world: World) -> None
 
 
 async def test_a_newer_protocol_is_negotiated_down(world: World) -> None:
-    packet = encode_startup({"user": "reader", "database": "prod-replica", "_pq_.test": "1"}, minor=2)
+    packet = encode_startup({"user": "reader", "database": "prod-replica", "_pq_.test": "1"}, minor=9999)
     frames = await _in_tls(world, packet)
     assert [kind for kind, _ in frames] == ["v", "R"]
-    assert frames[0][1] == struct.pack("!Ii", 3 << 16, 1) + b"_pq_.test\0"
+    assert frames[0][1] == struct.pack("!Ii", 3 << 16 | 2, 1) + b"_pq_.test\0"
 
 
 async def test_every_bad_token_reads_alike_and_the_journal_has_the_reason(world: World) -> None:

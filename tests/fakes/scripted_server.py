@@ -19,7 +19,14 @@ from typing import Self
 
 from pgwire.framing import Frame
 from pgwire.messages.query import error_response, parameter_status, ready_for_query
-from pgwire.messages.startup import CancelRequest, EncryptionRequest, StartupMessage, decode_startup, startup_length
+from pgwire.messages.startup import (
+    CancelRequest,
+    EncryptionRequest,
+    OtherVersion,
+    StartupMessage,
+    decode_startup,
+    startup_length,
+)
 from pgwire.reader import message
 
 __all__ = [
@@ -61,7 +68,7 @@ class Peer:
     def last(self) -> Frame:
         return self.frames[-1]
 
-    async def opening(self) -> StartupMessage | CancelRequest | EncryptionRequest:
+    async def opening(self) -> StartupMessage | OtherVersion | CancelRequest | EncryptionRequest:
         return decode_startup(await self.reader.readexactly(startup_length(await self.reader.readexactly(4))))
 
     async def frame(self) -> Frame:

@@ -19,7 +19,7 @@ from pgwire.messages.extended import Bind, Execute, Parse, Target
 from pgwire.messages.function_call import FunctionCall
 from pgwire.messages.query import Notification
 from pgwire.messages.results import Field
-from pgwire.messages.startup import CancelRequest, EncryptionRequest, NegotiateVersion, StartupMessage
+from pgwire.messages.startup import CancelRequest, EncryptionRequest, NegotiateVersion, OtherVersion, StartupMessage
 from pgwire.reader import message, packed
 
 __all__ = ["SAMPLES", "STREAM", "Sample"]
@@ -63,8 +63,10 @@ def _authentication(request: AuthenticationRequest) -> bytes:
             return message(b"R", packed("i", code), request.data)
 
 
-def _first(packet: StartupMessage | CancelRequest | EncryptionRequest) -> bytes:
+def _first(packet: StartupMessage | OtherVersion | CancelRequest | EncryptionRequest) -> bytes:
     match packet:
+        case OtherVersion(major, minor, body):
+            return packed("IHH", 8 + len(body), major, minor) + body
         case StartupMessage(major, minor, parameters):
             return startup.encode_startup(parameters, major=major, minor=minor)
         case CancelRequest(pid, secret):
@@ -73,16 +75,10 @@ def _first(packet: StartupMessage | CancelRequest | EncryptionRequest) -> bytes:
             return startup.encode_gss_request() if gss else startup.encode_ssl_request()
 
 
-def _negotiation(answer: NegotiateVersion) -> bytes:
-    if (answer.major, answer.minor) == (3, 0):
-        return startup.negotiate_version(answer.unknown)
-    return startup.encode_negotiate_version(answer)
-
-
 FIELD = Field(b"id", 16384, 1, 23, 4, -1, 0)
 
 FIRST = partial(Sample, encode=_first, decode=startup.decode_startup, typed=False)
-NEGOTIATE = partial(Sample, encode=_negotiation, decode=startup.decode_negotiate_version)
+NEGOTIATE = partial(Sample, encode=startup.encode_negotiate_version, decode=startup.decode_negotiate_version)
 REQUEST = partial(Sample, encode=_authentication, decode=auth.decode_authentication)
 COPY_IN, COPY_OUT, COPY_BOTH = (
     partial(Sample, encode=partial(copy.encode_copy_response, code), decode=copy.decode_copy_response)
@@ -108,6 +104,7 @@ SAMPLES = (
     FIRST("startup", StartupMessage(3, 0, {"user": "ann"}), b"\0\0\0\x12\0\x03\0\0user\0ann\0\0"),
     FIRST("startup, newer, not ASCII", StartupMessage(3, 2, {"user": "ä", "x": ""}),
           b"\0\0\0\x14\0\x03\0\x02user\0\xc3\xa4\0x\0\0\0"),
+    FIRST("startup, another version", OtherVersion(2, 0, b"shop"), b"\0\0\0\x0c\0\x02\0\0shop", least=4),
     FIRST("startup, nothing", StartupMessage(3, 0, {}), b"\0\0\0\x09\0\x03\0\0\0"),
     FIRST("ssl request", EncryptionRequest(gss=False), b"\0\0\0\x08\x04\xd2\x16\x2f"),
     FIRST("gss request", EncryptionRequest(gss=True), b"\0\0\0\x08\x04\xd2\x16\x30"),

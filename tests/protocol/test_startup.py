@@ -11,11 +11,12 @@ from pgwire.messages.startup import (
     MAX_STARTUP,
     CancelRequest,
     EncryptionRequest,
+    NegotiateVersion,
+    OtherVersion,
     StartupMessage,
     decode_startup,
     encode_cancel,
     encode_ssl_request,
-    negotiate_version,
     startup_length,
 )
 
@@ -27,7 +28,7 @@ VERSION_3 = b"\0\x03\0\0"
     [
         (VERSION_3 + b"user\0ann\0\0", StartupMessage(3, 0, {"user": "ann"})),
         (b"\0\x03\0\x02\0", StartupMessage(3, 2, {})),
-        (b"\0\x02\0\0\0", StartupMessage(2, 0, {})),
+        (b"\0\x02\0\0\0", OtherVersion(2, 0, b"\0")),
         (VERSION_3 + b"user\0\0\0", StartupMessage(3, 0, {"user": ""})),
         (b"\x04\xd2\x16\x2f", EncryptionRequest(gss=False)),
         (b"\x04\xd2\x16\x30", EncryptionRequest(gss=True)),
@@ -36,7 +37,7 @@ VERSION_3 = b"\0\x03\0\0"
     ],
 )
 def test_a_first_packet_is_told_by_its_code(
-    body: bytes, expected: StartupMessage | CancelRequest | EncryptionRequest
+    body: bytes, expected: StartupMessage | OtherVersion | CancelRequest | EncryptionRequest
 ) -> None:
     assert expected == decode_startup(body)
 
@@ -82,9 +83,24 @@ def test_protocol_options_are_told_from_parameters() -> None:
     assert startup.unknown_options == ("_pq_.a", "_pq_.b")
 
 
-def test_the_answer_to_a_newer_protocol_names_every_unknown_option() -> None:
-    assert negotiate_version(("_pq_.a", "_pq_.b")) == b"v\0\0\0\x1a\0\x03\0\0\0\0\0\x02_pq_.a\0_pq_.b\0"
-    assert negotiate_version(()) == b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0"
+@pytest.mark.parametrize(
+    ("minor", "spoken", "told"), [(0, 0, False), (1, 0, True), (2, 2, False), (3, 2, True), (9999, 2, True)]
+)
+def test_only_3_0_and_3_2_are_spoken(minor: int, spoken: int, told: bool) -> None:
+    asked = StartupMessage(3, minor, {"user": "ann"})
+    assert asked.spoken_minor == spoken
+    assert asked.negotiation == (NegotiateVersion(3, spoken, ()) if told else None)
+
+
+@pytest.mark.parametrize(("minor", "spoken"), [(0, 0), (1, 0), (2, 2), (3, 2)])
+def test_an_unknown_protocol_option_is_negotiated_under_any_version(minor: int, spoken: int) -> None:
+    asked = StartupMessage(3, minor, {"_pq_.a": "1", "user": "ann", "_pq_.b": ""})
+    assert asked.negotiation == NegotiateVersion(3, spoken, ("_pq_.a", "_pq_.b"))
+
+
+def test_the_packet_of_another_major_version_is_not_taken_apart() -> None:
+    assert decode_startup(b"\0\x02\0\0" + b"shop" + b"\0" * 60) == OtherVersion(2, 0, b"shop" + b"\0" * 60)
+    assert decode_startup(b"\0\x04\0\0") == OtherVersion(4, 0, b"")
 
 
 def test_requests_of_our_own_are_read_back() -> None:

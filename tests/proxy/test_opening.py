@@ -40,6 +40,8 @@ def with_options(options: str) -> Opening:
         ),
         ({"user": "ann", "_pq_.anything": "1"}, Opening("ann", "ann", None, None)),
         ({"user": "ann", "options": ""}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "replication": "false"}, Opening("ann", "ann", None, None)),
+        ({"user": "ann", "replication": "OFF"}, Opening("ann", "ann", None, None)),
     ],
 )
 def test_what_is_accepted(parameters: dict[str, str], expected: Opening) -> None:
@@ -52,7 +54,11 @@ def test_what_is_accepted(parameters: dict[str, str], expected: Opening) -> None
         ({}, "28000"),
         ({"user": ""}, "28000"),
         ({"database": "shop"}, "28000"),
-        ({"user": "ann", "replication": "database"}, "28000"),
+        ({"user": "ann", "replication": "database"}, "0A000"),
+        ({"user": "ann", "replication": "true"}, "0A000"),
+        ({"user": "ann", "replication": ""}, "0A000"),
+        ({"user": "ann", "Replication": "1"}, "0A000"),
+        ({"user": "ann", "options": "-c replication=on"}, "0A000"),
         ({"user": "ann", "search_path": "evil"}, "28000"),
         ({"user": "ann", "role": "postgres"}, "28000"),
         ({"user": "ann", "session_preload_libraries": "x"}, "28000"),

@@ -22,6 +22,7 @@ from pgjit.identity.claims import GUID, Expected, read_identity
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES, Jws, StrictJsonError, read_object, take_apart
 from pgjit.identity.keys import SigningKeys
+from pgjit.identity.provider import Discovery
 
 __all__ = ["EntraProvider", "EntraSettings"]
 
@@ -124,6 +125,12 @@ class EntraProvider:
     def ready(self) -> bool:
         """True while there are keys to check tokens with."""
         return self._keys.ready
+
+    @property
+    def discovery(self) -> Discovery:
+        """Entra's own metadata of the one tenant, and all permissions of the one API."""
+        settings = self._settings
+        return Discovery(f"{settings.issuer}/.well-known/openid-configuration", f"{settings.audience}/.default")
 
     async def close(self) -> None:
         """Stop fetching keys."""

@@ -14,9 +14,12 @@ from pgwire.reader import BodyReader, cstring, message, packed
 
 __all__ = [
     "MAX_STARTUP",
+    "NEWEST_MINOR",
     "CancelRequest",
     "EncryptionRequest",
     "NegotiateVersion",
+    "OtherVersion",
+    "StartupLayoutError",
     "StartupMessage",
     "decode_negotiate_version",
     "decode_startup",
@@ -25,15 +28,21 @@ __all__ = [
     "encode_negotiate_version",
     "encode_ssl_request",
     "encode_startup",
-    "negotiate_version",
     "startup_length",
 ]
 
 MAX_STARTUP = 10_000
 """Most bytes after the length word, as in PostgreSQL (MAX_STARTUP_PACKET_LENGTH)."""
 
+NEWEST_MINOR = 2
+"""Protocol 3.2 is the newest that is spoken here, and 3.0 the only other one: 3.1 is reserved."""
+
 _CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
 _WORD = struct.Struct("!I")
+
+
+class StartupLayoutError(RemoteProtocolError):
+    """A StartupMessage whose parameters cannot be read: what PostgreSQL tells the client as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,15 @@ class CancelRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherVersion:
+    """A startup message of another major version than 3: what follows has a shape that only that version knows."""
+
+    major: int
+    minor: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StartupMessage:
     major: int
     minor: int
@@ -57,6 +75,18 @@ class StartupMessage:
     def unknown_options(self) -> tuple[str, ...]:
         """The `_pq_.` protocol options: none is known here, all are answered in NegotiateProtocolVersion."""
         return tuple(name for name in self.parameters if name.startswith("_pq_."))
+
+    @property
+    def spoken_minor(self) -> int:
+        """The minor version that both sides speak from here on."""
+        return NEWEST_MINOR if self.minor >= NEWEST_MINOR else 0
+
+    @property
+    def negotiation(self) -> NegotiateVersion | None:
+        """What the client has to be told before anything else, where it gets something else than it asked for."""
+        if self.minor == self.spoken_minor and not self.unknown_options:
+            return None
+        return NegotiateVersion(3, self.spoken_minor, self.unknown_options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +106,7 @@ def startup_length(head: bytes) -> int:
     return length
 
 
-def decode_startup(body: bytes) -> StartupMessage | CancelRequest | EncryptionRequest:
+def decode_startup(body: bytes) -> StartupMessage | OtherVersion | CancelRequest | EncryptionRequest:
     """The first message, from what follows its length word. Raises RemoteProtocolError."""
     reader = BodyReader(body)
     code = reader.uint32()
@@ -89,7 +119,15 @@ def decode_startup(body: bytes) -> StartupMessage | CancelRequest | EncryptionRe
         if not 4 <= len(secret) <= 256:
             raise RemoteProtocolError("cancel key of unusual length")
         return CancelRequest(pid, secret)
-    return StartupMessage(code >> 16, code & 0xFFFF, _parameters(reader))
+    major, minor = code >> 16, code & 0xFFFF
+    if major != 3:
+        return OtherVersion(major, minor, reader.take(reader.left))
+    try:
+        return StartupMessage(major, minor, _parameters(reader))
+    except StartupLayoutError:
+        raise
+    except RemoteProtocolError:
+        raise StartupLayoutError("invalid startup packet layout: expected terminator as last byte") from None
 
 
 def _parameters(reader: BodyReader) -> dict[str, str]:
@@ -98,9 +136,9 @@ def _parameters(reader: BodyReader) -> dict[str, str]:
         try:
             key, value = name.decode(), reader.string().decode()
         except UnicodeDecodeError:
-            raise RemoteProtocolError("startup packet is not UTF-8") from None
+            raise StartupLayoutError("startup packet is not UTF-8") from None
         if key in parameters:
-            raise RemoteProtocolError("startup packet names a parameter twice")
+            raise StartupLayoutError("startup packet names a parameter twice")
         parameters[key] = value
     reader.end()
     return parameters
@@ -124,13 +162,8 @@ def encode_gss_request() -> bytes:
     return struct.pack("!II", 8, _GSS)
 
 
-def negotiate_version(unknown: tuple[str, ...]) -> bytes:
-    """NegotiateProtocolVersion: 3.0 is spoken, and none of the `unknown` options."""
-    names = b"".join(cstring(name.encode()) for name in unknown)
-    return message(b"v", struct.pack("!Ii", 3 << 16, len(unknown)), names)
-
-
 def encode_negotiate_version(answer: NegotiateVersion) -> bytes:
+    """The field is the whole version number, not the minor one, in every PostgreSQL that sends it."""
     version = packed("HHI", answer.major, answer.minor, len(answer.unknown))
     return message(b"v", version, *[cstring(name.encode()) for name in answer.unknown])
 

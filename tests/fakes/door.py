@@ -1,0 +1,134 @@
+"""The listener and all that is behind it up to a login, without a server: a provider that knows one token.
+
+Nobody has a policy here: who is authenticated is refused with 28000, and that is how a test sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
+from pgjit.demo.certificates import make_certificates
+from pgjit.errors import ServerUnavailable, TokenRefused
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.identity import Identity
+from pgjit.identity.provider import Discovery
+from pgjit.policy.load import Policies
+from pgjit.proxy.client_auth import Authentication
+from pgjit.proxy.listener import Listener
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.services import Limits, Services
+from pgjit.proxy.windows import Windows
+from pgjit.telemetry import Telemetry
+from tests.fakes.scripted_client import trusting
+from tests.fakes.talk import CONTEXT
+
+__all__ = ["DISCOVERY", "GOOD", "Door", "KnowsOneToken"]
+
+GOOD = "good.to.ken"
+DISCOVERY = Discovery("https://login.test/t/v2.0/.well-known/openid-configuration", "api/.default")
+
+
+class KnowsOneToken:
+    """A provider. `asked` has every token that it was asked about; the token `later` finds no keys."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.asked_at: list[datetime] = []
+        self.ready = True
+        self.discovery = DISCOVERY
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def verify(self, token: str, now: datetime) -> Identity:
+        self.asked.append(token)
+        self.asked_at.append(now)
+        if token == "later":
+            raise ServerUnavailable("tokens cannot be checked now", reference="no-keys")
+        if token != GOOD:
+            raise TokenRefused("unknown", "this is not the one token")
+        return CONTEXT.identity
+
+
+class Door:
+    """`async with Door(folder) as door:`"""
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        authentication: Mapping[str, Authentication] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._limits = limits or Limits()
+        self._authentication = authentication or {}
+        self.provider = KnowsOneToken()
+
+    async def __aenter__(self) -> Self:
+        certificates = make_certificates(self._folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.certificate, certificates.key)
+        self._context = context
+        self.trust = trusting(certificates.authority)
+        self.authority = certificates.authority
+        self._path = self._folder / "journal.jsonl"
+        self.journal = Journal.open(FileSink(self._path))
+        self._telemetry = Telemetry(version="0")
+        registry, clock = Registry(), Clock()
+        self.store = SqlStore(f"sqlite:///{self._folder / 'windows.sqlite3'}")
+        self._workers = ThreadPoolExecutor(1)
+        self.services = Services(
+            provider=self.provider,
+            policies=Policies([]),
+            targets={},
+            servers={},
+            windows=Windows(self.store, self.journal, registry, clock),
+            registry=registry,
+            journal=self.journal,
+            flush_before_forward=False,
+            clock=clock,
+            limits=self._limits,
+            workers=self._workers,
+            new_workers=lambda: self._workers,
+            telemetry=self._telemetry,
+            authentication=self._authentication,
+        )
+        self.listener = Listener(self.services, context)
+        await self.listener.open("127.0.0.1", 0)
+        self.port = self.listener.ports[0]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.listener.drain(0)
+        await self.journal.close()
+        self._workers.shutdown()
+        self._telemetry.close()
+
+    @property
+    def refused(self) -> list[dict[str, object]]:
+        """The records of refused logins."""
+        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        assert all(line["type"] == "login.refused" for line in lines)
+        return lines
+
+    @property
+    def references(self) -> list[object]:
+        return [record["reference"] for record in self.refused]
+
+    async def empty(self) -> None:
+        """Return when no connection is left, with everything given back."""
+        while self.listener.connections:
+            await asyncio.sleep(0.001)
+        assert len(self.services.registry) == 0
+        assert len(self.services.sessions_of) == 0

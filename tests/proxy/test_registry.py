@@ -1,0 +1,59 @@
+"""Live sessions, found by the key that their client was given and by no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.session import Session
+
+
+@dataclass(eq=False)
+class Live:
+    """As much of a session as a registry looks at."""
+
+    backend_pid: int
+    cancel_secret: bytes
+    window_id: str = "w_1"
+
+
+def registry_of(*sessions: Live) -> Registry:
+    registry = Registry()
+    for number, session in enumerate(sessions):
+        registry.add(f"s_{number}", cast(Session, session))
+    return registry
+
+
+OLD, NEW, TWIN = Live(7, b"abcd"), Live(8, b"k" * 32), Live(7, b"wxyz")
+
+
+@pytest.mark.parametrize(
+    ("pid", "secret", "found"),
+    [
+        (7, b"abcd", OLD),
+        (7, b"wxyz", TWIN),
+        (8, b"k" * 32, NEW),
+        (8, b"k" * 4, None),
+        (8, b"k" * 31, None),
+        (8, b"k" * 33, None),
+        (7, b"abcd" + b"\0" * 28, None),
+        (7, b"", None),
+        (7, b"abce", None),
+        (9, b"abcd", None),
+        (-7, b"abcd", None),
+    ],
+)
+def test_only_pid_and_whole_secret_find_a_session(pid: int, secret: bytes, found: Live | None) -> None:
+    assert registry_of(OLD, NEW, TWIN).by_cancel_key(pid, secret) == cast(Session | None, found)
+
+
+def test_a_session_that_ended_is_not_found_and_its_twin_is() -> None:
+    registry = registry_of(OLD, NEW, TWIN)
+    registry.remove("s_0")
+    registry.remove("s_0")
+    assert [registry.by_cancel_key(7, secret) for secret in (b"abcd", b"wxyz")] == [None, cast(Session, TWIN)]
+    assert len(registry) == 2
+    assert len(registry.of_window("w_1")) == 2
