@@ -1,7 +1,8 @@
 """The real psql for the demo and the tests: one that can speak TLS.
 
 The embedded server's wheel brings psql 18 with a libpq that was built without TLS; psycopg's wheel brings a libpq of
-the same version that was built with it. Decides which is run: those two together, or a psql that is installed.
+the same version that was built with it. Decides which is run: those two together, or a psql that is installed. The
+wheel's other client programs are run in the same way.
 """
 
 from __future__ import annotations
@@ -13,23 +14,33 @@ from pathlib import Path
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["write_psql"]
+__all__ = ["write_program", "write_psql"]
 
 
 def write_psql(folder: Path, embedded: Path) -> Path:
     """A command `psql` in `folder`. Raises ServerUnavailable where no psql with TLS is to be had."""
-    command = folder / "psql"
-    libpq = _libpq()
-    if libpq is not None:
-        run = f"LD_PRELOAD={shlex.quote(str(libpq))} exec {shlex.quote(str(embedded))}"
-    elif installed := shutil.which("psql"):
-        run = f"exec {shlex.quote(installed)}"
-    else:
+    command = write_program(folder, embedded)
+    if command is not None:
+        return command
+    installed = shutil.which("psql")
+    if installed is None:
         raise ServerUnavailable(
             "there is no psql that can speak TLS",
             reference="no-psql",
             hint="Install PostgreSQL's client programs, so that psql is on the PATH.",
         )
+    return _write(folder / "psql", f"exec {shlex.quote(installed)}")
+
+
+def write_program(folder: Path, embedded: Path) -> Path | None:
+    """A command in `folder` that runs the embedded client program with TLS; None where that cannot be had."""
+    libpq = _libpq()
+    if libpq is None:
+        return None
+    return _write(folder / embedded.name, f"LD_PRELOAD={shlex.quote(str(libpq))} exec {shlex.quote(str(embedded))}")
+
+
+def _write(command: Path, run: str) -> Path:
     command.write_text(f'#!/bin/sh\n{run} "$@"\n')
     command.chmod(0o755)
     return command

