@@ -8,41 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import asyncpg
 import pytest
 import yaml
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.matrix.toolchains import cached, run
+from tests.e2e.scratch import environment, open_scratch, serve_scratch
 from tests.e2e.worlds import records
 
 HERE = Path(__file__).parent
-SCRATCH = "scratch"  # the database and the connection: the suite compares the two
-GROUP = "33333333-3333-4333-8333-333333333333"
 SECONDS = 240  # half a minute, where nothing else runs
-
-# Everything is passed on and recorded: what differs is how pgjit speaks, not what a policy refuses.
-POLICY = f"""\
-policy: suite
-connection: {SCRATCH}
-group: {GROUP}
-grant: on-request
-ttl: 30m
-record: true
-statements:
-  access: full
-"""
 
 Endings = dict[str, tuple[str, str]]  # of each test: how it ended, and what it said
 
@@ -65,27 +48,8 @@ def suite() -> Path:
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[DemoDatabase]:
-    """A server of its own: the suite needs two-phase commit, which takes a restart, and leaves things behind."""
-    folder = Path(tempfile.mkdtemp(prefix="pgjit-ps-"))
-    served = DemoDatabase()
-    served.start(folder)
-    asyncio.run(_prepare(served))
-    data = served.log.parent
-    subprocess.run(
-        [str(served.bin_path / "pg_ctl"), "-D", str(data), "-w", "-s", "-m", "fast", "restart"],
-        user=data.owner() if os.geteuid() == 0 else None, cwd="/", check=True, timeout=60,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    yield served
-    served.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _prepare(database: DemoDatabase) -> None:
-    connection = await asyncpg.connect(database.superuser_dsn)
-    await connection.execute("ALTER SYSTEM SET max_prepared_transactions = 10")
-    await connection.execute(f"CREATE DATABASE {SCRATCH} ENCODING 'UTF8' TEMPLATE template0")
-    await connection.close()
+    with serve_scratch() as served:
+        yield served
 
 
 @pytest.mark.timeout(2 * SECONDS + 120)
@@ -95,25 +59,9 @@ async def test_the_suite_of_psycopg2_passes_as_it_does_directly(
 ) -> None:
     """`green`: every wait of the driver goes through a callback of the program's, and no call of it blocks."""
     green = {"PSYCOPG2_TEST_GREEN": "1"} if wait == "green" else {}
-    place = {"host": str(scratch.socket_dir), "port": scratch.port, "database": SCRATCH, "user": "postgres"}
-    directly = await _run(suite, green | {f"PG{name.upper()}": str(value) for name, value in place.items()})
-
-    policies = tmp_path / "policies-of-the-suite"
-    policies.mkdir()
-    (policies / "suite.yaml").write_text(POLICY)
-    secret = tmp_path / "secret"
-    secret.write_text("not asked for")
-    connections = {SCRATCH: {**place, "password": {"file": str(secret)}}}
-    config = {"connections": connections, "limits": {"statement_bytes": 4 * 1024 * 1024}}
-    async with World(folder=tmp_path, database=scratch, policies=policies, config=config) as world:
-        token = await world.token(world.emulator.add_app("the suite", groups=[GROUP]))
-        through = await _run(
-            suite,
-            green | {
-                "PGHOST": "localhost", "PGPORT": str(world.app.port), "PGDATABASE": SCRATCH, "PGUSER": "suite",
-                "PGPASSWORD": token, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(world.certificates.authority),
-            },
-        )  # fmt: skip
+    directly = await _run(suite, green | await environment(scratch))
+    async with open_scratch(scratch, tmp_path) as world:
+        through = await _run(suite, green | await environment(world))
 
     passed = {test for test, (ended, _) in directly.items() if ended == "passed"}
     assert len(passed) > 600
