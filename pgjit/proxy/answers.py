@@ -6,11 +6,13 @@ something that the protocol has no place for, or reports a setting that must not
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pgjit.audit.event import Event
 from pgjit.errors import PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
+from pgjit.proxy.names import Portal, Prepared
 from pgjit.proxy.pending import Pending
 from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
@@ -161,10 +163,30 @@ class Answers:
             if (run := head.current) is not None:
                 head.at += 1
                 step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=fields.get("C")))
+            elif (brought := head.brings) is not None:
+                self._never_ran(step, brought, now, fields.get("C"))
             step.events.extend(relay.recorder.rest(head, now, "skipped"))
             replaced = self._cancelled(fields)
         self._after_error(step, head, now)
         return replaced
+
+    def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:
+        """The server rejected a Parse or a Bind: its execution failed, whether or not it was asked for already.
+
+        What such an error says may come from the data: planning runs functions. So it is on record in any case.
+        """
+        relay = self._relay
+        prepared, parameters = (
+            (brought.prepared, brought.parameters) if isinstance(brought, Portal) else (brought, None)
+        )
+        for pending in itertools.takewhile(lambda pending: pending.asked is not Asked.SYNC, relay.queue):
+            if (run := pending.current) is not None and run.prepared is prepared:
+                pending.at += 1
+                step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
+                return
+        kind = prepared.statement.kind if prepared.statement else None
+        run = relay.recorder.execution(step.events, now, "extended", prepared.text, kind, parameters=parameters)
+        step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
 
     def _cancelled(self, fields: dict[str, str]) -> bytes | None:
         """The server's word that it cancelled a statement because we end the session: say why, here already.

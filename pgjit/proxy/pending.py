@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pgjit.audit.event import Event
 from pgjit.errors import PgjitError
-from pgjit.proxy.names import Change
+from pgjit.proxy.names import Change, Portal, Prepared
 from pgjit.proxy.poison import Refusal
 from pgwire.framing import Frame
 from pgwire.state import Asked
@@ -26,6 +26,7 @@ class Run:
     id: str
     started: datetime
     changes: tuple[Change, ...] = ()
+    prepared: Prepared | None = None  # what it executes, in the extended protocol
     copies_in: bool = False  # the server may answer it by asking the client for data
     rows: int = 0
     size: int = 0
@@ -53,6 +54,11 @@ class Pending:
     def may_copy_in(self) -> bool:
         """Whether the server may still come to ask for data while it deals with this."""
         return not self.answered and (self.unread or any(run.copies_in for run in self.runs[self.at :]))
+
+    @property
+    def brings(self) -> Prepared | Portal | None:
+        """Of a Parse and of a Bind: what they make under its name."""
+        return self.changes[0].value if self.asked in (Asked.PARSE, Asked.BIND) and self.changes else None
 
     def all_changes(self) -> tuple[Change, ...]:
         changes = self.changes

@@ -272,6 +272,7 @@ class Relay:
             parameters=portal.parameters,
             prepared_as=portal.statement_name.decode("utf-8", "replace") or None,
         )
+        run.prepared = prepared
         run.copies_in = prepared.unread
         if statement is not None:
             run.changes = changes_of(statement, portal.parameters)

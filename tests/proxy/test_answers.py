@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.audit.event import Outcome
+from pgjit.audit.event import Execution, Outcome
 from pgwire.messages.extended import sync
 from pgwire.messages.query import decode_error, parameter_status
 from tests.fakes.talk import Talk, answer, bind, describe, error, execute, parse, query
@@ -221,3 +221,32 @@ def test_garbage_of_the_server_never_raises(messages: list[tuple[str, bytes]], r
         if talk.server(answer(kind, body)).fault is not None:
             return
     talk.server(rest)
+
+
+@pytest.mark.parametrize("frames", [(parse("SELECT 1"), sync()), (parse("SELECT 1"), describe("S"), sync())])
+def test_a_statement_that_the_server_rejects_before_it_is_executed_is_on_record(frames: tuple[bytes, ...]) -> None:
+    talk = asked(*frames)
+    assert talk.executions == []
+    talk.server(error("42P01", "no such table"), READY)
+    assert talk.executions == [("SELECT 1", "allow")]
+    assert talk.outcomes == [("SELECT 1", "failed")]
+    assert talk.last_outcome.sqlstate == "42P01"
+
+
+def test_a_bind_that_the_server_rejects_is_on_record_with_its_values() -> None:
+    talk = asked(parse("SELECT 1"), bind(values=(b"7",)), sync())
+    talk.server(PARSED, error("22P02", "bad number"), READY)
+    assert talk.outcomes == [("SELECT 1", "failed")]
+    recorded = [event for event in talk.events if isinstance(event, Execution)]
+    assert recorded[0].parameters is not None
+    assert recorded[0].parameters.values == (b"7",)
+
+
+@pytest.mark.parametrize("answered", [(), (PARSED,)])
+def test_an_execution_whose_parse_or_bind_is_rejected_has_failed_and_those_behind_it_are_skipped(
+    answered: tuple[bytes, ...],
+) -> None:
+    talk = asked(parse("SELECT 1"), bind(), execute(), parse("SELECT 2"), bind(), execute(), sync())
+    talk.server(*answered, error("42P01", "no such table"), READY)
+    assert talk.outcomes == [("SELECT 1", "failed"), ("SELECT 2", "skipped")]
+    assert len(talk.executions) == 2
