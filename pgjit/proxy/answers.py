@@ -17,7 +17,7 @@ from pgjit.proxy.pending import Pending
 from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import Control, StreamReader
+from pgwire.framing import BrokenStream, Control, StreamReader
 from pgwire.messages.query import (
     decode_command_complete,
     decode_error,
@@ -54,41 +54,52 @@ class Answers:
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
         self.last_words: ServerSaid | None = None  # why the server ended it, as the client has read it
+        self.broken = False  # it cannot be followed any more: nothing that still comes means anything
         self.inside_message = False  # the client has a message in part: nothing else can be said to it now
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
         step = ServerStep()
+        if self.broken:
+            return step
         self._read(step, data, now)
-        if step.fault is None:
-            self.inside_message = self._stream.inside_message
-        elif step.data:
-            self.inside_message = False  # what went on before the fault ends with a message
+        self.broken = step.fault is not None
+        # What goes on before a fault ends with a message.
+        self.inside_message = not self.broken and self._stream.inside_message
         return step
 
     def _read(self, step: ServerStep, data: bytes, now: datetime) -> None:
+        fault: BrokenStream | None = None
         try:
             chunk, controls = self._stream.feed(data)
-            kept = 0
-            for control in controls:
-                replaced = self._control(step, chunk, control, now)
-                if step.fault is not None:
-                    return
-                if replaced is not None:
-                    step.data += [chunk[kept : control.start], replaced]
-                    kept = control.end
-        except RemoteProtocolError as fault:
-            step.fault = _server_fault(f"it sent what the protocol does not allow ({fault})")
-            return
+        except BrokenStream as broken:
+            chunk, controls, fault = broken.chunk, broken.controls, broken
+        kept = 0
+        for control in controls:
+            good = control.start - control.size
+            try:
+                replaced = None
+                if control.size:
+                    self._count(step, control)
+                if step.fault is None:
+                    good = control.start
+                    replaced = self._control(step, chunk, control, now)
+            except RemoteProtocolError as malformed:
+                step.fault = _server_fault(f"it sent what the protocol does not allow ({malformed})")
+            if step.fault is not None:
+                if good > kept:
+                    step.data.append(chunk[kept:good])
+                return
+            if replaced is not None:
+                step.data += [chunk[kept : control.start], replaced]
+                kept = control.end
         step.data.append(chunk[kept:] if kept else chunk)
+        if fault is not None:
+            step.fault = _server_fault(f"it sent what the protocol does not allow ({fault})")
 
     def _control(self, step: ServerStep, chunk: bytes, control: Control, now: datetime) -> bytes | None:
         """The bytes to send instead of the message; None to send it as it is."""
         kind = control.kind
         head = self._relay.queue[0] if self._relay.queue else None
-        if control.rows or control.size:
-            self._count(step, head, control)
-            if step.fault is not None:
-                return None
         if not kind or kind in ANYTIME:
             if kind == 0x53:  # ParameterStatus
                 self._watch(step, chunk[control.start + 5 : control.end])
@@ -105,7 +116,8 @@ class Answers:
         self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
         return None
 
-    def _count(self, step: ServerStep, head: Pending | None, control: Control) -> None:
+    def _count(self, step: ServerStep, control: Control) -> None:
+        head = self._relay.queue[0] if self._relay.queue else None
         if control.rows and (head is None or head.refusal is not None or head.asked not in DATA):
             step.fault = _server_fault("it sent rows that nothing asked for")
         elif head is not None and head.current is not None:

@@ -278,7 +278,7 @@ class Session:
                 live.backend.control,
                 services.clock,
                 cancel=relay.single,
-                answered=lambda: not relay.queue,
+                answered=lambda: not relay.queue or conversation.answers.broken or live.upstream.link.closed,
             )
             await _drained(live.upstream.link)
             services.telemetry.ended(proof.took_ms, gone=proof.gone)

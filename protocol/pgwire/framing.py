@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["CONTINUED", "Control", "Frame", "FrameReader", "StreamReader"]
+__all__ = ["CONTINUED", "BrokenStream", "Control", "Frame", "FrameReader", "StreamReader"]
 
 _HEADER = 5
 _BEGINNING = _HEADER + 1024
@@ -148,6 +148,14 @@ class Control(NamedTuple):
     size: int  # their bytes
 
 
+class BrokenStream(RemoteProtocolError):
+    """What cannot be a message came; `chunk` and `controls` are the whole ones before it in the same piece."""
+
+    def __init__(self, fault: RemoteProtocolError, chunk: bytes, controls: list[Control]) -> None:
+        super().__init__(*fault.args)
+        self.chunk, self.controls = chunk, controls
+
+
 class StreamReader:
     """Feed what the server sent; get the bytes that may go on now, and the control messages in them.
 
@@ -173,7 +181,7 @@ class StreamReader:
         return self._skip > 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[Control]]:
-        """The chunk that may go on, and its control messages in order. Raises RemoteProtocolError."""
+        """The chunk that may go on, and its control messages in order. Raises BrokenStream, and is of no use then."""
         if self._held:
             self._held += data
             if len(self._held) < self._need:
@@ -207,7 +215,9 @@ class StreamReader:
                     self._skip, self._counted = end - size, False
                     end = size
             elif not kind or length < 4 or length > self._limit:  # a kind of 0 ends a chunk, and is no message
-                raise _impossible(kind, length)
+                if at > since:
+                    controls.append(Control(0, at, at, rows, at - since))
+                raise BrokenStream(_impossible(kind, length), data[:at], controls)
             elif end > size:
                 self._need = end - at
                 break

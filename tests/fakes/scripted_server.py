@@ -62,6 +62,7 @@ class Peer:
         self.cancel: CancelRequest | None = None
         self.frames: list[Frame] = []
         self.left = asyncio.Event()  # set when the connection is over
+        self.cancelled = asyncio.Event()  # for who plays several connections: a CancelRequest named this one
         self.rest = b""  # what came after the script's last expectation
 
     @property

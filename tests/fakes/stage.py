@@ -1,0 +1,285 @@
+"""The whole proxy between a scripted client and a scripted server: real listener, sessions, windows, journal.
+
+The server plays a script for each session. By itself it answers what every server must: control connections (a
+backend's start, terminating it, whether it is gone) and cancel requests. `Stage.over` waits until nothing is left and
+holds the journal to what is true of every session, however it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import struct
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
+from pgjit.demo.certificates import Certificates
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.identity import GroupId, Identity
+from pgjit.policy.load import Policies
+from pgjit.policy.policy import Access as Preset
+from pgjit.proxy.listener import Listener
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.servers import Servers
+from pgjit.proxy.services import Limits, Services
+from pgjit.proxy.windows import Windows
+from pgjit.telemetry import Telemetry
+from pgwire.messages.query import command_complete, decode_error
+from pgwire.messages.results import encode_data_row
+from pgwire.messages.startup import CancelRequest, StartupMessage
+from pgwire.reader import message
+from tests.fakes.door import GOOD, KnowsOneToken
+from tests.fakes.policies import policy
+from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.fakes.scripted_server import OK, READY, Peer, ScriptedServer, Step, fatal, status
+from tests.fakes.targets import target_at
+
+__all__ = ["SETTINGS", "PlayedServer", "Stage", "errors", "kinds", "welcome"]
+
+SETTINGS = {
+    "server_version": "18.1",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "default_transaction_read_only": "on",
+    "session_authorization": "ann",
+    "is_superuser": "off",
+    "TimeZone": "UTC",
+}
+STARTUP = {"user": "jit-schema-checks", "database": "shop"}
+_SECRET = 0x5EC4E7
+_STARTED = "2026-11-24T09:30:00.000000"
+
+
+def welcome(pid: int) -> bytes:
+    reported = b"".join([status(name, value) for name, value in SETTINGS.items()])
+    return OK + reported + message(b"K", struct.pack("!ii", pid, _SECRET)) + READY
+
+
+def kinds(heard: Sequence[Heard]) -> str:
+    return "".join([kind for kind, _ in heard])
+
+
+def errors(heard: Sequence[Heard]) -> list[tuple[str, str]]:
+    """(severity, SQLSTATE) of each error that the client has read."""
+    told = [decode_error(body) for kind, body in heard if kind == "E"]
+    return [(fields["V"], fields.get("C", "")) for fields in told]
+
+
+class PlayedServer(ScriptedServer):
+    """`sessions` has the connections of sessions in their order; each plays `login`, if given, and then `steps`."""
+
+    def __init__(self, steps: Sequence[Step], login: Sequence[Step] | None = None) -> None:
+        super().__init__([self._one])
+        self.sessions: dict[int, Peer] = {}  # by pid
+        self.controls: list[Peer] = []
+        self.cancels = 0
+        self.refuses_control: bytes | None = None  # what a control connection reads instead of a welcome
+        self.farewell = fatal("57P01", "terminating connection due to administrator command")
+        self._steps = steps
+        self._login = login
+
+    async def _one(self, peer: Peer) -> None:
+        opening = await peer.opening()
+        if isinstance(opening, CancelRequest):
+            self.cancels += 1
+            if (named := self.sessions.get(opening.pid)) is not None:
+                named.cancelled.set()
+            return
+        assert isinstance(opening, StartupMessage)
+        peer.startup = opening
+        if opening.parameters["application_name"] == "pgjit control":
+            await self._control(peer)
+            return
+        pid = 4200 + len(self.sessions)
+        self.sessions[pid] = peer
+        if self._login is None:
+            await peer.write(welcome(pid))
+        for step in (*(self._login or ()), *self._steps):
+            await step(peer)
+
+    async def _control(self, peer: Peer) -> None:
+        self.controls.append(peer)
+        if self.refuses_control is not None:
+            await peer.write(self.refuses_control)
+            return
+        await peer.write(welcome(1))
+        while (await peer.frame()).kind == ord("Q"):
+            await peer.write(self._answer(peer.last.body.decode()) + command_complete("SELECT") + READY)
+
+    def _answer(self, question: str) -> bytes:
+        found = re.search(r"pid = (\d+)", question)
+        assert found is not None, question
+        named = self.sessions[int(found[1])]
+        if "to_char" in question:
+            return encode_data_row((_STARTED.encode(),))
+        if _is_gone(named):
+            return b""
+        if "pg_terminate_backend" in question:
+            named.writer.write(self.farewell)
+            named.writer.close()
+            return encode_data_row((b"t",))
+        return encode_data_row((b"1",))
+
+
+def _is_gone(peer: Peer) -> bool:
+    return peer.left.is_set() or peer.writer.is_closing()
+
+
+class _Member(KnowsOneToken):
+    async def verify(self, token: str, now: datetime) -> Identity:
+        return replace(await super().verify(token, now), groups=frozenset({GroupId("g1")}))
+
+
+class Stage:
+    """`async with Stage(folder, certificates, steps) as stage:`"""
+
+    def __init__(
+        self,
+        folder: Path,
+        certificates: Certificates,
+        steps: Sequence[Step],
+        *,
+        login: Sequence[Step] | None = None,
+        preset: Preset = Preset.READ_ONLY,
+        limits: Limits | None = None,
+        sink: Callable[[Path], FileSink] = FileSink,
+        **target: Any,
+    ) -> None:
+        self._folder, self._certificates = folder, certificates
+        self.server = PlayedServer(steps, login)
+        self._preset = preset
+        self._limits = limits or Limits(sessions_per_identity=1_000, connections_per_address=1_000)
+        self._path = folder / "journal.jsonl"
+        self.sink = sink(self._path)
+        self._target = target
+        self._stack = AsyncExitStack()
+        self._passed = timedelta()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        stack = self._stack
+        await stack.enter_async_context(self.server)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificates.certificate, self._certificates.key)
+        self.trust = trusting(self._certificates.authority)
+        clock = Clock(wall=lambda: datetime.now(UTC) + self._passed)
+        store = SqlStore(f"sqlite:///{self._folder / 'windows.sqlite3'}")
+        await store.open()
+        stack.push_async_callback(store.close)
+        journal = Journal.open(self.sink, interval=3600)
+        stack.push_async_callback(journal.close)
+        telemetry = Telemetry(version="0")
+        stack.callback(telemetry.close)
+        registry = Registry()
+        self.windows = Windows(store, journal, registry, clock)
+        stack.push_async_callback(self.windows.close)
+        target = target_at(self.server, **self._target)
+        servers = Servers(target)
+        stack.push_async_callback(servers.close)
+        workers = ThreadPoolExecutor(1)
+        stack.callback(workers.shutdown)
+        self.services = Services(
+            provider=_Member(),
+            policies=Policies([policy(preset=self._preset)]),
+            targets={"shop": target},
+            servers={"shop": servers},
+            windows=self.windows,
+            registry=registry,
+            journal=journal,
+            flush_before_forward=False,
+            clock=clock,
+            limits=self._limits,
+            workers=workers,
+            new_workers=lambda: workers,
+            telemetry=telemetry,
+        )
+        self.listener = Listener(self.services, context)
+        await self.listener.open("127.0.0.1", 0)
+        stack.push_async_callback(self.listener.drain, 0)
+        await asyncio.sleep(0)  # it accepts now
+        self._tasks = asyncio.all_tasks()
+
+    # --- what happens on it ----------------------------------------------------------------------------
+
+    async def dial(self) -> ScriptedClient:
+        """A client inside TLS, with nothing said yet. Its socket is the caller's to close."""
+        client = await ScriptedClient.open(self.listener.ports[0])
+        await client.start_tls(self.trust)
+        return client
+
+    async def client(self) -> ScriptedClient:
+        """A client that is logged in."""
+        client = await self.dial()
+        await client.log_in(STARTUP, GOOD)
+        return client
+
+    def end_window(self) -> None:
+        """Set the clock past the end of every window."""
+        self._passed += timedelta(hours=2)
+
+    # --- what is left of it ----------------------------------------------------------------------------
+
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        return [line for line in lines if kind is None or line["type"] == kind]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """How each execution ended, in the order of the executions."""
+        ended = {record["execution"]: record["ended"] for record in self.records("outcome")}
+        return [ended[record["execution"]] for record in self.records("execution")]
+
+    @property
+    def session_ended(self) -> dict[str, Any]:
+        [ended] = self.records("session.ended")
+        return ended
+
+    async def over(self) -> None:
+        """Return when everybody has gone; what is left then, in the process and in the journal, is a fault."""
+        async with asyncio.timeout(10):
+            while self.listener.connections:
+                await asyncio.sleep(0.001)
+            for peer in self.server.sessions.values():
+                await peer.left.wait()
+        assert len(self.services.registry) == 0
+        assert len(self.services.sessions_of) == 0
+        await asyncio.sleep(0)  # whose connection was the last to go ends in this turn of the loop
+        assert not self.left_over(), "a task is left"
+        self._hold_journal()
+
+    def left_over(self) -> set[asyncio.Task[Any]]:
+        """Tasks of sessions: what the stage itself and the open windows need is left out."""
+        expected = self._tasks | self.server._tasks | set(self.windows._timers.values())
+        return {task for task in asyncio.all_tasks() - expected if task is not asyncio.current_task()}
+
+    def _hold_journal(self) -> None:
+        executions = Counter(record["execution"] for record in self.records("execution"))
+        outcomes = Counter(record["execution"] for record in self.records("outcome"))
+        assert executions == outcomes, "every execution has one outcome"
+        assert set(executions.values()) <= {1}
+        opened = Counter(record["session"] for record in self.records("session.opened"))
+        ended = Counter(record["session"] for record in self.records("session.ended"))
+        assert opened == ended, "every session has one end"
+        for record in self.records("session.ended"):
+            assert record["proof"] is None or record["proof"]["gone"], record
