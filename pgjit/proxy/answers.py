@@ -92,7 +92,8 @@ class Answers:
             if replaced is not None:
                 step.data += [chunk[kept : control.start], replaced]
                 kept = control.end
-        step.data.append(chunk[kept:] if kept else chunk)
+        if rest := chunk[kept:] if kept else chunk:
+            step.data.append(rest)
         if fault is not None:
             step.fault = _server_fault(f"it sent what the protocol does not allow ({fault})")
 

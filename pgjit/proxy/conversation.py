@@ -33,6 +33,12 @@ __all__ = ["Conversation", "Ending"]
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
 _TEXTUAL = b"QPBF"
 _MOST_UNWRITTEN = 10_000
+_AT_ONCE = 32
+"""Most messages that are judged and recorded together: a few bytes may run, and so record, a long statement each."""
+
+_MOST_QUEUED = 10_000
+"""Most requests that may wait for the server's answer. PostgreSQL holds back some 1,600 answers at most, in 8 KiB."""
+
 _SETTLE_SECONDS = 5.0
 
 
@@ -117,15 +123,25 @@ class Conversation:
             await self._pass_on(frames, judged)
 
     async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement] | None) -> None:
-        while frames:
+        at = 0
+        while at < len(frames):
             now = self._services.clock()
             if now >= self._ends_at or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
-            plan = self.relay.from_client(frames, now, judged)
+            batch = frames[at : at + _AT_ONCE]
+            plan = self.relay.from_client(batch, now, judged)
             await self._carry_out(plan)
-            frames = plan.rest
-            while frames and self.relay.copy_in.waits and not self._over.done():
-                await self._answer()
+            at += len(batch) - len(plan.rest)
+            if at < len(frames):
+                await self._make_way()
+
+    async def _make_way(self) -> None:
+        """Before more goes on: the others get their turn, and what has to wait for an answer waits."""
+        await asyncio.sleep(0)
+        if len(self.relay.queue) >= _MOST_QUEUED:
+            self._server.write(extended.flush())  # or the answers may stay with the server
+        while (len(self.relay.queue) >= _MOST_QUEUED or self.relay.copy_in.waits) and not self._over.done():
+            await self._answer()
 
     async def _answer(self) -> None:
         """Wait until the server says something, or the client is gone."""
