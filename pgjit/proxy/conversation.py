@@ -233,6 +233,11 @@ class Conversation:
         if not self._frames.inside_data:
             self._server.write(self.relay.copy_in.give_up(b"access has ended"))
 
+    @property
+    def unsettled(self) -> bool:
+        """The journal could not take all that happened."""
+        return bool(self._unwritten)
+
     async def settle(self) -> None:
         """At the end: try again to write what could not be written."""
         loop = asyncio.get_running_loop()

@@ -301,7 +301,9 @@ class Session:
                 ),
             ]
         )
-        await conversation.settle()
+        if conversation.unsettled:
+            await self._client.close()  # it need not wait for a journal
+            await conversation.settle()
 
     # --- refusals --------------------------------------------------------------------------------------
 

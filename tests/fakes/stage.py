@@ -45,7 +45,7 @@ from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
 from tests.fakes.scripted_server import OK, READY, Peer, ScriptedServer, Step, fatal, status
 from tests.fakes.targets import target_at
 
-__all__ = ["SETTINGS", "PlayedServer", "Stage", "errors", "kinds", "welcome"]
+__all__ = ["SETTINGS", "STARTUP", "PlayedServer", "Stage", "errors", "kinds", "welcome"]
 
 SETTINGS = {
     "server_version": "18.1",

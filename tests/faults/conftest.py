@@ -1,4 +1,4 @@
-"""Certificates for all tests of this folder, and the event loop that `pgjit serve` runs on: its TLS is not asyncio's."""
+"""Certificates for the tests of this folder, and the event loop that `pgjit serve` runs on."""
 
 from __future__ import annotations
 

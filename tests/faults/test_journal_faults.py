@@ -1,0 +1,140 @@
+"""A journal that takes nothing more, in the middle of something: nothing new runs, and what ran is written later."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from pathlib import Path
+
+import pytest
+
+from pgjit.audit.sinks.file import FileSink
+from pgjit.demo.certificates import Certificates
+from pgjit.policy.policy import Access as Preset
+from pgjit.proxy import conversation
+from pgwire.messages.extended import sync
+from tests.fakes.scripted_server import Peer, expect, send, until_left
+from tests.fakes.stage import Stage, errors, kinds
+from tests.fakes.talk import answer, bind, error, execute, parse, query
+
+READY = answer("Z", b"I")
+DONE = answer("1") + answer("2") + answer("C", b"SELECT 1\0") + READY
+SEGMENT = parse("SELECT 1") + bind() + execute() + sync()
+TERMINATE = b"X\0\0\0\4"
+
+
+class Disk(FileSink):
+    full = False
+
+    def append(self, lines: bytes) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(lines)
+
+
+def disk_of(stage: Stage) -> Disk:
+    assert isinstance(stage.sink, Disk)
+    return stage.sink
+
+
+async def test_in_the_middle_of_pipelined_work(tmp_path: Path, certificates: Certificates) -> None:
+    """What was recorded runs on; what comes now is refused in its place; what comes later runs again."""
+    go_on = asyncio.Event()
+
+    async def play(peer: Peer) -> None:
+        for kind in "PBES":
+            await expect(kind)(peer)
+        await go_on.wait()
+        for kind in "PBPS":  # Parse and Bind run nothing; in the Execute's place is what must be rejected
+            await expect(kind)(peer)
+        token = peer.frames[-2].body.split(b"\0")[1].decode()
+        assert token.startswith("pgjit_deny_")
+        await peer.write(DONE + answer("1") + answer("2") + error("42601", f'at "{token}"') + READY)
+        for kind in "PBES":
+            await expect(kind)(peer)
+        await peer.write(DONE)
+        await until_left()(peer)
+
+    async with Stage(tmp_path, certificates, [play], sink=Disk) as stage:
+        async with await stage.client() as client:
+            await client.send(SEGMENT)
+            while not stage.records("execution"):
+                await asyncio.sleep(0.001)
+            disk_of(stage).full = True
+            await client.send(SEGMENT)
+            go_on.set()
+            heard = await client.frames("Z") + await client.frames("Z")
+            assert kinds(heard) == "12CZ12EZ"
+            assert errors(heard) == [("ERROR", "58030")]
+            assert stage.records("outcome") == []
+            disk_of(stage).full = False
+            await client.send(SEGMENT)
+            assert kinds(await client.frames("Z")) == "12CZ"
+            await client.send(TERMINATE)
+            assert await client.ended()
+        await stage.over()
+        assert stage.outcomes == ["completed", "completed"]
+
+
+async def test_during_a_copy(tmp_path: Path, certificates: Certificates) -> None:
+    steps = [
+        expect("Q"), send(answer("G", b"\0\0\0")), expect("d"), expect("d"), expect("c"),
+        send(answer("C", b"COPY 2\0") + READY), until_left(),
+    ]  # fmt: skip
+    async with Stage(tmp_path, certificates, steps, sink=Disk, preset=Preset.READ_WRITE) as stage:
+        async with await stage.client() as client:
+            await client.send(query("COPY t FROM STDIN"))
+            await client.frames("G")
+            disk_of(stage).full = True
+            await client.send(answer("d", b"1\n") * 2 + answer("c"))
+            assert kinds(await client.frames("Z")) == "CZ"
+            disk_of(stage).full = False
+            await client.send(TERMINATE)
+            assert await client.ended()
+        await stage.over()
+        assert stage.outcomes == ["completed"]
+
+
+@pytest.mark.parametrize("how", ["goodbye", "gone", "window"])
+async def test_at_the_end_of_a_session(
+    how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is let go at once; who waits for the journal is the session, and its end comes when it can."""
+    monkeypatch.setattr(conversation, "_SETTLE_SECONDS", 30)
+    async with Stage(tmp_path, certificates, [expect("S"), send(READY), until_left()], sink=Disk) as stage:
+        async with await stage.client() as client:
+            await client.send(sync())
+            await client.frames("Z")
+            disk_of(stage).full = True
+            if how == "goodbye":
+                await client.send(TERMINATE)
+            elif how == "window":
+                stage.end_window()
+            if how != "gone":
+                async with asyncio.timeout(3):
+                    assert errors(await client.frames()) == ([("FATAL", "57P01")] if how == "window" else [])
+        [peer] = stage.server.sessions.values()
+        async with asyncio.timeout(5):
+            await peer.left.wait()
+        assert len(stage.services.registry) == 1
+        disk_of(stage).full = False
+        await stage.over()
+        assert stage.session_ended["reason"] == {"goodbye": "client", "gone": "client-gone", "window": "ttl"}[how]
+
+
+async def test_for_good(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(conversation, "_SETTLE_SECONDS", 0.2)
+    async with Stage(tmp_path, certificates, [until_left()], sink=Disk) as stage:
+        async with await stage.client() as client:
+            disk_of(stage).full = True
+            await client.send(TERMINATE)
+            assert await client.ended()
+        async with asyncio.timeout(5):
+            while stage.listener.connections:
+                await asyncio.sleep(0.001)
+        assert len(stage.services.registry) == len(stage.services.sessions_of) == 0
+        assert "the end of a session could not be recorded" in caplog.text
+        assert not stage.left_over()
+        disk_of(stage).full = False
