@@ -6,6 +6,7 @@ The only file that implements asyncio's protocol callbacks. Decides nothing abou
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -15,6 +16,11 @@ RECORD = 8192
 """Most bytes in one write on TLS: libpq's asynchronous calls before version 17 hang on larger records."""
 
 HIGH_WATER = 256 * 1024
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks whether a client has gone that is not read from."""
+
+_GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
 class LinkClosed(ConnectionError):
@@ -33,6 +39,8 @@ class Link(asyncio.Protocol):
         self._peer: Link | None = None
         self._held: set[str] = set()  # why reading is paused
         self._tls = False
+        self._watched = False  # its end is to be seen even while it is not read from
+        self._watch: asyncio.TimerHandle | None = None
         self._eof = False
         self.lost = asyncio.get_running_loop().create_future()
 
@@ -111,8 +119,12 @@ class Link(asyncio.Protocol):
             on_lost()
 
     def back_pressure(self, peer: Link) -> None:
-        """When this side cannot be written to any more, stop reading from `peer`."""
+        """When this side cannot be written to any more, stop reading from `peer`.
+
+        From now on the end of this side is seen even while nothing is read from it.
+        """
         self._peer = peer
+        self._watched = True
 
     def write(self, data: bytes) -> None:
         transport = self._transport
@@ -130,6 +142,8 @@ class Link(asyncio.Protocol):
             return
         if not self._held:
             self._transport.pause_reading()
+            if self._watched and self._watch is None:
+                self._watch = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
         self._held.add(why)
 
     def release(self, why: str) -> None:
@@ -138,6 +152,18 @@ class Link(asyncio.Protocol):
         self._held.discard(why)
         if not self._held and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _look(self) -> None:
+        """An end lies behind what is not read: the system is asked for it, as PostgreSQL does while it is busy."""
+        self._watch = None
+        if not self._held or self._transport is None or self._transport.is_closing():
+            return
+        look = select.poll()
+        look.register(self._transport.get_extra_info("socket").fileno(), _GONE)
+        if look.poll(0):
+            self._transport.abort()
+        else:
+            self._watch = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
 
     async def close(self, grace: float = 1.0) -> None:
         """Send what is buffered, then close; after `grace` seconds close without sending it."""

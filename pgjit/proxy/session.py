@@ -60,6 +60,11 @@ class _Live:
     def upstream(self) -> Upstream:
         return self.backend.upstream
 
+    @property
+    def silent(self) -> bool:
+        """The server says nothing more that a client could be told."""
+        return self.upstream.link.closed or self.conversation.answers.broken
+
 
 class Session:
     """One client, on an encrypted link, after its startup message was read."""
@@ -267,6 +272,11 @@ class Session:
         conversation, services = live.conversation, self._services
         proof: Proof | None = None
         conversation.answers.ending, conversation.answers.farewell = True, ending.error
+        parting: asyncio.Task[None] | None = None
+        if live.silent:
+            # However long it takes to see what has become of the backend: the client need not wait for that.
+            self._tell(conversation, ending)
+            parting = asyncio.create_task(self._client.close())
         if ending.clean:
             await live.upstream.leave()
         else:
@@ -278,15 +288,15 @@ class Session:
                 live.backend.control,
                 services.clock,
                 cancel=relay.single,
-                answered=lambda: not relay.queue or conversation.answers.broken or live.upstream.link.closed,
+                answered=lambda: live.silent or not relay.queue,
             )
             await _drained(live.upstream.link)
             services.telemetry.ended(proof.took_ms, gone=proof.gone)
             if not proof.gone:
                 _log.critical("backend %s was not seen to end: %s", live.upstream.backend_pid, proof.error)
         live.upstream.link.abort()
-        if ending.error is not None and not ending.told and not conversation.answers.inside_message:
-            self._client.write(error_response(ending.error.fields()))
+        if parting is None:
+            self._tell(conversation, ending)
         now = services.clock()
         conversation.note(
             [
@@ -304,6 +314,13 @@ class Session:
         if conversation.unsettled:
             await self._client.close()  # it need not wait for a journal
             await conversation.settle()
+        if parting is not None:
+            await parting
+
+    def _tell(self, conversation: Conversation, ending: Ending) -> None:
+        """The last word to the client, where one can be said: inside a message it cannot."""
+        if ending.error is not None and not ending.told and not conversation.answers.inside_message:
+            self._client.write(error_response(ending.error.fields()))
 
     # --- refusals --------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import pytest
 
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Access as Preset
+from pgjit.proxy import link
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_server import Peer, Step, expect, notice, send, status, until_left
 from tests.fakes.stage import Stage, kinds
@@ -140,6 +141,48 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
         await stage.over()
         assert stage.outcomes == ["cut"]
         assert stage.session_ended["reason"] == "ttl"
+
+
+@pytest.mark.parametrize("how", ["closes", "resets"])
+@pytest.mark.parametrize("waits_for", ["the server to read", "an answer to COPY"])
+async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
+    waits_for: str, how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end lies behind more than anyone takes from it."""
+    monkeypatch.setattr(link, "LOOK_EVERY", 0.02)
+
+    async def busy(peer: Peer) -> None:
+        await peer.cancelled.wait()
+        await until_left()(peer)
+
+    flood = answer("d", b"x" * 100_000)
+    first, steps = query("COPY t FROM STDIN"), [expect("Q"), busy]
+    if waits_for == "the server to read":
+        steps = [expect("Q"), send(answer("G", b"\0\0\0")), busy]
+    async with Stage(tmp_path, certificates, steps, preset=Preset.FULL) as stage, await stage.client() as client:
+        await client.send(first)
+        if waits_for == "the server to read":
+            await client.frames("G")
+        client.piece = 65536
+
+        async def send_for_ever() -> None:
+            while True:
+                await client.send(flood)
+
+        sending = asyncio.create_task(send_for_ever())
+        [session] = stage.services.registry
+        async with asyncio.timeout(10):
+            while not session._client._held:
+                await asyncio.sleep(0.001)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        if how == "resets":
+            client.reset()
+        else:
+            client._socket.close()
+        await stage.over()
+        assert stage.outcomes == ["cut"]
+        assert stage.session_ended["reason"] == "client-gone"
 
 
 async def test_small_messages_that_record_much_are_not_recorded_all_at_once(

@@ -12,14 +12,13 @@ import pytest
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Access as Preset
 from pgwire.messages.extended import sync
-from tests.fakes.scripted_server import Peer, Step, close, expect, fatal, send, status, until_left
+from tests.fakes.scripted_server import Step, close, expect, fatal, send, status, until_left
 from tests.fakes.stage import Stage, errors, kinds
 from tests.fakes.talk import answer, bind, error, execute, parse, query
 
-READY, BEGUN = answer("Z", b"I"), answer("Z", b"T")
+READY = answer("Z", b"I")
 COLUMNS, ROW, DONE = answer("T", b"\0\0"), answer("D", b"\0\1\0\0\0\x017"), answer("C", b"SELECT 1\0")
 ASKS_FOR_DATA, GIVES_DATA = answer("G", b"\0\0\0"), answer("H", b"\0\0\0")
-LIES = "protocol"
 GONE = ("FATAL", "57P03")
 BROKE = ("FATAL", "08P01")
 SHUTDOWN = fatal("57P01", "terminating connection due to administrator command")
@@ -199,8 +198,3 @@ async def test_a_setting_that_may_change_goes_on_everywhere(tmp_path: Path, cert
         await stage.over()
         assert stage.outcomes == ["completed"]
         assert (stage.session_ended["reason"], stage.session_ended["proof"]) == ("client", None)
-
-
-async def _flood(peer: Peer, made: bytes, count: int) -> None:
-    for _ in range(count):
-        await peer.write(made)

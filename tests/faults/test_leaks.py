@@ -1,0 +1,123 @@
+"""Hundreds of sessions, opened and ended in every way: what they held is given back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from pathlib import Path
+
+from pgjit.demo.certificates import Certificates
+from pgjit.policy.policy import Access as Preset
+from pgwire.messages.authentication import encode_password
+from pgwire.messages.extended import sync
+from pgwire.messages.startup import encode_startup
+from tests.fakes.door import GOOD
+from tests.fakes.scripted_client import ScriptedClient
+from tests.fakes.scripted_server import Peer, fatal
+from tests.fakes.stage import STARTUP, Stage
+from tests.fakes.talk import answer, bind, execute, parse, query
+
+READY = answer("Z", b"I")
+TERMINATE = b"X\0\0\0\4"
+AT_ONCE = 20
+MOST_KIB_EACH = 4.0
+
+
+async def serve(peer: Peer) -> None:
+    """A server that does what the text of a Query says."""
+    while True:
+        frame = await peer.frame()
+        peer.frames.clear()
+        match frame.body if frame.kind == ord("Q") else frame.raw[:1]:
+            case b"SELECT 1\0":
+                await peer.write(answer("C", b"SELECT 1\0") + READY)
+            case b"SELECT 2\0":  # it runs, and is never answered
+                continue
+            case b"SELECT 3\0":
+                await peer.write(answer("T", b"\0\0") + answer("D", b"\0\0")[:-1])
+                peer.writer.close()
+            case b"SELECT 4\0":
+                await peer.write(fatal("57P01", "terminating connection"))
+                peer.writer.close()
+            case b"SELECT 5\0":
+                await peer.write(answer("~"))
+            case b"COPY t FROM STDIN\0":
+                await peer.write(answer("G", b"\0\0\0"))
+            case b"S":
+                await peer.write(READY)
+
+
+async def one(stage: Stage, way: int) -> None:
+    async with await stage.dial() as client:
+        if way == 0:  # gone before it said who it is
+            return
+        await client.send(encode_startup(STARTUP))
+        await client.frames(until="R")
+        if way == 1:  # gone when it was asked for its token
+            return
+        await client.send(encode_password(GOOD.encode() if way != 2 else b"an.other.token"))
+        if (await client.frames(until="ZE"))[-1][0] == "E":
+            return
+        await _live(client, way)
+
+
+async def _live(client: ScriptedClient, way: int) -> None:
+    match way:
+        case 3:
+            await client.send(query("SELECT 1"))
+            await client.frames("Z")
+            await client.send(TERMINATE)
+            await client.ended()
+        case 4:
+            await client.send(query("SELECT 2"))
+            client.reset()
+        case 5 | 6 | 7:
+            await client.send(query(f"SELECT {way - 2}"))
+            while await client.receive():
+                pass
+        case 8:
+            await client.send(query("COPY t FROM STDIN"))
+            await client.frames("G")
+            await client.send(answer("d", b"1\n") * 10)
+        case 9:
+            await client.send((parse("SELECT 1") + bind() + execute()) * 50 + sync())
+        case 10:
+            await client.send(answer("~"))
+            await client.frames()
+        case _:
+            pass
+
+
+WAYS = 12
+
+
+async def test_what_sessions_held_is_given_back(tmp_path: Path, certificates: Certificates) -> None:
+    async with Stage(tmp_path, certificates, [serve], preset=Preset.FULL) as stage:
+
+        async def round_of(sessions: int) -> tuple[int, int, int]:
+            """Descriptors, memory and live sessions after so many."""
+            for start in range(0, sessions, AT_ONCE):
+                await asyncio.gather(*(one(stage, way % WAYS) for way in range(start, start + AT_ONCE)))
+            await stage.over()
+            stage.server.peers.clear()
+            stage.server.sessions.clear()
+            stage.server._tasks = {task for task in stage.server._tasks if not task.done()}
+            gc.collect()
+            await asyncio.sleep(0)
+            return (
+                len(list(Path("/proc/self/fd").iterdir())),
+                tracemalloc.get_traced_memory()[0],
+                len(stage.services.registry),
+            )
+
+        tracemalloc.start()
+        try:
+            files, memory, _ = await round_of(60)
+            files_later, memory_later, live = await round_of(500)
+        finally:
+            tracemalloc.stop()
+        assert live == 0
+        assert files_later <= files
+        assert (memory_later - memory) / 500 / 1024 < MOST_KIB_EACH
+        assert len(stage.records("session.opened")) > 300
