@@ -198,3 +198,26 @@ async def test_a_setting_that_may_change_goes_on_everywhere(tmp_path: Path, cert
         await stage.over()
         assert stage.outcomes == ["completed"]
         assert (stage.session_ended["reason"], stage.session_ended["proof"]) == ("client", None)
+
+
+@pytest.mark.parametrize("how", ["dies", "breaks the protocol"])
+async def test_a_client_need_not_wait_until_it_is_known_what_became_of_the_backend(
+    how: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    """The server takes no control connection meanwhile: the session goes on looking, without its client."""
+    fault = close() if how == "dies" else send(answer("~"))
+    async with Stage(tmp_path, certificates, [expect("Q"), fault, until_left()]) as stage:
+        async with await stage.client() as client:
+            [control] = stage.server.controls
+            stage.server.refuses_control = SHUTDOWN
+            control.writer.transport.abort()
+            await control.left.wait()
+            await client.send(SELECT)
+            async with asyncio.timeout(5):
+                assert errors(await client.frames()) == [GONE if how == "dies" else BROKE]
+            assert len(stage.services.registry) == 1, "it is not over"
+            assert stage.records("session.ended") == []
+        stage.server.refuses_control = None
+        await stage.over()
+        assert stage.outcomes == ["cut"]
+        assert stage.session_ended["proof"]["gone"]
