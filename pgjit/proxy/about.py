@@ -9,10 +9,20 @@ from datetime import datetime, timedelta
 
 from pgjit.audit.event import SessionContext
 from pgjit.errors import utc_text
+from pgjit.policy.decision import Violation
 
-__all__ = ["ABOUT", "answer"]
+__all__ = ["ABOUT", "answer", "unknown_setting"]
 
 ABOUT = ("window", "policy", "identity", "remaining")
+
+
+def unknown_setting(name: str) -> Violation:
+    return Violation(
+        rule="unknown-setting",
+        message=f"there is no setting `pgjit.{name}`",
+        hint="Known are: " + ", ".join(f"`SHOW pgjit.{known}`" for known in ABOUT),
+        sqlstate="42704",
+    )
 
 
 def answer(name: str, context: SessionContext, ends_at: datetime, now: datetime) -> str | None:

@@ -42,6 +42,7 @@ class ServerStep:
     events: list[Event] = field(default_factory=list)
     fault: PgjitError | None = None  # the session cannot go on
     reason: str = "server"  # why, for the journal
+    to_server: bytes = b""  # what the server has yet to be sent
 
 
 class Answers:
@@ -163,7 +164,7 @@ class Answers:
         if head is None:
             return None
         relay = self._relay
-        relay.copy_in.stop()
+        unseen = relay.copy_in.stop()
         head.rejected = True
         replaced: bytes | None
         if head.refusal is not None:
@@ -181,6 +182,7 @@ class Answers:
             step.events.extend(relay.recorder.rest(head, now, "skipped"))
             replaced = self._cancelled(fields)
         self._after_error(step, head, now)
+        step.to_server = b"".join([relay.late_sync() for _ in range(unseen)])
         return replaced
 
     def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:

@@ -18,7 +18,7 @@ from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUn
 from pgjit.policy.policy import Access as Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
-from pgjit.proxy.judge import LARGE, Judgement
+from pgjit.proxy.judge import LARGE, Judgement, is_large
 from pgjit.proxy.link import Link
 from pgjit.proxy.relay import ClientPlan, Relay
 from pgjit.proxy.services import Services
@@ -32,8 +32,10 @@ __all__ = ["Conversation", "Ending"]
 
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
 _TEXTUAL = b"QPBF"
+_SQL = frozenset(b"QP")
 _MOST_UNWRITTEN = 10_000
 _AT_ONCE = 32
+_BYTES_AT_ONCE = 2 * LARGE
 """Most messages that are judged and recorded together: a few bytes may run, and so record, a long statement each."""
 
 _MOST_QUEUED = 10_000
@@ -122,13 +124,13 @@ class Conversation:
                 return
             await self._pass_on(frames, judged)
 
-    async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement] | None) -> None:
+    async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement]) -> None:
         at = 0
         while at < len(frames):
             now = self._services.clock()
             if now >= self._ends_at or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
-            batch = frames[at : at + _AT_ONCE]
+            batch = _batch(frames, at)
             plan = self.relay.from_client(batch, now, judged)
             await self._carry_out(plan)
             at += len(batch) - len(plan.rest)
@@ -140,7 +142,7 @@ class Conversation:
         await asyncio.sleep(0)
         if len(self.relay.queue) >= _MOST_QUEUED:
             self._server.write(extended.flush())  # or the answers may stay with the server
-        while (len(self.relay.queue) >= _MOST_QUEUED or self.relay.copy_in.waits) and not self._over.done():
+        while (len(self.relay.queue) >= _MOST_QUEUED or self.relay.waits) and not self._over.done():
             await self._answer()
 
     async def _answer(self) -> None:
@@ -173,13 +175,10 @@ class Conversation:
         elif plan.goodbye:
             self.over(Ending("client", clean=self.relay.idle))
 
-    async def _judge_large(self, frames: Sequence[Frame]) -> dict[bytes, Judgement] | None:
-        if all(len(frame.raw) < LARGE or frame.kind not in b"QP" for frame in frames):
-            return None
+    async def _judge_large(self, frames: Sequence[Frame]) -> dict[bytes, Judgement]:
+        large = [frame for frame in frames if frame.kind in _SQL and not frame.missing and is_large(frame.raw)]
         judged: dict[bytes, Judgement] = {}
-        for frame in frames:
-            if len(frame.raw) < LARGE or frame.kind not in b"QP" or frame.missing:
-                continue
+        for frame in large:
             sql = decode_query(frame.body) if frame.kind == 0x51 else extended.decode_parse(frame.body).text
             try:
                 judged[sql] = await self._services.judge_large(self._policy, sql)
@@ -194,6 +193,7 @@ class Conversation:
         self._answered.set()
         if step.events:
             self.note(step.events)
+        self._server.write(step.to_server)
         for piece in step.data:
             self._client.write(piece)
         if step.fault is not None:
@@ -252,3 +252,12 @@ class Conversation:
         executions = [event for event in events if isinstance(event, Execution)]
         denied = sum(1 for event in executions if event.decision == "deny")
         self._services.telemetry.executions(len(executions) - denied, denied)
+
+
+def _batch(frames: Sequence[Frame], at: int) -> Sequence[Frame]:
+    """What is judged before the other sessions get their turn: so many messages, or so many bytes of them."""
+    size, end = 0, at
+    while end < len(frames) and end - at < _AT_ONCE and size < _BYTES_AT_ONCE:
+        size += len(frames[end].raw)
+        end += 1
+    return frames[at:end]

@@ -18,6 +18,7 @@ __all__ = ["CopyIn"]
 
 _FLUSH = message(b"H")
 _DATA = frozenset(b"dcf")
+_MOST_SYNCS = 100
 
 
 class CopyIn:
@@ -27,6 +28,7 @@ class CopyIn:
         self._offered: Pending | None = None  # may ask for data: what follows it waits
         self._taking: Run | None = None  # asked for data, and takes it now
         self._goes_on = False  # of a data message that was sent in part the rest must follow
+        self._syncs: int | None = None  # Syncs that were ignored since the last data; None: there was none yet
 
     @property
     def active(self) -> bool:
@@ -50,15 +52,24 @@ class CopyIn:
     def begin(self, head: Pending) -> bool:
         """The server asks for data on behalf of `head`. False: nothing there may do that."""
         run = head.current
+        if run is None and head.unread:
+            run = head.runs[-1]  # of a text that was not read nobody knows how many statements it has
         if run is None or not (run.copies_in or head.unread):
             return False
         run.copies_in = False
         self._taking = run
+        self._syncs = None
         return True
 
-    def stop(self) -> None:
-        """The server takes no more: an error, or the end of what asked for data."""
+    def stop(self) -> int:
+        """The server takes no more: an error, or the end of what asked for data.
+
+        How many Syncs it has yet to see: those behind the data that it did not like, which were ignored here
+        while it still seemed to copy. A Sync that came before any data was ignored by the server as well.
+        """
+        unseen = self._syncs or 0 if self._taking is not None else 0
         self._taking = None
+        return unseen
 
     def takes(self, plan: ClientPlan, frame: Frame) -> bool:
         """Deal with `frame` if it is the COPY's. Raises RemoteProtocolError for a malformed one."""
@@ -76,6 +87,7 @@ class CopyIn:
         match chr(frame.kind):
             case "d":
                 self._goes_on = True
+                self._syncs = 0
                 self._pass_on(plan, frame)
             case "c":
                 BodyReader(frame.body).end()
@@ -87,6 +99,10 @@ class CopyIn:
                 return False
             case _:  # Flush and Sync: the server would ignore them
                 BodyReader(frame.body).end()
+                if frame.kind == 0x53 and self._syncs is not None:
+                    self._syncs += 1
+                    if self._syncs > _MOST_SYNCS:
+                        plan.fault = ProtocolFault("too many Sync messages during COPY from stdin")
         return True
 
     def _pass_on(self, plan: ClientPlan, frame: Frame) -> None:

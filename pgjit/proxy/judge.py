@@ -18,10 +18,17 @@ from pgjit.policy.policy import Access, Policy
 from pgjit.sql.parse import read_message
 from pgjit.sql.statement import Statement
 
-__all__ = ["LARGE", "Judge", "Judgement", "assess"]
+__all__ = ["LARGE", "Judge", "Judgement", "assess", "is_large"]
 
 LARGE = 16 * 1024
 """Bytes of statement text from which judging takes long enough to be done outside the event loop."""
+
+MOST_STATEMENTS = 100
+"""Statements of one message: each has records of its own. A longer one under `access: full` has one for all."""
+
+_CACHED_BYTES = 4 * 1024
+_CACHED_STATEMENTS = 8
+"""What is larger costs more memory to remember than time to judge again."""
 
 _ABOUT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
 
@@ -77,14 +84,14 @@ def assess(policy: Policy, sql: bytes, limit: int) -> Judgement:
 def _read(text: str) -> Judgement:
     """Under `access: full`: parsed where possible, so that the record tells what it was."""
     try:
-        return Judgement(text, read_message(text).statements, ())
+        return Judgement(text, read_message(text, most=MOST_STATEMENTS).statements, ())
     except Exception:  # noqa: BLE001 - what does not parse here is the server's to refuse
         return Judgement(text, (), (), unread=True)
 
 
 def _judge_text(policy: Policy, text: str) -> Judgement:
     try:
-        message = read_message(text)
+        message = read_message(text, most=MOST_STATEMENTS)
     except PgjitError as fault:
         fields = fault.fields()
         return _refused(
@@ -121,6 +128,11 @@ def _refused(text: str, violation: Violation, statements: tuple[Statement, ...] 
     return Judgement(text, statements, (violation,))
 
 
+def is_large(raw: bytes) -> bool:
+    """Whether a message with text takes long enough to judge to be judged in another process."""
+    return len(raw) >= LARGE or (len(raw) > MOST_STATEMENTS and raw.count(b";") > MOST_STATEMENTS)
+
+
 class Judge:
     """`assess` under one policy, remembering answers by the exact bytes.
 
@@ -139,7 +151,7 @@ class Judge:
             self._answers.move_to_end(sql)
             return answer
         answer = assess(self.policy, sql, self.limit)
-        if len(sql) < LARGE:
+        if len(sql) <= _CACHED_BYTES and len(answer.statements) <= _CACHED_STATEMENTS:
             self._answers[sql] = answer
             if len(self._answers) > self._remember:
                 self._answers.popitem(last=False)

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from pgjit.policy.decision import Violation
 from pgjit.proxy.judge import Judgement
+from pgjit.proxy.names import Names
 from pgwire.messages.extended import Parse
 
-__all__ = ["FUNCTION_CALL", "message_too_large", "parse_violations", "unknown_name"]
+__all__ = [
+    "FUNCTION_CALL",
+    "TOO_MANY_NAMES",
+    "message_too_large",
+    "name_violations",
+    "parse_violations",
+    "unknown_name",
+]
 
 _BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
 
@@ -18,6 +26,14 @@ FUNCTION_CALL = Violation(
     message="function calls of the fast-path interface are not allowed",
     detail="A FunctionCall message names a function by number and cannot be judged.",
     hint="Call the function in a SELECT.",
+)
+
+
+TOO_MANY_NAMES = Violation(
+    rule="too-many-names",
+    message="too many prepared statements and cursors in this session",
+    hint="Close those that are not needed any more, with DEALLOCATE and CLOSE.",
+    sqlstate="54000",
 )
 
 
@@ -40,6 +56,27 @@ def unknown_name(what: str, name: str, sqlstate: str, statement: int | None) -> 
         sqlstate=sqlstate,
         statement=statement,
     )
+
+
+def name_violations(judgement: Judgement, names: Names, *, unrestricted: bool) -> tuple[Violation, ...]:
+    """EXECUTE and FETCH run what was judged under a name: the name must be known here, unless all may run."""
+    prepared: set[bytes] = set()
+    for statement in judgement.statements:
+        effect = statement.effect
+        if effect is None or effect.name is None:
+            continue
+        name = effect.name.encode()
+        if effect.verb in ("prepare", "declare"):
+            if names.full:
+                return (TOO_MANY_NAMES,)
+            prepared.add(effect.verb.encode() + name)
+        elif unrestricted:
+            continue
+        elif effect.verb == "execute" and b"prepare" + name not in prepared and not names.statement(name):
+            return (unknown_name("prepared statement", effect.name, "26000", statement.index),)
+        elif effect.verb == "fetch" and b"declare" + name not in prepared and not names.portal(name):
+            return (unknown_name("cursor", effect.name, "34000", statement.index),)
+    return ()
 
 
 def parse_violations(judgement: Judgement, parse: Parse) -> tuple[Violation, ...]:

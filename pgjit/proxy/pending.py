@@ -39,6 +39,7 @@ class Pending:
 
     asked: Asked
     runs: list[Run] = field(default_factory=list)
+    segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
     at: int = 0  # the run that the server is dealing with
     changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
     refusal: Refusal | None = None

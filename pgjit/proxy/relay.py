@@ -15,17 +15,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pgjit.audit.event import Event, Parameters, SessionContext
-from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault
+from pgjit.errors import PgjitError, ProtocolFault
 from pgjit.policy.decision import Violation
-from pgjit.proxy.about import ABOUT, answer
+from pgjit.proxy.about import answer, unknown_setting
 from pgjit.proxy.copying import CopyIn
 from pgjit.proxy.judge import Judgement
-from pgjit.proxy.names import Change, Names, Portal, Prepared, changes_of
-from pgjit.proxy.own_rules import FUNCTION_CALL, message_too_large, parse_violations, unknown_name
-from pgjit.proxy.pending import ClientPlan, Pending, Planned
+from pgjit.proxy.names import Change, Names, Portal, Prepared, Space, Unit, changes_of, unknown
+from pgjit.proxy.own_rules import (
+    FUNCTION_CALL,
+    TOO_MANY_NAMES,
+    message_too_large,
+    name_violations,
+    parse_violations,
+    unknown_name,
+)
+from pgjit.proxy.pending import ClientPlan, Pending, Planned, Run
 from pgjit.proxy.poison import Refusal, poison_parse, poison_query
 from pgjit.proxy.recorder import Protocol, Recorder
-from pgjit.sql.statement import Statement
+from pgjit.proxy.withdrawal import withdrawn
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
@@ -37,6 +44,7 @@ from pgwire.state import FRONTEND, Asked, Phase
 __all__ = ["ClientPlan", "Relay"]
 
 _PASSED_OVER = frozenset(b"BDCEH")
+_ENDS_SEGMENT = (Asked.SYNC, Asked.QUERY, Asked.FUNCTION_CALL)
 _DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
@@ -61,6 +69,8 @@ class Relay:
         # What the client sends now is passed over by the server up to the next Sync: an error was seen, or
         # a refusal is on its way that is certain to become one.
         self.skipping = False
+        self._segment = 0
+        self._awaited: Unit | None = None  # what has to be answered before the next frame can be dealt with
         self.status = "I"
         self._judge = judge
         self._ends_at = ends_at
@@ -76,6 +86,11 @@ class Relay:
     def single(self) -> bool:
         """At most one unit of work is with the server: when it is cancelled, nothing is left to run."""
         return sum(pending.asked in (Asked.QUERY, Asked.SYNC) for pending in self.queue) <= 1
+
+    @property
+    def waits(self) -> bool:
+        """What the client sent next cannot be dealt with before the server has answered."""
+        return self.copy_in.waits or (self._awaited is not None and not self._awaited.answered)
 
     # --- from the client -------------------------------------------------------------------------------
 
@@ -93,6 +108,9 @@ class Relay:
                 self._frame(plan, frame, now, known)
             except RemoteProtocolError as fault:
                 plan.fault = ProtocolFault(f"malformed message: {fault}")
+            if self.waits and not self.copy_in.waits:
+                plan.rest = frames[index:]
+                return plan
             if plan.fault is not None or plan.goodbye:
                 return plan
         return plan
@@ -122,7 +140,7 @@ class Relay:
             case "S":
                 BodyReader(frame.body).end()
                 self.skipping = False
-                self._send(plan, frame.raw, Pending(Asked.SYNC))
+                self._send(plan, frame.raw, self._pending(Asked.SYNC))
             case "H":
                 BodyReader(frame.body).end()
                 plan.items.append(Planned(frame.raw))
@@ -137,9 +155,9 @@ class Relay:
         sql = decode_query(frame.body)
         judgement = known.get(sql) or self._judge(sql)
         violations = judgement.violations
-        pending = Pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
+        pending = self._pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
-        self._expect(pending.changes)
+        self._expect(pending.changes, pending)
         violations = violations or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
@@ -149,10 +167,10 @@ class Relay:
             return
         for statement in judgement.statements:
             changes = changes_of(statement)
-            self._expect(changes)
+            self._expect(changes, pending)
             run = self.recorder.execution(plan.events, now, "simple", statement.text, statement.kind)
             run.changes = changes
-            run.copies_in = _copies_in(statement)
+            run.copies_in = statement.copies_in
             pending.runs.append(run)
         if judgement.about is not None or judgement.unread:
             kind = None if judgement.unread else "show"
@@ -161,22 +179,7 @@ class Relay:
         self.copy_in.offer(plan, pending)
 
     def _name_violations(self, judgement: Judgement) -> tuple[Violation, ...]:
-        """EXECUTE and FETCH run what was judged under a name: the name must be known here."""
-        if self._unrestricted:
-            return ()
-        prepared: set[bytes] = set()
-        for statement in judgement.statements:
-            effect = statement.effect
-            if effect is None or effect.name is None:
-                continue
-            name = effect.name.encode()
-            if effect.verb in ("prepare", "declare"):
-                prepared.add(effect.verb.encode() + name)
-            elif effect.verb == "execute" and b"prepare" + name not in prepared and not self.names.statement(name):
-                return (unknown_name("prepared statement", effect.name, "26000", statement.index),)
-            elif effect.verb == "fetch" and b"declare" + name not in prepared and not self.names.portal(name):
-                return (unknown_name("cursor", effect.name, "34000", statement.index),)
-        return ()
+        return name_violations(judgement, self.names, unrestricted=self._unrestricted)
 
     def _about(
         self, judgement: Judgement, now: datetime, encode: Callable[[bytes], bytes], raw: bytes
@@ -184,14 +187,7 @@ class Relay:
         sql = answer(judgement.about or "", self.context, self._ends_at, now)
         if sql is not None:
             return encode(sql.encode()), ()
-        return raw, (
-            Violation(
-                rule="unknown-setting",
-                message=f"there is no setting `pgjit.{judgement.about}`",
-                hint="Known are: " + ", ".join(f"`SHOW pgjit.{name}`" for name in ABOUT),
-                sqlstate="42704",
-            ),
-        )
+        return raw, (unknown_setting(judgement.about or ""),)
 
     def _refuse_query(
         self,
@@ -212,12 +208,14 @@ class Relay:
         violations = judgement.violations
         if not self._unrestricted:
             violations = violations or parse_violations(judgement, parse) or self._name_violations(judgement)
+        if parse.name and self.names.full:
+            violations = violations or (TOO_MANY_NAMES,)
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(
                 judgement, now, lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw
             )
-        pending = Pending(Asked.PARSE)
+        pending = self._pending(Asked.PARSE)
         if violations:
             pending.refusal = self._refusal(violations[0].error())
             pending.runs = self.recorder.refused(plan.events, now, "extended", judgement, violations)
@@ -226,38 +224,47 @@ class Relay:
             return
         statement = judgement.statements[0] if judgement.statements else None
         pending.changes = (Change("statement", parse.name, Prepared(judgement.text, statement, judgement.unread)),)
-        self._expect(pending.changes)
+        self._expect(pending.changes, pending)
         self._send(plan, raw, pending)
 
     def _bind(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         bind = extended.decode_bind(frame.body)
+        if self._unsettled("statement", bind.name):
+            return
         prepared = self.names.statement(bind.name)
         if prepared is None and self._unrestricted:
-            prepared = _unknown("prepared statement", bind.name)
+            prepared = unknown("prepared statement", bind.name)
         if prepared is None:
             self._refuse_name(plan, "prepared statement", bind.name, "26000", now)
+            return
+        if bind.portal and self.names.full:
+            self._refuse_in_place(plan, f"-- portal {bind.portal.decode('utf-8', 'replace')!r}", TOO_MANY_NAMES, now)
             return
         formats = tuple(bind.format_of(index) for index in range(len(bind.values)))
         parameters = Parameters(values=bind.values, formats=formats) if bind.values else None
         changes = (Change("portal", bind.portal, Portal(prepared, parameters, bind.name)),)
-        self.names.expect(changes)
-        self._send(plan, frame.raw, Pending(Asked.BIND, changes=changes))
+        pending = self._pending(Asked.BIND, changes=changes)
+        self._expect(changes, pending)
+        self._send(plan, frame.raw, pending)
 
     def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str) -> None:
         target = extended.decode_target(frame.body)
         if code == "C":
             changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
-            self.names.expect(changes)
-            self._send(plan, frame.raw, Pending(Asked.CLOSE, changes=changes))
+            pending = self._pending(Asked.CLOSE, changes=changes)
+            self._expect(changes, pending)
+            self._send(plan, frame.raw, pending)
             return
         asked = Asked.DESCRIBE_STATEMENT if target.kind == "S" else Asked.DESCRIBE_PORTAL
-        self._send(plan, frame.raw, Pending(asked))
+        self._send(plan, frame.raw, self._pending(asked))
 
     def _execute(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         execute = extended.decode_execute(frame.body)
+        if self._unsettled("portal", execute.portal):
+            return
         portal = self.names.portal(execute.portal)
         if portal is None and self._unrestricted:
-            portal = Portal(_unknown("portal", execute.portal), None, b"")
+            portal = Portal(unknown("portal", execute.portal), None, b"")
         if portal is None:
             self._refuse_name(plan, "portal", execute.portal, "34000", now)
             return
@@ -274,11 +281,11 @@ class Relay:
         )
         run.prepared = prepared
         run.copies_in = prepared.unread
+        pending = self._pending(Asked.EXECUTE, runs=[run])
         if statement is not None:
             run.changes = changes_of(statement, portal.parameters)
-            run.copies_in = _copies_in(statement)
-            self.names.expect(run.changes)
-        pending = Pending(Asked.EXECUTE, [run])
+            run.copies_in = statement.copies_in
+            self._expect(run.changes, pending)
         self._send(plan, frame.raw, pending, executes=True)
         self.copy_in.offer(plan, pending)
 
@@ -295,7 +302,7 @@ class Relay:
             return
         parameters = Parameters(values=call.arguments, formats=call.formats)
         run = self.recorder.execution(plan.events, now, "simple", text, "function-call", parameters=parameters)
-        self._send(plan, frame.raw, Pending(Asked.FUNCTION_CALL, [run]), executes=True)
+        self._send(plan, frame.raw, self._pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
 
     def _too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         """Under every policy: only the beginning of the message is there."""
@@ -320,10 +327,10 @@ class Relay:
         name: bytes | None = None,
     ) -> None:
         changes = _DROPPED_BY_QUERY if query else ()
-        pending = Pending(
+        pending = self._pending(
             Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self._refusal(violation.error())
         )
-        self._expect(changes)
+        self._expect(changes, pending)
         assert pending.refusal is not None
         protocol: Protocol = "simple" if query else "extended"
         judgement = Judgement(text, (), (violation,))
@@ -334,9 +341,25 @@ class Relay:
 
     # --- what both ways share --------------------------------------------------------------------------
 
-    def _expect(self, changes: Iterable[Change]) -> None:
+    def _pending(
+        self,
+        asked: Asked,
+        *,
+        runs: Sequence[Run] = (),
+        changes: tuple[Change, ...] = (),
+        refusal: Refusal | None = None,
+        unread: bool = False,
+    ) -> Pending:
+        return Pending(asked, list(runs), self._segment, changes=changes, refusal=refusal, unread=unread)
+
+    def _expect(self, changes: Iterable[Change], by: Pending) -> None:
         if not self.skipping:
-            self.names.expect(changes)
+            self.names.expect(changes, by)
+
+    def _unsettled(self, space: Space, name: bytes) -> bool:
+        """INVARIANT: what is executed is recorded as what it is: a name that may yet stand for another waits."""
+        self._awaited = self.names.unsettled(space, name, self._segment)
+        return self._awaited is not None
 
     def _send(self, plan: ClientPlan, data: bytes, pending: Pending, *, executes: bool = False) -> None:
         if self.skipping:
@@ -346,32 +369,24 @@ class Relay:
             return
         plan.items.append(Planned(data, pending, executes))
         self.queue.append(pending)
+        if pending.asked in _ENDS_SEGMENT:
+            self._segment += 1
 
     def _moment(self, pending: Pending) -> datetime:
         return pending.runs[0].started if pending.runs else self._ends_at
 
     def withdraw(self, plan: ClientPlan) -> bytes:
-        """The journal could not take the plan's records: refuse everything in it that runs something.
+        """The journal could not take the plan's records: the bytes to send in place of the plan's."""
+        data = withdrawn(plan, self._refusal)
+        self.names.fall_back(change for pending in self.queue for change in pending.all_changes())
+        return data
 
-        The bytes to send instead of the plan's: what runs nothing stays, the rest the server must reject.
-        """
-        data: list[bytes] = []
-        for item in plan.items:
-            pending = item.pending
-            if not item.executes or pending is None:
-                data.append(item.data)
-                continue
-            pending.refusal = self._refusal(JournalUnavailable())
-            pending.runs = []
-            pending.unread = False
-            if pending.asked in (Asked.QUERY, Asked.FUNCTION_CALL):
-                pending.asked = Asked.QUERY
-                data.append(poison_query(pending.refusal))
-            else:
-                pending.asked = Asked.PARSE
-                pending.changes = ()
-                data.append(poison_parse(pending.refusal))
-        return b"".join(data)
+    def late_sync(self) -> bytes:
+        """A Sync that was ignored during a COPY that the server had given up before it: it is sent after all."""
+        self.skipping = False
+        self.queue.append(self._pending(Asked.SYNC))
+        self._segment += 1
+        return extended.sync()
 
     def cut(self, now: datetime) -> list[Event]:
         """The session is over: outcomes for everything that was not answered."""
@@ -382,12 +397,3 @@ class Relay:
 
     def _refusal(self, error: PgjitError) -> Refusal:
         return Refusal(self._new_token(), error)
-
-
-def _copies_in(statement: Statement) -> bool:
-    return statement.kind == "copy-in" and not statement.outside
-
-
-def _unknown(what: str, name: bytes) -> Prepared:
-    """What stands on record for a name that only the server knows."""
-    return Prepared(f"-- {what} {name.decode('utf-8', 'replace')!r}", None, unread=True)

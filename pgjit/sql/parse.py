@@ -27,11 +27,11 @@ _HINT = "The grammar is PostgreSQL's own, of version 18."
 _OWN_HINT = "`SHOW pgjit.window` and its like are answered by pgjit: send each as a message of its own."
 
 
-def read_message(text: str) -> Message:
-    """The statements of `text` and the facts about each.
+def read_message(text: str, *, most: int | None = None) -> Message:
+    """The statements of `text`, at most `most`, and the facts about each.
 
     Raises StatementRefused: 42601 where it does not parse, 54001 where it is nested too deeply to be read,
-    22021 for characters that cannot be in a statement.
+    22021 for characters that cannot be in a statement, 54000 for too many statements.
     """
     if "\0" in text:
         raise StatementRefused(
@@ -50,6 +50,11 @@ def read_message(text: str) -> Message:
         raise _too_deep() from None
     where = _positions(text)
     statements = tree.get("stmts", [])
+    if most is not None and len(statements) > most:
+        raise StatementRefused(
+            f"message holds {len(statements)} statements, which is too many", reference="too-many-statements",
+            sqlstate="54000", detail=f"At most {most} are judged at once.", hint="Send them in several messages.",
+        )  # fmt: skip
     return Message(tuple(_statement(index, raw, text, where) for index, raw in enumerate(statements)))
 
 
@@ -110,6 +115,8 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         targets=walk.names(walk.targets),
         types=walk.names(walk.types),
         operators=walk.names(walk.operators),
+        attributes=tuple(walk.attributes),
+        columns=frozenset(walk.columns),
         settings=tuple(sorted(walk.settings, key=lambda setting: setting.position or 0)),
         into="intoClause" in walk.fields or "IntoClause" in walk.nodes,
         locking="lockingClause" in walk.fields or "LockingClause" in walk.nodes,
@@ -133,7 +140,7 @@ def _effect(node_type: str, node: dict[str, Any]) -> NameEffect | None:
             return NameEffect("fetch", node.get("portalname"))
         case "ClosePortalStmt":
             return NameEffect("close", node.get("portalname"))
-        case "DiscardStmt":
+        case "DiscardStmt" if node.get("target") == "DISCARD_ALL":
             return NameEffect("discard", None)
         case _:
             return None

@@ -70,12 +70,19 @@ class Statement:
     targets: tuple[Name, ...] = ()  # the relations that INSERT, UPDATE, DELETE, MERGE and COPY FROM write to
     types: tuple[Name, ...] = ()
     operators: tuple[Name, ...] = ()  # as written, with a schema or without
+    attributes: tuple[str, ...] = ()  # names taken out of a value, `(value).name`: columns, or functions of it
+    columns: frozenset[str] = frozenset()  # last parts of `alias.name`: columns, or functions of the whole row
     settings: tuple[Setting, ...] = ()
     into: bool = False  # SELECT INTO, at any depth
     locking: bool = False  # FOR UPDATE and its kind, at any depth
     options: frozenset[str] = frozenset()  # of transactions, as `transaction_read_only=0`
     shown: str | None = None  # the setting that SHOW shows
     outside: bool = False  # COPY with a file or a program on the server
+
+    @property
+    def copies_in(self) -> bool:
+        """COPY ... FROM STDIN: the server asks the client for data."""
+        return self.kind == "copy-in" and not self.outside
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class Walk:
         self.targets: Places = {}
         self.types: Places = {}
         self.operators: Places = {}
+        self.attributes: dict[str, None] = {}
+        self.columns: set[str] = set()
         self.settings: list[Setting] = []
         self.options: set[str] = set()
 
@@ -101,6 +103,16 @@ class Walk:
         if parts and "BETWEEN" not in node.get("kind", ""):
             _note(self.operators, _strings(parts), node)
 
+    def attribute(self, node: dict[str, Any]) -> None:
+        """`(value).name`: a column of the value or, where it has none of that name, a function called with it."""
+        self.attributes.update(dict.fromkeys(name for name in _strings(node.get("indirection", [])) if name))
+
+    def column(self, node: dict[str, Any]) -> None:
+        """`alias.name`: a column or, where there is none of that name, a function called with the whole row."""
+        fields = node.get("fields", [])
+        if len(fields) > 1 and (name := _strings(fields)[-1]):
+            self.columns.add(name)
+
     def sample(self, node: dict[str, Any]) -> None:
         """TABLESAMPLE: its method is a function."""
         _note(self.functions, _strings(node.get("method", [])), node)
@@ -148,6 +160,8 @@ class Walk:
 
 _HANDLERS: dict[str, Callable[[Walk, dict[str, Any]], None]] = {
     "A_Expr": Walk.expression,
+    "A_Indirection": Walk.attribute,
+    "ColumnRef": Walk.column,
     "SubLink": Walk.expression,
     "SortBy": Walk.expression,
     "RangeTableSample": Walk.sample,

@@ -83,7 +83,7 @@ def test_what_is_refused_alone_is_refused_in_any_company(row: dict[str, str]) ->
         "SELECT * FROM t, LATERAL ({}) x", "EXECUTE p(({}))", "SELECT coalesce(({}), 1)",
         "WITH RECURSIVE x AS (SELECT 1 UNION ALL ({})) SELECT 1", "SELECT sum(1) FILTER (WHERE ({}) = 1)",
         "SELECT sum(1) OVER (PARTITION BY ({}))", "SELECT * FROM t JOIN u ON ({}) = 1", "SELECT 1 GROUP BY ({})",
-        "SELECT percentile_cont(({})) WITHIN GROUP (ORDER BY 1)", "SELECT ROW(({}))", "SELECT (({})).x",
+        "SELECT percentile_cont(({})) WITHIN GROUP (ORDER BY 1)", "SELECT ROW(({}))", "SELECT (({})).key",
         "SELECT a[({})] FROM t", "SELECT XMLELEMENT(name x, ({}))", "SELECT 1 = ANY ({})",
     ],
 )  # fmt: skip

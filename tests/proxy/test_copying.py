@@ -206,3 +206,18 @@ def test_a_copy_that_could_not_be_recorded_offers_nothing() -> None:
     assert talk.frames(plan.rest).data == b""
     talk.server(talk.refused_by_server(), READY)
     assert talk.relay.idle
+
+
+def test_a_sync_behind_data_that_the_server_does_not_like_is_sent_after_all() -> None:
+    talk = Talk()
+    talk.client(*PREPARED)
+    talk.server(BEFORE, ASKED)
+    assert talk.client(ROW, sync()).data == ROW
+    step = talk.server(error("22P02", "bad number"))
+    assert step.to_server == sync()
+    assert talk.server(READY).fault is None
+    assert talk.relay.idle
+
+
+def test_a_flood_of_syncs_during_a_copy_ends_the_session() -> None:
+    assert copying().client(ROW, *[sync()] * 101).fault is not None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pgjit.audit.event import Parameters
-from pgjit.proxy.names import Change, Names, Portal, Prepared, changes_of
+from pgjit.proxy.names import MOST, Change, Names, Portal, Prepared, changes_of
+from pgjit.proxy.pending import Pending
 from pgjit.sql.statement import NameEffect, Statement
+from pgwire.state import Asked
 
 ONE, TWO = Prepared("SELECT 1", None), Prepared("SELECT 2", None)
 CURSOR = Portal(ONE, None, b"p")
+SENT = Pending(Asked.SYNC)
 
 
 def statement(effect: NameEffect | None) -> Statement:
@@ -18,7 +21,7 @@ def statement(effect: NameEffect | None) -> Statement:
 
 def test_what_is_expected_is_known_at_once_and_gone_after_an_error() -> None:
     names = Names()
-    names.expect([Change("statement", b"p", ONE), Change("portal", b"c", CURSOR)])
+    names.expect([Change("statement", b"p", ONE), Change("portal", b"c", CURSOR)], SENT)
     assert (names.statement(b"p"), names.portal(b"c")) == (ONE, CURSOR)
     names.fall_back([])
     assert (names.statement(b"p"), names.portal(b"c")) == (None, None)
@@ -27,7 +30,7 @@ def test_what_is_expected_is_known_at_once_and_gone_after_an_error() -> None:
 def test_what_was_confirmed_survives_an_error_and_what_was_sent_later_is_still_expected() -> None:
     names = Names()
     names.confirm([Change("statement", b"p", ONE)])
-    names.expect([Change("statement", b"p")])
+    names.expect([Change("statement", b"p")], SENT)
     names.fall_back([Change("statement", b"q", TWO)])
     assert (names.statement(b"p"), names.statement(b"q")) == (ONE, TWO)
     names.fall_back([])
@@ -36,26 +39,26 @@ def test_what_was_confirmed_survives_an_error_and_what_was_sent_later_is_still_e
 
 def test_statements_and_portals_are_spaces_of_their_own() -> None:
     names = Names()
-    names.expect([Change("statement", b"x", ONE), Change("portal", b"x", CURSOR), Change("portal", b"x")])
+    names.expect([Change("statement", b"x", ONE), Change("portal", b"x", CURSOR), Change("portal", b"x")], SENT)
     assert (names.statement(b"x"), names.portal(b"x")) == (ONE, None)
-    names.expect([Change("portal", b"x", CURSOR), Change("statement", None)])
+    names.expect([Change("portal", b"x", CURSOR), Change("statement", None)], SENT)
     assert (names.statement(b"x"), names.portal(b"x")) == (None, CURSOR)
-    names.expect([Change("portal", None)])
+    names.expect([Change("portal", None)], SENT)
     assert names.portal(b"x") is None
 
 
 def test_dropping_a_name_that_is_not_there_is_nothing() -> None:
     names = Names()
-    names.expect([Change("statement", b"x"), Change("portal", b"x")])
+    names.expect([Change("statement", b"x"), Change("portal", b"x")], SENT)
     assert names.statement(b"x") is None
 
 
 def test_names_that_differ_after_63_bytes_are_one_name() -> None:
     names, long = Names(), b"n" * 63
-    names.expect([Change("statement", long + b"a", ONE), Change("portal", long + b"a", CURSOR)])
+    names.expect([Change("statement", long + b"a", ONE), Change("portal", long + b"a", CURSOR)], SENT)
     assert (names.statement(long), names.portal(long + b"b")) == (ONE, CURSOR)
     assert names.statement(long[:62]) is None
-    names.expect([Change("statement", long + b"c"), Change("portal", long)])
+    names.expect([Change("statement", long + b"c"), Change("portal", long)], SENT)
     assert (names.statement(long + b"a"), names.portal(long + b"a")) == (None, None)
 
 
@@ -79,5 +82,40 @@ def test_what_a_statement_of_sql_does_to_the_names(effect: NameEffect | None, ex
 def test_prepare_and_declare_give_a_name_to_the_statement_they_are_in() -> None:
     prepare, declare = statement(NameEffect("prepare", "pé")), statement(NameEffect("declare", "c"))
     values = Parameters(values=(b"1",), formats=(0,))
-    assert changes_of(prepare) == (Change("statement", "pé".encode(), Prepared("X", prepare)),)
-    assert changes_of(declare, values) == (Change("portal", b"c", Portal(Prepared("X", declare), values, b"")),)
+    inner = statement(None)  # running what was prepared or declared changes no name: that was done once
+    assert changes_of(prepare) == (Change("statement", "pé".encode(), Prepared("X", inner)),)
+    assert changes_of(declare, values) == (Change("portal", b"c", Portal(Prepared("X", inner), values, b"")),)
+
+
+def test_a_name_is_unsettled_while_a_change_of_another_segment_is_under_way() -> None:
+    names = Names()
+    earlier, same = Pending(Asked.PARSE, segment=1), Pending(Asked.PARSE, segment=2)
+    names.expect([Change("statement", b"u", ONE)], earlier)
+    assert names.unsettled("statement", b"u", 1) is None
+    assert names.unsettled("statement", b"u", 2) is earlier
+    assert names.unsettled("portal", b"u", 2) is None
+    assert names.unsettled("statement", b"v", 2) is None
+    names.expect([Change("statement", b"u", TWO)], same)
+    assert names.unsettled("statement", b"u", 2) is None
+    assert names.unsettled("statement", b"u", 3) is same
+    same.answered = True
+    assert names.unsettled("statement", b"u", 3) is None
+
+
+def test_dropping_all_names_unsettles_each_until_it_is_made_again() -> None:
+    names = Names()
+    dropping = Pending(Asked.QUERY, segment=1)
+    names.expect([Change("statement", None)], dropping)
+    assert names.unsettled("statement", b"u", 2) is dropping
+    names.expect([Change("statement", b"u", ONE)], Pending(Asked.PARSE, segment=2))
+    assert names.unsettled("statement", b"u", 2) is None
+
+
+def test_a_session_has_room_for_so_many_names_and_no_more() -> None:
+    names = Names()
+    names.expect([Change("statement", b"%d" % number, ONE) for number in range(MOST - 1)], SENT)
+    assert [names.full] == [False]
+    names.expect([Change("portal", b"last", CURSOR)], SENT)
+    assert [names.full] == [True]
+    names.expect([Change("portal", b"last")], SENT)
+    assert [names.full] == [False]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
+from pgjit.proxy import names
 from pgjit.proxy.answers import Answers, ServerStep
 from pgjit.proxy.judge import Judge
 from pgjit.proxy.relay import ClientPlan, Relay
@@ -302,3 +303,43 @@ def test_no_refused_text_is_sent_and_all_that_runs_is_recorded(sent: list[bytes]
         assert b"bad" not in data
         forwarded = sum(frame.kind in b"QE" and b"pgjit_deny" not in frame.raw for frame in _frames(data))
         assert forwarded <= len(executions(plan)) + (raw == q(""))
+
+
+def test_what_is_executed_under_a_name_that_may_yet_stand_for_another_waits() -> None:
+    wire = Wire()
+    wire.client(p("select 1", "u"), SYNC)
+    wire.server(message(b"1"), OK)
+    plan = wire.client(p("select 2", "u"), SYNC, b("u"), e(), SYNC)
+    assert plan.data == p("select 2", "u") + SYNC
+    assert [wire.relay.waits] == [True]
+    wire.server(error("42P05", "it exists"), OK)
+    assert [wire.relay.waits] == [False]
+    rest = wire.relay.from_client(plan.rest, NOW)
+    assert executions(rest) == [("allow", "select 1")]
+
+
+def test_a_pipeline_whose_names_are_made_in_their_own_segment_does_not_wait() -> None:
+    wire = Wire()
+    plan = wire.client(*[frame for n in range(5) for frame in (p(f"select {n}"), b(), e(), SYNC)])
+    assert plan.rest == ()
+    assert len(executions(plan)) == 5
+
+
+def test_a_portal_of_another_segment_that_is_under_way_waits_as_well() -> None:
+    wire = Wire()
+    plan = wire.client(p("select 1"), b("", "c"), SYNC, e("c"), SYNC)
+    assert executions(plan) == []
+    wire.server(message(b"1"), message(b"2"), OK)
+    assert executions(wire.relay.from_client(plan.rest, NOW)) == [("allow", "select 1")]
+
+
+def test_there_is_an_end_to_the_names_of_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MOST", 3)
+    wire = Wire()
+    wire.client(p("select 1", "a"), p("select 1", "b"), p("select 1", "c"), SYNC)
+    wire.server(message(b"1") * 3, OK)
+    for frames in ((p("select 1", "d"), SYNC), (q("prepare d as select 1"),), (b("a", "d"), SYNC)):
+        plan = wire.client(*frames)
+        assert b"pgjit_deny_" in plan.data
+        wire.server(error("42601", token_of(plan)), OK)
+    assert wire.client(p("select 1"), b(), SYNC).data == p("select 1") + b() + SYNC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import (
+    attribute_call,
     catalog_write,
     copy_outside,
     foreign_operator,
@@ -31,6 +32,7 @@ RULES: dict[str, Rule] = {
         session_setting.RULE,
         own_setting.RULE,
         function_call.RULE,
+        attribute_call.RULE,
         secret_catalog.RULE,
         catalog_write.RULE,
         copy_outside.RULE,

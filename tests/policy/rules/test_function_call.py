@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.policy.rules import foreign_operator, foreign_type, function_call
+from pgjit.policy.rules import attribute_call, foreign_operator, foreign_type, function_call
 
 SAFE_VOLATILE = frozenset(
     """
@@ -33,6 +33,20 @@ SELECT json_build_object(
       'arguments', ARRAY(SELECT t::regtype::text FROM unnest(proargtypes) t), 'result', prorettype::regtype::text))
     FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND oid < 16384),
   'types', (SELECT json_agg(typname) FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typrelid = 0),
+  'columns', (SELECT json_agg(DISTINCT name) FROM (
+    SELECT n FROM pg_proc, unnest(proargnames, proargmodes) u(n, m)
+    WHERE pronamespace = 'pg_catalog'::regnamespace AND oid < 16384 AND m IN ('o', 'b', 't') AND n <> ''
+    UNION SELECT attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+    WHERE relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND attnum > 0
+    AND NOT attisdropped AND relkind IN ('r', 'v', 'c') AND c.oid < 16384) u(name)),
+  'callable', (SELECT json_agg(DISTINCT proname) FROM pg_proc
+    WHERE pronamespace = 'pg_catalog'::regnamespace AND pronargs >= 1
+    AND (pronargs - pronargdefaults <= 1 OR provariadic <> 0)),
+  'callable_with_a_row', (SELECT json_agg(DISTINCT proname) FROM pg_proc
+    WHERE pronamespace = 'pg_catalog'::regnamespace AND pronargs >= 1
+    AND (pronargs - pronargdefaults <= 1 OR provariadic <> 0)
+    AND proargtypes[0]::regtype::text IN ('record', '"any"', 'anyelement', 'anynonarray', 'anycompatible',
+      'anycompatiblenonarray')),
   'operators', (SELECT json_agg(DISTINCT oprname) FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace))
 """
 
@@ -106,3 +120,19 @@ def test_types_and_operators_are_those_of_the_catalogs(catalogs: list[dict[str, 
 
     assert types >= foreign_type.BUILTIN
     assert operators == foreign_operator.BUILTIN
+
+
+def test_names_that_may_be_taken_out_of_a_value_are_the_catalogs_and_none_is_a_function_to_be_kept_from(
+    catalogs: list[dict[str, Any]],
+) -> None:
+    columns = {name for each in catalogs for name in each["columns"]}
+    callable_ = {name for each in catalogs for name in each["callable"]}
+
+    assert columns == attribute_call.COLUMNS
+    assert attribute_call.COLUMNS & callable_ <= function_call.BUILTIN
+
+
+def test_the_functions_that_take_any_row_are_those_of_the_catalogs(catalogs: list[dict[str, Any]]) -> None:
+    callable_ = {name for each in catalogs for name in each["callable_with_a_row"]}
+
+    assert callable_ - function_call.BUILTIN == attribute_call.ROW_FUNCTIONS
