@@ -1,0 +1,155 @@
+"""A server's catalog as a value: which relations, columns, functions, operators and types exist, in which schemas.
+
+A snapshot of one database, as one login role would name things in it. Read by `pgjit.proxy.catalogs`, kept as
+JSON for tests and for use without a server. Decides nothing; holds no data of any table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgjit.errors import InvalidFile
+
+__all__ = ["Cast", "Catalog", "Column", "Dependency", "Function", "Operator", "QName", "Relation", "Type"]
+
+BUILTIN = "pg_catalog"
+
+
+class QName(NamedTuple):
+    """A name with its schema."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str  # as format_type tells it, always with the schema of a type that is not built in
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """What the query of a view or a rule uses."""
+
+    relation: QName
+    columns: tuple[str, ...] = ()  # in the order of their names; none where only rows are counted
+    whole: bool = False  # its row as a whole is used: every column
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    kind: str  # pg_class.relkind: r, p, v, m, f, S, c
+    columns: tuple[Column, ...] = ()
+    owner: str = ""
+    reads: tuple[Dependency, ...] = ()  # of a view or materialized view; never of those of PostgreSQL itself
+    calls: tuple[QName, ...] = ()  # functions that are not built in and that its query calls
+    rules: tuple[str, ...] = ()  # insert, update, delete: what rewrite rules make into something else
+    parents: tuple[QName, ...] = ()  # what it is a partition of or inherits from
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One signature. Of the built-in ones only those fields are filled that tell them apart."""
+
+    arguments: tuple[str, ...] = ()
+    variadic: bool = False
+    defaults: int = 0
+    returns: str = ""
+    volatility: str = "v"
+    kind: str = "f"
+    security_definer: bool = False
+    language: str = ""
+    extension: str | None = None
+
+    def takes(self, count: int) -> bool:
+        """Whether it can be called with `count` arguments."""
+        least = len(self.arguments) - self.defaults - (1 if self.variadic else 0)
+        return count >= least and (self.variadic or count <= len(self.arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    left: str | None
+    right: str
+    function: QName
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    kind: str  # pg_type.typtype: b, c, d, e, m, p, r
+    calls: tuple[QName, ...] = ()  # functions of a domain's checks and its default; input and output of a base type
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    target: str
+    source: str
+    function: QName
+    context: str = "e"  # e explicit, a assignment, i implicit
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Objects by schema and name."""
+
+    server_version: int  # 180001
+    search_path: tuple[str, ...]  # as it is pinned, without `pg_catalog`, which is searched first
+    database: str = ""
+    role: str = ""
+    relations: dict[str, dict[str, Relation]] = field(default_factory=dict)
+    functions: dict[str, dict[str, tuple[Function, ...]]] = field(default_factory=dict)
+    operators: dict[str, dict[str, tuple[Operator, ...]]] = field(default_factory=dict)
+    types: dict[str, dict[str, Type]] = field(default_factory=dict)
+    casts: tuple[Cast, ...] = ()  # that call a function which is not built in
+    version: str = field(default="", init=False, compare=False)
+    children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
+        object.__setattr__(self, "children", _children(self.relations))
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The schemas in which an unqualified name is looked for, in their order."""
+        return (BUILTIN, *(schema for schema in self.search_path if schema != BUILTIN))
+
+    def relation(self, name: QName) -> Relation | None:
+        return self.relations.get(name.schema, {}).get(name.name)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Catalog:
+        """Raises InvalidFile."""
+        try:
+            return _ADAPTER.validate_json(text)
+        except ValidationError as fault:
+            first = fault.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise InvalidFile("the catalog", [f"`{place}`: {first['msg']}"]) from None
+
+    def to_json(self) -> bytes:
+        return _content(self)
+
+
+def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QName, ...]]:
+    found: dict[QName, list[QName]] = {}
+    for schema, names in relations.items():
+        for name, relation in names.items():
+            for parent in relation.parents:
+                found.setdefault(parent, []).append(QName(schema, name))
+    return {parent: tuple(children) for parent, children in found.items()}
+
+
+_ADAPTER = TypeAdapter(Catalog)
+_OURS = {"version", "children"}
+
+
+def _content(catalog: Catalog) -> bytes:
+    return _ADAPTER.dump_json(catalog, exclude=_OURS, exclude_defaults=True)

@@ -1,0 +1,139 @@
+"""What a statement touches: the values that resolving its names gives, and that policies judge.
+
+A list here is never too short, but may be too long: where a reference could mean several things, each of them
+is listed. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pgjit.sql.statement import Setting
+
+__all__ = [
+    "Action",
+    "Doubt",
+    "Reach",
+    "Touched",
+    "TouchedColumn",
+    "TouchedFunction",
+    "TouchedOperator",
+    "TouchedRelation",
+    "TouchedType",
+]
+
+Action = Literal["read", "insert", "update", "delete", "lock", "define"]
+"""`lock`: LOCK TABLE and FOR UPDATE and its kind. `define`: DDL, TRUNCATE, VACUUM: whatever else names a relation."""
+
+Reach = Literal["named", "view", "parent", "child"]
+"""How a statement comes to an object.
+
+`named`: it is written there. `view`: a view (or rule) that is written there reads or writes it, with the rights of
+the view's owner. `parent`: a partition or an inheriting table is written there, and this is what it is a part of.
+`child`: it is a part of what is written there. What must not be touched must not be reached in any way; to allow
+something, what is named counts, as it does for the server.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedRelation:
+    schema: str | None  # None where there is no catalog to tell: then `candidates` has the schemas it may be in
+    name: str
+    kind: str | None  # pg_class.relkind: r, p, v, m, f, S, c; None where there is no catalog
+    action: Action
+    position: int | None = None  # characters of the message from 1
+    reach: Reach = "named"
+    through: tuple[str, ...] = ()  # `schema.name` of the relations on the way, the one that is written first
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def builtin(self) -> bool:
+        return self.schema in ("pg_catalog", "information_schema")
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedColumn:
+    """A column that is read (also in a condition, a join, an order) or written."""
+
+    schema: str | None  # as in TouchedRelation
+    relation: str
+    column: str | None  # None: any of its columns, or all
+    action: Literal["read", "write"]
+    position: int | None = None
+    whole_row: bool = False  # by `*` or the row as a value
+    reach: Reach = "named"
+    through: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedFunction:
+    """A function that may be called: each that overload resolution could choose, by name and number of arguments."""
+
+    schema: str | None  # None where there is no catalog
+    name: str
+    signatures: tuple[str, ...] = ()  # `integer, text`; of all that fit
+    builtin: bool = False
+    volatility: str | None = None  # i, s or v: the worst of those that fit
+    kind: str | None = None  # f, a, w or p; p where any of those that fit is a procedure
+    security_definer: bool = False
+    extension: str | None = None
+    position: int | None = None
+    through: tuple[str, ...] = ()  # views, types, casts or operators that call it
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedType:
+    schema: str | None
+    name: str
+    kind: str | None = None  # pg_type.typtype: b, c, d, e, m, p, r
+    builtin: bool = False
+    position: int | None = None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedOperator:
+    schema: str | None
+    name: str
+    builtin: bool = False
+    position: int | None = None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Where the statement and the catalog do not agree, or nobody could tell what is meant: it is refused.
+
+    `what` is a word of a fixed set: unknown-relation, unknown-column, unknown-function, unknown-type,
+    unknown-operator, rule, too-much, database.
+    """
+
+    what: str
+    detail: str
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    relations: tuple[TouchedRelation, ...] = ()
+    columns: tuple[TouchedColumn, ...] = ()
+    functions: tuple[TouchedFunction, ...] = ()
+    types: tuple[TouchedType, ...] = ()
+    operators: tuple[TouchedOperator, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
