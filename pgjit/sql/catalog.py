@@ -32,7 +32,7 @@ class QName(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
-    type: str  # as format_type tells it, always with the schema of a type that is not built in
+    type: str = ""  # as format_type tells it, with its schema unless built in; empty in the system catalogs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Relation:
     columns: tuple[Column, ...] = ()
     owner: str = ""
     reads: tuple[Dependency, ...] = ()  # of a view or materialized view; never of those of PostgreSQL itself
-    calls: tuple[QName, ...] = ()  # functions that are not built in and that its query calls
+    calls: tuple[QName, ...] = ()  # functions that its query calls
     rules: tuple[str, ...] = ()  # insert, update, delete: what rewrite rules make into something else
     parents: tuple[QName, ...] = ()  # what it is a partition of or inherits from
 
@@ -59,6 +59,7 @@ class Relation:
 class Function:
     """One signature. Of the built-in ones only those fields are filled that tell them apart."""
 
+    builtin: bool = False  # PostgreSQL's own; an extension may have put others into pg_catalog
     arguments: tuple[str, ...] = ()
     variadic: bool = False
     defaults: int = 0
@@ -85,18 +86,18 @@ class Operator:
 @dataclass(frozen=True, slots=True)
 class Type:
     kind: str  # pg_type.typtype: b, c, d, e, m, p, r
-    calls: tuple[QName, ...] = ()  # functions of a domain's checks and its default; input and output of a base type
+    calls: tuple[QName, ...] = ()  # functions that the checks of a domain call
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    target: str
-    source: str
+    target: QName
+    source: QName
     function: QName
     context: str = "e"  # e explicit, a assignment, i implicit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Catalog:
     """Objects by schema and name."""
 
@@ -110,16 +111,21 @@ class Catalog:
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
     casts: tuple[Cast, ...] = ()  # that call a function which is not built in
     version: str = field(default="", init=False, compare=False)
-    children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
+    column_names: frozenset[str] = field(default=frozenset(), init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
         object.__setattr__(self, "children", _children(self.relations))
+        object.__setattr__(self, "column_names", _column_names(self.relations))
+
+    def __repr__(self) -> str:  # a catalog is long
+        return f"<Catalog {self.version} of {self.database}>"
 
     @property
     def path(self) -> tuple[str, ...]:
         """The schemas in which an unqualified name is looked for, in their order."""
-        return (BUILTIN, *(schema for schema in self.search_path if schema != BUILTIN))
+        return self.search_path if BUILTIN in self.search_path else (BUILTIN, *self.search_path)
 
     def relation(self, name: QName) -> Relation | None:
         return self.relations.get(name.schema, {}).get(name.name)
@@ -138,6 +144,13 @@ class Catalog:
         return _content(self)
 
 
+def _column_names(relations: dict[str, dict[str, Relation]]) -> frozenset[str]:
+    """Of relations and composite types: what `f(x)` may mean where `f` is no function."""
+    return frozenset(
+        column.name for names in relations.values() for relation in names.values() for column in relation.columns
+    )
+
+
 def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QName, ...]]:
     found: dict[QName, list[QName]] = {}
     for schema, names in relations.items():
@@ -148,7 +161,7 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 
 
 _ADAPTER = TypeAdapter(Catalog)
-_OURS = {"version", "children"}
+_OURS = {"version", "children", "column_names"}
 
 
 def _content(catalog: Catalog) -> bytes:

@@ -16,6 +16,7 @@ import orjson
 from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
+from pgjit.sql.levels import read_scopes
 from pgjit.sql.statement import Message, NameEffect, Statement
 from pgjit.sql.walk import Walk, kind_of
 
@@ -123,6 +124,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         options=frozenset(walk.options),
         shown=node.get("name", "") if node_type == "VariableShowStmt" else None,
         outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
+        scopes=read_scopes(node_type, node, where),
     )
 
 

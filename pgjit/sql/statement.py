@@ -5,8 +5,10 @@ Everything right of `pgjit.sql` judges these and never sees a syntax tree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from pgjit.sql.scopes import Scopes
 
 __all__ = ["Message", "Name", "NameEffect", "Setting", "Statement"]
 
@@ -78,6 +80,7 @@ class Statement:
     options: frozenset[str] = frozenset()  # of transactions, as `transaction_read_only=0`
     shown: str | None = None  # the setting that SHOW shows
     outside: bool = False  # COPY with a file or a program on the server
+    scopes: Scopes = field(default=Scopes(), repr=False, compare=False)  # for `resolve`
 
     @property
     def copies_in(self) -> bool:

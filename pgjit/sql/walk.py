@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pgjit.sql.statement import Name, Setting
+from pgjit.sql.tree import relation_of, strings_of
 
 __all__ = ["Walk", "kind_of"]
 
@@ -22,7 +23,6 @@ _KINDS: dict[str, str] = {  # where PostgreSQL's own word differs from its node'
     "ClosePortalStmt": "close",
 }
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
-_RELATION = ("catalogname", "schemaname", "relname")
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 Places = dict[tuple[str, ...], int]
@@ -88,20 +88,20 @@ class Walk:
 
     def _shapes(self, value: dict[str, Any]) -> None:
         if "relname" in value:
-            _note(self.relations, _relation(value), value)
+            _note(self.relations, relation_of(value), value)
         if "funcname" in value:
-            name = _strings(value["funcname"])
+            name = strings_of(value["funcname"])
             _note(self.functions, name, value)
             if name[-1:] == ("set_config",):
                 self.settings.append(_set_config(value, self._place(value.get("location", 0))))
         if "names" in value:
-            _note(self.types, _strings(value["names"]), value)
+            _note(self.types, strings_of(value["names"]), value)
 
     def expression(self, node: dict[str, Any]) -> None:
         """An operator: of A_Expr, of a SubLink, of ORDER BY ... USING."""
         parts = node.get("name") or node.get("operName") or node.get("useOp")
         if parts and "BETWEEN" not in node.get("kind", ""):
-            _note(self.operators, _strings(parts), node)
+            _note(self.operators, strings_of(parts), node)
 
     def attribute(self, node: dict[str, Any]) -> None:
         """`(value).name`: a column of the value or, where it has none of that name, a function called with it."""
@@ -115,7 +115,7 @@ class Walk:
 
     def sample(self, node: dict[str, Any]) -> None:
         """TABLESAMPLE: its method is a function."""
-        _note(self.functions, _strings(node.get("method", [])), node)
+        _note(self.functions, strings_of(node.get("method", [])), node)
 
     def type_name(self, node: dict[str, Any]) -> None:
         if "names" not in node:  # nothing to know it by: a name that no list has
@@ -127,7 +127,7 @@ class Walk:
 
     def target(self, node: dict[str, Any]) -> None:
         relation = node.get("relation", {})
-        _note(self.targets, _relation(relation), relation)
+        _note(self.targets, relation_of(relation), relation)
 
     def set(self, node: dict[str, Any]) -> None:
         arguments = node.get("args", [])
@@ -182,15 +182,6 @@ def _note(places: Places, parts: tuple[str, ...], node: dict[str, Any]) -> None:
     """Keep a name with its first place: libpg_query leaves out an offset of 0."""
     offset = node.get("location", 0)
     places[parts] = min(offset, places.get(parts, offset))
-
-
-def _relation(node: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(node[key] for key in _RELATION if node.get(key))
-
-
-def _strings(parts: list[Any]) -> tuple[str, ...]:
-    """A qualified name: `[{String: {sval: ...}}, ...]`. An empty part stands for what is not a string."""
-    return tuple(str(part.get("String", {}).get("sval", "")) for part in parts if isinstance(part, dict))
 
 
 def _is_constant(argument: Any) -> bool:

@@ -1,0 +1,112 @@
+"""The questions that a server's catalog is read with.
+
+Every name is of pg_catalog, which is all that the connection searches: so format_type and pg_get_viewdef write the
+schema of everything else.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CHANGED", "ORIGIN", "QUERIES"]
+
+ORIGIN = """
+    SELECT current_database() AS database, current_user AS role,
+           current_setting('server_version_num')::integer AS version
+"""
+
+CHANGED = """
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_class UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_proc UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_rewrite UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_type UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_operator UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_cast UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_namespace UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_constraint UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(attrelid::bigint) FROM pg_attribute UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(inhparent::bigint) FROM pg_inherits UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(objid::bigint) FROM pg_depend
+"""
+"""Counts and sums that no change of a catalog leaves as they were, but by a rare chance."""
+
+QUERIES = {
+    "relations": """
+        SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, pg_get_userbyid(c.relowner) AS owner,
+               c.oid < 16384 AS builtin,
+               CASE WHEN c.relkind IN ('v', 'm') AND c.oid >= 16384 THEN pg_get_viewdef(c.oid) END AS query
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND n.nspname !~ '^pg_(toast|temp)'
+        ORDER BY n.nspname, c.relname""",
+    "columns": """
+        SELECT a.attrelid, array_agg(a.attname::text ORDER BY a.attnum) AS names,
+               array_agg(CASE WHEN c.oid >= 16384 THEN format_type(a.atttypid, NULL) ELSE '' END
+                         ORDER BY a.attnum) AS types
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+              AND n.nspname !~ '^pg_(toast|temp)'
+        GROUP BY a.attrelid""",
+    "reads": """
+        SELECT DISTINCT r.ev_class, d.refobjid, a.attname
+        FROM pg_rewrite r
+        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+             AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
+        LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND d.refobjsubid <> 0
+        WHERE r.ev_type = '1' AND r.ev_class >= 16384
+        ORDER BY 1, 2, 3""",
+    "calls": """
+        SELECT DISTINCT r.ev_class, n.nspname, p.proname
+        FROM pg_rewrite r
+        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+        LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+        JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode::oid END
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE r.ev_type = '1' AND r.ev_class >= 16384
+        ORDER BY 1, 2, 3""",
+    "rules": """
+        SELECT DISTINCT ev_class, ev_type::text AS event FROM pg_rewrite WHERE ev_type <> '1'
+        ORDER BY 1, 2""",
+    "parents": "SELECT inhrelid, inhparent FROM pg_inherits ORDER BY inhrelid, inhseqno",
+    "functions": """
+        SELECT n.nspname, p.proname, p.prokind::text AS kind, p.provolatile::text AS volatility, p.prosecdef,
+               l.lanname, p.pronargdefaults, p.provariadic <> 0 AS variadic,
+               format_type(p.prorettype, NULL) AS returns,
+               ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS u (t, i) ORDER BY i)
+                   AS arguments,
+               p.oid < 16384 AS builtin, e.extname
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+        LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+        LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+        WHERE n.nspname !~ '^pg_(toast|temp)'
+        ORDER BY n.nspname, p.proname, p.oid""",
+    "operators": """
+        SELECT n.nspname, o.oprname, CASE WHEN o.oprleft <> 0 THEN format_type(o.oprleft, NULL) END AS "left",
+               format_type(o.oprright, NULL) AS "right", f.nspname AS function_schema, p.proname,
+               o.oid < 16384 AS builtin
+        FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
+        LEFT JOIN pg_proc p ON p.oid = o.oprcode LEFT JOIN pg_namespace f ON f.oid = p.pronamespace
+        WHERE n.nspname !~ '^pg_(toast|temp)'
+        ORDER BY n.nspname, o.oprname, o.oid""",
+    "types": """
+        SELECT t.oid, n.nspname, t.typname, t.typtype::text AS kind
+        FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
+        WHERE n.nspname !~ '^pg_(toast|temp)' AND (c.oid IS NULL OR c.relkind = 'c')
+              AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+        ORDER BY n.nspname, t.typname""",
+    "checks": """
+        SELECT DISTINCT k.contypid, n.nspname, p.proname
+        FROM pg_constraint k
+        JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+        LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+        JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode::oid END
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE k.contypid <> 0
+        ORDER BY 1, 2, 3""",
+    "casts": """
+        SELECT sn.nspname AS source_schema, s.typname AS source, tn.nspname AS target_schema, t.typname AS target,
+               f.nspname AS function_schema, p.proname, c.castcontext::text AS context
+        FROM pg_cast c
+        JOIN pg_type s ON s.oid = c.castsource JOIN pg_namespace sn ON sn.oid = s.typnamespace
+        JOIN pg_type t ON t.oid = c.casttarget JOIN pg_namespace tn ON tn.oid = t.typnamespace
+        JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_namespace f ON f.oid = p.pronamespace
+        WHERE p.oid >= 16384
+        ORDER BY 1, 2, 3, 4""",
+}

@@ -1,0 +1,161 @@
+"""A catalog from the rows that a server gave: and what each view reads, found in its own query.
+
+The server's own record of what a view depends on leaves out rows that are used as a whole, so the text of the
+view is resolved as well; what either tells counts. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pgjit.errors import PgjitError
+from pgjit.sql.catalog import BUILTIN, Cast, Catalog, Column, Dependency, Function, Operator, QName, Relation, Type
+from pgjit.sql.parse import read_message
+from pgjit.sql.resolve import resolve
+from pgjit.sql.touched import Touched
+
+__all__ = ["assemble"]
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Sequence[Row]]
+
+_EVENTS = {"2": "update", "3": "insert", "4": "delete"}
+
+
+def assemble(rows: Rows, *, server_version: int, search_path: tuple[str, ...], database: str, role: str) -> Catalog:
+    """`rows` by the names of the queries in `pgjit.proxy.catalog_queries`."""
+    names = {row["oid"]: QName(row["nspname"], row["relname"]) for row in rows["relations"]}
+    catalog = Catalog(
+        server_version,
+        search_path,
+        database,
+        role,
+        _relations(rows, names),
+        _functions(rows["functions"]),
+        _operators(rows["operators"]),
+        _types(rows),
+        tuple(
+            Cast(
+                QName(row["target_schema"], row["target"]),
+                QName(row["source_schema"], row["source"]),
+                QName(row["function_schema"], row["proname"]),
+                row["context"],
+            )
+            for row in rows["casts"]
+        ),
+    )
+    return _with_views(catalog, {names[row["oid"]]: row["query"] for row in rows["relations"] if row["query"]})
+
+
+def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Relation]]:
+    columns = {row["attrelid"]: (row["names"], row["types"]) for row in rows["columns"]}
+    reads: dict[int, dict[QName, list[str]]] = {}
+    for row in rows["reads"]:
+        if read := names.get(row["refobjid"]):
+            of_view = reads.setdefault(row["ev_class"], {}).setdefault(read, [])
+            if row["attname"] is not None:
+                of_view.append(row["attname"])
+    calls = _grouped(rows["calls"], "ev_class", lambda row: QName(row["nspname"], row["proname"]))
+    rules = _grouped(rows["rules"], "ev_class", lambda row: _EVENTS[row["event"]])
+    parents = _grouped(rows["parents"], "inhrelid", lambda row: names.get(row["inhparent"]))
+    found: dict[str, dict[str, Relation]] = {}
+    for row in rows["relations"]:
+        oid = row["oid"]
+        found.setdefault(row["nspname"], {})[row["relname"]] = Relation(
+            row["kind"],
+            tuple(Column(*column) for column in zip(*columns.get(oid, ((), ())), strict=True)),
+            "" if row["builtin"] else row["owner"],
+            tuple(Dependency(read, tuple(used)) for read, used in reads.get(oid, {}).items()),
+            tuple(calls.get(oid, ())),
+            tuple(rules.get(oid, ())) if not row["builtin"] else (),
+            tuple(parent for parent in parents.get(oid, ()) if parent),
+        )
+    return found
+
+
+def _grouped(rows: Iterable[Row], key: str, value: Any) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[key], []).append(value(row))
+    return found
+
+
+def _functions(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Function, ...]]]:
+    found: dict[str, dict[str, tuple[Function, ...]]] = {}
+    for row in rows:
+        own = not row["builtin"]
+        function = Function(
+            builtin=row["builtin"],
+            arguments=tuple(row["arguments"]),
+            variadic=row["variadic"],
+            defaults=row["pronargdefaults"],
+            returns=row["returns"] if own else "",
+            volatility=row["volatility"],
+            kind=row["kind"],
+            security_definer=row["prosecdef"],
+            language=row["lanname"] if own else "",
+            extension=row["extname"] if own else None,
+        )
+        names = found.setdefault(row["nspname"], {})
+        names[row["proname"]] = (*names.get(row["proname"], ()), function)
+    return found
+
+
+def _operators(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Operator, ...]]]:
+    """Of the built-in ones the names alone."""
+    found: dict[str, dict[str, tuple[Operator, ...]]] = {}
+    for row in rows:
+        names = found.setdefault(row["nspname"], {})
+        before = names.setdefault(row["oprname"], ())
+        if not row["builtin"]:
+            function = QName(row["function_schema"] or "", row["proname"] or "")
+            names[row["oprname"]] = (*before, Operator(row["left"], row["right"], function))
+    return found
+
+
+def _types(rows: Rows) -> dict[str, dict[str, Type]]:
+    checks = _grouped(rows["checks"], "contypid", lambda row: QName(row["nspname"], row["proname"]))
+    found: dict[str, dict[str, Type]] = {}
+    for row in rows["types"]:
+        calls = (name for name in checks.get(row["oid"], ()) if name.schema != "information_schema")
+        found.setdefault(row["nspname"], {})[row["typname"]] = Type(row["kind"], tuple(calls))
+    return found
+
+
+def _with_views(catalog: Catalog, queries: Mapping[QName, str]) -> Catalog:
+    # The text of a view was written for a search path of pg_catalog alone.
+    bare = replace(catalog, search_path=(BUILTIN,))
+    relations = {schema: dict(names) for schema, names in catalog.relations.items()}
+    for name, query in queries.items():
+        relations[name.schema][name.name] = _view(catalog.relations[name.schema][name.name], query, bare)
+    return replace(catalog, relations=relations)
+
+
+def _view(relation: Relation, query: str, catalog: Catalog) -> Relation:
+    touched = _resolved(query, catalog)
+    used = {dependency.relation: set(dependency.columns) for dependency in relation.reads}
+    if touched is None:  # what cannot be read may use all of them
+        return replace(relation, reads=tuple(Dependency(name, (), whole=True) for name in used))
+    for read in touched.relations:
+        if read.reach == "named" and read.schema is not None:
+            used.setdefault(QName(read.schema, read.name), set())
+    for column in touched.columns:
+        if column.reach == "named" and column.schema is not None and column.column is not None:
+            used.setdefault(QName(column.schema, column.relation), set()).add(column.column)
+    calls = {
+        *relation.calls,
+        *(QName(one.schema, one.name) for one in touched.functions if one.schema and not one.through),
+    }
+    reads = tuple(Dependency(name, tuple(sorted(used[name]))) for name in sorted(used))
+    return replace(relation, reads=reads, calls=tuple(sorted(calls)))
+
+
+def _resolved(query: str, catalog: Catalog) -> Touched | None:
+    try:
+        (statement,) = read_message(query).statements
+    except (PgjitError, ValueError):
+        return None
+    touched = resolve(statement, catalog)
+    return None if touched.doubts else touched

@@ -1,0 +1,188 @@
+"""Collects what a statement touches: each object once, where it is met first, with all that it leads to.
+
+Decides that a column of a table is also one of its parts and of what it is a part of. Bounded: beyond a number of
+objects there is a doubt in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pgjit.sql.catalog import Catalog, QName, Relation
+from pgjit.sql.frames import SYSTEM_COLUMNS, Base
+from pgjit.sql.reach import MOST, Step, reached
+from pgjit.sql.statement import Setting
+from pgjit.sql.touched import (
+    Action,
+    Doubt,
+    Touched,
+    TouchedColumn,
+    TouchedFunction,
+    TouchedOperator,
+    TouchedRelation,
+    TouchedType,
+)
+
+__all__ = ["MOST_COLUMNS", "Collector"]
+
+MOST_COLUMNS = 20_000
+_WRITES = frozenset({"insert", "update", "delete"})
+
+ColumnAction = Literal["read", "write"]
+
+
+class Collector:
+    def __init__(self, catalog: Catalog | None, path: tuple[str, ...]) -> None:
+        self._catalog = catalog
+        self._path = path
+        self._relations: dict[tuple[object, ...], TouchedRelation] = {}
+        self._columns: dict[tuple[object, ...], TouchedColumn] = {}
+        self._functions: dict[tuple[object, ...], TouchedFunction] = {}
+        self._types: dict[tuple[str | None, str], TouchedType] = {}
+        self._operators: dict[tuple[str | None, str], TouchedOperator] = {}
+        self._doubts: dict[Doubt, None] = {}
+        self._steps: dict[tuple[QName, bool], tuple[Step, ...]] = {}
+        self._rows: set[tuple[object, ...]] = set()
+        self._asked: set[tuple[object, ...]] = set()
+        self.called: list[tuple[QName, tuple[str, ...], int | None]] = []  # functions that views call
+
+    def doubt(self, doubt: Doubt) -> None:
+        self._doubts[doubt] = None
+
+    def function(self, function: TouchedFunction) -> None:
+        self._functions.setdefault((function.schema, function.name, function.signatures, function.through), function)
+
+    def type(self, touched: TouchedType) -> None:
+        self._types.setdefault((touched.schema, touched.name), touched)
+
+    def operator(self, operator: TouchedOperator) -> None:
+        self._operators.setdefault((operator.schema, operator.name), operator)
+
+    def touched(self, settings: tuple[Setting, ...], *, locking: bool) -> Touched:
+        if locking:
+            for found in list(self._relations.values()):
+                if found.action == "read":
+                    self._add(found, "lock")
+        return Touched(
+            tuple(self._relations.values()),
+            tuple(self._columns.values()),
+            tuple(self._functions.values()),
+            tuple(self._types.values()),
+            tuple(self._operators.values()),
+            settings,
+            tuple(self._doubts),
+        )
+
+    def _add(self, found: TouchedRelation, action: Action) -> None:
+        locked = TouchedRelation(
+            found.schema, found.name, found.kind, action, found.position, found.reach, found.through, found.candidates
+        )
+        self._relations.setdefault((found.schema, found.name, action, found.reach), locked)
+
+    # Relations.
+
+    def relation(self, base: Base, action: Action) -> None:
+        """A relation is used, and all that it leads to."""
+        asked = (base.name or base.written, base.only, action)
+        if asked in self._asked:
+            return
+        self._asked.add(asked)
+        if base.name is None:
+            schema, candidates = self.unresolved(base.written)
+            found = TouchedRelation(schema, base.written[-1], None, action, base.position, candidates=candidates)
+            self._relations.setdefault((schema, candidates, found.name, action), found)
+            return
+        for step in self._lead(base.name, only=base.only):
+            self._relations.setdefault(
+                (*step.name, action, step.reach),
+                TouchedRelation(
+                    *step.name, step.relation.kind, action, base.position, reach=step.reach, through=step.through
+                ),
+            )
+            self._behind(step, action, base.position)
+
+    def _behind(self, step: Step, action: Action, position: int | None) -> None:
+        for column in step.columns or ():
+            self._column(step, column, "read", position, whole=False)
+            if action in _WRITES:
+                self._column(step, column, "write", position, whole=False)
+        if action in step.relation.rules and step.reach in ("named", "view"):
+            self.doubt(Doubt("rule", f"a rule on `{step.name}` turns {action} into something else", position))
+        for name in step.relation.calls:
+            self.called.append((name, (*step.through, str(step.name)), position))
+
+    def created(self, base: Base) -> None:
+        """What is new is made in the first schema of the path."""
+        schema, candidates = self.unresolved(base.written)
+        if schema is None and self._catalog is not None:
+            schema, candidates = (self._catalog.search_path or (None,))[0], ()
+        self._relations.setdefault(
+            (schema, candidates, base.written[-1], "define"),
+            TouchedRelation(schema, base.written[-1], None, "define", base.position, candidates=candidates),
+        )
+
+    def unresolved(self, written: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+        """The schema that is written, or those that it may be in: all names in pg_catalog begin with `pg_`."""
+        if len(written) > 1:
+            return written[-2], ()
+        return None, self._path if written[-1].startswith("pg_") else self._path[1:] or self._path
+
+    def _lead(self, name: QName, *, only: bool) -> tuple[Step, ...]:
+        key = (name, only)
+        steps = self._steps.get(key)
+        if steps is None:
+            assert self._catalog is not None
+            steps = self._steps[key] = reached(self._catalog, name, only=only)
+            if len(steps) > MOST:
+                self.doubt(Doubt("too-much", f"`{name}` leads to more than {MOST} relations"))
+        return steps
+
+    # Columns.
+
+    def column(self, base: Base, name: str, action: ColumnAction, position: int | None, *, whole: bool) -> None:
+        if base.target and action == "read":
+            self.relation(base, "read")
+        if base.name is None:
+            self._unresolved_column(base, name, action, position, whole=whole)
+            return
+        for step in self._lead(base.name, only=base.only):
+            if step.columns is None and (step.reach == "named" or _has(step.relation, name)):
+                self._column(step, name, action, position, whole=whole)
+
+    def row(self, base: Base, position: int | None) -> None:
+        """All columns: by a star, or the row as a value."""
+        asked = (base.name or base.written, base.only, base.target)
+        if asked in self._rows:
+            return
+        self._rows.add(asked)
+        if base.name is None:
+            if base.target:
+                self.relation(base, "read")
+            self._unresolved_column(base, None, "read", position, whole=True)
+            return
+        for name in base.columns.values():
+            self.column(base, name, "read", position, whole=True)
+
+    def _unresolved_column(
+        self, base: Base, name: str | None, action: ColumnAction, position: int | None, *, whole: bool
+    ) -> None:
+        schema, candidates = self.unresolved(base.written)
+        self._columns.setdefault(
+            (schema, candidates, base.written[-1], name, action),
+            TouchedColumn(schema, base.written[-1], name, action, position, whole, candidates=candidates),
+        )
+
+    def _column(self, step: Step, name: str, action: ColumnAction, position: int | None, *, whole: bool) -> None:
+        key = (*step.name, name, action, step.reach)
+        if key in self._columns:
+            return
+        if len(self._columns) >= MOST_COLUMNS:
+            self.doubt(Doubt("too-much", f"more than {MOST_COLUMNS} columns are touched"))
+            return
+        self._columns[key] = TouchedColumn(
+            *step.name, name, action, position, whole, reach=step.reach, through=step.through
+        )
+
+
+def _has(relation: Relation, name: str) -> bool:
+    return name in SYSTEM_COLUMNS or any(column.name == name for column in relation.columns)

@@ -1,0 +1,117 @@
+"""A statement and a catalog to what it touches: every relation, column, function, type and operator.
+
+Decides what each name may mean, as PostgreSQL's analysis would find it, and where that cannot be told, all that
+it may mean. Pure and iterative. Without a catalog, names stay as written, with the schemas they may be in.
+"""
+
+from __future__ import annotations
+
+from pgjit.sql.catalog import BUILTIN, Catalog, QName
+from pgjit.sql.collect import Collector
+from pgjit.sql.columns import Columns
+from pgjit.sql.frames import Base, Frame, frames_of
+from pgjit.sql.routines import Routines
+from pgjit.sql.scopes import Source, Use, Write
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Doubt, Touched
+
+__all__ = ["resolve"]
+
+
+def resolve(statement: Statement, catalog: Catalog | None, search_path: tuple[str, ...] = ("public",)) -> Touched:
+    """Everything that `statement` touches. `search_path` counts only where there is no catalog."""
+    resolving = _Resolving(catalog, catalog.path if catalog else (BUILTIN, *search_path))
+    return resolving.run(statement)
+
+
+class _Resolving:
+    def __init__(self, catalog: Catalog | None, path: tuple[str, ...]) -> None:
+        self._catalog = catalog
+        self._path = path
+        self._found = Collector(catalog, path)
+        self._routines = Routines(catalog, path, self._found)
+        self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
+
+    def run(self, statement: Statement) -> Touched:
+        scopes = statement.scopes
+        frames = frames_of(scopes.levels, self._base)
+        columns = Columns(scopes.levels, frames, self._catalog, self._found, self._routines)
+        written = {write.level for write in scopes.writes}
+        for level, frame in enumerate(frames):
+            for base in frame.bases.values():
+                if not base.target or level not in written:  # a MERGE that does nothing
+                    self._found.relation(base, "read")
+            columns.over(level)
+        for write in scopes.writes:
+            self._write(frames[write.level].bases[0], write)
+        for use in scopes.uses:
+            self._use(use)
+        self._others(statement, frames)
+        self._routines.over(statement)
+        return self._found.touched(statement.settings, locking=scopes.locking)
+
+    def _base(self, source: Source) -> Base:
+        name = self._relation(source.name, source.position)
+        base = self._known_base(name, source.name, source.position)
+        own = list(base.columns)
+        seen = dict(zip((*source.columns, *own[len(source.columns) :]), own, strict=False))
+        target = source.kind == "target"
+        return Base(name, source.name, base.relation, seen, source.only, target, source.alias, source.position)
+
+    def _known_base(self, name: QName | None, written: tuple[str, ...], position: int | None) -> Base:
+        relation = self._catalog.relation(name) if self._catalog and name else None
+        columns = {column.name: column.name for column in relation.columns} if relation else {}
+        return Base(name, written, relation, columns, position=position)
+
+    def _relation(self, written: tuple[str, ...], position: int | None, *, new: bool = False) -> QName | None:
+        """The relation of that name. None where there is none, which is a doubt, or no catalog."""
+        self._known.add(written)
+        if self._catalog is None:
+            return None
+        text = ".".join(written)
+        if len(written) == 3 and written[0] != self._catalog.database:
+            self._found.doubt(Doubt("database", f"`{text}` is in another database", position))
+            return None
+        for schema in self._path if len(written) == 1 else written[-2:-1]:
+            if written and written[-1] in self._catalog.relations.get(schema, ()):
+                return QName(schema, written[-1])
+        if not new:
+            self._found.doubt(Doubt("unknown-relation", f"`{text}` is not in the catalog", position))
+        return None
+
+    def _write(self, base: Base, write: Write) -> None:
+        self._found.relation(base, write.action)
+        self._columns(base, write.columns, "write")
+
+    def _columns(self, base: Base, columns: tuple[str, ...] | None, action: str) -> None:
+        whole = columns is None
+        own = () if base.relation is None else tuple(column.name for column in base.relation.columns)
+        if columns is None:
+            columns = own
+            if base.relation is None:
+                self._found.row(base, base.position)
+        for name in columns:
+            if base.relation is not None and name not in own:
+                detail = f"`{'.'.join(base.written)}.{name}` is not in the catalog"
+                self._found.doubt(Doubt("unknown-column", detail, base.position))
+            self._found.column(base, name, "write" if action == "write" else "read", base.position, whole=whole)
+
+    def _use(self, use: Use) -> None:
+        """A relation outside of any query."""
+        defined = use.action == "define"
+        name = self._relation(use.name, use.position, new=defined)
+        base = self._known_base(name, use.name, use.position)
+        if defined and (use.creates or name is None):
+            self._found.created(base)
+        if name is None and defined:
+            return
+        self._found.relation(base, use.action)
+        if use.action != "lock":
+            self._columns(base, use.columns, "write" if use.action == "insert" else "read")
+
+    def _others(self, statement: Statement, frames: list[Frame]) -> None:
+        """Relations that the walk over the tree saw and no level has: none, unless a shape is new."""
+        aliases = {name for frame in frames for name in frame.aliases} | statement.scopes.queries
+        for name in statement.relations:
+            if name.parts not in self._known and not (len(name.parts) == 1 and name.parts[0] in aliases):
+                self._use(Use(name.parts, "read", name.position))
