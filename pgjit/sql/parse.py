@@ -17,11 +17,14 @@ from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.levels import read_scopes
+from pgjit.sql.spread import spreads
 from pgjit.sql.statement import Message, NameEffect, Statement
 from pgjit.sql.walk import Walk, kind_of
 
 __all__ = ["read_message"]
 
+_OUTPUT = 2 * 1024 * 1024
+_OUTPUT_RATIO = 128  # no other syntax that is known comes near it
 _INDEX = re.compile(r",? at index \d+\Z")
 _OWN_SETTING = re.compile(r"\bshow\s+pgjit\s*\.", re.IGNORECASE)
 _HINT = "The grammar is PostgreSQL's own, of version 18."
@@ -32,15 +35,21 @@ def read_message(text: str, *, most: int | None = None) -> Message:
     """The statements of `text`, at most `most`, and the facts about each.
 
     Raises StatementRefused: 42601 where it does not parse, 54001 where it is nested too deeply to be read,
-    22021 for characters that cannot be in a statement, 54000 for too many statements.
+    54000 for too many statements, and where a tree is many times its size, 22021 for characters that cannot be in a
+    statement.
     """
     if "\0" in text:
         raise StatementRefused(
             "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",
             hint="Leave the zero byte out: PostgreSQL's text ends at it.",
         )  # fmt: skip
+    if spreads(text):
+        raise _too_wide()
     try:
-        tree = orjson.loads(parse_sql_json(text))
+        output = parse_sql_json(text)
+        if len(output) > max(_OUTPUT, _OUTPUT_RATIO * len(text)):
+            raise _too_wide()
+        tree = orjson.loads(output)
     except ParseError as fault:
         raise _unparseable(text, fault) from None
     except UnicodeEncodeError:
@@ -80,6 +89,15 @@ def _too_deep() -> StatementRefused:
         reference="statement-too-deep",
         sqlstate="54001",
         hint="Write long lists as IN (...) or = ANY (array), and split long chains of operators.",
+    )
+
+
+def _too_wide() -> StatementRefused:
+    return StatementRefused(
+        "statement assigns too many columns from one query or row to be judged",
+        reference="statement-too-large",
+        sqlstate="54000",
+        hint="Write `SET a = 1, b = 2`, or take the values FROM a subquery.",
     )
 
 

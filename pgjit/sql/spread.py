@@ -1,0 +1,36 @@
+"""Text whose syntax tree would be many times its size: found before it is parsed.
+
+`SET (a, b, c) = (SELECT ...)` is the one: the parser's output has the query once for each column, so that 15
+kilobytes of it become 700 megabytes. Decides from the text alone, and errs on the side of finding it.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["MOST", "spreads"]
+
+MOST = 200_000
+"""Columns times characters: some 2 MB of the parser's output. 120 columns set to plain values stay below."""
+
+_UPDATE = re.compile(r"\bupdate\b", re.IGNORECASE)
+_SET = re.compile(r"\bset\b", re.IGNORECASE)
+_LINES = re.compile(r"[\n\r]")
+# Wherever these stand, in a string or not, nothing is lost without them: they hold no parenthesis and no quote.
+_PLAIN = re.compile(r"\"\w*\"|\[\w*\]|/\*[^()\"'*/]*\*/")
+_ASSIGNED = re.compile(r"(?:\)|\*/)=")
+_LIST = re.compile(r"\(([^()]*)\)=")
+
+
+def spreads(text: str) -> bool:
+    if text.count(",") * len(text) <= MOST or not _UPDATE.search(text) or not _SET.search(text):
+        return False
+    if "--" in text:  # such a comment may stand before the equals sign
+        plain = "".join(f"{line}*/" if "--" in line else line for line in _LINES.split(text))
+    else:
+        plain = text
+    plain = _PLAIN.sub("", "".join(plain.split()))
+    if '"' in plain or "[" in plain or "*/" in plain:  # what is in the list cannot be told from the text
+        return _ASSIGNED.search(plain) is not None
+    columns = max((found[1].count(",") + 1 for found in _LIST.finditer(plain)), default=0)
+    return columns > 1 and columns * len(text) > MOST
