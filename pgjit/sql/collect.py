@@ -79,6 +79,14 @@ class Collector:
         )
         self._relations.setdefault((found.schema, found.name, action, found.reach), locked)
 
+    def column_types(self) -> set[str]:
+        """The types of all columns of the relations that were met."""
+        if self._catalog is None:
+            return set()
+        names = (QName(one.schema, one.name) for one in self._relations.values() if one.schema)
+        relations = (self._catalog.relation(name) for name in names)
+        return {column.type.removesuffix("[]") for relation in relations if relation for column in relation.columns}
+
     # Relations.
 
     def relation(self, base: Base, action: Action) -> None:

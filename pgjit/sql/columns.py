@@ -37,7 +37,7 @@ class Columns:
     def over(self, level: int) -> None:
         if self._levels[level].natural:
             self._natural(self._frames[level])
-        for reference, position in self._levels[level].references.items():
+        for reference, position in sorted(self._levels[level].references.items(), key=_by_place):
             if not self._refer(level, reference, position):
                 name = ".".join(reference.parts) + (".*" if reference.star else "")
                 self._found.doubt(Doubt("unknown-column", f"`{name}` is not in the catalog", position))
@@ -174,6 +174,10 @@ class Columns:
             if bases and complete and not frame.hidden:
                 break
         return found
+
+
+def _by_place(item: tuple[Reference, int | None]) -> int:
+    return item[1] or 0
 
 
 def _is(base: Base, schema: str, name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pgjit.sql.objects import uses_of
 from pgjit.sql.scopes import Call, Level, Reference, Scopes, Source, Use, Write
-from pgjit.sql.sources import FromClause, Node, Place, With
+from pgjit.sql.sources import FromClause, Node, Place, With, keep_first
 from pgjit.sql.tree import alias_of, one_of, relation_of, strings_of
 
 __all__ = ["read_scopes"]
@@ -27,7 +27,7 @@ def read_scopes(node_type: str, node: Node, where: Callable[[int], int]) -> Scop
         tuple(reading.levels),
         (*reading.uses, *uses_of(node_type, node, where)),
         tuple(reading.writes),
-        tuple(reading.calls.items()),
+        tuple(sorted(reading.calls.items(), key=_by_place)),
         tuple(reading.implied),
         frozenset(reading.queries),
         reading.locking,
@@ -93,7 +93,7 @@ class _Reading(FromClause):
                 known = names.pop(0)
                 self.refer(Reference(parts, early=place.early, attribute=known), column, place)
         for name in names:
-            self.calls.setdefault(Call((name,), 1, attribute=True), None)
+            keep_first(self.calls, Call((name,), 1, attribute=True), None)
         if known is None:
             return True
         self.todo.append((_Reading.expression, node["indirection"], place))
@@ -102,7 +102,7 @@ class _Reading(FromClause):
     def call(self, node: Node, _place: Place) -> bool:
         tells = not (node.get("func_variadic") or node.get("agg_within_group"))
         call = Call(strings_of(node.get("funcname", [])), len(node.get("args", [])) if tells else None)
-        self.calls.setdefault(call, self.at(node))
+        keep_first(self.calls, call, self.at(node))
         return True
 
     def operator(self, node: Node, _place: Place) -> bool:
@@ -293,6 +293,10 @@ def _added(entry: Node) -> tuple[str, ...]:
     search, cycle = entry.get("search_clause", {}), entry.get("cycle_clause", {})
     names = (search.get("search_seq_column"), cycle.get("cycle_mark_column"), cycle.get("cycle_path_column"))
     return tuple(name for name in names if name)
+
+
+def _by_place(item: tuple[Any, int | None]) -> int:
+    return item[1] or 0
 
 
 def _named(targets: list[Node]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.catalog import BUILTIN, Catalog, Function, QName
+from pgjit.sql.catalog import BUILTIN, Cast, Catalog, Function, QName
 from pgjit.sql.collect import Collector
 from pgjit.sql.statement import Name, Statement
 from pgjit.sql.touched import Doubt, TouchedFunction, TouchedOperator, TouchedType
@@ -158,8 +158,14 @@ class Routines:
         for function in kind.calls if kind else ():
             self._add(function, self._signatures(function), position, (str(name),))
         for cast in self._catalog.casts:
-            if name in (cast.target, cast.source):
+            if name in (cast.target, cast.source) and (name.schema != BUILTIN or self._may_come(cast, name)):
                 self._add(cast.function, self._signatures(cast.function), position, (str(name),))
+
+    def _may_come(self, cast: Cast, name: QName) -> bool:
+        """Whether casting to the built-in type `name` may run it: some column here has the type that it is from."""
+        if name != cast.target:
+            return False
+        return cast.source.schema == BUILTIN or str(cast.source) in self._found.column_types()
 
     # Operators.
 

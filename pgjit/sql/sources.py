@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pgjit.sql.scopes import Level, Reference, Source
 from pgjit.sql.tree import alias_of, one_of, relation_of, strings_of
 
-__all__ = ["FromClause", "Node", "Place", "With"]
+__all__ = ["FromClause", "Node", "Place", "With", "keep_first"]
 
 Node = dict[str, Any]
+T = TypeVar("T")
 
 
 class With(NamedTuple):
@@ -36,6 +37,12 @@ class Place(NamedTuple):
     output: bool = False
 
 
+def keep_first(found: dict[T, int | None], key: T, place: int | None) -> None:
+    before = found.setdefault(key, place)
+    if before is None or (place is not None and place < before):
+        found[key] = place
+
+
 class FromClause(ABC):
     """The half of the reading of a statement that turns FROM into sources."""
 
@@ -54,7 +61,7 @@ class FromClause(ABC):
 
     def refer(self, reference: Reference, node: Node, place: Place) -> None:
         if place.level >= 0:
-            self.levels[place.level].references.setdefault(reference, self.at(node))
+            keep_first(self.levels[place.level].references, reference, self.at(node))
 
     @abstractmethod
     def expression(self, value: Any, place: Place) -> None:

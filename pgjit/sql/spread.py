@@ -25,11 +25,9 @@ _LIST = re.compile(r"\(([^()]*)\)=")
 def spreads(text: str) -> bool:
     if text.count(",") * len(text) <= MOST or not _UPDATE.search(text) or not _SET.search(text):
         return False
-    if "--" in text:  # such a comment may stand before the equals sign
-        plain = "".join(f"{line}*/" if "--" in line else line for line in _LINES.split(text))
-    else:
-        plain = text
-    plain = _PLAIN.sub("", "".join(plain.split()))
+    # A comment of this kind may stand before the equals sign.
+    lines = (f"{line}*/" if "--" in line else line for line in _LINES.split(text))
+    plain = _PLAIN.sub("", "".join("".join(lines).split()))
     if '"' in plain or "[" in plain or "*/" in plain:  # what is in the list cannot be told from the text
         return _ASSIGNED.search(plain) is not None
     columns = max((found[1].count(",") + 1 for found in _LIST.finditer(plain)), default=0)
