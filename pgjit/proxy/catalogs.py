@@ -50,6 +50,10 @@ class Catalogs:
         """The catalog, read now if it was not yet. Raises ServerUnavailable."""
         return self.latest or await self._read()
 
+    async def refresh(self) -> Catalog:
+        """The catalog as it is now. Raises ServerUnavailable."""
+        return await self._read()
+
     async def watch(self) -> None:
         """Look every few seconds whether it has changed. Ends by being cancelled."""
         while True:

@@ -1,0 +1,47 @@
+"""`pgjit catalog`: what a connection's server has, as JSON, for judging statements without it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.loop import run_program
+from pgjit.cli.status import Status
+from pgjit.config import load_config
+from pgjit.proxy.catalogs import Catalogs
+from pgjit.proxy.servers import Servers
+from pgjit.proxy.target import Target
+from pgjit.sql.catalog import Catalog
+
+__all__ = ["catalog"]
+
+
+def catalog(
+    connection: Annotated[str, typer.Option(help="A connection of the configuration.")],
+    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
+) -> int:
+    """Print the catalog of a connection's server: names of relations, columns, functions, operators and types.
+
+    It holds no data, and it is what statements are judged with. Nothing is written on the server.
+    """
+    targets = load_config(config).targets
+    target = targets.get(connection)
+    if target is None:
+        known = ", ".join(sorted(targets))
+        raise typer.BadParameter(f"there is no connection `{connection}`; known: {known}", param_hint="--connection")
+    found = run_program(_read(target))
+    sys.stdout.write(found.to_json().decode() + "\n")
+    return Status.OK
+
+
+async def _read(target: Target) -> Catalog:
+    servers = Servers(target)
+    catalogs = Catalogs(target, servers)
+    try:
+        return await catalogs.get()
+    finally:
+        await catalogs.close()
+        await servers.close()
