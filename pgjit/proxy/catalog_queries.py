@@ -71,6 +71,7 @@ QUERIES = {
                format_type(p.prorettype, NULL) AS returns,
                ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS u (t, i) ORDER BY i)
                    AS arguments,
+               ARRAY(SELECT DISTINCT format_type(t, NULL) FROM unnest(p.proallargtypes) AS t ORDER BY 1) AS outputs,
                p.oid < 16384 AS builtin, e.extname
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
         LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
@@ -80,13 +81,18 @@ QUERIES = {
     "operators": """
         SELECT n.nspname, o.oprname, CASE WHEN o.oprleft <> 0 THEN format_type(o.oprleft, NULL) END AS "left",
                format_type(o.oprright, NULL) AS "right", f.nspname AS function_schema, p.proname,
-               o.oid < 16384 AS builtin
+               format_type(o.oprresult, NULL) AS returns, o.oid < 16384 AS builtin, e.extname
         FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
+        LEFT JOIN pg_depend d ON d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'
+        LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
         LEFT JOIN pg_proc p ON p.oid = o.oprcode LEFT JOIN pg_namespace f ON f.oid = p.pronamespace
         WHERE n.nspname !~ '^pg_(toast|temp)'
         ORDER BY n.nspname, o.oprname, o.oid""",
     "types": """
-        SELECT t.oid, n.nspname, t.typname, t.typtype::text AS kind
+        SELECT t.oid, n.nspname, t.typname, t.typtype::text AS kind,
+               CASE WHEN t.oid >= 16384 THEN format_type(coalesce(
+                   nullif(t.typbasetype, 0), (SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)
+               ), NULL) END AS base
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
         WHERE n.nspname !~ '^pg_(toast|temp)' AND (c.oid IS NULL OR c.relkind = 'c')
               AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
@@ -106,7 +112,7 @@ QUERIES = {
         FROM pg_cast c
         JOIN pg_type s ON s.oid = c.castsource JOIN pg_namespace sn ON sn.oid = s.typnamespace
         JOIN pg_type t ON t.oid = c.casttarget JOIN pg_namespace tn ON tn.oid = t.typnamespace
-        JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_namespace f ON f.oid = p.pronamespace
-        WHERE p.oid >= 16384
+        LEFT JOIN pg_proc p ON p.oid = c.castfunc LEFT JOIN pg_namespace f ON f.oid = p.pronamespace
+        WHERE p.oid >= 16384 OR (c.castcontext = 'i' AND t.oid >= 16384)
         ORDER BY 1, 2, 3, 4""",
 }

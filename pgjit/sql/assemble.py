@@ -40,7 +40,7 @@ def assemble(rows: Rows, *, server_version: int, search_path: tuple[str, ...], d
             Cast(
                 QName(row["target_schema"], row["target"]),
                 QName(row["source_schema"], row["source"]),
-                QName(row["function_schema"], row["proname"]),
+                QName(row["function_schema"], row["proname"]) if row["proname"] else None,
                 row["context"],
             )
             for row in rows["casts"]
@@ -92,6 +92,7 @@ def _functions(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Function, ...]]
             variadic=row["variadic"],
             defaults=row["pronargdefaults"],
             returns=row["returns"] if own else "",
+            outputs=tuple(row["outputs"]) if own else (),
             volatility=row["volatility"],
             kind=row["kind"],
             security_definer=row["prosecdef"],
@@ -111,7 +112,10 @@ def _operators(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Operator, ...]]
         before = names.setdefault(row["oprname"], ())
         if not row["builtin"]:
             function = QName(row["function_schema"] or "", row["proname"] or "")
-            names[row["oprname"]] = (*before, Operator(row["left"], row["right"], function))
+            names[row["oprname"]] = (
+                *before,
+                Operator(row["left"], row["right"], function, row["returns"], row["extname"]),
+            )
     return found
 
 
@@ -120,7 +124,7 @@ def _types(rows: Rows) -> dict[str, dict[str, Type]]:
     found: dict[str, dict[str, Type]] = {}
     for row in rows["types"]:
         calls = (name for name in checks.get(row["oid"], ()) if name.schema != "information_schema")
-        found.setdefault(row["nspname"], {})[row["typname"]] = Type(row["kind"], tuple(calls))
+        found.setdefault(row["nspname"], {})[row["typname"]] = Type(row["kind"], tuple(calls), row["base"] or "")
     return found
 
 

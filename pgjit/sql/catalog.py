@@ -64,6 +64,7 @@ class Function:
     variadic: bool = False
     defaults: int = 0
     returns: str = ""
+    outputs: tuple[str, ...] = ()  # types of all parameters, where some are for output
     volatility: str = "v"
     kind: str = "f"
     security_definer: bool = False
@@ -81,19 +82,22 @@ class Operator:
     left: str | None
     right: str
     function: QName
+    returns: str = ""
+    extension: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
     kind: str  # pg_type.typtype: b, c, d, e, m, p, r
     calls: tuple[QName, ...] = ()  # functions that the checks of a domain call
+    base: str = ""  # of a domain; the type of a range's bounds
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
     target: QName
     source: QName
-    function: QName
+    function: QName | None  # None: the value is taken as it is
     context: str = "e"  # e explicit, a assignment, i implicit
 
 
@@ -109,14 +113,17 @@ class Catalog:
     functions: dict[str, dict[str, tuple[Function, ...]]] = field(default_factory=dict)
     operators: dict[str, dict[str, tuple[Operator, ...]]] = field(default_factory=dict)
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
-    casts: tuple[Cast, ...] = ()  # that call a function which is not built in
+    casts: tuple[Cast, ...] = ()  # that call a function which is not built in, or lead to a type of its own unasked
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
+    open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
+    """Types of their own that a value of a built-in type becomes unasked, as `schema.name`."""
     column_names: frozenset[str] = field(default=frozenset(), init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
         object.__setattr__(self, "children", _children(self.relations))
+        object.__setattr__(self, "open_types", _open_types(self))
         object.__setattr__(self, "column_names", _column_names(self.relations))
 
     def __repr__(self) -> str:  # a catalog is long
@@ -144,6 +151,16 @@ class Catalog:
         return _content(self)
 
 
+def _open_types(catalog: Catalog) -> frozenset[str]:
+    domains = (
+        f"{schema}.{name}"
+        for schema, names in catalog.types.items()
+        for name, one in names.items()
+        if one.kind == "d"
+    )
+    return frozenset((*domains, *(str(cast.target) for cast in catalog.casts if cast.context == "i")))
+
+
 def _column_names(relations: dict[str, dict[str, Relation]]) -> frozenset[str]:
     """Of relations and composite types: what `f(x)` may mean where `f` is no function."""
     return frozenset(
@@ -161,7 +178,7 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 
 
 _ADAPTER = TypeAdapter(Catalog)
-_OURS = {"version", "children", "column_names"}
+_OURS = {"version", "children", "column_names", "open_types"}
 
 
 def _content(catalog: Catalog) -> bytes:

@@ -79,13 +79,17 @@ class Collector:
         )
         self._relations.setdefault((found.schema, found.name, action, found.reach), locked)
 
-    def column_types(self) -> set[str]:
-        """The types of all columns of the relations that were met."""
+    def met_types(self) -> set[str]:
+        """Types that values have here: of columns and rows of the relations that were met, and those written."""
         if self._catalog is None:
             return set()
-        names = (QName(one.schema, one.name) for one in self._relations.values() if one.schema)
+        names = {QName(one.schema, one.name) for one in self._relations.values() if one.schema}
         relations = (self._catalog.relation(name) for name in names)
-        return {column.type.removesuffix("[]") for relation in relations if relation for column in relation.columns}
+        types = {column.type for relation in relations if relation for column in relation.columns}
+        return types | {str(name) for name in names} | {one.text for one in self._types.values()}
+
+    def met_functions(self) -> set[QName]:
+        return {QName(one.schema, one.name) for one in self._functions.values() if one.schema and not one.builtin}
 
     # Relations.
 

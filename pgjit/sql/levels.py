@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from pgjit.sql.objects import uses_of
-from pgjit.sql.scopes import Call, Level, Reference, Scopes, Source, Use, Write
+from pgjit.sql.scopes import Call, Level, Operation, Reference, Scopes, Source, Use, Write
 from pgjit.sql.sources import FromClause, Node, Place, With, keep_first
 from pgjit.sql.tree import alias_of, one_of, relation_of, strings_of
 
@@ -28,7 +28,7 @@ def read_scopes(node_type: str, node: Node, where: Callable[[int], int]) -> Scop
         (*reading.uses, *uses_of(node_type, node, where)),
         tuple(reading.writes),
         tuple(sorted(reading.calls.items(), key=_by_place)),
-        tuple(reading.implied),
+        tuple(sorted(reading.operations.items(), key=_by_place)),
         frozenset(reading.queries),
         reading.locking,
     )
@@ -92,8 +92,9 @@ class _Reading(FromClause):
             if parts != ("",):
                 known = names.pop(0)
                 self.refer(Reference(parts, early=place.early, attribute=known), column, place)
+        loose = _loose([node.get("arg")])
         for name in names:
-            keep_first(self.calls, Call((name,), 1, attribute=True), None)
+            keep_first(self.calls, Call((name,), 1, attribute=True, loose=loose), None)
         if known is None:
             return True
         self.todo.append((_Reading.expression, node["indirection"], place))
@@ -101,23 +102,31 @@ class _Reading(FromClause):
 
     def call(self, node: Node, _place: Place) -> bool:
         tells = not (node.get("func_variadic") or node.get("agg_within_group"))
-        call = Call(strings_of(node.get("funcname", [])), len(node.get("args", [])) if tells else None)
+        arguments = node.get("args", [])
+        loose = _loose(arguments) if tells else None
+        call = Call(strings_of(node.get("funcname", [])), len(arguments) if tells else None, loose=loose)
         keep_first(self.calls, call, self.at(node))
         return True
 
     def operator(self, node: Node, _place: Place) -> bool:
+        sides = [node[side] for side in ("lexpr", "rexpr") if side in node]
+        names = [strings_of(node.get("name", []))]
         if "BETWEEN" in node.get("kind", ""):
-            self.implied.update(dict.fromkeys((">=", "<=", "<", ">")))
+            names = [(name,) for name in (">=", "<=", "<", ">")]
+        for name in names:
+            keep_first(self.operations, Operation(name, len(sides), _loose(sides)), self.at(node))
         return True
 
     def case(self, node: Node, _place: Place) -> bool:
         if "arg" in node:
-            self.implied["="] = None
+            compared = [entry.get("CaseWhen", {}).get("expr") for entry in node.get("args", [])]
+            keep_first(self.operations, Operation(("=",), 2, _loose([node["arg"], compared])), self.at(node))
         return True
 
     def sublink(self, node: Node, _place: Place) -> bool:
-        if node.get("subLinkType") == "ANY_SUBLINK" and "operName" not in node:  # IN
-            self.implied["="] = None
+        if "testexpr" in node:
+            name = strings_of(node.get("operName", [])) or ("=",)  # IN
+            keep_first(self.operations, Operation(name, 2, _loose([node["testexpr"]])), self.at(node))
         return True
 
     def assign(self, node: Node, _place: Place) -> bool:
@@ -295,6 +304,30 @@ def _added(entry: Node) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
+def _loose(values: list[Any]) -> tuple[int, ...] | None:
+    """Which of them are read as what is wanted of them: constants without a type, NULL, parameters."""
+    if any(isinstance(value, dict) and "NamedArgExpr" in value for value in values):
+        return None
+    return tuple(index for index, value in enumerate(values) if _is_loose(value))
+
+
+def _is_loose(value: Any) -> bool:
+    left = [value]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left.extend(node)
+        elif isinstance(node, dict) and node:
+            node_type, inner = one_of(node)
+            if node_type == "ParamRef" or (node_type == "A_Const" and not inner.keys() & _TYPED):
+                return True
+            if node_type == "CollateClause":
+                left.append(inner.get("arg"))
+            elif node_type in ("List", "RowExpr"):
+                left.extend((inner.get("items"), inner.get("args")))
+    return False
+
+
 def _by_place(item: tuple[Any, int | None]) -> int:
     return item[1] or 0
 
@@ -306,6 +339,8 @@ def _named(targets: list[Node]) -> tuple[str, ...]:
 def _width(rows: list[Node]) -> int:
     return len(rows[0].get("List", {}).get("items", [])) if rows else 0
 
+
+_TYPED = {"ival", "fval", "boolval", "bsval"}
 
 _Handler = Callable[[_Reading, Node, Place], bool]
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.catalog import BUILTIN, Cast, Catalog, Function, QName
+from pgjit.sql.catalog import BUILTIN, Catalog, Function, Operator, QName
 from pgjit.sql.collect import Collector
-from pgjit.sql.statement import Name, Statement
+from pgjit.sql.scopes import Call, Operation
+from pgjit.sql.signatures import Types
+from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Doubt, TouchedFunction, TouchedOperator, TouchedType
 
 __all__ = ["Routines"]
+
+Calls = list[tuple[Call, int | None]]
+Operations = list[tuple[Operation, int | None]]
 
 _ROWS = frozenset({
     "record", "anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray", '"any"', "any",
@@ -27,26 +32,64 @@ class Routines:
         self._catalog = catalog
         self._path = path
         self._found = found
+        self._named: list[tuple[QName, int | None]] = []  # types that are written
 
     def over(self, statement: Statement) -> None:
-        called = set()
-        for call, position in statement.scopes.calls:
-            called.add(call.parts)
-            if call.attribute:
-                self.attribute(call.parts[-1], position)
-            else:
-                self._call(call.parts, call.arguments, position)
-        for name in statement.functions:
-            if name.parts not in called:
-                self._call(name.parts, None, name.position)
+        calls, operations = _all_calls(statement), _all_operations(statement)
         for kind in statement.types:
             self._type(kind.parts, kind.position)
-        for operator in statement.operators:
-            self._operator(operator)
-        for implied in statement.scopes.implied:
-            self._operator(Name((implied,)))
+        if self._catalog is None:
+            self._without_catalog(calls, operations)
+            return
+        for call, position in calls:
+            if call.attribute:
+                self.attribute(call.parts[-1], position)
+        types = self._types_here(calls, operations)
+        for call, position in calls:
+            if not call.attribute:
+                self._call(call, types, position)
+        for operation, position in operations:
+            self._operator(operation, types, position)
+        for name, position in self._named:
+            self._casts(name, types, position)
         for function, through, position in self._found.called:
             self._add(function, self._signatures(function), position, through)
+
+    def _without_catalog(self, calls: Calls, operations: Operations) -> None:
+        for call, position in calls:
+            schema, candidates = self._written(call.parts)
+            self._found.function(
+                TouchedFunction(
+                    schema, call.parts[-1], builtin=schema == BUILTIN, position=position, candidates=candidates
+                )
+            )
+        for operation, position in operations:
+            schema, candidates = self._written(operation.parts)
+            self._found.operator(
+                TouchedOperator(
+                    schema, operation.parts[-1], schema == BUILTIN, position=position, candidates=candidates
+                )
+            )
+
+    def _written(self, parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+        return (parts[-2], ()) if len(parts) > 1 else (None, self._path)
+
+    def _types_here(self, calls: Calls, operations: Operations) -> Types:
+        """What may be called makes values, which may be what something else can be called with."""
+        assert self._catalog is not None
+        types = Types(self._catalog)
+        types.add(self._found.met_types())
+        for name in self._found.met_functions():
+            types.add(made for one in self._signatures(name) for made in (one.returns, *one.outputs))
+        more = True
+        while more:
+            functions = [one for call, _ in calls for _, some in self._fitting(call, types) for one in some]
+            operators = [one for operation, _ in operations for _, one in self._own_operators(operation, types)]
+            more = types.add(
+                [made for one in functions if not one.builtin for made in (one.returns, *one.outputs)]
+                + [one.returns for one in operators]
+            )
+        return types
 
     # Functions.
 
@@ -68,26 +111,31 @@ class Routines:
                 some = True
         return some
 
-    def _call(self, parts: tuple[str, ...], count: int | None, position: int | None) -> None:
-        name = parts[-1] if parts else ""
-        if self._catalog is None:
-            schema = parts[-2] if len(parts) > 1 else None
-            candidates = () if schema else self._path
-            builtin = schema == BUILTIN
-            self._found.function(
-                TouchedFunction(schema, name, builtin=builtin, position=position, candidates=candidates)
-            )
-            return
-        schemas = self._schemas(parts)
-        named = [(schema, self._catalog.functions.get(schema, {}).get(name, ())) for schema in schemas]
+    def _call(self, call: Call, types: Types, position: int | None) -> None:
+        some = False
+        for schema, signatures in self._fitting(call, types):
+            self._add(QName(schema, call.parts[-1]), signatures, position)
+            some = True
+        if not some and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
+            self._found.doubt(Doubt("unknown-function", f"`{'.'.join(call.parts)}` is not in the catalog", position))
+
+    def _fitting(self, call: Call, types: Types) -> list[tuple[str, list[Function]]]:
+        """By schema. A function beside a built-in one that fits has to be one that the arguments can reach."""
+        assert self._catalog is not None
+        if call.attribute:
+            return []
+        schemas = self._schemas(call.parts)
+        named = [(schema, list(self._signatures(QName(schema, call.parts[-1])))) for schema in schemas]
+        count = call.arguments
         fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
         if not any(some for _, some in fitting):
-            fitting = [(schema, list(all_)) for schema, all_ in named]
-        for schema, some in fitting:
-            if some:
-                self._add(QName(schema, name), some, position)
-        if not any(some for _, some in fitting) and not (count == 1 and self._cast_or_field(parts, position)):
-            self._found.doubt(Doubt("unknown-function", f"`{'.'.join(parts)}` is not in the catalog", position))
+            fitting = named
+        if len(schemas) > 1 and any(one.builtin for _, some in fitting for one in some):
+            fitting = [
+                (schema, [one for one in some if one.builtin or types.reach_function(one, call.loose)])
+                for schema, some in fitting
+            ]
+        return [(schema, some) for schema, some in fitting if some]
 
     def _schemas(self, parts: tuple[str, ...]) -> tuple[str, ...]:
         return self._path if len(parts) == 1 else tuple(parts[-2:-1])
@@ -157,32 +205,55 @@ class Routines:
         self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position))
         for function in kind.calls if kind else ():
             self._add(function, self._signatures(function), position, (str(name),))
-        for cast in self._catalog.casts:
-            if name in (cast.target, cast.source) and (name.schema != BUILTIN or self._may_come(cast, name)):
-                self._add(cast.function, self._signatures(cast.function), position, (str(name),))
+        self._named.append((name, position))
 
-    def _may_come(self, cast: Cast, name: QName) -> bool:
-        """Whether casting to the built-in type `name` may run it: some column here has the type that it is from."""
-        if name != cast.target:
-            return False
-        return cast.source.schema == BUILTIN or str(cast.source) in self._found.column_types()
+    def _casts(self, name: QName, types: Types, position: int | None) -> None:
+        """Casts that writing the type may run: from and to one of its own, from another to a built-in one."""
+        assert self._catalog is not None
+        for cast in self._catalog.casts:
+            if cast.function is None or name not in (cast.target, cast.source):
+                continue
+            if name.schema != BUILTIN or (name == cast.target and types.may_be(str(cast.source))):
+                self._add(cast.function, self._signatures(cast.function), position, (str(name),))
 
     # Operators.
 
-    def _operator(self, operator: Name) -> None:
-        parts = operator.parts
-        name = parts[-1] if parts else ""
-        if self._catalog is None:
-            schema = parts[-2] if len(parts) > 1 else None
-            candidates = () if schema else self._path
-            self._found.operator(TouchedOperator(schema, name, schema == BUILTIN, operator.position, candidates))
-            return
-        some = False
-        for schema in self._schemas(parts):
-            if name in self._catalog.operators.get(schema, ()):
-                self._found.operator(TouchedOperator(schema, name, schema == BUILTIN, operator.position))
-                some = True
-        if not some:
-            self._found.doubt(
-                Doubt("unknown-operator", f"`{operator.text}` is not in the catalog", operator.position)
-            )
+    def _operator(self, operation: Operation, types: Types, position: int | None) -> None:
+        assert self._catalog is not None
+        name = operation.parts[-1]
+        named = [
+            schema for schema in self._schemas(operation.parts) if name in self._catalog.operators.get(schema, ())
+        ]
+        if not named:
+            text = ".".join(operation.parts)
+            self._found.doubt(Doubt("unknown-operator", f"`{text}` is not in the catalog", position))
+        if BUILTIN in named:
+            self._found.operator(TouchedOperator(BUILTIN, name, builtin=True, position=position))
+        for schema, one in self._own_operators(operation, types):
+            self._found.operator(TouchedOperator(schema, name, extension=one.extension, position=position))
+
+    def _own_operators(self, operation: Operation, types: Types) -> list[tuple[str, Operator]]:
+        """Those that are not built in and that may be chosen."""
+        assert self._catalog is not None
+        loose = None if len(operation.parts) > 1 else operation.loose
+        return [
+            (schema, one)
+            for schema in self._schemas(operation.parts)
+            for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
+            if types.reach_operator(one, operation.sides, loose)
+        ]
+
+
+def _all_calls(statement: Statement) -> Calls:
+    """Also those that stand where no expression does: the method of TABLESAMPLE, the function of a trigger."""
+    calls = list(statement.scopes.calls)
+    known = {call.parts for call, _ in calls}
+    return calls + [(Call(one.parts, None), one.position) for one in statement.functions if one.parts not in known]
+
+
+def _all_operations(statement: Statement) -> Operations:
+    operations = list(statement.scopes.operations)
+    known = {operation.parts for operation, _ in operations}
+    return operations + [
+        (Operation(one.parts, 0), one.position) for one in statement.operators if one.parts not in known
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-__all__ = ["Call", "Level", "Reference", "Scopes", "Source", "Use", "Write"]
+__all__ = ["Call", "Level", "Operation", "Reference", "Scopes", "Source", "Use", "Write"]
 
 
 class Source(NamedTuple):
@@ -60,6 +60,15 @@ class Call(NamedTuple):
     parts: tuple[str, ...]
     arguments: int | None
     attribute: bool = False  # `(x).f`: a field, or a function
+    loose: tuple[int, ...] | None = None  # arguments that any type can be read from: 'x', NULL, $1. None: all
+
+
+class Operation(NamedTuple):
+    """An operator that is used, written or not. `sides` is 0 where their number is not known."""
+
+    parts: tuple[str, ...]
+    sides: int
+    loose: tuple[int, ...] | None = None  # as of a call
 
 
 @dataclass(slots=True)
@@ -86,6 +95,6 @@ class Scopes:
     uses: tuple[Use, ...] = ()
     writes: tuple[Write, ...] = ()
     calls: tuple[tuple[Call, int | None], ...] = ()
-    implied: tuple[str, ...] = ()  # operators that BETWEEN, CASE, USING and their kind stand for
+    operations: tuple[tuple[Operation, int | None], ...] = ()
     queries: frozenset[str] = frozenset()  # names of queries of a WITH
     locking: bool = False

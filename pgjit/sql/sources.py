@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from pgjit.sql.scopes import Level, Reference, Source
+from pgjit.sql.scopes import Level, Operation, Reference, Source
 from pgjit.sql.tree import alias_of, one_of, relation_of, strings_of
 
 __all__ = ["FromClause", "Node", "Place", "With", "keep_first"]
@@ -49,7 +49,7 @@ class FromClause(ABC):
     def __init__(self, where: Callable[[int], int]) -> None:
         self._where = where
         self.levels: list[Level] = []
-        self.implied: dict[str, None] = {}
+        self.operations: dict[Operation, int | None] = {}
 
     def at(self, node: Node) -> int | None:
         offset = node.get("location", 0)
@@ -101,7 +101,7 @@ class FromClause(ABC):
             self.refer(Reference((name,)), {"location": -1}, place)
         if using or node.get("isNatural"):
             here.natural = here.natural or bool(node.get("isNatural"))
-            self.implied["="] = None
+            self.operations.setdefault(Operation(("=",), 2, ()), None)
         if merged := node.get("join_using_alias"):
             here.sources.append(Source("other", alias=merged.get("aliasname"), columns=using, owner=owner))
         if "alias" not in node:

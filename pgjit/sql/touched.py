@@ -107,6 +107,7 @@ class TouchedOperator:
     schema: str | None
     name: str
     builtin: bool = False
+    extension: str | None = None
     position: int | None = None
     candidates: tuple[str, ...] = ()
 

@@ -32,6 +32,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "contacts": ("id", "name", "address"),
     "sales.contacts": ("address",),
     "rows_of": ("id",),
+    "moods": ("id", "mood", "before"),
     '"Web Events"': ("id", "payload"),
 }
 WRITABLE = ("customers", "orders", "sales.customers", "hr.staff", "events")
@@ -194,9 +195,11 @@ class Writer:
     def scalar(
         self, depth: int, items: tuple[Item, ...], outer: tuple[Item, ...], ctes: dict[str, tuple[str, ...]]
     ) -> str:
-        form = self.below(14)
+        form = self.below(18)
         if form == 0:
-            return "'k'"
+            return self.pick(("'k'", "NULL", "'good'::mood"))
+        if form >= 14:
+            return self.called(items, outer)
         if form == 1 and items:
             return f"row_to_json({self.pick(items).alias})::text"
         if form == 2 and items:
@@ -209,6 +212,16 @@ class Writer:
         if form == 5:
             return f"CASE {self.column(items, outer)}::text WHEN 'k' THEN {self.column(items, outer)}::text END"
         return f"{self.column(items, outer)}::text" if form < 9 else self.column(items, outer)
+
+    def called(self, items: tuple[Item, ...], outer: tuple[Item, ...]) -> str:
+        """What may be one of several functions or operators."""
+        one, other = self.column(items, outer), self.pick((self.column(items, outer), "'good'", "1", "NULL"))
+        name = self.pick(("upper", "lower", "concat", "mood_of", "array_agg"))
+        return self.pick((
+            f"{name}({one})", f"concat({one}, {other})", f"concat(1, {other})", f"({one} <> {other})",
+            f"({other} + 1)",
+            f"upper(mood_of({one}))", f"(before)[1] <> {other}", f"nullif({one}, {other})", f"({one}).is_fine",
+        ))  # fmt: skip
 
     def condition(
         self, depth: int, items: tuple[Item, ...], outer: tuple[Item, ...], ctes: dict[str, tuple[str, ...]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -27,6 +28,20 @@ _CALLS = """
     FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE d.classid = 'pg_proc'::regclass AND d.objid = 'scratch'::regproc AND d.refclassid = 'pg_proc'::regclass
 """
+_OPERATES = """
+    SELECT n.nspname, o.oprname
+    FROM pg_depend d JOIN pg_operator o ON o.oid = d.refobjid JOIN pg_namespace n ON n.oid = o.oprnamespace
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = 'scratch'::regproc AND d.refclassid = 'pg_operator'::regclass
+"""
+
+
+@dataclass(frozen=True)
+class Depends:
+    """What the server says."""
+
+    columns: set[tuple[object, ...]]
+    functions: set[tuple[object, ...]]
+    operators: set[tuple[object, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +50,11 @@ def connection(names_dsn: str) -> Iterator[psycopg.Connection]:
         yield opened
 
 
-def _depends(
-    connection: psycopg.Connection, sql: str
-) -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]] | None:
+def _depends(connection: psycopg.Connection, sql: str) -> Depends | None:
     """None where the server does not accept the statement."""
     try:
         connection.execute(f"CREATE FUNCTION scratch() RETURNS void LANGUAGE sql BEGIN ATOMIC {sql}; END")
-        return set(connection.execute(_DEPENDS)), set(connection.execute(_CALLS))
+        return Depends(*(set(connection.execute(asked)) for asked in (_DEPENDS, _CALLS, _OPERATES)))
     except psycopg.Error as fault:
         note(str(fault))
         return None
@@ -67,10 +80,10 @@ def test_what_the_server_finds_is_found(connection: psycopg.Connection, live_cat
             return
         (statement,) = read_message(sql).statements
         touched = resolve(statement, live_catalog)
-        relations, functions = depends
 
-        assert _missing(touched, relations) == set()
-        assert functions - {(one.schema, one.name) for one in touched.functions} == set()
+        assert _missing(touched, depends.columns) == set()
+        assert depends.functions - {(one.schema, one.name) for one in touched.functions} == set()
+        assert depends.operators - {(one.schema, one.name) for one in touched.operators} == set()
         assert touched.doubts == ()
 
     check()
