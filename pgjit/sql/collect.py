@@ -178,22 +178,31 @@ class Collector:
     def _unresolved_column(
         self, base: Base, name: str | None, action: ColumnAction, position: int | None, *, whole: bool
     ) -> None:
+        key = (base.written, name, action)
+        if key in self._columns:
+            return
+        if self._full():
+            return
         schema, candidates = self.unresolved(base.written)
-        self._columns.setdefault(
-            (schema, candidates, base.written[-1], name, action),
-            TouchedColumn(schema, base.written[-1], name, action, position, whole, candidates=candidates),
+        self._columns[key] = TouchedColumn(
+            schema, base.written[-1], name, action, position, whole, candidates=candidates
         )
 
     def _column(self, step: Step, name: str, action: ColumnAction, position: int | None, *, whole: bool) -> None:
         key = (*step.name, name, action, step.reach)
         if key in self._columns:
             return
-        if len(self._columns) >= MOST_COLUMNS:
-            self.doubt(Doubt("too-much", f"more than {MOST_COLUMNS} columns are touched"))
+        if self._full():
             return
         self._columns[key] = TouchedColumn(
             *step.name, name, action, position, whole, reach=step.reach, through=step.through
         )
+
+    def _full(self) -> bool:
+        if len(self._columns) < MOST_COLUMNS:
+            return False
+        self.doubt(Doubt("too-much", f"more than {MOST_COLUMNS} columns are touched"))
+        return True
 
 
 def _has(relation: Relation, name: str) -> bool:

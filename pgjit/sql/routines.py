@@ -78,6 +78,9 @@ class Routines:
         """What may be called makes values, which may be what something else can be called with."""
         assert self._catalog is not None
         types = Types(self._catalog)
+        names = [call.parts for call, _ in calls] + [operation.parts for operation, _ in operations]
+        if not self._catalog.casts and not any(self._has_own(parts) for parts in names):
+            return types
         types.add(self._found.met_types())
         for name in self._found.met_functions():
             types.add(made for one in self._signatures(name) for made in (one.returns, *one.outputs))
@@ -90,6 +93,16 @@ class Routines:
                 + [one.returns for one in operators]
             )
         return types
+
+    def _has_own(self, parts: tuple[str, ...]) -> bool:
+        """Whether a function or operator of that name is not built in."""
+        assert self._catalog is not None
+        name = parts[-1]
+        return any(
+            any(not one.builtin for one in self._catalog.functions.get(schema, {}).get(name, ()))
+            or bool(self._catalog.operators.get(schema, {}).get(name))
+            for schema in self._schemas(parts)
+        )
 
     # Functions.
 
