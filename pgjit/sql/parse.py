@@ -17,6 +17,7 @@ from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.levels import read_scopes
+from pgjit.sql.measure import measure
 from pgjit.sql.spread import spreads
 from pgjit.sql.statement import Message, NameEffect, Statement
 from pgjit.sql.walk import Walk, kind_of
@@ -142,6 +143,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         options=frozenset(walk.options),
         shown=node.get("name", "") if node_type == "VariableShowStmt" else None,
         outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
+        shape=measure(node_type, node, where),
         scopes=read_scopes(node_type, node, where),
     )
 

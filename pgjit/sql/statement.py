@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pgjit.sql.scopes import Scopes
+from pgjit.sql.shape import SHAPELESS, Shape
 
 __all__ = ["Message", "Name", "NameEffect", "Setting", "Statement"]
 
@@ -52,6 +53,8 @@ class Setting:
     constant: bool
     position: int | None = None
     everything: bool = False  # RESET ALL
+    value: str | None = None  # where it is set to one constant; None also for RESET and SET ... TO DEFAULT
+    back: bool = False  # RESET and SET ... TO DEFAULT: to what the session began with
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Statement:
     options: frozenset[str] = frozenset()  # of transactions, as `transaction_read_only=0`
     shown: str | None = None  # the setting that SHOW shows
     outside: bool = False  # COPY with a file or a program on the server
+    shape: Shape = SHAPELESS
     scopes: Scopes = field(default=Scopes(), repr=False, compare=False)  # for `resolve`
 
     @property

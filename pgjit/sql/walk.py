@@ -21,6 +21,17 @@ _KINDS: dict[str, str] = {  # where PostgreSQL's own word differs from its node'
     "VariableSetStmt": "set",
     "DeclareCursorStmt": "declare",
     "ClosePortalStmt": "close",
+    "CheckPointStmt": "checkpoint",
+    "CreateStmt": "create-table",
+    "CreateSeqStmt": "create-sequence",
+    "AlterSeqStmt": "alter-sequence",
+    "CreateTrigStmt": "create-trigger",
+    "CreatedbStmt": "create-database",
+    "DropdbStmt": "drop-database",
+    "IndexStmt": "create-index",
+    "RefreshMatViewStmt": "refresh-materialized-view",
+    "RuleStmt": "create-rule",
+    "ViewStmt": "create-view",
 }
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
@@ -141,6 +152,8 @@ class Walk:
                 constant,
                 self._place(node.get("location", -1)),
                 everything=node.get("kind") == "VAR_RESET_ALL",
+                value=_constant(arguments[0]) if len(arguments) == 1 else None,
+                back=node.get("kind") in ("VAR_RESET", "VAR_SET_DEFAULT"),
             )
         )
 
@@ -190,6 +203,15 @@ def _is_constant(argument: Any) -> bool:
     return isinstance(argument, dict) and set(argument) == {"A_Const"}
 
 
+def _constant(argument: Any) -> str | None:
+    """The text of a constant: a number as it is written, a string without its quotes."""
+    constant = argument.get("A_Const", {}) if isinstance(argument, dict) else {}
+    if "ival" in constant:
+        return str(constant["ival"].get("ival", 0))
+    value = constant.get("sval", {}).get("sval", constant.get("fval", {}).get("fval"))
+    return None if value is None else str(value)
+
+
 def _set_config(node: dict[str, Any], place: int | None) -> Setting:
     """`set_config(name, value, local)`: the name must be written out; a value may come as a parameter."""
     arguments = [argument for argument in node.get("args", []) if isinstance(argument, dict)]
@@ -197,4 +219,4 @@ def _set_config(node: dict[str, Any], place: int | None) -> Setting:
     if first is None:
         return Setting(None, constant=False, position=place)
     constant = all("A_Const" in argument or "ParamRef" in argument for argument in arguments[1:])
-    return Setting(str(first).lower(), constant=constant, position=place)
+    return Setting(str(first).lower(), constant=constant, position=place, value=_constant(arguments[1]))

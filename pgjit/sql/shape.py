@@ -1,0 +1,47 @@
+"""The shape of a statement: how deep it is, what its conditions narrow, what bounds its rows. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["SHAPELESS", "Product", "Shape", "Source", "Write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An UPDATE, DELETE or MERGE, at any depth."""
+
+    kind: str
+    position: int | None
+    narrowed: Literal["no", "constant", "yes"]
+    """`no`: there is no condition. `constant`: there is one that no column of the target decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A relation whose rows the statement gives to the client, and how many of them at most."""
+
+    relation: tuple[str, ...]  # its name as written, in its parts
+    position: int | None
+    most: int | None = None  # None: no constant LIMIT holds over it
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Items of one FROM that no condition joins."""
+
+    position: int | None
+    explicit: bool  # they are only joined by CROSS JOIN, which says that it is meant
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    analyze: bool = False  # EXPLAIN ANALYZE: what it explains is run
+    depth: int = 0  # levels of the syntax tree
+    writes: tuple[Write, ...] = ()
+    sources: tuple[Source, ...] = ()
+    products: tuple[Product, ...] = ()
+
+
+SHAPELESS = Shape()
