@@ -41,8 +41,9 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-docs: setup ## write the reference in docs/config.md anew from pgjit/config.py
+docs: setup ## write docs/config.md, docs/rules and the schema of policies anew from the code
 	$(BIN)/python -m tests.repo.config_reference
+	$(BIN)/python -m tests.repo.rule_pages
 
 check: lint types imports test ## all that has to hold before a change is taken
 

@@ -13,23 +13,43 @@ from pgjit.policy.decision import Allow, Decision, Deny, Violation
 from pgjit.policy.policy import Access, Policy, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
-from pgjit.sql.statement import Message
+from pgjit.sql.catalog import Catalog
+from pgjit.sql.resolve import resolve
+from pgjit.sql.statement import Message, Statement
+from pgjit.sql.touched import Touched
 
-__all__ = ["MOST", "evaluate"]
+__all__ = ["MOST", "evaluate", "touched_by"]
 
 MOST = 100
 """Violations that are told of one message: what refuses it is recorded, and a record has to stay readable."""
 
 
-def evaluate(policy: Policy, message: Message, rules: Iterable[Rule] = tuple(RULES.values())) -> Decision:
+def evaluate(
+    policy: Policy, message: Message, catalog: Catalog | None = None, rules: Iterable[Rule] = tuple(RULES.values())
+) -> Decision:
     """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none."""
-    if policy.statements.access is Access.FULL:
+    terms = policy.statements
+    if terms.access is Access.FULL:
         return Allow()
-    violations = tuple(islice(_violations(policy.statements, message, tuple(rules)), MOST))
+    asked = tuple(rule for rule in rules if rule.asked(terms))
+    violations = tuple(islice(_violations(terms, message, catalog, asked), MOST))
     return Deny(violations) if violations else Allow()
 
 
-def _violations(terms: StatementTerms, message: Message, rules: tuple[Rule, ...]) -> Iterator[Violation]:
+def _violations(
+    terms: StatementTerms, message: Message, catalog: Catalog | None, rules: tuple[Rule, ...]
+) -> Iterator[Violation]:
+    for rule in rules:
+        if rule.message is not None:
+            yield from rule.message(message, terms)
     for statement in message.statements:
+        touched = touched_by(terms, statement, catalog)
         for rule in rules:
-            yield from rule.check(statement, terms)
+            yield from rule.check(statement, terms, touched)
+
+
+def touched_by(terms: StatementTerms, statement: Statement, catalog: Catalog | None) -> Touched | None:
+    """What the statement touches; None where the policy does not ask and nobody could tell."""
+    if catalog is None and not terms.needs_names:
+        return None
+    return resolve(statement, catalog)

@@ -1,137 +1,29 @@
 """Policy files to policies: every fault of every file at once, each with its place.
 
-Decides which keys a policy may have and how they are written. Reference: policies/README.md.
+Decides how what is written becomes the values that statements are judged by. Which keys there are is the language's.
 """
 
 from __future__ import annotations
 
-import re
-import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel
 
 from pgjit.document import Document
 from pgjit.identity.identity import GroupId
-from pgjit.policy.policy import Access, Grant, Policy, StatementTerms
+from pgjit.policy.faults import conflicts, entry_faults, warnings
+from pgjit.policy.kinds import words_of
+from pgjit.policy.language import PolicyFile, SelectorEntry, StatementSection
+from pgjit.policy.options import RuleOptions
+from pgjit.policy.pattern import Patterns
+from pgjit.policy.policy import NO_LIMITS, Limits, Policy, StatementTerms
+from pgjit.policy.selector import Selector
 
-__all__ = ["Policies", "PolicyFile", "load_policies"]
+__all__ = ["Policies", "load_policies", "read_policy", "terms_of"]
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
-_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
-_OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
-_LONGEST = timedelta(hours=24)
-STANDING = timedelta(hours=8)
-"""A window longer than this is standing access in all but name."""
-
-
-def _duration(value: object) -> timedelta:
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a whole number with its unit, such as 90s, 30m or 2h")
-    length = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if length > timedelta(days=365):
-        raise ValueError("is longer than a year")
-    return length
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not _NAME.match(value) or len(value) > 63:
-        raise ValueError("must be kebab-case, with at most 63 characters")
-    return value
-
-
-def _guid(value: object) -> str:
-    try:
-        return str(uuid.UUID(str(value)))
-    except ValueError:
-        raise ValueError("must be the group's object id, a GUID; a name can be given beside it") from None
-
-
-def _group(value: object) -> object:
-    return {"id": value} if isinstance(value, str) else value
-
-
-def _recorded(value: object) -> bool:
-    if value is not True:
-        raise ValueError("must be true: pgjit has no unrecorded access")
-    return True
-
-
-def _builtin_or_qualified(value: object) -> str:
-    """`name` stands for `pg_catalog.name`: what is not built in is named with its schema."""
-    parts = value.split(".") if isinstance(value, str) else []
-    if not 1 <= len(parts) <= 2 or not all(part.strip() == part != "" for part in parts):
-        raise ValueError("must be a name, with its schema if it is not built in")
-    return f"pg_catalog.{parts[0]}" if len(parts) == 1 else ".".join(parts)
-
-
-def _operator(value: object) -> str:
-    if not isinstance(value, str) or not _OPERATOR.match(value):
-        raise ValueError("must be an operator as statements write it, such as <=> or public.<=>")
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-KebabName = Annotated[str, BeforeValidator(_name)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GroupSection(_Section):
-    id: Annotated[str, BeforeValidator(_guid)]
-    name: str | None = None
-
-
-class Selector(_Section):
-    """One thing that is allowed beyond the preset."""
-
-    function: Annotated[str | None, BeforeValidator(_builtin_or_qualified)] = None
-    type: Annotated[str | None, BeforeValidator(_builtin_or_qualified)] = None
-    operator: Annotated[str | None, BeforeValidator(_operator)] = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Selector:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("must be one of function, type or operator")
-        return self
-
-
-class StatementSection(_Section):
-    access: Access = Access.READ_ONLY
-    allow: list[Selector] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _nothing_beyond(self) -> StatementSection:
-        if self.access is Access.FULL and self.allow:
-            raise ValueError("must not have `allow` beside `access: full`: there is nothing that it refuses")
-        return self
-
-
-class PolicyFile(_Section):
-    """A policy as written."""
-
-    policy: KebabName
-    connection: KebabName
-    group: Annotated[GroupSection, BeforeValidator(_group)]
-    grant: Grant
-    ttl: Duration
-    record: Annotated[bool, BeforeValidator(_recorded)]
-    cooldown: Duration | None = None
-    statements: StatementSection
-
-    @field_validator("ttl")
-    @classmethod
-    def _bounded(cls, value: timedelta) -> timedelta:
-        if value > _LONGEST:
-            raise ValueError("is longer than 24h: that is standing access")
-        return value
+Where = tuple[int | str, ...]
 
 
 class Policies(dict[str, Policy]):
@@ -157,20 +49,27 @@ def load_policies(folder: Path) -> tuple[Policies, list[str]]:
         if path.stem.endswith("_test"):
             continue
         document = Document.read(path)
-        written = document.model(PolicyFile)
+        policy = read_policy(document)
         faults += document.faults
-        if written is not None:
-            loaded.append((_policy(written, document), document))
-    faults += _conflicts(loaded)
-    warnings = tuple(
-        f"{document.place(('ttl',))}: a window of {policy.ttl} is standing access in all but name"
-        for policy, document in loaded
-        if policy.ttl > STANDING
-    )
-    return Policies((policy for policy, _ in loaded), warnings), faults
+        if policy is not None:
+            loaded.append((policy, document))
+    faults += conflicts(loaded)
+    told = tuple(warning for policy, document in loaded for warning in warnings(policy, document))
+    return Policies((policy for policy, _ in loaded), told), faults
+
+
+def read_policy(document: Document) -> Policy | None:
+    """One policy; None when there are faults, all of which are in the document's list then."""
+    written = document.model(PolicyFile)
+    if written is None:
+        return None
+    for where, text in entry_faults(written.statements):
+        document.fault(where, text)
+    return None if document.faults else _policy(written, document)
 
 
 def _policy(written: PolicyFile, document: Document) -> Policy:
+    limits = NO_LIMITS if written.limits is None else Limits(**dict(written.limits))
     return Policy(
         name=written.policy,
         connection=written.connection,
@@ -180,30 +79,68 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
         ttl=written.ttl,
         cooldown=written.ttl if written.cooldown is None else written.cooldown,
         record=written.record,
-        statements=StatementTerms(
-            access=written.statements.access,
-            functions=frozenset(each.function for each in written.statements.allow if each.function),
-            types=frozenset(each.type for each in written.statements.allow if each.type),
-            operators=frozenset(each.operator for each in written.statements.allow if each.operator),
-        ),
+        mode=written.mode,
+        statements=terms_of(written.statements, limits.statement_time or written.ttl, document.place),
+        limits=limits,
         source=str(document.path),
         version=document.sha256,
     )
 
 
-def _conflicts(loaded: list[tuple[Policy, Document]]) -> list[str]:
-    faults: list[str] = []
-    names: dict[str, str] = {}
-    grants: dict[tuple[Any, str], str] = {}
-    for policy, document in loaded:
-        if policy.name in names:
-            faults.append(f"{document.place(('policy',))}: `{policy.name}` is in {names[policy.name]} already")
-        names.setdefault(policy.name, str(document.path))
-        key = (policy.group, policy.connection)
-        if key in grants:
-            faults.append(
-                f"{document.place(('group',))}: policy `{grants[key]}` opens connection `{policy.connection}` "
-                "to the same group already"
-            )
-        grants.setdefault(key, policy.name)
-    return faults
+def _nowhere(_where: Where) -> str:
+    return ""
+
+
+def terms_of(
+    section: StatementSection, longest: timedelta | None = None, place: Callable[[Where], str] = _nowhere
+) -> StatementTerms:
+    """The statement section as what statements are judged by; `place` gives the place of a key in its file."""
+
+    def entries(key: str, written: list[SelectorEntry]) -> tuple[Selector, ...]:
+        return tuple(
+            _selector(entry, place(("statements", key, index)), allow=key == "allow")
+            for index, entry in enumerate(written)
+        )
+
+    return StatementTerms(
+        access=section.access,
+        allow=entries("allow", section.allow),
+        deny=entries("deny", section.deny),
+        switches=_switches(section.rules),
+        longest=longest,
+        place=place(("statements", "access")),
+    )
+
+
+def _switches(section: BaseModel | None) -> dict[str, RuleOptions]:
+    if section is None:
+        return {}
+    fields = type(section).model_fields
+    given = {str(fields[name].alias): getattr(section, name) for name in section.model_fields_set}
+    return {name: options for name, options in given.items() if isinstance(options, RuleOptions)}
+
+
+def _selector(entry: SelectorEntry, place: str, *, allow: bool) -> Selector:
+    functions = [entry.function] if entry.function else entry.functions
+    types = [entry.type] if entry.type else entry.types
+    operators = [entry.operator] if entry.operator else entry.operators or []
+    builtin = "pg_catalog" if allow else None  # what is allowed must be certain: a bare name is the built-in one
+    return Selector(
+        kinds=None if entry.kinds is None else words_of(entry.kinds),
+        relations=_patterns(entry.relations),
+        columns=_patterns(entry.columns),
+        schemas=_patterns(entry.schemas),
+        settings=_patterns(entry.settings, schema=""),
+        functions=_patterns(functions, schema=builtin),
+        types=_patterns(types, schema=builtin),
+        operators=frozenset(operators),
+        place=place,
+    )
+
+
+def _patterns(names: list[str] | None, *, schema: str | None = None) -> Patterns | None:
+    """`schema` is what a name without one is in."""
+    if names is None:
+        return None
+    patterns = Patterns.of(names, 1, 3)
+    return patterns if schema is None else patterns.qualified(schema)

@@ -5,13 +5,21 @@ The value only; `load.py` reads it from YAML and `evaluate.py` applies its state
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
+from typing import TypeVar
 
 from pgjit.identity.identity import GroupId
+from pgjit.policy.access import Access
+from pgjit.policy.options import RuleOptions
+from pgjit.policy.selector import Selector
 
-__all__ = ["Access", "Grant", "Policy", "StatementTerms"]
+__all__ = ["NO_LIMITS", "Access", "Grant", "Limits", "Mode", "Policy", "StatementTerms"]
+
+O = TypeVar("O", bound=RuleOptions)  # noqa: E741
 
 
 class Grant(StrEnum):
@@ -20,25 +28,70 @@ class Grant(StrEnum):
     ON_REQUEST = "on-request"  # connecting is the request; a member of the group is granted it at once
 
 
-class Access(StrEnum):
-    """The preset that a policy's statement section starts from."""
+class Mode(StrEnum):
+    """What becomes of a statement that the policy refuses."""
 
-    READ_ONLY = "read-only"
-    READ_WRITE = "read-write"
-    FULL = "full"  # everything is recorded and nothing refused: for break-glass
+    ENFORCE = "enforce"
+    OBSERVE = "observe"  # it runs, and what would have been refused is on record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much. None: as much as there is."""
+
+    rows: int | None = None  # of one execution
+    bytes: int | None = None
+    window_rows: int | None = None  # of all executions of a window
+    window_bytes: int | None = None
+    window_statements: int | None = None
+    statement_time: timedelta | None = None
+    sessions: int | None = None  # at once
+    idle_in_transaction: timedelta | None = None
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, each.name) is not None for each in fields(self))
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatementTerms:
     """The statement section."""
 
     access: Access = Access.READ_ONLY
-    functions: frozenset[str] = frozenset()
-    """Functions allowed beyond the built-in allow-list. A bare name means `pg_catalog.name`."""
-    types: frozenset[str] = frozenset()
-    """Types allowed beyond the built-in ones, with their schema."""
-    operators: frozenset[str] = frozenset()
-    """Operators allowed beyond the built-in ones, as statements write them: `<=>` or `public.<=>`."""
+    allow: tuple[Selector, ...] = ()
+    deny: tuple[Selector, ...] = ()
+    switches: Mapping[str, RuleOptions] = field(default_factory=dict, hash=False)
+    """What `rules` says of the rules that it names."""
+    longest: timedelta | None = None
+    """The longest that SET statement_timeout may give: the limit of a statement's time, or the length of a window."""
+    place: str = ""
+    """file:line:column of the preset, for explanations."""
+
+    @cached_property
+    def needs_names(self) -> bool:
+        """Whether names have to be resolved to tell what it allows."""
+        return self.names_relations or self.denies_relations
+
+    @cached_property
+    def names_relations(self) -> bool:
+        """Whether `allow` says which relations may be used."""
+        return any(each.names_relations for each in self.allow)
+
+    @cached_property
+    def denies_relations(self) -> bool:
+        """Whether `deny` says which relations must not be reached, through views as well."""
+        return any(each.names_relations for each in self.deny)
+
+    @cached_property
+    def names_columns(self) -> bool:
+        return any(each.columns is not None for each in self.allow)
+
+    def options(self, name: str, shape: type[O]) -> O:
+        """What the policy says of a rule; the rule's own defaults where it says nothing more than on."""
+        given = self.switches.get(name)
+        return given if isinstance(given, shape) else shape()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +107,5 @@ class Policy:
     statements: StatementTerms
     source: str  # the file it was read from
     version: str  # a hash of the file's bytes: what a record names as the policy in force
+    mode: Mode = Mode.ENFORCE
+    limits: Limits = NO_LIMITS

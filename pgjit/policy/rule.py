@@ -9,16 +9,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
+from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
-from pgjit.sql.statement import Statement
+from pgjit.sql.statement import Message, Statement
+from pgjit.sql.touched import Touched
 
-__all__ = ["Check", "Rule"]
+__all__ = ["JUDGED", "Check", "MessageCheck", "Rule"]
 
-Check = Callable[[Statement, StatementTerms], Iterator[Violation]]
+Check = Callable[[Statement, StatementTerms, Touched | None], Iterator[Violation]]
+"""`Touched` is None where no names were resolved: without a catalog, under a policy that names no relations."""
+MessageCheck = Callable[[Message, StatementTerms], Iterator[Violation]]
+
+JUDGED = frozenset({Access.READ_ONLY, Access.READ_WRITE})
+"""The presets under which rules are asked."""
+
+
+def _nothing(_statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    yield from ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     name: str  # kebab-case; the reference of its violations, its file, its page
-    check: Check
+    doc: str | None  # its module's docstring: what it is about, why, and what to write instead
+    check: Check = _nothing
+    message: MessageCheck | None = None  # for what is wrong with the message as a whole
+    options: type[RuleOptions] = RuleOptions
+    on: frozenset[Access] = JUDGED  # under which presets it is asked unless the policy says otherwise
+    switch: frozenset[Access] = frozenset()  # under which presets a policy may say otherwise
+
+    @property
+    def summary(self) -> str:
+        return (self.doc or "").partition("\n")[0].rstrip(".:")
+
+    def asked(self, terms: StatementTerms) -> bool:
+        given = terms.switches.get(self.name)
+        if given is None or terms.access not in self.switch:
+            return terms.access in self.on
+        return given.enabled

@@ -21,6 +21,7 @@ from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
 from pgjit.sql.statement import Message, Statement
+from pgjit.sql.touched import Touched
 
 COLLECTION = Path(__file__).parents[1] / "fixtures" / "redteam" / "read-only.jsonl"
 ROWS = [row for row in map(json.loads, COLLECTION.read_text("utf-8").splitlines()) if "sql" in row]
@@ -107,7 +108,7 @@ def test_depth_hides_nothing(wrapped: str, hidden: str) -> None:
         "UPDATE t SET (a, b) = (SELECT 1, 2), c = DEFAULT FROM u WHERE t.id = u.id RETURNING old.a, new.a",
         "DELETE FROM ONLY t USING u WHERE t.a = u.a",
         "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN UPDATE SET a = 1 WHEN NOT MATCHED THEN DO NOTHING",
-        "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+        "WITH x AS (DELETE FROM t WHERE a = 1 RETURNING *) SELECT * FROM x",
         "SELECT * FROM t FOR NO KEY UPDATE OF t NOWAIT",
         "BEGIN READ WRITE",
         "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
@@ -159,25 +160,25 @@ def test_a_kind_of_statement_that_nobody_knows_is_refused() -> None:
     assert {found.rule for found in decision.violations} == {"statement-kind", "unknown-node"}
 
 
-def _refuses_all(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _refuses_all(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     yield Violation(rule="test", message="no", statement=statement.index)
 
 
-def _refuses_none(_statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _refuses_none(_statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     yield from ()
 
 
 @given(
     sql=st.sampled_from([row["sql"] for row in ROWS if row["id"] not in ("parser-01", "parser-03")]),
     kept=st.sets(st.sampled_from(sorted(RULES))),
-    added=st.sampled_from([*RULES.values(), Rule("all", _refuses_all), Rule("none", _refuses_none)]),
+    added=st.sampled_from([*RULES.values(), Rule("all", None, _refuses_all), Rule("none", None, _refuses_none)]),
     policy=st.sampled_from([POLICY, WRITER]),
 )
 def test_one_more_rule_never_turns_deny_into_allow(sql: str, kept: set[str], added: Rule, policy: Policy) -> None:
     message = read_message(sql)
     rules = [RULES[name] for name in sorted(kept)]
 
-    before, after = evaluate(policy, message, rules), evaluate(policy, message, [*rules, added])
+    before, after = evaluate(policy, message, rules=rules), evaluate(policy, message, rules=[*rules, added])
 
     if isinstance(before, Deny):
         assert isinstance(after, Deny)

@@ -9,12 +9,16 @@ import pytest
 import yaml
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.evaluate import touched_by
+from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
+from tests.fixtures.odd import ODD, SHOP
+from tests.fixtures.terms import terms
 
 HERE = Path(__file__).parent / "rules"
 ROOT = HERE.parents[2]
+CATALOGS = {"shop": SHOP, "odd": ODD}
 
 
 class Case(NamedTuple):
@@ -22,22 +26,22 @@ class Case(NamedTuple):
     sql: str
     passes: bool
     terms: StatementTerms
+    catalog: str | None = None
 
 
 def _cases() -> list[Case]:
     cases = []
     for name in RULES:
         table = yaml.safe_load((HERE / f"{name}.yaml").read_text("utf-8"))
-        for access in Access:
-            for verdict, statements in table.get(access.value, {}).items():
-                cases += [Case(name, sql, verdict == "pass", StatementTerms(access=access)) for sql in statements]
-        for named in table.get("named", ()):
-            terms = StatementTerms(
-                functions=frozenset(named.get("functions", ())),
-                types=frozenset(named.get("types", ())),
-                operators=frozenset(named.get("operators", ())),
-            )
-            cases.append(Case(name, named.get("pass") or named["fail"], "pass" in named, terms))
+        for access in ("read-only", "read-write"):
+            for verdict, statements in table.get(access, {}).items():
+                cases += [Case(name, sql, verdict == "pass", terms(access=access)) for sql in statements]
+        for given in table.get("under", ()):  # a statement section, and the cases under it
+            own = terms(**given["statements"])
+            for verdict in ("pass", "fail"):
+                cases += [
+                    Case(name, sql, verdict == "pass", own, given.get("catalog")) for sql in given.get(verdict, ())
+                ]
     return cases
 
 
@@ -51,12 +55,13 @@ def _name(case: Case) -> str:
 
 
 def _violations(case: Case, *names: str) -> list[Violation]:
-    return [
-        found
-        for statement in read_message(case.sql).statements
-        for name in names
-        for found in RULES[name].check(statement, case.terms)
-    ]
+    message = read_message(case.sql)
+    asked = [RULES[name] for name in names if RULES[name].asked(case.terms)]
+    found = [violation for rule in asked if rule.message for violation in rule.message(message, case.terms)]
+    for statement in message.statements:
+        touched = touched_by(case.terms, statement, CATALOGS[case.catalog] if case.catalog else None)
+        found += [violation for rule in asked for violation in rule.check(statement, case.terms, touched)]
+    return found
 
 
 def test_every_rule_has_cases_of_both_kinds() -> None:

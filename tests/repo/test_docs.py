@@ -14,7 +14,8 @@ from pgjit.audit.record import render
 from pgjit.cli.table import COMMANDS
 from pgjit.policy.decision import Deny
 from pgjit.policy.evaluate import evaluate
-from pgjit.policy.load import PolicyFile, load_policies
+from pgjit.policy.language import PolicyFile
+from pgjit.policy.load import load_policies
 from pgjit.policy.rules import RULES
 from pgjit.proxy.about import ABOUT
 from pgjit.sql.parse import read_message

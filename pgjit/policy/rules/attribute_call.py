@@ -1,8 +1,15 @@
-"""Functions called as if they were columns: `(value).name` calls `name(value)` where the value has no such column.
+"""Functions called as if they were columns.
 
-The syntax tree is the same for both, so a name is taken out of a value only if it is known to be harmless either
-way: a built-in function that may be called, or a column of PostgreSQL's own. Of `alias.name` this refuses the few
-built-in functions that take any row; functions of one's own on rows are the login role's to be kept from.
+A function of one argument can be called as if it were a column: `(value).name`. The syntax does not show which of
+both is meant, so a name is taken out of a value only if it is harmless as either: a built-in function that may be
+called, a column of PostgreSQL's own catalogs and functions, a function that the policy names, or a column that the
+server's catalog knows there. Of `alias.name` the few built-in functions are refused that take any row.
+
+Why: `SELECT ('DELETE ...'::text).ts_stat` runs a statement of its own, and `(pid).pg_terminate_backend` ends a
+session: neither looks like a function call.
+
+Instead: write `alias.column` for the column of a table, and call functions by their name. Without a catalog
+`alias.name` may still call a function of your own that takes the row: keep such functions from the login role.
 """
 
 from __future__ import annotations
@@ -11,10 +18,12 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules.function_call import BUILTIN
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["COLUMNS", "ROW_FUNCTIONS", "RULE"]
 
@@ -33,9 +42,11 @@ ROW_FUNCTIONS = frozenset(
 """Built-in functions that take any row and may not be called."""
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    # With a catalog, what is called in this way is among the functions that are touched: function-call judges it.
+    known = {each.column for each in touched.columns if each.schema is not None} if touched is not None else set()
     for name in statement.attributes:
-        if name not in BUILTIN | COLUMNS and f"pg_catalog.{name}" not in terms.functions:
+        if name not in BUILTIN and name not in COLUMNS and name not in known and not _named(name, statement, terms):
             yield _violation(
                 statement,
                 f"`{name}` may not be taken out of a value under this policy",
@@ -51,6 +62,10 @@ def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
+def _named(name: str, statement: Statement, terms: StatementTerms) -> bool:
+    return grounds_of_name(terms, "functions", ("pg_catalog", name), kinds_of(statement)) is not None
+
+
 def _violation(statement: Statement, message: str, detail: str, hint: str) -> Violation:
     return Violation(
         rule="attribute-call",
@@ -62,4 +77,4 @@ def _violation(statement: Statement, message: str, detail: str, hint: str) -> Vi
     )
 
 
-RULE = Rule("attribute-call", _check)
+RULE = Rule("attribute-call", __doc__, _check)

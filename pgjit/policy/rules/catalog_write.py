@@ -1,4 +1,13 @@
-"""Writing to system catalogs: an UPDATE of pg_settings sets a setting, one of pg_class breaks the database."""
+"""Writing to system catalogs.
+
+INSERT, UPDATE, DELETE and MERGE may not have a relation of `pg_catalog`, `information_schema` or another schema of
+the system as their target. Without a schema, a name that begins with `pg_` is taken for the system's.
+
+Why: `UPDATE pg_settings` changes a setting as SET does, past the rule on settings; writing to a real catalog can
+break the database.
+
+Instead: Write to tables of your own schemas. Settings are changed with SET, as far as `session-setting` allows it.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +17,29 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     for target in statement.targets:
         if _is_catalog(target):
-            yield Violation(
-                rule="catalog-write",
-                message=f"catalog `{target.text}` may not be written to",
-                detail="Views of the system catalog change settings when they are written to.",
-                hint="Write to tables of your own schemas only; settings are changed with SET.",
-                position=target.position,
-                statement=statement.index,
-            )
+            yield _violation(statement, f"catalog `{target.text}`", target.position)
+    for each in touched.relations if touched is not None else ():
+        if each.builtin and each.through and each.action != "read":
+            yield _violation(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", each.position)
+
+
+def _violation(statement: Statement, what: str, position: int | None) -> Violation:
+    return Violation(
+        rule="catalog-write",
+        message=f"{what} may not be written to",
+        detail="Views of the system catalog change settings when they are written to.",
+        hint="Write to tables of your own schemas only; settings are changed with SET.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
 
 
 def _is_catalog(relation: Name) -> bool:
@@ -33,4 +50,4 @@ def _is_catalog(relation: Name) -> bool:
     return schemas[-1] == "information_schema" or schemas[-1].startswith("pg_")
 
 
-RULE = Rule("catalog-write", _check)
+RULE = Rule("catalog-write", __doc__, _check)

@@ -1,4 +1,11 @@
-"""COPY with a file or a program on the server: only TO STDOUT and FROM STDIN are the client's."""
+"""COPY outside.
+
+COPY with a file or a program on the server is refused under every policy but one with `access: full`.
+
+Why: It reads or writes the server's files, or runs a program there, with the rights of the server.
+
+Instead: Use COPY ... TO STDOUT: the rows come to the client.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +15,12 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     if statement.outside:
         yield Violation(
             rule="copy-outside",
@@ -23,4 +31,4 @@ def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
-RULE = Rule("copy-outside", _check)
+RULE = Rule("copy-outside", __doc__, _check)

@@ -1,13 +1,23 @@
-"""Operators that are not built in: an operator is a function call in disguise."""
+"""Operators that are not built in.
+
+A statement may use the operators of `pg_catalog`, and operators that its policy names under `allow`, written
+exactly as there.
+
+Why: an operator is a function call in disguise, and a user-defined one can do anything that its owner may.
+
+Instead: use a built-in operator, or ask for this one to be named in the policy, such as `operators: [<=>]`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.match import kinds_of, operator_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["BUILTIN", "RULE"]
 
@@ -21,17 +31,29 @@ BUILTIN = frozenset(
 )
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    kinds = kinds_of(statement)
+    told: set[str] = set()
     for operator in statement.operators:
-        if operator.builtin not in BUILTIN and operator.text not in terms.operators:
-            yield Violation(
-                rule="foreign-operator",
-                message=f"operator `{operator.text}` is not a built-in operator",
-                detail="A user-defined operator runs a function, which can do anything that its owner may.",
-                hint="Use a built-in operator, or ask for this one to be named in the policy.",
-                position=operator.position,
-                statement=statement.index,
-            )
+        if operator.builtin not in BUILTIN and operator_grounds(terms, (operator.text,), kinds) is None:
+            told.add(operator.text)
+            yield _violation(statement, operator.text, operator.position)
+    for each in touched.operators if touched is not None else ():
+        if each.builtin or each.schema is None or each.name in told or each.text in told:
+            continue
+        if operator_grounds(terms, (each.text, each.name), kinds) is None:
+            yield _violation(statement, each.text, each.position)
 
 
-RULE = Rule("foreign-operator", _check)
+def _violation(statement: Statement, name: str, position: int | None) -> Violation:
+    return Violation(
+        rule="foreign-operator",
+        message=f"operator `{name}` is not a built-in operator",
+        detail="A user-defined operator runs a function, which can do anything that its owner may.",
+        hint="Use a built-in operator, or ask for this one to be named in the policy.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("foreign-operator", __doc__, _check)

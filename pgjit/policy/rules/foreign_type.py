@@ -1,13 +1,24 @@
-"""Types that are not built in: reading a value of one can run code (input functions, casts, domain checks)."""
+"""Types that are not built in.
+
+A statement may cast to the types of `pg_catalog` that clients use, and to types that its policy names under `allow`.
+
+Why: reading or converting to a value of a user-defined type can run code: input functions, casts, the checks of
+domains.
+
+Instead: cast to a built-in type, such as text, or ask for this one to be named in the policy as
+`types: [schema.name]`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
-from pgjit.sql.statement import Statement
+from pgjit.sql.statement import Name, Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["BUILTIN", "RULE"]
 
@@ -25,19 +36,36 @@ BUILTIN = frozenset(
 )
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    kinds = kinds_of(statement)
+    found = {each.name for each in touched.types if each.schema is not None} if touched is not None else set()
     for kind in statement.types:
-        builtin = kind.builtin
-        name = builtin.removeprefix("_") if builtin else None  # `_int4` is the array type of `int4`
-        if name not in BUILTIN and kind.text not in terms.types:
-            yield Violation(
-                rule="foreign-type",
-                message=f"type `{kind.text}` is not a built-in type",
-                detail="Converting to a user-defined type can run code of its own.",
-                hint="Cast to a built-in type, such as text, or ask for this one to be named in the policy.",
-                position=kind.position,
-                statement=statement.index,
-            )
+        if len(kind.parts) == 1 and kind.parts[0] in found and not _builtin(kind):
+            continue  # the catalog knows which it is: told below
+        name = ("pg_catalog", *kind.parts)[-2:]
+        if not _builtin(kind) and (len(kind.parts) > 2 or grounds_of_name(terms, "types", name, kinds) is None):
+            yield _violation(statement, kind.text, kind.position)
+    for each in touched.types if touched is not None else ():
+        if each.builtin or each.schema is None:
+            continue
+        if grounds_of_name(terms, "types", (each.schema, each.name), kinds) is None:
+            yield _violation(statement, each.text, each.position)
 
 
-RULE = Rule("foreign-type", _check)
+def _builtin(kind: Name) -> bool:
+    name = kind.builtin
+    return name is not None and name.removeprefix("_") in BUILTIN  # `_int4` is the array type of `int4`
+
+
+def _violation(statement: Statement, name: str, position: int | None) -> Violation:
+    return Violation(
+        rule="foreign-type",
+        message=f"type `{name}` is not a built-in type",
+        detail="Converting to a user-defined type can run code of its own.",
+        hint="Cast to a built-in type, such as text, or ask for this one to be named in the policy.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("foreign-type", __doc__, _check)

@@ -1,6 +1,17 @@
-"""Functions off the list: built-in ones that only compute or read, and those that the policy names.
+"""Functions off the list.
 
-A function can do anything that its owner may. An unqualified name is taken for the built-in one.
+A statement may call built-in functions that only compute or read, and functions that its policy names under
+`allow`. A name without a schema is taken for the built-in one, unless the server's catalog has another that the
+call could mean: then that one has to be named as well. Methods of TABLESAMPLE are functions too, and so is what
+views, casts, operators and domains call.
+
+Why: a function can do all that its owner may: read files, end other sessions, send data elsewhere, run SQL that is
+hidden in a string. Volatile built-in functions are refused but for a few that only give time, chance or sizes; so
+are functions that read files, run SQL given as text, or assign a transaction id. The list is
+`pgjit/policy/builtin_functions.txt`.
+
+Instead: use a built-in function, or write the query out. For a function of an extension or of your own ask for it
+to be named in the policy as `functions: [schema.name]`, and call it with its schema.
 """
 
 from __future__ import annotations
@@ -9,9 +20,12 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.families import family_of
+from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
+from pgjit.sql.touched import Touched, TouchedFunction
 
 __all__ = ["BUILTIN", "RULE"]
 
@@ -24,25 +38,57 @@ BUILTIN = frozenset(
 _JUDGED_ELSEWHERE = frozenset({"set_config"})  # by its arguments: session-setting
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    found = touched.functions if touched is not None else ()
+    resolved = {each.name for each in found if each.schema is not None}
     for function in statement.functions:
-        if not _allowed(function, terms):
-            yield Violation(
-                rule="function-call",
-                message=f"function `{function.text}` is not allowed under this policy",
-                detail="Only built-in functions that compute or read are allowed, and those that the policy names.",
-                hint="Use a built-in function, or ask for the function to be named in the policy.",
-                position=function.position,
-                statement=statement.index,
-            )
+        if len(function.parts) == 1 and function.parts[0] in resolved and not _listed(function):
+            continue  # the catalog knows which it is: told below
+        if not _allowed(function, statement, terms):
+            yield _violation(statement, function.text, function.position)
+    for each in found:
+        if each.schema is not None and not _touched_allowed(each, statement, terms):
+            yield _violation(statement, each.text, each.position, each.through)
 
 
-def _allowed(function: Name, terms: StatementTerms) -> bool:
+def _listed(function: Name) -> bool:
     builtin = function.builtin
-    if builtin is not None and (builtin in BUILTIN or builtin in _JUDGED_ELSEWHERE):
+    return builtin is not None and (
+        builtin in BUILTIN or builtin in _JUDGED_ELSEWHERE or family_of(function) is not None
+    )
+
+
+def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> bool:
+    if _listed(function):
         return True
-    named = function.text if builtin is None else f"pg_catalog.{builtin}"
-    return named in terms.functions
+    if not terms.allow or len(function.parts) > 2:
+        return False
+    name = ("pg_catalog", *function.parts)[-2:]
+    return grounds_of_name(terms, "functions", name, kinds_of(statement)) is not None
 
 
-RULE = Rule("function-call", _check)
+def _touched_allowed(function: TouchedFunction, statement: Statement, terms: StatementTerms) -> bool:
+    if function.builtin and function.name in BUILTIN:
+        return True
+    written = not function.through and any(
+        function.name == name.parts[-1] for name in statement.functions if name.parts
+    )
+    if function.builtin and written and _listed(Name((function.name,))):
+        return True  # judged by the rule on its kind, as it is written
+    name = (function.schema, function.name)
+    return grounds_of_name(terms, "functions", name, kinds_of(statement)) is not None
+
+
+def _violation(statement: Statement, name: str, position: int | None, through: tuple[str, ...] = ()) -> Violation:
+    reached = f", which `{'` calls through `'.join(through)}` calls," if through else ""
+    return Violation(
+        rule="function-call",
+        message=f"function `{name}`{reached} is not allowed under this policy",
+        detail="Only built-in functions that compute or read are allowed, and those that the policy names.",
+        hint="Use a built-in function, or ask for the function to be named in the policy.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("function-call", __doc__, _check)

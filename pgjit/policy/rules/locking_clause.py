@@ -1,4 +1,12 @@
-"""FOR UPDATE, FOR SHARE and their kind, at any depth: they write to rows and hold up writers."""
+"""Row locks.
+
+FOR UPDATE, FOR NO KEY UPDATE, FOR SHARE and FOR KEY SHARE are refused at any depth under `read-only` access.
+
+Why: They write to the rows that they lock, and hold up everybody who writes to them.
+
+Instead: Leave the clause out. A consistent view over several statements is what `BEGIN ISOLATION LEVEL REPEATABLE
+READ` gives.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +16,13 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Access, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
-    if statement.locking and terms.access is Access.READ_ONLY:
+def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    if statement.locking:
         yield Violation(
             rule="locking-clause",
             message="row locks are not allowed under this policy",
@@ -24,4 +33,8 @@ def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
-RULE = Rule("locking-clause", _check)
+# Under `read-only` the server refuses them as well; under `read-write` a policy may want none.
+RULE = Rule(
+    "locking-clause", __doc__, _check,
+    on=frozenset({Access.READ_ONLY}), switch=frozenset({Access.READ_WRITE}),
+)  # fmt: skip

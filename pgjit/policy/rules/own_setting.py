@@ -1,4 +1,12 @@
-"""`SHOW pgjit.…` in a message with other statements: pgjit answers it only when it comes alone."""
+"""pgjit's own settings.
+
+`SHOW pgjit.window`, `SHOW pgjit.policy`, `SHOW pgjit.identity` and `SHOW pgjit.remaining` are refused in a message
+with other statements, inside another statement, or misspelt.
+
+Why: pgjit answers them itself, and a message is either answered by pgjit or goes to the server whole.
+
+Instead: Send `SHOW pgjit.window` as a message of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +16,12 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     if statement.shown is not None and statement.shown.lower().startswith("pgjit."):
         yield Violation(
             rule="own-setting",
@@ -23,4 +32,4 @@ def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
-RULE = Rule("own-setting", _check)
+RULE = Rule("own-setting", __doc__, _check)

@@ -1,4 +1,16 @@
-"""System catalogs that hold credentials, raw contents or samples of other tables."""
+"""Catalogs with secrets.
+
+Reading a system catalog that holds credentials, server secrets or contents of other tables is refused: `pg_authid`,
+`pg_shadow`, `pg_user_mapping`, `pg_user_mappings`, `pg_subscription`, `pg_largeobject`, `pg_hba_file_rules`,
+`pg_ident_file_mappings`, `pg_file_settings`, `pg_statistic`, `pg_stats` and their kind, and the tables of
+`pg_toast`. With a catalog it is seen through views as well.
+
+Why: `pg_read_all_data` gives read access to password hashes in `pg_authid`; the statistics hold sampled values of
+columns.
+
+Instead: Roles without passwords are in `pg_roles`; sizes and row estimates are in `pg_class`; all of
+`information_schema` but the options of foreign servers and mappings may be read.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +20,7 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -24,17 +37,24 @@ _INFORMATION = frozenset({
 })  # fmt: skip
 
 
-def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     for relation in statement.relations:
         if _secret(relation):
-            yield Violation(
-                rule="secret-catalog",
-                message=f"catalog `{relation.text}` may not be read",
-                detail="It holds credentials, or contents of tables past their own rules.",
-                hint="Roles without their passwords are in pg_roles; sizes and counts are in pg_class.",
-                position=relation.position,
-                statement=statement.index,
-            )
+            yield _violation(statement, f"catalog `{relation.text}`", relation.position)
+    for each in touched.relations if touched is not None else ():
+        if each.schema is not None and each.through and _secret(Name((each.schema, each.name))):
+            yield _violation(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", each.position)
+
+
+def _violation(statement: Statement, what: str, position: int | None) -> Violation:
+    return Violation(
+        rule="secret-catalog",
+        message=f"{what} may not be read",
+        detail="It holds credentials, or contents of tables past their own rules.",
+        hint="Roles without their passwords are in pg_roles; sizes and counts are in pg_class.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
 
 
 def _secret(relation: Name) -> bool:
@@ -47,4 +67,4 @@ def _secret(relation: Name) -> bool:
     return schema in (None, "pg_catalog") and name in SECRETS
 
 
-RULE = Rule("secret-catalog", _check)
+RULE = Rule("secret-catalog", __doc__, _check)

@@ -1,4 +1,11 @@
-"""SELECT INTO, at any depth: it creates a table."""
+"""SELECT INTO.
+
+SELECT ... INTO is refused at any depth, also in the branches of a UNION and under EXPLAIN.
+
+Why: It creates a table.
+
+Instead: Leave INTO out and read the rows; keep them on your side.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +15,12 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     if statement.into:
         yield Violation(
             rule="select-into",
@@ -24,4 +32,4 @@ def _check(statement: Statement, _terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
-RULE = Rule("select-into", _check)
+RULE = Rule("select-into", __doc__, _check)

@@ -1,6 +1,18 @@
-"""Kinds of statements off the policy's list, wherever they stand: at the top, in EXPLAIN, PREPARE, COPY or WITH.
+"""Kinds of statements.
 
-Every kind that is not named here is refused, those that PostgreSQL will invent included.
+A policy allows kinds of statements, and everything else is refused: at the top of a message and inside EXPLAIN,
+PREPARE, DECLARE, COPY and WITH.
+
+- `read-only`: SELECT (also VALUES and TABLE), EXPLAIN, SHOW, SET and RESET, BEGIN, COMMIT, ROLLBACK and savepoints,
+  DECLARE, FETCH, MOVE and CLOSE, PREPARE, EXECUTE and DEALLOCATE, DISCARD, UNLISTEN, COPY ... TO STDOUT
+- `read-write`: these, and INSERT, UPDATE, DELETE, MERGE, COPY ... FROM STDIN
+- `full`: anything; no rule is asked
+
+Why: A read-only transaction does not stop all that it seems to: VACUUM, NOTIFY, ALTER SYSTEM and a DO block that
+begins a new transaction all run in one. `EXPLAIN ANALYZE CREATE TABLE AS` leaves a table behind on PostgreSQL 15.
+
+Instead: Read with SELECT. To change rows, ask for access under a policy with `access: read-write`. DDL, DO and CALL
+run under `access: full` alone.
 """
 
 from __future__ import annotations
@@ -8,26 +20,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import DDL, PROCEDURAL, WRITES, preset_kinds
 from pgjit.policy.policy import Access, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
-READING = frozenset({
-    "select", "explain", "show", "set", "transaction", "declare", "fetch", "close", "prepare", "execute",
-    "deallocate", "discard", "unlisten", "copy-out",
-})  # fmt: skip
-WRITING = frozenset({"insert", "update", "delete", "merge", "copy-in"})
-_INSIDE = frozenset({"select"})  # what may stand inside another statement
+_INSIDE = frozenset({"select"})  # what may stand inside another statement, beside what writes
+_JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
-    writes = WRITING if terms.access is Access.READ_WRITE else frozenset()
-    if statement.kind not in READING | writes:
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    allowed = preset_kinds(terms.access)
+    if statement.kind not in allowed | _JUDGED_ELSEWHERE:
         yield _violation(statement, statement.kind, terms)
     for kind in statement.inner:
-        if kind not in _INSIDE | writes:
+        if kind not in _INSIDE | (allowed & WRITES) | _JUDGED_ELSEWHERE:
             yield _violation(statement, kind, terms, inside=True)
 
 
@@ -47,4 +57,4 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms, *, inside
     )
 
 
-RULE = Rule("statement-kind", _check)
+RULE = Rule("statement-kind", __doc__, _check)

@@ -1,4 +1,13 @@
-"""Transaction control that leaves read-only mode, or outlives the session (two-phase commit)."""
+"""Transaction modes.
+
+READ WRITE is refused under `read-only` access wherever it can be written: BEGIN, START TRANSACTION, SET
+TRANSACTION, SET SESSION CHARACTERISTICS. Two-phase commit is refused under every policy.
+
+Why: A session is read-only by its startup parameters, and a transaction that says READ WRITE is not. A prepared
+transaction outlives the window that made it.
+
+Instead: Write BEGIN without a mode, or with READ ONLY and an isolation level.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +17,7 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Access, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -19,7 +29,7 @@ _READ_WRITE = "transaction_read_only=0"
 _MODES = ("transaction_isolation=", "transaction_deferrable=", "transaction_read_only=1")
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     for option in sorted(statement.options):
         if option in _KINDS or option.startswith(_MODES):
             continue
@@ -38,4 +48,4 @@ def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
-RULE = Rule("transaction-mode", _check)
+RULE = Rule("transaction-mode", __doc__, _check)

@@ -1,6 +1,13 @@
-"""Node types and fields of the syntax tree off the list: what is not known is not judged, and not run.
+"""Syntax that is not known.
 
-PostgreSQL's constructors of JSON values are off it: older servers read them as calls of user functions.
+Every node and every field of the syntax tree has to be on a list. What is not known is refused, whatever it may
+mean.
+
+Why: A rule can only judge what it knows. PostgreSQL gains syntax with every version; SQL/JSON constructors such as
+JSON_ARRAY are read by older servers as calls of functions that anybody may define.
+
+Instead: Write it with plain SELECT syntax and function calls: `jsonb_build_array` for JSON_ARRAY,
+`jsonb_build_object` for JSON_OBJECT, `jsonb_path_query` for JSON_QUERY.
 """
 
 from __future__ import annotations
@@ -11,6 +18,7 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Access, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -62,7 +70,7 @@ _WRITING_FIELDS = frozenset(
 )
 
 
-def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     unknown_nodes, unknown_fields = statement.nodes - _NODES, statement.fields - _FIELDS
     if terms.access is Access.READ_WRITE:
         unknown_nodes, unknown_fields = unknown_nodes - _WRITING_NODES, unknown_fields - _WRITING_FIELDS
@@ -78,4 +86,4 @@ def _check(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
         )
 
 
-RULE = Rule("unknown-node", _check)
+RULE = Rule("unknown-node", __doc__, _check)

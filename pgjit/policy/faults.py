@@ -1,0 +1,148 @@
+"""What is wrong with policies that are well written: entries that cannot mean what they say, or can do nothing.
+
+Faults stop the start; warnings are for people to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from pgjit.document import Document
+from pgjit.policy.kinds import WRITES, preset_kinds, words_of
+from pgjit.policy.language import SelectorEntry, StatementSection
+from pgjit.policy.pattern import Patterns, parse_pattern
+from pgjit.policy.policy import Access, Policy, StatementTerms
+from pgjit.policy.rules import RULES
+from pgjit.policy.selector import Selector
+
+__all__ = ["STANDING", "conflicts", "entry_faults", "warnings"]
+
+STANDING = timedelta(hours=8)
+"""A window longer than this is standing access in all but name."""
+
+Where = tuple[int | str, ...]
+_OBJECTS = ("relations", "columns", "schemas", "functions", "types", "settings")
+
+
+def entry_faults(section: StatementSection) -> Iterator[tuple[Where, str]]:
+    """What `allow` and `rules` cannot say under their preset, each with the key that says it."""
+    for index, entry in enumerate(section.allow):
+        where: Where = ("statements", "allow", index)
+        for key, text in (*_impossible(entry, section.access), *_uncertain(entry)):
+            yield (*where, key), text
+    given: set[str] = section.rules.model_fields_set if section.rules is not None else set()
+    for field in sorted(given):
+        name = field.replace("_", "-")
+        options = getattr(section.rules, field)
+        if options is not None and not options.enabled and not RULES[name].switch:
+            yield ("statements", "rules", name), "cannot be switched off: name what is needed under `allow`"
+
+
+def _impossible(entry: SelectorEntry, access: Access) -> Iterator[tuple[str, str]]:
+    possible = preset_kinds(access)
+    for word in entry.kinds or ():
+        kinds = words_of([word])
+        if kinds <= possible:
+            continue
+        if kinds <= WRITES:
+            yield "kinds", f"`{word}` writes: it needs `access: read-write`"
+        else:
+            yield "kinds", f"`{word}` cannot be allowed: nothing but `access: full` runs it"
+
+
+def _uncertain(entry: SelectorEntry) -> Iterator[tuple[str, str]]:
+    """What is allowed must be certain: a bare name may be anybody's."""
+    for key, least in (("relations", 2), ("columns", 3)):
+        for text in getattr(entry, key) or ():
+            if text.lstrip("!") != "*" and len(parse_pattern(text.lstrip("!")).parts) < least:
+                shape = "schema.name" if least == 2 else "schema.relation.column"
+                yield key, f"`{text}` must be written as {shape}: a bare name may be anybody's"
+    for key in ("functions", "types", "function", "type"):
+        value = getattr(entry, key)
+        for text in [value] if isinstance(value, str) else value or ():
+            parts = parse_pattern(text.lstrip("!")).parts
+            schema = parts[0] if len(parts) == 2 else None
+            if schema is not None and schema.glob is not None:
+                yield key, f"`{text}` must write out its schema"
+            elif (schema is None or schema.text == "pg_catalog") and parts[-1].glob is not None:
+                yield key, f"`{text}` must write out its name: what is built in is allowed by name alone"
+
+
+def conflicts(loaded: list[tuple[Policy, Document]]) -> list[str]:
+    """Two policies of one name, or of one group for one connection."""
+    faults: list[str] = []
+    names: dict[str, str] = {}
+    grants: dict[tuple[Any, str], str] = {}
+    for policy, document in loaded:
+        if policy.name in names:
+            faults.append(f"{document.place(('policy',))}: `{policy.name}` is in {names[policy.name]} already")
+        names.setdefault(policy.name, str(document.path))
+        key = (policy.group, policy.connection)
+        if key in grants:
+            faults.append(
+                f"{document.place(('group',))}: policy `{grants[key]}` opens connection `{policy.connection}` "
+                "to the same group already"
+            )
+        grants.setdefault(key, policy.name)
+    return faults
+
+
+def warnings(policy: Policy, document: Document) -> Iterator[str]:
+    if policy.ttl > STANDING:
+        yield f"{document.place(('ttl',))}: a window of {policy.ttl} is standing access in all but name"
+    terms = policy.statements
+    for entry in terms.deny:
+        if reason := _never(entry, terms):
+            yield f"{entry.place}: this entry of `deny` can refuse nothing: {reason}"
+    for entry in terms.allow:
+        if reason := _moot(entry, terms):
+            yield f"{entry.place}: this entry of `allow` can allow nothing: {reason}"
+    for name, options in terms.switches.items():
+        if terms.access not in RULES[name].switch and RULES[name].switch:
+            place = document.place(("statements", "rules", name))
+            yield f"{place}: `{name}` can change nothing: `access: {terms.access}` decides it"
+        elif not options.enabled and terms.access not in RULES[name].on:
+            place = document.place(("statements", "rules", name))
+            yield f"{place}: `{name}` is not asked under `access: {terms.access}` anyway"
+
+
+def _never(entry: Selector, terms: StatementTerms) -> str | None:
+    if entry.kinds is not None and not entry.kinds & preset_kinds(terms.access):
+        return f"`access: {terms.access}` allows none of its kinds"
+    for other in terms.deny:
+        if other is entry:
+            return None
+        if _covers(other, entry):
+            return f"{other.place} refuses all of it"
+    return None
+
+
+def _moot(entry: Selector, terms: StatementTerms) -> str | None:
+    if entry.kinds is not None and not entry.names_objects:
+        return f"`access: {terms.access}` allows its kinds without it"
+    for other in terms.deny:
+        if _covers(other, entry):
+            return f"{other.place} refuses all of it"
+    for other in terms.allow:
+        if other is entry:
+            return None
+        if _covers(other, entry):
+            return f"{other.place} allows all of it"
+    return None
+
+
+def _covers(one: Selector, other: Selector) -> bool:
+    """Whether all that `other` means is certainly meant by `one`."""
+    if one.kinds is not None and (other.kinds is None or not other.kinds <= one.kinds):
+        return False
+    if not one.names_objects:
+        return True
+    if one.operators or other.operators:
+        return bool(other.operators) and other.operators <= one.operators
+    return any(_covered(getattr(one, key), getattr(other, key)) for key in _OBJECTS)
+
+
+def _covered(one: Patterns | None, other: Patterns | None) -> bool:
+    return one is not None and other is not None and one.covers(other)

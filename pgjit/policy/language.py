@@ -1,0 +1,245 @@
+"""The policy language: which keys a policy file may have, and what each of them may hold.
+
+Decides the shape alone; conflicts between policies, and entries that can do nothing, are found elsewhere. Reference:
+policies/README.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import uuid
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from pgjit.policy.kinds import KINDS
+from pgjit.policy.pattern import names, texts
+from pgjit.policy.policy import Access, Grant, Mode
+from pgjit.policy.rules import RULES
+
+__all__ = ["GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
+_SIZE = re.compile(r"([1-9][0-9]{0,8})(kB|MB|GB)\Z")
+_OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
+_SIZES = {"kB": 2**10, "MB": 2**20, "GB": 2**30}
+_LONGEST = timedelta(hours=24)
+
+
+def _duration(value: object) -> timedelta:
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a whole number with its unit, such as 90s, 30m or 2h")
+    length = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if length > timedelta(days=365):
+        raise ValueError("is longer than a year")
+    return length
+
+
+def _size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a number of bytes, such as 65536, 64kB, 10MB or 1GB")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.match(value) or len(value) > 63:
+        raise ValueError("must be kebab-case, with at most 63 characters")
+    return value
+
+
+def _guid(value: object) -> str:
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        raise ValueError("must be the group's object id, a GUID; a name can be given beside it") from None
+
+
+def _group(value: object) -> object:
+    return {"id": value} if isinstance(value, str) else value
+
+
+def _recorded(value: object) -> bool:
+    if value is not True:
+        raise ValueError("must be true: pgjit has no unrecorded access")
+    return True
+
+
+def _kinds(value: object) -> list[str]:
+    words = texts(value)
+    for word in words:
+        if word not in KINDS:
+            near = difflib.get_close_matches(word, KINDS, n=1)
+            raise ValueError(
+                f"`{word}` is not a kind of statement" + (f"; did you mean `{near[0]}`?" if near else "")
+            )
+    return words
+
+
+def _operator(value: object) -> str:
+    if not isinstance(value, str) or not _OPERATOR.match(value):
+        raise ValueError("must be an operator as statements write it, such as <=> or public.<=>")
+    return value
+
+
+def _operators(value: object) -> list[str]:
+    return [_operator(each) for each in texts(value)]
+
+
+def _builtin_or_qualified(value: object) -> str:
+    """`name` stands for `pg_catalog.name`: what is not built in is named with its schema."""
+    parts = value.split(".") if isinstance(value, str) else []
+    if not 1 <= len(parts) <= 2 or not all(part.strip() == part != "" for part in parts):
+        raise ValueError("must be a name, with its schema if it is not built in")
+    return str(value)
+
+
+_TEXTS: dict[str, Any] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
+}
+_KIND_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"enum": sorted(KINDS)}, {"type": "array", "items": {"enum": sorted(KINDS)}, "minItems": 1}]
+}
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]{0,6}(s|m|h)$"})
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"pattern": r"^[1-9][0-9]{0,8}(kB|MB|GB)$"}]}),
+]
+Count = Annotated[int, Field(ge=1, strict=True)]
+KebabName = Annotated[
+    str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"})
+]
+Texts = Annotated[list[str], WithJsonSchema(_TEXTS)]
+Relations = Annotated[Texts, BeforeValidator(names(1, 2))]
+Columns = Annotated[Texts, BeforeValidator(names(2, 3))]
+Schemas = Annotated[Texts, BeforeValidator(names(1, 1))]
+Kinds = Annotated[list[str], BeforeValidator(_kinds), WithJsonSchema(_KIND_SCHEMA)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GroupSection(_Section):
+    """The group whose members the policy is for."""
+
+    id: Annotated[str, BeforeValidator(_guid)] = Field(description="object id of the group")
+    name: str | None = Field(None, description="for people; only the id is compared")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, dict(handler.resolve_ref_schema(handler(schema)))]}
+
+
+class SelectorEntry(_Section):
+    """Kinds of statements, or objects of one sort, or objects for some kinds only."""
+
+    kinds: Kinds | None = Field(None, description="kinds of statements; `ddl` stands for all that define objects")
+    relations: Relations | None = Field(None, description="tables and views: schema.name, with * and !")
+    columns: Columns | None = Field(None, description="schema.relation.column, with * and !")
+    schemas: Schemas | None = Field(None, description="all relations, functions, types and operators of them")
+    functions: Relations | None = Field(None, description="schema.name with *; without a schema: built in")
+    types: Relations | None = Field(None, description="schema.name with *; without a schema: built in")
+    operators: Annotated[list[str] | None, BeforeValidator(_operators), WithJsonSchema(_TEXTS)] = Field(
+        None, description="as statements write them"
+    )
+    settings: Relations | None = Field(None, description="settings of SET and RESET, with * and !")
+    function: Annotated[str | None, AfterValidator(_builtin_or_qualified)] = Field(None, description="one function")
+    type: Annotated[str | None, AfterValidator(_builtin_or_qualified)] = Field(None, description="one type")
+    operator: Annotated[str | None, AfterValidator(_operator)] = Field(None, description="one operator")
+
+    @model_validator(mode="after")
+    def _one_sort(self) -> Self:
+        sorts = {key.removesuffix("s") for key in self.model_fields_set - {"kinds"}}
+        if len(sorts) > 1 or len(self.model_fields_set - {"kinds"}) > 1:
+            raise ValueError(f"must name one sort of objects, not {' and '.join(sorted(self.model_fields_set))}")
+        if not self.model_fields_set:
+            raise ValueError("must name kinds of statements or objects")
+        return self
+
+
+RuleSection: type[BaseModel] = create_model(
+    "RuleSection",
+    __config__=ConfigDict(extra="forbid", frozen=True),
+    __doc__="Rules by name: true, false, or the options of the rule.",
+    **{
+        rule.name.replace("-", "_"): (rule.options | None, Field(None, alias=rule.name, description=rule.summary))
+        for rule in RULES.values()
+    },
+)  # type: ignore[call-overload]
+
+
+class StatementSection(_Section):
+    """Which statements may run."""
+
+    access: Access = Field(Access.READ_ONLY, description="the preset that all else starts from")
+    allow: list[SelectorEntry] = Field(default_factory=list, description="what is allowed beyond the preset")
+    deny: list[SelectorEntry] = Field(default_factory=list, description="what is refused whatever allows it")
+    rules: RuleSection | None = Field(None, description="rules that are switched or given options")  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _nothing_beyond(self) -> Self:
+        beside = sorted(self.model_fields_set - {"access"})
+        if self.access is Access.FULL and any(getattr(self, key) for key in beside):
+            raise ValueError(f"must not have `{beside[0]}` beside `access: full`: there is nothing that it refuses")
+        return self
+
+
+class LimitSection(_Section):
+    """How much may be read, and for how long."""
+
+    rows: Count | None = Field(None, description="rows that one execution may give")
+    bytes: Size | None = Field(None, description="bytes that one execution may give")
+    window_rows: Count | None = Field(None, description="rows that a window may give in all")
+    window_bytes: Size | None = Field(None, description="bytes that a window may give in all")
+    window_statements: Count | None = Field(None, description="executions in a window")
+    statement_time: Duration | None = Field(None, description="how long one execution may take")
+    sessions: Count | None = Field(None, description="sessions of a window at once")
+    idle_in_transaction: Duration | None = Field(None, description="how long a transaction may lie idle")
+
+
+class PolicyFile(_Section):
+    """A policy as written."""
+
+    policy: KebabName = Field(description="its name: clients give it as the PostgreSQL user")
+    connection: KebabName = Field(description="the connection that it opens, by its name in the configuration")
+    group: Annotated[GroupSection, BeforeValidator(_group)] = Field(description="whose members it is for")
+    grant: Grant = Field(description="how access is granted")
+    ttl: Duration = Field(description="how long a window lasts")
+    record: Annotated[bool, BeforeValidator(_recorded), WithJsonSchema({"const": True})] = Field(
+        description="always true: there is no unrecorded access"
+    )
+    cooldown: Duration | None = Field(None, description="from the end of a window to the next one")
+    mode: Mode = Field(Mode.ENFORCE, description="observe: what would be refused runs, and is recorded as such")
+    statements: StatementSection
+    limits: LimitSection | None = Field(None, description="how much may be read, and for how long")
+
+    @field_validator("ttl")
+    @classmethod
+    def _bounded(cls, value: timedelta) -> timedelta:
+        if value > _LONGEST:
+            raise ValueError("is longer than 24h: that is standing access")
+        return value

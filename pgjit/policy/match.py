@@ -1,0 +1,210 @@
+"""Which entry of a policy speaks of which object: the one place where names meet patterns. Pure.
+
+Decides what an entry means. What becomes of a statement is said by the rules, and told by `explain.py`.
+
+INVARIANT: what is allowed must be certain, what is denied need only be possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pgjit.policy.kinds import WRITES
+from pgjit.policy.pattern import Patterns
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.selector import Selector
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched, TouchedColumn, TouchedRelation
+
+__all__ = [
+    "Sort",
+    "column_grounds",
+    "denial_of_column",
+    "denial_of_name",
+    "denial_of_operator",
+    "denial_of_relation",
+    "denials_of_kind",
+    "grounds_of_name",
+    "kinds_of",
+    "operator_grounds",
+    "relation_grounds",
+    "words_of_column",
+    "words_of_relation",
+]
+
+Sort = Literal["functions", "types"]
+Name = tuple[str | None, ...]
+
+_WRITING = WRITES | {"lock"}
+_VERBS = {"read": ("select",), "lock": ("update", "lock")}  # a row lock needs the right to update, as on the server
+
+
+def kinds_of(statement: Statement) -> frozenset[str]:
+    """The kinds of a statement: its own, and those of the statements inside it."""
+    own = "explain-analyze" if statement.shape.analyze else statement.kind
+    return frozenset({own, *statement.inner})
+
+
+def words_of_relation(statement: Statement, touched: TouchedRelation) -> frozenset[str]:
+    """The kinds by which an entry may speak of what happens to a relation."""
+    kinds = kinds_of(statement)
+    words = set(_VERBS.get(touched.action, (touched.action,)))
+    if touched.action in ("insert", "update", "delete"):
+        words |= kinds & {"merge"}
+        if touched.action == "insert" and "copy-in" in kinds:
+            words = {"copy-in"}
+    elif touched.action == "define":
+        words = {statement.kind}
+    else:
+        words |= kinds - WRITES
+    return frozenset(words)
+
+
+def words_of_column(statement: Statement, column: TouchedColumn, touched: Touched | None) -> frozenset[str]:
+    """Of a column that is written: what happens to its relation."""
+    kinds = kinds_of(statement)
+    if column.action == "read":
+        return frozenset({"select"} | ({statement.kind, *kinds} - WRITES))
+    found = [
+        words_of_relation(statement, each)
+        for each in (touched.relations if touched is not None else ())
+        if (each.schema, each.name) == (column.schema, column.relation) and each.action in ("insert", "update")
+    ]
+    return frozenset[str]().union(*found) or kinds & WRITES
+
+
+def _of_kinds(entry: Selector, words: frozenset[str]) -> bool:
+    return entry.kinds is None or not entry.kinds.isdisjoint(words)
+
+
+def _may(patterns: Patterns | None, name: Name) -> bool:
+    return patterns is not None and patterns.match(name, lenient=True)
+
+
+def _must(patterns: Patterns | None, name: Name) -> bool:
+    return patterns is not None and patterns.match(name, lenient=False)
+
+
+def _in_all(entry: Selector, words: frozenset[str]) -> bool:
+    """Of what is somewhere in a statement: the entry speaks of it, and of all that the statement writes."""
+    return entry.kinds is None or (not entry.kinds.isdisjoint(words) and words & WRITES <= entry.kinds)
+
+
+# --- what is denied ------------------------------------------------------------------------------------
+
+
+def denials_of_kind(terms: StatementTerms, statement: Statement) -> Iterator[tuple[str, Selector]]:
+    for entry in terms.deny:
+        if entry.kinds is not None and not entry.names_objects:
+            for kind in sorted(entry.kinds & (kinds_of(statement) | {statement.kind})):
+                yield kind, entry
+
+
+def denial_of_relation(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> Selector | None:
+    """A schema that is not known may be any."""
+    name = (touched.schema, touched.name)
+    for entry in terms.deny:
+        if _of_kinds(entry, words) and (_may(entry.relations, name) or _may(entry.schemas, name[:1])):
+            return entry
+    return None
+
+
+def denial_of_column(terms: StatementTerms, words: frozenset[str], touched: TouchedColumn) -> Selector | None:
+    for entry in terms.deny:
+        if _of_kinds(entry, words) and _may(entry.columns, (touched.schema, touched.relation, touched.column)):
+            return entry
+    return None
+
+
+def denial_of_name(terms: StatementTerms, sort: Sort, name: Name, words: frozenset[str]) -> Selector | None:
+    """Of a function or a type, by its schema and name. An entry on schemas needs to know the schema."""
+    for entry in terms.deny:
+        if _of_kinds(entry, words) and (
+            _may(getattr(entry, sort), name) or (name[0] is not None and _may(entry.schemas, name[:1]))
+        ):
+            return entry
+    return None
+
+
+def denial_of_operator(
+    terms: StatementTerms, parts: tuple[str | None, ...], words: frozenset[str]
+) -> Selector | None:
+    """Of an operator by its parts: an entry may write it with its schema or without."""
+    known = [part for part in parts if part]
+    written = {".".join(known), *known[-1:]}
+    for entry in terms.deny:
+        if _of_kinds(entry, words) and (
+            not entry.operators.isdisjoint(written) or (len(known) > 1 and _may(entry.schemas, (known[0],)))
+        ):
+            return entry
+    return None
+
+
+# --- what is allowed -----------------------------------------------------------------------------------
+
+
+def _speaking(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
+    """The entries that name relations for these kinds: where there is one, they take the preset's place.
+
+    For writing, an entry that names relations for one kind speaks for all kinds: who may insert into two tables may
+    not delete from all of them.
+    """
+    spoken = words | WRITES if words & _WRITING else words
+    return [entry for entry in terms.allow if entry.names_relations and _of_kinds(entry, spoken)]
+
+
+def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> str | None:
+    """The place in the policy that allows it; None where nothing does."""
+    if touched.reach != "named" or (touched.builtin and touched.action == "read"):
+        return terms.place
+    speaking = _speaking(terms, words)
+    name = (touched.schema, touched.name)
+    for entry in speaking:
+        if _of_kinds(entry, words) and (
+            _must(entry.relations, name)
+            or _must(entry.schemas, name[:1])
+            or (entry.columns is not None and _must(_tables(entry.columns), name))
+        ):
+            return entry.place
+    return None if speaking else terms.place
+
+
+def column_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedColumn) -> str | None:
+    system = touched.schema in ("pg_catalog", "information_schema")
+    if touched.reach != "named" or (system and touched.action == "read"):
+        return terms.place
+    speaking = _speaking(terms, words)
+    name = (touched.schema, touched.relation, touched.column)
+    naming = [
+        entry
+        for entry in speaking
+        if _must(entry.relations, name[:2]) or _must(entry.schemas, name[:1]) or _must(entry.columns, name)
+    ]
+    # Where a statement both inserts and updates, it is not told apart which column is meant for which: both count.
+    ways = [frozenset({word} | (words & {"merge"})) for word in sorted(words & {"insert", "update", "copy-in"})]
+    found = [next((entry.place for entry in naming if _of_kinds(entry, way)), None) for way in ways or [words]]
+    if speaking:
+        return None if None in found else found[0]
+    return terms.place
+
+
+def grounds_of_name(terms: StatementTerms, sort: Sort, name: Name, words: frozenset[str]) -> str | None:
+    """The entry that names a function or a type; None where none does."""
+    for entry in terms.allow:
+        if _in_all(entry, words) and _must(getattr(entry, sort), name):
+            return entry.place
+    return None
+
+
+def operator_grounds(terms: StatementTerms, written: tuple[str, ...], words: frozenset[str]) -> str | None:
+    """`written`: the ways in which an entry may write it."""
+    for entry in terms.allow:
+        if _in_all(entry, words) and not entry.operators.isdisjoint(written):
+            return entry.place
+    return None
+
+
+def _tables(columns: Patterns) -> Patterns:
+    """The relations whose columns are named: to read one of them the relation may be read."""
+    return Patterns(tuple(each.head(1) for each in columns.included))

@@ -1,0 +1,46 @@
+"""Advisory locks.
+
+The functions that take or give back an advisory lock are refused: `pg_advisory_lock`, `pg_try_advisory_lock`,
+their kind for transactions and for sharing, and `pg_advisory_unlock`. `pg_advisory_unlock_all` may be called. A
+policy may name single functions under `allow`, or switch the rule off.
+
+Why: they are what applications keep each other out with: whoever holds one of theirs stops a migration, a queue or a
+scheduler, and no table shows it.
+
+Instead: read without one. A consistent view over several statements is what `BEGIN ISOLATION LEVEL REPEATABLE READ`
+gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.families import family_of
+from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    for function in statement.functions:
+        if family_of(function) != "advisory-locks":
+            continue
+        name = ("pg_catalog", function.builtin)
+        if grounds_of_name(terms, "functions", name, kinds_of(statement)) is None:
+            yield Violation(
+                rule="advisory-locks",
+                message=f"function `{function.text}` is not allowed under this policy",
+                detail="An advisory lock can hold up the applications that agree on it.",
+                hint="Leave it out, or ask for the function to be named in the policy.",
+                position=function.position or statement.position + 1,
+                statement=statement.index,
+            )
+
+
+RULE = Rule("advisory-locks", __doc__, _check, switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}))

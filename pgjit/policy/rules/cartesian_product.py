@@ -1,0 +1,55 @@
+"""Products of tables.
+
+Every item of a FROM has to be joined with the others: by ON, USING, NATURAL, or by a condition of WHERE that speaks
+of both. `ON true` joins nothing. Of a column without its table's name it cannot be told whose it is: a condition
+with one may join any two items. Subqueries of a single row need no condition, and neither do functions over columns
+of other items. With `cross_join: true` a product that is written as CROSS JOIN is taken as meant. USING and FROM of
+DELETE and UPDATE count as well.
+
+Why: two tables of a million rows without a condition between them are 10^12 rows: the statement never ends, and
+keeps a processor and the disks busy until something ends it.
+
+Instead: join the tables by their keys, and write the name or alias of its table before each column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.options import RuleOptions
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE", "Options"]
+
+
+class Options(RuleOptions):
+    cross_join: bool = Field(False, strict=True, description="Whether a product may be written as CROSS JOIN.")
+
+
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    options = terms.options("cartesian-product", Options)
+    for product in statement.shape.products:
+        if product.explicit and options.cross_join:
+            continue
+        yield Violation(
+            rule="cartesian-product",
+            message="a product of tables is not allowed under this policy",
+            detail="No condition joins this item with those before it.",
+            hint="Join by columns of both, each with its table's name or alias."
+            + (" A product that is meant may be written as CROSS JOIN." if options.cross_join else ""),
+            position=product.position or statement.position + 1,
+            statement=statement.index,
+        )
+
+
+RULE = Rule(
+    "cartesian-product", __doc__, _check, options=Options,
+    on=frozenset(), switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+)  # fmt: skip

@@ -1,0 +1,117 @@
+"""What an entry of `deny` names.
+
+A statement is refused when it is of a kind, or touches an object, that an entry of `deny` names, whatever allows
+it: written out or reached through a view, a partition or `*`. Without the server's catalog a name without its
+schema is taken for every object that it may mean.
+
+Why: deny wins, so that what must not be touched can be said once, and no later entry of `allow` opens it again.
+
+Instead: leave the object out. Columns of a table can be listed without those that are denied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.match import (
+    Sort,
+    denial_of_column,
+    denial_of_name,
+    denial_of_operator,
+    denial_of_relation,
+    denials_of_kind,
+    kinds_of,
+    words_of_column,
+    words_of_relation,
+)
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.policy.rules.session_setting import setting_name
+from pgjit.policy.selector import Selector
+from pgjit.sql.statement import Name, Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    if not terms.deny:
+        return
+    for kind, entry in denials_of_kind(terms, statement):
+        yield _violation(statement, entry, f"{kind.replace('-', ' ').upper()}", None)
+    yield from _written(statement, terms)
+    if touched is not None:
+        yield from _relations(statement, terms, touched)
+        yield from _names(statement, terms, touched)
+
+
+def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
+    """By the names as they are written."""
+    kinds = kinds_of(statement)
+    written: tuple[tuple[Sort, tuple[Name, ...]], ...] = (
+        ("functions", statement.functions),
+        ("types", statement.types),
+    )
+    for sort, names in written:
+        for name in names:
+            parts = (None, *name.parts)[-2:]
+            if entry := denial_of_name(terms, sort, parts, kinds):
+                yield _violation(statement, entry, f"{sort[:-1]} `{name.text}`", name.position)
+    for name in statement.operators:
+        if entry := denial_of_operator(terms, name.parts, kinds):
+            yield _violation(statement, entry, f"operator `{name.text}`", name.position)
+    for setting in statement.settings:
+        if setting.name is None:
+            continue
+        for entry in terms.deny:
+            if entry.settings is not None and entry.settings.match(setting_name(setting.name), lenient=True):
+                yield _violation(statement, entry, f"setting `{setting.name}`", setting.position)
+
+
+def _relations(statement: Statement, terms: StatementTerms, touched: Touched) -> Iterator[Violation]:
+    for relation in touched.relations:
+        if entry := denial_of_relation(terms, words_of_relation(statement, relation), relation):
+            name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
+            yield _violation(statement, entry, f"relation `{name}`", relation.position, relation.through)
+    for column in touched.columns:
+        if entry := denial_of_column(terms, words_of_column(statement, column, touched), column):
+            if column.whole_row:
+                continue  # told by star-on-denied
+            own = f"column `{column.column}`" if column.column else "a column"
+            yield _violation(statement, entry, f"{own} of `{column.relation}`", column.position, column.through)
+
+
+def _names(statement: Statement, terms: StatementTerms, touched: Touched) -> Iterator[Violation]:
+    """By the names as the catalog resolves them; those that are written are told already."""
+    kinds = kinds_of(statement)
+    for function in touched.functions:
+        if function.schema is not None and (
+            entry := denial_of_name(terms, "functions", (function.schema, function.name), kinds)
+        ):
+            yield _violation(statement, entry, f"function `{function.text}`", function.position, function.through)
+    for kind in touched.types:
+        if kind.schema is not None and (entry := denial_of_name(terms, "types", (kind.schema, kind.name), kinds)):
+            yield _violation(statement, entry, f"type `{kind.text}`", kind.position)
+    for operator in touched.operators:
+        if operator.schema is not None and (
+            entry := denial_of_operator(terms, (operator.schema, operator.name), kinds)
+        ):
+            yield _violation(statement, entry, f"operator `{operator.text}`", operator.position)
+
+
+def _violation(
+    statement: Statement, entry: Selector, what: str, position: int | None, through: tuple[str, ...] = ()
+) -> Violation:
+    reached = f", read through `{'`, `'.join(through)}`," if through else ""
+    return Violation(
+        rule="denied",
+        message=f"{what}{reached} is denied by this policy",
+        detail=f"The entry stands at {entry.place}." if entry.place else None,
+        hint="Leave it out: what a policy denies is not opened by anything that it allows.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("denied", __doc__, _check)

@@ -1,0 +1,43 @@
+"""Foreign tables.
+
+With the server's catalog, a foreign table that a statement touches, or that a view behind it reads, has to be named
+by an entry of `allow` without a glob, or the rule be switched off.
+
+Why: what it reads is on another server, where this session's read-only mode means nothing: a foreign table over a
+view that writes does write there. It also speaks to that server with rights that no policy here has given.
+
+Instead: ask for access to that server by a connection of its own, or for the foreign table to be named in the
+policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    for relation in touched.relations if touched is not None else ():
+        name = (relation.schema, relation.name)
+        if relation.kind != "f" or any(each.relations and each.relations.name(name) for each in terms.allow):
+            continue
+        through = f", behind `{relation.through[0]}`," if relation.through else ""
+        yield Violation(
+            rule="foreign-table",
+            message=f"foreign table `{relation.schema}.{relation.name}`{through} is not allowed under this policy",
+            detail="It is on another server, which this session's read-only mode does not bind.",
+            hint="Ask for a connection to that server, or for the table to be named in the policy.",
+            position=relation.position or statement.position + 1,
+            statement=statement.index,
+        )
+
+
+RULE = Rule("foreign-table", __doc__, _check, switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}))

@@ -1,0 +1,45 @@
+"""Large objects.
+
+Functions that make, read, write or remove a large object are refused: `lo_create`, `lo_get`, `lo_put`, `loread` and
+their kind. A policy of `read-write` access may switch the rule off, or name single functions under `allow`. Those
+that reach the server's files, `lo_import` and `lo_export`, are judged by `function-call`.
+
+Why: up to PostgreSQL 15 a read-only transaction does not stop them, any role may make new ones, and what is in them
+is under none of the rules on relations.
+
+Instead: keep contents in a column of type `bytea`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.families import family_of
+from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    for function in statement.functions:
+        if family_of(function) != "large-objects":
+            continue
+        name = ("pg_catalog", function.builtin)
+        if grounds_of_name(terms, "functions", name, kinds_of(statement)) is None:
+            yield Violation(
+                rule="large-objects",
+                message=f"function `{function.text}` is not allowed under this policy",
+                detail="Not every server's read-only transactions stop large objects from being written.",
+                hint="Read contents from a column, or ask for the function to be named in the policy.",
+                position=function.position or statement.position + 1,
+                statement=statement.index,
+            )
+
+
+RULE = Rule("large-objects", __doc__, _check, switch=frozenset({Access.READ_WRITE}))

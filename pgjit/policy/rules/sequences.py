@@ -1,0 +1,44 @@
+"""Sequences.
+
+`nextval`, `setval`, `currval` and `lastval` are refused. A policy of `read-write` access may switch the rule off,
+or name single functions under `allow`. Defaults of columns that draw from a sequence are not touched by it.
+
+Why: they write: `setval` makes the next inserts of others fail, and what `nextval` takes is gone for good.
+
+Instead: leave the column out of an INSERT, or write DEFAULT: the sequence is used then. Where a sequence stands can
+be read from `pg_sequences`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.families import family_of
+from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    for function in statement.functions:
+        if family_of(function) != "sequences":
+            continue
+        name = ("pg_catalog", function.builtin)
+        if grounds_of_name(terms, "functions", name, kinds_of(statement)) is None:
+            yield Violation(
+                rule="sequences",
+                message=f"function `{function.text}` is not allowed under this policy",
+                detail="It changes a sequence, or tells what this session drew from one.",
+                hint="Leave the column out or write DEFAULT, and read pg_sequences to see where one stands.",
+                position=function.position or statement.position + 1,
+                statement=statement.index,
+            )
+
+
+RULE = Rule("sequences", __doc__, _check, switch=frozenset({Access.READ_WRITE}))

@@ -1,0 +1,50 @@
+"""Statements that are nested too deeply.
+
+A statement's syntax tree may have `at_most` levels. `SELECT 1` has seven; a subquery adds four or more, a call or an
+operator two. What is so deep that it cannot be read at all is refused in any case.
+
+Why: reading and planning a deep tree costs memory at every level, on the server as well, and no question that
+people ask is that deep.
+
+Instead: write long chains of operators as lists (`IN`, `= ANY`), and subqueries inside subqueries as a WITH.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.options import RuleOptions
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE", "Options"]
+
+
+class Options(RuleOptions):
+    at_most: int = Field(500, ge=1, strict=True, description="Levels of the syntax tree.")
+
+
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    most = terms.options("statement-depth", Options).at_most
+    if statement.shape.depth > most:
+        yield Violation(
+            rule="statement-depth",
+            message=f"statement of {statement.shape.depth} levels is nested more deeply than this policy allows",
+            detail=f"The syntax tree may have {most} levels.",
+            hint="Write chains of operators as lists, and subqueries inside subqueries as a WITH.",
+            position=statement.position + 1,
+            sqlstate="54001",
+            statement=statement.index,
+        )
+
+
+RULE = Rule(
+    "statement-depth", __doc__, _check, options=Options,
+    switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+)  # fmt: skip

@@ -1,0 +1,52 @@
+"""Statements that are too long.
+
+A statement may have `at_most` bytes of text. The proxy has a limit of its own for whole messages, which no policy
+lifts.
+
+Why: reading a statement, planning it and keeping its record all cost in proportion to its length; values belong in
+parameters.
+
+Instead: send values as parameters, long lists as one array (`= ANY ($1)`), and rows in several statements or by
+COPY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.options import RuleOptions
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE", "Options"]
+
+
+class Options(RuleOptions):
+    at_most: int = Field(262_144, ge=1, strict=True, description="Bytes of one statement.")
+
+
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    most = terms.options("statement-size", Options).at_most
+    size = len(statement.text.encode())
+    if size > most:
+        yield Violation(
+            rule="statement-size",
+            message=f"statement of {size} bytes is longer than this policy allows",
+            detail=f"Statements may have {most} bytes.",
+            hint="Send values as parameters, or in several statements.",
+            position=statement.position + 1,
+            sqlstate="54000",
+            statement=statement.index,
+        )
+
+
+RULE = Rule(
+    "statement-size", __doc__, _check, options=Options,
+    on=frozenset(), switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+)  # fmt: skip

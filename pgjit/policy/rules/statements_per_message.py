@@ -1,0 +1,49 @@
+"""Messages of too many statements.
+
+A message of the simple protocol may hold `at_most` statements between semicolons.
+
+Why: all statements of a message are judged before the first one runs, and wait for each other; a script of
+thousands keeps this proxy busy in one piece.
+
+Instead: send the statements in several messages. A message is a transaction of its own only if BEGIN is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from pgjit.policy.access import Access
+from pgjit.policy.decision import Violation
+from pgjit.policy.options import RuleOptions
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Message
+
+__all__ = ["RULE", "Options"]
+
+
+class Options(RuleOptions):
+    at_most: int = Field(1000, ge=1, strict=True, description="Statements of one message.")
+
+
+def _check(message: Message, terms: StatementTerms) -> Iterator[Violation]:
+    most = terms.options("statements-per-message", Options).at_most
+    count = len(message.statements)
+    if count > most:
+        yield Violation(
+            rule="statements-per-message",
+            message=f"message of {count} statements holds more than this policy allows",
+            detail=f"A message may hold {most}.",
+            hint="Send them in several messages.",
+            position=message.statements[most].position + 1,
+            sqlstate="54000",
+            statement=most,
+        )
+
+
+RULE = Rule(
+    "statements-per-message", __doc__, message=_check, options=Options,
+    switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+)  # fmt: skip

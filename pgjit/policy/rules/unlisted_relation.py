@@ -1,0 +1,58 @@
+"""Relations and columns that `allow` does not name.
+
+Where an entry of `allow` names relations, schemas or columns, it takes the place of what the preset allows for the
+kinds that it speaks of: what is read, or written, must then be named. An entry for one kind of writing speaks for
+all writing. Reading the system catalogs stays allowed. A
+view is allowed by its own name; what it reads is the server's to allow, and `deny`'s to refuse.
+
+Why: every object that a statement touches must be allowed, and a table that is made tomorrow is not allowed yet.
+
+Instead: use what the policy names, or ask for the relation to be named there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.match import column_grounds, relation_grounds, words_of_column, words_of_relation
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    if touched is None or not terms.names_relations:
+        return
+    refused: set[tuple[str | None, str]] = set()
+    for relation in touched.relations:
+        if relation_grounds(terms, words_of_relation(statement, relation), relation) is None:
+            refused.add((relation.schema, relation.name))
+            done = "read" if relation.action == "read" else f"used for {relation.action.upper()}"
+            name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
+            yield _violation(statement, f"relation `{name}` may not be {done} under this policy", relation.position)
+    for column in touched.columns:
+        if (column.schema, column.relation) in refused or column.whole_row:  # told by star-on-denied
+            continue
+        if column_grounds(terms, words_of_column(statement, column, touched), column) is None:
+            own = f"column `{column.column}`" if column.column else "some column"
+            yield _violation(
+                statement, f"{own} of `{column.relation}` may not be touched under this policy", column.position
+            )
+
+
+def _violation(statement: Statement, message: str, position: int | None) -> Violation:
+    return Violation(
+        rule="unlisted-relation",
+        message=message,
+        detail="The policy names what may be used, and this is not among it.",
+        hint="Use what the policy names, with its schema, or ask for this to be named.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("unlisted-relation", __doc__, _check)

@@ -1,0 +1,64 @@
+"""Names that cannot be told.
+
+Where names are resolved, each has to be one that the server's catalog knows: a relation, a column, a function, an
+operator or a type that is not in it is refused, and so is a statement in which too much could be meant. Names are
+resolved against the catalog of the connection, with its pinned `search_path`. Without a catalog nobody knows what a
+view reads, so that a policy that denies relations or columns refuses every statement that reads or writes one.
+
+Why: a rule on `public.customers` can only hold if it is known what `customers` means. Where statement and catalog
+disagree, one of the two is not what it seems.
+
+Instead: check the spelling, write names with their schema, and columns with their table's name or alias. What was
+made a moment ago is known after the next refresh of the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+_SQLSTATES = {  # what the server says of a name that it does not know: clients tell by it that something is missing
+    "unknown-relation": "42P01",
+    "unknown-column": "42703",
+    "unknown-function": "42883",
+    "unknown-operator": "42883",
+    "unknown-type": "42704",
+}
+
+
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    if touched is None:
+        return
+    for doubt in touched.doubts:
+        yield Violation(
+            rule="unresolved-name",
+            message=doubt.detail,
+            detail="What a name means has to be known to be judged.",
+            hint="Check the spelling, and write names with their schema and columns with their table.",
+            position=doubt.position or statement.position + 1,
+            sqlstate=_SQLSTATES.get(doubt.what, "42501"),
+            statement=statement.index,
+        )
+    if not terms.denies_relations or any(doubt.what == "unknown-relation" for doubt in touched.doubts):
+        return
+    for relation in touched.relations:
+        if relation.kind is None and not relation.builtin:
+            yield Violation(
+                rule="unresolved-name",
+                message=f"what `{relation.name}` is cannot be told without the server's catalog",
+                detail="The policy denies relations or columns, and a view could read them.",
+                hint="Try again when the catalog has been read; it is given to `pgjit policy` as a file.",
+                position=relation.position or statement.position + 1,
+                statement=statement.index,
+            )
+            return
+
+
+RULE = Rule("unresolved-name", __doc__, _check)
