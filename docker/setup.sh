@@ -29,7 +29,7 @@ certificate proxy DNS:localhost,DNS:pgjit,IP:127.0.0.1
 openssl rand -hex 24 >/secrets/server/superuser-password
 openssl rand -hex 24 >/secrets/server/writer-password
 openssl rand -hex 24 >/secrets/server/agent-password
-cp /secrets/server/agent-password /secrets/proxy/agent-password
+cp /secrets/server/agent-password /secrets/server/writer-password /secrets/proxy/
 
 rm -rf /secrets/authority # nothing is signed after this
 chown -R "$postgres_uid" /secrets/server

@@ -21,6 +21,7 @@ identity: {{tenant: 7c9e6679-7425-40de-944b-e07fc1f90ae7, audience: 3f2504e0-4f8
 policies: {policies}
 connections:
   prod-replica: {{database: shop, user: ann, {keys}}}
+  prod-primary: {{database: shop, user: ann, host: b}}
 """
 
 

@@ -115,9 +115,10 @@ class World:
             (target / source.name).write_text(text)
 
     def _write_config(self) -> Path:
-        secret = self.folder / "login-password"
-        secret.touch(mode=0o600)
-        secret.write_text(self.database.password)
+        logins = {
+            "prod-replica": (self.database.user, self.database.password),
+            "prod-primary": (self.database.writer, self.database.writer_password),
+        }
         config: dict[str, object] = {
             "listen": {"host": "127.0.0.1", "port": self._port},
             "tls": {"certificate": str(self.certificates.certificate), "key": str(self.certificates.key)},
@@ -127,15 +128,7 @@ class World:
                 "audience": self.emulator.audience,
                 "authority": self.emulator.url,
             },
-            "connections": {
-                "prod-replica": {
-                    "host": str(self.database.socket_dir),
-                    "port": self.database.port,
-                    "database": self.database.database,
-                    "user": self.database.user,
-                    "password": {"file": str(secret)},
-                }
-            },
+            "connections": {name: self._connection(name, *login) for name, login in logins.items()},
             "policies": "policies",
             "store": {"path": "pgjit.sqlite3"},
             "journal": {"path": "journal.jsonl"},
@@ -145,6 +138,19 @@ class World:
         path = self.folder / "pgjit.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False))
         return path
+
+    def _connection(self, name: str, user: str, password: str) -> dict[str, object]:
+        """One server in both roles: what tells them apart here is the login."""
+        secret = self.folder / f"{name}-password"
+        secret.touch(mode=0o600)
+        secret.write_text(password)
+        return {
+            "host": str(self.database.socket_dir),
+            "port": self.database.port,
+            "database": self.database.database,
+            "user": user,
+            "password": {"file": str(secret)},
+        }
 
     # --- what a client needs ---------------------------------------------------------------------------
 

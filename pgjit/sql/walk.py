@@ -116,12 +116,12 @@ class Walk:
 
     def attribute(self, node: dict[str, Any]) -> None:
         """`(value).name`: a column of the value or, where it has none of that name, a function called with it."""
-        self.attributes.update(dict.fromkeys(name for name in _strings(node.get("indirection", [])) if name))
+        self.attributes.update(dict.fromkeys(name for name in strings_of(node.get("indirection", [])) if name))
 
     def column(self, node: dict[str, Any]) -> None:
         """`alias.name`: a column or, where there is none of that name, a function called with the whole row."""
         fields = node.get("fields", [])
-        if len(fields) > 1 and (name := _strings(fields)[-1]):
+        if len(fields) > 1 and (name := strings_of(fields)[-1]):
             self.columns.add(name)
 
     def sample(self, node: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ tls: {{certificate: server.crt, key: server.key}}
 identity: {{tenant: 7c9e6679-7425-40de-944b-e07fc1f90ae7, audience: 3f2504e0-4f89-41d3-9a0c-0305e82c3301}}
 connections:
   prod-replica: {{host: db.internal, database: shop, user: pgjit_agent, password: {{file: secret}}}}
+  prod-primary: {{host: db-1.internal, database: shop, user: pgjit_writer, password: {{file: secret}}}}
 policies: {policies}
 """
 
@@ -50,8 +51,8 @@ def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixtu
     assert run(["check", "--config", str(config), "--json"]) == Status.OK
     assert json.loads(capsys.readouterr().out) == {
         "valid": True,
-        "policies": ["analyst-read-only", "jit-schema-checks"],
-        "connections": ["prod-replica"],
+        "policies": ["analyst-read-only", "break-glass", "jit-schema-checks", "orders-migration", "read-only"],
+        "connections": ["prod-primary", "prod-replica"],
     }
 
 
@@ -62,7 +63,7 @@ def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pyt
     )
     assert run(["check", "--config", str(config)]) == Status.INVALID
     err = capsys.readouterr().err
-    assert f"{config}:6:1: `polices` is not a known key; did you mean `policies`?" in err
+    assert f"{config}:7:1: `polices` is not a known key; did you mean `policies`?" in err
     assert f"{config}:3:12: `identity.tenant` must be a GUID" in err
     assert "`connections.prod-replica.sslmode`" in err
     assert "`admin.port`" in err
@@ -75,7 +76,7 @@ def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pyt
         (("file: secret", "env: PGJIT_TEST_UNSET"), "environment variable `PGJIT_TEST_UNSET` is not set"),
         (("file: secret", "file: nowhere"), "cannot be read"),
         (("certificate: server.crt", "certificate: nowhere.crt"), "cannot be read"),
-        (("prod-replica:", "other:"), "names connection `prod-replica`; known: other"),
+        (("prod-replica:", "other:"), "names connection `prod-replica`; known: other, prod-primary"),
         (("host: db.internal", "host: db.internal, host: x"), "key `host` is given twice"),
         (("file: secret", "file: secret, env: X"), "give one of `env`, `file`, `command` and `azure`"),
     ],

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.policy.decision import Allow
+from pgjit.policy.decision import Allow, Deny
 from pgjit.policy.evaluate import evaluate
+from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import Policy, StatementTerms
+from pgjit.policy.selector import Selector
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
 from tests.fixtures.odd import SHOP
@@ -135,3 +137,35 @@ def test_a_temporary_relation_does_not_stand_for_another() -> None:
     assert _allowed(reading, "SELECT id FROM orders", SHOP)
     assert not _allowed(reading, "SELECT id FROM pg_temp.orders", SHOP)
     assert not _allowed(reading, "CREATE TEMP TABLE orders (id int)", SHOP)
+
+
+@pytest.mark.parametrize(
+    ("sql", "sqlstate", "position"),
+    [
+        ("SELECT * FROM nosuch", "42P01", 15),
+        ("SELECT nosuch FROM orders", "42703", 8),
+        ("SELECT nosuch(1)", "42883", 8),
+        ("SELECT 1::nosuch", "42704", 11),
+    ],
+)
+def test_what_the_server_does_not_have_is_told_with_its_own_sqlstate(sql: str, sqlstate: str, position: int) -> None:
+    decision = evaluate(_policy(terms()), read_message(sql), SHOP)
+
+    assert isinstance(decision, Deny)
+    found = [each for each in decision.violations if each.rule == "unresolved-name"]
+    assert [(each.sqlstate, each.position) for each in found] == [(sqlstate, position)]
+
+
+def test_what_is_denied_is_told_with_the_place_of_its_entry() -> None:
+    denying = StatementTerms(
+        deny=(Selector(relations=Patterns.of(["public.payments"], 1, 2), place="reader.yaml:12:7"),)
+    )
+
+    decision = evaluate(_policy(denying), read_message("SELECT revenue FROM monthly_revenue"), SHOP)
+
+    assert isinstance(decision, Deny)
+    (found,) = decision.violations
+    assert (found.rule, found.detail, found.position) == ("denied", "The entry stands at reader.yaml:12:7.", 21)
+    assert (
+        found.message == "relation `public.payments`, read through `public.monthly_revenue`, is denied by this policy"
+    )

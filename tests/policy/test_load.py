@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import timedelta
 from pathlib import Path
 
+import pglast.ast
 import pytest
+import yaml
 
 from pgjit.identity.identity import GroupId
+from pgjit.policy.faults import entry_faults
+from pgjit.policy.kinds import KINDS
+from pgjit.policy.language import LimitSection, PolicyFile, SelectorEntry, StatementSection
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Access, Grant
+from pgjit.sql.walk import kind_of
 
 ROOT = Path(__file__).parents[2]
 GROUP = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
@@ -38,7 +45,9 @@ def test_the_policies_of_this_project_are_without_fault() -> None:
     policies, faults = load_policies(ROOT / "policies")
 
     assert faults == []
-    assert sorted(policies) == ["analyst-read-only", "jit-schema-checks"]
+    assert sorted(policies) == [
+        "analyst-read-only", "break-glass", "jit-schema-checks", "orders-migration", "read-only",
+    ]  # fmt: skip
     assert policies.warnings == ()
     policy = policies["jit-schema-checks"]
     assert policy.connection == "prod-replica"
@@ -55,9 +64,29 @@ def test_the_policies_of_this_project_are_without_fault() -> None:
 
 def test_every_key_is_explained_in_the_readme() -> None:
     readme = (ROOT / "policies/README.md").read_text("utf-8")
-    for key in ("policy", "connection", "group", "grant", "ttl", "cooldown", "record", "statements.access",
-                "statements.allow", "function", "type", "operator", "read-only", "read-write"):  # fmt: skip
+    keys = [*PolicyFile.model_fields.keys() - {"statements"}, *SelectorEntry.model_fields]
+    keys += [f"statements.{key}" for key in StatementSection.model_fields]
+    keys += [f"limits.{key}" for key in LimitSection.model_fields] + ["read-only", "read-write", "full"]
+    for key in keys:
         assert f"`{key}" in readme, key
+
+
+def test_the_examples_in_the_readme_are_of_the_language() -> None:
+    readme = (ROOT / "policies/README.md").read_text("utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)]
+    assert [next(iter(block)) for block in blocks] == ["policy", "statements", "rules", "policy"]
+
+    PolicyFile.model_validate(blocks[0])
+    section = StatementSection.model_validate(blocks[1]["statements"])
+    assert list(entry_faults(section)) == []
+    assert list(entry_faults(StatementSection.model_validate({"access": "read-write", **blocks[2]}))) == []
+
+
+def test_every_kind_of_statement_of_the_parser_has_a_word() -> None:
+    nodes = [name for name in dir(pglast.ast) if name.endswith("Stmt")]
+    inward = {"p-l-assign", "raw", "return", "set-operation"}  # no statements of their own
+
+    assert {kind_of(name, {}) for name in nodes} - inward - set(KINDS) == set()
 
 
 def test_a_policy_for_a_connection_is_found_by_group(tmp_path: Path) -> None:
@@ -81,10 +110,15 @@ def test_what_is_allowed_beyond_the_preset(tmp_path: Path) -> None:
     policies, faults = load_policies(tmp_path)
 
     assert faults == []
-    terms = policies["reader"].statements
-    assert terms.functions == {"pg_catalog.pg_sleep", "s.mine"}
-    assert terms.types == {"public.vector"}
-    assert terms.operators == {"<=>", "public.<->"}
+    allow = policies["reader"].statements.allow
+    assert allow[0].functions is not None
+    assert allow[0].functions.match(("pg_catalog", "pg_sleep"), lenient=False)
+    assert not allow[0].functions.match(("s", "pg_sleep"), lenient=False)
+    assert allow[1].functions is not None
+    assert allow[1].functions.match(("s", "mine"), lenient=False)
+    assert allow[2].types is not None
+    assert allow[2].types.match(("public", "vector"), lenient=False)
+    assert [each.operators for each in allow[3:]] == [{"<=>"}, {"public.<->"}]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +178,7 @@ _UNIT = "`ttl` must be a whole number with its unit, such as 90s, 30m or 2h"
         ("  access: read-only", "  allow:\n    - operator: plus",
          "9:7: `statements.allow.0.operator` must be an operator as statements write it, such as <=> or public.<=>"),
         ("  access: read-only", "  allow:\n    - {}",
-         "9:7: `statements.allow.0` must be one of function, type or operator"),
+         "9:7: `statements.allow.0` must name kinds of statements or objects"),
         ("statements:\n  access: read-only", "statements: []", "7:1: `statements` must be a mapping of keys"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -111,11 +112,13 @@ def config(tmp_path: Path, names_dsn: str) -> Path:
     make_certificates(tmp_path)
     host = target_of(names_dsn).hosts[0]
     path = tmp_path / "pgjit.yaml"
+    (tmp_path / "policies").mkdir()
+    shutil.copy(Path(__file__).parents[2] / "policies" / "jit-schema-checks.yaml", tmp_path / "policies")
     path.write_text(
         "tls: {certificate: server.crt, key: server.key}\n"
         "identity: {tenant: 7c9e6679-7425-40de-944b-e07fc1f90ae7, audience: 3f2504e0-4f89-41d3-9a0c-0305e82c3301}\n"
         f"connections: {{prod-replica: {{host: {host.name}, port: {host.port}, database: names, user: postgres}}}}\n"
-        f"policies: {Path(__file__).parents[2] / 'policies'}\n"
+        "policies: policies\n"
     )
     return path
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import (
-    attribute_call,
     advisory_locks,
+    attribute_call,
     cartesian_product,
     catalog_write,
     copy_outside,

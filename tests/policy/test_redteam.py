@@ -1,0 +1,89 @@
+"""The red-team collection under the example policy `read-only`, with the catalog of a server that has its objects."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.errors import PgjitError
+from pgjit.policy.decision import Allow, Decision, Deny, Violation
+from pgjit.policy.evaluate import evaluate
+from pgjit.policy.load import load_policies
+from pgjit.sql.catalog import Catalog
+from pgjit.sql.parse import read_message
+from tests.sql.snapshots import read_snapshot
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures" / "redteam"
+ROWS = [
+    row for row in map(json.loads, (FIXTURES / "read-only.jsonl").read_text("utf-8").splitlines()) if "sql" in row
+]
+POLICY = load_policies(ROOT / "policies")[0]["read-only"]
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Extensions that the embedded server does not have are left out: their functions are unknown then."""
+    folder = Path(tempfile.mkdtemp(prefix="pgjit-rt-"))  # short: the path of a Unix socket has a limit
+    database = DemoDatabase()
+    try:
+        database.start(folder)
+        subprocess.run(
+            [str(database.psql_path), "-XAtq", database.superuser_dsn],
+            input=(FIXTURES / "setup.sql").read_text("utf-8"), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return asyncio.run(read_snapshot(database.superuser_dsn, "public"))
+    finally:
+        database.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _decide(sql: str, catalog: Catalog | None) -> Decision:
+    try:
+        return evaluate(POLICY, read_message(sql), catalog)
+    except PgjitError as refused:
+        return Deny((Violation(rule=refused.reference, message=refused.message),))
+
+
+def test_the_server_holds_what_the_collection_speaks_of(catalog: Catalog) -> None:
+    assert {"users", "orders", "plain_view", "evil_view", "mv"} <= set(catalog.relations["s"])
+    assert {"evil", "evil_secdef", "evil_op", "attr_evil"} <= set(catalog.functions["s"])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
+def test_each_statement_gets_its_decision_with_a_catalog(row: dict[str, str], catalog: Catalog) -> None:
+    decision = _decide(row["sql"], catalog)
+
+    assert ("allow" if isinstance(decision, Allow) else "deny") == row["expect"], decision
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
+def test_what_is_refused_without_a_catalog_is_refused_with_one(row: dict[str, str], catalog: Catalog) -> None:
+    if isinstance(_decide(row["sql"], None), Deny):
+        assert isinstance(_decide(row["sql"], catalog), Deny)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM s.evil_view", # it calls a function that writes
+        "SELECT u.attr_evil FROM s.users u",
+        "SELECT (u).attr_evil FROM s.users u",
+        "SELECT attr_evil(u) FROM s.users u",
+        "SELECT 1 FROM s.users u ORDER BY u.attr_evil",
+        "SELECT s.evil_agg(id) FROM s.users",
+    ],
+)  # fmt: skip
+def test_a_function_is_seen_however_it_is_called(sql: str, catalog: Catalog) -> None:
+    decision = _decide(sql, dataclasses.replace(catalog, search_path=("s", "public")))
+
+    assert isinstance(decision, Deny)
+    assert decision.violations[0].rule == "function-call"
