@@ -20,6 +20,7 @@ COMMANDS: dict[str, Command] = {
     "catalog": Command(
         "pgjit.cli.commands.catalog", "catalog", "Print what a connection's server has, for judging without it."
     ),
+    "doctor": Command("pgjit.cli.commands.doctor", "doctor", "Look at what a connection's login role could do."),
     "emulator": Command(
         "pgjit.cli.commands.emulator", "emulator", "Run the local Entra emulator, for trying things."
     ),

@@ -1,0 +1,108 @@
+"""`pgjit doctor`: what the login role of a connection could do, in plain words, with the SQL against it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from pgjit.cli.loop import run_program
+from pgjit.cli.plain import plain
+from pgjit.cli.status import Status
+from pgjit.config import load_config
+from pgjit.doctor.examine import Report, examine
+from pgjit.doctor.finding import Finding, Severity
+
+__all__ = ["doctor"]
+
+_STYLE = {Severity.DANGER: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_MOST_SHOWN = 8
+
+
+def doctor(
+    connection: Annotated[str, typer.Option(help="The connection to look at.")],
+    config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the findings as one JSON document.")] = False,
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Write the SQL against dangers and warnings, and nothing else.")
+    ] = False,
+) -> int:
+    """Look at the login role of a connection on the real server.
+
+    Says what would let an agent past the proxy's rules, or do harm by right, and the SQL that would put it right.
+    It logs in with the connection's own credential, in a read-only transaction, and changes nothing.
+    Exit code 1 if there is a danger.
+    """
+    if as_json and as_sql:
+        raise typer.BadParameter("give either --json or --sql")
+    checked = load_config(config)
+    if connection not in checked.targets:
+        raise typer.BadParameter(f"`{connection}` is not one of {', '.join(sorted(checked.targets))}")
+    policies = [policy for policy in checked.policies.values() if policy.connection == connection]
+    report = run_program(examine(checked.targets[connection], policies))
+    if as_json:
+        print(json.dumps(_document(report), indent=2))
+    elif as_sql:
+        print(f"-- for a superuser in database {plain(report.subject.login.database)}")
+        print("\n".join(report.fixes))
+    else:
+        _show(report, Console(highlight=False, soft_wrap=False))
+    return Status.FAILED if report.count(Severity.DANGER) else Status.OK
+
+
+def _document(report: Report) -> dict[str, object]:
+    login = report.subject.login
+    return {
+        "connection": report.subject.connection,
+        "login": login.name,
+        "database": login.database,
+        "server_version": login.version,
+        **{f"{severity}s": report.count(severity) for severity in Severity},
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+
+
+def _show(report: Report, console: Console) -> None:
+    login = report.subject.login
+    console.print(
+        Text(
+            f"Login role {plain(login.name)} of connection {report.subject.connection}: database "
+            f"{plain(login.database)}, PostgreSQL {login.version // 10000}.{login.version % 10000}",
+            style="bold",
+        )
+    )
+    for finding in report.findings:
+        console.print()
+        _show_finding(finding, console)
+    counts = ", ".join(_counted(report.count(severity), severity) for severity in Severity)
+    console.print(f"\n{counts}." + ("" if report.fixes else " Nothing to put right."))
+    if report.fixes:
+        console.print("Fixes are for a superuser in that database; --sql writes all of them as one script.")
+
+
+def _counted(count: int, severity: Severity) -> str:
+    return f"{count} {severity}{'' if count == 1 else 's'}"
+
+
+def _show_finding(finding: Finding, console: Console) -> None:
+    head = Text(f"{finding.severity.upper():<8}", style=_STYLE[finding.severity])
+    head.append(plain(finding.message), style="bold")
+    head.append(f"  [{finding.reference}]", style="dim")
+    console.print(head)
+    console.print(Text(finding.why), style="dim", width=min(console.width, 110))
+    _list(console, "  - ", finding.objects, "")
+    if finding.advice:
+        console.print(Text(f"  {plain(finding.advice)}"))
+    _list(console, "    ", finding.fix, "green")
+
+
+def _list(console: Console, indent: str, lines: tuple[str, ...], style: str) -> None:
+    for line in lines[:_MOST_SHOWN]:
+        console.print(Text(indent + plain(line), style=style), soft_wrap=True)
+    if len(lines) > _MOST_SHOWN:
+        console.print(Text(f"{indent}... and {len(lines) - _MOST_SHOWN} more", style="dim"))

@@ -1,0 +1,212 @@
+"""The look at the server: logs in as sessions do, asks every check's question, changes nothing.
+
+Decides what happens to a question that cannot be answered: it is told as a finding, never passed over. What the
+answers mean is the checks'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pgjit.doctor.check import Check, written_out
+from pgjit.doctor.checks import CHECKS
+from pgjit.doctor.checks.connection import connection_findings
+from pgjit.doctor.checks.login import login_findings
+from pgjit.doctor.checks.session import NAME
+from pgjit.doctor.finding import Finding, Severity
+from pgjit.doctor.subject import Login, Membership, ReachedRole, Subject
+from pgjit.errors import ServerUnavailable
+from pgjit.policy.policy import Policy
+from pgjit.proxy.attempt import LoginFailed
+from pgjit.proxy.dial import resolve
+from pgjit.proxy.link import Link, LinkClosed
+from pgjit.proxy.question import QuestionRefused, ask
+from pgjit.proxy.target import Target
+from pgjit.proxy.upstream import Upstream, connect_upstream
+from pgwire.errors import RemoteProtocolError
+
+__all__ = ["Report", "examine"]
+
+_MOST_ROWS = 5000
+_SECONDS = 60.0
+_FAULTS = (OSError, TimeoutError, LinkClosed, QuestionRefused, RemoteProtocolError, orjson.JSONDecodeError)
+
+_LOGIN = """
+SELECT r.oid::bigint AS oid, quote_ident(r.rolname) AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
+       r.rolcreatedb AS createdb, r.rolreplication AS replication, r.rolbypassrls AS bypassrls,
+       r.rolconnlimit AS connection_limit,
+       CASE WHEN isfinite(r.rolvaliduntil)
+            THEN (extract(epoch FROM r.rolvaliduntil - now()) / 86400)::float8 END AS days_valid,
+       quote_ident(d.datname) AS database,
+       quote_ident(pg_get_userbyid(CASE WHEN d.datdba = r.oid OR pg_has_role(r.oid, d.datdba, 'MEMBER')
+                                        THEN 10 ELSE d.datdba END)) AS heir,
+       current_setting('server_version_num')::int AS version
+FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()
+"""
+
+# Columns that came with version 16 are asked for by name in a way that earlier versions answer with NULL.
+_MEMBERSHIPS = """
+SELECT quote_ident(r.rolname) AS role, quote_ident(pg_get_userbyid(m.grantor)) AS grantor, m.admin_option AS admin,
+       coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) AS settable,
+       coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) AS inherited
+FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+WHERE m.member = ANY ($1::oid[]) ORDER BY 1, 2
+"""
+
+_REACHED = """
+WITH RECURSIVE reach (oid, direct) AS (
+    SELECT m.roleid, m.roleid FROM pg_auth_members m WHERE m.member = ANY ($1::oid[])
+    UNION
+    SELECT m.roleid, r.direct FROM pg_auth_members m JOIN reach r ON m.member = r.oid
+)
+SELECT r.oid::bigint AS oid, quote_ident(o.rolname) AS name,
+       array_remove(ARRAY[
+           CASE WHEN o.rolsuper THEN 'SUPERUSER' END, CASE WHEN o.rolcreaterole THEN 'CREATEROLE' END,
+           CASE WHEN o.rolcreatedb THEN 'CREATEDB' END, CASE WHEN o.rolreplication THEN 'REPLICATION' END,
+           CASE WHEN o.rolbypassrls THEN 'BYPASSRLS' END], NULL) AS powers,
+       array_agg(DISTINCT quote_ident(pg_get_userbyid(r.direct))) AS through,
+       EXISTS (SELECT FROM pg_shdepend s WHERE s.deptype = 'o' AND s.refclassid = 'pg_authid'::regclass
+               AND s.refobjid = r.oid AND s.classid <> 'pg_default_acl'::regclass
+               AND s.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) AS owner
+FROM reach r JOIN pg_roles o ON o.oid = r.oid
+GROUP BY r.oid, o.rolname, o.rolsuper, o.rolcreaterole, o.rolcreatedb, o.rolreplication, o.rolbypassrls
+ORDER BY 2
+"""
+
+_SETTINGS = {
+    "application_name": NAME,
+    "client_encoding": "UTF8",
+    "default_transaction_read_only": "on",
+    "lock_timeout": "5000",
+    "role": "none",  # ALTER ROLE ... SET role would show another role's view of the sessions
+    "search_path": "pg_catalog",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "20000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    subject: Subject
+    findings: tuple[Finding, ...]  # the worst first
+
+    def count(self, severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in self.findings)
+
+    @property
+    def fixes(self) -> tuple[str, ...]:
+        """The SQL of all dangers and warnings, each statement once."""
+        told = (finding for finding in self.findings if finding.severity is not Severity.NOTE)
+        return tuple(dict.fromkeys(sql for finding in told for sql in finding.fix))
+
+
+async def examine(target: Target, policies: Iterable[Policy]) -> Report:
+    """Look at the login role of `target`, which `policies` open. Raises ServerUnavailable."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            upstream = await _log_in(target)
+            try:
+                return await _report(upstream.link, target, tuple(policies))
+            finally:
+                await upstream.leave()
+    except _FAULTS as fault:
+        raise ServerUnavailable(
+            f"connection `{target.name}` cannot be looked at",
+            reference="server-unavailable",
+            detail=str(fault) or f"{type(fault).__name__}, within {_SECONDS:g} s",
+            hint="`pgjit doctor` logs in as sessions do, with the credential of the connection.",
+        ) from None
+
+
+async def _log_in(target: Target) -> Upstream:
+    """At the first server that takes the login, whatever its part in the cluster: roles and rights are the same.
+
+    Not by way of the control connection: it has to work for a login that cannot be used for sessions as well.
+    """
+    failures: list[LoginFailed] = []
+    for host in target.hosts:
+        try:
+            for address in await resolve(host):
+                try:
+                    return await connect_upstream(target, address, _SETTINGS)
+                except LoginFailed as failed:
+                    failures.append(failed)
+        except LoginFailed as failed:
+            failures.append(failed)
+    raise OSError("; ".join(str(failed) for failed in failures))
+
+
+async def _report(link: Link, target: Target, policies: tuple[Policy, ...]) -> Report:
+    await ask(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    subject = await _subject(link, target, policies)
+    findings = [*login_findings(subject), *connection_findings(subject)]
+    for check in CHECKS:
+        if subject.login.version >= check.since:
+            findings += await _answer(link, check, subject)
+    await ask(link, "ROLLBACK")
+    order = list(Severity)
+    return Report(subject, tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))
+
+
+async def _rows(link: Link, sql: str) -> list[dict[str, Any]]:
+    rows = await ask(link, f"SELECT row_to_json(q) FROM ({sql}) AS q LIMIT {_MOST_ROWS + 1}")
+    return [orjson.loads(row[0] or "{}") for row in rows]
+
+
+async def _subject(link: Link, target: Target, policies: tuple[Policy, ...]) -> Subject:
+    (login,) = [Login(**row) for row in await _rows(link, _LOGIN)]
+    mine = [login.oid]
+    return Subject(
+        connection=target.name,
+        login=login,
+        memberships=tuple(Membership(**row) for row in await _rows(link, written_out(_MEMBERSHIPS, mine))),
+        reached=tuple(ReachedRole(**row) for row in await _rows(link, written_out(_REACHED, mine))),
+        access=frozenset(policy.statements.access for policy in policies),
+        policies=tuple(sorted(policy.name for policy in policies)),
+        search_path=tuple(_schema(name, target.user) for name in target.search_path.split(",")),
+        sslmode=None if all(host.is_unix for host in target.hosts) else target.sslmode,
+        hosts=tuple(host.name for host in target.hosts if not host.is_unix),
+    )
+
+
+def _schema(name: str, user: str) -> str:
+    """An entry of a search_path as the catalogs have it."""
+    bare = name.strip()
+    bare = bare[1:-1].replace('""', '"') if bare.startswith('"') else bare.lower()
+    return user if bare == "$user" else bare
+
+
+async def _answer(link: Link, check: Check[Any], subject: Subject) -> tuple[Finding, ...]:
+    await ask(link, "SAVEPOINT question")
+    try:
+        rows = await _rows(link, written_out(check.sql, subject.grantees, subject.search_path))
+    except QuestionRefused as fault:
+        await ask(link, "ROLLBACK TO SAVEPOINT question")
+        return (_not_seen(check, f"The server said {fault}."),)
+    findings = check.read(rows[:_MOST_ROWS], subject)
+    return findings if len(rows) <= _MOST_ROWS else (*findings, _cut(check))
+
+
+def _not_seen(check: Check[Any], why: str) -> Finding:
+    return Finding(
+        severity=Severity.DANGER,
+        reference="not-seen",
+        message=f"{check.name} could not be looked at",
+        why=f"{why} What was not seen is not known to be good.",
+        advice="Let the role read the system catalogs, as PostgreSQL does by itself.",
+    )
+
+
+def _cut(check: Check[Any]) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        reference="not-all-seen",
+        message=f"of {check.name} only the first {_MOST_ROWS} rows were looked at",
+        why="There are more of the same kind.",
+        advice="Run the SQL, and this command again.",
+    )
