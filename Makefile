@@ -41,9 +41,10 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-docs: setup ## write docs/config.md, docs/rules and the schema of policies anew from the code
+docs: setup ## write docs/config.md, docs/cli.md, docs/rules and the schema of policies anew from the code
 	$(BIN)/python -m tests.repo.config_reference
 	$(BIN)/python -m tests.repo.rule_pages
+	$(BIN)/python -m tests.repo.cli_reference
 
 check: lint types imports test ## all that has to hold before a change is taken
 

@@ -15,7 +15,7 @@ from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
 from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnavailable
 
-__all__ = ["run"]
+__all__ = ["command", "run"]
 
 # The parent of typer.BadParameter that all faults of a command line share: typer exports no name for it.
 _WRONG_USAGE: type[Any] = typer.BadParameter.__mro__[2]
@@ -24,15 +24,19 @@ _HELP = """pgjit: just-in-time access to PostgreSQL for AI agents.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 something needed cannot be used."""
 
 
-def _command(name: str) -> typer.Typer:
+def command(name: str) -> typer.Typer:
+    """One of `COMMANDS`, imported now."""
     entry = COMMANDS[name]
+    run_by = getattr(importlib.import_module(entry.module), entry.function)
+    if isinstance(run_by, typer.Typer):
+        return run_by  # with commands of its own
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name=name, help=None)(getattr(importlib.import_module(entry.module), entry.function))
+    app.command(name=name, help=None)(run_by)
     return app
 
 
 def _overview() -> str:
-    rows = "\n".join(f"  {name:<10} {command.summary}" for name, command in COMMANDS.items())
+    rows = "\n".join(f"  {name:<10} {entry.summary}" for name, entry in COMMANDS.items())
     return f"{_HELP}\n\nCommands:\n{rows}\n\n`pgjit COMMAND --help` tells more."
 
 
@@ -49,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: there is no command `{first}`\n\n{_overview()}", file=sys.stderr)
         return Status.USAGE
     try:
-        result = typer.main.get_command(_command(first)).main(
+        result = typer.main.get_command(command(first)).main(
             args=list(arguments[1:]), prog_name=f"pgjit {first}", standalone_mode=False
         )
     except InvalidFile as fault:

@@ -17,6 +17,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("pgjit.cli.commands.demo", "demo", "Play the whole story on parts of its own."),
     "serve": Command("pgjit.cli.commands.serve", "serve", "Run the proxy."),
     "check": Command("pgjit.cli.commands.check", "check", "Check a configuration and its policies, start nothing."),
+    "policy": Command("pgjit.cli.commands.policy", "policy", "Check, test and explain policies; list the rules."),
     "catalog": Command(
         "pgjit.cli.commands.catalog", "catalog", "Print what a connection's server has, for judging without it."
     ),

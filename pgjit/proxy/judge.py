@@ -15,6 +15,7 @@ from pgjit.errors import PgjitError
 from pgjit.policy.decision import Deny, Violation
 from pgjit.policy.evaluate import evaluate
 from pgjit.policy.policy import Access, Policy
+from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
 from pgjit.sql.statement import Statement
 
@@ -46,8 +47,8 @@ class Judgement:
         return not self.violations
 
 
-def assess(policy: Policy, sql: bytes, limit: int) -> Judgement:
-    """Judge the text of one Query or Parse message. Never raises."""
+def assess(policy: Policy, sql: bytes, limit: int, catalog: Catalog | None = None) -> Judgement:
+    """Judge the text of one Query or Parse message, its names resolved with `catalog`. Never raises."""
     if len(sql) > limit:
         return _refused(
             sql[:1024].decode("utf-8", "replace"),
@@ -78,7 +79,7 @@ def assess(policy: Policy, sql: bytes, limit: int) -> Judgement:
         return Judgement(text, (), (), about[1].decode().lower())
     if policy.statements.access is Access.FULL:
         return _read(text)
-    return _judge_text(policy, text)
+    return _judge_text(policy, text, catalog)
 
 
 def _read(text: str) -> Judgement:
@@ -89,7 +90,7 @@ def _read(text: str) -> Judgement:
         return Judgement(text, (), (), unread=True)
 
 
-def _judge_text(policy: Policy, text: str) -> Judgement:
+def _judge_text(policy: Policy, text: str, catalog: Catalog | None) -> Judgement:
     try:
         message = read_message(text, most=MOST_STATEMENTS)
     except PgjitError as fault:
@@ -108,7 +109,7 @@ def _judge_text(policy: Policy, text: str) -> Judgement:
     except Exception as fault:  # noqa: BLE001 - INVARIANT: what cannot be judged is refused, whatever the reason
         return _refused(text, _unjudgeable(fault))
     try:
-        decision = evaluate(policy, message)
+        decision = evaluate(policy, message, catalog)
     except Exception as fault:  # noqa: BLE001 - as above
         return _refused(text, _unjudgeable(fault), message.statements)
     violations = decision.violations if isinstance(decision, Deny) else ()

@@ -17,9 +17,12 @@ from pgjit.policy.evaluate import evaluate
 from pgjit.policy.language import PolicyFile
 from pgjit.policy.load import load_policies
 from pgjit.policy.rules import RULES
+from pgjit.policy.suite import CaseSection, SuiteFile, load_suites, suite_paths
 from pgjit.proxy.about import ABOUT
+from pgjit.proxy.rehearsal import REFERENCES, rehearse
 from pgjit.sql.parse import read_message
 from tests.audit.audit_events import EVENTS
+from tests.repo import cli_reference
 from tests.repo.config_reference import PAGE, rewritten
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +57,28 @@ def _code_block(document: str, language: str, first: str) -> str:
 def test_the_configuration_reference_is_what_the_models_say() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == rewritten(page), "docs/config.md is stale: run `make docs`"
+
+
+def test_the_reference_of_the_commands_is_what_they_say() -> None:
+    page = cli_reference.PAGE.read_text(encoding="utf-8")
+    assert page == cli_reference.rewritten(page), "docs/cli.md is stale: run `make docs`"
+
+
+def test_the_suite_in_the_page_on_commands_passes(tmp_path: Path) -> None:
+    written = _code_block(_text("docs/cli.md"), "yaml", "policy:")
+    (tmp_path / "page_test.yaml").write_text(written)
+    policies, _ = load_policies(ROOT / "policies")
+    suites, faults = load_suites(suite_paths(tmp_path), policies, RULES.keys() | REFERENCES)
+    assert faults == []
+    outcomes = [rehearse(policies, case, 10_000) for suite in suites for case in suite.cases]
+    assert len(outcomes) == 4
+    assert all(outcome.passed for outcome in outcomes)
+
+
+def test_every_key_of_a_suite_is_in_the_page_on_commands() -> None:
+    page = _text("docs/cli.md")
+    inner = {name for name in CaseSection.model_fields if f"`tests[].{name}`" not in page}
+    assert inner | {name for name in SuiteFile.model_fields if f"`{name}`" not in page and name != "tests"} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)

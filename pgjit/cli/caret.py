@@ -1,0 +1,68 @@
+"""A place in a statement, shown as psql shows it: its line, and a caret below. Pure.
+
+Columns are those of a terminal: wide characters count two, combining ones none, a tab as much as is shown for it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+
+from pgjit.cli.plain import plain
+
+__all__ = ["line_and_column", "pointed"]
+
+_TAB = " " * 4
+_CUT = "..."
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+def line_and_column(text: str, position: int) -> tuple[int, int]:
+    """Of the character at `position`, all three counted from 1."""
+    number, start, _ = _line(text, position)
+    return number, position - start
+
+
+def pointed(text: str, position: int, width: int = 100) -> str:
+    """Two lines: the one of `text` that holds `position` (characters, from 1), and a caret under that character."""
+    number, start, line = _line(text, position)
+    before, after = _shown(line[: position - 1 - start]), _shown(line[position - 1 - start :])
+    head = f"LINE {number}: "
+    room = max(20, width - len(head))
+    # The caret stays in view: what is too far to the left goes first, and then what is too far to the right.
+    before = _last(before, room * 3 // 4 if cell_len(after) > room // 4 else room - max(1, cell_len(after)))
+    after = _first(after, room - cell_len(before))
+    return f"{head}{before}{after}\n{' ' * (len(head) + cell_len(before))}^"
+
+
+def _line(text: str, position: int) -> tuple[int, int, str]:
+    """Number of the line, where it begins (from 0), the line without its end."""
+    start, number = 0, 1
+    for end in _LINE_END.finditer(text):
+        if end.end() >= position:
+            return number, start, text[start : end.start()]
+        start, number = end.end(), number + 1
+    return number, start, text[start:]
+
+
+def _shown(text: str) -> str:
+    return _TAB.join(plain(part) for part in text.split("\t"))
+
+
+def _last(text: str, room: int) -> str:
+    if cell_len(text) <= room:
+        return text
+    kept = text[-max(0, room - len(_CUT)) :] if room > len(_CUT) else ""
+    while kept and cell_len(kept) > room - len(_CUT):
+        kept = kept[1:]
+    return _CUT + kept
+
+
+def _first(text: str, room: int) -> str:
+    if cell_len(text) <= room:
+        return text
+    kept = text[: max(0, room - len(_CUT))]
+    while kept and cell_len(kept) > room - len(_CUT):
+        kept = kept[:-1]
+    return kept + _CUT

@@ -1,0 +1,23 @@
+"""`pgjit policy`: checks, tests and explains policies. Needs no server."""
+
+from __future__ import annotations
+
+import typer
+
+from pgjit.cli.commands.policy_check import policy_check
+from pgjit.cli.commands.policy_explain import policy_explain
+from pgjit.cli.commands.policy_rules import policy_rules
+from pgjit.cli.commands.policy_test import policy_test
+
+__all__ = ["policy"]
+
+policy = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Check, test and explain policies, and list the rules. Nothing is connected to.",
+)
+policy.command("check")(policy_check)
+policy.command("test")(policy_test)
+policy.command("explain")(policy_explain)
+policy.command("rules")(policy_rules)

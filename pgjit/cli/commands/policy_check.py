@@ -1,0 +1,47 @@
+"""`pgjit policy check`: every fault of every policy and of the tests beside them, each with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.policies import AsJson
+from pgjit.cli.status import Status
+from pgjit.errors import InvalidFile
+from pgjit.policy.load import load_policies
+from pgjit.policy.rules import RULES
+from pgjit.policy.suite import load_suites, suite_paths
+from pgjit.proxy.rehearsal import REFERENCES
+
+__all__ = ["policy_check"]
+
+
+def policy_check(
+    folder: Annotated[Path, typer.Argument(help="The folder with the policy files.")] = Path("policies"),
+    as_json: AsJson = False,
+) -> int:
+    """Check policies and the test files beside them.
+
+    Tells every fault with file, line and column, and warnings. Exit code 3 if there is a fault.
+    """
+    policies, faults = load_policies(folder)
+    paths = suite_paths(folder) if folder.is_dir() else []
+    if not faults and not policies:
+        faults = [f"{folder}:1:1: there is no policy in this folder"]
+    # Where a policy has faults, tests that name it would be told as wrong for a reason that is not theirs.
+    suites, suite_faults = load_suites(paths, policies, RULES.keys() | REFERENCES) if not faults else ([], [])
+    faults = [*faults, *suite_faults]
+    if as_json:
+        told = {"valid": not faults, "policies": sorted(policies), "faults": faults, "warnings": policies.warnings}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return Status.INVALID if faults else Status.OK
+    for warning in policies.warnings:
+        print(f"warning: {warning}")
+    if faults:
+        raise InvalidFile(f"the policies in {folder}", faults)
+    tests = sum(len(suite.cases) for suite in suites)
+    print(f"{folder} is valid: policies {', '.join(sorted(policies))}; {tests} tests in {len(suites)} files")
+    return Status.OK

@@ -1,0 +1,48 @@
+"""`pgjit policy rules`: the rules, in the words that they say of themselves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from pgjit.cli.policies import AsJson
+from pgjit.cli.status import Status
+from pgjit.policy.catalogue import Page, catalogue, page
+from pgjit.policy.rules import RULES
+
+__all__ = ["policy_rules"]
+
+
+def policy_rules(
+    name: Annotated[str | None, typer.Argument(help="One rule: all of what it says.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the rules that statements are judged by."""
+    if name is not None and name not in RULES:
+        raise typer.BadParameter(f"`{name}` is not one of {', '.join(RULES)}")
+    pages = catalogue() if name is None else (page(RULES[name]),)
+    if as_json:
+        print(json.dumps([asdict(each) for each in pages], indent=2, ensure_ascii=False))
+        return Status.OK
+    console = Console(highlight=False)
+    for each in pages:
+        if name is None:
+            console.print(Text.assemble((each.name, "bold"), f"\n  {each.summary}"), soft_wrap=True)
+        else:
+            _show(each, console)
+    return Status.OK
+
+
+def _show(about: Page, console: Console) -> None:
+    console.print(Text.assemble((about.name, "bold"), f": {about.summary}"), soft_wrap=True)
+    for title, text in (("", about.about), ("Why", about.why), ("Instead", about.instead), ("Switch", about.switch)):
+        console.print(Text(f"\n{title}: {text}" if title else f"\n{text}"), soft_wrap=True)
+    if about.options:
+        console.print(Text("\nOptions:"))
+    for option in about.options:
+        console.print(Text(f"  {option.name} ({option.default}): {option.meaning}"), soft_wrap=True)

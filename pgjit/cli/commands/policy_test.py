@@ -1,0 +1,129 @@
+"""`pgjit policy test`: plays the tests beside the policies, by the code that judges sessions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from pgjit.cli.plain import plain
+from pgjit.cli.policies import STATEMENT_BYTES, AsJson, StatementBytes, read
+from pgjit.cli.status import Status
+from pgjit.errors import InvalidFile
+from pgjit.policy.coverage import Coverage, coverage_of
+from pgjit.policy.load import Policies
+from pgjit.policy.rules import RULES
+from pgjit.policy.suite import Outcome, Suite, load_suites, suite_paths
+from pgjit.proxy.rehearsal import REFERENCES, rehearse
+
+__all__ = ["policy_test"]
+
+
+def policy_test(
+    folder: Annotated[Path, typer.Argument(help="The folder with the policies and their tests.")] = Path("policies"),
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Say which rules, policies and entries of them no test touched.")
+    ] = False,
+    statement_bytes: StatementBytes = STATEMENT_BYTES,
+    as_json: AsJson = False,
+) -> int:
+    """Run the tests beside the policies (`*_test.yaml`).
+
+    What no test lists is not tested. Exit code 1 if an outcome is not what was expected, or if there is no test.
+    """
+    policies = read(folder)
+    suites, faults = load_suites(suite_paths(folder), policies, RULES.keys() | REFERENCES)
+    if faults:
+        raise InvalidFile(f"the tests in {folder}", faults)
+    outcomes = [outcome for suite in suites for outcome in _play(policies, suite, statement_bytes)]
+    found = coverage_of(policies, outcomes)
+    passed = bool(outcomes) and all(outcome.passed for outcome in outcomes)
+    if as_json:
+        document = {"passed": passed, "tests": [_document(outcome) for outcome in outcomes]}
+        if coverage:
+            document["untested"] = found.document()
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        _show(outcomes, console)
+        if coverage:
+            _show_coverage(found, console)
+    return Status.OK if passed else Status.FAILED
+
+
+def _play(policies: Policies, suite: Suite, limit: int) -> list[Outcome]:
+    return [rehearse(policies, case, limit, suite.catalog) for case in suite.cases]
+
+
+def _document(outcome: Outcome) -> dict[str, object]:
+    case = outcome.case
+    return {
+        "place": case.place,
+        "name": case.name,
+        "policy": outcome.policy,
+        "identity": case.caller.name if case.caller else None,
+        "sql": case.sql,
+        "expect": case.expect,
+        "expect_rule": case.rule,
+        "decision": outcome.decision,
+        "rules": outcome.rules,
+        "message": outcome.message,
+        "passed": outcome.passed,
+    }
+
+
+def _show(outcomes: list[Outcome], console: Console) -> None:
+    rows = [
+        (
+            "ok" if outcome.passed else "FAILED",
+            outcome.policy or "-",
+            outcome.decision,
+            outcome.case.rule or next(iter(outcome.rules), ""),
+        )
+        for outcome in outcomes
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for outcome, row in zip(outcomes, rows, strict=True):
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = Text(f"{cells}  {plain(' '.join(outcome.case.sql.split()))}", no_wrap=True)
+        line.stylize("green" if outcome.passed else "bold red", 0, widths[0])
+        if console.is_terminal:
+            line.truncate(console.width, overflow="ellipsis")
+        console.print(line, soft_wrap=True)
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    for outcome in failed:
+        _show_failure(outcome, console)
+    if not outcomes:
+        console.print("There is no test: nothing is known to be right.")
+        return
+    counts = Counter(outcome.passed for outcome in outcomes)
+    console.print(f"\n{counts[True]} passed, {counts[False]} failed")
+
+
+def _show_failure(outcome: Outcome, console: Console) -> None:
+    case = outcome.case
+    expected = case.expect + (f" by {case.rule}" if case.rule else "")
+    got = outcome.decision + (f" by {', '.join(outcome.rules)}" if outcome.rules else "")
+    console.print(Text(f"\n{case.place}: {plain(case.name or 'test')}", style="bold"), soft_wrap=True)
+    console.print(Text(f"  expected {expected}, got {got}"), soft_wrap=True)
+    if outcome.message:
+        console.print(Text(f"  {plain(outcome.message)}"))
+
+
+def _show_coverage(found: Coverage, console: Console) -> None:
+    for title, names in (
+        ("rules that no test touched", found.rules),
+        ("policies that no test asks", found.policies),
+        ("entries of `allow` and `deny` that decided nothing", found.lines),
+    ):
+        if names:
+            console.print(Text(f"\n{title}:", style="bold"))
+            for name in names:
+                console.print(Text(f"  {name}"), soft_wrap=True)
+    if not any((found.rules, found.policies, found.lines)):
+        console.print("every rule, every policy and every entry was touched by a test")

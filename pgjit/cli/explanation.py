@@ -1,0 +1,179 @@
+"""A judgement as people and programs read it: the decision, and everything that led to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from pgjit.cli.caret import line_and_column, pointed
+from pgjit.cli.plain import plain
+from pgjit.policy.decision import Violation
+from pgjit.policy.grounds import Ground
+from pgjit.policy.policy import Mode, Policy
+from pgjit.proxy.judge import Judgement
+from pgjit.proxy.rehearsal import grounds_of_judgement
+from pgjit.sql.catalog import Catalog
+from pgjit.sql.statement import Statement
+
+__all__ = ["Explanation", "explain"]
+
+_NAMING = frozenset({"execute", "fetch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    policy: Policy
+    judgement: Judgement
+    grounds: tuple[tuple[Ground, ...], ...]  # of each statement
+    lines: dict[str, str]  # text of the policy's lines, by their place
+
+    def document(self) -> dict[str, object]:
+        judgement = self.judgement
+        return {
+            "policy": self.policy.name,
+            "mode": self.policy.mode,
+            "decision": "allow" if judgement.allowed else "deny",
+            "remarks": list(_remarks(self.policy, judgement)),
+            "violations": [_violation(judgement.text, violation) for violation in judgement.violations],
+            "statements": [
+                {
+                    "index": statement.index,
+                    "kind": statement.kind,
+                    "sql": statement.text,
+                    "touches": [self._touch(ground) for ground in grounds],
+                }
+                for statement, grounds in zip(judgement.statements, self.grounds, strict=True)
+            ],
+        }
+
+    def _touch(self, ground: Ground) -> dict[str, object]:
+        return {
+            "object": ground.sort,
+            "name": ground.name,
+            "action": ground.action,
+            "position": ground.position,
+            "through": ground.through,
+            "allowed": ground.allowed,
+            "rule": ground.rule,
+            "place": ground.place,
+            "line": self.lines.get(ground.place or ""),
+        }
+
+    def show(self, console: Console) -> None:
+        allowed = self.judgement.allowed
+        head = Text("ALLOW" if allowed else "DENY", style="bold green" if allowed else "bold red")
+        head.append(f"  under policy {self.policy.name}", style="bold")
+        console.print(head)
+        for violation in self.judgement.violations:
+            console.print()
+            _show_violation(self.judgement.text, violation, console)
+        for line in _remarks(self.policy, self.judgement):
+            console.print(Text(f"note: {line}"), soft_wrap=True)
+        for statement, grounds in zip(self.judgement.statements, self.grounds, strict=True):
+            self._show_statement(statement, grounds, console)
+
+    def _show_statement(self, statement: Statement, grounds: tuple[Ground, ...], console: Console) -> None:
+        inner = f", with {', '.join(statement.inner)} inside" if statement.inner else ""
+        console.print(Text(f"\nstatement {statement.index + 1}: {statement.kind}{inner}", style="bold"))
+        decided: dict[str, list[Ground]] = {}
+        for ground in _gathered(grounds):
+            decided.setdefault(self._by(ground), []).append(ground)
+        for by, group in decided.items():
+            console.print(Text(f"  {by}", style="green" if group[0].allowed else "red"), soft_wrap=True)
+            for ground in group:
+                through = f", through {', '.join(ground.through)}" if ground.through else ""
+                action = f" ({ground.action})" if ground.action else ""
+                console.print(Text(f"    {ground.sort} {plain(ground.name + action + through)}"), soft_wrap=True)
+
+    def _by(self, ground: Ground) -> str:
+        by = "allowed" if ground.allowed else f"refused by {ground.rule}"
+        if not ground.place:
+            return by
+        line = self.lines.get(ground.place)
+        joined = " by" if ground.allowed else ","
+        return f"{by}{joined} {ground.place}" + (f" `{plain(line)}`" if line else "")
+
+
+def explain(policy: Policy, judgement: Judgement, catalog: Catalog | None) -> Explanation:
+    grounds = grounds_of_judgement(policy, judgement, catalog)
+    return Explanation(policy, judgement, grounds, _lines(ground.place for each in grounds for ground in each))
+
+
+def _lines(places: Iterable[str | None]) -> dict[str, str]:
+    """What stands at the places, as far as the files can be read."""
+    found: dict[str, str] = {}
+    files: dict[str, list[str]] = {}
+    for place in sorted({place for place in places if place}):
+        path, number, _ = place.rsplit(":", 2)
+        if path not in files:
+            try:
+                files[path] = Path(path).read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError):
+                files[path] = []
+        if 0 < int(number) <= len(files[path]):
+            found[place] = files[path][int(number) - 1].strip()
+    return found
+
+
+def _gathered(grounds: tuple[Ground, ...]) -> Iterator[Ground]:
+    """The columns of one relation on one line, if the same was decided on them."""
+    columns: dict[Ground, list[str]] = {}
+    for ground in grounds:
+        if ground.sort != "column":
+            continue
+        relation, _, column = ground.name.rpartition(".")
+        columns.setdefault(replace(ground, name=relation, position=None), []).append(column)
+    for ground in grounds:
+        if ground.sort == "column":
+            key = replace(ground, name=ground.name.rpartition(".")[0], position=None)
+            if names := columns.pop(key, None):
+                yield replace(ground, name=f"{key.name}: {', '.join(dict.fromkeys(names))}")
+        else:
+            yield ground
+
+
+def _violation(text: str, violation: Violation) -> dict[str, object]:
+    told: dict[str, object] = {
+        "rule": violation.rule,
+        "message": violation.message,
+        "detail": violation.detail,
+        "hint": violation.hint,
+        "sqlstate": violation.sqlstate,
+        "statement": violation.statement,
+        "position": violation.position,
+    }
+    if violation.position is not None:
+        told["line"], told["column"] = line_and_column(text, violation.position)
+    return told
+
+
+def _show_violation(text: str, violation: Violation, console: Console) -> None:
+    head = Text(plain(violation.message), style="bold")
+    head.append(f"  [{violation.rule}]", style="dim")
+    console.print(head, soft_wrap=True)
+    if violation.position is not None:
+        console.print(Text(pointed(text, violation.position, min(console.width, 120))), soft_wrap=True)
+    for name, value in (("detail", violation.detail), ("hint", violation.hint)):
+        if value:
+            console.print(Text(f"{name}: {plain(value)}"), soft_wrap=True)
+
+
+def _remarks(policy: Policy, judgement: Judgement) -> Iterator[str]:
+    if policy.mode is Mode.OBSERVE and not judgement.allowed:
+        yield "the policy observes: it runs all the same, and this is on record"
+    if judgement.about is not None:
+        yield f"pgjit itself answers this: SHOW pgjit.{judgement.about}"
+    elif judgement.allowed and judgement.unread:
+        yield "it was not parsed: under `access: full` nothing is refused"
+    elif not judgement.statements and judgement.allowed:
+        yield "there is no statement in it"
+    if not judgement.allowed:
+        return
+    if len(judgement.statements) > 1:
+        yield "in the extended protocol each statement is a message of its own: several in one are refused"
+    if any(each.effect and each.effect.verb in _NAMING and each.effect.name for each in judgement.statements):
+        yield "in a session the name has to be one that was prepared or declared there, and judged"

@@ -1,0 +1,56 @@
+"""What the commands on policies share: the folder, one policy of it, a catalog, and how many bytes are judged."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgjit.errors import InvalidFile
+from pgjit.policy.load import Policies, load_policies
+from pgjit.policy.policy import Policy
+from pgjit.proxy.services import Limits
+from pgjit.sql.catalog import Catalog
+
+__all__ = ["STATEMENT_BYTES", "AsJson", "CatalogFile", "Folder", "StatementBytes", "one", "read", "read_catalog"]
+
+STATEMENT_BYTES = Limits().statement_bytes
+
+Folder = Annotated[Path, typer.Option("--policies", help="The folder with the policy files.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")]
+CatalogFile = Annotated[
+    Path | None, typer.Option(help="A catalog that names are resolved with, as a proxy reads it from the server.")
+]
+StatementBytes = Annotated[
+    int, typer.Option(min=1, help="The largest text that is judged: `limits.statement_bytes` of the proxy.")
+]
+
+
+def read(folder: Path) -> Policies:
+    """Raises InvalidFile with every fault of every file."""
+    policies, faults = load_policies(folder)
+    if not policies and not faults:
+        faults = [f"{folder}:1:1: there is no policy in this folder"]
+    if faults:
+        raise InvalidFile(f"the policies in {folder}", faults)
+    return policies
+
+
+def read_catalog(path: Path | None) -> Catalog | None:
+    """Raises InvalidFile and OSError."""
+    return None if path is None else Catalog.from_json(path.read_bytes())
+
+
+def one(policies: Policies, name: str | None) -> Policy:
+    """The policy `name`; the only one where none is named. Raises typer.BadParameter."""
+    if name is None:
+        if len(policies) == 1:
+            return next(iter(policies.values()))
+        raise typer.BadParameter(f"give --policy, one of {', '.join(sorted(policies))}")
+    if name not in policies:
+        near = difflib.get_close_matches(name, policies, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(policies))}"
+        raise typer.BadParameter(f"there is no policy `{name}`; {hint}")
+    return policies[name]
