@@ -168,6 +168,7 @@ async def _subject(link: Link, target: Target, policies: tuple[Policy, ...]) -> 
         reached=tuple(ReachedRole(**row) for row in await _rows(link, written_out(_REACHED, mine))),
         access=frozenset(policy.statements.access for policy in policies),
         policies=tuple(sorted(policy.name for policy in policies)),
+        named=tuple(entry.functions for policy in policies for entry in policy.statements.allow if entry.functions),
         search_path=tuple(_schema(name, target.user) for name in target.search_path.split(",")),
         sslmode=None if all(host.is_unix for host in target.hosts) else target.sslmode,
         hosts=tuple(host.name for host in target.hosts if not host.is_unix),

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import Access
 from pgjit.proxy.target import SslMode
 
@@ -75,6 +76,7 @@ class Subject:
     reached: tuple[ReachedRole, ...] = ()
     access: frozenset[Access] = frozenset()  # of the policies that open this connection; none is taken for reading
     policies: tuple[str, ...] = ()
+    named: tuple[Patterns, ...] = ()  # functions that these policies name
     search_path: tuple[str, ...] = ("public",)
     sslmode: SslMode | None = None  # None: over a Unix socket
     hosts: tuple[str, ...] = ()  # but for Unix sockets

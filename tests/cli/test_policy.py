@@ -241,6 +241,18 @@ def test_a_warning_is_told_and_stops_nothing(folder: Path, capsys: pytest.Captur
     assert "warning: " in capsys.readouterr().out
 
 
+def test_names_that_the_server_does_not_have_are_warnings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "reader.yaml"
+    path.write_text(
+        path.read_text().replace("  access: read-only", "  access: read-only\n  deny: [{relations: [custmers]}]")
+    )
+    assert run(["policy", "check", str(folder)]) == Status.OK
+    assert "custmers" not in capsys.readouterr().out
+    assert run(["policy", "check", str(folder), *SHOP[2:]]) == Status.OK
+    assert "warning: " in (out := capsys.readouterr().out)
+    assert "`relations` names `custmers`, which the catalog does not have" in out
+
+
 @pytest.mark.parametrize("command", [["check"], ["test"]])
 def test_a_folder_without_policies_is_a_fault(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ from pgjit.doctor.checks.connection import connection_findings
 from pgjit.doctor.checks.login import login_findings
 from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import PUBLIC, Grant, Membership, ReachedRole, Subject
+from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import Access
 from pgjit.proxy.target import SslMode
 from tests.doctor.subjects import GOOD, good
@@ -36,6 +37,8 @@ def _grant(kind: str, name: str, privilege: str, **changes: Any) -> Grant:
 def _routine(**changes: Any) -> functions.Routine:
     return functions.Routine(
         routine="app.report(integer)",
+        schema="app",
+        name="report",
         grantee=PUBLIC,
         grantor="postgres",
         owner="postgres",
@@ -254,6 +257,24 @@ def test_a_function_that_was_granted_twice_is_told_once_and_revoked_twice() -> N
         "REVOKE EXECUTE ON ROUTINE app.report(integer) FROM PUBLIC;",
         "REVOKE EXECUTE ON ROUTINE app.report(integer) FROM agent;",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"definer": True}, (WARNING, "named-function")),
+        ({"language": "plpython3u", "trusted": False}, (WARNING, "named-function")),
+        ({"volatility": "v"}, (NOTE, "named-function")),
+        ({"definer": True, "name": "reports"}, (DANGER, "security-definer")),
+    ],
+)
+def test_a_function_that_a_policy_names_is_meant_to_be_called(
+    changes: dict[str, Any], expected: tuple[Severity, str]
+) -> None:
+    subject = replace(good(), named=(Patterns.of(["app.report"], 1, 2),))
+    (found,) = functions.FUNCTIONS.findings([_routine(**changes)], subject)
+    assert (found.severity, found.reference) == expected
+    assert (found.fix == ()) == (found.reference == "named-function")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.policies import AsJson
+from pgjit.cli.policies import AsJson, CatalogFile, read_catalog
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
+from pgjit.policy.absent import absent_names
 from pgjit.policy.load import load_policies
 from pgjit.policy.rules import RULES
 from pgjit.policy.suite import load_suites, suite_paths
@@ -21,11 +22,13 @@ __all__ = ["policy_check"]
 
 def policy_check(
     folder: Annotated[Path, typer.Argument(help="The folder with the policy files.")] = Path("policies"),
+    catalog: CatalogFile = None,
     as_json: AsJson = False,
 ) -> int:
     """Check policies and the test files beside them.
 
-    Tells every fault with file, line and column, and warnings. Exit code 3 if there is a fault.
+    Tells every fault with file, line and column, and warnings: with --catalog also of names that the server does
+    not have. Exit code 3 if there is a fault.
     """
     policies, faults = load_policies(folder)
     paths = suite_paths(folder) if folder.is_dir() else []
@@ -34,11 +37,14 @@ def policy_check(
     # Where a policy has faults, tests that name it would be told as wrong for a reason that is not theirs.
     suites, suite_faults = load_suites(paths, policies, RULES.keys() | REFERENCES) if not faults else ([], [])
     faults = [*faults, *suite_faults]
+    known = read_catalog(catalog)
+    absent = [told for policy in policies.values() for told in absent_names(policy, known)] if known else []
+    warnings = [*policies.warnings, *absent]
     if as_json:
-        told = {"valid": not faults, "policies": sorted(policies), "faults": faults, "warnings": policies.warnings}
+        told = {"valid": not faults, "policies": sorted(policies), "faults": faults, "warnings": warnings}
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return Status.INVALID if faults else Status.OK
-    for warning in policies.warnings:
+    for warning in warnings:
         print(f"warning: {warning}")
     if faults:
         raise InvalidFile(f"the policies in {folder}", faults)

@@ -50,7 +50,8 @@ behind AS (
     FROM pg_depend d JOIN pg_constraint k ON k.oid = d.objid
     WHERE d.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_proc'::regclass AND k.contypid <> 0
 )
-SELECT {_SIGNATURE} AS routine, {_GRANT}, coalesce(g.definer, p.prosecdef) AS definer, l.lanname::text AS language,
+SELECT {_SIGNATURE} AS routine, n.nspname::text AS schema, p.proname::text AS name, {_GRANT},
+       coalesce(g.definer, p.prosecdef) AS definer, l.lanname::text AS language,
        coalesce(g.trusted, l.lanpltrusted) AS trusted,
        p.provolatile::text AS volatility, coalesce(e.extname::text, '') AS extension,
        coalesce(u.on_path, false) AND EXISTS (SELECT FROM pg_proc b WHERE b.proname = p.proname
@@ -96,6 +97,8 @@ class Routine(NamedTuple):
     """A function beyond the built-in ones, and one grant of EXECUTE on it."""
 
     routine: str
+    schema: str
+    name: str
     grantee: int
     grantor: str
     owner: str
@@ -200,8 +203,11 @@ def classify(routine: Routine) -> str | None:
 
 def _functions(rows: Sequence[Routine], subject: Subject) -> Iterator[Finding]:
     sorted_out: dict[str | None, list[Routine]] = {}
+    named = [row for row in rows if any(each.match((row.schema, row.name), lenient=False) for each in subject.named)]
+    yield from _named(named)
     for row in rows:
-        sorted_out.setdefault(classify(row), []).append(row)
+        if row not in named:
+            sorted_out.setdefault(classify(row), []).append(row)
     for reference, (severity, message, why) in _MEANING.items():
         if found := sorted_out.get(reference):
             yield Finding(
@@ -211,6 +217,24 @@ def _functions(rows: Sequence[Routine], subject: Subject) -> Iterator[Finding]:
                 why=why,
                 objects=tuple(dict.fromkeys(_told(row) for row in found)),
                 fix=subject.revoke(row.grant for row in found),
+            )
+
+
+def _named(rows: Sequence[Routine]) -> Iterator[Finding]:
+    """Those that a policy names: agents are meant to call them."""
+    powerful = [row for row in rows if classify(row) in ("security-definer", "untrusted-language", "outreach")]
+    for severity, why, found in (
+        (Severity.WARNING, "They do more than the login role may: what they do is all that bounds them.", powerful),
+        (Severity.NOTE, "They run with the login role's rights.", [row for row in rows if row not in powerful]),
+    ):
+        if found:
+            yield Finding(
+                severity=severity,
+                reference="named-function",
+                message="policies of this connection name functions that it may execute",
+                why=why,
+                objects=tuple(dict.fromkeys(_told(row) for row in found)),
+                advice="Read them as you read the policy, and again after every change of them.",
             )
 
 

@@ -1,0 +1,63 @@
+"""Names in a policy that mean nothing on a server: an entry of `deny` with a slip of the pen denies nothing. Pure.
+
+Decides which names are told; they are warnings, since what is not there today may be there tomorrow.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from pgjit.policy.pattern import Pattern, Patterns
+from pgjit.policy.policy import Policy
+from pgjit.policy.selector import Selector
+from pgjit.sql.catalog import Catalog
+
+__all__ = ["absent_names"]
+
+Names = frozenset[tuple[str, ...]]
+_SORTS = ("relations", "columns", "functions", "types", "schemas")
+
+
+def absent_names(policy: Policy, catalog: Catalog) -> Iterator[str]:
+    """One line for each, with its place in the policy's file."""
+    known = {sort: _known(sort, catalog) for sort in _SORTS}
+    for entry in (*policy.statements.allow, *policy.statements.deny):
+        for sort in _SORTS:
+            for pattern in _absent(entry, sort, known[sort]):
+                near = _near(pattern, known[sort])
+                yield f"{entry.place}: `{sort}` names `{pattern.text}`, which the catalog does not have{near}"
+
+
+def _absent(entry: Selector, sort: str, known: Names) -> Iterator[Pattern]:
+    patterns: Patterns | None = getattr(entry, sort)
+    for pattern in (*patterns.included, *patterns.excluded) if patterns is not None else ():
+        if not any(pattern.matches(name, lenient=False) for name in known):
+            yield pattern
+
+
+def _near(pattern: Pattern, known: Names) -> str:
+    """The name that was meant, as far as that can be guessed."""
+    count = len(pattern.parts)
+    near = difflib.get_close_matches(pattern.text, sorted({".".join(name[-count:]) for name in known}), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def _known(sort: str, catalog: Catalog) -> Names:
+    match sort:
+        case "relations":
+            return frozenset((schema, name) for schema, names in catalog.relations.items() for name in names)
+        case "columns":
+            return frozenset(
+                (schema, name, column.name)
+                for schema, names in catalog.relations.items()
+                for name, relation in names.items()
+                for column in relation.columns
+            )
+        case "functions":
+            return frozenset((schema, name) for schema, names in catalog.functions.items() for name in names)
+        case "types":
+            return frozenset((schema, name) for schema, names in catalog.types.items() for name in names)
+        case _:
+            named = (catalog.relations, catalog.functions, catalog.types, catalog.operators)
+            return frozenset((schema,) for schemas in named for schema in schemas)
