@@ -21,7 +21,7 @@ STATEMENT_BYTES = Limits().statement_bytes
 Folder = Annotated[Path, typer.Option("--policies", help="The folder with the policy files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")]
 CatalogFile = Annotated[
-    Path | None, typer.Option(help="A catalog that names are resolved with, as a proxy reads it from the server.")
+    Path | None, typer.Option(help="A catalog that names are resolved with, as `pgjit catalog` writes it.")
 ]
 StatementBytes = Annotated[
     int, typer.Option(min=1, help="The largest text that is judged: `limits.statement_bytes` of the proxy.")

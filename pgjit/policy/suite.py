@@ -81,7 +81,7 @@ class SuiteFile(_Section):
     policy: str | None = Field(default=None, description="the policy of the tests that name none")
     catalog: Path | None = Field(
         default=None,
-        description="a catalog that names are resolved with, as a proxy reads it from the server",
+        description="a catalog that names are resolved with, as `pgjit catalog` writes it",
     )
     identities: dict[str, IdentitySection] = Field(default_factory=dict, description="who the tests speak for")
     tests: list[CaseSection] = Field(min_length=1, description="the tests")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from pgjit.audit.record import render
+from pgjit.cli.run import run
+from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
 from pgjit.policy.decision import Deny
 from pgjit.policy.evaluate import evaluate
@@ -62,6 +65,17 @@ def test_the_configuration_reference_is_what_the_models_say() -> None:
 def test_the_reference_of_the_commands_is_what_they_say() -> None:
     page = cli_reference.PAGE.read_text(encoding="utf-8")
     assert page == cli_reference.rewritten(page), "docs/cli.md is stale: run `make docs`"
+
+
+def test_the_explanation_in_the_page_on_commands_is_what_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    block = re.search(r"^    \$ pgjit (policy explain .*)\n((?:    .*\n|\n)*)", _text("docs/cli.md"), re.MULTILINE)
+    assert block is not None
+    assert run(shlex.split(block[1])) == Status.FAILED
+    told = "".join(f"    {line}\n" if line else "\n" for line in capsys.readouterr().out.splitlines())
+    assert block[2].rstrip() == told.rstrip()
 
 
 def test_the_suite_in_the_page_on_commands_passes(tmp_path: Path) -> None:
