@@ -1,6 +1,6 @@
-"""Makes tokens as Entra does, and signs whatever it is given: also what Entra would never sign.
+"""Signs tokens, and whatever else it is given: also what Entra would never sign.
 
-Decides the claims of an app-only v2.0 access token and keeps the signing key. Knows no HTTP.
+Decides what the issuers are called and which keys are published. What a token says is claims.py's. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -10,23 +10,19 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
-from pgjit.demo.emulator.settings import AppCredentials
-
-__all__ = ["ABSENT", "LIFETIME", "Issuer", "SigningKey"]
+__all__ = ["ABSENT", "Issuer", "SigningKey", "base64url"]
 
 ABSENT: Final = object()
 """As the value of a claim or a header parameter: leave it out."""
-
-LIFETIME: Final = timedelta(minutes=75)  # Entra takes 60 to 90 minutes at random
-_BACKDATED: Final = timedelta(minutes=5)  # as Entra dates `iat` and `nbf`
-_MOST_GROUPS: Final = 200  # beyond it a token says where to ask
 
 
 def base64url(data: bytes) -> str:
@@ -34,14 +30,26 @@ def base64url(data: bytes) -> str:
 
 
 class SigningKey:
-    """A throw-away RSA key under the key id that Entra's would have: a thumbprint."""
+    """A throw-away RSA key in a certificate, under the key id that Entra's has: the certificate's thumbprint."""
 
     def __init__(self) -> None:
         self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        der = self.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        self.kid = base64url(hashlib.sha256(der).digest()[:20])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pgjit emulator: for tests only")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self.private.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=7))
+            .sign(self.private, SHA256())
+        )
+        self.x5c = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+        self.kid = base64url(certificate.fingerprint(SHA1()))  # noqa: S303 - what `x5t` is made of
 
-    def published(self, issuer: str) -> dict[str, str]:
+    def published(self, issuer: str) -> dict[str, object]:
         """Its public half as an entry of the key set; Entra gives no `alg` there either."""
         numbers = self.private.public_key().public_numbers()
         return {
@@ -51,51 +59,30 @@ class SigningKey:
             "x5t": self.kid,
             "n": base64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)),
             "e": base64url(numbers.e.to_bytes(3)),
+            "x5c": [self.x5c],
             "issuer": issuer,
         }
 
 
 class Issuer:
-    """Signs as one tenant. `name` is what its tokens say in `iss`."""
+    """Signs for every tenant, with the same keys: what tells tenants apart is `iss` and `tid`, as in Entra."""
 
-    def __init__(self, *, tenant: str, audience: str) -> None:
-        self.name = ""  # known when it is known where the emulator is reached
-        self.tenant = tenant
-        self.audience = audience
+    def __init__(self) -> None:
+        self.url = ""  # known when it is known where the emulator is reached
+        self.sts = ""  # the same for version 1, which has a host of its own in Entra
         self.keys = [SigningKey()]  # the first signs, all are published
+
+    def name(self, tenant: str, version: int = 2) -> str:
+        """What tokens of that version say in `iss`."""
+        return f"{self.url}/{tenant}/v2.0" if version == 2 else f"{self.sts or self.url}/{tenant}/"
 
     def rotate(self, *, keep_old: bool) -> SigningKey:
         """Sign with a new key; without `keep_old` the old ones are not published any more."""
         self.keys = [SigningKey(), *(self.keys if keep_old else [])]
         return self.keys[0]
 
-    def claims(self, app: AppCredentials, now: datetime) -> dict[str, object]:
-        """The claims of an app-only access token for `app`."""
-        begins = int((now - _BACKDATED).timestamp())
-        claims: dict[str, object] = {
-            "aud": self.audience,
-            "iss": self.name,
-            "iat": begins,
-            "nbf": begins,
-            "exp": int((now + LIFETIME).timestamp()),
-            "aio": base64url(secrets.token_bytes(33)),
-            "app_displayname": app.display,
-            "azp": app.client_id,
-            "azpacr": "1",
-            "idtyp": "app",
-            "oid": app.oid,
-            "rh": f"1.{base64url(secrets.token_bytes(30))}.",
-            "sub": app.oid,
-            "tid": self.tenant,
-            "uti": base64url(secrets.token_bytes(16)),
-            "ver": "2.0",
-        }
-        if len(app.groups) > _MOST_GROUPS:
-            place = f"https://graph.windows.net/{self.tenant}/servicePrincipals/{app.oid}/getMemberObjects"
-            claims |= {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": place}}}
-        elif app.groups:
-            claims["groups"] = list(app.groups)
-        return claims
+    def key_set(self, issuer: str) -> dict[str, object]:
+        return {"keys": [key.published(issuer) for key in self.keys]}
 
     def sign(
         self,
@@ -110,10 +97,24 @@ class Issuer:
         signing = key or self.keys[0]
         if not isinstance(header, bytes):
             usual: dict[str, object] = {"typ": "JWT", "alg": "RS256", "kid": signing.kid}
+            if not isinstance(claims, bytes) and claims.get("ver") == "1.0":
+                usual["x5t"] = signing.kid
             header = _json({**usual, **(header or {})})
         payload = claims if isinstance(claims, bytes) else _json(claims)
         signed = f"{base64url(header)}.{base64url(payload)}"
         return f"{signed}.{base64url(signing.private.sign(signed.encode(), padding.PKCS1v15(), SHA256()))}"
+
+    def sign_for_graph(self, claims: Mapping[str, object]) -> str:
+        """As Entra signs for Graph: over a hash of the header's `nonce`, so that only Graph can check it."""
+        nonce = base64url(secrets.token_bytes(32))
+        signing = self.keys[0]
+        usual = {"typ": "JWT", "alg": "RS256", "x5t": signing.kid, "kid": signing.kid}
+        signature = self.sign(claims, _json({**usual, "nonce": hashed_nonce(nonce)}), signing).rsplit(".", 1)[1]
+        return f"{base64url(_json({**usual, 'nonce': nonce}))}.{base64url(_json(claims))}.{signature}"
+
+
+def hashed_nonce(nonce: str) -> str:
+    return base64url(hashlib.sha256(nonce.encode()).digest())
 
 
 def _json(values: Mapping[str, object]) -> bytes:

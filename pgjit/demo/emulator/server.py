@@ -1,50 +1,75 @@
-"""The emulator on a port: metadata, keys and the token endpoint with the client credentials grant.
+"""The emulator as one object: what it knows, and its life on ports of this machine.
 
-Decides what Entra would answer to a request, in its own error codes. What a token holds is issuer.py's.
+Decides where it listens and what it is reached as. What it answers is http.py's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import socket
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Final, Self
-from urllib.parse import parse_qsl
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp
 
-from pgjit.demo.emulator.issuer import LIFETIME, Issuer, SigningKey
+from pgjit.demo.emulator.claims import Subject, access_claims
+from pgjit.demo.emulator.cloud import Cloud
+from pgjit.demo.emulator.directory import Api, Directory, Kind, Principal
+from pgjit.demo.emulator.faults import Faults
+from pgjit.demo.emulator.http import authority_http, identity_http
+from pgjit.demo.emulator.issuer import SigningKey
+from pgjit.demo.emulator.resource import Asked, Resource
 from pgjit.demo.emulator.settings import AppCredentials, EmulatorSettings
 
-__all__ = ["Emulator"]
+__all__ = ["Emulator", "TlsFiles"]
 
-_MAX_FORM_BYTES: Final = 64 * 1024
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: a close that sends RST
 
 
-class _OAuthError(Exception):
-    """An error of the token endpoint: OAuth's name, Entra's number."""
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files. The certificate has to be for `localhost`."""
 
-    def __init__(self, error: str, number: int, description: str, status: int = 400) -> None:
-        super().__init__(description)
-        self.error, self.number, self.description, self.status = error, number, description, status
+    certificate: Path
+    key: Path
 
 
 class Emulator:
     """`start` it, add apps, give `url`, `tenant` and `audience` to the one who checks tokens, `close` it."""
 
-    def __init__(self, settings: EmulatorSettings | None = None) -> None:
+    def __init__(
+        self, settings: EmulatorSettings | None = None, *, now: Callable[[], datetime] | None = None
+    ) -> None:
         self._settings = settings or EmulatorSettings()
-        self._issuer = Issuer(tenant=self._settings.tenant, audience=self._settings.audience)
-        self._apps = {app.client_id: app for app in self._settings.apps}
-        self._running: tuple[_Server, asyncio.Task[None]] | None = None
+        api = self._settings.api or Api(client_id=self._settings.audience)
+        self.cloud = Cloud(self._settings.tenant, replace(api), now)
+        self.cloud.issuer.sts = self._settings.sts or ""
+        self.cloud.codes.approver = self._settings.approver
+        self.faults = Faults(self._break_connection)
         self.url = self._settings.url or ""
+        self.tls_url = ""  # the same over TLS, if it was started with
+        self.identity_url = ""  # managed identities: AZURE_POD_IDENTITY_AUTHORITY_HOST
+        self._running: list[tuple[_Server, asyncio.Task[None]]] = []
+        self._local = True
+        self._populate()
+
+    def _populate(self) -> None:
+        for tenant in self._settings.tenants:
+            self.cloud.add_tenant(tenant)
+        for app in self._settings.apps:
+            self._register(app)
+        for member in self._settings.members:
+            principal = replace(member.principal)
+            self.cloud.add_tenant(member.tenant or self.tenant).add(principal, member.groups)
+        for group, inner in self._settings.nested:
+            self.directory.join(group, inner)
 
     @classmethod
     def from_settings(cls, settings: EmulatorSettings) -> Self:
@@ -61,14 +86,24 @@ class Emulator:
 
     @property
     def issuer(self) -> str:
-        """What `iss` of its tokens says."""
-        return self._issuer.name
+        """What `iss` of its version 2 tokens says."""
+        return self.cloud.issuer.name(self.tenant)
 
     @property
     def signing_key(self) -> SigningKey:
-        return self._issuer.keys[0]
+        return self.cloud.issuer.keys[0]
 
-    # --- apps and tokens -----------------------------------------------------------------------------------
+    @property
+    def directory(self) -> Directory:
+        """Of the first tenant: principals, groups and memberships may be changed there."""
+        return self.cloud.tenants[self.tenant]
+
+    @property
+    def identity_header(self) -> str:
+        """IDENTITY_HEADER, for IDENTITY_ENDPOINT at `identity_url` with `/msi/token` behind it."""
+        return self.cloud.identity_header
+
+    # --- principals and tokens -----------------------------------------------------------------------------
 
     def add_app(
         self,
@@ -81,16 +116,40 @@ class Emulator:
     ) -> AppCredentials:
         """Register an app that is a member of `groups`; an app of the same client id is replaced."""
         app = AppCredentials.make(display, groups=groups, client_id=client_id, client_secret=client_secret, oid=oid)
-        self._apps[app.client_id] = app
+        self._register(app)
         return app
 
-    def claims(self, app: AppCredentials, now: datetime | None = None) -> dict[str, object]:
-        """What a token for `app` says."""
-        return self._issuer.claims(app, now or datetime.now(UTC))
+    def _register(self, app: AppCredentials) -> None:
+        principal = Principal(
+            kind=Kind.APP,
+            display=app.display,
+            client_id=app.client_id,
+            oid=app.oid,
+            secrets=(app.client_secret,),
+        )
+        self.directory.add(principal, app.groups)
 
-    def issue(self, app: AppCredentials, *, now: datetime | None = None, **overrides: object) -> str:
-        """A signed token for `app`; `overrides` are claims, `ABSENT` leaves one out."""
-        return self.sign({**self.claims(app, now), **overrides})
+    def claims(
+        self, who: AppCredentials | Principal, now: datetime | None = None, *, client: Principal | None = None
+    ) -> dict[str, object]:
+        """What a token for the API says. A person's is got by `client`."""
+        directory = next((each for each in self.cloud.tenants.values() if who.oid in each.principals), None)
+        if directory is None:
+            raise LookupError(f"the emulator does not know {who.oid}")
+        principal = directory.principals[who.oid]
+        subject = Subject(principal, client or principal, "2" if principal.kind is not Kind.APP else "1")
+        asked = Asked(Resource.API, self.cloud.api.uris[0], self.cloud.api.scopes)
+        return access_claims(subject, asked, self.cloud.api, directory, self.cloud.issuer, now or self.cloud.now())
+
+    def issue(
+        self,
+        who: AppCredentials | Principal,
+        *,
+        now: datetime | None = None,
+        **overrides: object,
+    ) -> str:
+        """A signed token; `overrides` are claims, `ABSENT` leaves one out."""
+        return self.sign({**self.claims(who, now), **overrides})
 
     def sign(
         self,
@@ -99,166 +158,108 @@ class Emulator:
         key: SigningKey | None = None,
     ) -> str:
         """A token with exactly these claims; `header` changes the usual one, bytes are taken as they are."""
-        return self._issuer.sign(claims, header, key)
+        return self.cloud.issuer.sign(claims, header, key)
 
     def rotate_keys(self, *, keep_old: bool = False) -> SigningKey:
         """Sign with a new key from now on; the old one is gone from the key set unless `keep_old`."""
-        return self._issuer.rotate(keep_old=keep_old)
+        return self.cloud.issuer.rotate(keep_old=keep_old)
 
     # --- life ----------------------------------------------------------------------------------------------
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Serve in the running event loop. Raises OSError when it cannot listen there."""
-        if self._running is not None:
+    async def start(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        tls: TlsFiles | None = None,
+        tls_port: int = 0,
+        identity_port: int = 0,
+    ) -> None:
+        """Serve in the running event loop. Raises OSError when it cannot listen there.
+
+        With `tls` the same is served over TLS as well; what clients insist on, under `tls_url`.
+        """
+        if self._running:
             raise RuntimeError("the emulator is running")
-        server = _Server(self._http())
-        listening = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
-        )
+        self._local = host in ("127.0.0.1", "::1", "localhost")
+        with contextlib.ExitStack() as opened:
+            sockets = [opened.enter_context(_listen(host, number)) for number in (port, identity_port)]
+            secured = opened.enter_context(_listen(host, tls_port)) if tls is not None else None
+            opened.pop_all()
+        listening, identity = sockets
         if self._settings.url is None:
-            reached = _ANYWHERE.get(host, host)
-            shown = f"[{reached}]" if ":" in reached else reached
-            self.url = f"http://{shown}:{listening.getsockname()[1]}"
-        self._issuer.name = f"{self.url}/{self.tenant}/v2.0"
+            self.url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        self.identity_url = f"http://{_shown(host)}:{identity.getsockname()[1]}"
+        self.tls_url = "" if secured is None else f"https://localhost:{secured.getsockname()[1]}"
+        self.cloud.issuer.url = self.url
+        self.cloud.bases = {self.url, *([self.tls_url] if self.tls_url else [])}
+        authority = self.faults.around(
+            authority_http(
+                self.cloud,
+                self.faults,
+                places={"http": self.url, "https": self.tls_url},
+                admin_key=self._settings.admin_key,
+                open_to_all=lambda: self._local,
+                sign_anything=self._settings.sign_anything,
+            )
+        )
+        try:
+            await self._serve(authority, listening, None)
+            await self._serve(self.faults.around(identity_http(self.cloud)), identity, None)
+            if secured is not None:
+                await self._serve(authority, secured, tls)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _serve(self, app: ASGIApp, listening: socket.socket, tls: TlsFiles | None) -> None:
+        server = _Server(app, tls)
         task = asyncio.create_task(server.serve([listening]), name="entra emulator")
-        self._running = server, task
         serving = asyncio.create_task(server.serving.wait())
         await asyncio.wait({task, serving}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             serving.cancel()
-            self._running = None
             await task
+        self._running.append((server, task))
 
     async def close(self) -> None:
-        """Stop serving and free the port. May be started again."""
-        if self._running is not None:
-            server, task = self._running
-            self._running = None
+        """Stop serving and free the ports. May be started again."""
+        running, self._running = self._running, []
+        for server, _ in running:
             server.should_exit = True
+        for _, task in running:
             await task
 
-    # --- HTTP ----------------------------------------------------------------------------------------------
-
-    def _http(self) -> FastAPI:
-        http = FastAPI(title="Entra emulator", docs_url=None, redoc_url=None, openapi_url=None)
-
-        @http.get("/{tenant}/v2.0/.well-known/openid-configuration")
-        async def metadata(tenant: str) -> JSONResponse:
-            self._check_tenant(tenant)
-            return JSONResponse(self._metadata())
-
-        @http.get("/{tenant}/discovery/v2.0/keys")
-        async def keys(tenant: str) -> JSONResponse:
-            self._check_tenant(tenant)
-            return JSONResponse({"keys": [key.published(self.issuer) for key in self._issuer.keys]})
-
-        @http.post("/{tenant}/oauth2/v2.0/token")
-        async def token(tenant: str, request: Request) -> JSONResponse:
-            self._check_tenant(tenant)
-            return self._token(await _form(request))
-
-        @http.exception_handler(_OAuthError)
-        async def refused(request: Request, fault: _OAuthError) -> JSONResponse:  # noqa: ARG001 - FastAPI's
-            return _error(fault)
-
-        return http
-
-    def _check_tenant(self, tenant: str) -> None:
-        if tenant != self.tenant:
-            raise _OAuthError("invalid_tenant", 90002, "Tenant not found.")
-
-    def _metadata(self) -> dict[str, object]:
-        place = f"{self.url}/{self.tenant}"
-        return {
-            "token_endpoint": f"{place}/oauth2/v2.0/token",
-            "token_endpoint_auth_methods_supported": ["client_secret_post"],
-            "jwks_uri": f"{place}/discovery/v2.0/keys",
-            "grant_types_supported": ["client_credentials"],
-            "subject_types_supported": ["pairwise"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "issuer": self.issuer,
-        }
-
-    def _token(self, form: Mapping[str, str]) -> JSONResponse:
-        for name in ("grant_type", "client_id", "scope"):
-            if not form.get(name):
-                raise _OAuthError("invalid_request", 900144, f"The request body must contain '{name}'.")
-        if form["grant_type"] != "client_credentials":
-            raise _OAuthError("unsupported_grant_type", 70003, "The grant type is not supported.")
-        app = self._apps.get(form["client_id"])
-        if app is None:
-            raise _OAuthError("unauthorized_client", 700016, "Application was not found in the directory.")
-        if not form.get("client_secret"):
-            raise _OAuthError("invalid_client", 7000218, "The request body must contain 'client_secret'.", 401)
-        if not hmac.compare_digest(form["client_secret"].encode(), app.client_secret.encode()):
-            raise _OAuthError("invalid_client", 7000215, "Invalid client secret provided.", 401)
-        resource = form["scope"].removesuffix("/.default")
-        if resource == form["scope"]:
-            raise _OAuthError("invalid_scope", 1002012, "The scope is not valid: it must end in '/.default'.")
-        if resource.removeprefix("api://") != self.audience:
-            raise _OAuthError("invalid_resource", 500011, "The resource was not found in the tenant.")
-        lifetime = int(LIFETIME.total_seconds()) - 1
-        return JSONResponse(
-            {
-                "token_type": "Bearer",
-                "expires_in": lifetime,
-                "ext_expires_in": lifetime,
-                "access_token": self.issue(app),
-            },
-            headers={"Cache-Control": "no-store", "Pragma": "no-cache"},
-        )
+    def _break_connection(self, client: tuple[str, int]) -> None:
+        for server, _ in self._running:
+            server.reset(client)
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """The form in the body. A parameter must not come twice (RFC 6749, section 3.2)."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise _OAuthError("invalid_request", 9002313, "The body must be 'application/x-www-form-urlencoded'.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_FORM_BYTES:
-            raise _OAuthError("invalid_request", 9002313, "The body is too large.", 413)
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=100)
-    except ValueError:
-        raise _OAuthError("invalid_request", 9002313, "The body is malformed.") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise _OAuthError("invalid_request", 9002313, "A parameter is given twice.")
-    return form
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=128)
 
 
-def _error(fault: _OAuthError) -> JSONResponse:
-    trace, correlation, at = uuid.uuid4(), uuid.uuid4(), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
-    text = f"AADSTS{fault.number}: {fault.description}"
-    return JSONResponse(
-        {
-            "error": fault.error,
-            "error_description": f"{text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}",
-            "error_codes": [fault.number],
-            "timestamp": at,
-            "trace_id": str(trace),
-            "correlation_id": str(correlation),
-        },
-        status_code=fault.status,
-        headers={"Cache-Control": "no-store", "Pragma": "no-cache"},
-    )
+def _shown(host: str) -> str:
+    reached = _ANYWHERE.get(host, host)
+    return f"[{reached}]" if ":" in reached else reached
 
 
 class _Server(uvicorn.Server):
     """Signals are the program's to handle, and `serving` is set when it answers."""
 
-    def __init__(self, http: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, tls: TlsFiles | None) -> None:
         super().__init__(
             uvicorn.Config(
-                http,
+                app,
                 http="h11",
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=2,
+                ssl_certfile=str(tls.certificate) if tls else None,
+                ssl_keyfile=str(tls.key) if tls else None,
             )
         )
         self.serving = asyncio.Event()
@@ -266,6 +267,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.serving.set()
+
+    def reset(self, client: tuple[str, int]) -> None:
+        """Break the connection of this client, if it is one of this server."""
+        for connection in list(self.server_state.connections):
+            transport: asyncio.Transport | None = getattr(connection, "transport", None)
+            if transport is not None and tuple(transport.get_extra_info("peername", ()))[:2] == client:
+                raw = transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,7 @@
-"""What the emulator is told: its tenant, its audience and the apps that may ask for tokens."""
+"""What the emulator is told: its tenants, its API, and the principals that may ask for tokens.
+
+Decides the keys of its configuration file. What is wrong in one is told with its place.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,24 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from cryptography import x509
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from pgjit.demo.emulator.directory import OPTIONAL_CLAIMS, Api, FederatedCredential, GroupClaims, Kind, Principal
 from pgjit.document import Document
 
-__all__ = ["AppCredentials", "EmulatorSettings", "read_settings"]
+__all__ = [
+    "ApiSection", "AppCredentials", "EmulatorSettings", "Guid", "Member", "PrincipalSection", "Text", "read_settings",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +64,31 @@ class AppCredentials:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A principal of one tenant, with the groups that it is in."""
+
+    principal: Principal
+    groups: tuple[str, ...] = ()
+    tenant: str | None = None  # the first one
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorSettings:
     """Without `url`, tokens are issued under the address that is listened on."""
 
     url: str | None = None
+    sts: str | None = None
     tenant: str = field(default_factory=lambda: str(uuid.uuid4()))
+    tenants: tuple[str, ...] = ()  # more of them
     audience: str = field(default_factory=lambda: str(uuid.uuid4()))
+    api: Api | None = None  # None: as `audience` says, with everything else as usual
     apps: tuple[AppCredentials, ...] = ()
+    members: tuple[Member, ...] = ()
+    nested: tuple[tuple[str, str], ...] = ()  # a group, and a group that is in it
+    admin_key: str | None = field(default=None, repr=False)
+    sign_anything: bool = False  # whether the admin API signs any claims
+    approver: str | None = None  # who says yes to every device code
 
 
 def _guid(value: str) -> str:
@@ -73,6 +106,97 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class _Federated(_Section):
+    issuer: Text
+    subject: Text
+    audience: Text = "api://AzureADTokenExchange"
+
+
+class PrincipalSection(_Section):
+    """A principal as a file or the admin API describes it."""
+
+    name: Text
+    kind: Kind = Kind.APP
+    client_id: Guid | None = None
+    oid: Guid | None = None
+    secret: Text | None = None
+    certificate: str | None = None  # PEM, or in a file its path
+    federated: tuple[_Federated, ...] = ()
+    public: bool = False
+    parent: Guid | None = None
+    upn: Text | None = None
+    system_assigned: bool = False
+    roles: tuple[Text, ...] = ()
+    graph_roles: tuple[Text, ...] = ()
+    acrs: tuple[Text, ...] = ()
+    enabled: bool = True
+    groups: tuple[Guid, ...] = ()
+    tenant: Guid | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.kind in (Kind.AGENT, Kind.AGENT_USER) and self.parent is None:
+            raise ValueError("an agent needs `parent`, its blueprint's client id; an agent's user the agent's")
+        if self.kind.person and (self.client_id or self.secret):
+            raise ValueError("a person has no `client_id` and no `secret`")
+        return self
+
+    def principal(self) -> Principal:
+        """Raises ValueError for a certificate that is none."""
+        certificates = (
+            () if self.certificate is None else (x509.load_pem_x509_certificate(self.certificate.encode()),)
+        )
+        return Principal(
+            kind=self.kind,
+            display=self.name,
+            client_id=self.client_id,
+            oid=self.oid or "",
+            secrets=() if self.secret is None else (self.secret,),
+            certificates=certificates,
+            federated=tuple(FederatedCredential(each.issuer, each.subject, each.audience) for each in self.federated),
+            public=self.public,
+            parent=self.parent,
+            upn=self.upn,
+            system_assigned=self.system_assigned,
+            roles=self.roles,
+            graph_roles=self.graph_roles,
+            contexts=self.acrs,
+            enabled=self.enabled,
+        )
+
+
+class ApiSection(_Section):
+    """The API registration: the names are those of its manifest where it has one."""
+
+    version: Annotated[int, Field(ge=1, le=2)] = 2
+    uris: tuple[Text, ...] = ()
+    group_claims: GroupClaims = GroupClaims.SECURITY
+    assigned_groups: tuple[Guid, ...] = ()
+    optional_claims: tuple[Text, ...] = tuple(sorted(OPTIONAL_CLAIMS - {"use_guid"}))
+    assignment_required: bool = False
+    scopes: Annotated[tuple[Text, ...], Field(min_length=1)] = ("access",)
+
+    @field_validator("optional_claims")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(value) - OPTIONAL_CLAIMS)
+        if unknown:
+            raise ValueError(f"hold `{unknown[0]}`, which is not one of {', '.join(sorted(OPTIONAL_CLAIMS))}")
+        return value
+
+    def api(self, client_id: str) -> Api:
+        return Api(
+            client_id=client_id,
+            version=self.version,
+            uris=self.uris,
+            group_claims=self.group_claims,
+            assigned_groups=frozenset(self.assigned_groups),
+            optional_claims=frozenset(self.optional_claims),
+            assignment_required=self.assignment_required,
+            scopes=self.scopes,
+        )
+
+
 class _App(_Section):
     name: Text
     client_id: Guid
@@ -81,13 +205,26 @@ class _App(_Section):
     groups: tuple[Guid, ...] = ()
 
 
+class _Group(_Section):
+    id: Guid
+    groups: tuple[Guid, ...]  # that are in it
+
+
 class _File(_Section):
     tenant: Guid
+    tenants: tuple[Guid, ...] = ()
     audience: Guid
     url: str | None = None
-    apps: tuple[_App, ...] = Field(min_length=1)
+    sts: str | None = None
+    api: ApiSection = ApiSection()
+    apps: tuple[_App, ...] = ()
+    principals: tuple[PrincipalSection, ...] = ()
+    groups: tuple[_Group, ...] = ()
+    admin_key: Annotated[str, StringConstraints(min_length=16, max_length=256)] | None = None
+    sign_anything: bool = False
+    approve_device_codes_as: Text | None = None
 
-    @field_validator("url")
+    @field_validator("url", "sts")
     @classmethod
     def _base(cls, value: str | None) -> str | None:
         if value is None:
@@ -101,18 +238,29 @@ class _File(_Section):
             raise ValueError("must be of the form `http://host:port`")
         return value
 
-    @field_validator("apps")
+    @field_validator("apps", "principals")
     @classmethod
-    def _told_apart(cls, apps: tuple[_App, ...]) -> tuple[_App, ...]:
-        if len({app.client_id for app in apps}) != len(apps):
+    def _told_apart(
+        cls, value: tuple[_App, ...] | tuple[PrincipalSection, ...], info: ValidationInfo
+    ) -> tuple[_App, ...] | tuple[PrincipalSection, ...]:
+        given = [each.client_id for each in value if each.client_id is not None]
+        given += [app.client_id for app in info.data.get("apps", ())]
+        if len(set(given)) != len(given):
             raise ValueError("hold a `client_id` twice")
-        return apps
+        return value
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if not self.apps and not self.principals:
+            raise ValueError("`apps` or `principals` must name somebody")
+        return self
 
 
 def read_settings(path: Path) -> EmulatorSettings:
     """The settings in the YAML file `path`. Raises InvalidFile with every fault."""
     document = Document.read(path)
     read = document.model(_File)
+    members = [] if read is None else [_member(document, each, index) for index, each in enumerate(read.principals)]
     document.check("emulator configuration")
     assert read is not None
     apps = [
@@ -121,4 +269,29 @@ def read_settings(path: Path) -> EmulatorSettings:
         )
         for app in read.apps
     ]
-    return EmulatorSettings(url=read.url, tenant=read.tenant, audience=read.audience, apps=tuple(apps))
+    return EmulatorSettings(
+        url=read.url,
+        sts=read.sts,
+        tenant=read.tenant,
+        tenants=read.tenants,
+        audience=read.audience,
+        api=read.api.api(read.audience),
+        apps=tuple(apps),
+        members=tuple(each for each in members if each is not None),
+        nested=tuple((group.id, inner) for group in read.groups for inner in group.groups),
+        admin_key=read.admin_key,
+        sign_anything=read.sign_anything,
+        approver=read.approve_device_codes_as,
+    )
+
+
+def _member(document: Document, section: PrincipalSection, index: int) -> Member | None:
+    """A certificate is named by its file; a fault is told at its place."""
+    try:
+        if section.certificate is not None:
+            pem = (document.path.parent / section.certificate).read_text(encoding="utf-8")
+            section = section.model_copy(update={"certificate": pem})
+        return Member(section.principal(), section.groups, section.tenant)
+    except (OSError, ValueError) as fault:
+        document.fault(("principals", index, "certificate"), f"cannot be read: {type(fault).__name__}")
+        return None

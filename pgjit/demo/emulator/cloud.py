@@ -1,0 +1,77 @@
+"""All that the emulator is, apart from HTTP: tenants, the API, the keys, and what is being waited for.
+
+Decides nothing of its own: it is what the endpoints share.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from pgjit.demo.emulator.claims import Subject, access_claims
+from pgjit.demo.emulator.device import DeviceCodes
+from pgjit.demo.emulator.directory import Api, Directory
+from pgjit.demo.emulator.issuer import Issuer
+from pgjit.demo.emulator.oauth_error import OAuthError
+from pgjit.demo.emulator.resource import Asked, Resource
+
+__all__ = ["ANY_TENANT", "Cloud", "RefreshToken"]
+
+ANY_TENANT = frozenset({"common", "organizations"})
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    tenant: str
+    client_id: str
+    user: str
+    scope: str
+
+
+class Cloud:
+    def __init__(self, home: str, api: Api, now: Callable[[], datetime] | None = None) -> None:
+        self.home = home  # the first tenant
+        self.api = api
+        self.tenants = {home: Directory(home)}
+        self.issuer = Issuer()
+        self.codes = DeviceCodes()
+        self.refresh_tokens: dict[str, RefreshToken] = {}
+        self.identity_header = secrets.token_urlsafe(24)  # what App Service gives to its apps
+        self.kept_tokens: dict[
+            tuple[str, str], tuple[str, datetime]
+        ] = {}  # of managed identities, as Azure keeps them
+        self.bases: set[str] = set()  # the addresses that it is reached at
+        self.now = now or (lambda: datetime.now(UTC))
+
+    @cached_property
+    def workload(self) -> Issuer:
+        """Of a platform that is not Entra, for federated credentials; its key is made when it is needed."""
+        return Issuer()
+
+    @property
+    def workload_issuer(self) -> str:
+        return f"{self.issuer.url}/workload"
+
+    def directory(self, tenant: str) -> Directory:
+        """Raises OAuthError for one that is not there."""
+        found = self.tenants.get(tenant.lower())
+        if found is None:
+            raise OAuthError("invalid_tenant", 90002, "Tenant not found.")
+        return found
+
+    def add_tenant(self, tenant: str) -> Directory:
+        return self.tenants.setdefault(tenant, Directory(tenant))
+
+    def issuers(self) -> dict[str, Issuer]:
+        """Whose signatures can be checked here, by name."""
+        names = {self.issuer.name(tenant): self.issuer for tenant in self.tenants}
+        return {**names, self.workload_issuer: self.workload}
+
+    def access_token(self, subject: Subject, asked: Asked, directory: Directory) -> str:
+        claims = access_claims(subject, asked, self.api, directory, self.issuer, self.now())
+        if asked.resource is Resource.GRAPH:
+            return self.issuer.sign_for_graph(claims)
+        return self.issuer.sign(claims)

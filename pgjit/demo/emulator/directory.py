@@ -1,0 +1,186 @@
+"""What the emulator knows: tenants with their principals and groups, and the one API that tokens are for.
+
+Decides who is a member of what, by the rules of Entra: nested groups count, except where only the groups that are
+assigned to the API do. Knows no token and no HTTP.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from cryptography import x509
+
+__all__ = [
+    "AZURE_CLI", "OPTIONAL_CLAIMS", "Api", "Directory", "FederatedCredential", "GroupClaims", "Kind", "Principal",
+]  # fmt: skip
+
+AZURE_CLI: Final = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+"""The client id of the Azure CLI, a public client that every tenant knows."""
+
+
+class Kind(StrEnum):
+    APP = "app"
+    MANAGED_IDENTITY = "managed-identity"
+    USER = "user"
+    BLUEPRINT = "blueprint"  # an app that agents are made from
+    AGENT = "agent"
+    AGENT_USER = "agent-user"
+
+    @property
+    def person(self) -> bool:
+        """Whether it is an object of `/users`."""
+        return self in (Kind.USER, Kind.AGENT_USER)
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedCredential:
+    """Tokens of a foreign issuer that are taken in place of a secret."""
+
+    issuer: str
+    subject: str
+    audience: str = "api://AzureADTokenExchange"
+
+
+@dataclass(slots=True, kw_only=True)
+class Principal:
+    """Whoever tokens are about. What is not a person has a client id; `parent` is an agent's blueprint, or the
+    agent of an agent's user, by client id."""
+
+    kind: Kind
+    display: str
+    client_id: str | None = None
+    oid: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    certificates: tuple[x509.Certificate, ...] = ()
+    federated: tuple[FederatedCredential, ...] = ()
+    public: bool = False  # a client that can keep no secret
+    parent: str | None = None
+    upn: str | None = None
+    system_assigned: bool = False
+    roles: tuple[str, ...] = ()  # app roles of the API
+    graph_roles: tuple[str, ...] = ()  # application permissions of Graph, consented to
+    contexts: tuple[str, ...] = ()  # authentication contexts that were satisfied: `acrs`
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """What is not given is made up; an object id from the client id, so that it outlives a restart."""
+        if self.client_id is None and not self.kind.person:
+            self.client_id = str(uuid.uuid4())
+        if not self.oid:
+            known = self.client_id and uuid.uuid5(uuid.UUID(self.client_id), "service principal")
+            self.oid = str(known or uuid.uuid4())
+        if self.upn is None and self.kind.person:
+            self.upn = f"{'.'.join(self.display.lower().split())}@example.com"
+
+    def has_secret(self, given: str) -> bool:
+        """Compared with every secret that it has, in a time that tells nothing of them."""
+        matches = [secrets.compare_digest(given.encode(), each.encode()) for each in self.secrets]
+        return any(matches)
+
+
+class GroupClaims(StrEnum):
+    """`groupMembershipClaims` of the API registration."""
+
+    NONE = "none"
+    SECURITY = "security"
+    APPLICATION = "application"  # direct members of the groups that are assigned to the API, only
+
+
+OPTIONAL_CLAIMS: Final = frozenset({
+    "idtyp", "include_user_token", "acrs", "use_guid", "xms_act_fct", "xms_sub_fct", "xms_par_app_azp", "xms_idrel",
+})  # fmt: skip
+
+
+@dataclass(slots=True, kw_only=True)
+class Api:
+    """The registration of the API that tokens are asked for: what it says is what they hold."""
+
+    client_id: str
+    version: int = 2  # `requestedAccessTokenVersion`
+    uris: tuple[str, ...] = ()
+    group_claims: GroupClaims = GroupClaims.SECURITY
+    assigned_groups: frozenset[str] = frozenset()
+    optional_claims: frozenset[str] = OPTIONAL_CLAIMS - {"use_guid"}
+    assignment_required: bool = False
+    scopes: tuple[str, ...] = ("access",)
+    most_groups: int = 200  # beyond it a token only says where to ask
+
+    def __post_init__(self) -> None:
+        self.uris = self.uris or (f"api://{self.client_id}",)
+
+
+class Directory:
+    """One tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self.principals: dict[str, Principal] = {}
+        self.members: dict[str, dict[str, None]] = {}  # group -> its members, in the order in which they came
+        self.names: dict[str, str] = {}  # group -> display name
+        self.add(Principal(kind=Kind.APP, display="Microsoft Azure CLI", client_id=AZURE_CLI, public=True))
+
+    def add(self, principal: Principal, groups: Iterable[str] = ()) -> Principal:
+        """One of the same object id or client id is replaced, memberships and all."""
+        former = self.client(principal.client_id) if principal.client_id else None
+        for oid in {principal.oid, *([former.oid] if former else [])}:
+            self.delete(oid)
+        self.principals[principal.oid] = principal
+        for group in groups:
+            self.join(group, principal.oid)
+        return principal
+
+    def delete(self, oid: str) -> bool:
+        """False when there is no such principal."""
+        for members in self.members.values():
+            members.pop(oid, None)
+        return self.principals.pop(oid, None) is not None
+
+    def client(self, client_id: str) -> Principal | None:
+        return next((each for each in self.principals.values() if each.client_id == client_id), None)
+
+    def user(self, name: str) -> Principal | None:
+        """By object id or user principal name."""
+        people = (each for each in self.principals.values() if each.kind.person)
+        return next((each for each in people if name.lower() in (each.oid, (each.upn or "").lower())), None)
+
+    def join(self, group: str, member: str) -> None:
+        """`member` may be a group."""
+        self.members.setdefault(group, {})[member] = None
+
+    def leave(self, group: str, member: str) -> bool:
+        """False when it was no member."""
+        return member in self.members.get(group, {}) and self.members[group].pop(member) is None
+
+    def groups_of(self, oid: str) -> list[str]:
+        """All groups that it is in, also through others. The answer is not a bit older than the question."""
+        found: dict[str, None] = {}
+        asked = [oid]
+        while asked:
+            member = asked.pop(0)
+            for group in self.direct_groups_of(member):
+                if group not in found:
+                    found[group] = None
+                    asked.append(group)
+        return list(found)
+
+    def direct_groups_of(self, oid: str) -> list[str]:
+        return [group for group, members in self.members.items() if oid in members]
+
+    def state(self) -> Mapping[str, object]:
+        """All of it but the secrets, for showing."""
+        return {
+            "principals": [
+                {
+                    "oid": each.oid, "kind": each.kind, "name": each.display, "client_id": each.client_id,
+                    "upn": each.upn, "enabled": each.enabled, "parent": each.parent, "roles": list(each.roles),
+                    "groups": self.groups_of(each.oid),
+                }
+                for each in self.principals.values()
+            ],
+            "groups": {group: list(members) for group, members in self.members.items()},
+        }  # fmt: skip

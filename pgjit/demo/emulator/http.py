@@ -1,0 +1,203 @@
+"""The endpoints over HTTP: which path is answered by what, in which form errors go out.
+
+Decides how a request is read (a form, a JSON body, a query) and its bounds. Knows nothing of tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from pgjit.demo.emulator import graph, managed_identity, metadata
+from pgjit.demo.emulator.admin import admin_api
+from pgjit.demo.emulator.cloud import Cloud
+from pgjit.demo.emulator.faults import Faults
+from pgjit.demo.emulator.oauth_error import NO_STORE, OAuthError
+from pgjit.demo.emulator.token_endpoint import begin_device_code, issue_token
+
+__all__ = ["authority_http", "identity_http"]
+
+_MAX_BYTES: Final = 64 * 1024
+_Collection = Annotated[str, Path(pattern="^(servicePrincipals|users|directoryObjects)$")]
+
+
+def authority_http(
+    cloud: Cloud,
+    faults: Faults,
+    *,
+    places: Mapping[str, str],
+    admin_key: str | None,
+    open_to_all: Callable[[], bool],
+    sign_anything: bool,
+) -> FastAPI:
+    """Everything but managed identities. `places` are its addresses by scheme."""
+    http = FastAPI(title="Entra emulator, for tests", docs_url=None, redoc_url=None, openapi_url=None)
+
+    def base(request: Request) -> str:
+        return places[request.url.scheme] or places["http"]
+
+    http.include_router(admin_api(cloud, faults, key=admin_key, open_to_all=open_to_all, sign_anything=sign_anything))
+    http.include_router(_graph(cloud, base))
+    http.include_router(_discovery(cloud, base))
+    http.include_router(_tokens(cloud, base))
+
+    @http.exception_handler(OAuthError)
+    async def refused(request: Request, fault: OAuthError) -> JSONResponse:  # noqa: ARG001 - FastAPI's
+        return JSONResponse(fault.content(), fault.status, NO_STORE)
+
+    @http.exception_handler(graph.GraphError)
+    async def not_told(request: Request, fault: graph.GraphError) -> JSONResponse:
+        given = request.headers.get("client-request-id", str(uuid.uuid4()))[:64]
+        return JSONResponse(fault.content(given), fault.status, {"request-id": str(uuid.uuid4())})
+
+    return http
+
+
+def identity_http(cloud: Cloud) -> FastAPI:
+    """The endpoints of managed identities: nothing else is served on their port."""
+    http = FastAPI(title="Managed identity emulator", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @http.get("/metadata/identity/oauth2/token")
+    async def machine(request: Request) -> JSONResponse:
+        return JSONResponse(managed_identity.machine_token(cloud, request.query_params, request.headers))
+
+    @http.get("/msi/token")
+    async def app_service(request: Request) -> JSONResponse:
+        return JSONResponse(managed_identity.app_service_token(cloud, request.query_params, request.headers))
+
+    @http.exception_handler(OAuthError)
+    async def refused(request: Request, fault: OAuthError) -> JSONResponse:
+        if request.url.path == "/msi/token":
+            return JSONResponse({"statusCode": fault.status, "message": fault.description}, fault.status)
+        return JSONResponse({"error": fault.error, "error_description": fault.description}, fault.status)
+
+    return http
+
+
+def _discovery(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/{tenant}/discovery/instance")
+    async def instance(tenant: str, request: Request, authorization_endpoint: str = "") -> JSONResponse:  # noqa: ARG001 - any will do
+        answer = metadata.instance(cloud, authorization_endpoint, base(request))
+        return JSONResponse(answer, 400 if "error" in answer else 200)
+
+    @router.get("/workload/.well-known/openid-configuration")
+    async def workload(request: Request) -> dict[str, object]:
+        return metadata.workload_configuration(cloud, base(request))
+
+    @router.get("/workload/keys")
+    async def workload_keys() -> dict[str, object]:
+        return cloud.workload.key_set(cloud.workload_issuer)
+
+    @router.get("/{tenant}/v2.0/.well-known/openid-configuration")
+    async def configuration(tenant: str, request: Request) -> dict[str, object]:
+        return metadata.openid_configuration(cloud, tenant, base(request), 2)
+
+    @router.get("/{tenant}/.well-known/openid-configuration")
+    async def old_configuration(tenant: str, request: Request) -> dict[str, object]:
+        return metadata.openid_configuration(cloud, tenant, base(request), 1)
+
+    @router.get("/{tenant}/discovery/v2.0/keys")
+    async def keys(tenant: str) -> dict[str, object]:
+        return metadata.signing_keys(cloud, tenant, 2)
+
+    @router.get("/{tenant}/discovery/keys")
+    async def old_keys(tenant: str) -> dict[str, object]:
+        return metadata.signing_keys(cloud, tenant, 1)
+
+    return router
+
+
+def _tokens(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/{tenant}/oauth2/v2.0/token")
+    async def token(tenant: str, request: Request) -> JSONResponse:
+        return JSONResponse(issue_token(cloud, tenant, await _form(request)), headers=NO_STORE)
+
+    @router.post("/{tenant}/oauth2/token")
+    async def old_token(tenant: str, request: Request) -> JSONResponse:
+        return JSONResponse(issue_token(cloud, tenant, await _form(request), version=1), headers=NO_STORE)
+
+    @router.post("/{tenant}/oauth2/v2.0/devicecode")
+    async def device_code(tenant: str, request: Request) -> JSONResponse:
+        return JSONResponse(begin_device_code(cloud, tenant, await _form(request), base(request)), headers=NO_STORE)
+
+    @router.get("/common/oauth2/deviceauth")
+    async def page() -> PlainTextResponse:
+        return PlainTextResponse(
+            "The emulator has no page to log in at. Say yes for a person with\n"
+            'POST /admin/device-codes/{code} and the JSON body {"user": "name or object id"}.\n'
+        )
+
+    return router
+
+
+def _graph(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
+    router = APIRouter(prefix="/v1.0")
+
+    def caller(request: Request) -> graph.Caller:
+        return graph.call(cloud, request.headers.get("authorization", ""))
+
+    @router.post("/{collection}/{oid}/checkMemberGroups")
+    async def check(collection: _Collection, oid: str, request: Request) -> dict[str, object]:
+        return graph.member_groups(caller(request), collection, oid, await _json(request), checked=True)
+
+    @router.post("/{collection}/{oid}/getMemberObjects")
+    @router.post("/{collection}/{oid}/getMemberGroups")
+    async def every(collection: _Collection, oid: str, request: Request) -> dict[str, object]:
+        return graph.member_groups(caller(request), collection, oid, await _json(request), checked=False)
+
+    @router.get("/{collection}/{oid}/transitiveMemberOf")
+    async def listed(collection: _Collection, oid: str, request: Request) -> dict[str, object]:
+        place = f"{base(request)}{request.url.path}"
+        return graph.page_of_groups(caller(request), collection, oid, request.query_params, place)
+
+    @router.get("/{collection}/{oid}")
+    async def principal(collection: _Collection, oid: str, request: Request) -> dict[str, object]:
+        return graph.principal_of(caller(request), collection, oid, request.query_params.get("$select"))
+
+    return router
+
+
+async def _body(request: Request) -> bytes | None:
+    """None when it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BYTES:
+            return None
+    return bytes(body)
+
+
+async def _json(request: Request) -> object:
+    body = await _body(request)
+    try:
+        return json.loads(body or b"")
+    except (ValueError, RecursionError):
+        raise graph.GraphError(400, "Request_BadRequest", "The body is not JSON.") from None
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The form in the body. A parameter must not come twice (RFC 6749, section 3.2)."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise OAuthError("invalid_request", 9002313, "The body must be 'application/x-www-form-urlencoded'.")
+    body = await _body(request)
+    if body is None:
+        raise OAuthError("invalid_request", 9002313, "The body is too large.", 413)
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise OAuthError("invalid_request", 9002313, "The body is malformed.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise OAuthError("invalid_request", 9002313, "A parameter is given twice.")
+    return form
