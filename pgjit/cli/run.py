@@ -31,7 +31,8 @@ def command(name: str) -> typer.Typer:
     if isinstance(run_by, typer.Typer):
         return run_by  # with commands of its own
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name=name, help=None)(run_by)
+    settings = {"allow_interspersed_args": not entry.passes_on}
+    app.command(name=name, help=None, context_settings=settings)(run_by)
     return app
 
 

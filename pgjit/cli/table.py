@@ -11,6 +11,7 @@ class Command(NamedTuple):
     module: str
     function: str
     summary: str
+    passes_on: bool = False  # what stands behind its first argument is another program's
 
 
 COMMANDS: dict[str, Command] = {
@@ -22,6 +23,9 @@ COMMANDS: dict[str, Command] = {
         "pgjit.cli.commands.catalog", "catalog", "Print what a connection's server has, for judging without it."
     ),
     "doctor": Command("pgjit.cli.commands.doctor", "doctor", "Look at what a connection's login role could do."),
+    "token": Command("pgjit.cli.commands.token", "token", "Print an access token, for a client's password."),
+    "psql": Command("pgjit.cli.commands.psql", "psql", "Run psql on a connection, with a fresh token.", True),
+    "exec": Command("pgjit.cli.commands.exec", "run", "Run any client on a connection, with a fresh token.", True),
     "emulator": Command(
         "pgjit.cli.commands.emulator", "emulator", "Run the local Entra emulator, for trying things."
     ),

@@ -24,7 +24,7 @@ from pgjit.config import load_config
 from pgjit.demo.certificates import Certificates, make_certificates
 from pgjit.demo.client import write_psql
 from pgjit.demo.database import DemoDatabase
-from pgjit.demo.emulator import AppCredentials, Emulator
+from pgjit.demo.emulator import AppCredentials, Emulator, TlsFiles
 
 __all__ = ["POLICIES", "World"]
 
@@ -89,7 +89,8 @@ class World:
         self.database = self._database or await self._start_database()
         self.psql = write_psql(self.folder, self.database.psql_path)
         self.emulator = Emulator()
-        await self.emulator.start("127.0.0.1", 0)
+        tls = TlsFiles(self.certificates.certificate, self.certificates.key)
+        await self.emulator.start("127.0.0.1", 0, tls=tls)
         self._stack.push_async_callback(self.emulator.close)
         self._copy_policies()
         self.config_file = self._write_config()

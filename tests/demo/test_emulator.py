@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 from datetime import UTC, datetime
@@ -10,8 +11,12 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
+from fastapi.routing import APIRoute
 
-from pgjit.demo.emulator import AppCredentials, Emulator, EmulatorSettings, read_settings
+from pgjit.demo.certificates import make_certificates
+from pgjit.demo.emulator import AppCredentials, Emulator, EmulatorSettings, FaultKind, Kind, read_settings
+from pgjit.demo.emulator.admin import admin_api
+from pgjit.demo.emulator.faults import ENDPOINTS
 from pgjit.errors import InvalidFile
 from pgjit.identity.providers.entra import EntraProvider
 from tests.fixtures.tokens import AUDIENCE, GROUP, TENANT, agent_app, emulator, settings_for
@@ -234,6 +239,72 @@ def test_settings_are_read_from_a_file(tmp_path: Path) -> None:
     [app] = settings.apps
     assert (app.display, app.client_id, app.groups) == ("schema-check-agent", OTHER, (GROUP,))
     assert app.client_secret == "only-for-trying-out"
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_file_of_the_trial_set_up_is_read() -> None:
+    settings = read_settings(ROOT / "docker" / "emulator.yaml")
+    assert (settings.tenant, settings.audience) == (TENANT, AUDIENCE)
+    assert [member.principal.kind for member in settings.members] == [Kind.APP, Kind.MANAGED_IDENTITY, Kind.USER]
+
+
+async def test_the_file_that_the_documents_show_is_read_and_served(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "entra.md").read_text(encoding="utf-8")
+    path = tmp_path / "emulator.yaml"
+    path.write_text(page.split("```yaml\n")[1].split("```")[0])
+    settings = read_settings(path)
+    assert (settings.approver, settings.tenants) == ("ana@example.com", (OTHER.replace("1", "2"),))
+    running = Emulator(settings)
+    names = {each.display for each in running.directory.principals.values()}
+    assert {"schema-check-agent", "a-vm", "Ana Visser", "pgjit"} < names
+    agent = next(each for each in running.directory.principals.values() if each.display == "schema-check-agent")
+    assert len(running.directory.groups_of(agent.oid)) == 2
+
+
+def test_the_documents_name_every_endpoint_of_the_admin_api_and_every_fault() -> None:
+    page = (ROOT / "docs" / "entra.md").read_text(encoding="utf-8")
+    for name in ENDPOINTS | set(FaultKind):
+        assert f"`{name}`" in page
+    running = Emulator()
+    router = admin_api(running.cloud, running.faults, key=None, open_to_all=lambda: True, sign_anything=False)
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        stem = re.sub(r"\{.*", "", route.path).rstrip("/")
+        assert stem in page, route.path
+
+
+MORE = f"principals: [{{kind: KIND, name: x, oid: {OTHER}}}]\n"
+MORE_FAULTS = {
+    "a key that is none": "principals: [{name: x, surprise: 1}]\n",
+    "an agent without a blueprint": MORE.replace("KIND", "agent"),
+    "a person with a secret": MORE.replace("KIND", "user, secret: x"),
+    "a certificate that is not there": "principals: [{name: x, certificate: nowhere.pem}]\n",
+    "a claim that is none": "api: {optional_claims: [surprise]}\n",
+    "a version that is none": "api: {version: 3}\n",
+    "a key to the admin API that is short": "admin_key: short\n",
+    "a client id twice": f"principals: [{{name: x, client_id: {OTHER}}}]\n",
+    "a group that is in nothing": f"groups: [{{id: {OTHER}}}]\n",
+}
+
+
+@pytest.mark.parametrize("name", MORE_FAULTS)
+def test_what_makes_no_sense_in_the_file_is_a_fault(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text(SETTINGS + MORE_FAULTS[name])
+    with pytest.raises(InvalidFile) as invalid:
+        read_settings(path)
+    [fault] = invalid.value.faults
+    assert fault.startswith(f"{path}:9:")
+
+
+def test_a_certificate_is_read_beside_the_file(tmp_path: Path) -> None:
+    certificate = make_certificates(tmp_path).certificate
+    path = tmp_path / "emulator.yaml"
+    path.write_text(f"{SETTINGS}principals: [{{name: x, certificate: {certificate.name}}}]\n")
+    [member] = read_settings(path).members
+    assert len(member.principal.certificates) == 1
 
 
 FAULTY = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import timedelta
 from typing import Annotated
 
@@ -58,14 +59,15 @@ def _invite(console: Console, world: World) -> None:
     analyst = world.emulator.add_app("analyst-notebook", groups=[ANALYSTS])
     emulator = world.emulator
     lines = f"""
-Try it yourself, as an analyst with a fresh window of 30 min. Get a token:
+Try it yourself, as an analyst with a fresh window of 30 min:
 
-export PGPASSWORD=$(curl -s {emulator.url}/{emulator.tenant}/oauth2/v2.0/token \\
-  -d grant_type=client_credentials -d client_id={analyst.client_id} \\
-  -d client_secret={analyst.client_secret} -d scope={emulator.audience}/.default \\
-  | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+export PGJIT_HOST=localhost PGJIT_PORT={world.app.port} PGJIT_SSLROOTCERT={world.certificates.authority}
+export PGJIT_EMULATOR={emulator.url} PGJIT_AUDIENCE={emulator.audience}
+export AZURE_TENANT_ID={emulator.tenant} AZURE_CLIENT_ID={analyst.client_id}
+export AZURE_CLIENT_SECRET={analyst.client_secret}
+{sys.executable} -m pgjit psql --psql {world.psql} --policy analyst-read-only prod-replica
 
-and connect:
+`{sys.executable} -m pgjit token` prints such a token. By hand, with one in PGPASSWORD:
 
 {world.psql} "{world.conninfo("analyst-read-only")}"
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from pgjit.demo.emulator.claims import Subject, access_claims
 from pgjit.demo.emulator.cloud import Cloud
-from pgjit.demo.emulator.directory import Api, Directory, Kind, Principal
+from pgjit.demo.emulator.directory import AZURE_CLI, Api, Directory, Kind, Principal
 from pgjit.demo.emulator.faults import Faults
 from pgjit.demo.emulator.http import authority_http, identity_http
 from pgjit.demo.emulator.issuer import SigningKey
@@ -132,12 +132,16 @@ class Emulator:
     def claims(
         self, who: AppCredentials | Principal, now: datetime | None = None, *, client: Principal | None = None
     ) -> dict[str, object]:
-        """What a token for the API says. A person's is got by `client`."""
+        """What a token for the API says. A person's is got by `client`: the Azure CLI, if it is not said."""
         directory = next((each for each in self.cloud.tenants.values() if who.oid in each.principals), None)
         if directory is None:
             raise LookupError(f"the emulator does not know {who.oid}")
         principal = directory.principals[who.oid]
-        subject = Subject(principal, client or principal, "2" if principal.kind is not Kind.APP else "1")
+        if client is None:
+            client = directory.client(AZURE_CLI) if principal.kind.person else principal
+        assert client is not None
+        credential = "0" if client.public else "1" if client.secrets else "2"
+        subject = Subject(principal, client, credential)
         asked = Asked(Resource.API, self.cloud.api.uris[0], self.cloud.api.scopes)
         return access_claims(subject, asked, self.cloud.api, directory, self.cloud.issuer, now or self.cloud.now())
 

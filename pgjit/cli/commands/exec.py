@@ -1,0 +1,48 @@
+"""`pgjit exec`: any client of PostgreSQL on a connection, with a fresh token in its environment."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.client_settings import (
+    Audience,
+    Host,
+    Place,
+    Policy,
+    Port,
+    Rootcert,
+    SourceName,
+    client_environment,
+    run_client,
+)
+from pgjit.cli.token_source import choose_source, fetch_token
+
+__all__ = ["run"]
+
+
+def run(
+    host: Host,
+    connection: Annotated[str, typer.Argument(help="The connection: what clients call the database.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, with its arguments.")],
+    port: Port = 6432,
+    policy: Policy = None,
+    sslrootcert: Rootcert = "system",
+    audience: Audience = None,
+    source: SourceName = None,
+) -> int:
+    """Run COMMAND with libpq's variables set for CONNECTION: PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE,
+    PGSSLROOTCERT, and a fresh token in PGPASSWORD.
+
+    They are in the environment of that process only. The exit code is that of COMMAND.
+
+    pgjit exec prod-replica -- pg_dump --schema-only
+    """
+    command = command[1:] if command[0] == "--" else command
+    if not command:
+        raise typer.BadParameter("there is no command behind `--`")
+    fetched = fetch_token(source or choose_source(os.environ), audience)
+    place = Place(host, port, connection, policy, sslrootcert)
+    return run_client(command, client_environment(place, fetched))

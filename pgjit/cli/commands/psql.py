@@ -1,0 +1,45 @@
+"""`pgjit psql`: psql on a connection, with a fresh token."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.client_settings import (
+    Audience,
+    Host,
+    Place,
+    Policy,
+    Port,
+    Rootcert,
+    SourceName,
+    client_environment,
+    run_client,
+)
+from pgjit.cli.token_source import choose_source, fetch_token
+
+__all__ = ["psql"]
+
+
+def psql(
+    host: Host,
+    connection: Annotated[str, typer.Argument(help="The connection: what clients call the database.")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="For psql.")] = None,
+    port: Port = 6432,
+    policy: Policy = None,
+    sslrootcert: Rootcert = "system",
+    audience: Audience = None,
+    source: SourceName = None,
+    program: Annotated[str, typer.Option("--psql", envvar="PGJIT_PSQL", help="The psql to run.")] = "psql",
+) -> int:
+    """Run psql on CONNECTION with a fresh token.
+
+    Options of pgjit stand before CONNECTION; everything behind it is psql's. The exit code is psql's.
+
+    pgjit psql prod-replica -c 'SHOW pgjit.window'
+    """
+    fetched = fetch_token(source or choose_source(os.environ), audience)
+    place = Place(host, port, connection, policy, sslrootcert)
+    return run_client([program, *(arguments or [])], client_environment(place, fetched))

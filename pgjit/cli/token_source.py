@@ -1,0 +1,137 @@
+"""Where a client's access token comes from: one of a few named sources, chosen by name or by what is set.
+
+Decides which source it is and that what it gave looks like a token. Keeps nothing, and no error of it holds a part of
+a token or of a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import httpx
+
+from pgjit.errors import ServerUnavailable
+
+__all__ = ["Source", "Token", "choose_source", "fetch_token"]
+
+TOKEN_VARIABLE: Final = "PGJIT_TOKEN"  # noqa: S105 - the name of a variable
+EMULATOR_VARIABLE: Final = "PGJIT_EMULATOR"
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
+_MAX_BYTES: Final = 64 * 1024
+_MOST_SHOWN: Final = 300
+
+
+class Source(StrEnum):
+    VARIABLE = "variable"  # PGJIT_TOKEN
+    EMULATOR = "emulator"  # `pgjit emulator` at PGJIT_EMULATOR, with AZURE_CLIENT_SECRET
+    SERVICE_PRINCIPAL = "service-principal"  # AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH
+    WORKLOAD_IDENTITY = "workload-identity"  # AZURE_FEDERATED_TOKEN_FILE
+    MANAGED_IDENTITY = "managed-identity"  # AZURE_CLIENT_ID names one of several
+    AZURE_CLI = "azure-cli"  # whoever has done `az login`
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    text: str = field(repr=False)
+    source: Source
+    expires_at: datetime | None = None
+
+
+def choose_source(environment: Mapping[str, str]) -> Source:
+    """What is set decides, in this order; a person with the Azure CLI when nothing is."""
+    signs = (
+        (Source.VARIABLE, (TOKEN_VARIABLE,)),
+        (Source.EMULATOR, (EMULATOR_VARIABLE,)),
+        (Source.WORKLOAD_IDENTITY, ("AZURE_FEDERATED_TOKEN_FILE",)),
+        (Source.SERVICE_PRINCIPAL, ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH")),
+        (Source.MANAGED_IDENTITY, ("IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")),
+    )
+    return next((source for source, names in signs if any(environment.get(name) for name in names)), Source.AZURE_CLI)
+
+
+def fetch_token(source: Source, audience: str | None, environment: Mapping[str, str] = os.environ) -> Token:
+    """A token for `audience`, which only the variable does without. Raises ServerUnavailable."""
+    if source is Source.VARIABLE:
+        return Token(_checked(_variable(environment, TOKEN_VARIABLE, source), source), source)
+    if audience is None:
+        raise _none(source, "It is not said what the token is for.", "Set PGJIT_AUDIENCE, or give --audience.")
+    scope = f"{audience.removesuffix('/.default')}/.default"
+    if source is Source.EMULATOR:
+        return _from_emulator(scope, environment)
+    text, ends = _from_azure(source, scope, environment)
+    return Token(_checked(text, source), source, datetime.fromtimestamp(ends, UTC))
+
+
+def _from_emulator(scope: str, environment: Mapping[str, str]) -> Token:
+    source = Source.EMULATOR
+    place = _variable(environment, EMULATOR_VARIABLE, source).rstrip("/")
+    tenant, client_id, secret = (
+        _variable(environment, name, source) for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+    )
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret, "scope": scope}
+    try:
+        with httpx.Client(trust_env=False, timeout=10.0) as client:
+            response = client.post(f"{place}/{tenant}/oauth2/v2.0/token", data=form)
+            answer = response.json()
+        text, lifetime = answer.get("access_token"), answer.get("expires_in")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as fault:
+        raise _none(source, f"It did not answer: {type(fault).__name__}.") from None
+    if not isinstance(text, str) or not isinstance(lifetime, int):
+        raise _none(source, _shown(str(answer.get("error_description", "It gave no token."))))
+    ends = datetime.fromtimestamp(datetime.now(UTC).timestamp() + lifetime, UTC)
+    return Token(_checked(text, source), source, ends)
+
+
+def _from_azure(source: Source, scope: str, environment: Mapping[str, str]) -> tuple[str, int]:
+    try:
+        import azure.identity as azure
+        from azure.core.exceptions import AzureError
+    except ImportError:
+        raise _none(source, "azure-identity is not installed.", "Install it: pip install 'pgjit[azure]'") from None
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it would say is in the error
+    client_id = environment.get("AZURE_CLIENT_ID")
+    # Whether an authority is one of Microsoft's is asked of Microsoft: not when another one was named on purpose.
+    named: dict[str, Any] = {"disable_instance_discovery": bool(environment.get("AZURE_AUTHORITY_HOST"))}
+    makers: dict[Source, Callable[[], Any]] = {
+        Source.SERVICE_PRINCIPAL: lambda: azure.EnvironmentCredential(**named),
+        Source.WORKLOAD_IDENTITY: lambda: azure.WorkloadIdentityCredential(**named),
+        Source.MANAGED_IDENTITY: lambda: azure.ManagedIdentityCredential(client_id=client_id),
+        Source.AZURE_CLI: azure.AzureCliCredential,
+    }
+    try:
+        with makers[source]() as credential:
+            token = credential.get_token(scope)
+    except (AzureError, ValueError) as fault:
+        raise _none(source, _shown(str(fault))) from None
+    except Exception as fault:  # noqa: BLE001 - what else a library may raise is not known to be fit to be shown
+        raise _none(source, f"azure-identity failed: {type(fault).__name__}.") from None
+    return str(token.token), int(token.expires_on)
+
+
+def _variable(environment: Mapping[str, str], name: str, source: Source) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise _none(source, f"The environment variable {name} is not set.")
+    return value
+
+
+def _checked(text: str, source: Source) -> str:
+    text = text.strip()
+    if len(text) > _MAX_BYTES or not _SHAPE.match(text):
+        raise _none(source, "What it gave does not have the shape of an access token.")
+    return text
+
+
+def _shown(text: str) -> str:
+    return " ".join(text.split())[:_MOST_SHOWN]
+
+
+def _none(source: Source, detail: str, hint: str | None = None) -> ServerUnavailable:
+    return ServerUnavailable(f"no token from `{source}`", reference="no-token", detail=detail, hint=hint)

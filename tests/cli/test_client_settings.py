@@ -1,0 +1,141 @@
+"""What a client that is run has in its environment, and that it takes the place of pgjit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pgjit.cli.client_settings import Place, client_environment
+from pgjit.cli.run import run
+from pgjit.cli.status import Status
+from pgjit.cli.token_source import Source, Token
+
+TOKEN = "aaaa.bbbb.cccc"
+SHOWN = "import json, os; print(json.dumps({**os.environ, 'pid': str(os.getpid())}))"
+
+
+def environment(given: dict[str, str], policy: str | None = "reader") -> dict[str, str]:
+    place = Place("pgjit.example.com", 6432, "prod-replica", policy, "/etc/ca.crt")
+    return client_environment(place, Token(TOKEN, Source.VARIABLE), given)
+
+
+def test_a_client_is_told_where_to_and_how_well_protected() -> None:
+    assert environment({}) == {
+        "PGHOST": "pgjit.example.com",
+        "PGPORT": "6432",
+        "PGDATABASE": "prod-replica",
+        "PGUSER": "reader",
+        "PGPASSWORD": TOKEN,
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/etc/ca.crt",
+    }
+    assert environment({}, policy=None)["PGUSER"] == "pgjit"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR", "PGSSLNEGOTIATION", "PGSSLCERT", "PGSSLKEY", "PGPASSFILE",
+        "PGREQUIREAUTH", "PGTARGETSESSIONATTRS", "PGGSSENCMODE", "PGSOMETHINGNEW", "PGJIT_TOKEN",
+    ],
+)  # fmt: skip
+def test_nothing_of_the_callers_leads_elsewhere(name: str) -> None:
+    assert environment({name: "x"}) == environment({})
+
+
+@pytest.mark.parametrize(
+    "name", ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"]
+)
+def test_what_is_set_is_not_the_callers(name: str) -> None:
+    assert environment({name: "x"}) == environment({})
+
+
+@pytest.mark.parametrize(
+    "name", ["PGOPTIONS", "PGAPPNAME", "PGCONNECT_TIMEOUT", "PATH", "HOME", "PGJIT_HOST", "PSQLRC"]
+)
+def test_what_says_something_else_is_kept(name: str) -> None:
+    assert environment({name: "x"}) == {**environment({}), name: "x"}
+
+
+def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pgjit", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PGJIT_HOST": "localhost", "PGJIT_TOKEN": TOKEN, **variables},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dashes", [["--"], []])
+def test_a_command_takes_the_place_of_pgjit(dashes: list[str]) -> None:
+    process = start("exec", "--port", "6543", "prod", *dashes, sys.executable, "-c", SHOWN, PGJIT_POLICY="reader")
+    out, err = process.communicate(timeout=60)
+    assert err == ""
+    shown = json.loads(out)
+    assert shown["pid"] == str(process.pid)
+    names = ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLROOTCERT")
+    assert [shown[name] for name in names] == ["localhost", "6543", "prod", "reader", TOKEN, "system"]
+    assert "PGJIT_TOKEN" not in shown
+
+
+def test_its_exit_code_is_passed_on() -> None:
+    process = start("exec", "prod", "--", sys.executable, "-c", "raise SystemExit(37)")
+    process.communicate(timeout=60)
+    assert process.returncode == 37
+
+
+def test_a_signal_reaches_it() -> None:
+    program = """if True:
+        import signal, sys
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(41))
+        print("up", flush=True)
+        signal.pause()
+    """
+    process = start("exec", "prod", "--", sys.executable, "-c", program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 41
+
+
+def test_options_behind_the_connection_are_the_clients_own() -> None:
+    process = start("psql", "--psql", "/bin/echo", "prod", "-c", "SELECT 1", "--host", "x", "--help")
+    out, _ = process.communicate(timeout=60)
+    assert out == "-c SELECT 1 --host x --help\n"
+
+
+def test_a_client_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PGJIT_TOKEN", TOKEN)
+    assert run(["exec", "--host", "h", "prod", "--", "/nowhere/psql"]) == Status.UNAVAILABLE
+    assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["psql"],
+        ["psql", "--host", "h"],
+        ["exec", "--host", "h", "prod"],
+        ["exec", "--host", "h", "prod", "--"],
+        ["psql", "prod"],
+    ],
+)
+def test_what_is_missing_is_wrong_usage(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PGJIT_TOKEN", TOKEN)
+    monkeypatch.delenv("PGJIT_HOST", raising=False)
+    assert run(arguments) == Status.USAGE
+    assert TOKEN not in capsys.readouterr().err
+
+
+def test_without_a_token_nothing_is_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PGJIT_TOKEN", "no token at all")
+    assert run(["exec", "--host", "h", "prod", "--", "/bin/echo", "was run"]) == Status.UNAVAILABLE
+    assert "was run" not in capsys.readouterr().out

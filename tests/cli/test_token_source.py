@@ -1,0 +1,211 @@
+"""Which source a token comes from, and that what is no token is never passed on or shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+import pytest
+
+from pgjit.cli.run import run
+from pgjit.cli.status import Status
+from pgjit.cli.token_source import Source, choose_source, fetch_token
+from pgjit.demo.emulator import Emulator, Fault, FaultKind, Kind, Principal
+from pgjit.errors import ServerUnavailable
+from tests.fixtures.tokens import AUDIENCE, GROUP, TENANT, agent_app, emulator
+
+__all__ = ["emulator"]  # a fixture
+
+TOKEN = f"eyJ0eXAiOiJKV1QifQ.{'c2VjcmV0'}.c2lnbmF0dXJl"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith(("AZURE_", "PGJIT_", "IDENTITY_")):
+            monkeypatch.delenv(name)
+    yield
+    logging.getLogger("azure").setLevel(logging.NOTSET)
+
+
+CHOICES: dict[str, tuple[tuple[str, ...], Source]] = {
+    "nothing": ((), Source.AZURE_CLI),
+    "a token": (("PGJIT_TOKEN",), Source.VARIABLE),
+    "a token before all else": (
+        ("AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT", "PGJIT_EMULATOR", "PGJIT_TOKEN"), Source.VARIABLE,
+    ),
+    "an emulator before Azure": (("AZURE_CLIENT_SECRET", "PGJIT_EMULATOR"), Source.EMULATOR),
+    "a federated token": (("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT"), Source.WORKLOAD_IDENTITY),
+    "a secret": (("AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"), Source.SERVICE_PRINCIPAL),
+    "a certificate": (("AZURE_CLIENT_CERTIFICATE_PATH",), Source.SERVICE_PRINCIPAL),
+    "App Service": (("IDENTITY_ENDPOINT",), Source.MANAGED_IDENTITY),
+    "a machine": (("AZURE_POD_IDENTITY_AUTHORITY_HOST",), Source.MANAGED_IDENTITY),
+    "what has no meaning here": (("AZURE_CLIENT_ID", "AZURE_TENANT_ID"), Source.AZURE_CLI),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_what_is_set_decides(name: str) -> None:
+    names, source = CHOICES[name]
+    assert choose_source(dict.fromkeys(names, "x")) is source
+    assert choose_source(dict.fromkeys(names, "")) is Source.AZURE_CLI
+
+
+@pytest.mark.parametrize("text", [TOKEN, f"  {TOKEN}\n"])
+def test_a_token_in_a_variable_is_printed_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.setenv("PGJIT_TOKEN", text)
+    assert run(["token"]) == Status.OK
+    assert capsys.readouterr() == (f"{TOKEN}\n", "")
+    assert run(["token", "--json"]) == Status.OK
+    assert json.loads(capsys.readouterr().out) == {"token": TOKEN, "source": "variable", "expires_at": None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "secret-thing", "a.b", "a.b.c.d", "a.b.c d", "a.b.c\nd", "Bearer a.b.c", "a.b.c==", f"{'a' * 66_000}.b.c"],
+)
+def test_what_does_not_look_like_a_token_is_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.setenv("PGJIT_TOKEN", text)
+    assert run(["token", "--source", "variable"]) == Status.UNAVAILABLE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no token from `variable`" in err
+    assert not text or text not in err
+
+
+def test_what_the_token_is_for_has_to_be_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for source in Source:
+        if source is not Source.VARIABLE:
+            assert run(["token", "--source", source]) == Status.UNAVAILABLE
+            assert "--audience" in capsys.readouterr().err
+
+
+def test_a_source_that_is_none_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["token", "--source", "crystal-ball"]) == Status.USAGE
+    assert capsys.readouterr().out == ""
+
+
+def test_who_looks_at_it_is_warned(tmp_path: Path) -> None:
+    reading, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pgjit", "token"], stdout=terminal, stderr=subprocess.PIPE, timeout=60,
+            env={**os.environ, "PGJIT_TOKEN": TOKEN},
+        )  # fmt: skip
+        assert os.read(reading, 4096).decode().strip() == TOKEN
+    finally:
+        os.close(reading)
+        os.close(terminal)
+    assert done.returncode == 0
+    assert b"warning" in done.stderr
+    assert TOKEN.encode() not in done.stderr
+
+
+# --- the emulator and Azure --------------------------------------------------------------------------------
+
+
+def emulated(emulator: Emulator) -> dict[str, str]:
+    app = agent_app(emulator)
+    return {
+        "PGJIT_EMULATOR": emulator.url,
+        "AZURE_TENANT_ID": TENANT,
+        "AZURE_CLIENT_ID": app.client_id,
+        "AZURE_CLIENT_SECRET": app.client_secret,
+    }
+
+
+async def fetch(source: Source, environment: dict[str, str], audience: str = AUDIENCE) -> str:
+    token = await asyncio.to_thread(fetch_token, source, audience, environment)
+    assert token.source is source
+    assert token.expires_at is not None
+    assert timedelta(minutes=70) < token.expires_at - datetime.now(UTC) < timedelta(hours=25)
+    assert token.text not in repr(token)
+    return token.text
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, f"api://{AUDIENCE}", f"{AUDIENCE}/.default"])
+async def test_the_emulator_gives_one(emulator: Emulator, audience: str) -> None:
+    claims = jwt.decode(
+        await fetch(Source.EMULATOR, emulated(emulator), audience), options={"verify_signature": False}
+    )
+    assert claims["groups"] == [GROUP]
+
+
+WRONG: dict[str, tuple[dict[str, str], str]] = {
+    "secret": ({"AZURE_CLIENT_SECRET": "guessed-it"}, "AADSTS7000215"),
+    "no secret": ({"AZURE_CLIENT_SECRET": ""}, "AZURE_CLIENT_SECRET is not set"),
+    "tenant": ({"AZURE_TENANT_ID": GROUP}, "AADSTS90002"),
+    "nobody there": ({"PGJIT_EMULATOR": "http://127.0.0.1:9"}, "ConnectError"),
+    "no address": ({"PGJIT_EMULATOR": "nonsense"}, "UnsupportedProtocol"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_why_the_emulator_gives_none_is_told(emulator: Emulator, name: str) -> None:
+    changes, told = WRONG[name]
+    with pytest.raises(ServerUnavailable) as refused:
+        await fetch(Source.EMULATOR, {**emulated(emulator), **changes})
+    assert told in refused.value.terminal()
+    assert "guessed-it" not in refused.value.terminal()
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "{}", "nonsense", '{"access_token": "a b", "expires_in": 5}', '{"access_token": 1}']
+)
+async def test_an_answer_that_is_none_is_no_token(emulator: Emulator, body: str) -> None:
+    emulator.faults.put("token", Fault(kind=FaultKind.BODY, body=body))
+    with pytest.raises(ServerUnavailable, match="no token"):
+        await fetch(Source.EMULATOR, emulated(emulator))
+
+
+async def test_a_managed_identity_gives_one(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = emulator.directory.add(Principal(kind=Kind.MANAGED_IDENTITY, display="machine"), [GROUP])
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.identity_url)
+    for environment in ({}, {"AZURE_CLIENT_ID": str(machine.client_id)}):
+        token = await fetch(Source.MANAGED_IDENTITY, environment)
+        assert jwt.decode(token, options={"verify_signature": False})["oid"] == machine.oid
+    with pytest.raises(ServerUnavailable) as refused:
+        await fetch(Source.MANAGED_IDENTITY, {"AZURE_CLIENT_ID": GROUP})
+    assert "Identity not found" in refused.value.terminal()
+
+
+AZ = """#!/bin/sh
+[ "$*" = "account get-access-token --output json --resource {audience}" ] || {{ echo "unknown: $*" >&2; exit 2; }}
+echo '{{"accessToken": "{token}", "expires_on": {ends}, "tokenType": "Bearer"}}'
+"""
+
+
+async def test_the_azure_cli_gives_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = int(datetime.now(UTC).timestamp()) + 4500
+    command = tmp_path / "az"
+    command.write_text(AZ.format(audience=AUDIENCE, token=TOKEN, ends=ends))
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert await fetch(Source.AZURE_CLI, {}) == TOKEN
+    with pytest.raises(ServerUnavailable, match="no token"):
+        await fetch(Source.AZURE_CLI, {}, "another")
+
+
+async def test_without_the_azure_cli_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerUnavailable) as refused:
+        await fetch(Source.AZURE_CLI, {})
+    assert "Azure CLI not found on path" in refused.value.terminal()
+
+
+@pytest.mark.parametrize("source", [Source.SERVICE_PRINCIPAL, Source.WORKLOAD_IDENTITY])
+def test_a_source_of_which_nothing_is_set_gives_none(source: Source) -> None:
+    with pytest.raises(ServerUnavailable, match="no token"):
+        fetch_token(source, AUDIENCE, {})
