@@ -5,11 +5,12 @@ Decides how a request is read (a form, a JSON body, a query) and its bounds. Kno
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, FastAPI, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -200,4 +201,18 @@ async def _form(request: Request) -> dict[str, str]:
     form = dict(pairs)
     if len(form) != len(pairs):
         raise OAuthError("invalid_request", 9002313, "A parameter is given twice.")
-    return form
+    return {**form, **_basic(request.headers.get("authorization", ""))}
+
+
+def _basic(header: str) -> dict[str, str]:
+    """Client id and secret from the header, where they are there instead (RFC 6749, section 2.3.1)."""
+    kind, _, encoded = header.partition(" ")
+    if kind.lower() != "basic":
+        return {}
+    try:
+        client_id, found, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        found = ""
+    if not found:
+        raise OAuthError("invalid_request", 9002313, "The header Authorization is malformed.")
+    return {"client_id": unquote_plus(client_id), "client_secret": unquote_plus(secret)}

@@ -49,10 +49,10 @@ class SigningKey:
         self.x5c = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
         self.kid = base64url(certificate.fingerprint(SHA1()))  # noqa: S303 - what `x5t` is made of
 
-    def published(self, issuer: str) -> dict[str, object]:
-        """Its public half as an entry of the key set; Entra gives no `alg` there either."""
+    def published(self, issuer: str | None) -> dict[str, object]:
+        """Its public half as an entry of the key set; Entra gives no `alg` there, and in version 1 no `issuer`."""
         numbers = self.private.public_key().public_numbers()
-        return {
+        entry: dict[str, object] = {
             "kty": "RSA",
             "use": "sig",
             "kid": self.kid,
@@ -60,8 +60,8 @@ class SigningKey:
             "n": base64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)),
             "e": base64url(numbers.e.to_bytes(3)),
             "x5c": [self.x5c],
-            "issuer": issuer,
         }
+        return entry if issuer is None else {**entry, "issuer": issuer}
 
 
 class Issuer:
@@ -81,7 +81,7 @@ class Issuer:
         self.keys = [SigningKey(), *(self.keys if keep_old else [])]
         return self.keys[0]
 
-    def key_set(self, issuer: str) -> dict[str, object]:
+    def key_set(self, issuer: str | None) -> dict[str, object]:
         return {"keys": [key.published(issuer) for key in self.keys]}
 
     def sign(

@@ -20,7 +20,7 @@ def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> 
     infix = "/v2.0" if version == 2 else ""
     return {
         "token_endpoint": f"{place}/oauth2{infix}/token",
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "jwks_uri": f"{place}/discovery{infix}/keys",
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
@@ -40,7 +40,9 @@ def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> 
 
 
 def signing_keys(cloud: Cloud, tenant: str, version: int) -> dict[str, object]:
-    return cloud.issuer.key_set(_issuer(cloud, tenant, version))
+    """Raises OAuthError for a tenant that is not there."""
+    issuer = _issuer(cloud, tenant, version)
+    return cloud.issuer.key_set(issuer if version == 2 else None)
 
 
 def instance(cloud: Cloud, authorization_endpoint: str, base: str) -> dict[str, object]:

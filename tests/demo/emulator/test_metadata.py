@@ -34,7 +34,7 @@ async def test_a_document_names_its_own_address_and_the_one_issuer(
         for name in ("token_endpoint", "jwks_uri", "authorization_endpoint", "device_authorization_endpoint"):
             assert document[name].startswith(f"{base}/{tenant}/")
         keys = (await get(cast, document["jwks_uri"].removeprefix(base), tls=tls)).json()["keys"]
-        assert {key["issuer"] for key in keys} == {document["issuer"]}
+        assert {key.get("issuer") for key in keys} == {document["issuer"] if infix else None}
 
 
 @pytest.mark.parametrize("tenant", ["common", "organizations"])

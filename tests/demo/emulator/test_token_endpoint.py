@@ -40,6 +40,21 @@ async def test_every_secret_of_an_app_is_taken_and_no_other(cast: Cast) -> None:
         assert (await cast.post(cast.form(cast.app, client_secret=secret))).status_code == 401
 
 
+async def test_a_secret_may_come_in_the_header(cast: Cast) -> None:
+    async def ask(header: str) -> httpx.Response:
+        form = {"grant_type": "client_credentials", "scope": SCOPE}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.post(cast.place(), data=form, headers={"Authorization": header})
+
+    def basic(secret: str) -> str:
+        return "Basic " + base64.b64encode(f"{cast.app.client_id}:{secret}".encode()).decode()
+
+    assert said((await ask(basic(cast.app.secrets[0]))).json()["access_token"])["oid"] == cast.app.oid
+    assert (await ask(basic("guess"))).json()["error_codes"] == [7000215]
+    for header in ("Basic", "Basic ???", "Basic YWJj", "Basic /w=="):
+        assert (await ask(header)).json()["error_codes"] == [9002313]
+
+
 async def test_an_app_may_ask_by_any_name_of_the_api_and_of_graph(cast: Cast) -> None:
     for scope in (SCOPE, f"api://{SCOPE}"):
         assert said(await cast.token(cast.form(cast.app, scope)))["aud"] == AUDIENCE
