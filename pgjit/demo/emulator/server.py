@@ -186,35 +186,37 @@ class Emulator:
         if self._running:
             raise RuntimeError("the emulator is running")
         self._local = host in ("127.0.0.1", "::1", "localhost")
-        with contextlib.ExitStack() as opened:
-            sockets = [opened.enter_context(_listen(host, number)) for number in (port, identity_port)]
-            secured = opened.enter_context(_listen(host, tls_port)) if tls is not None else None
-            opened.pop_all()
-        listening, identity = sockets
-        if self._settings.url is None:
-            self.url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
-        self.identity_url = f"http://{_shown(host)}:{identity.getsockname()[1]}"
-        self.tls_url = "" if secured is None else f"https://localhost:{secured.getsockname()[1]}"
-        self.cloud.issuer.url = self.url
-        self.cloud.bases = {self.url, *([self.tls_url] if self.tls_url else [])}
-        authority = self.faults.around(
-            authority_http(
-                self.cloud,
-                self.faults,
-                places={"http": self.url, "https": self.tls_url},
-                admin_key=self._settings.admin_key,
-                open_to_all=lambda: self._local,
-                sign_anything=self._settings.sign_anything,
-            )
-        )
+        ports = [port, identity_port, *([tls_port] if tls is not None else [])]
+        listening, identity, *secured = _listen(host, ports)
+        authority = self._reached_at(host, listening, identity, secured)
         try:
             await self._serve(authority, listening, None)
             await self._serve(self.faults.around(identity_http(self.cloud)), identity, None)
-            if secured is not None:
-                await self._serve(authority, secured, tls)
+            if secured:
+                await self._serve(authority, secured[0], tls)
         except BaseException:
             await self.close()
             raise
+
+    def _reached_at(
+        self, host: str, listening: socket.socket, identity: socket.socket, secured: list[socket.socket]
+    ) -> ASGIApp:
+        """Take the addresses of these sockets for one's own; what is served at the first and the last."""
+        if self._settings.url is None:
+            self.url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        self.identity_url = f"http://{_shown(host)}:{identity.getsockname()[1]}"
+        self.tls_url = f"https://localhost:{secured[0].getsockname()[1]}" if secured else ""
+        self.cloud.issuer.url = self.url
+        self.cloud.bases = {self.url, *([self.tls_url] if self.tls_url else [])}
+        served = authority_http(
+            self.cloud,
+            self.faults,
+            places={"http": self.url, "https": self.tls_url},
+            admin_key=self._settings.admin_key,
+            open_to_all=lambda: self._local,
+            sign_anything=self._settings.sign_anything,
+        )
+        return self.faults.around(served)
 
     async def _serve(self, app: ASGIApp, listening: socket.socket, tls: TlsFiles | None) -> None:
         server = _Server(app, tls)
@@ -239,9 +241,15 @@ class Emulator:
             server.reset(client)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, ports: list[int]) -> list[socket.socket]:
+    """A socket on each of `ports`, or on none of them."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=128)
+    with contextlib.ExitStack() as opened:
+        sockets = [
+            opened.enter_context(socket.create_server((host, port), family=family, backlog=128)) for port in ports
+        ]
+        opened.pop_all()
+    return sockets
 
 
 def _shown(host: str) -> str:
