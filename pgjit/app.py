@@ -5,9 +5,11 @@ The one place that knows which provider, store and sink there are. Decides the o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import ssl
+from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -25,6 +27,7 @@ from pgjit.grants.stores import STORES
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.providers.entra import EntraSettings
+from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
@@ -93,13 +96,22 @@ class App:
             flush_before_forward=config.file.journal.sync == "always",
             clock=clock,
             limits=config.limits,
-            workers=_workers(),
             new_workers=_workers,
+            catalogs=self._catalogs(servers),
             telemetry=telemetry,
             authentication=config.authentication,
         )
-        stack.callback(lambda: services.workers.shutdown(cancel_futures=True))
+        stack.callback(services.elsewhere.close)
         await self._serve(services, provider, tls)
+
+    def _catalogs(self, servers: Mapping[str, Servers]) -> dict[str, Catalogs]:
+        """One for each connection: read when a session first needs it, and looked after from then on."""
+        catalogs = {name: Catalogs(target, servers[name]) for name, target in self._config.targets.items()}
+        for each in catalogs.values():
+            self._stack.push_async_callback(each.close)
+            watching = asyncio.create_task(each.watch())
+            self._stack.push_async_callback(_cancelled, watching)
+        return catalogs
 
     def _journal(self, clock: Clock) -> Journal:
         config = self._config
@@ -125,6 +137,11 @@ class App:
         await admin.open(config.file.admin.host, config.file.admin.port)
         self._stack.push_async_callback(admin.close)
         self.admin_port = admin.port
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _workers() -> Executor:

@@ -76,6 +76,7 @@ class Outcome:
         "completed",  # the server reported success
         "suspended",  # a portal gave its row limit; more may follow under another execution
         "failed",  # the server reported an error
+        "limited",  # over a limit of the policy: the rest of its result was left out, or it was stopped
         "refused",  # a rule refused it; the database never saw it
         "skipped",  # an earlier error of the same batch: the server passed over it
         "cut",  # the session ended before the server answered

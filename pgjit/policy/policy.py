@@ -93,6 +93,12 @@ class StatementTerms:
         given = self.switches.get(name)
         return given if isinstance(given, shape) else shape()
 
+    @property
+    def preset(self) -> StatementTerms:
+        """The preset, with what `allow` adds to it and without what narrows it: what `mode: observe` enforces."""
+        added = tuple(each for each in self.allow if not each.names_relations)
+        return StatementTerms(access=self.access, allow=added, longest=self.longest, place=self.place)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pgjit.audit.event import Event
-from pgjit.errors import PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
+from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
 from pgjit.proxy.names import Portal, Prepared
-from pgjit.proxy.pending import Pending
+from pgjit.proxy.pending import Pending, Run
 from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import BrokenStream, Control, StreamReader
+from pgwire.framing import BrokenStream, Control, StreamReader, fitting
 from pgwire.messages.query import (
     decode_command_complete,
     decode_error,
@@ -43,6 +43,7 @@ class ServerStep:
     fault: PgjitError | None = None  # the session cannot go on
     reason: str = "server"  # why, for the journal
     to_server: bytes = b""  # what the server has yet to be sent
+    cancel: bool = False  # what runs is over a limit: it is to be cancelled at the server
 
 
 class Answers:
@@ -55,6 +56,7 @@ class Answers:
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
         self.last_words: ServerSaid | None = None  # why the server ended it, as the client has read it
+        self._muted = False  # an error of ours ended a unit that the server goes on with: its answers are for nobody
         self.broken = False  # it cannot be followed any more: nothing that still comes means anything
         self.inside_message = False  # the client has a message in part: nothing else can be said to it now
 
@@ -65,7 +67,9 @@ class Answers:
         self._read(step, data, now)
         self.broken = step.fault is not None
         # What goes on before a fault ends with a message.
-        self.inside_message = not self.broken and self._stream.inside_message
+        head = self._relay.queue[0] if self._relay.queue else None
+        silent = self._muted or (head is not None and head.over)
+        self.inside_message = not self.broken and self._stream.inside_message and not silent
         return step
 
     def _read(self, step: ServerStep, data: bytes, now: datetime) -> None:
@@ -80,7 +84,10 @@ class Answers:
             try:
                 replaced = None
                 if control.size:
-                    self._count(step, control)
+                    passed = self._count(step, control, chunk)
+                    if passed < control.size:
+                        step.data.append(chunk[kept : good + passed])
+                        kept = control.start
                 if step.fault is None:
                     good = control.start
                     replaced = self._control(step, chunk, control, now)
@@ -100,6 +107,15 @@ class Answers:
 
     def _control(self, step: ServerStep, chunk: bytes, control: Control, now: datetime) -> bytes | None:
         """The bytes to send instead of the message; None to send it as it is."""
+        if not self._muted:
+            return self._answer(step, chunk, control, now)
+        replaced = self._answer(step, chunk, control, now)
+        if control.kind == 0x5A:
+            self._muted = False
+        told = control.kind in ANYTIME or control.kind in b"\0Z" or self.last_words is not None
+        return replaced if told else b""
+
+    def _answer(self, step: ServerStep, chunk: bytes, control: Control, now: datetime) -> bytes | None:
         kind = control.kind
         head = self._relay.queue[0] if self._relay.queue else None
         if not kind or kind in ANYTIME:
@@ -115,24 +131,41 @@ class Answers:
             # INVARIANT: what was refused is rejected by the server; anything else is a hole, and ends here.
             step.fault = _server_fault("it accepted a message that it had to reject")
             return None
-        self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
-        return None
+        return self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
 
-    def _count(self, step: ServerStep, control: Control) -> None:
+    def _count(self, step: ServerStep, control: Control, chunk: bytes) -> int:
+        """How many bytes of the data before `control` go on: all of them, or those within the limits."""
         head = self._relay.queue[0] if self._relay.queue else None
         if control.rows and (head is None or head.refusal is not None or head.asked not in DATA):
             step.fault = _server_fault("it sent rows that nothing asked for")
-        elif head is not None and head.current is not None:
-            head.current.rows += control.rows
-            head.current.size += control.size
+            return control.size
+        run = None if head is None else head.current
+        if head is None or run is None:
+            return 0 if self._muted else control.size
+        if self._muted or head.over:
+            return 0
+        rows, size = control.rows, control.size
+        room = self._relay.budget.room(run.rows, run.size)
+        if room is not None and (rows > room[0] or size > room[1]):
+            start = control.start - control.size
+            first = max(start, self._stream.lead)
+            rows, end = fitting(chunk, first, control.start, *room)
+            size = end - start
+            if end < control.start:
+                head.over = step.cancel = True
+        run.rows += rows
+        run.size += size
+        self._relay.budget.count(rows, size)
+        return size
 
-    def _answered(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
+    def _answered(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> bytes | None:
         relay = self._relay
+        replaced = b"" if head.over and kind == 0x63 else None  # CopyDone: an error comes in its place
         if kind == 0x47 and not relay.copy_in.begin(head):  # CopyInResponse
             step.fault = _server_fault("it asked for data that nobody offered")
-            return
+            return None
         if kind in _FINISHES and head.asked in _RUNNING:
-            self._finished(step, body, kind, head, now)
+            replaced = self._finished(step, body, kind, head, now)
         if kind == 0x5A:
             relay.status = decode_ready(body)
             called = head.asked is Asked.FUNCTION_CALL
@@ -141,18 +174,33 @@ class Answers:
             head.answered = True
             relay.names.confirm(head.changes)
             relay.queue.popleft()
+        return replaced
 
-    def _finished(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> None:
+    def _finished(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> bytes | None:
         self._relay.copy_in.stop()
         run = head.current
         if run is None:
             # A rule of the database may answer one statement with more than one tag: nothing to count it to.
-            return
+            return None
         command = decode_command_complete(body) if kind == 0x43 else None
         ended: Ended = "suspended" if kind == 0x73 else "completed"
         head.at += 1
-        step.events.append(self._relay.recorder.outcome(run, now, ended, command=command))
         self._relay.names.confirm(run.changes)
+        if head.over:
+            return self._too_late(step, head, run, now)
+        step.events.append(self._relay.recorder.outcome(run, now, ended, command=command))
+        return None
+
+    def _too_late(self, step: ServerStep, head: Pending, run: Run, now: datetime) -> bytes:
+        """The server completed what was to be cancelled: the client reads an error, and nothing more of this unit."""
+        relay = self._relay
+        error = relay.budget.passed(run.rows, run.size, stopped=False)
+        step.events.append(relay.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
+        head.over = False
+        self._muted = True
+        if head.asked is Asked.EXECUTE and all(pending.asked is not Asked.SYNC for pending in relay.queue):
+            relay.skipping = True
+        return error_response(error.fields())
 
     def _error(self, step: ServerStep, raw: bytes, head: Pending | None, now: datetime) -> bytes | None:
         fields = decode_error(raw[5:])
@@ -174,16 +222,28 @@ class Answers:
             step.events.extend(relay.recorder.rest(head, now, "refused", sqlstate))
             replaced = head.refusal.response() if ours else self._cancelled(fields)
         else:
+            limited: BudgetSpent | None = None
             if (run := head.current) is not None:
                 head.at += 1
-                step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=fields.get("C")))
+                limited = self._limit(head, run, now, fields.get("C"))
+                ended: Ended = "failed" if limited is None else "limited"
+                sqlstate = fields.get("C") if limited is None else limited.sqlstate
+                step.events.append(relay.recorder.outcome(run, now, ended, sqlstate=sqlstate))
             elif (brought := head.brings) is not None:
                 self._never_ran(step, brought, now, fields.get("C"))
             step.events.extend(relay.recorder.rest(head, now, "skipped"))
-            replaced = self._cancelled(fields)
+            replaced = self._cancelled(fields) if limited is None else error_response(limited.fields())
         self._after_error(step, head, now)
         step.to_server = b"".join([relay.late_sync() for _ in range(unseen)])
         return replaced
+
+    def _limit(self, head: Pending, run: Run, now: datetime, sqlstate: str | None) -> BudgetSpent | None:
+        """The limit of the policy that the server's error comes from; None where it has reasons of its own."""
+        budget = self._relay.budget
+        if head.over:
+            head.over = False
+            return budget.passed(run.rows, run.size, stopped=True)
+        return budget.overran(run.started, now) if sqlstate == "57014" and self.farewell is None else None
 
     def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:
         """The server rejected a Parse or a Bind: its execution failed, whether or not it was asked for already.

@@ -26,6 +26,7 @@ __all__ = ["Control", "Role"]
 _SETTINGS = {
     "application_name": "pgjit control",
     "client_encoding": "UTF8",
+    "role": "none",
     "search_path": "pg_catalog",
     "standard_conforming_strings": "on",
 }

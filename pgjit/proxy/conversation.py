@@ -18,11 +18,12 @@ from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUn
 from pgjit.policy.policy import Access as Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
+from pgjit.proxy.budget import Budget, Usage
 from pgjit.proxy.judge import LARGE, Judgement, is_large
 from pgjit.proxy.link import Link
 from pgjit.proxy.relay import ClientPlan, Relay
 from pgjit.proxy.services import Services
-from pgjit.proxy.upstream import Upstream
+from pgjit.proxy.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages import extended
@@ -42,6 +43,7 @@ _MOST_QUEUED = 10_000
 """Most requests that may wait for the server's answer. PostgreSQL holds back some 1,600 answers at most, in 8 KiB."""
 
 _SETTLE_SECONDS = 5.0
+_CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,15 @@ class Conversation:
         client: Link,
         upstream: Upstream,
         tripwire: dict[str, str],
+        usage: Usage,
     ) -> None:
         self._services = services
         self._policy = access.policy
         self._ends_at = access.ends_at
         self._client = client
+        self._upstream = upstream
         self._server = upstream.link
+        self._stopping: asyncio.Future[bool] | None = None  # a cancel request of our own is under way
         limits = services.limits
         self._frames = FrameReader(
             lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d", cut=_TEXTUAL
@@ -82,6 +87,7 @@ class Conversation:
             new_id=lambda: "x_" + uuid.uuid4().hex,
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
             unrestricted=access.policy.statements.access is Preset.FULL,
+            budget=Budget(access.policy.limits, usage),
         )
         self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)
@@ -101,7 +107,7 @@ class Conversation:
             return await asyncio.shield(self._over)
         finally:
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await asyncio.gather(reading, *([self._stopping] if self._stopping else []), return_exceptions=True)
 
     def _reading_failed(self, reading: asyncio.Task[None]) -> None:
         """A fault of our own must end the session, not leave it hanging."""
@@ -127,6 +133,7 @@ class Conversation:
     async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement]) -> None:
         at = 0
         while at < len(frames):
+            await self._stopped()
             now = self._services.clock()
             if now >= self._ends_at or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
@@ -136,6 +143,15 @@ class Conversation:
             at += len(batch) - len(plan.rest)
             if at < len(frames):
                 await self._make_way()
+
+    async def _stopped(self) -> None:
+        """Nothing is sent while a cancel request of our own is under way: it would be what is cancelled."""
+        while self._stopping is not None and not self._over.done():
+            await asyncio.wait((self._stopping, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.done():
+                self._stopping = None
+            elif self._client.lost.done():
+                self.over(Ending("client-gone"))
 
     async def _make_way(self) -> None:
         """Before more goes on: the others get their turn, and what has to wait for an answer waits."""
@@ -194,6 +210,8 @@ class Conversation:
         if step.events:
             self.note(step.events)
         self._server.write(step.to_server)
+        if step.cancel and self._stopping is None:
+            self._stopping = asyncio.ensure_future(cancel_running(self._upstream, _CANCEL_SECONDS))
         for piece in step.data:
             self._client.write(piece)
         if step.fault is not None:

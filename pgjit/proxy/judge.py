@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgjit.errors import PgjitError
-from pgjit.policy.decision import Deny, Violation
+from pgjit.policy.decision import Allow, Violation
 from pgjit.policy.evaluate import evaluate
-from pgjit.policy.policy import Access, Policy
+from pgjit.policy.policy import Access, Mode, Policy
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
-from pgjit.sql.statement import Statement
+from pgjit.sql.statement import Message, Statement
 
 __all__ = ["LARGE", "Judge", "Judgement", "assess", "is_large"]
 
@@ -40,6 +40,7 @@ class Judgement:
     statements: tuple[Statement, ...]
     violations: tuple[Violation, ...]  # empty: it may run
     about: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
+    observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
     unread: bool = False  # it may run although it was not parsed: under `access: full` alone
 
     @property
@@ -109,11 +110,23 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None) -> Judgement
     except Exception as fault:  # noqa: BLE001 - INVARIANT: what cannot be judged is refused, whatever the reason
         return _refused(text, _unjudgeable(fault))
     try:
-        decision = evaluate(policy, message, catalog)
+        return _decide(policy, text, message, catalog)
     except Exception as fault:  # noqa: BLE001 - as above
         return _refused(text, _unjudgeable(fault), message.statements)
-    violations = decision.violations if isinstance(decision, Deny) else ()
-    return Judgement(text, message.statements, violations)
+
+
+def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None) -> Judgement:
+    decision = evaluate(policy, message, catalog)
+    if isinstance(decision, Allow):
+        return Judgement(text, message.statements, ())
+    if policy.mode is Mode.OBSERVE and _within_preset(policy, message, catalog):
+        return Judgement(text, message.statements, (), observed=decision.violations)
+    return Judgement(text, message.statements, decision.violations)
+
+
+def _within_preset(policy: Policy, message: Message, catalog: Catalog | None) -> bool:
+    """Whether the preset alone would let it run: under `mode: observe` no less than that is enforced."""
+    return isinstance(evaluate(replace(policy, statements=policy.statements.preset), message, catalog), Allow)
 
 
 def _unjudgeable(fault: Exception) -> Violation:
@@ -135,13 +148,14 @@ def is_large(raw: bytes) -> bool:
 
 
 class Judge:
-    """`assess` under one policy, remembering answers by the exact bytes.
+    """`assess` under one policy with one catalog, remembering answers by the exact bytes.
 
     The key is the text and not its shape: constants decide (`set_config`, `SET`).
     """
 
-    def __init__(self, policy: Policy, *, limit: int, remember: int = 2048) -> None:
+    def __init__(self, policy: Policy, *, limit: int, catalog: Catalog | None = None, remember: int = 2048) -> None:
         self.policy = policy
+        self.catalog = catalog
         self.limit = limit
         self._remember = remember
         self._answers: OrderedDict[bytes, Judgement] = OrderedDict()
@@ -151,7 +165,7 @@ class Judge:
         if answer is not None:
             self._answers.move_to_end(sql)
             return answer
-        answer = assess(self.policy, sql, self.limit)
+        answer = assess(self.policy, sql, self.limit, self.catalog)
         if len(sql) <= _CACHED_BYTES and len(answer.statements) <= _CACHED_STATEMENTS:
             self._answers[sql] = answer
             if len(self._answers) > self._remember:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pgjit.audit.event import Parameters
+from pgjit.policy.decision import Violation
 from pgjit.sql.statement import NameEffect, Statement
 
 __all__ = ["MOST", "Change", "Names", "Portal", "Prepared", "Space", "Unit", "changes_of", "unknown"]
@@ -30,6 +31,7 @@ class Prepared:
     text: str
     statement: Statement | None
     unread: bool = False
+    observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
 
 
 @dataclass(frozen=True, slots=True)

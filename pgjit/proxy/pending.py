@@ -46,6 +46,7 @@ class Pending:
     rejected: bool = False  # the server rejected it, as a refusal needs
     unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
     answered: bool = False  # the server has finished with it
+    over: bool = False  # the current run is over a limit: nothing more of its result goes on
 
     @property
     def current(self) -> Run | None:

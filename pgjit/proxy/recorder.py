@@ -17,7 +17,7 @@ from pgjit.proxy.pending import Pending, Run
 __all__ = ["Ended", "Protocol", "Recorder"]
 
 Protocol = Literal["simple", "extended"]
-Ended = Literal["completed", "suspended", "failed", "refused", "skipped", "cut"]
+Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
 
 
 class Recorder:
@@ -37,6 +37,7 @@ class Recorder:
         kind: str | None,
         *,
         violations: Sequence[Violation] | None = None,
+        observed: Sequence[Violation] = (),
         parameters: Parameters | None = None,
         prepared_as: str | None = None,
     ) -> Run:
@@ -51,7 +52,7 @@ class Recorder:
                 statement=text,
                 kind=kind,
                 decision="allow" if violations is None else "deny",
-                violations=tuple(violations or ()),
+                violations=tuple(violations or observed),
                 parameters=parameters,
                 prepared_as=prepared_as,
             )

@@ -10,17 +10,18 @@ Under `access: full` (`unrestricted`) nothing is refused for what it does: it is
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from pgjit.audit.event import Event, Parameters, SessionContext
-from pgjit.errors import PgjitError, ProtocolFault
+from pgjit.audit.event import Parameters, SessionContext
+from pgjit.errors import ProtocolFault
 from pgjit.policy.decision import Violation
+from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.about import answer, unknown_setting
-from pgjit.proxy.copying import CopyIn
+from pgjit.proxy.budget import Budget, Usage
 from pgjit.proxy.judge import Judgement
-from pgjit.proxy.names import Change, Names, Portal, Prepared, Space, Unit, changes_of, unknown
+from pgjit.proxy.names import Change, Portal, Prepared, changes_of, unknown
+from pgjit.proxy.outbox import Outbox
 from pgjit.proxy.own_rules import (
     FUNCTION_CALL,
     TOO_MANY_NAMES,
@@ -29,10 +30,9 @@ from pgjit.proxy.own_rules import (
     parse_violations,
     unknown_name,
 )
-from pgjit.proxy.pending import ClientPlan, Pending, Planned, Run
-from pgjit.proxy.poison import Refusal, poison_parse, poison_query
-from pgjit.proxy.recorder import Protocol, Recorder
-from pgjit.proxy.withdrawal import withdrawn
+from pgjit.proxy.pending import ClientPlan, Pending, Planned
+from pgjit.proxy.poison import poison_parse, poison_query
+from pgjit.proxy.recorder import Protocol
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
@@ -44,12 +44,11 @@ from pgwire.state import FRONTEND, Asked, Phase
 __all__ = ["ClientPlan", "Relay"]
 
 _PASSED_OVER = frozenset(b"BDCEH")
-_ENDS_SEGMENT = (Asked.SYNC, Asked.QUERY, Asked.FUNCTION_CALL)
 _DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
-class Relay:
-    """One session's state between its client and its server. The answers' half is in `answers.py`."""
+class Relay(Outbox):
+    """Judges what the client sends; what is sent on stays in the outbox until `answers.py` has seen its answer."""
 
     def __init__(
         self,
@@ -60,37 +59,12 @@ class Relay:
         new_id: Callable[[], str],
         new_token: Callable[[], bytes],
         unrestricted: bool = False,
+        budget: Budget | None = None,
     ) -> None:
-        self.context = context
-        self.recorder = Recorder(context, new_id)
-        self.names = Names()
-        self.copy_in = CopyIn()
-        self.queue: deque[Pending] = deque()
-        # What the client sends now is passed over by the server up to the next Sync: an error was seen, or
-        # a refusal is on its way that is certain to become one.
-        self.skipping = False
-        self._segment = 0
-        self._awaited: Unit | None = None  # what has to be answered before the next frame can be dealt with
-        self.status = "I"
+        super().__init__(context, ends_at=ends_at, new_id=new_id, new_token=new_token)
+        self.budget = budget or Budget(NO_LIMITS, Usage())
         self._judge = judge
-        self._ends_at = ends_at
-        self._new_token = new_token
         self._unrestricted = unrestricted
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is running and no transaction is open."""
-        return not self.queue and self.status == "I"
-
-    @property
-    def single(self) -> bool:
-        """At most one unit of work is with the server: when it is cancelled, nothing is left to run."""
-        return sum(pending.asked in (Asked.QUERY, Asked.SYNC) for pending in self.queue) <= 1
-
-    @property
-    def waits(self) -> bool:
-        """What the client sent next cannot be dealt with before the server has answered."""
-        return self.copy_in.waits or (self._awaited is not None and not self._awaited.answered)
 
     # --- from the client -------------------------------------------------------------------------------
 
@@ -140,7 +114,7 @@ class Relay:
             case "S":
                 BodyReader(frame.body).end()
                 self.skipping = False
-                self._send(plan, frame.raw, self._pending(Asked.SYNC))
+                self.send(plan, frame.raw, self.pending(Asked.SYNC))
             case "H":
                 BodyReader(frame.body).end()
                 plan.items.append(Planned(frame.raw))
@@ -155,27 +129,31 @@ class Relay:
         sql = decode_query(frame.body)
         judgement = known.get(sql) or self._judge(sql)
         violations = judgement.violations
-        pending = self._pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
+        pending = self.pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
-        self._expect(pending.changes, pending)
+        self.expect(pending.changes, pending)
         violations = violations or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(judgement, now, encode_query, raw)
+        violations = violations or self._over_budget(len(judgement.statements) or int(judgement.unread))
         if violations:
             self._refuse_query(plan, judgement, violations, now, pending)
             return
         for statement in judgement.statements:
             changes = changes_of(statement)
-            self._expect(changes, pending)
-            run = self.recorder.execution(plan.events, now, "simple", statement.text, statement.kind)
+            self.expect(changes, pending)
+            observed = [found for found in judgement.observed if found.statement in (None, statement.index)]
+            run = self.recorder.execution(
+                plan.events, now, "simple", statement.text, statement.kind, observed=observed
+            )
             run.changes = changes
             run.copies_in = statement.copies_in
             pending.runs.append(run)
         if judgement.about is not None or judgement.unread:
             kind = None if judgement.unread else "show"
             pending.runs.append(self.recorder.execution(plan.events, now, "simple", judgement.text, kind))
-        self._send(plan, raw, pending, executes=bool(pending.runs))
+        self.send(plan, raw, pending, executes=bool(pending.runs))
         self.copy_in.offer(plan, pending)
 
     def _name_violations(self, judgement: Judgement) -> tuple[Violation, ...]:
@@ -197,10 +175,10 @@ class Relay:
         now: datetime,
         pending: Pending,
     ) -> None:
-        pending.refusal = self._refusal(violations[0].error())
+        pending.refusal = self.refusal(violations[0].error())
         pending.unread = False
         pending.runs = self.recorder.refused(plan.events, now, "simple", judgement, violations)
-        self._send(plan, poison_query(pending.refusal), pending, executes=True)
+        self.send(plan, poison_query(pending.refusal), pending, executes=True)
 
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
@@ -215,21 +193,25 @@ class Relay:
             raw, violations = self._about(
                 judgement, now, lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw
             )
-        pending = self._pending(Asked.PARSE)
+        pending = self.pending(Asked.PARSE)
         if violations:
-            pending.refusal = self._refusal(violations[0].error())
+            pending.refusal = self.refusal(violations[0].error())
             pending.runs = self.recorder.refused(plan.events, now, "extended", judgement, violations)
-            self._send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)
+            self.send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)
             self.skipping = True
             return
         statement = judgement.statements[0] if judgement.statements else None
-        pending.changes = (Change("statement", parse.name, Prepared(judgement.text, statement, judgement.unread)),)
-        self._expect(pending.changes, pending)
-        self._send(plan, raw, pending)
+        pending.changes = (
+            Change(
+                "statement", parse.name, Prepared(judgement.text, statement, judgement.unread, judgement.observed)
+            ),
+        )
+        self.expect(pending.changes, pending)
+        self.send(plan, raw, pending)
 
     def _bind(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         bind = extended.decode_bind(frame.body)
-        if self._unsettled("statement", bind.name):
+        if self.unsettled("statement", bind.name):
             return
         prepared = self.names.statement(bind.name)
         if prepared is None and self._unrestricted:
@@ -243,24 +225,24 @@ class Relay:
         formats = tuple(bind.format_of(index) for index in range(len(bind.values)))
         parameters = Parameters(values=bind.values, formats=formats) if bind.values else None
         changes = (Change("portal", bind.portal, Portal(prepared, parameters, bind.name)),)
-        pending = self._pending(Asked.BIND, changes=changes)
-        self._expect(changes, pending)
-        self._send(plan, frame.raw, pending)
+        pending = self.pending(Asked.BIND, changes=changes)
+        self.expect(changes, pending)
+        self.send(plan, frame.raw, pending)
 
     def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str) -> None:
         target = extended.decode_target(frame.body)
         if code == "C":
             changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
-            pending = self._pending(Asked.CLOSE, changes=changes)
-            self._expect(changes, pending)
-            self._send(plan, frame.raw, pending)
+            pending = self.pending(Asked.CLOSE, changes=changes)
+            self.expect(changes, pending)
+            self.send(plan, frame.raw, pending)
             return
         asked = Asked.DESCRIBE_STATEMENT if target.kind == "S" else Asked.DESCRIBE_PORTAL
-        self._send(plan, frame.raw, self._pending(asked))
+        self.send(plan, frame.raw, self.pending(asked))
 
     def _execute(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         execute = extended.decode_execute(frame.body)
-        if self._unsettled("portal", execute.portal):
+        if self.unsettled("portal", execute.portal):
             return
         portal = self.names.portal(execute.portal)
         if portal is None and self._unrestricted:
@@ -269,6 +251,9 @@ class Relay:
             self._refuse_name(plan, "portal", execute.portal, "34000", now)
             return
         prepared = portal.prepared
+        if over := self._over_budget(1):
+            self._refuse_in_place(plan, prepared.text, over[0], now)
+            return
         statement = prepared.statement
         run = self.recorder.execution(
             plan.events,
@@ -276,17 +261,18 @@ class Relay:
             "extended",
             prepared.text,
             statement.kind if statement else None,
+            observed=prepared.observed,
             parameters=portal.parameters,
             prepared_as=portal.statement_name.decode("utf-8", "replace") or None,
         )
         run.prepared = prepared
         run.copies_in = prepared.unread
-        pending = self._pending(Asked.EXECUTE, runs=[run])
+        pending = self.pending(Asked.EXECUTE, runs=[run])
         if statement is not None:
             run.changes = changes_of(statement, portal.parameters)
             run.copies_in = statement.copies_in
-            self._expect(run.changes, pending)
-        self._send(plan, frame.raw, pending, executes=True)
+            self.expect(run.changes, pending)
+        self.send(plan, frame.raw, pending, executes=True)
         self.copy_in.offer(plan, pending)
 
     def _refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
@@ -302,7 +288,7 @@ class Relay:
             return
         parameters = Parameters(values=call.arguments, formats=call.formats)
         run = self.recorder.execution(plan.events, now, "simple", text, "function-call", parameters=parameters)
-        self._send(plan, frame.raw, self._pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
+        self.send(plan, frame.raw, self.pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
 
     def _too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         """Under every policy: only the beginning of the message is there."""
@@ -327,73 +313,21 @@ class Relay:
         name: bytes | None = None,
     ) -> None:
         changes = _DROPPED_BY_QUERY if query else ()
-        pending = self._pending(
-            Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self._refusal(violation.error())
+        pending = self.pending(
+            Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self.refusal(violation.error())
         )
-        self._expect(changes, pending)
+        self.expect(changes, pending)
         assert pending.refusal is not None
         protocol: Protocol = "simple" if query else "extended"
         judgement = Judgement(text, (), (violation,))
         pending.runs = self.recorder.refused(plan.events, now, protocol, judgement, (violation,))
         data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
-        self._send(plan, data, pending, executes=True)
+        self.send(plan, data, pending, executes=True)
         self.skipping = self.skipping or not query
 
-    # --- what both ways share --------------------------------------------------------------------------
-
-    def _pending(
-        self,
-        asked: Asked,
-        *,
-        runs: Sequence[Run] = (),
-        changes: tuple[Change, ...] = (),
-        refusal: Refusal | None = None,
-        unread: bool = False,
-    ) -> Pending:
-        return Pending(asked, list(runs), self._segment, changes=changes, refusal=refusal, unread=unread)
-
-    def _expect(self, changes: Iterable[Change], by: Pending) -> None:
-        if not self.skipping:
-            self.names.expect(changes, by)
-
-    def _unsettled(self, space: Space, name: bytes) -> bool:
-        """INVARIANT: what is executed is recorded as what it is: a name that may yet stand for another waits."""
-        self._awaited = self.names.unsettled(space, name, self._segment)
-        return self._awaited is not None
-
-    def _send(self, plan: ClientPlan, data: bytes, pending: Pending, *, executes: bool = False) -> None:
-        if self.skipping:
-            # The server would pass over it: it is not sent, and no answer will come.
-            pending.answered = True
-            plan.events.extend(self.recorder.rest(pending, self._moment(pending), "skipped"))
-            return
-        plan.items.append(Planned(data, pending, executes))
-        self.queue.append(pending)
-        if pending.asked in _ENDS_SEGMENT:
-            self._segment += 1
-
-    def _moment(self, pending: Pending) -> datetime:
-        return pending.runs[0].started if pending.runs else self._ends_at
-
-    def withdraw(self, plan: ClientPlan) -> bytes:
-        """The journal could not take the plan's records: the bytes to send in place of the plan's."""
-        data = withdrawn(plan, self._refusal)
-        self.names.fall_back(change for pending in self.queue for change in pending.all_changes())
-        return data
-
-    def late_sync(self) -> bytes:
-        """A Sync that was ignored during a COPY that the server had given up before it: it is sent after all."""
-        self.skipping = False
-        self.queue.append(self._pending(Asked.SYNC))
-        self._segment += 1
-        return extended.sync()
-
-    def cut(self, now: datetime) -> list[Event]:
-        """The session is over: outcomes for everything that was not answered."""
-        events: list[Event] = []
-        while self.queue:
-            events.extend(self.recorder.rest(self.queue.popleft(), now, "cut"))
-        return events
-
-    def _refusal(self, error: PgjitError) -> Refusal:
-        return Refusal(self._new_token(), error)
+    def _over_budget(self, statements: int) -> tuple[Violation, ...]:
+        """The window's budget, asked last: what may run is counted."""
+        if self.skipping or not statements:
+            return ()
+        violation = self.budget.refuses(statements)
+        return () if violation is None else (violation,)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
+from pgjit.errors import ServerUnavailable
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
-from pgjit.policy.policy import Policy
+from pgjit.policy.policy import Access, Policy
+from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.crowd import Quota
-from pgjit.proxy.judge import Judge, Judgement, assess
+from pgjit.proxy.elsewhere import Elsewhere
+from pgjit.proxy.judge import Judge, Judgement
 from pgjit.proxy.refusals import Refusals
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
@@ -25,6 +27,8 @@ from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
 
 __all__ = ["Limits", "Services"]
+
+_log = logging.getLogger("pgjit.services")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,33 +55,42 @@ class Services:
     flush_before_forward: bool  # `journal.sync: always`
     clock: Clock
     limits: Limits
-    workers: Executor  # processes that judge large statements
-    new_workers: Callable[[], Executor]
+    new_workers: Callable[[], Executor]  # processes that judge large statements
     telemetry: Telemetry
     authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
     refusals: Refusals = field(init=False)
     sessions_of: Quota[IdentityKey] = field(init=False)
+    catalogs: Mapping[str, Catalogs] = field(default_factory=dict)  # by connection
+    elsewhere: Elsewhere = field(init=False)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.refusals = Refusals(self.journal, self.clock, self.telemetry)
         self.sessions_of = Quota(self.limits.sessions_per_identity)
+        self.elsewhere = Elsewhere(self.new_workers, self.limits.statement_bytes)
 
     def judge(self, policy: Policy) -> Judge:
-        """The judge of this version of the policy, with its memory shared by all sessions under it."""
+        """The judge of this version of the policy and of the latest catalog, its memory shared by all sessions."""
+        catalogs = self.catalogs.get(policy.connection)
+        catalog = None if catalogs is None else catalogs.latest
         key = (policy.name, policy.version)
-        if key not in self._judges:
-            self._judges[key] = Judge(policy, limit=self.limits.statement_bytes)
-        return self._judges[key]
+        judge = self._judges.get(key)
+        if judge is None or judge.catalog is not catalog:
+            judge = self._judges[key] = Judge(policy, limit=self.limits.statement_bytes, catalog=catalog)
+        return judge
+
+    async def read_catalog(self, policy: Policy) -> None:
+        """See that names can be resolved. Raises ServerUnavailable where they cannot and the policy needs it."""
+        catalogs = self.catalogs.get(policy.connection)
+        if catalogs is None or policy.statements.access is Access.FULL:
+            return
+        try:
+            await catalogs.get()
+        except ServerUnavailable as fault:
+            if policy.statements.needs_names:
+                raise
+            _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
     async def judge_large(self, policy: Policy, sql: bytes) -> Judgement:
-        """`assess` in another process, so that one client's long statement does not stall the others."""
-        loop = asyncio.get_running_loop()
-        workers = self.workers
-        try:
-            return await loop.run_in_executor(workers, assess, policy, sql, self.limits.statement_bytes)
-        except BrokenProcessPool:
-            # The process died of this statement, or was killed: the next one gets a new process.
-            if self.workers is workers:
-                self.workers = self.new_workers()
-            raise
+        """As the judge would, in another process: one client's long statement does not stall the others."""
+        return await self.elsewhere.assess(policy, sql, self.judge(policy).catalog)

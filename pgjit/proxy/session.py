@@ -24,6 +24,7 @@ from pgjit.errors import (
     WindowEnded,
 )
 from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.policy.policy import Policy
 from pgjit.proxy.access import Access, choose_policy
 from pgjit.proxy.client_auth import Authentication, authenticate
 from pgjit.proxy.conversation import Conversation, Ending
@@ -85,6 +86,11 @@ class Session:
     @property
     def window_id(self) -> str | None:
         return self._live.access.window.id if self._live else None
+
+    @property
+    def holder(self) -> tuple[IdentityKey, str] | None:
+        """Who it is, under which policy."""
+        return (self._live.access.identity.key, self._live.access.policy.name) if self._live else None
 
     @property
     def backend_pid(self) -> int | None:
@@ -153,13 +159,21 @@ class Session:
         services = self._services
         policy = choose_policy(services.policies, identity, opening)
         target = services.targets[policy.connection]
-        self._take_place(identity.key)
+        self._take_place(identity.key, policy)
         window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
         return Access(identity, policy, window, ends_at, target)
 
-    def _take_place(self, key: IdentityKey) -> None:
+    def _take_place(self, key: IdentityKey, policy: Policy) -> None:
         """Before a window is opened: who has no place gets no window either."""
         places = self._services.sessions_of
+        most = policy.limits.sessions
+        if most is not None and self._services.registry.count(key, policy.name) >= most:
+            raise TooManyConnections(
+                "too many sessions under this policy",
+                reference="limit-sessions",
+                detail=f"The policy gives at most {most} at once (limits.sessions).",
+                hint="Close sessions that are not used, or use a smaller pool.",
+            )
         if not places.take(key):
             raise TooManyConnections(
                 "too many sessions of your identity",
@@ -177,6 +191,7 @@ class Session:
         def settings(server_major: int) -> dict[str, str]:
             return session_settings(access, opening, self._id, server_major, services.clock())
 
+        await services.read_catalog(access.policy)
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(settings, services.limits.server_login_seconds)
         try:
@@ -217,7 +232,13 @@ class Session:
         except JournalUnavailable:
             raise JournalUnavailable(fatal=True) from None
         conversation = Conversation(
-            services, access, context, self._client, upstream, tripwire(access, upstream.parameters)
+            services,
+            access,
+            context,
+            self._client,
+            upstream,
+            tripwire(access, upstream.parameters),
+            services.windows.usage(access.window),
         )
         self._client.write(
             auth.authentication_ok()

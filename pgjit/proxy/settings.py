@@ -25,6 +25,8 @@ def session_settings(
     left = max(timedelta(milliseconds=1), access.ends_at - now)
     # Those that end the session come a little later than pgjit's own end, which is cleaner and leaves a proof.
     late = _milliseconds(left + _BELT_SLACK)
+    limits = access.policy.limits
+    idle = limits.idle_in_transaction
     settings = {
         **opening.settings,
         # The session's own id first: who reads pg_stat_activity finds the records by it.
@@ -34,8 +36,12 @@ def session_settings(
         "standard_conforming_strings": "on",
         "search_path": access.target.search_path,
         # The belts, for the case that pgjit itself dies before the window ends.
-        "statement_timeout": _milliseconds(left),
-        "idle_in_transaction_session_timeout": late,
+        "statement_timeout": _milliseconds(min(left, limits.statement_time or left)),
+        "idle_in_transaction_session_timeout": (
+            late if idle is None else _milliseconds(min(left + _BELT_SLACK, idle))
+        ),
+        # A role that is set for the login would hide its sessions from the control connection.
+        "role": "none",
     }
     # Under `full` the login role's own default stands: nothing is pinned there but what the belts need.
     if access.policy.statements.access is not Preset.FULL:

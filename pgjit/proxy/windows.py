@@ -18,6 +18,7 @@ from pgjit.grants.store import Store
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
+from pgjit.proxy.budget import Usage
 from pgjit.proxy.registry import Registry
 
 __all__ = ["Windows"]
@@ -35,6 +36,7 @@ class Windows:
         self._clock = clock
         self._timers: dict[str, asyncio.Task[None]] = {}
         self._unrecorded: set[str] = set()
+        self._usages: dict[str, Usage] = {}
 
     async def resume(self) -> None:
         """Take up the windows that an earlier process left: those that are over are recorded as ended."""
@@ -58,6 +60,10 @@ class Windows:
             self._record_opening(identity, policy, window, source, reason)
             self._unrecorded.discard(window.id)
         return window, ends_at
+
+    def usage(self, window: Window) -> Usage:
+        """What was used of it, counted by all of its sessions."""
+        return self._usages.setdefault(window.id, Usage())
 
     def _record_opening(
         self, identity: Identity, policy: Policy, window: Window, source: str, reason: str | None
@@ -88,6 +94,7 @@ class Windows:
         await asyncio.gather(*(session.end("ttl") for session in sessions))
         await self._note_end(window, ends_at, len(sessions))
         self._timers.pop(window.id, None)
+        self._usages.pop(window.id, None)
 
     async def _note_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
         """Write the end down in store and journal; both are tried until they take it."""

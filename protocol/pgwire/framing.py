@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["CONTINUED", "BrokenStream", "Control", "Frame", "FrameReader", "StreamReader"]
+__all__ = ["CONTINUED", "BrokenStream", "Control", "Frame", "FrameReader", "StreamReader", "fitting"]
 
 _HEADER = 5
 _BEGINNING = _HEADER + 1024
@@ -138,6 +138,22 @@ def _impossible(kind: int, length: int) -> RemoteProtocolError:
     return RemoteProtocolError(f"message of type {chr(kind)!a} with length {length}")
 
 
+def fitting(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[int, int]:
+    """Of the data messages from `start` on: how many fit into `rows` and `size` bytes, and where the next begins.
+
+    A last one that is not whole before `end` counts with all of its length.
+    """
+    count, at = 0, start
+    while at + _HEADER <= end and count < rows:
+        length: int = 1 + _LENGTH(chunk, at + 1)[0]
+        if length > size:
+            break
+        size -= length
+        count += 1
+        at += length
+    return count, min(at, end)
+
+
 class Control(NamedTuple):
     """A control message inside a chunk, and the data that flowed before it."""
 
@@ -164,7 +180,7 @@ class StreamReader:
     through in the same way: they may be large, and nobody looks inside. All others are held until they are whole.
     """
 
-    __slots__ = ("_counted", "_data", "_held", "_limit", "_need", "_opaque", "_skip")
+    __slots__ = ("_counted", "_data", "_held", "_limit", "_need", "_opaque", "_skip", "lead")
 
     def __init__(self, *, data: bytes = b"Dd", opaque: bytes = b"VNA", limit: int) -> None:
         self._data = frozenset(data)
@@ -174,6 +190,7 @@ class StreamReader:
         self._need = _HEADER
         self._skip = 0  # bytes still to come of a message that was let through in part
         self._counted = True  # that message is data, and its bytes count as such
+        self.lead = 0  # bytes at the beginning of the latest chunk that end a message of the one before
 
     @property
     def inside_message(self) -> bool:
@@ -198,6 +215,7 @@ class StreamReader:
             at = min(self._skip, size)
             since = 0 if self._counted else at
             self._skip -= at
+        self.lead = at
         while size - at >= _HEADER:
             kind = data[at]
             length: int = _LENGTH(data, at + 1)[0]

@@ -14,8 +14,8 @@ from pgjit.demo.emulator import AppCredentials
 from pgjit.demo.world import World
 
 __all__ = [
-    "BREAKERS", "READERS", "WRITERS", "Record", "add_breaker", "add_reader", "add_writer", "ask", "open_world",
-    "records",
+    "BREAKERS", "READERS", "WRITERS", "Record", "add_breaker", "add_member", "add_reader", "add_writer", "ask",
+    "open_world", "records",
 ]  # fmt: skip
 
 READERS = "11111111-1111-4111-8111-111111111111"
@@ -49,6 +49,10 @@ def open_world(
         ttl=ttl,
         config={"connections": connections, **(config or {})},
     )
+
+
+def add_member(world: World, group: str) -> AppCredentials:
+    return world.emulator.add_app(f"one of {group[:8]}", groups=[group])
 
 
 def add_reader(world: World) -> AppCredentials:

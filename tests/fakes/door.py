@@ -99,7 +99,6 @@ class Door:
             flush_before_forward=False,
             clock=clock,
             limits=self._limits,
-            workers=self._workers,
             new_workers=lambda: self._workers,
             telemetry=self._telemetry,
             authentication=self._authentication,

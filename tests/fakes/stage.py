@@ -210,7 +210,6 @@ class Stage:
             flush_before_forward=False,
             clock=clock,
             limits=self._limits,
-            workers=workers,
             new_workers=lambda: workers,
             telemetry=telemetry,
         )

@@ -14,6 +14,7 @@ from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 from pgjit.policy.decision import Violation
 from pgjit.proxy.answers import Answers, ServerStep
+from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.relay import ClientPlan, Relay
 from pgjit.sql.statement import NameEffect, Statement
@@ -127,7 +128,9 @@ def error(sqlstate: str, message: str, severity: str = "ERROR") -> bytes:
 
 
 class Talk:
-    def __init__(self, tripwire: dict[str, str] | None = None, *, unrestricted: bool = False) -> None:
+    def __init__(
+        self, tripwire: dict[str, str] | None = None, *, unrestricted: bool = False, budget: Budget | None = None
+    ) -> None:
         self._ids = 0
         self._tokens = 0
         self.relay = Relay(
@@ -137,6 +140,7 @@ class Talk:
             new_id=self._new_id,
             new_token=self._new_token,
             unrestricted=unrestricted,
+            budget=budget,
         )
         self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
         self.answers = Answers(self.relay, tripwire or {})

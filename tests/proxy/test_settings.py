@@ -27,6 +27,7 @@ def test_what_judging_rests_on_is_pinned() -> None:
         "client_encoding": "UTF8",
         "standard_conforming_strings": "on",
         "search_path": "app, public",
+        "role": "none",
         "default_transaction_read_only": "on",
         "statement_timeout": "600000",
         "idle_in_transaction_session_timeout": "602000",

@@ -1,0 +1,114 @@
+"""What a policy's limits leave: of one execution, and of the window that its sessions share. Pure.
+
+Decides when a limit is passed and what that is called. Does not know how a result is cut; rows and bytes are counted
+as the server sends them, headers included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgjit.errors import BudgetSpent
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import Limits
+
+__all__ = ["Budget", "Usage"]
+
+_NARROWER = "Ask for less: name the columns, narrow WHERE, add LIMIT, or let the database add it up."
+_WINDOW = "No more is given in this window. Ask for less in the next one, or for a policy with a higher limit."
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was used of a window, by all of its sessions together."""
+
+    rows: int = 0
+    bytes: int = 0
+    statements: int = 0
+
+
+class Budget:
+    """Of one session; `usage` is its window's, shared."""
+
+    def __init__(self, limits: Limits, usage: Usage) -> None:
+        self.limits = limits
+        self.usage = usage
+        self._limits_results = any(
+            limit is not None for limit in (limits.rows, limits.bytes, limits.window_rows, limits.window_bytes)
+        )
+
+    def refuses(self, statements: int = 1) -> Violation | None:
+        """Why `statements` more may not begin; None if they may, and then they are counted."""
+        limits, usage = self.limits, self.usage
+        spent: tuple[str, int] | None = None
+        if limits.window_statements is not None and usage.statements + statements > limits.window_statements:
+            spent = "window_statements", limits.window_statements
+        elif limits.window_rows is not None and usage.rows >= limits.window_rows:
+            spent = "window_rows", limits.window_rows
+        elif limits.window_bytes is not None and usage.bytes >= limits.window_bytes:
+            spent = "window_bytes", limits.window_bytes
+        if spent is None:
+            usage.statements += statements
+            return None
+        name, most = spent
+        return Violation(
+            rule="limit-" + name.replace("_", "-"),
+            message="budget of this window is spent",
+            detail=f"The policy gives {name.removeprefix('window_')} up to {most} in a window (limits.{name}).",
+            hint=_WINDOW,
+            sqlstate="54000",
+        )
+
+    def room(self, rows: int, size: int) -> tuple[int, int] | None:
+        """How many rows and bytes more an execution may give that gave `rows` and `size`; None where all fit."""
+        if not self._limits_results:
+            return None
+        limits, usage = self.limits, self.usage
+        return (
+            _least(limits.rows, rows, limits.window_rows, usage.rows),
+            _least(limits.bytes, size, limits.window_bytes, usage.bytes),
+        )
+
+    def count(self, rows: int, size: int) -> None:
+        self.usage.rows += rows
+        self.usage.bytes += size
+
+    def passed(self, rows: int, size: int, *, stopped: bool) -> BudgetSpent:
+        """What the client reads in place of the rest of a result that had given `rows` and `size`.
+
+        `stopped`: the statement was cancelled at the server. Otherwise the server had already completed it.
+        """
+        limits = self.limits
+        if limits.rows is not None and rows >= limits.rows:
+            name, most, hint = "rows", limits.rows, _NARROWER
+        elif limits.bytes is not None and size >= limits.bytes:
+            name, most, hint = "bytes", limits.bytes, _NARROWER
+        elif limits.window_rows is not None and self.usage.rows >= limits.window_rows:
+            name, most, hint = "window_rows", limits.window_rows, _WINDOW
+        else:
+            name, most, hint = "window_bytes", limits.window_bytes or 0, _WINDOW
+        what = "was cancelled" if stopped else "had been completed by the server"
+        return BudgetSpent(
+            f"result is over the policy's limit of {most} {name.removeprefix('window_')}",
+            reference="limit-" + name.replace("_", "-"),
+            detail=f"After {rows} rows and {size} bytes the rest was left out (limits.{name}); the statement {what}.",
+            hint=hint,
+        )
+
+    def overran(self, started: datetime, now: datetime) -> BudgetSpent | None:
+        """Whether a statement that the server timed out had used up the policy's own time."""
+        most = self.limits.statement_time
+        if most is None or now - started < most:
+            return None
+        return BudgetSpent(
+            f"statement ran longer than the policy's limit of {most.total_seconds():g} s",
+            reference="limit-statement-time",
+            detail="It was cancelled at the server (limits.statement_time).",
+            hint="Look at its plan with EXPLAIN, and ask for less at a time.",
+        )
+
+
+def _least(most: int | None, used: int, window_most: int | None, window_used: int) -> int:
+    left = [limit - taken for limit, taken in ((most, used), (window_most, window_used)) if limit is not None]
+    return max(0, min(left)) if left else 1 << 62
