@@ -26,7 +26,6 @@ from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
-from pgjit.identity.providers.entra import EntraSettings
 from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.registry import Registry
@@ -173,11 +172,4 @@ def _provider(config: Config) -> Provider:
         raise InvalidFile(
             "identity configuration", [f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"]
         )
-    settings = EntraSettings(
-        tenant=identity.tenant,
-        audience=identity.audience,
-        authority=identity.authority,
-        allow_http=identity.allow_http,
-        max_token_bytes=config.file.limits.token_bytes,
-    )
-    return PROVIDERS[identity.provider](settings)
+    return PROVIDERS[identity.provider](identity, config.file.limits.token_bytes)

@@ -10,7 +10,6 @@ import functools
 import os
 import re
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
+from pgjit.identity.section import IdentitySection, check_identity
 from pgjit.policy.load import Policies, load_policies
 from pgjit.proxy import managed_identity
 from pgjit.proxy.client_auth import Authentication
@@ -49,28 +49,6 @@ class TlsSection(_Section):
 
     certificate: Path = Field(description="PEM file with the server's certificate and its chain")
     key: Path = Field(description="PEM file with its private key")
-
-
-class IdentitySection(_Section):
-    """Who issues the tokens."""
-
-    provider: str = Field(default="entra", description="kind of identity provider")
-    tenant: str = Field(description="tenant id (GUID): no other tenant's tokens are accepted")
-    audience: str = Field(description="client id (GUID) of the API registration that tokens are issued for")
-    authority: str = Field(
-        default="https://login.microsoftonline.com", description="login host; another one in sovereign clouds"
-    )
-    allow_http: bool = Field(
-        default=False, description="accept an `http://` authority beyond this machine; for test set-ups only"
-    )
-
-    @field_validator("tenant", "audience")
-    @classmethod
-    def _guid(cls, value: str) -> str:
-        try:
-            return str(uuid.UUID(value))
-        except ValueError:
-            raise ValueError("must be a GUID") from None
 
 
 class AzureSection(_Section):
@@ -299,6 +277,7 @@ def load_config(path: Path) -> Config:
     targets = {name: _target(document, folder, name, section) for name, section in file.connections.items()}
     for key in ("certificate", "key"):
         _readable(document, ("tls", key), folder / getattr(file.tls, key))
+    check_identity(document, folder, file.identity)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:

@@ -12,6 +12,7 @@ from pgjit.policy.decision import Violation
 
 __all__ = [
     "Event",
+    "Evidence",
     "Execution",
     "LoginRefused",
     "Outcome",
@@ -102,6 +103,16 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What says that the policy is for this identity: a group or an app role, and who said so when."""
+
+    group: str | None
+    role: str | None
+    source: Literal["claim", "graph"]  # of the group; an app role stands in the token
+    checked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpened:
     context: SessionContext
     at: datetime
@@ -109,6 +120,7 @@ class SessionOpened:
     tls: str  # version and cipher
     startup_user: str
     server_version: str
+    membership: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import orjson
 
 from pgjit.audit.event import (
     Event,
+    Evidence,
     Execution,
     LoginRefused,
     Outcome,
@@ -190,6 +191,16 @@ def _opened(event: SessionOpened) -> dict[str, object]:
         "tls": event.tls,
         "startup_user": event.startup_user,
         "server_version": event.server_version,
+        "membership": None if event.membership is None else _evidence(event.membership),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, object]:
+    return {
+        "group": evidence.group,
+        "role": evidence.role,
+        "source": evidence.source,
+        "checked_at": _time(evidence.checked_at),
     }
 
 
@@ -257,6 +268,10 @@ def _identity(identity: Identity) -> dict[str, object]:
         "kind": identity.kind.value,
         "display": identity.display,
         "token_id": identity.token_id,
+        "blueprint_id": identity.blueprint_id,
+        "on_behalf_of": identity.on_behalf_of,
+        "credential": None if identity.credential is None else identity.credential.value,
+        "acrs": sorted(identity.acrs),
     }
 
 

@@ -1,6 +1,6 @@
 """What a token whose signature is verified says, and whether that is an identity: claims and now in, Identity out.
 
-Decides issuer, tenant, audience, times, kind of token, principal and groups of Entra's v2.0 access tokens.
+Decides issuer, tenant, audience, times, kind of token, principal and groups of Entra's access tokens.
 Knows no key, no network and no clock of its own. A claim that is not used here is not looked at.
 """
 
@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
+from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 
-__all__ = ["GUID", "Expected", "read_identity"]
+__all__ = ["GUID", "Claims", "Expected", "Issuer", "check_times", "find_issuer", "read_identity"]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
 
@@ -26,9 +26,16 @@ _BACKDATED: Final = timedelta(minutes=10)  # Entra dates `iat` five minutes back
 _TOKEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}\Z")
 _FACETS: Final = re.compile(r"[0-9]{1,6}( [0-9]{1,6})*\Z")
 _AGENT, _AGENT_USER = 11, 13  # facets of actor and subject (`xms_act_fct`, `xms_sub_fct`)
+_ID_TOKEN: Final = frozenset({"nonce", "at_hash", "c_hash"})
+_GRAPH: Final = "Microsoft Graph"
 _OTHER_AUDIENCES: Final = {
-    "00000003-0000-0000-c000-000000000000": "Microsoft Graph",
-    "https://graph.microsoft.com": "Microsoft Graph",
+    "00000003-0000-0000-c000-000000000000": _GRAPH,
+    "https://graph.microsoft.com": _GRAPH,
+    "https://graph.microsoft.us": _GRAPH,
+    "https://dod-graph.microsoft.us": _GRAPH,
+    "https://microsoftgraph.chinacloudapi.cn": _GRAPH,
+    "https://graph.windows.net": "Azure AD Graph",
+    "00000002-0000-0000-c000-000000000000": "Azure AD Graph",
     "https://management.azure.com": "Azure Resource Manager",
     "https://management.core.windows.net": "Azure Resource Manager",
     "https://ossrdbms-aad.database.windows.net": "Azure Database for PostgreSQL",
@@ -37,35 +44,69 @@ _OTHER_AUDIENCES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What a token must say to be ours."""
+class Issuer:
+    """One tenant's issuer of one version of tokens, and what they have to say beside `iss`."""
 
     issuer: str
     tenant: str
-    audience: str
+    version: str  # `1.0` or `2.0`
+    audiences: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a token must say to be ours."""
+
+    issuers: tuple[Issuer, ...]
     leeway: timedelta
     max_age: timedelta
+    overage: bool = False  # whether a token may leave its groups out: a directory is asked for them
+
+
+def find_issuer(claims: Claims, expected: Expected) -> Issuer:
+    """The issuer that a token says it is of, to the letter; its tenant and version have to agree."""
+    version, name = _text(claims, "ver"), _text(claims, "iss")
+    if version not in {each.version for each in expected.issuers}:
+        raise TokenRefused("wrong-version", _version_hint(version))
+    found = [each for each in expected.issuers if each.issuer == name]
+    if not found:
+        raise TokenRefused("wrong-issuer", f"the token was not issued by {_names(expected.issuers)}")
+    issuer = found[0]
+    if version != issuer.version:
+        raise TokenRefused("wrong-version", f"{issuer.issuer} does not issue tokens of the version that it says")
+    if _text(claims, "tid") != issuer.tenant:
+        raise TokenRefused("wrong-tenant", f"the token is not of tenant {issuer.tenant}")
+    return issuer
 
 
 def read_identity(claims: Claims, expected: Expected, now: datetime) -> Identity:
-    """The identity in `claims`, or TokenRefused. Only for claims under a verified signature."""
-    _check_origin(claims, expected)
-    _check_audience(claims, expected)
-    issued_at, expires_at = _check_times(claims, expected, now)
+    """The identity in `claims`, or TokenRefused. Only for claims under a signature by a key of that issuer."""
+    issuer = find_issuer(claims, expected)
+    _check_audience(claims, issuer)
+    issued_at, expires_at = check_times(claims, expected, now)
     app_id = _client(claims)
-    kind = _kind(claims)
+    app_only = _app_only(claims)
+    actor, subject = _facets(claims, "xms_act_fct"), _facets(claims, "xms_sub_fct")
+    kind = _kind(claims, actor, subject, app_only=app_only)
     oid = _guid(claims, "oid")
     if not _text(claims, "sub"):
         raise TokenRefused("bad-claim", "the claim `sub` is empty")
+    groups = _groups(claims, overage=expected.overage)
     return Identity(
-        key=IdentityKey(expected.tenant, oid),
+        key=IdentityKey(issuer.tenant, oid),
         kind=kind,
         app_id=app_id,
         display=_display(claims, kind, oid),
-        groups=_groups(claims),
+        groups=groups or frozenset(),
         token_id=_token_id(claims),
         issued_at=issued_at,
         expires_at=expires_at,
+        roles=frozenset(_roles(claims)),
+        groups_known=groups is not None,
+        blueprint_id=_guid(claims, "xms_par_app_azp") if "xms_par_app_azp" in claims else None,
+        on_behalf_of=oid if kind is IdentityKind.USER and _AGENT in actor else None,
+        credential=_credential(claims),
+        acrs=_acrs(claims),
     )
 
 
@@ -95,24 +136,32 @@ def _token_id(claims: Claims) -> str:
 # --- where from, for whom, when --------------------------------------------------------------------------
 
 
-def _check_origin(claims: Claims, expected: Expected) -> None:
-    if _text(claims, "ver") != "2.0":
-        raise TokenRefused(
-            "wrong-version", "the token is not v2.0: set `requestedAccessTokenVersion` of the API registration to 2"
+def _version_hint(version: str) -> str:
+    if version == "1.0":
+        return (
+            "the token is v1.0: set `requestedAccessTokenVersion` of the API registration to 2, or accept `v1`"
+            " by `token_versions`"
         )
-    if _text(claims, "iss") != expected.issuer:
-        raise TokenRefused("wrong-issuer", f"the token was not issued by {expected.issuer}")
-    if _text(claims, "tid") != expected.tenant:
-        raise TokenRefused("wrong-tenant", f"the token is not of tenant {expected.tenant}")
+    return "the token is of a version that is not accepted"
 
 
-def _check_audience(claims: Claims, expected: Expected) -> None:
+def _names(issuers: tuple[Issuer, ...]) -> str:
+    most = 3
+    shown = " or ".join(each.issuer for each in issuers[:most])
+    return shown if len(issuers) <= most else f"{shown}, nor by {len(issuers) - most} others that are accepted"
+
+
+def _check_audience(claims: Claims, issuer: Issuer) -> None:
     audience = _text(claims, "aud")
-    if audience == expected.audience:
+    if audience in issuer.audiences:
         return
     known = _OTHER_AUDIENCES.get(audience.rstrip("/").lower())
+    if known == _GRAPH:
+        raise TokenRefused("graph-token", "it is a token for Microsoft Graph, and not for this proxy")
+    if _is_id_token(claims):
+        raise TokenRefused("id-token", "it is an id token: it tells an app who signed in, and opens nothing")
     meant = f": it is for {known}" if known else ""
-    raise TokenRefused("wrong-audience", f"the token is not for {expected.audience}{meant}")
+    raise TokenRefused("wrong-audience", f"the token is not for {' or '.join(sorted(issuer.audiences))}{meant}")
 
 
 def _second(claims: Claims, name: str) -> datetime:
@@ -124,7 +173,7 @@ def _second(claims: Claims, name: str) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
-def _check_times(claims: Claims, expected: Expected, now: datetime) -> tuple[datetime, datetime]:
+def check_times(claims: Claims, expected: Expected, now: datetime) -> tuple[datetime, datetime]:
     """When it was issued and when it ends. Differences only: near year 9999 a sum would overflow."""
     issued, begins, ends = (_second(claims, name) for name in ("iat", "nbf", "exp"))
     if now - ends >= expected.leeway:
@@ -145,44 +194,70 @@ def _check_times(claims: Claims, expected: Expected, now: datetime) -> tuple[dat
 # --- what kind of token, of whom -------------------------------------------------------------------------
 
 
+def _is_id_token(claims: Claims) -> bool:
+    """Without an app that got it, or with what binds it to a sign-in: it is for an app, not of one."""
+    return not _ID_TOKEN.isdisjoint(claims) or claims.keys().isdisjoint({"azp", "appid", "scp", "roles", "idtyp"})
+
+
 def _client(claims: Claims) -> str:
-    """The app that got the token. An id token has none: it is for an app, not of one."""
-    if not claims.keys().isdisjoint({"nonce", "at_hash", "c_hash"}):
-        raise TokenRefused("not-an-access-token", "it is an id token: it holds `nonce`, `at_hash` or `c_hash`")
+    """The app that got the token."""
+    if not _ID_TOKEN.isdisjoint(claims):
+        raise TokenRefused("id-token", "it is an id token: it holds `nonce`, `at_hash` or `c_hash`")
     named = [_guid(claims, name) for name in ("azp", "appid") if name in claims]
     if not named:
+        if _is_id_token(claims):
+            raise TokenRefused("id-token", "it is an id token: no app got it to call an API with")
         raise TokenRefused("not-an-access-token", "no app got this token: it holds neither `azp` nor `appid`")
     if len(set(named)) > 1:
         raise TokenRefused("bad-claim", "the claims `azp` and `appid` differ")
     return named[0]
 
 
-def _kind(claims: Claims) -> IdentityKind:
+def _app_only(claims: Claims) -> bool:
+    """Whether there is no user in it."""
     scopes = _text(claims, "scp").strip(" /") if "scp" in claims else ""  # agents: empty or `/` without a user
-    roles = _roles(claims)
     declared = _text(claims, "idtyp") if "idtyp" in claims else None
     match declared:
         case "app" if scopes:
             raise TokenRefused("unknown-kind", "the token is of an app, yet holds the scopes of a user")
         case "app":
-            app_only = True
+            return True
         case "user" if not scopes:
             raise TokenRefused("unknown-kind", "the token is of a user, yet holds no scope")
         case "user":
-            app_only = False
+            return False
         case None if scopes:
-            app_only = False
-        case None if roles:
-            app_only = True
+            return False
+        case None if _roles(claims):
+            return True
         case _:
             raise TokenRefused("unknown-kind", "`idtyp`, `scp` and `roles` do not tell an app from a user")
-    actor, subject = _facets(claims, "xms_act_fct"), _facets(claims, "xms_sub_fct")
+
+
+def _kind(claims: Claims, actor: frozenset[int], subject: frozenset[int], *, app_only: bool) -> IdentityKind:
     if app_only:
         if _AGENT_USER in subject:
             raise TokenRefused("unknown-kind", "the token is of an app, yet its subject is an agent's user")
         agent = _AGENT in actor | subject or "xms_par_app_azp" in claims
         return IdentityKind.AGENT if agent else IdentityKind.APP
     return IdentityKind.AGENT_USER if _AGENT_USER in subject else IdentityKind.USER
+
+
+def _credential(claims: Claims) -> Credential | None:
+    """`azpacr` of v2 tokens, `appidacr` of v1: 0, 1 or 2. Another number may mean anything, so nothing."""
+    said = {_text(claims, name) for name in ("azpacr", "appidacr") if name in claims}
+    if len(said) > 1:
+        raise TokenRefused("bad-claim", "the claims `azpacr` and `appidacr` differ")
+    return (
+        {"0": Credential.NONE, "1": Credential.SECRET, "2": Credential.CERTIFICATE}.get(said.pop()) if said else None
+    )
+
+
+def _acrs(claims: Claims) -> frozenset[str]:
+    acrs = claims.get("acrs", [])
+    if not isinstance(acrs, list) or not all(isinstance(each, str) and each for each in acrs):
+        raise TokenRefused("bad-claim", "the claim `acrs` is not a list of names")
+    return frozenset(acrs)
 
 
 def _roles(claims: Claims) -> list[str]:
@@ -201,17 +276,21 @@ def _facets(claims: Claims, name: str) -> frozenset[int]:
     return frozenset(int(number) for number in value.split())
 
 
-def _groups(claims: Claims) -> frozenset[GroupId]:
-    """The group ids. Where the token only points to them, nobody knows: never a reason to look there."""
+def _groups(claims: Claims, *, overage: bool) -> frozenset[GroupId] | None:
+    """The group ids; None where the token only points to them. It is never a reason to look where it points."""
     elsewhere = claims.get("_claim_names", {})
     if not isinstance(elsewhere, dict):
         raise TokenRefused("bad-claim", "the claim `_claim_names` is not an object")
     if "groups" in elsewhere or "hasgroups" in claims:
+        if overage and "groups" not in claims:
+            return None
         raise TokenRefused(
             "groups-overage",
             "the identity is in more groups than a token holds: let the API registration emit only the groups"
-            " that are assigned to it",
+            " that are assigned to it, or let groups be looked up by `identity.graph`",
         )
+    if overage and "groups" not in claims:
+        return None
     groups = claims.get("groups", [])
     if not isinstance(groups, list) or not all(isinstance(each, str) and GUID.match(each) for each in groups):
         raise TokenRefused("bad-claim", "the claim `groups` is not a list of GUIDs")

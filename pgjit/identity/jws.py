@@ -54,8 +54,8 @@ class Jws:
         return "Jws(...)"
 
 
-def take_apart(token: str, max_bytes: int) -> Jws:
-    """The token's parts, or TokenRefused."""
+def take_apart(token: str, max_bytes: int, types: frozenset[str] = frozenset({"JWT"})) -> Jws:
+    """The token's parts, or TokenRefused. `types`: what the header's `typ` may say."""
     if not token:
         raise TokenRefused("empty-token", "the password is empty")
     if len(token) > min(max_bytes, HARD_MAX_BYTES):
@@ -69,7 +69,7 @@ def take_apart(token: str, max_bytes: int) -> Jws:
             decoded.append(unbase64url(segment))
         except ValueError as fault:
             raise TokenRefused("malformed-token", f"the {name} {fault}") from None
-    return Jws(kid=_key_id(decoded[0]), token=token)
+    return Jws(kid=_key_id(decoded[0], types), token=token)
 
 
 def unbase64url(text: str) -> bytes:
@@ -87,7 +87,7 @@ def unbase64url(text: str) -> bytes:
     return data
 
 
-def _key_id(header_bytes: bytes) -> str:
+def _key_id(header_bytes: bytes, types: frozenset[str]) -> str:
     if len(header_bytes) > _MAX_HEADER_BYTES:
         raise TokenRefused("malformed-header", f"the header is larger than {_MAX_HEADER_BYTES} bytes")
     try:
@@ -102,8 +102,9 @@ def _key_id(header_bytes: bytes) -> str:
     # A type first: comparing is only safe between strings.
     if header.get("alg") != "RS256" or not isinstance(header["alg"], str):
         raise TokenRefused("wrong-algorithm", "the header's `alg` is not RS256")
-    if header.get("typ") != "JWT":
-        raise TokenRefused("wrong-type", "the header's `typ` is not JWT")
+    typ = header.get("typ")
+    if not isinstance(typ, str) or typ not in types:
+        raise TokenRefused("wrong-type", f"the header's `typ` is not {' or '.join(sorted(types))}")
     if "x5t" in header and not (isinstance(header["x5t"], str) and KID.match(header["x5t"])):
         raise TokenRefused("malformed-header", "the header's `x5t` is not a thumbprint")
     kid = header.get("kid")

@@ -7,26 +7,26 @@ key id it is asked for.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Final, cast
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 import httpx
 from jwt import PyJWK
 
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.jws import KID, StrictJsonError, read_object, unbase64url
+from pgjit.identity.fetch import AnswerRefused, fetch_object
+from pgjit.identity.jws import KID, unbase64url
 
-__all__ = ["KeysRefused", "SigningKeys", "read_keys"]
+__all__ = ["KeysRefused", "Place", "SigningKeys", "read_keys"]
 
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 3600.0
 MAX_AGE_SECONDS: Final = 24 * 3600.0
 FORCED_EVERY_SECONDS: Final = 300.0
-_MAX_BODY_BYTES: Final = 512 * 1024
 _MAX_KEYS: Final = 1000
 _RSA_BITS: Final = range(2048, 8193)
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -36,23 +36,33 @@ class KeysRefused(Exception):
     """What was fetched cannot be trusted or used; the keys from before are kept."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One issuer, and where its keys are: pinned by the configuration, whatever a token says."""
+
+    issuer: str  # what its metadata, and `iss` of its tokens, have to say
+    metadata: str  # URL of its metadata
+    keys: str | None = None  # URL of its keys, where that is on another host than the metadata
+    key_issuers: frozenset[str] = frozenset()  # what else the member `issuer` of a key may say
+    tenant: str = ""  # stands for `{tenantid}` there
+
+
 class SigningKeys:
-    """The keys of one tenant, by key id."""
+    """The keys of one issuer, by key id."""
 
     def __init__(
         self,
+        place: Place,
         *,
-        authority: str,
-        tenant: str,
         client: httpx.AsyncClient,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         fetch_seconds: float = 5.0,
     ) -> None:
-        """`client` is closed by close(). `fetch_seconds` is for one fetch in all, both documents."""
-        self.issuer = f"{authority}/{tenant}/v2.0"
-        self._authority = httpx.URL(authority)
-        self._tenant = tenant
+        """`client` is closed by who gave it. `fetch_seconds` is for one fetch in all, both documents."""
+        self.issuer = place.issuer
+        self._place = place
+        self._metadata_url = httpx.URL(place.metadata)
         self._client = client
         self._monotonic = monotonic
         self._sleep = sleep
@@ -82,7 +92,10 @@ class SigningKeys:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.aclose()
+
+    def known(self, kid: str) -> PyJWK | None:
+        """The key named `kid` if it is here, without a look elsewhere."""
+        return self._keys.get(kid) if self.ready else None
 
     async def get(self, kid: str) -> PyJWK:
         """The key named `kid`. Raises TokenRefused when there is none, ServerUnavailable without any keys."""
@@ -139,13 +152,11 @@ class SigningKeys:
         """Whether new keys were taken. Does not raise: what went wrong is logged, the last good keys stay."""
         try:
             async with asyncio.timeout(self._fetch_seconds):
-                metadata = await self._get_object(
-                    self._authority.copy_with(path=f"/{self._tenant}/v2.0/.well-known/openid-configuration")
-                )
-                keys = read_keys(await self._get_object(self._keys_url(metadata)), self.issuer, self._tenant)
+                metadata = await fetch_object(self._client, self._metadata_url)
+                keys = read_keys(await fetch_object(self._client, self._keys_url(metadata)), self._place)
         except TimeoutError:
             fault = f"no whole answer within {self._fetch_seconds:g} s"
-        except (KeysRefused, StrictJsonError) as refused:
+        except (KeysRefused, AnswerRefused) as refused:
             fault = str(refused)
         except Exception as unexpected:  # noqa: BLE001 - no fault of a fetch may end the fetching
             fault = type(unexpected).__name__
@@ -165,32 +176,12 @@ class SigningKeys:
             url = httpx.URL(place)
         except httpx.InvalidURL:
             raise KeysRefused("the metadata names no place of the keys") from None
-        if _origin(url) != _origin(self._authority) or url.userinfo:
+        if self._place.keys is not None:
+            if place != self._place.keys:
+                raise KeysRefused("the metadata names keys at another place than the configuration")
+        elif _origin(url) != _origin(self._metadata_url) or url.userinfo:
             raise KeysRefused("the metadata names keys on another host")
         return url
-
-    async def _get_object(self, url: httpx.URL) -> dict[str, object]:
-        # Not compressed: a few bytes could become very many.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async with self._client.stream("GET", url, headers=headers, follow_redirects=False) as response:
-            if response.status_code != httpx.codes.OK:
-                raise KeysRefused(f"{url.path} answered {response.status_code}")
-            kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
-            if kind not in ("application/json", "application/jwk-set+json"):
-                raise KeysRefused(f"{url.path} is not JSON")
-            if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-                raise KeysRefused(f"{url.path} is compressed")
-            body = bytearray()
-            raw = cast("AsyncGenerator[bytes]", response.aiter_raw())
-            async with contextlib.aclosing(raw) as chunks:
-                async for chunk in chunks:
-                    body += chunk
-                    if len(body) > _MAX_BODY_BYTES:
-                        raise KeysRefused(f"{url.path} is larger than {_MAX_BODY_BYTES} bytes")
-        try:
-            return read_object(bytes(body))
-        except StrictJsonError as fault:
-            raise KeysRefused(f"{url.path} {fault}") from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -200,7 +191,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 # --- which keys are good ----------------------------------------------------------------------------------
 
 
-def read_keys(document: Mapping[str, object], issuer: str, tenant: str) -> dict[str, PyJWK]:
+def read_keys(document: Mapping[str, object], place: Place) -> dict[str, PyJWK]:
     """The usable keys of a key set by their id; raises KeysRefused when the set as a whole is not to be used.
 
     Keys of other kinds and other issuers are left out. A set that shows private keys or names one twice
@@ -222,7 +213,7 @@ def read_keys(document: Mapping[str, object], issuer: str, tenant: str) -> dict[
         if kid in seen:
             raise KeysRefused("the key set holds a key id twice")
         seen.add(kid)
-        key = _read_key(entry, issuer, tenant)
+        key = _read_key(entry, place)
         if key is not None:
             keys[kid] = key
     if not keys:
@@ -230,12 +221,13 @@ def read_keys(document: Mapping[str, object], issuer: str, tenant: str) -> dict[
     return keys
 
 
-def _read_key(entry: Mapping[str, object], issuer: str, tenant: str) -> PyJWK | None:
+def _read_key(entry: Mapping[str, object], place: Place) -> PyJWK | None:
     if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
         return None
     if "issuer" in entry:
         signs_for = entry["issuer"]
-        if not isinstance(signs_for, str) or signs_for.replace("{tenantid}", tenant) != issuer:
+        issuers = {place.issuer, *place.key_issuers}
+        if not isinstance(signs_for, str) or signs_for.replace("{tenantid}", place.tenant) not in issuers:
             return None
     modulus, exponent = entry.get("n"), entry.get("e")
     if not isinstance(modulus, str) or not isinstance(exponent, str):

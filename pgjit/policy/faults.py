@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from pgjit.document import Document
 from pgjit.policy.kinds import WRITES, preset_kinds, words_of
@@ -74,16 +73,17 @@ def conflicts(loaded: list[tuple[Policy, Document]]) -> list[str]:
     """Two policies of one name, or of one group for one connection."""
     faults: list[str] = []
     names: dict[str, str] = {}
-    grants: dict[tuple[Any, str], str] = {}
+    grants: dict[tuple[object, ...], str] = {}
     for policy, document in loaded:
         if policy.name in names:
             faults.append(f"{document.place(('policy',))}: `{policy.name}` is in {names[policy.name]} already")
         names.setdefault(policy.name, str(document.path))
-        key = (policy.group, policy.connection)
+        key = (policy.group, policy.identity.role, policy.connection)
+        what = "role" if policy.group is None else "group"
         if key in grants:
             faults.append(
-                f"{document.place(('group',))}: policy `{grants[key]}` opens connection `{policy.connection}` "
-                "to the same group already"
+                f"{document.place((what,))}: policy `{grants[key]}` opens connection `{policy.connection}` "
+                f"to the same {what} already"
             )
         grants.setdefault(key, policy.name)
     return faults

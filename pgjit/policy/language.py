@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import uuid
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
@@ -18,15 +17,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     WithJsonSchema,
     create_model,
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
+from pgjit.policy.identity_terms import GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import names, texts
 from pgjit.policy.policy import Access, Grant, Mode
@@ -66,13 +63,6 @@ def _name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.match(value) or len(value) > 63:
         raise ValueError("must be kebab-case, with at most 63 characters")
     return value
-
-
-def _guid(value: object) -> str:
-    try:
-        return str(uuid.UUID(str(value)))
-    except ValueError:
-        raise ValueError("must be the group's object id, a GUID; a name can be given beside it") from None
 
 
 def _group(value: object) -> object:
@@ -143,17 +133,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class GroupSection(_Section):
-    """The group whose members the policy is for."""
-
-    id: Annotated[str, BeforeValidator(_guid)] = Field(description="object id of the group")
-    name: str | None = Field(None, description="for people; only the id is compared")
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, dict(handler.resolve_ref_schema(handler(schema)))]}
-
-
 class SelectorEntry(_Section):
     """Kinds of statements, or objects of one sort, or objects for some kinds only."""
 
@@ -221,12 +200,14 @@ class LimitSection(_Section):
     idle_in_transaction: Duration | None = Field(None, description="how long a transaction may lie idle")
 
 
-class PolicyFile(_Section):
+class PolicyFile(IdentityKeys):
     """A policy as written."""
 
     policy: KebabName = Field(description="its name: clients give it as the PostgreSQL user")
     connection: KebabName = Field(description="the connection that it opens, by its name in the configuration")
-    group: Annotated[GroupSection, BeforeValidator(_group)] = Field(description="whose members it is for")
+    group: Annotated[GroupSection | None, BeforeValidator(_group)] = Field(
+        None, description="whose members it is for; or `role`"
+    )
     grant: Grant = Field(description="how access is granted")
     ttl: Duration = Field(description="how long a window lasts")
     record: Annotated[bool, BeforeValidator(_recorded), WithJsonSchema({"const": True})] = Field(
@@ -236,6 +217,12 @@ class PolicyFile(_Section):
     mode: Mode = Field(Mode.ENFORCE, description="observe: what would be refused runs, and is recorded as such")
     statements: StatementSection
     limits: LimitSection | None = Field(None, description="how much may be read, and for how long")
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> Self:
+        if (self.group is None) == (self.role is None):
+            raise ValueError("must have `group`, or `role` instead of it")
+        return self
 
     @field_validator("ttl")
     @classmethod

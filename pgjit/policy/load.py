@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pgjit.document import Document
-from pgjit.identity.identity import GroupId
+from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.faults import conflicts, entry_faults, warnings
 from pgjit.policy.kinds import words_of
 from pgjit.policy.language import PolicyFile, SelectorEntry, StatementSection
@@ -33,10 +33,19 @@ class Policies(dict[str, Policy]):
         super().__init__((policy.name, policy) for policy in policies)
         self.warnings = warnings
 
-    def for_connection(self, connection: str, groups: Iterable[GroupId]) -> tuple[Policy, ...]:
-        """The policies that open `connection` to a member of `groups`."""
-        member = frozenset(groups)
-        return tuple(p for p in self.values() if p.connection == connection and p.group in member)
+    def for_connection(self, connection: str, identity: Identity) -> tuple[Policy, ...]:
+        """The policies that open `connection` to `identity`, by one of its groups or app roles."""
+        return tuple(
+            policy
+            for policy in self.values()
+            if policy.connection == connection
+            and policy.identity.selects(policy.group, identity.groups, identity.roles)
+        )
+
+    @property
+    def groups(self) -> frozenset[GroupId]:
+        """All groups that any policy is for."""
+        return frozenset(policy.group for policy in self.values() if policy.group is not None)
 
 
 def load_policies(folder: Path) -> tuple[Policies, list[str]]:
@@ -73,8 +82,9 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
     return Policy(
         name=written.policy,
         connection=written.connection,
-        group=GroupId(written.group.id),
-        group_name=written.group.name,
+        group=None if written.group is None else written.group.value,
+        group_name=None if written.group is None else written.group.name,
+        identity=written.terms(),
         grant=written.grant,
         ttl=written.ttl,
         cooldown=written.ttl if written.cooldown is None else written.cooldown,

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pgjit.identity.identity import GroupId
 from pgjit.policy.access import Access
+from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.selector import Selector
 
@@ -104,7 +105,7 @@ class StatementTerms:
 class Policy:
     name: str
     connection: str
-    group: GroupId
+    group: GroupId | None  # None: it is for an app role, which its identity terms name
     group_name: str | None  # shown to people, never compared
     grant: Grant
     ttl: timedelta
@@ -115,3 +116,4 @@ class Policy:
     version: str  # a hash of the file's bytes: what a record names as the policy in force
     mode: Mode = Mode.ENFORCE
     limits: Limits = NO_LIMITS
+    identity: IdentityTerms = field(default_factory=IdentityTerms)

@@ -34,7 +34,7 @@ def choose_policy(policies: Policies, identity: Identity, opening: Opening) -> P
     The user names it; any other name is accepted where exactly one policy of the identity covers the
     connection. A name that is another policy's is not: who asks for one policy must not get a second one.
     """
-    mine = policies.for_connection(opening.database, identity.groups)
+    mine = policies.for_connection(opening.database, identity)
     named = [policy for policy in mine if policy.name == opening.user]
     if named:
         return named[0]

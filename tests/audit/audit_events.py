@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from pgjit.audit.event import (
     Event,
+    Evidence,
     Execution,
     LoginRefused,
     Outcome,
@@ -20,7 +21,7 @@ from pgjit.audit.event import (
     WindowOpened,
 )
 from pgjit.grants.window import Window
-from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
+from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.policy.decision import Violation
 
 __all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution"]
@@ -35,6 +36,9 @@ IDENTITY = Identity(
     token_id="uti-1",
     issued_at=AT - timedelta(minutes=1),
     expires_at=AT + timedelta(hours=1),
+    blueprint_id="66666666-6666-4666-8666-666666666666",
+    credential=Credential.CERTIFICATE,
+    acrs=frozenset({"c2", "c1"}),
 )
 WINDOW = Window(
     id="w_1",
@@ -100,6 +104,7 @@ EVENTS: dict[str, Event] = {
         tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
         startup_user="jit-schema-checks",
         server_version="18.1",
+        membership=Evidence(group="99999999-9999-4999-8999-999999999999", role=None, source="graph", checked_at=AT),
     ),
     "session.ended": SessionEnded(
         context=CONTEXT,

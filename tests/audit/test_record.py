@@ -21,6 +21,10 @@ SESSION = {
         "kind": "agent",
         "display": "Schema “checks”",
         "token_id": "uti-1",
+        "blueprint_id": "66666666-6666-4666-8666-666666666666",
+        "on_behalf_of": None,
+        "credential": "certificate",
+        "acrs": ["c1", "c2"],
     },
     "policy": "schema-checks",
     "policy_version": "abc",
@@ -68,6 +72,12 @@ EXPECTED: dict[str, dict[str, object]] = {
         "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384",
         "startup_user": "jit-schema-checks",
         "server_version": "18.1",
+        "membership": {
+            "group": "99999999-9999-4999-8999-999999999999",
+            "role": None,
+            "source": "graph",
+            "checked_at": TIME,
+        },
     },
     "session.ended": {
         **SESSION,

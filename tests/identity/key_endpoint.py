@@ -10,6 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from pgjit.demo.emulator.issuer import SigningKey, base64url
+from pgjit.identity.keys import Place
 
 __all__ = [
     "AUTHORITY",
@@ -20,6 +21,7 @@ __all__ = [
     "METADATA_PATH",
     "NEW",
     "OLD",
+    "PLACE",
     "TENANT",
     "UNTRUSTED",
     "Endpoint",
@@ -35,6 +37,7 @@ ISSUER = f"{AUTHORITY}/{TENANT}/v2.0"
 METADATA_PATH = f"/{TENANT}/v2.0/.well-known/openid-configuration"
 KEYS_PATH = f"/{TENANT}/discovery/v2.0/keys"
 METADATA = {"issuer": ISSUER, "jwks_uri": AUTHORITY + KEYS_PATH}
+PLACE = Place(issuer=ISSUER, metadata=AUTHORITY + METADATA_PATH, tenant=TENANT)
 HOUR, DAY = 3600.0, 24 * 3600.0
 
 OLD, NEW = SigningKey(), SigningKey()

@@ -7,8 +7,8 @@ from types import MappingProxyType
 import pytest
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.claims import Expected, read_identity
-from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
+from pgjit.identity.claims import Expected, Issuer, read_identity
+from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 AT = int(NOW.timestamp())
@@ -19,17 +19,16 @@ GROUP = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
 CLIENT = "9b2d7c1e-0f4a-4d8e-8b6c-5a3e1f2d4c60"
 OID = "0d4b2a6e-91c7-4b55-8f0e-3c2f7a1e5d90"
 HOST = "https://login.microsoftonline.com"
+ISSUER = Issuer(issuer=f"{HOST}/{TENANT}/v2.0", tenant=TENANT, version="2.0", audiences=frozenset({AUDIENCE}))
 EXPECTED = Expected(
-    issuer=f"{HOST}/{TENANT}/v2.0",
-    tenant=TENANT,
-    audience=AUDIENCE,
+    issuers=(ISSUER,),
     leeway=timedelta(seconds=60),
     max_age=timedelta(hours=24),
 )
 ABSENT = object()
 APP: dict[str, object] = {
     "ver": "2.0",
-    "iss": EXPECTED.issuer,
+    "iss": ISSUER.issuer,
     "tid": TENANT,
     "aud": AUDIENCE,
     "iat": AT - 300,
@@ -61,6 +60,7 @@ def test_an_app_token_becomes_its_service_principal() -> None:
         token_id="u-1",
         issued_at=NOW - timedelta(minutes=5),
         expires_at=NOW + timedelta(minutes=75),
+        credential=Credential.SECRET,
     )
 
 
@@ -110,22 +110,22 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "no version": ({"ver": ABSENT}, "missing-claim"),
     "issuer of another tenant": ({"iss": f"{HOST}/{OTHER}/v2.0"}, "wrong-issuer"),
     "issuer of version 1": ({"iss": f"https://sts.windows.net/{TENANT}/"}, "wrong-issuer"),
-    "issuer with a slash": ({"iss": f"{EXPECTED.issuer}/"}, "wrong-issuer"),
+    "issuer with a slash": ({"iss": f"{ISSUER.issuer}/"}, "wrong-issuer"),
     "issuer without its version": ({"iss": f"{HOST}/{TENANT}"}, "wrong-issuer"),
-    "issuer inside another host": ({"iss": f"https://evil.example/{EXPECTED.issuer[8:]}"}, "wrong-issuer"),
-    "issuer with a suffix": ({"iss": f"{EXPECTED.issuer}.evil.example"}, "wrong-issuer"),
-    "issuer of another cloud": ({"iss": EXPECTED.issuer.replace("online.com", "online.us")}, "wrong-issuer"),
+    "issuer inside another host": ({"iss": f"https://evil.example/{ISSUER.issuer[8:]}"}, "wrong-issuer"),
+    "issuer with a suffix": ({"iss": f"{ISSUER.issuer}.evil.example"}, "wrong-issuer"),
+    "issuer of another cloud": ({"iss": ISSUER.issuer.replace("online.com", "online.us")}, "wrong-issuer"),
     "issuer template": ({"iss": f"{HOST}/{{tenantid}}/v2.0"}, "wrong-issuer"),
-    "issuer upper case": ({"iss": EXPECTED.issuer.upper()}, "wrong-issuer"),
-    "issuer list": ({"iss": [EXPECTED.issuer]}, "bad-claim"),
+    "issuer upper case": ({"iss": ISSUER.issuer.upper()}, "wrong-issuer"),
+    "issuer list": ({"iss": [ISSUER.issuer]}, "bad-claim"),
     "no issuer": ({"iss": ABSENT}, "missing-claim"),
     "tenant of another": ({"tid": OTHER}, "wrong-tenant"),
     "tenant not a GUID": ({"tid": "contoso.com"}, "wrong-tenant"),
     "tenant template": ({"tid": "{tenantid}"}, "wrong-tenant"),
     "no tenant": ({"tid": ABSENT}, "missing-claim"),
     "audience of another API": ({"aud": OTHER}, "wrong-audience"),
-    "audience Graph": ({"aud": "00000003-0000-0000-c000-000000000000"}, "wrong-audience"),
-    "audience Graph by URL": ({"aud": "https://graph.microsoft.com/"}, "wrong-audience"),
+    "audience Graph": ({"aud": "00000003-0000-0000-c000-000000000000"}, "graph-token"),
+    "audience Graph by URL": ({"aud": "https://graph.microsoft.com/"}, "graph-token"),
     "audience Azure's PostgreSQL": ({"aud": "https://ossrdbms-aad.database.windows.net"}, "wrong-audience"),
     "audience resource manager": ({"aud": "https://management.azure.com/"}, "wrong-audience"),
     "audience token exchange": ({"aud": "api://AzureADTokenExchange"}, "wrong-audience"),
@@ -159,9 +159,9 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "issue beyond the leeway": ({"iat": AT + 61}, "issued-in-future"),
     "issue more than a day ago": ({"iat": AT - 86_401}, "too-old"),
     "issue at zero": ({"iat": 0}, "too-old"),
-    "id token": ({"azp": ABSENT, "idtyp": ABSENT, "nonce": "n"}, "not-an-access-token"),
-    "id token without a nonce": ({"azp": ABSENT, "idtyp": ABSENT}, "not-an-access-token"),
-    "id token with a client": ({"c_hash": "x"}, "not-an-access-token"),
+    "id token": ({"azp": ABSENT, "idtyp": ABSENT, "nonce": "n"}, "id-token"),
+    "id token without a nonce": ({"azp": ABSENT, "idtyp": ABSENT}, "id-token"),
+    "id token with a client": ({"c_hash": "x"}, "id-token"),
     "client not a GUID": ({"azp": "client"}, "bad-claim"),
     "two clients": ({"appid": OTHER}, "bad-claim"),
     "no sign of a kind": ({"idtyp": ABSENT}, "unknown-kind"),
@@ -223,7 +223,7 @@ def test_the_edges_of_time_are_inside(changes: dict[str, object]) -> None:
 def test_a_token_for_graph_is_named_as_that_in_the_journal() -> None:
     with pytest.raises(TokenRefused) as refused:
         judged({"aud": "00000003-0000-0000-c000-000000000000"})
-    assert refused.value.explanation.endswith("it is for Microsoft Graph")
+    assert refused.value.explanation.startswith("it is a token for Microsoft Graph")
 
 
 DISPLAYS: dict[str, tuple[dict[str, object], str]] = {

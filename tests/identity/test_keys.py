@@ -17,6 +17,7 @@ from tests.identity.key_endpoint import (
     METADATA_PATH,
     NEW,
     OLD,
+    PLACE,
     TENANT,
     UNTRUSTED,
     Endpoint,
@@ -40,8 +41,7 @@ def pace() -> Pace:
 @pytest.fixture
 async def keys(endpoint: Endpoint, pace: Pace) -> AsyncIterator[SigningKeys]:
     cache = SigningKeys(
-        authority=AUTHORITY,
-        tenant=TENANT,
+        PLACE,
         client=httpx.AsyncClient(transport=endpoint),
         monotonic=pace.monotonic,
         sleep=pace.sleep,
@@ -242,8 +242,7 @@ async def test_an_answer_that_drips_is_given_up(endpoint: Endpoint, pace: Pace) 
 
     endpoint.answer = lambda _: httpx.Response(200, content=drip(), headers={"content-type": "application/json"})
     keys = SigningKeys(
-        authority=AUTHORITY,
-        tenant=TENANT,
+        PLACE,
         client=httpx.AsyncClient(transport=endpoint),
         monotonic=pace.monotonic,
         sleep=pace.sleep,
@@ -275,16 +274,16 @@ def test_unusable_keys_are_left_out_of_a_good_set() -> None:
     mixed: dict[str, object] = {
         "keys": [{"kty": "EC", "kid": "e"}, {}, *key_set(NEW, alg="RS256")["keys"], *key_set(OLD, kid=5)["keys"]]
     }
-    assert list(read_keys(mixed, ISSUER, TENANT)) == [NEW.kid]
+    assert list(read_keys(mixed, PLACE)) == [NEW.kid]
 
 
 def test_the_issuer_of_a_key_may_be_written_as_a_template() -> None:
     templated = key_set(NEW, issuer=AUTHORITY + "/{tenantid}/v2.0")
-    assert list(read_keys(templated, ISSUER, TENANT)) == [NEW.kid]
+    assert list(read_keys(templated, PLACE)) == [NEW.kid]
     with pytest.raises(KeysRefused, match="no key"):
-        read_keys(key_set(NEW, issuer="https://evil.example/{tenantid}/v2.0"), ISSUER, TENANT)
+        read_keys(key_set(NEW, issuer="https://evil.example/{tenantid}/v2.0"), PLACE)
 
 
 def test_keys_without_use_algorithm_or_issuer_are_good() -> None:
     entry = {name: value for name, value in NEW.published(ISSUER).items() if name in ("kty", "kid", "n", "e")}
-    assert list(read_keys({"keys": [entry]}, ISSUER, TENANT)) == [NEW.kid]
+    assert list(read_keys({"keys": [entry]}, PLACE)) == [NEW.kid]

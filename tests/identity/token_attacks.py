@@ -198,7 +198,7 @@ ATTACKS: dict[str, Row] = {
     "payload not UTF-8": (lambda e: e.sign(b'{"x":"\xff"}'), "malformed-claims"),
     # for whom, from whom
     "for another API": (claim(aud=OTHER), "wrong-audience"),
-    "for Graph": (claim(aud="00000003-0000-0000-c000-000000000000"), "wrong-audience"),
+    "for Graph": (claim(aud="00000003-0000-0000-c000-000000000000"), "graph-token"),
     "for several": (claim(aud=[AUDIENCE, OTHER]), "bad-claim"),
     "for one, as a list": (claim(aud=[AUDIENCE]), "bad-claim"),
     "for the URI": (claim(aud=f"api://{AUDIENCE}"), "wrong-audience"),
@@ -224,8 +224,8 @@ ATTACKS: dict[str, Row] = {
     "dated ahead": (claim(iat=NOW + 600), "issued-in-future"),
     "of last week": (claim(iat=NOW - 7 * 86_400), "too-old"),
     # what kind, and of whom
-    "id token": (claim(azp=ABSENT, idtyp=ABSENT, nonce="n", sub="pairwise"), "not-an-access-token"),
-    "id token dressed up": (claim(nonce="n"), "not-an-access-token"),
+    "id token": (claim(azp=ABSENT, idtyp=ABSENT, nonce="n", sub="pairwise"), "id-token"),
+    "id token dressed up": (claim(nonce="n"), "id-token"),
     "token without a kind": (claim(idtyp=ABSENT), "unknown-kind"),
     "no object id": (claim(oid=ABSENT), "missing-claim"),
     "object id as SQL": (claim(oid="' OR 1=1"), "bad-claim"),

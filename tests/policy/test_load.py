@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pglast.ast
 import pytest
 import yaml
 
-from pgjit.identity.identity import GroupId
+from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.faults import entry_faults
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.language import LimitSection, PolicyFile, SelectorEntry, StatementSection
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Access, Grant
 from pgjit.sql.walk import kind_of
+from tests.fakes.talk import CONTEXT
 
 ROOT = Path(__file__).parents[2]
 GROUP = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
@@ -39,6 +41,10 @@ def _faults(folder: Path, text: str) -> list[str]:
     policies, faults = load_policies(folder)
     assert not faults or not policies
     return [fault.removeprefix(f"{path}:") for fault in faults]
+
+
+def _member(*groups: str) -> Identity:
+    return replace(CONTEXT.identity, groups=frozenset(map(GroupId, groups)))
 
 
 def test_the_policies_of_this_project_are_without_fault() -> None:
@@ -95,10 +101,10 @@ def test_a_policy_for_a_connection_is_found_by_group(tmp_path: Path) -> None:
     policies, faults = load_policies(tmp_path)
 
     assert faults == []
-    assert [policy.name for policy in policies.for_connection("prod-replica", [GroupId(GROUP)])] == ["reader"]
-    assert policies.for_connection("other", [GroupId(GROUP)]) == ()
-    assert policies.for_connection("prod-replica", [GroupId("22222222-2222-4222-8222-222222222222")]) == ()
-    assert policies.for_connection("prod-replica", []) == ()
+    assert [policy.name for policy in policies.for_connection("prod-replica", _member(GROUP))] == ["reader"]
+    assert policies.for_connection("other", _member(GROUP)) == ()
+    assert policies.for_connection("prod-replica", _member("22222222-2222-4222-8222-222222222222")) == ()
+    assert policies.for_connection("prod-replica", _member()) == ()
 
 
 def test_what_is_allowed_beyond_the_preset(tmp_path: Path) -> None:

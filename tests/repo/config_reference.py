@@ -134,7 +134,7 @@ def _default(field: FieldInfo) -> str:
     match field.default:
         case _ if field.is_required():
             return "**required**"
-        case None | BaseModel():
+        case None | BaseModel() | ():
             return ""
         case bool(value):
             return f"`{str(value).lower()}`"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from pgjit.identity.providers.entra import EntraProvider
+from pgjit.identity.provider import Provider
+from pgjit.identity.providers import entra
+from pgjit.identity.section import IdentitySection
 
 __all__ = ["PROVIDERS"]
 
-PROVIDERS: Final = {"entra": EntraProvider}
+PROVIDERS: Final[Mapping[str, Callable[[IdentitySection, int], Provider]]] = {
+    "entra": entra.from_section,
+}
+"""What makes one from its section of the configuration and the largest size of a token."""

@@ -1,13 +1,12 @@
 """Microsoft Entra as identity provider: an access token for our API registration is the proof.
 
-Decides the order of the checks: shape (jws.py), key (keys.py), signature, then claims (claims.py). Makes no
-call that a token could steer: the one place it fetches from is pinned by the configuration.
+Decides which tenants, versions and audiences are ours. Makes no call that a token could steer: the places it fetches
+from are pinned by the configuration, one for each tenant and version.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,76 +14,98 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
-from jwt import InvalidTokenError, PyJWS
 
-from pgjit.errors import InvalidFile, ServerUnavailable, TokenRefused
-from pgjit.identity.claims import GUID, Expected, read_identity
+from pgjit.errors import InvalidFile
+from pgjit.identity.claims import GUID, Claims, Expected, Issuer, read_identity
 from pgjit.identity.identity import Identity
-from pgjit.identity.jws import HARD_MAX_BYTES, Jws, StrictJsonError, read_object, take_apart
-from pgjit.identity.keys import SigningKeys
+from pgjit.identity.jws import HARD_MAX_BYTES
+from pgjit.identity.keys import Place, SigningKeys
+from pgjit.identity.membership import GroupSource
+from pgjit.identity.origin import is_loopback, origin_faults
 from pgjit.identity.provider import Discovery
+from pgjit.identity.section import IdentitySection
+from pgjit.identity.verification import KeyRing, Verification
 
-__all__ = ["EntraProvider", "EntraSettings"]
+__all__ = ["EntraProvider", "EntraSettings", "from_section"]
 
-_MAX_LEEWAY: Final = timedelta(minutes=5)
+_MAX_LEEWAY: Final = timedelta(seconds=60)
 _LONGEST_AGE: Final = timedelta(hours=24)  # the longest that Entra issues to workloads
+_VERSIONS: Final = {"v1": "1.0", "v2": "2.0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntraSettings:
     """Which tokens are ours. Raises InvalidFile, with every fault, when it cannot say so safely."""
 
-    tenant: str
+    tenants: tuple[str, ...]
     audience: str
+    app_id_uris: tuple[str, ...] = ()
     authority: str = "https://login.microsoftonline.com"
-    leeway: timedelta = timedelta(seconds=60)
+    sts: str = "https://sts.windows.net"
+    versions: tuple[str, ...] = ("v2",)
+    leeway: timedelta = _MAX_LEEWAY
     max_token_age: timedelta = _LONGEST_AGE
     max_token_bytes: int = 16 * 1024
     allow_http: bool = False
+    overage: bool = False  # a token without its groups is accepted: a directory is asked for them
 
     def __post_init__(self) -> None:
-        faults = [f"`{name}` is not a GUID" for name in ("tenant", "audience") if not GUID.match(getattr(self, name))]
-        faults += _authority_faults(self.authority, allow_http=self.allow_http)
+        if faults := self._faults():
+            raise InvalidFile("identity configuration", faults)
+        object.__setattr__(self, "tenants", tuple(tenant.lower() for tenant in self.tenants))
+        object.__setattr__(self, "audience", self.audience.lower())
+        object.__setattr__(self, "authority", self.authority.removesuffix("/"))
+        object.__setattr__(self, "sts", self.sts.removesuffix("/"))
+
+    def _faults(self) -> list[str]:
+        faults = []
+        if not self.tenants or not all(GUID.match(tenant) for tenant in self.tenants):
+            faults.append("`tenant` is not a GUID")
+        elif len({tenant.lower() for tenant in self.tenants}) != len(self.tenants):
+            faults.append("`tenant` names a tenant twice")
+        if not GUID.match(self.audience):
+            faults.append("`audience` is not a GUID")
+        faults += origin_faults("authority", self.authority, allow_http=self.allow_http)
+        faults += origin_faults("sts", self.sts, allow_http=self.allow_http)
+        if not self.versions or not set(self.versions) <= _VERSIONS.keys():
+            faults.append("`token_versions` are not `v1` or `v2`")
+        if not all(uri.strip() == uri != "" for uri in self.app_id_uris):
+            faults.append("`app_id_uri` is empty or has spaces around it")
         if not timedelta() <= self.leeway <= _MAX_LEEWAY:
-            faults.append("`leeway` is not between 0 and 5 minutes")
+            faults.append("`leeway` is not between 0 and 60 seconds")
         if not timedelta() < self.max_token_age <= _LONGEST_AGE:
             faults.append("`max_token_age` is not more than 0 and at most 24 hours")
         if not 0 < self.max_token_bytes <= HARD_MAX_BYTES:
             faults.append(f"`max_token_bytes` is not between 1 and {HARD_MAX_BYTES}")
-        if faults:
-            raise InvalidFile("identity configuration", faults)
-        object.__setattr__(self, "tenant", self.tenant.lower())
-        object.__setattr__(self, "audience", self.audience.lower())
-        object.__setattr__(self, "authority", self.authority.removesuffix("/"))
+        return faults
+
+    def issuer(self, tenant: str, version: str) -> str:
+        """What `iss` of a token says."""
+        return f"{self.sts}/{tenant}/" if version == "v1" else f"{self.authority}/{tenant}/v2.0"
+
+    def place(self, tenant: str, version: str) -> Place:
+        folder = "" if version == "v1" else "/v2.0"
+        return Place(
+            issuer=self.issuer(tenant, version),
+            metadata=f"{self.authority}/{tenant}{folder}/.well-known/openid-configuration",
+            # The key sets of both versions name the v2 issuer beside their keys.
+            key_issuers=frozenset({self.issuer(tenant, "v2")}),
+            tenant=tenant,
+        )
 
     @property
-    def issuer(self) -> str:
-        """What `iss` of a v2.0 token says."""
-        return f"{self.authority}/{self.tenant}/v2.0"
-
-
-def _authority_faults(authority: str, *, allow_http: bool) -> list[str]:
-    try:
-        url = httpx.URL(authority)
-    except httpx.InvalidURL:
-        return ["`authority` is not a URL"]
-    plain = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
-    if not url.host or authority.removesuffix("/") != plain or url.userinfo:
-        return ["`authority` is not of the form `https://host`, in lower case"]
-    if url.scheme == "https":
-        return []
-    if url.scheme == "http" and (allow_http or _is_loopback(url.host)):
-        return []
-    return ["`authority` is not https: keys that come unprotected can be anyone's"]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    def expected(self) -> Expected:
+        issuers = tuple(
+            Issuer(
+                issuer=self.issuer(tenant, version),
+                tenant=tenant,
+                version=_VERSIONS[version],
+                audiences=frozenset({self.audience, *(self.app_id_uris if version == "v1" else ())}),
+            )
+            for tenant in self.tenants
+            for version in self.versions
+        )
+        return Expected(issuers=issuers, leeway=self.leeway, max_age=self.max_token_age, overage=self.overage)
 
 
 class EntraProvider:
@@ -99,62 +120,62 @@ class EntraProvider:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
-        self._expected = Expected(
-            issuer=settings.issuer,
-            tenant=settings.tenant,
-            audience=settings.audience,
-            leeway=settings.leeway,
-            max_age=settings.max_token_age,
-        )
+        self._expected = settings.expected
         # A proxy named by the environment leads out, never back to this machine.
-        outside = not _is_loopback(httpx.URL(settings.authority).host)
-        self._keys = SigningKeys(
-            authority=settings.authority,
-            tenant=settings.tenant,
-            client=httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside),
-            monotonic=monotonic,
-            sleep=sleep,
+        outside = not is_loopback(httpx.URL(settings.authority).host)
+        self._client = httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside)
+        self._ring = KeyRing(
+            [
+                SigningKeys(settings.place(tenant, version), client=self._client, monotonic=monotonic, sleep=sleep)
+                for tenant in settings.tenants
+                for version in settings.versions
+            ]
         )
-        self._signatures = PyJWS(algorithms=["RS256"], options={"enforce_minimum_key_length": True})
+        self._verification = Verification(self._ring, max_bytes=settings.max_token_bytes)
 
     async def start(self) -> None:
         """Begin fetching keys in the background. Does not raise when Entra cannot be reached."""
-        await self._keys.start()
+        await self._ring.start()
 
     @property
     def ready(self) -> bool:
-        """True while there are keys to check tokens with."""
-        return self._keys.ready
+        """True while there are keys of every tenant to check tokens with."""
+        return self._ring.ready
 
     @property
     def discovery(self) -> Discovery:
-        """Entra's own metadata of the one tenant, and all permissions of the one API."""
+        """Entra's own metadata of the first tenant, and all permissions of the one API."""
         settings = self._settings
-        return Discovery(f"{settings.issuer}/.well-known/openid-configuration", f"{settings.audience}/.default")
+        issuer = settings.issuer(settings.tenants[0], "v2")
+        return Discovery(f"{issuer}/.well-known/openid-configuration", f"{settings.audience}/.default")
 
     async def close(self) -> None:
         """Stop fetching keys."""
-        await self._keys.close()
+        await self._ring.close()
+        await self._client.aclose()
 
     async def verify(self, token: str, now: datetime) -> Identity:
         """The identity that `token` proves. Raises TokenRefused, or ServerUnavailable without any keys."""
-        try:
-            jws = take_apart(token, self._settings.max_token_bytes)
-            claims = await self._verified_claims(jws)
-            return read_identity(claims, self._expected, now)
-        except (TokenRefused, ServerUnavailable):
-            raise
-        except Exception as fault:  # noqa: BLE001 - what nobody thought of is refused as well
-            # Without the cause: its text could quote the token.
-            raise TokenRefused("check-failed", f"the token could not be checked: {type(fault).__name__}") from None
 
-    async def _verified_claims(self, jws: Jws) -> dict[str, object]:
-        key = await self._keys.get(jws.kid)
-        try:
-            verified = self._signatures.decode_complete(jws.token, key, algorithms=["RS256"])
-        except InvalidTokenError as fault:
-            raise TokenRefused("bad-signature", f"the signature does not hold: {type(fault).__name__}") from None
-        try:
-            return read_object(verified["payload"])
-        except StrictJsonError as fault:
-            raise TokenRefused("malformed-claims", f"the payload {fault}") from None
+        def read(claims: Claims) -> tuple[str, Identity]:
+            return str(claims.get("iss")), read_identity(claims, self._expected, now)
+
+        return await self._verification.verify(token, read)
+
+
+def from_section(section: IdentitySection, max_token_bytes: int) -> EntraProvider:
+    """Raises InvalidFile with all faults."""
+    settings = EntraSettings(
+        tenants=section.tenant,
+        audience=section.audience,
+        app_id_uris=section.app_id_uri,
+        authority=section.authority,
+        sts=section.sts,
+        versions=section.token_versions,
+        leeway=timedelta(seconds=section.leeway),
+        max_token_age=timedelta(seconds=section.max_token_age),
+        max_token_bytes=max_token_bytes,
+        allow_http=section.allow_http,
+        overage=section.group_source is not GroupSource.CLAIM,
+    )
+    return EntraProvider(settings)

@@ -1,0 +1,61 @@
+"""The contract of a directory: where memberships are looked up while sessions live. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from pgjit.identity.identity import GroupId, Identity, IdentityKey
+
+__all__ = ["Directory", "DirectoryUnavailable", "Found", "Principal", "State"]
+
+
+class State(StrEnum):
+    """What the directory says of a principal itself."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom to look up: an identity without what its token says."""
+
+    key: IdentityKey
+    is_user: bool
+
+    @classmethod
+    def of(cls, identity: Identity) -> Principal:
+        return cls(identity.key, identity.is_user)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a directory answered, and when it was asked."""
+
+    at: datetime
+    state: State
+    groups: frozenset[GroupId]  # of those that were asked for
+
+
+class DirectoryUnavailable(Exception):
+    """There is no answer now. The text is for the log; it quotes nothing that came by network."""
+
+    def __init__(self, why: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+class Directory(Protocol):
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+        """The state of `principal`, and of which of `groups` it is a member, directly or through other groups.
+
+        Raises DirectoryUnavailable for every answer that is not a whole and sound one.
+        """
+
+    async def close(self) -> None:
+        """Close connections."""

@@ -1,0 +1,55 @@
+"""One JSON object from a server that is not trusted: of bounded size, not compressed, not from elsewhere.
+
+Decides what an answer may be at all. The time that it may take is the caller's, and so is what it means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Final, cast
+
+import httpx
+
+from pgjit.identity.jws import StrictJsonError, read_object
+
+__all__ = ["AnswerRefused", "fetch_object", "read_answer"]
+
+MAX_BODY_BYTES: Final = 512 * 1024
+PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Not compressed: a few bytes could become very many."""
+
+_JSON: Final = frozenset({"application/json", "application/jwk-set+json"})
+
+
+class AnswerRefused(Exception):
+    """What came is not an answer that can be used. The text quotes nothing of it."""
+
+
+async def fetch_object(client: httpx.AsyncClient, url: httpx.URL) -> dict[str, object]:
+    """The JSON object at `url`. Raises AnswerRefused and httpx's own errors."""
+    async with client.stream("GET", url, headers=PLAIN, follow_redirects=False) as response:
+        if response.status_code != httpx.codes.OK:
+            raise AnswerRefused(f"{url.path} answered {response.status_code}")
+        return await read_answer(response)
+
+
+async def read_answer(response: httpx.Response) -> dict[str, object]:
+    """The JSON object in the body of a streamed response, whatever its status."""
+    path = response.request.url.path
+    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in _JSON:
+        raise AnswerRefused(f"{path} is not JSON")
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise AnswerRefused(f"{path} is compressed")
+    body = bytearray()
+    raw = cast("AsyncGenerator[bytes]", response.aiter_raw())
+    async with contextlib.aclosing(raw) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise AnswerRefused(f"{path} is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        return read_object(bytes(body))
+    except StrictJsonError as fault:
+        raise AnswerRefused(f"{path} {fault}") from None

@@ -1,0 +1,200 @@
+"""The `identity` section of the configuration: which keys it has, and which of them go together.
+
+Decides the shape alone. What is a safe URL and how the keys are used is the provider's; what a secret file holds is
+read when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from pgjit.document import Document
+from pgjit.identity.membership import GroupSource
+
+__all__ = ["GraphSecretSection", "GraphSection", "IdentitySection", "check_identity"]
+
+_OF_ENTRA: Final = frozenset({"tenant", "app_id_uri", "token_versions", "authority", "sts", "groups", "graph"})
+_OF_OIDC: Final = frozenset({"issuer", "keys", "groups_claim"})
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _listed(value: object) -> object:
+    """One is a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def _guid(value: object) -> str:
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        raise ValueError("must be a GUID") from None
+
+
+Guid = Annotated[str, BeforeValidator(_guid)]
+
+
+class GraphSecretSection(_Section):
+    """Where the client secret is: never in this file."""
+
+    env: str | None = Field(default=None, description="name of an environment variable")
+    file: Path | None = Field(default=None, description="file that holds it, read whenever a token is asked for")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give one of `env` and `file`")
+        return self
+
+
+class GraphSection(_Section):
+    """Where memberships are looked up, and as whom."""
+
+    url: str = Field(
+        default="https://graph.microsoft.com", description="Graph's host; another one in sovereign clouds"
+    )
+    client_id: str = Field(description="client id (GUID) of the app registration that may read memberships")
+    secret: GraphSecretSection | None = Field(default=None, description="its client secret; or a certificate")
+    certificate: Path | None = Field(default=None, description="PEM file of its certificate, instead of a secret")
+    key: Path | None = Field(default=None, description="PEM file of the certificate's private key (RSA)")
+    recheck: float = Field(
+        default=60, ge=1, le=3600, description="seconds from one look at an identity with live sessions to the next"
+    )
+    max_stale: float = Field(
+        default=300,
+        ge=1,
+        le=24 * 3600,
+        description="seconds that the last answer counts while there is no new one; then sessions end",
+    )
+
+    @field_validator("client_id")
+    @classmethod
+    def _client(cls, value: str) -> str:
+        return _guid(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("`certificate` and `key` go together")
+        if (self.secret is None) == (self.certificate is None):
+            raise ValueError("give one of `secret` and `certificate`")
+        if self.max_stale < self.recheck:
+            raise ValueError("`max_stale` must not be shorter than `recheck`")
+        return self
+
+
+class IdentitySection(_Section):
+    """Who issues the tokens."""
+
+    provider: str = Field(default="entra", description="kind of identity provider: `entra`, or `oidc` for any other")
+    audience: str = Field(
+        min_length=1,
+        description="what tokens are issued for; with `entra` the client id (GUID) of the API registration",
+    )
+    tenant: Annotated[tuple[Guid, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        max_length=64,
+        description="`entra`: tenant id (GUID), or several: no other tenant's tokens are accepted",
+    )
+    authority: str = Field(
+        default="https://login.microsoftonline.com",
+        description="`entra`: login host; another one in sovereign clouds",
+    )
+    token_versions: Annotated[tuple[Literal["v1", "v2"], ...], BeforeValidator(_listed)] = Field(
+        default=("v2",),
+        min_length=1,
+        description="`entra`: versions of access tokens that are accepted",
+    )
+    sts: str = Field(
+        default="https://sts.windows.net",
+        description="`entra`: what `iss` of v1 tokens begins with; another one in sovereign clouds",
+    )
+    app_id_uri: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="`entra`: other audiences that v1 tokens may be for, exactly as they are written there",
+    )
+    groups: GroupSource | None = Field(
+        default=None,
+        description=(
+            "`entra`: where groups come from: the token, Microsoft Graph, or the token at login and Graph from then "
+            "on; `graph` where `identity.graph` is given, `claim` otherwise"
+        ),
+    )
+    graph: GraphSection | None = None
+    issuer: str | None = Field(default=None, description="`oidc`: the issuer's URL, exactly as tokens write it")
+    keys: str | None = Field(
+        default=None, description="`oidc`: URL of the key set, if it is not on the issuer's own host"
+    )
+    groups_claim: str = Field(
+        default="groups",
+        min_length=1,
+        description="`oidc`: claim that lists the groups; with dots a path, such as `realm_access.roles`",
+    )
+    leeway: int = Field(default=60, ge=0, le=60, description="seconds that the issuer's clock may differ")
+    max_token_age: int = Field(
+        default=24 * 3600,
+        ge=60,
+        le=24 * 3600,
+        description="seconds since a token was issued, whatever it says itself",
+    )
+    allow_http: bool = Field(
+        default=False, description="accept `http://` URLs beyond this machine; for test set-ups only"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        other = {"entra": _OF_OIDC, "oidc": _OF_ENTRA}.get(self.provider, frozenset())
+        if foreign := sorted(self.model_fields_set & other):
+            raise ValueError(f"`{foreign[0]}` does not go with provider `{self.provider}`")
+        if self.provider == "entra":
+            self._fits_entra()
+        elif self.provider == "oidc" and self.issuer is None:
+            raise ValueError("`issuer` is missing")
+        return self
+
+    def _fits_entra(self) -> None:
+        if not self.tenant:
+            raise ValueError("`tenant` is missing")
+        try:
+            _guid(self.audience)
+        except ValueError:
+            raise ValueError("`audience` must be a GUID") from None
+        if self.app_id_uri and "v1" not in self.token_versions:
+            raise ValueError("`app_id_uri` goes with `v1` among `token_versions`: v2 tokens are for the client id")
+        if self.group_source is not GroupSource.CLAIM and self.graph is None:
+            raise ValueError(f"`groups: {self.group_source}` needs `graph`")
+
+    @property
+    def group_source(self) -> GroupSource:
+        if self.groups is not None:
+            return self.groups
+        return GroupSource.CLAIM if self.graph is None else GroupSource.GRAPH
+
+
+def check_identity(document: Document, folder: Path, section: IdentitySection) -> None:
+    """What can be seen to be missing before anything is started, as faults of `document`."""
+    graph = section.graph
+    if graph is None:
+        return
+    where = ("identity", "graph")
+    if graph.secret is not None and graph.secret.env is not None and not os.environ.get(graph.secret.env):
+        document.fault((*where, "secret", "env"), f"environment variable `{graph.secret.env}` is not set")
+    files = {
+        ("secret", "file"): graph.secret.file if graph.secret else None,
+        ("certificate",): graph.certificate,
+        ("key",): graph.key,
+    }
+    for key, path in files.items():
+        if path is None:
+            continue
+        try:
+            (folder / path).read_bytes()
+        except OSError as fault:
+            document.fault((*where, *key), f"`{folder / path}` cannot be read: {fault.strerror}")

@@ -1,0 +1,97 @@
+"""From a token to claims under a verified signature: the steps that every provider takes in the same order.
+
+Decides that order: shape, key, signature, payload. Which claims are then good is the provider's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from jwt import InvalidTokenError, PyJWK, PyJWS
+
+from pgjit.errors import ServerUnavailable, TokenRefused
+from pgjit.identity.identity import Identity
+from pgjit.identity.jws import Jws, StrictJsonError, read_object, take_apart
+from pgjit.identity.keys import SigningKeys
+
+__all__ = ["KeyRing", "Verification"]
+
+Claims = Mapping[str, object]
+Reader = Callable[[Claims], tuple[str, Identity]]
+"""The issuer that the claims are of, and the identity in them; or TokenRefused."""
+
+_SIGNATURES: Final = PyJWS(algorithms=["RS256"], options={"enforce_minimum_key_length": True})
+
+
+class KeyRing:
+    """The keys of all issuers that are accepted, each fetched from its own pinned place."""
+
+    def __init__(self, sets: Sequence[SigningKeys]) -> None:
+        self._sets = {keys.issuer: keys for keys in sets}
+
+    async def start(self) -> None:
+        await asyncio.gather(*(keys.start() for keys in self._sets.values()))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(keys.close() for keys in self._sets.values()))
+
+    @property
+    def ready(self) -> bool:
+        """True while there are keys of every issuer."""
+        return all(keys.ready for keys in self._sets.values())
+
+    async def find(self, kid: str) -> PyJWK:
+        """A key of that name, of any issuer. Raises TokenRefused, or ServerUnavailable where it could be known."""
+        known = next((key for keys in self._sets.values() if (key := keys.known(kid)) is not None), None)
+        if known is not None:
+            return known
+        answers = await asyncio.gather(*(keys.get(kid) for keys in self._sets.values()), return_exceptions=True)
+        refusals: list[BaseException] = []
+        for answer in answers:
+            if not isinstance(answer, BaseException):
+                return answer
+            refusals.append(answer)
+        # Where one of the sets is not there, nobody knows whether the key is in it.
+        raise next((each for each in refusals if isinstance(each, ServerUnavailable)), refusals[0])
+
+    async def check_issuer(self, issuer: str, kid: str, key: PyJWK) -> None:
+        """That `key` is what `issuer` itself publishes under that name: tenants do not sign for each other."""
+        own = await self._sets[issuer].get(kid)
+        if own is not key and own.key.public_numbers() != key.key.public_numbers():
+            raise TokenRefused("wrong-key", f"the token is signed by a key that is not {issuer}'s")
+
+
+class Verification:
+    """What a token proves, step by step."""
+
+    def __init__(self, ring: KeyRing, *, max_bytes: int, types: frozenset[str] = frozenset({"JWT"})) -> None:
+        self._ring = ring
+        self._max_bytes = max_bytes
+        self._types = types
+
+    async def verify(self, token: str, read: Reader) -> Identity:
+        """The identity that `read` finds. Raises TokenRefused, or ServerUnavailable without the keys to tell."""
+        try:
+            jws = take_apart(token, self._max_bytes, self._types)
+            key = await self._ring.find(jws.kid)
+            issuer, identity = read(_claims(jws, key))
+            await self._ring.check_issuer(issuer, jws.kid, key)
+        except (TokenRefused, ServerUnavailable):
+            raise
+        except Exception as fault:  # noqa: BLE001 - what nobody thought of is refused as well
+            # Without the cause: its text could quote the token.
+            raise TokenRefused("check-failed", f"the token could not be checked: {type(fault).__name__}") from None
+        return identity
+
+
+def _claims(jws: Jws, key: PyJWK) -> dict[str, object]:
+    try:
+        verified = _SIGNATURES.decode_complete(jws.token, key, algorithms=["RS256"])
+    except InvalidTokenError as fault:
+        raise TokenRefused("bad-signature", f"the signature does not hold: {type(fault).__name__}") from None
+    try:
+        return read_object(verified["payload"])
+    except StrictJsonError as fault:
+        raise TokenRefused("malformed-claims", f"the payload {fault}") from None

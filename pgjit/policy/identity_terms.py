@@ -1,0 +1,163 @@
+"""What a policy asks of an identity and of its token: the keys as written, and the value that they become.
+
+Decides whom a policy is for beside its group, and what else has to hold before it opens anything. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKind
+
+__all__ = ["GroupSection", "IdentityKeys", "IdentityTerms", "unmet"]
+
+_ROLE = re.compile(r"[A-Za-z0-9_.:/-]{1,120}\Z")
+_ACRS = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityTerms:
+    """Nothing of it: any member of the group, with any token that the provider accepts."""
+
+    role: str | None = None  # an app role, where the policy names no group
+    credential: Credential | None = None
+    principals: frozenset[IdentityKind] = frozenset()  # empty: any
+    acrs: frozenset[str] = frozenset()
+    bind_to_token: bool = False
+    bind_to_source: bool = False
+    single_use_token: bool = False
+
+    def selects(self, group: GroupId | None, groups: Iterable[GroupId], roles: Iterable[str]) -> bool:
+        """Whether the policy is for who has these groups and roles."""
+        if group is not None:
+            return group in groups
+        return self.role is not None and self.role in roles
+
+
+def unmet(terms: IdentityTerms, identity: Identity) -> str | None:
+    """What the policy requires and the identity's token does not show, in words; None when all is met."""
+    if terms.principals and not identity.principals <= terms.principals:
+        wanted = ", ".join(sorted(terms.principals))
+        shown = " on behalf of a ".join(sorted(identity.principals))
+        return f"principals of kind {wanted}: the token is of kind {shown}"
+    if terms.credential is Credential.CERTIFICATE and identity.credential is not Credential.CERTIFICATE:
+        return f"an app that proves itself by a certificate: it was {_shown(identity.credential)}"
+    if terms.credential is Credential.SECRET and identity.credential in (None, Credential.NONE):
+        return f"an app that proves itself: it was {_shown(identity.credential)}"
+    if missing := terms.acrs - identity.acrs:
+        return f"authentication context {', '.join(sorted(missing))}"
+    return None
+
+
+def _shown(credential: Credential | None) -> str:
+    match credential:
+        case Credential.SECRET:
+            return "a secret"
+        case Credential.NONE:
+            return "a public client"
+        case _:
+            return "not said in the token"
+
+
+# --- as written ------------------------------------------------------------------------------------------
+
+
+def _guid(value: object) -> str:
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        raise ValueError("must be the group's object id, a GUID; a name can be given beside it") from None
+
+
+def _role(value: object) -> str:
+    if not isinstance(value, str) or not _ROLE.match(value):
+        raise ValueError("must be the value of an app role, such as Database.Read")
+    return value
+
+
+def _credential(value: object) -> object:
+    if value == Credential.NONE:
+        raise ValueError("must be certificate or secret: a public client proves nothing")
+    return value
+
+
+def _context(value: object) -> str:
+    if not isinstance(value, str) or not _ACRS.match(value):
+        raise ValueError("must be the id of an authentication context, such as c1")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GroupSection(_Section):
+    """The group whose members the policy is for."""
+
+    id: Annotated[str | None, BeforeValidator(_guid)] = Field(None, description="object id of the group")
+    claim: str | None = Field(
+        None, min_length=1, max_length=255, description="the group as the tokens of an OIDC issuer write it"
+    )
+    name: str | None = Field(None, description="for people; never compared")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.id is None) == (self.claim is None):
+            raise ValueError("must have `id`, or `claim` where the provider is not Entra")
+        return self
+
+    @property
+    def value(self) -> GroupId:
+        return GroupId(self.id or self.claim or "")
+
+
+class RequireSection(_Section):
+    """What the token has to show beside the group."""
+
+    credential: Annotated[Credential | None, BeforeValidator(_credential)] = Field(
+        None, description="how the app proved itself: `certificate`, or `secret` for either"
+    )
+    principal: frozenset[IdentityKind] | None = Field(
+        None, min_length=1, description="kinds of identity; an agent that acts for a user needs both"
+    )
+    acrs: frozenset[Annotated[str, BeforeValidator(_context)]] | None = Field(
+        None, min_length=1, description="authentication contexts, all of which the token has to show"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must name a credential, principals or authentication contexts")
+        return self
+
+
+class IdentityKeys(_Section):
+    """The keys of a policy that concern identities; a policy file has them beside its others."""
+
+    role: Annotated[str | None, BeforeValidator(_role)] = Field(
+        None, description="the app role whose holders it is for, instead of a group"
+    )
+    require: RequireSection | None = Field(None, description="what the token has to show beside the group")
+    bind_to_token: bool = Field(False, strict=True, description="sessions end when the token expires")
+    bind_to_source: bool = Field(
+        False, strict=True, description="all sessions of a window come from the address that opened it"
+    )
+    single_use_token: bool = Field(False, strict=True, description="a token opens one session and no second one")
+
+    def terms(self) -> IdentityTerms:
+        require = self.require
+        return IdentityTerms(
+            role=self.role,
+            credential=None if require is None else require.credential,
+            principals=frozenset() if require is None else require.principal or frozenset(),
+            acrs=frozenset() if require is None else require.acrs or frozenset(),
+            bind_to_token=self.bind_to_token,
+            bind_to_source=self.bind_to_source,
+            single_use_token=self.single_use_token,
+        )
