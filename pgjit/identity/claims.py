@@ -15,7 +15,17 @@ from typing import Final
 from pgjit.errors import TokenRefused
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 
-__all__ = ["GUID", "Claims", "Expected", "Issuer", "check_times", "find_issuer", "read_identity"]
+__all__ = [
+    "GUID",
+    "Claims",
+    "Expected",
+    "Issuer",
+    "check_times",
+    "find_issuer",
+    "read_identity",
+    "shown",
+    "text_claim",
+]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
 
@@ -65,7 +75,7 @@ class Expected:
 
 def find_issuer(claims: Claims, expected: Expected) -> Issuer:
     """The issuer that a token says it is of, to the letter; its tenant and version have to agree."""
-    version, name = _text(claims, "ver"), _text(claims, "iss")
+    version, name = text_claim(claims, "ver"), text_claim(claims, "iss")
     if version not in {each.version for each in expected.issuers}:
         raise TokenRefused("wrong-version", _version_hint(version))
     found = [each for each in expected.issuers if each.issuer == name]
@@ -74,7 +84,7 @@ def find_issuer(claims: Claims, expected: Expected) -> Issuer:
     issuer = found[0]
     if version != issuer.version:
         raise TokenRefused("wrong-version", f"{issuer.issuer} does not issue tokens of the version that it says")
-    if _text(claims, "tid") != issuer.tenant:
+    if text_claim(claims, "tid") != issuer.tenant:
         raise TokenRefused("wrong-tenant", f"the token is not of tenant {issuer.tenant}")
     return issuer
 
@@ -89,7 +99,7 @@ def read_identity(claims: Claims, expected: Expected, now: datetime) -> Identity
     actor, subject = _facets(claims, "xms_act_fct"), _facets(claims, "xms_sub_fct")
     kind = _kind(claims, actor, subject, app_only=app_only)
     oid = _guid(claims, "oid")
-    if not _text(claims, "sub"):
+    if not text_claim(claims, "sub"):
         raise TokenRefused("bad-claim", "the claim `sub` is empty")
     groups = _groups(claims, overage=expected.overage)
     return Identity(
@@ -110,7 +120,7 @@ def read_identity(claims: Claims, expected: Expected, now: datetime) -> Identity
     )
 
 
-def _text(claims: Claims, name: str) -> str:
+def text_claim(claims: Claims, name: str) -> str:
     if name not in claims:
         raise TokenRefused("missing-claim", f"the claim `{name}` is missing")
     value = claims[name]
@@ -120,14 +130,14 @@ def _text(claims: Claims, name: str) -> str:
 
 
 def _guid(claims: Claims, name: str) -> str:
-    value = _text(claims, name)
+    value = text_claim(claims, name)
     if not GUID.match(value):
         raise TokenRefused("bad-claim", f"the claim `{name}` is not a GUID")
     return value.lower()
 
 
 def _token_id(claims: Claims) -> str:
-    value = _text(claims, "uti")
+    value = text_claim(claims, "uti")
     if not _TOKEN_ID.match(value):
         raise TokenRefused("bad-claim", "the claim `uti` is not a token id")
     return value
@@ -152,7 +162,7 @@ def _names(issuers: tuple[Issuer, ...]) -> str:
 
 
 def _check_audience(claims: Claims, issuer: Issuer) -> None:
-    audience = _text(claims, "aud")
+    audience = text_claim(claims, "aud")
     if audience in issuer.audiences:
         return
     known = _OTHER_AUDIENCES.get(audience.rstrip("/").lower())
@@ -215,8 +225,8 @@ def _client(claims: Claims) -> str:
 
 def _app_only(claims: Claims) -> bool:
     """Whether there is no user in it."""
-    scopes = _text(claims, "scp").strip(" /") if "scp" in claims else ""  # agents: empty or `/` without a user
-    declared = _text(claims, "idtyp") if "idtyp" in claims else None
+    scopes = text_claim(claims, "scp").strip(" /") if "scp" in claims else ""  # agents: empty or `/` without a user
+    declared = text_claim(claims, "idtyp") if "idtyp" in claims else None
     match declared:
         case "app" if scopes:
             raise TokenRefused("unknown-kind", "the token is of an app, yet holds the scopes of a user")
@@ -245,7 +255,7 @@ def _kind(claims: Claims, actor: frozenset[int], subject: frozenset[int], *, app
 
 def _credential(claims: Claims) -> Credential | None:
     """`azpacr` of v2 tokens, `appidacr` of v1: 0, 1 or 2. Another number may mean anything, so nothing."""
-    said = {_text(claims, name) for name in ("azpacr", "appidacr") if name in claims}
+    said = {text_claim(claims, name) for name in ("azpacr", "appidacr") if name in claims}
     if len(said) > 1:
         raise TokenRefused("bad-claim", "the claims `azpacr` and `appidacr` differ")
     return (
@@ -270,7 +280,7 @@ def _roles(claims: Claims) -> list[str]:
 def _facets(claims: Claims, name: str) -> frozenset[int]:
     if name not in claims:
         return frozenset()
-    value = _text(claims, name)
+    value = text_claim(claims, name)
     if not _FACETS.match(value):
         raise TokenRefused("bad-claim", f"the claim `{name}` is not a list of numbers")
     return frozenset(int(number) for number in value.split())
@@ -298,12 +308,16 @@ def _groups(claims: Claims, *, overage: bool) -> frozenset[GroupId] | None:
 
 
 def _display(claims: Claims, kind: IdentityKind, oid: str) -> str:
-    """A name to show: mutable and chosen by others, so it is cut, cleaned and never compared."""
     of_app = kind in (IdentityKind.APP, IdentityKind.AGENT)
-    for name in ("app_displayname",) if of_app else ("preferred_username", "upn", "name"):
+    return shown(claims, ("app_displayname",) if of_app else ("preferred_username", "upn", "name")) or oid
+
+
+def shown(claims: Claims, names: tuple[str, ...]) -> str | None:
+    """A name to show: mutable and chosen by others, so it is cut, cleaned and never compared."""
+    for name in names:
         value = claims.get(name)
         if isinstance(value, str):
-            shown = "".join(sign if sign.isprintable() else " " for sign in value[:128]).strip()
-            if shown:
-                return shown
-    return oid
+            clean = "".join(sign if sign.isprintable() else " " for sign in value[:128]).strip()
+            if clean:
+                return clean
+    return None

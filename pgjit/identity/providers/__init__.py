@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pgjit.identity.provider import Provider
-from pgjit.identity.providers import entra
+from pgjit.identity.providers import entra, oidc
 from pgjit.identity.section import IdentitySection
 
 __all__ = ["PROVIDERS"]
 
 PROVIDERS: Final[Mapping[str, Callable[[IdentitySection, int], Provider]]] = {
     "entra": entra.from_section,
+    "oidc": oidc.from_section,
 }
 """What makes one from its section of the configuration and the largest size of a token."""

@@ -42,6 +42,8 @@ async def test_the_agents_token_is_its_identity(
     now = datetime.now(UTC)
     identity = await entra.verify(emulator.issue(agent, now=now), now)
     assert identity.key == IdentityKey(TENANT, agent.oid)
+    assert identity.key == IdentityKey(*(part.lower() for part in identity.key))
+    assert all(group == group.lower() for group in identity.groups)
     assert (identity.kind, identity.app_id) == (IdentityKind.APP, agent.client_id)
     assert identity.display == "schema-check-agent"
     assert identity.groups == frozenset([GroupId(GROUP)])

@@ -1,0 +1,102 @@
+"""A Graph that knows whom a test tells it, answers as it is told, and counts: with its token endpoint, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+import httpx
+
+__all__ = ["AUTHORITY", "CLIENT", "GRAPH", "SECRET", "FakeGraph", "Person"]
+
+AUTHORITY = "https://login.example"
+GRAPH = "https://graph.example"
+CLIENT = "4d0e9a52-1c7b-4f3a-9e86-7b5d2c1a0f93"
+SECRET = "the-secret-of-the-proxy~only.here"
+
+
+@dataclass
+class Person:
+    """A principal; `kind` is the collection that it is in."""
+
+    kind: str = "servicePrincipals"
+    enabled: object = True
+    groups: set[str] = field(default_factory=set)
+
+
+class FakeGraph(httpx.AsyncBaseTransport):
+    def __init__(self) -> None:
+        self.url = GRAPH
+        self.people: dict[str, Person] = {}
+        self.asked: list[str] = []  # method and path
+        self.batches: list[list[str]] = []
+        self.tokens_given = 0
+        self.forms: list[dict[str, str]] = []
+        self.accepted: set[str] = set()  # tokens
+        self.fault: httpx.Response | Exception | None = None  # in place of Graph's answers
+        self.token_fault: httpx.Response | None = None
+        self.hold: asyncio.Event | None = None
+
+    def add(self, oid: str, *groups: str, kind: str = "servicePrincipals") -> Person:
+        self.people[oid] = Person(kind, groups=set(groups))
+        return self.people[oid]
+
+    @property
+    def checks(self) -> Counter[str]:
+        """How often each principal's groups were asked for."""
+        return Counter(path.split("/")[-2] for path in self.asked if path.endswith("checkMemberGroups"))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
+        if request.url.path.endswith("/oauth2/v2.0/token"):
+            response = self._token(request, body)
+        else:
+            self.asked.append(f"{request.method} {request.url.path}")
+            if self.hold is not None:
+                await self.hold.wait()
+            if isinstance(self.fault, Exception):
+                raise self.fault
+            response = self.fault or self._graph(request, body)
+        # Made of whole bytes: to be read from a stream, as what comes by network is.
+        return httpx.Response(
+            response.status_code, headers=response.headers, stream=httpx.ByteStream(response.content)
+        )
+
+    def _token(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        if self.token_fault is not None:
+            return self.token_fault
+        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        self.forms.append({**form, "endpoint": str(request.url)})
+        if form.get("client_id") != CLIENT or form.get("scope") != f"{self.url}/.default":
+            return httpx.Response(400, json={"error": "invalid_request"})
+        if form.get("client_secret", SECRET) != SECRET:
+            return httpx.Response(401, json={"error": "invalid_client", "error_description": f"bad {SECRET}"})
+        self.tokens_given += 1
+        token = f"graph-token-{self.tokens_given}"
+        self.accepted = {token}
+        return httpx.Response(200, json={"token_type": "Bearer", "expires_in": 3599, "access_token": token})
+
+    def _graph(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.accepted:
+            return httpx.Response(401, json={"error": {"code": "InvalidAuthenticationToken"}})
+        _, version, kind, oid, *call = request.url.path.split("/")
+        person = self.people.get(oid)
+        if version != "v1.0" or person is None or person.kind != kind:
+            return httpx.Response(404, json={"error": {"code": "Request_ResourceNotFound", "message": oid}})
+        if call == []:
+            assert request.url.params["$select"] == "id,accountEnabled"
+            return httpx.Response(200, json={"id": oid, "accountEnabled": person.enabled})
+        assert call == ["checkMemberGroups"]
+        groups: list[str] = json.loads(body)["groupIds"]
+        if len(groups) > 20:
+            return httpx.Response(400, json={"error": {"code": "Request_BadRequest"}})
+        self.batches.append(groups)
+        return httpx.Response(200, json={"value": _members(person, groups)})
+
+
+def _members(person: Person, groups: Iterable[str]) -> list[str]:
+    return [group.upper() for group in groups if group in person.groups]
