@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pgjit.errors import CoolingDown
-from pgjit.grants.window import Window
+from pgjit.errors import AccessRefused, CoolingDown
+from pgjit.grants.window import Login, Window
 from pgjit.policy.policy import Policy
 
-__all__ = ["Admission", "Join", "Open", "Refused", "decide", "effective_end", "under"]
+__all__ = ["Admission", "Join", "Open", "OtherSource", "Refused", "TokenUsed", "decide", "effective_end", "under"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,37 @@ class Refused:
         return CoolingDown(policy=self.policy, ended_at=self.ended_at, retry_at=self.retry_at)
 
 
-Admission = Join | Open | Refused
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSource:
+    """The window is bound to the address that opened it, and this login comes from another."""
+
+    policy: str
+
+    def error(self) -> AccessRefused:
+        return AccessRefused(
+            f"window under policy `{self.policy}` is bound to another address",
+            reference="other-source",
+            detail="All sessions of a window come from the address that opened it: the policy says so.",
+            hint="Connect from there, or wait until the window is over.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsed:
+    """The token has opened a session already, and the policy takes each one once."""
+
+    policy: str
+
+    def error(self) -> AccessRefused:
+        return AccessRefused(
+            "access token was used already",
+            reference="token-used",
+            detail=f"Under policy `{self.policy}` a token opens one session and no second one.",
+            hint="Get a fresh access token for every connection.",
+        )
+
+
+Admission = Join | Open | Refused | OtherSource | TokenUsed
 
 
 def effective_end(window: Window, policy: Policy) -> datetime:
@@ -61,14 +91,35 @@ def under(window: Window, policy: Policy) -> Window:
     return replace(window, ends_at=effective_end(window, policy))
 
 
-def decide(latest: Window | None, policy: Policy, now: datetime, *, seen: datetime | None = None) -> Admission:
-    """What becomes of someone who asks for access now.
+def decide(
+    latest: Window | None,
+    policy: Policy,
+    now: datetime,
+    *,
+    seen: datetime | None = None,
+    login: Login | None = None,
+    token_used: bool = False,
+) -> Admission:
+    """What becomes of someone who asks for access now, by `login`.
 
     `seen` is the latest moment that anyone has written down. A clock that is behind it was set back: what
     was over at `seen` stays over. A window that opens is still measured from `now`, the caller's own clock:
     measured from `seen` it would be longer than its ttl for everyone whose clock is right.
     """
-    now = _utc(now)
+    admission = _by_time(latest, policy, _utc(now), seen)
+    if isinstance(admission, Refused):
+        return admission
+    terms = policy.identity
+    if terms.single_use_token and (login is None or token_used):
+        return TokenUsed(policy=policy.name)
+    if terms.bind_to_source and (
+        login is None or (isinstance(admission, Join) and admission.window.source != login.source)
+    ):
+        return OtherSource(policy=policy.name)
+    return admission
+
+
+def _by_time(latest: Window | None, policy: Policy, now: datetime, seen: datetime | None) -> Join | Open | Refused:
     at = now if seen is None else max(now, _utc(seen))
     if latest is None:
         return _open(policy, now)

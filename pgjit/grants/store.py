@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from pgjit.grants.window import Window
+from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 
@@ -16,11 +16,14 @@ class Store(Protocol):
     async def open(self) -> None:
         """Open and migrate. Raises ServerUnavailable when that cannot be done."""
 
-    async def admit(self, identity: IdentityKey, policy: Policy, now: datetime) -> tuple[Window, bool]:
+    async def admit(
+        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None = None
+    ) -> tuple[Window, bool]:
         """Join the identity's window under `policy`, or open one; True if it was opened now.
 
         One transaction that excludes every other `admit`, so that two connections at once open one window.
-        Raises CoolingDown, and ServerUnavailable when the store cannot be used: nothing is admitted then.
+        Raises AccessRefused where lifecycle.py refuses (CoolingDown is one), and ServerUnavailable when the store
+        cannot be used: nothing is admitted then.
         """
 
     async def end(self, window_id: str, at: datetime, reason: str) -> bool:

@@ -7,7 +7,16 @@ from datetime import datetime
 
 from pgjit.identity.identity import IdentityKey
 
-__all__ = ["Window"]
+__all__ = ["Login", "Window"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a connection came with, as far as a window can be bound to it."""
+
+    source: str  # the client's address, without its port
+    token_id: str
+    token_ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +35,4 @@ class Window:
     retry_at: datetime  # from when a new window may be opened: end + cooldown
     ended_at: datetime | None = None
     end_reason: str | None = None  # `ttl`, `revoked`, ...
+    source: str | None = None  # the address of the connection that opened it

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pgjit.audit.event import WindowEnded, WindowOpened
 from pgjit.audit.journal import Journal
@@ -15,17 +15,18 @@ from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.grants.lifecycle import effective_end
 from pgjit.grants.store import Store
-from pgjit.grants.window import Window
+from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
+from pgjit.proxy.alarm import reached
 from pgjit.proxy.budget import Usage
 from pgjit.proxy.registry import Registry
 
 __all__ = ["Windows"]
 
 _log = logging.getLogger("pgjit.windows")
-_TICK = 1.0
-"""Longest sleep of a timer: a clock that is set forward ends a window within a second."""
+_AGAIN = 1.0
+"""Seconds until an end that could not be written down is tried again."""
 
 
 class Windows:
@@ -51,7 +52,8 @@ class Windows:
         Raises CoolingDown, ServerUnavailable (no store) and JournalUnavailable (the opening cannot be recorded).
         """
         now = self._clock()
-        window, opened = await self._store.admit(identity.key, policy, now)
+        login = Login(source=source.rpartition(":")[0], token_id=identity.token_id, token_ends_at=identity.expires_at)
+        window, opened = await self._store.admit(identity.key, policy, now, login)
         if opened:
             self._unrecorded.add(window.id)
         ends_at = effective_end(window, policy)
@@ -87,9 +89,7 @@ class Windows:
             self._timers[window.id] = asyncio.create_task(self._carry_out(window, ends_at))
 
     async def _carry_out(self, window: Window, ends_at: datetime) -> None:
-        # Asked of our own clock each time: no event tells when that one has moved.
-        while (left := (ends_at - self._clock()) / timedelta(seconds=1)) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, _TICK))
+        await reached(self._clock, ends_at)
         sessions = self._registry.of_window(window.id)
         await asyncio.gather(*(session.end("ttl") for session in sessions))
         await self._note_end(window, ends_at, len(sessions))
@@ -109,7 +109,7 @@ class Windows:
                 recorded = True
             except PgjitError as fault:
                 _log.error("end of window %s is not written down yet: %s", window.id, fault.message)
-                await asyncio.sleep(_TICK)
+                await asyncio.sleep(_AGAIN)
 
     async def close(self) -> None:
         """Stop the timers. The windows stay as they are, for the next process to take up."""

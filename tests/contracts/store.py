@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgjit.errors import CoolingDown, ServerUnavailable
+from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
 from pgjit.grants.store import Store
+from pgjit.grants.window import Login
 from pgjit.identity.identity import GroupId, IdentityKey
+from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Grant, Policy, StatementTerms
 
-__all__ = ["ALICE", "BOB", "HOUR", "NOW", "POLICY", "StoreContract", "store_contract_policy"]
+__all__ = ["ALICE", "BOB", "HOUR", "NOW", "POLICY", "StoreContract", "login", "store_contract_policy"]
 
 NOW = datetime(2026, 11, 24, 9, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -39,6 +41,10 @@ def store_contract_policy(name: str = "schema-checks", connection: str = "shop")
 
 
 POLICY = store_contract_policy()
+
+
+def login(source: str = "10.0.0.7", token: str = "t0", ends: datetime = NOW + HOUR) -> Login:
+    return Login(source=source, token_id=token, token_ends_at=ends)
 
 
 class StoreContract:
@@ -151,6 +157,54 @@ class StoreContract:
             await other.close()
         assert [opened for _, opened in admitted].count(True) == 1
         assert len({window.id for window, _ in admitted}) == 1
+
+    async def test_a_window_that_is_bound_to_an_address_is_joined_from_there_alone(self, store: Store) -> None:
+        bound = replace(POLICY, identity=IdentityTerms(bind_to_source=True))
+        opened, _ = await store.admit(ALICE, bound, NOW, login("10.0.0.7"))
+        assert opened.source == "10.0.0.7"
+        joined, _ = await store.admit(ALICE, bound, NOW, login("10.0.0.7"))
+        assert joined == opened
+        for other in (login("10.0.0.8"), login("10.0.0.70"), None):
+            with pytest.raises(AccessRefused) as refused:
+                await store.admit(ALICE, bound, NOW, other)
+            assert refused.value.reference == "other-source"
+        assert (await store.admit(ALICE, POLICY, NOW, login("10.0.0.8")))[0] == opened  # not bound any more
+
+    async def test_a_token_that_is_taken_once_is_used_up_for_this_policy(
+        self, store: Store, make: Callable[[], Store]
+    ) -> None:
+        once = replace(POLICY, identity=IdentityTerms(single_use_token=True))
+        window, _ = await store.admit(ALICE, once, NOW, login(token="t1"))
+        assert (await store.admit(ALICE, once, NOW, login(token="t2")))[0] == window
+        other = make()
+        await other.open()
+        try:
+            for each in (store, other):
+                for used in (login(token="t1"), login(token="t2"), None):
+                    with pytest.raises(AccessRefused) as refused:
+                        await each.admit(ALICE, once, NOW, used)
+                    assert refused.value.reference == "token-used"
+        finally:
+            await other.close()
+        # Nor for the next window, while the token lasts.
+        with pytest.raises(AccessRefused) as refused:
+            await store.admit(ALICE, once, NOW + 2 * HOUR, login(token="t1", ends=NOW + 3 * HOUR))
+        assert refused.value.reference == "token-used"
+        assert (await store.admit(ALICE, replace(once, name="other"), NOW, login(token="t1")))[1]
+
+    async def test_one_token_shown_many_times_at_once_opens_one_session(self, store: Store) -> None:
+        once = replace(POLICY, identity=IdentityTerms(single_use_token=True))
+        admitted = await asyncio.gather(
+            *(store.admit(ALICE, once, NOW, login(token="t1")) for _ in range(10)), return_exceptions=True
+        )
+        assert sum(isinstance(each, tuple) for each in admitted) == 1
+
+    async def test_a_login_that_is_refused_does_not_use_its_token_up(self, store: Store) -> None:
+        both = replace(POLICY, identity=IdentityTerms(single_use_token=True, bind_to_source=True))
+        await store.admit(ALICE, both, NOW, login("10.0.0.7", "t1"))
+        with pytest.raises(AccessRefused):
+            await store.admit(ALICE, both, NOW, login("10.0.0.8", "t2"))
+        await store.admit(ALICE, both, NOW, login("10.0.0.7", "t2"))
 
     async def test_two_ends_at_once_set_one(self, store: Store) -> None:
         window, _ = await store.admit(ALICE, POLICY, NOW)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
-__all__ = ["clock", "from_micros", "metadata", "to_micros", "windows"]
+__all__ = ["clock", "from_micros", "metadata", "to_micros", "used_tokens", "windows"]
 
 metadata = MetaData()
 
@@ -28,6 +28,17 @@ windows = Table(
     Column("retry_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("end_reason", Text),
+    Column("source", Text),
+)
+
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    Column("tid", Text, primary_key=True),
+    Column("token_id", Text, primary_key=True),
+    Column("policy", Text, primary_key=True),
+    Column("used_at", BigInteger, nullable=False),
+    Column("keep_until", BigInteger, nullable=False),  # a token that has ended needs no remembering
 )
 
 clock = Table(

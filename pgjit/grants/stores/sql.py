@@ -31,9 +31,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from pgjit.errors import ServerUnavailable
-from pgjit.grants.lifecycle import Join, Open, Refused, decide
-from pgjit.grants.stores.schema import clock, from_micros, to_micros, windows
-from pgjit.grants.window import Window
+from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
+from pgjit.grants.stores.schema import clock, from_micros, to_micros, used_tokens, windows
+from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 
@@ -41,6 +41,7 @@ __all__ = ["SqlStore"]
 
 _BUSY_SECONDS = 5
 _SEEN_EVERY = timedelta(seconds=1)  # a join writes the time down at most this often: it costs an fsync
+_KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is let pass
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -69,20 +70,27 @@ class SqlStore:
         )
         _write_lock_first(self._engine.sync_engine)
 
-    async def admit(self, identity: IdentityKey, policy: Policy, now: datetime) -> tuple[Window, bool]:
+    async def admit(
+        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None = None
+    ) -> tuple[Window, bool]:
+        once = login if policy.identity.single_use_token else None
         async with self._transaction() as connection:
             seen = await _seen(connection)
-            decision = decide(await _latest(connection, identity, policy.name), policy, now, seen=seen)
+            used = once is not None and await _is_used(connection, identity, policy.name, once)
+            latest = await _latest(connection, identity, policy.name)
+            decision = decide(latest, policy, now, seen=seen, login=login, token_used=used)
+            if once is not None and isinstance(decision, Join | Open):
+                await _use_up(connection, identity, policy.name, once, now)
             if not isinstance(decision, Join) or seen is None or now >= seen + _SEEN_EVERY:
                 await _remember(connection, now)
             if isinstance(decision, Open):
-                window = _window(decision, identity, policy)
+                window = _window(decision, identity, policy, login)
                 await connection.execute(sa.insert(windows).values(_row(window)))
                 admitted = window, True
             elif isinstance(decision, Join):
                 admitted = decision.window, False
         # A refusal commits too: that this moment was seen must outlive a clock that is set back.
-        if isinstance(decision, Refused):
+        if isinstance(decision, Refused | OtherSource | TokenUsed):
             raise decision.error()
         return admitted
 
@@ -137,6 +145,33 @@ async def _latest(connection: AsyncConnection, identity: IdentityKey, policy: st
     return None if row is None else _read(row)
 
 
+async def _is_used(connection: AsyncConnection, identity: IdentityKey, policy: str, login: Login) -> bool:
+    found = await connection.execute(
+        sa.select(used_tokens.c.used_at).where(
+            used_tokens.c.tid == identity.tid,
+            used_tokens.c.token_id == login.token_id,
+            used_tokens.c.policy == policy,
+        )
+    )
+    return found.first() is not None
+
+
+async def _use_up(
+    connection: AsyncConnection, identity: IdentityKey, policy: str, login: Login, now: datetime
+) -> None:
+    """Remember it for as long as it could be shown again, and forget those that are long over."""
+    await connection.execute(sa.delete(used_tokens).where(used_tokens.c.keep_until < to_micros(now)))
+    await connection.execute(
+        sa.insert(used_tokens).values(
+            tid=identity.tid,
+            token_id=login.token_id,
+            policy=policy,
+            used_at=to_micros(now),
+            keep_until=to_micros(login.token_ends_at + _KEPT_AFTER),
+        )
+    )
+
+
 async def _seen(connection: AsyncConnection) -> datetime | None:
     micros = (await connection.execute(sa.select(clock.c.seen_at))).scalar_one_or_none()
     return None if micros is None else from_micros(micros)
@@ -151,7 +186,7 @@ async def _remember(connection: AsyncConnection, moment: datetime) -> None:
     )
 
 
-def _window(times: Open, identity: IdentityKey, policy: Policy) -> Window:
+def _window(times: Open, identity: IdentityKey, policy: Policy, login: Login | None) -> Window:
     return Window(
         id=f"w_{uuid.uuid4().hex}",
         identity=identity,
@@ -160,6 +195,7 @@ def _window(times: Open, identity: IdentityKey, policy: Policy) -> Window:
         opened_at=times.opened_at,
         ends_at=times.ends_at,
         retry_at=times.retry_at,
+        source=None if login is None else login.source,
     )
 
 
@@ -174,10 +210,11 @@ def _read(row: sa.Row[Any]) -> Window:
         retry_at=from_micros(row.retry_at),
         ended_at=None if row.ended_at is None else from_micros(row.ended_at),
         end_reason=row.end_reason,
+        source=row.source,
     )
 
 
-def _row(window: Window) -> dict[str, str | int]:
+def _row(window: Window) -> dict[str, str | int | None]:
     return {
         "id": window.id,
         "tid": window.identity.tid,
@@ -187,6 +224,7 @@ def _row(window: Window) -> dict[str, str | int]:
         "opened_at": to_micros(window.opened_at),
         "ends_at": to_micros(window.ends_at),
         "retry_at": to_micros(window.retry_at),
+        "source": window.source,
     }
 
 

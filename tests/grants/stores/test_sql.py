@@ -8,15 +8,22 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
-from pgjit.errors import ServerUnavailable
+from pgjit.errors import AccessRefused, ServerUnavailable
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
-from pgjit.grants.stores.sql import SqlStore
-from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY, StoreContract
+from pgjit.grants.stores.schema import to_micros
+from pgjit.grants.stores.sql import _MIGRATIONS, SqlStore
+from pgjit.policy.identity_terms import IdentityTerms
+from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY, StoreContract, login
 
 
 @pytest.fixture
@@ -230,3 +237,49 @@ def test_a_url_that_is_no_file_is_refused(url: str) -> None:
         SqlStore(url)
     assert caught.value.reference == "store-unavailable"
     assert "Its URL is not one of a store." in str(caught.value.detail)
+
+
+async def test_tokens_that_are_long_over_are_forgotten(opened: SqlStore) -> None:
+    once = replace(POLICY, identity=IdentityTerms(single_use_token=True))
+    for number in range(5):
+        await opened.admit(ALICE, once, NOW, login(token=f"t{number}"))
+    await opened.admit(ALICE, once, NOW + 2 * HOUR, login(token="later", ends=NOW + 3 * HOUR))
+    assert await _tokens(opened) == 6  # an hour more than they last
+    await opened.admit(ALICE, once, NOW + 2 * HOUR + timedelta(seconds=1), login(token="last", ends=NOW + 3 * HOUR))
+    assert await _tokens(opened) == 2
+
+
+async def _tokens(store: SqlStore) -> int:
+    async with store._transaction() as connection:
+        return int((await connection.exec_driver_sql("SELECT count(*) FROM used_tokens")).scalar_one())
+
+
+async def test_a_store_of_before_gets_what_it_lacks_and_keeps_its_windows(path: Path) -> None:
+    await asyncio.to_thread(_made_by_the_first_version, path)
+    store = SqlStore(f"sqlite:///{path}")
+    await store.open()
+    window, opened = await store.admit(ALICE, POLICY, NOW)
+    assert (window.id, window.source, opened) == ("w_old", None, False)
+    bound = replace(POLICY, identity=IdentityTerms(bind_to_source=True))
+    with pytest.raises(AccessRefused, match="bound to another address"):  # nobody knows from where it was opened
+        await store.admit(ALICE, bound, NOW, login())
+    with sqlite3.connect(path) as direct, pytest.raises(sqlite3.IntegrityError, match="does not change"):
+        direct.execute("UPDATE windows SET source = 'elsewhere'")
+    await store.close()
+
+
+def _made_by_the_first_version(path: Path) -> None:
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        at = to_micros(NOW)
+        connection.exec_driver_sql(
+            "INSERT INTO windows (id, tid, oid, policy, connection, opened_at, ends_at, retry_at) "
+            f"VALUES ('w_old', '{ALICE.tid}', '{ALICE.oid}', '{POLICY.name}', 'shop', {at}, {at + 3_600_000_000}, "
+            f"{at + 7_200_000_000})"
+        )
+    engine.dispose()
