@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
 
@@ -24,10 +25,13 @@ from pgjit.config import Config
 from pgjit.errors import InvalidFile, JournalUnavailable
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
+from pgjit.identity.graph import graph_from_section
+from pgjit.identity.membership import Schedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.listener import Listener
+from pgjit.proxy.membership import Memberships
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
 from pgjit.proxy.services import Services
@@ -81,6 +85,7 @@ class App:
         await windows.resume()
         await provider.start()
         stack.push_async_callback(provider.close)
+        memberships = self._memberships(clock)
         servers = {name: Servers(target) for name, target in config.targets.items()}
         for each in servers.values():
             stack.push_async_callback(each.close)
@@ -99,6 +104,7 @@ class App:
             catalogs=self._catalogs(servers),
             telemetry=telemetry,
             authentication=config.authentication,
+            memberships=memberships,
         )
         stack.callback(services.elsewhere.close)
         await self._serve(services, provider, tls)
@@ -111,6 +117,27 @@ class App:
             watching = asyncio.create_task(each.watch())
             self._stack.push_async_callback(_cancelled, watching)
         return catalogs
+
+    def _memberships(self, clock: Clock) -> Memberships:
+        config, section = self._config, self._config.file.identity
+        directory = graph_from_section(section, config.folder)
+        if directory is None:
+            return Memberships()
+        self._stack.push_async_callback(directory.close)
+        assert section.graph is not None
+        schedule = Schedule(
+            recheck=timedelta(seconds=section.graph.recheck), max_stale=timedelta(seconds=section.graph.max_stale)
+        )
+        memberships = Memberships(
+            directory,
+            source=section.group_source,
+            groups=config.policies.groups,
+            schedule=schedule,
+            clock=clock,
+        )
+        memberships.start()
+        self._stack.push_async_callback(memberships.close)
+        return memberships
 
     def _journal(self, clock: Clock) -> Journal:
         config = self._config

@@ -35,11 +35,12 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a directory answered, and when it was asked."""
+    """What a directory answered, and when it was asked; or what a token claims, until it has answered."""
 
     at: datetime
     state: State
     groups: frozenset[GroupId]  # of those that were asked for
+    claimed: bool = False
 
 
 class DirectoryUnavailable(Exception):

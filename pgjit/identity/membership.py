@@ -15,6 +15,7 @@ from pgjit.identity.identity import GroupId
 __all__ = ["GroupSource", "Roll", "Schedule", "Verdict", "verdict"]
 
 _RETRY_FIRST = timedelta(seconds=2)
+_LAST_TRY = timedelta(seconds=5)
 
 
 class GroupSource(StrEnum):
@@ -54,7 +55,7 @@ class _Entry:
 
 
 class Roll:
-    """The identities with live sessions, and those that had one a moment ago, each with the latest answer.
+    """The identities with live sessions, and those that were asked about a moment ago, with the latest answer.
 
     INVARIANT: of one identity there is never more than one question under way, and one in each interval.
     """
@@ -71,9 +72,10 @@ class Roll:
         return None if entry is None else entry.found
 
     def recent(self, principal: Principal, now: datetime) -> Found | None:
-        """The latest answer, if it is as young as those that live sessions rest on."""
+        """The directory's latest answer, if it is as young as those that live sessions rest on."""
         found = self.latest(principal)
-        return found if found is not None and now - found.at < self.schedule.recheck else None
+        young = found is not None and not found.claimed and now - found.at < self.schedule.recheck
+        return found if young else None
 
     def enter(self, principal: Principal, found: Found, due: datetime) -> None:
         """One more session. `due`: when to ask first, if nobody is watched under this identity yet."""
@@ -81,8 +83,13 @@ class Roll:
         if entry is None:
             entry = self._entries[principal] = _Entry(found, due)
         elif not entry.sessions:
-            entry.due = due
-            entry.found = max(entry.found, found, key=lambda each: each.at)
+            known = entry.found
+            if found.claimed and not known.claimed and found.at - known.at < self.schedule.max_stale:
+                # The directory has said so itself not long ago: a client that comes and goes makes no more questions.
+                entry.due = max(due, known.at + self.schedule.recheck)
+            else:
+                entry.due = due
+                entry.found = max(known, found, key=lambda each: each.at)
         entry.sessions += 1
 
     def leave(self, principal: Principal) -> None:
@@ -93,22 +100,25 @@ class Roll:
         asking: list[Principal] = []
         for principal, entry in list(self._entries.items()):
             if not entry.sessions:
-                if not entry.asked and now - entry.found.at >= self.schedule.recheck:
+                if not entry.asked and now - entry.found.at >= self.schedule.max_stale:
                     del self._entries[principal]
             elif not entry.asked and now >= entry.due:
                 entry.asked = True
                 asking.append(principal)
         return asking
 
-    def answered(self, principal: Principal, found: Found, now: datetime) -> None:
+    def answered(self, principal: Principal, found: Found) -> None:
+        """An answer, asked for by a recheck or a login. It is kept for the next login, session or not."""
         entry = self._entries.get(principal)
         if entry is None:
+            self._entries[principal] = _Entry(found, found.at)
             return
+        # From when it was due, not from now: else each round would come a little later than the interval.
+        on_time = entry.asked and timedelta() <= found.at - entry.due < self.schedule.recheck / 2
+        entry.due = (entry.due if on_time else found.at) + self.schedule.recheck
         entry.asked, entry.failures = False, 0
         if found.at >= entry.found.at:
             entry.found = found
-        # From when it was due, not from now: else each round would come a little later than the interval.
-        entry.due = max(entry.due + self.schedule.recheck, now + self.schedule.recheck / 2)
 
     def failed(self, principal: Principal, now: datetime, retry_after: timedelta | None) -> None:
         """No answer: ask again sooner than usual, ever slower, and not before the directory wants to be asked."""
@@ -117,5 +127,8 @@ class Roll:
             return
         entry.asked = False
         entry.failures += 1
-        pause = min(_RETRY_FIRST * 2 ** min(entry.failures - 1, 10), self.schedule.recheck)
-        entry.due = now + max(pause, retry_after or timedelta())
+        due = now + min(_RETRY_FIRST * 2 ** min(entry.failures - 1, 10), self.schedule.recheck)
+        last = entry.found.at + self.schedule.max_stale - _LAST_TRY
+        if now < last:
+            due = min(due, last)  # once more before it is too late
+        entry.due = max(due, now + (retry_after or timedelta()))

@@ -109,7 +109,6 @@ class IdentitySection(_Section):
     )
     token_versions: Annotated[tuple[Literal["v1", "v2"], ...], BeforeValidator(_listed)] = Field(
         default=("v2",),
-        min_length=1,
         description="`entra`: versions of access tokens that are accepted",
     )
     sts: str = Field(
@@ -166,6 +165,8 @@ class IdentitySection(_Section):
             _guid(self.audience)
         except ValueError:
             raise ValueError("`audience` must be a GUID") from None
+        if not self.token_versions:
+            raise ValueError("`token_versions` must name at least one")
         if self.app_id_uri and "v1" not in self.token_versions:
             raise ValueError("`app_id_uri` goes with `v1` among `token_versions`: v2 tokens are for the client id")
         if self.group_source is not GroupSource.CLAIM and self.graph is None:

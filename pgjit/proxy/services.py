@@ -19,6 +19,7 @@ from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.crowd import Quota
 from pgjit.proxy.elsewhere import Elsewhere
 from pgjit.proxy.judge import Judge, Judgement
+from pgjit.proxy.membership import Memberships
 from pgjit.proxy.refusals import Refusals
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
@@ -58,6 +59,7 @@ class Services:
     new_workers: Callable[[], Executor]  # processes that judge large statements
     telemetry: Telemetry
     authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
+    memberships: Memberships = field(default_factory=Memberships)
     refusals: Refusals = field(init=False)
     sessions_of: Quota[IdentityKey] = field(init=False)
     catalogs: Mapping[str, Catalogs] = field(default_factory=dict)  # by connection

@@ -21,15 +21,17 @@ from pgjit.errors import (
     ShuttingDown,
     TokenRefused,
     TooManyConnections,
-    WindowEnded,
 )
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import Policy
-from pgjit.proxy.access import Access, choose_policy
+from pgjit.proxy.access import Access, choose_policy, opens
+from pgjit.proxy.alarm import reached
 from pgjit.proxy.client_auth import Authentication, authenticate
 from pgjit.proxy.conversation import Conversation, Ending
 from pgjit.proxy.deadline import end_backend
+from pgjit.proxy.endings import end_error, time_is_up
 from pgjit.proxy.link import Link, LinkClosed
+from pgjit.proxy.membership import Standing
 from pgjit.proxy.opening import Opening, read_opening
 from pgjit.proxy.servers import Backend
 from pgjit.proxy.services import Services
@@ -54,6 +56,7 @@ class _Live:
 
     context: SessionContext
     access: Access
+    standing: Standing
     backend: Backend
     conversation: Conversation
 
@@ -117,9 +120,9 @@ class Session:
         try:
             async with asyncio.timeout_at(deadline):
                 opening = self._greet(startup)
-                identity = await self._authenticate(opening)
-                access = await self._authorize(identity, opening)
-                live = await self._connect(access, opening)
+                standing = await self._authenticate(opening)
+                access = await self._authorize(standing.identity, opening)
+                live = await self._connect(access, standing, opening)
         except PgjitError as refused:
             self._refuse(refused, startup)
         except TimeoutError:
@@ -145,20 +148,25 @@ class Session:
 
     # --- authenticate ----------------------------------------------------------------------------------
 
-    async def _authenticate(self, opening: Opening) -> Identity:
+    async def _authenticate(self, opening: Opening) -> Standing:
+        """Who it is, and with which groups."""
         services = self._services
         method = services.authentication.get(opening.database, Authentication.PASSWORD)
-        return await authenticate(
+        self._identity = await authenticate(
             self._client, method, services.provider, services.limits.token_bytes, services.clock
+        )
+        return await services.memberships.resolve(
+            self._identity, lambda known: opens(services.policies, known, opening)
         )
 
     # --- authorize -------------------------------------------------------------------------------------
 
     async def _authorize(self, identity: Identity, opening: Opening) -> Access:
-        self._identity = identity
         services = self._services
         policy = choose_policy(services.policies, identity, opening)
         target = services.targets[policy.connection]
+        if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
+            raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         self._take_place(identity.key, policy)
         window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
         return Access(identity, policy, window, ends_at, target)
@@ -185,7 +193,7 @@ class Session:
 
     # --- connect ---------------------------------------------------------------------------------------
 
-    async def _connect(self, access: Access, opening: Opening) -> _Live:
+    async def _connect(self, access: Access, standing: Standing, opening: Opening) -> _Live:
         services = self._services
 
         def settings(server_major: int) -> dict[str, str]:
@@ -195,12 +203,12 @@ class Session:
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(settings, services.limits.server_login_seconds)
         try:
-            return self._introduce(access, opening, backend)
+            return self._introduce(access, standing, opening, backend)
         except BaseException:
             await backend.leave()
             raise
 
-    def _introduce(self, access: Access, opening: Opening, backend: Backend) -> _Live:
+    def _introduce(self, access: Access, standing: Standing, opening: Opening, backend: Backend) -> _Live:
         """Record the session, then tell the client that it is in. Raises JournalUnavailable, fatal."""
         services, upstream = self._services, backend.upstream
         context = SessionContext(
@@ -215,7 +223,7 @@ class Session:
         )
         now = services.clock()
         if now >= access.ends_at:
-            raise _window_ended(access)
+            raise end_error(time_is_up(access), access)
         try:
             services.journal.append(
                 [
@@ -226,6 +234,7 @@ class Session:
                         tls=self._tls,
                         startup_user=opening.user,
                         server_version=upstream.server_version,
+                        membership=standing.evidence(access.policy),
                     )
                 ]
             )
@@ -246,7 +255,7 @@ class Session:
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
             + ready_for_query(b"I")
         )
-        return _Live(context, access, backend, conversation)
+        return _Live(context, access, standing, backend, conversation)
 
     # --- relay -----------------------------------------------------------------------------------------
 
@@ -256,14 +265,30 @@ class Session:
         services.registry.add(self._id, self)
         services.telemetry.session(+1)
         services.telemetry.login("opened")
+        expiring = self._until_token_ends(live)
         try:
-            ending = await live.conversation.run()
+            with services.memberships.watching(self, live.standing, live.access.policy.group):
+                ending = await live.conversation.run()
             await self._end(live, ending)
         finally:
+            if expiring is not None:
+                expiring.cancel()
             live.backend.release()
             services.registry.remove(self._id)
             services.telemetry.session(-1)
             self._finished.set()
+
+    def _until_token_ends(self, live: _Live) -> asyncio.Task[None] | None:
+        """Where the policy binds the session to its token: ends it at that time. The window has a timer already."""
+        access = live.access
+        if access.ends_at >= access.window_ends_at:
+            return None
+
+        async def carry_out() -> None:
+            await reached(self._services.clock, access.ends_at)
+            live.conversation.over(Ending("token-expired", end_error("token-expired", access)))
+
+        return asyncio.create_task(carry_out())
 
     async def cancel(self) -> None:
         """The client's own cancel: passed on to the server under the real key, one at a time.
@@ -282,8 +307,7 @@ class Session:
         live = self._live
         if live is None:
             return
-        error: PgjitError = ShuttingDown() if reason == "shutdown" else _window_ended(live.access)
-        live.conversation.over(Ending(reason, error))
+        live.conversation.over(Ending(reason, end_error(reason, live.access)))
         await self._finished.wait()
 
     # --- end -------------------------------------------------------------------------------------------
@@ -365,10 +389,6 @@ def _told(error: PgjitError) -> PgjitError:
     if isinstance(error, ServerUnavailable):
         return error.told()
     return error
-
-
-def _window_ended(access: Access) -> WindowEnded:
-    return WindowEnded(policy=access.policy.name, ended_at=access.ends_at, retry_at=access.window.retry_at)
 
 
 async def _drained(link: Link) -> None:

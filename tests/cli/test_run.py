@@ -64,7 +64,7 @@ def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pyt
     assert run(["check", "--config", str(config)]) == Status.INVALID
     err = capsys.readouterr().err
     assert f"{config}:7:1: `polices` is not a known key; did you mean `policies`?" in err
-    assert f"{config}:3:12: `identity.tenant` must be a GUID" in err
+    assert f"{config}:3:12: `identity.tenant.0` must be a GUID" in err
     assert "`connections.prod-replica.sslmode`" in err
     assert "`admin.port`" in err
     assert "`policies` is missing" in err

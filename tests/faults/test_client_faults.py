@@ -13,7 +13,7 @@ import pytest
 
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Access as Preset
-from pgjit.proxy import windows
+from pgjit.proxy import alarm
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer, Step, expect, send, until_left
@@ -192,7 +192,7 @@ async def test_a_goodbye_stops_what_runs(when: str, tmp_path: Path, certificates
 async def test_the_end_of_the_window_ends_it_with_proof(
     when: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "_TICK", 0.01)
+    monkeypatch.setattr(alarm, "_TICK", 0.01)
     moment = MOMENTS[when]
     async with Stage(tmp_path, certificates, moment.does, preset=Preset.FULL) as stage:
         async with await stage.client() as client:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -240,3 +241,105 @@ DISPLAYS: dict[str, tuple[dict[str, object], str]] = {
 def test_what_is_shown_is_harmless(name: str) -> None:
     changes, shown = DISPLAYS[name]
     assert judged(changes, USER).display == shown
+
+
+# --- what else a token tells ---------------------------------------------------------------------------------
+
+TOLD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "a secret": ({"azpacr": "1"}, {"credential": Credential.SECRET}),
+    "a certificate": ({"azpacr": "2"}, {"credential": Credential.CERTIFICATE}),
+    "a certificate, in version 1": ({"azpacr": ABSENT, "appidacr": "2"}, {"credential": Credential.CERTIFICATE}),
+    "a public client": ({"azpacr": "0"}, {"credential": Credential.NONE}),
+    "a credential of a kind that is not known": ({"azpacr": "3"}, {"credential": None}),
+    "no word of the credential": ({"azpacr": ABSENT}, {"credential": None}),
+    "contexts": ({"acrs": ["c1", "c2"]}, {"acrs": frozenset({"c1", "c2"})}),
+    "roles": ({"roles": ["A.Read"]}, {"roles": frozenset({"A.Read"})}),
+    "an agent": (
+        {"xms_act_fct": "11", "xms_sub_fct": "11", "xms_par_app_azp": OTHER.upper()},
+        {"kind": IdentityKind.AGENT, "blueprint_id": OTHER, "on_behalf_of": None},
+    ),
+    "an agent for a user": (
+        {"idtyp": "user", "scp": "access", "xms_act_fct": "11", "xms_par_app_azp": OTHER},
+        {"kind": IdentityKind.USER, "blueprint_id": OTHER, "on_behalf_of": OID, "is_user": True},
+    ),
+    "an agent's own user": (
+        {"idtyp": "user", "scp": "access", "xms_act_fct": "11", "xms_sub_fct": "13"},
+        {"kind": IdentityKind.AGENT_USER, "on_behalf_of": None, "is_user": True},
+    ),
+    "a person": ({"idtyp": "user", "scp": "access"}, {"on_behalf_of": None, "is_user": True}),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_the_claims_tell_is_in_the_identity(name: str) -> None:
+    changes, told = TOLD[name]
+    identity = judged(changes)
+    assert {attribute: getattr(identity, attribute) for attribute in told} == told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"groups": ABSENT},
+        {"groups": ABSENT, "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "file:///x"}}},
+        {"groups": ABSENT, "hasgroups": True},
+    ],
+)
+def test_groups_that_the_token_leaves_out_are_unknown_where_a_directory_is_asked(
+    changes: dict[str, object],
+) -> None:
+    identity = read_identity(
+        {name: value for name, value in {**APP, **changes}.items() if value is not ABSENT},
+        replace(EXPECTED, overage=True),
+        NOW,
+    )
+    assert (identity.groups, identity.groups_known) == (frozenset(), False)
+
+
+def test_groups_that_are_there_and_elsewhere_are_refused_everywhere() -> None:
+    with pytest.raises(TokenRefused) as refused:
+        read_identity({**APP, "_claim_names": {"groups": "src1"}}, replace(EXPECTED, overage=True), NOW)
+    assert refused.value.reason == "groups-overage"
+
+
+# --- tenants and versions ------------------------------------------------------------------------------------
+
+V1 = Issuer(
+    issuer=f"https://sts.windows.net/{TENANT}/",
+    tenant=TENANT,
+    version="1.0",
+    audiences=frozenset({AUDIENCE, "api://shop"}),
+)
+THEIRS = Issuer(issuer=f"{HOST}/{OTHER}/v2.0", tenant=OTHER, version="2.0", audiences=frozenset({AUDIENCE}))
+BOTH = replace(EXPECTED, issuers=(ISSUER, V1, THEIRS))
+OF_V1: dict[str, object] = {"ver": "1.0", "iss": V1.issuer, "aud": "api://shop"}
+OF_THEM: dict[str, object] = {"iss": THEIRS.issuer, "tid": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        (OF_V1, None),
+        ({**OF_V1, "aud": AUDIENCE}, None),
+        (OF_THEM, None),
+        ({**OF_V1, "iss": ISSUER.issuer}, "wrong-version"),
+        ({**OF_V1, "iss": V1.issuer.rstrip("/")}, "wrong-issuer"),
+        ({**OF_V1, "ver": "2.0"}, "wrong-version"),
+        ({**OF_V1, "aud": "api://shop/"}, "wrong-audience"),
+        ({**OF_V1, "aud": "API://shop"}, "wrong-audience"),
+        ({"aud": "api://shop"}, "wrong-audience"),
+        ({**OF_THEM, "tid": TENANT}, "wrong-tenant"),
+        ({"tid": OTHER}, "wrong-tenant"),
+        ({**OF_V1, "tid": OTHER}, "wrong-tenant"),
+        ({"iss": f"https://sts.windows.net/{OTHER}/", "tid": OTHER, "ver": "1.0"}, "wrong-issuer"),
+    ],
+)
+def test_issuer_tenant_version_and_audience_have_to_agree(changes: dict[str, object], reason: str | None) -> None:
+    claims = {**APP, **changes}
+    if reason is None:
+        assert read_identity(claims, BOTH, NOW).key == IdentityKey(str(claims["tid"]), OID)
+        return
+    with pytest.raises(TokenRefused) as refused:
+        read_identity(claims, BOTH, NOW)
+    assert refused.value.reason == reason

@@ -140,6 +140,25 @@ async def test_an_outage_keeps_the_last_good_keys_for_a_day_and_no_longer(
     await keys.get(OLD.kid)
 
 
+async def test_an_outage_of_an_hour_shuts_nobody_out_and_is_over_soon_after(
+    keys: SigningKeys, endpoint: Endpoint, pace: Pace
+) -> None:
+    await started(keys, pace)
+    endpoint.answer = unreachable
+    begun = pace.now + HOUR
+    await pace.next_round()
+    while pace.now < begun + HOUR:
+        assert (await keys.get(OLD.kid)).algorithm_name == "RS256"
+        assert await refusal(keys, NEW.kid) == "unknown-key"
+        await pace.next_round()
+    assert max(pace.slept[1:]) == 300
+    endpoint.answer = answers(keys=key_set(NEW))
+    await pace.next_round()
+    await keys.get(NEW.kid)
+    assert pace.now < begun + HOUR + 600
+    assert pace.slept[-1] == HOUR
+
+
 async def test_a_key_that_is_not_published_any_more_dies_with_the_next_fetch(
     keys: SigningKeys, endpoint: Endpoint, pace: Pace
 ) -> None:

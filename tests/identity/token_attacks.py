@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -102,8 +103,14 @@ def other_issuer(emulator: Emulator) -> Attack:
 
 NOW = int(datetime.now(UTC).timestamp())
 
+
+def at(**seconds: int) -> Attack:
+    """Times counted from when the token is made: that is long after this table is."""
+    return lambda emulator: claim(**{name: int(time.time()) + each for name, each in seconds.items()})(emulator)
+
+
 ATTACKS: dict[str, Row] = {
-    # the algorithm
+    # 1 to 3: the algorithm
     **{
         f"alg {alg!r}, unsigned": (lambda e, alg=alg: with_alg(e, alg, lambda _: b"\x00"), "wrong-algorithm")  # type: ignore[misc]
         for alg in ("none", "None", "nOnE", "", None, 0)
@@ -145,7 +152,7 @@ ATTACKS: dict[str, Row] = {
         lambda e: with_alg(e, "RS256", lambda d: key_pair(e)(d) + b"\x00"),
         "bad-signature",
     ),
-    # the key
+    # 4 and 5: the key
     "kid missing": (header(kid=ABSENT), "bad-key-id"),
     "kid a number": (header(kid=1), "bad-key-id"),
     "kid empty": (header(kid=""), "bad-key-id"),
@@ -164,7 +171,7 @@ ATTACKS: dict[str, Row] = {
     "x5u": (header(x5u="https://evil.example/cert"), "key-in-header"),
     "x5c": (header(x5c=["AAAA"]), "key-in-header"),
     "jwk": (header(jwk={"kty": "RSA", "n": "AQAB", "e": "AQAB"}), "key-in-header"),
-    # other kinds of envelope
+    # 6 and 14: other kinds of envelope
     "crit": (header(crit=["exp"]), "header-parameter"),
     "unencoded payload": (header(b64=False, crit=["b64"]), "header-parameter"),
     "b64 without crit": (header(b64=False), "header-parameter"),
@@ -177,7 +184,7 @@ ATTACKS: dict[str, Row] = {
     ),
     "JSON serialization": (lambda e: json.dumps({"payload": good(e).split(".")[1]}), "malformed-token"),
     "nonce of Graph": (header(nonce="abc"), "graph-token"),
-    # JSON
+    # 7 and 15: JSON
     "header name twice": (
         lambda e: e.sign(
             e.claims(agent_app(e)),
@@ -192,13 +199,25 @@ ATTACKS: dict[str, Row] = {
         "malformed-claims",
     ),
     "end Infinity": (text(b'"x":Infinity'), "malformed-claims"),
+    "a hundred thousand claims": (
+        lambda e: e.sign(b"{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}"),
+        "token-too-large",
+    ),
     "nested deeply": (text(b'"x":' + b"[" * 3000 + b"]" * 3000), "malformed-claims"),
     "payload a list": (lambda e: e.sign(b"[]"), "malformed-claims"),
     "payload text": (lambda e: e.sign(b'"x"'), "malformed-claims"),
     "payload not UTF-8": (lambda e: e.sign(b'{"x":"\xff"}'), "malformed-claims"),
-    # for whom, from whom
+    # 8, 9 and 13: for whom, from whom
     "for another API": (claim(aud=OTHER), "wrong-audience"),
     "for Graph": (claim(aud="00000003-0000-0000-c000-000000000000"), "graph-token"),
+    "for Graph by its URL": (claim(aud="https://graph.microsoft.com/"), "graph-token"),
+    "for Graph of another cloud": (claim(aud="https://graph.microsoft.us"), "graph-token"),
+    "for Azure Database": (claim(aud="https://ossrdbms-aad.database.windows.net"), "wrong-audience"),
+    "for the resource manager": (claim(aud="https://management.azure.com/"), "wrong-audience"),
+    "for us with a slash": (claim(aud=f"{AUDIENCE}/"), "wrong-audience"),
+    "for us in upper case": (claim(aud=AUDIENCE.upper()), "wrong-audience"),
+    "for what begins like us": (claim(aud=f"{AUDIENCE}.evil.example"), "wrong-audience"),
+    "for nobody": (claim(aud=ABSENT), "missing-claim"),
     "for several": (claim(aud=[AUDIENCE, OTHER]), "bad-claim"),
     "for one, as a list": (claim(aud=[AUDIENCE]), "bad-claim"),
     "for the URI": (claim(aud=f"api://{AUDIENCE}"), "wrong-audience"),
@@ -210,26 +229,66 @@ ATTACKS: dict[str, Row] = {
     ),
     "of version 1": (claim(ver="1.0", iss=f"https://sts.windows.net/{TENANT}/"), "wrong-version"),
     "of the real Entra": (claim(iss=f"https://login.microsoftonline.com/{TENANT}/v2.0"), "wrong-issuer"),
+    "of the real Entra's version 1": (claim(iss=f"https://sts.windows.net/{TENANT}/"), "wrong-issuer"),
+    "of an issuer with a slash": (lambda e: claim(iss=f"{e.issuer}/")(e), "wrong-issuer"),
+    "of an issuer behind another host": (lambda e: claim(iss=f"https://evil.example/{e.issuer}")(e), "wrong-issuer"),
+    "of an issuer that begins like ours": (lambda e: claim(iss=f"{e.issuer}.evil.example")(e), "wrong-issuer"),
+    "of any tenant": (lambda e: claim(iss=f"{e.url}/{{tenantid}}/v2.0")(e), "wrong-issuer"),
+    "of personal accounts": (
+        lambda e: claim(iss=f"{e.url}/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0")(e),
+        "wrong-issuer",
+    ),
+    "of another cloud": (claim(iss=f"https://login.microsoftonline.us/{TENANT}/v2.0"), "wrong-issuer"),
+    "tenant by name": (claim(tid="contoso.example"), "wrong-tenant"),
+    "no tenant": (claim(tid=ABSENT), "missing-claim"),
     "tenant differs from issuer": (claim(tid=OTHER), "wrong-tenant"),
-    # when
+    # 10: when
     "no end": (claim(exp=ABSENT), "missing-claim"),
     "end as text": (claim(exp=str(NOW + 600)), "bad-claim"),
     "end as 1e12": (claim(exp=1e12), "bad-claim"),
+    "end as a fraction": (claim(exp=NOW + 600.5), "bad-claim"),
+    "no issue": (claim(iat=ABSENT), "missing-claim"),
+    "no beginning": (claim(nbf=ABSENT), "missing-claim"),
+    "ended just beyond the leeway": (at(exp=-61), "expired"),
+    "end before its beginning": (at(nbf=30, exp=20), "bad-lifetime"),
     "end true": (claim(exp=True), "bad-claim"),
     "end negative": (claim(exp=-1), "bad-claim"),
     "end 2^63": (claim(exp=2**63), "bad-claim"),
     "end in ten years": (claim(exp=NOW + 10 * 365 * 86_400), "bad-lifetime"),
-    "ended": (claim(exp=NOW - 120), "expired"),
-    "not begun": (claim(nbf=NOW + 600), "not-yet-valid"),
-    "dated ahead": (claim(iat=NOW + 600), "issued-in-future"),
+    "ended": (at(exp=-120), "expired"),
+    "not begun": (at(nbf=600), "not-yet-valid"),
+    "dated ahead": (at(iat=600), "issued-in-future"),
     "of last week": (claim(iat=NOW - 7 * 86_400), "too-old"),
-    # what kind, and of whom
+    # 11 to 13: what kind, and of whom
     "id token": (claim(azp=ABSENT, idtyp=ABSENT, nonce="n", sub="pairwise"), "id-token"),
+    "id token for its own app": (claim(azp=ABSENT, idtyp=ABSENT, aud=OTHER, nonce="n"), "id-token"),
+    "id token without a nonce": (claim(azp=ABSENT, idtyp=ABSENT, azpacr=ABSENT, aud=OTHER), "id-token"),
+    "refresh token": (lambda e: "0.AXYA" + "b" * 900, "malformed-token"),
+    "agent's token for an exchange": (
+        claim(aud="api://AzureADTokenExchange", xms_act_fct="11", xms_sub_fct="11"),
+        "wrong-audience",
+    ),
+    "assertion of an app for itself": (
+        lambda e: e.sign(
+            {"aud": f"{e.url}/{TENANT}/oauth2/v2.0/token", "iss": OTHER, "sub": OTHER, "jti": "1", "exp": NOW + 300}
+        ),
+        "missing-claim",
+    ),
     "id token dressed up": (claim(nonce="n"), "id-token"),
     "token without a kind": (claim(idtyp=ABSENT), "unknown-kind"),
     "no object id": (claim(oid=ABSENT), "missing-claim"),
     "object id as SQL": (claim(oid="' OR 1=1"), "bad-claim"),
     "groups as text": (claim(groups=GROUP), "bad-claim"),
+    "groups with spaces": (claim(groups=[f" {GROUP}"]), "bad-claim"),
+    "groups by name": (claim(groups=["jit-schema-checks"]), "bad-claim"),
+    "roles as text": (claim(roles="Database.Read"), "bad-claim"),
+    "contexts as text": (claim(acrs="c1"), "bad-claim"),
+    "credential as a number": (claim(azpacr=2), "bad-claim"),
+    "two credentials": (claim(azpacr="1", appidacr="2"), "bad-claim"),
+    "two apps": (claim(azp=OTHER, appid=TENANT), "bad-claim"),
+    "blueprint that is none": (claim(xms_par_app_azp="x"), "bad-claim"),
+    "an app with the scopes of a user": (claim(scp="access"), "unknown-kind"),
+    "groups here and elsewhere": (claim(_claim_names={"groups": "src1"}), "groups-overage"),
     "groups as an object": (claim(groups={GROUP: 1}), "bad-claim"),
     "groups as numbers": (claim(groups=[1, 2]), "bad-claim"),
     "ten thousand groups": (claim(groups=[GROUP] * 10_000), "token-too-large"),
@@ -246,7 +305,7 @@ ATTACKS: dict[str, Row] = {
         "groups-overage",
     ),
     "groups too many to say": (claim(groups=ABSENT, hasgroups=True), "groups-overage"),
-    # the text itself
+    # 15 and 16: the text itself
     "Bearer in front": (lambda e: f"Bearer {good(e)}", "malformed-token"),
     "space in front": (lambda e: f" {good(e)}", "malformed-token"),
     "newline behind": (lambda e: f"{good(e)}\n", "malformed-token"),

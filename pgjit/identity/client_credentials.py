@@ -1,0 +1,140 @@
+"""Our own tokens: how pgjit proves itself to the token endpoint, and how long a token of its own is used.
+
+Decides the request of the client credentials grant (RFC 6749, 4.4; RFC 7523 for certificates). No secret, assertion
+or token is in any error, log or `repr`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+import httpx
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from pgjit.identity.directory import DirectoryUnavailable
+from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
+
+__all__ = ["ClientCertificate", "ClientSecret", "Proof", "Tokens"]
+
+_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_LIFE: Final = timedelta(minutes=5)
+_BEFORE_END: Final = timedelta(minutes=5)
+_LONGEST: Final = timedelta(hours=24)
+
+
+class Proof(Protocol):
+    """How pgjit proves who it is."""
+
+    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:
+        """What goes into the request beside `client_id`. Blocks on files. Raises OSError or ValueError."""
+
+
+class ClientSecret:
+    def __init__(self, read: Callable[[], str]) -> None:
+        """`read` is called for every token: a secret that was changed is used from then on."""
+        self._read = read
+
+    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - Proof's
+        secret = self._read()
+        if not secret:
+            raise ValueError("the client secret is empty")
+        return {"client_secret": secret}
+
+
+class ClientCertificate:
+    """An assertion signed with the key of a certificate that the app registration knows."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+
+    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:
+        certificate = x509.load_pem_x509_certificate(self._certificate.read_bytes())
+        key = load_pem_private_key(self._key.read_bytes(), None)
+        if not isinstance(key, RSAPrivateKey):
+            raise ValueError("the key is not an RSA key")  # noqa: TRY004 - what the file holds, not a type of ours
+        if key.public_key() != certificate.public_key():
+            raise ValueError("the key is not the certificate's")
+        thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode()
+        claims = {
+            "aud": endpoint,
+            "iss": client_id,
+            "sub": client_id,
+            "jti": str(uuid.uuid4()),
+            "iat": int(now.timestamp()),
+            "nbf": int(now.timestamp()),
+            "exp": int((now + _ASSERTION_LIFE).timestamp()),
+        }
+        assertion = jwt.encode(claims, key, algorithm="PS256", headers={"x5t#S256": thumbprint})
+        return {"client_assertion_type": _ASSERTION, "client_assertion": assertion}
+
+
+class Tokens:
+    """Access tokens for one resource, one of each tenant, kept until shortly before they end."""
+
+    def __init__(
+        self, *, client: httpx.AsyncClient, authority: str, client_id: str, scope: str, proof: Proof
+    ) -> None:
+        self._client = client
+        self._authority = authority
+        self._client_id = client_id
+        self._scope = scope
+        self._proof = proof
+        self._kept: dict[str, tuple[str, datetime]] = {}
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    async def get(self, tenant: str, now: datetime) -> str:
+        """A token for `tenant`. Raises DirectoryUnavailable."""
+        async with self._fetching.setdefault(tenant, asyncio.Lock()):  # who comes meanwhile gets the same one
+            kept = self._kept.get(tenant)
+            if kept is not None and now < kept[1]:
+                return kept[0]
+            token, lifetime = await self._fetch(tenant, now)
+            # Not the last minutes of it; of a short one at least half.
+            self._kept[tenant] = token, now + max(lifetime - _BEFORE_END, lifetime / 2)
+            return token
+
+    def drop(self, tenant: str, token: str) -> None:
+        """It was not accepted: the next one is fetched anew."""
+        if self._kept.get(tenant, ("",))[0] == token:
+            del self._kept[tenant]
+
+    async def _fetch(self, tenant: str, now: datetime) -> tuple[str, timedelta]:
+        endpoint = f"{self._authority}/{tenant}/oauth2/v2.0/token"
+        try:
+            proof = await asyncio.to_thread(self._proof.parameters, self._client_id, endpoint, now)
+        except (OSError, ValueError) as fault:
+            raise DirectoryUnavailable(f"our own credential cannot be used: {type(fault).__name__}") from None
+        form = {"grant_type": "client_credentials", "client_id": self._client_id, "scope": self._scope, **proof}
+        async with self._client.stream(
+            "POST", endpoint, data=form, headers=PLAIN, follow_redirects=False
+        ) as response:
+            if response.status_code != httpx.codes.OK:
+                raise DirectoryUnavailable(f"no token for us: {await _refusal(response)}")
+            answer = await read_answer(response)
+        token, seconds = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
+            raise DirectoryUnavailable("the token endpoint gave no token")
+        if type(seconds) is not int or not 0 < seconds <= _LONGEST.total_seconds():
+            raise DirectoryUnavailable("the token endpoint gave a token without a life")
+        return token, timedelta(seconds=seconds)
+
+
+async def _refusal(response: httpx.Response) -> str:
+    """The status and OAuth's own name of the error; the description may quote what was sent."""
+    try:
+        error = (await read_answer(response)).get("error")
+    except AnswerRefused:
+        error = None
+    known = isinstance(error, str) and len(error) <= 64 and error.replace("_", "").isalpha() and error.isascii()
+    return f"{response.status_code} {error}" if known else str(response.status_code)

@@ -1,0 +1,225 @@
+"""Microsoft Graph as directory: who is a member of which of the groups that policies are for.
+
+Decides what is asked and which answers are sound. The URLs are built from the configuration and from the object id of
+a verified token; nothing in a token or in an answer leads anywhere. When it is asked is not decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import os
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from pgjit.errors import InvalidFile
+from pgjit.identity.claims import GUID
+from pgjit.identity.client_credentials import ClientCertificate, ClientSecret, Proof, Tokens
+from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
+from pgjit.identity.identity import GroupId
+from pgjit.identity.origin import is_loopback, origin_faults
+from pgjit.identity.section import GraphSection, IdentitySection
+
+__all__ = ["GraphDirectory", "GraphSettings", "graph_from_section"]
+
+BATCH: Final = 20  # groups that one checkMemberGroups takes
+_LOOK_UP_SECONDS: Final = 10.0
+_PAUSE: Final = timedelta(seconds=30)  # where Graph does not say for how long
+_LONGEST_PAUSE: Final = timedelta(minutes=10)
+_NOT_FOUND: Final = "Request_ResourceNotFound"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSettings:
+    """Raises InvalidFile, with every fault."""
+
+    url: str
+    authority: str
+    client_id: str
+    proof: Proof
+    allow_http: bool = False
+
+    def __post_init__(self) -> None:
+        faults = origin_faults("graph.url", self.url, allow_http=self.allow_http)
+        faults += origin_faults("authority", self.authority, allow_http=self.allow_http)
+        if not GUID.match(self.client_id):
+            faults.append("`graph.client_id` is not a GUID")
+        if faults:
+            raise InvalidFile("identity configuration", faults)
+        object.__setattr__(self, "url", self.url.removesuffix("/"))
+        object.__setattr__(self, "authority", self.authority.removesuffix("/"))
+
+
+class GraphDirectory:
+    def __init__(self, settings: GraphSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = settings.url
+        outside = not is_loopback(httpx.URL(settings.url).host)
+        self._client = httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside)
+        self._tokens = Tokens(
+            client=self._client,
+            authority=settings.authority,
+            client_id=settings.client_id,
+            scope=f"{settings.url}/.default",
+            proof=settings.proof,
+        )
+        self._quiet_until: dict[str, datetime] = {}
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+        """What Graph says of the principal. Raises DirectoryUnavailable."""
+        tenant = principal.key.tid
+        if now < (until := self._quiet_until.get(tenant, now)):
+            raise DirectoryUnavailable("Graph has asked not to be asked yet", retry_after=until - now)
+        try:
+            async with asyncio.timeout(_LOOK_UP_SECONDS):
+                return await self._look_up(principal, groups, now)
+        except TimeoutError:
+            fault = f"no whole answer within {_LOOK_UP_SECONDS:g} s"
+        except AnswerRefused as refused:
+            fault = str(refused)
+        except httpx.HTTPError as failed:
+            fault = type(failed).__name__  # its text could quote what was sent
+        except DirectoryUnavailable as unavailable:
+            if unavailable.retry_after is not None:
+                self._quiet_until[tenant] = now + unavailable.retry_after
+            raise
+        raise DirectoryUnavailable(fault)
+
+    async def _look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+        asked = sorted(group for group in groups if GUID.match(group))
+        place = f"/v1.0/{'users' if principal.is_user else 'servicePrincipals'}/{principal.key.oid}"
+        batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
+        state, *found = await _together(
+            self._state(principal, place, now), *(self._members(principal, place, batch, now) for batch in batches)
+        )
+        if not isinstance(state, State) or any(each is None for each in found):
+            return Found(at=now, state=State.DELETED, groups=frozenset())
+        member = frozenset(group for each in found if isinstance(each, frozenset) for group in each)
+        return Found(at=now, state=state, groups=member)
+
+    async def _state(self, principal: Principal, place: str, now: datetime) -> State | None:
+        """Whether it is enabled; None where there is no such principal."""
+        answer = await self._ask(principal.key.tid, "GET", f"{place}?$select=id,accountEnabled", None, now)
+        if answer is None:
+            return None
+        oid, enabled = answer.get("id"), answer.get("accountEnabled")
+        if not isinstance(oid, str) or oid.lower() != principal.key.oid or not isinstance(enabled, bool):
+            raise AnswerRefused("Graph's answer does not say whether the principal is enabled")
+        return State.ENABLED if enabled else State.DISABLED
+
+    async def _members(
+        self, principal: Principal, place: str, batch: list[GroupId], now: datetime
+    ) -> frozenset[GroupId] | None:
+        """Of which of `batch` it is a member; None where there is no such principal."""
+        answer = await self._ask(
+            principal.key.tid, "POST", f"{place}/checkMemberGroups", {"groupIds": list(batch)}, now
+        )
+        if answer is None:
+            return None
+        value = answer.get("value")
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise AnswerRefused("Graph's answer is not a list of groups")
+        member = frozenset(GroupId(each.lower()) for each in value)
+        if not member <= set(batch):
+            raise AnswerRefused("Graph's answer names groups that were not asked for")
+        return member
+
+    async def _ask(
+        self, tenant: str, method: str, path: str, body: Mapping[str, object] | None, now: datetime
+    ) -> dict[str, object] | None:
+        """The answer; None where Graph says that there is no such object."""
+        for attempt in range(2):
+            token = await self._tokens.get(tenant, now)
+            headers = {**PLAIN, "Authorization": f"Bearer {token}"}
+            async with self._client.stream(
+                method, self._url + path, json=body, headers=headers, follow_redirects=False
+            ) as response:
+                if response.status_code == httpx.codes.UNAUTHORIZED and attempt == 0:
+                    self._tokens.drop(tenant, token)  # it may have been revoked: once more with a new one
+                    continue
+                return await _answer(response, now)
+        raise AssertionError("the second attempt returns or raises")
+
+
+Part = State | frozenset[GroupId] | None
+
+
+async def _together(*questions: Coroutine[None, None, Part]) -> list[Part]:
+    """All answers; the first fault ends the other questions."""
+    tasks = [asyncio.create_task(question) for question in questions]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _answer(response: httpx.Response, now: datetime) -> dict[str, object] | None:
+    match response.status_code:
+        case 200:
+            return await read_answer(response)
+        case 404:
+            error = (await read_answer(response)).get("error")
+            if isinstance(error, dict) and error.get("code") == _NOT_FOUND:
+                return None
+            raise DirectoryUnavailable("Graph answered 404, and not for the principal")
+        case 429 | 503 as status:
+            pause = _retry_after(response.headers.get("retry-after", ""), now)
+            raise DirectoryUnavailable(f"Graph answered {status}", retry_after=pause)
+        case status:
+            raise DirectoryUnavailable(f"Graph answered {status}")
+
+
+def _retry_after(text: str, now: datetime) -> timedelta:
+    """Seconds, or a moment (RFC 9110, 10.2.3)."""
+    text = text.strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 9:
+        pause = timedelta(seconds=int(text))
+    else:
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return _PAUSE
+        pause = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    return min(max(pause, timedelta(seconds=1)), _LONGEST_PAUSE)
+
+
+def graph_from_section(section: IdentitySection, folder: Path) -> GraphDirectory | None:
+    """The directory that the configuration names, if it names one. Raises InvalidFile."""
+    graph = section.graph
+    if graph is None:
+        return None
+    settings = GraphSettings(
+        url=graph.url,
+        authority=section.authority,
+        client_id=graph.client_id,
+        proof=_proof(graph, folder),
+        allow_http=section.allow_http,
+    )
+    return GraphDirectory(settings)
+
+
+def _proof(graph: GraphSection, folder: Path) -> Proof:
+    if graph.secret is not None and graph.secret.env is not None:
+        given = os.environ.get(graph.secret.env, "")
+        return ClientSecret(lambda: given)
+    if graph.secret is not None and graph.secret.file is not None:
+        path = folder / graph.secret.file
+        return ClientSecret(lambda: path.read_text("ascii").removesuffix("\n"))
+    assert graph.certificate is not None
+    assert graph.key is not None
+    proof = ClientCertificate(folder / graph.certificate, folder / graph.key)
+    try:
+        proof.parameters(graph.client_id, "checked", datetime.now(UTC))
+    except (OSError, ValueError) as fault:
+        raise InvalidFile("identity configuration", [f"`graph.certificate`: {fault}"]) from None
+    return proof

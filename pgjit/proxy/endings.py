@@ -1,0 +1,58 @@
+"""What a session that is ended from outside is told: one error for each reason. Pure."""
+
+from __future__ import annotations
+
+from pgjit.errors import PgjitError, ShuttingDown, WindowEnded, utc_text
+from pgjit.proxy.access import Access
+
+__all__ = ["AccessEnded", "end_error", "time_is_up"]
+
+
+class AccessEnded(PgjitError):
+    """The window may go on, but not for this session."""
+
+    sqlstate = "57P01"
+    severity = "FATAL"
+    status = 403
+
+    def __init__(self, message: str, *, reference: str, detail: str, hint: str) -> None:
+        super().__init__(f"terminating connection: {message}", reference=reference, detail=detail, hint=hint)
+
+
+def end_error(reason: str, access: Access) -> PgjitError:
+    policy = access.policy.name
+    match reason:
+        case "shutdown":
+            return ShuttingDown()
+        case "token-expired":
+            return AccessEnded(
+                f"access token under policy `{policy}` has expired",
+                reference=reason,
+                detail=f"It ended at {utc_text(access.identity.expires_at)}, and this policy binds sessions to it. "
+                "What was running was cancelled and not committed.",
+                hint="Connect again with a fresh token: the window keeps its end.",
+            )
+        case "membership-lost":
+            return AccessEnded(
+                f"policy `{policy}` is not open to you any more",
+                reference=reason,
+                detail="Your membership has ended, or your account was disabled. "
+                "What was running was cancelled and not committed.",
+                hint="Ask those who keep the policy's group.",
+            )
+        case "membership-unknown":
+            return AccessEnded(
+                f"your membership under policy `{policy}` could not be confirmed",
+                reference=reason,
+                detail="The directory has not answered for too long. "
+                "What was running was cancelled and not committed.",
+                hint="Try again in a moment; the operators of this proxy have to look at its directory.",
+            )
+        case _:
+            window = access.window
+            return WindowEnded(policy=policy, ended_at=access.window_ends_at, retry_at=window.retry_at)
+
+
+def time_is_up(access: Access) -> str:
+    """Why a session is over when its time is: its window is, or its token, to which the policy binds it."""
+    return "ttl" if access.ends_at >= access.window_ends_at else "token-expired"

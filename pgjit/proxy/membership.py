@@ -1,0 +1,258 @@
+"""Memberships while sessions live: asked at login, asked again at intervals, and ended when they are lost.
+
+Asks the directory once for an identity, however many of its sessions there are. What the answers mean, and when the
+next question is due, is decided in `identity/membership.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol
+
+from pgjit.audit.event import Evidence
+from pgjit.errors import ServerUnavailable, TokenRefused
+from pgjit.identity.directory import Directory, DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.identity import GroupId, Identity
+from pgjit.identity.membership import GroupSource, Roll, Schedule, Verdict, verdict
+from pgjit.policy.policy import Policy
+
+__all__ = ["Memberships", "Standing", "Watched"]
+
+_log = logging.getLogger("pgjit.membership")
+_AT_ONCE = 16  # questions to the directory under way
+_REPEATED = timedelta(seconds=5)
+"""Who is refused and comes again this soon gets the same answer: logins do not make a flood of questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An identity with the groups that count for it, and who said so when."""
+
+    identity: Identity
+    source: Literal["claim", "graph"]
+    checked_at: datetime
+    found: Found | None = None  # None: nobody looks again
+
+    def evidence(self, policy: Policy) -> Evidence:
+        """What opens `policy` to the identity."""
+        if policy.group is None:
+            role, issued_at = policy.identity.role, self.identity.issued_at
+            return Evidence(group=None, role=role, source="claim", checked_at=issued_at)
+        return Evidence(group=policy.group, role=None, source=self.source, checked_at=self.checked_at)
+
+
+class Watched(Protocol):
+    """A live session, as far as it matters here."""
+
+    async def end(self, reason: str) -> None:
+        """End it, and wait until its backend is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    session: Watched
+    group: GroupId | None
+
+
+class Memberships:
+    """Without a directory, groups are those of the token and nobody looks again."""
+
+    def __init__(
+        self,
+        directory: Directory | None = None,
+        *,
+        source: GroupSource = GroupSource.CLAIM,
+        groups: Iterable[GroupId] = (),
+        schedule: Schedule | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`groups`: those that any policy is for; nothing else is asked about. `jitter` gives 0 to 1."""
+        self._directory = None if source is GroupSource.CLAIM else directory
+        self._source = source
+        self._groups = frozenset(groups)
+        self._schedule = schedule or Schedule()
+        self._roll = Roll(self._schedule)
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._members: dict[Principal, list[_Member]] = {}
+        self._asking: dict[Principal, asyncio.Task[Found]] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failing_since: datetime | None = None
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self._directory is not None:
+            self._spawn(self._watch())
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, *self._asking.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- login ---------------------------------------------------------------------------------------------
+
+    async def resolve(self, identity: Identity, suffices: Callable[[Identity], bool]) -> Standing:
+        """The identity with its groups. `suffices` tells whether they open what is asked for.
+
+        Raises TokenRefused where the directory says that the principal is disabled or gone, ServerUnavailable where
+        there is no answer that counts.
+        """
+        if self._directory is None:
+            return Standing(identity, "claim", identity.issued_at)
+        now = self._clock()
+        principal = Principal.of(identity)
+        latest = self._answer(principal)
+        if self._source is GroupSource.CLAIM_THEN_GRAPH and identity.groups_known and not self._long_down(now):
+            fresh = latest is not None and now - latest.at < self._schedule.max_stale
+            if latest is None or not fresh or _opens(latest, identity, suffices):
+                claimed = Found(at=now, state=State.ENABLED, groups=identity.groups & self._groups, claimed=True)
+                return Standing(identity, "claim", identity.issued_at, claimed)
+        recent = self._roll.recent(principal, now)
+        if recent is not None and (now - recent.at < _REPEATED or _opens(recent, identity, suffices)):
+            return _standing(identity, recent)
+        try:
+            found = await self._ask(principal)
+        except DirectoryUnavailable as unavailable:
+            if latest is not None and self._clock() - latest.at < self._schedule.max_stale:
+                return _standing(identity, latest)
+            raise ServerUnavailable(
+                "memberships cannot be checked now",
+                reference="directory-unavailable",
+                detail=f"The directory does not answer: {unavailable}.",
+                hint="Try again in a moment; the operators of this proxy have to look at its directory.",
+            ) from None
+        return _standing(identity, found)
+
+    def _answer(self, principal: Principal) -> Found | None:
+        """What the directory itself has said of it last."""
+        found = self._roll.latest(principal)
+        return None if found is None or found.claimed else found
+
+    def _long_down(self, now: datetime) -> bool:
+        """Whether a token's own word is not enough any more: nobody has confirmed one for too long."""
+        return self._failing_since is not None and now - self._failing_since >= self._schedule.max_stale
+
+    # --- sessions ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def watching(self, session: Watched, standing: Standing, group: GroupId | None) -> Iterator[None]:
+        """Look again while the session lives. `group`: the policy's; None: it is for an app role."""
+        if standing.found is None:
+            yield
+            return
+        principal, member = Principal.of(standing.identity), _Member(session, group)
+        self._roll.enter(principal, standing.found, self._first(standing))
+        self._members.setdefault(principal, []).append(member)
+        try:
+            yield
+        finally:
+            self._roll.leave(principal)
+            # Who was told already is not among them any more, and neither may be anybody else.
+            left = [each for each in self._members.pop(principal, ()) if each is not member]
+            if left:
+                self._members[principal] = left
+
+    def _first(self, standing: Standing) -> datetime:
+        """A token's word is checked at once, Graph's own at some time within the interval: not all at one time."""
+        assert standing.found is not None
+        recheck = self._schedule.recheck
+        if standing.source == "claim":
+            return standing.found.at + min(recheck / 4, timedelta(seconds=2)) * self._jitter()
+        return standing.found.at + recheck * (1 + self._jitter()) / 2
+
+    async def _watch(self) -> None:
+        tick = min(0.5, self._schedule.recheck / timedelta(seconds=10))
+        while True:
+            self.turn()
+            await self._sleep(tick)
+
+    def turn(self) -> None:
+        """Ask about those who are due, and end what cannot be confirmed any more."""
+        now = self._clock()
+        for principal in self._roll.due(now):
+            self._spawn(self._recheck(principal))
+        for principal in list(self._members):
+            self._carry_out(principal, now)
+
+    async def _recheck(self, principal: Principal) -> None:
+        try:
+            await self._ask(principal)
+        except DirectoryUnavailable as unavailable:
+            self._roll.failed(principal, self._clock(), unavailable.retry_after)
+        self._carry_out(principal, self._clock())
+
+    def _carry_out(self, principal: Principal, now: datetime) -> None:
+        found = self._roll.latest(principal)
+        members = self._members.get(principal)
+        if found is None or not members:
+            return
+        for member in list(members):
+            match verdict(found, member.group, now, self._schedule.max_stale):
+                case Verdict.MEMBER:
+                    continue
+                case Verdict.LOST:
+                    reason = "membership-lost"
+                case Verdict.UNKNOWN:
+                    reason = "membership-unknown"
+            members.remove(member)  # told once
+            self._spawn(member.session.end(reason))
+
+    # --- the directory -------------------------------------------------------------------------------------
+
+    async def _ask(self, principal: Principal) -> Found:
+        """What the directory says now. Whoever asks about the same principal meanwhile gets the same answer."""
+        task = self._asking.get(principal)
+        if task is None:
+            task = self._asking[principal] = asyncio.create_task(self._look_up(principal))
+            task.add_done_callback(lambda _: self._asking.pop(principal, None))
+        await asyncio.wait({task})  # one who stops waiting does not take the answer from the others
+        if task.cancelled():
+            raise DirectoryUnavailable("pgjit is stopping")
+        return task.result()
+
+    async def _look_up(self, principal: Principal) -> Found:
+        assert self._directory is not None
+        async with self._places:
+            now = self._clock()
+            try:
+                found = await self._directory.look_up(principal, self._groups, now)
+            except DirectoryUnavailable as unavailable:
+                fault = unavailable
+            except Exception as unexpected:  # noqa: BLE001 - no fault of a look-up may end the looking
+                fault = DirectoryUnavailable(type(unexpected).__name__)
+            else:
+                self._failing_since = None
+                self._roll.answered(principal, found)
+                return found
+        if self._failing_since is None:
+            self._failing_since = now
+        _log.warning("membership of %s in tenant %s is not known: %s", principal.key.oid, principal.key.tid, fault)
+        raise fault
+
+
+def _standing(identity: Identity, found: Found) -> Standing:
+    if found.state is not State.ENABLED:
+        raise TokenRefused(f"principal-{found.state}", f"the directory says that the principal is {found.state}")
+    known = replace(identity, groups=found.groups, groups_known=True)
+    return Standing(known, "graph", found.at, found)
+
+
+def _opens(found: Found, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:
+    return found.state is State.ENABLED and suffices(replace(identity, groups=found.groups))

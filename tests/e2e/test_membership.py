@@ -1,0 +1,348 @@
+"""Memberships, tokens and addresses that a session rests on, through the whole proxy with real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.world import World
+from tests.e2e.clients import connect_asyncpg, connect_psycopg, psql
+from tests.e2e.entra_worlds import GROUP, OID, graph_world, policy_text
+from tests.e2e.from_address import said_to
+from tests.e2e.worlds import Record, ask, records
+from tests.fakes.entra import ABSENT, OTHER_TENANT, StandIn
+
+QUICK = {"recheck": 1, "max_stale": 3}
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+@pytest.fixture
+async def entra() -> AsyncIterator[StandIn]:
+    async with StandIn() as served:
+        served.graph.add(OID, GROUP)
+        yield served
+
+
+async def ended(world: World) -> Record:
+    """The record of the session's end: it is written after the client was told."""
+    while not (found := records(world, "session.ended")):
+        await asyncio.sleep(0.02)
+    return found[0]
+
+
+async def gone(world: World, pid: int) -> None:
+    while await ask(world.database, "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
+        await asyncio.sleep(0.01)
+
+
+def refused(world: World) -> Record:
+    return records(world, "login.refused")[-1]
+
+
+async def cut_off(connection: Connection, text: str) -> None:
+    """A statement that sleeps is cancelled for the reason that `text` is in, and the session is over."""
+    with pytest.raises(psycopg.errors.QueryCanceled, match=text):
+        await connection.execute("SELECT pg_sleep(600)")
+    with pytest.raises(psycopg.OperationalError, match=text):
+        await connection.execute("SELECT 1")
+    await connection.close()
+
+
+async def running(world: World, pid: int) -> None:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
+    while not await ask(world.database, query, pid):
+        await asyncio.sleep(0.01)
+
+
+# --- membership ----------------------------------------------------------------------------------------------
+
+
+async def test_who_is_removed_while_a_statement_runs_is_stopped_within_the_interval(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra, graph=QUICK) as world:
+        token = entra.token(OID, groups=ABSENT)
+        connection = await connect_psycopg(world, token, "reader")
+        sleeping = asyncio.create_task(cut_off(connection, "not open to you any more"))
+        await running(world, connection.info.backend_pid)
+        await asyncio.sleep(1.5)  # more than an interval: who is a member stays
+        assert not sleeping.done()
+        entra.graph.people[OID].groups.clear()
+        removed = time.monotonic()
+        await gone(world, connection.info.backend_pid)
+        assert time.monotonic() - removed < QUICK["recheck"] + 2
+        await sleeping
+        record = await ended(world)
+        proof = record["proof"]
+        assert isinstance(proof, dict)
+        assert (record["reason"], proof["cancel_sent"], proof["gone"]) == ("membership-lost", True, True)
+        [outcome] = records(world, "outcome")
+        assert (outcome["ended"], outcome["sqlstate"]) == ("failed", "57014")
+        assert records(world, "session.opened")[0]["membership"]["source"] == "graph"  # type: ignore[index]
+
+        with pytest.raises(psycopg.OperationalError, match="no policy opens"):
+            await connect_psycopg(world, token, "reader")
+        # The window is not the group's: who is let in again finds what is left of it.
+        entra.graph.people[OID].groups.add(GROUP)
+        while True:
+            try:
+                again = await connect_psycopg(world, token, "reader")
+                break
+            except psycopg.OperationalError:
+                await asyncio.sleep(0.2)
+        await again.close()
+        assert len(records(world, "window.opened")) == 1
+
+
+@pytest.mark.parametrize("what", ["disabled", "deleted"])
+async def test_a_principal_that_is_disabled_or_deleted_loses_its_sessions_and_gets_none(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn, what: str
+) -> None:
+    async with graph_world(database, tmp_path, entra, graph=QUICK) as world:
+        token = entra.token(OID)
+        idle = await connect_asyncpg(world, token, "reader")
+        pid = idle.get_server_pid()
+        if what == "disabled":
+            entra.graph.people[OID].enabled = False
+        else:
+            del entra.graph.people[OID]
+        await gone(world, pid)
+        assert (await ended(world))["reason"] == "membership-lost"
+        idle.terminate()
+        said = await psql(world, token, "reader", "SELECT 1")
+        assert "access token was not accepted" in said.err
+        assert refused(world)["reference"] == f"principal-{what}"
+        assert refused(world)["identity"]["oid"] == OID  # type: ignore[index]
+
+
+async def test_while_graph_is_down_the_last_answer_counts_for_so_long(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra, graph=QUICK) as world:
+        token = entra.token(OID)
+        connection = await connect_psycopg(world, token, "reader")
+        entra.graph.fault = httpx.Response(500)
+        down = time.monotonic()
+        await cut_off(connection, "could not be confirmed")
+        assert 1.9 < time.monotonic() - down < 5
+        assert (await ended(world))["reason"] == "membership-unknown"
+        said = await psql(world, token, "reader", "SELECT 1")
+        assert "memberships cannot be checked now" in said.err
+        assert refused(world)["sqlstate"] == "57P03"
+        assert "500" not in said.err
+        assert refused(world)["reference"] == "directory-unavailable"
+        assert "Graph answered 500" in str(refused(world)["reason"])
+
+
+async def test_many_sessions_of_one_identity_are_one_question_an_interval(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra, graph={"recheck": 2, "max_stale": 6}) as world:
+        token = entra.token(OID)
+        connections = await asyncio.gather(*(connect_psycopg(world, token, "reader") for _ in range(15)))
+        begun, asked = time.monotonic(), entra.graph.checks[OID]
+        assert asked <= 2
+        while entra.graph.checks[OID] < asked + 3:
+            await asyncio.sleep(0.05)
+        assert time.monotonic() - begun > 2 * 2 - 0.5  # two whole intervals, and what was left of one
+        for connection in connections:
+            await connection.close()
+
+
+async def test_the_tokens_groups_let_in_and_graph_is_asked_from_then_on(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    world = graph_world(database, tmp_path, entra, graph={"recheck": 2, "max_stale": 6}, groups="claim-then-graph")
+    async with world:
+        entra.graph.people[OID].groups.clear()  # since the token was made
+        connection = await connect_psycopg(world, entra.token(OID, GROUP), "reader")
+        await cut_off(connection, "not open to you any more")
+        membership = records(world, "session.opened")[0]["membership"]
+        assert isinstance(membership, dict)
+        assert (membership["source"], membership["group"]) == ("claim", GROUP)
+
+
+async def test_groups_that_a_token_has_no_room_for_are_looked_up_in_graph_and_nowhere_else(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    elsewhere = {
+        "groups": ABSENT,
+        "_claim_names": {"groups": "src1"},
+        "_claim_sources": {"src1": {"endpoint": f"{entra.url}/trap"}},
+    }
+    world = graph_world(database, tmp_path, entra, graph=QUICK, groups="claim-then-graph")
+    async with world:
+        said = await psql(world, entra.token(OID, **elsewhere), "reader", "SELECT 'in'")  # type: ignore[arg-type]
+        assert said.out == "in\n"
+        assert not any("trap" in asked for asked in entra.graph.asked)
+
+
+async def test_by_the_token_alone_nobody_looks_again(database: DemoDatabase, tmp_path: Path, entra: StandIn) -> None:
+    async with graph_world(database, tmp_path, entra) as world:
+        said = await psql(world, entra.token(OID, GROUP), "reader", "SELECT 'in'")
+        assert said.out == "in\n"
+        assert entra.graph.asked == []
+
+
+# --- the token -----------------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_is_bound_to_its_token_ends_with_it(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra, policy_text("reader", "bind_to_token: true")) as world:
+        ends = int(time.time()) + 3
+        connection = await connect_psycopg(world, entra.token(OID, GROUP, exp=ends), "reader")
+        pid = connection.info.backend_pid
+        left = await (await connection.execute("SHOW pgjit.remaining")).fetchone()
+        assert left in [("0:00:01",), ("0:00:02",), ("0:00:03",)]
+        await cut_off(connection, "has expired")
+        await gone(world, pid)
+        late = datetime.now(UTC) - datetime.fromtimestamp(ends, UTC)
+        assert timedelta(0) <= late < timedelta(seconds=2)
+        assert (await ended(world))["reason"] == "token-expired"
+        # Within the leeway the token would still be taken: not under this policy.
+        said = await psql(world, entra.token(OID, GROUP, exp=ends), "reader", "SELECT 1")
+        assert "access token was not accepted" in said.err
+        assert refused(world)["reference"] == "expired"
+        # The window goes on, with a fresh one.
+        said = await psql(world, entra.token(OID, GROUP), "reader", "SELECT 'in'")
+        assert said.out == "in\n"
+        assert len(records(world, "window.opened")) == 1
+
+
+async def test_a_session_outlives_its_token_where_no_policy_says_otherwise(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra) as world:
+        ends = int(time.time()) + 2
+        connection = await connect_psycopg(world, entra.token(OID, GROUP, exp=ends), "reader")
+        while time.time() < ends + 1:
+            await asyncio.sleep(0.1)
+        assert await (await connection.execute("SELECT 'still'")).fetchone() == ("still",)
+        await connection.close()
+
+
+async def test_a_token_that_is_taken_once_opens_no_second_session(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra, policy_text("reader", "single_use_token: true")) as world:
+        token = entra.token(OID, GROUP)
+        said = await psql(world, token, "reader", "SELECT 'in'")
+        assert said.out == "in\n"
+        outcomes = await asyncio.gather(*(psql(world, token, "reader", "SELECT 'in'") for _ in range(3)))
+        assert all("access token was used already" in each.err for each in outcomes)
+        assert [each["reference"] for each in records(world, "login.refused")] == ["token-used"] * 3
+        fresh = entra.token(OID, GROUP)
+        outcomes = await asyncio.gather(*(psql(world, fresh, "reader", "SELECT 'in'") for _ in range(3)))
+        assert sorted(each.out for each in outcomes) == ["", "", "in\n"]
+        assert len(records(world, "window.opened")) == 1
+    async with graph_world(database, tmp_path, entra, policy_text("reader", "single_use_token: true")) as world:
+        said = await psql(world, token, "reader", "SELECT 'in'")  # a restart forgets nothing
+        assert "access token was used already" in said.err
+
+
+async def test_a_window_that_is_bound_to_an_address_is_joined_from_there_alone(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    async with graph_world(database, tmp_path, entra, policy_text("reader", "bind_to_source: true")) as world:
+        token = entra.token(OID, GROUP)
+        said = await psql(world, token, "reader", "SELECT 'in'")
+        assert said.out == "in\n"
+        assert "bound to another address" in await said_to(world, "127.0.0.2", token, "reader")
+        assert refused(world)["reference"] == "other-source"
+        assert str(refused(world)["source"]).startswith("127.0.0.2:")
+        assert (await psql(world, token, "reader", "SELECT 'in'")).out == "in\n"
+
+
+# --- what a policy requires ----------------------------------------------------------------------------------
+
+AGENT: dict[str, object] = {"xms_act_fct": "11", "xms_sub_fct": "11"}
+FOR_A_USER: dict[str, object] = {"idtyp": "user", "scp": "access", "xms_act_fct": "11"}
+REQUIRED: list[tuple[str, dict[str, object], bool]] = [
+    ("{credential: certificate}", {"azpacr": "2"}, True),
+    ("{credential: certificate}", {"azpacr": "1"}, False),
+    ("{credential: certificate}", {"azpacr": ABSENT}, False),
+    ("{principal: [app, agent]}", {}, True),
+    ("{principal: [app, agent]}", AGENT, True),
+    ("{principal: [agent]}", {}, False),
+    ("{principal: [user]}", FOR_A_USER, False),
+    ("{principal: [user, agent]}", FOR_A_USER, True),
+    ("{acrs: [c1]}", {"acrs": ["c1", "c2"]}, True),
+    ("{acrs: [c1]}", {}, False),
+]
+
+
+async def test_what_a_policy_requires_has_to_be_in_the_token(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    groups = [f"99999999-9999-4999-8999-{number:012}" for number in range(len(REQUIRED))]
+    policies = [
+        policy_text(f"p-{number}", f"require: {required}", whom=f"group: {groups[number]}")
+        for number, (required, _, _) in enumerate(REQUIRED)
+    ]
+    async with graph_world(database, tmp_path, entra, *policies) as world:
+        for number, (required, claims, met) in enumerate(REQUIRED):
+            token = entra.token(OID, groups[number], **claims)  # type: ignore[arg-type]
+            said = await psql(world, token, f"p-{number}", "SELECT 'in'")
+            assert (said.out == "in\n") is met, (required, claims, said.err)
+            if not met:
+                assert "requires more than your token shows" in said.err
+                assert refused(world)["reference"] == "requirement-not-met"
+
+
+async def test_an_app_role_may_stand_for_a_group(database: DemoDatabase, tmp_path: Path, entra: StandIn) -> None:
+    policy = policy_text(whom="role: Database.Read")
+    async with graph_world(database, tmp_path, entra, policy, graph=QUICK) as world:
+        said = await psql(world, entra.token(OID, roles=["Database.Read"]), "reader", "SELECT 'in'")
+        assert said.out == "in\n"
+        said = await psql(world, entra.token(OID, roles=["database.read"]), "reader", "SELECT 'in'")
+        assert "no policy opens" in said.err
+        assert records(world, "session.opened")[0]["membership"]["role"] == "Database.Read"  # type: ignore[index]
+
+
+# --- tenants and versions ------------------------------------------------------------------------------------
+
+
+async def test_tenants_and_versions_that_are_named_get_in_and_do_not_sign_for_each_other(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    async with StandIn("7c9e6679-7425-40de-944b-e07fc1f90ae7", OTHER_TENANT) as entra:
+        one, other = entra.keys
+        uri = "api://pgjit.example"
+        world = graph_world(database, tmp_path, entra, token_versions=["v1", "v2"], app_id_uri=uri)
+        async with world:
+
+            def v1(tenant: str, **changes: object) -> dict[str, object]:
+                return {"ver": "1.0", "iss": entra.issuer(tenant, 1), "aud": uri, "azp": ABSENT,
+                        "appid": "9b2d7c1e-0f4a-4d8e-8b6c-5a3e1f2d4c60", "azpacr": ABSENT, "appidacr": "1",
+                        **changes}  # fmt: skip
+
+            good = [
+                entra.token(OID, GROUP, tenant=one),
+                entra.token(OID, GROUP, tenant=other),
+                entra.token(OID, GROUP, tenant=one, **v1(one)),  # type: ignore[arg-type]
+            ]
+            for token in good:
+                assert (await psql(world, token, "reader", "SELECT 'in'")).out == "in\n"
+            windows = records(world, "window.opened")
+            assert len(windows) == 2  # the same object id in two tenants is two identities
+            bad = {
+                "unknown-key": entra.token(OID, GROUP, tenant=one, key=entra.keys[other][0]),
+                "wrong-tenant": entra.token(OID, GROUP, tenant=one, tid=other),
+                "wrong-version": entra.token(OID, GROUP, tenant=one, ver="1.0"),
+                "wrong-issuer": entra.token(OID, GROUP, tenant=one, iss="https://sts.windows.net/x/"),
+                "wrong-audience": entra.token(OID, GROUP, tenant=one, aud=uri),  # v2 is for the client id alone
+            }
+            for reason, token in bad.items():
+                said = await psql(world, token, "reader", "SELECT 1")
+                assert "access token was not accepted" in said.err
+                assert refused(world)["reference"] == reason
