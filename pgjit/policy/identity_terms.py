@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKind
 
@@ -111,6 +113,10 @@ class GroupSection(_Section):
         if (self.id is None) == (self.claim is None):
             raise ValueError("must have `id`, or `claim` where the provider is not Entra")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, dict(handler.resolve_ref_schema(handler(schema)))]}
 
     @property
     def value(self) -> GroupId:

@@ -11,4 +11,5 @@ __all__ = ["policy_schema"]
 
 def policy_schema() -> dict[str, Any]:
     schema = PolicyFile.model_json_schema(by_alias=True)
+    schema["oneOf"] = [{"required": ["group"]}, {"required": ["role"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pgjit policy"}

@@ -12,15 +12,15 @@ from pgjit.errors import InvalidFile
 from pgjit.identity.graph import graph_from_section
 from pgjit.identity.membership import GroupSource
 from pgjit.identity.providers import PROVIDERS
+from tests.e2e.entra_worlds import policy_text
 
-POLICIES = Path(__file__).parents[2] / "policies"
 TENANT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 AUDIENCE = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 ENTRA = f"tenant: {TENANT}, audience: {AUDIENCE}"
 GRAPH = f"client_id: {AUDIENCE}"
 TEXT = """\
 tls: {{certificate: server.crt, key: server.key}}
-policies: {policies}
+policies: policies
 connections: {{prod-replica: {{database: shop, user: ann, host: db}}}}
 identity: {{{keys}}}
 """
@@ -29,8 +29,10 @@ identity: {{{keys}}}
 def load(folder: Path, keys: str) -> Config:
     make_certificates(folder)
     (folder / "secret").write_text("hunter2\n")
+    (folder / "policies").mkdir()
+    (folder / "policies" / "reader.yaml").write_text(policy_text())
     path = folder / "pgjit.yaml"
-    path.write_text(TEXT.format(policies=POLICIES, keys=keys))
+    path.write_text(TEXT.format(keys=keys))
     return load_config(path)
 
 

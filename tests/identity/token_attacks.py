@@ -106,7 +106,12 @@ NOW = int(datetime.now(UTC).timestamp())
 
 def at(**seconds: int) -> Attack:
     """Times counted from when the token is made: that is long after this table is."""
-    return lambda emulator: claim(**{name: int(time.time()) + each for name, each in seconds.items()})(emulator)
+
+    def attack(emulator: Emulator) -> str:
+        now = int(time.time())
+        return claim(**{name: now + each for name, each in seconds.items()})(emulator)
+
+    return attack
 
 
 ATTACKS: dict[str, Row] = {

@@ -31,5 +31,6 @@ def test_a_rule_that_does_not_say_why_has_no_page() -> None:
 def test_the_schema_is_one_that_editors_can_read() -> None:
     schema = json.loads(SCHEMA.read_text("utf-8"))
 
-    assert schema["required"] == ["policy", "connection", "group", "grant", "ttl", "record", "statements"]
+    assert sorted(schema["required"]) == ["connection", "grant", "policy", "record", "statements", "ttl"]
+    assert schema["oneOf"] == [{"required": ["group"]}, {"required": ["role"]}]
     assert schema["additionalProperties"] is False
