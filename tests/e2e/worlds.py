@@ -32,6 +32,7 @@ def open_world(
     *,
     ttl: Mapping[str, timedelta] | None = None,
     config: Mapping[str, object] | None = None,
+    kind: type[World] = World,
 ) -> World:
     secrets = {}
     for name, secret in (("reader", database.password), ("writer", database.writer_password)):
@@ -42,7 +43,7 @@ def open_world(
         "prod-replica": {**place, "user": database.user, "password": {"file": str(secrets["reader"])}},
         "write-target": {**place, "user": database.writer, "password": {"file": str(secrets["writer"])}},
     }
-    return World(
+    return kind(
         folder=folder,
         database=database,
         policies=POLICIES,
