@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
@@ -28,6 +29,12 @@ class Store(Protocol):
 
     async def end(self, window_id: str, at: datetime, reason: str) -> bool:
         """Mark the window ended; False if it already was. Never moves an end that is set."""
+
+    async def usage(self, window_id: str) -> Usage:
+        """What was noted of its use; nothing, where nothing was. Raises ServerUnavailable."""
+
+    async def note_usage(self, window_id: str, used: Usage) -> None:
+        """Keep what was used so far: it only grows. Raises ServerUnavailable."""
 
     async def unended(self) -> list[Window]:
         """Windows that no process has marked ended yet, whether their time is over or not."""

@@ -49,6 +49,11 @@ class Limits:
     sessions: int | None = None  # at once
     idle_in_transaction: timedelta | None = None
 
+    @property
+    def of_window(self) -> bool:
+        """Whether anything is counted over all sessions of a window."""
+        return any(most is not None for most in (self.window_rows, self.window_bytes, self.window_statements))
+
     def __bool__(self) -> bool:
         return any(getattr(self, each.name) is not None for each in fields(self))
 

@@ -6,26 +6,17 @@ as the server sends them, headers included.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from pgjit.errors import BudgetSpent
+from pgjit.grants.usage import Usage
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Limits
 
-__all__ = ["Budget", "Usage"]
+__all__ = ["Budget"]
 
 _NARROWER = "Ask for less: name the columns, narrow WHERE, add LIMIT, or let the database add it up."
 _WINDOW = "No more is given in this window. Ask for less in the next one, or for a policy with a higher limit."
-
-
-@dataclass(slots=True)
-class Usage:
-    """What was used of a window, by all of its sessions together."""
-
-    rows: int = 0
-    bytes: int = 0
-    statements: int = 0
 
 
 class Budget:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from pgjit.audit.event import Event, Execution, SessionContext
 from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Access as Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
-from pgjit.proxy.budget import Budget, Usage
+from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import LARGE, Judgement, is_large
 from pgjit.proxy.link import Link
 from pgjit.proxy.relay import ClientPlan, Relay

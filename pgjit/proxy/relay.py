@@ -15,10 +15,11 @@ from datetime import datetime
 
 from pgjit.audit.event import Parameters, SessionContext
 from pgjit.errors import ProtocolFault
+from pgjit.grants.usage import Usage
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.about import answer, unknown_setting
-from pgjit.proxy.budget import Budget, Usage
+from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Portal, Prepared, changes_of, unknown
 from pgjit.proxy.outbox import Outbox

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from pgjit.audit.event import WindowEnded, WindowOpened
@@ -15,16 +16,17 @@ from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.grants.lifecycle import effective_end
 from pgjit.grants.store import Store
+from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.alarm import reached
-from pgjit.proxy.budget import Usage
 from pgjit.proxy.registry import Registry
 
 __all__ = ["Windows"]
 
 _log = logging.getLogger("pgjit.windows")
+_NOTE_EVERY = 2.0
 _AGAIN = 1.0
 """Seconds until an end that could not be written down is tried again."""
 
@@ -38,11 +40,14 @@ class Windows:
         self._timers: dict[str, asyncio.Task[None]] = {}
         self._unrecorded: set[str] = set()
         self._usages: dict[str, Usage] = {}
+        self._noted: dict[str, Usage] = {}  # as the store has them
+        self._noting: asyncio.Task[None] | None = None
 
     async def resume(self) -> None:
         """Take up the windows that an earlier process left: those that are over are recorded as ended."""
         for window in await self._store.unended():
             self._schedule(window, window.ends_at)
+        self._noting = asyncio.create_task(self._note_usages())
 
     async def admit(
         self, identity: Identity, policy: Policy, source: str, reason: str | None
@@ -56,6 +61,9 @@ class Windows:
         window, opened = await self._store.admit(identity.key, policy, now, login)
         if opened:
             self._unrecorded.add(window.id)
+        if policy.limits.of_window and window.id not in self._usages:
+            used = await self._store.usage(window.id)
+            self._usages.setdefault(window.id, used)
         ends_at = effective_end(window, policy)
         self._schedule(window, ends_at)
         if window.id in self._unrecorded:
@@ -66,6 +74,24 @@ class Windows:
     def usage(self, window: Window) -> Usage:
         """What was used of it, counted by all of its sessions."""
         return self._usages.setdefault(window.id, Usage())
+
+    async def _note_usages(self) -> None:
+        while True:
+            await asyncio.sleep(_NOTE_EVERY)
+            await self._note_changed()
+
+    async def _note_changed(self) -> None:
+        """Keep what was used: after a restart a window has what it had left, but for the last moments."""
+        for window_id, used in list(self._usages.items()):
+            now = replace(used)
+            if now == self._noted.get(window_id, Usage()):
+                continue
+            try:
+                await self._store.note_usage(window_id, now)
+            except PgjitError as fault:
+                _log.error("what was used of window %s is not written down yet: %s", window_id, fault.message)
+                return
+            self._noted[window_id] = now
 
     def _record_opening(
         self, identity: Identity, policy: Policy, window: Window, source: str, reason: str | None
@@ -95,6 +121,7 @@ class Windows:
         await self._note_end(window, ends_at, len(sessions))
         self._timers.pop(window.id, None)
         self._usages.pop(window.id, None)
+        self._noted.pop(window.id, None)
 
     async def _note_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
         """Write the end down in store and journal; both are tried until they take it."""
@@ -113,6 +140,10 @@ class Windows:
 
     async def close(self) -> None:
         """Stop the timers. The windows stay as they are, for the next process to take up."""
+        if self._noting is not None:
+            self._noting.cancel()
+            await asyncio.gather(self._noting, return_exceptions=True)
+            await self._note_changed()
         for timer in list(self._timers.values()):
             timer.cancel()
         await asyncio.gather(*self._timers.values(), return_exceptions=True)

@@ -11,6 +11,7 @@ import pytest
 
 from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
 from pgjit.grants.store import Store
+from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.identity_terms import IdentityTerms
@@ -205,6 +206,20 @@ class StoreContract:
         with pytest.raises(AccessRefused):
             await store.admit(ALICE, both, NOW, login("10.0.0.8", "t2"))
         await store.admit(ALICE, both, NOW, login("10.0.0.7", "t2"))
+
+    async def test_what_was_used_of_a_window_is_kept_and_only_grows(self, make: Callable[[], Store]) -> None:
+        first = make()
+        await first.open()
+        window, _ = await first.admit(ALICE, POLICY, NOW)
+        assert await first.usage(window.id) == Usage()
+        await first.note_usage(window.id, Usage(5, 500, 2))
+        await first.note_usage(window.id, Usage(3, 900, 2))
+        await first.close()
+        second = make()
+        await second.open()
+        assert await second.usage(window.id) == Usage(5, 900, 2)
+        assert await second.usage("another") == Usage()
+        await second.close()
 
     async def test_two_ends_at_once_set_one(self, store: Store) -> None:
         window, _ = await store.admit(ALICE, POLICY, NOW)

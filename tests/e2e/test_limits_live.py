@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
 
+from pgjit.app import App
+from pgjit.config import load_config
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
-from tests.e2e.worlds import add_member, ask, records
+from tests.e2e.worlds import add_member, ask, open_world, records
 
 LIMITED = "44444444-4444-4444-8444-444444444444"
 OBSERVED = "55555555-5555-4555-8555-555555555555"
@@ -122,3 +126,22 @@ async def test_observation_runs_what_the_preset_allows_and_records_what_would_ha
     ]
     assert [decision for decision, _ in found] == ["allow", "allow", "allow", "deny"]
     assert [bool(rules) for _, rules in found] == [True, True, False, True]
+
+
+async def test_what_was_used_of_a_window_is_not_given_back_by_a_restart(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    async with open_world(database, folder) as world:
+        member = add_member(world, LIMITED)
+        async with await connect_psycopg(world, await world.token(member), "limited") as connection:
+            for _ in range(39):
+                await connection.execute("SELECT 1")
+        await world.app.__aexit__(None, None, None)
+        async with App(await asyncio.to_thread(load_config, world.config_file)) as again:
+            world.app = again
+            async with await connect_psycopg(world, await world.token(member), "limited") as connection:
+                await connection.execute("SELECT 1")
+                with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="budget of this window"):
+                    await connection.execute("SELECT 2")

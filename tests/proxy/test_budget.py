@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pgjit.grants.usage import Usage
 from pgjit.policy.policy import NO_LIMITS, Limits
-from pgjit.proxy.budget import Budget, Usage
+from pgjit.proxy.budget import Budget
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

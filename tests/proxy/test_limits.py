@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
-from pgjit.proxy.budget import Budget, Usage
+from pgjit.proxy.budget import Budget
 from pgwire.framing import fitting
 from pgwire.messages.extended import sync
 from pgwire.messages.query import command_complete, decode_error, ready_for_query

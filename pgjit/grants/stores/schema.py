@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
-__all__ = ["clock", "from_micros", "metadata", "to_micros", "used_tokens", "windows"]
+__all__ = ["clock", "from_micros", "metadata", "to_micros", "usages", "used_tokens", "windows"]
 
 metadata = MetaData()
 
@@ -39,6 +39,15 @@ used_tokens = Table(
     Column("policy", Text, primary_key=True),
     Column("used_at", BigInteger, nullable=False),
     Column("keep_until", BigInteger, nullable=False),  # a token that has ended needs no remembering
+)
+
+usages = Table(
+    "usage",
+    metadata,
+    Column("window_id", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("statements", BigInteger, nullable=False),
 )
 
 clock = Table(

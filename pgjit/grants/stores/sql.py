@@ -32,7 +32,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
-from pgjit.grants.stores.schema import clock, from_micros, to_micros, used_tokens, windows
+from pgjit.grants.stores.schema import clock, from_micros, to_micros, usages, used_tokens, windows
+from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
@@ -103,6 +104,24 @@ class SqlStore:
                 .values(ended_at=to_micros(at), end_reason=reason)
             )
         return ended.rowcount == 1
+
+    async def usage(self, window_id: str) -> Usage:
+        async with self._transaction() as connection:
+            found = await connection.execute(sa.select(usages).where(usages.c.window_id == window_id))
+            row = found.mappings().one_or_none()
+        return Usage() if row is None else Usage(row["rows"], row["bytes"], row["statements"])
+
+    async def note_usage(self, window_id: str, used: Usage) -> None:
+        values = {"rows": used.rows, "bytes": used.bytes, "statements": used.statements}
+        async with self._transaction() as connection:
+            await connection.execute(
+                insert(usages)
+                .values(window_id=window_id, **values)
+                .on_conflict_do_update(
+                    index_elements=["window_id"],
+                    set_={name: sa.func.max(usages.c[name], value) for name, value in values.items()},
+                )
+            )
 
     async def unended(self) -> list[Window]:
         async with self._transaction() as connection:

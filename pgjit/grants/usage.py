@@ -1,0 +1,14 @@
+"""What was used of a window, by all of its sessions together. The value only; `proxy/budget.py` counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Usage"]
+
+
+@dataclass(slots=True)
+class Usage:
+    rows: int = 0
+    bytes: int = 0
+    statements: int = 0
