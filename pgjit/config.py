@@ -288,6 +288,11 @@ def load_config(path: Path) -> Config:
             faults.append(
                 f"{policy.source}: policy `{policy.name}` names connection `{policy.connection}`; known: {known}"
             )
+        if policy.group is None and len(file.identity.tenant) > 1:
+            faults.append(
+                f"{policy.source}: policy `{policy.name}` is for an app role, and there are several tenants: each of "
+                "them gives its own apps any role it likes; use a group"
+            )
     if faults:
         raise InvalidFile(f"configuration {path}", faults)
     return Config(file, folder, document.sha256, targets, policies)

@@ -66,6 +66,10 @@ class Control:
         self._connect = Shared(self._log_in)
         self._turn = asyncio.Lock()
 
+    @property
+    def connected(self) -> bool:
+        return self._upstream is not None and not self._upstream.link.closed
+
     async def version(self) -> int:
         """The server's major version; connects if need be. Raises LoginFailed."""
         upstream = await self._open()

@@ -60,6 +60,10 @@ class _Member:
     group: GroupId | None
 
 
+_MOST_UNCONFIRMED = 100_000
+"""Principals with good tokens that a directory says nothing about; more than that is an outage of all."""
+
+
 class Memberships:
     """Without a directory, groups are those of the token and nobody looks again."""
 
@@ -87,7 +91,8 @@ class Memberships:
         self._asking: dict[Principal, asyncio.Task[Found]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failing_since: datetime | None = None
+        self._failing_since: datetime | None = None  # of all look-ups, and of those about each principal
+        self._unconfirmed: dict[Principal, datetime] = {}
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -119,9 +124,15 @@ class Memberships:
         now = self._clock()
         principal = Principal.of(identity)
         latest = self._answer(principal)
-        if self._source is GroupSource.CLAIM_THEN_GRAPH and identity.groups_known and not self._long_down(now):
+        if (
+            self._source is GroupSource.CLAIM_THEN_GRAPH
+            and identity.groups_known
+            and not self._long_down(principal, now)
+        ):
             fresh = latest is not None and now - latest.at < self._schedule.max_stale
             if latest is None or not fresh or _opens(latest, identity, suffices):
+                if len(self._unconfirmed) < _MOST_UNCONFIRMED:
+                    self._unconfirmed.setdefault(principal, now)  # until the directory says so itself
                 claimed = Found(at=now, state=State.ENABLED, groups=identity.groups & self._groups, claimed=True)
                 return Standing(identity, "claim", identity.issued_at, claimed)
         recent = self._roll.recent(principal, now)
@@ -145,9 +156,10 @@ class Memberships:
         found = self._roll.latest(principal)
         return None if found is None or found.claimed else found
 
-    def _long_down(self, now: datetime) -> bool:
-        """Whether a token's own word is not enough any more: nobody has confirmed one for too long."""
-        return self._failing_since is not None and now - self._failing_since >= self._schedule.max_stale
+    def _long_down(self, principal: Principal, now: datetime) -> bool:
+        """Whether a token's own word is not enough any more: it, or nobody's, was confirmed for too long."""
+        since = min(filter(None, (self._failing_since, self._unconfirmed.get(principal))), default=None)
+        return since is not None and now - since >= self._schedule.max_stale
 
     # --- sessions ------------------------------------------------------------------------------------------
 
@@ -239,6 +251,7 @@ class Memberships:
                 fault = DirectoryUnavailable(type(unexpected).__name__)
             else:
                 self._failing_since = None
+                self._unconfirmed.pop(principal, None)
                 self._roll.answered(principal, found)
                 return found
         if self._failing_since is None:

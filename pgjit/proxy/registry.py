@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pgjit.identity.identity import IdentityKey
     from pgjit.proxy.session import Session
 
 __all__ = ["Registry"]
@@ -44,10 +43,6 @@ class Registry:
 
     def of_window(self, window_id: str) -> list[Session]:
         return [session for session in self if session.window_id == window_id]
-
-    def count(self, identity: IdentityKey, policy: str) -> int:
-        """Sessions of an identity under a policy, as far as they are logged in."""
-        return sum(1 for session in self._sessions.values() if session.holder == (identity, policy))
 
     def by_cancel_key(self, pid: int, secret: bytes) -> Session | None:
         """The session that was given this key; None for any other key, also one of another length.

@@ -15,7 +15,7 @@ from pgjit.errors import ServerTurnsAway, ServerUnavailable
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.control import Control, Role
 from pgjit.proxy.dial import Address, resolve
-from pgjit.proxy.target import SessionAttrs, Target
+from pgjit.proxy.target import Host, SessionAttrs, Target
 from pgjit.proxy.upstream import Upstream, connect_upstream
 
 __all__ = ["Backend", "Servers"]
@@ -66,6 +66,38 @@ class Servers:
         except TimeoutError:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
         raise self._unavailable(failures)
+
+    async def reach(self, deadline: float) -> None:
+        """See that some server of these answers, by its control connection. Raises ServerUnavailable."""
+        if any(control.connected for control in self._controls.values()):
+            return
+        failures: list[LoginFailed] = []
+        try:
+            async with asyncio.timeout(deadline):
+                for host in self._target.hosts:
+                    if await self._reached(host, failures):
+                        return
+        except TimeoutError:
+            failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
+        raise self._unavailable(failures)
+
+    async def _reached(self, host: Host, failures: list[LoginFailed]) -> bool:
+        try:
+            addresses = await resolve(host)
+        except LoginFailed as failed:
+            failures.append(failed)
+            return False
+        for address in addresses:
+            control = await self._hold(address)
+            try:
+                await control.version()
+            except LoginFailed as failed:
+                failures.append(failed)
+            else:
+                return True
+            finally:
+                control.sessions -= 1
+        return False
 
     async def close(self) -> None:
         for control in self._controls.values():

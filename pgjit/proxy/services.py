@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class Services:
     memberships: Memberships = field(default_factory=Memberships)
     refusals: Refusals = field(init=False)
     sessions_of: Quota[IdentityKey] = field(init=False)
+    sessions_under: Counter[tuple[IdentityKey, str]] = field(default_factory=Counter)  # an identity, a policy
     catalogs: Mapping[str, Catalogs] = field(default_factory=dict)  # by connection
     elsewhere: Elsewhere = field(init=False)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
@@ -70,6 +72,13 @@ class Services:
         self.refusals = Refusals(self.journal, self.clock, self.telemetry)
         self.sessions_of = Quota(self.limits.sessions_per_identity)
         self.elsewhere = Elsewhere(self.new_workers, self.limits.statement_bytes)
+
+    def give_back(self, identity: IdentityKey, policy: str) -> None:
+        """The place of a session that is over."""
+        self.sessions_of.give_back(identity)
+        self.sessions_under[identity, policy] -= 1
+        if not self.sessions_under[identity, policy]:
+            del self.sessions_under[identity, policy]
 
     def judge(self, policy: Policy) -> Judge:
         """The judge of this version of the policy and of the latest catalog, its memory shared by all sessions."""

@@ -82,18 +82,13 @@ class Session:
         self._live: _Live | None = None
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
-        self._place: IdentityKey | None = None  # among the sessions of its identity
+        self._place: tuple[IdentityKey, str] | None = None  # among the sessions of its identity, under its policy
         self._cancelling: asyncio.Task[bool] | None = None
         self.cancel_secret = b""
 
     @property
     def window_id(self) -> str | None:
         return self._live.access.window.id if self._live else None
-
-    @property
-    def holder(self) -> tuple[IdentityKey, str] | None:
-        """Who it is, under which policy."""
-        return (self._live.access.identity.key, self._live.access.policy.name) if self._live else None
 
     @property
     def backend_pid(self) -> int | None:
@@ -112,7 +107,7 @@ class Session:
             await self._log_in(startup, deadline)
         finally:
             if self._place is not None:
-                self._services.sessions_of.give_back(self._place)
+                self._services.give_back(*self._place)
             if self._cancelling is not None:
                 self._cancelling.cancel()
 
@@ -168,6 +163,8 @@ class Session:
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         self._take_place(identity.key, policy)
+        # A window that opens while no server can be reached would be over before it was of use.
+        await services.servers[policy.connection].reach(services.limits.server_login_seconds)
         window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
         return Access(identity, policy, window, ends_at, target)
 
@@ -175,7 +172,8 @@ class Session:
         """Before a window is opened: who has no place gets no window either."""
         places = self._services.sessions_of
         most = policy.limits.sessions
-        if most is not None and self._services.registry.count(key, policy.name) >= most:
+        under = self._services.sessions_under
+        if most is not None and under[key, policy.name] >= most:
             raise TooManyConnections(
                 "too many sessions under this policy",
                 reference="limit-sessions",
@@ -189,7 +187,8 @@ class Session:
                 detail=f"At most {places.most} are open at once, under all policies together.",
                 hint="Close sessions that are not used, or use a smaller pool.",
             )
-        self._place = key
+        under[key, policy.name] += 1
+        self._place = key, policy.name
 
     # --- connect ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.grants.lifecycle import effective_end
 from pgjit.grants.store import Store
+from pgjit.grants.uninterrupted import uninterrupted
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import Identity
@@ -37,7 +38,7 @@ class Windows:
         self._journal = journal
         self._registry = registry
         self._clock = clock
-        self._timers: dict[str, asyncio.Task[None]] = {}
+        self._timers: dict[str, tuple[datetime, asyncio.Task[None]]] = {}
         self._unrecorded: set[str] = set()
         self._usages: dict[str, Usage] = {}
         self._noted: dict[str, Usage] = {}  # as the store has them
@@ -56,6 +57,13 @@ class Windows:
 
         Raises CoolingDown, ServerUnavailable (no store) and JournalUnavailable (the opening cannot be recorded).
         """
+        # A login may run out of time in here: what the store was asked for is written down all the same, or a window
+        # would be open that nobody knows of.
+        return await uninterrupted(self._admit(identity, policy, source, reason))
+
+    async def _admit(
+        self, identity: Identity, policy: Policy, source: str, reason: str | None
+    ) -> tuple[Window, datetime]:
         now = self._clock()
         login = Login(source=source.rpartition(":")[0], token_id=identity.token_id, token_ends_at=identity.expires_at)
         window, opened = await self._store.admit(identity.key, policy, now, login)
@@ -111,8 +119,12 @@ class Windows:
             raise JournalUnavailable(fatal=True) from None
 
     def _schedule(self, window: Window, ends_at: datetime) -> None:
-        if window.id not in self._timers:
-            self._timers[window.id] = asyncio.create_task(self._carry_out(window, ends_at))
+        known = self._timers.get(window.id)
+        if known is not None:
+            if ends_at >= known[0]:
+                return
+            known[1].cancel()  # a policy whose `ttl` was cut ends it earlier than it was taken up for
+        self._timers[window.id] = ends_at, asyncio.create_task(self._carry_out(window, ends_at))
 
     async def _carry_out(self, window: Window, ends_at: datetime) -> None:
         await reached(self._clock, ends_at)
@@ -144,7 +156,8 @@ class Windows:
             self._noting.cancel()
             await asyncio.gather(self._noting, return_exceptions=True)
             await self._note_changed()
-        for timer in list(self._timers.values()):
+        timers = [timer for _, timer in self._timers.values()]
+        for timer in timers:
             timer.cancel()
-        await asyncio.gather(*self._timers.values(), return_exceptions=True)
+        await asyncio.gather(*timers, return_exceptions=True)
         self._timers.clear()

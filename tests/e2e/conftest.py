@@ -13,6 +13,7 @@ import uvloop
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from tests.e2e.loose import serve_loose
 from tests.e2e.worlds import open_world
 
 
@@ -30,6 +31,13 @@ def database() -> Iterator[DemoDatabase]:
     yield served
     served.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def loose_database() -> Iterator[DemoDatabase]:
+    """One whose login role may do anything."""
+    with serve_loose() as served:
+        yield served
 
 
 @pytest.fixture

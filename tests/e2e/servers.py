@@ -20,11 +20,15 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 
-__all__ = ["NAMES", "serve"]
+__all__ = ["NAMES", "is_installed", "serve"]
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _SECONDS = 60
 NAMES = ("embedded-16", "embedded-18", "installed", *(f"container-{version}" for version in range(13, 19)))
+
+
+def is_installed() -> bool:
+    return any(_INSTALLED.glob("*/bin/postgres"))
 
 
 @contextmanager
@@ -70,7 +74,7 @@ class _Installed:
         server = cls(found[-1].parent, home / "data", account)
         server._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         options = f"-c listen_addresses='' -c unix_socket_directories='{home}'"
-        server._run("pg_ctl", "-w", "-s", "-l", str(home / "log"), "-o", options, "start")
+        server._run("pg_ctl", "-w", "-s", "-l", str(server.pgdata / "log"), "-o", options, "start")
         return server
 
     def get_postmaster_info(self) -> _Place:

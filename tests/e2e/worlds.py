@@ -33,6 +33,7 @@ def open_world(
     ttl: Mapping[str, timedelta] | None = None,
     config: Mapping[str, object] | None = None,
     kind: type[World] = World,
+    policies: Path = POLICIES,
 ) -> World:
     secrets = {}
     for name, secret in (("reader", database.password), ("writer", database.writer_password)):
@@ -46,7 +47,7 @@ def open_world(
     return kind(
         folder=folder,
         database=database,
-        policies=POLICIES,
+        policies=policies,
         ttl=ttl,
         config={"connections": connections, **(config or {})},
     )

@@ -33,6 +33,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
 from pgjit.grants.stores.schema import clock, from_micros, to_micros, usages, used_tokens, windows
+from pgjit.grants.uninterrupted import uninterrupted
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
@@ -73,6 +74,12 @@ class SqlStore:
 
     async def admit(
         self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None = None
+    ) -> tuple[Window, bool]:
+        # Cut off inside a transaction, the driver would keep the write lock, or commit what nobody hears of.
+        return await uninterrupted(self._admit(identity, policy, now, login))
+
+    async def _admit(
+        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None
     ) -> tuple[Window, bool]:
         once = login if policy.identity.single_use_token else None
         async with self._transaction() as connection:

@@ -68,8 +68,8 @@ def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> boo
 
 
 def _touched_allowed(function: TouchedFunction, statement: Statement, terms: StatementTerms) -> bool:
-    if function.builtin and function.name in BUILTIN:
-        return True
+    if function.name in BUILTIN and (function.builtin or function.extension is not None):
+        return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
     written = not function.through and any(
         function.name == name.parts[-1] for name in statement.functions if name.parts
     )

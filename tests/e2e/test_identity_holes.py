@@ -1,0 +1,84 @@
+"""Ways to more access than was granted that once were open: windows, places, roles."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.errors import InvalidFile
+from tests.e2e.clients import connect_psycopg, psql
+from tests.e2e.entra_worlds import GROUP, OID, graph_world, policy_text
+from tests.e2e.worlds import add_member, add_reader, open_world, records
+from tests.fakes.entra import OTHER_TENANT, TENANT, StandIn
+
+
+async def test_a_ttl_that_was_cut_ends_a_session_of_a_window_from_before_the_restart(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    """The policy's ttl was 60 s when the window opened and is 6 s after the restart."""
+    async with StandIn() as entra:
+        token = entra.token(OID, GROUP)
+        async with graph_world(database, tmp_path, entra, policy_text(ttl="60s")) as world:
+            opened = time.monotonic()
+            assert (await psql(world, token, "reader", "SELECT 1")).out == "1\n"
+        async with graph_world(database, tmp_path, entra, policy_text(ttl="6s")) as world:
+            connection = await connect_psycopg(world, token, "reader")
+            while not (ended := records(world, "session.ended")[1:]):
+                await asyncio.sleep(0.02)
+            late = time.monotonic() - opened - 6
+            # Only the server's own belt (idle_session_timeout) ends it, 2 s late and without proof.
+            assert (ended[0]["reason"], late < 1) == ("ttl", True), (ended[0]["reason"], late, ended[0]["detail"])
+            assert records(world, "window.ended"), "no window.ended either"
+            await connection.close()
+
+
+async def test_at_most_so_many_sessions_under_a_policy_also_when_they_log_in_at_once(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    async with open_world(database, tmp_path) as world:
+        token = await world.token(add_member(world, "44444444-4444-4444-8444-444444444444"))
+        said = await asyncio.gather(
+            *(connect_psycopg(world, token, "limited") for _ in range(10)), return_exceptions=True
+        )
+        inside = [each for each in said if isinstance(each, psycopg.AsyncConnection)]
+        for each in inside:
+            await each.execute("SELECT 1")
+        count = len(inside)
+        for each in inside:
+            await each.close()
+        assert count == 2  # limits.sessions
+
+
+async def test_a_role_of_one_tenant_opens_no_policy_to_another_tenant(database: DemoDatabase, tmp_path: Path) -> None:
+    """Whoever administers the second tenant gives out roles there; the policy cannot say which tenant it means."""
+    async with StandIn(TENANT, OTHER_TENANT) as entra:
+        policy = policy_text(whom="role: Database.Read")
+        with pytest.raises(InvalidFile) as refused:
+            async with graph_world(database, tmp_path, entra, policy):
+                pass
+        assert "there are several tenants" in str(refused.value.detail)
+
+
+async def test_a_login_that_no_server_takes_does_not_use_the_window_up(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    nowhere = {"host": "127.0.0.1", "port": 1, "database": "x", "user": "x", "sslmode": "disable"}
+    secret = tmp_path / "s"
+    secret.write_text("x")
+    config = {
+        "connections": {n: {**nowhere, "password": {"file": str(secret)}} for n in ("prod-replica", "write-target")}
+    }
+    async with open_world(database, tmp_path, ttl={"reader": timedelta(seconds=2)}, config=config) as world:
+        token = await world.token(add_reader(world))
+        first = await psql(world, token, "reader", "SELECT 1")
+        await asyncio.sleep(2.5)
+        second = await psql(world, token, "reader", "SELECT 1")
+        assert "cannot be used now" in first.err
+        assert "cannot be used now" in second.err
+        assert [r["type"] for r in records(world)] == ["service.started", "login.refused", "login.refused"]

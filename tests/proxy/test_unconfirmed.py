@@ -1,0 +1,103 @@
+"""Claims that nobody confirms, and logins that are cut off inside the store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.directory import DirectoryUnavailable, Found, Principal
+from pgjit.identity.identity import GroupId, IdentityKey
+from pgjit.identity.membership import GroupSource, Schedule
+from pgjit.proxy.membership import Memberships
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.windows import Windows
+from tests.contracts.store import NOW, POLICY
+from tests.fakes.talk import CONTEXT
+from tests.proxy.test_membership import GROUP, MAX_STALE, RECHECK, SECOND, Counting
+
+
+@dataclass
+class Half(Counting):
+    """Answers about apps, refuses about one principal: a consent that is missing for users, or for one tenant."""
+
+    refused: set[str] = field(default_factory=set)
+
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: object) -> Found:
+        if principal.key.oid in self.refused:
+            raise DirectoryUnavailable("Graph answered 403")
+        return await super().look_up(principal, groups, now)  # type: ignore[arg-type]
+
+
+class Ends:
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    async def end(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_claim_that_was_never_confirmed_lets_nobody_in_for_ever_because_others_are_confirmed() -> None:
+    directory = Half(refused={"ann"})
+    memberships = Memberships(
+        directory, source=GroupSource.CLAIM_THEN_GRAPH, groups=[GROUP],
+        schedule=Schedule(recheck=RECHECK, max_stale=MAX_STALE), clock=directory.clock, jitter=lambda: 0.5,
+    )  # fmt: skip
+    ann = replace(CONTEXT.identity, key=IdentityKey("t", "ann"), groups=frozenset({GROUP}), groups_known=True)
+    bob = replace(ann, key=IdentityKey("t", "bob"))
+    with ExitStack() as stack:
+        standing = await memberships.resolve(bob, lambda known: GROUP in known.groups)
+        stack.enter_context(memberships.watching(Ends(), standing, GROUP))
+        logins = 0
+        for _ in range(6):  # half an hour, six times max_stale
+            session = Ends()
+            try:
+                standing = await memberships.resolve(ann, lambda known: GROUP in known.groups)
+            except ServerUnavailable:
+                break
+            logins += 1
+            with memberships.watching(session, standing, GROUP):
+                while not session.reasons:
+                    directory.now += SECOND
+                    memberships.turn()
+                    await settle()
+            assert session.reasons == ["membership-unknown"]
+    await memberships.close()
+    assert logins == 1, f"{logins} sessions of {MAX_STALE} each, and the directory has confirmed none"
+
+
+async def test_a_login_that_is_cut_off_in_the_store_leaves_no_window_that_nobody_recorded(tmp_path: Path) -> None:
+    """Whoever holds a password back until just before `handshake_seconds` chooses this moment."""
+    store, path = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3"), tmp_path / "journal.jsonl"
+    await store.open()
+    journal = Journal.open(FileSink(path))
+    windows = Windows(store, journal, Registry(), lambda: NOW)  # type: ignore[arg-type]
+    cut = 0
+    for number in range(100):
+        who = replace(CONTEXT.identity, key=IdentityKey("t", f"o{number}"))
+        login = asyncio.create_task(windows.admit(who, POLICY, "10.0.0.7:1", None))
+        await asyncio.sleep(0.012 * number / 100)
+        login.cancel()
+        try:
+            await login
+        except asyncio.CancelledError:
+            cut += 1
+    opened = {window.id for window in await store.unended()}
+    recorded = {json.loads(line)["window"]["id"] for line in path.read_text().splitlines()}
+    await windows.close()
+    await journal.close()
+    await store.close()
+    assert cut > 10
+    assert opened == recorded
