@@ -30,6 +30,8 @@ from pgwire.state import ANSWERS, ANYTIME, DATA, FINAL, Asked
 __all__ = ["Answers", "ServerStep"]
 
 MAX_CONTROL = 16 * 1024 * 1024
+_MOST_TOLD = 1000
+"""Characters of a field of an error, where the policy limits what a result may give."""
 _FINISHES = frozenset(b"CIs")
 _RUNNING = (Asked.QUERY, Asked.EXECUTE)
 
@@ -232,10 +234,22 @@ class Answers:
             elif (brought := head.brings) is not None:
                 self._never_ran(step, brought, now, fields.get("C"))
             step.events.extend(relay.recorder.rest(head, now, "skipped"))
-            replaced = self._cancelled(fields) if limited is None else error_response(limited.fields())
+            replaced = (
+                error_response(limited.fields()) if limited else self._cancelled(fields) or self._discreet(fields)
+            )
         self._after_error(step, head, now)
         step.to_server = b"".join([relay.late_sync() for _ in range(unseen)])
         return replaced
+
+    def _discreet(self, fields: dict[str, str]) -> bytes | None:
+        """The server's error without what a result would not be allowed to tell; None: it tells no such thing."""
+        relay = self._relay
+        told = dict(fields)
+        if relay.hides_details and fields.get("C", "").startswith("23"):
+            told.pop("D", None)  # it quotes the row, or the key
+        if relay.budget.limits_results:
+            told = {code: _shortened(text) for code, text in told.items()}
+        return None if told == fields else error_response(told)
 
     def _limit(self, head: Pending, run: Run, now: datetime, sqlstate: str | None) -> BudgetSpent | None:
         """The limit of the policy that the server's error comes from; None where it has reasons of its own."""
@@ -299,6 +313,10 @@ class Answers:
                 detail=f"It was `{wanted}` and is now `{value}`: what is judged may no longer be what runs.",
                 hint="Connect again, and leave this setting as it is.",
             )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_TOLD else f"{text[:_MOST_TOLD]}... (cut)"
 
 
 def _server_fault(what: str) -> PgjitError:

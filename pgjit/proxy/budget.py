@@ -25,7 +25,7 @@ class Budget:
     def __init__(self, limits: Limits, usage: Usage) -> None:
         self.limits = limits
         self.usage = usage
-        self._limits_results = any(
+        self.limits_results = any(
             limit is not None for limit in (limits.rows, limits.bytes, limits.window_rows, limits.window_bytes)
         )
 
@@ -53,7 +53,7 @@ class Budget:
 
     def room(self, rows: int, size: int) -> tuple[int, int] | None:
         """How many rows and bytes more an execution may give that gave `rows` and `size`; None where all fit."""
-        if not self._limits_results:
+        if not self.limits_results:
             return None
         limits, usage = self.limits, self.usage
         return (
@@ -70,15 +70,20 @@ class Budget:
 
         `stopped`: the statement was cancelled at the server. Otherwise the server had already completed it.
         """
-        limits = self.limits
-        if limits.rows is not None and rows >= limits.rows:
-            name, most, hint = "rows", limits.rows, _NARROWER
-        elif limits.bytes is not None and size >= limits.bytes:
-            name, most, hint = "bytes", limits.bytes, _NARROWER
-        elif limits.window_rows is not None and self.usage.rows >= limits.window_rows:
-            name, most, hint = "window_rows", limits.window_rows, _WINDOW
-        else:
-            name, most, hint = "window_bytes", limits.window_bytes or 0, _WINDOW
+        limits, usage = self.limits, self.usage
+        # A cut is between two rows: of bytes something may be left, too little for the next row.
+        left = [
+            (most - used, name, most)
+            for name, most, used in (
+                ("rows", limits.rows, rows),
+                ("window_rows", limits.window_rows, usage.rows),
+                ("bytes", limits.bytes, size),
+                ("window_bytes", limits.window_bytes, usage.bytes),
+            )
+            if most is not None and (used >= most or name.endswith("bytes"))
+        ]
+        _, name, most = min(left, key=lambda each: (each[0] > 0, each[0]))
+        hint = _WINDOW if name.startswith("window_") else _NARROWER
         what = "was cancelled" if stopped else "had been completed by the server"
         return BudgetSpent(
             f"result is over the policy's limit of {most} {name.removeprefix('window_')}",

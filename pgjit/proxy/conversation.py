@@ -89,6 +89,7 @@ class Conversation:
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
             unrestricted=access.policy.statements.access is Preset.FULL,
             budget=Budget(access.policy.limits, usage),
+            hides_details=access.policy.statements.needs_names,
         )
         self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)

@@ -47,6 +47,7 @@ class Outbox:
         self.status = "I"
         self._segment = 0
         self._awaited: Unit | None = None  # what has to be answered before the next frame can be dealt with
+        self._alone: Pending | None = None  # its result may be cut: nothing is sent behind it before it is answered
         self._ends_at = ends_at
         self._new_token = new_token
 
@@ -61,9 +62,16 @@ class Outbox:
         return sum(pending.asked in (Asked.QUERY, Asked.SYNC) for pending in self.queue) <= 1
 
     @property
+    def holds(self) -> bool:
+        """What was sent last has to be answered before anything is sent behind it."""
+        return self.copy_in.waits or (
+            self._alone is not None and not self._alone.answered and not self.copy_in.active
+        )
+
+    @property
     def waits(self) -> bool:
         """What the client sent next cannot be dealt with before the server has answered."""
-        return self.copy_in.waits or (self._awaited is not None and not self._awaited.answered)
+        return self.holds or (self._awaited is not None and not self._awaited.answered)
 
     def pending(
         self,

@@ -17,6 +17,7 @@ __all__ = [
     "name_violations",
     "parse_violations",
     "unknown_name",
+    "writes_among_others",
 ]
 
 _BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
@@ -56,6 +57,20 @@ def unknown_name(what: str, name: str, sqlstate: str, statement: int | None) -> 
         sqlstate=sqlstate,
         statement=statement,
     )
+
+
+def writes_among_others(judgement: Judgement) -> tuple[Violation, ...]:
+    """Of a message under a policy that limits results: a write in it could run behind a result that is cut."""
+    if len(judgement.statements) < 2 or not any(statement.targets for statement in judgement.statements):
+        return ()
+    several = Violation(
+        rule="one-write-at-a-time",
+        message="a statement that writes must come alone under this policy",
+        detail="The policy limits results: where one is cut, what follows it in its message would run all the same.",
+        hint="Send each statement in a message of its own, within BEGIN and COMMIT.",
+        sqlstate="54000",
+    )
+    return (several,)
 
 
 def name_violations(judgement: Judgement, names: Names, *, unrestricted: bool) -> tuple[Violation, ...]:

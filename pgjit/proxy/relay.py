@@ -30,6 +30,7 @@ from pgjit.proxy.own_rules import (
     name_violations,
     parse_violations,
     unknown_name,
+    writes_among_others,
 )
 from pgjit.proxy.pending import ClientPlan, Pending, Planned
 from pgjit.proxy.poison import poison_parse, poison_query
@@ -61,9 +62,11 @@ class Relay(Outbox):
         new_token: Callable[[], bytes],
         unrestricted: bool = False,
         budget: Budget | None = None,
+        hides_details: bool = False,
     ) -> None:
         super().__init__(context, ends_at=ends_at, new_id=new_id, new_token=new_token)
         self.budget = budget or Budget(NO_LIMITS, Usage())
+        self.hides_details = hides_details  # of constraints: they quote columns that may be denied
         self._judge = judge
         self._unrestricted = unrestricted
 
@@ -76,14 +79,14 @@ class Relay(Outbox):
         plan = ClientPlan()
         known = judged or {}
         for index, frame in enumerate(frames):
-            if self.copy_in.waits:
+            if self.holds:
                 plan.rest = frames[index:]
                 return plan
             try:
                 self._frame(plan, frame, now, known)
             except RemoteProtocolError as fault:
                 plan.fault = ProtocolFault(f"malformed message: {fault}")
-            if self.waits and not self.copy_in.waits:
+            if self.waits and not self.holds:
                 plan.rest = frames[index:]
                 return plan
             if plan.fault is not None or plan.goodbye:
@@ -137,6 +140,8 @@ class Relay(Outbox):
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(judgement, now, encode_query, raw)
+        if self.budget.limits_results:
+            violations = violations or writes_among_others(judgement)
         violations = violations or self._over_budget(len(judgement.statements) or int(judgement.unread))
         if violations:
             self._refuse_query(plan, judgement, violations, now, pending)
@@ -156,6 +161,7 @@ class Relay(Outbox):
             pending.runs.append(self.recorder.execution(plan.events, now, "simple", judgement.text, kind))
         self.send(plan, raw, pending, executes=bool(pending.runs))
         self.copy_in.offer(plan, pending)
+        self._hold_behind(plan, pending)
 
     def _name_violations(self, judgement: Judgement) -> tuple[Violation, ...]:
         return name_violations(judgement, self.names, unrestricted=self._unrestricted)
@@ -275,6 +281,7 @@ class Relay(Outbox):
             self.expect(run.changes, pending)
         self.send(plan, frame.raw, pending, executes=True)
         self.copy_in.offer(plan, pending)
+        self._hold_behind(plan, pending)
 
     def _refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
         """INVARIANT: what was not judged under a name here is not run under it."""
@@ -325,6 +332,14 @@ class Relay(Outbox):
         data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
         self.send(plan, data, pending, executes=True)
         self.skipping = self.skipping or not query
+
+    def _hold_behind(self, plan: ClientPlan, pending: Pending) -> None:
+        """A result that may be cut ends in an error of ours: what is behind it must not have run by then."""
+        if not self.budget.limits_results or not pending.runs or self.skipping or pending.may_copy_in:
+            return
+        self._alone = pending
+        if pending.asked is Asked.EXECUTE:
+            plan.items.append(Planned(extended.flush()))  # the Sync waits as well
 
     def _over_budget(self, statements: int) -> tuple[Violation, ...]:
         """The window's budget, asked last: what may run is counted."""

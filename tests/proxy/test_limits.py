@@ -99,9 +99,29 @@ def test_in_the_extended_protocol_the_client_is_answered_again_after_its_sync() 
     assert said(*step.data) == ["1", "2", "D", "E"]
     assert talk.client(parse("SELECT 2"), bind(), execute(), sync()).data == sync()
     assert said(*talk.server(READY).data) == ["Z"]
-    talk.client(parse("SELECT 3"), bind(), execute(), sync())
-    step = talk.server(answer("1"), answer("2"), ROW, command_complete("SELECT 1"), READY)
-    assert said(*step.data) == ["1", "2", "D", "C", "Z"]
+    talk.client(parse("SELECT 3"), bind(), execute())
+    step = talk.server(answer("1"), answer("2"), ROW, command_complete("SELECT 1"))
+    assert said(*step.data) == ["1", "2", "D", "C"]
+
+
+def test_nothing_is_sent_behind_a_result_that_may_be_cut() -> None:
+    talk = limited(rows=1)
+    plan = talk.client(parse("SELECT 1"), bind(), execute(), parse("INSERT x"), bind(), execute(), sync())
+    assert plan.data == parse("SELECT 1") + bind() + execute() + message(b"H")
+    talk.server(answer("1"), answer("2"), ROW * 2, command_complete("SELECT 2"))
+    rest = talk.frames(plan.rest)
+    assert rest.data == sync()
+    talk.server(READY)
+    assert talk.outcomes[0] == ("SELECT 1", "limited")
+    assert talk.relay.idle
+
+
+def test_an_error_tells_no_more_than_a_result_could() -> None:
+    talk = limited(bytes=100)
+    talk.client(query("SELECT 1"))
+    step = talk.server(error("22P02", "invalid input: " + "secret" * 10_000), READY)
+    assert len(b"".join(step.data)) < 1_200
+    assert error_of(b"".join(step.data))["C"] == "22P02"
 
 
 def test_a_copy_to_the_client_is_cut_as_well() -> None:
