@@ -16,6 +16,7 @@ import orjson
 from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
+from pgjit.sql.comments import reopens
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
 from pgjit.sql.spread import spreads
@@ -44,6 +45,8 @@ def read_message(text: str, *, most: int | None = None) -> Message:
             "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",
             hint="Leave the zero byte out: PostgreSQL's text ends at it.",
         )  # fmt: skip
+    if reopens(text):
+        raise _too_deep()
     if spreads(text):
         raise _too_wide()
     try:

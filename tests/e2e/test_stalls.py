@@ -1,0 +1,161 @@
+"""Statements that are nested, long or not ASCII: answered or refused, nothing falls over, and nobody waits for them.
+
+In process, on stacks as small as any thread's; and through a live session, while a task that ticks on the proxy's own
+event loop finds out how long the others would have waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.proxy.judge import LARGE
+from tests.e2e.loose import Line, open_loose
+from tests.e2e.worlds import add_reader
+
+SECONDS = 0.25
+TRIES = 4  # the best of them counts: the machine has other things to do
+
+
+def nested(opening: str, inner: str, closing: str, times: int) -> str:
+    return "SELECT " + opening * times + inner + closing * times
+
+
+# What made a parser's own tree, or who walked it, fall over: as long as it was then.
+LONG = {
+    "terms": "SELECT 1" + "+1" * 24_100,
+    "casts": "SELECT 1" + "::int" * 32_800,
+    "unions": "SELECT 1" + " UNION ALL SELECT 1" * 15_600,
+    "joins": "SELECT 1 FROM a" + " JOIN a ON true" * 24_000,
+    "concatenations": "SELECT 'a'" + "||'a'" * 24_000,
+    "collations": "SELECT 'a'" + ' COLLATE "C"' * 32_800,
+    "null tests": "SELECT 1" + " IS NULL" * 27_800,
+    "negations": "SELECT " + "NOT " * 10_000 + "true",
+    "signs": "SELECT " + "- " * 20_000 + "1",
+    "parentheses": nested("(", "1", ")", 10_000),
+    "calls": nested("abs(", "1", ")", 10_000),
+    "cases": nested("CASE WHEN true THEN ", "1", " END", 5_000),
+    "arrays": nested("ARRAY[", "1", "]", 10_000),
+    "subqueries": nested("(SELECT ", "1", ")", 10_000),
+    "queries of queries": "SELECT * FROM " + "(SELECT * FROM " * 5_000 + "a" + ") x" * 5_000,
+    "conditions": "SELECT 1 WHERE true" + " AND true" * 50_000,
+    "a list": "SELECT 1 WHERE 1 IN (1" + ",1" * 50_000 + ")",
+    "fields": "SELECT a" + ".b" * 50_000,
+    "columns before a character": "SELECT a" + ",a" * 40_000 + ",'" + "é" * 40 + "'",
+    "a text": "SELECT '" + "é" * 100_000 + "'",
+    "an astral text": "SELECT '" + "\U0001f40d" * 50_000 + "'",
+    "indices": "SELECT a" + "[1]" * 30_000,
+    "comments": "SELECT 1" + "/*" * 50_000,
+    "closed comments": "SELECT 1" + "/*" * 30_000 + "*/" * 30_000,
+    "dollars": "SELECT $" + "a" * 100_000 + "$x",
+    "quotes": "SELECT '" + "''" * 50_000,
+    "statements": "SELECT 1;" * 20_000,
+    "semicolons": ";" * 100_000,
+    "a name": 'SELECT "' + "é" * 60_000 + '"',
+    "a number": "SELECT " + "9" * 100_000,
+    "spaces": " " * 200_000 + "SELECT 1",
+    "queries with": "WITH " + ", ".join(f"c{n} AS (SELECT 1)" for n in range(5_000)) + " SELECT 1",
+    "common queries inside": "WITH a AS (" * 2_000 + "SELECT 1" + ") SELECT 1" * 2_000,
+    "windows": "SELECT " + ", ".join("sum(1) OVER (ORDER BY a)" for _ in range(4_000)),
+}  # fmt: skip
+
+
+def just_below(text: str) -> str:
+    """As much of it as is still judged on the event loop, mended so that it may parse."""
+    return text.encode()[: LARGE - 1].decode("utf-8", "ignore")
+
+
+SHORT = {
+    "terms": "SELECT 1" + "+1" * 8_100,
+    "casts": "SELECT 1" + "::int" * 3_200,
+    "unions": "SELECT 1" + " UNION ALL SELECT 1" * 850,
+    "joins": "SELECT 1 FROM a" + " JOIN a ON true" * 1_000,
+    "parentheses": nested("(", "1", ")", 8_000),
+    "calls": nested("abs(", "1", ")", 3_200),
+    "cases": nested("CASE WHEN true THEN ", "1", " END", 660),
+    "subqueries": nested("(SELECT ", "1", ")", 1_700),
+    "conditions": "SELECT 1 WHERE true" + " AND true" * 1_800,
+    "columns before a character": "SELECT a" + ",a" * 8_100 + ",'éé'",
+    "a text": "SELECT '" + "é" * 8_000 + "'",
+    "a hundred statements": "SELECT 1+1+1+1+1+1;" * 100,
+    "many statements": "SELECT 1;" * 1_800,
+}  # fmt: skip
+ALL = LONG | {f"short {name}": text for name, text in SHORT.items()} | {
+    f"cut {name}": just_below(text) for name, text in LONG.items()
+}  # fmt: skip
+
+JUDGE = """
+import sys, threading
+from pgjit.policy.load import load_policies
+from pgjit.proxy.judge import assess
+from pathlib import Path
+from tests.e2e.test_stalls import ALL
+policy = load_policies(Path(sys.argv[1]))[0]["read-only"]
+def judge():
+    for name, text in ALL.items():
+        judged = assess(policy, text.encode(), 1 << 24)
+        print(name, [found.rule for found in judged.violations][:1], sep=": ")
+threading.stack_size(int(sys.argv[2]))
+thread = threading.Thread(target=judge)
+thread.start()
+thread.join()
+print("all of them")
+"""
+
+
+@pytest.mark.parametrize("stack", [256 * 1024, 8 * 1024 * 1024])
+def test_a_process_judges_all_of_them_and_lives(stack: int) -> None:
+    top = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", JUDGE, str(top / "policies"), str(stack)],
+        cwd=top, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "all of them"
+    assert len(done.stdout.splitlines()) == len(ALL) + 1
+    assert "unjudgeable" not in done.stdout
+
+
+class Ticks:
+    """How long a task that is due every few milliseconds had to wait."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            begun = loop.time()
+            await asyncio.sleep(0.005)
+            self.worst = max(self.worst, loop.time() - begun)
+
+
+async def test_no_statement_keeps_the_others_waiting(loose_database: DemoDatabase, tmp_path: Path) -> None:
+    ticks = Ticks()
+    slow: dict[str, float] = {}
+    async with open_loose(loose_database, tmp_path) as world:
+        line = await asyncio.to_thread(Line.through, world, await world.token(add_reader(world)))
+        await asyncio.to_thread(line.simple, LONG["a list"])  # the processes that judge start at the first
+        ticking = asyncio.create_task(ticks.run())
+        for name, text in ALL.items():
+            for send in (line.simple, line.extended):
+                worst = SECONDS
+                for _ in range(TRIES):
+                    ticks.worst = 0.0
+                    assert await asyncio.to_thread(send, text), name
+                    assert line.alive, name
+                    worst = min(worst, ticks.worst)
+                    if worst < SECONDS:
+                        break
+                if worst >= SECONDS:
+                    slow[name] = worst
+        [result] = await asyncio.to_thread(line.simple, "SELECT 'alive'")
+        assert result.get_value(0, 0) == b"alive"
+        ticking.cancel()
+        line.close()
+    assert slow == {}

@@ -1,0 +1,46 @@
+"""Comments opened again and again are found before they are parsed; what people write is not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pgjit.errors import StatementRefused
+from pgjit.sql.comments import reopens
+from pgjit.sql.parse import read_message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1" + "/*" * 50_000,
+        "SELECT 1" + "/*" * 30_000 + "*/" * 30_000,
+        "SELECT 1 " + "/*+" * 8_000,
+        "SELECT '" + "/*" * 5_000 + "'",
+    ],
+)
+def test_what_would_take_seconds_is_refused_at_once(text: str) -> None:
+    assert reopens(text)
+    begun = time.process_time()
+    with pytest.raises(StatementRefused) as refused:
+        read_message(text)
+    assert refused.value.reference == "statement-too-deep"
+    assert time.process_time() - begun < 0.1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1 /* one */ /* two */",
+        "/*" + "=" * 5_000 + "*/ SELECT 1",
+        "-" * 5_000 + "\nSELECT 1",
+        "SELECT 1 " + "/* a */ " * 5_000,
+        "SELECT 1 " + "/*" * 200 + "*/" * 200,
+    ],
+)
+def test_what_people_write_is_read(text: str) -> None:
+    assert not reopens(text)
+    begun = time.process_time()
+    assert len(read_message(text).statements) == 1
+    assert time.process_time() - begun < 0.25
