@@ -269,7 +269,7 @@ class Stage:
 
     def left_over(self) -> set[asyncio.Task[Any]]:
         """Tasks of sessions: what the stage itself and the open windows need is left out."""
-        expected = self._tasks | self.server._tasks | set(self.windows._timers.values())
+        expected = self._tasks | self.server._tasks | {task for _, task in self.windows._timers.values()}
         return {task for task in asyncio.all_tasks() - expected if task is not asyncio.current_task()}
 
     def _hold_journal(self) -> None:
