@@ -155,7 +155,7 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
         await peer.cancelled.wait()
         await until_left()(peer)
 
-    flood = answer("d", b"x" * 100_000)
+    flood = answer("d", b"x" * 10_000)
     first, steps = query("COPY t FROM STDIN"), [expect("Q"), busy]
     if waits_for == "the server to read":
         steps = [expect("Q"), send(answer("G", b"\0\0\0")), busy]
@@ -165,17 +165,12 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
             await client.frames("G")
         client.piece = 65536
 
-        async def send_for_ever() -> None:
-            while True:
-                await client.send(flood)
-
-        sending = asyncio.create_task(send_for_ever())
         [session] = stage.services.registry
+        # No more than it takes: the end of a connection does not arrive behind what the system has no room for.
         async with asyncio.timeout(30):
             while not session._client._held:
-                await asyncio.sleep(0.001)
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+                await client.send(flood)
+                await asyncio.sleep(0)
         if how == "resets":
             client.reset()
         else:
