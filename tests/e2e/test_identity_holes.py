@@ -21,20 +21,22 @@ from tests.fakes.entra import OTHER_TENANT, TENANT, StandIn
 async def test_a_ttl_that_was_cut_ends_a_session_of_a_window_from_before_the_restart(
     database: DemoDatabase, tmp_path: Path
 ) -> None:
-    """The policy's ttl was 60 s when the window opened and is 6 s after the restart."""
+    """The policy's ttl was 60 s when the window opened and is 10 s after the restart."""
     async with StandIn() as entra:
         token = entra.token(OID, GROUP)
         async with graph_world(database, tmp_path, entra, policy_text(ttl="60s")) as world:
             opened = time.monotonic()
             assert (await psql(world, token, "reader", "SELECT 1")).out == "1\n"
-        async with graph_world(database, tmp_path, entra, policy_text(ttl="6s")) as world:
+        async with graph_world(database, tmp_path, entra, policy_text(ttl="10s")) as world:
             connection = await connect_psycopg(world, token, "reader")
             while not (ended := records(world, "session.ended")[1:]):
                 await asyncio.sleep(0.02)
-            late = time.monotonic() - opened - 6
+            late = time.monotonic() - opened - 10
             # Only the server's own belt (idle_session_timeout) ends it, 2 s late and without proof.
-            assert (ended[0]["reason"], late < 1) == ("ttl", True), (ended[0]["reason"], late, ended[0]["detail"])
-            assert records(world, "window.ended"), "no window.ended either"
+            assert (ended[0]["reason"], late < 1.9) == ("ttl", True), (ended[0]["reason"], late, ended[0]["detail"])
+            async with asyncio.timeout(5):
+                while not records(world, "window.ended"):
+                    await asyncio.sleep(0.02)
             await connection.close()
 
 
