@@ -33,7 +33,7 @@ async def test_a_ttl_that_was_cut_ends_a_session_of_a_window_from_before_the_res
                 await asyncio.sleep(0.02)
             late = time.monotonic() - opened - 10
             # Only the server's own belt (idle_session_timeout) ends it, 2 s late and without proof.
-            assert (ended[0]["reason"], late < 1.9) == ("ttl", True), (ended[0]["reason"], late, ended[0]["detail"])
+            assert (ended[0]["reason"], late < 1) == ("ttl", True), (ended[0]["reason"], late, ended[0]["detail"])
             async with asyncio.timeout(5):
                 while not records(world, "window.ended"):
                     await asyncio.sleep(0.02)
