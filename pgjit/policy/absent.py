@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from pgjit.policy.kinds import SEEN
 from pgjit.policy.pattern import Pattern, Patterns
 from pgjit.policy.policy import Policy
 from pgjit.policy.selector import Selector
@@ -18,12 +19,17 @@ __all__ = ["absent_names"]
 Names = frozenset[tuple[str, ...]]
 _SORTS = ("relations", "columns", "functions", "types", "schemas")
 
+_YET_TO_BE = frozenset(kind for kind in SEEN if kind.startswith("create-") or kind.endswith("index"))
+"""Kinds that are allowed for what is not there yet, or for indexes, which the catalog does not have."""
+
 
 def absent_names(policy: Policy, catalog: Catalog) -> Iterator[str]:
     """One line for each, with its place in the policy's file."""
     known = {sort: _known(sort, catalog) for sort in _SORTS}
     for entry in (*policy.statements.allow, *policy.statements.deny):
         for sort in _SORTS:
+            if sort in ("relations", "schemas") and entry.kinds is not None and entry.kinds & _YET_TO_BE:
+                continue
             for pattern in _absent(entry, sort, known[sort]):
                 near = _near(pattern, known[sort])
                 yield f"{entry.place}: `{sort}` names `{pattern.text}`, which the catalog does not have{near}"

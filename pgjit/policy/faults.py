@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from pgjit.document import Document
-from pgjit.policy.kinds import WRITES, preset_kinds, words_of
+from pgjit.policy.kinds import CALLING, SEEN, UNREAD, WRITES, addable_kinds, preset_kinds, words_of
 from pgjit.policy.language import SelectorEntry, StatementSection
+from pgjit.policy.match import kind_grounds
 from pgjit.policy.pattern import Patterns, parse_pattern
 from pgjit.policy.policy import Access, Policy, StatementTerms
 from pgjit.policy.rules import RULES
@@ -40,15 +41,28 @@ def entry_faults(section: StatementSection) -> Iterator[tuple[Where, str]]:
 
 
 def _impossible(entry: SelectorEntry, access: Access) -> Iterator[tuple[str, str]]:
-    possible = preset_kinds(access)
+    preset, possible = preset_kinds(access), preset_kinds(access) | addable_kinds(access)
+    sorts = entry.model_fields_set - {"kinds"}
     for word in entry.kinds or ():
         kinds = words_of([word])
-        if kinds <= possible:
-            continue
-        if kinds <= WRITES:
+        if kinds <= WRITES and not kinds <= possible:
             yield "kinds", f"`{word}` writes: it needs `access: read-write`"
-        else:
-            yield "kinds", f"`{word}` cannot be allowed: nothing but `access: full` runs it"
+        elif not kinds <= possible:
+            full = not kinds <= preset_kinds(Access.READ_WRITE) | addable_kinds(Access.READ_WRITE)
+            needed = "nothing but `access: full` runs it" if full else "it needs `access: read-write`"
+            yield "kinds", f"`{word}` cannot be allowed here: {needed}"
+        elif sorts & {"relations", "schemas"} and (unseen := sorted(kinds - preset - SEEN)):
+            names = ", ".join(f"`{each}`" for each in unseen[:3]) + (" and others" if len(unseen) > 3 else "")
+            yield (
+                "kinds",
+                f"`{word}` cannot be allowed for some relations: not all is seen of what is touched by {names}",
+            )
+        elif "columns" in sorts and not kinds <= preset:
+            yield "kinds", f"`{word}` cannot be allowed for some columns: name the relation"
+        elif sorts & {"functions", "function"} and not kinds <= preset | CALLING:
+            yield "kinds", f"`{word}` cannot be allowed for some functions: it calls none by name"
+        elif sorts & {"settings", "types", "type", "operators", "operator"} and not kinds <= preset:
+            yield "kinds", f"`{word}` cannot be allowed for some of these: give it its own entry"
 
 
 def _uncertain(entry: SelectorEntry) -> Iterator[tuple[str, str]]:
@@ -99,6 +113,9 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
     for entry in terms.allow:
         if reason := _moot(entry, terms):
             yield f"{entry.place}: this entry of `allow` can allow nothing: {reason}"
+        if unread := sorted((entry.kinds or frozenset()) & UNREAD):
+            names = ", ".join(f"`{kind}`" for kind in unread[:3]) + (" and others" if len(unread) > 3 else "")
+            yield f"{entry.place}: {names}: allowed whole; no rule reads what it touches or the code that it leaves"
     for name, options in terms.switches.items():
         if terms.access not in RULES[name].switch and RULES[name].switch:
             place = document.place(("statements", "rules", name))
@@ -109,7 +126,7 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
 
 
 def _never(entry: Selector, terms: StatementTerms) -> str | None:
-    if entry.kinds is not None and not entry.kinds & preset_kinds(terms.access):
+    if entry.kinds is not None and not any(kind_grounds(terms, kind) for kind in entry.kinds):
         return f"`access: {terms.access}` allows none of its kinds"
     for other in terms.deny:
         if other is entry:
@@ -120,7 +137,7 @@ def _never(entry: Selector, terms: StatementTerms) -> str | None:
 
 
 def _moot(entry: Selector, terms: StatementTerms) -> str | None:
-    if entry.kinds is not None and not entry.names_objects:
+    if entry.kinds is not None and not entry.names_objects and entry.kinds <= preset_kinds(terms.access):
         return f"`access: {terms.access}` allows its kinds without it"
     for other in terms.deny:
         if _covers(other, entry):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.kinds import preset_kinds
 from pgjit.policy.match import (
     Sort,
     column_grounds,
@@ -20,6 +19,7 @@ from pgjit.policy.match import (
     denial_of_relation,
     denials_of_kind,
     grounds_of_name,
+    kind_grounds,
     kinds_of,
     operator_grounds,
     relation_grounds,
@@ -36,7 +36,7 @@ __all__ = ["Ground", "grounds_of"]
 
 Object = Literal["kind", "relation", "column", "function", "type", "operator", "setting"]
 _BUILTIN = "pg_catalog"
-_OF_KINDS = ("statement-kind", "ddl", "procedural-code", "select-into", "catalog-write")
+_OF_KINDS = ("statement-kind", "ddl", "ddl-clause", "procedural-code", "select-into", "catalog-write")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,6 @@ class _Grounds:
         mine = [each for each in violations if each.statement == statement.index]
         self._refused: dict[int | None, str] = {each.position: each.rule for each in reversed(mine) if each.position}
         self._found = list(dict.fromkeys(each.rule for each in mine))
-        self._possible = preset_kinds(terms.access)
 
     def all(self) -> Iterator[Ground]:
         yield from self._kind()
@@ -111,8 +110,9 @@ class _Grounds:
     def _kind(self) -> Iterator[Ground]:
         denied = dict(denials_of_kind(self._terms, self._statement))
         for kind in sorted(self._kinds):
-            rule = self._first(_OF_KINDS) if kind not in self._possible else None
-            place = self._terms.place if rule is None else None
+            place = kind_grounds(self._terms, kind)
+            rule = self._first(_OF_KINDS) if place is None else None
+            place = self._terms.place if place is None and rule is None else place
             yield self._ground("kind", kind, None, denied.get(kind), place, unlisted=rule or "")
 
     def _first(self, rules: tuple[str, ...]) -> str | None:

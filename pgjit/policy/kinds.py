@@ -1,4 +1,4 @@
-"""The words that policies use for kinds of statements, and which of them each preset allows.
+"""The words that policies use for kinds of statements, which of them each preset allows, and which `allow` may add.
 
 A kind that is not here is refused under every preset but `full`, those that PostgreSQL will invent included.
 """
@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 from pgjit.policy.access import Access
 
-__all__ = ["DDL", "KINDS", "PROCEDURAL", "READING", "WRITES", "WRITING", "preset_kinds", "words_of"]
+__all__ = [
+    "CALLING", "DDL", "KINDS", "PROCEDURAL", "READING", "SEEN", "UNREAD", "WRITES", "WRITING", "addable_kinds",
+    "preset_kinds", "words_of",
+]  # fmt: skip
 
 READING = frozenset({
     "select", "explain", "explain-analyze", "show", "set", "transaction", "declare", "fetch", "close", "prepare",
@@ -19,43 +22,74 @@ WRITES = frozenset({"insert", "update", "delete", "merge", "copy-in"})
 WRITING = READING | WRITES
 PROCEDURAL = frozenset({"do", "call"})
 
-DDL = frozenset(
-    """
-    alter-collation alter-database alter-database-refresh-coll alter-database-set alter-default-privileges
-    alter-domain alter-enum alter-event-trig alter-extension alter-extension-contents alter-fdw
-    alter-foreign-server alter-function alter-object-depends alter-object-schema alter-op-family alter-operator
-    alter-owner alter-policy alter-publication alter-role alter-role-set alter-sequence alter-stats
-    alter-subscription alter-table alter-table-move-all alter-table-space-options alter-t-s-configuration
-    alter-t-s-dictionary alter-type alter-user-mapping comment composite-type create-am create-cast
-    create-conversion create-database create-domain create-enum create-event-trig create-extension create-fdw
-    create-foreign-server create-foreign-table create-function create-index create-op-class create-op-family
-    create-p-lang create-policy create-publication create-range create-role create-rule create-schema
-    create-sequence create-stats create-subscription create-table create-table-as create-table-space
-    create-transform create-trigger create-user-mapping create-view define drop drop-database drop-owned
-    drop-role drop-subscription drop-table-space drop-user-mapping grant grant-role import-foreign-schema
-    reassign-owned refresh-materialized-view rename replica-identity sec-label truncate
-""".split()
-)
+_OF_OBJECT: dict[str, tuple[str, ...]] = {  # which of CREATE, ALTER, DROP there are of each kind of object
+    "create alter drop": (
+        "access-method", "aggregate", "collation", "conversion", "database", "domain", "event-trigger", "extension",
+        "foreign-data-wrapper", "foreign-table", "function", "index", "language", "materialized-view", "operator",
+        "operator-class", "operator-family", "policy", "procedure", "publication", "role", "rule", "schema",
+        "sequence", "server", "statistics", "subscription", "table", "tablespace", "text-search-configuration",
+        "text-search-dictionary", "text-search-parser", "text-search-template", "trigger", "type", "user-mapping",
+        "view",
+    ),
+    "create drop": ("cast", "transform"),
+    "alter drop": ("routine",),
+    "alter": ("default-privileges", "large-object"),
+    "drop": ("owned",),
+}  # fmt: skip
+_BY_OBJECT: dict[str, frozenset[str]] = {
+    name: frozenset(f"{verb}-{name}" for verb in verbs.split()) | ({"create-table-as"} if name == "table" else set())
+    for verbs, names in _OF_OBJECT.items()
+    for name in names
+}
+
+DDL = frozenset({
+    "comment", "grant", "grant-role", "import-foreign-schema", "reassign-owned", "refresh-materialized-view",
+    "revoke", "revoke-role", "security-label", "truncate",
+}).union(*_BY_OBJECT.values())  # fmt: skip
 """What defines or changes objects, or who may use them."""
 
-_OTHER = frozenset({
-    "lock", "listen", "notify", "vacuum", "cluster", "reindex", "checkpoint", "load", "alter-system",
-    "constraints-set",
+SEEN = frozenset({
+    "create-table", "create-table-as", "create-materialized-view", "create-view", "create-index", "create-sequence",
+    "alter-table", "alter-view", "alter-materialized-view", "alter-index", "alter-sequence", "drop-table",
+    "drop-view", "drop-materialized-view", "drop-index", "drop-sequence", "truncate", "comment",
+    "refresh-materialized-view", "lock", "vacuum", "analyze", "reindex", "cluster",
 })  # fmt: skip
+"""Kinds whose syntax is known in full, and whose relations are all seen: they may be allowed for some relations."""
+
+CALLING = frozenset({"call", "create-function", "create-procedure", "create-trigger", "create-event-trigger"})
+"""Kinds that name a function, which has to be allowed as well."""
+
+_SIMPLE = frozenset({"listen", "notify", "checkpoint", "set-constraints"})
+_FULL_ONLY = frozenset({"load", "alter-system"})  # they reach past the database, and past the session
+
+UNREAD = (DDL | PROCEDURAL) - SEEN - {"call"}
+"""Kinds that are allowed whole or not at all: what they touch, or what code they leave behind, no rule can tell."""
+
+_UNDER_READ_ONLY = frozenset({"call", "lock", "listen", "notify", "set-constraints"})
 
 KINDS: dict[str, frozenset[str]] = {
-    **{kind: frozenset({kind}) for kind in sorted(WRITING | PROCEDURAL | _OTHER | DDL)},
+    **{kind: frozenset({kind}) for kind in sorted(WRITING | PROCEDURAL | DDL | SEEN | _SIMPLE | _FULL_ONLY)},
+    **{f"ddl-{name}": kinds for name, kinds in _BY_OBJECT.items()},
     "explain": frozenset({"explain", "explain-analyze"}),
     "cursor": frozenset({"declare", "fetch", "close"}),
     "prepare": frozenset({"prepare", "execute", "deallocate"}),
     "ddl": DDL,
 }
-"""What a word in `kinds` means. `ddl` stands for every kind that defines or changes an object."""
+"""What a word in `kinds` means. `ddl-table` stands for CREATE, ALTER and DROP of tables, `ddl` for every kind that
+defines or changes an object."""
 
 
 def preset_kinds(access: Access) -> frozenset[str]:
     """The kinds that a preset allows. `full` asks for none."""
     return WRITING if access is Access.READ_WRITE else READING
+
+
+def addable_kinds(access: Access) -> frozenset[str]:
+    """The kinds beyond the preset that an entry of `allow` may add to it.
+
+    Under `read-only` those that PostgreSQL runs in a read-only transaction and that cannot leave it by what they say.
+    """
+    return _UNDER_READ_ONLY if access is Access.READ_ONLY else (DDL | PROCEDURAL | SEEN | _SIMPLE)
 
 
 def words_of(words: Iterable[str]) -> frozenset[str]:

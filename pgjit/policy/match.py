@@ -7,10 +7,10 @@ INVARIANT: what is allowed must be certain, what is denied need only be possible
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-from pgjit.policy.kinds import WRITES
+from pgjit.policy.kinds import WRITES, WRITING, addable_kinds, preset_kinds
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.selector import Selector
@@ -26,7 +26,9 @@ __all__ = [
     "denial_of_relation",
     "denials_of_kind",
     "grounds_of_name",
+    "kind_grounds",
     "kinds_of",
+    "narrowed",
     "operator_grounds",
     "relation_grounds",
     "words_of_column",
@@ -37,6 +39,7 @@ Sort = Literal["functions", "types"]
 Name = tuple[str | None, ...]
 
 _WRITING = WRITES | {"lock"}
+_CHANGES = frozenset({"insert", "update", "define"})
 _VERBS = {"read": ("select",), "lock": ("update", "lock")}  # a row lock needs the right to update, as on the server
 
 
@@ -54,7 +57,7 @@ def words_of_relation(statement: Statement, touched: TouchedRelation) -> frozens
         words |= kinds & {"merge"}
         if touched.action == "insert" and "copy-in" in kinds:
             words = {"copy-in"}
-    elif touched.action == "define":
+    elif touched.action == "define" or statement.kind == "lock":
         words = {statement.kind}
     else:
         words |= kinds - WRITES
@@ -69,7 +72,7 @@ def words_of_column(statement: Statement, column: TouchedColumn, touched: Touche
     found = [
         words_of_relation(statement, each)
         for each in (touched.relations if touched is not None else ())
-        if (each.schema, each.name) == (column.schema, column.relation) and each.action in ("insert", "update")
+        if (each.schema, each.name) == (column.schema, column.relation) and each.action in _CHANGES
     ]
     return frozenset[str]().union(*found) or kinds & WRITES
 
@@ -144,6 +147,50 @@ def denial_of_operator(
 # --- what is allowed -----------------------------------------------------------------------------------
 
 
+def kind_grounds(terms: StatementTerms, kind: str) -> str | None:
+    """The place in the policy that allows statements of a kind; None where nothing does."""
+    if kind in preset_kinds(terms.access):
+        return terms.place
+    if kind in addable_kinds(terms.access):
+        return next((entry.place for entry in _adding(terms, frozenset({kind}))), None)
+    return None
+
+
+def _adding(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
+    """The entries that name one of these kinds. What is beyond the preset is allowed by its own word alone."""
+    return [entry for entry in terms.allow if entry.kinds is not None and not entry.kinds.isdisjoint(words)]
+
+
+def narrowed(terms: StatementTerms, kind: str) -> bool:
+    """Whether a kind beyond the preset is allowed for some relations only."""
+    adding = _adding(terms, frozenset({kind}))
+    return all(entry.names_relations for entry in adding) or any(
+        entry.names_relations and entry.kinds is None for entry in terms.allow
+    )
+
+
+def _added_grounds(terms: StatementTerms, words: frozenset[str], means: Callable[[Selector], bool]) -> str | None:
+    """What allows an object to a kind beyond the preset.
+
+    An entry that names the kind and relations, or one that names the kind alone: then for all relations, or for those
+    that entries without kinds name for everything.
+    """
+    adding = _adding(terms, words)
+    for entry in adding:
+        if entry.names_relations and means(entry):
+            return entry.place
+    whole = next((entry for entry in adding if not entry.names_relations), None)
+    if whole is None:
+        return None
+    general = [entry for entry in terms.allow if entry.names_relations and entry.kinds is None]
+    return next((entry.place for entry in general if means(entry)), None) if general else whole.place
+
+
+def _makes_views(terms: StatementTerms) -> bool:
+    """Whether a view may be made under the policy: then who writes through one needs what is behind it allowed."""
+    return bool(_adding(terms, frozenset({"create-view"})))
+
+
 def _speaking(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
     """The entries that name relations for these kinds: where there is one, they take the preset's place.
 
@@ -156,31 +203,43 @@ def _speaking(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
 
 def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> str | None:
     """The place in the policy that allows it; None where nothing does."""
-    if touched.reach != "named" or (touched.builtin and touched.action == "read"):
+    through = touched.reach == "view" and touched.action in WRITES and _makes_views(terms)
+    if (touched.reach != "named" and not through) or (touched.builtin and touched.action == "read"):
         return terms.place
-    speaking = _speaking(terms, words)
     name = (touched.schema, touched.name)
-    for entry in speaking:
-        if _of_kinds(entry, words) and (
+
+    def means(entry: Selector) -> bool:
+        return (
             _must(entry.relations, name)
             or _must(entry.schemas, name[:1])
             or (entry.columns is not None and _must(_tables(entry.columns), name))
-        ):
+        )
+
+    if touched.action != "read" and words.isdisjoint(WRITING):
+        return _added_grounds(terms, words, means)
+    words &= WRITING
+    speaking = _speaking(terms, words)
+    for entry in speaking:
+        if _of_kinds(entry, words) and means(entry):
             return entry.place
     return None if speaking else terms.place
 
 
 def column_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedColumn) -> str | None:
     system = touched.schema in ("pg_catalog", "information_schema")
-    if touched.reach != "named" or (system and touched.action == "read"):
+    through = touched.reach == "view" and touched.action == "write" and _makes_views(terms)
+    if (touched.reach != "named" and not through) or (system and touched.action == "read"):
         return terms.place
-    speaking = _speaking(terms, words)
     name = (touched.schema, touched.relation, touched.column)
-    naming = [
-        entry
-        for entry in speaking
-        if _must(entry.relations, name[:2]) or _must(entry.schemas, name[:1]) or _must(entry.columns, name)
-    ]
+
+    def means(entry: Selector) -> bool:
+        return _must(entry.relations, name[:2]) or _must(entry.schemas, name[:1]) or _must(entry.columns, name)
+
+    if touched.action != "read" and words.isdisjoint(WRITING):
+        return _added_grounds(terms, words, means)
+    words &= WRITING
+    speaking = _speaking(terms, words)
+    naming = [entry for entry in speaking if means(entry)]
     # Where a statement both inserts and updates, it is not told apart which column is meant for which: both count.
     ways = [frozenset({word} | (words & {"merge"})) for word in sorted(words & {"insert", "update", "copy-in"})]
     found = [next((entry.place for entry in naming if _of_kinds(entry, way)), None) for way in ways or [words]]

@@ -15,6 +15,7 @@ from typing import TypeVar
 from pgjit.identity.identity import GroupId
 from pgjit.policy.access import Access
 from pgjit.policy.identity_terms import IdentityTerms
+from pgjit.policy.kinds import preset_kinds
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.selector import Selector
 
@@ -102,7 +103,11 @@ class StatementTerms:
     @property
     def preset(self) -> StatementTerms:
         """The preset, with what `allow` adds to it and without what narrows it: what `mode: observe` enforces."""
-        added = tuple(each for each in self.allow if not each.names_relations)
+        added = tuple(
+            each.without_relations if each.kinds is not None and each.kinds - preset_kinds(self.access) else each
+            for each in self.allow
+            if not each.names_relations or (each.kinds is not None and each.kinds - preset_kinds(self.access))
+        )
         return StatementTerms(access=self.access, allow=added, longest=self.longest, place=self.place)
 
 

@@ -6,6 +6,7 @@ Decides on messages; what statements may do is the policy's rules'.
 from __future__ import annotations
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import READING
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Names
 from pgwire.messages.extended import Parse
@@ -61,7 +62,9 @@ def unknown_name(what: str, name: str, sqlstate: str, statement: int | None) -> 
 
 def writes_among_others(judgement: Judgement) -> tuple[Violation, ...]:
     """Of a message under a policy that limits results: a write in it could run behind a result that is cut."""
-    if len(judgement.statements) < 2 or not any(statement.targets for statement in judgement.statements):
+    if len(judgement.statements) < 2 or not any(
+        statement.targets or statement.kind not in READING for statement in judgement.statements
+    ):
         return ()
     several = Violation(
         rule="one-write-at-a-time",

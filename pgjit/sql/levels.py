@@ -67,7 +67,8 @@ class _Reading(FromClause):
                     left.append(inner)
 
     def use(self, node: Node) -> None:
-        if self._kind != "CopyStmt":  # what it copies is told with its columns: `uses_of`
+        # What COPY copies is told with its columns: `uses_of`. SET CONSTRAINTS names constraints by the same shape.
+        if self._kind not in ("CopyStmt", "ConstraintsSetStmt"):
             creates = self._kind.startswith(("Create", "View", "Composite"))
             action: Literal["lock", "define"] = "lock" if self._kind == "LockStmt" else "define"
             self.uses.append(Use(relation_of(node), action, self.at(node), creates=creates))

@@ -24,6 +24,8 @@ def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -
         relation = node["relation"]
         place = where(relation.get("location", 0)) + 1
         return [Use(relation_of(relation), "insert" if node.get("is_from") else "read", place, columns or None)]
+    if node_type == "RenameStmt" and node.get("renameType") in _RELATIONS:
+        return [Use((node["newname"],), "define", None, creates=True, beside=relation_of(node["relation"]))]
     objects = node.get("objects", []) if node_type == "DropStmt" else [node.get("object")]
     kind = node.get("removeType") or node.get("objtype") or node.get("renameType") or node.get("objectType")
     names = [strings_of(entry["List"].get("items", [])) for entry in objects if entry and "List" in entry]

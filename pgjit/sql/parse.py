@@ -16,12 +16,14 @@ import orjson
 from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
+from pgjit.sql.clauses import clauses_of
 from pgjit.sql.comments import reopens
+from pgjit.sql.kind import kind_of
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
 from pgjit.sql.spread import spreads
 from pgjit.sql.statement import Message, NameEffect, Statement
-from pgjit.sql.walk import Walk, kind_of
+from pgjit.sql.walk import Walk
 
 __all__ = ["read_message"]
 
@@ -145,6 +147,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         locking="lockingClause" in walk.fields or "LockingClause" in walk.nodes,
         options=frozenset(walk.options),
         shown=node.get("name", "") if node_type == "VariableShowStmt" else None,
+        clauses=clauses_of(node_type, node),
         outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
         shape=measure(node_type, node, where),
         scopes=read_scopes(node_type, node, where),

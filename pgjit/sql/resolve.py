@@ -31,9 +31,11 @@ class _Resolving:
         self._found = Collector(catalog, path)
         self._routines = Routines(catalog, path, self._found)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
+        self._alters = False  # ALTER counts as reading too: a new name or expression may show the data elsewhere
 
     def run(self, statement: Statement) -> Touched:
         scopes = statement.scopes
+        self._alters = statement.kind.startswith("alter-") and statement.kind != "alter-index"
         frames = frames_of(scopes.levels, self._base)
         columns = Columns(scopes.levels, frames, self._catalog, self._found, self._routines)
         written = {write.level for write in scopes.writes}
@@ -99,15 +101,27 @@ class _Resolving:
     def _use(self, use: Use) -> None:
         """A relation outside of any query."""
         defined = use.action == "define"
-        name = self._relation(use.name, use.position, new=defined)
+        # An index is not in the catalog: it is known by its name alone, if that has a schema.
+        new = use.creates or (defined and len(use.name) > 1 and not self._alters)
+        if use.beside:
+            use = use._replace(name=(*self._schema_of(use.beside), *use.name))
+        name = self._relation(use.name, use.position, new=new)
         base = self._known_base(name, use.name, use.position)
-        if defined and (use.creates or name is None):
+        if defined and (use.creates or (name is None and new)):
             self._found.created(base)
-        if name is None and defined:
+        if name is None and new:
             return
         self._found.relation(base, use.action)
+        if self._alters and defined:
+            self._found.relation(base, "read")
+            self._columns(base, use.columns, "read")
         if use.action != "lock":
-            self._columns(base, use.columns, "write" if use.action == "insert" else "read")
+            self._columns(base, use.columns, "read" if use.action == "read" else "write")
+
+    def _schema_of(self, written: tuple[str, ...]) -> tuple[str, ...]:
+        """Where a relation is: as it is written, else as it is found."""
+        found = self._relation(written, None, new=True)
+        return written[:-1] or (found[:1] if found is not None else ())
 
     def _others(self, statement: Statement, frames: list[Frame]) -> None:
         """Relations that the walk over the tree saw and no level has: none, unless a shape is new."""

@@ -44,6 +44,7 @@ class Use(NamedTuple):
     position: int | None
     columns: tuple[str, ...] | None = None  # None: all
     creates: bool = False
+    beside: tuple[str, ...] = ()  # a relation as written, in whose schema it is
 
 
 class Write(NamedTuple):

@@ -81,10 +81,16 @@ class Statement:
     into: bool = False  # SELECT INTO, at any depth
     locking: bool = False  # FOR UPDATE and its kind, at any depth
     options: frozenset[str] = frozenset()  # of transactions, as `transaction_read_only=0`
+    clauses: frozenset[str] = frozenset()  # of what is no query, as `subtype=AT_AddColumn`
     shown: str | None = None  # the setting that SHOW shows
     outside: bool = False  # COPY with a file or a program on the server
     shape: Shape = SHAPELESS
     scopes: Scopes = field(default=Scopes(), repr=False, compare=False)  # for `resolve`
+
+    @property
+    def defined(self) -> tuple[tuple[str, ...], ...]:
+        """Relations that a command is about which is no query: DDL, LOCK, VACUUM and their like. Names as written."""
+        return tuple(use.name for use in self.scopes.uses if use.action in ("define", "lock"))
 
     @property
     def copies_in(self) -> bool:

@@ -7,44 +7,24 @@ relations, types and function calls are known by their shape. Decides nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
+from pgjit.sql.kind import kind_of
 from pgjit.sql.statement import Name, Setting
 from pgjit.sql.tree import relation_of, strings_of
 
-__all__ = ["Walk", "kind_of"]
+__all__ = ["Walk"]
 
-_KINDS: dict[str, str] = {  # where PostgreSQL's own word differs from its node's name
-    "VariableShowStmt": "show",
-    "VariableSetStmt": "set",
-    "DeclareCursorStmt": "declare",
-    "ClosePortalStmt": "close",
-    "CheckPointStmt": "checkpoint",
-    "CreateStmt": "create-table",
-    "CreateSeqStmt": "create-sequence",
-    "AlterSeqStmt": "alter-sequence",
-    "CreateTrigStmt": "create-trigger",
-    "CreatedbStmt": "create-database",
-    "DropdbStmt": "drop-database",
-    "IndexStmt": "create-index",
-    "RefreshMatViewStmt": "refresh-materialized-view",
-    "RuleStmt": "create-rule",
-    "ViewStmt": "create-view",
-}
-_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+_DEFINES_COLUMNS = frozenset({"CreateStmt", "AlterTableStmt"})
+_SERIAL: dict[tuple[str, ...], str] = {
+    ("smallserial",): "int2", ("serial2",): "int2", ("serial",): "int4", ("serial4",): "int4",
+    ("bigserial",): "int8", ("serial8",): "int8",
+}  # fmt: skip
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 Places = dict[tuple[str, ...], int]
 """Names, each with the byte offset where it first stands; -1 where the parser tells none."""
-
-
-def kind_of(node_type: str, node: dict[str, Any]) -> str:
-    """The kind of a statement in the words that policies use; of an unknown one, its node's name."""
-    if node_type == "CopyStmt":
-        return "copy-in" if node.get("is_from") else "copy-out"
-    return _KINDS.get(node_type) or _WORD.sub("-", node_type.removesuffix("Stmt")).lower()
 
 
 class Walk:
@@ -67,6 +47,8 @@ class Walk:
 
     def over(self, node_type: str, node: dict[str, Any]) -> None:
         keys = {node_type}
+        if node_type in _DEFINES_COLUMNS:
+            _spell_serial(node)
         if handler := _HANDLERS.get(node_type):
             handler(self, node)
         left: list[Any] = [node]
@@ -88,6 +70,8 @@ class Walk:
                         self.inner[kind_of(key, inner)] = None
                 elif type(inner) is list:
                     left.append(inner)
+        if node_type == "ConstraintsSetStmt":
+            self.relations.clear()  # names of constraints, in the shape of relations
         self.nodes = {key for key in keys if key[0].isupper()}
         self.fields = keys - self.nodes
 
@@ -195,6 +179,17 @@ def _note(places: Places, parts: tuple[str, ...], node: dict[str, Any]) -> None:
     """Keep a name with its first place: libpg_query leaves out an offset of 0."""
     offset = node.get("location", 0)
     places[parts] = min(offset, places.get(parts, offset))
+
+
+def _spell_serial(node: dict[str, Any]) -> None:
+    """`serial` and its like, for a column that is made, are no types: PostgreSQL puts others in their place."""
+    elements = node.get("tableElts", []) + [
+        command.get("AlterTableCmd", {}).get("def", {}) for command in node.get("cmds", [])
+    ]
+    for element in elements:
+        kind = element.get("ColumnDef", {}).get("typeName", {})
+        if made := _SERIAL.get(strings_of(kind.get("names", []))):
+            kind["names"] = [{"String": {"sval": part}} for part in ("pg_catalog", made)]
 
 
 def _is_constant(argument: Any) -> bool:

@@ -61,7 +61,7 @@ def test_every_violation_of_every_statement_is_told_as_json(capsys: pytest.Captu
     found = [(each["rule"], each["statement"], each["line"], each["column"]) for each in told["violations"]]
     assert ("ddl", 1, 2, 1) in found
     assert ("function-call", 2, 2, 22) in found
-    assert [each["kind"] for each in told["statements"]] == ["select", "drop", "select"]
+    assert [each["kind"] for each in told["statements"]] == ["select", "drop-table", "select"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ grant: on-request
 ttl: 30m
 record: true
 statements:
-  access: read-only
+  access: read-write
 """
 
 
@@ -31,6 +31,8 @@ statements:
         ("deny: [{columns: [customers.email, orders.*]}]", None),
         ("deny: [{schemas: [public]}]", None),
         ("allow: [{functions: [pg_sleep]}]", None),
+        ("allow: [{kinds: [create-table], relations: [staging.*]}]", None),  # what is yet to be made
+        ("allow: [{kinds: [truncate], relations: [public.nots]}]", "names `public.nots`"),
         (
             "deny: [{relations: [custmers]}]",
             "9:10: `relations` names `custmers`, which the catalog does not have; did you",

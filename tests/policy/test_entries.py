@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -37,8 +38,19 @@ SQL = (
     "COPY notes FROM STDIN",
     "DECLARE c CURSOR FOR SELECT id FROM payments",
     "SELECT 'a'::public.order_status",
+    "TRUNCATE notes",
+    "LOCK TABLE orders",
+    "CREATE VIEW v AS SELECT id FROM orders",
+    "CREATE TABLE public.n AS SELECT name FROM customers",
+    "ALTER TABLE orders ADD COLUMN x int",
+    "DO 'BEGIN NULL; END'",
 )
 KINDS = st.sampled_from([None, ["select"], ["insert", "update"], ["delete"], ["copy-out"], ["merge"], ["copy-in"]])
+BEYOND = [
+    {"kinds": ["ddl-table", "ddl-view", "truncate"]}, {"kinds": ["truncate", "lock"], "relations": ["public.notes"]},
+    {"kinds": ["ddl-table", "select"], "schemas": ["public"]}, {"kinds": ["do"]},
+    {"kinds": ["create-view"], "relations": ["*", "!public.orders"]},
+]  # fmt: skip
 OBJECTS = st.sampled_from([
     {}, {"relations": ["public.*"]}, {"relations": ["public.orders", "public.notes"]},
     {"relations": ["*", "!public.customers"]}, {"columns": ["public.customers.name", "public.customers.id"]},
@@ -48,7 +60,9 @@ OBJECTS = st.sampled_from([
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> dict[str, list[str]]:
+def entries(draw: st.DrawFn) -> Mapping[str, list[str]]:
+    if draw(st.booleans()):
+        return draw(st.sampled_from(BEYOND))
     kinds, objects = draw(KINDS), draw(OBJECTS)
     entry = {**objects, **({"kinds": kinds} if kinds else {})}
     return entry or {"kinds": ["select"]}
@@ -72,9 +86,9 @@ def _allowed(given_terms: StatementTerms, sql: str, catalog: Catalog | None) -> 
 )
 def test_one_more_denial_never_allows(
     sql: str,
-    allow: list[dict[str, list[str]]],
-    deny: list[dict[str, list[str]]],
-    more: dict[str, list[str]],
+    allow: list[Mapping[str, list[str]]],
+    deny: list[Mapping[str, list[str]]],
+    more: Mapping[str, list[str]],
     access: str,
     catalog: Catalog | None,
 ) -> None:
@@ -93,9 +107,9 @@ def test_one_more_denial_never_allows(
 )
 def test_one_more_allowance_never_refuses_where_relations_are_named_already(
     sql: str,
-    allow: list[dict[str, list[str]]],
-    deny: list[dict[str, list[str]]],
-    more: dict[str, list[str]],
+    allow: list[Mapping[str, list[str]]],
+    deny: list[Mapping[str, list[str]]],
+    more: Mapping[str, list[str]],
     access: str,
 ) -> None:
     """The first entry that names relations takes the place of the preset: from there on each can only add."""
@@ -112,7 +126,7 @@ def test_one_more_allowance_never_refuses_where_relations_are_named_already(
     sql=st.sampled_from(SQL), allow=st.lists(entries(), max_size=3), deny=st.lists(entries(), min_size=1, max_size=2)
 )
 def test_what_runs_without_a_catalog_runs_with_one(
-    sql: str, allow: list[dict[str, list[str]]], deny: list[dict[str, list[str]]]
+    sql: str, allow: list[Mapping[str, list[str]]], deny: list[Mapping[str, list[str]]]
 ) -> None:
     """Where names are resolved, less is known without a catalog, and what is not known is refused."""
     given_terms = terms(access="read-write", allow=allow, deny=[*deny, {"relations": ["secret.*"]}])

@@ -72,7 +72,7 @@ def _grounds(policy: Policy, sql: str, catalog: Catalog | None = SHOP) -> list[G
         ("UPDATE notes SET note = '' WHERE id = 1", "column", "public.notes.note", "write", NOTES, None),
         ("UPDATE orders SET status = 'paid' WHERE id = 1", "relation", "public.orders", "update", None,
          "unlisted-relation"),
-        ("DROP TABLE notes", "kind", "drop", None, None, "ddl"),
+        ("DROP TABLE notes", "kind", "drop-table", None, None, "ddl"),
         ("COPY orders TO STDOUT", "kind", "copy-out", None, COPY, "denied"),
         ("SELECT pg_sleep(1)", "function", "pg_catalog.pg_sleep", None, FUNCTIONS, None),
         ("SELECT lower('x')", "function", "pg_catalog.lower", None, PRESET, None),

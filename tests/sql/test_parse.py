@@ -30,7 +30,7 @@ def test_text_without_statements_is_an_empty_message(sql: str) -> None:
         ("DECLARE c CURSOR FOR SELECT 1", "declare"), ("FETCH c", "fetch"), ("MOVE c", "fetch"), ("CLOSE c", "close"),
         ("PREPARE p AS SELECT 1", "prepare"), ("EXECUTE p", "execute"), ("DEALLOCATE p", "deallocate"),
         ("COPY t TO STDOUT", "copy-out"), ("COPY t FROM STDIN", "copy-in"), ("DISCARD ALL", "discard"),
-        ("INSERT INTO t VALUES (1)", "insert"), ("CREATE TABLE t ()", "create-table"), ("DROP TABLE t", "drop"),
+        ("INSERT INTO t VALUES (1)", "insert"), ("CREATE TABLE t ()", "create-table"), ("DROP TABLE t", "drop-table"),
         ("CREATE TABLE t AS SELECT 1", "create-table-as"), ("ALTER SYSTEM SET x = 1", "alter-system"),
         ("DO ''", "do"),
     ],

@@ -1,13 +1,14 @@
 """Statements that define objects.
 
 CREATE, ALTER, DROP, TRUNCATE, COMMENT, GRANT, REVOKE, REFRESH MATERIALIZED VIEW and every other statement that
-makes, changes or takes away an object or a right, at the top of a message and inside another statement.
+makes, changes or takes away an object or a right, at the top of a message and inside another statement. Under
+`read-write` a policy may allow kinds of them, some for named relations only; never inside another statement.
 
 Why: what such a statement does cannot be undone with data, holds up everybody who uses the object, and can leave
 code behind that runs with somebody else's rights later. Temporary tables can stand in the place of real ones.
 
-Instead: have schema changes made by a migration under review; under `access: full` they run. Results that are
-needed twice can be written as a WITH.
+Instead: have schema changes made by a migration under review, under a policy that allows them:
+`{kinds: [ddl-table, create-index], relations: ["staging.*"]}`. What is needed twice can be written as a WITH.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.kinds import DDL
+from pgjit.policy.kinds import DDL, UNREAD
+from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -25,16 +27,28 @@ __all__ = ["RULE"]
 
 
 def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
-    for kind in dict.fromkeys((statement.kind, *statement.inner)):
-        if kind in DDL:
-            yield Violation(
-                rule="ddl",
-                message=f"{kind.replace('-', ' ').upper()} is not allowed under this policy",
-                detail=f"Under {terms.access.value} access no object may be defined, changed or taken away.",
-                hint="Read with SELECT; for a changed schema ask for a migration, or for a policy of full access.",
-                position=statement.position + 1,
-                statement=statement.index,
-            )
+    allowed = kind_grounds(terms, statement.kind) is not None
+    if statement.kind in DDL and not allowed:
+        yield _violation(statement, statement.kind, terms)
+    for kind in statement.inner:
+        # What is inside a statement that is allowed whole, such as CREATE SCHEMA, is allowed by its own kind.
+        outer = allowed and statement.kind in UNREAD
+        if kind in DDL and kind != statement.kind and not (outer and kind_grounds(terms, kind) is not None):
+            yield _violation(statement, kind, terms)
+
+
+def _violation(statement: Statement, kind: str, terms: StatementTerms) -> Violation:
+    inside = kind != statement.kind
+    return Violation(
+        rule="ddl",
+        message=f"{kind.replace('-', ' ').upper()}{' inside another statement' if inside else ''} "
+        "is not allowed under this policy",
+        detail=f"Under {terms.access.value} access no object may be defined, changed or taken away, but for what the "
+        "policy allows.",
+        hint="Read with SELECT; for a changed schema ask for a migration, or for a policy that allows it.",
+        position=statement.position + 1,
+        statement=statement.index,
+    )
 
 
 RULE = Rule("ddl", __doc__, _check)

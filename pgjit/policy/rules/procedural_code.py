@@ -1,11 +1,13 @@
 """Procedural code.
 
-DO blocks and calls of procedures are refused, at the top of a message and inside another statement.
+DO blocks and calls of procedures are refused, at the top of a message and inside another statement. A policy may
+allow `call` for the procedures that it names, and `do` as a whole under `read-write`.
 
 Why: the code of a DO block is a text that no rule reads, and a procedure may do what its owner may. Both can end
 the transaction and begin another one in another mode, so that a read-only transaction does not hold them.
 
-Instead: send the statements themselves, one by one or in one message. A calculation can be a query with WITH.
+Instead: send the statements themselves, one by one or in one message. A calculation can be a query with WITH. For
+a procedure ask for `{kinds: [call], functions: [schema.name]}` in the policy.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import PROCEDURAL
+from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -22,14 +25,15 @@ from pgjit.sql.touched import Touched
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     for kind in dict.fromkeys((statement.kind, *statement.inner)):
-        if kind in PROCEDURAL:
+        inside = kind != statement.kind
+        if kind in PROCEDURAL and (inside or kind_grounds(terms, kind) is None):
             yield Violation(
                 rule="procedural-code",
                 message=f"{kind.upper()} is not allowed under this policy",
                 detail="What is in the code of a block or a procedure cannot be judged.",
-                hint="Send the statements themselves.",
+                hint="Send the statements themselves; a procedure can be named in the policy.",
                 position=statement.position + 1,
                 statement=statement.index,
             )

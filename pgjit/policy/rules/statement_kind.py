@@ -11,8 +11,10 @@ PREPARE, DECLARE, COPY and WITH.
 Why: A read-only transaction does not stop all that it seems to: VACUUM, NOTIFY, ALTER SYSTEM and a DO block that
 begins a new transaction all run in one. `EXPLAIN ANALYZE CREATE TABLE AS` leaves a table behind on PostgreSQL 15.
 
-Instead: Read with SELECT. To change rows, ask for access under a policy with `access: read-write`. DDL, DO and CALL
-run under `access: full` alone.
+Under either of the first two a policy may add kinds by their names: `{kinds: [vacuum], relations: ["staging.*"]}`.
+
+Instead: Read with SELECT. To change rows, ask for access under a policy with `access: read-write`. What is beyond it,
+DDL, DO and CALL included, runs where the policy names it, or under `access: full`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import DDL, PROCEDURAL, WRITES, preset_kinds
+from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import Access, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -28,13 +31,13 @@ from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
-_INSIDE = frozenset({"select"})  # what may stand inside another statement, beside what writes
+_INSIDE = frozenset({"select", "return"})  # what may stand inside another statement, beside what writes
 _JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
 def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
     allowed = preset_kinds(terms.access)
-    if statement.kind not in allowed | _JUDGED_ELSEWHERE:
+    if statement.kind not in _JUDGED_ELSEWHERE and kind_grounds(terms, statement.kind) is None:
         yield _violation(statement, statement.kind, terms)
     for kind in statement.inner:
         if kind not in _INSIDE | (allowed & WRITES) | _JUDGED_ELSEWHERE:

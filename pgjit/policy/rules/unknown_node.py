@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import UNREAD, WRITING
+from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import Access, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -70,8 +72,38 @@ _WRITING_FIELDS = frozenset(
 )
 
 
+_DEFINING_NODES = frozenset(
+    """
+    ATAlterConstraint AlterSeqStmt AlterTableCmd AlterTableStmt CallStmt CheckPointStmt ClusterStmt CommentStmt
+    Constraint ConstraintsSetStmt CreateSeqStmt CreateStmt CreateTableAsStmt DropStmt IndexElem IndexStmt ListenStmt
+    LockStmt NotifyStmt PartitionCmd PartitionElem RefreshMatViewStmt ReindexStmt RenameStmt TableLikeClause
+    TruncateStmt VacuumRelation VacuumStmt ViewStmt
+""".split()
+)
+
+_DEFINING_FIELDS = frozenset(
+    """
+    accessMethod access_method aliases alterDeferrability behavior bound cmds colNames collation comment compression
+    concurrent conditionname conname constraints contype def deferrable deferred exclusions fk_attrs fk_del_action
+    fk_del_set_cols fk_matchtype fk_upd_action funccall generated_kind generated_when idxname if_not_exists including
+    indexIncludingParams indexParams indexname inhRelations initially_valid into is_default is_enforced is_no_inherit
+    is_vacuumcmd keys listdatums lowerdatums missing_ok mode modulus newname nowait nulls_not_distinct nulls_ordering
+    object objects objtype onCommit oncommit opclass opclassopts ordering partParams partbound partspec payload
+    payload_location pk_attrs pktable raw_default raw_expr rel relationType relations rels remainder removeType
+    renameType replace restart_seqs sequence skipData skip_validation storage_name strategy subname subtype tableElts
+    unique upperdatums va_cols values view where_clause withCheckOption
+""".split()
+)
+"""Of the kinds beyond the presets that a policy may allow. What their words say is the rule `ddl-clause`'s."""
+
+
 def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+    beyond = statement.kind not in WRITING and kind_grounds(terms, statement.kind) is not None
+    if beyond and statement.kind in UNREAD:
+        return  # allowed whole, and told so to who writes the policy
     unknown_nodes, unknown_fields = statement.nodes - _NODES, statement.fields - _FIELDS
+    if beyond:
+        unknown_nodes, unknown_fields = unknown_nodes - _DEFINING_NODES, unknown_fields - _DEFINING_FIELDS
     if terms.access is Access.READ_WRITE:
         unknown_nodes, unknown_fields = unknown_nodes - _WRITING_NODES, unknown_fields - _WRITING_FIELDS
     if unknown_nodes or unknown_fields:

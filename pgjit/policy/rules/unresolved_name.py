@@ -49,7 +49,7 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     if not terms.denies_relations or any(doubt.what == "unknown-relation" for doubt in touched.doubts):
         return
     for relation in touched.relations:
-        if relation.kind is None and not relation.builtin:
+        if relation.kind is None and not relation.builtin and relation.action != "define":
             yield Violation(
                 rule="unresolved-name",
                 message=f"what `{relation.name}` is cannot be told without the server's catalog",

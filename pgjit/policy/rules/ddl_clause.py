@@ -1,0 +1,90 @@
+"""Clauses of statements that define objects.
+
+Where a policy allows DDL, LOCK, VACUUM and their like, what they may say is on a list. Off it are CASCADE, changed
+owners and schemas, row level security, triggers and rules that are switched, inheritance that is changed, temporary
+objects, storage parameters that nobody knows, and objects in the schemas of the system. A statement that does not say
+which relations it is about is refused where only some are allowed.
+
+Why: CASCADE takes away objects that the statement does not name. An owner, a policy on rows or a switched trigger
+changes what others may do. A temporary table stands in the place of the real one of its name.
+
+Instead: name every object, drop what depends on it first, and leave owners, schemas and row security to a
+migration under `access: full`. Tables in a schema of your own do what temporary ones do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import SEEN
+from pgjit.policy.match import kind_grounds, narrowed
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE"]
+
+_VALUES: dict[str, str] = {
+    "behavior": "DROP_RESTRICT",
+    "contype": """
+        CONSTR_ATTR_DEFERRABLE CONSTR_ATTR_DEFERRED CONSTR_ATTR_IMMEDIATE CONSTR_ATTR_NOT_DEFERRABLE CONSTR_CHECK
+        CONSTR_DEFAULT CONSTR_EXCLUSION CONSTR_FOREIGN CONSTR_GENERATED CONSTR_IDENTITY CONSTR_NOTNULL CONSTR_NULL
+        CONSTR_PRIMARY CONSTR_UNIQUE
+    """,
+    "defname": """
+        analyze as autosummarize autovacuum_analyze_scale_factor autovacuum_analyze_threshold autovacuum_enabled
+        autovacuum_vacuum_cost_delay autovacuum_vacuum_cost_limit autovacuum_vacuum_insert_scale_factor
+        autovacuum_vacuum_insert_threshold autovacuum_vacuum_scale_factor autovacuum_vacuum_threshold buffering
+        buffer_usage_limit cache concurrently cycle deduplicate_items ef_construction fastupdate fillfactor freeze
+        full gin_pending_list_limit increment index_cleanup lists m maxvalue minvalue n_distinct n_distinct_inherited
+        pages_per_range parallel parallel_workers process_main process_toast restart security_barrier
+        security_invoker skip_locked start toast_tuple_target truncate vacuum_index_cleanup vacuum_truncate verbose
+    """,
+    "onCommit": "ONCOMMIT_NOOP",
+    "oncommit": "ONCOMMIT_NOOP",
+    "relpersistence": "p u",
+    "subtype": """
+        AT_AddColumn AT_AddConstraint AT_AddIdentity AT_AlterColumnType AT_AlterConstraint AT_AttachPartition
+        AT_ColumnDefault AT_DetachPartition AT_DetachPartitionFinalize AT_DropColumn AT_DropConstraint
+        AT_DropExpression AT_DropIdentity AT_DropNotNull AT_ResetOptions AT_ResetRelOptions AT_SetCompression
+        AT_SetExpression AT_SetIdentity AT_SetLogged AT_SetNotNull AT_SetOptions AT_SetRelOptions AT_SetStatistics
+        AT_SetStorage AT_SetUnLogged AT_ValidateConstraint
+    """,
+}
+_LISTED = frozenset(f"{word}={value}" for word, values in _VALUES.items() for value in values.split())
+_TOLD = {"behavior=DROP_CASCADE": "CASCADE", "relpersistence=t": "TEMPORARY"}
+
+
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    if statement.kind not in SEEN or kind_grounds(terms, statement.kind) is None:
+        return
+    for clause in sorted(statement.clauses - _LISTED):
+        told = _TOLD.get(clause) or clause.partition("=")[2].removeprefix("AT_")
+        yield _violation(statement, f"`{told}` is not allowed in a statement that defines objects", None)
+    schemas = {name[-2] for name in statement.defined if len(name) > 1}
+    if touched is not None:
+        schemas |= {each.schema for each in touched.relations if each.action in ("define", "lock") and each.schema}
+    for schema in sorted(schemas):
+        if schema.startswith("pg_") or schema == "information_schema":
+            yield _violation(statement, f"nothing may be defined in schema `{schema}`", None)
+    if not statement.defined and narrowed(terms, statement.kind):
+        yield _violation(
+            statement, "which relations are meant is not said, and only some are allowed",
+            "The policy allows this for the relations that it names: name one of them.",
+        )  # fmt: skip
+
+
+def _violation(statement: Statement, message: str, hint: str | None) -> Violation:
+    return Violation(
+        rule="ddl-clause",
+        message=message,
+        detail="What such statements may say is on a list, and this is not on it.",
+        hint=hint or "Leave it out, and name every object that is meant, in a schema of its own.",
+        position=statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("ddl-clause", __doc__, _check)
