@@ -115,7 +115,7 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
             yield f"{entry.place}: this entry of `allow` can allow nothing: {reason}"
         if unread := sorted((entry.kinds or frozenset()) & UNREAD):
             names = ", ".join(f"`{kind}`" for kind in unread[:3]) + (" and others" if len(unread) > 3 else "")
-            yield f"{entry.place}: {names}: allowed whole; no rule reads what it touches or the code that it leaves"
+            yield f"{entry.place}: {names}: allowed whole, whatever is touched or left behind"
     for name, options in terms.switches.items():
         if terms.access not in RULES[name].switch and RULES[name].switch:
             place = document.place(("statements", "rules", name))

@@ -6,7 +6,7 @@ The value only; `load.py` reads it from YAML and `evaluate.py` applies its state
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -102,13 +102,21 @@ class StatementTerms:
 
     @property
     def preset(self) -> StatementTerms:
-        """The preset, with what `allow` adds to it and without what narrows it: what `mode: observe` enforces."""
-        added = tuple(
-            each.without_relations if each.kinds is not None and each.kinds - preset_kinds(self.access) else each
-            for each in self.allow
-            if not each.names_relations or (each.kinds is not None and each.kinds - preset_kinds(self.access))
-        )
-        return StatementTerms(access=self.access, allow=added, longest=self.longest, place=self.place)
+        """The preset, with what `allow` adds to it and without what narrows it: what `mode: observe` enforces.
+
+        What is beyond the preset stays as narrow as it is: nobody observes a table being dropped.
+        """
+        general = [each for each in self.allow if each.names_relations and each.kinds is None]
+        added: list[Selector] = []
+        for each in self.allow:
+            beyond = (each.kinds or frozenset()) - preset_kinds(self.access)
+            if beyond and each.names_relations:
+                added.append(replace(each, kinds=beyond))
+            elif beyond and general and not each.names_objects:
+                added += [replace(one, kinds=beyond) for one in general]
+            elif not each.names_relations:
+                added.append(each)
+        return StatementTerms(access=self.access, allow=tuple(added), longest=self.longest, place=self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

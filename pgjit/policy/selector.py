@@ -5,7 +5,7 @@ Keys combine as AND, the lists inside them are OR. An entry names at most one so
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pgjit.policy.pattern import Patterns
 
@@ -28,10 +28,6 @@ class Selector:
     def names_relations(self) -> bool:
         """Whether it speaks of relations: the whole of them, or their columns."""
         return any(each is not None for each in (self.relations, self.columns, self.schemas))
-
-    @property
-    def without_relations(self) -> Selector:
-        return replace(self, relations=None, columns=None, schemas=None)
 
     @property
     def names_objects(self) -> bool:

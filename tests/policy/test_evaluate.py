@@ -22,6 +22,7 @@ from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.touched import Touched
+from tests.fixtures.terms import terms
 
 COLLECTION = Path(__file__).parents[1] / "fixtures" / "redteam" / "read-only.jsonl"
 ROWS = [row for row in map(json.loads, COLLECTION.read_text("utf-8").splitlines()) if "sql" in row]
@@ -191,3 +192,31 @@ def test_one_more_rule_never_turns_deny_into_allow(sql: str, kept: set[str], add
 def test_full_asks_no_rule(sql: str) -> None:
     assert isinstance(evaluate(WRITER, read_message(sql)), Deny)
     assert evaluate(FULL, read_message(sql)) == Allow()
+
+
+@pytest.mark.parametrize(
+    ("sql", "runs"),
+    [
+        ("SELECT * FROM customers", True),  # what narrows the preset is only told
+        ("TRUNCATE public.notes", True),
+        ("TRUNCATE public.orders", False),  # what is beyond it stays as narrow as it is
+        ("LOCK TABLE public.notes", True),
+        ("LOCK TABLE public.orders", False),
+        ("CALL app.refill()", True),
+        ("CALL app.other()", False),
+        ("DROP TABLE public.notes", False),
+    ],
+)
+def test_what_is_observed_of_a_policy_is_no_more_than_it_opens(sql: str, runs: bool) -> None:
+    given_terms = terms(
+        access="read-write",
+        allow=[
+            {"kinds": ["select", "truncate"], "relations": ["public.notes"]},
+            {"kinds": ["call"], "functions": ["app.refill"]},
+            {"relations": ["public.notes"]},
+            {"kinds": ["lock"]},
+        ],
+    )
+    observed = dataclasses.replace(POLICY, statements=given_terms.preset)
+
+    assert isinstance(evaluate(observed, read_message(sql)), Allow) == runs

@@ -231,6 +231,8 @@ def test_a_fault_is_told_at_its_place(tmp_path: Path, text: str, fault: str) -> 
          "8:29: this entry of `allow` can allow nothing: 8:11 allows all of it"),
         ("allow: [{operators: [<=>]}]\n  deny: [{operators: [<=>]}]",
          "8:11: this entry of `allow` can allow nothing: 9:10 refuses all of it"),
+        ("access: read-write\n  allow: [{kinds: [do, ddl-role, call]}]",
+         "9:11: `alter-role`, `create-role`, `do` and others: allowed whole, whatever is touched or left behind"),
         ("rules: {sequences: false}",
          "8:11: `sequences` can change nothing: `access: read-only` decides it"),
         ("rules: {limit-required: false}",

@@ -196,3 +196,15 @@ def test_what_fits_never_is_over_either_limit_and_one_more_would_be(
     begun = sum(lengths[:count]) + 5 <= end  # the header of the next one is there
     if begun and count < len(lengths):
         assert count == rows or sum(lengths[: count + 1]) > size
+
+
+@pytest.mark.parametrize("other", ["truncate t", "do 'x'", "call p()", "create-table x", "vacuum t"])
+def test_whatever_does_more_than_read_comes_alone_where_results_are_limited(other: str) -> None:
+    both = query(f"select 1; {other}")
+    for talk, sent, ran in (
+        (limited(rows=3), both, False),
+        (limited(rows=3), query(other), True),
+        (Talk(), both, True),
+    ):
+        talk.client(sent)
+        assert {decision for _, decision in talk.executions} == {"allow" if ran else "deny"}
