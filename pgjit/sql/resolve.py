@@ -32,10 +32,12 @@ class _Resolving:
         self._routines = Routines(catalog, path, self._found)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
         self._alters = False  # ALTER counts as reading too: a new name or expression may show the data elsewhere
+        self._index = False
 
     def run(self, statement: Statement) -> Touched:
         scopes = statement.scopes
-        self._alters = statement.kind.startswith("alter-") and statement.kind != "alter-index"
+        self._alters = statement.kind.startswith("alter-")
+        self._index = statement.kind in ("alter-index", "drop-index", "reindex")
         frames = frames_of(scopes.levels, self._base)
         columns = Columns(scopes.levels, frames, self._catalog, self._found, self._routines)
         written = {write.level for write in scopes.writes}
@@ -101,8 +103,9 @@ class _Resolving:
     def _use(self, use: Use) -> None:
         """A relation outside of any query."""
         defined = use.action == "define"
-        # An index is not in the catalog: it is known by its name alone, if that has a schema.
-        new = use.creates or (defined and len(use.name) > 1 and not self._alters)
+        # An index is not in the catalog: it is known by its name alone, if that has a schema. But ALTER INDEX renames
+        # tables as well, and those are there.
+        new = use.creates or (defined and len(use.name) > 1 and (self._index or not self._alters))
         if use.beside:
             use = use._replace(name=(*self._schema_of(use.beside), *use.name))
         name = self._relation(use.name, use.position, new=new)

@@ -64,6 +64,7 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         told = _TOLD.get(clause) or clause.partition("=")[2].removeprefix("AT_")
         yield _violation(statement, f"`{told}` is not allowed in a statement that defines objects", None)
     schemas = {name[-2] for name in statement.defined if len(name) > 1}
+    schemas |= {"pg_catalog" for name in statement.defined if len(name) == 1 and name[0].startswith("pg_")}
     if touched is not None:
         schemas |= {each.schema for each in touched.relations if each.action in ("define", "lock") and each.schema}
     for schema in sorted(schemas):
