@@ -31,7 +31,8 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     for relation in touched.relations:
         if relation_grounds(terms, words_of_relation(statement, relation), relation) is None:
             refused.add((relation.schema, relation.name))
-            done = "read" if relation.action == "read" else f"used for {relation.action.upper()}"
+            verb = statement.kind.replace("-", " ") if relation.action == "define" else relation.action
+            done = "read" if verb == "read" else f"used for {verb.upper()}"
             name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
             yield _violation(statement, f"relation `{name}` may not be {done} under this policy", relation.position)
     for column in touched.columns:
