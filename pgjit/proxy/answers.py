@@ -61,6 +61,7 @@ class Answers:
         self._muted = False  # an error of ours ended a unit that the server goes on with: its answers are for nobody
         self.broken = False  # it cannot be followed any more: nothing that still comes means anything
         self.inside_message = False  # the client has a message in part: nothing else can be said to it now
+        self.since: datetime | None = None  # when the server last finished with something
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
         step = ServerStep()
@@ -169,7 +170,7 @@ class Answers:
         if kind in _FINISHES and head.asked in _RUNNING:
             replaced = self._finished(step, body, kind, head, now)
         if kind == 0x5A:
-            relay.status = decode_ready(body)
+            relay.status, self.since = decode_ready(body), now
             called = head.asked is Asked.FUNCTION_CALL
             step.events.extend(relay.recorder.rest(head, now, "completed" if called else "skipped"))
         if kind in FINAL[head.asked]:
@@ -180,6 +181,7 @@ class Answers:
 
     def _finished(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> bytes | None:
         self._relay.copy_in.stop()
+        self.since = now
         run = head.current
         if run is None:
             # A rule of the database may answer one statement with more than one tag: nothing to count it to.
@@ -215,7 +217,7 @@ class Answers:
             return None
         relay = self._relay
         unseen = relay.copy_in.stop()
-        head.rejected = True
+        head.rejected, self.since = True, now
         replaced: bytes | None
         if head.refusal is not None:
             # Any error rejects it: the server may have come upon another one first (a cancel, a timeout).

@@ -20,8 +20,10 @@ from pgjit.policy.policy import Access as Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
 from pgjit.proxy.budget import Budget
+from pgjit.proxy.endings import idle_error
 from pgjit.proxy.judge import LARGE, Judgement, is_large
 from pgjit.proxy.link import Link
+from pgjit.proxy.overtime import LOOK_SECONDS, Overtime
 from pgjit.proxy.relay import ClientPlan, Relay
 from pgjit.proxy.services import Services
 from pgjit.proxy.upstream import Upstream, cancel_running
@@ -93,6 +95,7 @@ class Conversation:
         )
         self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)
+        self._overtime = Overtime(access.policy.limits, self.relay, self.answers)
 
     def over(self, ending: Ending) -> None:
         """The first reason counts."""
@@ -103,17 +106,35 @@ class Conversation:
         """Relay until it is over. Nothing of the client goes on after this returns."""
         self._client.back_pressure(self._server)
         self._server.stream(self._from_server, self._server_left, peer=self._client)
-        reading = asyncio.create_task(self._from_client())
-        reading.add_done_callback(self._reading_failed)
+        tasks = [asyncio.create_task(self._from_client())]
+        if self._overtime.needed:
+            tasks.append(asyncio.create_task(self._look_at_the_time()))
+        for task in tasks:
+            task.add_done_callback(self._task_failed)
         try:
             return await asyncio.shield(self._over)
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, *([self._stopping] if self._stopping else []), return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, *([self._stopping] if self._stopping else []), return_exceptions=True)
 
-    def _reading_failed(self, reading: asyncio.Task[None]) -> None:
+    async def _look_at_the_time(self) -> None:
+        while not self._over.done():
+            await asyncio.sleep(LOOK_SECONDS)
+            match self._overtime.look(self._services.clock()):
+                case "statement":
+                    self._stop()
+                case "transaction":
+                    self.over(Ending("idle-in-transaction", idle_error(self._policy)))
+
+    def _stop(self) -> None:
+        """Cancel what runs at the server."""
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.ensure_future(cancel_running(self._upstream, _CANCEL_SECONDS))
+
+    def _task_failed(self, task: asyncio.Task[None]) -> None:
         """A fault of our own must end the session, not leave it hanging."""
-        if not reading.cancelled() and reading.exception() is not None:
+        if not task.cancelled() and task.exception() is not None:
             self.over(Ending("fault", ProtocolFault("terminating connection: the proxy failed")))
 
     # --- from the client -------------------------------------------------------------------------------
@@ -212,8 +233,8 @@ class Conversation:
         if step.events:
             self.note(step.events)
         self._server.write(step.to_server)
-        if step.cancel and self._stopping is None:
-            self._stopping = asyncio.ensure_future(cancel_running(self._upstream, _CANCEL_SECONDS))
+        if step.cancel:
+            self._stop()
         for piece in step.data:
             self._client.write(piece)
         if step.fault is not None:

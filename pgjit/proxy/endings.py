@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pgjit.errors import PgjitError, ShuttingDown, WindowEnded, utc_text
+from pgjit.policy.policy import Policy
 from pgjit.proxy.access import Access
 
-__all__ = ["AccessEnded", "end_error", "time_is_up"]
+__all__ = ["AccessEnded", "end_error", "idle_error", "time_is_up"]
 
 
 class AccessEnded(PgjitError):
@@ -17,6 +18,24 @@ class AccessEnded(PgjitError):
 
     def __init__(self, message: str, *, reference: str, detail: str, hint: str) -> None:
         super().__init__(f"terminating connection: {message}", reference=reference, detail=detail, hint=hint)
+
+
+class LeftIdle(PgjitError):
+    """A transaction was begun and left alone."""
+
+    sqlstate = "25P03"
+    severity = "FATAL"
+    status = 403
+
+
+def idle_error(policy: Policy) -> PgjitError:
+    most = policy.limits.idle_in_transaction
+    return LeftIdle(
+        "terminating connection due to idle-in-transaction timeout",
+        reference="limit-idle-in-transaction",
+        detail=f"Policy `{policy.name}` lets a transaction lie idle for {most} (limits.idle_in_transaction).",
+        hint="Connect again, and end each transaction when its work is done.",
+    )
 
 
 def end_error(reason: str, access: Access) -> PgjitError:

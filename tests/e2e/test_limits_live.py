@@ -14,7 +14,7 @@ from pgjit.config import load_config
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
-from tests.e2e.worlds import add_member, ask, open_world, records
+from tests.e2e.worlds import POLICIES, add_breaker, add_member, ask, open_world, records
 
 LIMITED = "44444444-4444-4444-8444-444444444444"
 OBSERVED = "55555555-5555-4555-8555-555555555555"
@@ -145,3 +145,26 @@ async def test_what_was_used_of_a_window_is_not_given_back_by_a_restart(
                 await connection.execute("SELECT 1")
                 with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="budget of this window"):
                     await connection.execute("SELECT 2")
+
+
+async def test_the_time_of_statements_and_transactions_holds_where_the_server_was_told_otherwise(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    full = (POLICIES / "full.yaml").read_text()
+    (policies / "full.yaml").write_text(f"{full}limits:\n  statement_time: 1s\n  idle_in_transaction: 1s\n")
+    async with open_world(database, tmp_path, policies=policies) as world:
+        token = await world.token(add_breaker(world))
+        async with await connect_psycopg(world, token, "full", "write-target") as connection:
+            await connection.execute("SET statement_timeout = 0")
+            await connection.execute("SET idle_in_transaction_session_timeout = 0")
+            with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="limit of 1 s"):
+                await connection.execute("SELECT pg_sleep(60)")
+            await connection.execute("BEGIN")
+            while not (ended := records(world, "session.ended")):
+                await asyncio.sleep(0.05)
+            assert ended[0]["reason"] == "idle-in-transaction"
+            with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+                await connection.execute("SELECT 1")
+        assert [ended for _, ended, _ in outcomes(world)] == ["completed", "completed", "limited", "completed"]
