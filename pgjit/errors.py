@@ -21,6 +21,7 @@ __all__ = [
     "ServerSaid",
     "ServerTurnsAway",
     "ServerUnavailable",
+    "SettingNotTaken",
     "ShuttingDown",
     "StatementRefused",
     "TlsRequired",
@@ -337,6 +338,24 @@ class ServerTurnsAway(ServerUnavailable):
 
     def told(self) -> ServerTurnsAway:
         return ServerTurnsAway(self._sqlstate, self.message)
+
+
+class SettingNotTaken(ServerUnavailable):
+    """The server takes no session with a setting that the client asked for: it is the client who can put it right."""
+
+    sqlstate = "22023"
+    status = 400
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            said,
+            reference="startup-parameter",
+            detail="The database server does not take what the startup message asks for.",
+            hint="Leave the parameter out, or give it a value that the server knows.",
+        )
+
+    def told(self) -> SettingNotTaken:
+        return self
 
 
 class InvalidFile(PgjitError):

@@ -7,11 +7,12 @@ Decides the order in which hosts and their addresses are tried, which failures m
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pgjit.errors import ServerTurnsAway, ServerUnavailable
+from pgjit.errors import ServerTurnsAway, ServerUnavailable, SettingNotTaken
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.control import Control, Role
 from pgjit.proxy.dial import Address, resolve
@@ -164,6 +165,8 @@ class Servers:
 
     def _unavailable(self, failures: list[LoginFailed]) -> ServerUnavailable:
         detail = "; ".join(str(failed) for failed in failures)
+        if failures[-1].sqlstate == "22023" and _ASKED_FOR.match(failures[-1].said):
+            return SettingNotTaken(failures[-1].said)
         for failed in reversed(failures):
             if failed.sqlstate in _TURNED_AWAY:
                 return ServerTurnsAway(failed.sqlstate, failed.said, detail=detail)
@@ -173,6 +176,10 @@ class Servers:
             detail=detail,
             hint="Try again later; the operators of this proxy have to look at its login to the server.",
         )
+
+
+_ASKED_FOR = re.compile(r'invalid value for parameter "(?:DateStyle|IntervalStyle|TimeZone)": "[^"]*"\Z')
+"""What the server says of a setting that came from the client, in nothing but the client's own words."""
 
 
 class _OtherRole(LoginFailed):

@@ -215,3 +215,12 @@ async def test_health_and_readiness_are_told_on_the_admin_port(world: World) -> 
         while (ready := await client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.05)
         assert ready.json()["status"] == "ready"
+
+
+@pytest.mark.parametrize("name", ["TimeZone", "DateStyle", "IntervalStyle"])
+async def test_a_setting_that_the_server_does_not_take_is_told_by_its_name(world: World, name: str) -> None:
+    token = await world.token(add_reader(world))
+    with pytest.raises(psycopg.OperationalError, match=f'invalid value for parameter "{name}": "Mars/Olympus"'):
+        await connect_psycopg(world, token, "reader", options=f"-c {name}=Mars/Olympus")
+    assert records(world, "login.refused")[-1]["reference"] == "startup-parameter"
+    assert not records(world, "session.opened")
