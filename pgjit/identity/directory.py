@@ -23,14 +23,25 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom to look up: an identity without what its token says."""
+    """Whom to look up: an identity without what its token says, or the app that acts for it.
+
+    With `acting` the key holds a client id in place of an object id: a user's token names its app by no other.
+    """
 
     key: IdentityKey
     is_user: bool
+    acting: bool = False
 
     @classmethod
     def of(cls, identity: Identity) -> Principal:
         return cls(identity.key, identity.is_user)
+
+    @classmethod
+    def acting_for(cls, identity: Identity) -> Principal | None:
+        """The app, or the agent, that acts for a user; an app that acts for itself is the identity."""
+        if not identity.is_user or identity.app_id is None:
+            return None
+        return cls(IdentityKey(identity.key.tid, identity.app_id), is_user=False, acting=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +65,8 @@ class DirectoryUnavailable(Exception):
 class Directory(Protocol):
     async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
         """The state of `principal`, and of which of `groups` it is a member, directly or through other groups.
+
+        Of an app that acts for others the state is all that is asked for.
 
         Raises DirectoryUnavailable for every answer that is not a whole and sound one.
         """

@@ -22,7 +22,7 @@ from pgjit.identity.claims import GUID
 from pgjit.identity.client_credentials import ClientCertificate, ClientSecret, Proof, Tokens
 from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
 from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
-from pgjit.identity.identity import GroupId
+from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.identity.origin import is_loopback, origin_faults
 from pgjit.identity.section import GraphSection, IdentitySection
 
@@ -33,6 +33,13 @@ _LOOK_UP_SECONDS: Final = 10.0
 _PAUSE: Final = timedelta(seconds=30)  # where Graph does not say for how long
 _LONGEST_PAUSE: Final = timedelta(minutes=10)
 _NOT_FOUND: Final = "Request_ResourceNotFound"
+_EVERYWHERE: Final = frozenset({
+    "04b07795-8ddb-461a-bbee-02f9e1bf7b46",  # Azure CLI
+    "1950a258-227b-4e31-a9cf-717495945fc2",  # Azure PowerShell
+    "872cd9fa-d31f-45e0-9eab-6e460a02d1f1",  # Visual Studio
+    "aebc6443-996d-45c2-90f0-388ff96faa56",  # Visual Studio Code
+})  # fmt: skip
+"""Microsoft's own clients, with which people sign in: a tenant need not hold an object of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,26 +101,38 @@ class GraphDirectory:
         raise DirectoryUnavailable(fault)
 
     async def _look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+        if principal.acting:
+            return Found(at=now, state=await self._state_of_app(principal.key, now), groups=frozenset())
         asked = sorted(group for group in groups if GUID.match(group))
         place = f"/v1.0/{'users' if principal.is_user else 'servicePrincipals'}/{principal.key.oid}"
         batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
         state, *found = await _together(
-            self._state(principal, place, now), *(self._members(principal, place, batch, now) for batch in batches)
+            self._state(principal.key, place, now),
+            *(self._members(principal, place, batch, now) for batch in batches),
         )
         if not isinstance(state, State) or any(each is None for each in found):
             return Found(at=now, state=State.DELETED, groups=frozenset())
         member = frozenset(group for each in found if isinstance(each, frozenset) for group in each)
         return Found(at=now, state=state, groups=member)
 
-    async def _state(self, principal: Principal, place: str, now: datetime) -> State | None:
-        """Whether it is enabled; None where there is no such principal."""
-        answer = await self._ask(principal.key.tid, "GET", f"{place}?$select=id,accountEnabled", None, now)
+    async def _state(self, key: IdentityKey, place: str, now: datetime, name: str = "id") -> State | None:
+        """Whether it is enabled; None where there is no such principal. `name`: the member that holds `key.oid`."""
+        answer = await self._ask(key.tid, "GET", f"{place}?$select={name},accountEnabled", None, now)
         if answer is None:
             return None
-        oid, enabled = answer.get("id"), answer.get("accountEnabled")
-        if not isinstance(oid, str) or oid.lower() != principal.key.oid or not isinstance(enabled, bool):
+        said, enabled = answer.get(name), answer.get("accountEnabled")
+        if not isinstance(said, str) or said.lower() != key.oid or not isinstance(enabled, bool):
             raise AnswerRefused("Graph's answer does not say whether the principal is enabled")
         return State.ENABLED if enabled else State.DISABLED
+
+    async def _state_of_app(self, key: IdentityKey, now: datetime) -> State:
+        """Of the service principal of a client id. An agent's may have none beside its object id."""
+        places = ((f"(appId='{key.oid}')", "appId"), (f"/{key.oid}", "id"))
+        for place, name in places:
+            state = await self._state(key, f"/v1.0/servicePrincipals{place}", now, name)
+            if state is not None:
+                return state
+        return State.ENABLED if key.oid in _EVERYWHERE else State.DELETED
 
     async def _members(
         self, principal: Principal, place: str, batch: list[GroupId], now: datetime

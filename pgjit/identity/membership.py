@@ -5,6 +5,8 @@ Decides from the latest answer about each identity. Knows no directory and no se
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
@@ -12,10 +14,12 @@ from enum import Enum, StrEnum, auto
 from pgjit.identity.directory import Found, Principal, State
 from pgjit.identity.identity import GroupId
 
-__all__ = ["GroupSource", "Roll", "Schedule", "Verdict", "verdict"]
+__all__ = ["Answers", "GroupSource", "Roll", "Schedule", "Verdict", "Word", "verdict"]
 
 _RETRY_FIRST = timedelta(seconds=2)
 _LAST_TRY = timedelta(seconds=5)
+_SKEW = timedelta(seconds=60)  # a token may be dated this much later than it was issued
+_MOST_ANSWERS = 100_000
 
 
 class GroupSource(StrEnum):
@@ -36,6 +40,7 @@ class Verdict(Enum):
 class Schedule:
     recheck: timedelta = timedelta(seconds=60)
     max_stale: timedelta = timedelta(minutes=5)
+    token_age: timedelta = timedelta(hours=24)  # no token that is older is accepted
 
 
 def verdict(found: Found, group: GroupId | None, now: datetime, max_stale: timedelta) -> Verdict:
@@ -43,6 +48,62 @@ def verdict(found: Found, group: GroupId | None, now: datetime, max_stale: timed
     if found.state is not State.ENABLED or (group is not None and group not in found.groups):
         return Verdict.LOST
     return Verdict.MEMBER if now - found.at < max_stale else Verdict.UNKNOWN
+
+
+class Word(Enum):
+    """What a token's own word is worth, before the directory is asked."""
+
+    GOOD = auto()  # nothing is known against it
+    DOUBTED = auto()  # it was issued before anything is known
+    DENIED = auto()  # the directory has said otherwise since, or a moment ago
+
+
+class Answers:
+    """What the directory has said last of each principal, for as long as a token from before that may live.
+
+    INVARIANT: a token that was issued before the directory said no is not believed by itself again.
+    """
+
+    def __init__(self, schedule: Schedule, since: datetime, *, most: int = _MOST_ANSWERS) -> None:
+        """Nothing is known from before `since`. Beyond `most` the oldest answer is forgotten, and remembered so."""
+        self._schedule = schedule
+        self._known_since = since
+        self._most = most
+        self._latest: OrderedDict[Principal, Found] = OrderedDict()  # the oldest first
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+    def latest(self, principal: Principal) -> Found | None:
+        return self._latest.get(principal)
+
+    def note(self, principal: Principal, found: Found) -> None:
+        former = self._latest.get(principal)
+        if former is not None and former.at > found.at:
+            return
+        self._latest[principal] = found
+        self._latest.move_to_end(principal)
+        while self._latest:
+            oldest = next(iter(self._latest.values()))
+            outlived = found.at - oldest.at > self._schedule.token_age + _SKEW  # no such token is left
+            if not outlived and len(self._latest) <= self._most:
+                break
+            self._latest.popitem(last=False)
+            if not outlived:
+                self._known_since = max(self._known_since, oldest.at)
+
+    def word(
+        self, principal: Principal, issued_at: datetime, now: datetime, suffices: Callable[[Found], bool]
+    ) -> Word:
+        """Of a token that was issued at `issued_at`. `suffices`: whether an answer says the same as the token."""
+        found = self._latest.get(principal)
+        if found is None:
+            return Word.DOUBTED if issued_at <= self._known_since + _SKEW else Word.GOOD
+        if suffices(found):
+            return Word.GOOD
+        if issued_at <= found.at + _SKEW or now - found.at < self._schedule.max_stale:
+            return Word.DENIED
+        return Word.GOOD
 
 
 @dataclass(slots=True)
@@ -70,12 +131,6 @@ class Roll:
     def latest(self, principal: Principal) -> Found | None:
         entry = self._entries.get(principal)
         return None if entry is None else entry.found
-
-    def recent(self, principal: Principal, now: datetime) -> Found | None:
-        """The directory's latest answer, if it is as young as those that live sessions rest on."""
-        found = self.latest(principal)
-        young = found is not None and not found.claimed and now - found.at < self.schedule.recheck
-        return found if young else None
 
     def enter(self, principal: Principal, found: Found, due: datetime) -> None:
         """One more session. `due`: when to ask first, if nobody is watched under this identity yet."""

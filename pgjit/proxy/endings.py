@@ -59,6 +59,13 @@ def end_error(reason: str, access: Access) -> PgjitError:
                 "What was running was cancelled and not committed.",
                 hint="Ask those who keep the policy's group.",
             )
+        case "acting-app-lost":
+            return AccessEnded(
+                f"policy `{policy}` is not open to the app that acts for you any more",
+                reference=reason,
+                detail="It was disabled or deleted. What was running was cancelled and not committed.",
+                hint="Ask those who keep the app registration, or the agent.",
+            )
         case "membership-unknown":
             return AccessEnded(
                 f"your membership under policy `{policy}` could not be confirmed",

@@ -19,7 +19,7 @@ from pgjit.audit.event import Evidence
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.directory import Directory, DirectoryUnavailable, Found, Principal, State
 from pgjit.identity.identity import GroupId, Identity
-from pgjit.identity.membership import GroupSource, Roll, Schedule, Verdict, verdict
+from pgjit.identity.membership import Answers, GroupSource, Roll, Schedule, Verdict, Word, verdict
 from pgjit.policy.policy import Policy
 
 __all__ = ["Memberships", "Standing", "Watched"]
@@ -38,6 +38,7 @@ class Standing:
     source: Literal["claim", "graph"]
     checked_at: datetime
     found: Found | None = None  # None: nobody looks again
+    actor: Found | None = None  # of the app that acts for a user
 
     def evidence(self, policy: Policy) -> Evidence:
         """What opens `policy` to the identity."""
@@ -54,10 +55,19 @@ class Watched(Protocol):
         """End it, and wait until its backend is gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Member:
     session: Watched
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """What a session needs of one principal: membership in `group`, or where that is None that it is enabled."""
+
+    member: _Member
     group: GroupId | None
+    lost: str  # the reason of the end
 
 
 _MOST_UNCONFIRMED = 100_000
@@ -84,10 +94,11 @@ class Memberships:
         self._groups = frozenset(groups)
         self._schedule = schedule or Schedule()
         self._roll = Roll(self._schedule)
+        self._answers = Answers(self._schedule, clock())
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._members: dict[Principal, list[_Member]] = {}
+        self._seats: dict[Principal, list[_Seat]] = {}
         self._asking: dict[Principal, asyncio.Task[Found]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,45 +127,73 @@ class Memberships:
     async def resolve(self, identity: Identity, suffices: Callable[[Identity], bool]) -> Standing:
         """The identity with its groups. `suffices` tells whether they open what is asked for.
 
-        Raises TokenRefused where the directory says that the principal is disabled or gone, ServerUnavailable where
-        there is no answer that counts.
+        Raises TokenRefused where the directory says that the principal, or the app that acts for it, is disabled or
+        gone; ServerUnavailable where there is no answer that counts.
         """
         if self._directory is None:
             return Standing(identity, "claim", identity.issued_at)
+        acting = Principal.acting_for(identity)
+        found, actor = await asyncio.gather(
+            self._subject(identity, suffices), _nobody() if acting is None else self._actor(acting, identity)
+        )
+        if actor is not None and actor.state is not State.ENABLED:
+            raise TokenRefused(
+                f"acting-app-{actor.state}",
+                f"the directory says that the app that acts for the user is {actor.state}",
+            )
+        return _standing(identity, found, actor)
+
+    def _subject(self, identity: Identity, suffices: Callable[[Identity], bool]) -> Coroutine[None, None, Found]:
+        claimed = Found(at=self._clock(), state=State.ENABLED, groups=identity.groups & self._groups, claimed=True)
+        return self._find(
+            Principal.of(identity),
+            identity.issued_at,
+            claimed if self._source is GroupSource.CLAIM_THEN_GRAPH and identity.groups_known else None,
+            lambda found: _opens(found, identity, suffices),
+        )
+
+    def _actor(self, acting: Principal, identity: Identity) -> Coroutine[None, None, Found]:
+        claimed = Found(at=self._clock(), state=State.ENABLED, groups=frozenset(), claimed=True)
+        return self._find(
+            acting,
+            identity.issued_at,
+            claimed if self._source is GroupSource.CLAIM_THEN_GRAPH else None,
+            lambda found: found.state is State.ENABLED,
+        )
+
+    async def _find(
+        self, principal: Principal, issued_at: datetime, claimed: Found | None, suffices: Callable[[Found], bool]
+    ) -> Found:
+        """What is known of it, or is answered now. `claimed`: what a token says, where a token's word may do."""
         now = self._clock()
-        principal = Principal.of(identity)
-        latest = self._answer(principal)
-        if (
-            self._source is GroupSource.CLAIM_THEN_GRAPH
-            and identity.groups_known
-            and not self._long_down(principal, now)
-        ):
-            fresh = latest is not None and now - latest.at < self._schedule.max_stale
-            if latest is None or not fresh or _opens(latest, identity, suffices):
-                if len(self._unconfirmed) < _MOST_UNCONFIRMED:
-                    self._unconfirmed.setdefault(principal, now)  # until the directory says so itself
-                claimed = Found(at=now, state=State.ENABLED, groups=identity.groups & self._groups, claimed=True)
-                return Standing(identity, "claim", identity.issued_at, claimed)
-        recent = self._roll.recent(principal, now)
-        if recent is not None and (now - recent.at < _REPEATED or _opens(recent, identity, suffices)):
-            return _standing(identity, recent)
+        word = Word.DENIED
+        if claimed is not None and not self._long_down(principal, now):
+            word = self._answers.word(principal, issued_at, now, suffices)
+        if claimed is not None and word is Word.GOOD:
+            return self._believed(principal, claimed)
+        latest = self._answers.latest(principal)
+        as_young = self._schedule.recheck if latest is not None and suffices(latest) else _REPEATED
+        if latest is not None and now - latest.at < min(as_young, self._schedule.recheck):
+            return latest
         try:
-            found = await self._ask(principal)
+            return await self._ask(principal)
         except DirectoryUnavailable as unavailable:
+            latest = self._answers.latest(principal)
             if latest is not None and self._clock() - latest.at < self._schedule.max_stale:
-                return _standing(identity, latest)
+                return latest
+            if claimed is not None and word is Word.DOUBTED:
+                return self._believed(principal, claimed)
             raise ServerUnavailable(
                 "memberships cannot be checked now",
                 reference="directory-unavailable",
                 detail=f"The directory does not answer: {unavailable}.",
                 hint="Try again in a moment; the operators of this proxy have to look at its directory.",
             ) from None
-        return _standing(identity, found)
 
-    def _answer(self, principal: Principal) -> Found | None:
-        """What the directory itself has said of it last."""
-        found = self._roll.latest(principal)
-        return None if found is None or found.claimed else found
+    def _believed(self, principal: Principal, claimed: Found) -> Found:
+        if len(self._unconfirmed) < _MOST_UNCONFIRMED:
+            self._unconfirmed.setdefault(principal, claimed.at)  # until the directory says so itself
+        return claimed
 
     def _long_down(self, principal: Principal, now: datetime) -> bool:
         """Whether a token's own word is not enough any more: it, or nobody's, was confirmed for too long."""
@@ -166,28 +205,35 @@ class Memberships:
     @contextlib.contextmanager
     def watching(self, session: Watched, standing: Standing, group: GroupId | None) -> Iterator[None]:
         """Look again while the session lives. `group`: the policy's; None: it is for an app role."""
-        if standing.found is None:
+        with contextlib.ExitStack() as seats:
+            member = _Member(session)
+            if standing.found is not None:
+                seat = _Seat(member, group, "membership-lost")
+                seats.enter_context(self._seated(Principal.of(standing.identity), seat, standing.found))
+            acting = Principal.acting_for(standing.identity)
+            if standing.actor is not None and acting is not None:
+                seat = _Seat(member, None, "acting-app-lost")
+                seats.enter_context(self._seated(acting, seat, standing.actor))
             yield
-            return
-        principal, member = Principal.of(standing.identity), _Member(session, group)
-        self._roll.enter(principal, standing.found, self._first(standing))
-        self._members.setdefault(principal, []).append(member)
+
+    @contextlib.contextmanager
+    def _seated(self, principal: Principal, seat: _Seat, found: Found) -> Iterator[None]:
+        self._roll.enter(principal, found, self._first(found))
+        self._seats.setdefault(principal, []).append(seat)
         try:
             yield
         finally:
             self._roll.leave(principal)
-            # Who was told already is not among them any more, and neither may be anybody else.
-            left = [each for each in self._members.pop(principal, ()) if each is not member]
+            left = [each for each in self._seats.pop(principal) if each is not seat]
             if left:
-                self._members[principal] = left
+                self._seats[principal] = left
 
-    def _first(self, standing: Standing) -> datetime:
+    def _first(self, found: Found) -> datetime:
         """A token's word is checked at once, Graph's own at some time within the interval: not all at one time."""
-        assert standing.found is not None
         recheck = self._schedule.recheck
-        if standing.source == "claim":
-            return standing.found.at + min(recheck / 4, timedelta(seconds=2)) * self._jitter()
-        return standing.found.at + recheck * (1 + self._jitter()) / 2
+        if found.claimed:
+            return found.at + min(recheck / 4, timedelta(seconds=2)) * self._jitter()
+        return found.at + recheck * (1 + self._jitter()) / 2
 
     async def _watch(self) -> None:
         tick = min(0.5, self._schedule.recheck / timedelta(seconds=10))
@@ -200,7 +246,7 @@ class Memberships:
         now = self._clock()
         for principal in self._roll.due(now):
             self._spawn(self._recheck(principal))
-        for principal in list(self._members):
+        for principal in list(self._seats):
             self._carry_out(principal, now)
 
     async def _recheck(self, principal: Principal) -> None:
@@ -212,19 +258,19 @@ class Memberships:
 
     def _carry_out(self, principal: Principal, now: datetime) -> None:
         found = self._roll.latest(principal)
-        members = self._members.get(principal)
-        if found is None or not members:
+        if found is None:
             return
-        for member in list(members):
-            match verdict(found, member.group, now, self._schedule.max_stale):
+        for seat in self._seats.get(principal, ()):
+            match verdict(found, seat.group, now, self._schedule.max_stale):
                 case Verdict.MEMBER:
                     continue
                 case Verdict.LOST:
-                    reason = "membership-lost"
+                    reason = seat.lost
                 case Verdict.UNKNOWN:
                     reason = "membership-unknown"
-            members.remove(member)  # told once
-            self._spawn(member.session.end(reason))
+            if not seat.member.told:
+                seat.member.told = True
+                self._spawn(seat.member.session.end(reason))
 
     # --- the directory -------------------------------------------------------------------------------------
 
@@ -253,6 +299,7 @@ class Memberships:
                 self._failing_since = None
                 self._unconfirmed.pop(principal, None)
                 self._roll.answered(principal, found)
+                self._answers.note(principal, found)
                 return found
         if self._failing_since is None:
             self._failing_since = now
@@ -260,11 +307,17 @@ class Memberships:
         raise fault
 
 
-def _standing(identity: Identity, found: Found) -> Standing:
+async def _nobody() -> None:
+    return None
+
+
+def _standing(identity: Identity, found: Found, actor: Found | None) -> Standing:
+    if found.claimed:
+        return Standing(identity, "claim", identity.issued_at, found, actor)
     if found.state is not State.ENABLED:
         raise TokenRefused(f"principal-{found.state}", f"the directory says that the principal is {found.state}")
     known = replace(identity, groups=found.groups, groups_known=True)
-    return Standing(known, "graph", found.at, found)
+    return Standing(known, "graph", found.at, found, actor)
 
 
 def _opens(found: Found, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:

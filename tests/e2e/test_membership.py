@@ -157,17 +157,37 @@ async def test_many_sessions_of_one_identity_are_one_question_an_interval(
             await connection.close()
 
 
-async def test_the_tokens_groups_let_in_and_graph_is_asked_from_then_on(
+async def test_the_tokens_groups_let_in_until_graph_has_said_no(
     database: DemoDatabase, tmp_path: Path, entra: StandIn
 ) -> None:
-    world = graph_world(database, tmp_path, entra, graph={"recheck": 2, "max_stale": 6}, groups="claim-then-graph")
+    world = graph_world(database, tmp_path, entra, graph={"recheck": 1, "max_stale": 2}, groups="claim-then-graph")
     async with world:
+        token = entra.token(OID, GROUP)
+        said = await psql(world, token, "reader", "SELECT 'in'")  # from before the start: Graph was asked
+        assert said.out == "in\n"
         entra.graph.people[OID].groups.clear()  # since the token was made
-        connection = await connect_psycopg(world, entra.token(OID, GROUP), "reader")
+        connection = await connect_psycopg(world, token, "reader")
         await cut_off(connection, "not open to you any more")
-        membership = records(world, "session.opened")[0]["membership"]
-        assert isinstance(membership, dict)
-        assert (membership["source"], membership["group"]) == ("claim", GROUP)
+        first, second = (each["membership"] for each in records(world, "session.opened"))
+        assert isinstance(first, dict)
+        assert isinstance(second, dict)
+        assert (first["source"], second["source"], second["group"]) == ("graph", "claim", GROUP)
+        await asyncio.sleep(2.5)  # more than `max_stale`: the answer is old, and not forgotten
+        assert "no policy opens" in (await psql(world, token, "reader", "SELECT 1")).err
+        assert len(records(world, "session.opened")) == 2
+
+
+async def test_a_tokens_groups_do_while_graph_is_down_for_less_than_the_bound(
+    database: DemoDatabase, tmp_path: Path, entra: StandIn
+) -> None:
+    world = graph_world(database, tmp_path, entra, graph={"recheck": 1, "max_stale": 2}, groups="claim-then-graph")
+    async with world:
+        entra.graph.fault = httpx.Response(500)
+        token = entra.token(OID, GROUP)
+        connection = await connect_psycopg(world, token, "reader")
+        await cut_off(connection, "could not be confirmed")
+        assert "memberships cannot be checked now" in (await psql(world, token, "reader", "SELECT 1")).err
+        assert records(world, "session.opened")[0]["membership"]["source"] == "claim"  # type: ignore[index]
 
 
 async def test_groups_that_a_token_has_no_room_for_are_looked_up_in_graph_and_nowhere_else(

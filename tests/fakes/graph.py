@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class FakeGraph(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self.url = GRAPH
         self.people: dict[str, Person] = {}
+        self.clients: dict[str, Person] = {}  # apps by their client id
         self.asked: list[str] = []  # method and path
         self.batches: list[list[str]] = []
         self.tokens_given = 0
@@ -44,6 +46,10 @@ class FakeGraph(httpx.AsyncBaseTransport):
     def add(self, oid: str, *groups: str, kind: str = "servicePrincipals") -> Person:
         self.people[oid] = Person(kind, groups=set(groups))
         return self.people[oid]
+
+    def add_client(self, client_id: str) -> Person:
+        self.clients[client_id] = Person()
+        return self.clients[client_id]
 
     @property
     def checks(self) -> Counter[str]:
@@ -83,6 +89,8 @@ class FakeGraph(httpx.AsyncBaseTransport):
     def _graph(self, request: httpx.Request, body: bytes) -> httpx.Response:
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.accepted:
             return httpx.Response(401, json={"error": {"code": "InvalidAuthenticationToken"}})
+        if by_client := re.fullmatch(r"/v1\.0/servicePrincipals\(appId='(.*)'\)", request.url.path):
+            return self._of_client(request, by_client[1])
         _, version, kind, oid, *call = request.url.path.split("/")
         person = self.people.get(oid)
         if version != "v1.0" or person is None or person.kind != kind:
@@ -96,6 +104,13 @@ class FakeGraph(httpx.AsyncBaseTransport):
             return httpx.Response(400, json={"error": {"code": "Request_BadRequest"}})
         self.batches.append(groups)
         return httpx.Response(200, json={"value": _members(person, groups)})
+
+    def _of_client(self, request: httpx.Request, client_id: str) -> httpx.Response:
+        app = self.clients.get(client_id)
+        if app is None:
+            return httpx.Response(404, json={"error": {"code": "Request_ResourceNotFound", "message": client_id}})
+        assert request.url.params["$select"] == "appId,accountEnabled"
+        return httpx.Response(200, json={"appId": client_id.upper(), "accountEnabled": app.enabled})
 
 
 def _members(person: Person, groups: Iterable[str]) -> list[str]:

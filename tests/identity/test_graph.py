@@ -120,6 +120,46 @@ async def test_a_principal_can_be_disabled_or_gone(directory: GraphDirectory, gr
     assert (await directory.look_up(AGENT, [group(1)], NOW)).state is State.DELETED
 
 
+# --- the app that acts for a user ----------------------------------------------------------------------------
+
+APP = "9b2d7c1e-0f4a-4d8e-8b6c-5a3e1f2d4c60"
+ACTING = Principal(IdentityKey(TENANT, APP), is_user=False, acting=True)
+
+
+async def test_an_app_is_asked_for_by_its_client_id_and_for_nothing_but_its_state(
+    directory: GraphDirectory, graph: FakeGraph
+) -> None:
+    app = graph.add_client(APP)
+    nothing: frozenset[GroupId] = frozenset()
+    assert await directory.look_up(ACTING, [group(1)], NOW) == Found(at=NOW, state=State.ENABLED, groups=nothing)
+    assert graph.asked == [f"GET /v1.0/servicePrincipals(appId='{APP}')"]
+    app.enabled = False
+    assert (await directory.look_up(ACTING, [group(1)], NOW)).state is State.DISABLED
+    app.enabled = "yes"
+    with pytest.raises(DirectoryUnavailable):
+        await directory.look_up(ACTING, [group(1)], NOW)
+
+
+async def test_an_agent_without_a_client_id_of_its_own_is_found_by_its_object_id(
+    directory: GraphDirectory, graph: FakeGraph
+) -> None:
+    assert (await directory.look_up(ACTING, [], NOW)).state is State.DELETED
+    graph.add(APP).enabled = False
+    assert (await directory.look_up(ACTING, [], NOW)).state is State.DISABLED
+    graph.people[APP].enabled = True
+    assert (await directory.look_up(ACTING, [], NOW)).state is State.ENABLED
+
+
+async def test_a_client_of_microsofts_own_need_not_be_in_the_tenant(
+    directory: GraphDirectory, graph: FakeGraph
+) -> None:
+    azure_cli = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+    acting = Principal(IdentityKey(TENANT, azure_cli), is_user=False, acting=True)
+    assert (await directory.look_up(acting, [], NOW)).state is State.ENABLED
+    graph.add_client(azure_cli).enabled = False
+    assert (await directory.look_up(acting, [], NOW)).state is State.DISABLED
+
+
 # --- our own token -------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pgjit.identity.directory import Found, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.membership import Roll, Schedule, Verdict, verdict
+from pgjit.identity.membership import Answers, Roll, Schedule, Verdict, Word, verdict
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -114,15 +115,6 @@ def test_who_has_no_session_is_not_asked_about_and_in_time_forgotten() -> None:
     assert len(watched) == 1
 
 
-def test_what_a_token_claims_is_no_answer_of_the_directory() -> None:
-    watched = roll()
-    watched.enter(ANN, found(claimed=True), NOW)
-    assert watched.recent(ANN, NOW) is None
-    watched.answered(ANN, found(NOW + SECOND))
-    assert watched.recent(ANN, NOW + MINUTE) == found(NOW + SECOND)
-    assert watched.recent(ANN, NOW + MINUTE + SECOND) is None
-
-
 def test_an_older_answer_never_takes_the_place_of_a_newer_one() -> None:
     watched = roll()
     watched.enter(ANN, found(NOW), NOW)
@@ -160,3 +152,85 @@ def test_there_is_never_more_than_one_question_under_way_nor_two_in_an_interval(
         elif step == "fail" and asking:
             watched.failed(ANN, now, None)
             asking = False
+
+
+# --- what a token's own word is worth -------------------------------------------------------------------------
+
+DAY = timedelta(hours=24)
+NO = Found(at=NOW, state=State.ENABLED, groups=frozenset())
+
+
+def says_mine(found: Found) -> bool:
+    return found.state is State.ENABLED and MINE in found.groups
+
+
+def answers(since: datetime = NOW - DAY, most: int = 10) -> Answers:
+    return Answers(Schedule(recheck=MINUTE, max_stale=5 * MINUTE, token_age=DAY), since, most=most)
+
+
+@pytest.mark.parametrize(
+    ("found", "issued", "asked", "expected"),
+    [
+        (None, timedelta(), timedelta(), Word.GOOD),
+        (None, -DAY, timedelta(), Word.DOUBTED),
+        (None, -DAY + MINUTE, timedelta(), Word.DOUBTED),  # clocks differ by as much
+        (None, -DAY + MINUTE + SECOND, timedelta(), Word.GOOD),
+        (found(), -DAY, timedelta(), Word.GOOD),
+        (found(), -DAY, DAY, Word.GOOD),
+        (found(state=State.DISABLED), -SECOND, timedelta(), Word.DENIED),
+        (NO, -SECOND, timedelta(), Word.DENIED),
+        (NO, -SECOND, DAY - SECOND, Word.DENIED),
+        (NO, MINUTE, DAY - SECOND, Word.DENIED),
+        (NO, MINUTE + SECOND, 5 * MINUTE - SECOND, Word.DENIED),
+        (NO, MINUTE + SECOND, 5 * MINUTE, Word.GOOD),
+    ],
+)
+def test_a_tokens_word_is_weighed_against_what_the_directory_has_said(
+    found: Found | None, issued: timedelta, asked: timedelta, expected: Word
+) -> None:
+    known = answers()
+    if found is not None:
+        known.note(ANN, found)
+    assert known.word(ANN, NOW + issued, NOW + asked, says_mine) is expected
+
+
+def test_an_answer_that_is_older_than_the_latest_changes_nothing() -> None:
+    known = answers()
+    known.note(ANN, NO)
+    known.note(ANN, found(NOW - SECOND))
+    assert known.latest(ANN) == NO
+
+
+def test_what_had_to_be_forgotten_is_doubted_and_what_no_token_outlives_is_not() -> None:
+    known = answers(most=2)
+    for number in range(3):
+        known.note(Principal(IdentityKey("t", str(number)), is_user=False), replace(NO, at=NOW + number * SECOND))
+    first = Principal(IdentityKey("t", "0"), is_user=False)
+    assert len(known) == 2
+    assert known.word(first, NOW - SECOND, NOW, says_mine) is Word.DOUBTED
+    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is Word.GOOD
+    known.note(ANN, replace(NO, at=NOW + DAY + 2 * MINUTE))
+    assert len(known) == 1
+    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is Word.GOOD
+
+
+@given(
+    noes=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3 * 3600)), min_size=1, max_size=30),
+    issued=st.integers(0, 24 * 3600),
+    most=st.integers(1, 4),
+)
+def test_a_token_from_before_a_no_is_never_good_however_much_is_forgotten(
+    noes: list[tuple[int, int]], issued: int, most: int
+) -> None:
+    known, now = answers(most=most), NOW
+    said_no: dict[Principal, datetime] = {}
+    for who, pause in noes:
+        now += pause * SECOND
+        principal = Principal(IdentityKey("t", str(who)), is_user=False)
+        known.note(principal, replace(NO, at=now))
+        said_no[principal] = now
+    assert len(known) <= most
+    for principal, at in said_no.items():
+        issued_at = now - issued * SECOND
+        if issued_at <= at:
+            assert known.word(principal, issued_at, now, says_mine) is not Word.GOOD

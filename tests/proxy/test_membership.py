@@ -23,7 +23,7 @@ GROUP = GroupId("11111111-1111-4111-8111-111111111111")
 OTHER = GroupId("22222222-2222-4222-8222-222222222222")
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-RECHECK, MAX_STALE = 60 * SECOND, 300 * SECOND
+RECHECK, MAX_STALE, HOUR = 60 * SECOND, 300 * SECOND, timedelta(hours=1)
 
 
 @dataclass
@@ -70,9 +70,16 @@ class Live:
         self.ended.append((reason, self.directory.now))
 
 
-def identity(oid: str = "ann", *groups: GroupId, kind: IdentityKind = IdentityKind.APP) -> Identity:
+def identity(
+    oid: str = "ann", *groups: GroupId, kind: IdentityKind = IdentityKind.APP, app: str | None = None
+) -> Identity:
     return replace(
-        CONTEXT.identity, key=IdentityKey("t", oid), kind=kind, groups=frozenset(groups), issued_at=NOW - SECOND
+        CONTEXT.identity,
+        key=IdentityKey("t", oid),
+        kind=kind,
+        app_id=app,
+        groups=frozenset(groups),
+        issued_at=NOW - SECOND,
     )
 
 
@@ -88,7 +95,9 @@ def directory() -> Counting:
 def memberships(
     directory: Counting, source: GroupSource = GroupSource.GRAPH, jitter: Callable[[], float] = lambda: 1.0
 ) -> Memberships:
-    return Memberships(
+    """Begun an hour ago: a token that is younger is not doubted for that."""
+    directory.now -= HOUR
+    made = Memberships(
         directory,
         source=source,
         groups=[GROUP, OTHER],
@@ -96,6 +105,8 @@ def memberships(
         clock=directory.clock,
         jitter=jitter,
     )
+    directory.now += HOUR
+    return made
 
 
 @pytest.fixture
@@ -424,6 +435,141 @@ async def test_a_thousand_sessions_of_fifty_identities_are_fifty_questions_an_in
             assert directory.asked.total() == 50
             assert set(directory.asked.values()) == {1}
     await watch.close()
+
+
+# --- the app that acts for a user -----------------------------------------------------------------------------
+
+PEOPLE = [IdentityKind.USER, IdentityKind.AGENT_USER]
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+@pytest.mark.parametrize("state", [State.DISABLED, State.DELETED])
+@pytest.mark.parametrize("source", [GroupSource.GRAPH, GroupSource.CLAIM_THEN_GRAPH])
+async def test_an_app_that_is_disabled_or_gone_ends_the_sessions_of_those_for_whom_it_acts(
+    directory: Counting, kind: IdentityKind, state: State, source: GroupSource
+) -> None:
+    watch = memberships(directory, source)
+    through = Live(directory), Live(directory)
+    other = Live(directory)
+    with ExitStack() as stack:
+        for live, who in zip((*through, other), (("ann", "app"), ("bob", "app"), ("ann", "tool")), strict=True):
+            known = identity(who[0], GROUP, kind=kind, app=who[1])
+            stack.enter_context(watch.watching(live, await watch.resolve(known, in_group), GROUP))
+        await pass_time(watch, directory, 100)
+        directory.states["app"], disabled_at = state, directory.now
+        await pass_time(watch, directory, 200)
+        assert not other.ended
+        for live in through:
+            [(reason, at)] = live.ended
+            assert reason == "acting-app-lost"
+            assert at - disabled_at <= RECHECK + 2 * SECOND
+        with pytest.raises(TokenRefused) as refused:
+            await watch.resolve(identity("ann", GROUP, kind=kind, app="app"), in_group)
+        assert refused.value.reason == f"acting-app-{state}"
+    await watch.close()
+
+
+async def test_an_app_that_acts_for_itself_is_asked_about_once(watch: Memberships, directory: Counting) -> None:
+    for kind in (IdentityKind.APP, IdentityKind.AGENT):
+        await watch.resolve(identity(kind.value, kind=kind, app="app"), in_group)
+    assert directory.asked == {"app": 1, "agent": 1}  # their object ids
+
+
+async def test_an_app_that_nobody_can_confirm_ends_the_sessions_that_it_acts_in() -> None:
+    class NotApps(Counting):
+        async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+            if principal.acting and "app" in self.removed:
+                raise DirectoryUnavailable("Graph answered 403")
+            return await super().look_up(principal, groups, now)
+
+    halting = NotApps()
+    watch = memberships(halting)
+    ann = identity("ann", kind=IdentityKind.USER, app="app")
+    live = Live(halting)
+    with watch.watching(live, await watch.resolve(ann, in_group), GROUP):
+        halting.removed.add("app")
+        await pass_time(watch, halting, 310)
+    assert [reason for reason, _ in live.ended] == ["membership-unknown"]
+    with pytest.raises(ServerUnavailable):
+        await watch.resolve(ann, in_group)
+    await watch.close()
+
+
+async def test_whoever_loses_both_at_once_is_told_once(watch: Memberships, directory: Counting) -> None:
+    live = Live(directory)
+    ann = identity("ann", kind=IdentityKind.USER, app="app")
+    with watch.watching(live, await watch.resolve(ann, in_group), GROUP):
+        directory.states |= {"app": State.DISABLED, "ann": State.DISABLED}
+        await pass_time(watch, directory, 300)
+    assert len(live.ended) == 1
+
+
+async def test_a_thousand_sessions_through_one_app_are_one_question_more_an_interval(directory: Counting) -> None:
+    spread = itertools.cycle(number / 50 for number in range(50))
+    watch = memberships(directory, jitter=lambda: next(spread))
+    with ExitStack() as stack:
+        for number in range(1000):
+            ann = identity(f"user-{number % 50}", kind=IdentityKind.USER, app="app")
+            stack.enter_context(watch.watching(Live(directory), await watch.resolve(ann, in_group), GROUP))
+        await pass_time(watch, directory, 60)
+        for _ in range(3):
+            directory.asked.clear()
+            await pass_time(watch, directory, 60)
+            assert directory.asked.total() == 51
+            assert directory.asked["app"] == 1
+    await watch.close()
+
+
+# --- a no that is remembered ----------------------------------------------------------------------------------
+
+
+async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    ann = identity("ann", GROUP)
+    live = Live(directory)
+    with after_claim.watching(live, await after_claim.resolve(ann, in_group), GROUP):
+        directory.removed.add("ann")
+        await pass_time(after_claim, directory, 3)
+    assert live.ended
+    for _ in range(24 * 60):  # as long as such a token can live
+        await pass_time(after_claim, directory, 1)
+        directory.now += 59 * SECOND
+        standing = await after_claim.resolve(ann, in_group)
+        assert standing.source == "graph"
+        assert not standing.identity.groups
+    directory.down = True
+    directory.now += MAX_STALE
+    with pytest.raises(ServerUnavailable):
+        await after_claim.resolve(ann, in_group)
+
+
+async def test_a_token_from_after_a_no_is_believed_again_when_that_is_old(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    directory.removed.add("ann")
+    await after_claim.resolve(replace(identity("ann"), groups_known=False), in_group)
+    fresh = replace(identity("ann", GROUP), issued_at=NOW + 2 * RECHECK)
+    directory.now += MAX_STALE - SECOND
+    assert (await after_claim.resolve(fresh, in_group)).source == "graph"
+    directory.removed.clear()
+    directory.now += MAX_STALE
+    newer = replace(fresh, issued_at=directory.now)
+    assert (await after_claim.resolve(newer, in_group)).source == "claim"
+
+
+async def test_a_token_from_before_the_start_is_looked_up_first_and_believed_only_without_an_answer(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    old = replace(identity("ann", GROUP), issued_at=NOW - HOUR - SECOND)
+    directory.removed.add("ann")
+    assert not (await after_claim.resolve(old, in_group)).identity.groups
+    directory.down = True
+    bob = replace(old, key=IdentityKey("t", "bob"))
+    assert (await after_claim.resolve(bob, in_group)).source == "claim"
+    directory.now += MAX_STALE
+    with pytest.raises(ServerUnavailable):
+        await after_claim.resolve(bob, in_group)
 
 
 async def test_the_loop_itself_asks_and_ends(directory: Counting) -> None:

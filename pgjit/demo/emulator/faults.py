@@ -29,7 +29,7 @@ _PATHS: Final = (
     ("graph.checkMemberGroups", re.compile(r"/v1\.0/[^/]+/[^/]+/checkMemberGroups\Z")),
     ("graph.getMemberObjects", re.compile(r"/v1\.0/[^/]+/[^/]+/getMember(Objects|Groups)\Z")),
     ("graph.transitiveMemberOf", re.compile(r"/v1\.0/[^/]+/[^/]+/transitiveMemberOf\Z")),
-    ("graph.principal", re.compile(r"/v1\.0/[^/]+/[^/]+\Z")),
+    ("graph.principal", re.compile(r"/v1\.0/[^/]+(/[^/]+|\(appId='[^/]+'\))\Z")),
 )
 ENDPOINTS: Final = frozenset({name for name, _ in _PATHS} | {"graph"})
 _MOST_BODY: Final = 8 * 1024 * 1024

@@ -7,6 +7,7 @@ and not a bit older than the question.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _PERMISSIONS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "users": (frozenset({"User.Read.All", "GroupMember.Read.All"}), frozenset({_READ_ALL})),
     "directoryObjects": (frozenset({"User.Read.All", "GroupMember.Read.All"}), frozenset({_READ_ALL})),
 }
+_BY_CLIENT: Final = re.compile(r"appId='(?P<id>[0-9A-Fa-f-]{36})'\Z")
 _ONLY_PERSON: Final = (frozenset({"User.Read.All"}), frozenset({_READ_ALL}))
 
 
@@ -61,8 +63,11 @@ class Caller:
             raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 
     def find(self, collection: str, oid: str) -> Principal:
-        """A principal that is another collection's is not there."""
-        found = self.directory.principals.get(oid.lower())
+        """A principal that is another collection's is not there. `appId='...'` names one by its client id."""
+        if by_client := _BY_CLIENT.match(oid):
+            found = self.directory.client(by_client["id"].lower())
+        else:
+            found = self.directory.principals.get(oid.lower())
         fits = found is not None and collection in ("directoryObjects", _collection(found))
         if found is None or not fits:
             raise GraphError(

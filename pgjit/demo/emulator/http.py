@@ -161,6 +161,11 @@ def _graph(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
         place = f"{base(request)}{request.url.path}"
         return graph.page_of_groups(caller(request), collection, oid, request.query_params, place)
 
+    @router.get("/servicePrincipals(appId='{client_id}')")
+    async def by_client_id(client_id: str, request: Request) -> dict[str, object]:
+        select = request.query_params.get("$select")
+        return graph.principal_of(caller(request), "servicePrincipals", f"appId='{client_id}'", select)
+
     @router.get("/{collection}/{oid}")
     async def principal(collection: _Collection, oid: str, request: Request) -> dict[str, object]:
         return graph.principal_of(caller(request), collection, oid, request.query_params.get("$select"))

@@ -90,6 +90,21 @@ async def test_the_state_of_a_principal_is_told(cast: Cast) -> None:
             assert (gone.status_code, gone.json()["error"]["code"]) == (404, "Request_ResourceNotFound")
 
 
+async def test_an_app_is_told_by_its_client_id_too(cast: Cast) -> None:
+    for who in (cast.app, cast.agent):
+        place = f"servicePrincipals(appId='{who.client_id}')"
+        answer = (await ask(cast, f"{place}?$select=appId,accountEnabled")).json()
+        assert {name: value for name, value in answer.items() if name[0] != "@"} == {
+            "appId": who.client_id,
+            "accountEnabled": True,
+        }
+        await cast.admin("DELETE", f"principals/{who.oid}", status=204)
+        gone = await ask(cast, place)
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "Request_ResourceNotFound")
+    assert (await ask(cast, f"servicePrincipals(appId='{cast.person.oid}')")).status_code == 404
+    assert (await ask(cast, "servicePrincipals(appId='x')")).status_code == 404
+
+
 async def test_a_person_is_no_service_principal_and_the_other_way_round(cast: Cast) -> None:
     for collection, who in (("users", cast.app), ("servicePrincipals", cast.person)):
         assert (await ask(cast, f"{collection}/{who.oid}/checkMemberGroups", ids(GROUP))).status_code == 404

@@ -1,0 +1,153 @@
+"""Agents that act as their user or on behalf of a person: their own end is the end of what they do for others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.emulator import Kind, Principal
+from pgjit.demo.world import World
+from tests.e2e.clients import psql
+from tests.e2e.test_emulated_tenants import SECRET, SLEEPING, Watched
+from tests.e2e.worlds import READERS, ask, open_world, records
+
+EXCHANGE = "api://AzureADTokenExchange/.default"
+ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+@dataclass
+class Agents:
+    """A blueprint with an agent, the agent's own user, and a person."""
+
+    world: World
+    blueprint: Principal
+    agent: Principal
+    own_user: Principal
+    person: Principal
+
+    async def post(self, path: str, **form: str) -> dict[str, object]:
+        emulator = self.world.emulator
+        async with httpx.AsyncClient(trust_env=False) as client:
+            response = await client.post(f"{emulator.url}/{emulator.tenant}/oauth2/v2.0/{path}", data=form)
+        answer: dict[str, object] = response.json()
+        return answer
+
+    async def _as_agent(self, scope: str, grant_type: str = "client_credentials", **more: str) -> str:
+        first = await self.post(
+            "token",
+            grant_type="client_credentials",
+            client_id=str(self.blueprint.client_id),
+            client_secret=SECRET,
+            scope=EXCHANGE,
+            fmi_path=str(self.agent.client_id),
+        )
+        answer = await self.post(
+            "token",
+            grant_type=grant_type,
+            client_id=str(self.agent.client_id),
+            client_assertion_type="urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            client_assertion=str(first["access_token"]),
+            scope=scope,
+            **more,
+        )
+        return str(answer["access_token"])
+
+    async def token(self, way: str) -> str:
+        audience = self.world.emulator.audience
+        match way:
+            case "as its user":
+                return await self._as_agent(
+                    f"{audience}/access",
+                    "user_fic",
+                    user_id=self.own_user.oid,
+                    user_federated_identity_credential=await self._as_agent(EXCHANGE),
+                )
+            case "on behalf of a person":
+                self.world.emulator.cloud.codes.approver = self.person.oid
+                client = {"client_id": "04b07795-8ddb-461a-bbee-02f9e1bf7b46"}
+                begun = await self.post(
+                    "devicecode", **client, scope=f"api://{self.blueprint.client_id}/access_agent"
+                )
+                given = await self.post(
+                    "token",
+                    **client,
+                    grant_type="urn:ietf:params:oauth:grant-type:device_code",
+                    device_code=str(begun["device_code"]),
+                )
+                return await self._as_agent(
+                    f"{audience}/.default",
+                    ON_BEHALF_OF,
+                    requested_token_use="on_behalf_of",
+                    assertion=str(given["access_token"]),
+                )
+            case _:
+                return await self._as_agent(f"{audience}/.default")
+
+
+@pytest.fixture
+async def agents(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[Agents]:
+    async with open_world(database, tmp_path, kind=Watched) as world:
+        add = world.emulator.directory.add
+        blueprint = add(Principal(kind=Kind.BLUEPRINT, display="agents", secrets=(SECRET,)))
+        agent = add(Principal(kind=Kind.AGENT, display="agent 7", parent=blueprint.client_id), [READERS])
+        user = add(Principal(kind=Kind.AGENT_USER, display="its user", parent=agent.client_id), [READERS])
+        yield Agents(world, blueprint, agent, user, add(Principal(kind=Kind.USER, display="Ana Visser"), [READERS]))
+
+
+@pytest.mark.parametrize("way", ["as its user", "on behalf of a person", "as itself"])
+@pytest.mark.parametrize("change", ["disabled", "deleted"])
+async def test_the_end_of_an_agent_ends_the_sessions_that_it_acts_in(agents: Agents, way: str, change: str) -> None:
+    world = agents.world
+    token = await agents.token(way)
+    running = asyncio.create_task(psql(world, token, "reader", "SELECT pg_sleep(600)"))
+    async with asyncio.timeout(30):
+        while not await ask(world.database, SLEEPING):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1.5)  # more than an interval: while both are there nothing ends
+    assert not running.done()
+    if change == "disabled":
+        agents.agent.enabled = False
+    else:
+        world.emulator.directory.delete(agents.agent.oid)
+    async with asyncio.timeout(10):
+        said = await running
+    assert "canceling statement" in said.err
+    assert await ask(world.database, SLEEPING) == 0
+    async with asyncio.timeout(10):
+        while not (ended := records(world, "session.ended")):
+            await asyncio.sleep(0.05)
+    itself = way == "as itself"
+    assert ended[0]["reason"] == ("membership-lost" if itself else "acting-app-lost")
+    again = await psql(world, token, "reader", "SELECT 1")
+    assert "access token was not accepted" in again.err
+    refused = records(world, "login.refused")[-1]
+    assert refused["reference"] == (f"principal-{change}" if itself else f"acting-app-{change}")
+
+
+async def test_a_person_whose_agent_is_gone_still_gets_in_without_it(agents: Agents) -> None:
+    token = await agents.token("on behalf of a person")
+    agents.agent.enabled = False
+    assert "not accepted" in (await psql(agents.world, token, "reader", "SELECT 1")).err
+    emulator = agents.world.emulator
+    claims = {"client_id": "04b07795-8ddb-461a-bbee-02f9e1bf7b46"}
+    begun = await agents.post("devicecode", **claims, scope=f"{emulator.audience}/access")
+    given = await agents.post(
+        "token",
+        **claims,
+        grant_type="urn:ietf:params:oauth:grant-type:device_code",
+        device_code=str(begun["device_code"]),
+    )
+    own = str(given["access_token"])
+    assert (await psql(agents.world, own, "reader", "SELECT 'in'")).out == "in\n"
+    # Microsoft's own clients need no object in a tenant.
+    azure_cli = emulator.directory.client(claims["client_id"])
+    assert azure_cli is not None
+    emulator.directory.delete(azure_cli.oid)
+    await asyncio.sleep(1.1)
+    assert (await psql(agents.world, own, "reader", "SELECT 'in'")).out == "in\n"
