@@ -6,7 +6,7 @@ Decides that order: shape, key, signature, payload. Which claims are then good i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from jwt import InvalidTokenError, PyJWK, PyJWS
@@ -42,24 +42,24 @@ class KeyRing:
         """True while there are keys of every issuer."""
         return all(keys.ready for keys in self._sets.values())
 
-    async def find(self, kid: str) -> PyJWK:
-        """A key of that name, of any issuer. Raises TokenRefused, or ServerUnavailable where it could be known."""
-        known = next((key for keys in self._sets.values() if (key := keys.known(kid)) is not None), None)
-        if known is not None:
+    async def find(self, kid: str) -> list[PyJWK]:
+        """The different keys of that name: issuers choose names without asking each other, so there may be several.
+
+        Raises TokenRefused where there is none, or ServerUnavailable where it could be known.
+        """
+        if known := _different(keys.known(kid) for keys in self._sets.values()):
             return known
         answers = await asyncio.gather(*(keys.get(kid) for keys in self._sets.values()), return_exceptions=True)
-        refusals: list[BaseException] = []
-        for answer in answers:
-            if not isinstance(answer, BaseException):
-                return answer
-            refusals.append(answer)
+        if found := _different(answer for answer in answers if isinstance(answer, PyJWK)):
+            return found
+        refusals = [answer for answer in answers if isinstance(answer, BaseException)]
         # Where one of the sets is not there, nobody knows whether the key is in it.
         raise next((each for each in refusals if isinstance(each, ServerUnavailable)), refusals[0])
 
     async def check_issuer(self, issuer: str, kid: str, key: PyJWK) -> None:
         """That `key` is what `issuer` itself publishes under that name: tenants do not sign for each other."""
         own = await self._sets[issuer].get(kid)
-        if own is not key and own.key.public_numbers() != key.key.public_numbers():
+        if not _same(own, key):
             raise TokenRefused("wrong-key", f"the token is signed by a key that is not {issuer}'s")
 
 
@@ -75,8 +75,8 @@ class Verification:
         """The identity that `read` finds. Raises TokenRefused, or ServerUnavailable without the keys to tell."""
         try:
             jws = take_apart(token, self._max_bytes, self._types)
-            key = await self._ring.find(jws.kid)
-            issuer, identity = read(_claims(jws, key))
+            claims, key = _claims(jws, await self._ring.find(jws.kid))
+            issuer, identity = read(claims)
             await self._ring.check_issuer(issuer, jws.kid, key)
         except (TokenRefused, ServerUnavailable):
             raise
@@ -86,12 +86,34 @@ class Verification:
         return identity
 
 
-def _claims(jws: Jws, key: PyJWK) -> dict[str, object]:
+def _different(keys: Iterable[PyJWK | None]) -> list[PyJWK]:
+    """Without those that are the same key once more: Entra publishes one under all of its tenants."""
+    found: list[PyJWK] = []
+    for key in keys:
+        if key is not None and not any(_same(key, each) for each in found):
+            found.append(key)
+    return found
+
+
+def _same(one: PyJWK, other: PyJWK) -> bool:
+    same: bool = one is other or one.key.public_numbers() == other.key.public_numbers()
+    return same
+
+
+def _claims(jws: Jws, keys: Sequence[PyJWK]) -> tuple[dict[str, object], PyJWK]:
+    """The payload, and the key under whose signature it is."""
+    key, payload = _signed_by(jws, keys)
     try:
-        verified = _SIGNATURES.decode_complete(jws.token, key, algorithms=["RS256"])
-    except InvalidTokenError as fault:
-        raise TokenRefused("bad-signature", f"the signature does not hold: {type(fault).__name__}") from None
-    try:
-        return read_object(verified["payload"])
+        return read_object(payload), key
     except StrictJsonError as fault:
         raise TokenRefused("malformed-claims", f"the payload {fault}") from None
+
+
+def _signed_by(jws: Jws, keys: Sequence[PyJWK]) -> tuple[PyJWK, bytes]:
+    why = "there is no key"
+    for key in keys:
+        try:
+            return key, _SIGNATURES.decode_complete(jws.token, key, algorithms=["RS256"])["payload"]
+        except InvalidTokenError as fault:
+            why = type(fault).__name__
+    raise TokenRefused("bad-signature", f"the signature does not hold: {why}")

@@ -59,6 +59,26 @@ async def test_each_tenant_signs_for_itself_alone(entra: StandIn, provider: Entr
     assert (await refusal(provider, entra.token(OID, key=twin))).reason == "bad-signature"
 
 
+async def test_two_tenants_with_different_keys_of_one_name_sign_each_for_itself(entra: StandIn) -> None:
+    twin = Key()
+    twin.kid = entra.keys[TENANT][0].kid
+    entra.keys[OTHER_TENANT] = [twin]
+    settings = EntraSettings(tenants=(TENANT, OTHER_TENANT), audience=AUDIENCE, authority=entra.url)
+    provider = EntraProvider(settings)
+    await provider.start()
+    try:
+        for tenant in (TENANT, OTHER_TENANT, TENANT):
+            assert (await provider.verify(entra.token(OID, tenant=tenant), datetime.now(UTC))).key.tid == tenant
+        for tenant, other in ((TENANT, OTHER_TENANT), (OTHER_TENANT, TENANT)):
+            crossed = entra.token(OID, tenant=tenant, key=entra.keys[other][0])
+            assert (await refusal(provider, crossed)).reason == "wrong-key"
+        stranger = Key()
+        stranger.kid = twin.kid
+        assert (await refusal(provider, entra.token(OID, key=stranger))).reason == "bad-signature"
+    finally:
+        await provider.close()
+
+
 async def test_a_key_that_both_tenants_publish_signs_for_both(entra: StandIn, provider: EntraProvider) -> None:
     entra.keys[OTHER_TENANT] = entra.keys[TENANT]
     for tenant in (TENANT, OTHER_TENANT):
