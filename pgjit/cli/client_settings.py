@@ -15,21 +15,29 @@ from typing import Annotated, Final
 
 import typer
 
-from pgjit.cli.token_source import Source, Token
+from pgjit.cli.token_source import Source, Token, is_credential
 
 __all__ = [
     "Audience", "Host", "Place", "Policy", "Port", "Rootcert", "SourceName", "client_environment", "run_client",
 ]  # fmt: skip
 
-Host = Annotated[str, typer.Option(envvar="PGJIT_HOST", help="Where pgjit is, by the name in its certificate.")]
-Port = Annotated[int, typer.Option(envvar="PGJIT_PORT", min=1, max=65535, help="Its port.")]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PGJIT_HOST",
+        help="Where pgjit is, by the name in its certificate. Required, unless PGJIT_HOST is set.",
+    ),
+]
+Port = Annotated[int, typer.Option(envvar="PGJIT_PORT", min=1, max=65535, help="Its port; or PGJIT_PORT.")]
 Policy = Annotated[
-    str | None, typer.Option(envvar="PGJIT_POLICY", help="The policy; not needed where only one is yours.")
+    str | None,
+    typer.Option(envvar="PGJIT_POLICY", help="The policy; not needed where only one is yours. Or PGJIT_POLICY."),
 ]
 Rootcert = Annotated[
     str,
     typer.Option(
-        envvar="PGJIT_SSLROOTCERT", help="File with the CA of pgjit's certificate; `system`: this system's."
+        envvar="PGJIT_SSLROOTCERT",
+        help="File with the CA of pgjit's certificate; `system`: this system's. Or PGJIT_SSLROOTCERT.",
     ),
 ]
 Audience = Annotated[
@@ -56,16 +64,24 @@ class Place:
     policy: str | None
     sslrootcert: str
 
+    @classmethod
+    def of(cls, host: str | None, port: int, connection: str, policy: str | None, sslrootcert: str) -> Place:
+        """Raises BadParameter where nobody has said which host."""
+        if not host:
+            raise typer.BadParameter("say where pgjit is: give --host, or set PGJIT_HOST")
+        return cls(host, port, connection, policy, sslrootcert)
+
 
 def client_environment(place: Place, token: Token, given: Mapping[str, str] = os.environ) -> dict[str, str]:
     """For one process: libpq's variables, and the rest of `given` as it is.
 
     A service file or an address of the caller's would win over the host: no other variable of libpq's is passed on.
+    Nor is anything that more tokens could be had with: the client is given one, and not its source.
     """
     kept = {
         name: value
         for name, value in given.items()
-        if name in _KEPT or (not (name.startswith("PG") and name.isalpha()) and name != "PGJIT_TOKEN")
+        if name in _KEPT or not ((name.startswith("PG") and name.isalpha()) or is_credential(name))
     }
     return {
         **kept,

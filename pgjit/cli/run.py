@@ -64,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
     except PgjitError as fault:
         return _tell(fault, Status.FAILED)
     except OSError as fault:
-        print(f"error: {fault.filename or ''} {fault.strerror or fault}".replace("  ", " "), file=sys.stderr)
+        place = f"{fault.filename}: " if fault.filename else ""
+        print(f"error: {place}{fault.strerror or fault}", file=sys.stderr)
         return Status.UNAVAILABLE
     except _WRONG_USAGE as fault:
         fault.show()

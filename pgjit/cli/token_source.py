@@ -19,10 +19,16 @@ import httpx
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["Source", "Token", "choose_source", "fetch_token"]
+__all__ = ["Source", "Token", "choose_source", "fetch_token", "is_credential"]
 
 TOKEN_VARIABLE: Final = "PGJIT_TOKEN"  # noqa: S105 - the name of a variable
 EMULATOR_VARIABLE: Final = "PGJIT_EMULATOR"
+_CREDENTIALS: Final = (
+    "AZURE_CLIENT_", "AZURE_FEDERATED_TOKEN", "AZURE_USERNAME", "AZURE_PASSWORD", "AZURE_POD_IDENTITY_",
+    "AZURESUBSCRIPTION_", "IDENTITY_", "MSI_", "IMDS_ENDPOINT", "ACTIONS_ID_TOKEN_REQUEST_", "SYSTEM_ACCESSTOKEN",
+    "SYSTEM_OIDCREQUESTURI",
+)  # fmt: skip
+"""How the names begin of what azure-identity gets tokens with: secrets, certificates, files, and endpoints."""
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 _MAX_BYTES: Final = 64 * 1024
 _MOST_SHOWN: Final = 300
@@ -54,6 +60,11 @@ def choose_source(environment: Mapping[str, str]) -> Source:
         (Source.MANAGED_IDENTITY, ("IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")),
     )
     return next((source for source, names in signs if any(environment.get(name) for name in names)), Source.AZURE_CLI)
+
+
+def is_credential(name: str) -> bool:
+    """Whether the environment variable `name` holds a token, or leads to one."""
+    return name.upper() == TOKEN_VARIABLE or name.upper().startswith(_CREDENTIALS)
 
 
 def fetch_token(source: Source, audience: str | None, environment: Mapping[str, str] = os.environ) -> Token:

@@ -13,7 +13,7 @@ import pytest
 from pgjit.cli.client_settings import Place, client_environment
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
-from pgjit.cli.token_source import Source, Token
+from pgjit.cli.token_source import Source, Token, choose_source
 
 TOKEN = "aaaa.bbbb.cccc"
 SHOWN = "import json, os; print(json.dumps({**os.environ, 'pid': str(os.getpid())}))"
@@ -56,10 +56,45 @@ def test_what_is_set_is_not_the_callers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["PGOPTIONS", "PGAPPNAME", "PGCONNECT_TIMEOUT", "PATH", "HOME", "PGJIT_HOST", "PSQLRC"]
+    "name",
+    [
+        "PGOPTIONS",
+        "PGAPPNAME",
+        "PGCONNECT_TIMEOUT",
+        "PATH",
+        "HOME",
+        "PGJIT_HOST",
+        "PSQLRC",
+        "AZURE_TENANT_ID",
+        "MSIX",
+    ],
 )
 def test_what_says_something_else_is_kept(name: str) -> None:
     assert environment({name: "x"}) == {**environment({}), name: "x"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AZURE_CLIENT_SECRET", "AZURE_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_USERNAME", "AZURE_PASSWORD",
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT",
+        "MSI_ENDPOINT", "MSI_SECRET", "IMDS_ENDPOINT", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN", "azure_client_secret",
+    ],
+)  # fmt: skip
+def test_what_more_tokens_could_be_had_with_is_not_passed_on(name: str) -> None:
+    assert environment({name: "x"}) == environment({})
+
+
+def test_nothing_that_a_source_of_tokens_is_found_by_is_passed_on() -> None:
+    signs = (
+        "PGJIT_TOKEN", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH",
+        "IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    )  # fmt: skip
+    for name in signs:
+        assert choose_source({name: "x"}) is not Source.AZURE_CLI, name
+    assert choose_source(environment(dict.fromkeys(signs, "x"))) is Source.AZURE_CLI
 
 
 def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -113,7 +148,7 @@ def test_a_client_that_is_not_there_is_told(
 ) -> None:
     monkeypatch.setenv("PGJIT_TOKEN", TOKEN)
     assert run(["exec", "--host", "h", "prod", "--", "/nowhere/psql"]) == Status.UNAVAILABLE
-    assert "No such file" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: /nowhere/psql: No such file or directory\n"
 
 
 @pytest.mark.parametrize(
@@ -124,6 +159,7 @@ def test_a_client_that_is_not_there_is_told(
         ["exec", "--host", "h", "prod"],
         ["exec", "--host", "h", "prod", "--"],
         ["psql", "prod"],
+        ["exec", "prod", "--", "true"],
     ],
 )
 def test_what_is_missing_is_wrong_usage(
@@ -133,6 +169,13 @@ def test_what_is_missing_is_wrong_usage(
     monkeypatch.delenv("PGJIT_HOST", raising=False)
     assert run(arguments) == Status.USAGE
     assert TOKEN not in capsys.readouterr().err
+
+
+def test_where_pgjit_is_has_to_be_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("PGJIT_HOST", raising=False)
+    for arguments in (["psql", "prod-replica"], ["exec", "prod-replica", "--", "true"]):
+        assert run(arguments) == Status.USAGE  # before any token is fetched
+        assert "give --host, or set PGJIT_HOST" in capsys.readouterr().err
 
 
 def test_without_a_token_nothing_is_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,9 +24,9 @@ __all__ = ["run"]
 
 
 def run(
-    host: Host,
     connection: Annotated[str, typer.Argument(help="The connection: what clients call the database.")],
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, with its arguments.")],
+    host: Host = None,
     port: Port = 6432,
     policy: Policy = None,
     sslrootcert: Rootcert = "system",
@@ -36,13 +36,16 @@ def run(
     """Run COMMAND with libpq's variables set for CONNECTION: PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE,
     PGSSLROOTCERT, and a fresh token in PGPASSWORD.
 
-    They are in the environment of that process only. The exit code is that of COMMAND.
+    They are in the environment of that process only, and what more tokens could be had with is not. The exit code is
+    that of COMMAND.
+
+    export PGJIT_HOST=pgjit.example.com
 
     pgjit exec prod-replica -- pg_dump --schema-only
     """
     command = command[1:] if command[0] == "--" else command
     if not command:
         raise typer.BadParameter("there is no command behind `--`")
+    place = Place.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)
-    place = Place(host, port, connection, policy, sslrootcert)
     return run_client(command, client_environment(place, fetched))

@@ -24,9 +24,9 @@ __all__ = ["psql"]
 
 
 def psql(
-    host: Host,
     connection: Annotated[str, typer.Argument(help="The connection: what clients call the database.")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="For psql.")] = None,
+    host: Host = None,
     port: Port = 6432,
     policy: Policy = None,
     sslrootcert: Rootcert = "system",
@@ -38,8 +38,10 @@ def psql(
 
     Options of pgjit stand before CONNECTION; everything behind it is psql's. The exit code is psql's.
 
+    export PGJIT_HOST=pgjit.example.com
+
     pgjit psql prod-replica -c 'SHOW pgjit.window'
     """
+    place = Place.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)
-    place = Place(host, port, connection, policy, sslrootcert)
     return run_client([program, *(arguments or [])], client_environment(place, fetched))
