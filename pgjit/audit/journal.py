@@ -12,20 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Literal
 
 import orjson
 
 from pgjit.audit.event import Event
-from pgjit.audit.record import render
+from pgjit.audit.record import render, time_text
 from pgjit.audit.sink import Sink, SinkBroken
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 
 __all__ = ["Journal"]
 
 _log = logging.getLogger("pgjit.journal")
+_HEAD = re.compile(rb'\{"seq":[0-9]+,"time":"(?P<time>[^"]*)","type":"(?P<type>[^"]*)"')
 
 
 class Journal:
@@ -80,6 +83,26 @@ class Journal:
                 return False
             self._refused = False
         return True
+
+    def told_of_windows(self, since: datetime) -> set[tuple[str, str]]:
+        """Which records of windows are in it since then: their type, and the window. Blocks while it reads.
+
+        Raises JournalUnavailable.
+        """
+        told: set[tuple[str, str]] = set()
+        first = time_text(since)
+        try:
+            for line in self._sink.lines_back():
+                head = _HEAD.match(line)
+                if head is None:
+                    continue
+                if head["type"].startswith(b"window."):
+                    told.add((head["type"].decode(), orjson.loads(line)["window"]["id"]))
+                elif head["time"].decode() < first:  # a window's own may have come late
+                    break
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JournalUnavailable from error
+        return told
 
     def append(self, events: Sequence[Event]) -> None:
         """Record `events`, in order and all or none. Raises JournalUnavailable."""

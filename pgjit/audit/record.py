@@ -35,7 +35,7 @@ from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
 
-__all__ = ["PARAMETER_BYTES", "render", "render_context"]
+__all__ = ["PARAMETER_BYTES", "render", "render_context", "time_text"]
 
 PARAMETER_BYTES = 4096
 """How much of one execution's parameters is kept."""
@@ -52,7 +52,7 @@ _contexts: dict[int, tuple[SessionContext, bytes]] = {}
 
 def render(event: Event, seq: int) -> bytes:
     """The record of `event` as line `seq` of its journal, with the newline."""
-    head = b'{"seq":%d,"time":"%s","type":' % (seq, _time(event.at).encode())
+    head = b'{"seq":%d,"time":"%s","type":' % (seq, time_text(event.at).encode())
     return b"".join((head, _members(event), b"}\n"))
 
 
@@ -200,7 +200,7 @@ def _evidence(evidence: Evidence) -> dict[str, object]:
         "group": evidence.group,
         "role": evidence.role,
         "source": evidence.source,
-        "checked_at": _time(evidence.checked_at),
+        "checked_at": time_text(evidence.checked_at),
     }
 
 
@@ -218,7 +218,7 @@ def _proof(proof: Proof) -> dict[str, object]:
         "cancel_sent": proof.cancel_sent,
         "terminate_sent": proof.terminate_sent,
         "gone": proof.gone,
-        "checked_at": _time(proof.checked_at),
+        "checked_at": time_text(proof.checked_at),
         "took_ms": proof.took_ms,
         "error": proof.error,
     }
@@ -276,7 +276,7 @@ def _identity(identity: Identity) -> dict[str, object]:
 
 
 def _window(window: Window) -> dict[str, object]:
-    return {"id": window.id, "opened_at": _time(window.opened_at), "ends_at": _time(window.ends_at)}
+    return {"id": window.id, "opened_at": time_text(window.opened_at), "ends_at": time_text(window.ends_at)}
 
 
 def _violation(found: Violation) -> dict[str, object]:
@@ -291,7 +291,7 @@ def _violation(found: Violation) -> dict[str, object]:
     }
 
 
-def _time(moment: datetime) -> str:
+def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC, always with microseconds: text order is time order."""
     if moment.tzinfo is None:
         raise ValueError("a record's time needs a zone")

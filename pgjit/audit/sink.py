@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 __all__ = ["Sink", "SinkBroken"]
@@ -33,6 +34,9 @@ class Sink(Protocol):
 
     def probe(self) -> None:
         """Raise OSError if an append would fail now. Leaves no trace."""
+
+    def lines_back(self) -> Iterator[bytes]:
+        """The whole lines that are in it now, the last one first. Raises OSError."""
 
     def flush(self) -> None:
         """Return when everything appended before the call outlives the machine. Raises OSError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from pgjit.grants.due import Due, Kind
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
@@ -18,17 +19,33 @@ class Store(Protocol):
         """Open and migrate. Raises ServerUnavailable when that cannot be done."""
 
     async def admit(
-        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None = None
+        self,
+        identity: IdentityKey,
+        policy: Policy,
+        now: datetime,
+        login: Login | None = None,
+        note: str | None = None,
     ) -> tuple[Window, bool]:
         """Join the identity's window under `policy`, or open one; True if it was opened now.
+
+        With `note` the record of an opening is due from then on, and kept with the window.
 
         One transaction that excludes every other `admit`, so that two connections at once open one window.
         Raises AccessRefused where lifecycle.py refuses (CoolingDown is one), and ServerUnavailable when the store
         cannot be used: nothing is admitted then.
         """
 
-    async def end(self, window_id: str, at: datetime, reason: str) -> bool:
-        """Mark the window ended; False if it already was. Never moves an end that is set."""
+    async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
+        """Mark the window ended; False if it already was. Never moves an end that is set.
+
+        With `note` the record of an end that is set now is due from then on.
+        """
+
+    async def due(self) -> list[Due]:
+        """What the journal has yet to be told, in the order of the windows, an opening before an end."""
+
+    async def recorded(self, window_id: str, kind: Kind) -> None:
+        """The journal has taken it. Raises ServerUnavailable."""
 
     async def usage(self, window_id: str) -> Usage:
         """What was noted of its use; nothing, where nothing was. Raises ServerUnavailable."""

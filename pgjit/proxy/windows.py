@@ -13,7 +13,8 @@ from datetime import datetime
 from pgjit.audit.event import WindowEnded, WindowOpened
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
-from pgjit.errors import JournalUnavailable, PgjitError
+from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
+from pgjit.grants.due import Due, Kind
 from pgjit.grants.lifecycle import effective_end
 from pgjit.grants.store import Store
 from pgjit.grants.uninterrupted import uninterrupted
@@ -23,6 +24,7 @@ from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.alarm import reached
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.window_records import note_of_end, note_of_opening, record_of
 
 __all__ = ["Windows"]
 
@@ -39,16 +41,38 @@ class Windows:
         self._registry = registry
         self._clock = clock
         self._timers: dict[str, tuple[datetime, asyncio.Task[None]]] = {}
-        self._unrecorded: set[str] = set()
+        self._due: dict[tuple[str, Kind], WindowOpened | WindowEnded] = {}  # what the journal has not taken yet
+        self._told: set[tuple[str, Kind]] = set()  # what it has taken, and the store does not know of yet
         self._usages: dict[str, Usage] = {}
         self._noted: dict[str, Usage] = {}  # as the store has them
         self._noting: asyncio.Task[None] | None = None
 
     async def resume(self) -> None:
         """Take up the windows that an earlier process left: those that are over are recorded as ended."""
+        await self._take_up_records()
         for window in await self._store.unended():
             self._schedule(window, window.ends_at)
-        self._noting = asyncio.create_task(self._note_usages())
+        self._noting = asyncio.create_task(self._keep_noting())
+
+    async def _take_up_records(self) -> None:
+        """Those that an earlier process owed. It may have been killed right after the journal took one."""
+        if not (due := await self._store.due()):
+            return
+        told = self._journal.told_of_windows(min(each.window.opened_at for each in due))
+        for each in due:
+            key = each.window.id, each.kind
+            if (f"window.{each.kind}", each.window.id) in told:
+                self._told.add(key)
+                continue
+            try:
+                self._due[key] = record_of(each)
+            except (ValueError, KeyError, TypeError) as fault:
+                raise ServerUnavailable(
+                    "window store cannot be used",
+                    reference="store-unavailable",
+                    detail=f"What it says of the record of window {each.window.id} cannot be read.",
+                ) from fault
+        await self._catch_up()
 
     async def admit(
         self, identity: Identity, policy: Policy, source: str, reason: str | None
@@ -66,27 +90,51 @@ class Windows:
     ) -> tuple[Window, datetime]:
         now = self._clock()
         login = Login(source=source.rpartition(":")[0], token_id=identity.token_id, token_ends_at=identity.expires_at)
-        window, opened = await self._store.admit(identity.key, policy, now, login)
+        note = note_of_opening(identity, policy, now, source, reason)
+        window, opened = await self._store.admit(identity.key, policy, now, login, note)
         if opened:
-            self._unrecorded.add(window.id)
+            self._due[window.id, "opened"] = record_of(Due("opened", window, note))
         if policy.limits.of_window and window.id not in self._usages:
             used = await self._store.usage(window.id)
             self._usages.setdefault(window.id, used)
         ends_at = effective_end(window, policy)
         self._schedule(window, ends_at)
-        if window.id in self._unrecorded:
-            self._record_opening(identity, policy, window, source, reason)
-            self._unrecorded.discard(window.id)
+        if (window.id, "opened") in self._due:
+            try:
+                self._tell()
+            except JournalUnavailable:
+                raise JournalUnavailable(fatal=True) from None
         return window, ends_at
 
     def usage(self, window: Window) -> Usage:
         """What was used of it, counted by all of its sessions."""
         return self._usages.setdefault(window.id, Usage())
 
-    async def _note_usages(self) -> None:
+    async def _keep_noting(self) -> None:
         while True:
             await asyncio.sleep(_NOTE_EVERY)
             await self._note_changed()
+            await self._catch_up()
+
+    def _tell(self) -> None:
+        """Record what is due. Raises JournalUnavailable; what was not taken stays due."""
+        for key, event in list(self._due.items()):
+            self._journal.append([event])
+            del self._due[key]
+            self._told.add(key)
+
+    async def _catch_up(self) -> None:
+        """Bring journal and store to the same; what cannot be done now is done later."""
+        try:
+            self._tell()
+        except JournalUnavailable:
+            _log.error("%d records of windows are not in the journal yet", len(self._due))
+        try:
+            for key in list(self._told):
+                await self._store.recorded(*key)
+                self._told.discard(key)
+        except PgjitError as fault:
+            _log.error("that records of windows were written is not written down yet: %s", fault.message)
 
     async def _note_changed(self) -> None:
         """Keep what was used: after a restart a window has what it had left, but for the last moments."""
@@ -100,23 +148,6 @@ class Windows:
                 _log.error("what was used of window %s is not written down yet: %s", window_id, fault.message)
                 return
             self._noted[window_id] = now
-
-    def _record_opening(
-        self, identity: Identity, policy: Policy, window: Window, source: str, reason: str | None
-    ) -> None:
-        event = WindowOpened(
-            identity=identity,
-            policy=policy.name,
-            policy_version=policy.version,
-            window=window,
-            at=self._clock(),
-            source=source,
-            reason=reason,
-        )
-        try:
-            self._journal.append([event])
-        except JournalUnavailable:
-            raise JournalUnavailable(fatal=True) from None
 
     def _schedule(self, window: Window, ends_at: datetime) -> None:
         known = self._timers.get(window.id)
@@ -136,19 +167,29 @@ class Windows:
         self._noted.pop(window.id, None)
 
     async def _note_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
-        """Write the end down in store and journal; both are tried until they take it."""
-        event = WindowEnded(window=window, at=self._clock(), reason="ttl", sessions=sessions)
-        noted = recorded = False
-        while not (noted and recorded):
+        """Write the end down in store and journal; both are tried until they take it.
+
+        INVARIANT: of a window there is one end in the journal. A login that was admitted at the last moment brings a
+        window here a second time: then the store knows its end already.
+        """
+        note = note_of_end(self._clock(), sessions)
+        ended = replace(window, ended_at=ends_at, end_reason="ttl")
+        noted = doubtful = False
+        while not noted or (window.id, "ended") in self._due:
             try:
                 if not noted:
-                    await self._store.end(window.id, ends_at, "ttl")
+                    first = await self._store.end(window.id, ends_at, "ttl", note)
+                    if first or (doubtful and await self._is_due(window.id)):
+                        self._due[window.id, "ended"] = record_of(Due("ended", ended, note))
                     noted = True
-                self._journal.append([event])
-                recorded = True
+                self._tell()
             except PgjitError as fault:
+                doubtful = doubtful or not noted  # a commit that failed may have been one
                 _log.error("end of window %s is not written down yet: %s", window.id, fault.message)
                 await asyncio.sleep(_AGAIN)
+
+    async def _is_due(self, window_id: str) -> bool:
+        return any((each.window.id, each.kind) == (window_id, "ended") for each in await self._store.due())
 
     async def close(self) -> None:
         """Stop the timers. The windows stay as they are, for the next process to take up."""
@@ -156,6 +197,7 @@ class Windows:
             self._noting.cancel()
             await asyncio.gather(self._noting, return_exceptions=True)
             await self._note_changed()
+            await self._catch_up()
         timers = [timer for _, timer in self._timers.values()]
         for timer in timers:
             timer.cancel()

@@ -49,6 +49,14 @@ class SinkContract:
         assert last.open() == b"c\n"
         last.close()
 
+    @pytest.mark.parametrize("length", [1, 1000, 65_535, 65_536, 65_537, 200_000])
+    def test_lines_are_read_back_from_the_last_to_the_first(self, sink: Sink, length: int) -> None:
+        assert list(sink.lines_back()) == []
+        lines = [bytes([97 + number]) * length + b"\n" for number in range(4)]
+        for line in lines:
+            sink.append(line)
+        assert list(sink.lines_back()) == lines[::-1]
+
     def test_a_second_writer_is_refused(self, sink: Sink, make: Callable[[], Sink]) -> None:
         with pytest.raises(OSError, match="another process writes"):
             make().open()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
+from pgjit.grants.due import Due
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login
@@ -254,6 +255,36 @@ class StoreContract:
         assert await store.unended() == [first, second]
         await store.end(first.id, NOW + HOUR, "ttl")
         assert await store.unended() == [second]
+
+    async def test_what_the_journal_has_yet_to_be_told_is_kept_with_the_window(
+        self, store: Store, make: Callable[[], Store]
+    ) -> None:
+        first, _ = await store.admit(ALICE, POLICY, NOW, None, "an opening")
+        await store.admit(ALICE, POLICY, NOW + timedelta(minutes=1), None, "a join: nothing is due")
+        second, _ = await store.admit(BOB, POLICY, NOW, None, "another")
+        await store.end(first.id, NOW + HOUR, "ttl", "an end")
+        await store.end(first.id, NOW + HOUR, "ttl", "no second one")
+        with pytest.raises(CoolingDown):
+            await store.admit(ALICE, POLICY, NOW + HOUR, None, "a refusal")
+        other = make()
+        await other.open()
+        try:
+            ended = replace(first, ended_at=NOW + HOUR, end_reason="ttl")
+            assert await other.due() == [
+                Due("opened", ended, "an opening"),
+                Due("ended", ended, "an end"),
+                Due("opened", second, "another"),
+            ]
+            await other.recorded(first.id, "opened")
+            await other.recorded(first.id, "opened")
+            assert [each.note for each in await store.due()] == ["an end", "another"]
+        finally:
+            await other.close()
+
+    async def test_without_a_note_nothing_is_due(self, store: Store) -> None:
+        window, _ = await store.admit(ALICE, POLICY, NOW)
+        await store.end(window.id, NOW + HOUR, "ttl")
+        assert await store.due() == []
 
     async def test_a_store_that_is_not_open_admits_nobody(self, make: Callable[[], Store]) -> None:
         store = make()

@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from pgjit.audit.sink import SinkBroken
@@ -66,6 +67,16 @@ class FileSink:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         finally:
             self._cut_back()
+
+    def lines_back(self) -> Iterator[bytes]:
+        end, rest = self._length, b""
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            first, *whole = (os.pread(self._descriptor, end - start, start) + rest).splitlines(keepends=True)
+            yield from reversed(whole)
+            end, rest = start, first
+        if rest:
+            yield rest
 
     def flush(self) -> None:
         os.fsync(self._descriptor)

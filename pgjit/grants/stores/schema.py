@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
-__all__ = ["clock", "from_micros", "metadata", "to_micros", "usages", "used_tokens", "windows"]
+__all__ = ["clock", "due", "from_micros", "metadata", "to_micros", "usages", "used_tokens", "windows"]
 
 metadata = MetaData()
 
@@ -48,6 +48,14 @@ usages = Table(
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("statements", BigInteger, nullable=False),
+)
+
+due = Table(
+    "due",
+    metadata,
+    Column("window_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),  # `opened` or `ended`
+    Column("note", Text, nullable=False),
 )
 
 clock = Table(

@@ -31,8 +31,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from pgjit.errors import ServerUnavailable
+from pgjit.grants.due import Due, Kind
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
-from pgjit.grants.stores.schema import clock, from_micros, to_micros, usages, used_tokens, windows
+from pgjit.grants.stores.schema import clock, due, from_micros, to_micros, usages, used_tokens, windows
 from pgjit.grants.uninterrupted import uninterrupted
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
@@ -73,13 +74,18 @@ class SqlStore:
         _write_lock_first(self._engine.sync_engine)
 
     async def admit(
-        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None = None
+        self,
+        identity: IdentityKey,
+        policy: Policy,
+        now: datetime,
+        login: Login | None = None,
+        note: str | None = None,
     ) -> tuple[Window, bool]:
         # Cut off inside a transaction, the driver would keep the write lock, or commit what nobody hears of.
-        return await uninterrupted(self._admit(identity, policy, now, login))
+        return await uninterrupted(self._admit(identity, policy, now, login, note))
 
     async def _admit(
-        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None
+        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None, note: str | None
     ) -> tuple[Window, bool]:
         once = login if policy.identity.single_use_token else None
         async with self._transaction() as connection:
@@ -94,6 +100,8 @@ class SqlStore:
             if isinstance(decision, Open):
                 window = _window(decision, identity, policy, login)
                 await connection.execute(sa.insert(windows).values(_row(window)))
+                if note is not None:
+                    await _is_due(connection, window.id, "opened", note)
                 admitted = window, True
             elif isinstance(decision, Join):
                 admitted = decision.window, False
@@ -102,7 +110,7 @@ class SqlStore:
             raise decision.error()
         return admitted
 
-    async def end(self, window_id: str, at: datetime, reason: str) -> bool:
+    async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
         async with self._transaction() as connection:
             await _remember(connection, at)
             ended = await connection.execute(
@@ -110,7 +118,22 @@ class SqlStore:
                 .where(windows.c.id == window_id, windows.c.ended_at.is_(None))
                 .values(ended_at=to_micros(at), end_reason=reason)
             )
+            if note is not None and ended.rowcount == 1:
+                await _is_due(connection, window_id, "ended", note)
         return ended.rowcount == 1
+
+    async def due(self) -> list[Due]:
+        async with self._transaction() as connection:
+            found = await connection.execute(
+                sa.select(windows, due.c.kind, due.c.note)
+                .join(due, due.c.window_id == windows.c.id)
+                .order_by(windows.c.seq, due.c.kind.desc())
+            )
+            return [Due(row.kind, _read(row), row.note) for row in found]
+
+    async def recorded(self, window_id: str, kind: Kind) -> None:
+        async with self._transaction() as connection:
+            await connection.execute(sa.delete(due).where(due.c.window_id == window_id, due.c.kind == kind))
 
     async def usage(self, window_id: str) -> Usage:
         async with self._transaction() as connection:
@@ -196,6 +219,10 @@ async def _use_up(
             keep_until=to_micros(login.token_ends_at + _KEPT_AFTER),
         )
     )
+
+
+async def _is_due(connection: AsyncConnection, window_id: str, kind: Kind, note: str) -> None:
+    await connection.execute(sa.insert(due).values(window_id=window_id, kind=kind, note=note))
 
 
 async def _seen(connection: AsyncConnection) -> datetime | None:
