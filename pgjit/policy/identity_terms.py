@@ -154,7 +154,9 @@ class IdentityKeys(_Section):
     bind_to_source: bool = Field(
         False, strict=True, description="all sessions of a window come from the address that opened it"
     )
-    single_use_token: bool = Field(False, strict=True, description="a token opens one session and no second one")
+    single_use_token: bool = Field(
+        False, strict=True, description="a token opens one session under this policy and no second one"
+    )
 
     def terms(self) -> IdentityTerms:
         require = self.require

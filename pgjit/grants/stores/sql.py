@@ -5,6 +5,9 @@ Keeps what lifecycle.py decided. Knows transactions and durability; does not kno
 One writer at a time: `admit` takes SQLite's write lock before it reads (BEGIN IMMEDIATE), so two connections
 at once, of one process or of two, open one window. A commit is on the disk before it returns
 (synchronous=FULL), so a window that someone was given survives a crash with its end.
+
+All of it happens in one thread of its own, a transaction at a time: the event loop waits for no disk, and a login
+costs one change of threads.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ import asyncio
 import os
 import sqlite3
 import stat
+import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -27,8 +31,7 @@ from alembic.util import CommandError
 from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+from sqlalchemy.pool import NullPool
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.due import Due, Kind
@@ -47,31 +50,27 @@ _SEEN_EVERY = timedelta(seconds=1)  # a join writes the time down at most this o
 _KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is let pass
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
+T = TypeVar("T")
+
 
 class SqlStore:
     """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`."""
 
     def __init__(self, url: str) -> None:
         self._path = _path_of(url)
-        self._engine: AsyncEngine | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sa.Connection | None = None  # of that thread
 
     async def open(self) -> None:
-        if self._engine is not None:
+        if self._thread is not None:
             return
+        thread = ThreadPoolExecutor(1, thread_name_prefix="window store")
         try:
-            await asyncio.to_thread(_prepare, self._path)
+            self._connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, self._path)
         except (OSError, SQLAlchemyError, sqlite3.Error, CommandError) as error:
+            thread.shutdown()
             raise _unavailable(error) from error
-        # One connection: callers of this process queue here in order instead of polling SQLite's lock.
-        self._engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(self._path)),
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=_BUSY_SECONDS,
-            connect_args={"timeout": _BUSY_SECONDS},
-        )
-        _write_lock_first(self._engine.sync_engine)
+        self._thread = thread
 
     async def admit(
         self,
@@ -81,121 +80,154 @@ class SqlStore:
         login: Login | None = None,
         note: str | None = None,
     ) -> tuple[Window, bool]:
-        # Cut off inside a transaction, the driver would keep the write lock, or commit what nobody hears of.
-        return await uninterrupted(self._admit(identity, policy, now, login, note))
+        def work(connection: sa.Connection) -> tuple[Window, bool] | Refused | OtherSource | TokenUsed:
+            return _admit(connection, identity, policy, now, login, note)
 
-    async def _admit(
-        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None, note: str | None
-    ) -> tuple[Window, bool]:
-        once = login if policy.identity.single_use_token else None
-        async with self._transaction() as connection:
-            seen = await _seen(connection)
-            used = once is not None and await _is_used(connection, identity, policy.name, once)
-            latest = await _latest(connection, identity, policy.name)
-            decision = decide(latest, policy, now, seen=seen, login=login, token_used=used)
-            if once is not None and isinstance(decision, Join | Open):
-                await _use_up(connection, identity, policy.name, once, now)
-            if not isinstance(decision, Join) or seen is None or now >= seen + _SEEN_EVERY:
-                await _remember(connection, now)
-            if isinstance(decision, Open):
-                window = _window(decision, identity, policy, login)
-                await connection.execute(sa.insert(windows).values(_row(window)))
-                if note is not None:
-                    await _is_due(connection, window.id, "opened", note)
-                admitted = window, True
-            elif isinstance(decision, Join):
-                admitted = decision.window, False
-        # A refusal commits too: that this moment was seen must outlive a clock that is set back.
-        if isinstance(decision, Refused | OtherSource | TokenUsed):
-            raise decision.error()
+        admitted = await self._transaction(work)
+        # A refusal was committed too: that this moment was seen must outlive a clock that is set back.
+        if isinstance(admitted, Refused | OtherSource | TokenUsed):
+            raise admitted.error()
         return admitted
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
-        async with self._transaction() as connection:
-            await _remember(connection, at)
-            ended = await connection.execute(
-                sa.update(windows)
-                .where(windows.c.id == window_id, windows.c.ended_at.is_(None))
-                .values(ended_at=to_micros(at), end_reason=reason)
-            )
-            if note is not None and ended.rowcount == 1:
-                await _is_due(connection, window_id, "ended", note)
-        return ended.rowcount == 1
+        def work(connection: sa.Connection) -> bool:
+            _remember(connection, at)
+            values = {"window": window_id, "at": to_micros(at), "reason": reason}
+            first = connection.execute(_END, values).rowcount == 1
+            if note is not None and first:
+                _is_due(connection, window_id, "ended", note)
+            return first
+
+        return await self._transaction(work)
 
     async def due(self) -> list[Due]:
-        async with self._transaction() as connection:
-            found = await connection.execute(
-                sa.select(windows, due.c.kind, due.c.note)
-                .join(due, due.c.window_id == windows.c.id)
-                .order_by(windows.c.seq, due.c.kind.desc())
-            )
-            return [Due(row.kind, _read(row), row.note) for row in found]
+        return await self._transaction(
+            lambda connection: [Due(row.kind, _read(row), row.note) for row in connection.execute(_ALL_DUE)]
+        )
 
     async def recorded(self, window_id: str, kind: Kind) -> None:
-        async with self._transaction() as connection:
-            await connection.execute(sa.delete(due).where(due.c.window_id == window_id, due.c.kind == kind))
+        await self._transaction(
+            lambda connection: connection.execute(
+                sa.delete(due).where(due.c.window_id == window_id, due.c.kind == kind)
+            )
+        )
 
     async def usage(self, window_id: str) -> Usage:
-        async with self._transaction() as connection:
-            found = await connection.execute(sa.select(usages).where(usages.c.window_id == window_id))
+        def work(connection: sa.Connection) -> Usage:
+            found = connection.execute(sa.select(usages).where(usages.c.window_id == window_id))
             row = found.mappings().one_or_none()
-        return Usage() if row is None else Usage(row["rows"], row["bytes"], row["statements"])
+            return Usage() if row is None else Usage(row["rows"], row["bytes"], row["statements"])
+
+        return await self._transaction(work)
 
     async def note_usage(self, window_id: str, used: Usage) -> None:
         values = {"rows": used.rows, "bytes": used.bytes, "statements": used.statements}
-        async with self._transaction() as connection:
-            await connection.execute(
-                insert(usages)
-                .values(window_id=window_id, **values)
-                .on_conflict_do_update(
-                    index_elements=["window_id"],
-                    set_={name: sa.func.max(usages.c[name], value) for name, value in values.items()},
-                )
+        statement = (
+            insert(usages)
+            .values(window_id=window_id, **values)
+            .on_conflict_do_update(
+                index_elements=["window_id"],
+                set_={name: sa.func.max(usages.c[name], value) for name, value in values.items()},
             )
+        )
+        await self._transaction(lambda connection: connection.execute(statement))
 
     async def unended(self) -> list[Window]:
-        async with self._transaction() as connection:
-            found = await connection.execute(
-                sa.select(windows).where(windows.c.ended_at.is_(None)).order_by(windows.c.seq)
-            )
-            return [_read(row) for row in found]
+        return await self._transaction(lambda connection: [_read(row) for row in connection.execute(_UNENDED)])
 
     async def clock_floor(self) -> datetime | None:
-        async with self._transaction() as connection:
-            return await _seen(connection)
+        return await self._transaction(_seen)
 
     async def close(self) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.dispose()
+        thread, self._thread = self._thread, None
+        connection, self._connection = self._connection, None
+        if thread is not None and connection is not None:
+            await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, _disconnect, connection))
+            thread.shutdown()
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Every statement of the block is committed, or none is and ServerUnavailable is raised."""
-        if self._engine is None:
+    async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` gives. All of it is committed, or nothing is and ServerUnavailable is raised."""
+        thread, connection = self._thread, self._connection
+        if thread is None or connection is None:
             raise ServerUnavailable(
                 "window store cannot be used", reference="store-unavailable", detail="It is not open."
             )
+        latest = time.monotonic() + _BUSY_SECONDS
+
+        def transact() -> T:
+            if time.monotonic() > latest:
+                raise TimeoutError("others have kept the window store busy for too long")
+            with connection.begin():
+                return work(connection)
+
         try:
-            async with self._engine.begin() as connection:
-                yield connection
+            # Whoever stops waiting does so when it is known what has become of it.
+            return await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, transact))
         except (OSError, SQLAlchemyError, sqlite3.Error) as error:
             raise _unavailable(error) from error
 
 
-async def _latest(connection: AsyncConnection, identity: IdentityKey, policy: str) -> Window | None:
-    found = await connection.execute(
-        sa.select(windows)
-        .where(windows.c.tid == identity.tid, windows.c.oid == identity.oid, windows.c.policy == policy)
-        .order_by(windows.c.seq.desc())
-        .limit(1)
+def _admit(
+    connection: sa.Connection,
+    identity: IdentityKey,
+    policy: Policy,
+    now: datetime,
+    login: Login | None,
+    note: str | None,
+) -> tuple[Window, bool] | Refused | OtherSource | TokenUsed:
+    once = login if policy.identity.single_use_token else None
+    seen = _seen(connection)
+    used = once is not None and _is_used(connection, identity, policy.name, once)
+    latest = _latest(connection, identity, policy.name)
+    decision = decide(latest, policy, now, seen=seen, login=login, token_used=used)
+    if once is not None and isinstance(decision, Join | Open):
+        _use_up(connection, identity, policy.name, once, now)
+    if not isinstance(decision, Join) or seen is None or now >= seen + _SEEN_EVERY:
+        _remember(connection, now)
+    if isinstance(decision, Join):
+        return decision.window, False
+    if not isinstance(decision, Open):
+        return decision
+    window = _window(decision, identity, policy, login)
+    connection.execute(sa.insert(windows).values(_row(window)))
+    if note is not None:
+        _is_due(connection, window.id, "opened", note)
+    return window, True
+
+
+# Made once: what they are compiled to is found by the object.
+_LATEST = (
+    sa.select(windows)
+    .where(
+        windows.c.tid == sa.bindparam("holder_tid"),
+        windows.c.oid == sa.bindparam("holder_oid"),
+        windows.c.policy == sa.bindparam("under_policy"),
     )
-    row = found.one_or_none()
+    .order_by(windows.c.seq.desc())
+    .limit(1)
+)
+_SEEN = sa.select(clock.c.seen_at)
+_UNENDED = sa.select(windows).where(windows.c.ended_at.is_(None)).order_by(windows.c.seq)
+_ALL_DUE = (
+    sa.select(windows, due.c.kind, due.c.note)
+    .join(due, due.c.window_id == windows.c.id)
+    .order_by(windows.c.seq, due.c.kind.desc())
+)
+_END = (
+    sa.update(windows)
+    .where(windows.c.id == sa.bindparam("window"), windows.c.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("at"), end_reason=sa.bindparam("reason"))
+)
+
+
+def _latest(connection: sa.Connection, identity: IdentityKey, policy: str) -> Window | None:
+    holder = {"holder_tid": identity.tid, "holder_oid": identity.oid, "under_policy": policy}
+    row = connection.execute(_LATEST, holder).one_or_none()
     return None if row is None else _read(row)
 
 
-async def _is_used(connection: AsyncConnection, identity: IdentityKey, policy: str, login: Login) -> bool:
-    found = await connection.execute(
+def _is_used(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login) -> bool:
+    found = connection.execute(
         sa.select(used_tokens.c.used_at).where(
             used_tokens.c.tid == identity.tid,
             used_tokens.c.token_id == login.token_id,
@@ -205,12 +237,10 @@ async def _is_used(connection: AsyncConnection, identity: IdentityKey, policy: s
     return found.first() is not None
 
 
-async def _use_up(
-    connection: AsyncConnection, identity: IdentityKey, policy: str, login: Login, now: datetime
-) -> None:
+def _use_up(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login, now: datetime) -> None:
     """Remember it for as long as it could be shown again, and forget those that are long over."""
-    await connection.execute(sa.delete(used_tokens).where(used_tokens.c.keep_until < to_micros(now)))
-    await connection.execute(
+    connection.execute(sa.delete(used_tokens).where(used_tokens.c.keep_until < to_micros(now)))
+    connection.execute(
         sa.insert(used_tokens).values(
             tid=identity.tid,
             token_id=login.token_id,
@@ -221,18 +251,18 @@ async def _use_up(
     )
 
 
-async def _is_due(connection: AsyncConnection, window_id: str, kind: Kind, note: str) -> None:
-    await connection.execute(sa.insert(due).values(window_id=window_id, kind=kind, note=note))
+def _is_due(connection: sa.Connection, window_id: str, kind: Kind, note: str) -> None:
+    connection.execute(sa.insert(due).values(window_id=window_id, kind=kind, note=note))
 
 
-async def _seen(connection: AsyncConnection) -> datetime | None:
-    micros = (await connection.execute(sa.select(clock.c.seen_at))).scalar_one_or_none()
+def _seen(connection: sa.Connection) -> datetime | None:
+    micros = connection.execute(_SEEN).scalar_one_or_none()
     return None if micros is None else from_micros(micros)
 
 
-async def _remember(connection: AsyncConnection, moment: datetime) -> None:
+def _remember(connection: sa.Connection, moment: datetime) -> None:
     seen_at = to_micros(moment)
-    await connection.execute(
+    connection.execute(
         insert(clock)
         .values(id=1, seen_at=seen_at)
         .on_conflict_do_update(index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at)
@@ -312,6 +342,21 @@ def _unavailable(error: BaseException) -> ServerUnavailable:
         detail=" ".join(str(cause).split()) or type(cause).__name__,
         hint="Nothing was granted. Try again later; the operators of this proxy have to look at its store.",
     )
+
+
+def _connect(path: Path) -> sa.Connection:
+    """To a file that is there and of today's schema, from the thread that this is called in."""
+    _prepare(path)
+    engine = sa.create_engine(
+        URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS}
+    )
+    _write_lock_first(engine)
+    return engine.connect()
+
+
+def _disconnect(connection: sa.Connection) -> None:
+    connection.close()
+    connection.engine.dispose()
 
 
 def _prepare(path: Path) -> None:

@@ -121,11 +121,12 @@ async def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> No
 
 
 async def test_commits_are_on_the_disk_and_readers_do_not_block(opened: SqlStore) -> None:
-    async with opened._transaction() as connection:
-        found = [
-            (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+    found = await opened._transaction(
+        lambda connection: [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "busy_timeout")
         ]
+    )
     assert found == ["wal", 2, 5000]
 
 
@@ -250,8 +251,9 @@ async def test_tokens_that_are_long_over_are_forgotten(opened: SqlStore) -> None
 
 
 async def _tokens(store: SqlStore) -> int:
-    async with store._transaction() as connection:
-        return int((await connection.exec_driver_sql("SELECT count(*) FROM used_tokens")).scalar_one())
+    return await store._transaction(
+        lambda connection: int(connection.exec_driver_sql("SELECT count(*) FROM used_tokens").scalar_one())
+    )
 
 
 async def test_a_store_of_before_gets_what_it_lacks_and_keeps_its_windows(path: Path) -> None:
