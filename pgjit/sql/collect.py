@@ -40,6 +40,7 @@ class Collector:
         self._functions: dict[tuple[object, ...], TouchedFunction] = {}
         self._types: dict[tuple[str | None, str], TouchedType] = {}
         self._operators: dict[tuple[str | None, str], TouchedOperator] = {}
+        self._fields: set[str] = set()
         self._doubts: dict[Doubt, None] = {}
         self._steps: dict[tuple[QName, bool], tuple[Step, ...]] = {}
         self._rows: set[tuple[object, ...]] = set()
@@ -54,6 +55,9 @@ class Collector:
 
     def type(self, touched: TouchedType) -> None:
         self._types.setdefault((touched.schema, touched.name), touched)
+
+    def field(self, name: str) -> None:
+        self._fields.add(name)
 
     def operator(self, operator: TouchedOperator) -> None:
         self._operators.setdefault((operator.schema, operator.name), operator)
@@ -71,6 +75,7 @@ class Collector:
             tuple(self._operators.values()),
             settings,
             tuple(self._doubts),
+            frozenset(self._fields),
         )
 
     def _add(self, found: TouchedRelation, action: Action) -> None:

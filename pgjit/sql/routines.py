@@ -122,7 +122,21 @@ class Routines:
             if fitting:
                 self._add(QName(schema, name), fitting, position)
                 some = True
+        if not rows:
+            harmless = self._cast_to(name, position)
+            if harmless and not some:
+                self._found.field(name)
         return some
+
+    def _cast_to(self, name: str, position: int | None) -> bool:
+        """`(x).t` casts where t is a type and x has no such field: False unless that is told, or there is none."""
+        assert self._catalog is not None
+        types = [self._catalog.types.get(schema, {}).get(name.removeprefix("_")) for schema in self._path]
+        types += [self._catalog.types.get(schema, {}).get(name) for schema in self._path]
+        kinds = {kind.kind for kind in types if kind is not None} - {"c"}  # no value is cast to a row type so
+        if kinds:
+            self._type((name,), position)
+        return kinds <= {"b", "e", "m", "r"}
 
     def _call(self, call: Call, types: Types, position: int | None) -> None:
         some = False

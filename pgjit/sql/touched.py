@@ -138,3 +138,4 @@ class Touched:
     operators: tuple[TouchedOperator, ...] = ()
     settings: tuple[Setting, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant

@@ -13,6 +13,7 @@ import uvloop
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from tests.e2e.everyday import serve_everyday
 from tests.e2e.loose import serve_loose
 from tests.e2e.worlds import open_world
 
@@ -37,6 +38,13 @@ def database() -> Iterator[DemoDatabase]:
 def loose_database() -> Iterator[DemoDatabase]:
     """One whose login role may do anything."""
     with serve_loose() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def everyday_database() -> Iterator[DemoDatabase]:
+    """One with a schema as people build them, and a login role that may read it."""
+    with serve_everyday() as served:
         yield served
 
 

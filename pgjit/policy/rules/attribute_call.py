@@ -2,8 +2,9 @@
 
 A function of one argument can be called as if it were a column: `(value).name`. The syntax does not show which of
 both is meant, so a name is taken out of a value only if it is harmless as either: a built-in function that may be
-called, a column of PostgreSQL's own catalogs and functions, a function that the policy names, or a column that the
-server's catalog knows there. Of `alias.name` the few built-in functions are refused that take any row.
+called, a column of PostgreSQL's own catalogs and functions, a function that the policy names, a column that the
+server's catalog knows there, or what no function that takes one value is called in that catalog. Of `alias.name` the
+few built-in functions are refused that take any row.
 
 Why: `SELECT ('DELETE ...'::text).ts_stat` runs a statement of its own, and `(pid).pg_terminate_backend` ends a
 session: neither looks like a function call.
@@ -44,7 +45,9 @@ ROW_FUNCTIONS = frozenset(
 
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     # With a catalog, what is called in this way is among the functions that are touched: function-call judges it.
-    known = {each.column for each in touched.columns if each.schema is not None} if touched is not None else set()
+    known: set[str | None] = set()
+    if touched is not None:
+        known = {each.column for each in touched.columns if each.schema is not None} | touched.fields
     for name in statement.attributes:
         if name not in BUILTIN and name not in COLUMNS and name not in known and not _named(name, statement, terms):
             yield _violation(

@@ -1,9 +1,10 @@
 """Types that are not built in.
 
-A statement may cast to the types of `pg_catalog` that clients use, and to types that its policy names under `allow`.
+A statement may cast to the types of `pg_catalog` that clients use, to those types of the database that the server's
+catalog knows to be enums and arrays of them, and to types that its policy names under `allow`.
 
 Why: reading or converting to a value of a user-defined type can run code: input functions, casts, the checks of
-domains.
+domains. An enum's value is read by PostgreSQL's own code.
 
 Instead: cast to a built-in type, such as text, or ask for this one to be named in the policy as
 `types: [schema.name]`.
@@ -18,7 +19,7 @@ from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
-from pgjit.sql.touched import Touched
+from pgjit.sql.touched import Touched, TouchedType
 
 __all__ = ["BUILTIN", "RULE"]
 
@@ -38,18 +39,27 @@ BUILTIN = frozenset(
 
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     kinds = kinds_of(statement)
-    found = {each.name for each in touched.types if each.schema is not None} if touched is not None else set()
+    known = tuple(each for each in touched.types if each.schema is not None) if touched is not None else ()
+    found = {each.name for each in known}
+    enums = {(each.schema, each.name) for each in known if _is_enum(each)}
     for kind in statement.types:
         if len(kind.parts) == 1 and kind.parts[0] in found and not _builtin(kind):
             continue  # the catalog knows which it is: told below
+        if kind.parts in enums:
+            continue
         name = ("pg_catalog", *kind.parts)[-2:]
         if not _builtin(kind) and (len(kind.parts) > 2 or grounds_of_name(terms, "types", name, kinds) is None):
             yield _violation(statement, kind.text, kind.position)
-    for each in touched.types if touched is not None else ():
-        if each.builtin or each.schema is None:
+    for each in known:
+        if each.builtin or _is_enum(each):
             continue
         if grounds_of_name(terms, "types", (each.schema, each.name), kinds) is None:
             yield _violation(statement, each.text, each.position)
+
+
+def _is_enum(kind: TouchedType) -> bool:
+    """What begins with `_` may as well be the array type of something else in another schema."""
+    return kind.kind == "e" and not kind.name.startswith("_")
 
 
 def _builtin(kind: Name) -> bool:
