@@ -36,11 +36,15 @@ _log = logging.getLogger(__name__)
 class Catalogs:
     """The catalog of one target. `get` reads it once; `watch` keeps it up to date for as long as it runs."""
 
-    def __init__(self, target: Target, servers: Servers, *, every: float = 10.0, deadline: float = 30.0) -> None:
+    def __init__(
+        self, target: Target, servers: Servers, *, every: float = 10.0, pause: float = 1.0, deadline: float = 30.0
+    ) -> None:
         self.latest: Catalog | None = None
         self._target = target
         self._servers = servers
         self._every = every
+        self._pause = pause
+        self._tried = self._began = float("-inf")  # the latest look, and the latest that succeeded: when they began
         self._deadline = deadline
         self._backend: Backend | None = None
         self._stamp = ""
@@ -53,6 +57,17 @@ class Catalogs:
     async def refresh(self) -> Catalog:
         """The catalog as it is now. Raises ServerUnavailable."""
         return await self._read()
+
+    async def look(self) -> None:
+        """See what is there by now, with those who ask at the same time; at most once in `pause`.
+
+        Returns when a look that began later than this was asked has succeeded. Raises ServerUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        while self._began < asked:
+            await asyncio.sleep(self._tried + self._pause - loop.time())
+            await self._read()
 
     async def watch(self) -> None:
         """Look every few seconds whether it has changed. Ends by being cancelled."""
@@ -72,6 +87,12 @@ class Catalogs:
             await backend.leave()
 
     async def _refresh(self) -> Catalog:
+        began = self._tried = asyncio.get_running_loop().time()
+        catalog = await self._look_twice()
+        self._began = began
+        return catalog
+
+    async def _look_twice(self) -> Catalog:
         for attempt in (1, 2):
             kept = self._backend is not None
             backend = self._backend or await self._servers.connect(_settings, self._deadline)

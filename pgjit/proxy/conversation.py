@@ -45,6 +45,7 @@ _BYTES_AT_ONCE = 2 * LARGE
 _MOST_QUEUED = 10_000
 """Most requests that may wait for the server's answer. PostgreSQL holds back some 1,600 answers at most, in 8 KiB."""
 
+_LOOK_SECONDS = 5.0
 _SETTLE_SECONDS = 5.0
 _CANCEL_SECONDS = 5.0
 
@@ -85,13 +86,14 @@ class Conversation:
         self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
         self.relay = Relay(
             context,
-            services.judge(access.policy),
+            self._judge,
             ends_at=access.ends_at,
             new_id=lambda: "x_" + uuid.uuid4().hex,
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
             unrestricted=access.policy.statements.access is Preset.FULL,
             budget=Budget(access.policy.limits, usage),
             hides_details=access.policy.statements.needs_names,
+            looks_again=True,
         )
         self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)
@@ -147,25 +149,43 @@ class Conversation:
                 return
             try:
                 frames = self._frames.feed(data)
-                judged = await self._judge_large(frames)
+                await self._pass_on(frames, await self._judge_large(frames))
             except RemoteProtocolError as fault:
                 self.over(Ending("protocol", ProtocolFault(f"malformed message: {fault}")))
                 return
-            await self._pass_on(frames, judged)
 
     async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement]) -> None:
-        at = 0
+        at, settled = 0, False
         while at < len(frames):
             await self._stopped()
             now = self._services.clock()
             if now >= self._ends_at or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
             batch = _batch(frames, at)
-            plan = self.relay.from_client(batch, now, judged)
+            plan = self.relay.from_client(batch, now, judged, settled=settled)
             await self._carry_out(plan)
-            at += len(batch) - len(plan.rest)
+            done = len(batch) - len(plan.rest)
+            at += done
+            settled = plan.unknown or (settled and not done)
+            if plan.unknown:
+                await self._look_again(frames[at], judged)
             if at < len(frames):
                 await self._make_way()
+
+    async def _look_again(self, frame: Frame, judged: dict[bytes, Judgement]) -> None:
+        """Before a name is refused that is not in the catalog: it may have been made a moment ago."""
+        looking = asyncio.ensure_future(self._services.look_again(self._policy))
+        try:
+            left = (looking, self._client.lost, self._over)
+            await asyncio.wait(left, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+        if looking.done():
+            looking.result()
+        if self._client.lost.done():
+            self.over(Ending("client-gone"))
+        elif is_large(frame.raw):
+            judged.update(await self._judge_large([frame]))
 
     async def _stopped(self) -> None:
         """Nothing is sent while a cancel request of our own is under way: it would be what is cancelled."""
@@ -213,6 +233,10 @@ class Conversation:
             self.over(Ending("protocol", plan.fault))
         elif plan.goodbye:
             self.over(Ending("client", clean=self.relay.idle))
+
+    def _judge(self, sql: bytes) -> Judgement:
+        """With the latest catalog."""
+        return self._services.judge(self._policy)(sql)
 
     async def _judge_large(self, frames: Sequence[Frame]) -> dict[bytes, Judgement]:
         large = [frame for frame in frames if frame.kind in _SQL and not frame.missing and is_large(frame.raw)]

@@ -31,6 +31,9 @@ _CACHED_BYTES = 4 * 1024
 _CACHED_STATEMENTS = 8
 """What is larger costs more memory to remember than time to judge again."""
 
+_UNKNOWN = frozenset({"42P01", "42703", "42704", "42883"})
+"""SQLSTATEs by which `unresolved-name` tells what is not in the catalog."""
+
 _ABOUT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
 
 
@@ -46,6 +49,11 @@ class Judgement:
     @property
     def allowed(self) -> bool:
         return not self.violations
+
+    @property
+    def unknown(self) -> bool:
+        """It is refused, and a name in it is not in the catalog: one that is read now may have it."""
+        return any(found.rule == "unresolved-name" and found.sqlstate in _UNKNOWN for found in self.violations)
 
 
 def assess(policy: Policy, sql: bytes, limit: int, catalog: Catalog | None = None) -> Judgement:

@@ -49,6 +49,10 @@ _PASSED_OVER = frozenset(b"BDCEH")
 _DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
+class _UnknownName(Exception):
+    """A statement with a name that is not in the catalog, of which nobody has asked the server yet."""
+
+
 class Relay(Outbox):
     """Judges what the client sends; what is sent on stays in the outbox until `answers.py` has seen its answer."""
 
@@ -63,20 +67,36 @@ class Relay(Outbox):
         unrestricted: bool = False,
         budget: Budget | None = None,
         hides_details: bool = False,
+        looks_again: bool = False,
     ) -> None:
+        """`looks_again`: `from_client` stops before it refuses a statement for a name that the catalog does not have.
+
+        It has to be called again, with `settled`, when the catalog was looked at.
+        """
         super().__init__(context, ends_at=ends_at, new_id=new_id, new_token=new_token)
         self.budget = budget or Budget(NO_LIMITS, Usage())
         self.hides_details = hides_details  # of constraints: they quote columns that may be denied
         self._judge = judge
         self._unrestricted = unrestricted
+        self._looks_again = looks_again
+        self._settled = False
 
     # --- from the client -------------------------------------------------------------------------------
 
     def from_client(
-        self, frames: Sequence[Frame], now: datetime, judged: Mapping[bytes, Judgement] | None = None
+        self,
+        frames: Sequence[Frame],
+        now: datetime,
+        judged: Mapping[bytes, Judgement] | None = None,
+        *,
+        settled: bool = False,
     ) -> ClientPlan:
-        """Judge `frames` in order. `judged` holds answers that were found outside the event loop."""
+        """Judge `frames` in order. `judged` holds answers that were found outside the event loop.
+
+        `settled`: the first of them is judged for good, with the catalog as it was found to be.
+        """
         plan = ClientPlan()
+        self._settled = settled
         known = judged or {}
         for index, frame in enumerate(frames):
             if self.holds:
@@ -84,8 +104,12 @@ class Relay(Outbox):
                 return plan
             try:
                 self._frame(plan, frame, now, known)
+            except _UnknownName:
+                plan.rest, plan.unknown = frames[index:], True
+                return plan
             except RemoteProtocolError as fault:
                 plan.fault = ProtocolFault(f"malformed message: {fault}")
+            self._settled = False
             if self.waits and not self.holds:
                 plan.rest = frames[index:]
                 return plan
@@ -131,7 +155,7 @@ class Relay(Outbox):
 
     def _query(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         sql = decode_query(frame.body)
-        judgement = known.get(sql) or self._judge(sql)
+        judgement = self._judged(sql, known)
         violations = judgement.violations
         pending = self.pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
@@ -163,6 +187,13 @@ class Relay(Outbox):
         self.copy_in.offer(plan, pending)
         self._hold_behind(plan, pending)
 
+    def _judged(self, sql: bytes, known: Mapping[bytes, Judgement]) -> Judgement:
+        """Raises _UnknownName, before anything was done about the message."""
+        judgement = known.get(sql) or self._judge(sql)
+        if self._looks_again and not self._settled and not self.skipping and judgement.unknown:
+            raise _UnknownName
+        return judgement
+
     def _name_violations(self, judgement: Judgement) -> tuple[Violation, ...]:
         return name_violations(judgement, self.names, unrestricted=self._unrestricted)
 
@@ -189,7 +220,7 @@ class Relay(Outbox):
 
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
-        judgement = known.get(parse.text) or self._judge(parse.text)
+        judgement = self._judged(parse.text, known)
         violations = judgement.violations
         if not self._unrestricted:
             violations = violations or parse_violations(judgement, parse) or self._name_violations(judgement)

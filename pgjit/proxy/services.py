@@ -102,6 +102,16 @@ class Services:
                 raise
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
+    async def look_again(self, policy: Policy) -> None:
+        """See whether the catalog has changed; where that cannot be seen, the one that was read goes on to count."""
+        catalogs = self.catalogs.get(policy.connection)
+        if catalogs is None:
+            return
+        try:
+            await catalogs.look()
+        except ServerUnavailable as fault:
+            _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
+
     async def judge_large(self, policy: Policy, sql: bytes) -> Judgement:
         """As the judge would, in another process: one client's long statement does not stall the others."""
         return await self.elsewhere.assess(policy, sql, self.judge(policy).catalog)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.proxy import catalogs as module
 from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.servers import Servers
+from pgjit.proxy.target import Host
 from pgjit.sql.catalog import Catalog
 from tests.sql.snapshots import target_of
 
@@ -73,6 +75,54 @@ async def test_nothing_is_read_anew_while_nothing_changes(catalogs: Catalogs) ->
     first = await catalogs.get()
 
     assert await catalogs.refresh() is first
+
+
+async def test_a_look_sees_what_was_made_before_it_was_asked_for(
+    catalogs: Catalogs, admin: psycopg.Connection
+) -> None:
+    await catalogs.get()
+    reading = asyncio.create_task(catalogs.refresh())
+    await asyncio.sleep(0)  # one that has begun before
+    admin.execute("CREATE TABLE just_made (id text)")
+    try:
+        await catalogs.look()
+        assert catalogs.latest is not None
+        assert "just_made" in catalogs.latest.relations["public"]
+    finally:
+        await reading
+        admin.execute("DROP TABLE just_made")
+
+
+async def test_looks_keep_a_pause_between_them_and_are_shared(names_dsn: str) -> None:
+    target = target_of(names_dsn)
+    servers = Servers(target)
+    catalogs = Catalogs(target, servers, pause=0.3)
+    loop = asyncio.get_running_loop()
+    try:
+        first = await catalogs.get()
+        began = loop.time()
+        await asyncio.gather(*(catalogs.look() for _ in range(20)))
+        await catalogs.look()
+        assert 0.3 < loop.time() - began < 3  # twenty by themselves would take six seconds
+        assert catalogs.latest is first
+    finally:
+        await catalogs.close()
+        await servers.close()
+
+
+async def test_a_look_that_fails_says_so_and_the_next_one_keeps_the_pause(names_dsn: str) -> None:
+    target = replace(target_of(names_dsn), hosts=(Host("/nowhere"),))
+    servers = Servers(target)
+    away = Catalogs(target, servers, pause=0.2)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(2):
+        with pytest.raises(ServerUnavailable):
+            await away.look()
+    assert loop.time() - began >= 0.2
+    assert away.latest is None
+    await away.close()
+    await servers.close()
 
 
 async def test_a_connection_that_died_is_opened_anew(catalogs: Catalogs, admin: psycopg.Connection) -> None:

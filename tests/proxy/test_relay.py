@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,12 +16,14 @@ from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 from pgjit.proxy import names
 from pgjit.proxy.answers import Answers, ServerStep
-from pgjit.proxy.judge import Judge
+from pgjit.proxy.judge import Judge, Judgement
 from pgjit.proxy.relay import ClientPlan, Relay
+from pgjit.sql.catalog import Catalog, Column, Relation
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages import extended, query
 from pgwire.messages.extended import Bind, Execute, Parse, Target
 from pgwire.reader import message
+from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import policy_of
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -44,20 +47,25 @@ SYNC, FLUSH = extended.sync(), message(b"H")
 class Wire:
     """A relay between a client and a server that are both this test."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: Catalog | None = None) -> None:
         numbers = itertools.count(1)
+        self.judge = Judge(policy_of(), limit=10_000, catalog=catalog)
         self.relay = Relay(
             CONTEXT,
-            Judge(policy_of(), limit=10_000),
+            self._judgement,
             ends_at=WINDOW.ends_at,
             new_id=lambda: f"x_{next(numbers)}",
             new_token=lambda: b"pgjit_deny_%d" % next(numbers),
+            looks_again=catalog is not None,
         )
         self.answers = Answers(self.relay, {"client_encoding": "UTF8"})
         self.outcomes: list[tuple[str, int, str | None]] = []
 
-    def client(self, *frames: bytes) -> ClientPlan:
-        plan = self.relay.from_client(_frames(*frames), NOW)
+    def _judgement(self, sql: bytes) -> Judgement:
+        return self.judge(sql)
+
+    def client(self, *frames: bytes, settled: bool = False) -> ClientPlan:
+        plan = self.relay.from_client(_frames(*frames), NOW, settled=settled)
         self._note(plan.events)
         return plan
 
@@ -343,3 +351,60 @@ def test_there_is_an_end_to_the_names_of_a_session(monkeypatch: pytest.MonkeyPat
         assert b"pgjit_deny_" in plan.data
         wire.server(error("42601", token_of(plan)), OK)
     assert wire.client(p("select 1"), b(), SYNC).data == p("select 1") + b() + SYNC
+
+
+# --- names that the catalog does not have ---
+
+UNKNOWN = [
+    "SELECT * FROM latest",
+    "SELECT latest FROM orders",
+    "SELECT latest(1)",
+    "SELECT 1::latest",
+    "SELECT 1 === 1",
+]
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
+@pytest.mark.parametrize("send", [q, p], ids=["simple", "extended"])
+def test_before_an_unknown_name_the_relay_stops_and_refuses_it_when_it_is_settled(
+    send: Callable[[str], bytes], text: str
+) -> None:
+    wire = Wire(SHOP)
+    plan = wire.client(q("SELECT 1"), send(text), q("SELECT 2"))
+
+    assert plan.data == q("SELECT 1")
+    assert executions(plan) == [("allow", "SELECT 1")]
+    assert plan.unknown
+    assert [bytes(frame.raw) for frame in plan.rest] == [send(text), q("SELECT 2")]
+
+    again = wire.client(send(text), settled=True)
+    assert not again.unknown
+    assert executions(again) == [("deny", text)]
+    assert text.encode() not in again.data
+
+
+def test_a_name_that_is_known_by_then_runs() -> None:
+    wire = Wire(SHOP)
+    assert wire.client(q("SELECT * FROM latest")).unknown
+
+    newer = {**SHOP.relations, "public": {**SHOP.relations["public"], "latest": Relation("r", (Column("id"),))}}
+    wire.judge = Judge(policy_of(), limit=10_000, catalog=replace(SHOP, relations=newer))
+    assert wire.client(q("SELECT * FROM latest"), settled=True).data == q("SELECT * FROM latest")
+
+
+def test_only_the_first_statement_is_settled() -> None:
+    wire = Wire(SHOP)
+    plan = wire.client(q("SELECT * FROM latest"), q("SELECT * FROM later"), settled=True)
+
+    assert executions(plan) == [("deny", "SELECT * FROM latest")]
+    assert plan.unknown
+    assert len(plan.rest) == 1
+
+
+def test_what_is_refused_for_another_reason_or_passed_over_does_not_wait() -> None:
+    wire = Wire(SHOP)
+    plan = wire.client(p("DELETE FROM orders"), p("SELECT * FROM latest"), SYNC, q("DELETE FROM orders"))
+
+    assert not plan.unknown
+    assert not plan.rest
+    assert [decision for decision, _ in executions(plan)] == ["deny"] * 3

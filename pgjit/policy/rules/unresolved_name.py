@@ -8,8 +8,8 @@ view reads, so that a policy that denies relations or columns refuses every stat
 Why: a rule on `public.customers` can only hold if it is known what `customers` means. Where statement and catalog
 disagree, one of the two is not what it seems.
 
-Instead: check the spelling, write names with their schema, and columns with their table's name or alias. What was
-made a moment ago is known after the next refresh of the catalog.
+Instead: check the spelling, write names with their schema, and columns with their table's name or alias. Before a
+name is refused the server's catalog is looked at again: what was made a moment ago is known.
 """
 
 from __future__ import annotations
