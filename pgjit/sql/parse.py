@@ -17,7 +17,7 @@ from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
-from pgjit.sql.comments import reopens
+from pgjit.sql.drag import drags
 from pgjit.sql.kind import kind_of
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
@@ -47,7 +47,7 @@ def read_message(text: str, *, most: int | None = None) -> Message:
             "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",
             hint="Leave the zero byte out: PostgreSQL's text ends at it.",
         )  # fmt: skip
-    if reopens(text):
+    if drags(text):
         raise _too_deep()
     if spreads(text):
         raise _too_wide()

@@ -73,6 +73,14 @@ CASES = {
     "columns from one row": f"UPDATE customers SET ({'id, ' * 1500} id) = ROW ({'1, ' * 1500} 1)",
     "statements": _filled("", lambda _: "SELECT * FROM customers;"),
     "empty statements": _filled("", lambda _: "SELECT;"),
+    "comments that open": _filled("SELECT 1", lambda _: "/*"),
+    "comments that open and close": "SELECT 1" + "/*" * 4000 + "*/" * 4000,
+    "comments between operators": _filled("SELECT 1", lambda _: "/*+"),
+    "stars and comments": _filled("SELECT 1/*", lambda _: "*/*"),
+    "signs": _filled("SELECT ", lambda _: "+", "1"),
+    "both signs": _filled("SELECT ", lambda _: "-+", "1"),
+    "signs behind a value": _filled("SELECT 1 ", lambda _: "+"),
+    "runs of signs": _filled("SELECT 1", lambda _: ", " + "+" * 900 + "1"),
     "names that are not ASCII": _filled('SELECT "é"', lambda i: f', "é{i}"', " FROM customers"),
 }  # fmt: skip
 
@@ -82,6 +90,19 @@ CASES = {
 def test_what_is_judged_on_the_event_loop_takes_no_time(text: str, known: bool, catalog: Catalog) -> None:
     assert len(text) < SMALL + 1024
     assert min(_seconds(text, catalog if known else None) for _ in range(3)) < SECONDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"SELECT 1 /{'*' * 15_000}/", f"SELECT 1 -- {'=' * 15_000}", f"SELECT '{'=' * 15_000}'",
+        f"-- {'-' * 4_000}\nSELECT 1", f"/* {('-' * 118 + chr(10)) * 120} */ SELECT 1",
+        "/*" * 60 + "*/" * 60 + "SELECT 1",
+        "/* a */ " * 1_900 + "SELECT 1", "SELECT 1 " + "+ -1 " * 400,
+    ],
+)  # fmt: skip
+def test_lines_drawn_in_comments_are_read(text: str) -> None:
+    assert len(read_message(text).statements) == 1
 
 
 def _seconds(text: str, catalog: Catalog | None) -> float:
