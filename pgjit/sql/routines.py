@@ -157,6 +157,8 @@ class Routines:
         fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
         if not any(some for _, some in fitting):
             fitting = named
+        if count == 0:
+            fitting = _first_without_arguments(fitting)
         if len(schemas) > 1 and any(one.builtin for _, some in fitting for one in some):
             fitting = [
                 (schema, [one for one in some if one.builtin or types.reach_function(one, call.loose)])
@@ -269,6 +271,12 @@ class Routines:
             for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
             if types.reach_operator(one, operation.sides, loose)
         ]
+
+
+def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[tuple[str, list[Function]]]:
+    """Of functions without any argument the first schema's is called: nothing else tells them apart."""
+    found = next((schema for schema, some in fitting if any(not one.arguments for one in some)), None)
+    return [(schema, [one for one in some if one.arguments or schema == found]) for schema, some in fitting]
 
 
 def _all_calls(statement: Statement) -> Calls:

@@ -214,11 +214,12 @@ class LogSlice:
         return b"".join(entry for entry in entries if entry.startswith(self._mark)).decode()
 
 
-def refusal(results: list[pq.abc.PGresult]) -> tuple[str, str] | None:
-    """SQLSTATE and reference, where pgjit refused."""
+def refusal(results: list[pq.abc.PGresult]) -> tuple[str, str, str] | None:
+    """SQLSTATE, reference and message, where pgjit refused."""
     for result in results:
         routine = result.error_field(pq.DiagnosticField.SOURCE_FUNCTION)
         if routine is not None and routine.startswith(b"pgjit:"):
             state = result.error_field(pq.DiagnosticField.SQLSTATE)
-            return (state or b"").decode(), routine.decode()
+            told = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
+            return (state or b"").decode(), routine.decode(), (told or b"").decode()
     return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import time
 
 import pytest
 
-from pgjit.sql.catalog import Catalog
+from pgjit.sql.catalog import Catalog, Function
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
 from pgjit.sql.statement import Statement
@@ -84,6 +85,21 @@ def test_a_schema_that_is_earlier_in_the_path_hides_a_later_one(catalog: Catalog
     statement = _one("SELECT email FROM customers")
 
     assert compact(resolve(statement, turned)) == "sales.customers / sales.customers.email"
+
+
+@pytest.mark.parametrize(
+    ("path", "touched"),
+    [(("public",), ""), (("public", "pg_catalog"), "now()")],
+)
+def test_of_functions_without_arguments_the_first_schemas_is_called(
+    path: tuple[str, ...], touched: str, catalog: Catalog
+) -> None:
+    functions: dict[str, dict[str, tuple[Function, ...]]] = {
+        "pg_catalog": {"now": (Function(builtin=True),)}, "public": {"now": (Function(),)},
+    }  # fmt: skip
+    both = dataclasses.replace(catalog, functions=functions, search_path=path)
+
+    assert compact(resolve(_one("SELECT now()"), both)) == touched
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "SELECT c.email FROM customers AS c WHERE id = $1"])
