@@ -4,7 +4,6 @@ The login role is a superuser, so that pgjit alone holds. Statements come from a
 list of functions. The cheapest sign of a write is asked for after each: whoever writes takes a transaction id.
 """
 
-# ruff: noqa: E501 - a grammar reads better in rows
 from __future__ import annotations
 
 import asyncio
@@ -43,7 +42,8 @@ READS = [
 ]  # fmt: skip
 WRITES = [
     "INSERT INTO s.audit(m) VALUES ('x') RETURNING m", "UPDATE s.users SET name = 'x' RETURNING id",
-    "DELETE FROM s.orders RETURNING id", "MERGE INTO s.users u USING s.orders o ON false WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+    "DELETE FROM s.orders RETURNING id",
+    "MERGE INTO s.users u USING s.orders o ON false WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
     "SELECT 1 AS a INTO s.made", "SELECT * FROM s.users FOR UPDATE", "CREATE TABLE s.made AS SELECT 1 AS a",
     "UPDATE s.plain_view SET name = 'x'", "SELECT 1 AS a INTO TEMP made",
 ]  # fmt: skip
@@ -70,14 +70,16 @@ GUCS = [
 ]  # fmt: skip
 ARGUMENTS = [
     "1", "0", "4242", "'x'", "'s.seq'", "'s.users'::regclass", "'s.seq'::regclass", "NULL", "true", "'{1,2}'::int[]",
-    "'off'", "'role'", "'INSERT INTO s.audit(m) VALUES (1)'", "1::bigint", "1::oid", "'a'::text", "u", "u.id", "now()",
+    "'off'", "'role'", "'INSERT INTO s.audit(m) VALUES (1)'", "1::bigint", "1::oid", "'a'::text", "u", "u.id",
+    "now()",
     "(SELECT 1)", "'{}'::jsonb", "ROW(1)", "1.5", "'\\x00'::bytea", "pg_backend_pid()", "'s.evil'::regproc",
 ]  # fmt: skip
 TYPES = ["int", "text", "regclass", "s.dm", "s.ct", "s.users", "regproc", "oid", "pg_catalog.int4", "xml", "dm"]
 OPERATORS = ["+", "||", "OPERATOR(s.@@@)", "=", "OPERATOR(pg_catalog.+)", "@@@", "->", "~"]
 DANGEROUS = [
     "nextval", "setval", "lo_create", "lo_from_bytea", "lo_unlink", "lo_put", "set_config", "pg_advisory_lock",
-    "pg_try_advisory_lock", "pg_terminate_backend", "pg_cancel_backend", "pg_reload_conf", "pg_notify", "query_to_xml",
+    "pg_try_advisory_lock", "pg_terminate_backend", "pg_cancel_backend", "pg_reload_conf", "pg_notify",
+    "query_to_xml",
     "pg_logical_emit_message", "txid_current", "pg_current_xact_id", "s.evil", "s.evil_secdef", "s.evil_rw",
     "s.attr_evil", "s.evil_op", "s.evil_agg", "dblink_exec", "ts_stat", "pg_switch_wal", "pg_stat_reset", "evil",
     "pg_create_physical_replication_slot", "pg_export_snapshot", "ts_rewrite", "table_to_xml", "cursor_to_xml",
@@ -107,7 +109,8 @@ def grammar(functions: list[str]) -> st.SearchStrategy[str]:
     operator = st.builds(lambda a, o, b: f"({a} {o} {b})", argument, st.sampled_from(OPERATORS), argument)
     value = st.one_of(argument, call, call, attribute, column, cast, operator)
     nested = st.builds(lambda v, how: how.format(v), value, st.sampled_from([
-        "{}", "coalesce({}, NULL)", "CASE WHEN true THEN {} END", "ARRAY[{}]", "(SELECT {})", "count(*) FILTER (WHERE {} IS NULL)",
+        "{}", "coalesce({}, NULL)", "CASE WHEN true THEN {} END", "ARRAY[{}]", "(SELECT {})",
+        "count(*) FILTER (WHERE {} IS NULL)",
     ]))  # fmt: skip
     select = st.builds(lambda v, how: how.format(v), nested, st.sampled_from([
         "SELECT {} FROM s.users u LIMIT 1", "SELECT {0}", "SELECT 1 FROM s.users u WHERE {} IS NULL",
@@ -116,7 +119,8 @@ def grammar(functions: list[str]) -> st.SearchStrategy[str]:
     ]))  # fmt: skip
     setting = st.builds(lambda g, v, how: how.format(g, v), st.sampled_from(GUCS), st.sampled_from(
         ["off", "on", "'x'", "DEFAULT", "0", "replica", "app"]), st.sampled_from([
-        "SET {} = {}", "SET SESSION {} TO {}", "SET LOCAL {} = {}", "RESET {}", "SELECT set_config('{}', '{}', false)",
+        "SET {} = {}", "SET SESSION {} TO {}", "SET LOCAL {} = {}", "RESET {}",
+        "SELECT set_config('{}', '{}', false)",
         "SELECT pg_catalog.set_config('{}', 'off', true)", "SHOW {}", "ALTER ROLE CURRENT_USER SET {} = {}",
         "SELECT set_config(lower('{}'), 'off', false)",
     ]))  # fmt: skip
@@ -179,7 +183,7 @@ async def watched(database: DemoDatabase, folder: Path, run: Callable[[Watch], N
         lines = [await asyncio.to_thread(Line.through, world, token) for _ in range(2)]
         admin = await asyncio.to_thread(Line.direct, database)
         try:
-            watch = await asyncio.to_thread(lambda: Watch(lines[0], lines[1], admin))
+            watch = await asyncio.to_thread(Watch, lines[0], lines[1], admin)
             await asyncio.to_thread(run, watch)
         finally:
             for line in (*lines, admin):
@@ -222,9 +226,12 @@ async def test_none_of_many_statements_changes_anything(loose_database: DemoData
 # Values that are not NULL: a strict function of NULL does nothing.
 SAMPLES = {
     "int4": "1", "int2": "1::int2", "int8": "1::int8", "oid": "1::oid", "text": "'x'::text", "name": "'x'::name",
-    "bool": "true", "regclass": "'s.users'::regclass", "float8": "1.5::float8", "numeric": "1.5", "bytea": "'x'::bytea",
-    "jsonb": "'{}'::jsonb", "json": "'{}'::json", "_text": "'{x}'::text[]", "timestamptz": "now()", "date": "'2024-01-01'::date",
-    "anyelement": "1", "anyarray": "'{1}'::int[]", "any": "1", "tsquery": "'a'::tsquery", "interval": "'1 s'::interval",
+    "bool": "true", "regclass": "'s.users'::regclass", "float8": "1.5::float8", "numeric": "1.5",
+    "bytea": "'x'::bytea",
+    "jsonb": "'{}'::jsonb", "json": "'{}'::json", "_text": "'{x}'::text[]", "timestamptz": "now()",
+    "date": "'2024-01-01'::date",
+    "anyelement": "1", "anyarray": "'{1}'::int[]", "any": "1", "tsquery": "'a'::tsquery",
+    "interval": "'1 s'::interval",
 }  # fmt: skip
 EVERY = """
 SELECT format('%I.%I', n.nspname, p.proname), ARRAY(
@@ -251,3 +258,22 @@ def every_function(watch: Watch) -> None:
 async def test_no_function_of_the_server_changes_anything(loose_database: DemoDatabase, tmp_path: Path) -> None:
     watch = await watched(loose_database, tmp_path, every_function)
     assert watch.ran > 1000
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO s.audit(m) VALUES ('x')", "SELECT nextval('s.seq')", "SELECT pg_advisory_lock(1)",
+        "SELECT lo_create(0)", "SET work_mem = '5MB'", "SET ROLE app", "SET app.tenant = '7'",
+        "CREATE TEMP TABLE a ()",
+    ],
+)  # fmt: skip
+async def test_a_change_would_be_seen(loose_database: DemoDatabase, sql: str) -> None:
+    """The same looks, at a session that nothing guards: each change is noticed by one of them."""
+    lines = [await asyncio.to_thread(Line.direct, loose_database) for _ in range(3)]
+    watch = Watch(*lines)
+    watch.tested.simple(sql)
+    with pytest.raises(AssertionError):
+        watch.look()
+    for line in lines:
+        line.close()
