@@ -123,7 +123,9 @@ async def test_a_session_that_was_open_before_is_judged_by_the_catalog_of_now(de
         "CREATE OR REPLACE VIEW fresh.seen AS SELECT id FROM customers WHERE email <> ''",
     )
     await asyncio.to_thread(line.simple, "SELECT * FROM fresh.nothing")  # makes it look
-    assert refusal(await asyncio.to_thread(line.simple, question)) == ("42501", "pgjit:denied")
+    told = refusal(await asyncio.to_thread(line.simple, question))
+    assert told is not None
+    assert told[:2] == ("42501", "pgjit:denied")
     line.close()
 
 
