@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import json
 import shutil
 import subprocess
@@ -87,3 +88,9 @@ def test_a_function_is_seen_however_it_is_called(sql: str, catalog: Catalog) -> 
 
     assert isinstance(decision, Deny)
     assert decision.violations[0].rule == "function-call"
+
+
+def test_the_collection_says_what_it_was_given_to_say() -> None:
+    """Its decisions are demands, not findings: who finds one of them too strict changes no line of it."""
+    given = hashlib.sha256((FIXTURES / "read-only.jsonl").read_bytes()).hexdigest()
+    assert given == "feaa27813ed259b89a8d179176f422fda186066e9a9bec539739aa70991c5851"
