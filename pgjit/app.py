@@ -126,7 +126,9 @@ class App:
         self._stack.push_async_callback(directory.close)
         assert section.graph is not None
         schedule = Schedule(
-            recheck=timedelta(seconds=section.graph.recheck), max_stale=timedelta(seconds=section.graph.max_stale)
+            recheck=timedelta(seconds=section.graph.recheck),
+            max_stale=timedelta(seconds=section.graph.max_stale),
+            token_age=timedelta(seconds=section.max_token_age),
         )
         memberships = Memberships(
             directory,

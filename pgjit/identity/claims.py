@@ -97,7 +97,8 @@ def read_identity(claims: Claims, expected: Expected, now: datetime) -> Identity
     app_id = _client(claims)
     app_only = _app_only(claims)
     actor, subject = _facets(claims, "xms_act_fct"), _facets(claims, "xms_sub_fct")
-    kind = _kind(claims, actor, subject, app_only=app_only)
+    agent = _AGENT in actor | subject or "xms_par_app_azp" in claims  # any sign of one: they are asked for singly
+    kind = _kind(subject, agent=agent, app_only=app_only)
     oid = _guid(claims, "oid")
     if not text_claim(claims, "sub"):
         raise TokenRefused("bad-claim", "the claim `sub` is empty")
@@ -114,7 +115,7 @@ def read_identity(claims: Claims, expected: Expected, now: datetime) -> Identity
         roles=frozenset(_roles(claims)),
         groups_known=groups is not None,
         blueprint_id=_guid(claims, "xms_par_app_azp") if "xms_par_app_azp" in claims else None,
-        on_behalf_of=oid if kind is IdentityKind.USER and _AGENT in actor else None,
+        on_behalf_of=oid if kind is IdentityKind.USER and agent else None,
         credential=_credential(claims),
         acrs=_acrs(claims),
     )
@@ -244,11 +245,10 @@ def _app_only(claims: Claims) -> bool:
             raise TokenRefused("unknown-kind", "`idtyp`, `scp` and `roles` do not tell an app from a user")
 
 
-def _kind(claims: Claims, actor: frozenset[int], subject: frozenset[int], *, app_only: bool) -> IdentityKind:
+def _kind(subject: frozenset[int], *, agent: bool, app_only: bool) -> IdentityKind:
     if app_only:
         if _AGENT_USER in subject:
             raise TokenRefused("unknown-kind", "the token is of an app, yet its subject is an agent's user")
-        agent = _AGENT in actor | subject or "xms_par_app_azp" in claims
         return IdentityKind.AGENT if agent else IdentityKind.APP
     return IdentityKind.AGENT_USER if _AGENT_USER in subject else IdentityKind.USER
 

@@ -144,6 +144,8 @@ class GraphDirectory:
         if answer is None:
             return None
         value = answer.get("value")
+        if "@odata.nextLink" in answer:
+            raise AnswerRefused("Graph's answer is not a whole one")
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise AnswerRefused("Graph's answer is not a list of groups")
         member = frozenset(GroupId(each.lower()) for each in value)

@@ -143,7 +143,10 @@ class Roll:
                 # The directory has said so itself not long ago: a client that comes and goes makes no more questions.
                 entry.due = max(due, known.at + self.schedule.recheck)
             else:
-                entry.due = due
+                if not known.claimed:
+                    entry.due = due
+                elif not entry.failures:
+                    entry.due = min(due, entry.due)  # one who comes again does not put off what is due
                 entry.found = max(known, found, key=lambda each: each.at)
         entry.sessions += 1
 
@@ -151,11 +154,15 @@ class Roll:
         self._entries[principal].sessions -= 1
 
     def due(self, now: datetime) -> list[Principal]:
-        """Whom to ask about now; they count as asked. Those without a session and a recent answer are forgotten."""
+        """Whom to ask about now; they count as asked. Those without a session and a recent answer are forgotten.
+
+        Of whom a token alone has spoken so far is asked about once, even if the session is over by then.
+        """
         asking: list[Principal] = []
         for principal, entry in list(self._entries.items()):
-            if not entry.sessions:
-                if not entry.asked and now - entry.found.at >= self.schedule.max_stale:
+            stale = now - entry.found.at >= self.schedule.max_stale
+            if not entry.sessions and (stale or not entry.found.claimed):
+                if stale and not entry.asked:
                     del self._entries[principal]
             elif not entry.asked and now >= entry.due:
                 entry.asked = True

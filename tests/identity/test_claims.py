@@ -262,6 +262,14 @@ TOLD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
         {"idtyp": "user", "scp": "access", "xms_act_fct": "11", "xms_par_app_azp": OTHER},
         {"kind": IdentityKind.USER, "blueprint_id": OTHER, "on_behalf_of": OID, "is_user": True},
     ),
+    "an agent for a user, told by its blueprint alone": (
+        {"idtyp": "user", "scp": "access", "xms_par_app_azp": OTHER},
+        {"kind": IdentityKind.USER, "on_behalf_of": OID, "principals": {IdentityKind.USER, IdentityKind.AGENT}},
+    ),
+    "an agent for a user, told by its subject": (
+        {"idtyp": "user", "scp": "access", "xms_sub_fct": "11"},
+        {"kind": IdentityKind.USER, "on_behalf_of": OID},
+    ),
     "an agent's own user": (
         {"idtyp": "user", "scp": "access", "xms_act_fct": "11", "xms_sub_fct": "13"},
         {"kind": IdentityKind.AGENT_USER, "on_behalf_of": None, "is_user": True},

@@ -138,6 +138,17 @@ async def test_an_app_is_asked_for_by_its_client_id_and_for_nothing_but_its_stat
     app.enabled = "yes"
     with pytest.raises(DirectoryUnavailable):
         await directory.look_up(ACTING, [group(1)], NOW)
+    graph.fault = httpx.Response(200, json={"appId": CLIENT, "accountEnabled": True})  # another's
+    with pytest.raises(DirectoryUnavailable):
+        await directory.look_up(ACTING, [group(1)], NOW)
+    graph.fault = httpx.Response(404, json={"error": {"code": "BadRequest"}})
+    with pytest.raises(DirectoryUnavailable):
+        await directory.look_up(ACTING, [group(1)], NOW)
+
+
+async def test_duplicate_groups_in_an_answer_are_one(directory: GraphDirectory, graph: FakeGraph) -> None:
+    graph.fault = httpx.Response(200, json={"value": [group(1), group(1).upper()], "id": OID, "accountEnabled": True})
+    assert (await directory.look_up(AGENT, [group(1)], NOW)).groups == {group(1)}
 
 
 async def test_an_agent_without_a_client_id_of_its_own_is_found_by_its_object_id(
@@ -277,6 +288,13 @@ FAULTS: dict[str, tuple[httpx.Response | Exception, str]] = {
     "groups that were not asked for": (
         httpx.Response(200, json={"value": [group(9)], "id": OID, "accountEnabled": True}),
         "not asked for",
+    ),
+    "the first page of several": (
+        httpx.Response(
+            200,
+            json={"value": [], "@odata.nextLink": f"{GRAPH}/2", "id": OID, "accountEnabled": True},
+        ),
+        "not a whole one",
     ),
     "another principal": (
         httpx.Response(200, json={"value": [], "id": CLIENT, "accountEnabled": True}),

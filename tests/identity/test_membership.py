@@ -115,6 +115,31 @@ def test_who_has_no_session_is_not_asked_about_and_in_time_forgotten() -> None:
     assert len(watched) == 1
 
 
+def test_whom_a_token_alone_has_spoken_of_is_asked_about_even_if_the_session_is_over() -> None:
+    watched = roll()
+    watched.enter(ANN, found(claimed=True), NOW + SECOND)
+    watched.leave(ANN)
+    assert watched.due(NOW) == []
+    assert watched.due(NOW + SECOND) == [ANN]
+    assert watched.due(NOW + 2 * SECOND) == []
+    watched.failed(ANN, NOW + SECOND, None)
+    assert watched.due(NOW + 3 * SECOND) == [ANN]
+    watched.answered(ANN, found(NOW + 3 * SECOND))
+    assert watched.due(NOW + 4 * MINUTE) == []
+    watched.due(NOW + 6 * MINUTE)
+    assert len(watched) == 0
+
+
+def test_who_is_never_confirmed_and_has_no_session_is_forgotten() -> None:
+    watched = roll()
+    watched.enter(ANN, found(claimed=True), NOW)
+    watched.leave(ANN)
+    assert watched.due(NOW) == [ANN]
+    watched.failed(ANN, NOW, None)
+    assert watched.due(NOW + 5 * MINUTE) == []
+    assert len(watched) == 0
+
+
 def test_an_older_answer_never_takes_the_place_of_a_newer_one() -> None:
     watched = roll()
     watched.enter(ANN, found(NOW), NOW)

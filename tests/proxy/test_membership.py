@@ -544,6 +544,24 @@ async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
         await after_claim.resolve(ann, in_group)
 
 
+async def test_who_is_removed_gets_no_row_of_short_sessions_by_its_token(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    """Each is over before its membership would be looked up; the look comes all the same."""
+    directory.removed.add("ann")
+    ann = identity("ann", GROUP)
+    inside = 0
+    for _ in range(20):
+        standing = await after_claim.resolve(ann, in_group)
+        if in_group(standing.identity):
+            inside += 1
+            with after_claim.watching(Live(directory), standing, GROUP):
+                await settled()
+        await pass_time(after_claim, directory, 1)
+    assert inside <= 2
+    assert directory.asked["ann"] <= 5
+
+
 async def test_a_token_from_after_a_no_is_believed_again_when_that_is_old(
     after_claim: Memberships, directory: Counting
 ) -> None:
