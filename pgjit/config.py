@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
-from pgjit.identity.section import IdentitySection, check_identity
+from pgjit.identity.section import IdentitySection, check_identity, group_warnings
 from pgjit.policy.load import Policies, load_policies
 from pgjit.proxy import managed_identity
 from pgjit.proxy.client_auth import Authentication
@@ -247,6 +247,12 @@ class Config:
 
     def path(self, path: Path) -> Path:
         return self.folder / path
+
+    @property
+    def warnings(self) -> list[str]:
+        """What stops nothing, for people to read."""
+        groups = [(policy.name, policy.group) for policy in self.policies.values() if policy.group is not None]
+        return [*self.policies.warnings, *group_warnings(self.file.identity, groups)]
 
     @property
     def authentication(self) -> dict[str, Authentication]:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pgjit.identity.directory import DirectoryUnavailable
 from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
 
-__all__ = ["ClientCertificate", "ClientSecret", "Proof", "Tokens"]
+__all__ = ["ClientCertificate", "ClientSecret", "FederatedToken", "Proof", "TokenSource", "Tokens"]
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFE: Final = timedelta(minutes=5)
@@ -37,6 +37,16 @@ class Proof(Protocol):
 
     def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:
         """What goes into the request beside `client_id`. Blocks on files. Raises OSError or ValueError."""
+
+
+class TokenSource(Protocol):
+    """Where pgjit's own access tokens come from."""
+
+    async def get(self, tenant: str, now: datetime) -> str:
+        """A token for `tenant`. Raises DirectoryUnavailable."""
+
+    def drop(self, tenant: str, token: str) -> None:
+        """It was not accepted: the next one is fetched anew."""
 
 
 class ClientSecret:
@@ -77,6 +87,19 @@ class ClientCertificate:
         }
         assertion = jwt.encode(claims, key, algorithm="PS256", headers={"x5t#S256": thumbprint})
         return {"client_assertion_type": _ASSERTION, "client_assertion": assertion}
+
+
+class FederatedToken:
+    """A token that the platform puts into a file, of an issuer that the app registration trusts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - Proof's
+        token = self._path.read_text("ascii").strip()  # changed by the platform before it ends
+        if not token:
+            raise ValueError("the file with the federated token is empty")
+        return {"client_assertion_type": _ASSERTION, "client_assertion": token}
 
 
 class Tokens:

@@ -19,10 +19,18 @@ import httpx
 
 from pgjit.errors import InvalidFile
 from pgjit.identity.claims import GUID
-from pgjit.identity.client_credentials import ClientCertificate, ClientSecret, Proof, Tokens
+from pgjit.identity.client_credentials import (
+    ClientCertificate,
+    ClientSecret,
+    FederatedToken,
+    Proof,
+    Tokens,
+    TokenSource,
+)
 from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
 from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
 from pgjit.identity.identity import GroupId, IdentityKey
+from pgjit.identity.managed_identity import ManagedIdentityTokens
 from pgjit.identity.origin import is_loopback, origin_faults
 from pgjit.identity.section import GraphSection, IdentitySection
 
@@ -48,14 +56,14 @@ class GraphSettings:
 
     url: str
     authority: str
-    client_id: str
-    proof: Proof
+    client_id: str | None  # of the app registration; with a managed identity of that one, where there are several
+    proof: Proof | None  # None: this machine's managed identity
     allow_http: bool = False
 
     def __post_init__(self) -> None:
         faults = origin_faults("graph.url", self.url, allow_http=self.allow_http)
         faults += origin_faults("authority", self.authority, allow_http=self.allow_http)
-        if not GUID.match(self.client_id):
+        if not (GUID.match(self.client_id) if self.client_id else self.proof is None):
             faults.append("`graph.client_id` is not a GUID")
         if faults:
             raise InvalidFile("identity configuration", faults)
@@ -68,13 +76,7 @@ class GraphDirectory:
         self._url = settings.url
         outside = not is_loopback(httpx.URL(settings.url).host)
         self._client = httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside)
-        self._tokens = Tokens(
-            client=self._client,
-            authority=settings.authority,
-            client_id=settings.client_id,
-            scope=f"{settings.url}/.default",
-            proof=settings.proof,
-        )
+        self._tokens = _tokens(settings, self._client)
         self._quiet_until: dict[str, datetime] = {}
 
     async def close(self) -> None:
@@ -214,6 +216,19 @@ def _retry_after(text: str, now: datetime) -> timedelta:
     return min(max(pause, timedelta(seconds=1)), _LONGEST_PAUSE)
 
 
+def _tokens(settings: GraphSettings, client: httpx.AsyncClient) -> TokenSource:
+    scope = f"{settings.url}/.default"
+    if settings.proof is None or settings.client_id is None:
+        return ManagedIdentityTokens(scope, settings.client_id)
+    return Tokens(
+        client=client,
+        authority=settings.authority,
+        client_id=settings.client_id,
+        scope=scope,
+        proof=settings.proof,
+    )
+
+
 def graph_from_section(section: IdentitySection, folder: Path) -> GraphDirectory | None:
     """The directory that the configuration names, if it names one. Raises InvalidFile."""
     graph = section.graph
@@ -229,13 +244,18 @@ def graph_from_section(section: IdentitySection, folder: Path) -> GraphDirectory
     return GraphDirectory(settings)
 
 
-def _proof(graph: GraphSection, folder: Path) -> Proof:
+def _proof(graph: GraphSection, folder: Path) -> Proof | None:
+    if graph.managed_identity:
+        return None
+    if graph.federated_token is not None:
+        return FederatedToken(folder / graph.federated_token)
     if graph.secret is not None and graph.secret.env is not None:
         given = os.environ.get(graph.secret.env, "")
         return ClientSecret(lambda: given)
     if graph.secret is not None and graph.secret.file is not None:
         path = folder / graph.secret.file
         return ClientSecret(lambda: path.read_text("ascii").removesuffix("\n"))
+    assert graph.client_id is not None
     assert graph.certificate is not None
     assert graph.key is not None
     proof = ClientCertificate(folder / graph.certificate, folder / graph.key)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.document import Document
+from pgjit.identity.identity import GroupId
+from pgjit.identity.managed_identity import installed
 from pgjit.identity.membership import GroupSource
 
-__all__ = ["GraphSecretSection", "GraphSection", "IdentitySection", "check_identity"]
+__all__ = ["GraphSecretSection", "GraphSection", "IdentitySection", "check_identity", "group_warnings"]
 
 _OF_ENTRA: Final = frozenset({"tenant", "app_id_uri", "token_versions", "authority", "sts", "groups", "graph"})
 _OF_OIDC: Final = frozenset({"issuer", "keys", "groups_claim"})
@@ -60,10 +63,25 @@ class GraphSection(_Section):
     url: str = Field(
         default="https://graph.microsoft.com", description="Graph's host; another one in sovereign clouds"
     )
-    client_id: str = Field(description="client id (GUID) of the app registration that may read memberships")
-    secret: GraphSecretSection | None = Field(default=None, description="its client secret; or a certificate")
+    client_id: str | None = Field(
+        default=None,
+        description=(
+            "client id (GUID) of the app registration that may read memberships; with `managed_identity` only where "
+            "the machine has several"
+        ),
+    )
+    secret: GraphSecretSection | None = Field(
+        default=None, description="its client secret; or one of the three that follow"
+    )
     certificate: Path | None = Field(default=None, description="PEM file of its certificate, instead of a secret")
     key: Path | None = Field(default=None, description="PEM file of the certificate's private key (RSA)")
+    federated_token: Path | None = Field(
+        default=None,
+        description="file with a token of the platform that the registration trusts (workload identity federation)",
+    )
+    managed_identity: bool = Field(
+        default=False, description="as this machine's managed identity; needs `pip install 'pgjit[azure]'`"
+    )
     recheck: float = Field(
         default=60, ge=1, le=3600, description="seconds from one look at an identity with live sessions to the next"
     )
@@ -76,15 +94,18 @@ class GraphSection(_Section):
 
     @field_validator("client_id")
     @classmethod
-    def _client(cls, value: str) -> str:
-        return _guid(value)
+    def _client(cls, value: str | None) -> str | None:
+        return None if value is None else _guid(value)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("`certificate` and `key` go together")
-        if (self.secret is None) == (self.certificate is None):
-            raise ValueError("give one of `secret` and `certificate`")
+        given = (self.secret, self.certificate, self.federated_token, self.managed_identity or None)
+        if sum(each is not None for each in given) != 1:
+            raise ValueError("give one of `secret`, `certificate`, `federated_token` and `managed_identity`")
+        if self.client_id is None and not self.managed_identity:
+            raise ValueError("`client_id` is missing")
         if self.max_stale < self.recheck:
             raise ValueError("`max_stale` must not be shorter than `recheck`")
         return self
@@ -171,12 +192,33 @@ class IdentitySection(_Section):
             raise ValueError("`app_id_uri` goes with `v1` among `token_versions`: v2 tokens are for the client id")
         if self.group_source is not GroupSource.CLAIM and self.graph is None:
             raise ValueError(f"`groups: {self.group_source}` needs `graph`")
+        if self.graph is not None and self.graph.managed_identity and len(self.tenant) > 1:
+            raise ValueError("`graph.managed_identity` is of one tenant, and `tenant` names several")
 
     @property
     def group_source(self) -> GroupSource:
         if self.groups is not None:
             return self.groups
         return GroupSource.CLAIM if self.graph is None else GroupSource.GRAPH
+
+
+def group_warnings(section: IdentitySection, groups: Iterable[tuple[str, GroupId]]) -> list[str]:
+    """What stops nothing and is hardly meant. `groups`: the names of policies, and the group that each is for."""
+    told = []
+    groups = list(groups)
+    if section.provider == "entra" and section.group_source is GroupSource.CLAIM and groups:
+        told.append(
+            "`identity.groups` is `claim`: nobody looks again while sessions live, and a removal is seen with the "
+            "next token, for a managed identity up to a day later; a token without the claim opens no policy that is "
+            "for a group. Name `identity.graph` to look memberships up"
+        )
+    for policy, group in groups:
+        try:
+            uuid.UUID(group)
+        except ValueError:
+            if section.provider == "entra":
+                told.append(f"policy `{policy}` is for the group `{group}`, which is no object id: nobody is in it")
+    return told
 
 
 def check_identity(document: Document, folder: Path, section: IdentitySection) -> None:
@@ -191,7 +233,10 @@ def check_identity(document: Document, folder: Path, section: IdentitySection) -
         ("secret", "file"): graph.secret.file if graph.secret else None,
         ("certificate",): graph.certificate,
         ("key",): graph.key,
+        ("federated_token",): graph.federated_token,
     }
+    if graph.managed_identity and not installed():
+        document.fault((*where, "managed_identity"), "needs azure-identity: pip install 'pgjit[azure]'")
     for key, path in files.items():
         if path is None:
             continue

@@ -73,7 +73,8 @@ def _choose(policies: Policies, identity: Identity, opening: Opening) -> Policy:
         raise AccessRefused(
             f"no policy opens connection `{opening.database}` to you as `{opening.user}`",
             reference="no-policy",
-            detail=f"You are {identity.kind.value} {identity.key.oid} of tenant {identity.key.tid}.",
+            detail=f"You are {identity.kind.value} {identity.key.oid} of tenant {identity.key.tid}."
+            + ("" if identity.groups or identity.roles else " No group and no app role of yours is known here."),
             hint="Check dbname (the connection) and user (the policy), or ask to join the policy's group.",
         )
     names = ", ".join(f"`{policy.name}`" for policy in mine)

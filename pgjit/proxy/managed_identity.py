@@ -1,6 +1,6 @@
 """A login token of an Azure managed identity, as the secret: what is asked for, and for how long it is kept.
 
-The only importer of azure-identity, which is an optional part of the installation.
+azure-identity is an optional part of the installation.
 """
 
 from __future__ import annotations

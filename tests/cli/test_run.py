@@ -49,11 +49,21 @@ def test_wrong_usage_is_told_and_has_its_code(arguments: list[str], capsys: pyte
 
 def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--config", str(config), "--json"]) == Status.OK
-    assert json.loads(capsys.readouterr().out) == {
+    told = json.loads(capsys.readouterr().out)
+    [warning] = told.pop("warnings")
+    assert warning.startswith("`identity.groups` is `claim`: nobody looks again")
+    assert told == {
         "valid": True,
         "policies": ["analyst-read-only", "break-glass", "jit-schema-checks", "orders-migration", "read-only"],
         "connections": ["prod-primary", "prod-replica"],
     }
+
+
+def test_warnings_stop_nothing_and_are_told_beside(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--config", str(config)]) == Status.OK
+    said = capsys.readouterr()
+    assert "is valid" in said.out
+    assert said.err.startswith("warning: `identity.groups` is `claim`")
 
 
 def test_all_faults_are_told_at_once_with_their_places(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,15 @@ GOOD: dict[str, tuple[str, GroupSource]] = {
         f"{ENTRA}, graph: {{{GRAPH}, certificate: rsa.crt, key: rsa.key}}",
         GroupSource.GRAPH,
     ),
+    "Graph by a token of the platform": (
+        f"{ENTRA}, graph: {{{GRAPH}, federated_token: secret}}",
+        GroupSource.GRAPH,
+    ),
+    "Graph as the machine": (f"{ENTRA}, graph: {{managed_identity: true}}", GroupSource.GRAPH),
+    "Graph as one of the machine's": (
+        f"{ENTRA}, graph: {{{GRAPH}, managed_identity: true}}",
+        GroupSource.GRAPH,
+    ),
     "the token, then Graph": (
         f"{ENTRA}, groups: claim-then-graph, graph: {{{GRAPH}, secret: {{env: PGJIT_TEST_SECRET}}}}",
         GroupSource.CLAIM_THEN_GRAPH,
@@ -93,10 +102,16 @@ FAULTS = {
     f"{ENTRA}, issuer: https://login.example": "`issuer` does not go with provider `entra`",
     "provider: oidc, audience: pgjit": "`issuer` is missing",
     f"provider: oidc, audience: pgjit, issuer: https://x.example, tenant: {TENANT}": "`tenant` does not go with",
-    f"{ENTRA}, graph: {{{SECRET}}}": "`identity.graph.client_id` is missing",
+    f"{ENTRA}, graph: {{{SECRET}}}": "`client_id` is missing",
+    f"{ENTRA}, graph: {{federated_token: secret}}": "`client_id` is missing",
+    f"{ENTRA}, graph: {{{GRAPH}, federated_token: gone}}": "gone` cannot be read: No such file or directory",
+    f"{ENTRA}, graph: {{{GRAPH}, {SECRET}, federated_token: secret}}": "give one of `secret`, `certificate`,",
+    f"{ENTRA}, graph: {{{GRAPH}, {SECRET}, managed_identity: true}}": "give one of `secret`, `certificate`,",
+    f"{ENTRA}, graph: {{{GRAPH}, managed_identity: false}}": "give one of `secret`, `certificate`,",
+    f"tenant: [{TENANT}, {AUDIENCE}], audience: {AUDIENCE}, graph: {{managed_identity: true}}": "is of one tenant",
     f"{ENTRA}, graph: {{client_id: me, {SECRET}}}": "`identity.graph.client_id` must be a GUID",
-    f"{ENTRA}, graph: {{{GRAPH}}}": "give one of `secret` and `certificate`",
-    f"{ENTRA}, graph: {{{GRAPH}, {SECRET}, certificate: server.crt, key: server.key}}": "give one of `secret` and",
+    f"{ENTRA}, graph: {{{GRAPH}}}": "give one of `secret`, `certificate`,",
+    f"{ENTRA}, graph: {{{GRAPH}, {SECRET}, certificate: server.crt, key: server.key}}": "give one of `secret`, ",
     f"{ENTRA}, graph: {{{GRAPH}, certificate: server.crt}}": "`certificate` and `key` go together",
     f"{ENTRA}, graph: {{{GRAPH}, secret: {{}}}}": "give one of `env` and `file`",
     f"{ENTRA}, graph: {{{GRAPH}, secret: {{file: gone}}}}": "gone` cannot be read: No such file or directory",
@@ -123,3 +138,28 @@ def test_a_certificate_without_its_key_is_a_fault_at_the_start(tmp_path: Path) -
     with pytest.raises(InvalidFile) as told:
         graph_from_section(section, tmp_path)
     assert told.value.faults[0].startswith("`graph.certificate`: the key is not")
+
+
+WARNED: dict[str, tuple[str, str, list[str]]] = {
+    "the token's groups": (ENTRA, "", ["`identity.groups` is `claim`"]),
+    "Graph's": (f"{ENTRA}, graph: {{{GRAPH}, {SECRET}}}", "", []),
+    "the token's groups, and policies for roles alone": (ENTRA, "role: Database.Read", []),
+    "a group by a name": (
+        f"{ENTRA}, graph: {{{GRAPH}, {SECRET}}}", "group: {claim: admins}",
+        ["policy `reader` is for the group `admins`, which is no object id: nobody is in it"],
+    ),
+    "a group by a name, of another issuer": (
+        "provider: oidc, issuer: https://login.example, audience: pgjit", "group: {claim: admins}", [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_what_is_hardly_meant_is_told(tmp_path: Path, name: str) -> None:
+    keys, whom, told = WARNED[name]
+    config = load(tmp_path, keys)
+    if whom:
+        (tmp_path / "policies" / "reader.yaml").write_text(policy_text(whom=whom))
+        config = load_config(tmp_path / "pgjit.yaml")
+    assert len(config.warnings) == len(told)
+    assert all(warning.startswith(begin) for warning, begin in zip(config.warnings, told, strict=True))

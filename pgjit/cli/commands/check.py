@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,10 @@ def check(
     policies = sorted(checked.policies)
     connections = sorted(checked.targets)
     if as_json:
-        print(json.dumps({"valid": True, "policies": policies, "connections": connections}, indent=2))
+        told = {"valid": True, "policies": policies, "connections": connections, "warnings": checked.warnings}
+        print(json.dumps(told, indent=2))
     else:
+        for warning in checked.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         print(f"{config} is valid: connections {', '.join(connections)}; policies {', '.join(policies)}")
     return Status.OK

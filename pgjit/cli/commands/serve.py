@@ -16,6 +16,8 @@ from pgjit.config import Config, load_config
 
 __all__ = ["serve"]
 
+_log = logging.getLogger("pgjit.serve")
+
 
 def serve(
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
@@ -28,7 +30,10 @@ def serve(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    return run_program(_serve(load_config(config), as_json=as_json))
+    loaded = load_config(config)
+    for warning in loaded.warnings:
+        _log.warning("%s", warning)
+    return run_program(_serve(loaded, as_json=as_json))
 
 
 async def _serve(config: Config, *, as_json: bool) -> int:

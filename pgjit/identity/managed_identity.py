@@ -1,0 +1,79 @@
+"""Our own tokens as this machine's managed identity: nothing is kept in a file, and there is no secret.
+
+Decides how long a token is used and that it is asked for once at a time. azure-identity, an optional part of the
+installation, does the asking. No token is in any error, log or `repr`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from pgjit.identity.directory import DirectoryUnavailable
+
+__all__ = ["ManagedIdentityTokens", "installed"]
+
+_BEFORE_END: Final = timedelta(minutes=5)
+
+Fetched = tuple[str, timedelta]  # a token, and how long it is still good
+
+
+def installed() -> bool:
+    try:
+        return importlib.util.find_spec("azure.identity") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class ManagedIdentityTokens:
+    """Of the one tenant that the machine is in: a managed identity has no tokens of others."""
+
+    def __init__(
+        self, scope: str, client_id: str | None, fetch: Callable[[str, str | None], Fetched] | None = None
+    ) -> None:
+        """`client_id` names one of several identities of the machine."""
+        self._scope = scope
+        self._client_id = client_id
+        self._fetch = fetch or _from_azure
+        self._kept: tuple[str, datetime] | None = None
+        self._flight: asyncio.Task[Fetched] | None = None
+
+    async def get(self, tenant: str, now: datetime) -> str:  # noqa: ARG002 - of the one that there is
+        """Raises DirectoryUnavailable."""
+        if self._kept is not None and now < self._kept[1]:
+            return self._kept[0]
+        if self._flight is None:
+            # In a thread, and it may take longer than whoever asks has time: who comes later waits for the same.
+            self._flight = asyncio.create_task(asyncio.to_thread(self._fetch, self._scope, self._client_id))
+            self._flight.add_done_callback(self._landed)
+        token, lifetime = await asyncio.shield(self._flight)
+        self._kept = token, now + max(lifetime - _BEFORE_END, lifetime / 2)
+        return token
+
+    def drop(self, tenant: str, token: str) -> None:  # noqa: ARG002
+        """It was not accepted: the next one is fetched anew."""
+        if self._kept is not None and self._kept[0] == token:
+            self._kept = None
+
+    def _landed(self, flight: asyncio.Task[Fetched]) -> None:
+        self._flight = None
+        if not flight.cancelled():
+            flight.exception()  # whoever waited has it
+
+
+def _from_azure(scope: str, client_id: str | None) -> Fetched:
+    try:
+        from azure.identity import ManagedIdentityCredential
+    except ImportError:
+        raise DirectoryUnavailable("azure-identity is not installed: pip install 'pgjit[azure]'") from None
+    try:
+        # Made anew each time: it has a cache of its own, which would give a refused token again.
+        with ManagedIdentityCredential(client_id=client_id) as identity:
+            token = identity.get_token(scope)
+    except Exception as fault:  # noqa: BLE001 - what a library may raise is not known to be fit for a log
+        raise DirectoryUnavailable(f"the managed identity gave no token: {type(fault).__name__}") from None
+    return str(token.token), timedelta(seconds=max(0.0, token.expires_on - time.time()))
