@@ -57,4 +57,4 @@ async def test_a_login_with_warm_caches_costs_a_few_milliseconds_of_cpu(
             costs.append((time.process_time() - begun) / 40)
         assert len(records(world, "session.opened")) == 205
         assert len(records(world, "window.opened")) == 1
-    assert min(costs) < 0.006, [f"{1000 * cost:.1f} ms" for cost in costs]
+    assert min(costs) < 0.008, [f"{1000 * cost:.1f} ms" for cost in costs]
