@@ -15,7 +15,7 @@ from typing import TypeVar
 from pgjit.identity.identity import GroupId
 from pgjit.policy.access import Access
 from pgjit.policy.identity_terms import IdentityTerms
-from pgjit.policy.kinds import preset_kinds
+from pgjit.policy.kinds import addable_kinds, preset_kinds
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.selector import Selector
 
@@ -104,7 +104,7 @@ class StatementTerms:
     def preset(self) -> StatementTerms:
         """The preset, with what `allow` adds to it and without what narrows it: what `mode: observe` enforces.
 
-        What is beyond the preset stays as narrow as it is: nobody observes a table being dropped.
+        What is beyond the preset stays as narrow as it is, by `deny` as well: nobody observes a table being dropped.
         """
         general = [each for each in self.allow if each.names_relations and each.kinds is None]
         added: list[Selector] = []
@@ -116,7 +116,15 @@ class StatementTerms:
                 added += [replace(one, kinds=beyond) for one in general]
             elif not each.names_relations:
                 added.append(each)
-        return StatementTerms(access=self.access, allow=tuple(added), longest=self.longest, place=self.place)
+        kinds = addable_kinds(self.access)
+        denied = (replace(each, kinds=(each.kinds or kinds) & kinds) for each in self.deny if each.settings is None)
+        return StatementTerms(
+            access=self.access,
+            allow=tuple(added),
+            deny=tuple(each for each in denied if each.kinds),
+            longest=self.longest,
+            place=self.place,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,11 @@ from pgjit.policy.evaluate import MOST, evaluate
 from pgjit.policy.policy import Access, Grant, Policy, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
+from pgjit.sql.catalog import Column, Relation
 from pgjit.sql.parse import read_message
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.touched import Touched
+from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import terms
 
 COLLECTION = Path(__file__).parents[1] / "fixtures" / "redteam" / "read-only.jsonl"
@@ -220,3 +222,41 @@ def test_what_is_observed_of_a_policy_is_no_more_than_it_opens(sql: str, runs: b
     observed = dataclasses.replace(POLICY, statements=given_terms.preset)
 
     assert isinstance(evaluate(observed, read_message(sql)), Allow) == runs
+
+
+_LEDGER = dataclasses.replace(
+    SHOP,
+    relations={
+        **SHOP.relations,
+        "public": {**SHOP.relations["public"], "ledger": Relation("r", (Column("a"), Column("b")))},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "runs"),
+    [
+        ("SELECT email FROM customers", True),
+        ("UPDATE public.ledger SET a = 1 WHERE b = 1", True),
+        ("SET application_name = 'x'", True),
+        ("DROP TABLE public.orders", True),
+        ("DROP TABLE public.ledger", False),
+        ("CREATE TABLE public.x AS SELECT * FROM public.ledger", False),
+        ("CREATE TABLE public.x AS SELECT email FROM public.customers", False),
+        ("ALTER TABLE public.orders RENAME TO sold", False),
+    ],
+)
+def test_what_is_denied_of_what_a_policy_opens_is_not_only_observed(sql: str, runs: bool) -> None:
+    given_terms = terms(
+        access="read-write",
+        allow=[{"kinds": ["ddl-table"]}],
+        deny=[
+            {"relations": ["public.ledger"]},
+            {"columns": ["customers.email"]},
+            {"kinds": ["alter-table", "select"]},
+            {"settings": ["application_name"]},
+        ],
+    )
+    observed = dataclasses.replace(POLICY, statements=given_terms.preset)
+
+    assert isinstance(evaluate(observed, read_message(sql), _LEDGER), Allow) == runs
