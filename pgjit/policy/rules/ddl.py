@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import DDL, UNREAD
-from pgjit.policy.match import kind_grounds
+from pgjit.policy.match import kind_grounds, narrowed
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -31,9 +31,10 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
     if statement.kind in DDL and not allowed:
         yield _violation(statement, statement.kind, terms)
     for kind in statement.inner:
-        # What is inside a statement that is allowed whole, such as CREATE SCHEMA, is allowed by its own kind.
-        outer = allowed and statement.kind in UNREAD
-        if kind in DDL and kind != statement.kind and not (outer and kind_grounds(terms, kind) is not None):
+        # What is inside a statement that is allowed whole, such as CREATE SCHEMA, is allowed by its own kind, where
+        # that is allowed for all relations: it makes them in a schema that no entry has named.
+        whole = allowed and statement.kind in UNREAD and not narrowed(terms, kind)
+        if kind in DDL and kind != statement.kind and not (whole and kind_grounds(terms, kind) is not None):
             yield _violation(statement, kind, terms)
 
 
