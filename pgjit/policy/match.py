@@ -59,7 +59,7 @@ def words_of_relation(statement: Statement, touched: TouchedRelation) -> frozens
             words = {"copy-in"}
     elif touched.action == "define" or statement.kind == "lock":
         words = {statement.kind}
-    else:
+    elif touched.action == "read":
         words |= kinds - WRITES
     return frozenset(words)
 
@@ -203,7 +203,7 @@ def _speaking(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
 
 def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> str | None:
     """The place in the policy that allows it; None where nothing does."""
-    through = touched.reach == "view" and touched.action in WRITES and _makes_views(terms)
+    through = touched.reach == "view" and touched.action in _WRITING and _makes_views(terms)
     if (touched.reach != "named" and not through) or (touched.builtin and touched.action == "read"):
         return terms.place
     name = (touched.schema, touched.name)

@@ -18,7 +18,7 @@ __all__ = ["read_scopes"]
 
 
 def read_scopes(node_type: str, node: Node, where: Callable[[int], int]) -> Scopes:
-    reading = _Reading(where, node_type)
+    reading = _Reading(where, node_type, node)
     reading.expression({node_type: node}, Place())
     while reading.todo:
         method, inner, place = reading.todo.pop()
@@ -35,9 +35,10 @@ def read_scopes(node_type: str, node: Node, where: Callable[[int], int]) -> Scop
 
 
 class _Reading(FromClause):
-    def __init__(self, where: Callable[[int], int], kind: str) -> None:
+    def __init__(self, where: Callable[[int], int], kind: str, statement: Node) -> None:
         super().__init__(where)
         self._kind = kind
+        self._made = statement.get("relation") if kind == "CreateStmt" else None
         self.uses: list[Use] = []
         self.writes: list[Write] = []
         self.calls: dict[Call, int | None] = {}
@@ -71,13 +72,17 @@ class _Reading(FromClause):
         if self._kind not in ("CopyStmt", "ConstraintsSetStmt"):
             creates = self._kind.startswith(("Create", "View", "Composite"))
             action: Literal["lock", "define"] = "lock" if self._kind == "LockStmt" else "define"
-            self.uses.append(Use(relation_of(node), action, self.at(node), creates=creates))
+            beyond = self._made is not None and node is not self._made
+            self.uses.append(Use(relation_of(node), action, self.at(node), creates=creates, beyond=beyond))
 
     # What an expression may hold. True: what is in it is looked at as well.
 
     def column(self, node: Node, place: Place) -> bool:
         fields = node.get("fields", [])
         star = bool(fields) and "A_Star" in fields[-1]
+        if place.level < 0 and len(fields) > 1 and not star:  # in DDL: a column of its table, or a function
+            function = Call(strings_of(fields)[-1:], 1, attribute=True)
+            keep_first(self.calls, function, self.at(node))
         self.refer(
             Reference(strings_of(fields[:-1] if star else fields), star, place.early, place.output), node, place
         )

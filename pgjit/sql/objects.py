@@ -1,12 +1,13 @@
-"""Relations that commands name without a query: COPY, and the lists of names in DROP and COMMENT."""
+"""Relations that commands name without a query: COPY, the lists of names in DROP and COMMENT, what a view opens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pgjit.sql.scopes import Use
 from pgjit.sql.tree import relation_of, strings_of
+from pgjit.sql.views import opened_by
 
 __all__ = ["uses_of"]
 
@@ -17,6 +18,8 @@ _PARTS = frozenset({
     "OBJECT_COLUMN", "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY", "OBJECT_TABCONSTRAINT",
 })  # fmt: skip
 
+_PASSED_ON: tuple[Literal["insert", "update", "delete"], ...] = ("insert", "update", "delete")
+
 
 def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -> list[Use]:
     if node_type == "CopyStmt" and "relation" in node:
@@ -24,6 +27,12 @@ def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -
         relation = node["relation"]
         place = where(relation.get("location", 0)) + 1
         return [Use(relation_of(relation), "insert" if node.get("is_from") else "read", place, columns or None)]
+    if node_type in ("ViewStmt", "CreateSchemaStmt"):
+        return [
+            Use(relation_of(relation), action, where(relation.get("location", 0)) + 1, columns, loose=True)
+            for relation, columns in opened_by(node_type, node)
+            for action in _PASSED_ON
+        ]
     if node_type == "RenameStmt" and node.get("renameType") in _RELATIONS:
         return [Use((node["newname"],), "define", None, creates=True, beside=relation_of(node["relation"]))]
     objects = node.get("objects", []) if node_type == "DropStmt" else [node.get("object")]

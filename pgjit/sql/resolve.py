@@ -24,6 +24,12 @@ def resolve(statement: Statement, catalog: Catalog | None, search_path: tuple[st
     return resolving.run(statement)
 
 
+_MAKE_OR_DROP = frozenset({
+    "create-table", "create-table-as", "create-view", "create-materialized-view", "create-sequence", "drop-table",
+    "drop-view", "drop-materialized-view", "drop-sequence", "drop-foreign-table", "drop-index",
+})  # fmt: skip
+
+
 class _Resolving:
     def __init__(self, catalog: Catalog | None, path: tuple[str, ...]) -> None:
         self._catalog = catalog
@@ -31,12 +37,18 @@ class _Resolving:
         self._found = Collector(catalog, path)
         self._routines = Routines(catalog, path, self._found)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
-        self._alters = False  # ALTER counts as reading too: a new name or expression may show the data elsewhere
+        # ALTER counts as reading too: a new name or expression may show the data elsewhere. So do indexes, whose
+        # errors quote values, and what a new table refers to: a foreign key tells what is there.
+        self._reads = False
+        self._alters = False
+        self._moves = False  # makes a name or takes it away
         self._index = False
 
     def run(self, statement: Statement) -> Touched:
         scopes = statement.scopes
         self._alters = statement.kind.startswith("alter-")
+        self._moves = statement.kind in _MAKE_OR_DROP or any(use.beside for use in scopes.uses)
+        self._reads = self._alters or statement.kind in ("create-index", "create-schema", "create-table")
         self._index = statement.kind in ("alter-index", "drop-index", "reindex")
         frames = frames_of(scopes.levels, self._base)
         columns = Columns(scopes.levels, frames, self._catalog, self._found, self._routines)
@@ -109,17 +121,38 @@ class _Resolving:
         if use.beside:
             use = use._replace(name=(*self._schema_of(use.beside), *use.name))
         name = self._relation(use.name, use.position, new=new)
+        if self._moves and defined and not use.beyond:
+            self._shadow(use, name)
         base = self._known_base(name, use.name, use.position)
         if defined and (use.creates or (name is None and new)):
             self._found.created(base)
         if name is None and new:
+            if self._reads and not use.creates and not self._index:
+                self._found.relation(base, "read")
             return
         self._found.relation(base, use.action)
-        if self._alters and defined:
+        if self._reads and defined:
             self._found.relation(base, "read")
             self._columns(base, use.columns, "read")
-        if use.action != "lock":
-            self._columns(base, use.columns, "read" if use.action == "read" else "write")
+        columns = use.columns
+        if use.loose and columns is not None and base.relation is not None:
+            columns = tuple(column for column in columns if column in base.columns)
+        if use.action not in ("lock", "delete"):
+            self._columns(base, columns, "read" if use.action == "read" else "write")
+
+    def _shadow(self, use: Use, found: QName | None) -> None:
+        """A name that hides one of a later schema: dropped, it means that one before the catalog says so."""
+        if self._catalog is None:
+            return
+        path = self._catalog.path
+        if len(use.name) > 1:
+            schema = use.name[-2]
+        else:
+            schema = (self._catalog.search_path or path)[0] if use.creates or found is None else found.schema
+        for later in path[path.index(schema) + 1 :] if schema in path else ():
+            if use.name[-1] in self._catalog.relations.get(later, ()):
+                detail = f"`{schema}.{use.name[-1]}` hides `{later}.{use.name[-1]}` from names without a schema"
+                self._found.doubt(Doubt("hides", detail, use.position))
 
     def _schema_of(self, written: tuple[str, ...]) -> tuple[str, ...]:
         """Where a relation is: as it is written, else as it is found."""

@@ -40,11 +40,13 @@ class Use(NamedTuple):
     """A relation outside of any query: of LOCK, COPY, DDL."""
 
     name: tuple[str, ...]
-    action: Literal["read", "insert", "lock", "define"]
+    action: Literal["read", "insert", "update", "delete", "lock", "define"]
     position: int | None
     columns: tuple[str, ...] | None = None  # None: all
     creates: bool = False
     beside: tuple[str, ...] = ()  # a relation as written, in whose schema it is
+    beyond: bool = False  # named by what creates another one: referenced, inherited from, copied
+    loose: bool = False  # some of `columns` may be none: functions of the row, or the row itself
 
 
 class Write(NamedTuple):

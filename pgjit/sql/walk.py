@@ -13,6 +13,7 @@ from typing import Any
 from pgjit.sql.kind import kind_of
 from pgjit.sql.statement import Name, Setting
 from pgjit.sql.tree import relation_of, strings_of
+from pgjit.sql.views import opened_by
 
 __all__ = ["Walk"]
 
@@ -124,6 +125,18 @@ class Walk:
         relation = node.get("relation", {})
         _note(self.targets, relation_of(relation), relation)
 
+    def view(self, node: dict[str, Any]) -> None:
+        """What is written to through a view that is made here."""
+        for opened in opened_by("ViewStmt", node):
+            self.target({"relation": opened.relation})
+
+    def constraint(self, node: dict[str, Any]) -> None:
+        """EXCLUDE: `(element WITH operator, ...)`."""
+        for pair in node.get("exclusions", []):
+            name = pair.get("List", {}).get("items", [])[-1:]
+            for operator in name:
+                _note(self.operators, strings_of(operator.get("List", {}).get("items", [])), node)
+
     def set(self, node: dict[str, Any]) -> None:
         arguments = node.get("args", [])
         name = node.get("name")
@@ -159,6 +172,7 @@ _HANDLERS: dict[str, Callable[[Walk, dict[str, Any]], None]] = {
     "A_Expr": Walk.expression,
     "A_Indirection": Walk.attribute,
     "ColumnRef": Walk.column,
+    "Constraint": Walk.constraint,
     "SubLink": Walk.expression,
     "SortBy": Walk.expression,
     "RangeTableSample": Walk.sample,
@@ -167,6 +181,7 @@ _HANDLERS: dict[str, Callable[[Walk, dict[str, Any]], None]] = {
     "VariableSetStmt": Walk.set,
     "TransactionStmt": Walk.transaction,
     "CopyStmt": Walk.copy,
+    "ViewStmt": Walk.view,
     **dict.fromkeys(_WRITES, Walk.target),
 }
 

@@ -26,7 +26,7 @@ statements:
   access: read-write
   allow:
     - kinds: [select]
-      relations: ["public.*", "staging.*", "!public.payments"]
+      relations: ["public.*", "staging.*", "!public.payments", "!staging.wages"]
     - kinds: [insert, update, delete]
       relations: ["staging.*"]
     - kinds: [ddl-table, ddl-view, ddl-materialized-view, ddl-index, ddl-sequence, truncate, comment, analyze,
@@ -41,10 +41,14 @@ SETUP = """
     CREATE TABLE staging.load (id serial PRIMARY KEY, name text);
     INSERT INTO staging.load (name) VALUES ('one'), ('two');
     CREATE VIEW staging.behind AS SELECT id, note FROM public.notes;
+    CREATE TABLE staging.line (id int);
+    CREATE TABLE staging.wages (wage text UNIQUE);
+    INSERT INTO staging.wages VALUES ('a great deal');
     CREATE PROCEDURE staging.refill(many int) LANGUAGE sql
         AS 'INSERT INTO staging.load (name) SELECT ''more'' FROM generate_series(1, many)';
     CREATE PROCEDURE staging.other() LANGUAGE sql AS 'DELETE FROM staging.load';
     RESET ROLE;
+    CREATE FUNCTION public.told(staging.line) RETURNS int LANGUAGE sql IMMUTABLE RETURN 1;
 """
 RUNS = (
     "CREATE TABLE staging.fresh (id bigserial PRIMARY KEY, at timestamptz DEFAULT now(), n int CHECK (n > 0))",
@@ -52,6 +56,8 @@ RUNS = (
     "CREATE UNIQUE INDEX by_name ON staging.load (lower(name), id)",
     "ALTER TABLE staging.load ADD COLUMN seen boolean NOT NULL DEFAULT false, ALTER name SET NOT NULL",
     "CREATE VIEW staging.cities AS SELECT city, count(*) FROM customers GROUP BY city",
+    "CREATE VIEW staging.some_notes AS SELECT id, note FROM notes OFFSET 0",
+    "CREATE VIEW staging.names AS SELECT id, name FROM staging.load WHERE id > 0",
     "CREATE MATERIALIZED VIEW staging.kept AS SELECT id FROM orders",
     "REFRESH MATERIALIZED VIEW staging.kept",
     "COMMENT ON TABLE staging.load IS 'what is loaded'",
@@ -63,6 +69,8 @@ RUNS = (
     "COMMIT",
     "DROP INDEX staging.by_title",
     "DROP VIEW staging.cities",
+    "DROP VIEW staging.names",
+    "DROP VIEW staging.some_notes",
     "DROP TABLE staging.copied",
     "CALL staging.refill(3)",
     "TRUNCATE staging.load RESTART IDENTITY",
@@ -77,6 +85,17 @@ REFUSED = {
     "CREATE TABLE staging.x (LIKE payments)": "unlisted-relation",
     "CREATE TABLE staging.x (note text REFERENCES notes (note))": "unlisted-relation",
     "ALTER TABLE notes ADD COLUMN x int": "unlisted-relation",
+    "CREATE INDEX ON staging.wages ((wage::int))": "unlisted-relation",  # the error would quote a value
+    "CREATE TABLE staging.x (wage text REFERENCES staging.wages (wage))": "unlisted-relation",  # tells what is there
+    "CREATE VIEW staging.x AS SELECT id, note FROM notes": "unlisted-relation",  # to write through it
+    "CREATE VIEW staging.x AS SELECT name, setting FROM pg_settings": "catalog-write",
+    "LOCK TABLE staging.behind": "unlisted-relation",
+    "SELECT id FROM staging.behind FOR UPDATE": "unlisted-relation",
+    "SELECT id FROM notes FOR UPDATE": "unlisted-relation",
+    "CREATE INDEX ON staging.line ((line.told))": "function-call",
+    "ALTER TABLE staging.line ADD CHECK (line.told = 2)": "function-call",
+    "ALTER INDEX staging.load RENAME TO loaded": "ddl-clause",
+    "ALTER TABLE staging.behind RENAME TO before": "ddl-clause",
     "ALTER TABLE staging.load SET SCHEMA public": "unknown-node",
     "ALTER TABLE staging.load OWNER TO postgres": "ddl-clause",
     "ALTER TABLE staging.load INHERIT public.notes": "ddl-clause",
@@ -140,7 +159,7 @@ async def test_what_a_policy_names_of_ddl_runs_and_is_on_record(building: World)
         "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'staging'::regnamespace"
     )
     kinds = " AND relkind IN ('r', 'v', 'm')"
-    assert await ask(building.database, made + kinds) == "behind fresh kept load"
+    assert await ask(building.database, made + kinds) == "behind fresh kept line load wages"
     assert await ask(building.database, "SELECT count(*) FROM staging.load") == 0
     executions = records(building, "execution")
     assert [r["statement"] for r in executions] == list(RUNS)
@@ -155,8 +174,26 @@ async def test_nothing_beside_what_a_policy_names_of_ddl_runs(building: World) -
         for sql in REFUSED:
             with pytest.raises(psycopg.Error) as refused:
                 await connection.execute(sql.encode())
-            assert refused.value.sqlstate == "42501", sql
+            assert refused.value.sqlstate == "42501", (sql, str(refused.value))
             assert await ask(building.database, FINGERPRINT) == before, sql
     rules = {r["statement"]: r["violations"] for r in records(building, "execution")}
     for sql, rule in REFUSED.items():
         assert rule in str(rules[sql]), sql
+
+
+async def test_a_table_is_not_replaced_by_a_view_to_write_through_before_that_is_known(building: World) -> None:
+    token = await building.token(add_member(building, BUILDERS))
+    before = await ask(building.database, FINGERPRINT)
+    async with await connect_psycopg(building, token, "builder", "write-target") as connection:
+        for query in ("SELECT id, note AS name FROM notes", "SELECT 1 AS id, setting AS name FROM pg_settings"):
+            replaced = f"DROP TABLE staging.load; CREATE VIEW staging.load AS {query};"
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(f"{replaced} UPDATE staging.load SET name = 'x' WHERE id = 1".encode())
+            assert await ask(building.database, FINGERPRINT) == before
+        await connection.execute("BEGIN")
+        await connection.execute("DROP TABLE staging.load")
+        await connection.execute("CREATE VIEW staging.load AS SELECT id, note AS name FROM notes OFFSET 0")
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="cannot update view"):
+            await connection.execute("UPDATE staging.load SET name = 'x' WHERE id = 1")
+        await connection.execute("ROLLBACK")
+    assert await ask(building.database, FINGERPRINT) == before

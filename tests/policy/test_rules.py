@@ -13,12 +13,12 @@ from pgjit.policy.evaluate import touched_by
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
-from tests.fixtures.odd import ODD, SHOP
+from tests.fixtures.odd import HIDING, ODD, SHOP
 from tests.fixtures.terms import terms
 
 HERE = Path(__file__).parent / "rules"
 ROOT = HERE.parents[2]
-CATALOGS = {"shop": SHOP, "odd": ODD}
+CATALOGS = {"hiding": HIDING, "shop": SHOP, "odd": ODD}
 
 
 class Case(NamedTuple):

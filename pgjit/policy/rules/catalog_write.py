@@ -1,12 +1,14 @@
 """Writing to system catalogs.
 
 INSERT, UPDATE, DELETE and MERGE may not have a relation of `pg_catalog`, `information_schema` or another schema of
-the system as their target. Without a schema, a name that begins with `pg_` is taken for the system's.
+the system as their target, nor may a view that passes writes on. Without a schema, a name that begins with `pg_` is
+taken for the system's.
 
 Why: `UPDATE pg_settings` changes a setting as SET does, past the rule on settings; writing to a real catalog can
 break the database.
 
-Instead: Write to tables of your own schemas. Settings are changed with SET, as far as `session-setting` allows it.
+Instead: Write to tables of your own schemas. A view of a catalog is made with `OFFSET 0` at its end: then it can only
+be read. Settings are changed with SET, as far as `session-setting` allows it.
 """
 
 from __future__ import annotations

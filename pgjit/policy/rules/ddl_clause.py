@@ -2,8 +2,9 @@
 
 Where a policy allows DDL, LOCK, VACUUM and their like, what they may say is on a list. Off it are CASCADE, changed
 owners and schemas, row level security, triggers and rules that are switched, inheritance that is changed, temporary
-objects, storage parameters that nobody knows, and objects in the schemas of the system. A statement that does not say
-which relations it is about is refused where only some are allowed.
+objects, storage parameters that nobody knows, objects in the schemas of the system, and ALTER INDEX and its like for
+what is of another kind. A statement that does not say which relations it is about is refused where only some are
+allowed.
 
 Why: CASCADE takes away objects that the statement does not name. An owner, a policy on rows or a switched trigger
 changes what others may do. A temporary table stands in the place of the real one of its name.
@@ -54,11 +55,14 @@ _VALUES: dict[str, str] = {
     """,
 }
 _LISTED = frozenset(f"{word}={value}" for word, values in _VALUES.items() for value in values.split())
+_ALTERED = {  # ALTER TABLE and its kind rename and change what is of another kind as well
+    "alter-index": "", "alter-materialized-view": "m", "alter-sequence": "S", "alter-table": "rpf", "alter-view": "v",
+}  # fmt: skip
 _TOLD = {"behavior=DROP_CASCADE": "CASCADE", "relpersistence=t": "TEMPORARY"}
 
 
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    if statement.kind not in SEEN or kind_grounds(terms, statement.kind) is None:
+    if SEEN.isdisjoint((statement.kind, *statement.inner)) or kind_grounds(terms, statement.kind) is None:
         return
     for clause in sorted(statement.clauses - _LISTED):
         told = _TOLD.get(clause) or clause.partition("=")[2].removeprefix("AT_")
@@ -70,11 +74,24 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     for schema in sorted(schemas):
         if schema.startswith("pg_") or schema == "information_schema":
             yield _violation(statement, f"nothing may be defined in schema `{schema}`", None)
-    if not statement.defined and narrowed(terms, statement.kind):
+    kinds = _altered(statement.kind)
+    for relation in touched.relations if touched is not None else ():
+        if relation.reach == "named" and relation.action == "define" and relation.kind not in kinds:
+            named = statement.kind.replace("-", " ").upper()
+            yield _violation(
+                statement, f"`{relation.schema}.{relation.name}` is nothing that {named} is for",
+                "Use the command that is for objects of its kind.",
+            )  # fmt: skip
+    if statement.kind in SEEN and not statement.defined and narrowed(terms, statement.kind):
         yield _violation(
             statement, "which relations are meant is not said, and only some are allowed",
             "The policy allows this for the relations that it names: name one of them.",
         )  # fmt: skip
+
+
+def _altered(kind: str) -> tuple[str | None, ...]:
+    """The kinds of relations that a command may change; None of those that the catalog does not have."""
+    return (None, *_ALTERED.get(kind, "rpfvmS"))
 
 
 def _violation(statement: Statement, message: str, hint: str | None) -> Violation:

@@ -4,6 +4,7 @@ Where names are resolved, each has to be one that the server's catalog knows: a 
 operator or a type that is not in it is refused, and so is a statement in which too much could be meant. Names are
 resolved against the catalog of the connection, with its pinned `search_path`. Without a catalog nobody knows what a
 view reads, so that a policy that denies relations or columns refuses every statement that reads or writes one.
+Where a policy names relations, none is made or dropped that hides another one of a later schema of the path.
 
 Why: a rule on `public.customers` can only hold if it is known what `customers` means. Where statement and catalog
 disagree, one of the two is not what it seems.
@@ -37,6 +38,8 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     if touched is None:
         return
     for doubt in touched.doubts:
+        if doubt.what == "hides" and not terms.needs_names:
+            continue  # both may be touched
         yield Violation(
             rule="unresolved-name",
             message=doubt.detail,
