@@ -38,7 +38,9 @@ def _violation(statement: Statement, what: str, position: int | None) -> Violati
         rule="catalog-write",
         message=f"{what} may not be written to",
         detail="Views of the system catalog change settings when they are written to.",
-        hint="Write to tables of your own schemas only; settings are changed with SET.",
+        hint="End the view's query with OFFSET 0: then it can only be read."
+        if "create-view" in (statement.kind, *statement.inner)
+        else "Write to tables of your own schemas only; settings are changed with SET.",
         position=position or statement.position + 1,
         statement=statement.index,
     )

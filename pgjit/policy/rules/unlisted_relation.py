@@ -34,6 +34,7 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     if touched is None or not terms.names_relations:
         return
     refused: set[tuple[str | None, str]] = set()
+    told: set[str] = set()
     for relation in touched.relations:
         hint = None
         if relation_grounds(terms, words_of_relation(statement, relation), relation) is None:
@@ -42,8 +43,11 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             done = "read" if verb == "read" else f"used for {verb.upper()}"
             name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
             message = f"relation `{name}` may not be {done} under this policy"
-            if relation.action in WRITES and statement.kind == "create-view":
+            if relation.action in WRITES and "create-view" in (statement.kind, *statement.inner):
                 message, hint = f"relation `{name}` may not be written to, and could be through this view", _ONLY_READ
+                if message in told:
+                    continue
+                told.add(message)
             yield _violation(statement, message, relation.position, hint)
     for column in touched.columns:
         if (column.schema, column.relation) in refused or column.whole_row:  # told by star-on-denied
