@@ -197,3 +197,28 @@ async def test_a_table_is_not_replaced_by_a_view_to_write_through_before_that_is
             await connection.execute("UPDATE staging.load SET name = 'x' WHERE id = 1")
         await connection.execute("ROLLBACK")
     assert await ask(building.database, FINGERPRINT) == before
+
+
+async def test_a_table_that_hides_another_is_neither_made_nor_dropped(database: DemoDatabase, tmp_path: Path) -> None:
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    (policies / "builder.yaml").write_text(POLICY)
+    place = {"host": str(database.socket_dir), "port": database.port, "database": database.database}
+    login = {"user": database.writer, "password": {"file": str(tmp_path / "writer-secret")}}
+    path = {"connections": {"write-target": {**place, **login, "search_path": "staging, public"}}}
+    await admin(database, SETUP + "CREATE TABLE staging.payments (mine text)")
+    await admin(database, "ALTER TABLE staging.payments OWNER TO pgjit_writer")
+    try:
+        async with open_world(database, tmp_path, policies=policies, config=path) as world:
+            token = await world.token(add_member(world, BUILDERS))
+            async with await connect_psycopg(world, token, "builder", "write-target") as connection:
+                for sql in (
+                    "DROP TABLE staging.payments; SELECT * FROM payments",
+                    "ALTER TABLE payments RENAME TO paid",
+                    "CREATE VIEW staging.customers AS SELECT 1 AS id",
+                ):
+                    with pytest.raises(psycopg.Error, match=r"hides `public\."):
+                        await connection.execute(sql.encode())
+                assert await (await connection.execute("SELECT * FROM payments")).fetchall() == []
+    finally:
+        await admin(database, "DROP SCHEMA staging CASCADE")
