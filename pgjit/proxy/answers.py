@@ -32,6 +32,8 @@ __all__ = ["Answers", "ServerStep"]
 MAX_CONTROL = 16 * 1024 * 1024
 _MOST_TOLD = 1000
 """Characters of a field of an error, where the policy limits what a result may give."""
+_QUOTING = ("21", "22", "23", "44")
+"""Classes of errors whose DETAIL may quote data: of constraints, of what should have been one row, of values."""
 _FINISHES = frozenset(b"CIs")
 _RUNNING = (Asked.QUERY, Asked.EXECUTE)
 
@@ -247,7 +249,7 @@ class Answers:
         """The server's error without what a result would not be allowed to tell; None: it tells no such thing."""
         relay = self._relay
         told = dict(fields)
-        if relay.hides_details and fields.get("C", "").startswith("23"):
+        if relay.hides_details and fields.get("C", "").startswith(_QUOTING):
             told.pop("D", None)  # it quotes the row, or the key
         if relay.budget.limits_results:
             told = {code: _shortened(text) for code, text in told.items()}

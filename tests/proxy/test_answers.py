@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pgjit.audit.event import Execution, Outcome
 from pgwire.messages.extended import sync
-from pgwire.messages.query import decode_error, parameter_status
+from pgwire.messages.query import decode_error, error_response, parameter_status
 from tests.fakes.talk import Talk, answer, bind, describe, error, execute, parse, query
 
 READY = answer("Z", b"I")
@@ -250,3 +250,16 @@ def test_an_execution_whose_parse_or_bind_is_rejected_has_failed_and_those_behin
     talk.server(*answered, error("42P01", "no such table"), READY)
     assert talk.outcomes == [("SELECT 1", "failed"), ("SELECT 2", "skipped")]
     assert len(talk.executions) == 2
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "told"), [("23505", False), ("21000", False), ("22P02", False), ("44000", False), ("42601", True)]
+)
+def test_where_columns_may_be_denied_an_error_about_data_quotes_none(sqlstate: str, told: bool) -> None:
+    talk = Talk()
+    talk.relay.hides_details = True
+    talk.client(query("SELECT 1"))
+    step = talk.server(error_response({"S": "ERROR", "C": sqlstate, "M": "no", "D": "Row: (1, secret)"}), READY)
+    data = b"".join(step.data)
+    assert b"no" in data
+    assert (b"secret" in data) == told
