@@ -12,6 +12,7 @@ from datetime import datetime
 
 from pgjit.audit.event import Event
 from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
+from pgjit.policy.rules.session_setting import UTF8
 from pgjit.proxy.names import Portal, Prepared
 from pgjit.proxy.pending import Pending, Run
 from pgjit.proxy.recorder import Ended
@@ -309,7 +310,7 @@ class Answers:
     def _watch(self, step: ServerStep, body: bytes) -> None:
         name, value = decode_parameter_status(body)
         wanted = self._tripwire.get(name)
-        if wanted is not None and value != wanted:
+        if wanted is not None and value != wanted and not (name == "client_encoding" and value.lower() in UTF8):
             step.reason = "tripwire"
             step.fault = ServerUnavailable(
                 f"terminating connection: setting `{name}` changed",

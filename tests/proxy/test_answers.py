@@ -263,3 +263,11 @@ def test_where_columns_may_be_denied_an_error_about_data_quotes_none(sqlstate: s
     data = b"".join(step.data)
     assert b"no" in data
     assert (b"secret" in data) == told
+
+
+@pytest.mark.parametrize("name", ["UTF8", "utf8", "UTF-8", "Unicode"])
+def test_another_name_of_utf8_is_no_change(name: str) -> None:
+    talk = Talk({"client_encoding": "UTF8"})
+    assert talk.server(parameter_status("client_encoding", name)).fault is None
+    changed = talk.server(parameter_status("client_encoding", "LATIN1"))
+    assert changed.reason == "tripwire"

@@ -1,0 +1,91 @@
+"""Settings that a session may change, and those that it may only bring back: what guards it stays as it began."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from psycopg import pq
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.policy.rules.session_setting import PINNED, SETTINGS
+from tests.e2e.everyday import open_everyday
+from tests.e2e.loose import Line, refusal
+from tests.e2e.worlds import add_reader
+
+# What connection pools and drivers send when they begin and when they give a connection back.
+POOLS = [
+    "RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP",
+    "DISCARD ALL",
+    "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+    "SET client_min_messages TO 'warning'; SET standard_conforming_strings = on; SET intervalstyle = iso_8601",
+    "SET SESSION timezone TO 'UTC'; SET DateStyle=ISO; SET client_min_messages=notice; SET client_encoding='UNICODE'",
+    "SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() WHERE name = 'bytea_output'",
+    "SET extra_float_digits = 3; SET application_name = 'a tool'",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "SET default_transaction_isolation TO 'serializable'; SET default_transaction_read_only TO 'on'",
+    "BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET transaction_read_only = on; COMMIT",
+]
+# They would lift what ends a session when pgjit itself is gone, or change what text and names mean.
+KEPT = [
+    "SET statement_timeout = 0", "SELECT set_config('statement_timeout', '0', false)", "SET idle_session_timeout = 0",
+    "SET idle_in_transaction_session_timeout = 0", "SET transaction_timeout = 0", "SET search_path = ''",
+    "SELECT pg_catalog.set_config('search_path', '', false)", "SET client_encoding = 'LATIN1'",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "SET default_transaction_read_only = off",
+    "SET client_connection_check_interval = 0", "SET ROLE none", "RESET ROLE",
+    "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION DEFAULT", "SET row_security = off",
+    "SET lock_timeout = 0",
+]  # fmt: skip
+
+
+def settings_of(line: Line) -> dict[bytes, bytes]:
+    (result,) = line.simple("SELECT name, setting FROM pg_settings WHERE name <> 'application_name' ORDER BY 1")
+    rows = ((result.get_value(row, 0) or b"", result.get_value(row, 1) or b"") for row in range(result.ntuples))
+    return dict(rows)
+
+
+def failed(results: list[pq.abc.PGresult]) -> bool:
+    return any(result.status == pq.ExecStatus.FATAL_ERROR for result in results)
+
+
+def bring_back(line: Line, names: list[str]) -> list[str]:
+    """RESET each of them in every way; those that pgjit refuses."""
+    ways = ("RESET {}", "SET {} TO DEFAULT", "SET LOCAL {} TO DEFAULT")
+    texts = [way.format(f'"{name}"' if "." not in name else name) for name in names for way in ways]
+    return [text for text in texts if refusal(line.simple(text)) is not None]
+
+
+def change(line: Line) -> list[str]:
+    """Set each of those that may be set to what it is; those that are refused."""
+    current = settings_of(line)
+    known = [name for name in sorted(SETTINGS) if name.encode() in current]
+    texts = [f"SELECT set_config('{name}', current_setting('{name}'), false)" for name in known]
+    assert all(refusal(line.simple(text)) is not None for text in texts)  # no constant
+    texts = [f"SET {name} = '{current[name.encode()].decode()}'" for name in known if name != "transaction_isolation"]
+    return [text for text in texts if failed(line.simple(text))]
+
+
+@pytest.fixture(params=["embedded", "everyday"])
+def served(request: pytest.FixtureRequest, database: DemoDatabase, everyday_database: DemoDatabase) -> DemoDatabase:
+    return database if request.param == "embedded" else everyday_database
+
+
+async def test_whatever_is_reset_is_what_the_session_began_with(served: DemoDatabase, tmp_path: Path) -> None:
+    async with open_everyday(served, tmp_path) as world:
+        line = await asyncio.to_thread(Line.through, world, await world.token(add_reader(world)))
+        before = await asyncio.to_thread(settings_of, line)
+        names = sorted(({name.decode() for name in before} | PINNED) - {"role", "session_authorization"})
+        assert await asyncio.to_thread(bring_back, line, names) == []
+        assert await asyncio.to_thread(settings_of, line) == before
+        assert await asyncio.to_thread(change, line) == []
+        for text in POOLS:
+            assert not failed(await asyncio.to_thread(line.simple, text)), text
+        await asyncio.to_thread(line.simple, "RESET ALL")
+        after = await asyncio.to_thread(settings_of, line)
+        assert {name: value for name, value in after.items() if before[name] != value} == {}
+        for text in KEPT:
+            assert refusal(await asyncio.to_thread(line.simple, text)) is not None, text
+        assert line.alive
+        line.close()
