@@ -89,7 +89,7 @@ QUERIES = {
         WHERE n.nspname !~ '^pg_(toast|temp)'
         ORDER BY n.nspname, o.oprname, o.oid""",
     "types": """
-        SELECT t.oid, n.nspname, t.typname, t.typtype::text AS kind,
+        SELECT t.oid, t.typarray, n.nspname, t.typname, t.typtype::text AS kind,
                CASE WHEN t.oid >= 16384 THEN format_type(coalesce(
                    nullif(t.typbasetype, 0), (SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)
                ), NULL) END AS base

@@ -44,6 +44,7 @@ class Judgement:
     violations: tuple[Violation, ...]  # empty: it may run
     about: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
+    parameter_types: frozenset[int] = frozenset()  # that a Parse may name beside the built-in ones
     unread: bool = False  # it may run although it was not parsed: under `access: full` alone
 
     @property
@@ -126,7 +127,8 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None) -> Judgement
 def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None) -> Judgement:
     decision = evaluate(policy, message, catalog)
     if isinstance(decision, Allow):
-        return Judgement(text, message.statements, ())
+        enums = frozenset[int]() if catalog is None else catalog.enums
+        return Judgement(text, message.statements, (), parameter_types=enums)
     if policy.mode is Mode.OBSERVE and _within_preset(policy, message, catalog):
         return Judgement(text, message.statements, (), observed=decision.violations)
     return Judgement(text, message.statements, decision.violations)

@@ -98,7 +98,7 @@ def name_violations(judgement: Judgement, names: Names, *, unrestricted: bool) -
 
 
 def parse_violations(judgement: Judgement, parse: Parse) -> tuple[Violation, ...]:
-    """Of a Parse message whose text was allowed: several statements, parameters of user-defined types."""
+    """Of a Parse message whose text was allowed: several statements, parameters of user-defined types but enums."""
     if len(judgement.statements) > 1:
         several = Violation(
             rule="several-statements",
@@ -108,7 +108,7 @@ def parse_violations(judgement: Judgement, parse: Parse) -> tuple[Violation, ...
         )
         return (several,)
     for index, oid in enumerate(parse.types, 1):
-        if oid >= _BUILTIN_TYPES:
+        if oid >= _BUILTIN_TYPES and oid not in judgement.parameter_types:
             foreign = Violation(
                 rule="parameter-type",
                 message=f"type of parameter ${index} is not a built-in type",

@@ -124,7 +124,9 @@ def _types(rows: Rows) -> dict[str, dict[str, Type]]:
     found: dict[str, dict[str, Type]] = {}
     for row in rows["types"]:
         calls = (name for name in checks.get(row["oid"], ()) if name.schema != "information_schema")
-        found.setdefault(row["nspname"], {})[row["typname"]] = Type(row["kind"], tuple(calls), row["base"] or "")
+        oids = (int(row["oid"]), int(row["typarray"])) if row["kind"] == "e" else ()
+        kind = Type(row["kind"], tuple(calls), row["base"] or "", oids)
+        found.setdefault(row["nspname"], {})[row["typname"]] = kind
     return found
 
 

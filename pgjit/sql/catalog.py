@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -91,6 +91,8 @@ class Type:
     kind: str  # pg_type.typtype: b, c, d, e, m, p, r
     calls: tuple[QName, ...] = ()  # functions that the checks of a domain call
     base: str = ""  # of a domain; the type of a range's bounds
+    oids: tuple[int, ...] = field(default=(), compare=False)
+    """Of an enum: its number and its array type's, by which parameters name them. Other servers have others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,16 @@ class Catalog:
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
     """Types of their own that a value of a built-in type becomes unasked, as `schema.name`."""
     column_names: frozenset[str] = field(default=frozenset(), init=False, compare=False)
+    enums: frozenset[int] = field(default=frozenset(), init=False, compare=False)
+    """Numbers of those enums, and of their array types, that no function, operator or cast takes: whatever is done
+    with such a value, nothing of its own is called."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
         object.__setattr__(self, "children", _children(self.relations))
         object.__setattr__(self, "open_types", _open_types(self))
         object.__setattr__(self, "column_names", _column_names(self.relations))
+        object.__setattr__(self, "enums", _enums(self))
 
     def __repr__(self) -> str:  # a catalog is long
         return f"<Catalog {self.version} of {self.database}>"
@@ -161,6 +167,22 @@ def _open_types(catalog: Catalog) -> frozenset[str]:
     return frozenset((*domains, *(str(cast.target) for cast in catalog.casts if cast.context == "i")))
 
 
+def _enums(catalog: Catalog) -> frozenset[int]:
+    functions = (one for names in catalog.functions.values() for some in names.values() for one in some)
+    operators = (one for names in catalog.operators.values() for some in names.values() for one in some)
+    taken = {kind for one in functions if not one.builtin for kind in one.arguments}
+    taken |= {kind for one in operators for kind in (one.left, one.right) if kind is not None}
+    taken |= {str(cast.source) for cast in catalog.casts}
+    plain = {kind.removesuffix("[]").replace('"', "") for kind in taken}
+    return frozenset(
+        oid
+        for schema, names in catalog.types.items()
+        for name, kind in names.items()
+        if f"{schema}.{name}".replace('"', "") not in plain
+        for oid in kind.oids
+    )
+
+
 def _column_names(relations: dict[str, dict[str, Relation]]) -> frozenset[str]:
     """Of relations and composite types: what `f(x)` may mean where `f` is no function."""
     return frozenset(
@@ -178,7 +200,10 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 
 
 _ADAPTER = TypeAdapter(Catalog)
-_OURS = {"version", "children", "column_names", "open_types"}
+_OURS: dict[str, Any] = {
+    **dict.fromkeys(("version", "children", "column_names", "enums", "open_types"), True),
+    "types": {"__all__": {"__all__": {"oids"}}},
+}
 
 
 def _content(catalog: Catalog) -> bytes:

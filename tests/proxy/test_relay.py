@@ -18,7 +18,7 @@ from pgjit.proxy import names
 from pgjit.proxy.answers import Answers, ServerStep
 from pgjit.proxy.judge import Judge, Judgement
 from pgjit.proxy.relay import ClientPlan, Relay
-from pgjit.sql.catalog import Catalog, Column, Relation
+from pgjit.sql.catalog import Catalog, Column, Relation, Type
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages import extended, query
 from pgwire.messages.extended import Bind, Execute, Parse, Target
@@ -408,3 +408,14 @@ def test_what_is_refused_for_another_reason_or_passed_over_does_not_wait() -> No
     assert not plan.unknown
     assert not plan.rest
     assert [decision for decision, _ in executions(plan)] == ["deny"] * 3
+
+
+@pytest.mark.parametrize(("oid", "passes"), [(0, True), (25, True), (20001, True), (20002, True), (20003, False)])
+def test_a_parameter_may_be_of_an_enum_that_the_catalog_knows(oid: int, passes: bool) -> None:
+    types = {**SHOP.types, "public": {**SHOP.types["public"], "mood": Type("e", oids=(20001, 20002))}}
+    wire = Wire(replace(SHOP, types=types))
+    plan = wire.client(p("SELECT $1", "", oid))
+
+    assert (plan.data == p("SELECT $1", "", oid)) is passes
+    assert [decision for decision, _ in executions(plan)] == ([] if passes else ["deny"])
+    assert Wire().client(p("SELECT $1", "", 20001)).data != p("SELECT $1", "", 20001)

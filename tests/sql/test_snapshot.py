@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pgjit.errors import InvalidFile
-from pgjit.sql.catalog import Catalog, Dependency, QName
+from pgjit.sql.catalog import Cast, Catalog, Dependency, QName
 from tests.sql.snapshots import STORED, trimmed
 
 
@@ -39,6 +41,23 @@ def test_rows_used_as_a_whole_are_found_in_the_text_of_a_view(live_catalog: Cata
     (read,) = live_catalog.relations["public"]["rows_of"].reads
 
     assert read == Dependency(QName("public", "customers"), ("email", "id", "name", "note"))
+
+
+def test_numbers_of_types_stay_with_the_server(live_catalog: Catalog) -> None:
+    assert live_catalog.types["public"]["mood"].oids
+    assert not Catalog.from_json(live_catalog.to_json()).types["public"]["mood"].oids
+
+
+def test_an_enum_that_something_takes_is_none_that_a_parameter_may_be(live_catalog: Catalog) -> None:
+    mood = live_catalog.types["public"]["mood"]  # there are functions, operators of it
+
+    assert mood.kind == "e"
+    assert len(mood.oids) == 2
+    assert not live_catalog.enums
+    without = replace(live_catalog, functions={}, operators={})
+    assert without.enums == frozenset(mood.oids)
+    cast = Cast(QName("pg_catalog", "text"), QName("public", "mood"), QName("public", "to_text"))
+    assert not replace(without, casts=(cast,)).enums
 
 
 def test_the_system_is_in_it(live_catalog: Catalog) -> None:

@@ -1,9 +1,9 @@
 """Functions off the list.
 
-A statement may call built-in functions that only compute or read, and functions that its policy names under
-`allow`. A name without a schema is taken for the built-in one, unless the server's catalog has another that the
-call could mean: then that one has to be named as well. Methods of TABLESAMPLE are functions too, and so is what
-views, casts, operators and domains call.
+A statement may call built-in functions that only compute or read, those of `information_schema` among them, and
+functions that its policy names under `allow`. A name without a schema is taken for the built-in one, unless the
+server's catalog has another that the call could mean: then that one has to be named as well. Methods of TABLESAMPLE
+are functions too, and so is what views, casts, operators and domains call.
 
 Why: a function can do all that its owner may: read files, end other sessions, send data elsewhere, run SQL that is
 hidden in a string. Volatile built-in functions are refused but for a few that only give time, chance or sizes; so
@@ -27,7 +27,7 @@ from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
 from pgjit.sql.touched import Touched, TouchedFunction
 
-__all__ = ["BUILTIN", "RULE"]
+__all__ = ["BUILTIN", "INFORMATION", "RULE"]
 
 # The file's head says how the list is made; a test compares it with the catalogs of real servers.
 BUILTIN = frozenset(
@@ -35,6 +35,14 @@ BUILTIN = frozenset(
     for line in (files("pgjit.policy") / "builtin_functions.txt").read_text("utf-8").splitlines()
     if line and not line.startswith("#")
 )
+INFORMATION = frozenset(
+    """
+    _pg_char_max_length _pg_char_octet_length _pg_datetime_precision _pg_expandarray _pg_index_position
+    _pg_interval_type _pg_numeric_precision _pg_numeric_precision_radix _pg_numeric_scale _pg_truetypid _pg_truetypmod
+""".split()
+)
+"""Those of `information_schema`, in SQL, which drivers call for primary keys and indexes."""
+_INFORMATION_SCHEMA = "information_schema"
 _JUDGED_ELSEWHERE = frozenset({"set_config"})  # by its arguments: session-setting
 
 
@@ -59,7 +67,7 @@ def _listed(function: Name) -> bool:
 
 
 def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> bool:
-    if _listed(function):
+    if _listed(function) or (function.parts[:-1] == (_INFORMATION_SCHEMA,) and function.parts[-1] in INFORMATION):
         return True
     if not terms.allow or len(function.parts) > 2:
         return False
@@ -70,6 +78,8 @@ def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> boo
 def _touched_allowed(function: TouchedFunction, statement: Statement, terms: StatementTerms) -> bool:
     if function.name in BUILTIN and (function.builtin or function.extension is not None):
         return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
+    if function.builtin and function.schema == _INFORMATION_SCHEMA and function.name in INFORMATION:
+        return True
     written = not function.through and any(
         function.name == name.parts[-1] for name in statement.functions if name.parts
     )
