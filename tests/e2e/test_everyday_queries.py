@@ -77,7 +77,7 @@ async def test_a_question_that_only_reads_gets_the_servers_own_answer_or_a_refus
 ) -> None:
     available = await extensions_of(everyday_database)
     asked = [question for question in questions() if question.needs <= available]
-    assert len(asked) > 150
+    assert len(asked) > 200
     async with open_everyday(everyday_database, tmp_path) as world:
         line = await asyncio.to_thread(Line.through, world, await world.token(add_reader(world)))
         direct = await asyncio.to_thread(Line, direct_conninfo(everyday_database))
