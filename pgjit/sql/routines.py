@@ -136,7 +136,7 @@ class Routines:
         kinds = {kind.kind for kind in types if kind is not None} - {"c"}  # no value is cast to a row type so
         if kinds:
             self._type((name,), position)
-        return kinds <= {"b", "e", "m", "r"}
+        return kinds <= {"b", "e", "m", "r"} and not name.startswith("_")  # as array types may be called
 
     def _call(self, call: Call, types: Types, position: int | None) -> None:
         some = False
