@@ -1,21 +1,19 @@
 """Settings of the session.
 
-SET, SET LOCAL and `set_config` may change how values are written (`TimeZone`, `DateStyle`, `IntervalStyle`,
-`extra_float_digits`, `bytea_output`, `xmloption`), what is told (`application_name`, `client_min_messages`), how
-queries are planned (`enable_seqscan` and its kind, `jit`, `plan_cache_mode`) and the isolation of transactions, and
-only to constants; the value of `set_config` may be a parameter. `statement_timeout` may be set to a constant over 0
-and up to `limits.statement_time`, or the `ttl` where there is no such limit. Some may be set to what they are, or to
-what is stricter: `client_encoding` to UTF8, `standard_conforming_strings`, `default_transaction_read_only`,
-`transaction_read_only` and `row_security` to on. RESET, and SET to DEFAULT, go back to what the session began with
-and are allowed of all but the role and the session's authorization. A policy may name more under `settings`, but for
-those that pgjit's own guard rests on.
+SET, SET LOCAL, RESET and `set_config` may change `TimeZone`, `DateStyle`, `IntervalStyle`, `extra_float_digits`,
+`application_name`, `client_min_messages`, `bytea_output` and `jit`, and only to constants; the value of
+`set_config` may be a parameter. RESET ALL is allowed. `statement_timeout` may be set to a constant over 0 and up to
+`limits.statement_time`, or the `ttl` where there is no such limit. Some may be set to what they are, or to what is
+stricter: `client_encoding` to UTF8, `standard_conforming_strings`, `default_transaction_read_only`,
+`transaction_read_only` and `row_security` to on. A policy may name more under `settings`, such as `enable_*` for who
+looks at plans, but for those that pgjit's own guard rests on.
 
 Why: Many settings are ways around another rule: `search_path` changes what names mean, `client_encoding` changes
 where a string ends, `row_security` and `session_replication_role` switch off protection, `statement_timeout` lifts
 a limit, and settings of an application's own are what row security policies often trust.
 
-Instead: Qualify names with their schema rather than setting `search_path`, and write RESET where a timeout was to be
-lifted.
+Instead: Qualify names with their schema rather than setting `search_path`. RESET ALL goes back to what the session
+began with.
 """
 
 from __future__ import annotations
@@ -32,20 +30,10 @@ from pgjit.sql.touched import Touched
 
 __all__ = ["PINNED", "RULE", "SETTINGS", "UTF8", "setting_name"]
 
-_PLANNING = frozenset({  # the rows stay the same, and so do the limits
-    "enable_async_append", "enable_bitmapscan", "enable_distinct_reordering", "enable_gathermerge",
-    "enable_group_by_reordering", "enable_hashagg", "enable_hashjoin", "enable_incremental_sort",
-    "enable_indexonlyscan", "enable_indexscan", "enable_material", "enable_memoize", "enable_mergejoin",
-    "enable_nestloop", "enable_parallel_append", "enable_parallel_hash", "enable_partition_pruning",
-    "enable_partitionwise_aggregate", "enable_partitionwise_join", "enable_presorted_aggregate",
-    "enable_self_join_elimination", "enable_seqscan", "enable_sort", "enable_tidscan", "jit", "plan_cache_mode",
-    "synchronize_seqscans",
+SETTINGS = frozenset({
+    "application_name", "bytea_output", "client_min_messages", "datestyle", "extra_float_digits", "intervalstyle",
+    "jit", "timezone",
 })  # fmt: skip
-SETTINGS = _PLANNING | {
-    "application_name", "bytea_output", "client_min_messages", "datestyle", "default_transaction_deferrable",
-    "default_transaction_isolation", "extra_float_digits", "intervalstyle", "timezone",
-    "transaction_deferrable", "transaction_isolation", "xmloption",
-}  # fmt: skip
 PINNED = frozenset({
     "backslash_quote", "client_connection_check_interval", "client_encoding", "default_transaction_read_only",
     "escape_string_warning", "idle_in_transaction_session_timeout", "idle_session_timeout", "is_superuser",
@@ -64,7 +52,6 @@ _PINNED_TO = {  # a driver may say what is so, or what is stricter
     "standard_conforming_strings": _ON,
     "transaction_read_only": _ON,
 }
-_WHO = frozenset({"role", "session_authorization"})  # who one is changes in no way
 _TRANSACTIONS = frozenset({"transaction", "session characteristics"})  # judged by transaction-mode
 _LENGTH = re.compile(r"\s*\+?([0-9]{1,9})\s*(us|ms|s|min|h|d)?\s*\Z")
 _UNITS = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, None: 1}
@@ -91,8 +78,8 @@ def _hint(setting: Setting, terms: StatementTerms) -> str:
         return "It stays as it is, so that names mean what was judged: write them with their schema."
     if setting.name in PINNED:
         kept = "UTF8" if setting.name == "client_encoding" else "on"
-        return f"It may be set to {kept}." if setting.name in _PINNED_TO else "RESET goes back to what it is."
-    return f"Allowed are constants for {', '.join(sorted(SETTINGS - _PLANNING))} and how queries are planned."
+        return f"It may be set to {kept}." if setting.name in _PINNED_TO else "It stays as the session began."
+    return f"Allowed are constants for {', '.join(sorted(SETTINGS))}; a policy may name more under `settings`."
 
 
 def _allowed(statement: Statement, setting: Setting, terms: StatementTerms) -> bool:
@@ -102,12 +89,10 @@ def _allowed(statement: Statement, setting: Setting, terms: StatementTerms) -> b
         return statement.kind == "set"
     if setting.name is None or not setting.constant:
         return False
-    if setting.back and setting.name not in _WHO:  # as RESET ALL
-        return True
     if setting.name in PINNED:
         return setting.value is not None and setting.value.lower() in _PINNED_TO.get(setting.name, ())
     if setting.name == "statement_timeout":
-        return _shorter(setting.value, terms.longest)
+        return setting.back or _shorter(setting.value, terms.longest)
     return setting.name in SETTINGS or any(
         entry.settings is not None and entry.settings.match(setting_name(setting.name), lenient=False)
         for entry in terms.allow
