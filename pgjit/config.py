@@ -18,12 +18,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
+from pgjit.identity import azure_token
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
 from pgjit.policy.load import Policies, load_policies
-from pgjit.proxy import managed_identity
 from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.credential import Credential, CredentialUnavailable, FromFile, Given, Renewed
-from pgjit.proxy.managed_identity import SCOPE
+from pgjit.proxy.managed_identity import SCOPE, fetch_token
 from pgjit.proxy.secret_command import run_command
 from pgjit.proxy.services import Limits
 from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
@@ -357,9 +357,9 @@ def _credential(document: Document, folder: Path, name: str, secret: SecretSecti
         run = functools.partial(run_command, secret.command, timeout=secret.timeout, refresh=secret.refresh)
         return Renewed(run)
     assert secret.azure is not None
-    if not managed_identity.installed():
+    if not azure_token.installed():
         document.fault((*where, "azure"), "needs azure-identity: pip install 'pgjit[azure]'")
-    return Renewed(functools.partial(managed_identity.fetch_token, secret.azure.scope, secret.azure.client_id))
+    return Renewed(functools.partial(fetch_token, secret.azure.scope, secret.azure.client_id))
 
 
 def _readable(document: Document, where: tuple[str, ...], path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pgjit.config import load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import InvalidFile
-from pgjit.proxy import managed_identity
+from pgjit.identity import azure_token
 from pgjit.proxy.credential import FromFile, Given, Renewed
 from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
@@ -96,10 +96,10 @@ async def test_secrets_come_from_where_they_are(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_managed_identity_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(managed_identity, "installed", lambda: True)
+    monkeypatch.setattr(azure_token, "installed", lambda: True)
     keys = "host: a, password: {azure: {client_id: me}}"
     assert isinstance(_load(tmp_path, keys).credential, Renewed)
-    monkeypatch.setattr(managed_identity, "installed", lambda: False)
+    monkeypatch.setattr(azure_token, "installed", lambda: False)
     with pytest.raises(InvalidFile, match="1 fault") as told:
         _load(tmp_path, keys)
     assert told.value.faults[0].endswith(

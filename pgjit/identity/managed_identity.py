@@ -1,32 +1,23 @@
 """Our own tokens as this machine's managed identity: nothing is kept in a file, and there is no secret.
 
-Decides how long a token is used and that it is asked for once at a time. azure-identity, an optional part of the
-installation, does the asking. No token is in any error, log or `repr`.
+Decides how long a token is used and that it is asked for once at a time. No token is in any error, log or `repr`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from pgjit.identity.azure_token import NoToken, fetch
 from pgjit.identity.directory import DirectoryUnavailable
 
-__all__ = ["ManagedIdentityTokens", "installed"]
+__all__ = ["ManagedIdentityTokens"]
 
 _BEFORE_END: Final = timedelta(minutes=5)
 
 Fetched = tuple[str, timedelta]  # a token, and how long it is still good
-
-
-def installed() -> bool:
-    try:
-        return importlib.util.find_spec("azure.identity") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 class ManagedIdentityTokens:
@@ -67,13 +58,6 @@ class ManagedIdentityTokens:
 
 def _from_azure(scope: str, client_id: str | None) -> Fetched:
     try:
-        from azure.identity import ManagedIdentityCredential
-    except ImportError:
-        raise DirectoryUnavailable("azure-identity is not installed: pip install 'pgjit[azure]'") from None
-    try:
-        # Made anew each time: it has a cache of its own, which would give a refused token again.
-        with ManagedIdentityCredential(client_id=client_id) as identity:
-            token = identity.get_token(scope)
-    except Exception as fault:  # noqa: BLE001 - what a library may raise is not known to be fit for a log
-        raise DirectoryUnavailable(f"the managed identity gave no token: {type(fault).__name__}") from None
-    return str(token.token), timedelta(seconds=max(0.0, token.expires_on - time.time()))
+        return fetch(scope, client_id)
+    except NoToken as fault:
+        raise DirectoryUnavailable(str(fault)) from None

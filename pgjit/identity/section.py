@@ -15,8 +15,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.document import Document
+from pgjit.identity.azure_token import installed
 from pgjit.identity.identity import GroupId
-from pgjit.identity.managed_identity import installed
 from pgjit.identity.membership import GroupSource
 
 __all__ = ["GraphSecretSection", "GraphSection", "IdentitySection", "check_identity", "group_warnings"]

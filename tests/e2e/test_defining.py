@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import psycopg
 import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_psycopg
-from tests.e2e.worlds import add_member, ask, open_world, records
+from tests.e2e.worlds import add_member, ask, change, open_world, records
 
 BUILDERS = "66666666-6666-4666-8666-666666666666"
 POLICY = f"""\
@@ -127,27 +126,17 @@ FINGERPRINT = """
 """
 
 
-async def admin(database: DemoDatabase, sql: str) -> None:
-    connection = await asyncpg.connect(
-        host=str(database.socket_dir), port=database.port, user="postgres", database=database.database
-    )
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def building(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World]:
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / "builder.yaml").write_text(POLICY)
-    await admin(database, SETUP)
+    await change(database, SETUP)
     try:
         async with open_world(database, tmp_path, policies=policies) as world:
             yield world
     finally:
-        await admin(database, "DROP SCHEMA staging CASCADE")
+        await change(database, "DROP SCHEMA staging CASCADE")
 
 
 async def test_what_a_policy_names_of_ddl_runs_and_is_on_record(building: World) -> None:
@@ -206,8 +195,8 @@ async def test_a_table_that_hides_another_is_neither_made_nor_dropped(database: 
     place = {"host": str(database.socket_dir), "port": database.port, "database": database.database}
     login = {"user": database.writer, "password": {"file": str(tmp_path / "writer-secret")}}
     path = {"connections": {"write-target": {**place, **login, "search_path": "staging, public"}}}
-    await admin(database, SETUP + "CREATE TABLE staging.payments (mine text)")
-    await admin(database, "ALTER TABLE staging.payments OWNER TO pgjit_writer")
+    await change(database, SETUP + "CREATE TABLE staging.payments (mine text)")
+    await change(database, "ALTER TABLE staging.payments OWNER TO pgjit_writer")
     try:
         async with open_world(database, tmp_path, policies=policies, config=path) as world:
             token = await world.token(add_member(world, BUILDERS))
@@ -221,4 +210,4 @@ async def test_a_table_that_hides_another_is_neither_made_nor_dropped(database: 
                         await connection.execute(sql.encode())
                 assert await (await connection.execute("SELECT * FROM payments")).fetchall() == []
     finally:
-        await admin(database, "DROP SCHEMA staging CASCADE")
+        await change(database, "DROP SCHEMA staging CASCADE")

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import psycopg
 import pytest
 
@@ -15,7 +14,7 @@ from pgjit.demo.world import World
 from pgwire.messages.query import encode_query
 from tests.e2e.clients import connect_psycopg, psql
 from tests.e2e.test_holes import SYNC, bind, execute, parse, said
-from tests.e2e.worlds import POLICIES, add_member, add_reader, add_writer, ask, open_world, records
+from tests.e2e.worlds import POLICIES, add_member, add_reader, add_writer, ask, change, open_world, records
 from tests.fakes.scripted_client import ScriptedClient, trusting
 
 LIMITED = "44444444-4444-4444-8444-444444444444"
@@ -34,16 +33,6 @@ TEARDOWN = """
 """
 
 
-async def admin(database: DemoDatabase, sql: str) -> None:
-    connection = await asyncpg.connect(
-        host=str(database.socket_dir), port=database.port, user="postgres", database=database.database
-    )
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def own(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World]:
     """`limited` with no limit but of bytes; `writer` with a denied column and a limit of rows."""
@@ -55,12 +44,12 @@ async def own(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World]:
     (policies / "writer.yaml").write_text(
         writer + "\n  deny:\n    - columns: [customers.email]\nlimits:\n  rows: 10\n"
     )
-    await admin(database, SETUP)
+    await change(database, SETUP)
     try:
         async with open_world(database, tmp_path, policies=policies) as world:
             yield world
     finally:
-        await admin(database, TEARDOWN)
+        await change(database, TEARDOWN)
 
 
 async def test_an_error_carries_no_more_than_the_limit_of_bytes(own: World) -> None:

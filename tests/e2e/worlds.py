@@ -15,6 +15,7 @@ from pgjit.demo.world import World
 
 __all__ = [
     "BREAKERS", "READERS", "WRITERS", "Record", "add_breaker", "add_member", "add_reader", "add_writer", "ask",
+    "change",
     "open_world", "records",
 ]  # fmt: skip
 
@@ -83,5 +84,16 @@ async def ask(database: DemoDatabase, sql: str, *arguments: object) -> object:
     )
     try:
         return await connection.fetchval(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+async def change(database: DemoDatabase, sql: str) -> None:
+    """Run statements on the database itself, past the proxy, as its administrator."""
+    connection = await asyncpg.connect(
+        host=str(database.socket_dir), port=database.port, user="postgres", database=database.database
+    )
+    try:
+        await connection.execute(sql)
     finally:
         await connection.close()

@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pgjit.proxy import managed_identity
+from pgjit.identity import azure_token
 from pgjit.proxy.credential import CredentialUnavailable
 from pgjit.proxy.managed_identity import SCOPE, fetch_token
 
-pytestmark = pytest.mark.skipif(not managed_identity.installed(), reason="azure-identity is not installed")
+pytestmark = pytest.mark.skipif(not azure_token.installed(), reason="azure-identity is not installed")
 
 
 class _Endpoint:
@@ -104,4 +104,4 @@ async def test_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CredentialUnavailable, match=r"pip install 'pgjit\[azure\]'"):
         await fetch_token(SCOPE, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert not managed_identity.installed()
+    assert not azure_token.installed()
