@@ -14,6 +14,7 @@ from pgjit.policy.policy import Access, Policy, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
 from pgjit.sql.catalog import Catalog
+from pgjit.sql.collect import Steps
 from pgjit.sql.resolve import resolve
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.touched import Touched
@@ -42,14 +43,17 @@ def _violations(
     for rule in rules:
         if rule.message is not None:
             yield from rule.message(message, terms)
+    steps = Steps()
     for statement in message.statements:
-        touched = touched_by(terms, statement, catalog)
+        touched = touched_by(terms, statement, catalog, steps)
         for rule in rules:
             yield from rule.check(statement, terms, touched)
 
 
-def touched_by(terms: StatementTerms, statement: Statement, catalog: Catalog | None) -> Touched | None:
+def touched_by(
+    terms: StatementTerms, statement: Statement, catalog: Catalog | None, steps: Steps | None = None
+) -> Touched | None:
     """What the statement touches; None where the policy does not ask and nobody could tell."""
     if catalog is None and not terms.needs_names:
         return None
-    return resolve(statement, catalog)
+    return resolve(statement, catalog, steps=steps)

@@ -71,8 +71,8 @@ def words_of_column(statement: Statement, column: TouchedColumn, touched: Touche
         return frozenset({"select"} | ({statement.kind, *kinds} - WRITES))
     found = [
         words_of_relation(statement, each)
-        for each in (touched.relations if touched is not None else ())
-        if (each.schema, each.name) == (column.schema, column.relation) and each.action in _CHANGES
+        for each in (touched.named(column.schema, column.relation) if touched is not None else ())
+        if each.action in _CHANGES
     ]
     return frozenset[str]().union(*found) or kinds & WRITES
 
@@ -198,7 +198,7 @@ def _speaking(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
     not delete from all of them.
     """
     spoken = words | WRITES if words & _WRITING else words
-    return [entry for entry in terms.allow if entry.names_relations and _of_kinds(entry, spoken)]
+    return [entry for entry in terms.relational if _of_kinds(entry, spoken)]
 
 
 def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> str | None:

@@ -46,8 +46,12 @@ class Pattern:
         """A pattern of fewer parts than the name says nothing of those on the left."""
         if len(self.parts) > len(name):
             return False
-        own = name[len(name) - len(self.parts) :]
-        return all(part.matches(each, lenient=lenient) for part, each in zip(self.parts, own, strict=True))
+        at = len(name)
+        for part in reversed(self.parts):  # the last is what tells most names apart; many columns are asked for
+            at -= 1
+            if not part.matches(name[at], lenient=lenient):
+                return False
+        return True
 
     @property
     def exact(self) -> bool:
@@ -78,9 +82,10 @@ class Patterns:
 
     def match(self, name: Name, *, lenient: bool) -> bool:
         """Whether `name` is meant: for certain, or with `lenient` perhaps."""
-        return any(each.matches(name, lenient=lenient) for each in self.included) and not any(
-            each.matches(name, lenient=not lenient) for each in self.excluded
-        )
+        for each in self.included:
+            if each.matches(name, lenient=lenient):
+                return not any(one.matches(name, lenient=not lenient) for one in self.excluded)
+        return False
 
     def name(self, name: Name) -> bool:
         """Whether `name` is written out, without a glob."""

@@ -84,12 +84,17 @@ class StatementTerms:
     @cached_property
     def names_relations(self) -> bool:
         """Whether `allow` says which relations may be used."""
-        return any(each.names_relations for each in self.allow)
+        return bool(self.relational)
 
     @cached_property
     def denies_relations(self) -> bool:
         """Whether `deny` says which relations must not be reached, through views as well."""
         return any(each.names_relations for each in self.deny)
+
+    @cached_property
+    def relational(self) -> tuple[Selector, ...]:
+        """The entries of `allow` that speak of relations."""
+        return tuple(each for each in self.allow if each.names_relations)
 
     @cached_property
     def names_columns(self) -> bool:

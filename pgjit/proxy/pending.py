@@ -84,7 +84,7 @@ class ClientPlan:
 
     items: list[Planned] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
-    rest: Sequence[Frame] = ()  # what has to wait until the server has answered: see copying.py
+    rest: Sequence[Frame] = ()  # what has to wait: for the server (copying.py), or for the others' turn
     unknown: bool = False  # `rest` begins with a statement that the catalog, as it is now, may know more of
     goodbye: bool = False  # the client said Terminate
     fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends

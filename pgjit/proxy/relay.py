@@ -1,8 +1,8 @@
 """The way of a query, pure: frames and now in, bytes and records out.
 
 Decides what is forwarded, what is refused in its place, what is recorded, and what each answer of the server
-means for that. Knows no socket, no clock and no journal: the session writes the records of a plan before it
-sends the plan's bytes, and comes back with `withdraw` when the journal cannot take them.
+means for that. Knows no socket, no journal, and no clock but of its own work: the session writes the records of a
+plan before it sends the plan's bytes, and comes back with `withdraw` when the journal cannot take them.
 
 INVARIANT: no frame that came from a client is forwarded unless a branch below names its type and judged it.
 Under `access: full` (`unrestricted`) nothing is refused for what it does: it is recorded all the same.
@@ -10,6 +10,7 @@ Under `access: full` (`unrestricted`) nothing is refused for what it does: it is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -46,6 +47,9 @@ from pgwire.state import FRONTEND, Asked, Phase
 __all__ = ["ClientPlan", "Relay"]
 
 _PASSED_OVER = frozenset(b"BDCEH")
+_JUDGED = frozenset(b"QP")
+_SECONDS_AT_ONCE = 0.05
+"""Spent on judging messages, the others get their turn before more of them are."""
 _DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
@@ -68,6 +72,7 @@ class Relay(Outbox):
         budget: Budget | None = None,
         hides_details: bool = False,
         looks_again: bool = False,
+        spent: Callable[[], float] = time.thread_time,
     ) -> None:
         """`looks_again`: `from_client` stops before it refuses a statement for a name that the catalog does not have.
 
@@ -80,6 +85,7 @@ class Relay(Outbox):
         self._unrestricted = unrestricted
         self._looks_again = looks_again
         self._settled = False
+        self._spent = spent  # seconds of work of this thread
 
     # --- from the client -------------------------------------------------------------------------------
 
@@ -98,6 +104,7 @@ class Relay(Outbox):
         plan = ClientPlan()
         self._settled = settled
         known = judged or {}
+        enough = self._spent() + _SECONDS_AT_ONCE
         for index, frame in enumerate(frames):
             if self.holds:
                 plan.rest = frames[index:]
@@ -114,6 +121,9 @@ class Relay(Outbox):
                 plan.rest = frames[index:]
                 return plan
             if plan.fault is not None or plan.goodbye:
+                return plan
+            if frame.kind in _JUDGED and self._spent() > enough:
+                plan.rest = frames[index + 1 :]
                 return plan
         return plan
 

@@ -14,9 +14,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgjit.errors import InvalidFile
 
-__all__ = ["Cast", "Catalog", "Column", "Dependency", "Function", "Operator", "QName", "Relation", "Type"]
+__all__ = [
+    "Cast",
+    "Catalog",
+    "Column",
+    "Dependency",
+    "Function",
+    "Operator",
+    "QName",
+    "Relation",
+    "Type",
+    "is_builtin_type",
+    "plain_type",
+]
 
 BUILTIN = "pg_catalog"
+_SYSTEM = ("information_schema.", "pg_catalog.")
 
 
 class QName(NamedTuple):
@@ -124,6 +137,8 @@ class Catalog:
     enums: frozenset[int] = field(default=frozenset(), init=False, compare=False)
     """Numbers of those enums, and of their array types, that no function, operator or cast takes: whatever is done
     with such a value, nothing of its own is called."""
+    own_types: dict[QName, frozenset[str]] = field(default_factory=dict, init=False, compare=False)
+    """Of the relations that have any: the types of their columns that are not built in, as `plain_type` has them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
@@ -131,6 +146,7 @@ class Catalog:
         object.__setattr__(self, "open_types", _open_types(self))
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
+        object.__setattr__(self, "own_types", _own_types(self.relations))
 
     def __repr__(self) -> str:  # a catalog is long
         return f"<Catalog {self.version} of {self.database}>"
@@ -183,6 +199,25 @@ def _enums(catalog: Catalog) -> frozenset[int]:
     )
 
 
+def plain_type(name: str) -> str:
+    """Of an array, its elements' type; without quotes."""
+    return name.removesuffix("[]").replace('"', "")
+
+
+def is_builtin_type(name: str) -> bool:
+    """format_type writes no schema for these."""
+    return "." not in name or name.startswith(_SYSTEM)
+
+
+def _own_types(relations: dict[str, dict[str, Relation]]) -> dict[QName, frozenset[str]]:
+    return {
+        QName(schema, name): own
+        for schema, names in relations.items()
+        for name, relation in names.items()
+        if (own := frozenset(plain_type(one.type) for one in relation.columns if not is_builtin_type(one.type)))
+    }
+
+
 def _column_names(relations: dict[str, dict[str, Relation]]) -> frozenset[str]:
     """Of relations and composite types: what `f(x)` may mean where `f` is no function."""
     return frozenset(
@@ -201,7 +236,7 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 
 _ADAPTER = TypeAdapter(Catalog)
 _OURS: dict[str, Any] = {
-    **dict.fromkeys(("version", "children", "column_names", "enums", "open_types"), True),
+    **dict.fromkeys(("version", "children", "column_names", "enums", "open_types", "own_types"), True),
     "types": {"__all__": {"__all__": {"oids"}}},
 }
 

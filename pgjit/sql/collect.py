@@ -1,11 +1,12 @@
 """Collects what a statement touches: each object once, where it is met first, with all that it leads to.
 
 Decides that a column of a table is also one of its parts and of what it is a part of. Bounded: beyond a number of
-objects there is a doubt in their place.
+objects, or of steps to find them, there is a doubt in their place.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pgjit.sql.catalog import Catalog, QName, Relation
@@ -23,16 +24,31 @@ from pgjit.sql.touched import (
     TouchedType,
 )
 
-__all__ = ["MOST_COLUMNS", "Collector"]
+__all__ = ["MOST_COLUMNS", "MOST_STEPS", "Collector", "Steps", "TooMuch"]
 
 MOST_COLUMNS = 20_000
+MOST_STEPS = 120_000
+"""Of looking at what columns and calls may mean: a tenth of a second. A column that is touched counts as five."""
+
 _WRITES = frozenset({"insert", "update", "delete"})
+_WITH_ALL = frozenset({"named", "child"})  # a part has every column of what it is a part of
 
 ColumnAction = Literal["read", "write"]
 
 
+class TooMuch(Exception):
+    """No more is looked at: a doubt says so."""
+
+
+@dataclass(slots=True)
+class Steps:
+    """How much may still be looked at, for all statements of a message."""
+
+    left: int = MOST_STEPS
+
+
 class Collector:
-    def __init__(self, catalog: Catalog | None, path: tuple[str, ...]) -> None:
+    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps) -> None:
         self._catalog = catalog
         self._path = path
         self._relations: dict[tuple[object, ...], TouchedRelation] = {}
@@ -45,10 +61,18 @@ class Collector:
         self._steps: dict[tuple[QName, bool], tuple[Step, ...]] = {}
         self._rows: set[tuple[object, ...]] = set()
         self._asked: set[tuple[object, ...]] = set()
+        self._steps_left = steps
         self.called: list[tuple[QName, tuple[str, ...], int | None]] = []  # functions that views call
 
     def doubt(self, doubt: Doubt) -> None:
         self._doubts[doubt] = None
+
+    def spend(self, steps: int) -> None:
+        """Raises TooMuch where they are used up."""
+        self._steps_left.left -= steps
+        if self._steps_left.left < 0:
+            self.doubt(Doubt("too-much", f"what its names mean takes more than {MOST_STEPS} steps to find"))
+            raise TooMuch
 
     def function(self, function: TouchedFunction) -> None:
         self._functions.setdefault((function.schema, function.name, function.signatures, function.through), function)
@@ -89,8 +113,7 @@ class Collector:
         if self._catalog is None:
             return set()
         names = {QName(one.schema, one.name) for one in self._relations.values() if one.schema}
-        relations = (self._catalog.relation(name) for name in names)
-        types = {column.type for relation in relations if relation for column in relation.columns}
+        types = {kind for name in names for kind in self._catalog.own_types.get(name, ())}
         return types | {str(name) for name in names} | {one.text for one in self._types.values()}
 
     def met_functions(self) -> set[QName]:
@@ -109,7 +132,9 @@ class Collector:
             found = TouchedRelation(schema, base.written[-1], None, action, base.position, candidates=candidates)
             self._relations.setdefault((schema, candidates, found.name, action), found)
             return
-        for step in self._lead(base.name, only=base.only):
+        steps = self._lead(base.name, only=base.only)
+        self.spend(len(steps))
+        for step in steps:
             self._relations.setdefault(
                 (*step.name, action, step.reach),
                 TouchedRelation(
@@ -119,6 +144,7 @@ class Collector:
             self._behind(step, action, base.position)
 
     def _behind(self, step: Step, action: Action, position: int | None) -> None:
+        self.spend(len(step.columns or ()) // 2)
         for column in step.columns or ():
             self._column(step, column, "read", position, whole=False)
             if action in _WRITES:
@@ -150,6 +176,7 @@ class Collector:
         if steps is None:
             assert self._catalog is not None
             steps = self._steps[key] = reached(self._catalog, name, only=only)
+            self.spend(4 * len(steps))
             if len(steps) > MOST:
                 self.doubt(Doubt("too-much", f"`{name}` leads to more than {MOST} relations"))
         return steps
@@ -162,8 +189,10 @@ class Collector:
         if base.name is None:
             self._unresolved_column(base, name, action, position, whole=whole)
             return
-        for step in self._lead(base.name, only=base.only):
-            if step.columns is None and (step.reach == "named" or _has(step.relation, name)):
+        steps = self._lead(base.name, only=base.only)
+        self.spend(len(steps))
+        for step in steps:
+            if step.columns is None and (step.reach in _WITH_ALL or _has(step.relation, name)):
                 self._column(step, name, action, position, whole=whole)
 
     def row(self, base: Base, position: int | None) -> None:
@@ -186,8 +215,7 @@ class Collector:
         key = (base.written, name, action)
         if key in self._columns:
             return
-        if self._full():
-            return
+        self._full()
         schema, candidates = self.unresolved(base.written)
         self._columns[key] = TouchedColumn(
             schema, base.written[-1], name, action, position, whole, candidates=candidates
@@ -197,17 +225,16 @@ class Collector:
         key = (*step.name, name, action, step.reach)
         if key in self._columns:
             return
-        if self._full():
-            return
+        self._full()
         self._columns[key] = TouchedColumn(
             *step.name, name, action, position, whole, reach=step.reach, through=step.through
         )
 
-    def _full(self) -> bool:
-        if len(self._columns) < MOST_COLUMNS:
-            return False
-        self.doubt(Doubt("too-much", f"more than {MOST_COLUMNS} columns are touched"))
-        return True
+    def _full(self) -> None:
+        self.spend(5)
+        if len(self._columns) >= MOST_COLUMNS:
+            self.doubt(Doubt("too-much", f"more than {MOST_COLUMNS} columns are touched"))
+            raise TooMuch
 
 
 def _has(relation: Relation, name: str) -> bool:

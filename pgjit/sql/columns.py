@@ -69,6 +69,7 @@ class Columns:
         partial = early
         while level >= 0:
             frame = self._frames[level]
+            self._found.spend(1 + len(frame.unknown))
             yield frame, not partial and not frame.renamed
             partial = self._levels[level].partial
             level = self._levels[level].parent
@@ -78,7 +79,7 @@ class Columns:
         name = reference.parts[0]
         found = False
         for frame, complete in self._outwards(level, early=reference.early):
-            sources = frame.names.get(name, ()) or _with_system_column(frame, name)
+            sources = frame.names.get(name, ()) or self._with_system_column(frame, name)
             self._touch(frame, sources, name, position)
             for unknown in frame.unknown:
                 self._found.column(frame.bases[unknown], name, "read", position, whole=False)
@@ -98,6 +99,7 @@ class Columns:
         return found
 
     def _touch(self, frame: Frame, sources: list[int] | tuple[int, ...], name: str, position: int | None) -> None:
+        self._found.spend(len(sources))
         for source in sources:
             if base := frame.bases.get(source):
                 self._found.column(base, base.columns.get(name, name), "read", position, whole=False)
@@ -105,14 +107,22 @@ class Columns:
                 self._all(frame, position)
 
     def _all(self, frame: Frame, position: int | None) -> None:
+        self._found.spend(len(frame.bases))
         for base in frame.bases.values():
             self._found.row(base, position)
+
+    def _with_system_column(self, frame: Frame, name: str) -> list[int]:
+        if name not in SYSTEM_COLUMNS:
+            return []
+        self._found.spend(len(frame.bases))
+        return [index for index, base in frame.bases.items() if _has_system_column(base, name)]
 
     def _row(self, level: int, reference: Reference, position: int | None) -> bool:
         """`a` as a row, `a.*`, or `a.b` where `attribute` is b."""
         found = False
         for frame, complete in self._outwards(level, early=reference.early):
             sources = frame.aliases.get(reference.parts[0], ())
+            self._found.spend(len(sources))
             for source in sources:
                 if reference.attribute is not None:
                     found = self._field(frame, source, reference.attribute, position) or found
@@ -134,6 +144,7 @@ class Columns:
         if source in frame.own:
             names, opaque = frame.own[source]
             return name in names or self._routines.attribute(name, position, rows=not opaque) or opaque
+        self._found.spend(len(frame.bases))
         sources = [index for index, base in frame.bases.items() if name in base.columns]
         if frame.renamed:
             self._all(frame, position)
@@ -164,6 +175,7 @@ class Columns:
             return False
         found = False
         for frame, complete in self._outwards(level, early=reference.early):
+            self._found.spend(len(frame.bases))
             bases = [base for base in frame.bases.values() if _is(base, names[0], names[1])]
             for base in bases:
                 if reference.star:
@@ -191,9 +203,3 @@ def _is(base: Base, schema: str, name: str) -> bool:
 
 def _has_system_column(base: Base, name: str) -> bool:
     return name in SYSTEM_COLUMNS and base.relation is not None and base.relation.kind not in _WITHOUT_SYSTEM_COLUMNS
-
-
-def _with_system_column(frame: Frame, name: str) -> list[int]:
-    if name not in SYSTEM_COLUMNS:
-        return []
-    return [index for index, base in frame.bases.items() if _has_system_column(base, name)]

@@ -48,8 +48,11 @@ class Frame:
         self.names.setdefault(name, []).append(source)
 
 
-def frames_of(levels: tuple[Level, ...], base: Callable[[Source], Base]) -> list[Frame]:
-    """One frame for each level. A level that waits for itself (a recursive query) has columns of any name."""
+def frames_of(levels: tuple[Level, ...], base: Callable[[Source], Base], spend: Callable[[int], None]) -> list[Frame]:
+    """One frame for each level. A level that waits for itself (a recursive query) has columns of any name.
+
+    `spend` is told how many names there are, and may raise.
+    """
     frames: list[Frame | None] = [None] * len(levels)
     begun = bytearray(len(levels))
     for first in range(len(levels)):
@@ -68,12 +71,15 @@ def frames_of(levels: tuple[Level, ...], base: Callable[[Source], Base]) -> list
                 if missing := [need for need in needs if not begun[need]]:
                     left.extend(missing)
                     continue
-            frames[index] = _frame(level, frames, base)
+            frame = frames[index] = _frame(level, frames, base, spend)
+            spend(len(frame.outputs) // 8)
             left.pop()
     return [frame for frame in frames if frame is not None]
 
 
-def _frame(level: Level, frames: list[Frame | None], base: Callable[[Source], Base]) -> Frame:
+def _frame(
+    level: Level, frames: list[Frame | None], base: Callable[[Source], Base], spend: Callable[[int], None]
+) -> Frame:
     frame = Frame()
     for index, source in enumerate(level.sources):
         if source.owner >= 0:
@@ -85,6 +91,7 @@ def _frame(level: Level, frames: list[Frame | None], base: Callable[[Source], Ba
             found = frame.bases[index] = base(source)
             if found.relation is None:
                 frame.unknown.append(index)
+            spend(len(found.columns) // 2)
             for column in found.columns:
                 frame.add(column, index)
         elif source.kind == "join":
@@ -95,6 +102,7 @@ def _frame(level: Level, frames: list[Frame | None], base: Callable[[Source], Ba
             names, opaque = _names_of(source, frames)
             frame.own[index] = names, opaque
             frame.opaque = frame.opaque or opaque
+            spend(len(names) // 2)
             for column in names:
                 frame.add(column, index)
     _outputs(level, frame, frames)

@@ -74,23 +74,24 @@ def _joins(
     """Take what JOIN says into account; the items that CROSS JOIN puts side by side are given back."""
     index_of = {id(node): index for index, (_, node) in enumerate(items)}
     crossed: list[list[int]] = []
-    left = list(clause)
+    left = [(node, False) for node in clause]
     while left:
-        node = left.pop()
+        node, inside = left.pop()
         join = node.get("JoinExpr") if isinstance(node, dict) else None
         if join is None:
             continue
-        left += [join.get("larg"), join.get("rarg")]
+        cross = not ("usingClause" in join or join.get("isNatural") or "quals" in join)
+        left += [(join.get(side), inside or cross) for side in ("larg", "rarg")]
         if "usingClause" in join or join.get("isNatural"):
-            sides = [[index_of[id(item)] for _, item in items_of([join.get(side)])] for side in ("larg", "rarg")]
-            if all(len(side) == 1 for side in sides):
-                groups.join(sides[0] + sides[1])
+            sides = [join.get(side) for side in ("larg", "rarg")]
+            if all(side and "JoinExpr" not in side for side in sides):
+                groups.join(index_of[id(item)] for _, item in items_of(sides))
             else:
                 groups.loose += 1
         elif "quals" in join:
             for part in _conjuncts([join["quals"]]):
                 _join(references.below(part), groups, places)
-        else:
+        elif not inside:  # what is inside a CROSS JOIN is given back with it
             crossed.append([index_of[id(item)] for _, item in items_of([join.get("larg"), join.get("rarg")])])
     return crossed
 

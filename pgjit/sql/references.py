@@ -32,7 +32,9 @@ class References:
         own = {name for item in items_of(select.get("fromClause", [])) if (name := name_of(item)) is not None}
         found = self.below(list(select.values()))
         self._selects[id(select)] = frozenset(
-            each._replace(inner=True) for each in found if each.qualifier is None or each.qualifier not in own
+            each if each.inner else Reference(each.qualifier, each.column, inner=True)
+            for each in found
+            if each.qualifier is None or each.qualifier not in own
         )
 
     def below(self, node: Any) -> frozenset[Reference]:

@@ -6,8 +6,10 @@ it may mean. Pure and iterative. Without a catalog, names stay as written, with 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pgjit.sql.catalog import BUILTIN, Catalog, QName
-from pgjit.sql.collect import Collector
+from pgjit.sql.collect import Collector, Steps, TooMuch
 from pgjit.sql.columns import Columns
 from pgjit.sql.frames import Base, Frame, frames_of
 from pgjit.sql.routines import Routines
@@ -18,9 +20,18 @@ from pgjit.sql.touched import Doubt, Touched
 __all__ = ["resolve"]
 
 
-def resolve(statement: Statement, catalog: Catalog | None, search_path: tuple[str, ...] = ("public",)) -> Touched:
-    """Everything that `statement` touches. `search_path` counts only where there is no catalog."""
-    resolving = _Resolving(catalog, catalog.path if catalog else (BUILTIN, *search_path))
+def resolve(
+    statement: Statement,
+    catalog: Catalog | None,
+    search_path: tuple[str, ...] = ("public",),
+    *,
+    steps: Steps | None = None,
+) -> Touched:
+    """Everything that `statement` touches. `search_path` counts only where there is no catalog.
+
+    `steps`: what may still be looked at, where statements share it.
+    """
+    resolving = _Resolving(catalog, catalog.path if catalog else (BUILTIN, *search_path), steps or Steps())
     return resolving.run(statement)
 
 
@@ -31,10 +42,10 @@ _MAKE_OR_DROP = frozenset({
 
 
 class _Resolving:
-    def __init__(self, catalog: Catalog | None, path: tuple[str, ...]) -> None:
+    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps) -> None:
         self._catalog = catalog
         self._path = path
-        self._found = Collector(catalog, path)
+        self._found = Collector(catalog, path, steps)
         self._routines = Routines(catalog, path, self._found)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
         # ALTER counts as reading too: a new name or expression may show the data elsewhere. So do indexes, whose
@@ -45,12 +56,17 @@ class _Resolving:
         self._index = False
 
     def run(self, statement: Statement) -> Touched:
+        with suppress(TooMuch):  # then there is a doubt
+            self._all(statement)
+        return self._found.touched(statement.settings, locking=statement.scopes.locking)
+
+    def _all(self, statement: Statement) -> None:
         scopes = statement.scopes
         self._alters = statement.kind.startswith("alter-")
         self._moves = statement.kind in _MAKE_OR_DROP or any(use.beside for use in scopes.uses)
         self._reads = self._alters or statement.kind in ("create-index", "create-schema", "create-table")
         self._index = statement.kind in ("alter-index", "drop-index", "reindex")
-        frames = frames_of(scopes.levels, self._base)
+        frames = frames_of(scopes.levels, self._base, self._found.spend)
         columns = Columns(scopes.levels, frames, self._catalog, self._found, self._routines)
         written = {write.level for write in scopes.writes}
         for level, frame in enumerate(frames):
@@ -64,7 +80,6 @@ class _Resolving:
             self._use(use)
         self._others(statement, frames)
         self._routines.over(statement)
-        return self._found.touched(statement.settings, locking=scopes.locking)
 
     def _base(self, source: Source) -> Base:
         name = self._relation(source.name, source.position)
@@ -101,12 +116,10 @@ class _Resolving:
 
     def _columns(self, base: Base, columns: tuple[str, ...] | None, action: str) -> None:
         whole = columns is None
-        own = () if base.relation is None else tuple(column.name for column in base.relation.columns)
-        if columns is None:
-            columns = own
-            if base.relation is None:
-                self._found.row(base, base.position)
-        for name in columns:
+        own = {} if base.relation is None else {column.name: None for column in base.relation.columns}
+        if columns is None and base.relation is None:
+            self._found.row(base, base.position)
+        for name in own if columns is None else columns:
             if base.relation is not None and name not in own:
                 detail = f"`{'.'.join(base.written)}.{name}` is not in the catalog"
                 self._found.doubt(Doubt("unknown-column", detail, base.position))

@@ -153,6 +153,7 @@ class Routines:
             return []
         schemas = self._schemas(call.parts)
         named = [(schema, list(self._signatures(QName(schema, call.parts[-1])))) for schema in schemas]
+        self._found.spend(1 + sum(len(all_) for _, all_ in named))
         count = call.arguments
         fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
         if not any(some for _, some in fitting):
@@ -239,6 +240,7 @@ class Routines:
     def _casts(self, name: QName, types: Types, position: int | None) -> None:
         """Casts that writing the type may run: from and to one of its own, from another to a built-in one."""
         assert self._catalog is not None
+        self._found.spend(len(self._catalog.casts) // 4)
         for cast in self._catalog.casts:
             if cast.function is None or name not in (cast.target, cast.source):
                 continue
@@ -265,12 +267,13 @@ class Routines:
         """Those that are not built in and that may be chosen."""
         assert self._catalog is not None
         loose = None if len(operation.parts) > 1 else operation.loose
-        return [
+        every = [
             (schema, one)
             for schema in self._schemas(operation.parts)
             for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
-            if types.reach_operator(one, operation.sides, loose)
         ]
+        self._found.spend(len(every))
+        return [(schema, one) for schema, one in every if types.reach_operator(one, operation.sides, loose)]
 
 
 def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[tuple[str, list[Function]]]:

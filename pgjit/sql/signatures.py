@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.catalog import Catalog, Function, Operator
+from pgjit.sql.catalog import Catalog, Function, Operator, QName, is_builtin_type, plain_type
 
 __all__ = ["Types"]
-
-_SYSTEM = "information_schema."
 
 
 class Types:
@@ -25,20 +23,20 @@ class Types:
 
     def add(self, types: Iterable[str]) -> bool:
         """True where there is a new one. Of a row type, the types of its columns come along."""
-        left = [_plain(name) for name in types]
+        left = [plain_type(name) for name in types]
         some = False
         while left:
             name = left.pop()
-            if name in self._present or _is_builtin(name):
+            if name in self._present or is_builtin_type(name):
                 continue
             self._present.add(name)
             some = True
             schema, _, relation = name.partition(".")
             if (kind := self._catalog.types.get(schema, {}).get(relation)) and kind.base:
-                left.append(_plain(kind.base))
+                left.append(plain_type(kind.base))
             if found := self._catalog.relations.get(schema, {}).get(relation):
-                left += [_plain(column.type) for column in found.columns]
-                left += [_plain(str(parent)) for parent in found.parents]
+                left += self._catalog.own_types.get(QName(schema, relation), ())
+                left += [plain_type(str(parent)) for parent in found.parents]
         return some
 
     def reach_function(self, function: Function, loose: tuple[int, ...] | None) -> bool:
@@ -54,17 +52,8 @@ class Types:
 
     def may_be(self, name: str) -> bool:
         """Whether some value may have that type."""
-        kind = _plain(name)
-        return _is_builtin(kind) or kind in self._catalog.open_types or kind in self._present
+        kind = plain_type(name)
+        return is_builtin_type(kind) or kind in self._catalog.open_types or kind in self._present
 
     def _can_be(self, kind: str, loose: bool) -> bool:
         return loose or self.may_be(kind)
-
-
-def _plain(name: str) -> str:
-    return name.removesuffix("[]").replace('"', "")
-
-
-def _is_builtin(name: str) -> bool:
-    """format_type writes no schema for these."""
-    return "." not in name or name.startswith((_SYSTEM, "pg_catalog."))

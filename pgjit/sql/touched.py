@@ -6,7 +6,7 @@ is listed. Decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pgjit.sql.statement import Setting
@@ -139,3 +139,13 @@ class Touched:
     settings: tuple[Setting, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant
+    _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def named(self, schema: str | None, name: str) -> list[TouchedRelation]:
+        """What happens to the relation of that name. Many columns are asked for: looked for once."""
+        if not self._named:
+            for each in self.relations:
+                self._named.setdefault((each.schema, each.name), []).append(each)
+        return self._named.get((schema, name), [])

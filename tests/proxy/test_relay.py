@@ -419,3 +419,21 @@ def test_a_parameter_may_be_of_an_enum_that_the_catalog_knows(oid: int, passes: 
     assert (plan.data == p("SELECT $1", "", oid)) is passes
     assert [decision for decision, _ in executions(plan)] == ([] if passes else ["deny"])
     assert Wire().client(p("SELECT $1", "", 20001)).data != p("SELECT $1", "", 20001)
+
+
+def test_what_takes_long_to_judge_lets_others_have_their_turn_before_the_rest() -> None:
+    seconds = itertools.count(0, 0.03)
+    wire = Wire()
+    relay = Relay(
+        CONTEXT, Judge(policy_of(), limit=10_000), ends_at=WINDOW.ends_at, new_id=lambda: "x_1",
+        new_token=lambda: b"pgjit_deny_1", spent=lambda: next(seconds),
+    )  # fmt: skip
+    frames: Sequence[Frame] = _frames(*(query.encode_query(b"SELECT %d" % number) for number in range(5)))
+    sent, turns = b"", 0
+    while frames:
+        plan = relay.from_client(frames, NOW)
+        frames = plan.rest
+        sent += plan.data
+        turns += 1
+    assert turns == 3
+    assert sent == wire.client(*(query.encode_query(b"SELECT %d" % number) for number in range(5))).data
