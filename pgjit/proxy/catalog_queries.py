@@ -91,7 +91,8 @@ QUERIES = {
     "types": """
         SELECT t.oid, t.typarray, n.nspname, t.typname, t.typtype::text AS kind,
                CASE WHEN t.oid >= 16384 THEN format_type(coalesce(
-                   nullif(t.typbasetype, 0), (SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)
+                   nullif(t.typbasetype, 0), (SELECT r.rngsubtype FROM pg_range r
+                   WHERE r.rngtypid = t.oid OR (to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid)
                ), NULL) END AS base
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
         WHERE n.nspname !~ '^pg_(toast|temp)' AND (c.oid IS NULL OR c.relkind = 'c')
@@ -106,6 +107,13 @@ QUERIES = {
         JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE k.contypid <> 0
         ORDER BY 1, 2, 3""",
+    "check_types": """
+        SELECT DISTINCT k.contypid, format_type(d.refobjid, NULL) AS type
+        FROM pg_constraint k
+        JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+             AND d.refclassid = 'pg_type'::regclass AND d.refobjid <> k.contypid
+        WHERE k.contypid <> 0 AND d.refobjid >= 16384
+        ORDER BY 1, 2""",
     "casts": """
         SELECT sn.nspname AS source_schema, s.typname AS source, tn.nspname AS target_schema, t.typname AS target,
                f.nspname AS function_schema, p.proname, c.castcontext::text AS context

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -94,6 +95,7 @@ class Conversation:
             budget=Budget(access.policy.limits, usage),
             hides_details=access.policy.statements.needs_names,
             looks_again=True,
+            spent=time.thread_time,
         )
         self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)

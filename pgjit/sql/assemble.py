@@ -121,11 +121,12 @@ def _operators(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Operator, ...]]
 
 def _types(rows: Rows) -> dict[str, dict[str, Type]]:
     checks = _grouped(rows["checks"], "contypid", lambda row: QName(row["nspname"], row["proname"]))
+    uses = _grouped(rows["check_types"], "contypid", lambda row: row["type"])
     found: dict[str, dict[str, Type]] = {}
     for row in rows["types"]:
         calls = (name for name in checks.get(row["oid"], ()) if name.schema != "information_schema")
         oids = (int(row["oid"]), int(row["typarray"])) if row["kind"] == "e" else ()
-        kind = Type(row["kind"], tuple(calls), row["base"] or "", oids)
+        kind = Type(row["kind"], tuple(calls), row["base"] or "", tuple(uses.get(row["oid"], ())), oids)
         found.setdefault(row["nspname"], {})[row["typname"]] = kind
     return found
 

@@ -26,6 +26,7 @@ __all__ = [
     "Type",
     "is_builtin_type",
     "plain_type",
+    "qname_of",
 ]
 
 BUILTIN = "pg_catalog"
@@ -104,6 +105,7 @@ class Type:
     kind: str  # pg_type.typtype: b, c, d, e, m, p, r
     calls: tuple[QName, ...] = ()  # functions that the checks of a domain call
     base: str = ""  # of a domain; the type of a range's bounds
+    uses: tuple[str, ...] = ()  # types that the checks of a domain cast to
     oids: tuple[int, ...] = field(default=(), compare=False)
     """Of an enum: its number and its array type's, by which parameters name them. Other servers have others."""
 
@@ -140,6 +142,12 @@ class Catalog:
     own_types: dict[QName, frozenset[str]] = field(default_factory=dict, init=False, compare=False)
     """Of the relations that have any: the types of their columns that are not built in, as `plain_type` has them."""
 
+    checks: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
+    """Of types and rows that hold a value of a domain, however deep: the functions that its checks call."""
+
+    checked_arguments: frozenset[str] = field(default=frozenset(), init=False, compare=False)
+    """Types that functions take and that such checks are for."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
         object.__setattr__(self, "children", _children(self.relations))
@@ -147,6 +155,8 @@ class Catalog:
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
         object.__setattr__(self, "own_types", _own_types(self.relations))
+        object.__setattr__(self, "checks", _checks(self.types, self.own_types))
+        object.__setattr__(self, "checked_arguments", _checked_arguments(self))
 
     def __repr__(self) -> str:  # a catalog is long
         return f"<Catalog {self.version} of {self.database}>"
@@ -204,6 +214,12 @@ def plain_type(name: str) -> str:
     return name.removesuffix("[]").replace('"', "")
 
 
+def qname_of(name: str) -> QName:
+    """Of a type as format_type writes it; of an array, its elements' type."""
+    schema, _, own = plain_type(name).rpartition(".")
+    return QName(schema or BUILTIN, own)
+
+
 def is_builtin_type(name: str) -> bool:
     """format_type writes no schema for these."""
     return "." not in name or name.startswith(_SYSTEM)
@@ -216,6 +232,44 @@ def _own_types(relations: dict[str, dict[str, Relation]]) -> dict[QName, frozens
         for name, relation in names.items()
         if (own := frozenset(plain_type(one.type) for one in relation.columns if not is_builtin_type(one.type)))
     }
+
+
+def _checked_arguments(catalog: Catalog) -> frozenset[str]:
+    if not catalog.checks:
+        return frozenset()
+    return frozenset(
+        kind
+        for names in catalog.functions.values()
+        for functions in names.values()
+        for one in functions
+        if not one.builtin
+        for kind in one.arguments
+        if qname_of(kind) in catalog.checks
+    )
+
+
+def _checks(types: dict[str, dict[str, Type]], rows: dict[QName, frozenset[str]]) -> dict[QName, tuple[QName, ...]]:
+    """From each domain with checks outwards: to what is made of it, and what is made of that."""
+    holders: dict[QName, list[QName]] = {}
+    left: list[tuple[QName, tuple[QName, ...]]] = []
+    for schema, names in types.items():
+        for name, one in names.items():
+            for used in (one.base, *one.uses):
+                if used and not is_builtin_type(used):
+                    holders.setdefault(qname_of(used), []).append(QName(schema, name))
+            if one.calls:
+                left.append((QName(schema, name), one.calls))
+    for row, own in rows.items():
+        for used in own:
+            holders.setdefault(qname_of(used), []).append(row)
+    found: dict[QName, set[QName]] = {}
+    while left:
+        reached, calls = left.pop()
+        known = found.setdefault(reached, set())
+        if not known.issuperset(calls):
+            known.update(calls)
+            left += [(holder, calls) for holder in holders.get(reached, ())]
+    return {holder: tuple(sorted(called)) for holder, called in found.items()}
 
 
 def _column_names(relations: dict[str, dict[str, Relation]]) -> frozenset[str]:
@@ -236,7 +290,10 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 
 _ADAPTER = TypeAdapter(Catalog)
 _OURS: dict[str, Any] = {
-    **dict.fromkeys(("version", "children", "column_names", "enums", "open_types", "own_types"), True),
+    **dict.fromkeys(
+        ("version", "children", "column_names", "enums", "open_types", "own_types", "checks", "checked_arguments"),
+        True,
+    ),
     "types": {"__all__": {"__all__": {"oids"}}},
 }
 

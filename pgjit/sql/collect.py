@@ -6,6 +6,7 @@ objects, or of steps to find them, there is a doubt in their place.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +63,7 @@ class Collector:
         self._rows: set[tuple[object, ...]] = set()
         self._asked: set[tuple[object, ...]] = set()
         self._steps_left = steps
+        self.row_values: dict[QName, None] = {}  # relations of which a row is used as a value
         self.called: list[tuple[QName, tuple[str, ...], int | None]] = []  # functions that views call
 
     def doubt(self, doubt: Doubt) -> None:
@@ -115,6 +117,9 @@ class Collector:
         names = {QName(one.schema, one.name) for one in self._relations.values() if one.schema}
         types = {kind for name in names for kind in self._catalog.own_types.get(name, ())}
         return types | {str(name) for name in names} | {one.text for one in self._types.values()}
+
+    def touched_columns(self) -> Iterable[TouchedColumn]:
+        return self._columns.values()
 
     def met_functions(self) -> set[QName]:
         return {QName(one.schema, one.name) for one in self._functions.values() if one.schema and not one.builtin}
@@ -176,7 +181,7 @@ class Collector:
         if steps is None:
             assert self._catalog is not None
             steps = self._steps[key] = reached(self._catalog, name, only=only)
-            self.spend(4 * len(steps))
+            self.spend(8 * len(steps))
             if len(steps) > MOST:
                 self.doubt(Doubt("too-much", f"`{name}` leads to more than {MOST} relations"))
         return steps

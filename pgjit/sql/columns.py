@@ -128,6 +128,8 @@ class Columns:
                     found = self._field(frame, source, reference.attribute, position) or found
                 elif base := frame.bases.get(source):
                     self._found.row(base, position)
+                    if not reference.star and base.name:
+                        self._found.row_values[base.name] = None
                     found = True
                 else:
                     if source not in frame.own:

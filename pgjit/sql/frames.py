@@ -102,7 +102,7 @@ def _frame(
             names, opaque = _names_of(source, frames)
             frame.own[index] = names, opaque
             frame.opaque = frame.opaque or opaque
-            spend(len(names) // 2)
+            spend(len(names))
             for column in names:
                 frame.add(column, index)
     _outputs(level, frame, frames)

@@ -31,6 +31,7 @@ def read_scopes(node_type: str, node: Node, where: Callable[[int], int]) -> Scop
         tuple(sorted(reading.operations.items(), key=_by_place)),
         frozenset(reading.queries),
         reading.locking,
+        reading.arrays,
     )
 
 
@@ -44,6 +45,7 @@ class _Reading(FromClause):
         self.calls: dict[Call, int | None] = {}
         self.queries: set[str] = set()
         self.locking = False
+        self.arrays = False
         self.todo: list[tuple[Callable[[_Reading, Any, Place], None], Any, Place]] = []
 
     def expression(self, value: Any, place: Place) -> None:
@@ -130,6 +132,7 @@ class _Reading(FromClause):
         return True
 
     def sublink(self, node: Node, _place: Place) -> bool:
+        self.arrays = self.arrays or node.get("subLinkType") == "ARRAY_SUBLINK"
         if "testexpr" in node:
             name = strings_of(node.get("operName", [])) or ("=",)  # IN
             keep_first(self.operations, Operation(name, 2, _loose([node["testexpr"]])), self.at(node))

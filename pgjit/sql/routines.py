@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.catalog import BUILTIN, Catalog, Function, Operator, QName
+from pgjit.sql.catalog import BUILTIN, Catalog, Function, Operator, QName, qname_of
+from pgjit.sql.coercions import coerced
 from pgjit.sql.collect import Collector
 from pgjit.sql.scopes import Call, Operation
 from pgjit.sql.signatures import Types
@@ -54,6 +55,13 @@ class Routines:
             self._casts(name, types, position)
         for function, through, position in self._found.called:
             self._add(function, self._signatures(function), position, through)
+        calls_alone = [call for call, _ in calls]
+        told: set[QName] = set()
+        for held in coerced(self._catalog, statement, self._found, calls_alone, [one for one, _ in operations]):
+            called = set(self._catalog.checks.get(qname_of(held), ()))
+            if not called <= told:
+                self._checks(held, None)
+                told |= called
 
     def _without_catalog(self, calls: Calls, operations: Operations) -> None:
         for call, position in calls:
@@ -143,6 +151,8 @@ class Routines:
         for schema, signatures in self._fitting(call, types):
             self._add(QName(schema, call.parts[-1]), signatures, position)
             some = True
+            for kind in self._checked_arguments(signatures):
+                self._checks(kind, position)
         if not some and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
             self._found.doubt(Doubt("unknown-function", f"`{'.'.join(call.parts)}` is not in the catalog", position))
 
@@ -233,9 +243,22 @@ class Routines:
         kind = self._catalog.types.get(name.schema, {}).get(name.name)
         builtin = name.schema in (BUILTIN, "information_schema")
         self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position))
-        for function in kind.calls if kind else ():
-            self._add(function, self._signatures(function), position, (str(name),))
+        self._checks(str(name), position)
         self._named.append((name, position))
+
+    def _checked_arguments(self, signatures: Iterable[Function]) -> set[str]:
+        assert self._catalog is not None
+        if not self._catalog.checks:
+            return set()
+        kinds = {kind for one in signatures if not one.builtin for kind in one.arguments}
+        return kinds & self._catalog.checked_arguments
+
+    def _checks(self, kind: str, position: int | None) -> None:
+        """What the checks of domains in it call."""
+        assert self._catalog is not None
+        name = qname_of(kind)
+        for function in self._catalog.checks.get(name, ()):
+            self._add(function, self._signatures(function), position, (str(name),))
 
     def _casts(self, name: QName, types: Types, position: int | None) -> None:
         """Casts that writing the type may run: from and to one of its own, from another to a built-in one."""
@@ -262,6 +285,8 @@ class Routines:
             self._found.operator(TouchedOperator(BUILTIN, name, builtin=True, position=position))
         for schema, one in self._own_operators(operation, types):
             self._found.operator(TouchedOperator(schema, name, extension=one.extension, position=position))
+            for kind in (one.left, one.right):
+                self._checks(kind or "", position)
 
     def _own_operators(self, operation: Operation, types: Types) -> list[tuple[str, Operator]]:
         """Those that are not built in and that may be chosen."""

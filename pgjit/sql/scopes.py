@@ -101,3 +101,4 @@ class Scopes:
     operations: tuple[tuple[Operation, int | None], ...] = ()
     queries: frozenset[str] = frozenset()  # names of queries of a WITH
     locking: bool = False
+    arrays: bool = False  # ARRAY(SELECT ...)
