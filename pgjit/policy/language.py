@@ -191,7 +191,7 @@ class LimitSection(_Section):
     """How much may be read, and for how long."""
 
     rows: Count | None = Field(None, description="rows that one execution may give")
-    bytes: Size | None = Field(None, description="bytes that one execution may give")
+    bytes: Size | None = Field(None, description="bytes that one execution may give, notices included")
     window_rows: Count | None = Field(None, description="rows that a window may give in all")
     window_bytes: Size | None = Field(None, description="bytes that a window may give in all")
     window_statements: Count | None = Field(None, description="executions in a window")

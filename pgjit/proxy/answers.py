@@ -127,7 +127,7 @@ class Answers:
         if not kind or kind in ANYTIME:
             if kind == 0x53:  # ParameterStatus
                 self._watch(step, chunk[control.start + 5 : control.end])
-            return None
+            return self._notice(step, control.end - control.start, head) if kind == 0x4E else None
         if kind == 0x45:  # ErrorResponse
             return self._error(step, chunk[control.start : control.end], head, now)
         if head is None or kind not in ANSWERS[head.asked]:
@@ -163,6 +163,26 @@ class Answers:
         run.size += size
         self._relay.budget.count(rows, size)
         return size
+
+    def _notice(self, step: ServerStep, size: int, head: Pending | None) -> bytes | None:
+        """It counts as bytes of what runs: functions may say anything by it. Over a limit it is left out.
+
+        Of what runs without being an execution (planning at a Parse or Bind), the window alone is counted.
+        """
+        budget = self._relay.budget
+        if head is None or not budget.limits_results:
+            return None
+        if self._muted or head.over:
+            return b""
+        run = head.current
+        room = budget.room(run.rows, run.size) if run is not None else budget.room(0, 0)
+        if room is not None and size > room[1]:
+            head.over = step.cancel = run is not None
+            return b""
+        if run is not None:
+            run.size += size
+        budget.count(0, size)
+        return None
 
     def _answered(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> bytes | None:
         relay = self._relay

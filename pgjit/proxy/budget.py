@@ -1,7 +1,7 @@
 """What a policy's limits leave: of one execution, and of the window that its sessions share. Pure.
 
 Decides when a limit is passed and what that is called. Does not know how a result is cut; rows and bytes are counted
-as the server sends them, headers included.
+as the server sends them, headers included; notices are bytes and no rows.
 """
 
 from __future__ import annotations

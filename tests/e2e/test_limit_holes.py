@@ -25,9 +25,12 @@ SETUP = """
     CREATE TABLE public.attack_table (id int, d public.attack_domain);
     INSERT INTO attack_table VALUES (1, 'x');
     GRANT SELECT ON attack_table TO pgjit_agent;
+    CREATE FUNCTION public.attack_notices(n int) RETURNS int LANGUAGE plpgsql AS
+    $$ BEGIN FOR i IN 1..n LOOP RAISE NOTICE '%', repeat('x', 10000); END LOOP; RETURN n; END $$;
     GRANT UPDATE ON customers TO pgjit_writer;
 """
 TEARDOWN = """
+    DROP FUNCTION attack_notices(int);
     DROP TABLE attack_table; DROP DOMAIN attack_domain; DROP FUNCTION attack_check(text);
     REVOKE UPDATE ON customers FROM pgjit_writer; DELETE FROM notes WHERE note LIKE 'attack%';
 """
@@ -39,6 +42,7 @@ async def own(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World]:
     policies = tmp_path / "policies"
     shutil.copytree(POLICIES, policies)
     limited = (policies / "limited.yaml").read_text().split("limits:")[0]
+    limited = limited.replace("  allow:\n", "  allow:\n    - function: public.attack_notices\n")
     (policies / "limited.yaml").write_text(limited + "limits:\n  bytes: 64kB\n")
     writer = (policies / "writer.yaml").read_text().rstrip()
     (policies / "writer.yaml").write_text(
@@ -58,6 +62,20 @@ async def test_an_error_carries_no_more_than_the_limit_of_bytes(own: World) -> N
         with pytest.raises(psycopg.Error) as raised:
             await connection.execute("SELECT string_agg(o::text, ',')::int FROM orders o")
     assert len(str(raised.value)) < 65536
+
+
+async def test_notices_give_no_more_than_the_limit_of_bytes(own: World) -> None:
+    token = await own.token(add_member(own, LIMITED))
+    heard: list[str] = []
+    async with await connect_psycopg(own, token, "limited") as connection:
+        connection.add_notice_handler(lambda notice: heard.append(notice.message_primary or ""))
+        assert await (await connection.execute("SELECT public.attack_notices(5)")).fetchone() == (5,)
+        assert len(heard) == 5
+        for sql in ("SELECT public.attack_notices(1000)", "SELECT public.attack_notices(7)"):
+            with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="limit of 65536 bytes"):
+                await connection.execute(sql)
+            await connection.rollback()
+    assert len(heard) == 5 + 6 + 6
 
 
 async def test_a_denied_column_is_not_told_by_the_detail_of_a_constraint(own: World) -> None:

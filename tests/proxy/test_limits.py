@@ -208,3 +208,48 @@ def test_whatever_does_more_than_read_comes_alone_where_results_are_limited(othe
     ):
         talk.client(sent)
         assert {decision for _, decision in talk.executions} == {"allow" if ran else "deny"}
+
+
+NOTICE = answer("N", b"SNOTICE\0VNOTICE\0C00000\0M" + b"x" * 60 + b"\0\0")
+
+
+def test_notices_count_as_bytes_of_what_runs() -> None:
+    talk = limited(bytes=2 * len(NOTICE) + len(ROW))
+    talk.client(query("SELECT 1"))
+    first = talk.server(NOTICE, HEAD, ROW, NOTICE)
+    assert said(*first.data) == ["N", "T", "D", "N"]
+    assert not first.cancel
+    over = talk.server(NOTICE, ROW, NOTICE)
+    assert said(*over.data) == []
+    assert over.cancel
+    last = talk.server(NOTICE, CANCELLED, READY)
+    assert said(*last.data) == ["E", "Z"]
+    assert error_of(b"".join(last.data))["R"] == "pgjit:limit-bytes"
+    assert talk.outcomes == [("SELECT 1", "limited")]
+    assert talk.last_outcome.bytes == 2 * len(NOTICE) + len(ROW)
+
+
+def test_a_statement_that_completes_behind_too_many_notices_ends_in_the_error() -> None:
+    talk = limited(bytes=len(NOTICE))
+    talk.client(query("SELECT 1"))
+    step = talk.server(NOTICE, NOTICE, HEAD, command_complete("SELECT 0"), NOTICE, READY)
+    assert said(*step.data) == ["N", "T", "E", "Z"]
+    assert talk.outcomes == [("SELECT 1", "limited")]
+
+
+def test_notices_of_planning_count_for_the_window_and_are_left_out_beyond() -> None:
+    usage = Usage()
+    talk = Talk(budget=Budget(Limits(window_bytes=len(NOTICE) + 1), usage))
+    talk.client(parse("SELECT 1"), bind(), sync())
+    step = talk.server(answer("1"), NOTICE, NOTICE, answer("2"), NOTICE, READY)
+    assert said(*step.data) == ["1", "N", "2", "Z"]
+    assert not step.cancel
+    assert usage.bytes == len(NOTICE)
+
+
+def test_where_nothing_limits_results_and_where_nothing_runs_notices_pass() -> None:
+    for talk in (limited(bytes=1), limited(window_statements=1)):
+        assert said(*talk.server(NOTICE).data) == ["N"]
+    talk = limited(window_statements=1)
+    talk.client(query("SELECT 1"))
+    assert said(*talk.server(*[NOTICE] * 3, HEAD, command_complete("SELECT 0"), READY).data) == [*"NNNTCZ"]
