@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pgjit.sql.bounds import sources
+from pgjit.sql.bounds import gives_one_row
 from pgjit.sql.references import Reference, References, is_select, items_of, name_of
 
 __all__ = ["Unjoined", "unjoined"]
@@ -131,4 +131,4 @@ def _single(item: Item) -> bool:
         return len(query["valuesLists"]) == 1
     if "fromClause" not in query:
         return True
-    return all(each.most == 1 for each in sources(query)) and bool(sources(query))
+    return gives_one_row(query)

@@ -124,7 +124,9 @@ def _sources(node_type: str, node: Node, places: _Places) -> tuple[Source, ...]:
         if not isinstance(inner, dict) or not inner:
             return ()
         node_type, node = next(iter(inner.items()))
-    return tuple(Source(_parts(each.relation), places(each.relation), each.most) for each in sources(node))
+    return tuple(
+        Source(_parts(each.relation), places(each.relation), each.most, each.strict) for each in sources(node)
+    )
 
 
 def _parts(relation: Node) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ Operations = list[tuple[Operation, int | None]]
 _ROWS = frozenset({
     "record", "anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray", '"any"', "any",
 })  # fmt: skip
+_KINDS = "pawf"  # the worst first
 _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"})
 
 
@@ -205,7 +206,7 @@ class Routines:
                         signatures=() if builtin else tuple(", ".join(one.arguments) for one in signatures),
                         builtin=builtin,
                         volatility=max(one.volatility for one in signatures),
-                        kind="p" if any(one.kind == "p" for one in signatures) else signatures[0].kind,
+                        kind=min((one.kind for one in signatures), key=_KINDS.index),
                         security_definer=any(one.security_definer for one in signatures),
                         extension=next((one.extension for one in signatures if one.extension), None),
                         position=position,

@@ -25,6 +25,7 @@ class Source:
     relation: tuple[str, ...]  # its name as written, in its parts
     position: int | None
     most: int | None = None  # None: no constant LIMIT holds over it
+    strict: int | None = None  # the same, where a function that is not known may collect rows into its value
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class TouchedFunction:
     signatures: tuple[str, ...] = ()  # `integer, text`; of all that fit
     builtin: bool = False
     volatility: str | None = None  # i, s or v: the worst of those that fit
-    kind: str | None = None  # f, a, w or p; p where any of those that fit is a procedure
+    kind: str | None = None  # p, a, w or f: the first of these that any of those that fit is
     security_definer: bool = False
     extension: str | None = None
     position: int | None = None
