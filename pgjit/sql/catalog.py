@@ -145,6 +145,8 @@ class Catalog:
     checks: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     """Of types and rows that hold a value of a domain, however deep: the functions that its checks call."""
 
+    foreign: bool = field(default=False, init=False, compare=False)
+    """Whether there are foreign tables."""
     checked_arguments: frozenset[str] = field(default=frozenset(), init=False, compare=False)
     """Types that functions take and that such checks are for."""
 
@@ -154,6 +156,8 @@ class Catalog:
         object.__setattr__(self, "open_types", _open_types(self))
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
+        kinds = {relation.kind for names in self.relations.values() for relation in names.values()}
+        object.__setattr__(self, "foreign", "f" in kinds)
         object.__setattr__(self, "own_types", _own_types(self.relations))
         object.__setattr__(self, "checks", _checks(self.types, self.own_types))
         object.__setattr__(self, "checked_arguments", _checked_arguments(self))
@@ -291,11 +295,14 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 _ADAPTER = TypeAdapter(Catalog)
 _OURS: dict[str, Any] = {
     **dict.fromkeys(
-        ("version", "children", "column_names", "enums", "open_types", "own_types", "checks", "checked_arguments"),
+        (
+            "version", "children", "column_names", "enums", "foreign", "open_types", "own_types", "checks",
+            "checked_arguments",
+        ),
         True,
     ),
     "types": {"__all__": {"__all__": {"oids"}}},
-}
+}  # fmt: skip
 
 
 def _content(catalog: Catalog) -> bytes:

@@ -102,6 +102,7 @@ class Collector:
             settings,
             tuple(self._doubts),
             frozenset(self._fields),
+            self._catalog is None or self._catalog.foreign,
         )
 
     def _add(self, found: TouchedRelation, action: Action) -> None:

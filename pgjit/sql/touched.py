@@ -139,6 +139,7 @@ class Touched:
     settings: tuple[Setting, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant
+    foreign: bool = True  # there may be foreign tables: False where the catalog has none
     _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
