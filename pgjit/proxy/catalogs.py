@@ -153,6 +153,7 @@ async def read_catalog(link: Link, *, search_path: str) -> Catalog:
         search_path=tuple(orjson.loads(schemas[0] or "[]")),
         database=origin["database"],
         role=origin["role"],
+        encoding=origin["encoding"],
     )
 
 

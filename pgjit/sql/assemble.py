@@ -24,7 +24,9 @@ Rows = Mapping[str, Sequence[Row]]
 _EVENTS = {"2": "update", "3": "insert", "4": "delete"}
 
 
-def assemble(rows: Rows, *, server_version: int, search_path: tuple[str, ...], database: str, role: str) -> Catalog:
+def assemble(
+    rows: Rows, *, server_version: int, search_path: tuple[str, ...], database: str, role: str, encoding: str
+) -> Catalog:
     """`rows` by the names of the queries in `pgjit.proxy.catalog_queries`."""
     names = {row["oid"]: QName(row["nspname"], row["relname"]) for row in rows["relations"]}
     catalog = Catalog(
@@ -45,6 +47,7 @@ def assemble(rows: Rows, *, server_version: int, search_path: tuple[str, ...], d
             )
             for row in rows["casts"]
         ),
+        encoding,
     )
     return _with_views(catalog, {names[row["oid"]]: row["query"] for row in rows["relations"] if row["query"]})
 
@@ -133,7 +136,7 @@ def _types(rows: Rows) -> dict[str, dict[str, Type]]:
 
 def _with_views(catalog: Catalog, queries: Mapping[QName, str]) -> Catalog:
     # The text of a view was written for a search path of pg_catalog alone.
-    bare = replace(catalog, search_path=(BUILTIN,))
+    bare = replace(catalog, search_path=(BUILTIN,), encoding="UTF8")
     relations = {schema: dict(names) for schema, names in catalog.relations.items()}
     for name, query in queries.items():
         relations[name.schema][name.name] = _view(catalog.relations[name.schema][name.name], query, bare)

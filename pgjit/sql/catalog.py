@@ -131,6 +131,7 @@ class Catalog:
     operators: dict[str, dict[str, tuple[Operator, ...]]] = field(default_factory=dict)
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
     casts: tuple[Cast, ...] = ()  # that call a function which is not built in, or lead to a type of its own unasked
+    encoding: str = "UTF8"  # of the database
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)

@@ -18,6 +18,7 @@ from pglast.parser import ParseError, parse_sql_json
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
 from pgjit.sql.drag import drags
+from pgjit.sql.encodings import beyond_ascii
 from pgjit.sql.kind import kind_of
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
@@ -149,6 +150,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         shown=node.get("name", "") if node_type == "VariableShowStmt" else None,
         clauses=clauses_of(node_type, node),
         outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
+        beyond_ascii=() if text.isascii() and "&" not in text else beyond_ascii(node),
         shape=measure(node_type, node, where),
         scopes=read_scopes(node_type, node, where),
     )

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pgjit.sql.catalog import BUILTIN, Catalog, QName
 from pgjit.sql.collect import Collector, Steps, TooMuch
 from pgjit.sql.columns import Columns
+from pgjit.sql.encodings import is_certain
 from pgjit.sql.frames import Base, Frame, frames_of
 from pgjit.sql.routines import Routines
 from pgjit.sql.scopes import Source, Use, Write
@@ -56,9 +57,17 @@ class _Resolving:
         self._index = False
 
     def run(self, statement: Statement) -> Touched:
+        if self._catalog is not None and self._catalog.encoding != "UTF8":
+            self._spelling(statement, self._catalog.encoding)
         with suppress(TooMuch):  # then there is a doubt
             self._all(statement)
         return self._found.touched(statement.settings, locking=statement.scopes.locking)
+
+    def _spelling(self, statement: Statement, encoding: str) -> None:
+        for name in statement.beyond_ascii:
+            if not is_certain(name, encoding):
+                detail = f"`{name}` may be another name to this server, whose encoding is {encoding}"
+                self._found.doubt(Doubt("encoding", detail))
 
     def _all(self, statement: Statement) -> None:
         scopes = statement.scopes

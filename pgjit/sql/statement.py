@@ -84,6 +84,9 @@ class Statement:
     clauses: frozenset[str] = frozenset()  # of what is no query, as `subtype=AT_AddColumn`
     shown: str | None = None  # the setting that SHOW shows
     outside: bool = False  # COPY with a file or a program on the server
+    beyond_ascii: tuple[
+        str, ...
+    ] = ()  # names and aliases that are not ASCII, or may have been cut where they were not
     shape: Shape = SHAPELESS
     scopes: Scopes = field(default=Scopes(), repr=False, compare=False)  # for `resolve`
 

@@ -121,7 +121,7 @@ class Doubt:
     """Where the statement and the catalog do not agree, or nobody could tell what is meant: it is refused.
 
     `what` is a word of a fixed set: unknown-relation, unknown-column, unknown-function, unknown-type,
-    unknown-operator, rule, too-much, database, hides.
+    unknown-operator, rule, too-much, database, hides, encoding.
     """
 
     what: str
