@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pgjit.audit.event import Event, Execution, SessionContext
 from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
 from pgjit.grants.usage import Usage
+from pgjit.policy.kinds import DDL, PROCEDURAL
 from pgjit.policy.policy import Access as Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
@@ -46,6 +47,7 @@ _BYTES_AT_ONCE = 2 * LARGE
 _MOST_QUEUED = 10_000
 """Most requests that may wait for the server's answer. PostgreSQL holds back some 1,600 answers at most, in 8 KiB."""
 
+_CHANGES = DDL | PROCEDURAL
 _LOOK_SECONDS = 5.0
 _SETTLE_SECONDS = 5.0
 _CANCEL_SECONDS = 5.0
@@ -84,6 +86,7 @@ class Conversation:
             lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d", cut=_TEXTUAL
         )
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._changed = False  # this session has changed what is in the catalog, perhaps
         self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
         self.relay = Relay(
             context,
@@ -149,6 +152,9 @@ class Conversation:
             if not data:
                 self.over(Ending("client-gone"))
                 return
+            if self._changed and self.relay.idle:
+                self._changed = False
+                await self._look()
             try:
                 frames = self._frames.feed(data)
                 await self._pass_on(frames, await self._judge_large(frames))
@@ -176,6 +182,12 @@ class Conversation:
 
     async def _look_again(self, frame: Frame, judged: dict[bytes, Judgement]) -> None:
         """Before a name is refused that is not in the catalog: it may have been made a moment ago."""
+        await self._look()
+        if is_large(frame.raw) and not self._over.done():
+            judged.update(await self._judge_large([frame]))
+
+    async def _look(self) -> None:
+        """See what is on the server by now."""
         looking = asyncio.ensure_future(self._services.look_again(self._policy))
         try:
             left = (looking, self._client.lost, self._over)
@@ -186,8 +198,6 @@ class Conversation:
             looking.result()
         if self._client.lost.done():
             self.over(Ending("client-gone"))
-        elif is_large(frame.raw):
-            judged.update(await self._judge_large([frame]))
 
     async def _stopped(self) -> None:
         """Nothing is sent while a cancel request of our own is under way: it would be what is cancelled."""
@@ -318,6 +328,9 @@ class Conversation:
     def _measure(self, events: Sequence[Event]) -> None:
         executions = [event for event in events if isinstance(event, Execution)]
         denied = sum(1 for event in executions if event.decision == "deny")
+        # What a session has changed itself is known to it at once: it may make names mean another thing.
+        ran = (event.kind for event in executions if event.decision == "allow")
+        self._changed = self._changed or not _CHANGES.isdisjoint(ran)
         self._services.telemetry.executions(len(executions) - denied, denied)
 
 

@@ -211,3 +211,16 @@ async def test_a_table_that_hides_another_is_neither_made_nor_dropped(database: 
                 assert await (await connection.execute("SELECT * FROM payments")).fetchall() == []
     finally:
         await change(database, "DROP SCHEMA staging CASCADE")
+
+
+async def test_what_a_session_has_changed_is_known_to_it_at_once(building: World) -> None:
+    """Also where no name is new: a table that became a view is read by the rules for what that reads."""
+    token = await building.token(add_member(building, BUILDERS))
+    async with await connect_psycopg(building, token, "builder", "write-target") as connection:
+        await connection.execute("SELECT id FROM staging.load")
+        async with connection.transaction():
+            await connection.execute("DROP TABLE staging.load")
+            await connection.execute("CREATE TABLE staging.load (other int)")
+        with pytest.raises(psycopg.errors.UndefinedColumn, match="not in the catalog"):
+            await connection.execute("SELECT id FROM staging.load")
+        assert await (await connection.execute("SELECT count(other) FROM staging.load")).fetchone() == (0,)
