@@ -57,7 +57,9 @@ class Answers:
     def __init__(self, relay: Relay, tripwire: dict[str, str]) -> None:
         self._relay = relay
         self._tripwire = tripwire  # settings that must keep these values for the session to live
-        self._stream = StreamReader(limit=MAX_CONTROL)
+        # Where notices count they are held until they are whole: one that is begun could not be left out.
+        opaque = b"VA" if relay.budget.limits_results else b"VNA"
+        self._stream = StreamReader(opaque=opaque, limit=MAX_CONTROL)
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
         self.last_words: ServerSaid | None = None  # why the server ended it, as the client has read it

@@ -253,3 +253,13 @@ def test_where_nothing_limits_results_and_where_nothing_runs_notices_pass() -> N
     talk = limited(window_statements=1)
     talk.client(query("SELECT 1"))
     assert said(*talk.server(*[NOTICE] * 3, HEAD, command_complete("SELECT 0"), READY).data) == [*"NNNTCZ"]
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 50, 100, 1000])
+def test_a_notice_that_comes_in_pieces_is_given_whole_or_not_at_all(piece: int) -> None:
+    talk = limited(bytes=2 * len(NOTICE) + len(ROW))
+    talk.client(query("SELECT 1"))
+    whole = NOTICE * 2 + HEAD + ROW + NOTICE * 9 + ROW * 3 + CANCELLED + READY
+    heard = b"".join(b"".join(talk.server(whole[at : at + piece]).data) for at in range(0, len(whole), piece))
+    assert said(heard) == [*"NNTDEZ"]
+    assert talk.outcomes == [("SELECT 1", "limited")]
