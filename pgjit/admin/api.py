@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from pgjit.admin.serving import PromptServer
 
 __all__ = ["AdminServer", "admin_api"]
 
@@ -38,19 +39,11 @@ def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
     return api
 
 
-class _Server(uvicorn.Server):
-    """Signals are the application's to handle."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class AdminServer:
     """`api` on a port, in the running event loop."""
 
     def __init__(self, api: FastAPI) -> None:
-        self._server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="off"))
+        self._server = PromptServer(uvicorn.Config(api, log_config=None, access_log=False, lifespan="off"))
         self._task: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -66,13 +59,13 @@ class AdminServer:
             raise
         self.port = int(listening.getsockname()[1])
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
-        while not self._server.started:  # uvicorn offers no event for it
-            if self._task.done():
-                await self._task
-                return
-            await asyncio.sleep(0.01)
+        serving = asyncio.create_task(self._server.serving.wait())
+        await asyncio.wait({self._task, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            serving.cancel()
+            await self._task
 
     async def close(self) -> None:
         if self._task is not None:
-            self._server.should_exit = True
+            self._server.stop()
             await self._task

@@ -77,7 +77,12 @@ class World:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._stack.aclose()
+        # Nothing asks the emulator any more: it takes its time while the proxy does.
+        closing = asyncio.create_task(self.emulator.close())
+        try:
+            await self._stack.aclose()
+        finally:
+            await closing
 
     async def _open(self) -> None:
         if self._given is None:

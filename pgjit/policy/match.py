@@ -28,6 +28,7 @@ __all__ = [
     "grounds_of_name",
     "kind_grounds",
     "kinds_of",
+    "may_deny",
     "narrowed",
     "operator_grounds",
     "relation_grounds",
@@ -102,6 +103,16 @@ def denials_of_kind(terms: StatementTerms, statement: Statement) -> Iterator[tup
         if entry.kinds is not None and not entry.names_objects:
             for kind in sorted(entry.kinds & (kinds_of(statement) | {statement.kind})):
                 yield kind, entry
+
+
+def may_deny(terms: StatementTerms, name: tuple[str, str]) -> bool:
+    """Whether any entry of `deny` may mean a relation, or some of its columns."""
+    return any(
+        _may(entry.relations, name)
+        or _may(entry.schemas, name[:1])
+        or (entry.columns is not None and _may(_tables(entry.columns), name))
+        for entry in terms.deny
+    )
 
 
 def denial_of_relation(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> Selector | None:

@@ -86,6 +86,7 @@ class Conversation:
             lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d", cut=_TEXTUAL
         )
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._judged = access.policy.statements.access is not Preset.FULL
         self._changed = False  # this session has changed what is in the catalog, perhaps
         self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
         self.relay = Relay(
@@ -94,7 +95,7 @@ class Conversation:
             ends_at=access.ends_at,
             new_id=lambda: "x_" + uuid.uuid4().hex,
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
-            unrestricted=access.policy.statements.access is Preset.FULL,
+            unrestricted=not self._judged,
             budget=Budget(access.policy.limits, usage),
             hides_details=access.policy.statements.needs_names,
             looks_again=True,
@@ -154,7 +155,7 @@ class Conversation:
                 return
             if self._changed and self.relay.idle:
                 self._changed = False
-                await self._look()
+                await self._look(soon=True)
             try:
                 frames = self._frames.feed(data)
                 await self._pass_on(frames, await self._judge_large(frames))
@@ -186,9 +187,9 @@ class Conversation:
         if is_large(frame.raw) and not self._over.done():
             judged.update(await self._judge_large([frame]))
 
-    async def _look(self) -> None:
+    async def _look(self, *, soon: bool = False) -> None:
         """See what is on the server by now."""
-        looking = asyncio.ensure_future(self._services.look_again(self._policy))
+        looking = asyncio.ensure_future(self._services.look_again(self._policy, soon=soon))
         try:
             left = (looking, self._client.lost, self._over)
             await asyncio.wait(left, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -330,7 +331,7 @@ class Conversation:
         denied = sum(1 for event in executions if event.decision == "deny")
         # What a session has changed itself is known to it at once: it may make names mean another thing.
         ran = (event.kind for event in executions if event.decision == "allow")
-        self._changed = self._changed or not _CHANGES.isdisjoint(ran)
+        self._changed = self._changed or (self._judged and not _CHANGES.isdisjoint(ran))
         self._services.telemetry.executions(len(executions) - denied, denied)
 
 

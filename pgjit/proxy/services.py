@@ -102,13 +102,13 @@ class Services:
                 raise
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
-    async def look_again(self, policy: Policy) -> None:
+    async def look_again(self, policy: Policy, *, soon: bool = False) -> None:
         """See whether the catalog has changed; where that cannot be seen, the one that was read goes on to count."""
         catalogs = self.catalogs.get(policy.connection)
         if catalogs is None:
             return
         try:
-            await catalogs.look()
+            await catalogs.look(soon=soon)
         except ServerUnavailable as fault:
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 

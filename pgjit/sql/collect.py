@@ -6,7 +6,7 @@ objects, or of steps to find them, there is a doubt in their place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,7 @@ from pgjit.sql.touched import (
     TouchedType,
 )
 
-__all__ = ["MOST_COLUMNS", "MOST_STEPS", "Collector", "Steps", "TooMuch"]
+__all__ = ["MOST_COLUMNS", "MOST_STEPS", "Collector", "Steps", "TooMuch", "Wanted"]
 
 MOST_COLUMNS = 20_000
 MOST_STEPS = 120_000
@@ -48,9 +48,15 @@ class Steps:
     left: int = MOST_STEPS
 
 
+Wanted = Callable[[QName], bool]
+
+
 class Collector:
-    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps) -> None:
+    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps, wanted: Wanted) -> None:
+        """`wanted`: of which relations the columns count, where only a part or the whole of them is written."""
         self._catalog = catalog
+        self._wanted = wanted
+        self._kin: dict[tuple[QName, bool], tuple[Step, ...]] = {}
         self._path = path
         self._relations: dict[tuple[object, ...], TouchedRelation] = {}
         self._columns: dict[tuple[object, ...], TouchedColumn] = {}
@@ -195,11 +201,23 @@ class Collector:
         if base.name is None:
             self._unresolved_column(base, name, action, position, whole=whole)
             return
-        steps = self._lead(base.name, only=base.only)
+        steps = self._with_columns(base.name, only=base.only)
         self.spend(len(steps))
         for step in steps:
-            if step.columns is None and (step.reach in _WITH_ALL or _has(step.relation, name)):
+            if step.reach in _WITH_ALL or _has(step.relation, name):
                 self._column(step, name, action, position, whole=whole)
+
+    def _with_columns(self, name: QName, *, only: bool) -> tuple[Step, ...]:
+        """The relation, and of its kin those whose columns anybody asks for: a table may have thousands of parts."""
+        key = (name, only)
+        kin = self._kin.get(key)
+        if kin is None:
+            steps = self._lead(name, only=only)
+            self.spend(len(steps))
+            kin = self._kin[key] = tuple(
+                step for step in steps if step.columns is None and (step.reach == "named" or self._wanted(step.name))
+            )
+        return kin
 
     def row(self, base: Base, position: int | None) -> None:
         """All columns: by a star, or the row as a value."""

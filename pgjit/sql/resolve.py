@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pgjit.sql.catalog import BUILTIN, Catalog, QName
-from pgjit.sql.collect import Collector, Steps, TooMuch
+from pgjit.sql.collect import Collector, Steps, TooMuch, Wanted
 from pgjit.sql.columns import Columns
 from pgjit.sql.encodings import is_certain
 from pgjit.sql.frames import Base, Frame, frames_of
@@ -27,12 +27,15 @@ def resolve(
     search_path: tuple[str, ...] = ("public",),
     *,
     steps: Steps | None = None,
+    wanted: Wanted = lambda _: True,
 ) -> Touched:
     """Everything that `statement` touches. `search_path` counts only where there is no catalog.
 
-    `steps`: what may still be looked at, where statements share it.
+    `steps`: what may still be looked at, where statements share it. `wanted`: of which relations the columns count,
+    where it is a relation that they are a part of, or that is a part of them, that is written.
     """
-    resolving = _Resolving(catalog, catalog.path if catalog else (BUILTIN, *search_path), steps or Steps())
+    path = catalog.path if catalog else (BUILTIN, *search_path)
+    resolving = _Resolving(catalog, path, steps or Steps(), wanted)
     return resolving.run(statement)
 
 
@@ -43,10 +46,10 @@ _MAKE_OR_DROP = frozenset({
 
 
 class _Resolving:
-    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps) -> None:
+    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps, wanted: Wanted) -> None:
         self._catalog = catalog
         self._path = path
-        self._found = Collector(catalog, path, steps)
+        self._found = Collector(catalog, path, steps, wanted)
         self._routines = Routines(catalog, path, self._found)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
         # ALTER counts as reading too: a new name or expression may show the data elsewhere. So do indexes, whose

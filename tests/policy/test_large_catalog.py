@@ -6,6 +6,7 @@ What a name leads to grows with the catalog, not with the text: parts of a table
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Policy
 from pgjit.proxy.judge import LARGE, assess
 from pgjit.sql.catalog import Cast, Catalog, Column, Dependency, Function, Operator, QName, Relation, Type
+from tests.fixtures.terms import terms
 from tests.sql.snapshots import stored_catalog
 
 SECONDS = 0.25
@@ -162,13 +164,17 @@ def test_what_is_judged_on_the_event_loop_takes_no_time(
     text: str, name: str, known: bool, large: Catalog, policies: dict[str, Policy]
 ) -> None:
     assert len(text) < LARGE
-    assert min(_seconds(text, policies[name], large if known else None) for _ in range(3)) < SECONDS
+    assert any(_seconds(text, policies[name], large if known else None) < SECONDS for _ in range(3))
 
 
 def _seconds(text: str, policy: Policy, catalog: Catalog | None) -> float:
-    begun = time.process_time()
-    assess(policy, text.encode(), LARGE, catalog)
-    return time.process_time() - begun
+    gc.disable()  # what it costs to look through the heap is decided by what other tests have left there
+    try:
+        begun = time.process_time()
+        assess(policy, text.encode(), LARGE, catalog)
+        return time.process_time() - begun
+    finally:
+        gc.enable()
 
 
 def test_what_means_too_much_is_refused_and_says_so(large: Catalog, policies: dict[str, Policy]) -> None:
@@ -178,3 +184,16 @@ def test_what_means_too_much_is_refused_and_says_so(large: Catalog, policies: di
         assert "more than" in violations[-1].message
     assert assess(policies["writer"], b"SELECT c1, c2 FROM p WHERE c3 IS NULL LIMIT 1", LARGE, large).allowed
     assert assess(policies["reader"], b"SELECT * FROM w0, w1, w2, w3, w4, w5", LARGE, large).allowed
+
+
+def test_of_a_table_of_many_parts_all_may_be_read_where_nobody_asks_for_the_columns_of_parts(
+    large: Catalog, policies: dict[str, Policy]
+) -> None:
+    denying = dataclasses.replace(
+        policies["reader"],
+        statements=terms(deny=[{"columns": ["customers.email", "public.p7.c3"]}, {"relations": ["secret.*"]}]),
+    )
+    assert assess(policies["reader"], b"SELECT * FROM p", LARGE, large).allowed
+    assert assess(denying, b"SELECT c1, c2 FROM p ORDER BY c4", LARGE, large).allowed
+    for text in (b"SELECT * FROM p", b"SELECT c3 FROM p", b"SELECT c3 FROM p7", b"DELETE FROM p WHERE c3 = 1"):
+        assert not assess(denying, text, LARGE, large).allowed

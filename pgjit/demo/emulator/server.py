@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Final, Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from pgjit.admin.serving import PromptServer
 from pgjit.demo.emulator.claims import Subject, access_claims
 from pgjit.demo.emulator.cloud import Cloud
 from pgjit.demo.emulator.directory import AZURE_CLI, Api, Directory, Kind, Principal
@@ -232,7 +233,7 @@ class Emulator:
         """Stop serving and free the ports. May be started again."""
         running, self._running = self._running, []
         for server, _ in running:
-            server.should_exit = True
+            server.stop()
         for _, task in running:
             await task
 
@@ -257,8 +258,8 @@ def _shown(host: str) -> str:
     return f"[{reached}]" if ":" in reached else reached
 
 
-class _Server(uvicorn.Server):
-    """Signals are the program's to handle, and `serving` is set when it answers."""
+class _Server(PromptServer):
+    """Its connections can be broken."""
 
     def __init__(self, app: ASGIApp, tls: TlsFiles | None) -> None:
         super().__init__(
@@ -274,11 +275,6 @@ class _Server(uvicorn.Server):
                 ssl_keyfile=str(tls.key) if tls else None,
             )
         )
-        self.serving = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.serving.set()
 
     def reset(self, client: tuple[str, int]) -> None:
         """Break the connection of this client, if it is one of this server."""
@@ -288,7 +284,3 @@ class _Server(uvicorn.Server):
                 raw = transport.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 transport.abort()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
