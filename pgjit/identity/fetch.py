@@ -1,6 +1,7 @@
 """One JSON object from a server that is not trusted: of bounded size, not compressed, not from elsewhere.
 
-Decides what an answer may be at all. The time that it may take is the caller's, and so is what it means.
+Decides what an answer may be at all, and whether a proxy may stand in the way. The time that it may take is the
+caller's, and so is what it means.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Final, cast
 import httpx
 
 from pgjit.identity.jws import StrictJsonError, read_object
+from pgjit.identity.origin import is_loopback
 
-__all__ = ["AnswerRefused", "fetch_object", "read_answer"]
+__all__ = ["AnswerRefused", "client_for", "fetch_object", "read_answer"]
 
 MAX_BODY_BYTES: Final = 512 * 1024
 PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -24,6 +26,11 @@ _JSON: Final = frozenset({"application/json", "application/jwk-set+json"})
 
 class AnswerRefused(Exception):
     """What came is not an answer that can be used. The text quotes nothing of it."""
+
+
+def client_for(url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """A client for the server at `url`. A proxy named by the environment leads out, never back to this machine."""
+    return httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=not is_loopback(httpx.URL(url).host))
 
 
 async def fetch_object(client: httpx.AsyncClient, url: httpx.URL) -> dict[str, object]:

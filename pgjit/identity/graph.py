@@ -28,10 +28,10 @@ from pgjit.identity.client_credentials import (
     TokenSource,
 )
 from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
-from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
+from pgjit.identity.fetch import PLAIN, AnswerRefused, client_for, read_answer
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.identity.managed_identity import ManagedIdentityTokens
-from pgjit.identity.origin import is_loopback, origin_faults
+from pgjit.identity.origin import origin_faults
 from pgjit.identity.section import GraphSection, IdentitySection
 
 __all__ = ["GraphDirectory", "GraphSettings", "graph_from_section"]
@@ -74,8 +74,7 @@ class GraphSettings:
 class GraphDirectory:
     def __init__(self, settings: GraphSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = settings.url
-        outside = not is_loopback(httpx.URL(settings.url).host)
-        self._client = httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside)
+        self._client = client_for(settings.url, transport)
         self._tokens = _tokens(settings, self._client)
         self._quiet_until: dict[str, datetime] = {}
 

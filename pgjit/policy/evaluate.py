@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from pgjit.policy.decision import Allow, Decision, Deny, Violation
-from pgjit.policy.match import may_deny
+from pgjit.policy.match import deniable
 from pgjit.policy.policy import Access, Policy, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
@@ -57,4 +57,4 @@ def touched_by(
     """What the statement touches; None where the policy does not ask and nobody could tell."""
     if catalog is None and not terms.needs_names:
         return None
-    return resolve(statement, catalog, steps=steps, wanted=lambda name: may_deny(terms, name))
+    return resolve(statement, catalog, steps=steps, wanted=deniable(terms))

@@ -1,6 +1,6 @@
 """Which entry of a policy speaks of which object: the one place where names meet patterns. Pure.
 
-Decides what an entry means. What becomes of a statement is said by the rules, and told by `explain.py`.
+Decides what an entry means. What becomes of a statement is said by the rules, and told by `grounds.py`.
 
 INVARIANT: what is allowed must be certain, what is denied need only be possible.
 """
@@ -20,6 +20,7 @@ from pgjit.sql.touched import Touched, TouchedColumn, TouchedRelation
 __all__ = [
     "Sort",
     "column_grounds",
+    "deniable",
     "denial_of_column",
     "denial_of_name",
     "denial_of_operator",
@@ -28,7 +29,6 @@ __all__ = [
     "grounds_of_name",
     "kind_grounds",
     "kinds_of",
-    "may_deny",
     "narrowed",
     "operator_grounds",
     "relation_grounds",
@@ -105,13 +105,15 @@ def denials_of_kind(terms: StatementTerms, statement: Statement) -> Iterator[tup
                 yield kind, entry
 
 
-def may_deny(terms: StatementTerms, name: tuple[str, str]) -> bool:
-    """Whether any entry of `deny` may mean a relation, or some of its columns."""
-    return any(
-        _may(entry.relations, name)
-        or _may(entry.schemas, name[:1])
-        or (entry.columns is not None and _may(_tables(entry.columns), name))
+def deniable(terms: StatementTerms) -> Callable[[tuple[str, str]], bool]:
+    """Asked of a relation: whether any entry of `deny` may mean it, or some of its columns."""
+    meant = [
+        (entry.relations, entry.schemas, None if entry.columns is None else _tables(entry.columns))
         for entry in terms.deny
+        if entry.names_relations
+    ]
+    return lambda name: any(
+        _may(relations, name) or _may(schemas, name[:1]) or _may(tables, name) for relations, schemas, tables in meant
     )
 
 
@@ -175,9 +177,7 @@ def _adding(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
 def narrowed(terms: StatementTerms, kind: str) -> bool:
     """Whether a kind beyond the preset is allowed for some relations only."""
     adding = _adding(terms, frozenset({kind}))
-    return all(entry.names_relations for entry in adding) or any(
-        entry.names_relations and entry.kinds is None for entry in terms.allow
-    )
+    return all(entry.names_relations for entry in adding) or bool(terms.general)
 
 
 def _added_grounds(terms: StatementTerms, words: frozenset[str], means: Callable[[Selector], bool]) -> str | None:
@@ -193,8 +193,9 @@ def _added_grounds(terms: StatementTerms, words: frozenset[str], means: Callable
     whole = next((entry for entry in adding if not entry.names_relations), None)
     if whole is None:
         return None
-    general = [entry for entry in terms.allow if entry.names_relations and entry.kinds is None]
-    return next((entry.place for entry in general if means(entry)), None) if general else whole.place
+    if not terms.general:
+        return whole.place
+    return next((entry.place for entry in terms.general if means(entry)), None)
 
 
 def _makes_views(terms: StatementTerms) -> bool:

@@ -97,6 +97,11 @@ class StatementTerms:
         return tuple(each for each in self.allow if each.names_relations)
 
     @cached_property
+    def general(self) -> tuple[Selector, ...]:
+        """Those of them that speak of every kind of statement."""
+        return tuple(each for each in self.relational if each.kinds is None)
+
+    @cached_property
     def names_columns(self) -> bool:
         return any(each.columns is not None for each in self.allow)
 
@@ -111,14 +116,13 @@ class StatementTerms:
 
         What is beyond the preset stays as narrow as it is, by `deny` as well: nobody observes a table being dropped.
         """
-        general = [each for each in self.allow if each.names_relations and each.kinds is None]
         added: list[Selector] = []
         for each in self.allow:
             beyond = (each.kinds or frozenset()) - preset_kinds(self.access)
             if beyond and each.names_relations:
                 added.append(replace(each, kinds=beyond))
-            elif beyond and general and not each.names_objects:
-                added += [replace(one, kinds=beyond) for one in general]
+            elif beyond and self.general and not each.names_objects:
+                added += [replace(one, kinds=beyond) for one in self.general]
             elif not each.names_relations:
                 added.append(each)
         kinds = addable_kinds(self.access)

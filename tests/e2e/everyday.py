@@ -5,12 +5,8 @@ Decides what is there and who logs in: a role with the rights to read, as a conn
 
 from __future__ import annotations
 
-import asyncio
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +14,7 @@ import asyncpg
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.loose import POLICY
-from tests.e2e.servers import is_installed, serve
+from tests.e2e.servers import serve_prepared
 from tests.e2e.worlds import open_world
 
 __all__ = ["FIXTURES", "direct_conninfo", "extensions_of", "open_everyday", "serve_everyday"]
@@ -27,17 +23,9 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "everyday"
 _EXTENSION = re.compile(r"CREATE EXTENSION IF NOT EXISTS (\w+);\n")
 
 
-@contextmanager
-def serve_everyday() -> Iterator[DemoDatabase]:
+def serve_everyday() -> AbstractContextManager[DemoDatabase]:
     """An installed server where there is one: it comes with extensions."""
-    folder = Path(tempfile.mkdtemp(prefix="pgjit-ev-"))
-    folder.chmod(0o755)
-    try:
-        with serve("installed" if is_installed() else "embedded-18", folder) as database:
-            asyncio.run(_prepare(database))
-            yield database
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return serve_prepared("pgjit-ev-", _prepare)
 
 
 async def _prepare(database: DemoDatabase) -> None:

@@ -6,13 +6,9 @@ that this server does not come with are left out, with what would need them.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import select
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import asyncpg
@@ -20,7 +16,7 @@ from psycopg import pq
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from tests.e2e.servers import is_installed, serve
+from tests.e2e.servers import serve_prepared
 from tests.e2e.worlds import READERS, open_world
 
 __all__ = ["POLICY", "Line", "LogSlice", "open_loose", "refusal", "serve_loose", "untouched"]
@@ -80,17 +76,9 @@ END $$
 """
 
 
-@contextmanager
-def serve_loose() -> Iterator[DemoDatabase]:
+def serve_loose() -> AbstractContextManager[DemoDatabase]:
     """An installed server where there is one: it comes with the extensions that the collection speaks of."""
-    folder = Path(tempfile.mkdtemp(prefix="pgjit-rt-"))
-    folder.chmod(0o755)
-    try:
-        with serve("installed" if is_installed() else "embedded-18", folder) as database:
-            asyncio.run(_prepare(database))
-            yield database
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return serve_prepared("pgjit-rt-", _prepare)
 
 
 async def _prepare(database: DemoDatabase) -> None:

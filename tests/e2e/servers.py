@@ -6,12 +6,14 @@ server that cannot be had here is a skip with its reason.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 
-__all__ = ["NAMES", "is_installed", "serve"]
+__all__ = ["NAMES", "is_installed", "serve", "serve_prepared"]
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _SECONDS = 60
@@ -45,6 +47,21 @@ def serve(name: str, folder: Path) -> Iterator[DemoDatabase]:
         yield database
     finally:
         database.stop()
+
+
+@contextmanager
+def serve_prepared(
+    prefix: str, prepare: Callable[[DemoDatabase], Coroutine[None, None, None]]
+) -> Iterator[DemoDatabase]:
+    """An installed server where there is one: it comes with extensions."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o755)
+    try:
+        with serve("installed" if is_installed() else "embedded-18", folder) as database:
+            asyncio.run(prepare(database))
+            yield database
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

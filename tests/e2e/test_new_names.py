@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import psycopg
 import pytest
 
@@ -14,7 +13,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.loose import POLICY, Line, refusal
-from tests.e2e.worlds import add_reader, ask, open_world, records
+from tests.e2e.worlds import add_reader, ask, change, open_world, records
 
 _MADE = """
     CREATE SCHEMA fresh;
@@ -29,9 +28,7 @@ _DENYING = POLICY + "  deny:\n    - columns: [customers.email]\n"
 
 
 async def make(world: World) -> None:
-    connection = await asyncpg.connect(world.database.superuser_dsn)
-    await connection.execute(_MADE)
-    await connection.close()
+    await change(world.database, _MADE)
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ import httpx
 
 from pgjit.errors import InvalidFile
 from pgjit.identity.claims import GUID, Claims, Expected, Issuer, read_identity
+from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES
 from pgjit.identity.keys import Place, SigningKeys
 from pgjit.identity.membership import GroupSource
-from pgjit.identity.origin import is_loopback, origin_faults
+from pgjit.identity.origin import origin_faults
 from pgjit.identity.provider import Discovery
 from pgjit.identity.section import IdentitySection
 from pgjit.identity.verification import KeyRing, Verification
@@ -121,9 +122,7 @@ class EntraProvider:
     ) -> None:
         self._settings = settings
         self._expected = settings.expected
-        # A proxy named by the environment leads out, never back to this machine.
-        outside = not is_loopback(httpx.URL(settings.authority).host)
-        self._client = httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside)
+        self._client = client_for(settings.authority, transport)
         self._ring = KeyRing(
             [
                 SigningKeys(settings.place(tenant, version), client=self._client, monotonic=monotonic, sleep=sleep)

@@ -17,11 +17,12 @@ import httpx
 
 from pgjit.errors import InvalidFile
 from pgjit.identity.claims import Claims
+from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES
 from pgjit.identity.keys import Place, SigningKeys
 from pgjit.identity.oidc_claims import ExpectedOidc, read_oidc_identity
-from pgjit.identity.origin import is_loopback, url_faults
+from pgjit.identity.origin import url_faults
 from pgjit.identity.provider import Discovery
 from pgjit.identity.section import IdentitySection
 from pgjit.identity.verification import KeyRing, Verification
@@ -85,8 +86,7 @@ class OidcProvider:
             leeway=settings.leeway,
             max_age=settings.max_token_age,
         )
-        outside = not is_loopback(httpx.URL(settings.issuer).host)
-        self._client = httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=outside)
+        self._client = client_for(settings.issuer, transport)
         place = Place(issuer=settings.issuer, metadata=settings.metadata, keys=settings.keys)
         self._ring = KeyRing([SigningKeys(place, client=self._client, monotonic=monotonic, sleep=sleep)])
         self._verification = Verification(self._ring, max_bytes=settings.max_token_bytes, types=_TYPES)

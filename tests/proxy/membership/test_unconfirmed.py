@@ -21,7 +21,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.windows import Windows
 from tests.contracts.store import NOW, POLICY
 from tests.fakes.talk import CONTEXT
-from tests.proxy.test_membership import GROUP, MAX_STALE, RECHECK, SECOND, Counting
+from tests.fakes.watched import GROUP, MAX_STALE, RECHECK, SECOND, Counting
 
 
 @dataclass

@@ -1,0 +1,208 @@
+"""Who is let in: by the word of the directory, or of the token until the directory has spoken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from pgjit.errors import ServerUnavailable, TokenRefused
+from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.identity import GroupId, IdentityKind
+from pgjit.proxy.membership import Memberships, Standing
+from tests.fakes.watched import (
+    GROUP,
+    MAX_STALE,
+    NOW,
+    OTHER,
+    RECHECK,
+    SECOND,
+    Counting,
+    Live,
+    identity,
+    in_group,
+    memberships,
+    pass_time,
+    settled,
+)
+
+# --- login ---------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_directory_the_tokens_groups_count_and_nobody_looks_again() -> None:
+    watch = Memberships()
+    ann = identity("ann", GROUP)
+    standing = await watch.resolve(ann, in_group)
+    assert standing == Standing(ann, "claim", ann.issued_at)
+    with watch.watching(Live(Counting()), standing, GROUP):
+        watch.turn()
+    await watch.close()
+
+
+async def test_the_directorys_word_takes_the_place_of_the_tokens(watch: Memberships, directory: Counting) -> None:
+    standing = await watch.resolve(identity("ann", OTHER), in_group)
+    assert standing.identity.groups == {GROUP}
+    assert (standing.source, standing.checked_at) == ("graph", NOW)
+    assert directory.groups_asked == {frozenset({GROUP, OTHER})}
+
+
+@pytest.mark.parametrize("state", [State.DISABLED, State.DELETED])
+async def test_a_principal_that_is_disabled_or_gone_does_not_get_in(
+    watch: Memberships, directory: Counting, state: State
+) -> None:
+    directory.states["ann"] = state
+    with pytest.raises(TokenRefused) as refused:
+        await watch.resolve(identity(), in_group)
+    assert refused.value.reason == f"principal-{state}"
+
+
+async def test_a_user_is_asked_for_as_a_user(watch: Memberships, directory: Counting) -> None:
+    asked: list[bool] = []
+    look_up = directory.look_up
+
+    class Noting(Counting):
+        async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+            asked.append(principal.is_user)
+            return await look_up(principal, groups, now)
+
+    noting = memberships(Noting())
+    for kind in IdentityKind:
+        await noting.resolve(identity(kind.value, kind=kind), in_group)
+    assert asked == [False, True, False, True]
+
+
+async def test_many_logins_of_one_identity_at_once_are_one_question(watch: Memberships, directory: Counting) -> None:
+    standings = await asyncio.gather(*(watch.resolve(identity(), in_group) for _ in range(50)))
+    assert directory.asked == {"ann": 1}
+    assert {standing.checked_at for standing in standings} == {NOW}
+
+
+async def test_one_who_stops_waiting_does_not_take_the_answer_from_the_others(
+    watch: Memberships, directory: Counting
+) -> None:
+    directory.hold = asyncio.Event()
+    impatient, patient = (asyncio.create_task(watch.resolve(identity(), in_group)) for _ in range(2))
+    await settled()
+    impatient.cancel()
+    directory.hold.set()
+    assert (await patient).source == "graph"
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+
+
+async def test_an_answer_counts_for_logins_within_the_interval(watch: Memberships, directory: Counting) -> None:
+    await watch.resolve(identity(), in_group)
+    directory.now += RECHECK - SECOND
+    await watch.resolve(identity(), in_group)
+    assert directory.asked["ann"] == 1
+    directory.now += SECOND
+    await watch.resolve(identity(), in_group)
+    assert directory.asked["ann"] == 2
+
+
+async def test_who_was_added_a_moment_ago_gets_in_at_the_next_try(watch: Memberships, directory: Counting) -> None:
+    directory.removed.add("ann")
+    assert not (await watch.resolve(identity(), in_group)).identity.groups
+    directory.removed.clear()
+    directory.now += 5 * SECOND
+    assert (await watch.resolve(identity(), in_group)).identity.groups == {GROUP}
+
+
+async def test_who_is_refused_and_tries_on_makes_no_flood_of_questions(
+    watch: Memberships, directory: Counting
+) -> None:
+    directory.removed.add("ann")
+    for _ in range(100):
+        await watch.resolve(identity(), in_group)
+        directory.now += SECOND / 10
+    assert directory.asked["ann"] == 2
+
+
+async def test_while_the_directory_is_down_the_last_answer_counts_for_so_long(
+    watch: Memberships, directory: Counting
+) -> None:
+    await watch.resolve(identity(), in_group)
+    directory.down = True
+    directory.now += MAX_STALE - SECOND
+    assert (await watch.resolve(identity(), in_group)).checked_at == NOW
+    directory.now += SECOND
+    with pytest.raises(ServerUnavailable) as unavailable:
+        await watch.resolve(identity(), in_group)
+    assert (unavailable.value.sqlstate, unavailable.value.reference) == ("57P03", "directory-unavailable")
+    with pytest.raises(ServerUnavailable):
+        await watch.resolve(identity("stranger"), in_group)
+
+
+async def test_a_fault_of_the_look_up_that_nobody_thought_of_is_no_answer(
+    watch: Memberships, directory: Counting
+) -> None:
+    directory.broken = RuntimeError("broken")
+    with pytest.raises(ServerUnavailable):
+        await watch.resolve(identity(), in_group)
+
+
+# --- the token first -----------------------------------------------------------------------------------------
+
+
+async def test_the_tokens_word_lets_in_and_the_directory_is_asked_at_once(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    standing = await after_claim.resolve(identity("ann", GROUP), in_group)
+    assert (standing.source, standing.checked_at) == ("claim", NOW - SECOND)
+    assert not directory.asked
+    directory.removed.add("ann")
+    live = Live(directory)
+    with after_claim.watching(live, standing, GROUP):
+        await pass_time(after_claim, directory, 2)
+    assert live.ended == [("membership-lost", NOW + 2 * SECOND)]
+
+
+async def test_a_token_without_its_groups_is_looked_up(after_claim: Memberships, directory: Counting) -> None:
+    standing = await after_claim.resolve(replace(identity(), groups_known=False), in_group)
+    assert standing.identity.groups == {GROUP}
+    assert (standing.source, standing.identity.groups_known) == ("graph", True)
+
+
+async def test_a_token_does_not_bring_back_what_the_directory_has_denied(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    directory.removed.add("ann")
+    ann = identity("ann", GROUP)
+    standing = await after_claim.resolve(ann, in_group)
+    live = Live(directory)
+    with after_claim.watching(live, standing, GROUP):
+        await pass_time(after_claim, directory, 3)
+    assert live.ended
+    for _ in range(200):
+        directory.now += SECOND
+        assert not (await after_claim.resolve(ann, in_group)).identity.groups
+    directory.removed.clear()
+    directory.now += 5 * SECOND
+    assert (await after_claim.resolve(ann, in_group)).identity.groups == {GROUP}
+
+
+async def test_one_that_comes_and_goes_makes_no_more_questions(after_claim: Memberships, directory: Counting) -> None:
+    ann = identity("ann", GROUP)
+    for _ in range(60):
+        standing = await after_claim.resolve(ann, in_group)
+        with after_claim.watching(Live(directory), standing, GROUP):
+            await pass_time(after_claim, directory, 3)
+    assert 3 <= directory.asked["ann"] <= 4
+
+
+async def test_tokens_alone_do_not_do_while_the_directory_is_down_for_long(
+    after_claim: Memberships, directory: Counting
+) -> None:
+    directory.down = True
+    ann = identity("ann", GROUP)
+    live = Live(directory)
+    with after_claim.watching(live, await after_claim.resolve(ann, in_group), GROUP):
+        await pass_time(after_claim, directory, 310)
+    assert live.ended == [("membership-unknown", NOW + MAX_STALE)]
+    with pytest.raises(ServerUnavailable):
+        await after_claim.resolve(ann, in_group)
+    directory.down = False
+    assert (await after_claim.resolve(ann, in_group)).source == "graph"
