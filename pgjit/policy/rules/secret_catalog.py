@@ -1,11 +1,11 @@
 """Catalogs with secrets.
 
 Reading a system catalog that holds credentials, server secrets or contents of other tables is refused: `pg_authid`,
-`pg_shadow`, `pg_user_mapping`, `pg_largeobject`, `pg_hba_file_rules`, `pg_ident_file_mappings`, `pg_file_settings`,
-`pg_statistic`, `pg_stats` and their kind, and the tables of `pg_toast`. Of others it is the columns that hold options
-and connection strings, by `*` and rows as values too: `pg_foreign_server.srvoptions`, `pg_foreign_table.ftoptions`,
-`pg_attribute.attfdwoptions` (both where there are foreign tables), `pg_foreign_data_wrapper.fdwoptions`,
-`pg_user_mappings.umoptions`, `pg_subscription.subconninfo`. With a catalog it is seen through views as well.
+`pg_shadow`, `pg_user_mapping`, `pg_user_mappings`, `pg_subscription`, `pg_largeobject`, `pg_hba_file_rules`,
+`pg_ident_file_mappings`, `pg_file_settings`, `pg_statistic`, `pg_stats` and their kind, and the tables of `pg_toast`.
+Of others it is the columns that hold options, by `*` and rows as values too: `pg_foreign_server.srvoptions`,
+`pg_foreign_table.ftoptions`, `pg_attribute.attfdwoptions` (both where there are foreign tables) and
+`pg_foreign_data_wrapper.fdwoptions`. With a catalog it is seen through views as well.
 
 Why: `pg_read_all_data` gives read access to password hashes in `pg_authid`; the statistics hold sampled values of
 columns.
@@ -28,7 +28,7 @@ from pgjit.sql.touched import Touched
 __all__ = ["RULE"]
 
 SECRETS = frozenset({
-    "pg_authid", "pg_shadow", "pg_user_mapping", "pg_largeobject",
+    "pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "pg_subscription", "pg_largeobject",
     "pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings", "pg_statistic", "pg_stats",
     "pg_statistic_ext_data", "pg_stats_ext", "pg_stats_ext_exprs", "pg_backend_memory_contexts",
     "pg_shmem_allocations", "pg_config",
@@ -41,7 +41,7 @@ _INFORMATION = frozenset({
 
 COLUMNS = {
     "pg_attribute": "attfdwoptions", "pg_foreign_table": "ftoptions", "pg_foreign_server": "srvoptions",
-    "pg_foreign_data_wrapper": "fdwoptions", "pg_user_mappings": "umoptions", "pg_subscription": "subconninfo",
+    "pg_foreign_data_wrapper": "fdwoptions",
 }  # fmt: skip
 _OF_FOREIGN_TABLES = frozenset({"pg_attribute", "pg_foreign_table"})
 
