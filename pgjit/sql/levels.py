@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from pgjit.sql.json_syntax import SYNTAX, calls_of
 from pgjit.sql.objects import uses_of
 from pgjit.sql.scopes import Call, Level, Operation, Reference, Scopes, Source, Use, Write
 from pgjit.sql.sources import FromClause, Node, Place, With, keep_first
@@ -353,7 +354,18 @@ _TYPED = {"ival", "fval", "boolval", "bsval"}
 
 _Handler = Callable[[_Reading, Node, Place], bool]
 
+
+def _calling(node_type: str) -> _Handler:
+    def handler(reading: _Reading, node: Node, _place: Place) -> bool:
+        for call in calls_of(node_type, node):
+            keep_first(reading.calls, call, reading.at(node))
+        return True
+
+    return handler
+
+
 _EXPRESSIONS: dict[str, _Handler] = {
+    **{node_type: _calling(node_type) for node_type in SYNTAX},
     "ColumnRef": _Reading.column,
     "A_Indirection": _Reading.indirection,
     "FuncCall": _Reading.call,

@@ -25,6 +25,8 @@ Operations = list[tuple[Operation, int | None]]
 _ROWS = frozenset({
     "record", "anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray", '"any"', "any",
 })  # fmt: skip
+_OBJECT_OF_TEXT = ("pg_catalog", "json_object")
+_JSON_OBJECT = 160000  # the version from which JSON_OBJECT is a keyword
 _KINDS = "pawf"  # the worst first
 _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"})
 
@@ -37,7 +39,8 @@ class Routines:
         self._named: list[tuple[QName, int | None]] = []  # types that are written
 
     def over(self, statement: Statement) -> None:
-        calls, operations = _all_calls(statement), _all_operations(statement)
+        version = 0 if self._catalog is None else self._catalog.server_version
+        calls, operations = _all_calls(statement, version), _all_operations(statement)
         for kind in statement.types:
             self._type(kind.parts, kind.position)
         if self._catalog is None:
@@ -308,9 +311,14 @@ def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[
     return [(schema, [one for one in some if one.arguments or schema == found]) for schema, some in fitting]
 
 
-def _all_calls(statement: Statement) -> Calls:
-    """Also those that stand where no expression does: the method of TABLESAMPLE, the function of a trigger."""
-    calls = list(statement.scopes.calls)
+def _all_calls(statement: Statement, version: int) -> Calls:
+    """Also those that stand where no expression does: the method of TABLESAMPLE, the function of a trigger.
+
+    `version` is the server's, 0 where it is not known: what an older one takes for a call is one then.
+    """
+    calls = [(call, at) for call, at in statement.scopes.calls if call.before is None or version < call.before]
+    if version < _JSON_OBJECT:  # the parser writes `pg_catalog.` before it, an older server looks for it in its path
+        calls += [(call._replace(parts=call.parts[-1:]), at) for call, at in calls if call.parts == _OBJECT_OF_TEXT]
     known = {call.parts for call, _ in calls}
     return calls + [(Call(one.parts, None), one.position) for one in statement.functions if one.parts not in known]
 

@@ -100,6 +100,12 @@ CHECKED = [
     "SELECT array_append(array_agg(h), '(1,x,y)') FROM held h",
     "SELECT array_append(listed, 'x') FROM many",
     "PREPARE p (code) AS SELECT $1; EXECUTE p ('x')",
+    "SELECT JSON_VALUE(jsonb '\"x\"', '$' RETURNING code)",
+    "SELECT JSON_QUERY(jsonb '{\"one\": \"x\"}', '$' RETURNING held)",
+    "SELECT JSON_VALUE(jsonb '{}', '$.a' RETURNING text DEFAULT 'x'::code ON EMPTY)",
+    "SELECT * FROM JSON_TABLE(jsonb '[{\"a\": \"x\"}]', '$[*]' COLUMNS (a code PATH '$.a')) AS t",
+    "SELECT * FROM JSON_TABLE(jsonb '[[\"x\"]]', '$[*]' COLUMNS (NESTED '$[*]' COLUMNS (a code PATH '$'))) AS t",
+    "SELECT JSON_EXISTS(jsonb '1', '$' PASSING 'x'::code AS a)",
 ]  # fmt: skip
 
 UNCHECKED = [
@@ -121,6 +127,10 @@ UNCHECKED = [
     "SELECT to_jsonb(h), h FROM held h WHERE h.id = 1",
     "SELECT string_agg(one, ',') FROM held",
     "SELECT least(one, 'x') FROM held",
+    "SELECT JSON_OBJECT('a': one), JSON_ARRAY(one, other), JSON_SCALAR(one) FROM held",
+    "SELECT JSON_ARRAYAGG(one), JSON_OBJECTAGG(id: one) FROM held",
+    "SELECT t.a FROM held h, JSON_TABLE(to_jsonb(h), '$' COLUMNS (a text PATH '$.one')) AS t",
+    "SELECT one IS JSON, JSON_VALUE(to_jsonb(one), '$' RETURNING text) FROM held",
 ]  # fmt: skip
 
 

@@ -54,9 +54,26 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             continue  # the catalog knows which it is: told below
         if not _allowed(function, statement, terms):
             yield _violation(statement, function.text, function.position)
+    yield from _older_calls(statement, touched)
     for each in found:
         if each.schema is not None and not _touched_allowed(each, statement, terms):
             yield _violation(statement, each.text, each.position, each.through)
+
+
+def _older_calls(statement: Statement, touched: Touched | None) -> Iterator[Violation]:
+    """Without a catalog: what is syntax to one server is to an older one a call of a function of that name."""
+    unknown = None if touched is None else {each.name for each in touched.functions if each.schema is None}
+    for call, position in statement.scopes.calls:
+        name = call.parts[-1]
+        if call.before is not None and name not in BUILTIN and (unknown is None or name in unknown):
+            yield Violation(
+                rule="function-call",
+                message=f"what `{name}(...)` means cannot be known without the server's catalog",
+                detail=f"A server before version {call.before // 10000} takes it for a call of a function `{name}`.",
+                hint="Give `pgjit policy` the server's catalog; a session has it.",
+                position=position or statement.position + 1,
+                statement=statement.index,
+            )
 
 
 def _listed(function: Name) -> bool:

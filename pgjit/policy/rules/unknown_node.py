@@ -1,13 +1,12 @@
 """Syntax that is not known.
 
 Every node and every field of the syntax tree has to be on a list. What is not known is refused, whatever it may
-mean.
+mean. All that a SELECT of PostgreSQL 18 can say is on it, SQL/JSON included; what only statements that write or
+define can say belongs to those.
 
-Why: A rule can only judge what it knows. PostgreSQL gains syntax with every version; SQL/JSON constructors such as
-JSON_ARRAY are read by older servers as calls of functions that anybody may define.
+Why: A rule can only judge what it knows, and PostgreSQL gains syntax with every version.
 
-Instead: Write it with plain SELECT syntax and function calls: `jsonb_build_array` for JSON_ARRAY,
-`jsonb_build_object` for JSON_OBJECT, `jsonb_path_query` for JSON_QUERY.
+Instead: Write it with plain SELECT syntax and function calls.
 """
 
 from __future__ import annotations
@@ -22,57 +21,61 @@ from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["RULE"]
+__all__ = ["DEFINING_NODES", "READING_FIELDS", "READING_NODES", "RULE", "WRITING_NODES"]
 
-_NODES = frozenset(
+READING_NODES = frozenset(
     """
-    A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star BoolExpr Boolean BooleanTest CaseExpr CaseWhen
+    A_ArrayExpr A_Const A_Expr A_Indices A_Indirection A_Star Boolean BooleanTest BoolExpr CaseExpr CaseWhen
     ClosePortalStmt CoalesceExpr CollateClause ColumnDef ColumnRef CommonTableExpr CopyStmt DeallocateStmt
     DeclareCursorStmt DefElem DiscardStmt ExecuteStmt ExplainStmt FetchStmt Float FuncCall GroupingFunc
-    GroupingSet Integer JoinExpr List MinMaxExpr NamedArgExpr NullTest ParamRef PrepareStmt RangeFunction
-    RangeSubselect RangeTableFunc RangeTableFuncCol RangeTableSample RangeVar ResTarget RowExpr SQLValueFunction
-    SelectStmt SortBy String SubLink TransactionStmt TypeCast TypeName UnlistenStmt VariableSetStmt
-    VariableShowStmt WindowDef XmlExpr XmlSerialize
+    GroupingSet Integer JoinExpr JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor
+    JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonParseExpr JsonScalarExpr
+    JsonSerializeExpr JsonTable JsonTableColumn JsonValueExpr List MinMaxExpr NamedArgExpr NullTest ParamRef
+    PrepareStmt RangeFunction RangeSubselect RangeTableFunc RangeTableFuncCol RangeTableSample RangeVar
+    ResTarget RowExpr SelectStmt SortBy SQLValueFunction String SubLink TransactionStmt TypeCast TypeName
+    UnlistenStmt VariableSetStmt VariableShowStmt WindowDef XmlExpr XmlSerialize
 """.split()
 )
 
-_FIELDS = frozenset(
+READING_FIELDS = frozenset(
     """
-    agg_distinct agg_filter agg_order agg_star agg_within_group alias aliascolnames aliasname all arg
-    arg_location argnumber args argtypes arrayBounds attlist boolop booltesttype boolval bsval catalogname chain
-    coldefexpr coldeflist colexpr collClause collname colname colnames columns content ctematerialized ctename
-    ctequery ctes cycle_clause cycle_col_list cycle_mark_column cycle_mark_default cycle_mark_value
-    cycle_path_column defaction defname defresult direction distinctClause docexpr elements expr fields
-    for_ordinality frameOptions fromClause func_variadic funcformat funcname functions fval groupClause
-    groupDistinct havingClause howMany indirection inh isNatural is_local is_not_null is_rowsfrom is_slice isall
-    ismove isnull items ival join_using_alias jointype jumble_args kind larg lateral lexpr lidx limitCount
-    limitOffset limitOption list_end list_start location method name named_args names namespaces node
-    nulltesttype number op operName options orderClause ordinality over params partitionClause portalname quals
-    query rarg recursive refname relation relname relpersistence repeatable result rexpr rexpr_list_end
-    rexpr_list_start row_format rowexpr savepoint_name schemaname search_breadth_first search_clause
-    search_col_list search_seq_column sortClause sortby_dir sortby_nulls startOffset subLinkType subquery
-    subselect sval target targetList testexpr typeName typemod typmod typmods uidx useOp usingClause val
-    valuesLists whereClause windowClause withClause xmloption
+    absent_on_null agg_distinct agg_filter agg_order agg_star agg_within_group alias aliascolnames aliasname all
+    arg arg_location argnumber args argtypes arrayBounds attlist boolop booltesttype boolval bsval btype
+    catalogname chain coerce coldefexpr coldeflist colexpr collClause collname colname colnames coltype
+    column_name columns conditionname constructor content context_item ctematerialized ctename ctequery ctes
+    cycle_clause cycle_col_list cycle_mark_column cycle_mark_default cycle_mark_value cycle_path_column
+    defaction defname defresult direction distinctClause docexpr elements encoding endOffset expr exprs fields
+    for_ordinality format format_type formatted_expr frameOptions fromClause func_variadic funcformat funcname
+    functions fval groupClause groupDistinct havingClause howMany indent indirection inh is_local is_not_null
+    is_rowsfrom is_slice isall ismove isNatural isnull item_type items ival join_using_alias jointype
+    jumble_args key kind larg lateral lexpr lidx limitCount limitOffset limitOption list_end list_start location
+    method name name_location named_args names namespaces node nulltesttype number on_empty on_error op operName
+    options orderClause ordinality output over params partitionClause passing pathspec portalname quals query
+    quotes rarg raw_expr recursive refname relation relname relpersistence repeatable result returning rexpr
+    rexpr_list_end rexpr_list_start row_format rowexpr savepoint_name schemaname search_breadth_first
+    search_clause search_col_list search_seq_column sortby_dir sortby_nulls sortClause startOffset string
+    subLinkType subquery subselect sval target targetList testexpr typemod typeName typmod typmods uidx unique
+    unique_keys useOp usingClause val value valuesLists whereClause windowClause withClause wrapper xmloption
 """.split()
 )
 
-_WRITING_NODES = frozenset(
+WRITING_NODES = frozenset(
     """
     CurrentOfExpr DeleteStmt IndexElem InsertStmt LockingClause MergeStmt MergeSupportFunc MergeWhenClause
-    MultiAssignRef SetToDefault UpdateStmt
+    MultiAssignRef ReturningOption SetToDefault UpdateStmt
 """.split()
 )
 
 _WRITING_FIELDS = frozenset(
     """
     action colno cols commandType condition conname cursor_name exprs indexElems infer is_from joinCondition
-    lockedRels lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause ordering
-    override returningClause selectStmt source sourceRelation strength values waitPolicy
+    lockedRels lockingClause matchKind mergeWhenClauses msftype ncolumns nulls_ordering onConflictClause option
+    ordering override returningClause selectStmt source sourceRelation strength values waitPolicy
 """.split()
 )
 
 
-_DEFINING_NODES = frozenset(
+DEFINING_NODES = frozenset(
     """
     ATAlterConstraint AlterSeqStmt AlterTableCmd AlterTableStmt CallStmt CheckPointStmt ClusterStmt CommentStmt
     Constraint ConstraintsSetStmt CreateSeqStmt CreateStmt CreateTableAsStmt DropStmt IndexElem IndexStmt ListenStmt
@@ -94,6 +97,8 @@ _DEFINING_FIELDS = frozenset(
     unique upperdatums va_cols values view where_clause withCheckOption
 """.split()
 )
+_OF_OTHERS = WRITING_NODES | DEFINING_NODES
+_FIELDS_OF_OTHERS = _WRITING_FIELDS | _DEFINING_FIELDS
 """Of the kinds beyond the presets that a policy may allow. What their words say is the rule `ddl-clause`'s."""
 
 
@@ -101,17 +106,20 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
     beyond = statement.kind not in WRITING and kind_grounds(terms, statement.kind) is not None
     if beyond and statement.kind in UNREAD:
         return  # allowed whole, and told so to who writes the policy
-    unknown_nodes, unknown_fields = statement.nodes - _NODES, statement.fields - _FIELDS
+    unknown_nodes, unknown_fields = statement.nodes - READING_NODES, statement.fields - READING_FIELDS
     if beyond:
-        unknown_nodes, unknown_fields = unknown_nodes - _DEFINING_NODES, unknown_fields - _DEFINING_FIELDS
+        unknown_nodes, unknown_fields = unknown_nodes - DEFINING_NODES, unknown_fields - _DEFINING_FIELDS
     if terms.access is Access.READ_WRITE:
-        unknown_nodes, unknown_fields = unknown_nodes - _WRITING_NODES, unknown_fields - _WRITING_FIELDS
+        unknown_nodes, unknown_fields = unknown_nodes - WRITING_NODES, unknown_fields - _WRITING_FIELDS
     if unknown_nodes or unknown_fields:
         names = ", ".join(sorted(unknown_nodes) or sorted(unknown_fields))
+        elsewhere = unknown_nodes <= _OF_OTHERS if unknown_nodes else unknown_fields <= _FIELDS_OF_OTHERS
         yield Violation(
             rule="unknown-node",
             message="statement uses syntax that is not allowed under this policy",
-            detail=f"Not on the list: {names}.",
+            detail=f"It belongs to statements that write or define, which the policy does not allow: {names}."
+            if elsewhere
+            else f"pgjit does not know this syntax, and judges nothing that it does not know: {names}.",
             hint="Write it with plain SELECT syntax and function calls.",
             position=statement.position + 1,
             statement=statement.index,
