@@ -32,6 +32,7 @@ from pgjit.identity.providers import PROVIDERS
 from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
+from pgjit.proxy.reconciliation import reconcile
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
 from pgjit.proxy.services import Services
@@ -76,7 +77,7 @@ class App:
         stack.push_async_callback(store.close)
         if floor := await store.clock_floor():
             clock.not_before(floor)
-        journal = self._journal(clock)
+        journal = await self._journal(store, clock)
         telemetry = Telemetry(version=VERSION, export=self._export)
         stack.callback(telemetry.close)
         registry = Registry()
@@ -141,11 +142,12 @@ class App:
         self._stack.push_async_callback(memberships.close)
         return memberships
 
-    def _journal(self, clock: Clock) -> Journal:
+    async def _journal(self, store: Store, clock: Clock) -> Journal:
         config = self._config
         sink = SINKS[config.file.journal.kind](config.path(config.file.journal.path))
         journal = Journal.open(sink, sync=config.file.journal.sync)
         self._stack.push_async_callback(journal.close)
+        await reconcile(store, journal, config.policies, clock())
         policies = tuple((policy.name, policy.version) for policy in config.policies.values())
         journal.append([ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)])
         self._stack.callback(_note_stop, journal, clock)

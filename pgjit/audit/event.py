@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Execution",
+    "JournalGap",
     "LoginRefused",
     "Outcome",
     "Parameters",
@@ -23,6 +24,7 @@ __all__ = [
     "SessionContext",
     "SessionEnded",
     "SessionOpened",
+    "StoreRestored",
     "WindowEnded",
     "WindowOpened",
 ]
@@ -181,6 +183,25 @@ class ServiceStopped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalGap:
+    """The journal does not hold what the store has seen in it: records after `found` are missing, or were changed."""
+
+    at: datetime
+    reason: Literal["missing", "changed"]
+    expected: int  # the last record that the store has seen
+    expected_sha256: str  # of its line
+    found: int  # the last record that is in the journal; 0: it is empty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRestored:
+    """The store had lost windows that the journal has: they are in it again, as ended."""
+
+    at: datetime
+    windows: tuple[str, ...]
+
+
 Event = (
     Execution
     | Outcome
@@ -191,4 +212,6 @@ Event = (
     | LoginRefused
     | ServiceStarted
     | ServiceStopped
+    | JournalGap
+    | StoreRestored
 )

@@ -11,12 +11,13 @@ not known any more, fails the journal for good: after either, nobody can say wha
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -24,6 +25,7 @@ from pgjit.audit.event import Event
 from pgjit.audit.record import render, time_text
 from pgjit.audit.sink import Sink, SinkBroken
 from pgjit.errors import JournalUnavailable, ServerUnavailable
+from pgjit.grants.journal_mark import JournalMark
 
 __all__ = ["Journal"]
 
@@ -36,10 +38,14 @@ class Journal:
     `interval` seconds while there is something new; `always`, its users, with `await flush()`.
     """
 
-    def __init__(self, sink: Sink, seq: int, sync: Literal["interval", "always"], interval: float) -> None:
+    def __init__(
+        self, sink: Sink, seq: int, sync: Literal["interval", "always"], interval: float, last: bytes = b""
+    ) -> None:
         self._sink = sink
         self._seq = seq
         self._synced = seq
+        self._last = last  # the line of the last record
+        self._synced_last = last
         self._sync_mode = sync
         self._interval = interval
         self._failed: str | None = None  # for good
@@ -56,7 +62,7 @@ class Journal:
         except OSError as error:
             raise _unusable(sink, str(error)) from error
         try:
-            return cls(sink, 0 if last is None else _seq_of(last), sync, interval)
+            return cls(sink, 0 if last is None else _seq_of(last), sync, interval, last or b"")
         except ValueError as error:
             sink.close()
             raise _unusable(sink, str(error)) from error
@@ -84,25 +90,66 @@ class Journal:
             self._refused = False
         return True
 
-    def told_of_windows(self, since: datetime) -> set[tuple[str, str]]:
-        """Which records of windows are in it since then: their type, and the window. Blocks while it reads.
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        return self._sink.name
+
+    @property
+    def mark(self) -> JournalMark | None:
+        """The last record that outlives the machine; None when there is none in the sink."""
+        if not self._synced_last:
+            return None
+        return JournalMark(_seq_of(self._synced_last), _digest(self._synced_last))
+
+    def holds(self, mark: JournalMark) -> bool:
+        """Whether the record of `mark` is in it, unchanged. Blocks while it reads back to there.
 
         Raises JournalUnavailable.
         """
-        told: set[tuple[str, str]] = set()
+        try:
+            for line in self._sink.lines_back():
+                seq = _seq_of(line)
+                if seq <= mark.seq:
+                    return seq == mark.seq and _digest(line) == mark.sha256
+        except ValueError:
+            return False
+        except OSError as error:
+            raise JournalUnavailable from error
+        return False
+
+    def go_on_after(self, seq: int) -> None:
+        """Give no number again up to `seq`: records that had them are missing from the sink."""
+        self._seq = max(self._seq, seq)
+        self._synced = max(self._synced, seq)
+
+    def records_back(self, since: datetime, kinds: bytes) -> Iterator[dict[str, Any]]:
+        """The records since then whose type begins with `kinds`, the last one first. Blocks while it reads.
+
+        Raises JournalUnavailable.
+        """
         first = time_text(since)
         try:
             for line in self._sink.lines_back():
                 head = _HEAD.match(line)
                 if head is None:
                     continue
-                if head["type"].startswith(b"window."):
-                    told.add((head["type"].decode(), orjson.loads(line)["window"]["id"]))
-                elif head["time"].decode() < first:  # a window's own may have come late
-                    break
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                if head["type"].startswith(kinds):
+                    yield orjson.loads(line)
+                elif head["time"].decode() < first:  # those of windows may have come late
+                    return
+        except (OSError, ValueError) as error:
             raise JournalUnavailable from error
-        return told
+
+    def told_of_windows(self, since: datetime) -> set[tuple[str, str]]:
+        """Which records of windows are in it since then: their type, and the window. Blocks while it reads.
+
+        Raises JournalUnavailable.
+        """
+        try:
+            return {(record["type"], record["window"]["id"]) for record in self.records_back(since, b"window.")}
+        except (KeyError, TypeError) as error:
+            raise JournalUnavailable from error
 
     def append(self, events: Sequence[Event]) -> None:
         """Record `events`, in order and all or none. Raises JournalUnavailable."""
@@ -111,17 +158,18 @@ class Journal:
         if self._failed is not None:
             raise JournalUnavailable
         try:
-            lines = b"".join([render(event, seq) for seq, event in enumerate(events, self._seq + 1)])
+            lines = [render(event, seq) for seq, event in enumerate(events, self._seq + 1)]
         except (TypeError, ValueError) as error:
             _log.exception("an event cannot be written down, so it does not happen")
             raise JournalUnavailable from error
         try:
-            self._sink.append(lines)
+            self._sink.append(b"".join(lines))
         except OSError as error:
             self._note_failure(error)
             raise JournalUnavailable from error
         self._refused = False
         self._seq += len(events)
+        self._last = lines[-1]
         if self._sync_mode == "interval" and self._timer is None:
             self._begin_timer()
 
@@ -154,14 +202,14 @@ class Journal:
 
     async def _flush_once(self) -> None:
         """One fsync in the journal's own thread. Never raises: those who wait look at what it left."""
-        covered = self._seq
+        covered, last = self._seq, self._last
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.flush)
         except OSError as error:
             # The kernel may have dropped the pages it could not write and report success next time.
             self._fail(f"records up to {covered} may not be on the disk: {error}")
         else:
-            self._synced = covered
+            self._synced, self._synced_last = covered, last
         finally:
             self._flushing = None
 
@@ -191,6 +239,10 @@ class Journal:
     def _fail(self, why: str) -> None:
         self._failed = why
         _log.critical("journal %s failed and takes no records until a restart: %s", self._sink.name, why)
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
 
 
 def _seq_of(line: bytes) -> int:

@@ -19,6 +19,7 @@ from pgjit.audit.event import (
     Event,
     Evidence,
     Execution,
+    JournalGap,
     LoginRefused,
     Outcome,
     Parameters,
@@ -28,6 +29,7 @@ from pgjit.audit.event import (
     SessionContext,
     SessionEnded,
     SessionOpened,
+    StoreRestored,
     WindowEnded,
     WindowOpened,
 )
@@ -106,6 +108,10 @@ def _members(event: Event) -> bytes:
             return b'"service.started",%s' % _inside(started)
         case ServiceStopped():
             return b'"service.stopped",%s' % _inside({"reason": event.reason})
+        case JournalGap():
+            return b'"journal.gap",%s' % _inside(_gap(event))
+        case StoreRestored():
+            return b'"store.restored",%s' % _inside({"windows": list(event.windows)})
 
 
 def _execution(event: Execution) -> bytes:
@@ -229,7 +235,7 @@ def _window_opened(event: WindowOpened) -> dict[str, object]:
         "identity": _identity(event.identity),
         "policy": event.policy,
         "policy_version": event.policy_version,
-        "window": _window(event.window),
+        "window": {**_window(event.window), "retry_at": time_text(event.window.retry_at)},
         "connection": event.window.connection,
         "source": event.source,
         "reason": event.reason,
@@ -244,6 +250,15 @@ def _window_ended(event: WindowEnded) -> dict[str, object]:
         "connection": event.window.connection,
         "reason": event.reason,
         "sessions": event.sessions,
+    }
+
+
+def _gap(event: JournalGap) -> dict[str, object]:
+    return {
+        "reason": event.reason,
+        "expected": event.expected,
+        "expected_sha256": event.expected_sha256,
+        "found": event.found,
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from pgjit.grants.due import Due, Kind
+from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import IdentityKey
@@ -16,7 +18,7 @@ __all__ = ["Store"]
 
 class Store(Protocol):
     async def open(self) -> None:
-        """Open and migrate. Raises ServerUnavailable when that cannot be done."""
+        """Open and migrate, for this process alone. Raises ServerUnavailable when that cannot be done."""
 
     async def admit(
         self,
@@ -55,6 +57,21 @@ class Store(Protocol):
 
     async def unended(self) -> list[Window]:
         """Windows that no process has marked ended yet, whether their time is over or not."""
+
+    async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
+        """Those of the windows that are in the store, by id. Raises ServerUnavailable."""
+
+    async def restore(self, windows: Sequence[Window], now: datetime) -> None:
+        """Keep windows that the store has lost, as they are given. Raises ServerUnavailable.
+
+        From then on a token that was issued before `now` is not accepted as one that was never used.
+        """
+
+    async def journal_mark(self, journal: str) -> JournalMark | None:
+        """How far the store has seen the journal of that name. Raises ServerUnavailable."""
+
+    async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
+        """Keep how far it has seen it. Raises ServerUnavailable."""
 
     async def clock_floor(self) -> datetime | None:
         """The latest moment in the store: the clock of a process that starts now is not behind it."""

@@ -17,6 +17,7 @@ class Login:
     source: str  # the client's address, without its port
     token_id: str
     token_ends_at: datetime
+    token_issued_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
 from pgjit.grants.due import Due, Kind
+from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.lifecycle import effective_end
 from pgjit.grants.store import Store
 from pgjit.grants.uninterrupted import uninterrupted
@@ -45,6 +46,7 @@ class Windows:
         self._told: set[tuple[str, Kind]] = set()  # what it has taken, and the store does not know of yet
         self._usages: dict[str, Usage] = {}
         self._noted: dict[str, Usage] = {}  # as the store has them
+        self._mark: JournalMark | None = None  # as the store has it
         self._noting: asyncio.Task[None] | None = None
 
     async def resume(self) -> None:
@@ -89,7 +91,12 @@ class Windows:
         self, identity: Identity, policy: Policy, source: str, reason: str | None
     ) -> tuple[Window, datetime]:
         now = self._clock()
-        login = Login(source=source.rpartition(":")[0], token_id=identity.token_id, token_ends_at=identity.expires_at)
+        login = Login(
+            source=source.rpartition(":")[0],
+            token_id=identity.token_id,
+            token_ends_at=identity.expires_at,
+            token_issued_at=identity.issued_at,
+        )
         note = note_of_opening(identity, policy, now, source, reason)
         window, opened = await self._store.admit(identity.key, policy, now, login, note)
         if opened:
@@ -115,6 +122,19 @@ class Windows:
             await asyncio.sleep(_NOTE_EVERY)
             await self._note_changed()
             await self._catch_up()
+            await self._note_mark()
+
+    async def _note_mark(self) -> None:
+        """Let the store know how far the journal has come: a journal that is cut is seen at the next start."""
+        mark = self._journal.mark
+        if mark is None or mark == self._mark:
+            return
+        try:
+            await self._store.note_journal_mark(self._journal.name, mark)
+        except PgjitError as fault:
+            _log.error("how far the journal has come is not written down yet: %s", fault.message)
+        else:
+            self._mark = mark
 
     def _tell(self) -> None:
         """Record what is due. Raises JournalUnavailable; what was not taken stays due."""
@@ -198,6 +218,7 @@ class Windows:
             await asyncio.gather(self._noting, return_exceptions=True)
             await self._note_changed()
             await self._catch_up()
+            await self._note_mark()
         timers = [timer for _, timer in self._timers.values()]
         for timer in timers:
             timer.cancel()

@@ -8,6 +8,7 @@ from pgjit.audit.event import (
     Event,
     Evidence,
     Execution,
+    JournalGap,
     LoginRefused,
     Outcome,
     Parameters,
@@ -17,6 +18,7 @@ from pgjit.audit.event import (
     SessionContext,
     SessionEnded,
     SessionOpened,
+    StoreRestored,
     WindowEnded,
     WindowOpened,
 )
@@ -137,4 +139,6 @@ EVENTS: dict[str, Event] = {
         at=AT, version="0.1.0", config_hash="c0ffee", policies=(("schema-checks", "abc"),)
     ),
     "service.stopped": ServiceStopped(at=AT, reason="SIGTERM"),
+    "journal.gap": JournalGap(at=AT, reason="missing", expected=9, expected_sha256="ab" * 32, found=4),
+    "store.restored": StoreRestored(at=AT, windows=("w_1", "w_2")),
 }

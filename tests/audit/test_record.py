@@ -94,7 +94,13 @@ EXPECTED: dict[str, dict[str, object]] = {
         },
     },
     "window.opened": {
-        **{k: v for k, v in SESSION.items() if k not in ("session", "backend_pid")},
+        **{k: v for k, v in SESSION.items() if k not in ("session", "backend_pid", "window")},
+        "window": {
+            "id": "w_1",
+            "opened_at": TIME,
+            "ends_at": "2026-11-24T10:30:00.000042Z",
+            "retry_at": "2026-11-24T11:30:00.000042Z",
+        },
         "reason": "schema diff, week 47",
     },
     "window.ended": {
@@ -124,6 +130,8 @@ EXPECTED: dict[str, dict[str, object]] = {
         "policies": [{"name": "schema-checks", "version": "abc"}],
     },
     "service.stopped": {"reason": "SIGTERM"},
+    "journal.gap": {"reason": "missing", "expected": 9, "expected_sha256": "ab" * 32, "found": 4},
+    "store.restored": {"windows": ["w_1", "w_2"]},
 }
 
 

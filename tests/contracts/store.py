@@ -11,9 +11,10 @@ import pytest
 
 from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
 from pgjit.grants.due import Due
+from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
-from pgjit.grants.window import Login
+from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Grant, Policy, StatementTerms
@@ -295,3 +296,47 @@ class StoreContract:
         await store.close()
         with pytest.raises(ServerUnavailable):
             await store.admit(ALICE, POLICY, NOW)
+
+    async def test_a_window_that_was_lost_is_kept_again_and_not_joined(self, store: Store) -> None:
+        lost = Window(
+            id="w_lost",
+            identity=ALICE,
+            policy=POLICY.name,
+            connection="shop",
+            opened_at=NOW,
+            ends_at=NOW + HOUR,
+            retry_at=NOW + 2 * HOUR,
+            ended_at=NOW + timedelta(minutes=5),
+            end_reason="store-lost",
+            source="10.0.0.7",
+        )
+        assert await store.known(["w_lost"]) == {}
+        await store.restore([lost], NOW + timedelta(minutes=5))
+        assert await store.known(["w_lost", "w_other"]) == {"w_lost": lost}
+        assert await store.clock_floor() == NOW + timedelta(minutes=5)
+        with pytest.raises(CoolingDown):
+            await store.admit(ALICE, POLICY, NOW + timedelta(minutes=6))
+
+    async def test_after_windows_were_lost_an_older_token_counts_as_used(self, store: Store) -> None:
+        once = replace(POLICY, identity=IdentityTerms(single_use_token=True))
+        await store.restore([], NOW)
+        for issued in (None, NOW - HOUR, NOW):
+            with pytest.raises(AccessRefused) as refused:
+                await store.admit(ALICE, once, NOW, replace(login(), token_issued_at=issued))
+            assert refused.value.reference == "token-used"
+        fresh = replace(login(), token_issued_at=NOW + timedelta(seconds=1))
+        assert (await store.admit(ALICE, once, NOW + timedelta(seconds=2), fresh))[1]
+
+    async def test_how_far_a_journal_was_seen_outlives_the_store_object(self, make: Callable[[], Store]) -> None:
+        first = make()
+        await first.open()
+        assert await first.journal_mark("a") is None
+        await first.note_journal_mark("a", JournalMark(7, "ab"))
+        await first.note_journal_mark("a", JournalMark(9, "cd"))
+        await first.note_journal_mark("b", JournalMark(1, "ef"))
+        await first.close()
+        second = make()
+        await second.open()
+        assert await second.journal_mark("a") == JournalMark(9, "cd")
+        assert await second.journal_mark("b") == JournalMark(1, "ef")
+        await second.close()

@@ -10,7 +10,17 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
-__all__ = ["clock", "due", "from_micros", "metadata", "to_micros", "usages", "used_tokens", "windows"]
+__all__ = [
+    "clock",
+    "due",
+    "from_micros",
+    "journal_marks",
+    "metadata",
+    "to_micros",
+    "usages",
+    "used_tokens",
+    "windows",
+]
 
 metadata = MetaData()
 
@@ -63,6 +73,15 @@ clock = Table(
     metadata,
     Column("id", Integer, primary_key=True),  # always 1
     Column("seen_at", BigInteger, nullable=False),
+    Column("tokens_from", BigInteger),  # when it was found to have lost windows: earlier tokens may be used up
+)
+
+journal_marks = Table(
+    "journal_marks",
+    metadata,
+    Column("journal", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,30 +13,35 @@ costs one change of threads.
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import stat
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import SQLAlchemyError
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.due import Due, Kind
+from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
-from pgjit.grants.stores.schema import clock, due, from_micros, to_micros, usages, used_tokens, windows
+from pgjit.grants.stores.schema import (
+    clock,
+    due,
+    from_micros,
+    journal_marks,
+    to_micros,
+    usages,
+    used_tokens,
+    windows,
+)
+from pgjit.grants.stores.sqlite_connection import BUSY_SECONDS, connect, disconnect, path_of
+from pgjit.grants.stores.store_file import StoreFile
 from pgjit.grants.uninterrupted import uninterrupted
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
@@ -45,19 +50,17 @@ from pgjit.policy.policy import Policy
 
 __all__ = ["SqlStore"]
 
-_BUSY_SECONDS = 5
 _SEEN_EVERY = timedelta(seconds=1)  # a join writes the time down at most this often: it costs an fsync
 _KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is let pass
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 T = TypeVar("T")
 
 
 class SqlStore:
-    """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`."""
+    """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`. `shared`: see StoreFile."""
 
-    def __init__(self, url: str) -> None:
-        self._path = _path_of(url)
+    def __init__(self, url: str, *, shared: bool = False) -> None:
+        self._file = StoreFile(path_of(url), shared=shared)
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sa.Connection | None = None  # of that thread
 
@@ -66,9 +69,10 @@ class SqlStore:
             return
         thread = ThreadPoolExecutor(1, thread_name_prefix="window store")
         try:
-            self._connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, self._path)
+            self._connection = await asyncio.get_running_loop().run_in_executor(thread, connect, self._file)
         except (OSError, SQLAlchemyError, sqlite3.Error, CommandError) as error:
             thread.shutdown()
+            self._file.release()
             raise _unavailable(error) from error
         self._thread = thread
 
@@ -135,6 +139,37 @@ class SqlStore:
     async def unended(self) -> list[Window]:
         return await self._transaction(lambda connection: [_read(row) for row in connection.execute(_UNENDED)])
 
+    async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
+        wanted = sa.select(windows).where(windows.c.id.in_(list(window_ids)))
+        return await self._transaction(lambda connection: {row.id: _read(row) for row in connection.execute(wanted)})
+
+    async def restore(self, lost: Sequence[Window], now: datetime) -> None:
+        def work(connection: sa.Connection) -> None:
+            for window in lost:
+                ended = None if window.ended_at is None else to_micros(window.ended_at)
+                row = {**_row(window), "ended_at": ended, "end_reason": window.end_reason}
+                connection.execute(sa.insert(windows).values(row))
+            _remember(connection, now)
+            connection.execute(sa.update(clock).values(tokens_from=to_micros(now)))
+
+        await self._transaction(work)
+
+    async def journal_mark(self, journal: str) -> JournalMark | None:
+        def work(connection: sa.Connection) -> JournalMark | None:
+            row = connection.execute(sa.select(journal_marks).where(journal_marks.c.journal == journal)).one_or_none()
+            return None if row is None else JournalMark(row.seq, row.sha256)
+
+        return await self._transaction(work)
+
+    async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
+        values = {"seq": mark.seq, "sha256": mark.sha256}
+        statement = (
+            insert(journal_marks)
+            .values(journal=journal, **values)
+            .on_conflict_do_update(index_elements=["journal"], set_=values)
+        )
+        await self._transaction(lambda connection: connection.execute(statement))
+
     async def clock_floor(self) -> datetime | None:
         return await self._transaction(_seen)
 
@@ -142,8 +177,9 @@ class SqlStore:
         thread, self._thread = self._thread, None
         connection, self._connection = self._connection, None
         if thread is not None and connection is not None:
-            await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, _disconnect, connection))
+            await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, disconnect, connection))
             thread.shutdown()
+            self._file.release()
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
         """What `work` gives. All of it is committed, or nothing is and ServerUnavailable is raised."""
@@ -152,13 +188,16 @@ class SqlStore:
             raise ServerUnavailable(
                 "window store cannot be used", reference="store-unavailable", detail="It is not open."
             )
-        latest = time.monotonic() + _BUSY_SECONDS
+        latest = time.monotonic() + BUSY_SECONDS
 
         def transact() -> T:
             if time.monotonic() > latest:
                 raise TimeoutError("others have kept the window store busy for too long")
+            self._file.check()
             with connection.begin():
-                return work(connection)
+                done = work(connection)
+                self._file.check()  # what is committed into a file that is gone was not granted
+            return done
 
         try:
             # Whoever stops waiting does so when it is known what has become of it.
@@ -177,7 +216,7 @@ def _admit(
 ) -> tuple[Window, bool] | Refused | OtherSource | TokenUsed:
     once = login if policy.identity.single_use_token else None
     seen = _seen(connection)
-    used = once is not None and _is_used(connection, identity, policy.name, once)
+    used = once is not None and _may_be_used(connection, identity, policy.name, once)
     latest = _latest(connection, identity, policy.name)
     decision = decide(latest, policy, now, seen=seen, login=login, token_used=used)
     if once is not None and isinstance(decision, Join | Open):
@@ -226,7 +265,10 @@ def _latest(connection: sa.Connection, identity: IdentityKey, policy: str) -> Wi
     return None if row is None else _read(row)
 
 
-def _is_used(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login) -> bool:
+def _may_be_used(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login) -> bool:
+    tokens_from = connection.execute(sa.select(clock.c.tokens_from)).scalar_one_or_none()
+    if tokens_from is not None and (login.token_issued_at is None or to_micros(login.token_issued_at) <= tokens_from):
+        return True  # the store had lost windows, and with them what it knew of tokens
     found = connection.execute(
         sa.select(used_tokens.c.used_at).where(
             used_tokens.c.tid == identity.tid,
@@ -311,29 +353,6 @@ def _row(window: Window) -> dict[str, str | int | None]:
     }
 
 
-def _path_of(url: str) -> Path:
-    try:
-        parsed = sa.make_url(url)
-    except ArgumentError as error:
-        raise _bad_url("It does not read as a URL.") from error
-    if parsed.drivername != "sqlite":
-        raise _bad_url(f"It begins with `{parsed.drivername}`.")
-    if parsed.host or parsed.username or parsed.query:
-        raise _bad_url("It has a host, a user or parameters, which a file has not.")
-    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
-        raise _bad_url("It names no file, and windows must outlive the process that opened them.")
-    return Path(parsed.database).absolute()
-
-
-def _bad_url(detail: str) -> ServerUnavailable:
-    return ServerUnavailable(
-        "window store cannot be used",
-        reference="store-unavailable",
-        detail=f"Its URL is not one of a store. {detail}",
-        hint="Write `sqlite:////var/lib/pgjit/windows.sqlite3`: four slashes begin an absolute path.",
-    )
-
-
 def _unavailable(error: BaseException) -> ServerUnavailable:
     cause = getattr(error, "orig", None) or error  # what the database said, without SQLAlchemy's page of text
     return ServerUnavailable(
@@ -342,59 +361,3 @@ def _unavailable(error: BaseException) -> ServerUnavailable:
         detail=" ".join(str(cause).split()) or type(cause).__name__,
         hint="Nothing was granted. Try again later; the operators of this proxy have to look at its store.",
     )
-
-
-def _connect(path: Path) -> sa.Connection:
-    """To a file that is there and of today's schema, from the thread that this is called in."""
-    _prepare(path)
-    engine = sa.create_engine(
-        URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS}
-    )
-    _write_lock_first(engine)
-    return engine.connect()
-
-
-def _disconnect(connection: sa.Connection) -> None:
-    connection.close()
-    connection.engine.dispose()
-
-
-def _prepare(path: Path) -> None:
-    """Make the file, readable by nobody else, and bring its schema up to date. Blocks: runs in a thread."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    engine = sa.create_engine(
-        URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS}
-    )
-    _write_lock_first(engine)
-    try:
-        with engine.begin() as connection:  # a second process that opens waits here and finds it done
-            config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-            config.set_main_option("path_separator", "os")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    finally:
-        engine.dispose()
-
-
-def _write_lock_first(engine: sa.Engine) -> None:
-    """Durable commits, and transactions that take the write lock before they read."""
-
-    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins no transaction of its own
-        cursor = connection.cursor()
-        # busy_timeout first: the change to WAL may have to wait for another process.
-        for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)

@@ -21,9 +21,9 @@ from alembic.config import Config
 
 from pgjit.errors import AccessRefused, ServerUnavailable
 from pgjit.grants.store import Store
-from pgjit.grants.stores import STORES
 from pgjit.grants.stores.schema import to_micros
-from pgjit.grants.stores.sql import _MIGRATIONS, SqlStore
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_connection import MIGRATIONS
 from pgjit.policy.identity_terms import IdentityTerms
 from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY, StoreContract, login
 
@@ -44,7 +44,7 @@ async def opened(path: Path) -> AsyncIterator[SqlStore]:
 class TestSqlStoreOnSqlite(StoreContract):
     @pytest.fixture
     def make(self, path: Path) -> Callable[[], Store]:
-        return lambda: STORES["sqlite"](f"sqlite:///{path}")
+        return lambda: SqlStore(f"sqlite:///{path}", shared=True)
 
 
 _CHILD = """
@@ -53,7 +53,7 @@ from pgjit.grants.stores.sql import SqlStore
 from tests.contracts.store import ALICE, NOW, POLICY
 
 async def main() -> None:
-    store = SqlStore(sys.argv[1])
+    store = SqlStore(sys.argv[1], shared=True)
     await store.open()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -275,7 +275,7 @@ async def test_who_finds_the_store_busy_for_too_long_is_refused_and_does_nothing
     let_go = threading.Event()
     busy = asyncio.create_task(opened._transaction(lambda _: let_go.wait(10)))
     await asyncio.sleep(0)
-    monkeypatch.setattr("pgjit.grants.stores.sql._BUSY_SECONDS", -1)
+    monkeypatch.setattr("pgjit.grants.stores.sql.BUSY_SECONDS", -1)
     waiting = asyncio.create_task(opened.admit(ALICE, POLICY, NOW))
     await asyncio.sleep(0)
     let_go.set()
@@ -305,7 +305,7 @@ def _made_by_the_first_version(path: Path) -> None:
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     with engine.begin() as connection:
         config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

@@ -1,0 +1,82 @@
+"""The file of a SQLite store: held by one process, and still the file that was opened.
+
+Knows paths, locks and inodes. Does not know what is in the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["StoreFile"]
+
+
+class StoreFile:
+    """`shared`: several processes may hold it. Only tests of concurrent transactions want that.
+
+    The lock is on a file beside the store: SQLite loses its own locks when another descriptor of the store is closed.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        self.path = path
+        self._shared = shared
+        self._lock = -1
+        self._identity: tuple[int, int] | None = None
+
+    def take(self) -> None:
+        """Make the file if it is missing, readable by nobody else, and lock it. Raises OSError."""
+        if not self._shared:
+            self._lock = self._locked()
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                found = os.fstat(descriptor)
+                if stat.S_IMODE(found.st_mode) != 0o600:
+                    os.fchmod(descriptor, 0o600)
+            finally:
+                os.close(descriptor)
+        except BaseException:
+            self.release()
+            raise
+        self._identity = found.st_dev, found.st_ino
+
+    def check(self) -> None:
+        """Raise OSError when the path leads to another file than the one that was taken, or to none."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            raise OSError(f"{self.path} was removed while pgjit was using it") from None
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise OSError(f"{self.path} was replaced while pgjit was using it")
+
+    def release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)  # which gives the lock back
+            self._lock = -1
+
+    def _locked(self) -> int:
+        place = self.path.with_name(f"{self.path.name}.lock")
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, b"%d\n" % os.getpid())
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise OSError(f"another pgjit{holder} uses {self.path}") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def _holder(descriptor: int) -> str:
+    with contextlib.suppress(OSError):
+        written = os.pread(descriptor, 20, 0).strip()
+        if written.isdigit():
+            return f" (process {written.decode()})"
+    return ""
