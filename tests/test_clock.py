@@ -1,4 +1,4 @@
-"""Time that never goes backwards."""
+"""Time that makes no window longer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.clock import Clock
+from pgjit.clock import Clock, Until
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -44,13 +44,33 @@ def test_a_wall_clock_that_is_set_back_does_not_lengthen_a_window() -> None:
     assert clock() == START + timedelta(seconds=120)
 
 
-def test_a_wall_clock_that_is_set_forward_is_followed_and_kept() -> None:
+def test_a_wall_clock_that_is_set_forward_is_followed_and_back_when_that_is_put_right() -> None:
     times = Times()
     clock = times.clock()
     times.pass_(60, wall=3600)
     assert clock() == START + timedelta(seconds=3600)
-    times.pass_(10, wall=-3540)
-    assert clock() == START + timedelta(seconds=3610)
+    times.pass_(10, wall=-3530)
+    assert clock() == START + timedelta(seconds=70)
+    times.pass_(10, wall=-3600)  # further than where it was: that is another mistake, and is not followed
+    assert clock() == START + timedelta(seconds=80)
+
+
+def test_who_waits_for_a_moment_waits_no_longer_than_was_left_when_he_began() -> None:
+    times = Times()
+    clock = times.clock()
+    before = clock.until(clock() + timedelta(minutes=30))
+    times.pass_(0, wall=600)
+    ahead = clock.until(clock() + timedelta(minutes=30))
+    assert before.left == timedelta(minutes=20)  # a clock that is set forward ends it earlier
+    times.pass_(60, wall=-540)
+    assert before.left == timedelta(minutes=29)
+    assert before.as_told == START + timedelta(minutes=30)
+    assert ahead.left == timedelta(minutes=29)
+    assert ahead.as_told == START + timedelta(minutes=30)  # it stood at minute 40
+    times.pass_(29 * 60 - 1)
+    assert (before.passed, ahead.passed) == (False, False)
+    times.pass_(1)
+    assert (before.passed, ahead.passed) == (True, True)
 
 
 def test_time_begins_no_earlier_than_what_was_written_down() -> None:
@@ -64,19 +84,20 @@ def test_time_begins_no_earlier_than_what_was_written_down() -> None:
     assert clock() == START + timedelta(hours=1, seconds=60)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(-10_000, 10_000)), max_size=20))
-def test_whatever_the_wall_clock_does_time_advances_at_least_as_the_steady_one(
-    steps: list[tuple[float, float]],
+@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(-10_000, 10_000)), max_size=20), st.floats(0, 5000))
+def test_whatever_the_wall_clock_does_no_window_is_longer_than_it_was_granted(
+    steps: list[tuple[float, float]], length: float
 ) -> None:
     times = Times()
     clock = times.clock()
-    before = clock()
+    granted: list[tuple[float, Until]] = []
     for steady, wall in steps:
+        granted.append((times.steady, clock.until(clock() + timedelta(seconds=length))))
         times.pass_(steady, wall=wall)
-        now = clock()
-        assert now - before >= timedelta(seconds=steady) - timedelta(microseconds=5)
-        assert now >= times.wall
-        before = now
+        assert clock() >= max(times.wall, START + timedelta(seconds=times.steady - 100) - timedelta(microseconds=5))
+        for since, until in granted:
+            assert until.passed or times.steady - since < length + 0.001
+            assert until.left <= timedelta(seconds=length - (times.steady - since) + 0.001)
 
 
 def test_the_real_clock_is_aware_and_in_utc() -> None:

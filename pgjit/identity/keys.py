@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 3600.0
 MAX_AGE_SECONDS: Final = 24 * 3600.0
-FORCED_EVERY_SECONDS: Final = 300.0
+FORCED_EVERY_SECONDS: Final = 15.0
+FORCED_AT_ONCE: Final = 3
+"""Fetches for key ids that are not known: so many at once, then one every so often. Anyone can invent a key id, and
+each of these fetches finds every key that is published: a flood of them delays a new key by no more than that."""
+
 _MAX_KEYS: Final = 1000
 _RSA_BITS: Final = range(2048, 8193)
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -69,7 +73,8 @@ class SigningKeys:
         self._fetch_seconds = fetch_seconds
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = 0.0
-        self._forced_at: float | None = None
+        self._forced = 0.0  # fetches that key ids caused, less those that time has paid back
+        self._forced_at = 0.0
         self._flight: asyncio.Task[bool] | None = None
         self._background: asyncio.Task[None] | None = None
 
@@ -101,10 +106,7 @@ class SigningKeys:
         """The key named `kid`. Raises TokenRefused when there is none, ServerUnavailable without any keys."""
         if self.ready and kid in self._keys:
             return self._keys[kid]
-        if self._flight is not None:
-            await self._refresh()
-        elif self.ready and self._may_force():
-            self._forced_at = self._monotonic()
+        if self._flight is not None or (self.ready and self._may_force()):
             await self._refresh()
         if not self.ready:
             raise ServerUnavailable(
@@ -118,10 +120,16 @@ class SigningKeys:
         return self._keys[kid]
 
     def _may_force(self) -> bool:
-        """Whether a key id that is not known may cause a fetch. Anyone can invent one: so not often."""
+        """Whether a key id that is not known may cause a fetch; if so, it is counted."""
         if self._background is None:
             return False
-        return self._forced_at is None or self._monotonic() - self._forced_at >= FORCED_EVERY_SECONDS
+        now = self._monotonic()
+        self._forced = max(0.0, self._forced - (now - self._forced_at) / FORCED_EVERY_SECONDS)
+        self._forced_at = now
+        if self._forced > FORCED_AT_ONCE - 1:
+            return False
+        self._forced += 1
+        return True
 
     # --- fetching ------------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta
+
+from pgjit.clock import Until
 
 __all__ = ["reached"]
 
@@ -12,8 +12,8 @@ _TICK = 1.0
 """Longest sleep: a clock that is set forward is noticed within a second."""
 
 
-async def reached(clock: Callable[[], datetime], moment: datetime) -> None:
-    """Return when `clock` says `moment` or later."""
+async def reached(until: Until) -> None:
+    """Return when the moment has come."""
     # Asked of our own clock each time: no event tells when that one has moved.
-    while (left := (moment - clock()) / timedelta(seconds=1)) > 0:  # noqa: ASYNC110
+    while (left := until.left.total_seconds()) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(left, _TICK))

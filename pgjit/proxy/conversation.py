@@ -76,7 +76,7 @@ class Conversation:
     ) -> None:
         self._services = services
         self._policy = access.policy
-        self._ends_at = access.ends_at
+        self._end = services.clock.until(access.ends_at)
         self._client = client
         self._upstream = upstream
         self._server = upstream.link
@@ -168,7 +168,7 @@ class Conversation:
         while at < len(frames):
             await self._stopped()
             now = self._services.clock()
-            if now >= self._ends_at or self._over.done():
+            if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
             batch = _batch(frames, at)
             plan = self.relay.from_client(batch, now, judged, settled=settled)
@@ -239,7 +239,7 @@ class Conversation:
             except JournalUnavailable:
                 data = self.relay.withdraw(plan)
             self._measure(plan.events)
-        if self._over.done() or self._services.clock() >= self._ends_at:
+        if self._over.done() or self._end.passed:
             return
         self._server.write(data)
         if plan.fault is not None:

@@ -25,7 +25,7 @@ from pgwire.messages.startup import (
     startup_length,
 )
 
-__all__ = ["ALPN", "TlsDue", "before_tls", "first_message", "keep_alive", "start_tls", "tls_text"]
+__all__ = ["ALPN", "NothingSaid", "TlsDue", "before_tls", "first_message", "keep_alive", "start_tls", "tls_text"]
 
 ALPN = "postgresql"
 _TLS_RECORD = b"\x16"
@@ -40,6 +40,10 @@ _KEEP_ALIVE = {
     "TCP_KEEPCNT": 6,
     "TCP_USER_TIMEOUT": 180_000,
 }
+
+
+class NothingSaid(LinkClosed):
+    """The peer connected and left without a byte: whoever looks whether the port is open does that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,17 @@ def keep_alive(client: socket.socket) -> None:
 async def before_tls(client: socket.socket) -> TlsDue | StartupMessage | CancelRequest:
     """Answer requests for encryption until something else is due.
 
-    Raises RemoteProtocolError, LinkClosed. No byte that came before `S` was sent is read after it.
+    Raises RemoteProtocolError, and LinkClosed, of which NothingSaid is one. No byte that came before `S` was sent is
+    read after it.
     """
     loop = asyncio.get_running_loop()
-    if await _peek(client) == _TLS_RECORD:
+    try:
+        first = await _peek(client)
+    except ConnectionError as fault:
+        raise NothingSaid(str(fault)) from None
+    if not first:
+        raise NothingSaid("the client left without a word")
+    if first == _TLS_RECORD:
         return TlsDue(direct=True)
     asked_gss = False
     while True:

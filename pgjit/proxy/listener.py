@@ -14,7 +14,7 @@ import ssl
 
 from pgjit.errors import JournalUnavailable, PgjitError, ShuttingDown, TlsRequired, TooManyConnections
 from pgjit.proxy.crowd import Admission, Crowd, Visitor
-from pgjit.proxy.handshake import ALPN, before_tls, first_message, keep_alive, start_tls, tls_text
+from pgjit.proxy.handshake import ALPN, NothingSaid, before_tls, first_message, keep_alive, start_tls, tls_text
 from pgjit.proxy.link import Link
 from pgjit.proxy.services import Services
 from pgjit.proxy.session import Session
@@ -141,6 +141,8 @@ class Listener:
             raise
         except PgjitError as error:
             await self._refuse(link, error, visitor)
+        except NothingSaid:
+            _log.debug("%s looked whether the port is open", visitor.source)
         except (TimeoutError, OSError, RemoteProtocolError) as fault:
             # Before TLS is up nothing is told: the client could not tell our words from an attacker's.
             self._note_failed(visitor, fault, encrypted=link is not None)

@@ -101,7 +101,7 @@ class Recorder:
             bytes=run.size,
             received=run.received,
             sqlstate=sqlstate,
-            duration_us=int((now - run.started).total_seconds() * 1e6),
+            duration_us=max(0, int((now - run.started).total_seconds() * 1e6)),  # the clock may go back
         )
 
     def rest(self, pending: Pending, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:

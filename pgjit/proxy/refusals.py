@@ -1,7 +1,8 @@
 """Each connection that does not become a session, written down with the true reason.
 
 Decides what is kept of a flood: what costs the client a TLS handshake is recorded one by one; before that, so
-many a second are, and the rest is counted into one record a second for each address. Nothing is left out.
+many a second are, and the rest is counted into one record a second for each address. Nothing is left out but who
+connects and leaves without a byte: that is a look whether the port is open, and no login.
 """
 
 from __future__ import annotations

@@ -283,8 +283,10 @@ class Session:
         if access.ends_at >= access.window_ends_at:
             return None
 
+        until = self._services.clock.until(access.ends_at)
+
         async def carry_out() -> None:
-            await reached(self._services.clock, access.ends_at)
+            await reached(until)
             live.conversation.over(Ending("token-expired", end_error("token-expired", access)))
 
         return asyncio.create_task(carry_out())

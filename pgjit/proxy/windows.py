@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pgjit.audit.event import WindowEnded, WindowOpened
 from pgjit.audit.journal import Journal
-from pgjit.clock import Clock
+from pgjit.clock import Clock, Until
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
 from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
@@ -41,7 +41,7 @@ class Windows:
         self._journal = journal
         self._registry = registry
         self._clock = clock
-        self._timers: dict[str, tuple[datetime, asyncio.Task[None]]] = {}
+        self._timers: dict[str, tuple[Until, asyncio.Task[None]]] = {}
         self._due: dict[tuple[str, Kind], WindowOpened | WindowEnded] = {}  # what the journal has not taken yet
         self._told: set[tuple[str, Kind]] = set()  # what it has taken, and the store does not know of yet
         self._usages: dict[str, Usage] = {}
@@ -111,7 +111,8 @@ class Windows:
                 self._tell()
             except JournalUnavailable:
                 raise JournalUnavailable(fatal=True) from None
-        return window, ends_at
+        timer = self._timers.get(window.id)
+        return window, ends_at if timer is None else min(ends_at, timer[0].as_told)
 
     def usage(self, window: Window) -> Usage:
         """What was used of it, counted by all of its sessions."""
@@ -170,15 +171,17 @@ class Windows:
             self._noted[window_id] = now
 
     def _schedule(self, window: Window, ends_at: datetime) -> None:
-        known = self._timers.get(window.id)
+        known, until = self._timers.get(window.id), self._clock.until(ends_at)
         if known is not None:
-            if ends_at >= known[0]:
+            if ends_at >= known[0].moment:
                 return
             known[1].cancel()  # a policy whose `ttl` was cut ends it earlier than it was taken up for
-        self._timers[window.id] = ends_at, asyncio.create_task(self._carry_out(window, ends_at))
+            until = replace(until, steady=min(until.steady, known[0].steady))
+        self._timers[window.id] = until, asyncio.create_task(self._carry_out(window, until))
 
-    async def _carry_out(self, window: Window, ends_at: datetime) -> None:
-        await reached(self._clock, ends_at)
+    async def _carry_out(self, window: Window, until: Until) -> None:
+        await reached(until)
+        ends_at = until.moment
         sessions = self._registry.of_window(window.id)
         await asyncio.gather(*(session.end("ttl") for session in sessions))
         await self._note_end(window, ends_at, len(sessions))

@@ -182,16 +182,42 @@ async def test_a_new_key_is_found_by_the_first_token_that_names_it(
     assert endpoint.fetches == 2
 
 
-async def test_a_flood_of_unknown_keys_is_one_fetch_in_five_minutes(
+async def _flood(keys: SigningKeys) -> None:
+    for _ in range(5):
+        await asyncio.gather(*(refusal(keys, f"invented-{number}") for number in range(50)))
+
+
+async def test_a_flood_of_unknown_keys_is_a_few_fetches_and_then_one_every_fifteen_seconds(
     keys: SigningKeys, endpoint: Endpoint, pace: Pace
 ) -> None:
     await started(keys, pace)
-    for begins in (pace.now, pace.now + 299, pace.now + 300, pace.now + 599, pace.now + 600):
-        pace.now = begins
-        for _ in range(3):
-            await asyncio.gather(*(refusal(keys, f"invented-{number}") for number in range(50)))
-    assert endpoint.fetches == 1 + 3
+    begun = pace.now
+    fetches = []
+    for passed in (0, 14, 15, 29, 30, 45, 600):
+        pace.now = begun + passed
+        await _flood(keys)
+        fetches.append(endpoint.fetches - 1)
+    assert fetches == [3, 3, 4, 4, 5, 6, 9]
     await keys.get(OLD.kid)
+
+
+async def test_an_invented_key_does_not_delay_a_new_one(keys: SigningKeys, endpoint: Endpoint, pace: Pace) -> None:
+    await started(keys, pace)
+    assert await refusal(keys, "invented") == "unknown-key"
+    endpoint.answer = answers(keys=key_set(NEW, OLD))
+    assert (await keys.get(NEW.kid)).algorithm_name == "RS256"
+
+
+async def test_under_a_flood_of_invented_keys_a_new_one_is_found_within_fifteen_seconds(
+    keys: SigningKeys, endpoint: Endpoint, pace: Pace
+) -> None:
+    await started(keys, pace)
+    await _flood(keys)
+    endpoint.answer = answers(keys=key_set(NEW, OLD))
+    assert await refusal(keys, NEW.kid) == "unknown-key"
+    pace.now += 15
+    await refusal(keys, "invented")  # whoever comes first
+    await keys.get(NEW.kid)
 
 
 async def test_a_forced_fetch_that_fails_counts_and_keeps_the_keys(
@@ -199,9 +225,9 @@ async def test_a_forced_fetch_that_fails_counts_and_keeps_the_keys(
 ) -> None:
     await started(keys, pace)
     endpoint.answer = unreachable
-    assert await refusal(keys, NEW.kid) == "unknown-key"
-    assert await refusal(keys, NEW.kid) == "unknown-key"
-    assert endpoint.fetches == 2
+    for _ in range(9):
+        assert await refusal(keys, NEW.kid) == "unknown-key"
+    assert endpoint.fetches == 1 + 3
     await keys.get(OLD.kid)
 
 

@@ -17,6 +17,7 @@ import pytest
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.due import Due, Kind
 from pgjit.grants.stores.sql import SqlStore
@@ -75,15 +76,20 @@ class House:
 
     folder: Path
     now: datetime = NOW
+    ahead: timedelta = timedelta()  # of the machine's clock
     sink: Full = field(init=False)
     store: Forgetful = field(init=False)
+
+    def _steady(self) -> float:
+        return (self.now - NOW).total_seconds()
 
     @asynccontextmanager
     async def process(self) -> AsyncIterator[Windows]:
         self.sink, self.store = Full(self.folder / "journal.jsonl"), Forgetful(f"sqlite:///{self.folder}/w.sqlite3")
         await self.store.open()
         journal = Journal.open(self.sink)
-        windows = Windows(self.store, journal, Registry(), lambda: self.now)  # type: ignore[arg-type]
+        clock = Clock(wall=lambda: self.now + self.ahead, steady=self._steady)
+        windows = Windows(self.store, journal, Registry(), clock)
         journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
         await windows.resume()
         yield windows
@@ -190,6 +196,23 @@ async def test_a_login_that_is_admitted_at_the_last_moment_makes_no_second_end(h
         async with asyncio.timeout(10):
             while windows._timers:
                 await asyncio.sleep(0.02)
+    assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_a_window_that_opened_while_the_clock_was_ahead_is_no_longer_when_that_is_put_right(
+    house: House,
+) -> None:
+    async with house.process() as windows:
+        house.ahead = HOUR
+        window, ends_at = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+        granted = ends_at - (NOW + HOUR)
+        assert granted == POLICY.ttl
+        house.ahead = timedelta()
+        house.now += granted / 2
+        joined, ends_at = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+        assert (joined.id, ends_at) == (window.id, NOW + granted)
+        house.now += granted / 2
+        await house.ended()
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
 

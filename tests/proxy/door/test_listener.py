@@ -112,7 +112,6 @@ async def test_a_second_request_for_gssapi_is_refused(door: Door) -> None:
         struct.pack("!II", 15, 80877102) + b"\0" * 7,
         b"GET / HTTP/1.1\r\n\r\n",
         b"\0",
-        b"",
     ],
 )
 async def test_what_is_no_first_message_is_closed_without_a_word(door: Door, packet: bytes) -> None:
@@ -125,6 +124,15 @@ async def test_what_is_no_first_message_is_closed_without_a_word(door: Door, pac
             assert await client.ended()
     await door.empty()
     assert door.references == ["handshake-failed"]
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_who_looks_whether_the_port_is_open_is_not_a_refused_login(door: Door, reset: bool) -> None:
+    async with await ScriptedClient.open(door.port) as client:
+        if reset:
+            client.reset()
+    await door.empty()
+    assert door.references == []
 
 
 async def test_a_packet_of_the_largest_size_is_read(door: Door) -> None:
@@ -372,6 +380,7 @@ async def test_a_flood_does_not_flood_the_journal_and_is_not_lost(tmp_path: Path
     async with Door(tmp_path) as door:
         for _ in range(200):
             async with await ScriptedClient.open(door.port) as client:
+                await client.send(SSL[:1])
                 client.reset()
         await door.empty()
         await asyncio.sleep(0)
