@@ -156,16 +156,18 @@ class App:
     async def _serve(self, services: Services, provider: Provider, tls: ssl.SSLContext) -> None:
         config = self._config
         listener = Listener(services, tls)
-        self._stack.push_async_callback(listener.drain, config.file.limits.drain_seconds)
-        await listener.open(config.file.listen.host, config.file.listen.port)
-        self.port = listener.ports[0]
         checks = {
             "identity keys fetched": lambda: provider.ready,
             "journal writable": lambda: services.journal.writable,
+            "accepting connections": lambda: listener.accepting,
         }
         admin = AdminServer(admin_api(checks))
-        await admin.open(config.file.admin.host, config.file.admin.port)
+        # Closed after the listener: who watches the drain reads from it that pgjit is alive and not ready.
         self._stack.push_async_callback(admin.close)
+        self._stack.push_async_callback(listener.drain, config.file.limits.drain_seconds)
+        await listener.open(config.file.listen.host, config.file.listen.port)
+        self.port = listener.ports[0]
+        await admin.open(config.file.admin.host, config.file.admin.port)
         self.admin_port = admin.port
 
 

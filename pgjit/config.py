@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import shutil
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -165,14 +166,14 @@ class ConnectionSection(_Section):
 class StoreSection(_Section):
     """Where windows are remembered."""
 
-    kind: str = Field(default="sqlite", description="kind of store")
+    kind: Literal["sqlite"] = Field(default="sqlite", description="kind of store")
     path: Path = Field(default=Path("pgjit.sqlite3"), description="file of the SQLite store")
 
 
 class JournalSection(_Section):
     """Where every execution is recorded."""
 
-    kind: str = Field(default="file", description="kind of sink")
+    kind: Literal["file"] = Field(default="file", description="kind of sink")
     path: Path = Field(default=Path("journal.jsonl"), description="file of the journal, one JSON record a line")
     sync: Literal["interval", "always"] = Field(
         default="interval",
@@ -281,8 +282,7 @@ def load_config(path: Path) -> Config:
         raise InvalidFile(f"configuration {path}", document.faults)
     folder = path.resolve().parent
     targets = {name: _target(document, folder, name, section) for name, section in file.connections.items()}
-    for key in ("certificate", "key"):
-        _readable(document, ("tls", key), folder / getattr(file.tls, key))
+    _check_tls(document, folder / file.tls.certificate, folder / file.tls.key)
     check_identity(document, folder, file.identity)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
@@ -360,6 +360,18 @@ def _credential(document: Document, folder: Path, name: str, secret: SecretSecti
     if not azure_token.installed():
         document.fault((*where, "azure"), "needs azure-identity: pip install 'pgjit[azure]'")
     return Renewed(functools.partial(fetch_token, secret.azure.scope, secret.azure.client_id))
+
+
+def _check_tls(document: Document, certificate: Path, key: Path) -> None:
+    before = len(document.faults)
+    _readable(document, ("tls", "certificate"), certificate)
+    _readable(document, ("tls", "key"), key)
+    if len(document.faults) > before:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as fault:
+        document.fault(("tls", "certificate"), f"and the key do not go together: {fault}")
 
 
 def _readable(document: Document, where: tuple[str, ...], path: Path) -> None:

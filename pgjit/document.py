@@ -119,6 +119,18 @@ class Document:
             return None
         return None if self.faults else checked
 
+    def written(self, where: Location) -> object:
+        """The value of a key as it was written, unchecked; None where there is none."""
+        value = self._value
+        for part in where:
+            if isinstance(value, dict):
+                value = value.get(str(part))
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
     def fault(self, where: Location, text: str) -> None:
         """Add a fault at the key `where`, or at the nearest key around it."""
         named = ".".join(str(part) for part in where)

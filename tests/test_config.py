@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pgjit.config import load_config
+from pgjit.audit.sinks import SINKS
+from pgjit.config import JournalSection, StoreSection, load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import InvalidFile
+from pgjit.grants.stores import STORES
 from pgjit.identity import azure_token
 from pgjit.proxy.credential import FromFile, Given, Renewed
 from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
@@ -145,3 +148,37 @@ def test_faults_are_told_at_their_place(tmp_path: Path, keys: str, fault: str) -
     assert fault in only
     assert f"{tmp_path / 'pgjit.yaml'}:5:" in only
     assert "hunter2" not in only
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("store: {kind: postgres}", "8:9: `store.kind` must be 'sqlite'"),
+        ("journal: {kind: syslog}", "8:11: `journal.kind` must be 'file'"),
+    ],
+)
+def test_a_kind_that_cannot_be_opened_is_a_fault(tmp_path: Path, section: str, fault: str) -> None:
+    make_certificates(tmp_path)
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=POLICIES, keys="host: a") + "\n" + section + "\n")
+    with pytest.raises(InvalidFile) as refused:
+        load_config(path)
+    assert refused.value.faults == [f"{path}:{fault}"]
+
+
+def test_every_kind_that_the_configuration_knows_can_be_opened() -> None:
+    assert get_args(StoreSection.model_fields["kind"].annotation) == tuple(STORES)
+    assert get_args(JournalSection.model_fields["kind"].annotation) == tuple(SINKS)
+
+
+def test_a_certificate_that_does_not_fit_its_key_is_a_fault(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    make_certificates(tmp_path)
+    make_certificates(other)
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=POLICIES, keys="host: a").replace("server.key", "other/server.key"))
+    with pytest.raises(InvalidFile) as refused:
+        load_config(path)
+    [fault] = refused.value.faults
+    assert fault.startswith(f"{path}:1:7: `tls.certificate` and the key do not go together: ")

@@ -170,7 +170,10 @@ def _remarks(policy: Policy, judgement: Judgement) -> Iterator[str]:
     elif judgement.allowed and judgement.unread:
         yield "it was not parsed: under `access: full` nothing is refused"
     elif not judgement.statements and judgement.allowed:
-        yield "there is no statement in it"
+        yield (
+            "there is no statement in it: nothing runs and nothing is recorded, and the server answers with "
+            "EmptyQueryResponse (drivers send this to see whether a connection is alive)"
+        )
     if not judgement.allowed:
         return
     if len(judgement.statements) > 1:

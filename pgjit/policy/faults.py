@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from pgjit.document import Document
+from pgjit.policy.barred import barred
 from pgjit.policy.kinds import CALLING, SEEN, UNREAD, WRITES, addable_kinds, preset_kinds, words_of
 from pgjit.policy.language import SelectorEntry, StatementSection
 from pgjit.policy.match import kind_grounds
@@ -17,7 +20,7 @@ from pgjit.policy.policy import Access, Policy, StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.policy.selector import Selector
 
-__all__ = ["STANDING", "conflicts", "entry_faults", "warnings"]
+__all__ = ["STANDING", "conflicts", "entry_faults", "entry_faults_as_far_as_read", "warnings"]
 
 STANDING = timedelta(hours=8)
 """A window longer than this is standing access in all but name."""
@@ -38,6 +41,39 @@ def entry_faults(section: StatementSection) -> Iterator[tuple[Where, str]]:
         options = getattr(section.rules, field)
         if options is not None and not options.enabled and not RULES[name].switch:
             yield ("statements", "rules", name), "cannot be switched off: name what is needed under `allow`"
+
+
+def entry_faults_as_far_as_read(document: Document) -> Iterator[tuple[Where, str]]:
+    """The same for a file with other faults: of the entries that can be read by themselves.
+
+    So nobody mends one fault to find the next one in the same entry.
+    """
+    try:
+        access = Access(str(document.written(("statements", "access")) or Access.READ_ONLY))
+    except ValueError:
+        return
+    allow = document.written(("statements", "allow"))
+    for index, raw in enumerate(allow if isinstance(allow, list) else ()):
+        if not isinstance(raw, dict):
+            continue
+        for key, text in _of_readable_part(raw, access):
+            yield ("statements", "allow", index, key), text
+
+
+def _of_readable_part(raw: dict[str, object], access: Access) -> Iterator[tuple[str, str]]:
+    readable = {}
+    for key, value in raw.items():
+        try:
+            SelectorEntry.model_validate({key: value})
+        except ValidationError:
+            continue
+        readable[key] = value
+    try:
+        entry = SelectorEntry.model_validate(readable)
+    except ValidationError:
+        return  # nothing of it can be read, or it names two sorts of objects: that is a fault of its own
+    yield from _impossible(entry, access)
+    yield from _uncertain(entry)
 
 
 def _impossible(entry: SelectorEntry, access: Access) -> Iterator[tuple[str, str]]:
@@ -111,6 +147,8 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
         if reason := _never(entry, terms):
             yield f"{entry.place}: this entry of `deny` can refuse nothing: {reason}"
     for entry in terms.allow:
+        for text in barred(entry, terms):
+            yield f"{entry.place}: {text}"
         if reason := _moot(entry, terms):
             yield f"{entry.place}: this entry of `allow` can allow nothing: {reason}"
         if unread := sorted((entry.kinds or frozenset()) & UNREAD):

@@ -103,9 +103,15 @@ class _Grounds:
         else:
             rule = self._refused.get(position)
             place = place if rule is None else None
+        if rule is not None and not self._refuses(rule):
+            rule, place = None, place or self._terms.place
         return Ground(
             sort=sort, name=name, action=action, position=position, through=through, place=place or None, rule=rule
         )
+
+    def _refuses(self, rule: str) -> bool:
+        """INVARIANT: what refuses an object is among the findings of the rules; without one, nothing is refused."""
+        return rule in self._found or (rule == "denied" and bool(self._found))
 
     def _kind(self) -> Iterator[Ground]:
         denied = dict(denials_of_kind(self._terms, self._statement))

@@ -25,7 +25,7 @@ from pydantic import (
 
 from pgjit.policy.identity_terms import GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
-from pgjit.policy.pattern import names, texts
+from pgjit.policy.pattern import all_of, names, texts
 from pgjit.policy.policy import Access, Grant, Mode
 from pgjit.policy.rules import RULES
 
@@ -75,15 +75,15 @@ def _recorded(value: object) -> bool:
     return True
 
 
+def _kind(word: str) -> str:
+    if word not in KINDS:
+        near = difflib.get_close_matches(word, KINDS, n=1)
+        raise ValueError(f"`{word}` is not a kind of statement" + (f"; did you mean `{near[0]}`?" if near else ""))
+    return word
+
+
 def _kinds(value: object) -> list[str]:
-    words = texts(value)
-    for word in words:
-        if word not in KINDS:
-            near = difflib.get_close_matches(word, KINDS, n=1)
-            raise ValueError(
-                f"`{word}` is not a kind of statement" + (f"; did you mean `{near[0]}`?" if near else "")
-            )
-    return words
+    return all_of(texts(value), _kind)
 
 
 def _operator(value: object) -> str:
@@ -93,7 +93,15 @@ def _operator(value: object) -> str:
 
 
 def _operators(value: object) -> list[str]:
-    return [_operator(each) for each in texts(value)]
+    words = texts(value)
+    return [_operator(words[0])] if len(words) == 1 else all_of(words, _named_operator)
+
+
+def _named_operator(value: str) -> str:
+    try:
+        return _operator(value)
+    except ValueError as fault:
+        raise ValueError(f"`{value}` {fault}") from None
 
 
 def _builtin_or_qualified(value: object) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from pgjit.document import Document
 from pgjit.identity.identity import GroupId, Identity
-from pgjit.policy.faults import conflicts, entry_faults, warnings
+from pgjit.policy.faults import conflicts, entry_faults, entry_faults_as_far_as_read, warnings
 from pgjit.policy.kinds import words_of
 from pgjit.policy.language import PolicyFile, SelectorEntry, StatementSection
 from pgjit.policy.options import RuleOptions
@@ -71,6 +71,8 @@ def read_policy(document: Document) -> Policy | None:
     """One policy; None when there are faults, all of which are in the document's list then."""
     written = document.model(PolicyFile)
     if written is None:
+        for where, text in entry_faults_as_far_as_read(document):
+            document.fault(where, text)
         return None
     for where, text in entry_faults(written.statements):
         document.fault(where, text)

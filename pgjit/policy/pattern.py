@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-__all__ = ["Pattern", "Patterns", "names", "parse_pattern", "texts"]
+__all__ = ["Pattern", "Patterns", "all_of", "names", "parse_pattern", "texts"]
 
 Name = tuple[str | None, ...]
+T = TypeVar("T")
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s!]+)')
 _ANY = "*"
@@ -107,8 +109,9 @@ class Patterns:
     def of(cls, written: Iterable[str], least: int, most: int) -> Patterns:
         """Raises ValueError for what cannot be a name of `least` to `most` parts."""
         names = list(written)
-        included = tuple(parse_pattern(each, least, most) for each in names if not each.startswith("!"))
-        excluded = tuple(parse_pattern(each[1:], least, most) for each in names if each.startswith("!"))
+        read = all_of(names, lambda each: parse_pattern(each.removeprefix("!"), least, most))
+        included = tuple(pattern for each, pattern in zip(names, read, strict=True) if not each.startswith("!"))
+        excluded = tuple(pattern for each, pattern in zip(names, read, strict=True) if each.startswith("!"))
         if not included:
             raise ValueError("must name something before it leaves something out with `!`")
         return cls(included, excluded)
@@ -155,6 +158,19 @@ def texts(value: object) -> list[str]:
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) and word for word in words):
         raise ValueError("must be a text or a list of texts, and not empty")
     return list(words)
+
+
+def all_of(words: Iterable[str], read: Callable[[str], T]) -> list[T]:
+    """Every word read. Raises one ValueError for all words that cannot be."""
+    done, faults = [], []
+    for word in words:
+        try:
+            done.append(read(word))
+        except ValueError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return done
 
 
 def names(least: int, most: int) -> Callable[[object], list[str]]:

@@ -51,6 +51,11 @@ class Listener:
         """How many are here, logged in or not."""
         return len(self._crowd)
 
+    @property
+    def accepting(self) -> bool:
+        """Whether new connections are taken: after `open`, until `drain`."""
+        return bool(self._accepting) and not self._draining
+
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""
         loop = asyncio.get_running_loop()

@@ -67,7 +67,7 @@ def test_every_violation_of_every_statement_is_told_as_json(capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("sql", "told"),
     [
-        ("", "there is no statement in it"),
+        ("", "there is no statement in it: nothing runs and nothing is recorded"),
         ("/* nothing */", "there is no statement in it"),
         ("SHOW pgjit.window", "pgjit itself answers this: SHOW pgjit.window"),
         ("EXPLAIN SELECT 1", "statement 1: explain, with select inside"),
@@ -231,7 +231,9 @@ def test_policies_and_their_tests_are_checked(folder: Path, capsys: pytest.Captu
     assert run(["policy", "check", str(folder), "--json"]) == Status.INVALID
     told = json.loads(capsys.readouterr().out)
     assert told["valid"] is False
-    assert len(told["faults"]) == 1
+    [fault] = told["faults"]
+    assert (fault["file"], fault["line"], fault["column"]) == (f"{folder}/reader_test.yaml", 1, 10)
+    assert fault["message"].startswith("`tests.0.policy` names `reeder`")
 
 
 def test_a_warning_is_told_and_stops_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixtu
     assert run(["check", "--config", str(config), "--json"]) == Status.OK
     told = json.loads(capsys.readouterr().out)
     [warning] = told.pop("warnings")
-    assert warning.startswith("`identity.groups` is `claim`: nobody looks again")
+    assert warning["message"].startswith("`identity.groups` is `claim`: nobody looks again")
     assert told == {
         "valid": True,
         "policies": ["analyst-read-only", "break-glass", "jit-schema-checks", "orders-migration", "read-only"],

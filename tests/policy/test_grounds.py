@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pgjit.policy.evaluate import evaluate
 from pgjit.policy.grounds import Ground, grounds_of
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Policy
-from pgjit.sql.catalog import Catalog
+from pgjit.sql.catalog import Catalog, Operator, QName
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
 
@@ -134,3 +135,28 @@ def test_a_statement_that_runs_rests_on_allowed_grounds_alone(
     if not isinstance(evaluate(policy, read_message(sql), catalog), Deny):
         assert [ground for ground in grounds if not ground.allowed] == []
     assert all(ground.place is not None for ground in grounds if ground.allowed)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT note % 'x' FROM notes",
+        "SELECT id FROM notes WHERE note % 'x' AND id % 2 = 0",
+        "SELECT lower(note) FROM notes",
+        "DELETE FROM payments WHERE note % 'x'",
+    ],
+)
+def test_nothing_is_called_refused_that_no_rule_refused(policy: Policy, sql: str) -> None:
+    """An extension's operator and function that have the names of built-in ones."""
+    catalog = replace(
+        SHOP,
+        operators={
+            **SHOP.operators,
+            "public": {"%": (Operator("text", "text", QName("public", "similarity_op"), extension="pg_trgm"),)},
+        },
+    )
+    message = read_message(sql)
+    decision = evaluate(policy, message, catalog)
+    found = {each.rule for each in decision.violations} if isinstance(decision, Deny) else set()
+    assert "foreign-operator" not in found
+    assert {ground.rule for ground in _grounds(policy, sql, catalog) if ground.rule} <= found

@@ -264,3 +264,29 @@ def test_what_can_do_something_is_not(tmp_path: Path, statements: str) -> None:
 
     assert policy is not None
     assert (faults, warnings) == ([], [])
+
+
+def test_all_faults_of_an_entry_are_found_at_once(tmp_path: Path) -> None:
+    _, faults, _ = _load(
+        tmp_path,
+        "statements:\n  allow:\n"
+        "    - {kinds: [selct, insrt, insert], relations: [orders, 'a b', x.y.z], relation: q}\n"
+        "    - {kinds: insert, operators: [plus, minus]}\n"
+        "    - {kinds: [do], functions: ['*.f']}\n",
+    )
+    found = [fault.partition("statements.allow.")[2] for fault in faults]
+    assert found == [
+        (
+            "0.kinds` `selct` is not a kind of statement; did you mean `select`?; "
+            "`insrt` is not a kind of statement; did you mean `insert`?"
+        ),
+        f"0.relations` `a b` must be name or schema.name, {GLOBS}; `x.y.z` must be name or schema.name, {GLOBS}",
+        "0.relation` is not a known key; did you mean `relations`?",
+        (
+            "1.operators` `plus` must be an operator as statements write it, such as <=> or public.<=>; "
+            "`minus` must be an operator as statements write it, such as <=> or public.<=>"
+        ),
+        "1.kinds` `insert` writes: it needs `access: read-write`",
+        "2.kinds` `do` cannot be allowed here: it needs `access: read-write`",
+        "2.functions` `*.f` must write out its schema",
+    ]

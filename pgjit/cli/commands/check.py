@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pgjit.cli.placed import as_fields
 from pgjit.cli.status import Status
 from pgjit.config import load_config
 from pgjit.errors import InvalidFile
@@ -26,13 +27,14 @@ def check(
     except InvalidFile as fault:
         if not as_json:
             raise
-        print(json.dumps({"valid": False, "faults": fault.faults}, indent=2))
+        print(json.dumps({"valid": False, "faults": [as_fields(each) for each in fault.faults]}, indent=2))
         return Status.INVALID
     policies = sorted(checked.policies)
     connections = sorted(checked.targets)
     if as_json:
-        told = {"valid": True, "policies": policies, "connections": connections, "warnings": checked.warnings}
-        print(json.dumps(told, indent=2))
+        warnings = [as_fields(warning) for warning in checked.warnings]
+        result = {"valid": True, "policies": policies, "connections": connections, "warnings": warnings}
+        print(json.dumps(result, indent=2))
     else:
         for warning in checked.warnings:
             print(f"warning: {warning}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pgjit.cli.placed import as_fields
 from pgjit.cli.policies import AsJson, CatalogFile, read_catalog
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
@@ -41,8 +42,13 @@ def policy_check(
     absent = [told for policy in policies.values() for told in absent_names(policy, known)] if known else []
     warnings = [*policies.warnings, *absent]
     if as_json:
-        told = {"valid": not faults, "policies": sorted(policies), "faults": faults, "warnings": warnings}
-        print(json.dumps(told, indent=2, ensure_ascii=False))
+        result = {
+            "valid": not faults,
+            "policies": sorted(policies),
+            "faults": [as_fields(fault) for fault in faults],
+            "warnings": [as_fields(warning) for warning in warnings],
+        }
+        print(json.dumps(result, indent=2, ensure_ascii=False))
         return Status.INVALID if faults else Status.OK
     for warning in warnings:
         print(f"warning: {warning}")
