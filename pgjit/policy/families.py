@@ -29,4 +29,6 @@ def family_of(function: Name) -> str | None:
         return "sequences"
     if name in LARGE_OBJECTS:
         return "large-objects"
+    if name == "pg_export_snapshot":
+        return "exported-snapshots"
     return "advisory-locks" if _ADVISORY.match(name) else None

@@ -27,8 +27,8 @@ from pgjit.policy.match import (
     words_of_relation,
 )
 from pgjit.policy.policy import Access, StatementTerms
-from pgjit.policy.rules.session_setting import setting_name
 from pgjit.policy.selector import Selector
+from pgjit.policy.session_settings import setting_name
 from pgjit.sql.statement import Setting, Statement
 from pgjit.sql.touched import Touched, TouchedFunction, TouchedOperator, TouchedType
 

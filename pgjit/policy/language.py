@@ -26,7 +26,7 @@ from pydantic import (
 from pgjit.policy.identity_terms import GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
-from pgjit.policy.policy import Access, Grant, Mode
+from pgjit.policy.policy import Access, Grant, Mode, SettingCaps
 from pgjit.policy.rules import RULES
 
 __all__ = ["GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
@@ -38,6 +38,7 @@ _OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 _SIZES = {"kB": 2**10, "MB": 2**20, "GB": 2**30}
 _LONGEST = timedelta(hours=24)
+_CAPS = SettingCaps()
 
 
 def _duration(value: object) -> timedelta:
@@ -206,6 +207,13 @@ class LimitSection(_Section):
     statement_time: Duration | None = Field(None, description="how long one execution may take")
     sessions: Count | None = Field(None, description="sessions of a window at once")
     idle_in_transaction: Duration | None = Field(None, description="how long a transaction may lie idle")
+    work_mem: Size = Field(_CAPS.work_mem, description="how far SET work_mem may go; 64MB if not given")
+    hash_mem_multiplier: Annotated[float, Field(ge=1, le=1000)] = Field(
+        _CAPS.hash_mem_multiplier, description="how far SET hash_mem_multiplier may go"
+    )
+    parallel_workers: Annotated[int, Field(ge=0, le=1024, strict=True)] = Field(
+        _CAPS.parallel_workers, description="how far SET max_parallel_workers_per_gather may go"
+    )
 
 
 class PolicyFile(IdentityKeys):

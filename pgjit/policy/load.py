@@ -6,6 +6,7 @@ Decides how what is written becomes the values that statements are judged by. Wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from pgjit.document import Document
 from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.faults import conflicts, entry_faults, entry_faults_as_far_as_read, warnings
 from pgjit.policy.kinds import words_of
-from pgjit.policy.language import PolicyFile, SelectorEntry, StatementSection
+from pgjit.policy.language import LimitSection, PolicyFile, SelectorEntry, StatementSection
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.pattern import Patterns
-from pgjit.policy.policy import NO_LIMITS, Limits, Policy, StatementTerms
+from pgjit.policy.policy import NO_LIMITS, Limits, Policy, SettingCaps, StatementTerms
 from pgjit.policy.selector import Selector
 
 __all__ = ["Policies", "load_policies", "read_policy", "terms_of"]
@@ -80,7 +81,7 @@ def read_policy(document: Document) -> Policy | None:
 
 
 def _policy(written: PolicyFile, document: Document) -> Policy:
-    limits = NO_LIMITS if written.limits is None else Limits(**dict(written.limits))
+    limits = NO_LIMITS if written.limits is None else _limits(written.limits)
     return Policy(
         name=written.policy,
         connection=written.connection,
@@ -92,11 +93,21 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
         cooldown=written.ttl if written.cooldown is None else written.cooldown,
         record=written.record,
         mode=written.mode,
-        statements=terms_of(written.statements, limits.statement_time or written.ttl, document.place),
+        statements=replace(
+            terms_of(written.statements, limits.statement_time or written.ttl, document.place),
+            idle=limits.idle_in_transaction,
+            caps=limits.caps,
+        ),
         limits=limits,
         source=str(document.path),
         version=document.sha256,
     )
+
+
+def _limits(written: LimitSection) -> Limits:
+    given = dict(written)
+    caps = SettingCaps(**{each.name: given.pop(each.name) for each in fields(SettingCaps)})
+    return Limits(**given, caps=caps)
 
 
 def _nowhere(_where: Where) -> str:

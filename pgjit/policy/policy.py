@@ -19,7 +19,7 @@ from pgjit.policy.kinds import addable_kinds, preset_kinds
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.selector import Selector
 
-__all__ = ["NO_LIMITS", "Access", "Grant", "Limits", "Mode", "Policy", "StatementTerms"]
+__all__ = ["NO_LIMITS", "Access", "Grant", "Limits", "Mode", "Policy", "SettingCaps", "StatementTerms"]
 
 O = TypeVar("O", bound=RuleOptions)  # noqa: E741
 
@@ -38,6 +38,15 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingCaps:
+    """How far a session may set what takes memory and processes that others need as well."""
+
+    work_mem: int = 64 * 2**20  # bytes
+    hash_mem_multiplier: float = 4
+    parallel_workers: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How much. None: as much as there is."""
 
@@ -49,6 +58,7 @@ class Limits:
     statement_time: timedelta | None = None
     sessions: int | None = None  # at once
     idle_in_transaction: timedelta | None = None
+    caps: SettingCaps = SettingCaps()
 
     @property
     def of_window(self) -> bool:
@@ -56,7 +66,7 @@ class Limits:
         return any(most is not None for most in (self.window_rows, self.window_bytes, self.window_statements))
 
     def __bool__(self) -> bool:
-        return any(getattr(self, each.name) is not None for each in fields(self))
+        return any(getattr(self, each.name) is not None for each in fields(self) if each.name != "caps")
 
 
 NO_LIMITS = Limits()
@@ -73,6 +83,9 @@ class StatementTerms:
     """What `rules` says of the rules that it names."""
     longest: timedelta | None = None
     """The longest that SET statement_timeout may give: the limit of a statement's time, or the length of a window."""
+    idle: timedelta | None = None
+    """The longest that a transaction may lie idle, where the policy limits that."""
+    caps: SettingCaps = SettingCaps()
     place: str = ""
     """file:line:column of the preset, for explanations."""
 
@@ -132,6 +145,8 @@ class StatementTerms:
             allow=tuple(added),
             deny=tuple(each for each in denied if each.kinds),
             longest=self.longest,
+            idle=self.idle,
+            caps=self.caps,
             place=self.place,
         )
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pgjit.audit.event import Event
 from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
-from pgjit.policy.rules.session_setting import UTF8
+from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.names import Portal, Prepared
 from pgjit.proxy.pending import Pending, Run
 from pgjit.proxy.recorder import Ended

@@ -11,7 +11,8 @@ __all__ = ["CHANGED", "ORIGIN", "QUERIES"]
 ORIGIN = """
     SELECT current_database() AS database, current_user AS role,
            current_setting('server_version_num')::integer AS version,
-           current_setting('server_encoding') AS encoding
+           current_setting('server_encoding') AS encoding,
+           current_setting('is_superuser')::boolean AS superuser
 """
 
 CHANGED = """

@@ -156,6 +156,8 @@ async def read_catalog(link: Link, *, search_path: str) -> Catalog:
         database=origin["database"],
         role=origin["role"],
         encoding=origin["encoding"],
+        superuser=origin["superuser"],
+        pinned_path=search_path,
     )
 
 

@@ -25,8 +25,9 @@ _EVENTS = {"2": "update", "3": "insert", "4": "delete"}
 
 
 def assemble(
-    rows: Rows, *, server_version: int, search_path: tuple[str, ...], database: str, role: str, encoding: str
-) -> Catalog:
+    rows: Rows, *, server_version: int, search_path: tuple[str, ...], database: str, role: str, encoding: str,
+    superuser: bool = True, pinned_path: str | None = None,
+) -> Catalog:  # fmt: skip
     """`rows` by the names of the queries in `pgjit.proxy.catalog_queries`."""
     names = {row["oid"]: QName(row["nspname"], row["relname"]) for row in rows["relations"]}
     catalog = Catalog(
@@ -48,6 +49,8 @@ def assemble(
             for row in rows["casts"]
         ),
         encoding,
+        superuser,
+        pinned_path,
     )
     return _with_views(catalog, {names[row["oid"]]: row["query"] for row in rows["relations"] if row["query"]})
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from pgjit.errors import InvalidFile
+from pgjit.sql.touched import SessionStart
 
 __all__ = [
     "Cast",
@@ -132,6 +133,8 @@ class Catalog:
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
     casts: tuple[Cast, ...] = ()  # that call a function which is not built in, or lead to a type of its own unasked
     encoding: str = "UTF8"  # of the database
+    superuser: bool = True  # whether the login role is one; where it is not known it may be
+    pinned_path: str | None = None  # the text of the pinned search_path, of which `search_path` is what there is
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
@@ -170,6 +173,10 @@ class Catalog:
     def path(self) -> tuple[str, ...]:
         """The schemas in which an unqualified name is looked for, in their order."""
         return self.search_path if BUILTIN in self.search_path else (BUILTIN, *self.search_path)
+
+    @property
+    def start(self) -> SessionStart:
+        return SessionStart(self.role, self.superuser, self.pinned_path)
 
     def relation(self, name: QName) -> Relation | None:
         return self.relations.get(name.schema, {}).get(name.name)

@@ -109,6 +109,7 @@ class Collector:
             tuple(self._doubts),
             frozenset(self._fields),
             self._catalog is None or self._catalog.foreign,
+            None if self._catalog is None else self._catalog.start,
         )
 
     def _add(self, found: TouchedRelation, action: Action) -> None:

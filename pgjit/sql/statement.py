@@ -55,6 +55,8 @@ class Setting:
     everything: bool = False  # RESET ALL
     value: str | None = None  # where it is set to one constant; None also for RESET and SET ... TO DEFAULT
     back: bool = False  # RESET and SET ... TO DEFAULT: to what the session began with
+    values: tuple[str | None, ...] = ()  # of SET with several constants, each as `value` has it
+    called: bool = False  # by set_config: its value is one text, which the server takes apart
 
 
 @dataclass(frozen=True, slots=True)

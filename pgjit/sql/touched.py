@@ -15,6 +15,7 @@ __all__ = [
     "Action",
     "Doubt",
     "Reach",
+    "SessionStart",
     "Touched",
     "TouchedColumn",
     "TouchedFunction",
@@ -130,6 +131,15 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionStart:
+    """What a session of the connection begins with, as far as settings speak of it."""
+
+    role: str  # it logs in as this one
+    superuser: bool
+    search_path: str | None  # as it is pinned
+
+
+@dataclass(frozen=True, slots=True)
 class Touched:
     relations: tuple[TouchedRelation, ...] = ()
     columns: tuple[TouchedColumn, ...] = ()
@@ -140,6 +150,7 @@ class Touched:
     doubts: tuple[Doubt, ...] = ()
     fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant
     foreign: bool = True  # there may be foreign tables: False where the catalog has none
+    start: SessionStart | None = None  # None where there is no catalog
     _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

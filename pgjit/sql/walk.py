@@ -140,7 +140,7 @@ class Walk:
     def set(self, node: dict[str, Any]) -> None:
         arguments = node.get("args", [])
         name = node.get("name")
-        if node.get("kind") == "VAR_SET_MULTI":  # SET TRANSACTION and its kind
+        if node.get("kind") == "VAR_SET_MULTI" and name != "TRANSACTION SNAPSHOT":  # SET TRANSACTION and its kind
             self._transaction_options(arguments)
         constant = all(_is_constant(argument) for argument in arguments)
         self.settings.append(
@@ -151,6 +151,7 @@ class Walk:
                 everything=node.get("kind") == "VAR_RESET_ALL",
                 value=_constant(arguments[0]) if len(arguments) == 1 else None,
                 back=node.get("kind") in ("VAR_RESET", "VAR_SET_DEFAULT"),
+                values=tuple(_constant(argument) for argument in arguments),
             )
         )
 
@@ -227,6 +228,13 @@ def _set_config(node: dict[str, Any], place: int | None) -> Setting:
     arguments = [argument for argument in node.get("args", []) if isinstance(argument, dict)]
     first = arguments[0].get("A_Const", {}).get("sval", {}).get("sval") if len(arguments) == 3 else None
     if first is None:
-        return Setting(None, constant=False, position=place)
+        return Setting(None, constant=False, position=place, called=True)
     constant = all("A_Const" in argument or "ParamRef" in argument for argument in arguments[1:])
-    return Setting(str(first).lower(), constant=constant, position=place, value=_constant(arguments[1]))
+    return Setting(
+        str(first).lower(),
+        constant=constant,
+        position=place,
+        value=_constant(arguments[1]),
+        back=bool(arguments[1].get("A_Const", {}).get("isnull")),
+        called=True,
+    )

@@ -9,7 +9,7 @@ import pytest
 from psycopg import pq
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.policy.rules.session_setting import SETTINGS
+from pgjit.policy.session_settings import CAPPED, FREE, PINNED, TIMEOUTS
 from tests.e2e.everyday import open_everyday
 from tests.e2e.loose import Line, refusal
 from tests.e2e.worlds import add_reader
@@ -34,16 +34,39 @@ KEPT = [
     "SET idle_in_transaction_session_timeout = 0", "SET transaction_timeout = 0", "SET search_path = ''",
     "SELECT pg_catalog.set_config('search_path', '', false)", "SET client_encoding = 'LATIN1'",
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "SET default_transaction_read_only = off",
-    "SET client_connection_check_interval = 0", "SET ROLE none", "RESET ROLE",
-    "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION DEFAULT", "SET row_security = off",
-    "SET lock_timeout = 0", "SET enable_seqscan = off", "RESET search_path", "SET row_security TO DEFAULT",
+    "SET client_connection_check_interval = 0", "SET ROLE postgres", "SET SESSION AUTHORIZATION postgres",
+    "SET row_security = off", "SET lock_timeout = 0", "SET work_mem = '1GB'", "SET search_path = app, pg_temp",
+    "BEGIN; RESET transaction_read_only", "SET idle_in_transaction_session_timeout = '25h'",
+    "SELECT set_config('transaction_read_only', NULL, false)", "SET search_path = 'app, public'",
 ]  # fmt: skip
+# Each says what is so, goes back to it, or changes nothing that a rule rests on: in a transaction and outside of one.
+HARMLESS = [
+    "SET search_path = public", "SET SCHEMA 'public'", "SELECT set_config('search_path', 'public', false)",
+    "SET search_path TO DEFAULT", "RESET search_path", "SELECT set_config('search_path', NULL, false)",
+    "RESET ROLE", "SET ROLE TO DEFAULT", "SET ROLE NONE", "SELECT set_config('role', 'none', false)",
+    "SET SESSION AUTHORIZATION DEFAULT", "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION {user}",
+    "SET ROLE {user}; RESET ROLE", "SET LOCAL ROLE NONE", "SET NAMES 'UTF8'", "RESET client_encoding",
+    "RESET standard_conforming_strings", "RESET default_transaction_read_only", "RESET row_security",
+    "RESET idle_in_transaction_session_timeout", "RESET statement_timeout", "SET backslash_quote = safe_encoding",
+    "SET enable_seqscan = off; RESET enable_seqscan", "RESET ALL",
+]  # fmt: skip
+WAYS = ["{}", "BEGIN; {}; COMMIT", "BEGIN; {}; ROLLBACK", "BEGIN; SAVEPOINT a; {}; ROLLBACK TO a; COMMIT"]
 
 
 def settings_of(line: Line) -> dict[bytes, bytes]:
     (result,) = line.simple("SELECT name, setting FROM pg_settings WHERE name <> 'application_name' ORDER BY 1")
     rows = ((result.get_value(row, 0) or b"", result.get_value(row, 1) or b"") for row in range(result.ntuples))
     return dict(rows)
+
+
+def changed(line: Line, before: dict[bytes, bytes], user: str) -> list[str]:
+    """Harmless statements after which the session is not what it was, or that were refused."""
+    found = []
+    for text in (way.format(each.format(user=user)) for each in HARMLESS for way in WAYS):
+        if failed(line.simple(text)) or settings_of(line) != before:
+            found.append(text)
+            line.simple("ROLLBACK; RESET ALL")
+    return found
 
 
 def failed(results: list[pq.abc.PGresult]) -> bool:
@@ -60,8 +83,8 @@ def bring_back(line: Line, names: list[str]) -> list[str]:
 def change(line: Line) -> list[str]:
     """Set each of those that may be set to what it is; those that are refused."""
     current = settings_of(line)
-    known = [name for name in sorted(SETTINGS) if name.encode() in current]
-    texts = [f"SELECT set_config('{name}', current_setting('{name}'), false)" for name in known]
+    known = [name for name in sorted(FREE) if name.encode() in current]
+    texts = [f"SELECT set_config('{name}', current_setting('{name}'), false)" for name in known[:5]]
     assert all(refusal(line.simple(text)) is not None for text in texts)  # no constant
     texts = [f"SET {name} = '{current[name.encode()].decode()}'" for name in known]
     return [text for text in texts if failed(line.simple(text))]
@@ -76,9 +99,12 @@ async def test_whatever_is_reset_is_what_the_session_began_with(served: DemoData
     async with open_everyday(served, tmp_path) as world:
         line = await asyncio.to_thread(Line.through, world, await world.token(add_reader(world)))
         before = await asyncio.to_thread(settings_of, line)
-        assert await asyncio.to_thread(bring_back, line, sorted(SETTINGS | {"statement_timeout"})) == []
+        known = {name.decode() for name in before} & (PINNED.keys() | TIMEOUTS | CAPPED.keys())
+        resettable = sorted(known - {"transaction_read_only"})
+        assert await asyncio.to_thread(bring_back, line, resettable) == []
         assert await asyncio.to_thread(settings_of, line) == before
         assert await asyncio.to_thread(change, line) == []
+        assert await asyncio.to_thread(changed, line, before, served.user) == []
         for text in POOLS:
             assert not failed(await asyncio.to_thread(line.simple, text)), text
         await asyncio.to_thread(line.simple, "RESET ALL")
@@ -86,5 +112,6 @@ async def test_whatever_is_reset_is_what_the_session_began_with(served: DemoData
         assert {name: value for name, value in after.items() if before[name] != value} == {}
         for text in KEPT:
             assert refusal(await asyncio.to_thread(line.simple, text)) is not None, text
+            await asyncio.to_thread(line.simple, "ROLLBACK")
         assert line.alive
         line.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,9 @@ from tests.fixtures.terms import terms
 
 HERE = Path(__file__).parent / "rules"
 ROOT = HERE.parents[2]
-CATALOGS = {"hiding": HIDING, "shop": SHOP, "odd": ODD}
+PINNED = dataclasses.replace(SHOP, role="reader", superuser=False, pinned_path='sales, "$user", "Odd, Name"')
+POWERFUL = dataclasses.replace(PINNED, superuser=True)
+CATALOGS = {"hiding": HIDING, "shop": SHOP, "odd": ODD, "pinned": PINNED, "powerful": POWERFUL}
 
 
 class Case(NamedTuple):

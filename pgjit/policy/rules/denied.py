@@ -27,8 +27,8 @@ from pgjit.policy.match import (
 )
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
-from pgjit.policy.rules.session_setting import setting_name
 from pgjit.policy.selector import Selector
+from pgjit.policy.session_settings import setting_name
 from pgjit.sql.statement import Name, Statement
 from pgjit.sql.touched import Touched
 
