@@ -81,6 +81,7 @@ def test_every_key_reaches_the_login(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.live
 async def test_secrets_come_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGJIT_TEST_SECRET", "from the environment")
     given = _load(tmp_path, "host: a, password: {env: PGJIT_TEST_SECRET}").credential

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -14,6 +15,7 @@ from pgjit.cli.client_settings import Place, client_environment
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from pgjit.cli.token_source import Source, Token, choose_source
+from tests.run.processes import own
 
 TOKEN = "aaaa.bbbb.cccc"
 SHOWN = "import json, os; print(json.dumps({**os.environ, 'pid': str(os.getpid())}))"
@@ -97,17 +99,16 @@ def test_nothing_that_a_source_of_tokens_is_found_by_is_passed_on() -> None:
     assert choose_source(environment(dict.fromkeys(signs, "x"))) is Source.AZURE_CLI
 
 
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pgjit", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PGJIT_HOST": "localhost", "PGJIT_TOKEN": TOKEN, **variables},
-    )  # fmt: skip
+def start(*arguments: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    environment = {**os.environ, "PGJIT_HOST": "localhost", "PGJIT_TOKEN": TOKEN, **variables}
+    return own(sys.executable, "-m", "pgjit", *arguments, env=environment)
 
 
 @pytest.mark.parametrize("dashes", [["--"], []])
 def test_a_command_takes_the_place_of_pgjit(dashes: list[str]) -> None:
-    process = start("exec", "--port", "6543", "prod", *dashes, sys.executable, "-c", SHOWN, PGJIT_POLICY="reader")
-    out, err = process.communicate(timeout=60)
+    command = ("exec", "--port", "6543", "prod", *dashes, sys.executable, "-c", SHOWN)
+    with start(*command, PGJIT_POLICY="reader") as process:
+        out, err = process.communicate(timeout=60)
     assert err == ""
     shown = json.loads(out)
     assert shown["pid"] == str(process.pid)
@@ -117,8 +118,8 @@ def test_a_command_takes_the_place_of_pgjit(dashes: list[str]) -> None:
 
 
 def test_its_exit_code_is_passed_on() -> None:
-    process = start("exec", "prod", "--", sys.executable, "-c", "raise SystemExit(37)")
-    process.communicate(timeout=60)
+    with start("exec", "prod", "--", sys.executable, "-c", "raise SystemExit(37)") as process:
+        process.communicate(timeout=60)
     assert process.returncode == 37
 
 
@@ -129,17 +130,17 @@ def test_a_signal_reaches_it() -> None:
         print("up", flush=True)
         signal.pause()
     """
-    process = start("exec", "prod", "--", sys.executable, "-c", program)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    with start("exec", "prod", "--", sys.executable, "-c", program) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
     assert process.returncode == 41
 
 
 def test_options_behind_the_connection_are_the_clients_own() -> None:
-    process = start("psql", "--psql", "/bin/echo", "prod", "-c", "SELECT 1", "--host", "x", "--help")
-    out, _ = process.communicate(timeout=60)
+    with start("psql", "--psql", "/bin/echo", "prod", "-c", "SELECT 1", "--host", "x", "--help") as process:
+        out, _ = process.communicate(timeout=60)
     assert out == "-c SELECT 1 --host x --help\n"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import ssl
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +16,13 @@ import pytest
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from pgjit.demo.certificates import make_certificates
+from tests.run.processes import own
 
 
 @contextmanager
 def running(*arguments: str) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "pgjit", "emulator", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with own(*command) as process:
         assert process.stdout is not None
         try:
             yield json.loads(process.stdout.readline())

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from pgjit.cli.token_source import Source, choose_source, fetch_token
 from pgjit.demo.emulator import Emulator, Fault, FaultKind, Kind, Principal
 from pgjit.errors import ServerUnavailable
 from tests.fixtures.tokens import AUDIENCE, GROUP, TENANT, agent_app, emulator
+from tests.run.processes import own
 
 __all__ = ["emulator"]  # a fixture
 
@@ -100,17 +100,16 @@ def test_a_source_that_is_none_is_wrong_usage(capsys: pytest.CaptureFixture[str]
 def test_who_looks_at_it_is_warned(tmp_path: Path) -> None:
     reading, terminal = os.openpty()
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pgjit", "token"], stdout=terminal, stderr=subprocess.PIPE, timeout=60,
-            env={**os.environ, "PGJIT_TOKEN": TOKEN},
-        )  # fmt: skip
+        environment = {**os.environ, "PGJIT_TOKEN": TOKEN}
+        with own(sys.executable, "-m", "pgjit", "token", stdout=terminal, env=environment) as process:
+            _, err = process.communicate(timeout=60)
         assert os.read(reading, 4096).decode().strip() == TOKEN
     finally:
         os.close(reading)
         os.close(terminal)
-    assert done.returncode == 0
-    assert b"warning" in done.stderr
-    assert TOKEN.encode() not in done.stderr
+    assert process.returncode == 0
+    assert "warning" in err
+    assert TOKEN not in err
 
 
 # --- the emulator and Azure --------------------------------------------------------------------------------

@@ -153,6 +153,7 @@ def _java() -> list[str]:
     return [shutil.which("java") or "java", "-cp", f"{home}:{home}/*", "Metadata"]
 
 
+@pytest.mark.foreign
 @pytest.mark.timeout(400)  # a first build fetches the driver
 async def test_every_method_of_jdbcs_metadata_is_answered(everyday: World) -> None:
     command = await asyncio.to_thread(_java)

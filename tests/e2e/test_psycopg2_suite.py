@@ -52,6 +52,7 @@ def scratch() -> Iterator[DemoDatabase]:
         yield served
 
 
+@pytest.mark.drivers
 @pytest.mark.timeout(2 * SECONDS + 120)
 @pytest.mark.parametrize("wait", ["blocking", pytest.param("green", marks=pytest.mark.slow)])
 async def test_the_suite_of_psycopg2_passes_as_it_does_directly(

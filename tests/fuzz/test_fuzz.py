@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +24,7 @@ from tests.fakes.talk import query
 from tests.fuzz import targets
 from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, Sample
+from tests.run.processes import finish
 
 ROOT = Path(__file__).parents[2]
 RUNS = 100_000  # about five seconds
@@ -129,12 +129,13 @@ def test_a_broken_reader_is_found(name: str, broken: type, data: bytes, monkeypa
         target(data)
 
 
+@pytest.mark.live
 @pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform or this Python"
 )
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzz.run", f"-runs={RUNS}", "-seed=1", "-max_len=3000"]
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protocol'}"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert f"Done {RUNS} runs" in done.stderr
+    done = finish(*command, cwd=tmp_path, env=environment, seconds=100)
+    assert done.status == 0, done.out[-2000:] + done.err[-4000:]
+    assert f"Done {RUNS} runs" in done.err

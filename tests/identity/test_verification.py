@@ -17,6 +17,9 @@ from tests.fixtures.tokens import assert_tells_nothing_of
 OID = "0d4b2a6e-91c7-4b55-8f0e-3c2f7a1e5d90"
 
 
+pytestmark = pytest.mark.live
+
+
 @pytest.fixture
 async def entra() -> AsyncIterator[StandIn]:
     async with StandIn(TENANT, OTHER_TENANT) as served:

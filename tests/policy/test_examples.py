@@ -69,6 +69,7 @@ def test_every_example_names_the_schema_in_its_first_line(path: Path) -> None:
     assert path.read_text("utf-8").startswith("# yaml-language-server: $schema=policy.schema.json\n")
 
 
+@pytest.mark.live
 def test_the_catalog_beside_the_examples_is_the_sample_database() -> None:
     folder = Path(tempfile.mkdtemp(prefix="pgjit-ex-"))  # short: the path of a Unix socket has a limit
     database = DemoDatabase()

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pgjit.policy.evaluate import evaluate
 from pgjit.policy.load import load_policies
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
+from tests.run.processes import finish
 from tests.sql.snapshots import read_snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -37,10 +37,9 @@ def catalog() -> Catalog:
     database = DemoDatabase()
     try:
         database.start(folder)
-        subprocess.run(
-            [str(database.psql_path), "-XAtq", database.superuser_dsn],
-            input=(FIXTURES / "setup.sql").read_text("utf-8"), capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        script = (FIXTURES / "setup.sql").read_text("utf-8")
+        done = finish(database.psql_path, "-XAtq", database.superuser_dsn, input=script, seconds=60)
+        assert done.status == 0, done.err
         return asyncio.run(read_snapshot(database.superuser_dsn, "public"))
     finally:
         database.stop()

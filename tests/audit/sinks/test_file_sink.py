@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -15,6 +14,7 @@ from pgjit.audit.sink import Sink, SinkBroken
 from pgjit.audit.sinks import SINKS
 from pgjit.audit.sinks.file import FileSink
 from tests.contracts.sink import SinkContract
+from tests.run.processes import finish, own
 
 
 @pytest.fixture
@@ -142,9 +142,11 @@ print(path.stat().st_size)
 """
 
 
+@pytest.mark.live
 def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_goes_in(path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
+    done = finish(sys.executable, "-c", _FULL, path, seconds=60)
+    assert done.status == 0, done.err
+    assert done.out.splitlines() == [
         "27 b'first\\n'",  # EFBIG, after 994 bytes had been written
         "28 b'first\\n'",  # ENOSPC from the probe
         "b'first\\nsmall\\n'",
@@ -165,16 +167,14 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.live
 def test_a_line_outlives_a_process_that_is_killed_and_so_does_the_right_to_write(path: Path) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "appended\n"
-    with pytest.raises(OSError, match="another process writes"):
-        FileSink(path).open()
-    child.send_signal(signal.SIGKILL)
-    child.communicate()
+    with own(sys.executable, "-c", _KILLED, path, stdin=PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "appended\n"
+        with pytest.raises(OSError, match="another process writes"):
+            FileSink(path).open()
+    # Leaving that killed it.
     sink = FileSink(path)
     assert sink.open() == b"recorded\n"
     sink.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pgjit.demo.world import World
 from tests.e2e.matrix.toolchains import HERE as MATRIX
@@ -63,10 +64,15 @@ CLIENTS: dict[str, Callable[[], list[str]]] = {
     "pgx": _go,
     "pgjdbc": _java,
 }
+FOREIGN = {"node-postgres", "pgx", "pgjdbc"}
+
+
+def _marked(name: str) -> ParameterSet:
+    return pytest.param(name, marks=[pytest.mark.foreign] if name in FOREIGN else [])
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", [_marked(name) for name in CLIENTS])
 async def test_every_connection_of_a_pool_has_a_token_of_its_own(world: World, name: str) -> None:
     command = await asyncio.to_thread(CLIENTS[name])
     reader = add_reader(world)

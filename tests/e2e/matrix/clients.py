@@ -34,6 +34,8 @@ class Client:
     refused: str | None = REFUSED
     times: int = 1  # how often the program runs each of its checks' statements
 
+    foreign: bool = False  # built from a language that is not Python
+
     def __str__(self) -> str:
         return self.name
 
@@ -143,9 +145,9 @@ PROGRAMS = [
         "pg_dump-installed", _program("with_pg_dump", "pg_dump", None), ("whole", "schema", "parallel"), refused=None
     ),
     Client("pg_dump-18", _program("with_pg_dump", "pg_dump", 18), ("whole", "schema", "parallel"), refused=None),
-    Client("node-postgres", _node("pg.mjs"), _checks("prepared pipeline")),
-    Client("postgres.js", _node("postgres.mjs"), _checks("prepared pipeline cursor")),
-    Client("pgx", _go, _checks("prepared pipeline")),
-    Client("pgjdbc", _java, _checks("prepared pipeline cursor")),
-    Client("tokio-postgres", _rust, _checks("prepared pipeline")),
+    Client("node-postgres", _node("pg.mjs"), _checks("prepared pipeline"), foreign=True),
+    Client("postgres.js", _node("postgres.mjs"), _checks("prepared pipeline cursor"), foreign=True),
+    Client("pgx", _go, _checks("prepared pipeline"), foreign=True),
+    Client("pgjdbc", _java, _checks("prepared pipeline cursor"), foreign=True),
+    Client("tokio-postgres", _rust, _checks("prepared pipeline"), foreign=True),
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
@@ -63,8 +64,12 @@ def servers() -> Iterator[Servers]:
     started.stop()
 
 
+def _marked(client: Client) -> ParameterSet:
+    return pytest.param(client, marks=[pytest.mark.foreign] if client.foreign else [], id=str(client))
+
+
 @pytest.mark.timeout(700)  # a first build of a client fetches its packages
-@pytest.mark.parametrize("client", [*PROGRAMS, *PYTHON], ids=str)
+@pytest.mark.parametrize("client", [_marked(client) for client in (*PROGRAMS, *PYTHON)])
 async def test_a_client_does_all_that_it_can_do_and_every_execution_is_recorded(
     client: Client, servers: Servers, tmp_path: Path
 ) -> None:

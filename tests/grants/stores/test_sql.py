@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
 import stat
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_connection import MIGRATIONS
 from pgjit.policy.identity_terms import IdentityTerms
 from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY, StoreContract, login
+from tests.run.processes import own
 
 
 @pytest.fixture
@@ -66,15 +67,9 @@ asyncio.run(main())
 _ROOT = Path(__file__).parents[3]
 
 
-def _child(path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, f"sqlite:///{path}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-    )
+def _child(path: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    return own(sys.executable, "-c", _CHILD, f"sqlite:///{path}", stdin=subprocess.PIPE, cwd=_ROOT, env=environment)
 
 
 def _say(child: subprocess.Popen[str]) -> None:
@@ -88,19 +83,17 @@ def _hear(child: subprocess.Popen[str]) -> str:
     return child.stdout.readline().strip()
 
 
+@pytest.mark.live
 async def test_processes_that_start_at_once_open_one_window_and_a_kill_does_not_lose_it(path: Path) -> None:
-    children = [_child(path) for _ in range(3)]
-    try:
+    with ExitStack() as owned:
+        children = [owned.enter_context(_child(path)) for _ in range(3)]
         assert [_hear(child) for child in children] == ["ready"] * 3
         for child in children:
             _say(child)
         answers = [_hear(child).split() for child in children]
         assert sorted(opened for _, opened in answers) == ["False", "False", "True"]
         assert len({window_id for window_id, _ in answers}) == 1
-    finally:
-        for child in children:
-            child.send_signal(signal.SIGKILL)
-            child.communicate()
+    # Leaving that killed them.
     store = SqlStore(f"sqlite:///{path}")
     await store.open()
     window, opened = await store.admit(ALICE, POLICY, NOW)

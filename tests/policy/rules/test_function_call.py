@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.policy.rules import attribute_call, foreign_operator, foreign_type, function_call
+from tests.run.processes import finish
 
 SAFE_VOLATILE = frozenset(
     """
@@ -56,11 +56,10 @@ def _catalogs(version: int) -> dict[str, Any]:
     database = DemoDatabase()
     try:
         database.start(folder, version)
-        shown = subprocess.run(
-            [str(database.psql_path), "-XAt", database.superuser_dsn],
-            input=" ".join(QUERY.split()), capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        found: dict[str, Any] = json.loads(shown.stdout)
+        question = " ".join(QUERY.split())
+        shown = finish(database.psql_path, "-XAt", database.superuser_dsn, input=question, seconds=60)
+        assert shown.status == 0, shown.err
+        found: dict[str, Any] = json.loads(shown.out)
         return found
     finally:
         database.stop()

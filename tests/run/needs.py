@@ -1,0 +1,141 @@
+"""What tests need: nothing, or sockets and processes (`live`); and what is left of them when they are over.
+
+Decides which tests `make test-fast` runs: those that open no socket and start no process. That is not taken on trust:
+a test that is not `live` and does so fails, with the place where it did. And no test may leave a child behind.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Generator
+from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
+
+import pytest
+
+from tests.run.processes import OWNED
+
+__all__ = ["LIVE"]
+
+# Folders and files below tests/ all of whose tests are `live`. A single test in another file has the marker itself.
+LIVE = (
+    "e2e/", "faults/", "demo/", "proxy/door/",
+    "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
+    "identity/providers/test_entra.py", "identity/test_managed_identity.py",
+    "policy/rules/test_function_call.py", "policy/test_redteam.py",
+    "proxy/test_control.py", "proxy/test_dial.py", "proxy/test_login.py", "proxy/test_managed_identity.py",
+    "proxy/test_secret_command.py", "proxy/test_servers.py", "proxy/test_upstream.py",
+)  # fmt: skip
+# So are those that use a server by a fixture, wherever they are.
+_SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
+
+_TESTS = Path(__file__).parents[1]
+_FORBIDDEN = {
+    "socket.bind", "socket.connect", "socket.sendto", "subprocess.Popen",
+    "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system",
+}  # fmt: skip
+
+
+def _is_live(item: pytest.Item) -> bool:
+    return (
+        item.get_closest_marker("live") is not None
+        or (item.path.is_relative_to(_TESTS) and item.path.relative_to(_TESTS).as_posix().startswith(LIVE))
+        or not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+    )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="only tests that open no socket and start no process")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--fast"):
+        config.option.markexpr = "not (live or slow or foreign or drivers)"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that are `live` as a whole are not even imported then."""
+    if config.getoption("--fast") and collection_path.is_relative_to(_TESTS):
+        below = collection_path.relative_to(_TESTS).as_posix() + "/" * collection_path.is_dir()
+        return below.startswith(LIVE) or None
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _is_live(item):
+            item.add_marker(pytest.mark.live)
+    # Files that wait for servers first, and the many short tests at the end: two workers end together then.
+    items.sort(key=lambda item: item.get_closest_marker("live") is None)
+
+
+class _Guard:
+    """An audit hook stays for good: there is one, and it looks only while a test that is not `live` runs."""
+
+    def __init__(self) -> None:
+        self.watching = False
+        self.seen: list[str] = []
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.watching and event in _FORBIDDEN:
+            self.seen.append(event)
+            raise RuntimeError(f"{event} in a test that is not marked `live`: tests/run/needs.py says which are")
+
+
+_guard: list[_Guard] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if not _guard:
+        _guard.append(_Guard())
+    guard = _guard[0]
+    guard.seen.clear()
+    guard.watching = item.get_closest_marker("live") is None
+    try:
+        return (yield)
+    finally:
+        guard.watching = False
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        left = _children() - OWNED - _servants()
+        if item.get_closest_marker("live") is not None:
+            # A fixture of a wider scope may still have its workers.
+            left.difference_update(child.pid for child in multiprocessing.active_children() if child.pid)
+        for child in left:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        seen = _guard[0].seen if _guard else []
+        if left:
+            pytest.fail(f"children were left running: {sorted(left)}")
+        if seen:
+            pytest.fail(f"{', '.join(seen)} in a test that is not marked `live`")
+
+
+def _servants() -> set[int | None]:
+    """The two processes of multiprocessing that live as long as this one."""
+    return {
+        getattr(getattr(resource_tracker, "_resource_tracker", None), "_pid", None),
+        getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None),
+    }
+
+
+def _children() -> set[int]:
+    """The direct children of this process; none where the system does not list them."""
+    found: set[int] = set()
+    for listed in Path("/proc/self/task").glob("*/children"):
+        try:
+            found.update(int(pid) for pid in listed.read_text().split())
+        except OSError:
+            continue  # the thread is gone
+    return found

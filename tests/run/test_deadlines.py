@@ -1,0 +1,201 @@
+"""Tests that hang on purpose, in a run of their own: each fails, its children are killed, and the run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.run.processes import Finished, finish, own
+
+pytestmark = pytest.mark.live
+ROOT = Path(__file__).parents[2]
+
+_HEAD = """
+import asyncio, collections, contextlib, itertools, subprocess, sys, threading, time
+import pytest
+from pathlib import Path
+from tests.run.processes import finish, own, own_async
+
+pytestmark = pytest.mark.live
+MARK = "a child of hanging tests"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(900)"
+CHILD = (sys.executable, "-c", STUBBORN, MARK)
+ITS_PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}, {MARK!r}])"
+PARENT = (sys.executable, "-c", ITS_PARENT, MARK)
+
+@pytest.fixture
+def hanging_teardown():
+    yield
+    time.sleep(900)
+
+@pytest.fixture
+async def hanging_async_teardown():
+    yield
+    await asyncio.Event().wait()
+"""
+
+# What hangs, and how it ends. After each the run goes on.
+HANGS: dict[str, tuple[str, set[str]]] = {
+    "a_test_that_sleeps": ("def test_{}(): time.sleep(900)", {"FAILED"}),
+    "a_test_that_waits_in_an_event_loop": ("async def test_{}(): await asyncio.Event().wait()", {"FAILED"}),
+    "a_coroutine_that_does_not_let_itself_be_cancelled": (
+        """
+        async def test_{}():
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+        """,
+        {"FAILED", "ERROR"},
+    ),
+    "a_setup": (
+        """
+        @pytest.fixture
+        def hanging_setup(): time.sleep(900)
+        def test_{}(hanging_setup): pass
+        """,
+        {"ERROR"},
+    ),
+    "a_teardown_after_success": ("def test_{}(hanging_teardown): pass", {"PASSED", "ERROR"}),
+    "a_teardown_after_failure": ("def test_{}(hanging_teardown): assert not 'this'", {"FAILED", "ERROR"}),
+    "two_teardowns_after_a_test_that_hung": (
+        "async def test_{}(hanging_teardown, hanging_async_teardown): await asyncio.Event().wait()",
+        {"FAILED", "ERROR"},
+    ),
+    "a_child_that_ignores_sigterm": (
+        """
+        def test_{}():
+            with own(*CHILD) as process:
+                process.communicate()
+        """,
+        {"FAILED"},
+    ),
+    "a_child_of_a_child_that_is_awaited": (
+        """
+        async def test_{}():
+            async with own_async(*PARENT) as process:
+                await process.communicate()
+        """,
+        {"FAILED"},
+    ),
+    "a_program_that_takes_too_long": ("def test_{}(): finish(*PARENT, seconds=0.5)", {"FAILED"}),
+    "a_child_that_a_fixture_owns": (
+        """
+        @pytest.fixture
+        def owned():
+            with own(*PARENT) as process:
+                yield process
+                process.terminate()
+                time.sleep(900)
+        def test_{}(owned): assert not "this"
+        """,
+        {"FAILED", "ERROR"},
+    ),
+    "a_child_that_nobody_owns": (
+        """
+        def test_{}():
+            process = subprocess.Popen(CHILD, stdout=subprocess.DEVNULL)
+            process.returncode = 0  # its destructor would warn
+        """,
+        {"PASSED", "ERROR"},
+    ),
+    "nothing_after_all_of_them": ("def test_{}(): pass", {"PASSED"}),
+}
+
+
+def _written(folder: Path, *tests: str) -> Path:
+    file = folder / "test_hanging.py"
+    file.write_text(_HEAD + "\n".join(textwrap.dedent(test) for test in tests))
+    return file
+
+
+def _command(file: Path, *arguments: str) -> list[str]:
+    plugins = ("-p", "tests.run.deadlines", "-p", "tests.run.needs", "-p", "no:cacheprovider")
+    settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(file.parent), "-o", "timeout_again=1")
+    return [
+        sys.executable, "-m", "pytest", *plugins, *settings, "--timeout=2", "-v", "--tb=short", *arguments, str(file)
+    ]  # fmt: skip
+
+
+def _run(file: Path, *arguments: str) -> Finished:
+    return finish(*_command(file, *arguments), seconds=100, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def _left() -> list[psutil.Process]:
+    """Children of the hanging tests, wherever they are."""
+    found = psutil.process_iter(["cmdline", "status"])
+    return [process for process in found if "a child of hanging tests" in (process.info["cmdline"] or [])]
+
+
+@pytest.fixture(scope="module")
+def hung(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    tests = [test.format(name) for name, (test, _) in HANGS.items()]
+    return _run(_written(tmp_path_factory.mktemp("hanging"), *tests))
+
+
+@pytest.mark.parametrize("name", HANGS)
+def test_what_hangs_is_ended_and_the_run_goes_on(name: str, hung: Finished) -> None:
+    lines = [line.split() for line in hung.out.splitlines() if f"::test_{name} " in line and "%" in line]
+    assert {line[1] for line in lines} == HANGS[name][1], hung.out + hung.err
+
+
+def test_of_what_hung_no_child_is_left(hung: Finished) -> None:
+    assert hung.status == pytest.ExitCode.TESTS_FAILED
+    assert _left() == []
+
+
+_NO_SIGNAL_IS_HEARD = """
+def test_no_signal_is_heard():
+    with own(*PARENT) as process:
+        collections.deque(itertools.count(), maxlen=0)  # C, which holds the interpreter
+"""
+
+
+def test_where_python_runs_no_more_the_run_is_ended_and_shows_where_it_stood(tmp_path: Path) -> None:
+    said = _run(_written(tmp_path, _NO_SIGNAL_IS_HEARD))
+    assert said.status == -signal.SIGABRT
+    assert "in test_no_signal_is_heard" in said.err
+    _see_that_none_is_left()
+
+
+def test_a_worker_that_is_ended_so_is_replaced(tmp_path: Path) -> None:
+    said = _run(_written(tmp_path, _NO_SIGNAL_IS_HEARD, "def test_other(): pass"), "-n", "1")
+    assert said.status == pytest.ExitCode.TESTS_FAILED
+    assert "1 failed, 1 passed" in said.out.splitlines()[-1]
+    _see_that_none_is_left()
+
+
+def test_an_exit_that_hangs_is_ended(tmp_path: Path) -> None:
+    said = _run(_written(tmp_path, "def test_it(): threading.Thread(target=time.sleep, args=(900,)).start()"))
+    assert said.status == -signal.SIGABRT
+    assert "1 passed" in said.out
+
+
+def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    test = """
+    def test_it():
+        with own(*PARENT) as process:
+            print("\\nbegun", flush=True)
+            process.communicate()
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with own(*_command(_written(tmp_path, test), "-s"), cwd=ROOT, env=environment) as run:
+        assert run.stdout is not None
+        while "begun" not in (line := run.stdout.readline()):
+            assert line
+        assert _left()
+        run.kill()
+        run.wait(30)
+        _see_that_none_is_left()
+
+
+def _see_that_none_is_left() -> None:
+    """The process beside the run kills what it left: that is seen soon after the end of the run."""
+    _, left = psutil.wait_procs(_left(), timeout=60)
+    assert left == []
+    assert _left() == []
