@@ -86,7 +86,7 @@ class App:
         await windows.resume()
         await provider.start()
         stack.push_async_callback(provider.close)
-        memberships = self._memberships(clock)
+        memberships = await self._memberships(store, clock)
         servers = {name: Servers(target) for name, target in config.targets.items()}
         for each in servers.values():
             stack.push_async_callback(each.close)
@@ -119,7 +119,7 @@ class App:
             self._stack.push_async_callback(_cancelled, watching)
         return catalogs
 
-    def _memberships(self, clock: Clock) -> Memberships:
+    async def _memberships(self, store: Store, clock: Clock) -> Memberships:
         config, section = self._config, self._config.file.identity
         directory = graph_from_section(section, config.folder)
         if directory is None:
@@ -137,6 +137,8 @@ class App:
             groups=config.policies.groups,
             schedule=schedule,
             clock=clock,
+            denials=store,
+            denied=await store.denials(clock()),
         )
         memberships.start()
         self._stack.push_async_callback(memberships.close)

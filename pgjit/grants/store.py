@@ -10,6 +10,7 @@ from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
+from pgjit.identity.directory import Found, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 
@@ -72,6 +73,18 @@ class Store(Protocol):
 
     async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
         """Keep how far it has seen it. Raises ServerUnavailable."""
+
+    async def keep_denial(self, principal: Principal, found: Found, until: datetime) -> None:
+        """Keep what a directory has denied, in place of what it said of the principal before.
+
+        Raises ServerUnavailable.
+        """
+
+    async def drop_denial(self, principal: Principal) -> None:
+        """The directory has said yes since. Raises ServerUnavailable."""
+
+    async def denials(self, now: datetime) -> list[tuple[Principal, Found]]:
+        """Those that are to be kept for longer than `now`. Raises ServerUnavailable."""
 
     async def clock_floor(self) -> datetime | None:
         """The latest moment in the store: the clock of a process that starts now is not behind it."""

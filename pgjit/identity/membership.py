@@ -54,7 +54,7 @@ class Word(Enum):
     """What a token's own word is worth, before the directory is asked."""
 
     GOOD = auto()  # nothing is known against it
-    DOUBTED = auto()  # it was issued before anything is known
+    DOUBTED = auto()  # it was issued before anything is known: worth nothing until the directory answers
     DENIED = auto()  # the directory has said otherwise since, or a moment ago
 
 
@@ -77,6 +77,10 @@ class Answers:
     def latest(self, principal: Principal) -> Found | None:
         return self._latest.get(principal)
 
+    def outlives(self, found: Found) -> datetime:
+        """Until when a token from before `found` may live."""
+        return found.at + self._schedule.token_age + _SKEW
+
     def note(self, principal: Principal, found: Found) -> None:
         former = self._latest.get(principal)
         if former is not None and former.at > found.at:
@@ -85,7 +89,7 @@ class Answers:
         self._latest.move_to_end(principal)
         while self._latest:
             oldest = next(iter(self._latest.values()))
-            outlived = found.at - oldest.at > self._schedule.token_age + _SKEW  # no such token is left
+            outlived = found.at > self.outlives(oldest)  # no such token is left
             if not outlived and len(self._latest) <= self._most:
                 break
             self._latest.popitem(last=False)

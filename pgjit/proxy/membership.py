@@ -22,7 +22,7 @@ from pgjit.identity.identity import GroupId, Identity
 from pgjit.identity.membership import Answers, GroupSource, Roll, Schedule, Verdict, Word, verdict
 from pgjit.policy.policy import Policy
 
-__all__ = ["Memberships", "Standing", "Watched"]
+__all__ = ["Denials", "Memberships", "Standing", "Watched"]
 
 _log = logging.getLogger("pgjit.membership")
 _AT_ONCE = 16  # questions to the directory under way
@@ -53,6 +53,14 @@ class Watched(Protocol):
 
     async def end(self, reason: str) -> None:
         """End it, and wait until its backend is gone."""
+
+
+class Denials(Protocol):
+    """Where denials outlive this process. Both raise ServerUnavailable."""
+
+    async def keep_denial(self, principal: Principal, found: Found, until: datetime) -> None: ...
+
+    async def drop_denial(self, principal: Principal) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -87,14 +95,24 @@ class Memberships:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        denials: Denials | None = None,
+        denied: Iterable[tuple[Principal, Found]] = (),
     ) -> None:
-        """`groups`: those that any policy is for; nothing else is asked about. `jitter` gives 0 to 1."""
+        """`groups`: those that any policy is for; nothing else is asked about. `jitter` gives 0 to 1.
+
+        `denials` keeps what the directory denies, `denied` is what an earlier process has kept so.
+        """
         self._directory = None if source is GroupSource.CLAIM else directory
         self._source = source
         self._groups = frozenset(groups)
         self._schedule = schedule or Schedule()
         self._roll = Roll(self._schedule)
         self._answers = Answers(self._schedule, clock())
+        self._denials = denials
+        self._denied: set[Principal] = set()  # those of whom a denial is kept
+        for principal, found in denied:
+            self._answers.note(principal, found)
+            self._denied.add(principal)
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -176,19 +194,33 @@ class Memberships:
         if latest is not None and now - latest.at < min(as_young, self._schedule.recheck):
             return latest
         try:
-            return await self._ask(principal)
+            found = await self._ask(principal)
         except DirectoryUnavailable as unavailable:
             latest = self._answers.latest(principal)
             if latest is not None and self._clock() - latest.at < self._schedule.max_stale:
                 return latest
-            if claimed is not None and word is Word.DOUBTED:
-                return self._believed(principal, claimed)
             raise ServerUnavailable(
                 "memberships cannot be checked now",
                 reference="directory-unavailable",
                 detail=f"The directory does not answer: {unavailable}.",
                 hint="Try again in a moment; the operators of this proxy have to look at its directory.",
             ) from None
+        await self._keep(principal, found, denied=not suffices(found))
+        return found
+
+    async def _keep(self, principal: Principal, found: Found, *, denied: bool) -> None:
+        """INVARIANT: what the directory has denied outlives this process, until it says otherwise."""
+        if self._denials is None or not (denied or principal in self._denied):
+            return
+        try:
+            if denied:
+                await self._denials.keep_denial(principal, found, self._answers.outlives(found))
+                self._denied.add(principal)
+            else:
+                await self._denials.drop_denial(principal)
+                self._denied.discard(principal)
+        except ServerUnavailable as fault:
+            _log.error("what the directory denies %s is not written down: %s", principal.key.oid, fault.detail)
 
     def _believed(self, principal: Principal, claimed: Found) -> Found:
         if len(self._unconfirmed) < _MOST_UNCONFIRMED:
@@ -266,6 +298,8 @@ class Memberships:
                     continue
                 case Verdict.LOST:
                     reason = seat.lost
+                    if not seat.member.told:
+                        self._spawn(self._keep(principal, found, denied=True))
                 case Verdict.UNKNOWN:
                     reason = "membership-unknown"
             if not seat.member.told:

@@ -15,6 +15,7 @@ from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
+from pgjit.identity.directory import Found, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Grant, Policy, StatementTerms
@@ -339,4 +340,24 @@ class StoreContract:
         await second.open()
         assert await second.journal_mark("a") == JournalMark(9, "cd")
         assert await second.journal_mark("b") == JournalMark(1, "ef")
+        await second.close()
+
+    async def test_what_a_directory_denied_outlives_the_store_object(self, make: Callable[[], Store]) -> None:
+        ann, app = Principal(ALICE, is_user=True), Principal(ALICE, is_user=False, acting=True)
+        gone = Found(at=NOW, state=State.DELETED, groups=frozenset())
+        other = Found(at=NOW, state=State.ENABLED, groups=frozenset({GroupId("b"), GroupId("a")}))
+        first = make()
+        await first.open()
+        await first.keep_denial(ann, gone, NOW + HOUR)
+        await first.keep_denial(app, other, NOW + HOUR)
+        await first.keep_denial(ann, replace(gone, at=NOW - HOUR), NOW)  # an older answer changes nothing
+        await first.close()
+        second = make()
+        await second.open()
+        assert dict(await second.denials(NOW + HOUR)) == {ann: gone, app: other}
+        await second.drop_denial(ann)
+        assert await second.denials(NOW + HOUR) == [(app, other)]
+        assert await second.denials(NOW + HOUR + timedelta(seconds=1)) == []
+        await second.keep_denial(ann, replace(gone, at=NOW + 2 * HOUR), NOW + 3 * HOUR)
+        assert len(await second.denials(NOW)) == 1  # the one that nobody needs any more is gone
         await second.close()

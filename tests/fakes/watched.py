@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.identity.membership import GroupSource, Schedule
-from pgjit.proxy.membership import Memberships
+from pgjit.proxy.membership import Denials, Memberships
 from tests.fakes.talk import CONTEXT
 
 __all__ = [
@@ -100,10 +100,16 @@ def in_group(known: Identity) -> bool:
 
 
 def memberships(
-    directory: Counting, source: GroupSource = GroupSource.GRAPH, jitter: Callable[[], float] = lambda: 1.0
+    directory: Counting,
+    source: GroupSource = GroupSource.GRAPH,
+    jitter: Callable[[], float] = lambda: 1.0,
+    *,
+    denials: Denials | None = None,
+    denied: Iterable[tuple[Principal, Found]] = (),
+    begun: timedelta = HOUR,
 ) -> Memberships:
     """Begun an hour ago: a token that is younger is not doubted for that."""
-    directory.now -= HOUR
+    directory.now -= begun
     made = Memberships(
         directory,
         source=source,
@@ -111,8 +117,10 @@ def memberships(
         schedule=Schedule(recheck=RECHECK, max_stale=MAX_STALE),
         clock=directory.clock,
         jitter=jitter,
+        denials=denials,
+        denied=denied,
     )
-    directory.now += HOUR
+    directory.now += begun
     return made
 
 

@@ -16,6 +16,7 @@ import pytest
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
 from pgjit.errors import AccessRefused, CoolingDown
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.policy.identity_terms import IdentityTerms
@@ -53,7 +54,8 @@ class Machine:
         journal = Journal.open(FileSink(self.journal_path))
         await reconcile(store, journal, {self.policy.name: self.policy}, self.now)
         journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
-        windows = Windows(store, journal, Registry(), lambda: self.now)  # type: ignore[arg-type]
+        clock = Clock(wall=lambda: self.now, steady=self._steady)
+        windows = Windows(store, journal, Registry(), clock)
         await windows.resume()
         try:
             yield windows
@@ -63,6 +65,9 @@ class Machine:
             self.seq = journal.seq
             await journal.close()
             await store.close()
+
+    def _steady(self) -> float:
+        return (self.now - NOW).total_seconds()
 
     async def admit(self, windows: Windows) -> str:
         window, _ = await windows.admit(ANN, self.policy, "10.0.0.7:5", None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 
 __all__ = [
     "clock",
@@ -82,6 +82,19 @@ journal_marks = Table(
     Column("journal", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
+)
+
+denials = Table(
+    "denials",
+    metadata,
+    Column("tid", Text, primary_key=True),
+    Column("oid", Text, primary_key=True),
+    Column("is_user", Boolean, primary_key=True),
+    Column("acting", Boolean, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("groups", Text, nullable=False),  # those of which it is a member all the same, as a JSON list
+    Column("keep_until", BigInteger, nullable=False),  # no token from before it lives longer
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

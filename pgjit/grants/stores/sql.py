@@ -30,6 +30,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
+from pgjit.grants.stores import denied_principals
 from pgjit.grants.stores.schema import (
     clock,
     due,
@@ -45,6 +46,7 @@ from pgjit.grants.stores.store_file import StoreFile
 from pgjit.grants.uninterrupted import uninterrupted
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
+from pgjit.identity.directory import Found, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 
@@ -169,6 +171,15 @@ class SqlStore:
             .on_conflict_do_update(index_elements=["journal"], set_=values)
         )
         await self._transaction(lambda connection: connection.execute(statement))
+
+    async def keep_denial(self, principal: Principal, found: Found, until: datetime) -> None:
+        await self._transaction(lambda connection: denied_principals.keep(connection, principal, found, until))
+
+    async def drop_denial(self, principal: Principal) -> None:
+        await self._transaction(lambda connection: denied_principals.drop(connection, principal))
+
+    async def denials(self, now: datetime) -> list[tuple[Principal, Found]]:
+        return await self._transaction(lambda connection: denied_principals.kept(connection, now))
 
     async def clock_floor(self) -> datetime | None:
         return await self._transaction(_seen)

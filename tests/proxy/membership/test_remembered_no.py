@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from pgjit.errors import ServerUnavailable
+from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import IdentityKey
+from pgjit.identity.membership import GroupSource
 from pgjit.proxy.membership import Memberships
 from tests.fakes.watched import (
     GROUP,
@@ -20,9 +25,12 @@ from tests.fakes.watched import (
     Live,
     identity,
     in_group,
+    memberships,
     pass_time,
     settled,
 )
+
+MINUTE = 60 * SECOND
 
 
 async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
@@ -78,7 +86,7 @@ async def test_a_token_from_after_a_no_is_believed_again_when_that_is_old(
     assert (await after_claim.resolve(newer, in_group)).source == "claim"
 
 
-async def test_a_token_from_before_the_start_is_looked_up_first_and_believed_only_without_an_answer(
+async def test_a_token_from_before_the_start_is_nothing_without_an_answer(
     after_claim: Memberships, directory: Counting
 ) -> None:
     old = replace(identity("ann", GROUP), issued_at=NOW - HOUR - SECOND)
@@ -86,7 +94,80 @@ async def test_a_token_from_before_the_start_is_looked_up_first_and_believed_onl
     assert not (await after_claim.resolve(old, in_group)).identity.groups
     directory.down = True
     bob = replace(old, key=IdentityKey("t", "bob"))
-    assert (await after_claim.resolve(bob, in_group)).source == "claim"
-    directory.now += MAX_STALE
-    with pytest.raises(ServerUnavailable):
+    with pytest.raises(ServerUnavailable) as refused:
         await after_claim.resolve(bob, in_group)
+    assert refused.value.fields()["C"] == "57P03"
+    fresh = replace(bob, issued_at=NOW)
+    assert (await after_claim.resolve(fresh, in_group)).source == "claim"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
+    made = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3")
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def _restarted(directory: Counting, store: SqlStore) -> Memberships:
+    return memberships(
+        directory,
+        GroupSource.CLAIM_THEN_GRAPH,
+        denials=store,
+        denied=await store.denials(directory.now),
+        begun=timedelta(),
+    )
+
+
+@pytest.mark.parametrize("how", ["at a login", "in a session"])
+async def test_a_no_outlives_restarts_while_the_directory_is_down(
+    directory: Counting, store: SqlStore, how: str
+) -> None:
+    ann = identity("ann", GROUP)
+    first = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, denials=store)
+    if how == "at a login":
+        directory.removed.add("ann")
+        await first.resolve(replace(ann, groups_known=False), in_group)
+    else:
+        live = Live(directory)
+        with first.watching(live, await first.resolve(ann, in_group), GROUP):
+            directory.removed.add("ann")
+            await pass_time(first, directory, 3)
+        assert live.ended
+    await first.close()
+    directory.down = True
+    # A token of just now, which the directory has not heard of yet, as little as the old one.
+    for token in (ann, replace(ann, issued_at=directory.now + 3 * MINUTE)):
+        again = await _restarted(directory, store)
+        assert not (await again.resolve(token, in_group)).identity.groups
+        await again.close()
+    for _ in range(3):
+        directory.now += MAX_STALE
+        again = await _restarted(directory, store)
+        with pytest.raises(ServerUnavailable):
+            await again.resolve(ann, in_group)
+        await again.close()
+
+
+async def test_a_yes_after_a_no_is_kept_as_well(directory: Counting, store: SqlStore) -> None:
+    first = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, denials=store)
+    directory.removed.add("ann")
+    ann = replace(identity("ann", GROUP), groups_known=False)
+    await first.resolve(ann, in_group)
+    assert len(await store.denials(NOW)) == 1
+    directory.removed.clear()
+    directory.now += RECHECK
+    assert in_group((await first.resolve(ann, in_group)).identity)
+    assert await store.denials(NOW) == []
+    await first.close()
+
+
+async def test_a_store_that_cannot_keep_a_no_changes_nothing_of_the_answer(
+    directory: Counting, store: SqlStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, denials=store)
+    await store.close()
+    directory.removed.add("ann")
+    assert not (await first.resolve(replace(identity("ann"), groups_known=False), in_group)).identity.groups
+    assert "is not written down" in caplog.text
+    await first.close()

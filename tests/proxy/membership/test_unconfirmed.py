@@ -11,17 +11,17 @@ from pathlib import Path
 
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.directory import DirectoryUnavailable, Found, Principal
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.membership import GroupSource, Schedule
-from pgjit.proxy.membership import Memberships
+from pgjit.identity.membership import GroupSource
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.windows import Windows
-from tests.contracts.store import NOW, POLICY
+from tests.contracts.store import POLICY
 from tests.fakes.talk import CONTEXT
-from tests.fakes.watched import GROUP, MAX_STALE, RECHECK, SECOND, Counting
+from tests.fakes.watched import GROUP, MAX_STALE, NOW, SECOND, Counting, memberships
 
 
 @dataclass
@@ -51,30 +51,29 @@ async def settle() -> None:
 
 async def test_a_claim_that_was_never_confirmed_lets_nobody_in_for_ever_because_others_are_confirmed() -> None:
     directory = Half(refused={"ann"})
-    memberships = Memberships(
-        directory, source=GroupSource.CLAIM_THEN_GRAPH, groups=[GROUP],
-        schedule=Schedule(recheck=RECHECK, max_stale=MAX_STALE), clock=directory.clock, jitter=lambda: 0.5,
-    )  # fmt: skip
-    ann = replace(CONTEXT.identity, key=IdentityKey("t", "ann"), groups=frozenset({GROUP}), groups_known=True)
+    watch = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, jitter=lambda: 0.5)
+    ann = replace(
+        CONTEXT.identity, key=IdentityKey("t", "ann"), groups=frozenset({GROUP}), groups_known=True, issued_at=NOW
+    )
     bob = replace(ann, key=IdentityKey("t", "bob"))
     with ExitStack() as stack:
-        standing = await memberships.resolve(bob, lambda known: GROUP in known.groups)
-        stack.enter_context(memberships.watching(Ends(), standing, GROUP))
+        standing = await watch.resolve(bob, lambda known: GROUP in known.groups)
+        stack.enter_context(watch.watching(Ends(), standing, GROUP))
         logins = 0
         for _ in range(6):  # half an hour, six times max_stale
             session = Ends()
             try:
-                standing = await memberships.resolve(ann, lambda known: GROUP in known.groups)
+                standing = await watch.resolve(ann, lambda known: GROUP in known.groups)
             except ServerUnavailable:
                 break
             logins += 1
-            with memberships.watching(session, standing, GROUP):
+            with watch.watching(session, standing, GROUP):
                 while not session.reasons:
                     directory.now += SECOND
-                    memberships.turn()
+                    watch.turn()
                     await settle()
             assert session.reasons == ["membership-unknown"]
-    await memberships.close()
+    await watch.close()
     assert logins == 1, f"{logins} sessions of {MAX_STALE} each, and the directory has confirmed none"
 
 
@@ -83,7 +82,7 @@ async def test_a_login_that_is_cut_off_in_the_store_leaves_no_window_that_nobody
     store, path = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3"), tmp_path / "journal.jsonl"
     await store.open()
     journal = Journal.open(FileSink(path))
-    windows = Windows(store, journal, Registry(), lambda: NOW)  # type: ignore[arg-type]
+    windows = Windows(store, journal, Registry(), Clock(wall=lambda: NOW, steady=lambda: 0.0))
     cut = 0
     for number in range(100):
         who = replace(CONTEXT.identity, key=IdentityKey("t", f"o{number}"))

@@ -1,0 +1,58 @@
+"""The rows of what directories have denied. Decides nothing: who keeps them says until when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from pgjit.grants.stores.schema import denials, from_micros, to_micros
+from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.identity import GroupId, IdentityKey
+
+__all__ = ["drop", "keep", "kept"]
+
+_KEY = ("tid", "oid", "is_user", "acting")
+
+
+def keep(connection: sa.Connection, principal: Principal, found: Found, until: datetime) -> None:
+    """Also forgets those that need no keeping any more."""
+    connection.execute(sa.delete(denials).where(denials.c.keep_until < to_micros(found.at)))
+    values = {
+        "at": to_micros(found.at),
+        "state": found.state.value,
+        "groups": orjson.dumps(sorted(found.groups)).decode(),
+        "keep_until": to_micros(until),
+    }
+    connection.execute(
+        insert(denials)
+        .values(**_key(principal), **values)
+        .on_conflict_do_update(index_elements=_KEY, set_=values, where=denials.c.at <= values["at"])
+    )
+
+
+def drop(connection: sa.Connection, principal: Principal) -> None:
+    key = _key(principal)
+    connection.execute(sa.delete(denials).where(*(denials.c[name] == value for name, value in key.items())))
+
+
+def kept(connection: sa.Connection, now: datetime) -> list[tuple[Principal, Found]]:
+    rows = connection.execute(sa.select(denials).where(denials.c.keep_until >= to_micros(now)).order_by(denials.c.at))
+    return [
+        (
+            Principal(IdentityKey(row.tid, row.oid), row.is_user, row.acting),
+            Found(
+                at=from_micros(row.at),
+                state=State(row.state),
+                groups=frozenset(GroupId(each) for each in orjson.loads(row.groups)),
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _key(principal: Principal) -> dict[str, str | bool]:
+    key = principal.key
+    return {"tid": key.tid, "oid": key.oid, "is_user": principal.is_user, "acting": principal.acting}
