@@ -346,13 +346,21 @@ class SettingNotTaken(ServerUnavailable):
     sqlstate = "22023"
     status = 400
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, said: str, sqlstate: str = "22023") -> None:
         super().__init__(
             said,
             reference="startup-parameter",
             detail="The database server does not take what the startup message asks for.",
             hint="Leave the parameter out, or give it a value that the server knows.",
         )
+
+        self._sqlstate = sqlstate  # the server's own
+
+    def fields(self) -> dict[str, str]:
+        return {**super().fields(), "C": self._sqlstate}
+
+    def problem(self) -> dict[str, object]:
+        return {**super().problem(), "sqlstate": self._sqlstate}
 
     def told(self) -> SettingNotTaken:
         return self

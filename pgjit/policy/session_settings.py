@@ -18,7 +18,18 @@ from pgjit.policy.policy import StatementTerms
 from pgjit.sql.statement import Setting
 from pgjit.sql.touched import SessionStart
 
-__all__ = ["CAPPED", "FREE", "PINNED", "TIMEOUTS", "UTF8", "Objection", "objection", "setting_name", "shown_size"]
+__all__ = [
+    "CAPPED",
+    "FREE",
+    "ON",
+    "PINNED",
+    "TIMEOUTS",
+    "UTF8",
+    "Objection",
+    "objection",
+    "setting_name",
+    "shown_size",
+]
 
 _OUTPUT = """
     application_name bytea_output client_min_messages datestyle default_text_search_config escape_string_warning
@@ -87,15 +98,15 @@ UTF8 = frozenset({"utf8", "utf-8", "unicode"})
 """The names of one encoding: the server reports it by the one that it was set by."""
 _ROLES = frozenset({"role", "session_authorization"})
 _READ_ONLY = frozenset({"default_transaction_read_only", "transaction_read_only"})
-_ON = frozenset({"on", "t", "tr", "tru", "true", "y", "ye", "yes", "1"})
+ON = frozenset({"on", "t", "tr", "tru", "true", "y", "ye", "yes", "1"})
 _OFF = frozenset({"of", "off", "f", "fa", "fal", "fals", "false", "n", "no", "0"})
 _KEPT = {  # values that say what is so
     "backslash_quote": frozenset({"safe_encoding"}),
     "client_connection_check_interval": frozenset({"500", "500ms"}),
     "session_replication_role": frozenset({"origin"}),
-    "row_security": _ON,
-    "standard_conforming_strings": _ON,
-    **dict.fromkeys(_READ_ONLY, _ON),
+    "row_security": ON,
+    "standard_conforming_strings": ON,
+    **dict.fromkeys(_READ_ONLY, ON),
 }
 _LENGTH = re.compile(r"\s*\+?([0-9]{1,9})\s*(us|ms|s|min|h|d)?\s*\Z")
 _UNITS = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, None: 1}
@@ -234,7 +245,7 @@ def _pinned(setting: Setting, name: str, terms: StatementTerms, start: SessionSt
         return None
     hint = "It stays as the session began."
     if kept:
-        hint = "It may be set to on." if kept is _ON else f"It may be set to {max(kept)}."
+        hint = "It may be set to on." if kept is ON else f"It may be set to {max(kept)}."
     return Objection(f"setting `{name}` may not be changed", PINNED[name], hint)
 
 

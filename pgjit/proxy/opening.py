@@ -1,7 +1,7 @@
-"""What a client asks for in its startup message: an allow-list, pure.
+"""What a client asks for in its startup message, pure.
 
-Decides which startup parameters are accepted and which of them go on to the server. Everything else is
-refused: a parameter is a setting of the session on the real server, and most settings there are ways around a rule.
+Decides what is a setting of the session, and what is refused whatever the policy says. Which settings may be given
+is decided by `startup_settings`, when the policy is known.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from pgwire.messages.startup import StartupMessage
 
 __all__ = ["Opening", "read_opening", "unsupported_version"]
 
-_PASSED_ON = {
-    "datestyle": "DateStyle",
-    "timezone": "TimeZone",
-    "intervalstyle": "IntervalStyle",
-    "extra_float_digits": "extra_float_digits",
-}
 _UTF8 = frozenset({"utf8", "utf-8", "unicode"})
 _OWN = ("pgjit.reason", "pgjit.ticket")
 _MAX_VALUE = 256
+_MAX_NAME = 127  # two parts of 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +25,7 @@ class Opening:
     database: str
     application_name: str | None
     reason: str | None
-    settings: dict[str, str] = field(default_factory=dict)  # for the server's startup packet
+    settings: dict[str, str] = field(default_factory=dict)  # that it asks for, in lower case
 
 
 _FALSE = frozenset({"false", "off", "no", "0"})
@@ -78,7 +73,7 @@ def read_opening(startup: StartupMessage) -> Opening:
         )
     application_name = given.pop("application_name", None)
     reason = _reason(given)
-    settings = {_passed_on(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
+    settings = {_setting(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
     return Opening(user[:63], database[:63], application_name, reason, settings)
 
 
@@ -99,9 +94,7 @@ def _is_utf8(name: str, value: str) -> bool:
     return name == "client_encoding" and value.strip("'\"").lower() in _UTF8
 
 
-def _passed_on(name: str) -> str:
-    if name in _PASSED_ON:
-        return _PASSED_ON[name]
+def _setting(name: str) -> str:
     if name == "client_encoding":
         raise AccessRefused(
             "client_encoding must be UTF8",
@@ -109,13 +102,14 @@ def _passed_on(name: str) -> str:
             detail="Statements are judged as UTF-8; in another encoding the server could read them differently.",
             hint="Set PGCLIENTENCODING=UTF8, or leave it out.",
         )
-    known = "client_encoding=UTF8, application_name, DateStyle, TimeZone, IntervalStyle, extra_float_digits"
-    raise AccessRefused(
-        f"startup parameter `{name[:63]}` is not accepted",
-        reference="startup-parameter",
-        detail="A startup parameter is a setting of the session on the server.",
-        hint=f"Accepted are {known}, and pgjit.reason and pgjit.ticket in options.",
-    )
+    if name.startswith("pgjit."):
+        raise AccessRefused(
+            f"startup parameter `{name[:63]}` is not accepted",
+            reference="startup-parameter",
+            detail="pgjit has no parameter of that name.",
+            hint=f"There are {' and '.join(_OWN)}.",
+        )
+    return name[:_MAX_NAME]
 
 
 def _plain(name: str, value: str) -> str:
@@ -133,7 +127,7 @@ def _options(text: str) -> list[tuple[str, str]]:
     words = _words(text)
     settings: list[tuple[str, str]] = []
     while words:
-        word = words.pop(0)
+        given = word = words.pop(0)
         if word == "-c" and words:
             word = words.pop(0)
         elif word.startswith(("--", "-c")):
@@ -145,7 +139,7 @@ def _options(text: str) -> list[tuple[str, str]]:
             raise AccessRefused(
                 "startup parameter `options` is not accepted as it is",
                 reference="startup-parameter",
-                detail="It holds something else than settings.",
+                detail=f"It holds `{given[:63]}`, which is something else than a setting.",
                 hint="Write PGOPTIONS=\"-c pgjit.reason='why you need this'\".",
             )
         settings.append((name.replace("-", "_"), value))

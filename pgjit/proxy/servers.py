@@ -56,8 +56,11 @@ class Servers:
         self._target = target
         self._controls: dict[Address, Control] = {}  # those used last come last
 
-    async def connect(self, settings: Settings, deadline: float) -> Backend:
-        """Log in to the first server that will do. Raises ServerUnavailable, naming each step that failed."""
+    async def connect(self, settings: Settings, deadline: float, asked: frozenset[str] = frozenset()) -> Backend:
+        """Log in to the first server that will do. Raises ServerUnavailable, naming each step that failed.
+
+        `asked` are the settings that the client asks for, in lower case: what the server says of them is for it.
+        """
         failures: list[LoginFailed] = []
         try:
             async with asyncio.timeout(deadline):
@@ -66,7 +69,7 @@ class Servers:
             failures.append(failed)
         except TimeoutError:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
-        raise self._unavailable(failures)
+        raise self._unavailable(failures, asked)
 
     async def reach(self, deadline: float) -> None:
         """See that some server of these answers, by its control connection. Raises ServerUnavailable."""
@@ -163,10 +166,11 @@ class Servers:
             await self._controls.pop(old).close()
         return control
 
-    def _unavailable(self, failures: list[LoginFailed]) -> ServerUnavailable:
+    def _unavailable(self, failures: list[LoginFailed], asked: frozenset[str] = frozenset()) -> ServerUnavailable:
         detail = "; ".join(str(failed) for failed in failures)
-        if failures[-1].sqlstate == "22023" and _ASKED_FOR.match(failures[-1].said):
-            return SettingNotTaken(failures[-1].said)
+        named = _PARAMETER.search(failures[-1].said)
+        if failures[-1].sqlstate in _ABOUT_SETTINGS and named is not None and named[1].lower() in asked:
+            return SettingNotTaken(failures[-1].said, failures[-1].sqlstate)
         for failed in reversed(failures):
             if failed.sqlstate in _TURNED_AWAY:
                 return ServerTurnsAway(failed.sqlstate, failed.said, detail=detail)
@@ -178,8 +182,9 @@ class Servers:
         )
 
 
-_ASKED_FOR = re.compile(r'invalid value for parameter "(?:DateStyle|IntervalStyle|TimeZone)": "[^"]*"\Z')
-"""What the server says of a setting that came from the client, in nothing but the client's own words."""
+_PARAMETER = re.compile(r'parameter "([^"]+)"')
+_ABOUT_SETTINGS = {"22023", "42704", "55P02", "42501", "0A000"}
+"""What the server says of a setting that it does not take: its value, its name, its time, its rights."""
 
 
 class _OtherRole(LoginFailed):

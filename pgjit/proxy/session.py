@@ -36,6 +36,7 @@ from pgjit.proxy.opening import Opening, read_opening
 from pgjit.proxy.servers import Backend
 from pgjit.proxy.services import Services
 from pgjit.proxy.settings import session_settings, tripwire
+from pgjit.proxy.startup_settings import check_settings, open_to_some
 from pgjit.proxy.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages import authentication as auth
@@ -139,7 +140,7 @@ class Session:
         if (answer := startup.negotiation) is not None:
             self._client.write(encode_negotiate_version(answer))
         self.cancel_secret = secrets.token_bytes(_SECRET_BYTES[startup.spoken_minor])
-        return read_opening(startup)
+        return open_to_some(read_opening(startup), self._services.policies.values(), self._services.targets)
 
     # --- authenticate ----------------------------------------------------------------------------------
 
@@ -160,6 +161,7 @@ class Session:
         services = self._services
         policy = choose_policy(services.policies, identity, opening)
         target = services.targets[policy.connection]
+        check_settings(opening, policy, target)
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         self._take_place(identity.key, policy)
@@ -170,9 +172,8 @@ class Session:
 
     def _take_place(self, key: IdentityKey, policy: Policy) -> None:
         """Before a window is opened: who has no place gets no window either."""
-        places = self._services.sessions_of
+        places, under = self._services.sessions_of, self._services.sessions_under
         most = policy.limits.sessions
-        under = self._services.sessions_under
         if most is not None and under[key, policy.name] >= most:
             raise TooManyConnections(
                 "too many sessions under this policy",
@@ -194,13 +195,12 @@ class Session:
 
     async def _connect(self, access: Access, standing: Standing, opening: Opening) -> _Live:
         services = self._services
-
-        def settings(server_major: int) -> dict[str, str]:
-            return session_settings(access, opening, self._id, server_major, services.clock())
-
         await services.read_catalog(access.policy)
         servers = services.servers[access.policy.connection]
-        backend = await servers.connect(settings, services.limits.server_login_seconds)
+        backend = await servers.connect(
+            lambda major: session_settings(access, opening, self._id, major, services.clock()),
+            services.limits.server_login_seconds, frozenset(opening.settings),
+        )  # fmt: skip
         try:
             return self._introduce(access, standing, opening, backend)
         except BaseException:

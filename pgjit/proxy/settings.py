@@ -8,11 +8,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from pgjit.policy.policy import Access as Preset
+from pgjit.policy.session_settings import ON, PINNED, TIMEOUTS, length_of
 from pgjit.proxy.access import Access
 from pgjit.proxy.opening import Opening
 
 __all__ = ["session_settings", "tripwire"]
 
+_STRICTER = frozenset({"row_security"})
+"""A client may ask for it to be on where the login role has it off; pgjit does not give it."""
 _CHECK_CLIENT_EVERY = "500ms"
 _MAX_NAME = 63
 _BELT_SLACK = timedelta(seconds=2)
@@ -28,7 +31,7 @@ def session_settings(
     limits = access.policy.limits
     idle = limits.idle_in_transaction
     settings = {
-        **opening.settings,
+        **_asked(opening, access),
         # The session's own id first: who reads pg_stat_activity finds the records by it.
         "application_name": f"pgjit {session_id} {opening.application_name or ''}".strip()[:_MAX_NAME],
         # What the judging of a statement's text rests on.
@@ -52,7 +55,32 @@ def session_settings(
         settings["idle_session_timeout"] = late
     if server_major >= 17:
         settings["transaction_timeout"] = late
+    _tighten(settings, opening.settings)
+    if access.policy.statements.access is Preset.FULL and "search_path" in opening.settings:
+        settings["search_path"] = opening.settings["search_path"]
     return settings
+
+
+def _asked(opening: Opening, access: Access) -> dict[str, str]:
+    """Settings that the client gives, as `startup_settings` has let them pass, but for those that pgjit gives."""
+    full = access.policy.statements.access is Preset.FULL
+    return {
+        name: value for name, value in opening.settings.items() if full or name not in PINNED or name in _STRICTER
+    }
+
+
+def _tighten(settings: dict[str, str], asked: dict[str, str]) -> None:
+    """Where the client asks for what is stricter than pgjit's own, it gets that."""
+    for name in (TIMEOUTS - {"lock_timeout"}) & asked.keys() & settings.keys():
+        wanted = length_of(asked[name])
+        if wanted is not None and wanted >= 1:
+            settings[name] = str(min(int(wanted), int(settings[name])))
+    if _is_on(asked.get("default_transaction_read_only", "")):
+        settings["default_transaction_read_only"] = "on"
+
+
+def _is_on(value: str) -> bool:
+    return value.lower() in ON
 
 
 def _milliseconds(length: timedelta) -> str:

@@ -45,9 +45,16 @@ async def connect_psycopg(
 
 
 async def connect_asyncpg(
-    world: World, token: str, policy: str, connection: str = "prod-replica"
-) -> asyncpg.Connection:
+    world: World, token: str, policy: str, connection: str = "prod-replica", *,
+    options: str = "", settings: dict[str, str] | None = None,
+) -> asyncpg.Connection:  # fmt: skip
     context = ssl.create_default_context(cafile=str(world.certificates.authority))
     return await asyncpg.connect(
-        host="localhost", port=world.app.port, user=policy, database=connection, password=token, ssl=context
+        host="localhost",
+        port=world.app.port,
+        user=policy,
+        database=connection,
+        password=token,
+        ssl=context,
+        server_settings={"options": options, **(settings or {})},
     )

@@ -12,7 +12,16 @@ from pgjit.proxy.credential import Given
 from pgjit.proxy.target import Host, Target
 from tests.fakes.talk import CONTEXT
 
-__all__ = ["access", "policy"]
+__all__ = ["TARGET", "access", "policy"]
+
+TARGET = Target(
+    name="shop",
+    hosts=(Host("db"),),
+    database="shop",
+    user="reader",
+    credential=Given("hidden"),
+    search_path="app, public",
+)
 
 
 def policy(
@@ -34,12 +43,4 @@ def policy(
 
 
 def access(preset: Preset, ends_at: datetime) -> Access:
-    target = Target(
-        name="shop",
-        hosts=(Host("db"),),
-        database="shop",
-        user="reader",
-        credential=Given("hidden"),
-        search_path="app, public",
-    )
-    return Access(CONTEXT.identity, policy(preset=preset), CONTEXT.window, ends_at, target)
+    return Access(CONTEXT.identity, policy(preset=preset), CONTEXT.window, ends_at, TARGET)
