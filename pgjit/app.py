@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import ssl
 from collections.abc import Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.metadata import version
@@ -30,6 +28,7 @@ from pgjit.identity.membership import Schedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.proxy.catalogs import Catalogs
+from pgjit.proxy.judging_process import JudgingProcess
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.reconciliation import reconcile
@@ -101,13 +100,14 @@ class App:
             flush_before_forward=config.file.journal.sync == "always",
             clock=clock,
             limits=config.limits,
-            new_workers=_workers,
+            new_worker=JudgingProcess,
             catalogs=self._catalogs(servers),
             telemetry=telemetry,
             authentication=config.authentication,
             memberships=memberships,
         )
-        stack.callback(services.elsewhere.close)
+        stack.push_async_callback(services.elsewhere.close)
+        await services.elsewhere.start()
         await self._serve(services, provider, tls)
 
     def _catalogs(self, servers: Mapping[str, Servers]) -> dict[str, Catalogs]:
@@ -176,11 +176,6 @@ class App:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _workers() -> Executor:
-    """One process that judges large statements. Spawned: a fork would hold the proxy's sockets open."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _note_stop(journal: Journal, clock: Clock) -> None:

@@ -205,7 +205,13 @@ class LimitsSection(_Section):
         default=30, gt=0, le=300, description="from connecting to being logged in, TLS included"
     )
     statement_bytes: int = Field(
-        default=256 * 1024, ge=1024, le=16 * 1024 * 1024, description="text of one message's statements"
+        default=2 * 1024 * 1024,
+        ge=1024,
+        le=16 * 1024 * 1024,
+        description="text of one message's statements; under `access: full` they are only parsed up to this size",
+    )
+    judging_seconds: float = Field(
+        default=30, gt=0, le=600, description="given to judging one message's statements; then they are refused"
     )
     message_bytes: int = Field(
         default=16 * 1024 * 1024, ge=64 * 1024, le=1 << 30, description="one message with its parameters"
@@ -269,6 +275,7 @@ class Config:
             sessions_per_identity=limits.sessions_per_identity,
             handshake_seconds=limits.handshake_seconds,
             statement_bytes=limits.statement_bytes,
+            judging_seconds=limits.judging_seconds,
             message_bytes=limits.message_bytes,
             token_bytes=limits.token_bytes,
         )

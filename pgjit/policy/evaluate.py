@@ -27,24 +27,31 @@ MOST = 100
 
 
 def evaluate(
-    policy: Policy, message: Message, catalog: Catalog | None = None, rules: Iterable[Rule] = tuple(RULES.values())
+    policy: Policy,
+    message: Message,
+    catalog: Catalog | None = None,
+    rules: Iterable[Rule] = tuple(RULES.values()),
+    *,
+    steps: Steps | None = None,
 ) -> Decision:
-    """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none."""
+    """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none.
+
+    `steps`: how far the names in it may lead, all together.
+    """
     terms = policy.statements
     if terms.access is Access.FULL:
         return Allow()
     asked = tuple(rule for rule in rules if rule.asked(terms))
-    violations = tuple(islice(_violations(terms, message, catalog, asked), MOST))
+    violations = tuple(islice(_violations(terms, message, catalog, asked, steps or Steps()), MOST))
     return Deny(violations) if violations else Allow()
 
 
 def _violations(
-    terms: StatementTerms, message: Message, catalog: Catalog | None, rules: tuple[Rule, ...]
+    terms: StatementTerms, message: Message, catalog: Catalog | None, rules: tuple[Rule, ...], steps: Steps
 ) -> Iterator[Violation]:
     for rule in rules:
         if rule.message is not None:
             yield from rule.message(message, terms)
-    steps = Steps()
     for statement in message.statements:
         touched = touched_by(terms, statement, catalog, steps)
         for rule in rules:

@@ -11,7 +11,6 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from pgjit.audit.event import Event, Execution, SessionContext
@@ -23,7 +22,7 @@ from pgjit.proxy.access import Access
 from pgjit.proxy.answers import Answers
 from pgjit.proxy.budget import Budget
 from pgjit.proxy.endings import idle_error
-from pgjit.proxy.judge import LARGE, Judgement, is_large
+from pgjit.proxy.judge import Judgement
 from pgjit.proxy.link import Link
 from pgjit.proxy.overtime import LOOK_SECONDS, Overtime
 from pgjit.proxy.relay import ClientPlan, Relay
@@ -32,16 +31,14 @@ from pgjit.proxy.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages import extended
-from pgwire.messages.query import decode_query
 
 __all__ = ["Conversation", "Ending"]
 
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
 _TEXTUAL = b"QPBF"
-_SQL = frozenset(b"QP")
 _MOST_UNWRITTEN = 10_000
 _AT_ONCE = 32
-_BYTES_AT_ONCE = 2 * LARGE
+_BYTES_AT_ONCE = 32 * 1024
 """Most messages that are judged and recorded together: a few bytes may run, and so record, a long statement each."""
 
 _MOST_QUEUED = 10_000
@@ -158,13 +155,14 @@ class Conversation:
                 await self._look(soon=True)
             try:
                 frames = self._frames.feed(data)
-                await self._pass_on(frames, await self._judge_large(frames))
+                await self._pass_on(frames)
             except RemoteProtocolError as fault:
                 self.over(Ending("protocol", ProtocolFault(f"malformed message: {fault}")))
                 return
 
-    async def _pass_on(self, frames: Sequence[Frame], judged: dict[bytes, Judgement]) -> None:
+    async def _pass_on(self, frames: Sequence[Frame]) -> None:
         at, settled = 0, False
+        judged: dict[bytes, Judgement] = {}
         while at < len(frames):
             await self._stopped()
             now = self._services.clock()
@@ -176,16 +174,19 @@ class Conversation:
             done = len(batch) - len(plan.rest)
             at += done
             settled = plan.unknown or (settled and not done)
+            judged = {} if done else judged
             if plan.unknown:
-                await self._look_again(frames[at], judged)
+                judged = await self._look_again(judged)
+            if plan.unjudged is not None:
+                judged = await self._judge_elsewhere(plan.unjudged)
             if at < len(frames):
                 await self._make_way()
 
-    async def _look_again(self, frame: Frame, judged: dict[bytes, Judgement]) -> None:
+    async def _look_again(self, judged: dict[bytes, Judgement]) -> dict[bytes, Judgement]:
         """Before a name is refused that is not in the catalog: it may have been made a moment ago."""
+        before = self._services.judge(self._policy)
         await self._look()
-        if is_large(frame.raw) and not self._over.done():
-            judged.update(await self._judge_large([frame]))
+        return judged if self._services.judge(self._policy) is before else {}
 
     async def _look(self, *, soon: bool = False) -> None:
         """See what is on the server by now."""
@@ -247,20 +248,23 @@ class Conversation:
         elif plan.goodbye:
             self.over(Ending("client", clean=self.relay.idle))
 
-    def _judge(self, sql: bytes) -> Judgement:
-        """With the latest catalog."""
-        return self._services.judge(self._policy)(sql)
+    def _judge(self, sql: bytes) -> Judgement | None:
+        """With the latest catalog; None where it takes too long for the event loop."""
+        return self._services.judge(self._policy).here(sql)
 
-    async def _judge_large(self, frames: Sequence[Frame]) -> dict[bytes, Judgement]:
-        large = [frame for frame in frames if frame.kind in _SQL and not frame.missing and is_large(frame.raw)]
-        judged: dict[bytes, Judgement] = {}
-        for frame in large:
-            sql = decode_query(frame.body) if frame.kind == 0x51 else extended.decode_parse(frame.body).text
-            try:
-                judged[sql] = await self._services.judge_large(self._policy, sql)
-            except BrokenProcessPool:
-                raise RemoteProtocolError("a statement that ends the process which judges it") from None
-        return judged
+    async def _judge_elsewhere(self, sql: bytes) -> dict[bytes, Judgement]:
+        """Wait for that, unless nobody wants it any more: a session's end does not wait for it."""
+        identity = self.relay.context.identity.key
+        judging = asyncio.ensure_future(self._services.judge_elsewhere(identity, self._policy, sql))
+        try:
+            await asyncio.wait((judging, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            judging.cancel()
+        if judging.done():
+            return {sql: judging.result()}
+        if self._client.lost.done():
+            self.over(Ending("client-gone"))
+        return {}
 
     # --- from the server -------------------------------------------------------------------------------
 

@@ -85,6 +85,7 @@ class ClientPlan:
     items: list[Planned] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
     rest: Sequence[Frame] = ()  # what has to wait: for the server (copying.py), or for the others' turn
+    unjudged: bytes | None = None  # `rest` begins with this text, which has to be judged elsewhere first
     unknown: bool = False  # `rest` begins with a statement that the catalog, as it is now, may know more of
     goodbye: bool = False  # the client said Terminate
     fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends

@@ -47,9 +47,13 @@ __all__ = ["ClientPlan", "Relay"]
 
 _PASSED_OVER = frozenset(b"BDCEH")
 _JUDGED = frozenset(b"QP")
-_SECONDS_AT_ONCE = 0.05
+_SECONDS_AT_ONCE = 0.005
 """Spent on judging messages, the others get their turn before more of them are."""
 _DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
+
+
+class _NotJudged(Exception):
+    """A statement that takes too long to judge here: somebody has to judge it first."""
 
 
 class _UnknownName(Exception):
@@ -62,7 +66,7 @@ class Relay(Outbox):
     def __init__(
         self,
         context: SessionContext,
-        judge: Callable[[bytes], Judgement],
+        judge: Callable[[bytes], Judgement | None],
         *,
         ends_at: datetime,
         new_id: Callable[[], str],
@@ -73,7 +77,9 @@ class Relay(Outbox):
         looks_again: bool = False,
         spent: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`looks_again`: `from_client` stops before it refuses a statement for a name that the catalog does not have.
+        """`judge`: None where it takes too long; then `from_client` stops, to be called again with the answer.
+
+        `looks_again`: `from_client` stops before it refuses a statement for a name that the catalog does not have.
 
         It has to be called again, with `settled`, when the catalog was looked at.
         """
@@ -110,6 +116,9 @@ class Relay(Outbox):
                 return plan
             try:
                 self._frame(plan, frame, now, known)
+            except _NotJudged as unjudged:
+                plan.rest, plan.unjudged = frames[index:], unjudged.args[0]
+                return plan
             except _UnknownName:
                 plan.rest, plan.unknown = frames[index:], True
                 return plan
@@ -197,8 +206,10 @@ class Relay(Outbox):
         self._hold_behind(plan, pending)
 
     def _judged(self, sql: bytes, known: Mapping[bytes, Judgement]) -> Judgement:
-        """Raises _UnknownName, before anything was done about the message."""
+        """Raises _NotJudged and _UnknownName, before anything was done about the message."""
         judgement = known.get(sql) or self._judge(sql)
+        if judgement is None:
+            raise _NotJudged(sql)
         if self._looks_again and not self._settled and not self.skipping and judgement.unknown:
             raise _UnknownName
         return judgement

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from pgjit.audit.journal import Journal
@@ -20,6 +19,7 @@ from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.crowd import Quota
 from pgjit.proxy.elsewhere import Elsewhere
 from pgjit.proxy.judge import Judge, Judgement
+from pgjit.proxy.judging_process import Worker
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.refusals import Refusals
 from pgjit.proxy.registry import Registry
@@ -40,7 +40,8 @@ class Limits:
     sessions_per_identity: int = 20  # under all its policies together
     handshake_seconds: float = 30.0  # from connecting to a session, TLS and the identity provider included
     server_login_seconds: float = 20.0  # over all hosts of a connection
-    statement_bytes: int = 256 * 1024
+    statement_bytes: int = 2 * 1024 * 1024
+    judging_seconds: float = 30.0  # for one message's statements
     message_bytes: int = 16 * 1024 * 1024
     token_bytes: int = 16 * 1024
 
@@ -57,7 +58,7 @@ class Services:
     flush_before_forward: bool  # `journal.sync: always`
     clock: Clock
     limits: Limits
-    new_workers: Callable[[], Executor]  # processes that judge large statements
+    new_worker: Callable[[], Worker]  # judges what takes too long for the event loop
     telemetry: Telemetry
     authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
     memberships: Memberships = field(default_factory=Memberships)
@@ -71,7 +72,7 @@ class Services:
     def __post_init__(self) -> None:
         self.refusals = Refusals(self.journal, self.clock, self.telemetry)
         self.sessions_of = Quota(self.limits.sessions_per_identity)
-        self.elsewhere = Elsewhere(self.new_workers, self.limits.statement_bytes)
+        self.elsewhere = Elsewhere(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
     def give_back(self, identity: IdentityKey, policy: str) -> None:
         """The place of a session that is over."""
@@ -112,6 +113,7 @@ class Services:
         except ServerUnavailable as fault:
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
-    async def judge_large(self, policy: Policy, sql: bytes) -> Judgement:
-        """As the judge would, in another process: one client's long statement does not stall the others."""
-        return await self.elsewhere.assess(policy, sql, self.judge(policy).catalog)
+    async def judge_elsewhere(self, identity: IdentityKey, policy: Policy, sql: bytes) -> Judgement:
+        """As the judge would, in another process and in turn: one client's statement does not stall the others."""
+        judge = self.judge(policy)
+        return judge.remember(sql, await self.elsewhere.assess(identity, policy, sql, judge.catalog))

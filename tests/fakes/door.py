@@ -9,7 +9,6 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -31,6 +30,7 @@ from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
 from tests.fakes.scripted_client import trusting
 from tests.fakes.talk import CONTEXT
+from tests.fakes.workers import InThread
 
 __all__ = ["DISCOVERY", "GOOD", "Door", "KnowsOneToken"]
 
@@ -87,7 +87,6 @@ class Door:
         self._telemetry = Telemetry(version="0")
         registry, clock = Registry(), Clock()
         self.store = SqlStore(f"sqlite:///{self._folder / 'windows.sqlite3'}")
-        self._workers = ThreadPoolExecutor(1)
         self.services = Services(
             provider=self.provider,
             policies=Policies([]),
@@ -99,7 +98,7 @@ class Door:
             flush_before_forward=False,
             clock=clock,
             limits=self._limits,
-            new_workers=lambda: self._workers,
+            new_worker=InThread,
             telemetry=self._telemetry,
             authentication=self._authentication,
         )
@@ -111,7 +110,6 @@ class Door:
     async def __aexit__(self, *exc: object) -> None:
         await self.listener.drain(0)
         await self.journal.close()
-        self._workers.shutdown()
         self._telemetry.close()
 
     @property

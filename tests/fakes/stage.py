@@ -14,7 +14,6 @@ import ssl
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -44,6 +43,7 @@ from tests.fakes.policies import policy
 from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
 from tests.fakes.scripted_server import OK, READY, Peer, ScriptedServer, Step, fatal, status
 from tests.fakes.targets import target_at
+from tests.fakes.workers import InThread
 
 __all__ = ["SETTINGS", "STARTUP", "PlayedServer", "Stage", "errors", "kinds", "welcome"]
 
@@ -197,8 +197,6 @@ class Stage:
         target = target_at(self.server, **self._target)
         servers = Servers(target)
         stack.push_async_callback(servers.close)
-        workers = ThreadPoolExecutor(1)
-        stack.callback(workers.shutdown)
         self.services = Services(
             provider=_Member(),
             policies=Policies([policy(preset=self._preset)]),
@@ -210,7 +208,7 @@ class Stage:
             flush_before_forward=False,
             clock=clock,
             limits=self._limits,
-            new_workers=lambda: workers,
+            new_worker=InThread,
             telemetry=telemetry,
         )
         self.listener = Listener(self.services, context)

@@ -15,12 +15,13 @@ import pytest
 
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Policy
-from pgjit.proxy.judge import LARGE, assess
+from pgjit.proxy.judge import assess
 from pgjit.sql.catalog import Cast, Catalog, Column, Dependency, Function, Operator, QName, Relation, Type
 from tests.fixtures.terms import terms
 from tests.sql.snapshots import stored_catalog
 
 SECONDS = 0.25
+LARGE = 16 * 1024
 PARTS, WIDE, OVERLOADS = 3000, 1500, 600
 
 POLICY = """\

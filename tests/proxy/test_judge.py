@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgjit.policy.policy import Mode
 from pgjit.proxy import judge as judging
-from pgjit.proxy.judge import LARGE, Judge, assess
+from pgjit.proxy.judge import Judge, assess
+from pgjit.sql.catalog import Column, Relation
 from tests.fakes.policies import policy
+from tests.sql.snapshots import stored_catalog
 
 POLICY = policy()
 
@@ -107,7 +112,7 @@ def test_the_answer_that_was_not_asked_for_longest_is_forgotten_first() -> None:
 
 def test_large_texts_are_judged_and_not_remembered() -> None:
     judge = Judge(POLICY, limit=1_000_000)
-    sql = b"SELECT '" + b"x" * LARGE + b"'"
+    sql = b"SELECT '" + b"x" * 16_384 + b"'"
     first = judge(sql)
     assert first.allowed
     assert judge(sql) is not first
@@ -117,3 +122,50 @@ def test_large_texts_are_judged_and_not_remembered() -> None:
 def test_judging_never_raises(sql: bytes) -> None:
     judgement = assess(POLICY, sql, 50)
     assert judgement.allowed is (judgement.violations == ())
+
+
+STORED = stored_catalog()
+WIDE = replace(
+    STORED,
+    relations={
+        **STORED.relations,
+        "public": {
+            **STORED.relations["public"],
+            "wide": Relation("r", tuple(Column(f"c{number}", "integer") for number in range(1500))),
+            "narrow": Relation("r", (Column("a", "integer"), Column("b", "text"))),
+        },
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "here"),
+    [
+        ("SELECT 1", True),
+        ("SELECT a, b FROM narrow WHERE a = 1 ORDER BY b LIMIT 10", True),
+        ("SELECT '" + "x" * 3_000 + "'", True),  # one token
+        ("SELECT '" + "x" * 5_000 + "'", False),
+        ("SELECT 1" + " + 1" * 100, False),
+        ("SELECT 1;" * 30, False),
+        ("SELECT " + "(" * 30 + "1" + ")" * 30, True),
+        ("SELECT * FROM wide", False),  # few words, and a long way through the catalog
+        ("SELECT c1 FROM wide", False),
+        ("SELECT '" + "x" * 200_000 + "'", True),  # over the limit: its size decides
+        ("'", True),
+    ],
+)
+@pytest.mark.parametrize("mode", list(Mode))
+def test_what_may_take_long_is_not_judged_on_the_event_loop(sql: str, here: bool, mode: Mode) -> None:
+    judge = Judge(replace(POLICY, mode=mode), limit=100_000, catalog=WIDE)
+    judgement = judge.here(sql.encode())
+    assert (judgement is not None) is here
+    if judgement is not None:
+        assert judgement == judge(sql.encode())
+
+
+def test_what_was_judged_elsewhere_is_remembered_here() -> None:
+    judge = Judge(POLICY, limit=100_000, catalog=WIDE)
+    sql = b"SELECT * FROM wide"
+    assert judge.here(sql) is None
+    answer = judge.remember(sql, assess(POLICY, sql, 100_000, WIDE))
+    assert judge.here(sql) is answer

@@ -422,7 +422,7 @@ def test_a_parameter_may_be_of_an_enum_that_the_catalog_knows(oid: int, passes: 
 
 
 def test_what_takes_long_to_judge_lets_others_have_their_turn_before_the_rest() -> None:
-    seconds = itertools.count(0, 0.03)
+    seconds = itertools.count(0, 0.003)
     wire = Wire()
     relay = Relay(
         CONTEXT, Judge(policy_of(), limit=10_000), ends_at=WINDOW.ends_at, new_id=lambda: "x_1",

@@ -1,0 +1,25 @@
+"""Workers that judge in a thread: no process is started for a test that is not about processes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pgjit.policy.policy import Policy
+from pgjit.proxy.judge import Judgement, assess, lean
+from pgjit.sql.catalog import Catalog
+
+__all__ = ["InThread"]
+
+
+class InThread:
+    async def ready(self) -> None:
+        return
+
+    async def judge(self, policy: Policy, sql: bytes, limit: int, catalog: Catalog | None) -> Judgement:
+        return lean(await asyncio.to_thread(assess, policy, sql, limit, catalog))
+
+    def kill(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
