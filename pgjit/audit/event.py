@@ -49,7 +49,7 @@ class Parameters:
     """The bound values of an execution, as the client sent them."""
 
     values: tuple[bytes | None, ...]
-    formats: tuple[int, ...]  # per value: 0 text, 1 binary
+    formats: tuple[int, ...]  # per value: 0 text, 1 binary, 2 an expression that is written out in an EXECUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ class Execution:
     violations: tuple[Violation, ...] = ()
     parameters: Parameters | None = None
     prepared_as: str | None = None  # the prepared statement or portal that it runs
+    through: tuple[str, ...] = ()  # the texts that led to it (EXECUTE, FETCH), beginning with the client's own
+    unresolved: str | None = None  # why it may be another one that ran: under `access: full` alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,8 @@ class SessionOpened:
     startup_user: str
     server_version: str
     membership: Evidence | None = None
+    reason: str | None = None  # the agent's own words, from `pgjit.reason` and `pgjit.ticket`
+    ticket: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,13 @@
 Decides names and order of a record's members. Does not know where lines go. Members that tell who and under
 what come first and in a fixed order, so that a line reads well in a terminal too.
 
-A line stays a line and a terminal stays sane: JSON escapes the control characters up to 0x1F, and what is
-left that ends lines, steers terminals or turns the direction of text is escaped here.
+A line stays a line, a terminal stays sane, and a reader sees what is there: JSON escapes the control characters up
+to 0x1F, and `unseen.py` the rest of what nobody sees.
 """
 
 from __future__ import annotations
 
 import base64
-import re
 from datetime import UTC, datetime
 
 import orjson
@@ -33,6 +32,7 @@ from pgjit.audit.event import (
     WindowEnded,
     WindowOpened,
 )
+from pgjit.audit.unseen import spelled_out
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
@@ -42,11 +42,8 @@ __all__ = ["PARAMETER_BYTES", "render", "render_context", "time_text"]
 PARAMETER_BYTES = 4096
 """How much of one execution's parameters is kept."""
 
+_EXPRESSION = 2
 _VALUE_COST = 4  # counted for every value besides its bytes: many empty values are bounded as well
-
-# DEL, C1 controls, line and paragraph separator, directional overrides and isolates; in UTF-8, where no
-# byte of one character is the beginning of another.
-_UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 
 _CONTEXTS_KEPT = 1024
 _contexts: dict[int, tuple[SessionContext, bytes]] = {}
@@ -125,6 +122,10 @@ def _execution(event: Execution) -> bytes:
         parts.append(b',"violations":%s' % _json([_violation(found) for found in event.violations]))
     if event.prepared_as is not None:
         parts.append(b',"prepared_as":%s' % _json(event.prepared_as))
+    if event.through:
+        parts.append(b',"through":%s' % _json(list(event.through)))
+    if event.unresolved is not None:
+        parts.append(b',"unresolved":%s' % _json(event.unresolved))
     if event.parameters is not None:
         parts.append(b',"parameters":%s' % _json(_parameters(event.parameters)))
     return b"".join(parts)
@@ -147,7 +148,7 @@ def _outcome(event: Outcome) -> bytes:
 
 
 def _parameters(parameters: Parameters) -> dict[str, object]:
-    """Text as text, binary as base64, NULL as null; `truncated` says that not all of it is here."""
+    """Text as text, binary as base64, NULL as null, an expression as `sql`; `truncated` says that not all is here."""
     values: list[object] = []
     left = PARAMETER_BYTES
     truncated = False
@@ -174,14 +175,19 @@ def _parameters(parameters: Parameters) -> dict[str, object]:
 
 
 def _value(value: bytes, format_: int, *, whole: bool) -> str | dict[str, object]:
-    if format_ == 0:
-        try:
-            return value.decode()
-        except UnicodeDecodeError as error:
-            # A cut may fall inside the last character; anything else is not text.
-            if not whole and error.start >= len(value) - 3 and error.reason == "unexpected end of data":
-                return value[: error.start].decode()
+    if format_ != 1 and (text := _text(value, whole=whole)) is not None:
+        return {"sql": text} if format_ == _EXPRESSION else text
     return {"base64": base64.b64encode(value).decode()}
+
+
+def _text(value: bytes, *, whole: bool) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        # A cut may fall inside the last character; anything else is not text.
+        if not whole and error.start >= len(value) - 3 and error.reason == "unexpected end of data":
+            return value[: error.start].decode()
+        return None
 
 
 def _format(formats: tuple[int, ...], index: int) -> int:
@@ -198,6 +204,8 @@ def _opened(event: SessionOpened) -> dict[str, object]:
         "startup_user": event.startup_user,
         "server_version": event.server_version,
         "membership": None if event.membership is None else _evidence(event.membership),
+        **({} if event.reason is None else {"reason": event.reason}),
+        **({} if event.ticket is None else {"ticket": event.ticket}),
     }
 
 
@@ -327,7 +335,7 @@ def _json(value: object) -> bytes:
         text = orjson.dumps(_writable(value))
     if text.isascii() and b"\x7f" not in text:
         return text
-    return _UNSAFE.sub(_escape, text)
+    return spelled_out(text.decode()).encode()
 
 
 def _writable(value: object) -> object:
@@ -340,7 +348,3 @@ def _writable(value: object) -> object:
             return [_writable(item) for item in value]
         case _:
             return value
-
-
-def _escape(found: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(found[0].decode())

@@ -21,7 +21,8 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["Explanation", "explain"]
 
-_NAMING = frozenset({"execute", "fetch"})
+_NAMING = {"execute": "prepared", "fetch": "declared"}
+_MAKES = {"prepare": "execute", "declare": "fetch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Explanation:
         allowed = self.judgement.allowed
         head = Text("ALLOW" if allowed else "DENY", style="bold green" if allowed else "bold red")
         head.append(f"  under policy {self.policy.name}", style="bold")
+        if allowed and (condition := _condition(self.judgement)):
+            head.append(f", {condition}", style="bold")
         console.print(head)
         for violation in self.judgement.violations:
             console.print()
@@ -178,5 +181,20 @@ def _remarks(policy: Policy, judgement: Judgement) -> Iterator[str]:
         return
     if len(judgement.statements) > 1:
         yield "in the extended protocol each statement is a message of its own: several in one are refused"
-    if any(each.effect and each.effect.verb in _NAMING and each.effect.name for each in judgement.statements):
+    if condition := _condition(judgement):
+        yield f"it runs {condition}"
         yield "in a session the name has to be one that was prepared or declared there, and judged"
+
+
+def _condition(judgement: Judgement) -> str | None:
+    """What an EXECUTE or a FETCH needs, of a name that the message itself does not make."""
+    made: set[tuple[str, str]] = set()
+    for statement in judgement.statements:
+        effect = statement.effect
+        if effect is None or effect.name is None:
+            continue
+        if effect.verb in _MAKES:
+            made.add((_MAKES[effect.verb], effect.name))
+        elif effect.verb in _NAMING and (effect.verb, effect.name) not in made:
+            return f"if the session has {_NAMING[effect.verb]} it"
+    return None

@@ -13,7 +13,7 @@ from datetime import datetime
 from pgjit.audit.event import Event
 from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
-from pgjit.proxy.names import Portal, Prepared
+from pgjit.proxy.names import Portal, Prepared, Running
 from pgjit.proxy.pending import Pending, Run
 from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
@@ -196,6 +196,8 @@ class Answers:
             replaced = self._finished(step, body, kind, head, now)
         if kind == 0x5A:
             relay.status, self.since = decode_ready(body), now
+            if relay.status == "I":
+                relay.names.transaction_over()
             called = head.asked is Asked.FUNCTION_CALL
             step.events.extend(relay.recorder.rest(head, now, "completed" if called else "skipped"))
         if kind in FINAL[head.asked]:
@@ -301,7 +303,8 @@ class Answers:
                 step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
                 return
         kind = prepared.statement.kind if prepared.statement else None
-        run = relay.recorder.execution(step.events, now, "extended", prepared.text, kind, parameters=parameters)
+        running = Running(prepared.text, kind, prepared.statement, parameters)
+        run = relay.recorder.execution(step.events, now, "extended", running)
         step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
 
     def _cancelled(self, fields: dict[str, str]) -> bytes | None:

@@ -95,6 +95,7 @@ class Conversation:
             unrestricted=not self._judged,
             budget=Budget(access.policy.limits, usage),
             hides_details=access.policy.statements.needs_names,
+            encoding=upstream.parameters.get("server_encoding", ""),
             looks_again=True,
             spent=time.thread_time,
         )

@@ -2,24 +2,39 @@
 
 Decides what a name stands for at each moment. Two views are kept: what the server has confirmed, and what
 will hold when everything sent so far succeeds; an error falls back to the first. While a change is under way that
-may yet fail without what is sent next being passed over, nobody can say: the name is unsettled. Knows no socket.
+may yet fail without what is sent next being passed over, nobody can say: the name is unsettled. Knows no socket, and
+not what runs by a name (`running.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from pgjit.audit.event import Parameters
 from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import READING
+from pgjit.sql.encodings import key_of
 from pgjit.sql.statement import NameEffect, Statement
 
-__all__ = ["MOST", "Change", "Names", "Portal", "Prepared", "Space", "Unit", "changes_of", "unknown"]
+__all__ = [
+    "DOUBT",
+    "MOST",
+    "Change",
+    "Names",
+    "Portal",
+    "Prepared",
+    "Running",
+    "Space",
+    "Trial",
+    "Unit",
+    "changes_of",
+    "unknown",
+]
 
 Space = Literal["statement", "portal"]
 
-_MAX_NAME = 63
 MOST = 10_000
 """Names that a session may hold: an error copies what is known of them."""
 
@@ -32,6 +47,7 @@ class Prepared:
     statement: Statement | None
     unread: bool = False
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
+    doubtful: bool = False  # it stood under its name once; since then something ran that may have changed that
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +55,110 @@ class Portal:
     prepared: Prepared
     parameters: Parameters | None
     statement_name: bytes
+    hold: bool = False  # it outlives its transaction
+    began: Running | None = None  # what it runs by a name of its own: settled when it begins to
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of the names. Without a `value` the name is dropped; without a `name`, all are."""
+    """One change of the names. Without a `value` the name is dropped; without a `name`, all are.
+
+    In `doubt` none is dropped, and nobody can say what they stand for.
+    """
 
     space: Space
     name: bytes | None
     value: Prepared | Portal | None = None
+    doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One execution, as what it is."""
+
+    text: str
+    kind: str | None
+    statement: Statement | None
+    parameters: Parameters | None = None
+    prepared_as: str | None = None
+    through: tuple[str, ...] = ()  # the texts that led to it, beginning with the client's own
+    changes: tuple[Change, ...] = ()
+    observed: tuple[Violation, ...] = ()
+    unresolved: str | None = None  # why nobody can say that it is this
+    unread: bool = False
+    inside: bool = False  # EXPLAIN or CREATE TABLE AS, which `kind` tells, runs it
+
+    @property
+    def copies_in(self) -> bool:
+        """Whether the server may ask the client for data."""
+        if self.inside:
+            return False
+        return self.unread or (self.statement is not None and self.statement.copies_in)
+
+    @property
+    def writes(self) -> bool:
+        statement = self.statement
+        if statement is None:
+            return self.unread
+        return self.unread or bool(statement.targets) or not {self.kind, statement.kind} <= READING
+
+
+DOUBT = (Change("statement", None, doubt=True), Change("portal", None, doubt=True))
+"""Something ran that nobody has read: what any name stands for now, the server knows."""
 
 
 @dataclass(slots=True)
 class _View:
-    """Kept by the names that the server keeps them by: see `_key`."""
+    """Kept by the names that the server keeps them by."""
 
     statements: dict[bytes, Prepared] = field(default_factory=dict)
     portals: dict[bytes, Portal] = field(default_factory=dict)
+    held: dict[bytes, Portal] = field(default_factory=dict)  # those that outlive their transaction
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: Change, key: bytes | None) -> None:
         # Four times for every Query: plain tests cost a fraction of what matching patterns does.
-        kept: dict[bytes, Any] = self.statements if change.space == "statement" else self.portals
-        if change.name is None:
-            kept.clear()
-        elif change.value is None:
-            kept.pop(_key(change.name), None)
+        if key is None:
+            self._all(change)
+        elif change.space == "statement":
+            if isinstance(change.value, Prepared):
+                self.statements[key] = change.value
+            else:
+                self.statements.pop(key, None)
         else:
-            kept[_key(change.name)] = change.value
+            self.portals.pop(key, None)
+            self.held.pop(key, None)
+            if isinstance(change.value, Portal):
+                (self.held if change.value.hold else self.portals)[key] = change.value
+
+    def _all(self, change: Change) -> None:
+        if change.space == "statement":
+            unnamed = self.statements.pop(b"", None)  # of which SQL knows nothing
+            self.statements = _doubted(self.statements) if change.doubt else {}
+            if unnamed is not None:
+                self.statements[b""] = unnamed
+        elif change.doubt:
+            self.portals, self.held = _doubted(self.portals), _doubted(self.held)
+        else:
+            self.portals, self.held = {}, {}
+
+    def portal(self, key: bytes) -> Portal | None:
+        return self.portals.get(key) or self.held.get(key)
+
+    def copy(self) -> _View:
+        return _View(dict(self.statements), dict(self.portals), dict(self.held))
+
+    def __len__(self) -> int:
+        return len(self.statements) + len(self.portals) + len(self.held)
 
 
-def _key(name: bytes) -> bytes:
-    """The server tells names apart by their first 63 bytes (NAMEDATALEN): so must who records what they stand for."""
-    return name[:_MAX_NAME]
+_Named = TypeVar("_Named", Prepared, Portal)
+
+
+def _doubted(known: dict[bytes, _Named]) -> dict[bytes, _Named]:
+    return {
+        key: value if value.doubtful or not key else replace(value, doubtful=True) for key, value in known.items()
+    }
 
 
 class Unit(Protocol):
@@ -84,30 +172,39 @@ class Unit(Protocol):
 
 
 class Names:
-    def __init__(self) -> None:
+    def __init__(self, encoding: str = "UTF8") -> None:
+        """`encoding`: the server's. It tells names apart by their first 63 bytes in that (NAMEDATALEN)."""
+        self.encoding = encoding
         self._confirmed = _View()
         self._expected = _View()
         # What changed each name last (None: all of them), numbered in the order of sending.
         self._last: dict[tuple[str, bytes | None], tuple[int, Unit]] = {}
         self._count = 0
 
+    def is_certain(self, name: bytes) -> bool:
+        """Whether it is known which name this is to the server."""
+        return key_of(name, self.encoding) is not None
+
+    def key(self, name: bytes) -> bytes:
+        return key_of(name, self.encoding) or name
+
     def statement(self, name: bytes) -> Prepared | None:
-        return self._expected.statements.get(_key(name))
+        return self._expected.statements.get(self.key(name))
 
     def portal(self, name: bytes) -> Portal | None:
-        return self._expected.portals.get(_key(name))
+        return self._expected.portal(self.key(name))
 
     @property
     def full(self) -> bool:
         """There is no room for more names."""
-        return len(self._expected.statements) + len(self._expected.portals) >= MOST
+        return len(self._expected) >= MOST
 
     def unsettled(self, space: Space, name: bytes, segment: int) -> Unit | None:
         """The change of `name` that is under way in another segment: if it fails, `segment` goes on all the same.
 
         A change in the same one settles the name, whatever came before: if it fails, what follows is passed over.
         """
-        changes = [change for key in (_key(name), None) if (change := self._last.get((space, key)))]
+        changes = [change for key in (self.key(name), None) if (change := self._last.get((space, key)))]
         if not changes:
             return None
         _, last = max(changes, key=lambda change: change[0])
@@ -116,21 +213,74 @@ class Names:
     def expect(self, changes: Iterable[Change], by: Unit) -> None:
         """`by` was sent, and makes `changes` if it succeeds."""
         for change in changes:
-            self._expected.apply(change)
+            key = None if change.name is None else self.key(change.name)
+            self._expected.apply(change, key)
             self._count += 1
-            self._last[change.space, None if change.name is None else _key(change.name)] = self._count, by
+            self._last[change.space, key] = self._count, by
         if len(self._last) > 2 * MOST:
             self._last = {key: last for key, last in self._last.items() if not last[1].answered}
 
     def confirm(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            self._confirmed.apply(change)
+            self._confirmed.apply(change, None if change.name is None else self.key(change.name))
 
     def fall_back(self, still_expected: Iterable[Change]) -> None:
         """An error: what was expected of the failed batch will not come, what was sent after it still may."""
-        self._expected = _View(dict(self._confirmed.statements), dict(self._confirmed.portals))
+        self._expected = self._confirmed.copy()
         for change in still_expected:
-            self._expected.apply(change)
+            self._expected.apply(change, None if change.name is None else self.key(change.name))
+
+    def transaction_over(self) -> None:
+        """The server has none open: of the portals that it had, those WITH HOLD are left."""
+        gone, expected = self._confirmed.portals, self._expected.portals
+        for key, portal in gone.items():
+            if expected.get(key) is portal:
+                del expected[key]
+        gone.clear()
+
+
+class Trial:
+    """The names as they will be within a message of several statements, before anything of it is expected."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._made: dict[tuple[Space, bytes], Prepared | Portal | None] = {}
+        self._all: dict[Space, Change] = {}
+
+    def statement(self, name: bytes) -> Prepared | None:
+        found = self._find("statement", name)
+        return found if isinstance(found, Prepared) else None
+
+    def portal(self, name: bytes) -> Portal | None:
+        found = self._find("portal", name)
+        return found if isinstance(found, Portal) else None
+
+    def settles(self, space: Space, name: bytes) -> bool:
+        return space in self._all or (space, self._names.key(name)) in self._made
+
+    def _find(self, space: Space, name: bytes) -> Prepared | Portal | None:
+        key = space, self._names.key(name)
+        if key in self._made:
+            return self._made[key]
+        known = self._names.statement(name) if space == "statement" else self._names.portal(name)
+        change = self._all.get(space)
+        if change is None or known is None:
+            return known
+        return replace(known, doubtful=True) if change.doubt else None
+
+    def expect(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if change.name is not None:
+                self._made[change.space, self._names.key(change.name)] = change.value
+                continue
+            mine = [key for key in self._made if key[0] == change.space]
+            for key in mine:
+                made = self._made.pop(key)
+                if change.doubt:
+                    self._made[key] = None if made is None else replace(made, doubtful=True)
+            dropped = self._all.get(change.space)
+            if dropped is None or dropped.doubt:
+                self._all[change.space] = change
 
 
 def unknown(what: str, name: bytes) -> Prepared:
@@ -139,7 +289,7 @@ def unknown(what: str, name: bytes) -> Prepared:
 
 
 def changes_of(statement: Statement, parameters: Parameters | None = None) -> tuple[Change, ...]:
-    """What running `statement` does to the names (PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD)."""
+    """What running `statement` itself does to the names (PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD, code)."""
     effect = statement.effect
     if effect is None:
         return ()
@@ -156,12 +306,14 @@ def _changes(effect: NameEffect, statement: Statement, parameters: Parameters | 
         case "prepare":
             return (Change("statement", name, prepared),)
         case "declare":
-            return (Change("portal", name, Portal(prepared, parameters, b"")),)
+            return (Change("portal", name, Portal(prepared, parameters, b"", hold=effect.hold)),)
         case "deallocate":
             return (Change("statement", name),)
         case "close":
             return (Change("portal", name),)
         case "discard":
             return (Change("statement", None), Change("portal", None))
+        case "anything":
+            return DOUBT
         case "execute" | "fetch":
             return ()

@@ -17,6 +17,7 @@ _UTF8 = frozenset({"utf8", "utf-8", "unicode"})
 _OWN = ("pgjit.reason", "pgjit.ticket")
 _MAX_VALUE = 256
 _MAX_NAME = 127  # two parts of 63
+_MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Opening:
     application_name: str | None
     reason: str | None
     settings: dict[str, str] = field(default_factory=dict)  # that it asks for, in lower case
+    ticket: str | None = None  # it is in `reason` as well
 
 
 _FALSE = frozenset({"false", "off", "no", "0"})
@@ -72,9 +74,9 @@ def read_opening(startup: StartupMessage) -> Opening:
             hint="Leave `replication` out; replicate from the server itself.",
         )
     application_name = given.pop("application_name", None)
-    reason = _reason(given)
+    reason, ticket = _reason(given)
     settings = {_setting(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
-    return Opening(user[:63], database[:63], application_name, reason, settings)
+    return Opening(user[:63], database[:63], application_name, reason, settings, ticket)
 
 
 def _add(given: dict[str, str], name: str, value: str) -> None:
@@ -83,10 +85,10 @@ def _add(given: dict[str, str], name: str, value: str) -> None:
     given[name] = value
 
 
-def _reason(given: dict[str, str]) -> str | None:
+def _reason(given: dict[str, str]) -> tuple[str | None, str | None]:
     reason, ticket = (given.pop(name, "").strip() for name in _OWN)
     text = f"{reason} (ticket {ticket})" if reason and ticket else reason or ticket
-    return text[:1000] or None
+    return text[:_MAX_REASON] or None, ticket[:_MAX_REASON] or None
 
 
 def _is_utf8(name: str, value: str) -> bool:

@@ -35,10 +35,11 @@ class Outbox:
         ends_at: datetime,
         new_id: Callable[[], str],
         new_token: Callable[[], bytes],
+        encoding: str = "UTF8",
     ) -> None:
         self.context = context
         self.recorder = Recorder(context, new_id)
-        self.names = Names()
+        self.names = Names(encoding)
         self.copy_in = CopyIn()
         self.queue: deque[Pending] = deque()
         # What the client sends now is passed over by the server up to the next Sync: an error was seen, or

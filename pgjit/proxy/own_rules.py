@@ -5,20 +5,26 @@ Decides on messages; what statements may do is the policy's rules'.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pgjit.policy.decision import Violation
-from pgjit.policy.kinds import READING
 from pgjit.proxy.judge import Judgement
-from pgjit.proxy.names import Names
+from pgjit.sql.statement import Statement
 from pgwire.messages.extended import Parse
 
 __all__ = [
     "FUNCTION_CALL",
+    "ONE_WRITE",
     "TOO_MANY_NAMES",
+    "doubtful_name",
     "message_too_large",
-    "name_violations",
+    "names_too_deep",
+    "not_in_explain",
+    "numbered",
     "parse_violations",
+    "refused_sibling",
+    "uncertain_name",
     "unknown_name",
-    "writes_among_others",
 ]
 
 _BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
@@ -60,41 +66,80 @@ def unknown_name(what: str, name: str, sqlstate: str, statement: int | None) -> 
     )
 
 
-def writes_among_others(judgement: Judgement) -> tuple[Violation, ...]:
-    """Of a message under a policy that limits results: a write in it could run behind a result that is cut."""
-    if len(judgement.statements) < 2 or not any(
-        statement.targets or statement.kind not in READING for statement in judgement.statements
-    ):
-        return ()
-    several = Violation(
-        rule="one-write-at-a-time",
-        message="a statement that writes must come alone under this policy",
-        detail="The policy limits results: where one is cut, what follows it in its message would run all the same.",
-        hint="Send each statement in a message of its own, within BEGIN and COMMIT.",
-        sqlstate="54000",
+def doubtful_name(what: str, name: str, sqlstate: str, statement: int | None) -> Violation:
+    return Violation(
+        rule="unknown-name",
+        message=f"{what} `{name}` may have been changed",
+        detail="The code of a DO block has run since it was made: what the name stands for now cannot be told.",
+        hint="Prepare it again, under another name.",
+        sqlstate=sqlstate,
+        statement=statement,
     )
-    return (several,)
 
 
-def name_violations(judgement: Judgement, names: Names, *, unrestricted: bool) -> tuple[Violation, ...]:
-    """EXECUTE and FETCH run what was judged under a name: the name must be known here, unless all may run."""
-    prepared: set[bytes] = set()
-    for statement in judgement.statements:
-        effect = statement.effect
-        if effect is None or effect.name is None:
-            continue
-        name = effect.name.encode()
-        if effect.verb in ("prepare", "declare"):
-            if names.full:
-                return (TOO_MANY_NAMES,)
-            prepared.add(effect.verb.encode() + name)
-        elif unrestricted:
-            continue
-        elif effect.verb == "execute" and b"prepare" + name not in prepared and not names.statement(name):
-            return (unknown_name("prepared statement", effect.name, "26000", statement.index),)
-        elif effect.verb == "fetch" and b"declare" + name not in prepared and not names.portal(name):
-            return (unknown_name("cursor", effect.name, "34000", statement.index),)
-    return ()
+def uncertain_name(name: str, encoding: str, statement: int | None) -> Violation:
+    return Violation(
+        rule="unknown-name",
+        message=f"`{name}` may be another name to this server",
+        detail=f"The server's encoding is {encoding}: it may cut or convert the name to one that was not judged.",
+        hint="Use a name of fewer than 60 ASCII characters.",
+        sqlstate="42602",
+        statement=statement,
+    )
+
+
+def names_too_deep(statement: int | None) -> Violation:
+    return Violation(
+        rule="unknown-name",
+        message="prepared statement executes too many others, one through the other",
+        detail="What it runs in the end has to be known.",
+        hint="Execute the last one by its own name.",
+        sqlstate="54001",
+        statement=statement,
+    )
+
+
+def not_in_explain(kind: str, statement: Statement) -> Violation:
+    """As `statement-kind` says it of a statement that is written there."""
+    inside, outside = (each.replace("-", " ").upper() for each in (kind, statement.kind))
+    return Violation(
+        rule="statement-kind",
+        message=f"{inside} inside {outside} is not allowed under this policy",
+        detail="It is what the prepared statement stands for.",
+        hint="Explain SELECT, INSERT, UPDATE, DELETE or MERGE.",
+        position=statement.position + 1,
+        statement=statement.index,
+    )
+
+
+def refused_sibling(found: Violation, statement: int) -> Violation:
+    """Of a statement in which nothing was found, and that is refused because of another one in its message."""
+    return Violation(
+        rule="refused-with-message",
+        message=f"statement {(found.statement or 0) + 1} of its message is refused",
+        detail=f"By `{found.rule}`: {found.message}. All statements of a message run, or none.",
+        hint="Send it in a message of its own.",
+        sqlstate=found.sqlstate,
+        statement=statement,
+    )
+
+
+def numbered(found: Violation, statements: int) -> Violation:
+    """For the client: which statement of several it is."""
+    if statements < 2 or found.statement is None:
+        return found
+    which = f"It is statement {found.statement + 1} of the {statements} in the message, none of which ran."
+    return replace(found, detail=f"{found.detail} {which}" if found.detail else which)
+
+
+ONE_WRITE = Violation(
+    rule="one-write-at-a-time",
+    message="a statement that writes must come alone under this policy",
+    detail="The policy limits results: where one is cut, what follows it in its message would run all the same.",
+    hint="Send each statement in a message of its own, within BEGIN and COMMIT.",
+    sqlstate="54000",
+)
+"""Of a message under a policy that limits results: a write in it could run behind a result that is cut."""
 
 
 def parse_violations(judgement: Judgement, parse: Parse) -> tuple[Violation, ...]:

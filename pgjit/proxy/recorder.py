@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionContext
+from pgjit.audit.event import Event, Execution, Outcome, SessionContext
 from pgjit.policy.decision import Violation
 from pgjit.proxy.judge import Judgement
+from pgjit.proxy.names import Running
+from pgjit.proxy.own_rules import refused_sibling
 from pgjit.proxy.pending import Pending, Run
 
 __all__ = ["Ended", "Protocol", "Recorder"]
@@ -33,13 +35,9 @@ class Recorder:
         events: list[Event],
         now: datetime,
         protocol: Protocol,
-        text: str,
-        kind: str | None,
+        running: Running,
         *,
         violations: Sequence[Violation] | None = None,
-        observed: Sequence[Violation] = (),
-        parameters: Parameters | None = None,
-        prepared_as: str | None = None,
     ) -> Run:
         run = Run(self._new_id(), now)
         self.executions += 1
@@ -49,12 +47,14 @@ class Recorder:
                 execution_id=run.id,
                 at=now,
                 protocol=protocol,
-                statement=text,
-                kind=kind,
+                statement=running.text,
+                kind=running.kind,
                 decision="allow" if violations is None else "deny",
-                violations=tuple(violations or observed),
-                parameters=parameters,
-                prepared_as=prepared_as,
+                violations=tuple(running.observed if violations is None else violations),
+                parameters=running.parameters,
+                prepared_as=running.prepared_as,
+                through=running.through,
+                unresolved=running.unresolved,
             )
         )
         return run
@@ -66,21 +66,20 @@ class Recorder:
         protocol: Protocol,
         judgement: Judgement,
         violations: tuple[Violation, ...],
+        running: Sequence[Running] = (),
     ) -> list[Run]:
-        """All statements of a message run, or none: each is recorded as refused."""
+        """All statements of a message run, or none: each is recorded as refused, with what refused it."""
         if not judgement.statements:
-            return [self.execution(events, now, protocol, judgement.text, None, violations=violations)]
+            return [self.execution(events, now, protocol, Running(judgement.text, None, None), violations=violations)]
+        each_as = running or [Running(each.text, each.kind, each) for each in judgement.statements]
         return [
             self.execution(
-                events,
-                now,
-                protocol,
-                statement.text,
-                statement.kind,
-                violations=[v for v in violations if v.statement in (None, statement.index)],
+                events, now, protocol, as_,
+                violations=[v for v in violations if v.statement in (None, statement.index)]
+                or [refused_sibling(violations[0], statement.index)],
             )
-            for statement in judgement.statements
-        ]
+            for statement, as_ in zip(judgement.statements, each_as, strict=True)
+        ]  # fmt: skip
 
     def outcome(
         self,

@@ -21,20 +21,20 @@ from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.about import answer, unknown_setting
 from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judgement
-from pgjit.proxy.names import Change, Portal, Prepared, changes_of, unknown
-from pgjit.proxy.outbox import Outbox
+from pgjit.proxy.names import DOUBT, Change, Portal, Prepared, Running, unknown
 from pgjit.proxy.own_rules import (
     FUNCTION_CALL,
+    ONE_WRITE,
     TOO_MANY_NAMES,
     message_too_large,
-    name_violations,
+    numbered,
     parse_violations,
-    unknown_name,
-    writes_among_others,
+    uncertain_name,
 )
 from pgjit.proxy.pending import ClientPlan, Pending, Planned
-from pgjit.proxy.poison import poison_parse, poison_query
-from pgjit.proxy.recorder import Protocol
+from pgjit.proxy.poison import poison_parse
+from pgjit.proxy.refusing import DROPPED_BY_QUERY, Refusing
+from pgjit.proxy.running import Resolver, Unresolvable, Unsettled, makes_names, resolve_message
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
@@ -49,7 +49,6 @@ _PASSED_OVER = frozenset(b"BDCEH")
 _JUDGED = frozenset(b"QP")
 _SECONDS_AT_ONCE = 0.005
 """Spent on judging messages, the others get their turn before more of them are."""
-_DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
 class _NotJudged(Exception):
@@ -60,7 +59,7 @@ class _UnknownName(Exception):
     """A statement with a name that is not in the catalog, of which nobody has asked the server yet."""
 
 
-class Relay(Outbox):
+class Relay(Refusing):
     """Judges what the client sends; what is sent on stays in the outbox until `answers.py` has seen its answer."""
 
     def __init__(
@@ -74,16 +73,18 @@ class Relay(Outbox):
         unrestricted: bool = False,
         budget: Budget | None = None,
         hides_details: bool = False,
+        encoding: str = "UTF8",
         looks_again: bool = False,
         spent: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`judge`: None where it takes too long; then `from_client` stops, to be called again with the answer.
+        """`encoding` is the server's.
+
+        `judge`: None where it takes too long; then `from_client` stops, to be called again with the answer.
 
         `looks_again`: `from_client` stops before it refuses a statement for a name that the catalog does not have.
-
         It has to be called again, with `settled`, when the catalog was looked at.
         """
-        super().__init__(context, ends_at=ends_at, new_id=new_id, new_token=new_token)
+        super().__init__(context, ends_at=ends_at, new_id=new_id, new_token=new_token, encoding=encoding)
         self.budget = budget or Budget(NO_LIMITS, Usage())
         self.hides_details = hides_details  # of constraints: they quote columns that may be denied
         self._judge = judge
@@ -174,36 +175,46 @@ class Relay(Outbox):
     def _query(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         sql = decode_query(frame.body)
         judgement = self._judged(sql, known)
-        violations = judgement.violations
-        pending = self.pending(Asked.QUERY, changes=_DROPPED_BY_QUERY, unread=judgement.unread)
+        violations, running = judgement.violations, list[Running]()
+        if not violations:
+            try:
+                running, violations = self._running(judgement)
+            except Unsettled:
+                return
+        pending = self.pending(Asked.QUERY, changes=DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
         self.expect(pending.changes, pending)
-        violations = violations or self._name_violations(judgement)
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(judgement, now, encode_query, raw)
-        if self.budget.limits_results:
-            violations = violations or writes_among_others(judgement)
         violations = violations or self._over_budget(len(judgement.statements) or int(judgement.unread))
         if violations:
-            self._refuse_query(plan, judgement, violations, now, pending)
+            self.refuse_query(plan, judgement, violations, now, pending, running)
             return
-        for statement in judgement.statements:
-            changes = changes_of(statement)
-            self.expect(changes, pending)
-            observed = [found for found in judgement.observed if found.statement in (None, statement.index)]
-            run = self.recorder.execution(
-                plan.events, now, "simple", statement.text, statement.kind, observed=observed
-            )
-            run.changes = changes
-            run.copies_in = statement.copies_in
-            pending.runs.append(run)
         if judgement.about is not None or judgement.unread:
             kind = None if judgement.unread else "show"
-            pending.runs.append(self.recorder.execution(plan.events, now, "simple", judgement.text, kind))
+            changes = DOUBT if judgement.unread else ()
+            running = [Running(judgement.text, kind, None, changes=changes)]
+        for each in running:
+            self.expect(each.changes, pending)
+            run = self.recorder.execution(plan.events, now, "simple", each)
+            run.changes, run.copies_in = each.changes, each.copies_in
+            pending.runs.append(run)
         self.send(plan, raw, pending, executes=bool(pending.runs))
         self.copy_in.offer(plan, pending)
         self._hold_behind(plan, pending)
+
+    def _running(self, judgement: Judgement) -> tuple[list[Running], tuple[Violation, ...]]:
+        """What the statements of a Query stand for, and what refuses it for that. Raises Unsettled."""
+        try:
+            running = resolve_message(judgement, self.names, self.unsettled, unrestricted=self._unrestricted)
+        except Unresolvable as found:
+            return [], (found.violation,)
+        if self.names.full and any(map(makes_names, running)):
+            return running, (TOO_MANY_NAMES,)
+        if self.budget.limits_results and len(running) > 1 and any(each.writes for each in running):
+            return running, (ONE_WRITE,)
+        return running, ()
 
     def _judged(self, sql: bytes, known: Mapping[bytes, Judgement]) -> Judgement:
         """Raises _NotJudged and _UnknownName, before anything was done about the message."""
@@ -214,9 +225,6 @@ class Relay(Outbox):
             raise _UnknownName
         return judgement
 
-    def _name_violations(self, judgement: Judgement) -> tuple[Violation, ...]:
-        return name_violations(judgement, self.names, unrestricted=self._unrestricted)
-
     def _about(
         self, judgement: Judgement, now: datetime, encode: Callable[[bytes], bytes], raw: bytes
     ) -> tuple[bytes, tuple[Violation, ...]]:
@@ -225,25 +233,15 @@ class Relay(Outbox):
             return encode(sql.encode()), ()
         return raw, (unknown_setting(judgement.about or ""),)
 
-    def _refuse_query(
-        self,
-        plan: ClientPlan,
-        judgement: Judgement,
-        violations: tuple[Violation, ...],
-        now: datetime,
-        pending: Pending,
-    ) -> None:
-        pending.refusal = self.refusal(violations[0].error())
-        pending.unread = False
-        pending.runs = self.recorder.refused(plan.events, now, "simple", judgement, violations)
-        self.send(plan, poison_query(pending.refusal), pending, executes=True)
-
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
         judgement = self._judged(parse.text, known)
         violations = judgement.violations
+        certain = self.names.is_certain(parse.name)
         if not self._unrestricted:
-            violations = violations or parse_violations(judgement, parse) or self._name_violations(judgement)
+            violations = violations or parse_violations(judgement, parse)
+            if not certain:
+                violations = violations or (self._uncertain(parse.name),)
         if parse.name and self.names.full:
             violations = violations or (TOO_MANY_NAMES,)
         raw = frame.raw
@@ -253,17 +251,14 @@ class Relay(Outbox):
             )
         pending = self.pending(Asked.PARSE)
         if violations:
-            pending.refusal = self.refusal(violations[0].error())
+            pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
             pending.runs = self.recorder.refused(plan.events, now, "extended", judgement, violations)
             self.send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)
             self.skipping = True
             return
         statement = judgement.statements[0] if judgement.statements else None
-        pending.changes = (
-            Change(
-                "statement", parse.name, Prepared(judgement.text, statement, judgement.unread, judgement.observed)
-            ),
-        )
+        prepared = Prepared(judgement.text, statement, judgement.unread, judgement.observed)
+        pending.changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
         self.expect(pending.changes, pending)
         self.send(plan, raw, pending)
 
@@ -275,17 +270,28 @@ class Relay(Outbox):
         if prepared is None and self._unrestricted:
             prepared = unknown("prepared statement", bind.name)
         if prepared is None:
-            self._refuse_name(plan, "prepared statement", bind.name, "26000", now)
+            self.refuse_name(plan, "prepared statement", bind.name, "26000", now)
             return
-        if bind.portal and self.names.full:
-            self._refuse_in_place(plan, f"-- portal {bind.portal.decode('utf-8', 'replace')!r}", TOO_MANY_NAMES, now)
+        certain = self.names.is_certain(bind.portal)
+        if refused := self._no_portal(bind, certain=certain):
+            self.refuse_in_place(plan, f"-- portal {bind.portal.decode('utf-8', 'replace')!r}", refused, now)
             return
         formats = tuple(bind.format_of(index) for index in range(len(bind.values)))
         parameters = Parameters(values=bind.values, formats=formats) if bind.values else None
-        changes = (Change("portal", bind.portal, Portal(prepared, parameters, bind.name)),)
+        changes = (
+            Change("portal", bind.portal, Portal(prepared, parameters, bind.name)), *(() if certain else DOUBT)
+        )  # fmt: skip
         pending = self.pending(Asked.BIND, changes=changes)
         self.expect(changes, pending)
         self.send(plan, frame.raw, pending)
+
+    def _no_portal(self, bind: extended.Bind, *, certain: bool) -> Violation | None:
+        if bind.portal and self.names.full:
+            return TOO_MANY_NAMES
+        return None if certain or self._unrestricted else self._uncertain(bind.portal)
+
+    def _uncertain(self, name: bytes) -> Violation:
+        return uncertain_name(name.decode("utf-8", "replace"), self.names.encoding, None)
 
     def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str) -> None:
         target = extended.decode_target(frame.body)
@@ -306,53 +312,52 @@ class Relay(Outbox):
         if portal is None and self._unrestricted:
             portal = Portal(unknown("portal", execute.portal), None, b"")
         if portal is None:
-            self._refuse_name(plan, "portal", execute.portal, "34000", now)
+            self.refuse_name(plan, "portal", execute.portal, "34000", now)
             return
-        prepared = portal.prepared
-        if over := self._over_budget(1):
-            self._refuse_in_place(plan, prepared.text, over[0], now)
+        try:
+            running = self._resolver().portal(execute.portal, portal, _shown(portal.statement_name))
+        except Unsettled:
             return
-        statement = prepared.statement
-        run = self.recorder.execution(
-            plan.events,
-            now,
-            "extended",
-            prepared.text,
-            statement.kind if statement else None,
-            observed=prepared.observed,
-            parameters=portal.parameters,
-            prepared_as=portal.statement_name.decode("utf-8", "replace") or None,
-        )
-        run.prepared = prepared
-        run.copies_in = prepared.unread
+        except Unresolvable as found:
+            self.refuse_in_place(plan, portal.prepared.text, found.violation, now)
+            return
+        if violations := self._over_limits(running):
+            self.refuse_in_place(plan, running.text, violations[0], now)
+            return
+        run = self.recorder.execution(plan.events, now, "extended", running)
+        run.prepared, run.changes, run.copies_in = portal.prepared, running.changes, running.copies_in
         pending = self.pending(Asked.EXECUTE, runs=[run])
-        if statement is not None:
-            run.changes = changes_of(statement, portal.parameters)
-            run.copies_in = statement.copies_in
-            self.expect(run.changes, pending)
+        self.expect(run.changes, pending)
         self.send(plan, frame.raw, pending, executes=True)
         self.copy_in.offer(plan, pending)
         self._hold_behind(plan, pending)
 
-    def _refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
-        """INVARIANT: what was not judged under a name here is not run under it."""
-        readable = name.decode("utf-8", "replace")
-        self._refuse_in_place(plan, f"-- {what} {readable!r}", unknown_name(what, readable, sqlstate, None), now)
+    def _resolver(self) -> Resolver:
+        return Resolver(
+            self.names, self.names.encoding, unrestricted=self._unrestricted,
+            settled=lambda space, name: not self.unsettled(space, name),
+        )  # fmt: skip
+
+    def _over_limits(self, running: Running) -> tuple[Violation, ...]:
+        if self.names.full and makes_names(running):
+            return (TOO_MANY_NAMES,)
+        return self._over_budget(1)
 
     def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         call = decode_function_call(frame.body)
         text = f"-- function call by number, {call.function}"
         if not self._unrestricted:
-            self._refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
+            self.refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
             return
         parameters = Parameters(values=call.arguments, formats=call.formats)
-        run = self.recorder.execution(plan.events, now, "simple", text, "function-call", parameters=parameters)
+        running = Running(text, "function-call", None, parameters)
+        run = self.recorder.execution(plan.events, now, "simple", running)
         self.send(plan, frame.raw, self.pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
 
     def _too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         """Under every policy: only the beginning of the message is there."""
         name, found, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
-        self._refuse_in_place(
+        self.refuse_in_place(
             plan,
             f"-- the beginning of a message of type {chr(frame.kind)!r}: {text.decode('utf-8', 'replace')}",
             message_too_large(len(frame.raw) + frame.missing),
@@ -360,29 +365,6 @@ class Relay(Outbox):
             query=frame.kind in b"QF",
             name=name if found else None,
         )
-
-    def _refuse_in_place(
-        self,
-        plan: ClientPlan,
-        text: str,
-        violation: Violation,
-        now: datetime,
-        *,
-        query: bool = False,
-        name: bytes | None = None,
-    ) -> None:
-        changes = _DROPPED_BY_QUERY if query else ()
-        pending = self.pending(
-            Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self.refusal(violation.error())
-        )
-        self.expect(changes, pending)
-        assert pending.refusal is not None
-        protocol: Protocol = "simple" if query else "extended"
-        judgement = Judgement(text, (), (violation,))
-        pending.runs = self.recorder.refused(plan.events, now, protocol, judgement, (violation,))
-        data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
-        self.send(plan, data, pending, executes=True)
-        self.skipping = self.skipping or not query
 
     def _hold_behind(self, plan: ClientPlan, pending: Pending) -> None:
         """A result that may be cut ends in an error of ours: what is behind it must not have run by then."""
@@ -398,3 +380,7 @@ class Relay(Outbox):
             return ()
         violation = self.budget.refuses(statements)
         return () if violation is None else (violation,)
+
+
+def _shown(name: bytes) -> str | None:
+    return name.decode("utf-8", "replace") or None

@@ -224,19 +224,12 @@ class Session:
         if now >= access.ends_at:
             raise end_error(time_is_up(access), access)
         try:
-            services.journal.append(
-                [
-                    SessionOpened(
-                        context=context,
-                        at=now,
-                        application_name=opening.application_name,
-                        tls=self._tls,
-                        startup_user=opening.user,
-                        server_version=upstream.server_version,
-                        membership=standing.evidence(access.policy),
-                    )
-                ]
-            )
+            opened = SessionOpened(
+                context=context, at=now, application_name=opening.application_name, tls=self._tls,
+                startup_user=opening.user, server_version=upstream.server_version,
+                membership=standing.evidence(access.policy), reason=opening.reason, ticket=opening.ticket,
+            )  # fmt: skip
+            services.journal.append([opened])
         except JournalUnavailable:
             raise JournalUnavailable(fatal=True) from None
         conversation = Conversation(

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
 import orjson
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError, parse_sql_json, scan
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
 from pgjit.sql.drag import drags
+from pgjit.sql.effects import Source, Token, effect_of
 from pgjit.sql.encodings import beyond_ascii
 from pgjit.sql.kind import kind_of
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
 from pgjit.sql.spread import spreads
-from pgjit.sql.statement import Message, NameEffect, Statement
+from pgjit.sql.statement import Message, Statement
 from pgjit.sql.walk import Walk
 
 __all__ = ["read_message"]
@@ -66,13 +68,14 @@ def read_message(text: str, *, most: int | None = None) -> Message:
     except orjson.JSONDecodeError:  # its fixed limit of depth; unlike json's, the same on any stack
         raise _too_deep() from None
     where = _positions(text)
+    tokens = cache(lambda: scan(text))
     statements = tree.get("stmts", [])
     if most is not None and len(statements) > most:
         raise StatementRefused(
             f"message holds {len(statements)} statements, which is too many", reference="too-many-statements",
             sqlstate="54000", detail=f"At most {most} are judged at once.", hint="Send them in several messages.",
         )  # fmt: skip
-    return Message(tuple(_statement(index, raw, text, where) for index, raw in enumerate(statements)))
+    return Message(tuple(_statement(index, raw, text, where, tokens) for index, raw in enumerate(statements)))
 
 
 def _unparseable(text: str, fault: ParseError) -> StatementRefused:
@@ -118,7 +121,9 @@ def _positions(text: str) -> Callable[[int], int]:
     return lambda offset: offset - extra[bisect_left(starts, offset)]
 
 
-def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int], int]) -> Statement:
+def _statement(
+    index: int, raw: dict[str, Any], text: str, where: Callable[[int], int], tokens: Callable[[], Sequence[Token]]
+) -> Statement:
     start = where(raw.get("stmt_location", 0))
     length = raw.get("stmt_len", 0)
     end = where(raw.get("stmt_location", 0) + length) if length else len(text)
@@ -132,7 +137,7 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         kind=kind_of(node_type, node),
         text=own.strip(),
         position=begin,
-        effect=_effect(node_type, node),
+        effect=effect_of(node_type, node, own, Source(text, where, tokens)),
         nodes=frozenset(walk.nodes),
         fields=frozenset(walk.fields),
         inner=tuple(walk.inner),
@@ -154,23 +159,3 @@ def _statement(index: int, raw: dict[str, Any], text: str, where: Callable[[int]
         shape=measure(node_type, node, where),
         scopes=read_scopes(node_type, node, where),
     )
-
-
-def _effect(node_type: str, node: dict[str, Any]) -> NameEffect | None:
-    match node_type:
-        case "PrepareStmt":
-            return NameEffect("prepare", node["name"])
-        case "ExecuteStmt":
-            return NameEffect("execute", node["name"])
-        case "DeallocateStmt":
-            return NameEffect("deallocate", node.get("name"))
-        case "DeclareCursorStmt":
-            return NameEffect("declare", node["portalname"])
-        case "FetchStmt":
-            return NameEffect("fetch", node.get("portalname"))
-        case "ClosePortalStmt":
-            return NameEffect("close", node.get("portalname"))
-        case "DiscardStmt" if node.get("target") == "DISCARD_ALL":
-            return NameEffect("discard", None)
-        case _:
-            return None

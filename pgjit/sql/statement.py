@@ -11,7 +11,15 @@ from typing import Literal
 from pgjit.sql.scopes import Scopes
 from pgjit.sql.shape import SHAPELESS, Shape
 
-__all__ = ["Message", "Name", "NameEffect", "Setting", "Statement"]
+__all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "Statement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Of an EXECUTE: the value of a constant (None: NULL), or an expression as it is written."""
+
+    text: str | None
+    constant: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +27,15 @@ class NameEffect:
     """What a statement does to the session's names of prepared statements and portals.
 
     PREPARE / EXECUTE / DEALLOCATE speak of statements, DECLARE / FETCH (and MOVE) / CLOSE of portals, in the
-    same name spaces as the wire protocol. `name` is None for ALL. DISCARD ALL is `discard`.
+    same name spaces as the wire protocol. `name` is None for ALL. DISCARD ALL is `discard`; code that may do any of
+    these is `anything`.
     """
 
-    verb: Literal["prepare", "execute", "deallocate", "declare", "fetch", "close", "discard"]
+    verb: Literal["prepare", "execute", "deallocate", "declare", "fetch", "close", "discard", "anything"]
     name: str | None
+    arguments: tuple[Argument, ...] = ()  # of EXECUTE
+    around: bool = False  # the EXECUTE stands inside EXPLAIN or CREATE TABLE AS
+    hold: bool = False  # DECLARE ... WITH HOLD: the cursor outlives its transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,10 @@ def test_every_violation_of_every_statement_is_told_as_json(capsys: pytest.Captu
         ("EXPLAIN SELECT 1", "statement 1: explain, with select inside"),
         ("SELECT 1; SELECT 2", "note: in the extended protocol each statement is a message of its own"),
         ("EXECUTE x", "note: in a session the name has to be one that was prepared"),
+        ("EXECUTE x", "under policy reader, if the session has prepared it"),
+        ("PREPARE x AS SELECT 1; EXPLAIN EXECUTE y(1)", "under policy reader, if the session has prepared it"),
+        ("FETCH ALL FROM x", "under policy reader, if the session has declared it"),
+        ("PREPARE x AS SELECT 1; EXECUTE x", "under policy reader\n"),
     ],
 )
 def test_what_is_not_judged_by_rules_is_told(sql: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

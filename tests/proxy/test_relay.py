@@ -41,6 +41,7 @@ CONTEXT = SessionContext(
     backend_pid=7, source="127.0.0.1:1",
 )  # fmt: skip
 OK = query.ready_for_query(b"I")
+IN_TRANSACTION = query.ready_for_query(b"T")
 SYNC, FLUSH = extended.sync(), message(b"H")
 
 
@@ -337,7 +338,7 @@ def test_a_portal_of_another_segment_that_is_under_way_waits_as_well() -> None:
     wire = Wire()
     plan = wire.client(p("select 1"), b("", "c"), SYNC, e("c"), SYNC)
     assert executions(plan) == []
-    wire.server(message(b"1"), message(b"2"), OK)
+    wire.server(message(b"1"), message(b"2"), IN_TRANSACTION)  # with which the portal would end
     assert executions(wire.relay.from_client(plan.rest, NOW)) == [("allow", "select 1")]
 
 

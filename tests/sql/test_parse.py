@@ -9,7 +9,7 @@ import pytest
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.parse import read_message
-from pgjit.sql.statement import Name, NameEffect, Setting, Statement
+from pgjit.sql.statement import Argument, Name, NameEffect, Setting, Statement
 
 
 def _one(sql: str) -> Statement:
@@ -43,8 +43,28 @@ def test_each_statement_has_a_kind(sql: str, kind: str) -> None:
     ("sql", "effect"),
     [
         ("PREPARE p AS SELECT 1", NameEffect("prepare", "p")),
-        ("EXECUTE p(1)", NameEffect("execute", "p")),
+        ("EXECUTE p(1)", NameEffect("execute", "p", (Argument("1"),))),
         ('EXECUTE "P"', NameEffect("execute", "P")),
+        (
+            "/* é */ EXECUTE p(-1.5, 'it''s', NULL, true, now(), ARRAY['a, b', f(1, 2)], '1'::int)",
+            NameEffect(
+                "execute",
+                "p",
+                (
+                    *map(Argument, ("-1.5", "it's", None, "true")),
+                    *(Argument(text, constant=False) for text in ("now()", "ARRAY['a, b', f(1, 2)]", "'1'::int")),
+                ),
+            ),
+        ),
+        ("EXPLAIN EXECUTE p", NameEffect("execute", "p", around=True)),
+        ("EXPLAIN (ANALYZE) EXECUTE p(1)", NameEffect("execute", "p", (Argument("1"),), around=True)),
+        ("CREATE TABLE t(a) AS EXECUTE p(1)", NameEffect("execute", "p", (Argument("1"),), around=True)),
+        ("EXPLAIN CREATE TABLE t AS EXECUTE p", NameEffect("execute", "p", around=True)),
+        ("EXPLAIN DECLARE c CURSOR FOR SELECT 1", None),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", NameEffect("declare", "c", hold=True)),
+        ("DO $$ BEGIN EXECUTE 'DEALLOCATE x'; END $$", NameEffect("anything", None)),
+        ("DO LANGUAGE plpython3u 'x'", NameEffect("anything", None)),
+        ("DO $$ BEGIN INSERT INTO t VALUES (1); END $$", None),
         ("DEALLOCATE p", NameEffect("deallocate", "p")),
         ("DEALLOCATE ALL", NameEffect("deallocate", None)),
         ('DEALLOCATE "all"', NameEffect("deallocate", "all")),

@@ -13,6 +13,9 @@ begins a new transaction all run in one. `EXPLAIN ANALYZE CREATE TABLE AS` leave
 
 Under either of the first two a policy may add kinds by their names: `{kinds: [vacuum], relations: ["staging.*"]}`.
 
+EXPLAIN EXECUTE passes: what the name stands for was judged when it was prepared. Where that is no SELECT, INSERT,
+UPDATE, DELETE or MERGE, it is refused when it runs.
+
 Instead: Read with SELECT. To change rows, ask for access under a policy with `access: read-write`. What is beyond it,
 DDL, DO and CALL included, runs where the policy names it, or under `access: full`.
 """
@@ -32,6 +35,7 @@ from pgjit.sql.touched import Touched
 __all__ = ["RULE"]
 
 _INSIDE = frozenset({"select", "return"})  # what may stand inside another statement, beside what writes
+_EXPLAINS = frozenset({"explain", "explain-analyze"})
 _JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
@@ -40,6 +44,8 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
     if statement.kind not in _JUDGED_ELSEWHERE and kind_grounds(terms, statement.kind) is None:
         yield _violation(statement, statement.kind, terms)
     for kind in statement.inner:
+        if kind == "execute" and statement.kind in _EXPLAINS and DDL.isdisjoint(statement.inner):
+            continue  # what its name stands for was judged, and is looked at when it runs
         if kind not in _INSIDE | (allowed & WRITES) | _JUDGED_ELSEWHERE:
             yield _violation(statement, kind, terms, inside=True)
 

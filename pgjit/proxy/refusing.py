@@ -1,0 +1,69 @@
+"""What is refused in its place: by a message that the server must reject, under a record that says why. Pure.
+
+Decides nothing about what is refused; `relay.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pgjit.policy.decision import Violation
+from pgjit.proxy.judge import Judgement
+from pgjit.proxy.names import Change, Running
+from pgjit.proxy.outbox import Outbox
+from pgjit.proxy.own_rules import numbered, unknown_name
+from pgjit.proxy.pending import ClientPlan, Pending
+from pgjit.proxy.poison import poison_parse, poison_query
+from pgjit.proxy.recorder import Protocol
+from pgwire.state import Asked
+
+__all__ = ["DROPPED_BY_QUERY", "Refusing"]
+
+DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
+
+
+class Refusing(Outbox):
+    """The outbox, for who refuses what would go into it."""
+
+    def refuse_query(
+        self,
+        plan: ClientPlan,
+        judgement: Judgement,
+        violations: tuple[Violation, ...],
+        now: datetime,
+        pending: Pending,
+        running: Sequence[Running],
+    ) -> None:
+        pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
+        pending.unread = False
+        pending.runs = self.recorder.refused(plan.events, now, "simple", judgement, violations, running)
+        self.send(plan, poison_query(pending.refusal), pending, executes=True)
+
+    def refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
+        """INVARIANT: what was not judged under a name here is not run under it."""
+        readable = name.decode("utf-8", "replace")
+        self.refuse_in_place(plan, f"-- {what} {readable!r}", unknown_name(what, readable, sqlstate, None), now)
+
+    def refuse_in_place(
+        self,
+        plan: ClientPlan,
+        text: str,
+        violation: Violation,
+        now: datetime,
+        *,
+        query: bool = False,
+        name: bytes | None = None,
+    ) -> None:
+        changes = DROPPED_BY_QUERY if query else ()
+        pending = self.pending(
+            Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self.refusal(violation.error())
+        )
+        self.expect(changes, pending)
+        assert pending.refusal is not None
+        protocol: Protocol = "simple" if query else "extended"
+        judgement = Judgement(text, (), (violation,))
+        pending.runs = self.recorder.refused(plan.events, now, protocol, judgement, (violation,))
+        data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
+        self.send(plan, data, pending, executes=True)
+        self.skipping = self.skipping or not query

@@ -1,0 +1,186 @@
+"""What runs when a statement does: of EXECUTE, FETCH and MOVE the statement that their name stands for. Pure.
+
+Decides what is on record as run, which rules of kind it is under, and what it does to the names; and what is refused
+because nobody here can say what a name stands for. A name may stand for an EXECUTE or a FETCH itself. What a portal
+runs by a name is settled when it begins: it gives the rest of that, whatever becomes of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from pgjit.audit.event import Parameters
+from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import WRITES
+from pgjit.proxy.judge import Judgement
+from pgjit.proxy.names import DOUBT, Change, Names, Portal, Prepared, Running, Space, Trial, changes_of
+from pgjit.proxy.own_rules import doubtful_name, names_too_deep, not_in_explain, uncertain_name, unknown_name
+from pgjit.sql.encodings import is_certain_identifier
+from pgjit.sql.statement import NameEffect, Statement
+
+__all__ = ["Resolver", "Unresolvable", "Unsettled", "makes_names", "resolve_message"]
+
+_DEEPEST = 16
+_IN_EXPLAIN = WRITES | {"select"}
+EXPRESSION = 2
+"""The format of a parameter that is written out in an EXECUTE, as an expression: the server works it out."""
+
+
+class Unsettled(Exception):
+    """A name may yet stand for one thing or another: the server has to answer first."""
+
+
+class Unresolvable(Exception):
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.message)
+        self.violation = violation
+
+
+class Known(Protocol):
+    """The names as they are when the statement runs."""
+
+    def statement(self, name: bytes) -> Prepared | None: ...
+
+    def portal(self, name: bytes) -> Portal | None: ...
+
+
+class Resolver:
+    def __init__(
+        self,
+        known: Known,
+        encoding: str,
+        *,
+        unrestricted: bool,
+        settled: Callable[[Space, bytes], bool],
+        index: int | None = None,
+    ) -> None:
+        """`index`: of the statement in its message."""
+        self._known = known
+        self._encoding = encoding
+        self._unrestricted = unrestricted
+        self._settled = settled
+        self._index = index
+        self._deep = 0
+
+    def run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> Running:
+        """Raises Unsettled and Unresolvable."""
+        if prepared.doubtful and not self._unrestricted:
+            raise Unresolvable(doubtful_name("prepared statement", prepared_as or "", "26000", self._index))
+        running = self._run(prepared, parameters, prepared_as)
+        if prepared.doubtful:
+            return _in_doubt(running, f"prepared statement `{prepared_as or ''}` may have been changed")
+        return running
+
+    def portal(self, name: bytes, portal: Portal, prepared_as: str | None) -> Running:
+        """`portal` begins to run, or goes on."""
+        if portal.doubtful and not self._unrestricted:
+            raise Unresolvable(doubtful_name("portal", _readable(name), "34000", self._index))
+        running = portal.began
+        if running is None:
+            running = self.run(portal.prepared, portal.parameters, prepared_as)
+            if running.through:
+                began = replace(portal, began=replace(running, changes=()))
+                running = replace(running, changes=(*running.changes, Change("portal", name, began)))
+        if portal.doubtful:
+            return _in_doubt(running, f"portal `{_readable(name)}` may have been changed")
+        return running
+
+    def _run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> Running:
+        statement, text = prepared.statement, prepared.text
+        itself = Running(
+            text, statement.kind if statement else None, statement, parameters, prepared_as,
+            observed=prepared.observed, unread=prepared.unread, changes=DOUBT if prepared.unread else (),
+        )  # fmt: skip
+        effect = None if statement is None else statement.effect
+        if statement is None or effect is None:
+            return itself
+        if effect.name is None:
+            return replace(itself, changes=changes_of(statement, parameters))
+        if not is_certain_identifier(effect.name, statement.beyond_ascii, self._encoding):
+            return self._refuse(itself, uncertain_name(effect.name, self._encoding, self._index))
+        if effect.verb not in ("execute", "fetch"):
+            return replace(itself, changes=changes_of(statement, parameters))
+        self._deep += 1
+        if self._deep > _DEEPEST:
+            return self._refuse(itself, names_too_deep(self._index))
+        inner = self._execute(effect, effect.name) if effect.verb == "execute" else self._fetch(effect.name)
+        if isinstance(inner, Violation):
+            return self._refuse(itself, inner)
+        if effect.around:
+            inner = self._inside(statement, inner)
+        observed = (*prepared.observed, *inner.observed)
+        return replace(inner, through=(text, *inner.through), observed=observed)
+
+    def _execute(self, effect: NameEffect, name: str) -> Running | Violation:
+        self._wait("statement", name)
+        prepared = self._known.statement(name.encode())
+        if prepared is None:
+            return unknown_name("prepared statement", name, "26000", self._index)
+        return self.run(prepared, _parameters(effect), name)
+
+    def _fetch(self, name: str) -> Running | Violation:
+        self._wait("portal", name)
+        portal = self._known.portal(name.encode())
+        if portal is None:
+            return unknown_name("cursor", name, "34000", self._index)
+        return self.portal(name.encode(), portal, name)
+
+    def _wait(self, space: Space, name: str) -> None:
+        if not self._settled(space, name.encode()):
+            raise Unsettled
+
+    def _inside(self, statement: Statement, inner: Running) -> Running:
+        """EXPLAIN changes no names. Of a utility statement it tells nothing."""
+        kind = inner.statement.kind if inner.statement else None
+        if kind not in _IN_EXPLAIN and inner.unresolved is None and not self._unrestricted:
+            raise Unresolvable(not_in_explain(kind or "nothing", statement))
+        changes = DOUBT if inner.unresolved else ()
+        return replace(inner, kind=statement.kind, changes=changes, inside=True)
+
+    def _refuse(self, itself: Running, violation: Violation) -> Running:
+        if not self._unrestricted:
+            raise Unresolvable(violation)
+        return _in_doubt(itself, violation.message)
+
+
+def resolve_message(
+    judgement: Judgement, names: Names, unsettled: Callable[[Space, bytes], bool], *, unrestricted: bool
+) -> list[Running]:
+    """What each statement of a Query runs, one after the other. Raises Unsettled and Unresolvable."""
+    trial = Trial(names)
+    found: list[Running] = []
+    for statement in judgement.statements:
+        observed = tuple(each for each in judgement.observed if each.statement in (None, statement.index))
+        resolver = Resolver(
+            trial, names.encoding, unrestricted=unrestricted, index=statement.index,
+            settled=lambda space, name: trial.settles(space, name) or not unsettled(space, name),
+        )  # fmt: skip
+        running = resolver.run(Prepared(statement.text, statement, observed=observed), None, None)
+        trial.expect(running.changes)
+        found.append(running)
+    return found
+
+
+def makes_names(running: Running) -> bool:
+    effect = None if running.statement is None else running.statement.effect
+    return effect is not None and effect.verb in ("prepare", "declare") and not running.inside
+
+
+def _in_doubt(running: Running, why: str) -> Running:
+    """Under `access: full`: it runs, and may be anything."""
+    return replace(running, unresolved=running.unresolved or why, unread=True, changes=(*running.changes, *DOUBT))
+
+
+def _parameters(effect: NameEffect) -> Parameters | None:
+    if not effect.arguments:
+        return None
+    return Parameters(
+        values=tuple(None if each.text is None else each.text.encode() for each in effect.arguments),
+        formats=tuple(0 if each.constant else EXPRESSION for each in effect.arguments),
+    )
+
+
+def _readable(name: bytes) -> str:
+    return name.decode("utf-8", "replace")

@@ -1,0 +1,148 @@
+"""What a statement does to the session's names of prepared statements and cursors, and what it runs by a name.
+
+Sees through EXPLAIN and CREATE TABLE AS, inside which an EXECUTE may stand. Decides nothing: what a name stands for
+is the session's to know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pgjit.sql.statement import Argument, NameEffect
+
+__all__ = ["Source", "Token", "effect_of"]
+
+
+class Token(Protocol):
+    """As the scanner gives it, in characters of the message."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...  # of its last character
+
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The message that a statement is in."""
+
+    text: str
+    where: Callable[[int], int]  # from a byte of it to a character
+    tokens: Callable[[], Sequence[Token]]  # asked for only where an argument is no constant
+
+
+_AROUND = frozenset({"ExplainStmt", "CreateTableAsStmt"})
+_OPENS = frozenset({"ASCII_40", "ASCII_91"})  # parentheses and brackets
+_CLOSES = frozenset({"ASCII_41", "ASCII_93"})
+_COMMA = "ASCII_44"
+_WITH_HOLD = 0x20  # CURSOR_OPT_HOLD
+_MAY_NAME = re.compile(
+    r"\b(?:prepare|deallocate|discard|execute|open|close|move|call|perform|language)\b", re.IGNORECASE
+)
+"""Words without which the code of a DO block leaves the names alone. Of other languages nothing is known."""
+
+
+def effect_of(node_type: str, node: dict[str, Any], own: str, source: Source) -> NameEffect | None:
+    """`own` is the statement's own text."""
+    around = False
+    while node_type in _AROUND:
+        query = node.get("query", {})
+        node_type, node = next(iter(query.items()), ("", {}))
+        around = True
+    if around:
+        return _execute(node, source, around=True) if node_type == "ExecuteStmt" else None
+    match node_type:
+        case "PrepareStmt":
+            return NameEffect("prepare", node["name"])
+        case "ExecuteStmt":
+            return _execute(node, source, around=False)
+        case "DeallocateStmt":
+            return NameEffect("deallocate", node.get("name"))
+        case "DeclareCursorStmt":
+            return NameEffect("declare", node["portalname"], hold=bool(node.get("options", 0) & _WITH_HOLD))
+        case "FetchStmt":
+            return NameEffect("fetch", node.get("portalname"))
+        case "ClosePortalStmt":
+            return NameEffect("close", node.get("portalname"))
+        case "DiscardStmt" if node.get("target") == "DISCARD_ALL":
+            return NameEffect("discard", None)
+        case "DoStmt" if _MAY_NAME.search(own):
+            return NameEffect("anything", None)
+        case _:
+            return None
+
+
+def _execute(node: dict[str, Any], source: Source, *, around: bool) -> NameEffect:
+    parameters = node.get("params", [])
+    arguments: list[Argument] = []
+    written: list[str] | None = None
+    for index, parameter in enumerate(parameters):
+        argument = _constant(parameter)
+        if argument is None:
+            if written is None:
+                written = _written(parameters, source)
+            argument = Argument(written[index] if index < len(written) else "?", constant=False)
+        arguments.append(argument)
+    return NameEffect("execute", node["name"], tuple(arguments), around=around)
+
+
+def _constant(parameter: dict[str, Any]) -> Argument | None:
+    """A number, a string without its quotes, NULL; None for anything else, which is an expression."""
+    constant = parameter.get("A_Const")
+    if constant is None:
+        return None
+    if constant.get("isnull"):
+        return Argument(None)
+    if "ival" in constant:
+        return Argument(str(constant["ival"].get("ival", 0)))
+    if "fval" in constant:
+        return Argument(constant["fval"].get("fval", ""))
+    if "sval" in constant:
+        return Argument(constant["sval"].get("sval", ""))
+    if "boolval" in constant:
+        return Argument("true" if constant["boolval"].get("boolval") else "false")
+    return None
+
+
+def _written(parameters: list[dict[str, Any]], source: Source) -> list[str]:
+    """The arguments as they are written: what stands between the commas of the parentheses that they are in."""
+    within = next((source.where(place) for each in parameters if (place := _place(each)) is not None), None)
+    if within is None:
+        return []
+    tokens = source.tokens()
+    opened: list[int] = []  # tokens that open what is still open
+    for number, token in enumerate(tokens):
+        if token.name in _OPENS:
+            opened.append(number)
+        elif token.name in _CLOSES and opened:
+            first = opened.pop()
+            if not opened and tokens[first].start < within < token.start:
+                return _split(source.text, tokens[first : number + 1])
+    return []
+
+
+def _split(text: str, tokens: Sequence[Token]) -> list[str]:
+    found: list[str] = []
+    depth, begin = 0, tokens[0].end + 1
+    for token in tokens[1:]:
+        if token.name in _OPENS:
+            depth += 1
+        elif depth and token.name in _CLOSES:
+            depth -= 1
+        elif not depth and (token.name == _COMMA or token is tokens[-1]):
+            found.append(text[begin : token.start].strip())
+            begin = token.end + 1
+    return found
+
+
+def _place(parameter: dict[str, Any]) -> int | None:
+    """Some byte inside an argument."""
+    place = next(iter(parameter.values())).get("location")
+    return place if isinstance(place, int) else None
