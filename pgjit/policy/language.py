@@ -154,7 +154,9 @@ class SelectorEntry(_Section):
     operators: Annotated[list[str] | None, BeforeValidator(_operators), WithJsonSchema(_TEXTS)] = Field(
         None, description="as statements write them"
     )
-    settings: Relations | None = Field(None, description="settings of SET and RESET, with * and !")
+    settings: Relations | None = Field(
+        None, description="settings to set (`kinds: set`), to show (`kinds: show`) or both, with * and !"
+    )
     function: Annotated[str | None, AfterValidator(_builtin_or_qualified)] = Field(None, description="one function")
     type: Annotated[str | None, AfterValidator(_builtin_or_qualified)] = Field(None, description="one type")
     operator: Annotated[str | None, AfterValidator(_operator)] = Field(None, description="one operator")

@@ -25,8 +25,10 @@ __all__ = [
     "denial_of_name",
     "denial_of_operator",
     "denial_of_relation",
+    "denial_of_setting",
     "denials_of_kind",
     "grounds_of_name",
+    "keeps_back",
     "kind_grounds",
     "kinds_of",
     "narrowed",
@@ -157,6 +159,14 @@ def denial_of_operator(
     return None
 
 
+def denial_of_setting(terms: StatementTerms, kind: str, name: Name) -> Selector | None:
+    """`kind`: `set`, or `show` where its value is asked for."""
+    for entry in terms.deny:
+        if _of_kinds(entry, frozenset({kind})) and _may(entry.settings, name):
+            return entry
+    return None
+
+
 # --- what is allowed -----------------------------------------------------------------------------------
 
 
@@ -258,6 +268,20 @@ def column_grounds(terms: StatementTerms, words: frozenset[str], touched: Touche
     if speaking:
         return None if None in found else found[0]
     return terms.place
+
+
+def keeps_back(terms: StatementTerms, relation: tuple[str, str], column: str) -> bool:
+    """Whether the policy does not let a column be read by its own name."""
+    words = frozenset({"select"})
+    schema, name = relation
+    read = TouchedRelation(schema, name, None, "read")
+    of_it = TouchedColumn(schema, name, column, "read")
+    return (
+        denial_of_relation(terms, words, read) is not None
+        or denial_of_column(terms, words, of_it) is not None
+        or relation_grounds(terms, words, read) is None
+        or column_grounds(terms, words, of_it) is None
+    )
 
 
 def grounds_of_name(terms: StatementTerms, sort: Sort, name: Name, words: frozenset[str]) -> str | None:

@@ -158,7 +158,9 @@ def _opened(name: str, terms: StatementTerms) -> bool:
     if name == "statement_timeout":
         return False
     return any(
-        entry.settings is not None and entry.settings.match(setting_name(name), lenient=False)
+        entry.settings is not None
+        and (entry.kinds is None or "set" in entry.kinds)
+        and entry.settings.match(setting_name(name), lenient=False)
         for entry in terms.allow
     )
 

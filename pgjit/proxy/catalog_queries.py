@@ -46,6 +46,26 @@ QUERIES = {
         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
               AND n.nspname !~ '^pg_(toast|temp)'
         GROUP BY a.attrelid""",
+    "generated": """
+        SELECT a.attrelid, a.attname, array_agg(DISTINCT b.attname::text ORDER BY b.attname::text) AS sources
+        FROM pg_attribute a JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+        JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
+             AND d.refobjsubid NOT IN (0, a.attnum)
+             AND (d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum
+                  OR d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid)
+        JOIN pg_attribute b ON b.attrelid = d.refobjid AND b.attnum = d.refobjsubid
+        WHERE a.attgenerated <> '' AND NOT a.attisdropped
+        GROUP BY a.attrelid, a.attname""",
+    "quotes": """
+        SELECT 'pg_attribute.attmissingval' AS place, a.attrelid AS oid, a.attname
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        WHERE a.atthasmissing AND NOT a.attisdropped AND c.oid >= 16384
+        UNION ALL
+        SELECT 'pg_class.relpartbound', a.attrelid, a.attname
+        FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = p.partrelid AND d.objsubid = a.attnum
+             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.partrelid AND d.refobjsubid = 0
+        WHERE EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = p.partrelid)""",
     "reads": """
         SELECT DISTINCT r.ev_class, d.refobjid, a.attname
         FROM pg_rewrite r

@@ -16,6 +16,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.proxy.catalog_queries import CHANGED, ORIGIN, QUERIES
 from pgjit.proxy.link import Link, LinkClosed
 from pgjit.proxy.question import QuestionRefused, ask
+from pgjit.proxy.secret_queries import secrets_of
 from pgjit.proxy.servers import Backend, Servers
 from pgjit.proxy.shared import Shared
 from pgjit.proxy.target import Target
@@ -113,7 +114,7 @@ class Catalogs:
         raise AssertionError("unreachable")
 
     async def _look(self, link: Link) -> Catalog:
-        stamp = repr(await ask(link, CHANGED))
+        stamp = repr((await ask(link, CHANGED), await secrets_of(link)))
         if self.latest is None or stamp != self._stamp:
             self.latest = await read_catalog(link, search_path=self._target.search_path)
             self._stamp = stamp
@@ -143,6 +144,7 @@ async def read_catalog(link: Link, *, search_path: str) -> Catalog:
     await ask(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     (origin,) = await _rows(link, "origin", ORIGIN)
     rows = {name: await _rows(link, name, query) for name, query in QUERIES.items()}
+    rows["secrets"] = await secrets_of(link)
     quoted = search_path.replace("'", "''")
     await ask(link, f"SELECT set_config('search_path', '{quoted}', true)")
     (schemas,) = await ask(link, "SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))")

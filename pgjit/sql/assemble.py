@@ -11,10 +11,21 @@ from dataclasses import replace
 from typing import Any
 
 from pgjit.errors import PgjitError
-from pgjit.sql.catalog import BUILTIN, Cast, Catalog, Column, Dependency, Function, Operator, QName, Relation, Type
+from pgjit.sql.catalog import (
+    BUILTIN,
+    Cast,
+    Catalog,
+    Column,
+    Dependency,
+    Function,
+    Operator,
+    QName,
+    Relation,
+    Type,
+)
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
-from pgjit.sql.touched import Touched
+from pgjit.sql.touched import Quote, Touched
 
 __all__ = ["assemble"]
 
@@ -51,12 +62,15 @@ def assemble(
         encoding,
         superuser,
         pinned_path,
+        _secrets(rows["secrets"]),
+        _quotes(rows, names),
     )
     return _with_views(catalog, {names[row["oid"]]: row["query"] for row in rows["relations"] if row["query"]})
 
 
 def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Relation]]:
     columns = {row["attrelid"]: (row["names"], row["types"]) for row in rows["columns"]}
+    made = {(row["attrelid"], row["attname"]): tuple(row["sources"]) for row in rows["generated"]}
     reads: dict[int, dict[QName, list[str]]] = {}
     for row in rows["reads"]:
         if read := names.get(row["refobjid"]):
@@ -71,7 +85,10 @@ def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Re
         oid = row["oid"]
         found.setdefault(row["nspname"], {})[row["relname"]] = Relation(
             row["kind"],
-            tuple(Column(*column) for column in zip(*columns.get(oid, ((), ())), strict=True)),
+            tuple(
+                Column(name, kind, made.get((oid, name), ()))
+                for name, kind in zip(*columns.get(oid, ((), ())), strict=True)
+            ),
             "" if row["builtin"] else row["owner"],
             tuple(Dependency(read, tuple(used)) for read, used in reads.get(oid, {}).items()),
             tuple(calls.get(oid, ())),
@@ -79,6 +96,27 @@ def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Re
             tuple(parent for parent in parents.get(oid, ()) if parent),
         )
     return found
+
+
+def _secrets(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["place"], set()).update([row["setting"]] if row["setting"] else [])
+    return {place: tuple(sorted(found[place])) for place in sorted(found)}
+
+
+def _quotes(rows: Rows, names: Mapping[int, QName]) -> tuple[Quote, ...]:
+    """Of a part, the values are those of all that it is a part of."""
+    parents = _grouped(rows["parents"], "inhrelid", lambda row: row["inhparent"])
+    found: set[Quote] = set()
+    for row in rows["quotes"]:
+        left = [row["oid"]]
+        while left:
+            oid = left.pop()
+            if oid in names:
+                found.add(Quote(row["place"], names[oid], row["attname"]))
+            left += parents.get(oid, ())
+    return tuple(sorted(found))
 
 
 def _grouped(rows: Iterable[Row], key: str, value: Any) -> dict[int, list[Any]]:

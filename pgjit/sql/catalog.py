@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from pgjit.errors import InvalidFile
-from pgjit.sql.touched import SessionStart
+from pgjit.sql.touched import Quote, SessionStart
 
 __all__ = [
     "Cast",
@@ -48,6 +48,7 @@ class QName(NamedTuple):
 class Column:
     name: str
     type: str = ""  # as format_type tells it, with its schema unless built in; empty in the system catalogs
+    made_of: tuple[str, ...] = ()  # of a generated column: the columns of its relation that its expression reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,10 @@ class Catalog:
     encoding: str = "UTF8"  # of the database
     superuser: bool = True  # whether the login role is one; where it is not known it may be
     pinned_path: str | None = None  # the text of the pinned search_path, of which `search_path` is what there is
+    secrets: dict[str, tuple[str, ...]] | None = None
+    """Columns of system catalogs in which this role can see what may be a secret, as `pg_roles.rolconfig`: each with
+    the settings that it shows, none where it holds options. None: nobody has looked."""
+    quotes: tuple[Quote, ...] = ()
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
@@ -149,8 +154,8 @@ class Catalog:
     checks: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     """Of types and rows that hold a value of a domain, however deep: the functions that its checks call."""
 
-    foreign: bool = field(default=False, init=False, compare=False)
-    """Whether there are foreign tables."""
+    derived: dict[QName, dict[str, frozenset[str]]] = field(default_factory=dict, init=False, compare=False)
+    """Of the relations that have generated columns, or whose kin has: what each of these is made of."""
     checked_arguments: frozenset[str] = field(default=frozenset(), init=False, compare=False)
     """Types that functions take and that such checks are for."""
 
@@ -160,8 +165,7 @@ class Catalog:
         object.__setattr__(self, "open_types", _open_types(self))
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
-        kinds = {relation.kind for names in self.relations.values() for relation in names.values()}
-        object.__setattr__(self, "foreign", "f" in kinds)
+        object.__setattr__(self, "derived", _derived(self))
         object.__setattr__(self, "own_types", _own_types(self.relations))
         object.__setattr__(self, "checks", _checks(self.types, self.own_types))
         object.__setattr__(self, "checked_arguments", _checked_arguments(self))
@@ -300,11 +304,39 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
     return {parent: tuple(children) for parent, children in found.items()}
 
 
+def _derived(catalog: Catalog) -> dict[QName, dict[str, frozenset[str]]]:
+    """A part may make a column of other columns than the whole does: who reads the one may read the other."""
+    found: dict[QName, dict[str, frozenset[str]]] = {}
+    for schema, names in catalog.relations.items():
+        for name, relation in names.items():
+            if QName(schema, name) in found or not any(column.made_of for column in relation.columns):
+                continue
+            made: dict[str, frozenset[str]] = {}
+            kin = _kin_of(catalog, QName(schema, name))
+            for column in (column for each in kin.values() for column in each.columns if column.made_of):
+                made[column.name] = made.get(column.name, frozenset()).union(column.made_of)
+            found.update(dict.fromkeys(kin, made))
+    return found
+
+
+def _kin_of(catalog: Catalog, name: QName) -> dict[QName, Relation]:
+    """The relation, all that it is a part of, and all their parts."""
+    found: dict[QName, Relation] = {}
+    left = [name]
+    while left:
+        kin = left.pop()
+        relation = catalog.relation(kin)
+        if kin not in found and relation is not None:
+            found[kin] = relation
+            left += [*relation.parents, *catalog.children.get(kin, ())]
+    return found
+
+
 _ADAPTER = TypeAdapter(Catalog)
 _OURS: dict[str, Any] = {
     **dict.fromkeys(
         (
-            "version", "children", "column_names", "enums", "foreign", "open_types", "own_types", "checks",
+            "version", "children", "column_names", "derived", "enums", "open_types", "own_types", "checks",
             "checked_arguments",
         ),
         True,

@@ -108,8 +108,9 @@ class Collector:
             settings,
             tuple(self._doubts),
             frozenset(self._fields),
-            self._catalog is None or self._catalog.foreign,
             None if self._catalog is None else self._catalog.start,
+            None if self._catalog is None else self._catalog.secrets,
+            None if self._catalog is None else self._catalog.quotes,
         )
 
     def _add(self, found: TouchedRelation, action: Action) -> None:
@@ -254,6 +255,17 @@ class Collector:
         self._columns[key] = TouchedColumn(
             *step.name, name, action, position, whole, reach=step.reach, through=step.through
         )
+        if action == "read" and self._catalog is not None and step.name in self._catalog.derived:
+            self._made_of(step, name, position, whole=whole)
+
+    def _made_of(self, step: Step, name: str, position: int | None, *, whole: bool) -> None:
+        """Who reads a generated column reads what its expression reads, here and in all that is kin."""
+        assert self._catalog is not None
+        for source in self._catalog.derived[step.name].get(name, ()):
+            for kin in self._with_columns(step.name, only=False):
+                if _has(kin.relation, source):
+                    through = (*step.through, f"{step.name}.{name}")
+                    self._column(kin._replace(reach="view", through=through), source, "read", position, whole=whole)
 
     def _full(self) -> None:
         self.spend(5)

@@ -24,6 +24,7 @@ from pgjit.sql.encodings import beyond_ascii
 from pgjit.sql.kind import kind_of
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
+from pgjit.sql.shown import shown_settings
 from pgjit.sql.spread import spreads
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.walk import Walk
@@ -153,9 +154,14 @@ def _statement(
         locking="lockingClause" in walk.fields or "LockingClause" in walk.nodes,
         options=frozenset(walk.options),
         shown=node.get("name", "") if node_type == "VariableShowStmt" else None,
+        shown_settings=shown_settings(node_type, node, where) if _shows(node_type, walk) else (),
         clauses=clauses_of(node_type, node),
         outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
         beyond_ascii=() if text.isascii() and "&" not in text else beyond_ascii(node),
         shape=measure(node_type, node, where),
         scopes=read_scopes(node_type, node, where),
     )
+
+
+def _shows(node_type: str, walk: Walk) -> bool:
+    return node_type == "VariableShowStmt" or any(parts[-1:] == ("current_setting",) for parts in walk.functions)

@@ -11,7 +11,7 @@ from typing import Literal
 from pgjit.sql.scopes import Scopes
 from pgjit.sql.shape import SHAPELESS, Shape
 
-__all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "Statement"]
+__all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "ShownSetting", "Statement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,16 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownSetting:
+    """A setting whose value is asked for. `name` is None where it is not a constant."""
+
+    name: str | None
+    position: int | None
+    everything: bool = False  # SHOW ALL
+    of_view: bool = False  # the name is that of a row of `pg_settings`
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement of a message, and what is known of it."""
 
@@ -97,6 +107,7 @@ class Statement:
     options: frozenset[str] = frozenset()  # of transactions, as `transaction_read_only=0`
     clauses: frozenset[str] = frozenset()  # of what is no query, as `subtype=AT_AddColumn`
     shown: str | None = None  # the setting that SHOW shows
+    shown_settings: tuple[ShownSetting, ...] = ()  # by SHOW and by current_setting, at any depth
     outside: bool = False  # COPY with a file or a program on the server
     beyond_ascii: tuple[
         str, ...

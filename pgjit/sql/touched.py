@@ -7,13 +7,14 @@ is listed. Decides nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pgjit.sql.statement import Setting
 
 __all__ = [
     "Action",
     "Doubt",
+    "Quote",
     "Reach",
     "SessionStart",
     "Touched",
@@ -31,9 +32,9 @@ Reach = Literal["named", "view", "parent", "child"]
 """How a statement comes to an object.
 
 `named`: it is written there. `view`: a view (or rule) that is written there reads or writes it, with the rights of
-the view's owner. `parent`: a partition or an inheriting table is written there, and this is what it is a part of.
-`child`: it is a part of what is written there. What must not be touched must not be reached in any way; to allow
-something, what is named counts, as it does for the server.
+the view's owner, or a generated column is made of it. `parent`: a partition or an inheriting table is written there,
+and this is what it is a part of. `child`: it is a part of what is written there. What must not be touched must not be
+reached in any way; to allow something, what is named counts, as it does for the server.
 """
 
 
@@ -139,6 +140,14 @@ class SessionStart:
     search_path: str | None  # as it is pinned
 
 
+class Quote(NamedTuple):
+    """Values of a relation's column that a system catalog repeats, where every role can read them."""
+
+    place: str  # pg_attribute.attmissingval or pg_class.relpartbound
+    relation: tuple[str, str]
+    column: str
+
+
 @dataclass(frozen=True, slots=True)
 class Touched:
     relations: tuple[TouchedRelation, ...] = ()
@@ -149,8 +158,9 @@ class Touched:
     settings: tuple[Setting, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant
-    foreign: bool = True  # there may be foreign tables: False where the catalog has none
     start: SessionStart | None = None  # None where there is no catalog
+    secrets: dict[str, tuple[str, ...]] | None = None  # as `Catalog.secrets`; None where nobody knows
+    quotes: tuple[Quote, ...] | None = None  # as `Catalog.quotes`; None where nobody knows
     _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

@@ -14,14 +14,14 @@ from pgjit.policy.evaluate import touched_by
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
-from tests.fixtures.odd import HIDING, ODD, SHOP
+from tests.fixtures.odd import CLEAN, HIDING, ODD, SHOP
 from tests.fixtures.terms import terms
 
 HERE = Path(__file__).parent / "rules"
 ROOT = HERE.parents[2]
 PINNED = dataclasses.replace(SHOP, role="reader", superuser=False, pinned_path='sales, "$user", "Odd, Name"')
 POWERFUL = dataclasses.replace(PINNED, superuser=True)
-CATALOGS = {"hiding": HIDING, "shop": SHOP, "odd": ODD, "pinned": PINNED, "powerful": POWERFUL}
+CATALOGS = {"clean": CLEAN, "hiding": HIDING, "shop": SHOP, "odd": ODD, "pinned": PINNED, "powerful": POWERFUL}
 
 
 class Case(NamedTuple):

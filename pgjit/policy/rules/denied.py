@@ -20,6 +20,7 @@ from pgjit.policy.match import (
     denial_of_name,
     denial_of_operator,
     denial_of_relation,
+    denial_of_setting,
     denials_of_kind,
     kinds_of,
     words_of_column,
@@ -61,11 +62,9 @@ def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]
     for name in statement.operators:
         if entry := denial_of_operator(terms, name.parts, kinds):
             yield _violation(statement, entry, f"operator `{name.text}`", name.position)
-    for setting in statement.settings:
-        if setting.name is None:
-            continue
-        for entry in terms.deny:
-            if entry.settings is not None and entry.settings.match(setting_name(setting.name), lenient=True):
+    for kind, settings in (("set", statement.settings), ("show", statement.shown_settings)):
+        for setting in settings:
+            if setting.name and (entry := denial_of_setting(terms, kind, setting_name(setting.name))):
                 yield _violation(statement, entry, f"setting `{setting.name}`", setting.position)
 
 

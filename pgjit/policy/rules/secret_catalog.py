@@ -1,17 +1,27 @@
 """Catalogs with secrets.
 
-Reading a system catalog that holds credentials, server secrets or contents of other tables is refused: `pg_authid`,
-`pg_shadow`, `pg_user_mapping`, `pg_user_mappings`, `pg_subscription`, `pg_largeobject`, `pg_hba_file_rules`,
-`pg_ident_file_mappings`, `pg_file_settings`, `pg_statistic`, `pg_stats` and their kind, and the tables of `pg_toast`.
-Of others it is the columns that hold options, by `*` and rows as values too: `pg_foreign_server.srvoptions`,
-`pg_foreign_table.ftoptions`, `pg_attribute.attfdwoptions` (both where there are foreign tables) and
-`pg_foreign_data_wrapper.fdwoptions`. With a catalog it is seen through views as well.
+Some system catalogs may not be read at all: `pg_authid`, `pg_shadow`, `pg_largeobject`, `pg_hba_file_rules`,
+`pg_ident_file_mappings`, `pg_file_settings`, `pg_config`, `pg_backend_memory_contexts`, `pg_shmem_allocations`, and
+the tables of `pg_toast`. Of others it is single columns, by `*` and by the row as a value too, and through views:
 
-Why: `pg_read_all_data` gives read access to password hashes in `pg_authid`; the statistics hold sampled values of
-columns.
+- Always: `pg_user_mapping.umoptions`, the values of `pg_statistic`, `stxdmcv` and `stxdexpr` of
+  `pg_statistic_ext_data`.
+- Options and settings, where the server has a secret there that the login role can see: `umoptions` of
+  `pg_user_mappings`, `srvoptions`, `ftoptions`, `attfdwoptions`, `fdwoptions`, the views of `information_schema` on
+  them, `pg_subscription.subconninfo`; `setting` and `reset_val` of `pg_settings`, `pg_roles.rolconfig`,
+  `pg_user.useconfig`, `pg_db_role_setting.setconfig`, `pg_proc.proconfig` and `pg_get_functiondef`. An option counts
+  as a secret by its name or by what its value looks like; a setting, if `secret-setting` would not show it.
+- Values of tables, where the policy keeps any column or table back: `most_common_vals`, `histogram_bounds` and the
+  like of `pg_stats`, `pg_stats_ext` and `pg_stats_ext_exprs`; and where it keeps back just the column whose values
+  they repeat: `pg_attribute.attmissingval` and `pg_class.relpartbound`.
 
-Instead: Roles without passwords are in `pg_roles`; sizes and row estimates are in `pg_class`; the other columns of
-these catalogs can be named; all of `information_schema` but options may be read.
+Without the server's catalog nobody knows what is there: then all of these columns are refused.
+
+Why: `pg_read_all_data` gives read access to password hashes in `pg_authid`; every role can read the settings of all
+others; statistics hold sampled values of columns.
+
+Instead: name the columns that are needed rather than `*`. The number of distinct values and the share of nulls are in
+`pg_stats`; roles without passwords are in `pg_roles`.
 """
 
 from __future__ import annotations
@@ -19,49 +29,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.match import keeps_back
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.policy.rules.secret_setting import may_show
+from pgjit.policy.secret_columns import FUNCTIONS, INSTEAD, SECRETS, Secret
 from pgjit.sql.resolve import resolve
 from pgjit.sql.statement import Name, Statement
 from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
-SECRETS = frozenset({
-    "pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "pg_subscription", "pg_largeobject",
-    "pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings", "pg_statistic", "pg_stats",
-    "pg_statistic_ext_data", "pg_stats_ext", "pg_stats_ext_exprs", "pg_backend_memory_contexts",
-    "pg_shmem_allocations", "pg_config",
-})  # fmt: skip
-_INFORMATION = frozenset({
-    "user_mapping_options", "column_options", "foreign_server_options", "foreign_table_options",
-    "foreign_data_wrapper_options", "_pg_user_mappings", "_pg_foreign_servers", "_pg_foreign_tables",
-    "_pg_foreign_table_columns", "_pg_foreign_data_wrappers",
-})  # fmt: skip
-
-COLUMNS = {
-    "pg_attribute": "attfdwoptions", "pg_foreign_table": "ftoptions", "pg_foreign_server": "srvoptions",
-    "pg_foreign_data_wrapper": "fdwoptions",
-}  # fmt: skip
-_OF_FOREIGN_TABLES = frozenset({"pg_attribute", "pg_foreign_table"})
+_NAMES = frozenset(name for _, name in SECRETS)
+_WHY = {
+    "always": "It holds credentials, or contents of tables past their own rules.",
+    "found": "It holds what may be a credential: an option or a setting that is on no list of harmless ones.",
+    "quoted": "It repeats values of a column that this policy does not let be read.",
+    "sampled": "It holds sampled values of columns, and this policy keeps some columns back.",
+}
+_UNKNOWN = "Whether there is a secret in it cannot be told without the server's catalog."
 
 
-def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     for relation in statement.relations:
-        if _secret(relation):
-            yield _violation(statement, f"catalog `{relation.text}`", relation.position)
+        if _whole(relation):
+            yield _of_catalog(statement, f"catalog `{relation.text}`", relation)
     for each in touched.relations if touched is not None else ():
-        if each.schema is not None and each.through and _secret(Name((each.schema, each.name))):
-            yield _violation(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", each.position)
-    yield from _columns(statement, touched)
+        name = Name((each.schema, each.name), each.position) if each.schema is not None else None
+        if name is not None and each.through and _whole(name):
+            yield _of_catalog(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", name)
+    yield from _columns(statement, terms, touched)
+    yield from _functions(statement, terms, touched)
 
 
-def _columns(statement: Statement, touched: Touched | None) -> Iterator[Violation]:
+def _columns(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     if touched is None:
-        if not any(relation.parts[-1:] and relation.parts[-1] in COLUMNS for relation in statement.relations):
+        if not any(relation.parts[-1:] and relation.parts[-1] in _NAMES for relation in statement.relations):
             return
         touched = resolve(statement, None)
-    told: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     renamed = {
         source.name[-1]
         for level in statement.scopes.levels
@@ -69,38 +75,86 @@ def _columns(statement: Statement, touched: Touched | None) -> Iterator[Violatio
         if source.columns and source.name
     }
     for column in touched.columns:
-        secret = COLUMNS.get(column.relation)
-        if secret is None or column.relation in told or column.schema not in (None, "pg_catalog"):
+        relation = _known(column.schema, column.relation)
+        if relation is None or relation in seen or column.action == "write":
             continue
-        hidden = column.schema is None and column.relation in renamed  # by a list of other names for its columns
-        if (column.column not in (None, secret) and not hidden) or column.action == "write":
-            continue
-        if column.relation in _OF_FOREIGN_TABLES and not touched.foreign:
-            continue  # there is nothing in it
-        told.add(column.relation)
-        behind = f", behind `{column.through[0]}`," if column.through else ""
-        yield _violation(statement, f"column `{secret}` of catalog `{column.relation}`{behind}", column.position)
+        secrets = SECRETS[relation]
+        hides = column.schema is None and column.relation in renamed  # by a list of other names for its columns
+        asked = secrets if column.column is None or hides else {column.column} & secrets.keys()
+        for name in asked:
+            if _is_kept(secrets[name], terms, touched):
+                seen.add(relation)
+                behind = f", behind `{column.through[0]}`," if column.through else ""
+                what = f"column `{name}` of catalog `{column.relation}`{behind}"
+                yield _of_column(statement, what, column.position, secrets[name], touched)
+                break
 
 
-def _violation(statement: Statement, what: str, position: int | None) -> Violation:
+def _functions(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    facts = touched or Touched()
+    called = {name.builtin: name.position for name in statement.functions}
+    called |= dict.fromkeys([*statement.attributes, *statement.columns], None)  # (value).name calls it as well
+    for name in FUNCTIONS.keys() & called.keys():
+        if _is_kept(FUNCTIONS[name], terms, facts):
+            yield _of_column(statement, f"what function `{name}` gives", called[name], FUNCTIONS[name], facts)
+
+
+def _known(schema: str | None, relation: str) -> tuple[str, str] | None:
+    """Where the schema is not known it may be that of the system."""
+    schemas = ("pg_catalog", "information_schema") if schema is None else (schema,)
+    return next(((each, relation) for each in schemas if (each, relation) in SECRETS), None)
+
+
+def _is_kept(secret: Secret, terms: StatementTerms, touched: Touched) -> bool:
+    match secret.when:
+        case "always":
+            return True
+        case "sampled":
+            return terms.needs_names
+        case "quoted":
+            if touched.quotes is None:
+                return terms.needs_names
+            quotes = [quote for quote in touched.quotes if quote.place == secret.place]
+            return any(keeps_back(terms, quote.relation, quote.column) for quote in quotes)
+    if touched.secrets is None:
+        return True
+    settings = touched.secrets.get(secret.place)
+    return settings is not None and (not settings or not all(may_show(terms, name) for name in settings))
+
+
+def _of_catalog(statement: Statement, what: str, name: Name) -> Violation:
     return Violation(
         rule="secret-catalog",
         message=f"{what} may not be read",
-        detail="It holds credentials, or contents of tables past their own rules.",
-        hint="Name other columns. Roles without their passwords are in pg_roles; sizes and counts are in pg_class.",
+        detail=_WHY["always"],
+        hint=INSTEAD.get(name.parts[-1], "Read the table that it belongs to, by its own name."),
+        position=name.position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+def _of_column(statement: Statement, what: str, position: int | None, secret: Secret, touched: Touched) -> Violation:
+    unknown = secret.when == "found" and touched.secrets is None
+    named = [] if touched.secrets is None else touched.secrets.get(secret.place, ())
+    hint = "Leave it out, and name the other columns rather than `*` or the row: they may be read."
+    if named:
+        hint += f" A policy may let {', '.join(f'`{name}`' for name in named[:3])} be shown, under `settings`."
+    return Violation(
+        rule="secret-catalog",
+        message=f"{what} may not be read",
+        detail=_UNKNOWN if unknown else _WHY[secret.when],
+        hint=hint,
         position=position or statement.position + 1,
         statement=statement.index,
     )
 
 
-def _secret(relation: Name) -> bool:
+def _whole(relation: Name) -> bool:
     *schemas, name = relation.parts
     schema = schemas[-1] if schemas else None
     if schema is not None and schema.startswith("pg_toast"):
         return True
-    if schema == "information_schema":
-        return name in _INFORMATION
-    return schema in (None, "pg_catalog") and name in SECRETS
+    return schema in (None, "pg_catalog") and name in INSTEAD
 
 
 RULE = Rule("secret-catalog", __doc__, _check)

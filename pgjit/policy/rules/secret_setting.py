@@ -1,0 +1,115 @@
+"""Settings whose value may be a secret.
+
+SHOW, `current_setting` and SHOW ALL show settings that are on a list: those of PostgreSQL and of a few extensions,
+but for what runs a command or connects elsewhere (`primary_conninfo`, `archive_command`, `ssl_passphrase_command`).
+Any other, an application's own `app.*` above all, needs an entry of `allow` under `settings`, without `kinds` or with
+the kind `show`. The name in `current_setting` has to be a constant, or the name in a row of `pg_settings`. SHOW ALL
+runs where the server has nothing off the list that the login role can see.
+
+The list is `pgjit/policy/shown_settings.txt`. Columns that show settings are judged by `secret-catalog`.
+
+Why: connection strings, keys and tokens lie in settings: of replication, of archiving, and of applications that keep
+them with `ALTER ROLE ... SET` or `ALTER DATABASE ... SET`, where every role can read them.
+
+Instead: SHOW one setting by its name, or ask `pg_settings`. For another ask for a policy that names it:
+`allow: [{kinds: show, settings: app.tenant}]`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from pgjit.policy.decision import Violation
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rule import Rule
+from pgjit.policy.session_settings import setting_name
+from pgjit.policy.shown_settings import SHOWN
+from pgjit.sql.statement import ShownSetting, Statement
+from pgjit.sql.touched import Touched
+
+__all__ = ["RULE", "may_show"]
+
+_OWN = "pgjit."
+_CALL = "current_setting"
+
+
+def may_show(terms: StatementTerms, name: str) -> bool:
+    """Whether the value of a setting may be shown under a policy."""
+    name = name.lower()
+    return name in SHOWN or any(
+        entry.settings is not None
+        and (entry.kinds is None or "show" in entry.kinds)
+        and entry.settings.match(setting_name(name), lenient=False)
+        for entry in terms.allow
+    )
+
+
+def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    for shown in statement.shown_settings:
+        if shown.name is not None and not shown.everything:
+            if not shown.name.startswith(_OWN) and not may_show(terms, shown.name):
+                yield _named(statement, shown, shown.name)
+        elif shown.everything or _of_view(statement, shown, touched):
+            yield from _all(statement, shown, terms, touched)
+        else:
+            yield _unnamed(statement, shown.position)
+    if _CALL in statement.attributes or _CALL in statement.columns:  # (value).current_setting calls it as well
+        yield _unnamed(statement, None)
+
+
+def _of_view(statement: Statement, shown: ShownSetting, touched: Touched | None) -> bool:
+    """Whether `pg_settings` is what it seems to be."""
+    others = [] if touched is None else [each for each in touched.relations if each.name == "pg_settings"]
+    return (
+        shown.of_view
+        and "pg_settings" not in statement.scopes.queries
+        and all(each.schema in (None, "pg_catalog") for each in others)
+    )
+
+
+def _all(
+    statement: Statement, shown: ShownSetting, terms: StatementTerms, touched: Touched | None
+) -> Iterator[Violation]:
+    secrets = None if touched is None else touched.secrets
+    named = () if secrets is None else secrets.get("pg_settings.setting", ())
+    kept = [name for name in named if not may_show(terms, name)]
+    if secrets is not None and not kept:
+        return
+    names = ", ".join(f"`{name}`" for name in kept[:5])
+    unknown = "Whether any of them holds a secret cannot be told without the server's catalog."
+    yield Violation(
+        rule="secret-setting",
+        message="not all settings may be shown",
+        detail=f"These are set and may hold a secret: {names}." if kept else unknown,
+        hint="Show those that are needed by their names: SHOW work_mem.",
+        position=shown.position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+def _named(statement: Statement, shown: ShownSetting, name: str) -> Violation:
+    near = difflib.get_close_matches(name, SHOWN, n=1, cutoff=0.8) if "." not in name else []
+    hint = f"Perhaps you meant `{near[0]}`." if near else "A policy may let it be shown, under `settings`."
+    return Violation(
+        rule="secret-setting",
+        message=f"the value of setting `{name}` may not be shown",
+        detail="Settings may hold secrets; those that do not are on a list, and it is not on it.",
+        hint=hint,
+        position=shown.position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+def _unnamed(statement: Statement, position: int | None) -> Violation:
+    return Violation(
+        rule="secret-setting",
+        message="a setting whose name is not a constant may not be shown",
+        detail="Settings may hold secrets; those that do not are on a list, by their names.",
+        hint="Write the name as a constant, or read pg_settings.",
+        position=position or statement.position + 1,
+        statement=statement.index,
+    )
+
+
+RULE = Rule("secret-setting", __doc__, _check)
