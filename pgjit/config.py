@@ -6,10 +6,7 @@ fault. Reference: docs/config.md.
 
 from __future__ import annotations
 
-import functools
-import os
 import re
-import shutil
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
-from pgjit.identity import azure_token
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
 from pgjit.policy.load import Policies, load_policies
 from pgjit.proxy.client_auth import Authentication
-from pgjit.proxy.credential import Credential, CredentialUnavailable, FromFile, Given, Renewed
-from pgjit.proxy.managed_identity import SCOPE, fetch_token
-from pgjit.proxy.secret_command import run_command
+from pgjit.proxy.login_sections import ControlSection, SecretSection, control_login, credential_of
 from pgjit.proxy.services import Limits
 from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
@@ -50,38 +44,6 @@ class TlsSection(_Section):
 
     certificate: Path = Field(description="PEM file with the server's certificate and its chain")
     key: Path = Field(description="PEM file with its private key")
-
-
-class AzureSection(_Section):
-    """A token of this machine's managed identity; needs `pip install 'pgjit[azure]'`."""
-
-    scope: str = Field(default=SCOPE, min_length=1, description="what the token is for")
-    client_id: str | None = Field(default=None, description="of a user-assigned identity; the system's if not given")
-
-
-class SecretSection(_Section):
-    """Where a secret is: never in this file. One of the four."""
-
-    env: str | None = Field(default=None, description="name of an environment variable")
-    file: Path | None = Field(
-        default=None, description="file that holds it, read at every login; one newline at its end is left out"
-    )
-    command: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="program and arguments, run without a shell; it prints the secret"
-    )
-    azure: AzureSection | None = None
-    timeout: float = Field(default=10, gt=0, le=15, description="seconds that `command` may take")
-    refresh: float = Field(
-        default=300, ge=0, le=86400, description="seconds until `command` is run again; sooner if the server refuses"
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> SecretSection:
-        if sum(source is not None for source in (self.env, self.file, self.command, self.azure)) != 1:
-            raise ValueError("give one of `env`, `file`, `command` and `azure`")
-        if self.command is None and self.model_fields_set & {"timeout", "refresh"}:
-            raise ValueError("`timeout` and `refresh` go with `command`")
-        return self
 
 
 def _listed(value: object) -> object:
@@ -114,6 +76,7 @@ class ConnectionSection(_Section):
     database: str = Field(min_length=1, description="database on that server")
     user: str = Field(min_length=1, description="login role")
     password: SecretSection | None = Field(default=None, description="where the login role's password is")
+    control: ControlSection | None = None
     sslmode: SslMode = Field(
         default=SslMode.VERIFY_FULL, description="as in libpq; `allow` and `prefer` do not exist here"
     )
@@ -152,6 +115,8 @@ class ConnectionSection(_Section):
             raise ValueError("`port` must be one number, or as many as there are hosts")
         if (self.sslcert is None) != (self.sslkey is None):
             raise ValueError("`sslcert` and `sslkey` go together")
+        if self.control is not None and self.control.user == self.user:
+            raise ValueError("`control` must log in as another role than `user`")
         plain = self.sslmode is SslMode.DISABLE or all(name.startswith("/") for name in self.host)
         if plain and self.channel_binding is ChannelBinding.REQUIRE:
             raise ValueError("`channel_binding: require` needs TLS")
@@ -323,9 +288,11 @@ def _target(document: Document, folder: Path, name: str, section: ConnectionSect
         hosts=section.hosts,
         database=section.database,
         user=section.user,
-        credential=_credential(document, folder, name, section.password),
+        credential=credential_of(document, folder, ("connections", name, "password"), section.password),
         sslmode=section.sslmode,
-        **files,
+        sslrootcert=files["sslrootcert"],
+        sslcert=files["sslcert"],
+        sslkey=files["sslkey"],
         channel_binding=section.channel_binding,
         session_attrs=section.target_session_attrs,
         connect_timeout=section.connect_timeout,
@@ -336,37 +303,8 @@ def _target(document: Document, folder: Path, name: str, section: ConnectionSect
             user_timeout=section.tcp_user_timeout,
         ),
         search_path=section.search_path,
+        control=control_login(document, folder, name, section.control),
     )
-
-
-def _credential(document: Document, folder: Path, name: str, secret: SecretSection | None) -> Credential | None:
-    """Where the secret will come from; what can be seen to be missing now is a fault now."""
-    where = ("connections", name, "password")
-    if secret is None:
-        return None
-    if secret.env is not None:
-        value = os.environ.get(secret.env)
-        if not value:
-            document.fault((*where, "env"), f"environment variable `{secret.env}` is not set")
-        elif value.encode("utf-8", "ignore").decode() != value:
-            document.fault((*where, "env"), f"environment variable `{secret.env}` is not text")
-        return Given(value or "")
-    if secret.file is not None:
-        source = FromFile(folder / secret.file)
-        try:
-            source.read()
-        except CredentialUnavailable as fault:
-            document.fault((*where, "file"), f"cannot be used: {fault}")
-        return source
-    if secret.command is not None:
-        if shutil.which(secret.command[0]) is None:
-            document.fault((*where, "command"), f"`{secret.command[0]}` is not a program that can be run")
-        run = functools.partial(run_command, secret.command, timeout=secret.timeout, refresh=secret.refresh)
-        return Renewed(run)
-    assert secret.azure is not None
-    if not azure_token.installed():
-        document.fault((*where, "azure"), "needs azure-identity: pip install 'pgjit[azure]'")
-    return Renewed(functools.partial(fetch_token, secret.azure.scope, secret.azure.client_id))
 
 
 def _check_tls(document: Document, certificate: Path, key: Path) -> None:

@@ -220,7 +220,7 @@ class WindowEnded(PgjitError):
         super().__init__(
             f"terminating connection: window under policy `{policy}` is over",
             reference="window-ended",
-            detail=f"It ended at {utc_text(ended_at)} ({reason}). What was running was cancelled and not committed.",
+            detail=f"It ended at {utc_text(ended_at)} ({reason}).",
             hint=f"A new window may be requested from {utc_text(retry_at)}: connect again then.",
         )
 

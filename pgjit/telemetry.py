@@ -28,6 +28,14 @@ class Telemetry:
             description="from the end of a window to the backend gone",
         )
 
+        self._remaining = meter.create_up_down_counter(
+            "pgjit.backends.remaining",
+            description="backends that should be gone and were not seen to be: alert above 0",
+        )
+
+    def remaining(self, change: int) -> None:
+        self._remaining.add(change)
+
     def session(self, change: int) -> None:
         self._sessions.add(change)
 

@@ -107,7 +107,7 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
             "S": "FATAL",
             "C": "57P01",
             "M": "terminating connection: window under policy `schema-checks` is over",
-            "D": "It ended at 2026-11-24 09:30:00 UTC (ttl). What was running was cancelled and not committed.",
+            "D": "It ended at 2026-11-24 09:30:00 UTC (ttl).",
             "H": "A new window may be requested from 2026-11-24 10:30:00 UTC: connect again then.",
             "R": "pgjit:window-ended",
         },

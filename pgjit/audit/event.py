@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
 
 __all__ = [
+    "BackendGone",
+    "BackendRemains",
     "Event",
     "Evidence",
     "Execution",
@@ -26,6 +29,7 @@ __all__ = [
     "SessionOpened",
     "StoreRestored",
     "WindowEnded",
+    "WindowEnding",
     "WindowOpened",
 ]
 
@@ -100,10 +104,12 @@ class Proof:
 
     cancel_sent: bool
     terminate_sent: bool
-    gone: bool  # no row in pg_stat_activity for this pid and backend_start
+    gone: bool
     checked_at: datetime
     took_ms: int
     error: str | None = None
+    by: Literal["look", "restart"] | None = None  # its server has no such process, or was started anew since
+    server: Instance | None = None  # the one that answered last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +133,7 @@ class SessionOpened:
     membership: Evidence | None = None
     reason: str | None = None  # the agent's own words, from `pgjit.reason` and `pgjit.ticket`
     ticket: str | None = None
+    process: ServerProcess | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +163,38 @@ class WindowEnded:
     at: datetime
     reason: str
     sessions: int  # sessions that were live when it ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowEnding:
+    """The window is over, and not all of its backends were seen to be gone yet."""
+
+    window: Window
+    at: datetime
+    reason: str
+    sessions: int  # whose backends remain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRemains:
+    """An alert: what a session left at the server does not end, or cannot be seen to."""
+
+    session_id: str
+    window: Window
+    process: ServerProcess
+    at: datetime
+    proof: Proof  # what was seen until now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendGone:
+    """What an earlier process left at the server was seen to be gone."""
+
+    session_id: str
+    window: Window
+    process: ServerProcess
+    at: datetime
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +251,10 @@ Event = (
     | SessionOpened
     | SessionEnded
     | WindowOpened
+    | WindowEnding
     | WindowEnded
+    | BackendRemains
+    | BackendGone
     | LoginRefused
     | ServiceStarted
     | ServiceStopped

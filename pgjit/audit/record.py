@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 import orjson
 
 from pgjit.audit.event import (
+    BackendGone,
+    BackendRemains,
     Event,
     Evidence,
     Execution,
@@ -30,9 +32,11 @@ from pgjit.audit.event import (
     SessionOpened,
     StoreRestored,
     WindowEnded,
+    WindowEnding,
     WindowOpened,
 )
 from pgjit.audit.unseen import spelled_out
+from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
@@ -92,8 +96,14 @@ def _members(event: Event) -> bytes:
             return b'"session.ended",%s,%s' % (render_context(event.context), _inside(_ended(event)))
         case WindowOpened():
             return b'"window.opened",%s' % _inside(_window_opened(event))
+        case WindowEnding():
+            return b'"window.ending",%s' % _inside(_window_ended(event))
         case WindowEnded():
             return b'"window.ended",%s' % _inside(_window_ended(event))
+        case BackendRemains():
+            return b'"backend.remains",%s' % _inside(_left_behind(event))
+        case BackendGone():
+            return b'"backend.gone",%s' % _inside(_left_behind(event))
         case LoginRefused():
             return b'"login.refused",%s' % _inside(_login_refused(event))
         case ServiceStarted():
@@ -204,8 +214,23 @@ def _opened(event: SessionOpened) -> dict[str, object]:
         "startup_user": event.startup_user,
         "server_version": event.server_version,
         "membership": None if event.membership is None else _evidence(event.membership),
+        "backend": None if event.process is None else _process(event.process),
         **({} if event.reason is None else {"reason": event.reason}),
         **({} if event.ticket is None else {"ticket": event.ticket}),
+    }
+
+
+def _process(process: ServerProcess) -> dict[str, object]:
+    return {"pid": process.pid, "started_at": time_text(process.started), "server": _instance(process.instance)}
+
+
+def _instance(instance: Instance) -> dict[str, object]:
+    return {
+        "system": instance.system,
+        "started_at": time_text(instance.started),
+        "timeline": instance.timeline,
+        "standby": instance.standby,
+        "endpoint": instance.endpoint,
     }
 
 
@@ -232,6 +257,8 @@ def _proof(proof: Proof) -> dict[str, object]:
         "cancel_sent": proof.cancel_sent,
         "terminate_sent": proof.terminate_sent,
         "gone": proof.gone,
+        "by": proof.by,
+        "server": None if proof.server is None else _instance(proof.server),
         "checked_at": time_text(proof.checked_at),
         "took_ms": proof.took_ms,
         "error": proof.error,
@@ -250,7 +277,7 @@ def _window_opened(event: WindowOpened) -> dict[str, object]:
     }
 
 
-def _window_ended(event: WindowEnded) -> dict[str, object]:
+def _window_ended(event: WindowEnded | WindowEnding) -> dict[str, object]:
     return {
         "identity": {"tid": event.window.identity.tid, "oid": event.window.identity.oid},
         "policy": event.window.policy,
@@ -267,6 +294,18 @@ def _gap(event: JournalGap) -> dict[str, object]:
         "expected": event.expected,
         "expected_sha256": event.expected_sha256,
         "found": event.found,
+    }
+
+
+def _left_behind(event: BackendRemains | BackendGone) -> dict[str, object]:
+    return {
+        "identity": {"tid": event.window.identity.tid, "oid": event.window.identity.oid},
+        "policy": event.window.policy,
+        "window": _window(event.window),
+        "session": event.session_id,
+        "connection": event.window.connection,
+        "backend": _process(event.process),
+        "proof": _proof(event.proof),
     }
 
 

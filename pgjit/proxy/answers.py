@@ -13,6 +13,7 @@ from datetime import datetime
 from pgjit.audit.event import Event
 from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
+from pgjit.proxy.endings import Fate, with_fate
 from pgjit.proxy.names import Portal, Prepared, Running
 from pgjit.proxy.pending import Pending, Run
 from pgjit.proxy.recorder import Ended
@@ -63,6 +64,7 @@ class Answers:
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
         self.last_words: ServerSaid | None = None  # why the server ended it, as the client has read it
+        self.stopped = False  # since then the server has said of what was running that it did not come to its end
         self._muted = False  # an error of ours ended a unit that the server goes on with: its answers are for nobody
         self.broken = False  # it cannot be followed any more: nothing that still comes means anything
         self.inside_message = False  # the client has a message in part: nothing else can be said to it now
@@ -238,6 +240,7 @@ class Answers:
         severity = fields.get("V", fields.get("S", "ERROR"))
         if severity in ("FATAL", "PANIC"):
             if self.ending:
+                self.stopped = self.stopped or head is not None
                 return b""
             self.last_words = ServerSaid(fields.get("C", "XX000"), fields.get("M", "no message"))
         if head is None:
@@ -314,7 +317,8 @@ class Answers:
         """
         if self.farewell is None or fields.get("C") != "57014":
             return None
-        why = {code: text for code, text in self.farewell.fields().items() if code in "DHR"}
+        self.stopped = True
+        why = {code: text for code, text in with_fate(self.farewell, Fate.CANCELLED).items() if code in "DHR"}
         message = self.farewell.message.replace("terminating connection", "canceling statement")
         return error_response({**fields, "M": message, **why})
 

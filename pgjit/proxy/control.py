@@ -1,49 +1,39 @@
-"""The control connection to one server: looks a backend up, terminates it, and sees that it is gone.
+"""The control connections to one address: they look a backend up, terminate it, and see that it is gone.
 
-One for each address that sessions are on, kept open: the end of a window does not depend on the server having a
-slot left then. It logs in as the sessions do, which is what lets it signal them. Decides nothing about when.
+Two while sessions need them, kept open and looked after all the time: the end of a window depends neither on a slot
+that the server has left then, nor on a password that is good by then, nor on one connection. Decides nothing about
+when a session ends, nor what an answer proves: each names the server that it comes from.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from pgjit.errors import ServerUnavailable
+from pgjit.grants.server_process import Instance, ServerProcess, Sight
 from pgjit.proxy.attempt import LoginFailed
+from pgjit.proxy.control_line import ControlLine, LineFailed
+from pgjit.proxy.control_settings import NEWEST, control_settings
 from pgjit.proxy.dial import Address
-from pgjit.proxy.link import LinkClosed
-from pgjit.proxy.question import QuestionRefused, Row, ask
 from pgjit.proxy.shared import Shared
 from pgjit.proxy.target import Target
 from pgjit.proxy.upstream import Upstream, connect_upstream
-from pgwire.errors import RemoteProtocolError
 
 __all__ = ["Control", "Role"]
 
-_SETTINGS = {
-    "application_name": "pgjit control",
-    "client_encoding": "UTF8",
-    "role": "none",
-    "search_path": "pg_catalog",
-    "standard_conforming_strings": "on",
-}
-_BACKEND = "FROM pg_catalog.pg_stat_activity WHERE pid = {pid} AND backend_start = timestamptz '{started}'"
-_GONE = f"SELECT 1 {_BACKEND}"
-_TERMINATE = f"SELECT pg_catalog.pg_terminate_backend(pid) {_BACKEND}"
-_STARTED = (
-    "SELECT pg_catalog.to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') "
-    "FROM pg_catalog.pg_stat_activity WHERE pid = {pid}"
-)
-# A setting of the login role is not the server's: roles of agents are read-only by default, and a session has its
-# own setting in its startup packet.
-_ROLE = (
-    "SELECT pg_catalog.pg_is_in_recovery(), "
-    "(SELECT setting = 'on' AND source <> ALL ('{user,\"database user\"}') "
-    "FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only')"
-)
+T = TypeVar("T")
+
+_log = logging.getLogger("pgjit.control")
+_LINES = 2
+_UNKNOWN_SETTING = "42704"
+_PAUSE = 0.1
+"""Seconds until a login of a control connection is tried again; twice as long each time, up to the interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,98 +45,219 @@ class Role:
 
 
 class Control:
-    """A backend is named by pid and start time: a pid alone is used again by the operating system."""
-
-    def __init__(self, target: Target, address: Address, *, deadline: float = 5.0) -> None:
+    def __init__(self, target: Target, address: Address, *, deadline: float = 1.0, every: float = 5.0) -> None:
+        """`deadline`: seconds that a question may take; `every`: seconds between two looks at the connections."""
         self.address = address
         self.sessions = 0  # that may need it
-        self._target = target
+        self._target = target.for_control
         self._deadline = deadline
-        self._upstream: Upstream | None = None
+        self._every = every
+        self._lines: list[ControlLine] = []
+        self._needed: Counter[Instance] = Counter()  # sessions by the server that they are on
+        self._level = NEWEST
+        self._major = 0
         self._connect = Shared(self._log_in)
-        self._turn = asyncio.Lock()
+        self._keeping: asyncio.Task[None] | None = None
+        self._missing: asyncio.Future[None] | None = None  # while nobody misses one
 
     @property
     def connected(self) -> bool:
-        return self._upstream is not None and not self._upstream.link.closed
+        return any(line.alive for line in self._lines)
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """What goes on by itself for as long as it is open."""
+        return [task for task in (self._keeping, self._connect.running) if task is not None]
+
+    # --- for sessions ----------------------------------------------------------------------------------
 
     async def version(self) -> int:
         """The server's major version; connects if need be. Raises LoginFailed."""
-        upstream = await self._open()
-        found = re.match(r"\d+", upstream.server_version)
-        if found is None:
-            raise LoginFailed(str(self.address), "logging in", "the server does not tell its version")
-        return int(found[0])
+        if not self.connected:
+            await self._connect()
+        return self._major
 
     async def role(self) -> Role:
         """Raises ServerUnavailable."""
-        ((standby, read_only),) = await self._rows(_ROLE)
+        standby, read_only = await self._ask(lambda line: line.role())
         return Role(standby == "t", standby == "t" or read_only == "t")
 
-    async def started(self, pid: int) -> datetime:
-        """When the backend `pid` started. Raises ServerUnavailable where it cannot be seen.
+    async def process(self, pid: int) -> ServerProcess:
+        """The backend `pid`, as it can be named from now on. Raises ServerUnavailable where it cannot be seen.
 
         A session whose backend is not seen here could not be ended for certain: it is not opened.
         """
-        found = await self._rows(_STARTED.format(pid=int(pid)))
-        started = found[0][0] if found else None
-        if started is None:
+        found = await self._ask(lambda line: line.process(pid))
+        if found is None:
+            # The address may lead to another server by now than when these connections were made.
+            found = await self._ask_anew(lambda line: line.process(pid))
+        if found is None:
             raise self._unavailable(
                 "its sessions cannot be seen from the control connection",
-                "Is there a pooler or a load balancer in between? pgjit has to log in to the server itself.",
+                "Is there a pooler or a load balancer in between? pgjit has to log in to the server itself. "
+                "A `control` login has to be a member of pg_signal_backend and of pg_read_all_stats.",
             )
-        return datetime.fromisoformat(started).replace(tzinfo=UTC)
+        return found
 
-    async def terminate(self, pid: int, started: datetime) -> bool:
-        """Ask the backend to end; False if it was gone already. Raises ServerUnavailable."""
-        return (await self._rows(_TERMINATE.format(pid=int(pid), started=started.isoformat()))) == [("t",)]
+    def need(self, process: ServerProcess) -> None:
+        """Of the sessions that may need it, one is on this server. Needs a running loop."""
+        self._needed[process.instance] += 1
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+        if len(self._current()) < _LINES:
+            self._miss()
 
-    async def gone(self, pid: int, started: datetime) -> bool:
-        """Whether the backend is no longer in pg_stat_activity. Raises ServerUnavailable."""
-        return not await self._rows(_GONE.format(pid=int(pid), started=started.isoformat()))
+    def release(self, process: ServerProcess) -> None:
+        self.sessions -= 1
+        self._needed[process.instance] -= 1
+
+    # --- for an end ------------------------------------------------------------------------------------
+
+    async def terminate(self, process: ServerProcess) -> tuple[Sight, bool]:
+        """Ask it to end; what was seen, and whether it was asked. Raises ServerUnavailable."""
+        return await self._ask(lambda line: line.terminate(process), process.instance)
+
+    async def look(self, process: ServerProcess) -> Sight:
+        """Raises ServerUnavailable."""
+        return await self._ask(lambda line: line.look(process), process.instance)
+
+    async def seek(self) -> None:
+        """Another server answers at this address: see whether a new connection leads back to the one before."""
+        try:
+            await self._connect()
+        except LoginFailed as failed:
+            _log.debug("no new control connection to %s: %s", self.address, failed)
+        self._sweep()
 
     async def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            self._keeping = None
         await self._connect.close()
-        if self._upstream is not None:
-            await self._upstream.leave()
-            self._upstream = None
+        lines, self._lines = self._lines, []
+        for line in lines:
+            await line.leave()
 
-    async def _rows(self, sql: str) -> list[Row]:
-        """It may have died since it was last used: once more then, on a new connection."""
+    # --- questions -------------------------------------------------------------------------------------
+
+    async def _ask(self, question: Callable[[ControlLine], Awaitable[T]], wanted: Instance | None = None) -> T:
+        """Of the lines to the `wanted` server, or else to the one that the address leads to; then of a new one."""
         told = ""
-        tries = 0
-        while tries < 2:
+        for line in sorted(self._to(wanted) or self._current(), key=lambda line: not line.idle):
             try:
-                upstream = await self._open()
+                return await question(line)
+            except LineFailed as failed:
+                told = str(failed)
+                self._drop(line)
+                self._miss()
+        return await self._ask_anew(question, told)
+
+    async def _ask_anew(self, question: Callable[[ControlLine], Awaitable[T]], told: str = "") -> T:
+        try:
+            return await question(await self._connect())
+        except LoginFailed as failed:
+            raise self._unavailable(f"control connection cannot be opened ({failed})", None) from None
+        except LineFailed as failed:
+            told = str(failed) or told
+            raise self._unavailable(f"control connection to {self.address} failed ({told})", None) from None
+
+    def _to(self, instance: Instance | None) -> list[ControlLine]:
+        if instance is None:
+            return []
+        return [line for line in self._lines if line.alive and line.instance.is_same_run(instance)]
+
+    def _current(self) -> list[ControlLine]:
+        """Those to the server that the address led to the last time."""
+        return self._to(self._lines[-1].instance) if self._lines else []
+
+    def _drop(self, line: ControlLine) -> None:
+        line.give_up()
+        if line in self._lines:
+            self._lines.remove(line)
+
+    # --- logging in ------------------------------------------------------------------------------------
+
+    async def _log_in(self) -> ControlLine:
+        upstream = await self._upstream()
+        found = re.match(r"\d+", upstream.server_version)
+        if found is None:
+            upstream.link.abort()
+            raise LoginFailed(str(self.address), "logging in", "the server does not tell its version")
+        try:
+            line = await ControlLine.introduced(upstream, self._deadline)
+        except LineFailed as failed:
+            raise LoginFailed(str(self.address), "asking which server it is", str(failed), moves_on=True) from None
+        self._major = int(found[0])
+        self._lines.append(line)
+        return line
+
+    async def _upstream(self) -> Upstream:
+        while True:
+            try:
+                return await connect_upstream(self._target, self.address, control_settings(self._level))
             except LoginFailed as failed:
-                raise self._unavailable(f"control connection cannot be opened ({failed})", None) from None
-            async with self._turn:
-                if upstream is not self._upstream:
-                    continue  # it was given up while we waited: what is left on it is another one's answer
-                tries += 1
-                try:
-                    async with asyncio.timeout(self._deadline):
-                        return await ask(upstream.link, sql)
-                except (TimeoutError, LinkClosed, RemoteProtocolError, QuestionRefused) as failed:
-                    told = "no answer" if isinstance(failed, TimeoutError) else str(failed) or "closed by the server"
-                    self._give_up(upstream)
-                except BaseException:
-                    self._give_up(upstream)
+                if failed.sqlstate != _UNKNOWN_SETTING or self._level == 0:
+                    self._level = NEWEST  # it may be another server the next time
                     raise
-        raise self._unavailable(f"control connection to {self.address} failed ({told})", None)
+                self._level -= 1
 
-    def _give_up(self, upstream: Upstream) -> None:
-        upstream.link.abort()
-        self._upstream = None
+    # --- looking after ---------------------------------------------------------------------------------
 
-    async def _open(self) -> Upstream:
-        if self._upstream is not None and not self._upstream.link.closed:
-            return self._upstream
-        return await self._connect()
+    async def _keep(self) -> None:
+        """See that there are two, and that they answer: what is lost is noticed now, and not at an end."""
+        pause = self._every
+        while True:
+            self._sweep()
+            if self.sessions <= 0 or await self._fill():
+                pause = self._every
+            else:
+                pause = min(_PAUSE if pause == self._every else pause * 2, self._every)
+            if not await self._stir(pause):
+                await asyncio.gather(*(self._check(line) for line in self._lines if line.idle))
 
-    async def _log_in(self) -> Upstream:
-        self._upstream = await connect_upstream(self._target, self.address, _SETTINGS)
-        return self._upstream
+    async def _stir(self, seconds: float) -> bool:
+        """Wait until a line is lost or missed; False if nothing of that kind happened for so long."""
+        if self._missing is None or self._missing.done():
+            self._missing = asyncio.get_running_loop().create_future()
+        lost = [line.lost for line in self._lines if line.alive]
+        stirred, _ = await asyncio.wait((self._missing, *lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(stirred)
+
+    def _miss(self) -> None:
+        if self._missing is not None and not self._missing.done():
+            self._missing.set_result(None)
+
+    async def _check(self, line: ControlLine) -> None:
+        try:
+            await line.check()
+        except LineFailed as failed:
+            _log.warning("a control connection to %s does not answer: %s", self.address, failed)
+            self._drop(line)
+
+    def _sweep(self) -> None:
+        """Those that were lost go, those to a server that no session is on, and what is more than two to one."""
+        for line in list(self._lines):
+            there = self._to(line.instance)
+            surplus = len(there) > _LINES and line is there[0] and line.idle
+            if not line.alive:
+                _log.warning("a control connection to %s was lost", self.address)
+            elif not surplus and (there == self._current() or self._needed[line.instance] > 0):
+                continue
+            self._drop(line)
+
+    async def _fill(self) -> bool:
+        """Whether there are as many as there should be, to the server that the address leads to now."""
+        for _ in range(_LINES):
+            if len(self._current()) >= _LINES:
+                return True
+            try:
+                await self._connect()
+            except LoginFailed as failed:
+                _log.warning("control connections to %s: %d of %d: %s",
+                             self.address, len(self._current()), _LINES, failed)  # fmt: skip
+                return False
+        return len(self._current()) >= _LINES
 
     def _unavailable(self, detail: str, hint: str | None) -> ServerUnavailable:
         return ServerUnavailable(

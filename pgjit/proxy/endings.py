@@ -1,12 +1,30 @@
-"""What a session that is ended from outside is told: one error for each reason. Pure."""
+"""What a session that is ended from outside is told: one error for each reason, and what is known of its work. Pure.
+
+INVARIANT: that something was rolled back is said only where the server has said so, or nothing was running.
+"""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from pgjit.errors import PgjitError, ShuttingDown, WindowEnded, utc_text
 from pgjit.policy.policy import Policy
 from pgjit.proxy.access import Access
 
-__all__ = ["AccessEnded", "end_error", "idle_error", "time_is_up"]
+__all__ = ["AccessEnded", "Fate", "end_error", "idle_error", "time_is_up", "with_fate"]
+
+
+class Fate(StrEnum):
+    """What has become of a session's work, as far as it is known."""
+
+    IDLE = "Nothing was running."
+    OPEN = "Nothing was running; the open transaction was rolled back."
+    CANCELLED = "What was running was cancelled, and what it had not committed itself was rolled back."
+    UNANSWERED = "What was running was stopped before the server had answered: look whether it was committed."
+    REMAINS = (
+        "What was running has not been seen to end yet, so it may still be committed: it goes on being ended, "
+        "and the operators of this proxy know of it."
+    )
 
 
 class AccessEnded(PgjitError):
@@ -47,31 +65,28 @@ def end_error(reason: str, access: Access) -> PgjitError:
             return AccessEnded(
                 f"access token under policy `{policy}` has expired",
                 reference=reason,
-                detail=f"It ended at {utc_text(access.identity.expires_at)}, and this policy binds sessions to it. "
-                "What was running was cancelled and not committed.",
+                detail=f"It ended at {utc_text(access.identity.expires_at)}, and this policy binds sessions to it.",
                 hint="Connect again with a fresh token: the window keeps its end.",
             )
         case "membership-lost":
             return AccessEnded(
                 f"policy `{policy}` is not open to you any more",
                 reference=reason,
-                detail="Your membership has ended, or your account was disabled. "
-                "What was running was cancelled and not committed.",
+                detail="Your membership has ended, or your account was disabled.",
                 hint="Ask those who keep the policy's group.",
             )
         case "acting-app-lost":
             return AccessEnded(
                 f"policy `{policy}` is not open to the app that acts for you any more",
                 reference=reason,
-                detail="It was disabled or deleted. What was running was cancelled and not committed.",
+                detail="It was disabled or deleted.",
                 hint="Ask those who keep the app registration, or the agent.",
             )
         case "membership-unknown":
             return AccessEnded(
                 f"your membership under policy `{policy}` could not be confirmed",
                 reference=reason,
-                detail="The directory has not answered for too long. "
-                "What was running was cancelled and not committed.",
+                detail="The directory has not answered for too long.",
                 hint="Try again in a moment; the operators of this proxy have to look at its directory.",
             )
         case _:
@@ -82,3 +97,11 @@ def end_error(reason: str, access: Access) -> PgjitError:
 def time_is_up(access: Access) -> str:
     """Why a session is over when its time is: its window is, or its token, to which the policy binds it."""
     return "ttl" if access.ends_at >= access.window_ends_at else "token-expired"
+
+
+def with_fate(error: PgjitError, fate: Fate) -> dict[str, str]:
+    """The error's fields with what is known of the session's work; one that is not about its end stays as it is."""
+    fields = error.fields()
+    if isinstance(error, WindowEnded | AccessEnded | LeftIdle | ShuttingDown):
+        fields["D"] = f"{fields['D']} {fate}" if "D" in fields else fate.value
+    return fields

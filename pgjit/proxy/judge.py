@@ -155,18 +155,23 @@ def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None
     if isinstance(decision, Allow):
         enums = frozenset[int]() if catalog is None else catalog.enums
         return Judgement(text, message.statements, (), parameter_types=enums)
-    again = Steps(most)
-    within = policy.mode is Mode.OBSERVE and _within_preset(policy, message, catalog, again)
-    steps.left = min(steps.left, again.left)
-    if within:
-        return Judgement(text, message.statements, (), observed=decision.violations)
-    return Judgement(text, message.statements, decision.violations)
+    violations = decision.violations
+    if policy.mode is Mode.OBSERVE:
+        again = Steps(most)
+        refusing = _beyond_preset(policy, message, catalog, again)
+        steps.left = min(steps.left, again.left)
+        if not refusing:
+            return Judgement(text, message.statements, (), observed=violations)
+        # The client reads the first one: it has to be one that refuses, and not one that would have.
+        violations = (*refusing, *(found for found in violations if found not in refusing))
+    return Judgement(text, message.statements, violations)
 
 
-def _within_preset(policy: Policy, message: Message, catalog: Catalog | None, steps: Steps) -> bool:
-    """Whether the preset alone would let it run: under `mode: observe` no less than that is enforced."""
+def _beyond_preset(policy: Policy, message: Message, catalog: Catalog | None, steps: Steps) -> tuple[Violation, ...]:
+    """What the preset alone would refuse: under `mode: observe` no less than that is enforced."""
     alone = replace(policy, statements=policy.statements.preset)
-    return isinstance(evaluate(alone, message, catalog, steps=steps), Allow)
+    decision = evaluate(alone, message, catalog, steps=steps)
+    return () if isinstance(decision, Allow) else decision.violations
 
 
 def _unjudgeable(fault: Exception) -> Violation:

@@ -11,6 +11,7 @@ import errno
 import logging
 import socket
 import ssl
+from collections.abc import Iterable
 
 from pgjit.errors import JournalUnavailable, PgjitError, ShuttingDown, TlsRequired, TooManyConnections
 from pgjit.proxy.crowd import Admission, Crowd, Visitor
@@ -25,6 +26,8 @@ from pgwire.messages.startup import CancelRequest, StartupMessage
 __all__ = ["Listener"]
 
 _log = logging.getLogger("pgjit.listener")
+_END_SECONDS = 30.0
+"""What a shutdown gives backends to be gone; those that are not are left to the process that comes after."""
 _FAREWELL_SECONDS = 2.0
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS = 0.1
@@ -228,12 +231,23 @@ class Listener:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while len(self._services.registry) and loop.time() < until:
-            await asyncio.gather(*(s.end("shutdown") for s in self._services.registry if s.idle))
+            await self._end_sessions(session for session in self._services.registry if session.idle)
             await asyncio.sleep(0.05)
-        await asyncio.gather(*(session.end("shutdown") for session in self._services.registry))
+        await self._end_sessions(self._services.registry)
+        for session in self._services.registry:
+            session.leave_behind()
         if self._clients:
             _, left = await asyncio.wait(self._clients, timeout=_FAREWELL_SECONDS)
             for task in left:  # they are not logged in: a session waits for its backend's end above
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
         self._services.refusals.close()
+
+    async def _end_sessions(self, sessions: Iterable[Session]) -> None:
+        ends = [asyncio.create_task(session.end("shutdown")) for session in sessions]
+        if not ends:
+            return
+        _, left = await asyncio.wait(ends, timeout=_END_SECONDS)
+        for end in left:
+            end.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -10,9 +10,9 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from pgjit.errors import ServerTurnsAway, ServerUnavailable, SettingNotTaken
+from pgjit.grants.server_process import ServerProcess
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.control import Control, Role
 from pgjit.proxy.dial import Address, resolve
@@ -32,10 +32,10 @@ Settings = Callable[[int], dict[str, str]]
 
 @dataclass(slots=True)
 class Backend:
-    """A session's place on a server: its connection, when that began, and what can end it."""
+    """A session's place on a server: its connection, the process there, and what can end it."""
 
     upstream: Upstream
-    started: datetime
+    process: ServerProcess
     control: Control
     _held: bool = True
 
@@ -43,7 +43,7 @@ class Backend:
         """The session is over: its control connection is needed by one less."""
         if self._held:
             self._held = False
-            self.control.sessions -= 1
+            self.control.release(self.process)
 
     async def leave(self) -> None:
         """A session that does not come about: nothing was run on it."""
@@ -144,7 +144,7 @@ class Servers:
                 _see(address, wanted, await _role(control, wanted))
             upstream = await connect_upstream(target, address, settings(major))
             try:
-                started = await control.started(upstream.backend_pid)
+                process = await control.process(upstream.backend_pid)
                 if wanted is not SessionAttrs.ANY:
                     # It may have changed in between; what it reports is as it was when it logged us in.
                     _see_reported(address, wanted, upstream.parameters)
@@ -154,7 +154,8 @@ class Servers:
         except BaseException:
             control.sessions -= 1
             raise
-        return Backend(upstream, started, control)
+        control.need(process)
+        return Backend(upstream, process, control)
 
     async def _hold(self, address: Address) -> Control:
         """The control of `address`, counted as needed; of the others those go that nobody needs any more."""

@@ -7,12 +7,10 @@ order; every path out of here leaves no backend behind.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import uuid
-from dataclasses import dataclass
 
-from pgjit.audit.event import Proof, SessionContext, SessionEnded, SessionOpened
+from pgjit.audit.event import SessionContext, SessionOpened
 from pgjit.errors import (
     JournalUnavailable,
     PgjitError,
@@ -28,16 +26,16 @@ from pgjit.proxy.access import Access, choose_policy, opens
 from pgjit.proxy.alarm import reached
 from pgjit.proxy.client_auth import Authentication, authenticate
 from pgjit.proxy.conversation import Conversation, Ending
-from pgjit.proxy.deadline import end_backend
 from pgjit.proxy.endings import end_error, time_is_up
 from pgjit.proxy.link import Link, LinkClosed
 from pgjit.proxy.membership import Standing
 from pgjit.proxy.opening import Opening, read_opening
 from pgjit.proxy.servers import Backend
 from pgjit.proxy.services import Services
+from pgjit.proxy.session_end import LiveSession, SessionEnd
 from pgjit.proxy.settings import session_settings, tripwire
 from pgjit.proxy.startup_settings import check_settings, open_to_some
-from pgjit.proxy.upstream import Upstream, cancel_running
+from pgjit.proxy.upstream import cancel_running
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages import authentication as auth
 from pgwire.messages.query import error_response, ready_for_query
@@ -45,30 +43,9 @@ from pgwire.messages.startup import StartupMessage, encode_negotiate_version
 
 __all__ = ["Session"]
 
-_log = logging.getLogger("pgjit.session")
 _CANCEL_SECONDS = 5.0
 _SECRET_BYTES = {0: 4, 2: 32}
 """Length of a cancel key's secret by the minor version: what PostgreSQL itself sends."""
-
-
-@dataclass(slots=True)
-class _Live:
-    """What exists only while a backend does."""
-
-    context: SessionContext
-    access: Access
-    standing: Standing
-    backend: Backend
-    conversation: Conversation
-
-    @property
-    def upstream(self) -> Upstream:
-        return self.backend.upstream
-
-    @property
-    def silent(self) -> bool:
-        """The server says nothing more that a client could be told."""
-        return self.upstream.link.closed or self.conversation.answers.broken
 
 
 class Session:
@@ -80,7 +57,8 @@ class Session:
         self._source = source
         self._tls = tls
         self._id = "s_" + uuid.uuid4().hex
-        self._live: _Live | None = None
+        self._live: LiveSession | None = None
+        self._ending: SessionEnd | None = None
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
         self._place: tuple[IdentityKey, str] | None = None  # among the sessions of its identity, under its policy
@@ -193,7 +171,7 @@ class Session:
 
     # --- connect ---------------------------------------------------------------------------------------
 
-    async def _connect(self, access: Access, standing: Standing, opening: Opening) -> _Live:
+    async def _connect(self, access: Access, standing: Standing, opening: Opening) -> LiveSession:
         services = self._services
         await services.read_catalog(access.policy)
         servers = services.servers[access.policy.connection]
@@ -207,7 +185,7 @@ class Session:
             await backend.leave()
             raise
 
-    def _introduce(self, access: Access, standing: Standing, opening: Opening, backend: Backend) -> _Live:
+    def _introduce(self, access: Access, standing: Standing, opening: Opening, backend: Backend) -> LiveSession:
         """Record the session, then tell the client that it is in. Raises JournalUnavailable, fatal."""
         services, upstream = self._services, backend.upstream
         context = SessionContext(
@@ -228,6 +206,7 @@ class Session:
                 context=context, at=now, application_name=opening.application_name, tls=self._tls,
                 startup_user=opening.user, server_version=upstream.server_version,
                 membership=standing.evidence(access.policy), reason=opening.reason, ticket=opening.ticket,
+                process=backend.process,
             )  # fmt: skip
             services.journal.append([opened])
         except JournalUnavailable:
@@ -247,11 +226,11 @@ class Session:
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
             + ready_for_query(b"I")
         )
-        return _Live(context, access, standing, backend, conversation)
+        return LiveSession(context, access, standing, backend, conversation)
 
     # --- relay -----------------------------------------------------------------------------------------
 
-    async def _relay(self, live: _Live) -> None:
+    async def _relay(self, live: LiveSession) -> None:
         services = self._services
         self._live = live
         services.registry.add(self._id, self)
@@ -261,7 +240,8 @@ class Session:
         try:
             with services.memberships.watching(self, live.standing, live.access.policy.group):
                 ending = await live.conversation.run()
-            await self._end(live, ending)
+            self._ending = SessionEnd(services, self._client, live, ending)
+            await self._ending.carry_out()
         finally:
             if expiring is not None:
                 expiring.cancel()
@@ -270,7 +250,7 @@ class Session:
             services.telemetry.session(-1)
             self._finished.set()
 
-    def _until_token_ends(self, live: _Live) -> asyncio.Task[None] | None:
+    def _until_token_ends(self, live: LiveSession) -> asyncio.Task[None] | None:
         """Where the policy binds the session to its token: ends it at that time. The window has a timer already."""
         access = live.access
         if access.ends_at >= access.window_ends_at:
@@ -304,62 +284,15 @@ class Session:
         live.conversation.over(Ending(reason, end_error(reason, live.access)))
         await self._finished.wait()
 
-    # --- end -------------------------------------------------------------------------------------------
+    def leave_behind(self) -> None:
+        """This process stops: an end that is under way is left to the one that comes after."""
+        if self._ending is not None:
+            self._ending.leave_behind()
 
-    async def _end(self, live: _Live, ending: Ending) -> None:
-        """Leave no backend behind, tell the client, write it down."""
-        conversation, services = live.conversation, self._services
-        proof: Proof | None = None
-        conversation.answers.ending, conversation.answers.farewell = True, ending.error
-        parting: asyncio.Task[None] | None = None
-        if live.silent:
-            # However long it takes to see what has become of the backend: the client need not wait for that.
-            self._tell(conversation, ending)
-            parting = asyncio.create_task(self._client.close())
-        if ending.clean:
-            await live.upstream.leave()
-        else:
-            relay = conversation.relay
-            conversation.give_up_copy()
-            proof = await end_backend(
-                live.upstream,
-                live.backend.started,
-                live.backend.control,
-                services.clock,
-                cancel=relay.single,
-                answered=lambda: live.silent or not relay.queue,
-            )
-            await _drained(live.upstream.link)
-            services.telemetry.ended(proof.took_ms, gone=proof.gone)
-            if not proof.gone:
-                _log.critical("backend %s was not seen to end: %s", live.upstream.backend_pid, proof.error)
-        live.upstream.link.abort()
-        if parting is None:
-            self._tell(conversation, ending)
-        now = services.clock()
-        conversation.note(
-            [
-                *conversation.relay.cut(now),
-                SessionEnded(
-                    context=live.context,
-                    at=now,
-                    reason=ending.reason,
-                    detail=ending.error.message if ending.error else None,
-                    executions=conversation.relay.recorder.executions,
-                    proof=proof,
-                ),
-            ]
-        )
-        if conversation.unsettled:
-            await self._client.close()  # it need not wait for a journal
-            await conversation.settle()
-        if parting is not None:
-            await parting
-
-    def _tell(self, conversation: Conversation, ending: Ending) -> None:
-        """The last word to the client, where one can be said: inside a message it cannot."""
-        if ending.error is not None and not ending.told and not conversation.answers.inside_message:
-            self._client.write(error_response(ending.error.fields()))
+    @property
+    def remains(self) -> bool:
+        """It is over, and its backend does not end, or cannot be seen to."""
+        return self._ending is not None and self._ending.remains
 
     # --- refusals --------------------------------------------------------------------------------------
 
@@ -383,11 +316,3 @@ def _told(error: PgjitError) -> PgjitError:
     if isinstance(error, ServerUnavailable):
         return error.told()
     return error
-
-
-async def _drained(link: Link) -> None:
-    """The server has closed; what it sent last goes on to the client, unless that one does not read."""
-    try:
-        await asyncio.wait_for(asyncio.shield(link.lost), 0.25)
-    except TimeoutError:
-        link.abort()

@@ -20,6 +20,10 @@ class Shared(Generic[T]):
         self._run = run
         self._task: asyncio.Task[T] | None = None
 
+    @property
+    def running(self) -> asyncio.Task[T] | None:
+        return self._task
+
     async def __call__(self) -> T:
         if self._task is None:
             self._task = asyncio.create_task(self._run())

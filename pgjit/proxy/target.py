@@ -5,12 +5,12 @@ The values only. The credential is never shown: not in `repr`, not in an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pgjit.proxy.credential import Credential
 
-__all__ = ["ChannelBinding", "Host", "Keepalive", "SessionAttrs", "SslMode", "Target"]
+__all__ = ["ChannelBinding", "ControlLogin", "Host", "Keepalive", "SessionAttrs", "SslMode", "Target"]
 
 
 class SslMode(StrEnum):
@@ -67,6 +67,14 @@ class Keepalive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlLogin:
+    """A login of the control connections' own: what ends sessions is out of the reach of theirs."""
+
+    user: str
+    credential: Credential | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     name: str
     hosts: tuple[Host, ...]  # in the order in which they are tried
@@ -82,3 +90,11 @@ class Target:
     connect_timeout: float = 5.0  # seconds for one address, from connecting to being logged in
     keepalive: Keepalive = Keepalive()
     search_path: str = "public"
+    control: ControlLogin | None = None  # None: the control connections log in as the sessions do
+
+    @property
+    def for_control(self) -> Target:
+        """The same servers under the login of the control connections."""
+        if self.control is None:
+            return self
+        return replace(self, user=self.control.user, credential=self.control.credential)

@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from pgjit.audit.event import WindowEnded, WindowOpened
+from pgjit.audit.event import WindowEnded, WindowEnding, WindowOpened
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock, Until
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
@@ -31,6 +31,8 @@ __all__ = ["Windows"]
 
 _log = logging.getLogger("pgjit.windows")
 _NOTE_EVERY = 2.0
+_PATIENCE = 5.0
+"""Seconds until a window whose backends do not go is written down as one that is ending."""
 _AGAIN = 1.0
 """Seconds until an end that could not be written down is tried again."""
 
@@ -183,11 +185,28 @@ class Windows:
         await reached(until)
         ends_at = until.moment
         sessions = self._registry.of_window(window.id)
-        await asyncio.gather(*(session.end("ttl") for session in sessions))
+        ends = asyncio.gather(*(session.end("ttl") for session in sessions))
+        try:
+            await asyncio.wait({ends}, timeout=_PATIENCE)
+            if not ends.done():
+                self._note_ending(window, ends_at)
+            await ends
+        finally:
+            ends.cancel()
         await self._note_end(window, ends_at, len(sessions))
         self._timers.pop(window.id, None)
         self._usages.pop(window.id, None)
         self._noted.pop(window.id, None)
+
+    def _note_ending(self, window: Window, ends_at: datetime) -> None:
+        """It is over, but not ended: INVARIANT: its end is written down when all of its backends are gone."""
+        remaining = len(self._registry.of_window(window.id))
+        _log.error("window %s is over, and %d of its backends were not seen to end yet", window.id, remaining)
+        ended = replace(window, ends_at=min(window.ends_at, ends_at))
+        try:
+            self._journal.append([WindowEnding(window=ended, at=self._clock(), reason="ttl", sessions=remaining)])
+        except JournalUnavailable:
+            _log.error("that window %s is ending is not in the journal", window.id)
 
     async def _note_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
         """Write the end down in store and journal; both are tried until they take it.

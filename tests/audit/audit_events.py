@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pgjit.audit.event import (
+    BackendGone,
+    BackendRemains,
     Event,
     Evidence,
     Execution,
@@ -20,8 +22,10 @@ from pgjit.audit.event import (
     SessionOpened,
     StoreRestored,
     WindowEnded,
+    WindowEnding,
     WindowOpened,
 )
+from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.policy.decision import Violation
@@ -76,6 +80,10 @@ def execution(statement: str = "SELECT 1", parameters: Parameters | None = None)
     )
 
 
+INSTANCE = Instance(system="7713", started=AT, timeline="00000001", endpoint="10.0.0.1:5432")
+PROCESS = ServerProcess(pid=4242, started=AT, role=16384, instance=INSTANCE)
+GONE = Proof(cancel_sent=True, terminate_sent=True, gone=True, by="look", server=INSTANCE, checked_at=AT, took_ms=12)
+
 EVENTS: dict[str, Event] = {
     "execution": Execution(
         context=CONTEXT,
@@ -107,6 +115,7 @@ EVENTS: dict[str, Event] = {
         startup_user="jit-schema-checks",
         server_version="18.1",
         membership=Evidence(group="99999999-9999-4999-8999-999999999999", role=None, source="graph", checked_at=AT),
+        process=PROCESS,
     ),
     "session.ended": SessionEnded(
         context=CONTEXT,
@@ -114,7 +123,7 @@ EVENTS: dict[str, Event] = {
         reason="ttl",
         detail=None,
         executions=7,
-        proof=Proof(cancel_sent=True, terminate_sent=True, gone=True, checked_at=AT, took_ms=12),
+        proof=GONE,
     ),
     "window.opened": WindowOpened(
         identity=IDENTITY,
@@ -125,6 +134,17 @@ EVENTS: dict[str, Event] = {
         source="10.0.0.7:51000",
         reason="schema diff, week 47",
     ),
+    "window.ending": WindowEnding(window=WINDOW, at=AT, reason="ttl", sessions=1),
+    "backend.remains": BackendRemains(
+        session_id="s_1",
+        window=WINDOW,
+        process=PROCESS,
+        at=AT,
+        proof=Proof(
+            cancel_sent=True, terminate_sent=False, gone=False, checked_at=AT, took_ms=3000, error="no answer"
+        ),
+    ),
+    "backend.gone": BackendGone(session_id="s_1", window=WINDOW, process=PROCESS, at=AT, proof=GONE),
     "window.ended": WindowEnded(window=WINDOW, at=AT, reason="ttl", sessions=2),
     "login.refused": LoginRefused(
         at=AT,

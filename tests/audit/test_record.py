@@ -34,6 +34,33 @@ SESSION = {
     "backend_pid": 4242,
     "source": "10.0.0.7:51000",
 }
+SERVER = {
+    "system": "7713",
+    "started_at": TIME,
+    "timeline": "00000001",
+    "standby": False,
+    "endpoint": "10.0.0.1:5432",
+}
+BACKEND = {"pid": 4242, "started_at": TIME, "server": SERVER}
+PROOF = {
+    "cancel_sent": True,
+    "terminate_sent": True,
+    "gone": True,
+    "by": "look",
+    "server": SERVER,
+    "checked_at": TIME,
+    "took_ms": 12,
+    "error": None,
+}
+WINDOW_OF = {
+    "identity": {
+        "tid": "11111111-1111-4111-8111-111111111111",
+        "oid": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+    },
+    "policy": "schema-checks",
+    "window": SESSION["window"],
+    "connection": "shop",
+}
 EXPECTED: dict[str, dict[str, object]] = {
     "execution": {
         **SESSION,
@@ -78,20 +105,14 @@ EXPECTED: dict[str, dict[str, object]] = {
             "source": "graph",
             "checked_at": TIME,
         },
+        "backend": BACKEND,
     },
     "session.ended": {
         **SESSION,
         "reason": "ttl",
         "detail": None,
         "executions": 7,
-        "proof": {
-            "cancel_sent": True,
-            "terminate_sent": True,
-            "gone": True,
-            "checked_at": TIME,
-            "took_ms": 12,
-            "error": None,
-        },
+        "proof": PROOF,
     },
     "window.opened": {
         **{k: v for k, v in SESSION.items() if k not in ("session", "backend_pid", "window")},
@@ -103,17 +124,23 @@ EXPECTED: dict[str, dict[str, object]] = {
         },
         "reason": "schema diff, week 47",
     },
-    "window.ended": {
-        "identity": {
-            "tid": "11111111-1111-4111-8111-111111111111",
-            "oid": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+    "window.ending": {**WINDOW_OF, "reason": "ttl", "sessions": 1},
+    "backend.remains": {
+        **WINDOW_OF,
+        "session": "s_1",
+        "backend": BACKEND,
+        "proof": {
+            **PROOF,
+            "terminate_sent": False,
+            "gone": False,
+            "by": None,
+            "server": None,
+            "took_ms": 3000,
+            "error": "no answer",
         },
-        "policy": "schema-checks",
-        "window": SESSION["window"],
-        "connection": "shop",
-        "reason": "ttl",
-        "sessions": 2,
     },
+    "backend.gone": {**WINDOW_OF, "session": "s_1", "backend": BACKEND, "proof": PROOF},
+    "window.ended": {**WINDOW_OF, "reason": "ttl", "sessions": 2},
     "login.refused": {
         "identity": None,
         "source": "10.0.0.7:51000",

@@ -263,7 +263,9 @@ async def test_the_server_that_is_wanted_is_found(
     port, backend = await _where(servers)
     assert {standby.port: "primary", standby.standby_port: "standby"}[port] == expected
     # The control connection is to the very server that the session is on.
-    assert await backend.control.terminate(backend.upstream.backend_pid, backend.started)
+    sight, terminated = await backend.control.terminate(backend.process)
+    assert terminated
+    assert sight.instance.is_same_run(backend.process.instance)
     await backend.leave()
     await servers.close()
 

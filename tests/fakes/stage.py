@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import ssl
 import struct
 from collections import Counter
@@ -34,10 +33,10 @@ from pgjit.proxy.servers import Servers
 from pgjit.proxy.services import Limits, Services
 from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
-from pgwire.messages.query import command_complete, decode_error
-from pgwire.messages.results import encode_data_row
+from pgwire.messages.query import decode_error
 from pgwire.messages.startup import CancelRequest, StartupMessage
 from pgwire.reader import message
+from tests.fakes.control_answers import answer_control
 from tests.fakes.door import GOOD, KnowsOneToken
 from tests.fakes.policies import policy
 from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
@@ -58,7 +57,6 @@ SETTINGS = {
 }
 STARTUP = {"user": "jit-schema-checks", "database": "shop"}
 _SECRET = 0x5EC4E7
-_STARTED = "2026-11-24T09:30:00.000000"
 
 
 def welcome(pid: int) -> bytes:
@@ -115,21 +113,18 @@ class PlayedServer(ScriptedServer):
             return
         await peer.write(welcome(1))
         while (await peer.frame()).kind == ord("Q"):
-            await peer.write(self._answer(peer.last.body.decode()) + command_complete("SELECT") + READY)
+            await peer.write(self._answer(peer.last.body.decode()))
 
     def _answer(self, question: str) -> bytes:
-        found = re.search(r"pid = (\d+)", question)
-        assert found is not None, question
-        named = self.sessions[int(found[1])]
-        if "to_char" in question:
-            return encode_data_row((_STARTED.encode(),))
-        if _is_gone(named):
-            return b""
-        if "pg_terminate_backend" in question:
-            named.writer.write(self.farewell)
-            named.writer.close()
-            return encode_data_row((b"t",))
-        return encode_data_row((b"1",))
+        return answer_control(question, there=self._has, terminate=self._terminate)
+
+    def _has(self, pid: int) -> bool:
+        return not _is_gone(self.sessions[pid])
+
+    def _terminate(self, pid: int) -> None:
+        named = self.sessions[pid]
+        named.writer.write(self.farewell)
+        named.writer.close()
 
 
 def _is_gone(peer: Peer) -> bool:
@@ -195,7 +190,7 @@ class Stage:
         self.windows = Windows(store, journal, registry, clock)
         stack.push_async_callback(self.windows.close)
         target = target_at(self.server, **self._target)
-        servers = Servers(target)
+        self.servers = servers = Servers(target)
         stack.push_async_callback(servers.close)
         self.services = Services(
             provider=_Member(),
@@ -235,6 +230,17 @@ class Stage:
         """Set the clock past the end of every window."""
         self._passed += timedelta(hours=2)
 
+    async def lose_controls(self) -> None:
+        """Both control connections of a session that is open die at once."""
+        async with asyncio.timeout(10):
+            while len(self.server.controls) < 2:
+                await asyncio.sleep(0.001)
+        lost = list(self.server.controls)
+        for control in lost:
+            control.writer.transport.abort()
+        for control in lost:
+            await control.left.wait()
+
     # --- what is left of it ----------------------------------------------------------------------------
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
@@ -268,6 +274,8 @@ class Stage:
     def left_over(self) -> set[asyncio.Task[Any]]:
         """Tasks of sessions: what the stage itself and the open windows need is left out."""
         expected = self._tasks | self.server._tasks | {task for _, task in self.windows._timers.values()}
+        for control in self.servers._controls.values():
+            expected.update(control.tasks)
         return {task for task in asyncio.all_tasks() - expected if task is not asyncio.current_task()}
 
     def _hold_journal(self) -> None:

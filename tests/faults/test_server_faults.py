@@ -208,10 +208,8 @@ async def test_a_client_need_not_wait_until_it_is_known_what_became_of_the_backe
     fault = close() if how == "dies" else send(answer("~"))
     async with Stage(tmp_path, certificates, [expect("Q"), fault, until_left()]) as stage:
         async with await stage.client() as client:
-            [control] = stage.server.controls
             stage.server.refuses_control = SHUTDOWN
-            control.writer.transport.abort()
-            await control.left.wait()
+            await stage.lose_controls()
             await client.send(SELECT)
             async with asyncio.timeout(5):
                 assert errors(await client.frames()) == [GONE if how == "dies" else BROKE]

@@ -13,6 +13,7 @@ from pgjit.proxy import judge as judging
 from pgjit.proxy.judge import Judge, assess
 from pgjit.sql.catalog import Column, Relation
 from tests.fakes.policies import policy
+from tests.fixtures.terms import terms
 from tests.sql.snapshots import stored_catalog
 
 POLICY = policy()
@@ -169,3 +170,17 @@ def test_what_was_judged_elsewhere_is_remembered_here() -> None:
     assert judge.here(sql) is None
     answer = judge.remember(sql, assess(POLICY, sql, 100_000, WIDE))
     assert judge.here(sql) is answer
+
+
+@pytest.mark.parametrize(
+    "sql", [b"SELECT * FROM payments; DELETE FROM orders", b"DELETE FROM orders; SELECT * FROM payments"]
+)
+def test_under_observe_the_first_violation_is_one_that_refuses(sql: bytes) -> None:
+    """A rule that is switched on only observes here, whichever statement it is about; the preset refuses."""
+    narrowed = terms(access="read-only", rules={"limit-required": True})
+    observing = replace(POLICY, mode=Mode.OBSERVE, statements=narrowed)
+    refusing = assess(POLICY, sql, 10_000).violations
+    judgement = assess(observing, sql, 10_000)
+    assert judgement.violations[: len(refusing)] == refusing
+    assert len(judgement.violations) > len(refusing), "the others are on record as well"
+    assert not judgement.observed

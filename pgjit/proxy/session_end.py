@@ -1,0 +1,189 @@
+"""How a session ends: no backend is left behind, the client reads what is known, and all of it is written down.
+
+Decides the order of these, and when a client need not wait any longer. How a backend is stopped is `deadline.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
+from pgjit.proxy.access import Access
+from pgjit.proxy.conversation import Conversation, Ending
+from pgjit.proxy.deadline import BackendStop
+from pgjit.proxy.endings import Fate, with_fate
+from pgjit.proxy.link import Link
+from pgjit.proxy.membership import Standing
+from pgjit.proxy.servers import Backend
+from pgjit.proxy.services import Services
+from pgjit.proxy.upstream import Upstream
+from pgwire.messages.query import error_response
+
+__all__ = ["LiveSession", "SessionEnd"]
+
+_log = logging.getLogger("pgjit.session")
+
+
+@dataclass(slots=True)
+class LiveSession:
+    """What exists only while a backend does."""
+
+    context: SessionContext
+    access: Access
+    standing: Standing
+    backend: Backend
+    conversation: Conversation
+
+    @property
+    def upstream(self) -> Upstream:
+        return self.backend.upstream
+
+    @property
+    def silent(self) -> bool:
+        """The server says nothing more that a client could be told."""
+        return self.upstream.link.closed or self.conversation.answers.broken
+
+
+class SessionEnd:
+    def __init__(self, services: Services, client: Link, live: LiveSession, ending: Ending) -> None:
+        self._services = services
+        self._client = client
+        self._live = live
+        self._ending = ending
+        self._parting: asyncio.Task[None] | None = None  # the client has been told, and is seen off
+        self._stopping: asyncio.Task[None] | None = None
+        self.remains = False  # an alert was raised: the backend was not seen to end yet
+
+    async def carry_out(self) -> None:
+        """Raises JournalUnavailable where the end could not be recorded."""
+        live, ending = self._live, self._ending
+        conversation = live.conversation
+        conversation.answers.ending, conversation.answers.farewell = True, ending.error
+        proof: Proof | None = None
+        if live.silent:
+            # However long it takes to see what has become of the backend: the client need not wait for that.
+            self._part(Fate.UNANSWERED if conversation.relay.queue else self._fate())
+        if ending.clean:
+            await live.upstream.leave()
+        else:
+            proof = await self._stop_backend()
+        live.upstream.link.abort()
+        if self._parting is None:
+            self._tell(self._fate() if proof is None or proof.gone else Fate.REMAINS)
+        self._write_down(proof)
+        if conversation.unsettled:
+            await self._client.close()  # it need not wait for a journal
+            await conversation.settle()
+        if self._parting is not None:
+            await self._parting
+
+    def leave_behind(self) -> None:
+        """Stop waiting for the backend's end: the process that comes after takes it up."""
+        if self._stopping is not None:
+            self._stopping.cancel()
+
+    async def _stop_backend(self) -> Proof:
+        live, services = self._live, self._services
+        relay = live.conversation.relay
+        live.conversation.give_up_copy()
+        stop = BackendStop(live.backend.process, live.backend.control, services.clock, live.upstream)
+        self._stopping = asyncio.create_task(
+            stop.run(
+                cancel=relay.single,
+                answered=lambda: live.silent or not relay.queue,
+                alert=self._alert,
+            )
+        )
+        try:
+            await asyncio.wait({self._stopping})
+        except asyncio.CancelledError:
+            self._stopping.cancel()
+            raise
+        gone = not self._stopping.cancelled()
+        if gone:
+            self._stopping.result()
+        proof = stop.proof(gone=gone)
+        await _drained(live.upstream.link)
+        services.telemetry.ended(proof.took_ms, gone=gone)
+        if self.remains:
+            services.telemetry.remaining(-1)
+            if gone:
+                _log.warning("backend %s is gone after %d ms", live.upstream.backend_pid, proof.took_ms)
+        return proof
+
+    def _alert(self, stop: BackendStop) -> None:
+        live, services = self._live, self._services
+        proof = stop.proof(gone=False)
+        _log.critical(
+            "backend %s at %s was not seen to end for %d ms: %s",
+            live.upstream.backend_pid, live.upstream.address, proof.took_ms, proof.error,
+        )  # fmt: skip
+        if self.remains:
+            return
+        self.remains = True
+        services.telemetry.remaining(+1)
+        context = live.context
+        live.conversation.note(
+            [
+                BackendRemains(
+                    session_id=context.session_id,
+                    window=context.window,
+                    process=stop.process,
+                    at=services.clock(),
+                    proof=proof,
+                )
+            ]
+        )
+        self._part(Fate.REMAINS)
+
+    # --- the client ------------------------------------------------------------------------------------
+
+    def _fate(self) -> Fate:
+        """What is known when the backend is gone and all that it has sent was read."""
+        conversation = self._live.conversation
+        if conversation.answers.stopped:
+            return Fate.CANCELLED
+        if conversation.relay.queue:
+            return Fate.UNANSWERED
+        return Fate.IDLE if conversation.relay.status == "I" else Fate.OPEN
+
+    def _part(self, fate: Fate) -> None:
+        """Tell the client now, and see it off."""
+        if self._parting is None:
+            self._tell(fate)
+            self._parting = asyncio.create_task(self._client.close())
+
+    def _tell(self, fate: Fate) -> None:
+        """The last word to the client, where one can be said: inside a message it cannot."""
+        ending, conversation = self._ending, self._live.conversation
+        if ending.error is not None and not ending.told and not conversation.answers.inside_message:
+            self._client.write(error_response(with_fate(ending.error, fate)))
+
+    # --- the journal -----------------------------------------------------------------------------------
+
+    def _write_down(self, proof: Proof | None) -> None:
+        live, ending, now = self._live, self._ending, self._services.clock()
+        relay = live.conversation.relay
+        live.conversation.note(
+            [
+                *relay.cut(now),
+                SessionEnded(
+                    context=live.context,
+                    at=now,
+                    reason=ending.reason,
+                    detail=ending.error.message if ending.error else None,
+                    executions=relay.recorder.executions,
+                    proof=proof,
+                ),
+            ]
+        )
+
+
+async def _drained(link: Link) -> None:
+    """The server has closed; what it sent last goes on to the client, unless that one does not read."""
+    try:
+        await asyncio.wait_for(asyncio.shield(link.lost), 0.25)
+    except TimeoutError:
+        link.abort()

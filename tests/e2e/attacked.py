@@ -1,0 +1,121 @@
+"""A server of its own for attacks on what ends sessions: its roles may be bent, and are put right afterwards.
+
+Decides who logs in: `pgjit_writer`, which is no superuser and may change its own role, and `pgjit_control`, a login
+for control connections. The end of a window is the test's to say: `Ahead` is a clock that is set forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pgjit.clock import Clock
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.world import World
+from tests.e2e.worlds import Record, change, open_world, records
+
+__all__ = ["CONTROL", "Ahead", "attack", "ended", "open_attacked", "restore", "serve_attacked", "until"]
+
+CONTROL = "pgjit_control"
+_SECRET = "control-secret"
+_PREPARE = f"""
+CREATE ROLE {CONTROL} LOGIN NOSUPERUSER PASSWORD '{_SECRET}';
+GRANT pg_signal_backend, pg_read_all_stats TO {CONTROL};
+GRANT CONNECT ON DATABASE shop TO {CONTROL};
+"""
+_BELTS = (
+    "SET statement_timeout = 0",
+    "SET idle_in_transaction_session_timeout = 0",
+    "SET idle_session_timeout = 0",
+    "SET client_connection_check_interval = 0",
+)
+
+
+class Ahead(Clock):
+    """The time, and what was added to it."""
+
+    def __init__(self) -> None:
+        self._added = timedelta()
+        steady = Clock().steady
+        super().__init__(
+            wall=lambda: datetime.now(UTC) + self._added,
+            steady=lambda: steady() + self._added.total_seconds(),
+        )
+
+    def add(self, length: timedelta) -> None:
+        self._added += length
+
+
+@contextmanager
+def serve_attacked(version: int = 18) -> Iterator[DemoDatabase]:
+    folder = Path(tempfile.mkdtemp(prefix="pgjit-attacked-"))
+    folder.chmod(0o755)
+    database = DemoDatabase()
+    try:
+        database.start(folder, version)
+        hba = next(folder.glob("*/pg_hba.conf"), None) or next(folder.rglob("pg_hba.conf"))
+        hba.write_text(f"local all {CONTROL} scram-sha-256\n" + hba.read_text())
+        asyncio.run(change(database, _PREPARE + "SELECT pg_reload_conf();"))
+        yield database
+    finally:
+        database.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def restore(database: DemoDatabase) -> None:
+    """The login role as it was, and nothing of it left."""
+    await change(
+        database,
+        f"ALTER ROLE {database.writer} PASSWORD '{database.writer_password}';"
+        f"ALTER ROLE {database.writer} RESET ALL;"
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{database.writer}';"
+        f"TRUNCATE {database.writable};",
+    )
+
+
+def open_attacked(
+    database: DemoDatabase, folder: Path, *, own_login: bool, place: Mapping[str, object] | None = None
+) -> World:
+    """`own_login`: the control connections have one; `place`: where the server is reached."""
+    for name, secret in (("writer", database.writer_password), ("control", _SECRET)):
+        (folder / f"{name}-login").write_text(secret)
+    reached = place or {"host": str(database.socket_dir), "port": database.port}
+    (folder / "reader-login").write_text(database.password)
+    writing: dict[str, object] = {**reached, "database": database.database, "user": database.writer}
+    reading = {**writing, "user": database.user, "password": {"file": str(folder / "reader-login")}}
+    writing["password"] = {"file": str(folder / "writer-login")}
+    if own_login:
+        writing["control"] = {"user": CONTROL, "password": {"file": str(folder / "control-login")}}
+    return open_world(database, folder, config={"connections": {"write-target": writing, "prod-replica": reading}})
+
+
+def attack(*steps: str) -> list[str]:
+    """The belts off, then the steps, then a loop that no cancel request ends and that commits all the time."""
+    loop = """DO $$ BEGIN
+        LOOP
+            BEGIN PERFORM pg_sleep(0.01); EXCEPTION WHEN query_canceled THEN NULL; END;
+            INSERT INTO notes (note) VALUES ('beyond');
+            COMMIT;
+        END LOOP;
+    END $$"""
+    return [*_BELTS, *steps, loop]
+
+
+async def until(reached: Callable[[], bool], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while not reached():
+            await asyncio.sleep(0.01)
+
+
+async def ended(world: World) -> Record:
+    """The record of the one session's end, once the window's is there too."""
+    await until(lambda: bool(records(world, "window.ended")))
+    [found] = records(world, "session.ended")
+    types = [record["type"] for record in records(world)]
+    assert types.index("session.ended") < types.index("window.ended"), "a window ends when its sessions have"
+    return found

@@ -1,0 +1,171 @@
+"""What ends sessions is not in their hands: attacks on it under `access: full`, with a login that is no superuser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.world import World
+from tests.e2e.attacked import Ahead, attack, ended, open_attacked, restore, serve_attacked, until
+from tests.e2e.clients import connect_psycopg
+from tests.e2e.worlds import add_breaker, ask, change, records
+
+KILL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
+)
+LOCK_OUT = "ALTER ROLE CURRENT_USER PASSWORD 'x'"
+SETTINGS = (
+    "statement_timeout = '1ms'",
+    "idle_session_timeout = '10ms'",
+    "transaction_timeout = '1ms'",
+    "tcp_user_timeout = 1",
+    "local_preload_libraries = 'nothing_of_that_name'",
+    "default_transaction_isolation = 'serializable'",
+    "default_transaction_deferrable = on",
+    "default_transaction_read_only = on",
+    "lock_timeout = 1",
+    "search_path = 'nowhere'",
+    "client_min_messages = 'debug5'",
+)
+
+
+@pytest.fixture(scope="module")
+def attacked() -> Iterator[DemoDatabase]:
+    with serve_attacked() as database:
+        yield database
+
+
+@pytest.fixture
+async def clean(attacked: DemoDatabase) -> AsyncIterator[DemoDatabase]:
+    await restore(attacked)
+    yield attacked
+    await restore(attacked)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    ahead = Ahead()
+    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    return ahead
+
+
+@asynccontextmanager
+async def attacking(world: World, *steps: str) -> AsyncIterator[asyncio.Task[None]]:
+    """The steps of one session, the last of which goes on for ever; the task is done when the session is."""
+    connection = await connect_psycopg(world, await world.token(add_breaker(world)), "full", "write-target")
+
+    async def run() -> None:
+        for step in steps:
+            await connection.execute(step.encode())
+
+    running = asyncio.create_task(run())
+    try:
+        while not await _count(world):
+            assert not running.done() or running.exception() is None, running
+            await asyncio.sleep(0.01)
+        yield running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await connection.close()
+
+
+async def _count(world: World) -> int:
+    return int(str(await ask(world.database, "SELECT count(*) FROM notes WHERE note = 'beyond'")))
+
+
+async def _proven(world: World, clock: Ahead) -> int:
+    """End the window; the proof is there, and after it nothing is committed any more. How long it took."""
+    clock.add(timedelta(hours=1))
+    record = await ended(world)
+    committed = await _count(world)
+    proof = record["proof"]
+    assert isinstance(proof, dict)
+    assert (proof["gone"], proof["by"]) == (True, "look")
+    backend = records(world, "session.opened")[0]["backend"]
+    assert isinstance(backend, dict)
+    assert proof["server"]["system"] == backend["server"]["system"]
+    assert await ask(world.database, "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", backend["pid"]) == 0
+    assert await _count(world) == committed
+    return int(proof["took_ms"])
+
+
+ATTACKS = {
+    "no cancel is minded": (),
+    "the control connections are killed once": (KILL,),
+    "the secret is another one": (LOCK_OUT,),
+    **{f"{setting} for the role": (f"ALTER ROLE CURRENT_USER SET {setting}", KILL) for setting in SETTINGS},
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+async def test_the_end_comes_in_spite_of(name: str, clean: DemoDatabase, tmp_path: Path, clock: Ahead) -> None:
+    async with (
+        open_attacked(clean, tmp_path, own_login=False) as world,
+        attacking(world, *attack(*ATTACKS[name])) as running,
+    ):
+        took = await _proven(world, clock)
+        with pytest.raises(psycopg.Error):
+            await running
+    print(f"{name}: {took} ms")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (LOCK_OUT, f"DO $$ BEGIN PERFORM count(*) FROM ({KILL}) AS killed; END $$"),
+        (LOCK_OUT, "ALTER ROLE CURRENT_USER SET statement_timeout = 1"),
+    ],
+    ids=["it would kill", "it bends its role"],
+)
+async def test_a_control_login_of_its_own_is_out_of_reach(
+    steps: tuple[str, ...], clean: DemoDatabase, tmp_path: Path, clock: Ahead
+) -> None:
+    async with open_attacked(clean, tmp_path, own_login=True) as world:
+        async with attacking(world, *attack(*steps)):
+            others = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'pgjit_control'"
+            assert int(str(await ask(clean, others))) >= 1
+            took = await _proven(world, clock)
+        assert records(world, "backend.remains") == []
+    print(f"with a login of its own: {took} ms")
+
+
+async def test_an_end_that_cannot_be_carried_out_is_alerted_and_goes_on(
+    clean: DemoDatabase, tmp_path: Path, clock: Ahead
+) -> None:
+    """All that could end it was killed in the same breath as the password was changed."""
+    async with open_attacked(clean, tmp_path, own_login=False) as world:
+        kills = attack()[-1].replace("LOOP\n", f"PERFORM count(*) FROM ({KILL}) AS killed;\n LOOP\n", 1)
+        async with attacking(world, *attack(LOCK_OUT)[:-1], kills) as running:
+            await asyncio.sleep(0)
+            clock.add(timedelta(hours=1))
+            with pytest.raises(psycopg.Error) as told:
+                await running
+            await until(lambda: bool(records(world, "window.ending")))
+            [remains] = records(world, "backend.remains")
+            assert remains["proof"]["gone"] is False  # type: ignore[index]
+            assert records(world, "session.ended") == records(world, "window.ended") == []
+            assert "rolled back" not in str(told.value)
+            assert "not committed" not in str(told.value)
+            assert "may still be committed" in str(told.value)
+            await change(clean, f"ALTER ROLE {clean.writer} PASSWORD '{clean.writer_password}'")
+            record = await ended(world)
+            assert record["proof"]["gone"] is True  # type: ignore[index]
+
+
+async def test_nothing_is_committed_after_the_last_word(clean: DemoDatabase, tmp_path: Path, clock: Ahead) -> None:
+    async with open_attacked(clean, tmp_path, own_login=False) as world, attacking(world, *attack()) as running:
+        clock.add(timedelta(hours=1))
+        with pytest.raises(psycopg.Error, match="is over") as told:
+            await running
+        committed = await _count(world)
+        assert "what it had not committed itself was rolled back" in str(told.value)
+        await ended(world)
+        assert await _count(world) == committed
