@@ -83,6 +83,13 @@ QUERIES = {
         JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE r.ev_type = '1' AND r.ev_class >= 16384
         ORDER BY 1, 2, 3""",
+    "view_types": """
+        SELECT DISTINCT r.ev_class, format_type(d.refobjid, NULL) AS type
+        FROM pg_rewrite r
+        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+             AND d.refclassid = 'pg_type'::regclass
+        WHERE r.ev_type = '1' AND r.ev_class >= 16384 AND d.refobjid >= 16384
+        ORDER BY 1, 2""",
     "rules": """
         SELECT DISTINCT ev_class, ev_type::text AS event FROM pg_rewrite WHERE ev_type <> '1'
         ORDER BY 1, 2""",

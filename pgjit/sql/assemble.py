@@ -22,7 +22,9 @@ from pgjit.sql.catalog import (
     QName,
     Relation,
     Type,
+    qname_of,
 )
+from pgjit.sql.conversions import plain_name
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
 from pgjit.sql.touched import Quote, Touched
@@ -64,8 +66,15 @@ def assemble(
         pinned_path,
         _secrets(rows["secrets"]),
         _quotes(rows, names),
+        operands=_operands(rows),
     )
-    return _with_views(catalog, {names[row["oid"]]: row["query"] for row in rows["relations"] if row["query"]})
+    made = _grouped(rows["view_types"], "ev_class", lambda row: row["type"])
+    views = {
+        names[row["oid"]]: (row["query"], tuple(made.get(row["oid"], ())))
+        for row in rows["relations"]
+        if row["query"]
+    }
+    return _with_views(catalog, views)
 
 
 def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Relation]]:
@@ -163,6 +172,24 @@ def _operators(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Operator, ...]]
     return found
 
 
+def _operands(rows: Rows) -> dict[str, tuple[tuple[str, str], ...]]:
+    casts = [row for row in rows["casts"] if row["context"] == "i" and row["proname"]]
+    cast = {
+        QName(row[f"{end}_schema"], row[end].removeprefix("_"))
+        for row in casts
+        for end in ("source", "target")
+        if row[f"{end}_schema"] == BUILTIN
+    }
+    if not cast:
+        return {}
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for row in rows["operators"]:
+        sides = (row["left"] or "", row["right"])
+        if row["builtin"] and any(QName(BUILTIN, plain_name(side).removesuffix("[]")) in cast for side in sides):
+            found[row["oprname"]] = (*found.get(row["oprname"], ()), sides)
+    return found
+
+
 def _types(rows: Rows) -> dict[str, dict[str, Type]]:
     checks = _grouped(rows["checks"], "contypid", lambda row: QName(row["nspname"], row["proname"]))
     uses = _grouped(rows["check_types"], "contypid", lambda row: row["type"])
@@ -175,29 +202,38 @@ def _types(rows: Rows) -> dict[str, dict[str, Type]]:
     return found
 
 
-def _with_views(catalog: Catalog, queries: Mapping[QName, str]) -> Catalog:
+def _with_views(catalog: Catalog, queries: Mapping[QName, tuple[str, tuple[str, ...]]]) -> Catalog:
+    """`queries`: the text of each view, and the types that its query makes values of."""
     # The text of a view was written for a search path of pg_catalog alone.
     bare = replace(catalog, search_path=(BUILTIN,), encoding="UTF8")
     relations = {schema: dict(names) for schema, names in catalog.relations.items()}
-    for name, query in queries.items():
-        relations[name.schema][name.name] = _view(catalog.relations[name.schema][name.name], query, bare)
+    for name, (query, made) in queries.items():
+        checks = {function for kind in made for function in catalog.checks.get(qname_of(kind), ())}
+        relations[name.schema][name.name] = _view(catalog.relations[name.schema][name.name], query, checks, bare)
     return replace(catalog, relations=relations)
 
 
-def _view(relation: Relation, query: str, catalog: Catalog) -> Relation:
+def _view(relation: Relation, query: str, checks: set[QName], catalog: Catalog) -> Relation:
     touched = _resolved(query, catalog)
     used = {dependency.relation: set(dependency.columns) for dependency in relation.reads}
     if touched is None:  # what cannot be read may use all of them
-        return replace(relation, reads=tuple(Dependency(name, (), whole=True) for name in used))
+        reads = tuple(Dependency(name, (), whole=True) for name in used)
+        return replace(relation, reads=reads, calls=tuple(sorted({*relation.calls, *checks})))
     for read in touched.relations:
         if read.reach == "named" and read.schema is not None:
             used.setdefault(QName(read.schema, read.name), set())
     for column in touched.columns:
         if column.reach == "named" and column.schema is not None and column.column is not None:
             used.setdefault(QName(column.schema, column.relation), set()).add(column.column)
+    views = {str(name) for name in used if (found := catalog.relation(name)) is not None and found.kind in "vm"}
     calls = {
         *relation.calls,
-        *(QName(one.schema, one.name) for one in touched.functions if one.schema and not one.through),
+        *checks,
+        *(
+            QName(one.schema, one.name)
+            for one in touched.functions
+            if one.schema and (not one.through or one.through[0] not in views)
+        ),
     }
     reads = tuple(Dependency(name, tuple(sorted(used[name]))) for name in sorted(used))
     return replace(relation, reads=reads, calls=tuple(sorted(calls)))
@@ -208,5 +244,5 @@ def _resolved(query: str, catalog: Catalog) -> Touched | None:
         (statement,) = read_message(query).statements
     except (PgjitError, ValueError):
         return None
-    touched = resolve(statement, catalog)
+    touched = resolve(statement, catalog, stored=True)
     return None if touched.doubts else touched

@@ -140,6 +140,9 @@ class Catalog:
     """Columns of system catalogs in which this role can see what may be a secret, as `pg_roles.rolconfig`: each with
     the settings that it shows, none where it holds options. None: nobody has looked."""
     quotes: tuple[Quote, ...] = ()
+    operands: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Of the built-in operators, the types of their sides ("" where there is none) where a cast of the database's own
+    leads from or to one of them unasked: such a cast may be what makes the operator fit."""
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)

@@ -21,15 +21,17 @@ from pgjit.sql.clauses import clauses_of
 from pgjit.sql.drag import drags
 from pgjit.sql.effects import Source, Token, effect_of
 from pgjit.sql.encodings import beyond_ascii
+from pgjit.sql.expressions import Values
 from pgjit.sql.kind import kind_of
 from pgjit.sql.levels import read_scopes
 from pgjit.sql.measure import measure
 from pgjit.sql.shown import shown_settings
 from pgjit.sql.spread import spreads
 from pgjit.sql.statement import Message, Statement
+from pgjit.sql.values import read_values
 from pgjit.sql.walk import Walk
 
-__all__ = ["read_message"]
+__all__ = ["read_message", "read_values_of"]
 
 _OUTPUT = 2 * 1024 * 1024
 _OUTPUT_RATIO = 128  # no other syntax that is known comes near it
@@ -77,6 +79,12 @@ def read_message(text: str, *, most: int | None = None) -> Message:
             sqlstate="54000", detail=f"At most {most} are judged at once.", hint="Send them in several messages.",
         )  # fmt: skip
     return Message(tuple(_statement(index, raw, text, where, tokens) for index, raw in enumerate(statements)))
+
+
+def read_values_of(statement: Statement) -> Values:
+    """The values of a statement that was read before: few are asked for, and they take more room than its facts."""
+    (raw,) = orjson.loads(parse_sql_json(statement.text))["stmts"]
+    return read_values(*next(iter(raw["stmt"].items())))
 
 
 def _unparseable(text: str, fault: ParseError) -> StatementRefused:

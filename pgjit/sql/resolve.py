@@ -28,14 +28,16 @@ def resolve(
     *,
     steps: Steps | None = None,
     wanted: Wanted = lambda _: True,
+    stored: bool = False,
 ) -> Touched:
     """Everything that `statement` touches. `search_path` counts only where there is no catalog.
 
     `steps`: what may still be looked at, where statements share it. `wanted`: of which relations the columns count,
-    where it is a relation that they are a part of, or that is a part of them, that is written.
+    where it is a relation that they are a part of, or that is a part of them, that is written. `stored`: it is the
+    query of a view, of which the server knows the casts.
     """
     path = catalog.path if catalog else (BUILTIN, *search_path)
-    resolving = _Resolving(catalog, path, steps or Steps(), wanted)
+    resolving = _Resolving(catalog, path, steps or Steps(), wanted, stored=stored)
     return resolving.run(statement)
 
 
@@ -46,11 +48,13 @@ _MAKE_OR_DROP = frozenset({
 
 
 class _Resolving:
-    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps, wanted: Wanted) -> None:
+    def __init__(
+        self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps, wanted: Wanted, *, stored: bool
+    ) -> None:
         self._catalog = catalog
         self._path = path
         self._found = Collector(catalog, path, steps, wanted)
-        self._routines = Routines(catalog, path, self._found)
+        self._routines = Routines(catalog, path, self._found, stored=stored)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
         # ALTER counts as reading too: a new name or expression may show the data elsewhere. So do indexes, whose
         # errors quote values, and what a new table refers to: a foreign key tells what is there.

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from pgjit.sql.catalog import BUILTIN, Catalog, Function, Operator, QName, qname_of
 from pgjit.sql.coercions import coerced
 from pgjit.sql.collect import Collector
+from pgjit.sql.conversions import conversions_of
+from pgjit.sql.flow import Flow
+from pgjit.sql.parse import read_values_of
 from pgjit.sql.scopes import Call, Operation
 from pgjit.sql.signatures import Types
 from pgjit.sql.statement import Statement
@@ -32,11 +35,14 @@ _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", 
 
 
 class Routines:
-    def __init__(self, catalog: Catalog | None, path: tuple[str, ...], found: Collector) -> None:
+    def __init__(
+        self, catalog: Catalog | None, path: tuple[str, ...], found: Collector, *, stored: bool = False
+    ) -> None:
+        """`stored`: for the query of a view."""
         self._catalog = catalog
         self._path = path
         self._found = found
-        self._named: list[tuple[QName, int | None]] = []  # types that are written
+        self._stored = stored
 
     def over(self, statement: Statement) -> None:
         version = 0 if self._catalog is None else self._catalog.server_version
@@ -55,17 +61,40 @@ class Routines:
                 self._call(call, types, position)
         for operation, position in operations:
             self._operator(operation, types, position)
-        for name, position in self._named:
-            self._casts(name, types, position)
         for function, through, position in self._found.called:
             self._add(function, self._signatures(function), position, through)
-        calls_alone = [call for call, _ in calls]
+        self._unwritten(statement)
+
+    def _unwritten(self, statement: Statement) -> None:
+        """What values are cast and checked by where no call is written."""
+        assert self._catalog is not None
+        if not self._may_coerce():
+            return
+        values = read_values_of(statement)
+        self._found.spend(len(values.values) // 2)
+        flow = Flow(self._catalog, self._path, values, conversions_of(self._catalog), self._found.spend)
+        flow.run()
+        found = coerced(self._catalog, self._path, values, flow, stored=self._stored)
+        for cast in found.casts:
+            self._add(cast.function, self._signatures(cast.function), None, (cast.source,))
         told: set[QName] = set()
-        for held in coerced(self._catalog, statement, self._found, calls_alone, [one for one, _ in operations]):
+        for held in found.checked:
             called = set(self._catalog.checks.get(qname_of(held), ()))
             if not called <= told:
                 self._checks(held, None)
                 told |= called
+
+    def _may_coerce(self) -> bool:
+        """Whether a value that is met here may be cast or checked by a function of the database's own."""
+        assert self._catalog is not None
+        conversions = conversions_of(self._catalog)
+        if not conversions.sources and not self._catalog.checks:
+            return False
+        types = Types(self._catalog)
+        types.add(self._found.met_types())
+        for name in self._found.met_functions():
+            types.add(made for one in self._signatures(name) for made in (one.returns, *one.outputs))
+        return conversions.any_of(types) or any(types.has(str(name)) for name in self._catalog.checks)
 
     def _without_catalog(self, calls: Calls, operations: Operations) -> None:
         for call, position in calls:
@@ -248,7 +277,6 @@ class Routines:
         builtin = name.schema in (BUILTIN, "information_schema")
         self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position))
         self._checks(str(name), position)
-        self._named.append((name, position))
 
     def _checked_arguments(self, signatures: Iterable[Function]) -> set[str]:
         assert self._catalog is not None
@@ -263,16 +291,6 @@ class Routines:
         name = qname_of(kind)
         for function in self._catalog.checks.get(name, ()):
             self._add(function, self._signatures(function), position, (str(name),))
-
-    def _casts(self, name: QName, types: Types, position: int | None) -> None:
-        """Casts that writing the type may run: from and to one of its own, from another to a built-in one."""
-        assert self._catalog is not None
-        self._found.spend(len(self._catalog.casts) // 4)
-        for cast in self._catalog.casts:
-            if cast.function is None or name not in (cast.target, cast.source):
-                continue
-            if name.schema != BUILTIN or (name == cast.target and types.may_be(str(cast.source))):
-                self._add(cast.function, self._signatures(cast.function), position, (str(name),))
 
     # Operators.
 

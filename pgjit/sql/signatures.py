@@ -55,5 +55,9 @@ class Types:
         kind = plain_type(name)
         return is_builtin_type(kind) or kind in self._catalog.open_types or kind in self._present
 
+    def has(self, name: str) -> bool:
+        """Whether a value may have that type, which is not built in."""
+        return name in self._present
+
     def _can_be(self, kind: str, loose: bool) -> bool:
         return loose or self.may_be(kind)

@@ -185,6 +185,6 @@ def test_such_a_function_has_to_be_named_by_the_policy(known: Catalog) -> None:
     named = Selector(functions=Patterns.of(["public.looked"], 2, 2))
     refused = assess(policy_of(), sql, 10_000, known).violations
     assert [(one.rule, one.message) for one in refused] == [
-        ("function-call", "function `public.looked`, which `public.child` calls, is not allowed under this policy")
+        ("function-call", "function `public.looked`, which `public.held` calls, is not allowed under this policy")
     ]
     assert assess(policy_of(Access.READ_ONLY, named), sql, 10_000, known).allowed

@@ -3,7 +3,8 @@
 A statement may call built-in functions that only compute or read, those of `information_schema` among them, and
 functions that its policy names under `allow`. A name without a schema is taken for the built-in one, unless the
 server's catalog has another that the call could mean: then that one has to be named as well. Methods of TABLESAMPLE
-are functions too, and so is what views, casts, operators and domains call.
+are functions too, and so is what views, casts, operators and domains call, also where no cast is written: `m + 1`
+calls the function of an implicit cast of `m` to integer, and `to_json(m)` that of a cast to json.
 
 Why: a function can do all that its owner may: read files, end other sessions, send data elsewhere, run SQL that is
 hidden in a string. Volatile built-in functions are refused but for a few that only give time, chance or sizes; so
@@ -107,12 +108,17 @@ def _touched_allowed(function: TouchedFunction, statement: Statement, terms: Sta
 
 
 def _violation(statement: Statement, name: str, position: int | None, through: tuple[str, ...] = ()) -> Violation:
+    detail = "Only built-in functions that compute or read are allowed, and those that the policy names."
+    hint = "Use a built-in function, or ask for the function to be named in the policy."
+    if through:
+        detail = "Views call functions, and so do casts and checks of types, where no call is written."
+        hint = "Cast the value to text first, leave it out, or ask for the function to be named in the policy."
     reached = f", which `{'` calls through `'.join(through)}` calls," if through else ""
     return Violation(
         rule="function-call",
         message=f"function `{name}`{reached} is not allowed under this policy",
-        detail="Only built-in functions that compute or read are allowed, and those that the policy names.",
-        hint="Use a built-in function, or ask for the function to be named in the policy.",
+        detail=detail,
+        hint=hint,
         position=position or statement.position + 1,
         statement=statement.index,
     )

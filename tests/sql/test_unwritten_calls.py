@@ -1,0 +1,104 @@
+"""Casts and checks that a server runs unasked are among what a statement touches, on an old and on a new server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgjit.sql.catalog import Catalog
+from pgjit.sql.parse import read_message
+from pgjit.sql.resolve import resolve
+from tests.e2e.servers import serve
+from tests.sql.casting import CALLING, NEWER, QUIET, QUIET_NEWER, SCHEMA, WRITING
+from tests.sql.snapshots import read_snapshot
+
+LOGGING = (
+    "mood_int", "mood_json", "hue_text", "hue_jsonb", "flag_bool", "flag_int", "flag_text", "int_flag", "state_json",
+    "span_text", "unit_measure", "grade_rank", "feel_text", "told",
+)  # fmt: skip
+
+
+@dataclass
+class Casting:
+    connection: psycopg.Connection
+    catalog: Catalog
+    fault: str = ""  # of the latest statement
+
+    def called(self, sql: str) -> set[str]:
+        """The functions that the server called: all of it is undone."""
+        told: set[str] = set()
+        self.fault = ""
+
+        def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+            told.add(diagnostic.message_primary or "")
+
+        self.connection.add_notice_handler(note)
+        try:
+            with self.connection.transaction(force_rollback=True):
+                self._run(sql)
+        except psycopg.Error as fault:  # what was called before it counts
+            self.fault = str(fault)
+        finally:
+            self.connection.remove_notice_handler(note)
+            self.connection.execute("DEALLOCATE ALL")
+        return told & set(LOGGING)
+
+    def _run(self, sql: str) -> None:
+        with self.connection.cursor() as cursor:
+            if not sql.startswith("COPY"):
+                cursor.execute(sql.encode())
+                return
+            with cursor.copy(sql.encode()) as copying:
+                if "FROM STDIN" in sql:
+                    copying.write("on\n")
+                else:
+                    list(copying)
+
+    def found(self, sql: str) -> set[str]:
+        names: set[str] = set()
+        for statement in read_message(sql).statements:
+            touched = resolve(statement, self.catalog)
+            names |= {one.name for one in touched.functions}
+        return names & set(LOGGING)
+
+
+@pytest.fixture(scope="module", params=["installed", "embedded-18"])
+def casting(request: pytest.FixtureRequest) -> Iterator[Casting]:
+    folder = Path(tempfile.mkdtemp(prefix="pgjit-casts-"))
+    folder.chmod(0o755)
+    try:
+        with serve(request.param, folder) as served, psycopg.connect(served.superuser_dsn, autocommit=True) as before:
+            before.execute("CREATE DATABASE casts ENCODING 'UTF8' TEMPLATE template0")
+            dsn = served.superuser_dsn.replace(f"/{served.database}?", "/casts?")
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute(SCHEMA)
+                yield Casting(connection, asyncio.run(read_snapshot(dsn, "public")))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _newer(casting: Casting) -> bool:
+    return casting.connection.info.server_version >= 180000
+
+
+def test_what_is_called_unasked_is_found(casting: Casting) -> None:
+    missed = {}
+    for sql in CALLING + WRITING + (NEWER if _newer(casting) else []):
+        called = casting.called(sql)
+        if not called and "xml" not in sql:  # which not every server was built with
+            missed[sql] = f"nothing is called: {casting.fault}"
+        elif unseen := called - casting.found(sql):
+            missed[sql] = f"not found: {unseen}"
+    assert not missed
+
+
+def test_nothing_is_found_where_nothing_is_called(casting: Casting) -> None:
+    for sql in QUIET + (QUIET_NEWER if _newer(casting) else []):
+        assert (sql, casting.called(sql), casting.fault, casting.found(sql)) == (sql, set(), "", set())
