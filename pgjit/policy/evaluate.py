@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from pgjit.policy.decision import Allow, Decision, Deny, Violation
-from pgjit.policy.match import deniable
+from pgjit.policy.match import deniable, kinds_of, opened_extensions
 from pgjit.policy.policy import Access, Policy, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
@@ -20,7 +20,7 @@ from pgjit.sql.resolve import resolve
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["MOST", "evaluate", "touched_by"]
+__all__ = ["MOST", "evaluate", "parameter_types", "touched_by"]
 
 MOST = 100
 """Violations that are told of one message: what refuses it is recorded, and a record has to stay readable."""
@@ -65,3 +65,15 @@ def touched_by(
     if catalog is None and not terms.needs_names:
         return None
     return resolve(statement, catalog, steps=steps, wanted=deniable(terms))
+
+
+def parameter_types(policy: Policy, message: Message, catalog: Catalog | None) -> frozenset[int]:
+    """The types, beside the built-in ones, that parameters of the message may be given: reading them runs no code
+    that the policy does not open."""
+    if catalog is None:
+        return frozenset()
+    kinds = frozenset[str]().union(*(kinds_of(statement) for statement in message.statements))
+    opened = opened_extensions(policy.statements, catalog.extensions, kinds)
+    if not opened:
+        return catalog.enums
+    return catalog.enums.union(*(catalog.extension_types.get(name, frozenset()) for name in opened))

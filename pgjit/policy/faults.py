@@ -35,6 +35,12 @@ def entry_faults(section: StatementSection) -> Iterator[tuple[Where, str]]:
         where: Where = ("statements", "allow", index)
         for key, text in (*_impossible(entry, section.access), *_uncertain(entry)):
             yield (*where, key), text
+    for index, entry in enumerate(section.deny):
+        if entry.extensions:
+            yield (
+                ("statements", "deny", index, "extensions"),
+                "opens what is closed without it: name the functions that are denied",
+            )
     given: set[str] = section.rules.model_fields_set if section.rules is not None else set()
     for field in sorted(given):
         name = field.replace("_", "-")
@@ -97,7 +103,7 @@ def _impossible(entry: SelectorEntry, access: Access) -> Iterator[tuple[str, str
             yield "kinds", f"`{word}` cannot be allowed for some columns: name the relation"
         elif sorts & {"functions", "function"} and not kinds <= preset | CALLING:
             yield "kinds", f"`{word}` cannot be allowed for some functions: it calls none by name"
-        elif sorts & {"settings", "types", "type", "operators", "operator"} and not kinds <= preset:
+        elif sorts & {"settings", "types", "type", "operators", "operator", "extensions"} and not kinds <= preset:
             yield "kinds", f"`{word}` cannot be allowed for some of these: give it its own entry"
 
 
@@ -194,8 +200,10 @@ def _covers(one: Selector, other: Selector) -> bool:
         return False
     if not one.names_objects:
         return True
-    if one.operators or other.operators:
-        return bool(other.operators) and other.operators <= one.operators
+    for key in ("operators", "extensions"):
+        mine, its = getattr(one, key), getattr(other, key)
+        if mine or its:
+            return bool(its) and its <= mine
     return any(_covered(getattr(one, key), getattr(other, key)) for key in _OBJECTS)
 
 

@@ -18,6 +18,7 @@ from pgjit.policy.match import (
     denial_of_operator,
     denial_of_relation,
     denials_of_kind,
+    extension_grounds,
     grounds_of_name,
     kind_grounds,
     kinds_of,
@@ -155,7 +156,7 @@ class _Grounds:
 
     def _named(self, sort: Object, names: Sort, found: TouchedFunction | TouchedType) -> Ground:
         name = (found.schema or _BUILTIN, found.name)
-        place = grounds_of_name(self._terms, names, name, self._kinds)
+        place = grounds_of_name(self._terms, names, name, self._kinds) or self._extension(found)
         return self._ground(
             sort, found.text, found.position,
             denial_of_name(self._terms, names, (found.schema, found.name), self._kinds),
@@ -165,13 +166,16 @@ class _Grounds:
         )  # fmt: skip
 
     def _operator(self, found: TouchedOperator) -> Ground:
-        place = operator_grounds(self._terms, (found.text, found.name), self._kinds)
+        place = operator_grounds(self._terms, (found.text, found.name), self._kinds) or self._extension(found)
         return self._ground(
             "operator", found.text, found.position,
             denial_of_operator(self._terms, (found.schema, found.name), self._kinds),
             place or (self._terms.place if found.builtin or found.schema is None else None),
             unlisted="foreign-operator",
         )  # fmt: skip
+
+    def _extension(self, found: TouchedFunction | TouchedType | TouchedOperator) -> str | None:
+        return extension_grounds(self._terms, found, self._touched.extensions, self._kinds)
 
     def _setting(self, setting: Setting) -> Ground:
         place, denial = self._terms.place, None

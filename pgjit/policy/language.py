@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from pgjit.policy.extensions import known_extensions
 from pgjit.policy.identity_terms import GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
@@ -119,6 +120,8 @@ _TEXTS: dict[str, Any] = {
 _KIND_SCHEMA: dict[str, Any] = {
     "anyOf": [{"enum": sorted(KINDS)}, {"type": "array", "items": {"enum": sorted(KINDS)}, "minItems": 1}]
 }
+_EXTENSION: dict[str, Any] = {"anyOf": [{"enum": sorted(known_extensions())}, {"type": "string"}]}
+_EXTENSIONS: dict[str, Any] = {"anyOf": [_EXTENSION, {"type": "array", "items": _EXTENSION, "minItems": 1}]}
 Duration = Annotated[
     timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]{0,6}(s|m|h)$"})
 ]
@@ -153,6 +156,9 @@ class SelectorEntry(_Section):
     types: Relations | None = Field(None, description="schema.name with *; without a schema: built in")
     operators: Annotated[list[str] | None, BeforeValidator(_operators), WithJsonSchema(_TEXTS)] = Field(
         None, description="as statements write them"
+    )
+    extensions: Annotated[list[str] | None, BeforeValidator(texts), WithJsonSchema(_EXTENSIONS)] = Field(
+        None, description="their types, operators, casts and those functions that only compute or read"
     )
     settings: Relations | None = Field(
         None, description="settings to set (`kinds: set`), to show (`kinds: show`) or both, with * and !"

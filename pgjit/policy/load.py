@@ -157,6 +157,7 @@ def _selector(entry: SelectorEntry, place: str, *, allow: bool) -> Selector:
         functions=_patterns(functions, schema=builtin),
         types=_patterns(types, schema=builtin),
         operators=frozenset(operators),
+        extensions=frozenset(entry.extensions or ()),
         place=place,
     )
 

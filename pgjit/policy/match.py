@@ -7,15 +7,23 @@ INVARIANT: what is allowed must be certain, what is denied need only be possible
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
+from pgjit.policy.extensions import is_open, opens
 from pgjit.policy.kinds import WRITES, WRITING, addable_kinds, preset_kinds
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.selector import Selector
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched, TouchedColumn, TouchedRelation
+from pgjit.sql.touched import (
+    Touched,
+    TouchedColumn,
+    TouchedFunction,
+    TouchedOperator,
+    TouchedRelation,
+    TouchedType,
+)
 
 __all__ = [
     "Sort",
@@ -27,11 +35,13 @@ __all__ = [
     "denial_of_relation",
     "denial_of_setting",
     "denials_of_kind",
+    "extension_grounds",
     "grounds_of_name",
     "keeps_back",
     "kind_grounds",
     "kinds_of",
     "narrowed",
+    "opened_extensions",
     "operator_grounds",
     "relation_grounds",
     "words_of_column",
@@ -298,6 +308,32 @@ def operator_grounds(terms: StatementTerms, written: tuple[str, ...], words: fro
         if _in_all(entry, words) and not entry.operators.isdisjoint(written):
             return entry.place
     return None
+
+
+def extension_grounds(
+    terms: StatementTerms,
+    found: TouchedFunction | TouchedType | TouchedOperator,
+    extensions: Mapping[str, str],
+    words: frozenset[str],
+) -> str | None:
+    """The entry that opens the extension of an object; None where none does, or the object stays closed."""
+    if found.extension is None:
+        return None
+    for entry in terms.allow:
+        if found.extension in entry.extensions and _in_all(entry, words) and opens(found, extensions):
+            return entry.place
+    return None
+
+
+def opened_extensions(terms: StatementTerms, extensions: Mapping[str, str], words: frozenset[str]) -> frozenset[str]:
+    """Those of the installed extensions that the policy opens."""
+    return frozenset(
+        name
+        for entry in terms.allow
+        if _in_all(entry, words)
+        for name in entry.extensions
+        if is_open(name, extensions)
+    )
 
 
 def _tables(columns: Patterns) -> Patterns:

@@ -22,6 +22,7 @@ class Selector:
     schemas: Patterns | None = None
     settings: Patterns | None = None
     operators: frozenset[str] = frozenset()  # as statements write them: `<=>` or `public.<=>`
+    extensions: frozenset[str] = frozenset()  # opened as a whole; of `allow` alone
     place: str = ""  # file:line:column of the entry
 
     @property
@@ -34,5 +35,6 @@ class Selector:
         return (
             self.names_relations
             or bool(self.operators)
+            or bool(self.extensions)
             or any(each is not None for each in (self.functions, self.types, self.settings))
         )

@@ -24,6 +24,7 @@ CHANGED = """
     SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_cast UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_namespace UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_constraint UNION ALL
+    SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_extension UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(attrelid::bigint) FROM pg_attribute UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(inhparent::bigint) FROM pg_inherits UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(objid::bigint) FROM pg_depend
@@ -101,7 +102,10 @@ QUERIES = {
                ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS u (t, i) ORDER BY i)
                    AS arguments,
                ARRAY(SELECT DISTINCT format_type(t, NULL) FROM unnest(p.proallargtypes) AS t ORDER BY 1) AS outputs,
-               p.oid < 16384 AS builtin, e.extname
+               p.oid < 16384 AS builtin, e.extname,
+               p.proconfig IS NULL AND (p.proacl IS NULL OR EXISTS (
+                   SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE'
+               )) AS open
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
         LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
         LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
@@ -122,8 +126,10 @@ QUERIES = {
                CASE WHEN t.oid >= 16384 THEN format_type(coalesce(
                    nullif(t.typbasetype, 0), (SELECT r.rngsubtype FROM pg_range r
                    WHERE r.rngtypid = t.oid OR (to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid)
-               ), NULL) END AS base
+               ), NULL) END AS base, e.extname
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
+        LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+        LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
         WHERE n.nspname !~ '^pg_(toast|temp)' AND (c.oid IS NULL OR c.relkind = 'c')
               AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
         ORDER BY n.nspname, t.typname""",
@@ -152,4 +158,5 @@ QUERIES = {
         LEFT JOIN pg_proc p ON p.oid = c.castfunc LEFT JOIN pg_namespace f ON f.oid = p.pronamespace
         WHERE p.oid >= 16384 OR (c.castcontext = 'i' AND t.oid >= 16384)
         ORDER BY 1, 2, 3, 4""",
+    "extensions": "SELECT extname, extversion FROM pg_extension ORDER BY extname",
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from pgjit.errors import PgjitError
 from pgjit.policy.decision import Allow, Violation
-from pgjit.policy.evaluate import evaluate
+from pgjit.policy.evaluate import evaluate, parameter_types
 from pgjit.policy.policy import Access, Mode, Policy
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.collect import Steps
@@ -153,8 +153,7 @@ def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None
     most = steps.left
     decision = evaluate(policy, message, catalog, steps=steps)
     if isinstance(decision, Allow):
-        enums = frozenset[int]() if catalog is None else catalog.enums
-        return Judgement(text, message.statements, (), parameter_types=enums)
+        return Judgement(text, message.statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations
     if policy.mode is Mode.OBSERVE:
         again = Steps(most)

@@ -67,6 +67,7 @@ def assemble(
         _secrets(rows["secrets"]),
         _quotes(rows, names),
         operands=_operands(rows),
+        extensions={row["extname"]: row["extversion"] for row in rows["extensions"]},
     )
     made = _grouped(rows["view_types"], "ev_class", lambda row: row["type"])
     views = {
@@ -151,10 +152,28 @@ def _functions(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Function, ...]]
             security_definer=row["prosecdef"],
             language=row["lanname"] if own else "",
             extension=row["extname"] if own else None,
+            computes=bool(own and row["extname"] and _computes(row)),
         )
         names = found.setdefault(row["nspname"], {})
         names[row["proname"]] = (*names.get(row["proname"], ()), function)
     return found
+
+
+_LANGUAGES = frozenset({"c", "internal", "sql"})
+_NO_RESULTS = frozenset({"void", "trigger", "event_trigger", "internal", "language_handler", "fdw_handler"})
+_NO_ARGUMENTS = frozenset({"internal", "cstring", "regclass", "regproc", "regprocedure"})
+
+
+def _computes(row: Row) -> bool:
+    """Of a function of an extension: no fact of it says more. What its C code does is not among them."""
+    return (
+        row["volatility"] in ("i", "s")
+        and not row["prosecdef"]
+        and row["open"]
+        and row["lanname"] in _LANGUAGES
+        and row["returns"] not in _NO_RESULTS
+        and _NO_ARGUMENTS.isdisjoint(row["arguments"])
+    )
 
 
 def _operators(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Operator, ...]]]:
@@ -196,8 +215,11 @@ def _types(rows: Rows) -> dict[str, dict[str, Type]]:
     found: dict[str, dict[str, Type]] = {}
     for row in rows["types"]:
         calls = (name for name in checks.get(row["oid"], ()) if name.schema != "information_schema")
-        oids = (int(row["oid"]), int(row["typarray"])) if row["kind"] == "e" else ()
-        kind = Type(row["kind"], tuple(calls), row["base"] or "", tuple(uses.get(row["oid"], ())), oids)
+        numbered = row["kind"] == "e" or row["extname"]
+        oids = (int(row["oid"]), int(row["typarray"])) if numbered else ()
+        kind = Type(
+            row["kind"], tuple(calls), row["base"] or "", tuple(uses.get(row["oid"], ())), oids, row["extname"]
+        )
         found.setdefault(row["nspname"], {})[row["typname"]] = kind
     return found
 

@@ -86,6 +86,7 @@ class Function:
     security_definer: bool = False
     language: str = ""
     extension: str | None = None
+    computes: bool = False  # of an extension: the catalog's facts let it be one that only computes or reads
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with `count` arguments."""
@@ -109,7 +110,9 @@ class Type:
     base: str = ""  # of a domain; the type of a range's bounds
     uses: tuple[str, ...] = ()  # types that the checks of a domain cast to
     oids: tuple[int, ...] = field(default=(), compare=False)
-    """Of an enum: its number and its array type's, by which parameters name them. Other servers have others."""
+    """Of an enum and of an extension's: its number and its array type's, by which parameters name them. Other servers
+    have others."""
+    extension: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class Catalog:
     operands: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """Of the built-in operators, the types of their sides ("" where there is none) where a cast of the database's own
     leads from or to one of them unasked: such a cast may be what makes the operator fit."""
+    extensions: dict[str, str] = field(default_factory=dict)  # those that are installed, with their versions
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
@@ -151,6 +155,8 @@ class Catalog:
     enums: frozenset[int] = field(default=frozenset(), init=False, compare=False)
     """Numbers of those enums, and of their array types, that no function, operator or cast takes: whatever is done
     with such a value, nothing of its own is called."""
+    extension_types: dict[str, frozenset[int]] = field(default_factory=dict, init=False, compare=False)
+    """By extension: the numbers of its types and of their array types, but for domains and rows."""
     own_types: dict[QName, frozenset[str]] = field(default_factory=dict, init=False, compare=False)
     """Of the relations that have any: the types of their columns that are not built in, as `plain_type` has them."""
 
@@ -169,6 +175,7 @@ class Catalog:
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
         object.__setattr__(self, "derived", _derived(self))
+        object.__setattr__(self, "extension_types", _extension_types(self.types))
         object.__setattr__(self, "own_types", _own_types(self.relations))
         object.__setattr__(self, "checks", _checks(self.types, self.own_types))
         object.__setattr__(self, "checked_arguments", _checked_arguments(self))
@@ -223,9 +230,19 @@ def _enums(catalog: Catalog) -> frozenset[int]:
         oid
         for schema, names in catalog.types.items()
         for name, kind in names.items()
+        if kind.kind == "e"
         if f"{schema}.{name}".replace('"', "") not in plain
         for oid in kind.oids
     )
+
+
+def _extension_types(types: dict[str, dict[str, Type]]) -> dict[str, frozenset[int]]:
+    found: dict[str, set[int]] = {}
+    for names in types.values():
+        for kind in names.values():
+            if kind.extension is not None and kind.kind in "berm":
+                found.setdefault(kind.extension, set()).update(kind.oids)
+    return {name: frozenset(oids) for name, oids in found.items()}
 
 
 def plain_type(name: str) -> str:
@@ -339,8 +356,8 @@ _ADAPTER = TypeAdapter(Catalog)
 _OURS: dict[str, Any] = {
     **dict.fromkeys(
         (
-            "version", "children", "column_names", "derived", "enums", "open_types", "own_types", "checks",
-            "checked_arguments",
+            "version", "children", "column_names", "derived", "enums", "extension_types", "open_types", "own_types",
+            "checks", "checked_arguments",
         ),
         True,
     ),

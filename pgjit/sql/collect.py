@@ -62,7 +62,7 @@ class Collector:
         self._columns: dict[tuple[object, ...], TouchedColumn] = {}
         self._functions: dict[tuple[object, ...], TouchedFunction] = {}
         self._types: dict[tuple[str | None, str], TouchedType] = {}
-        self._operators: dict[tuple[str | None, str], TouchedOperator] = {}
+        self._operators: dict[tuple[str | None, ...], TouchedOperator] = {}
         self._fields: set[str] = set()
         self._doubts: dict[Doubt, None] = {}
         self._steps: dict[tuple[QName, bool], tuple[Step, ...]] = {}
@@ -92,7 +92,7 @@ class Collector:
         self._fields.add(name)
 
     def operator(self, operator: TouchedOperator) -> None:
-        self._operators.setdefault((operator.schema, operator.name), operator)
+        self._operators.setdefault((operator.schema, operator.name, operator.extension), operator)
 
     def touched(self, settings: tuple[Setting, ...], *, locking: bool) -> Touched:
         if locking:
@@ -111,6 +111,7 @@ class Collector:
             None if self._catalog is None else self._catalog.start,
             None if self._catalog is None else self._catalog.secrets,
             None if self._catalog is None else self._catalog.quotes,
+            {} if self._catalog is None else self._catalog.extensions,
         )
 
     def _add(self, found: TouchedRelation, action: Action) -> None:

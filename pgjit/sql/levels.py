@@ -13,7 +13,7 @@ from pgjit.sql.json_syntax import SYNTAX, calls_of
 from pgjit.sql.objects import uses_of
 from pgjit.sql.scopes import Call, Level, Operation, Reference, Scopes, Source, Use, Write
 from pgjit.sql.sources import FromClause, Node, Place, With, keep_first
-from pgjit.sql.tree import alias_of, one_of, relation_of, strings_of
+from pgjit.sql.tree import alias_of, numbers_among, one_of, relation_of, strings_of
 
 __all__ = ["read_scopes"]
 
@@ -113,7 +113,8 @@ class _Reading(FromClause):
         tells = not (node.get("func_variadic") or node.get("agg_within_group"))
         arguments = node.get("args", [])
         loose = _loose(arguments) if tells else None
-        call = Call(strings_of(node.get("funcname", [])), len(arguments) if tells else None, loose=loose)
+        numbers = numbers_among(arguments) if loose is not None else ()
+        call = Call(strings_of(node.get("funcname", [])), len(arguments) if tells else None, False, loose, numbers)
         keep_first(self.calls, call, self.at(node))
         return True
 

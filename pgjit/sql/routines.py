@@ -16,7 +16,7 @@ from pgjit.sql.conversions import conversions_of
 from pgjit.sql.flow import Flow
 from pgjit.sql.parse import read_values_of
 from pgjit.sql.scopes import Call, Operation
-from pgjit.sql.signatures import Types
+from pgjit.sql.signatures import Types, takes_numbers
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Doubt, TouchedFunction, TouchedOperator, TouchedType
 
@@ -199,6 +199,7 @@ class Routines:
         self._found.spend(1 + sum(len(all_) for _, all_ in named))
         count = call.arguments
         fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
+        fitting = [(schema, [one for one in some if takes_numbers(one, call.numbers)]) for schema, some in fitting]
         if not any(some for _, some in fitting):
             fitting = named
         if count == 0:
@@ -229,22 +230,22 @@ class Routines:
         self, name: QName, some: Iterable[Function], position: int | None, through: tuple[str, ...] = ()
     ) -> None:
         every = tuple(some)
-        for builtin in (True, False):
-            signatures = [one for one in every if one.builtin is builtin]
-            if signatures:
-                self._found.function(
-                    TouchedFunction(
-                        *name,
-                        signatures=() if builtin else tuple(", ".join(one.arguments) for one in signatures),
-                        builtin=builtin,
-                        volatility=max(one.volatility for one in signatures),
-                        kind=min((one.kind for one in signatures), key=_KINDS.index),
-                        security_definer=any(one.security_definer for one in signatures),
-                        extension=next((one.extension for one in signatures if one.extension), None),
-                        position=position,
-                        through=through,
-                    )
+        for builtin, extension in dict.fromkeys((one.builtin, one.extension) for one in every):
+            signatures = [one for one in every if one.builtin is builtin and one.extension == extension]
+            self._found.function(
+                TouchedFunction(
+                    *name,
+                    signatures=() if builtin else tuple(", ".join(one.arguments) for one in signatures),
+                    builtin=builtin,
+                    volatility=max(one.volatility for one in signatures),
+                    kind=min((one.kind for one in signatures), key=_KINDS.index),
+                    security_definer=any(one.security_definer for one in signatures),
+                    extension=extension,
+                    computes=all(one.computes for one in signatures),
+                    position=position,
+                    through=through,
                 )
+            )
         if not every:
             self._found.function(TouchedFunction(*name, position=position, through=through))
 
@@ -275,7 +276,8 @@ class Routines:
         assert self._catalog is not None
         kind = self._catalog.types.get(name.schema, {}).get(name.name)
         builtin = name.schema in (BUILTIN, "information_schema")
-        self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position))
+        extension = kind.extension if kind else None
+        self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position, extension=extension))
         self._checks(str(name), position)
 
     def _checked_arguments(self, signatures: Iterable[Function]) -> set[str]:

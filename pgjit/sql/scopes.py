@@ -64,6 +64,7 @@ class Call(NamedTuple):
     arguments: int | None
     attribute: bool = False  # `(x).f`: a field, or a function
     loose: tuple[int, ...] | None = None  # arguments that any type can be read from: 'x', NULL, $1. None: all
+    numbers: tuple[int, ...] = ()  # arguments that are numbers for certain
     before: int | None = None  # a call on servers before that version only: later ones have syntax of that name
 
 

@@ -11,7 +11,12 @@ from collections.abc import Iterable
 
 from pgjit.sql.catalog import Catalog, Function, Operator, QName, is_builtin_type, plain_type
 
-__all__ = ["Types"]
+__all__ = ["Types", "takes_numbers"]
+
+_NO_NUMBERS = frozenset(
+    {"text", "character varying", "character", "name", "bytea", "boolean", "json", "jsonb", "xml"}
+)
+"""Types that PostgreSQL makes of no number unasked."""
 
 
 class Types:
@@ -61,3 +66,10 @@ class Types:
 
     def _can_be(self, kind: str, loose: bool) -> bool:
         return loose or self.may_be(kind)
+
+
+def takes_numbers(function: Function, numbers: tuple[int, ...]) -> bool:
+    """Whether arguments that are numbers may be meant for a function of its own: `f(x, 1)` is no `f(x, text)`."""
+    if function.builtin or function.variadic:
+        return True
+    return not any(index < len(function.arguments) and function.arguments[index] in _NO_NUMBERS for index in numbers)

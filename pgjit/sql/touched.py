@@ -6,6 +6,7 @@ is listed. Decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -80,7 +81,8 @@ class TouchedFunction:
     volatility: str | None = None  # i, s or v: the worst of those that fit
     kind: str | None = None  # p, a, w or f: the first of these that any of those that fit is
     security_definer: bool = False
-    extension: str | None = None
+    extension: str | None = None  # that all of those that fit are of
+    computes: bool = False  # as `Function.computes`, of all that fit
     position: int | None = None
     through: tuple[str, ...] = ()  # views, types, casts or operators that call it
     candidates: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ class TouchedType:
     builtin: bool = False
     position: int | None = None
     candidates: tuple[str, ...] = ()
+    extension: str | None = None
 
     @property
     def text(self) -> str:
@@ -161,6 +164,7 @@ class Touched:
     start: SessionStart | None = None  # None where there is no catalog
     secrets: dict[str, tuple[str, ...]] | None = None  # as `Catalog.secrets`; None where nobody knows
     quotes: tuple[Quote, ...] | None = None  # as `Catalog.quotes`; None where nobody knows
+    extensions: Mapping[str, str] = field(default_factory=dict)  # that are installed, with their versions
     _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["alias_of", "one_of", "relation_of", "strings_of"]
+__all__ = ["alias_of", "numbers_among", "one_of", "relation_of", "strings_of"]
 
 _RELATION = ("catalogname", "schemaname", "relname")
 
@@ -29,3 +29,19 @@ def alias_of(node: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
 def one_of(node: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The node type and the node of `{NodeType: {...}}`."""
     return next(iter(node.items()))
+
+
+_NUMERIC = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8"})
+
+
+def numbers_among(values: list[Any]) -> tuple[int, ...]:
+    """Which of them are numbers for certain: constants as `1` and `2.5`, and casts to such types."""
+    return tuple(index for index, value in enumerate(values) if isinstance(value, dict) and _is_number(value))
+
+
+def _is_number(value: dict[str, Any]) -> bool:
+    if constant := value.get("A_Const"):
+        return "ival" in constant or "fval" in constant
+    kind = value.get("TypeCast", {}).get("typeName", {})
+    names = strings_of(kind.get("names", []))
+    return "arrayBounds" not in kind and names[:-1] == ("pg_catalog",) and names[-1] in _NUMERIC

@@ -13,6 +13,8 @@ import uvloop
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from tests.e2e.battery import prepare_battery
+from tests.e2e.contrib import CONTRIB, serve_contrib
 from tests.e2e.everyday import serve_everyday
 from tests.e2e.loose import serve_loose
 from tests.e2e.worlds import open_world
@@ -45,6 +47,13 @@ def loose_database() -> Iterator[DemoDatabase]:
 def everyday_database() -> Iterator[DemoDatabase]:
     """One with a schema as people build them, and a login role that may read it."""
     with serve_everyday() as served:
+        yield served
+
+
+@pytest.fixture(scope="session", params=CONTRIB)
+def contrib_database(request: pytest.FixtureRequest) -> Iterator[DemoDatabase]:
+    """One of PostgreSQL 15 or so and one of 18, with the extensions that come with it, and what analysts look at."""
+    with serve_contrib(request.param, "pgjit-ct-", prepare_battery) as served:
         yield served
 
 

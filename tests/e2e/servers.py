@@ -22,7 +22,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 
-__all__ = ["NAMES", "is_installed", "serve", "serve_prepared"]
+__all__ = ["NAMES", "is_installed", "serve", "serve_at", "serve_prepared"]
 
 _INSTALLED = Path("/usr/lib/postgresql")
 _SECONDS = 60
@@ -64,6 +64,27 @@ def serve_prepared(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def serve_at(
+    binaries: Path, psql: Path, prefix: str, prepare: Callable[[DemoDatabase], Coroutine[None, None, None]]
+) -> Iterator[DemoDatabase]:
+    """A server whose programs are in that folder; they are put where the account that runs them can read them."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o755)
+    try:
+        shutil.copytree(binaries, folder / "programs", symlinks=True)
+        (folder / "programs" / "bin" / "psql").symlink_to(psql)
+        database = DemoDatabase()
+        database.fill(_Installed.of(folder / "programs" / "bin", folder))
+        try:
+            asyncio.run(prepare(database))
+            yield database
+        finally:
+            database.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass
 class _Place:
     socket_dir: Path | None
@@ -83,12 +104,16 @@ class _Installed:
         found = sorted(_INSTALLED.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
         if not found:
             pytest.skip("no PostgreSQL server is installed")
+        return cls.of(found[-1].parent, folder)
+
+    @classmethod
+    def of(cls, bin_path: Path, folder: Path) -> _Installed:
         account = _account()
         home = folder / "installed"
         home.mkdir()
         if account is not None:
             shutil.chown(home, account)
-        server = cls(found[-1].parent, home / "data", account)
+        server = cls(bin_path, home / "data", account)
         server._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         options = f"-c listen_addresses='' -c unix_socket_directories='{home}'"
         server._run("pg_ctl", "-w", "-s", "-l", str(server.pgdata / "log"), "-o", options, "start")

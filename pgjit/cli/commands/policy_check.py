@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,13 @@ from pgjit.cli.policies import AsJson, CatalogFile, read_catalog
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
 from pgjit.policy.absent import absent_names
+from pgjit.policy.candidates import extension_notes
 from pgjit.policy.load import load_policies
+from pgjit.policy.policy import Policy
 from pgjit.policy.rules import RULES
 from pgjit.policy.suite import load_suites, suite_paths
 from pgjit.proxy.rehearsal import REFERENCES
+from pgjit.sql.catalog import Catalog
 
 __all__ = ["policy_check"]
 
@@ -29,7 +33,8 @@ def policy_check(
     """Check policies and the test files beside them.
 
     Tells every fault with file, line and column, and warnings: with --catalog also of names that the server does
-    not have. Exit code 3 if there is a fault.
+    not have, and of extensions that open less than it seems, with the functions that could be named instead.
+    Exit code 3 if there is a fault.
     """
     policies, faults = load_policies(folder)
     paths = suite_paths(folder) if folder.is_dir() else []
@@ -39,7 +44,7 @@ def policy_check(
     suites, suite_faults = load_suites(paths, policies, RULES.keys() | REFERENCES) if not faults else ([], [])
     faults = [*faults, *suite_faults]
     known = read_catalog(catalog)
-    absent = [told for policy in policies.values() for told in absent_names(policy, known)] if known else []
+    absent = [told for policy in policies.values() for told in _of_server(policy, known)] if known else []
     warnings = [*policies.warnings, *absent]
     if as_json:
         result = {
@@ -57,3 +62,8 @@ def policy_check(
     tests = sum(len(suite.cases) for suite in suites)
     print(f"{folder} is valid: policies {', '.join(sorted(policies))}; {tests} tests in {len(suites)} files")
     return Status.OK
+
+
+def _of_server(policy: Policy, catalog: Catalog) -> Iterator[str]:
+    yield from absent_names(policy, catalog)
+    yield from extension_notes(policy, catalog)

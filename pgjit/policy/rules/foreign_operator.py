@@ -8,7 +8,8 @@ looked at it, and nobody can tell the two apart where types are not written.
 
 Why: an operator is a function call in disguise, and a user-defined one can do anything that its owner may.
 
-Instead: use a built-in operator, or ask for this one to be named in the policy, such as `operators: [<=>]`.
+Instead: use a built-in operator, or ask for this one to be named in the policy, such as `operators: [<=>]`, or for
+its extension, such as `extensions: [vector]`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.match import kinds_of, operator_grounds
+from pgjit.policy.extensions import extension_of
+from pgjit.policy.match import extension_grounds, kinds_of, operator_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -37,7 +39,10 @@ BUILTIN = frozenset(
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     kinds = kinds_of(statement)
     told: set[str] = set()
+    extended = set(_of_extensions(touched))
     for operator in statement.operators:
+        if operator.parts in extended:
+            continue  # the catalog knows whose it is: told below
         if operator.builtin not in BUILTIN and operator_grounds(terms, (operator.text,), kinds) is None:
             told.add(operator.text)
             yield _violation(statement, operator.text, operator.position)
@@ -46,16 +51,28 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             continue
         if each.extension is not None and each.name in BUILTIN:
             continue  # as likely the built-in one: an extension adds a meaning for its own types
-        if operator_grounds(terms, (each.text, each.name), kinds) is None:
-            yield _violation(statement, each.text, each.position)
+        if operator_grounds(terms, (each.text, each.name), kinds) is not None:
+            continue
+        if touched is None or extension_grounds(terms, each, touched.extensions, kinds) is None:
+            yield _violation(statement, each.text, each.position, each.extension)
 
 
-def _violation(statement: Statement, name: str, position: int | None) -> Violation:
+def _of_extensions(touched: Touched | None) -> Iterator[tuple[str, ...]]:
+    """Operators of extensions, with their schema and without, as they may be written."""
+    for each in touched.operators if touched is not None else ():
+        if each.extension is not None and each.schema is not None:
+            yield (each.name,)
+            yield (each.schema, each.name)
+
+
+def _violation(statement: Statement, name: str, position: int | None, extension: str | None = None) -> Violation:
+    known = extension_of(extension)
+    opened = f"ask for `extensions: [{extension}]`" if known and not known.closed else "ask for it to be named"
     return Violation(
         rule="foreign-operator",
         message=f"operator `{name}` is not a built-in operator",
         detail="A user-defined operator runs a function, which can do anything that its owner may.",
-        hint="Use a built-in operator, or ask for this one to be named in the policy.",
+        hint=f"Use a built-in operator, or {opened} in the policy.",
         position=position or statement.position + 1,
         statement=statement.index,
     )

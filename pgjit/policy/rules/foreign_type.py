@@ -7,7 +7,7 @@ Why: reading or converting to a value of a user-defined type can run code: input
 domains. An enum's value is read by PostgreSQL's own code.
 
 Instead: cast to a built-in type, such as text, or ask for this one to be named in the policy as
-`types: [schema.name]`.
+`types: [schema.name]`, or for its extension, such as `extensions: [citext]`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.extensions import extension_of
+from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
@@ -42,7 +43,10 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     known = tuple(each for each in touched.types if each.schema is not None) if touched is not None else ()
     found = {each.name for each in known}
     enums = {(each.schema, each.name) for each in known if _is_enum(each)}
+    extended = {(each.schema, each.name) for each in known if each.extension is not None}
     for kind in statement.types:
+        if kind.parts in extended:
+            continue  # the catalog knows whose it is: told below
         if len(kind.parts) == 1 and kind.parts[0] in found and not _builtin(kind):
             continue  # the catalog knows which it is: told below
         if kind.parts in enums:
@@ -53,8 +57,10 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     for each in known:
         if each.builtin or _is_enum(each):
             continue
-        if grounds_of_name(terms, "types", (each.schema, each.name), kinds) is None:
-            yield _violation(statement, each.text, each.position)
+        if grounds_of_name(terms, "types", (each.schema, each.name), kinds) is not None:
+            continue
+        if touched is None or extension_grounds(terms, each, touched.extensions, kinds) is None:
+            yield _violation(statement, each.text, each.position, each.extension)
 
 
 def _is_enum(kind: TouchedType) -> bool:
@@ -67,12 +73,14 @@ def _builtin(kind: Name) -> bool:
     return name is not None and name.removeprefix("_") in BUILTIN  # `_int4` is the array type of `int4`
 
 
-def _violation(statement: Statement, name: str, position: int | None) -> Violation:
+def _violation(statement: Statement, name: str, position: int | None, extension: str | None = None) -> Violation:
+    known = extension_of(extension)
+    opened = f"`extensions: [{extension}]`" if known and not known.closed else "this one to be named"
     return Violation(
         rule="foreign-type",
         message=f"type `{name}` is not a built-in type",
         detail="Converting to a user-defined type can run code of its own.",
-        hint="Cast to a built-in type, such as text, or ask for this one to be named in the policy.",
+        hint=f"Cast to a built-in type, such as text, or ask for {opened} in the policy.",
         position=position or statement.position + 1,
         statement=statement.index,
     )

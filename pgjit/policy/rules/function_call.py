@@ -11,18 +11,22 @@ hidden in a string. Volatile built-in functions are refused but for a few that o
 are functions that read files, run SQL given as text, or assign a transaction id. The list is
 `pgjit/policy/builtin_functions.txt`.
 
-Instead: use a built-in function, or write the query out. For a function of an extension or of your own ask for it
-to be named in the policy as `functions: [schema.name]`, and call it with its schema.
+Instead: use a built-in function, or write the query out. For the functions of a known extension ask for
+`extensions: [pg_trgm]` in the policy, which opens those that only compute or read: the list is
+`pgjit/policy/extensions.yaml`. For another function ask for it to be named as `functions: [schema.name]`, and call it
+with its schema.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.extensions import extension_of, left_out
 from pgjit.policy.families import family_of
-from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
@@ -50,15 +54,18 @@ _JUDGED_ELSEWHERE = frozenset({"set_config"})  # by its arguments: session-setti
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     found = touched.functions if touched is not None else ()
     resolved = {each.name for each in found if each.schema is not None}
+    extended = {(each.schema, each.name) for each in found if each.extension is not None}
     for function in statement.functions:
         if len(function.parts) == 1 and function.parts[0] in resolved and not _listed(function):
             continue  # the catalog knows which it is: told below
+        if function.parts in extended:
+            continue  # likewise
         if not _allowed(function, statement, terms):
             yield _violation(statement, function.text, function.position)
     yield from _older_calls(statement, touched)
     for each in found:
-        if each.schema is not None and not _touched_allowed(each, statement, terms):
-            yield _violation(statement, each.text, each.position, each.through)
+        if touched is not None and each.schema is not None and not _touched_allowed(each, statement, terms, touched):
+            yield _of_touched(statement, each, touched)
 
 
 def _older_calls(statement: Statement, touched: Touched | None) -> Iterator[Violation]:
@@ -93,7 +100,9 @@ def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> boo
     return grounds_of_name(terms, "functions", name, kinds_of(statement)) is not None
 
 
-def _touched_allowed(function: TouchedFunction, statement: Statement, terms: StatementTerms) -> bool:
+def _touched_allowed(
+    function: TouchedFunction, statement: Statement, terms: StatementTerms, touched: Touched
+) -> bool:
     if function.name in BUILTIN and (function.builtin or function.extension is not None):
         return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
     if function.builtin and function.schema == _INFORMATION_SCHEMA and function.name in INFORMATION:
@@ -103,8 +112,22 @@ def _touched_allowed(function: TouchedFunction, statement: Statement, terms: Sta
     )
     if function.builtin and written and _listed(Name((function.name,))):
         return True  # judged by the rule on its kind, as it is written
-    name = (function.schema, function.name)
-    return grounds_of_name(terms, "functions", name, kinds_of(statement)) is not None
+    name, kinds = (function.schema, function.name), kinds_of(statement)
+    return (
+        grounds_of_name(terms, "functions", name, kinds) is not None
+        or extension_grounds(terms, function, touched.extensions, kinds) is not None
+    )
+
+
+def _of_touched(statement: Statement, found: TouchedFunction, touched: Touched) -> Violation:
+    violation = _violation(statement, found.text, found.position, found.through)
+    extension = extension_of(found.extension)
+    if extension is None:
+        return violation
+    reason = left_out(found, touched.extensions)
+    detail = f"It is of extension `{extension.name}`" + (f", and stays closed: {reason}." if reason else ".")
+    hint = violation.hint if reason else f"Ask for `extensions: [{extension.name}]` under `allow` of the policy."
+    return replace(violation, detail=detail, hint=hint)
 
 
 def _violation(statement: Statement, name: str, position: int | None, through: tuple[str, ...] = ()) -> Violation:
