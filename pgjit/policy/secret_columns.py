@@ -27,7 +27,7 @@ INSTEAD = {
         "Settings that are in force can be read from pg_settings.",
     ),
     **dict.fromkeys(
-        ("pg_largeobject", "pg_backend_memory_contexts", "pg_shmem_allocations"),
+        ("pg_largeobject", "pg_backend_memory_contexts", "pg_shmem_allocations", "pg_shmem_allocations_numa"),
         "Nothing shows the same without it: ask for what it holds outside of this database.",
     ),
 }

@@ -154,6 +154,7 @@ def _statement(
         relations=walk.names(walk.relations),
         targets=walk.names(walk.targets),
         types=walk.names(walk.types),
+        unread_types=walk.names(walk.unread_types),
         operators=walk.names(walk.operators),
         attributes=tuple(walk.attributes),
         columns=frozenset(walk.columns),

@@ -98,6 +98,7 @@ class Statement:
     relations: tuple[Name, ...] = ()
     targets: tuple[Name, ...] = ()  # the relations that INSERT, UPDATE, DELETE, MERGE and COPY FROM write to
     types: tuple[Name, ...] = ()
+    unread_types: tuple[Name, ...] = ()  # functions that are given a type as a text which is no known constant
     operators: tuple[Name, ...] = ()  # as written, with a schema or without
     attributes: tuple[str, ...] = ()  # names taken out of a value, `(value).name`: columns, or functions of it
     columns: frozenset[str] = frozenset()  # last parts of `alias.name`: columns, or functions of the whole row

@@ -13,6 +13,7 @@ from typing import Any
 from pgjit.sql.kind import kind_of
 from pgjit.sql.statement import Name, Setting
 from pgjit.sql.tree import relation_of, strings_of
+from pgjit.sql.type_text import type_in_text
 from pgjit.sql.views import opened_by
 
 __all__ = ["Walk"]
@@ -22,6 +23,7 @@ _SERIAL: dict[tuple[str, ...], str] = {
     ("smallserial",): "int2", ("serial2",): "int2", ("serial",): "int4", ("serial4",): "int4",
     ("bigserial",): "int8", ("serial8",): "int8",
 }  # fmt: skip
+_READS_INPUT = frozenset({"pg_input_is_valid", "pg_input_error_info"})
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 Places = dict[tuple[str, ...], int]
@@ -40,6 +42,7 @@ class Walk:
         self.relations: Places = {}
         self.targets: Places = {}
         self.types: Places = {}
+        self.unread_types: Places = {}
         self.operators: Places = {}
         self.attributes: dict[str, None] = {}
         self.columns: set[str] = set()
@@ -90,8 +93,20 @@ class Walk:
             _note(self.functions, name, value)
             if name[-1:] == ("set_config",):
                 self.settings.append(_set_config(value, self._place(value.get("location", 0))))
+            if not _READS_INPUT.isdisjoint(name[-1:]):
+                self._input(name, value)
         if "names" in value:
             _note(self.types, strings_of(value["names"]), value)
+
+    def _input(self, name: tuple[str, ...], node: dict[str, Any]) -> None:
+        """Reading a value of a type runs the checks of that type: it is as if it were cast to."""
+        arguments = node.get("args", [])
+        given = _constant(arguments[1]) if len(arguments) == 2 else None
+        kind = type_in_text(given) if given is not None else None
+        if kind is None:
+            _note(self.unread_types, name, node)
+        else:
+            _note(self.types, kind, node)
 
     def expression(self, node: dict[str, Any]) -> None:
         """An operator: of A_Expr, of a SubLink, of ORDER BY ... USING."""

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import asyncpg
+import yaml
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
@@ -51,11 +52,13 @@ async def extensions_of(database: DemoDatabase) -> set[str]:
         await connection.close()
 
 
-def open_everyday(database: DemoDatabase, folder: Path) -> World:
-    """pgjit before it, with a policy that says no more than `access: read-only`."""
+def open_everyday(database: DemoDatabase, folder: Path, **section: object) -> World:
+    """pgjit before it, with a policy that says no more than `access: read-only` and `section` of statements."""
     policies = folder / "only-reading"
     policies.mkdir()
-    (policies / "reader.yaml").write_text(POLICY)
+    document = yaml.safe_load(POLICY)
+    document["statements"].update(section)
+    (policies / "reader.yaml").write_text(yaml.safe_dump(document))
     return open_world(database, folder, policies=policies)
 
 

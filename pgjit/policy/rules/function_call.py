@@ -7,9 +7,10 @@ are functions too, and so is what views, casts, operators and domains call, also
 calls the function of an implicit cast of `m` to integer, and `to_json(m)` that of a cast to json.
 
 Why: a function can do all that its owner may: read files, end other sessions, send data elsewhere, run SQL that is
-hidden in a string. Volatile built-in functions are refused but for a few that only give time, chance or sizes; so
-are functions that read files, run SQL given as text, or assign a transaction id. The list is
-`pgjit/policy/builtin_functions.txt`.
+hidden in a string. Volatile built-in functions are refused but for those that only give time, chance or sizes, or
+what the system's own views show; so are functions that read files, run SQL given as text, or assign a transaction id
+(`txid_current`, `pg_current_xact_id`). `pg_input_is_valid` may be called with a constant that names a built-in type.
+The list is `pgjit/policy/builtin_functions.txt`.
 
 Instead: use a built-in function, or write the query out. For the functions of a known extension ask for
 `extensions: [pg_trgm]` in the policy, which opens those that only compute or read: the list is
@@ -48,19 +49,26 @@ INFORMATION = frozenset(
 )
 """Those of `information_schema`, in SQL, which drivers call for primary keys and indexes."""
 _INFORMATION_SCHEMA = "information_schema"
-_JUDGED_ELSEWHERE = frozenset({"set_config"})  # by its arguments: session-setting
+_JUDGED_ELSEWHERE = frozenset({"pg_input_error_info", "pg_input_is_valid", "set_config"})
+"""By their arguments: session-setting, and foreign-type where they name a type as a constant."""
+
+
+_TYPE = "Write its type out as a constant that names a built-in one, such as 'integer'."
 
 
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     found = touched.functions if touched is not None else ()
     resolved = {each.name for each in found if each.schema is not None}
     extended = {(each.schema, each.name) for each in found if each.extension is not None}
+    unread = {function.parts for function in statement.unread_types}
     for function in statement.functions:
         if len(function.parts) == 1 and function.parts[0] in resolved and not _listed(function):
             continue  # the catalog knows which it is: told below
         if function.parts in extended:
             continue  # likewise
-        if not _allowed(function, statement, terms):
+        if function.parts in unread and not _named(function, statement, terms):
+            yield replace(_violation(statement, function.text, function.position), hint=_TYPE)
+        elif not _allowed(function, statement, terms):
             yield _violation(statement, function.text, function.position)
     yield from _older_calls(statement, touched)
     for each in found:
@@ -94,6 +102,11 @@ def _listed(function: Name) -> bool:
 def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> bool:
     if _listed(function) or (function.parts[:-1] == (_INFORMATION_SCHEMA,) and function.parts[-1] in INFORMATION):
         return True
+    return _named(function, statement, terms)
+
+
+def _named(function: Name, statement: Statement, terms: StatementTerms) -> bool:
+    """Whether the policy names it."""
     if not terms.allow or len(function.parts) > 2:
         return False
     name = ("pg_catalog", *function.parts)[-2:]

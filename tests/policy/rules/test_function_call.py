@@ -13,11 +13,20 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.policy.rules import attribute_call, foreign_operator, foreign_type, function_call
+from pgjit.policy.secret_columns import INSTEAD, SECRETS
 from tests.run.processes import finish
 
 SAFE_VOLATILE = frozenset(
     """
     array_sample array_shuffle bernoulli clock_timestamp current_query gen_random_uuid pg_advisory_unlock_all
+    pg_collation_actual_version pg_control_checkpoint pg_control_init pg_control_recovery pg_control_system
+    pg_get_aios pg_get_sequence_data pg_get_wait_events pg_lock_status pg_prepared_xact
+    pg_safe_snapshot_blocking_pids pg_sequence_last_value pg_show_replication_origin_status pg_stat_clear_snapshot
+    pg_stat_get_io pg_stat_get_recovery_prefetch pg_stat_get_xact_blocks_fetched pg_stat_get_xact_blocks_hit
+    pg_stat_get_xact_function_calls pg_stat_get_xact_function_self_time pg_stat_get_xact_function_total_time
+    pg_stat_get_xact_numscans pg_stat_get_xact_tuples_deleted pg_stat_get_xact_tuples_fetched
+    pg_stat_get_xact_tuples_hot_updated pg_stat_get_xact_tuples_inserted pg_stat_get_xact_tuples_newpage_updated
+    pg_stat_get_xact_tuples_returned pg_stat_get_xact_tuples_updated pg_xact_status setseed txid_status
     pg_blocking_pids pg_current_wal_flush_lsn pg_current_wal_insert_lsn pg_current_wal_lsn pg_database_size
     pg_indexes_size pg_is_in_recovery pg_is_wal_replay_paused pg_jit_available pg_last_wal_receive_lsn
     pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_notification_queue_usage pg_partition_ancestors
@@ -27,7 +36,7 @@ SAFE_VOLATILE = frozenset(
 )
 METHODS = frozenset({"bernoulli", "system"})  # of TABLESAMPLE: they take an argument of type internal
 
-QUERY = """
+QUERY = r"""
 SELECT json_build_object(
   'functions', (SELECT json_agg(json_build_object('name', proname, 'volatile', provolatile = 'v',
       'arguments', ARRAY(SELECT t::regtype::text FROM unnest(proargtypes) t), 'result', prorettype::regtype::text))
@@ -47,6 +56,11 @@ SELECT json_build_object(
     AND (pronargs - pronargdefaults <= 1 OR provariadic <> 0)
     AND proargtypes[0]::regtype::text IN ('record', '"any"', 'anyelement', 'anynonarray', 'anycompatible',
       'anycompatiblenonarray')),
+  'viewed', (SELECT json_agg(json_build_object('view', relname, 'function', proname)) FROM (
+    SELECT DISTINCT c.relname, p.proname FROM pg_class c,
+      regexp_matches(pg_get_viewdef(c.oid), '([a-z_0-9]+)\(', 'g') AS m
+      JOIN pg_proc p ON p.proname = m[1] AND p.pronamespace = 'pg_catalog'::regnamespace
+    WHERE c.relkind = 'v' AND c.relnamespace = 'pg_catalog'::regnamespace AND c.oid < 16384) AS v),
   'operators', (SELECT json_agg(DISTINCT oprname) FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace))
 """
 
@@ -106,11 +120,19 @@ def test_no_listed_function_is_one_that_only_the_server_calls(listed: list[dict[
     ts_stat ts_rewrite set_config pg_sleep pg_advisory_lock pg_terminate_backend pg_notify nextval setval txid_current
     pg_current_xact_id pg_export_snapshot pg_input_is_valid pg_input_error_info domain_in record_in array_in
     pg_hba_file_rules pg_show_all_file_settings pg_ident_file_mappings fmgr_sql_validator pg_logical_emit_message
-    pg_switch_wal pg_promote pg_reload_conf pg_stat_reset setseed currval pg_get_replication_slots pg_config
+    pg_switch_wal pg_promote pg_reload_conf pg_stat_reset currval pg_config pg_get_backend_memory_contexts
+    pg_get_shmem_allocations pg_ls_logdir pg_current_logfile pg_stat_force_next_flush
     """.split(),
 )
 def test_a_function_that_does_more_than_compute_or_read_is_not_listed(name: str) -> None:
     assert name not in function_call.BUILTIN
+
+
+def test_what_a_readable_system_view_calls_may_be_called(catalogs: list[dict[str, Any]]) -> None:
+    found = {(row["view"], row["function"]) for each in catalogs for row in each["viewed"]}
+    called = {function for view, function in found if view not in INSTEAD and ("pg_catalog", view) not in SECRETS}
+
+    assert called - function_call.BUILTIN == set()
 
 
 def test_types_and_operators_are_those_of_the_catalogs(catalogs: list[dict[str, Any]]) -> None:
