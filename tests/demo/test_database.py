@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +18,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[DemoDatabase]:
     # A short path: that of a Unix socket has a limit.
     folder = Path(tempfile.mkdtemp(prefix="pgjit-db-"))
     started = DemoDatabase()
-    began = time.monotonic()
     started.start(folder, request.param)
-    assert time.monotonic() - began < 30
     yield started
     started.stop()
     assert list(folder.iterdir()) == []

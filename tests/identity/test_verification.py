@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.providers.entra import EntraProvider, EntraSettings
 from tests.fakes.entra import ABSENT, AUDIENCE, OTHER_TENANT, TENANT, Key, StandIn
 from tests.fixtures.tokens import assert_tells_nothing_of
+from tests.run.work import calls_async
 
 OID = "0d4b2a6e-91c7-4b55-8f0e-3c2f7a1e5d90"
 
@@ -123,16 +123,10 @@ async def test_version_one_has_its_own_issuer_and_shape(entra: StandIn, provider
     assert (identity.app_id, identity.credential) == ("9b2d7c1e-0f4a-4d8e-8b6c-5a3e1f2d4c60", "certificate")
 
 
-async def test_a_token_is_checked_in_two_milliseconds_of_cpu_once_the_keys_are_there(
+async def test_a_token_is_checked_in_some_thousand_calls_once_the_keys_are_there(
     entra: StandIn, provider: EntraProvider
 ) -> None:
     groups = [f"00000000-0000-4000-8000-{number:012}" for number in range(50)]
-    tokens = [entra.token(OID, *groups) for _ in range(100)]
-    await provider.verify(tokens[0], datetime.now(UTC))
-    costs = []
-    for _ in range(5):
-        begun = time.process_time()
-        for token in tokens:
-            await provider.verify(token, datetime.now(UTC))
-        costs.append((time.process_time() - begun) / len(tokens))
-    assert min(costs) < 0.002
+    first, second = (entra.token(OID, *groups) for _ in range(2))
+    await provider.verify(first, datetime.now(UTC))
+    assert await calls_async(provider.verify(second, datetime.now(UTC))) < 8_000

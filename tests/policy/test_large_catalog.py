@@ -1,4 +1,4 @@
-"""Statements that mean very much on a large server: judged or refused, and soon.
+"""Statements that mean very much on a large server: judged or refused, with work that is bounded.
 
 What a name leads to grows with the catalog, not with the text: parts of a table, overloads, wide rows.
 """
@@ -6,9 +6,8 @@ What a name leads to grows with the catalog, not with the text: parts of a table
 from __future__ import annotations
 
 import dataclasses
-import gc
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,13 @@ from pgjit.policy.policy import Policy
 from pgjit.proxy.judge import assess
 from pgjit.sql.catalog import Cast, Catalog, Column, Dependency, Function, Operator, QName, Relation, Type
 from tests.fixtures.terms import terms
+from tests.run.work import calls
 from tests.sql.snapshots import stored_catalog
 
-SECONDS = 0.25
 LARGE = 16 * 1024
+MOST_CALLS = 3_000_000
+"""Of functions, for one message: the most that any of these takes is two thirds of it, a quarter of a second."""
+
 PARTS, WIDE, OVERLOADS = 3000, 1500, 600
 
 POLICY = """\
@@ -161,21 +163,12 @@ CASES = {
 @pytest.mark.parametrize("known", [True, False], ids=["with the catalog", "without"])
 @pytest.mark.parametrize("name", ["reader", "writer"])
 @pytest.mark.parametrize("text", CASES.values(), ids=CASES)
-def test_what_is_judged_on_the_event_loop_takes_no_time(
+def test_what_is_judged_on_the_event_loop_takes_so_many_calls_at_most(
     text: str, name: str, known: bool, large: Catalog, policies: dict[str, Policy]
 ) -> None:
     assert len(text) < LARGE
-    assert any(_seconds(text, policies[name], large if known else None) < SECONDS for _ in range(3))
-
-
-def _seconds(text: str, policy: Policy, catalog: Catalog | None) -> float:
-    gc.disable()  # what it costs to look through the heap is decided by what other tests have left there
-    try:
-        begun = time.process_time()
-        assess(policy, text.encode(), LARGE, catalog)
-        return time.process_time() - begun
-    finally:
-        gc.enable()
+    judging = partial(assess, policies[name], text.encode(), LARGE, large if known else None)
+    assert calls(judging) < MOST_CALLS
 
 
 def test_what_means_too_much_is_refused_and_says_so(large: Catalog, policies: dict[str, Policy]) -> None:

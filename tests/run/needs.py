@@ -18,7 +18,7 @@ import pytest
 
 from tests.run.processes import OWNED
 
-__all__ = ["LIVE"]
+__all__ = ["LIVE", "LONG"]
 
 # Folders and files below tests/ all of whose tests are `live`. A single test in another file has the marker itself.
 LIVE = (
@@ -29,8 +29,11 @@ LIVE = (
     "proxy/test_control.py", "proxy/test_dial.py", "proxy/test_login.py", "proxy/test_managed_identity.py",
     "proxy/test_secret_command.py", "proxy/test_servers.py", "proxy/test_upstream.py",
 )  # fmt: skip
-# So are those that use a server by a fixture, wherever they are.
+# Tests that use a server by a fixture are `live` wherever they are.
 _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
+
+# Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
+LONG = ("policy/test_large_catalog.py", "proxy/test_tables.py", "sql/test_bounds.py")
 
 _TESTS = Path(__file__).parents[1]
 _FORBIDDEN = {
@@ -48,7 +51,7 @@ def _is_live(item: pytest.Item) -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="only tests that open no socket and start no process")
+    parser.addoption("--fast", action="store_true", help="only short tests that open no socket and start no process")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,10 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Files that are `live` as a whole are not even imported then."""
+    """Files that are left out as a whole are not even imported."""
     if config.getoption("--fast") and collection_path.is_relative_to(_TESTS):
         below = collection_path.relative_to(_TESTS).as_posix() + "/" * collection_path.is_dir()
-        return below.startswith(LIVE) or None
+        return below.startswith((*LIVE, *LONG)) or None
     return None
 
 
@@ -104,9 +107,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    if nextitem is None and _guard:  # with the last test what all of them stood on ends: servers are stopped
-        _guard[0].watching = False
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    # With the last test of a run or a file, the servers that others used are stopped.
+    _guard[0].watching = False
     try:
         return (yield)
     finally:
@@ -117,7 +120,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         for child in left:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        seen = _guard[0].seen if _guard else []
+        seen = _guard[0].seen
         if left:
             pytest.fail(f"children were left running: {sorted(left)}")
         if seen:

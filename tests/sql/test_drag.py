@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from pgjit.errors import StatementRefused
@@ -23,13 +21,12 @@ from pgjit.sql.parse import read_message
         "SELECT 1 " + "+" * 100_000,
     ],
 )
-def test_what_would_take_seconds_is_refused_at_once(text: str) -> None:
+def test_what_would_take_seconds_is_refused_before_it_is_parsed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drags(text)
-    begun = time.process_time()
+    monkeypatch.delattr("pgjit.sql.parse.parse_sql_json")
     with pytest.raises(StatementRefused) as refused:
         read_message(text)
     assert refused.value.reference == "statement-too-deep"
-    assert time.process_time() - begun < 0.1
 
 
 @pytest.mark.parametrize(
@@ -44,6 +41,4 @@ def test_what_would_take_seconds_is_refused_at_once(text: str) -> None:
 )
 def test_what_people_write_is_read(text: str) -> None:
     assert not drags(text)
-    begun = time.process_time()
     assert len(read_message(text).statements) == 1
-    assert time.process_time() - begun < 0.25
