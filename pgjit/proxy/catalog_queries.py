@@ -42,7 +42,8 @@ QUERIES = {
     "columns": """
         SELECT a.attrelid, array_agg(a.attname::text ORDER BY a.attnum) AS names,
                array_agg(CASE WHEN c.oid >= 16384 THEN format_type(a.atttypid, NULL) ELSE '' END
-                         ORDER BY a.attnum) AS types
+                         ORDER BY a.attnum) AS types,
+               array_agg(a.attnotnull ORDER BY a.attnum) AS filled
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
               AND n.nspname !~ '^pg_(toast|temp)'

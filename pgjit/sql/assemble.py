@@ -79,7 +79,7 @@ def assemble(
 
 
 def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Relation]]:
-    columns = {row["attrelid"]: (row["names"], row["types"]) for row in rows["columns"]}
+    columns = {row["attrelid"]: (row["names"], row["types"], row["filled"]) for row in rows["columns"]}
     made = {(row["attrelid"], row["attname"]): tuple(row["sources"]) for row in rows["generated"]}
     reads: dict[int, dict[QName, list[str]]] = {}
     for row in rows["reads"]:
@@ -96,8 +96,8 @@ def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Re
         found.setdefault(row["nspname"], {})[row["relname"]] = Relation(
             row["kind"],
             tuple(
-                Column(name, kind, made.get((oid, name), ()))
-                for name, kind in zip(*columns.get(oid, ((), ())), strict=True)
+                Column(name, kind, filled and not row["builtin"], made.get((oid, name), ()))
+                for name, kind, filled in zip(*columns.get(oid, ((), (), ())), strict=True)
             ),
             "" if row["builtin"] else row["owner"],
             tuple(Dependency(read, tuple(used)) for read, used in reads.get(oid, {}).items()),

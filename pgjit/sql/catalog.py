@@ -48,6 +48,7 @@ class QName(NamedTuple):
 class Column:
     name: str
     type: str = ""  # as format_type tells it, with its schema unless built in; empty in the system catalogs
+    filled: bool = False  # NOT NULL
     made_of: tuple[str, ...] = ()  # of a generated column: the columns of its relation that its expression reads
 
 

@@ -153,7 +153,13 @@ class Collector:
             self._relations.setdefault(
                 (*step.name, action, step.reach),
                 TouchedRelation(
-                    *step.name, step.relation.kind, action, base.position, reach=step.reach, through=step.through
+                    *step.name,
+                    step.relation.kind,
+                    action,
+                    base.position,
+                    reach=step.reach,
+                    through=step.through,
+                    filled=_filled(step.relation) if action in _WRITES else frozenset(),
                 ),
             )
             self._behind(step, action, base.position)
@@ -273,6 +279,10 @@ class Collector:
         if len(self._columns) >= MOST_COLUMNS:
             self.doubt(Doubt("too-much", f"more than {MOST_COLUMNS} columns are touched"))
             raise TooMuch
+
+
+def _filled(relation: Relation) -> frozenset[str]:
+    return frozenset(column.name for column in relation.columns if column.filled)
 
 
 def _has(relation: Relation, name: str) -> bool:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pgjit.sql.bounds import sources
-from pgjit.sql.conditions import narrowed
+from pgjit.sql.conditions import narrowing_of
 from pgjit.sql.joins import unjoined
+from pgjit.sql.narrowing import Narrowing
 from pgjit.sql.references import References
 from pgjit.sql.shape import Product, Shape, Source, Write
 
@@ -101,10 +102,10 @@ def _write(kind: str, node: Node, references: References, places: _Places) -> Wr
     condition = node.get("joinCondition") if kind == "merge" else node.get("whereClause")
     beside = node.get("fromClause") or node.get("usingClause") or node.get("sourceRelation")
     name = relation.get("alias", {}).get("aliasname") or relation.get("relname", "")
-    found = narrowed(condition, frozenset({str(name)}), references, alone=not beside)
+    found = narrowing_of(condition, frozenset({str(name)}), references, alone=not beside)
     if kind == "merge" and any(_sweeps(each.get("MergeWhenClause", {})) for each in node.get("mergeWhenClauses", [])):
-        found = "no"
-    return Write(kind, places(relation), found)
+        found = Narrowing()
+    return Write(kind, places(relation), found, _parts(relation))
 
 
 def _sweeps(clause: Node) -> bool:

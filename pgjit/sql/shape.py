@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pgjit.sql.narrowing import Narrowing
+
 __all__ = ["SHAPELESS", "Product", "Shape", "Source", "Write"]
 
 
@@ -14,8 +16,13 @@ class Write:
 
     kind: str
     position: int | None
-    narrowed: Literal["no", "constant", "yes"]
-    """`no`: there is no condition. `constant`: there is one that no column of the target decides."""
+    narrowing: Narrowing
+    relation: tuple[str, ...] = ()  # its name as written, in its parts
+
+    @property
+    def narrowed(self) -> Literal["no", "constant", "yes"]:
+        """Where any column may be NULL."""
+        return self.narrowing.word()
 
 
 @dataclass(frozen=True, slots=True)

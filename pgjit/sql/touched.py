@@ -49,6 +49,7 @@ class TouchedRelation:
     reach: Reach = "named"
     through: tuple[str, ...] = ()  # `schema.name` of the relations on the way, the one that is written first
     candidates: tuple[str, ...] = ()
+    filled: frozenset[str] = frozenset()  # of what is written to: its columns that are NOT NULL
 
     @property
     def builtin(self) -> bool:

@@ -50,9 +50,10 @@ async def _run(database: DemoDatabase, script: str) -> None:
 
 def open_under(database: DemoDatabase, folder: Path, statements: str = "") -> World:
     """pgjit before it, under a policy with these lines in its statement section."""
+    policy = POLICY.replace("  access: read-only\n", "") if "access:" in statements else POLICY
     policies = folder / "policies"
     policies.mkdir()
-    (policies / "reader.yaml").write_text(POLICY + statements)
+    (policies / "reader.yaml").write_text(policy + statements)
     return open_world(database, folder, policies=policies)
 
 

@@ -2,12 +2,14 @@
 
 Where a policy allows DDL, LOCK, VACUUM and their like, what they may say is on a list. Off it are CASCADE, changed
 owners and schemas, row level security, triggers and rules that are switched, inheritance that is changed, temporary
-objects, storage parameters that nobody knows, objects in the schemas of the system, and ALTER INDEX and its like for
-what is of another kind. A statement that does not say which relations it is about is refused where only some are
-allowed.
+objects, SET UNLOGGED, storage parameters that nobody knows, objects in the schemas of the system, and ALTER INDEX and
+its like for what is of another kind. A new name takes the kind that makes such a relation, where kinds are allowed
+for named relations: RENAME TO of a table takes `create-table` for the new name. A statement that does not say which
+relations it is about is refused where only some are allowed.
 
 Why: CASCADE takes away objects that the statement does not name. An owner, a policy on rows or a switched trigger
-changes what others may do. A temporary table stands in the place of the real one of its name.
+changes what others may do. A temporary table stands in the place of the real one of its name. An unlogged table is
+empty after a crash.
 
 Instead: name every object, drop what depends on it first, and leave owners, schemas and row security to a
 migration under `access: full`. Tables in a schema of your own do what temporary ones do.
@@ -19,7 +21,7 @@ from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import SEEN
-from pgjit.policy.match import kind_grounds, narrowed
+from pgjit.policy.match import kind_grounds, narrowed, relation_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
@@ -51,7 +53,7 @@ _VALUES: dict[str, str] = {
         AT_ColumnDefault AT_DetachPartition AT_DetachPartitionFinalize AT_DropColumn AT_DropConstraint
         AT_DropExpression AT_DropIdentity AT_DropNotNull AT_ResetOptions AT_ResetRelOptions AT_SetCompression
         AT_SetExpression AT_SetIdentity AT_SetLogged AT_SetNotNull AT_SetOptions AT_SetRelOptions AT_SetStatistics
-        AT_SetStorage AT_SetUnLogged AT_ValidateConstraint
+        AT_SetStorage AT_ValidateConstraint
     """,
 }
 _LISTED = frozenset(f"{word}={value}" for word, values in _VALUES.items() for value in values.split())
@@ -82,11 +84,27 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
                 statement, f"`{relation.schema}.{relation.name}` is nothing that {named} is for",
                 "Use the command that is for objects of its kind.",
             )  # fmt: skip
+    yield from _renamed(statement, terms, touched)
     if statement.kind in SEEN and not statement.defined and narrowed(terms, statement.kind):
         yield _violation(
             statement, "which relations are meant is not said, and only some are allowed",
             "The policy allows this for the relations that it names: name one of them.",
         )  # fmt: skip
+
+
+def _renamed(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+    """A new name is one that is made: where only some relations are meant, it takes what may make it."""
+    new = {use.name[-1] for use in statement.scopes.uses if use.beside}
+    made = statement.kind.replace("alter-", "create-")
+    if not new or not narrowed(terms, statement.kind):
+        return
+    for relation in touched.relations if touched is not None else ():
+        given = relation.name in new and relation.kind is None and relation.action == "define"
+        if given and relation_grounds(terms, frozenset({made}), relation) is None:
+            yield _violation(
+                statement, f"the name `{relation.name}` may not be given",
+                f"What is renamed is made under another name: that takes `{made}` for the new name.",
+            )  # fmt: skip
 
 
 def _altered(kind: str) -> tuple[str | None, ...]:

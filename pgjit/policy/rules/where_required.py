@@ -2,7 +2,8 @@
 
 UPDATE and DELETE need a WHERE that some column of the written table decides, and MERGE a condition of its join that
 does; WHEN NOT MATCHED BY SOURCE needs a condition of its own. What is true of every row is none: `WHERE true`,
-`1 = 1`, `id = id`, `id IS NULL OR id IS NOT NULL`, `name LIKE '%'`, a condition on another table alone. Beside
+`1 = 1`, `id = id`, `id IS NULL OR id IS NOT NULL`, `name LIKE '%'`, `length(name) >= 0`, a condition on another table
+alone; and, as the catalog tells it, `id IS NOT NULL` and the like on a column that is NOT NULL. Beside
 other tables, and inside a subquery, a column has to be written with its table's name or alias to be known.
 
 Why: a forgotten WHERE changes or empties a whole table, and it is the mistake that generated statements make most.
@@ -19,27 +20,41 @@ from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.shape import Write
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
+_ACTIONS = frozenset({"insert", "update", "delete"})
 
-def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+
+def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     for write in statement.shape.writes:
-        if write.narrowed == "yes":
+        narrowed = write.narrowing.word(_filled(write, touched))
+        if narrowed == "yes":
             continue
         word = write.kind.upper()
         yield Violation(
             rule="where-required",
             message=f"{word} without a condition is not allowed under this policy"
-            if write.narrowed == "no"
+            if narrowed == "no"
             else f"the condition of this {word} is decided by no column of the table that it writes to",
             detail="It would write to every row of the table.",
             hint="Say in WHERE which rows are meant, by columns of the table, with its name or alias beside others.",
             position=write.position or statement.position + 1,
             statement=statement.index,
         )
+
+
+def _filled(write: Write, touched: Touched | None) -> frozenset[str]:
+    """The columns that are never NULL; of several relations of that name, in all."""
+    found = [
+        each.filled
+        for each in (touched.relations if touched is not None else ())
+        if each.reach == "named" and each.name == write.relation[-1] and each.action in _ACTIONS
+    ]
+    return frozenset.intersection(*found) if found else frozenset()
 
 
 RULE = Rule(
