@@ -19,6 +19,8 @@ from tests.e2e.servers import serve
 from tests.sql.casting import CALLING, NEWER, QUIET, QUIET_NEWER, SCHEMA, WRITING
 from tests.sql.snapshots import read_snapshot
 
+pytestmark = pytest.mark.live
+
 LOGGING = (
     "mood_int", "mood_json", "hue_text", "hue_jsonb", "flag_bool", "flag_int", "flag_text", "int_flag", "state_json",
     "span_text", "unit_measure", "grade_rank", "feel_text", "told",
