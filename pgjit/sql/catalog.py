@@ -152,6 +152,8 @@ class Catalog:
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
     """Types of their own that a value of a built-in type becomes unasked, as `schema.name`."""
+    made_from: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
+    """The types of their own that become another one unasked."""
     column_names: frozenset[str] = field(default=frozenset(), init=False, compare=False)
     enums: frozenset[int] = field(default=frozenset(), init=False, compare=False)
     """Numbers of those enums, and of their array types, that no function, operator or cast takes: whatever is done
@@ -173,6 +175,7 @@ class Catalog:
         object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
         object.__setattr__(self, "children", _children(self.relations))
         object.__setattr__(self, "open_types", _open_types(self))
+        object.__setattr__(self, "made_from", _made_from(self))
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
         object.__setattr__(self, "derived", _derived(self))
@@ -217,7 +220,17 @@ def _open_types(catalog: Catalog) -> frozenset[str]:
         for name, one in names.items()
         if one.kind == "d"
     )
-    return frozenset((*domains, *(str(cast.target) for cast in catalog.casts if cast.context == "i")))
+    implicit = (cast for cast in catalog.casts if cast.context == "i" and cast.source.schema == BUILTIN)
+    return frozenset((*domains, *(str(cast.target) for cast in implicit)))
+
+
+def _made_from(catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for cast in catalog.casts:
+        if cast.context == "i" and cast.source.schema != BUILTIN:
+            element = QName(cast.source.schema, cast.source.name.removeprefix("_"))  # `_t` is the array type of `t`
+            found[str(cast.target)] = (*found.get(str(cast.target), ()), str(cast.source), str(element))
+    return found
 
 
 def _enums(catalog: Catalog) -> frozenset[int]:
@@ -358,7 +371,7 @@ _OURS: dict[str, Any] = {
     **dict.fromkeys(
         (
             "version", "children", "column_names", "derived", "enums", "extension_types", "open_types", "own_types",
-            "checks", "checked_arguments",
+            "checks", "checked_arguments", "made_from",
         ),
         True,
     ),

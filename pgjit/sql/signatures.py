@@ -58,7 +58,9 @@ class Types:
     def may_be(self, name: str) -> bool:
         """Whether some value may have that type."""
         kind = plain_type(name)
-        return is_builtin_type(kind) or kind in self._catalog.open_types or kind in self._present
+        if is_builtin_type(kind) or kind in self._catalog.open_types or kind in self._present:
+            return True
+        return not self._present.isdisjoint(self._catalog.made_from.get(kind, ()))
 
     def has(self, name: str) -> bool:
         """Whether a value may have that type, which is not built in."""
