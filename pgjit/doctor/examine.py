@@ -16,12 +16,14 @@ import orjson
 from pgjit.doctor.check import Check, written_out
 from pgjit.doctor.checks import CHECKS
 from pgjit.doctor.checks.connection import connection_findings
+from pgjit.doctor.checks.control import control_findings
 from pgjit.doctor.checks.login import login_findings
 from pgjit.doctor.checks.session import NAME
 from pgjit.doctor.finding import Finding, Severity
-from pgjit.doctor.subject import Login, Membership, ReachedRole, Subject
+from pgjit.doctor.subject import ControlRole, Login, Membership, ReachedRole, Subject
 from pgjit.errors import ServerUnavailable
-from pgjit.policy.policy import Policy
+from pgjit.policy.kinds import UNREAD
+from pgjit.policy.policy import Access, Policy
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.dial import resolve
 from pgjit.proxy.link import Link, LinkClosed
@@ -76,6 +78,18 @@ SELECT r.oid::bigint AS oid, quote_ident(o.rolname) AS name,
 FROM reach r JOIN pg_roles o ON o.oid = r.oid
 GROUP BY r.oid, o.rolname, o.rolsuper, o.rolcreaterole, o.rolcreatedb, o.rolreplication, o.rolbypassrls
 ORDER BY 2
+"""
+
+_CONTROL = """
+SELECT quote_ident('{user}') AS name, r.oid IS NOT NULL AS exists, coalesce(r.rolsuper, false) AS superuser,
+       coalesce(r.rolcanlogin, false) AS can_login,
+       coalesce(r.rolsuper OR pg_has_role(r.oid, 'pg_signal_backend', 'USAGE')
+                OR pg_has_role(r.oid, a.oid, 'USAGE'), false) AS signals,
+       coalesce(r.rolsuper OR pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE')
+                OR pg_has_role(r.oid, a.oid, 'USAGE'), false) AS sees,
+       coalesce(has_database_privilege(r.oid, current_database(), 'CONNECT'), false) AS connects,
+       coalesce(NOT a.rolsuper AND pg_has_role(a.oid, r.oid, 'MEMBER'), false) AS within_reach
+FROM pg_roles a LEFT JOIN pg_roles r ON r.rolname = '{user}' WHERE a.rolname = session_user
 """
 
 _SETTINGS = {
@@ -144,7 +158,7 @@ async def _log_in(target: Target) -> Upstream:
 async def _report(link: Link, target: Target, policies: tuple[Policy, ...]) -> Report:
     await ask(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     subject = await _subject(link, target, policies)
-    findings = [*login_findings(subject), *connection_findings(subject)]
+    findings = [*login_findings(subject), *connection_findings(subject), *control_findings(subject)]
     for check in CHECKS:
         if subject.login.version >= check.since:
             findings += await _answer(link, check, subject)
@@ -168,11 +182,27 @@ async def _subject(link: Link, target: Target, policies: tuple[Policy, ...]) -> 
         reached=tuple(ReachedRole(**row) for row in await _rows(link, written_out(_REACHED, mine))),
         access=frozenset(policy.statements.access for policy in policies),
         policies=tuple(sorted(policy.name for policy in policies)),
+        unread=tuple(sorted(policy.name for policy in policies if _runs_unread(policy))),
+        control=await _control(link, target),
         named=tuple(entry.functions for policy in policies for entry in policy.statements.allow if entry.functions),
         search_path=tuple(_schema(name, target.user) for name in target.search_path.split(",")),
         sslmode=None if all(host.is_unix for host in target.hosts) else target.sslmode,
         hosts=tuple(host.name for host in target.hosts if not host.is_unix),
     )
+
+
+async def _control(link: Link, target: Target) -> ControlRole | None:
+    if target.control is None:
+        return None
+    user = target.control.user.replace("'", "''")
+    (role,) = await _rows(link, _CONTROL.format(user=user))
+    return ControlRole(**role)
+
+
+def _runs_unread(policy: Policy) -> bool:
+    """Whether it lets run what no rule can tell the effect of."""
+    terms = policy.statements
+    return terms.access is Access.FULL or any(entry.kinds and entry.kinds & UNREAD for entry in terms.allow)
 
 
 def _schema(name: str, user: str) -> str:

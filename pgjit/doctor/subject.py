@@ -13,7 +13,7 @@ from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import Access
 from pgjit.proxy.target import SslMode
 
-__all__ = ["PUBLIC", "Grant", "Login", "Membership", "ReachedRole", "Subject"]
+__all__ = ["PUBLIC", "ControlRole", "Grant", "Login", "Membership", "ReachedRole", "Subject"]
 
 PUBLIC = 0  # as the grantee of an aclitem
 
@@ -55,6 +55,19 @@ class ReachedRole(NamedTuple):
     owner: bool  # of anything in this database
 
 
+class ControlRole(NamedTuple):
+    """The login of the connection's own for control connections, as the server has it."""
+
+    name: str
+    exists: bool
+    superuser: bool
+    can_login: bool
+    signals: bool  # has the rights of pg_signal_backend, or of the sessions' login role
+    sees: bool  # has those of pg_read_all_stats, or of the sessions' login role
+    connects: bool  # to this database
+    within_reach: bool  # the sessions' login role can become it
+
+
 class Grant(NamedTuple):
     """One privilege on one object, as an aclitem says."""
 
@@ -76,6 +89,8 @@ class Subject:
     reached: tuple[ReachedRole, ...] = ()
     access: frozenset[Access] = frozenset()  # of the policies that open this connection; none is taken for reading
     policies: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()  # those that let run what no rule can tell: `access: full`, `allow: do`, DDL
+    control: ControlRole | None = None
     named: tuple[Patterns, ...] = ()  # functions that these policies name
     search_path: tuple[str, ...] = ("public",)
     sslmode: SslMode | None = None  # None: over a Unix socket

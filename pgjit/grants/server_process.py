@@ -30,8 +30,13 @@ class Instance:
     standby: bool = False
     endpoint: str | None = None  # the server's own address and port; None over a Unix socket
 
+    @property
+    def run(self) -> tuple[str | None, datetime]:
+        """What names it: a server may be promoted, and be reached at another address, without being another one."""
+        return self.system, self.started
+
     def is_same_run(self, other: Instance) -> bool:
-        return (self.system, self.started) == (other.system, other.started)
+        return self.run == other.run
 
     def restarted_as(self, later: Instance, *, link_lost: bool) -> bool:
         """Whether `later` is this server after a restart, and neither a copy, a standby nor what was promoted.

@@ -53,7 +53,7 @@ class Control:
         self._deadline = deadline
         self._every = every
         self._lines: list[ControlLine] = []
-        self._needed: Counter[Instance] = Counter()  # sessions by the server that they are on
+        self._needed: Counter[object] = Counter()  # sessions by the run of the server that they are on
         self._level = NEWEST
         self._major = 0
         self._connect = Shared(self._log_in)
@@ -101,7 +101,7 @@ class Control:
 
     def need(self, process: ServerProcess) -> None:
         """Of the sessions that may need it, one is on this server. Needs a running loop."""
-        self._needed[process.instance] += 1
+        self._needed[process.instance.run] += 1
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         if len(self._current()) < _LINES:
@@ -109,7 +109,7 @@ class Control:
 
     def release(self, process: ServerProcess) -> None:
         self.sessions -= 1
-        self._needed[process.instance] -= 1
+        self._needed[process.instance.run] -= 1
 
     # --- for an end ------------------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class Control:
             surplus = len(there) > _LINES and line is there[0] and line.idle
             if not line.alive:
                 _log.warning("a control connection to %s was lost", self.address)
-            elif not surplus and (there == self._current() or self._needed[line.instance] > 0):
+            elif not surplus and (there == self._current() or self._needed[line.instance.run] > 0):
                 continue
             self._drop(line)
 

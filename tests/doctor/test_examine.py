@@ -22,7 +22,7 @@ from pgjit.doctor.finding import Severity
 from pgjit.errors import ServerUnavailable
 from pgjit.policy.load import load_policies
 from pgjit.proxy.credential import Given
-from pgjit.proxy.target import Host, Target
+from pgjit.proxy.target import ControlLogin, Host, Target
 
 POLICIES = Path(__file__).parents[1] / "fixtures" / "policies"
 BAD = (Path(__file__).parent / "bad.sql").read_text(encoding="utf-8")
@@ -256,3 +256,37 @@ def test_a_connection_that_cannot_be_used_ends_with_4(config: Path, capsys: pyte
 def test_a_connection_that_is_not_configured_is_wrong_usage(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doctor", "--config", str(config), "--connection", "nowhere"]) == Status.USAGE
     assert "is not one of misused, prod-replica, refused, write-target" in capsys.readouterr().err
+
+
+async def test_the_login_for_control_is_looked_at_where_there_is_one(
+    database: DemoDatabase, administrator: asyncpg.Connection
+) -> None:
+    target = _target(database, control=ControlLogin(user="Watch man", credential=Given("secret")))
+
+    async def told() -> set[str]:
+        report = await examine(target, [])
+        return {finding.reference for finding in report.findings if "control" in finding.reference}
+
+    assert await told() == {"control-role-missing"}
+    await administrator.execute('CREATE ROLE "Watch man" NOLOGIN')
+    try:
+        assert await told() == {
+            "control-cannot-log-in", "control-cannot-signal", "control-cannot-see", "control-cannot-connect",
+        }  # fmt: skip
+        for finding in (await examine(target, [])).findings:
+            if finding.reference.startswith("control-"):
+                for sql in finding.fix:
+                    await administrator.execute(sql)
+        assert await told() == set()
+        await administrator.execute(f'GRANT "Watch man" TO {database.user}')
+        assert "control-within-reach" in await told()
+    finally:
+        await administrator.execute('DROP OWNED BY "Watch man"; DROP ROLE "Watch man"')
+
+
+async def test_a_login_for_control_is_asked_for_under_full_access(database: DemoDatabase) -> None:
+    policies, _ = load_policies(POLICIES)
+    report = await examine(_target(database), [policies["full"]])
+    assert "no-control-login" in {finding.reference for finding in report.findings}
+    report = await examine(_target(database), [policies["reader"]])
+    assert "no-control-login" not in {finding.reference for finding in report.findings}

@@ -7,7 +7,9 @@ for control connections. The end of a window is the test's to say: `Ahead` is a 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +21,17 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import Record, change, open_world, records
 
-__all__ = ["CONTROL", "Ahead", "attack", "ended", "open_attacked", "restore", "serve_attacked", "until"]
+__all__ = [
+    "CONTROL",
+    "Ahead",
+    "attack",
+    "control_server",
+    "ended",
+    "open_attacked",
+    "restore",
+    "serve_attacked",
+    "until",
+]
 
 CONTROL = "pgjit_control"
 _SECRET = "control-secret"
@@ -63,8 +75,21 @@ def serve_attacked(version: int = 18) -> Iterator[DemoDatabase]:
         asyncio.run(change(database, _PREPARE + "SELECT pg_reload_conf();"))
         yield database
     finally:
+        if database.log.exists():
+            # What started it the first time may not know the process that it has been since.
+            control_server(database, "-m", "immediate", "stop")
         database.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def control_server(database: DemoDatabase, *arguments: str) -> None:
+    """Run pg_ctl on it."""
+    data = database.log.parent
+    subprocess.run(
+        [str(database.bin_path / "pg_ctl"), "-D", str(data), "-w", "-s", *arguments],
+        user=data.owner() if os.geteuid() == 0 else None, cwd="/", check=True, timeout=60,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 async def restore(database: DemoDatabase) -> None:

@@ -55,6 +55,7 @@ _PREDEFINED = {
     "rds_iam": (_NOTE, "It logs in with a token of the host's own."),
 }  # fmt: skip
 _SOON = 14  # days
+_LEAST = 2  # connections: one that ends the other
 _FEW = 5  # connections
 
 
@@ -94,7 +95,7 @@ def _connection_limit(subject: Subject) -> Iterator[Finding]:
             why="Sessions of agents could take every connection that the server has.",
             fix=(f"ALTER ROLE {login.name} CONNECTION LIMIT 50;",),
         )
-    elif limit < 2 and not login.superuser:
+    elif limit < _LEAST and not login.superuser:
         yield Finding(
             severity=_DANGER,
             reference="connection-limit-too-low",
@@ -107,7 +108,8 @@ def _connection_limit(subject: Subject) -> Iterator[Finding]:
             severity=_NOTE,
             reference="low-connection-limit",
             message=f"the login role {login.name} may open {limit} connections at once",
-            why="One of them is the control connection, by which pgjit ends sessions: the others are for all agents.",
+            why="Two of them are control connections, by which pgjit ends sessions, and one reads the catalog: the "
+            "others are for all agents.",
             fix=(f"ALTER ROLE {login.name} CONNECTION LIMIT 50;",),
         )
 
