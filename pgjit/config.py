@@ -6,7 +6,6 @@ fault. Reference: docs/config.md.
 
 from __future__ import annotations
 
-import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
+from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
 from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.login_sections import ControlSection, SecretSection, control_login, credential_of
@@ -24,8 +24,6 @@ from pgjit.proxy.services import Limits
 from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 __all__ = ["Config", "ConfigFile", "load_config"]
-
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 
 class _Section(BaseModel):
@@ -202,8 +200,11 @@ class ConfigFile(_Section):
     @classmethod
     def _names(cls, value: dict[str, ConnectionSection]) -> dict[str, ConnectionSection]:
         for name in value:
-            if not _NAME.match(name) or len(name) > 63:
-                raise ValueError(f"connection `{name}` must be named in kebab-case, with at most 63 characters")
+            if not CONNECTION_NAME.match(name) or len(name) > 63:
+                raise ValueError(
+                    f"connection `{name}` must begin with a letter and hold lower-case letters, digits, `-` and `_`, "
+                    "at most 63 of them"
+                )
         return value
 
 
@@ -216,6 +217,7 @@ class Config:
     sha256: str
     targets: dict[str, Target]
     policies: Policies
+    other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
 
     def path(self, path: Path) -> Path:
         return self.folder / path
@@ -224,7 +226,7 @@ class Config:
     def warnings(self) -> list[str]:
         """What stops nothing, for people to read."""
         groups = [(policy.name, policy.group) for policy in self.policies.values() if policy.group is not None]
-        return [*self.policies.warnings, *group_warnings(self.file.identity, groups)]
+        return [*self.policies.warnings, *group_warnings(self.file.identity, groups), *self.other_names]
 
     @property
     def authentication(self) -> dict[str, Authentication]:
@@ -273,7 +275,14 @@ def load_config(path: Path) -> Config:
             )
     if faults:
         raise InvalidFile(f"configuration {path}", faults)
-    return Config(file, folder, document.sha256, targets, policies)
+    other = tuple(
+        f"{document.place(('connections', name))}: connection `{name}` is not named as its database, "
+        f"`{section.database}`: tools that take dbname for current_database() (dbt, pgjdbc's metadata, pgAdmin) look "
+        "for their tables in a database that is not there"
+        for name, section in file.connections.items()
+        if name != section.database
+    )
+    return Config(file, folder, document.sha256, targets, policies, other)
 
 
 def _target(document: Document, folder: Path, name: str, section: ConnectionSection) -> Target:

@@ -27,6 +27,16 @@ connections:
   prod-primary: {{database: shop, user: ann, host: b}}
 """
 
+READER = """\
+policy: reader
+connection: shop_data
+group: 11111111-1111-4111-8111-111111111111
+grant: on-request
+ttl: 30m
+record: true
+statements: {access: read-only}
+"""
+
 
 def _load(folder: Path, keys: str) -> Target:
     make_certificates(folder)
@@ -183,3 +193,29 @@ def test_a_certificate_that_does_not_fit_its_key_is_a_fault(tmp_path: Path) -> N
         load_config(path)
     [fault] = refused.value.faults
     assert fault.startswith(f"{path}:1:7: `tls.certificate` and the key do not go together: ")
+
+
+def test_a_connection_may_be_named_as_its_database_and_who_does_not_is_warned(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    (policies / "reader.yaml").write_text(READER)
+    path = tmp_path / "pgjit.yaml"
+    connections = "connections:\n  shop_data: {database: shop_data, user: a, host: a}\n"
+    text = TEXT.format(policies=policies, keys="host: a").partition("connections:")[0]
+    path.write_text(text + connections + "  prod_replica: {database: shop, user: a, host: a}\n")
+    config = load_config(path)
+    assert sorted(config.targets) == ["prod_replica", "shop_data"]
+    [warning] = [each for each in config.warnings if "is not named as its database" in each]
+    assert warning.startswith(f"{path}:6:3: connection `prod_replica` is not named as its database, `shop`")
+
+
+@pytest.mark.parametrize("name", ["Shop", "_shop", "1shop", "shop.data", "a" * 64, "shöp", "-shop", '"shop "'])
+def test_other_names_of_connections_are_a_fault(tmp_path: Path, name: str) -> None:
+    make_certificates(tmp_path)
+    path = tmp_path / "pgjit.yaml"
+    text = TEXT.format(policies=POLICIES, keys="host: a").replace("prod-primary", name)
+    path.write_text(text, "utf-8")
+    with pytest.raises(InvalidFile) as refused:
+        load_config(path)
+    assert "lower-case letters, digits" in refused.value.faults[0]

@@ -30,9 +30,11 @@ from pgjit.policy.pattern import all_of, names, texts
 from pgjit.policy.policy import Access, Grant, Mode, SettingCaps
 from pgjit.policy.rules import RULES
 
-__all__ = ["GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
+__all__ = ["CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+CONNECTION_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
+"""Connections may be named as their databases are: some tools take the one for the other."""
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
 _SIZE = re.compile(r"([1-9][0-9]{0,8})(kB|MB|GB)\Z")
 _OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
@@ -64,6 +66,12 @@ def _size(value: object) -> int:
 def _name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.match(value) or len(value) > 63:
         raise ValueError("must be kebab-case, with at most 63 characters")
+    return value
+
+
+def _connection(value: object) -> str:
+    if not isinstance(value, str) or not CONNECTION_NAME.match(value) or len(value) > 63:
+        raise ValueError("must begin with a letter and hold lower-case letters, digits, `-` and `_`, at most 63")
     return value
 
 
@@ -133,6 +141,9 @@ Size = Annotated[
 Count = Annotated[int, Field(ge=1, strict=True)]
 KebabName = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"})
+]
+ConnectionName = Annotated[
+    str, BeforeValidator(_connection), WithJsonSchema({"type": "string", "pattern": "^[a-z][a-z0-9_-]*$"})
 ]
 Texts = Annotated[list[str], WithJsonSchema(_TEXTS)]
 Relations = Annotated[Texts, BeforeValidator(names(1, 2))]
@@ -228,7 +239,7 @@ class PolicyFile(IdentityKeys):
     """A policy as written."""
 
     policy: KebabName = Field(description="its name: clients give it as the PostgreSQL user")
-    connection: KebabName = Field(description="the connection that it opens, by its name in the configuration")
+    connection: ConnectionName = Field(description="the connection that it opens, by its name in the configuration")
     group: Annotated[GroupSection | None, BeforeValidator(_group)] = Field(
         None, description="whose members it is for; or `role`"
     )

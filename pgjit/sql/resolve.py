@@ -117,7 +117,8 @@ class _Resolving:
             return None
         text = ".".join(written)
         if len(written) == 3 and written[0] != self._catalog.database:
-            self._found.doubt(Doubt("database", f"`{text}` is in another database", position))
+            detail = f"`{text}` is in database `{written[0]}`, and this one is `{self._catalog.database}`"
+            self._found.doubt(Doubt("database", detail, position))
             return None
         for schema in self._path if len(written) == 1 else written[-2:-1]:
             if written and written[-1] in self._catalog.relations.get(schema, ()):

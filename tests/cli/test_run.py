@@ -50,8 +50,12 @@ def test_wrong_usage_is_told_and_has_its_code(arguments: list[str], capsys: pyte
 def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--config", str(config), "--json"]) == Status.OK
     told = json.loads(capsys.readouterr().out)
-    [warning] = told.pop("warnings")
+    warning, *named = told.pop("warnings")
     assert warning["message"].startswith("`identity.groups` is `claim`: nobody looks again")
+    assert [(each["line"] is not None, each["message"].partition(", `")[0]) for each in named] == [
+        (True, "connection `prod-replica` is not named as its database"),
+        (True, "connection `prod-primary` is not named as its database"),
+    ]
     assert told == {
         "valid": True,
         "policies": ["analyst-read-only", "break-glass", "jit-schema-checks", "orders-migration", "read-only"],

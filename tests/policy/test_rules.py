@@ -9,13 +9,13 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from pgjit.policy.decision import Violation
-from pgjit.policy.evaluate import touched_by
+from pgjit.policy.decision import Allow, Deny, Violation
+from pgjit.policy.evaluate import evaluate, touched_by
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
 from tests.fixtures.odd import CLEAN, HIDING, ODD, SHOP
-from tests.fixtures.terms import terms
+from tests.fixtures.terms import policy_of, terms
 
 HERE = Path(__file__).parent / "rules"
 ROOT = HERE.parents[2]
@@ -108,3 +108,21 @@ def test_every_page_says_why_and_what_to_write_instead(name: str) -> None:
     assert "\n## Why\n" in page
     assert "\n## What to write instead\n" in page
     assert f"]({name}.md)" in (ROOT / "docs/rules/README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("deny", [[], [{"relations": ["public.payments"]}]])
+def test_a_relation_in_another_database_is_told_with_the_database_that_this_is(deny: list[object]) -> None:
+    """And nothing else is said of it: not that the catalog is not known."""
+    message = read_message("SELECT * FROM prod_replica.public.orders")
+    own = terms(deny=deny)
+    decision = evaluate(dataclasses.replace(policy_of(), statements=own), message, SHOP)
+    assert isinstance(decision, Deny)
+    [found] = decision.violations
+    assert (found.rule, found.sqlstate) == ("unresolved-name", "0A000")
+    assert (
+        found.message
+        == f"`prod_replica.public.orders` is in database `prod_replica`, and this one is `{SHOP.database}`"
+    )
+    assert "Leave the database out" in (found.hint or "")
+    here = read_message(f'SELECT * FROM "{SHOP.database}".public.orders')
+    assert evaluate(dataclasses.replace(policy_of(), statements=own), here, SHOP) == Allow()

@@ -31,6 +31,11 @@ _SQLSTATES = {  # what the server says of a name that it does not know: clients 
     "unknown-function": "42883",
     "unknown-operator": "42883",
     "unknown-type": "42704",
+    "database": "0A000",
+}
+_HINT = "Check the spelling, and write names with their schema and columns with their table."
+_HINTS = {
+    "database": "Leave the database out: dbname is the name of the connection, and need not be that of its database.",
 }
 
 
@@ -44,12 +49,15 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             rule="unresolved-name",
             message=doubt.detail,
             detail="What a name means has to be known to be judged.",
-            hint="Check the spelling, and write names with their schema and columns with their table.",
+            hint=_HINTS.get(
+                doubt.what, "Check the spelling, and write names with their schema and columns with their table."
+            ),
             position=doubt.position or statement.position + 1,
             sqlstate=_SQLSTATES.get(doubt.what, "42501"),
             statement=statement.index,
         )
-    if not terms.denies_relations or any(doubt.what == "unknown-relation" for doubt in touched.doubts):
+    unknown = ("unknown-relation", "database")
+    if not terms.denies_relations or any(doubt.what in unknown for doubt in touched.doubts):
         return
     for relation in touched.relations:
         if relation.kind is None and not relation.builtin and relation.action != "define":
