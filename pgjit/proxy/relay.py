@@ -309,7 +309,9 @@ class Relay(Refusing):
         if self.unsettled("portal", execute.portal):
             return
         portal = self.names.portal(execute.portal)
-        if portal is None and self._unrestricted:
+        # The unnamed portal is a Bind's, or there is none. What a failed Query leaves behind under that name in an
+        # aborted transaction is freed memory: executing it ends all sessions of the server (PostgreSQL 15 to 18).
+        if portal is None and self._unrestricted and execute.portal:
             portal = Portal(unknown("portal", execute.portal), None, b"")
         if portal is None:
             self.refuse_name(plan, "portal", execute.portal, "34000", now)

@@ -104,7 +104,9 @@ class Resolver:
             return replace(itself, changes=changes_of(statement, parameters))
         self._deep += 1
         if self._deep > _DEEPEST:
-            return self._refuse(itself, names_too_deep(self._index))
+            # Under every policy: one that executes itself can only fail, and EXPLAIN of it takes the server's stack
+            # and with it all sessions (PostgreSQL 15 to 18).
+            raise Unresolvable(names_too_deep(self._index))
         inner = self._execute(effect, effect.name) if effect.verb == "execute" else self._fetch(effect.name)
         if isinstance(inner, Violation):
             return self._refuse(itself, inner)

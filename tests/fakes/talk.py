@@ -129,7 +129,12 @@ def error(sqlstate: str, message: str, severity: str = "ERROR") -> bytes:
 
 class Talk:
     def __init__(
-        self, tripwire: dict[str, str] | None = None, *, unrestricted: bool = False, budget: Budget | None = None
+        self,
+        tripwire: dict[str, str] | None = None,
+        *,
+        unrestricted: bool = False,
+        budget: Budget | None = None,
+        encoding: str = "UTF8",
     ) -> None:
         self._ids = 0
         self._tokens = 0
@@ -141,6 +146,7 @@ class Talk:
             new_token=self._new_token,
             unrestricted=unrestricted,
             budget=budget,
+            encoding=encoding,
         )
         self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
         self.answers = Answers(self.relay, tripwire or {})

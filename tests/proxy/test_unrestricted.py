@@ -72,6 +72,12 @@ def test_names_that_only_the_server_knows_are_forwarded_under_a_record_that_says
     ]
 
 
+def test_the_unnamed_portal_that_nobody_bound_is_not_executed() -> None:
+    talk = Talk(unrestricted=True)
+    assert execute() not in talk.client(execute()).data
+    assert talk.executions[-1] == ("-- portal ''", "deny")
+
+
 @pytest.mark.parametrize(
     ("sql", "kinds", "unread"),
     [

@@ -1,0 +1,207 @@
+"""A server's name spaces beside the relay's: the same conversation straight to a server, and through a relay.
+
+Decides nothing about what is right but this: what is on record of a row is what made it, and what the relay refuses
+for its name the server does not know either.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from pgjit.audit.event import Event, Execution, Outcome
+from pgjit.proxy.answers import Answers
+from pgjit.proxy.judge import Judgement
+from pgjit.proxy.relay import Relay
+from pgwire.framing import FrameReader
+from pgwire.messages.query import decode_error
+from pgwire.messages.startup import encode_startup
+from tests.fakes.talk import CONTEXT, NOW
+
+__all__ = ["Place", "Told", "Wire", "compare", "misrecorded"]
+
+_SECONDS = 20  # for one answer
+_CONSTANT = re.compile(r"\b[kv]\d+\b")
+_UNTOLD = frozenset("SNAKR")  # of the session, not of what was asked
+_NAMES = frozenset({"26000", "34000", "54001", "25P02"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    path: str
+    database: str
+    encoding: str
+
+
+class _ServerLeft(Exception):
+    """As it does where COMMIT or its like is given by EXECUTE, in a state in which it expects none."""
+
+
+class _Socket:
+    """A session of the administrator, in the encoding that pgjit pins."""
+
+    def __init__(self, place: Place) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(_SECONDS)
+        self.socket.connect(place.path)
+        settings = {"user": "postgres", "database": place.database, "client_encoding": "UTF8"}
+        self.socket.sendall(encode_startup(settings))
+        self._rest = b""
+        for kind, _ in self.frames():
+            if kind == "Z":
+                break
+
+    def __enter__(self) -> _Socket:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, why: BaseException | None, at: TracebackType | None) -> None:
+        self.socket.close()
+
+    def frames(self) -> Iterator[tuple[str, bytes]]:
+        """Messages of the server, each whole with its header; as many as there are wanted."""
+        while True:
+            while len(self._rest) < 5 or len(self._rest) <= struct.unpack("!I", self._rest[1:5])[0]:
+                data = self.socket.recv(1 << 16)
+                if not data:
+                    raise _ServerLeft
+                self._rest += data
+            size = 1 + struct.unpack("!I", self._rest[1:5])[0]
+            frame, self._rest = self._rest[:size], self._rest[size:]
+            yield chr(frame[0]), frame
+
+
+@dataclass
+class Told:
+    """What a client was told, and what is on record about it."""
+
+    heard: list[tuple[str, bytes]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    rows: list[tuple[str, bytes]] = field(default_factory=list)  # with the execution that they are counted to
+
+    def hear(self, kind: str, frame: bytes) -> None:
+        if kind == "E":
+            self.heard.append((kind, decode_error(frame[5:])["C"].encode()))
+        elif kind not in _UNTOLD:
+            self.heard.append((kind, frame[5:]))
+
+    @property
+    def endless(self) -> bool:
+        """A statement would have executed itself: to explain such a one ends the server."""
+        return any(found.sqlstate == "54001" for event in self.executions.values() for found in event.violations)
+
+    @property
+    def executions(self) -> dict[str, Execution]:
+        return {event.execution_id: event for event in self.events if isinstance(event, Execution)}
+
+
+class Wire:
+    """A relay between a client that is played and a server that is not."""
+
+    def __init__(self, place: Place, judge: Callable[[bytes], Judgement], *, unrestricted: bool) -> None:
+        self._place = place
+        self._judge = judge
+        self._unrestricted = unrestricted
+        self._ids = 0
+
+    def _new(self) -> str:
+        self._ids += 1
+        return f"x{self._ids}"
+
+    def direct(self, messages: list[bytes]) -> Told:
+        told = Told()
+        with _Socket(self._place) as session, suppress(_ServerLeft):
+            session.socket.sendall(b"".join(messages))
+            for kind, frame in session.frames():
+                told.hear(kind, frame)
+                if kind == "Z" and any(each[1].endswith(b"end") for each in told.heard[-3:]):
+                    break
+        return told
+
+    def through(self, messages: list[bytes]) -> Told:
+        told = Told()
+        relay = Relay(
+            CONTEXT, self._judge, ends_at=CONTEXT.window.ends_at, new_id=self._new,
+            new_token=lambda: b"pgjit_deny_" + self._new().encode(), unrestricted=self._unrestricted,
+            encoding=self._place.encoding,
+        )  # fmt: skip
+        answers = Answers(relay, {})
+        reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
+        with _Socket(self._place) as session, suppress(_ServerLeft, BrokenPipeError):
+            incoming = session.frames()
+            for message in messages:
+                left = reader.feed(message)
+                while left:
+                    plan = relay.from_client(left, NOW)
+                    assert plan.fault is None, plan.fault
+                    told.events += plan.events
+                    session.socket.sendall(plan.data)
+                    left = list(plan.rest)
+                    if left:
+                        self._answer(session, relay, answers, next(incoming), told)
+            while relay.queue:
+                self._answer(session, relay, answers, next(incoming), told)
+        return told
+
+    def _answer(self, session: _Socket, relay: Relay, answers: Answers, frame: tuple[str, bytes], told: Told) -> None:
+        kind, raw = frame
+        run = relay.queue[0].current if relay.queue else None
+        if kind in "Dd" and run is not None:
+            told.rows.append((run.id, raw[5:]))
+        step = answers.from_server(raw, NOW)
+        assert step.fault is None, step.fault
+        told.events += step.events
+        session.socket.sendall(step.to_server)
+        for piece in filter(None, step.data):
+            told.hear(chr(piece[0]), piece)
+
+
+def constants(raw: bytes) -> set[str]:
+    return set(_CONSTANT.findall(raw.decode("utf-8", "replace")))
+
+
+def misrecorded(told: Told, kept: list[str]) -> list[str]:
+    """Rows, and what was `kept` of rows that were written, that are not on record as what made them."""
+    executions = told.executions
+    done = {e.execution_id for e in told.events if isinstance(e, Outcome) and e.ended in ("completed", "suspended")}
+    found = []
+    for run, raw in told.rows:
+        event = executions[run]
+        values = event.parameters.values if event.parameters else ()
+        on_record = constants(event.statement.encode()) | {value.decode() for value in values if value is not None}
+        if event.unresolved is None and not constants(raw) <= on_record:
+            found.append(f"{raw!r} is on record as {event.statement!r}, {event.parameters}, by {event.through}")
+    certain = all(event.unresolved is None for event in executions.values())
+    written = {
+        constant
+        for run, event in executions.items()
+        if run in done and "INSERT" in event.statement
+        for constant in constants(event.statement.encode())
+    }
+    if certain and not set(kept) <= written:
+        found.append(f"{sorted(set(kept) - written)} were written, and nothing on record says so")
+    return found
+
+
+def compare(direct: Told, through: Told) -> list[str]:
+    """Where who goes through the relay is told something else, without reason."""
+    refused_ids = {e.execution_id for e in through.events if isinstance(e, Outcome) and e.ended == "refused"}
+    denied = [event for run, event in through.executions.items() if run in refused_ids]
+    if not denied:
+        if direct.heard == through.heard:
+            return []
+        at = next(i for i, (a, b) in enumerate(zip(direct.heard, through.heard, strict=False)) if a != b)
+        return [f"differs at {at}: {direct.heard[at : at + 3]} direct, {through.heard[at : at + 3]} through"]
+    first = denied[0].violations[0]
+    doubt = "may be" in first.message or "may have been" in first.message or "inside EXPLAIN" in first.message
+    syntax = first.rule == "syntax-error"
+    refused = first.sqlstate.encode()
+    if doubt or syntax or first.rule == "refused-with-message":
+        return []
+    states = {refused, *(state.encode() for state in _NAMES)}
+    known = any(kind == "E" and body in states for kind, body in direct.heard)
+    return [] if known else [f"refused without reason: {denied[0].statement!r}, {first.message}"]
