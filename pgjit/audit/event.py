@@ -54,6 +54,8 @@ class Parameters:
 
     values: tuple[bytes | None, ...]
     formats: tuple[int, ...]  # per value: 0 text, 1 binary, 2 an expression that is written out in an EXECUTE
+    count: int | None = None  # how many there were, where not all are kept; see parameters.py
+    length: int | None = None  # of the last value, where its beginning alone is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,19 +35,16 @@ from pgjit.audit.event import (
     WindowEnding,
     WindowOpened,
 )
+from pgjit.audit.parameters import kept
 from pgjit.audit.unseen import spelled_out
 from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
 
-__all__ = ["PARAMETER_BYTES", "render", "render_context", "time_text"]
-
-PARAMETER_BYTES = 4096
-"""How much of one execution's parameters is kept."""
+__all__ = ["render", "render_context", "time_text"]
 
 _EXPRESSION = 2
-_VALUE_COST = 4  # counted for every value besides its bytes: many empty values are bounded as well
 
 _CONTEXTS_KEPT = 1024
 _contexts: dict[int, tuple[SessionContext, bytes]] = {}
@@ -159,27 +156,20 @@ def _outcome(event: Outcome) -> bytes:
 
 def _parameters(parameters: Parameters) -> dict[str, object]:
     """Text as text, binary as base64, NULL as null, an expression as `sql`; `truncated` says that not all is here."""
+    parameters = kept(parameters)
+    last = len(parameters.values) - 1
     values: list[object] = []
-    left = PARAMETER_BYTES
-    truncated = False
     for index, value in enumerate(parameters.values):
-        left -= _VALUE_COST
-        if left < 0:
-            truncated = True
-            break
-        kept = None if value is None else value[:left]
-        if kept is None or value is None:
+        length = parameters.length if index == last else None
+        if value is None:
             values.append(None)
             continue
-        left -= len(kept)
-        whole = len(kept) == len(value)
-        shown = _value(kept, _format(parameters.formats, index), whole=whole)
-        if not whole:
-            truncated = True
-            shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": len(value)}
+        shown = _value(value, _format(parameters.formats, index), whole=length is None)
+        if length is not None:
+            shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": length}
         values.append(shown)
-    result: dict[str, object] = {"count": len(parameters.values), "values": values}
-    if truncated:
+    result: dict[str, object] = {"count": parameters.count, "values": values}
+    if parameters.length is not None or parameters.count != len(values):
         result["truncated"] = True
     return result
 

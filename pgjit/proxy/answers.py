@@ -205,7 +205,7 @@ class Answers:
         if kind in FINAL[head.asked]:
             head.answered = True
             relay.names.confirm(head.changes)
-            relay.queue.popleft()
+            relay.pop()
         return replaced
 
     def _finished(self, step: ServerStep, body: bytes, kind: int, head: Pending, now: datetime) -> bytes | None:
@@ -327,7 +327,7 @@ class Answers:
         relay = self._relay
         if head.asked not in (Asked.QUERY, Asked.FUNCTION_CALL, Asked.SYNC):
             while relay.queue and relay.queue[0].asked is not Asked.SYNC:
-                passed_over = relay.queue.popleft()
+                passed_over = relay.pop()
                 passed_over.answered = True
                 step.events.extend(relay.recorder.rest(passed_over, now, "skipped"))
             relay.skipping = relay.skipping or not relay.queue

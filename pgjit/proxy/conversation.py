@@ -42,7 +42,9 @@ _BYTES_AT_ONCE = 32 * 1024
 """Most messages that are judged and recorded together: a few bytes may run, and so record, a long statement each."""
 
 _MOST_QUEUED = 10_000
-"""Most requests that may wait for the server's answer. PostgreSQL holds back some 1,600 answers at most, in 8 KiB."""
+_MOST_QUEUED_BYTES = 8 * 1024 * 1024
+"""Most requests that may wait for the server's answer, and bytes of them. PostgreSQL holds back some 1,600 answers at
+most, in 8 KiB."""
 
 _CHANGES = DDL | PROCEDURAL
 _LOOK_SECONDS = 5.0
@@ -166,6 +168,7 @@ class Conversation:
         judged: dict[bytes, Judgement] = {}
         while at < len(frames):
             await self._stopped()
+            await self._room()
             now = self._services.clock()
             if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
@@ -214,9 +217,20 @@ class Conversation:
     async def _make_way(self) -> None:
         """Before more goes on: the others get their turn, and what has to wait for an answer waits."""
         await asyncio.sleep(0)
-        if len(self.relay.queue) >= _MOST_QUEUED:
+        while self.relay.waits and not self._over.done():
+            await self._answer()
+
+    @property
+    def _crowded(self) -> bool:
+        """As much is sent and not answered as may be held. What a COPY sends is not held."""
+        relay = self.relay
+        much = len(relay.queue) >= _MOST_QUEUED or relay.queued >= _MOST_QUEUED_BYTES
+        return much and not relay.copy_in.active
+
+    async def _room(self) -> None:
+        if self._crowded:
             self._server.write(extended.flush())  # or the answers may stay with the server
-        while (len(self.relay.queue) >= _MOST_QUEUED or self.relay.waits) and not self._over.done():
+        while self._crowded and not self._over.done():
             await self._answer()
 
     async def _answer(self) -> None:
@@ -310,6 +324,10 @@ class Conversation:
             self._unwritten.extend(events)
             if len(self._unwritten) > _MOST_UNWRITTEN:
                 self.over(Ending("journal", JournalUnavailable(fatal=True)))
+
+    def close(self) -> None:
+        """Let go of what holds this: what the session held is given back at once."""
+        self.relay.close()
 
     def give_up_copy(self) -> None:
         """End a COPY from the client from our side, where that can be done: inside a data message it cannot."""

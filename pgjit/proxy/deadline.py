@@ -120,14 +120,14 @@ class BackendStop:
         """What happens by itself for as long as it takes."""
         loop = asyncio.get_running_loop()
         stack = ExitStack()
-
-        def tell_again() -> None:
-            stack.callback(loop.call_later(ALERT_EVERY, tell_again).cancel)
-            alert(self)
-
         stack.callback(loop.call_later(CONTROL_PATIENCE, self._close_link).cancel)
-        stack.callback(loop.call_later(ALERT_AFTER, tell_again).cancel)
+        stack.callback(loop.call_later(ALERT_AFTER, self._tell_again, stack, alert).cancel)
         return stack
+
+    def _tell_again(self, stack: ExitStack, alert: Alert) -> None:
+        again = asyncio.get_running_loop().call_later(ALERT_EVERY, self._tell_again, stack, alert)
+        stack.callback(again.cancel)
+        alert(self)
 
     def _close_link(self) -> None:
         if self._link is not None and not self._reached and not self._link.closed:

@@ -75,6 +75,8 @@ class Link(asyncio.Protocol):
             self._peer.release("peer is full")
         if self._on_lost is not None:
             self._on_lost()
+        # Nothing comes any more: two links and a session that hold each other would wait for the cycle collector.
+        self._on_data = self._on_lost = self._peer = self._transport = None
 
     def pause_writing(self) -> None:
         if self._peer is not None:
@@ -108,8 +110,9 @@ class Link(asyncio.Protocol):
 
     def stream(self, on_data: Callable[[bytes], None], on_lost: Callable[[], None], *, peer: Link) -> None:
         """From now on hand data over as it arrives; what waits in the buffer first."""
-        self._on_data, self._on_lost = on_data, on_lost
-        self._peer = peer
+        if not self.lost.done():
+            self._on_data, self._on_lost = on_data, on_lost
+            self._peer = peer
         if self._buffer:
             data = bytes(self._buffer)
             self._buffer.clear()

@@ -21,6 +21,7 @@ from pgjit.sql.statement import NameEffect, Statement
 __all__ = [
     "DOUBT",
     "MOST",
+    "MOST_BYTES",
     "Change",
     "Names",
     "Portal",
@@ -36,7 +37,11 @@ __all__ = [
 Space = Literal["statement", "portal"]
 
 MOST = 10_000
-"""Names that a session may hold: an error copies what is known of them."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Names that a session may hold, for an error copies what is known of them; and bytes of what they stand for."""
+
+_OVERHEAD = 1024
+_NAMED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,13 @@ class Prepared:
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
     doubtful: bool = False  # it stood under its name once; since then something ran that may have changed that
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        facts = self.statement
+        named = 0 if facts is None else len(facts.relations) + len(facts.functions) + len(facts.types)
+        return _OVERHEAD + 2 * len(self.text) + _NAMED * named
+
 
 @dataclass(frozen=True, slots=True)
 class Portal:
@@ -58,6 +70,12 @@ class Portal:
     hold: bool = False  # it outlives its transaction
     began: Running | None = None  # what it runs by a name of its own: settled when it begins to
     doubtful: bool = False
+
+    @property
+    def size(self) -> int:
+        """What it runs counts as well: it may be all that is left of that."""
+        values = () if self.parameters is None else self.parameters.values
+        return _OVERHEAD + self.prepared.size + sum(len(value) for value in values if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +133,29 @@ class _View:
     statements: dict[bytes, Prepared] = field(default_factory=dict)
     portals: dict[bytes, Portal] = field(default_factory=dict)
     held: dict[bytes, Portal] = field(default_factory=dict)  # those that outlive their transaction
+    size: int = 0
 
     def apply(self, change: Change, key: bytes | None) -> None:
         # Four times for every Query: plain tests cost a fraction of what matching patterns does.
         if key is None:
             self._all(change)
         elif change.space == "statement":
+            self._forget(self.statements.pop(key, None))
             if isinstance(change.value, Prepared):
                 self.statements[key] = change.value
-            else:
-                self.statements.pop(key, None)
         else:
-            self.portals.pop(key, None)
-            self.held.pop(key, None)
+            self._forget(self.portals.pop(key, None), self.held.pop(key, None))
             if isinstance(change.value, Portal):
                 (self.held if change.value.hold else self.portals)[key] = change.value
+        if change.value is not None:
+            self.size += change.value.size
+
+    def _forget(self, *values: Prepared | Portal | None) -> None:
+        self.size -= sum(value.size for value in values if value is not None)
+
+    def drop(self, key: bytes) -> None:
+        """The portal of that name, which is no more."""
+        self._forget(self.portals.pop(key, None))
 
     def _all(self, change: Change) -> None:
         if change.space == "statement":
@@ -141,12 +167,14 @@ class _View:
             self.portals, self.held = _doubted(self.portals), _doubted(self.held)
         else:
             self.portals, self.held = {}, {}
+        kept = (self.statements, self.portals, self.held)
+        self.size = sum(value.size for values in kept for value in values.values())
 
     def portal(self, key: bytes) -> Portal | None:
         return self.portals.get(key) or self.held.get(key)
 
     def copy(self) -> _View:
-        return _View(dict(self.statements), dict(self.portals), dict(self.held))
+        return _View(dict(self.statements), dict(self.portals), dict(self.held), self.size)
 
     def __len__(self) -> int:
         return len(self.statements) + len(self.portals) + len(self.held)
@@ -197,7 +225,7 @@ class Names:
     @property
     def full(self) -> bool:
         """There is no room for more names."""
-        return len(self._expected) >= MOST
+        return len(self._expected) >= MOST or self._expected.size >= MOST_BYTES
 
     def unsettled(self, space: Space, name: bytes, segment: int) -> Unit | None:
         """The change of `name` that is under way in another segment: if it fails, `segment` goes on all the same.
@@ -232,11 +260,19 @@ class Names:
 
     def transaction_over(self) -> None:
         """The server has none open: of the portals that it had, those WITH HOLD are left."""
-        gone, expected = self._confirmed.portals, self._expected.portals
-        for key, portal in gone.items():
-            if expected.get(key) is portal:
-                del expected[key]
-        gone.clear()
+        for key, portal in list(self._confirmed.portals.items()):
+            if self._expected.portals.get(key) is portal:
+                self._expected.drop(key)
+            self._confirmed.drop(key)
+
+    def clear(self) -> None:
+        """The session is over: nothing of it is held any longer."""
+        self._confirmed, self._expected, self._last = _View(), _View(), {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of what is held under names, about."""
+        return max(self._confirmed.size, self._expected.size)
 
 
 class Trial:

@@ -42,6 +42,7 @@ class Outbox:
         self.names = Names(encoding)
         self.copy_in = CopyIn()
         self.queue: deque[Pending] = deque()
+        self.queued = 0  # bytes of the messages in it
         # What the client sends now is passed over by the server up to the next Sync: an error was seen, or
         # a refusal is on its way that is certain to become one.
         self.skipping = False
@@ -101,9 +102,17 @@ class Outbox:
             plan.events.extend(self.recorder.rest(pending, self._moment(pending), "skipped"))
             return
         plan.items.append(Planned(data, pending, executes))
+        pending.size = len(data)
+        self.queued += pending.size
         self.queue.append(pending)
         if pending.asked in _ENDS_SEGMENT:
             self._segment += 1
+
+    def pop(self) -> Pending:
+        """The first of what was sent: it is answered, or will not be."""
+        first = self.queue.popleft()
+        self.queued -= first.size
+        return first
 
     def _moment(self, pending: Pending) -> datetime:
         return pending.runs[0].started if pending.runs else self._ends_at
@@ -125,7 +134,8 @@ class Outbox:
         """The session is over: outcomes for everything that was not answered."""
         events: list[Event] = []
         while self.queue:
-            events.extend(self.recorder.rest(self.queue.popleft(), now, "cut"))
+            events.extend(self.recorder.rest(self.pop(), now, "cut"))
+        self.names.clear()
         return events
 
     def refusal(self, error: PgjitError) -> Refusal:

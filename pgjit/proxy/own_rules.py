@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from pgjit.policy.decision import Violation
 from pgjit.proxy.judge import Judgement
+from pgjit.proxy.names import MOST, MOST_BYTES
 from pgjit.sql.statement import Statement
 from pgwire.messages.extended import Parse
 
@@ -40,6 +41,7 @@ FUNCTION_CALL = Violation(
 TOO_MANY_NAMES = Violation(
     rule="too-many-names",
     message="too many prepared statements and cursors in this session",
+    detail=f"It may hold {MOST} of them, and {MOST_BYTES // 1024 // 1024} MiB of their text and parameters.",
     hint="Close those that are not needed any more, with DEALLOCATE and CLOSE.",
     sqlstate="54000",
 )

@@ -47,6 +47,7 @@ class Pending:
     unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
     answered: bool = False  # the server has finished with it
     over: bool = False  # the current run is over a limit: nothing more of its result goes on
+    size: int = 0  # bytes of its message: what is kept of it takes no more, but for the records' own
 
     @property
     def current(self) -> Run | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from pgjit.audit.event import Parameters, SessionContext
+from pgjit.audit.parameters import kept
 from pgjit.errors import ProtocolFault
 from pgjit.grants.usage import Usage
 from pgjit.policy.decision import Violation
@@ -49,6 +50,10 @@ _PASSED_OVER = frozenset(b"BDCEH")
 _JUDGED = frozenset(b"QP")
 _SECONDS_AT_ONCE = 0.005
 """Spent on judging messages, the others get their turn before more of them are."""
+
+
+def _nobody(_: bytes) -> None:
+    """Judges nothing."""
 
 
 class _NotJudged(Exception):
@@ -92,6 +97,10 @@ class Relay(Refusing):
         self._looks_again = looks_again
         self._settled = False
         self._spent = spent  # seconds of work of this thread
+
+    def close(self) -> None:
+        """Nothing is judged any more: who judges need not be held."""
+        self._judge = _nobody
 
     # --- from the client -------------------------------------------------------------------------------
 
@@ -276,8 +285,7 @@ class Relay(Refusing):
         if refused := self._no_portal(bind, certain=certain):
             self.refuse_in_place(plan, f"-- portal {bind.portal.decode('utf-8', 'replace')!r}", refused, now)
             return
-        formats = tuple(bind.format_of(index) for index in range(len(bind.values)))
-        parameters = Parameters(values=bind.values, formats=formats) if bind.values else None
+        parameters = kept(Parameters(values=bind.values, formats=bind.formats)) if bind.values else None
         changes = (
             Change("portal", bind.portal, Portal(prepared, parameters, bind.name)), *(() if certain else DOUBT)
         )  # fmt: skip
@@ -351,7 +359,7 @@ class Relay(Refusing):
         if not self._unrestricted:
             self.refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
             return
-        parameters = Parameters(values=call.arguments, formats=call.formats)
+        parameters = kept(Parameters(values=call.arguments, formats=call.formats))
         running = Running(text, "function-call", None, parameters)
         run = self.recorder.execution(plan.events, now, "simple", running)
         self.send(plan, frame.raw, self.pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)

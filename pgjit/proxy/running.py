@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from pgjit.audit.event import Parameters
+from pgjit.audit.parameters import kept
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import WRITES
 from pgjit.proxy.judge import Judgement
@@ -178,10 +179,9 @@ def _in_doubt(running: Running, why: str) -> Running:
 def _parameters(effect: NameEffect) -> Parameters | None:
     if not effect.arguments:
         return None
-    return Parameters(
-        values=tuple(None if each.text is None else each.text.encode() for each in effect.arguments),
-        formats=tuple(0 if each.constant else EXPRESSION for each in effect.arguments),
-    )
+    values = tuple(None if each.text is None else each.text.encode() for each in effect.arguments)
+    formats = tuple(0 if each.constant else EXPRESSION for each in effect.arguments)
+    return kept(Parameters(values=values, formats=formats))
 
 
 def _readable(name: bytes) -> str:

@@ -246,9 +246,11 @@ class Session:
             if expiring is not None:
                 expiring.cancel()
             live.backend.release()
+            live.conversation.close()
             services.registry.remove(self._id)
             services.telemetry.session(-1)
             self._finished.set()
+            self._live = self._ending = None
 
     def _until_token_ends(self, live: LiveSession) -> asyncio.Task[None] | None:
         """Where the policy binds the session to its token: ends it at that time. The window has a timer already."""

@@ -101,9 +101,10 @@ class SessionEnd:
         except asyncio.CancelledError:
             self._stopping.cancel()
             raise
-        gone = not self._stopping.cancelled()
+        stopping, self._stopping = self._stopping, None  # it holds this, and would not let go of it
+        gone = not stopping.cancelled()
         if gone:
-            self._stopping.result()
+            stopping.result()
         proof = stop.proof(gone=gone)
         await _drained(live.upstream.link)
         services.telemetry.ended(proof.took_ms, gone=gone)

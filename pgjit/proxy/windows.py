@@ -184,6 +184,13 @@ class Windows:
     async def _carry_out(self, window: Window, until: Until) -> None:
         await reached(until)
         ends_at = until.moment
+        sessions = await self._end_sessions(window, ends_at)
+        await self._note_end(window, ends_at, sessions)
+        self._timers.pop(window.id, None)
+        self._usages.pop(window.id, None)
+        self._noted.pop(window.id, None)
+
+    async def _end_sessions(self, window: Window, ends_at: datetime) -> int:
         sessions = self._registry.of_window(window.id)
         ends = asyncio.gather(*(session.end("ttl") for session in sessions))
         try:
@@ -193,10 +200,7 @@ class Windows:
             await ends
         finally:
             ends.cancel()
-        await self._note_end(window, ends_at, len(sessions))
-        self._timers.pop(window.id, None)
-        self._usages.pop(window.id, None)
-        self._noted.pop(window.id, None)
+        return len(sessions)
 
     def _note_ending(self, window: Window, ends_at: datetime) -> None:
         """It is over, but not ended: INVARIANT: its end is written down when all of its backends are gone."""

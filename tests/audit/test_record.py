@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgjit.audit.event import Parameters, ServiceStopped
-from pgjit.audit.record import PARAMETER_BYTES, render, render_context
+from pgjit.audit.parameters import PARAMETER_BYTES
+from pgjit.audit.record import render, render_context
 from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
 
 TIME = "2026-11-24T09:30:00.000042Z"

@@ -52,7 +52,7 @@ class Bed:
 async def connect(port: int, authority: str, token: str, policy: str) -> asyncpg.Connection[asyncpg.Record]:
     trust = ssl.create_default_context(cafile=authority)
     return await asyncpg.connect(
-        host="localhost", port=port, user=policy, password=token, database="prod-replica", ssl=trust, timeout=60
+        host="localhost", port=port, user=policy, password=token, database="prod-replica", ssl=trust, timeout=300
     )
 
 
@@ -72,7 +72,7 @@ async def bed() -> AsyncIterator[Bed]:
         await change(database, "ALTER SYSTEM SET max_connections = 300")
         await change(database, f"ALTER ROLE {database.user} CONNECTION LIMIT -1")
         await asyncio.to_thread(_control, database, "-m", "fast", "restart")
-        limits = {"sessions_per_identity": 100, "connections_per_address": 400}
+        limits = {"sessions_per_identity": 100, "connections_per_address": 400, "handshake_seconds": 300}
         try:
             async with open_world(
                 database, folder, ttl={"observed": SHORT_WINDOW}, config={"limits": limits}

@@ -1,0 +1,134 @@
+"""What a session holds is bounded, and given back when it ends: at once, not when the cycle collector comes."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+
+from pgjit.demo.certificates import Certificates
+from pgjit.proxy import conversation
+from pgjit.proxy.conversation import Conversation
+from pgwire.messages.extended import sync
+from tests.fakes.scripted_client import ScriptedClient
+from tests.fakes.scripted_server import Peer
+from tests.fakes.stage import Stage, kinds
+from tests.fakes.talk import answer, bind, execute, parse, query
+
+READY = answer("Z", b"T")
+TERMINATE = b"X\0\0\0\4"
+VALUE = b"x" * 1_000_000
+
+
+async def serve(peer: Peer) -> None:
+    """A server that answers when it is asked to, as PostgreSQL does: at Flush and Sync."""
+    held: list[bytes] = []
+    while True:
+        frame = await peer.frame()
+        peer.frames.clear()
+        match chr(frame.kind):
+            case "P":
+                held.append(answer("1"))
+            case "B":
+                held.append(answer("2"))
+            case "E":
+                held.append(answer("C", b"SELECT 1\0"))
+            case "Q":
+                await peer.write(answer("C", b"SELECT 1\0") + READY)
+            case "S" | "H" as code:
+                await peer.write(b"".join(held) + (READY if code == "S" else b""))
+                held.clear()
+
+
+def _live(stage: Stage) -> Conversation:
+    [session] = stage.services.registry
+    assert session._live is not None
+    return session._live.conversation
+
+
+async def _bind_much(client: ScriptedClient, times: int) -> None:
+    await client.send(parse("SELECT $1", b"s") + sync())
+    await client.frames("Z")
+    for number in range(times):
+        await client.send(bind(b"s", b"p%d" % number, (VALUE,)))
+    await client.send(sync())
+    assert kinds(await client.frames("Z")) == "2" * times + "Z"
+
+
+async def test_of_parameters_that_no_record_will_have_nothing_is_held(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with Stage(tmp_path, certificates, [serve]) as stage:
+        async with await stage.client() as client:
+            await client.send(query("BEGIN"))
+            await client.frames("Z")
+            await _bind_much(client, 30)
+            relay = _live(stage).relay
+            assert relay.names.size < 30 * 10_000
+            assert relay.queued == 0
+            await client.send(execute(b"p0") + sync())
+            await client.frames("Z")
+        await stage.over()
+    [record] = [one for one in stage.records("execution") if one["kind"] == "select"]
+    [value] = record["parameters"]["values"]
+    assert (value["length"], record["parameters"]["truncated"]) == (len(VALUE), True)
+
+
+async def test_what_is_sent_and_not_answered_is_bounded_by_its_bytes(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_MOST_QUEUED_BYTES", 2_500_000)
+    most = 0
+
+    async def watch(peer: Peer) -> None:
+        nonlocal most
+        most = max(most, _live(stage).relay.queued)
+
+    async def step(peer: Peer) -> None:
+        held = b""
+        while True:
+            frame = await peer.frame()
+            peer.frames.clear()
+            await watch(peer)
+            held += {"P": answer("1"), "B": answer("2"), "S": READY}.get(chr(frame.kind), b"")
+            if chr(frame.kind) in "SH":
+                await peer.write(held)
+                held = b""
+
+    async with Stage(tmp_path, certificates, [step]) as stage:
+        async with await stage.client() as client:
+            await _bind_much(client, 20)
+        await stage.over()
+    assert len(VALUE) < most < 2_500_000 + 2 * len(VALUE)
+
+
+@pytest.mark.parametrize("end", ["goodbye", "gone", "window"])
+async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
+    tmp_path: Path, certificates: Certificates, end: str
+) -> None:
+    async with Stage(tmp_path, certificates, [serve]) as stage:
+        gc.collect()
+        gc.disable()
+        try:
+            async with await stage.client() as client:
+                await client.send(query("BEGIN"))
+                await client.frames("Z")
+                await _bind_much(client, 3)
+                conversation = _live(stage)
+                held = [
+                    weakref.ref(each)
+                    for each in (conversation, conversation.relay, conversation.relay.names, conversation.answers)
+                ]
+                del conversation
+                if end == "goodbye":
+                    await client.send(TERMINATE)
+                    await client.ended()
+                elif end == "window":
+                    stage.end_window()
+                    await client.ended()
+            await stage.over()
+            assert [ref() for ref in held if ref() is not None] == []
+        finally:
+            gc.enable()
