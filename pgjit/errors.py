@@ -13,6 +13,7 @@ from typing import ClassVar
 __all__ = [
     "AccessRefused",
     "BudgetSpent",
+    "CatalogBeingRead",
     "CoolingDown",
     "InvalidFile",
     "JournalUnavailable",
@@ -297,6 +298,22 @@ class ServerUnavailable(PgjitError):
     def told(self) -> ServerUnavailable:
         """What a client reads: the detail, with the server's own words in it, is for the operators."""
         return ServerUnavailable(self.message, reference=self.reference, hint=self.hint)
+
+
+class CatalogBeingRead(ServerUnavailable):
+    """A login waited for the catalog of its connection, which is still being read. No window was opened."""
+
+    def __init__(self, *, connection: str, seconds: float) -> None:
+        super().__init__(
+            f"the catalog of connection `{connection}` is still being read",
+            reference="catalog-being-read",
+            detail=f"It has been read for {seconds:.0f} s; no window was opened.",
+            hint="Connect again in a few seconds: reading goes on meanwhile, and it is read once for everybody.",
+        )
+
+    def told(self) -> ServerUnavailable:
+        """All of it is pgjit's own words."""
+        return self
 
 
 _SERVERS_OWN = {

@@ -11,6 +11,7 @@ from pgjit import errors
 from pgjit.errors import (
     AccessRefused,
     BudgetSpent,
+    CatalogBeingRead,
     CoolingDown,
     InvalidFile,
     JournalUnavailable,
@@ -191,6 +192,18 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
             "D": "db:5432: logging in: …",
             "H": "Try again in a moment.",
             "R": "pgjit:server-turns-away",
+        },
+        503,
+    ),
+    (
+        CatalogBeingRead(connection="shop", seconds=12.4),
+        {
+            "S": "FATAL",
+            "C": "57P03",
+            "M": "the catalog of connection `shop` is still being read",
+            "D": "It has been read for 12 s; no window was opened.",
+            "H": "Connect again in a few seconds: reading goes on meanwhile, and it is read once for everybody.",
+            "R": "pgjit:catalog-being-read",
         },
         503,
     ),

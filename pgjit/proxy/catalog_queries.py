@@ -132,7 +132,7 @@ QUERIES = {
         LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
         LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
         WHERE n.nspname !~ '^pg_(toast|temp)' AND (c.oid IS NULL OR c.relkind = 'c')
-              AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+              AND t.oid NOT IN (SELECT e.typarray FROM pg_type e WHERE e.typarray <> 0)
         ORDER BY n.nspname, t.typname""",
     "checks": """
         SELECT DISTINCT k.contypid, n.nspname, p.proname

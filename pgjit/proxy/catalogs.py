@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from pgjit.errors import ServerUnavailable
+from pgjit.errors import CatalogBeingRead, ServerUnavailable
 from pgjit.proxy.catalog_queries import CHANGED, ORIGIN, QUERIES
 from pgjit.proxy.link import Link, LinkClosed
 from pgjit.proxy.question import QuestionRefused, ask
@@ -29,7 +30,8 @@ __all__ = ["MOST_ROWS", "Catalogs", "read_catalog"]
 MOST_ROWS = 200_000
 """Rows of any one of the questions. With more of them a server's catalog is not read at all."""
 
-_SECONDS = 60.0
+_SECONDS = 900.0
+"""For a whole reading. Logins do not wait so long; but one that was given up would begin anew for ever."""
 _FAULTS = (OSError, TimeoutError, LinkClosed, QuestionRefused, RemoteProtocolError, ValueError)
 _log = logging.getLogger(__name__)
 
@@ -51,9 +53,19 @@ class Catalogs:
         self._stamp = ""
         self._read = Shared(self._refresh)
 
-    async def get(self) -> Catalog:
-        """The catalog, read now if it was not yet. Raises ServerUnavailable."""
-        return self.latest or await self._read()
+    async def get(self, within: float | None = None) -> Catalog:
+        """The catalog, read now if it was not yet.
+
+        Raises ServerUnavailable, and CatalogBeingRead when it is not there `within` so many seconds: reading goes on.
+        """
+        if self.latest is not None:
+            return self.latest
+        try:
+            async with asyncio.timeout(within):
+                return await self._read()
+        except TimeoutError:
+            since = asyncio.get_running_loop().time() - self._tried
+            raise CatalogBeingRead(connection=self._target.name, seconds=since) from None
 
     async def refresh(self) -> Catalog:
         """The catalog as it is now. Raises ServerUnavailable."""
@@ -144,31 +156,43 @@ async def read_catalog(link: Link, *, search_path: str) -> Catalog:
     await ask(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     (origin,) = await _rows(link, "origin", ORIGIN)
     rows = {name: await _rows(link, name, query) for name, query in QUERIES.items()}
-    rows["secrets"] = await secrets_of(link)
+    secrets = await secrets_of(link)
     quoted = search_path.replace("'", "''")
     await ask(link, f"SELECT set_config('search_path', '{quoted}', true)")
     (schemas,) = await ask(link, "SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))")
     await ask(link, "COMMIT")
-    # Resolving the text of the views takes a while where there are many.
-    return await asyncio.to_thread(
-        assemble,
-        rows,
-        server_version=origin["version"],
-        search_path=tuple(orjson.loads(schemas[0] or "[]")),
-        database=origin["database"],
-        role=origin["role"],
-        encoding=origin["encoding"],
-        superuser=origin["superuser"],
-        pinned_path=search_path,
+    path = tuple(orjson.loads(schemas[0] or "[]"))
+    # Hundreds of thousands of objects may come of it: that is no work for the event loop.
+    return await asyncio.to_thread(_assembled, origin, rows, secrets, path, search_path)
+
+
+def _assembled(
+    origin: str,
+    rows: Mapping[str, Sequence[str]],
+    secrets: Sequence[Mapping[str, Any]],
+    path: tuple[str, ...],
+    pinned: str,
+) -> Catalog:
+    facts = orjson.loads(origin)
+    return assemble(
+        {**{name: [orjson.loads(row) for row in some] for name, some in rows.items()}, "secrets": secrets},
+        server_version=facts["version"],
+        search_path=path,
+        database=facts["database"],
+        role=facts["role"],
+        encoding=facts["encoding"],
+        superuser=facts["superuser"],
+        pinned_path=pinned,
     )
 
 
-async def _rows(link: Link, name: str, query: str) -> list[dict[str, Any]]:
+async def _rows(link: Link, name: str, query: str) -> list[str]:
+    """Each as the text of a JSON object."""
     asked = f"SELECT row_to_json(q) FROM ({query} LIMIT {MOST_ROWS + 1}) AS q"  # noqa: S608 - our own text
     rows = await ask(link, asked)
     if len(rows) > MOST_ROWS:
         raise ValueError(f"it has more than {MOST_ROWS} {name}")
-    return [orjson.loads(row[0] or "{}") for row in rows]
+    return [row[0] or "{}" for row in rows]
 
 
 def _settings(_major: int) -> dict[str, str]:
@@ -176,6 +200,10 @@ def _settings(_major: int) -> dict[str, str]:
         "application_name": "pgjit catalog",
         "client_encoding": "UTF8",
         "default_transaction_read_only": "on",
+        # Its questions are about all there is. The planner takes some of their joins for tiny, and on a server with
+        # 20,000 tables looks through pg_type once for each type then.
+        "enable_nestloop": "off",
+        "jit": "off",
         "search_path": "pg_catalog",
         "standard_conforming_strings": "on",
     }

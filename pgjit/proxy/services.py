@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
-from pgjit.errors import ServerUnavailable
+from pgjit.errors import CatalogBeingRead, ServerUnavailable
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
@@ -40,6 +40,7 @@ class Limits:
     sessions_per_identity: int = 20  # under all its policies together
     handshake_seconds: float = 30.0  # from connecting to a session, TLS and the identity provider included
     server_login_seconds: float = 20.0  # over all hosts of a connection
+    catalog_seconds: float = 10.0  # that a login waits for a catalog to be read
     statement_bytes: int = 2 * 1024 * 1024
     judging_seconds: float = 30.0  # for one message's statements
     message_bytes: int = 16 * 1024 * 1024
@@ -92,12 +93,17 @@ class Services:
         return judge
 
     async def read_catalog(self, policy: Policy) -> None:
-        """See that names can be resolved. Raises ServerUnavailable where they cannot and the policy needs it."""
+        """See that names can be resolved.
+
+        Raises CatalogBeingRead, and ServerUnavailable where they cannot and the policy needs it.
+        """
         catalogs = self.catalogs.get(policy.connection)
         if catalogs is None or policy.statements.access is Access.FULL:
             return
         try:
-            await catalogs.get()
+            await catalogs.get(self.limits.catalog_seconds)
+        except CatalogBeingRead:
+            raise
         except ServerUnavailable as fault:
             if policy.statements.needs_names:
                 raise

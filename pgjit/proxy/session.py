@@ -143,8 +143,9 @@ class Session:
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         self._take_place(identity.key, policy)
-        # A window that opens while no server can be reached would be over before it was of use.
+        # A window that opens while no server can be reached, or nothing can be judged yet, is spent for nothing.
         await services.servers[policy.connection].reach(services.limits.server_login_seconds)
+        await services.read_catalog(policy)
         window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
         return Access(identity, policy, window, ends_at, target)
 
@@ -173,7 +174,6 @@ class Session:
 
     async def _connect(self, access: Access, standing: Standing, opening: Opening) -> LiveSession:
         services = self._services
-        await services.read_catalog(access.policy)
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
             lambda major: session_settings(access, opening, self._id, major, services.clock()),

@@ -79,8 +79,7 @@ def assemble(
 
 
 def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Relation]]:
-    columns = {row["attrelid"]: (row["names"], row["types"], row["filled"]) for row in rows["columns"]}
-    made = {(row["attrelid"], row["attname"]): tuple(row["sources"]) for row in rows["generated"]}
+    columns = _columns(rows)
     reads: dict[int, dict[QName, list[str]]] = {}
     for row in rows["reads"]:
         if read := names.get(row["refobjid"]):
@@ -95,10 +94,7 @@ def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Re
         oid = row["oid"]
         found.setdefault(row["nspname"], {})[row["relname"]] = Relation(
             row["kind"],
-            tuple(
-                Column(name, kind, filled and not row["builtin"], made.get((oid, name), ()))
-                for name, kind, filled in zip(*columns.get(oid, ((), (), ())), strict=True)
-            ),
+            columns.get(oid, ()),
             "" if row["builtin"] else row["owner"],
             tuple(Dependency(read, tuple(used)) for read, used in reads.get(oid, {}).items()),
             tuple(calls.get(oid, ())),
@@ -127,6 +123,23 @@ def _quotes(rows: Rows, names: Mapping[int, QName]) -> tuple[Quote, ...]:
                 found.add(Quote(row["place"], names[oid], row["attname"]))
             left += parents.get(oid, ())
     return tuple(sorted(found))
+
+
+def _columns(rows: Rows) -> dict[int, tuple[Column, ...]]:
+    """One value for all columns that are alike: a large server has the same few over and over."""
+    made = {(row["attrelid"], row["attname"]): tuple(row["sources"]) for row in rows["generated"]}
+    builtin = {row["oid"] for row in rows["relations"] if row["builtin"]}
+    known: dict[tuple[str, str, bool, tuple[str, ...]], Column] = {}
+    found: dict[int, tuple[Column, ...]] = {}
+    for row in rows["columns"]:
+        oid = row["attrelid"]
+        own = oid not in builtin
+        alike = (
+            (name, kind, filled and own, made.get((oid, name), ()))
+            for name, kind, filled in zip(row["names"], row["types"], row["filled"], strict=True)
+        )
+        found[oid] = tuple(known.setdefault(each, Column(*each)) for each in alike)
+    return found
 
 
 def _grouped(rows: Iterable[Row], key: str, value: Any) -> dict[int, list[Any]]:

@@ -6,13 +6,13 @@ JSON for tests and for use without a server. Decides nothing; holds no data of a
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from pgjit.errors import InvalidFile
+from pgjit.sql.fingerprint import fingerprint
 from pgjit.sql.touched import Quote, SessionStart
 
 __all__ = [
@@ -172,7 +172,7 @@ class Catalog:
     """Types that functions take and that such checks are for."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "version", hashlib.sha256(_content(self)).hexdigest()[:16])
+        object.__setattr__(self, "version", fingerprint(self))
         object.__setattr__(self, "children", _children(self.relations))
         object.__setattr__(self, "open_types", _open_types(self))
         object.__setattr__(self, "made_from", _made_from(self))

@@ -15,7 +15,7 @@ import pytest
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from pgjit.demo.certificates import make_certificates
-from pgjit.errors import ServerUnavailable
+from pgjit.errors import CatalogBeingRead, ServerUnavailable
 from pgjit.proxy import catalogs as module
 from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.servers import Servers
@@ -184,3 +184,30 @@ def test_the_command_prints_what_can_be_read_back(config: Path, capsys: pytest.C
 def test_the_command_knows_the_connections(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["catalog", "--connection", "other", "--config", str(config)]) == Status.USAGE
     assert "there is no connection `other`; known: prod-replica" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_who_does_not_wait_is_told_so_and_the_reading_goes_on(
+    catalogs: Catalogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+    readings = 0
+    look_twice = catalogs._look_twice
+
+    async def slowly() -> Catalog:
+        nonlocal readings
+        readings += 1
+        await go_on.wait()
+        return await look_twice()
+
+    monkeypatch.setattr(catalogs, "_look_twice", slowly)
+    for _ in range(3):
+        with pytest.raises(CatalogBeingRead) as refused:
+            await catalogs.get(0.01)
+        assert refused.value.told() is refused.value
+        assert refused.value.fields()["C"] == "57P03"
+        assert "Connect again in a few seconds" in str(refused.value.hint)
+    waiting = asyncio.create_task(catalogs.get(LIMIT))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert (await waiting).database == "names"
+    assert readings == 1
