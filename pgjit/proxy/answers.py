@@ -16,6 +16,7 @@ from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.endings import Fate, with_fate
 from pgjit.proxy.names import Portal, Prepared, Running
 from pgjit.proxy.pending import Pending, Run
+from pgjit.proxy.reading import reads_otherwise
 from pgjit.proxy.recorder import Ended
 from pgjit.proxy.relay import Relay
 from pgwire.errors import RemoteProtocolError
@@ -338,6 +339,8 @@ class Answers:
 
     def _watch(self, step: ServerStep, body: bytes) -> None:
         name, value = decode_parameter_status(body)
+        if self._relay.unrestricted and reads_otherwise(name, value):
+            self._relay.reads_otherwise()
         wanted = self._tripwire.get(name)
         if wanted is not None and value != wanted and not (name == "client_encoding" and value.lower() in UTF8):
             step.reason = "tripwire"

@@ -53,6 +53,7 @@ class Prepared:
     unread: bool = False
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
     doubtful: bool = False  # it stood under its name once; since then something ran that may have changed that
+    unresolved: str | None = None  # why nobody here knows what it is
 
     @property
     def size(self) -> int:
@@ -217,10 +218,12 @@ class Names:
         return key_of(name, self.encoding) or name
 
     def statement(self, name: bytes) -> Prepared | None:
-        return self._expected.statements.get(self.key(name))
+        key = key_of(name, self.encoding)
+        return None if key is None else self._expected.statements.get(key)
 
     def portal(self, name: bytes) -> Portal | None:
-        return self._expected.portal(self.key(name))
+        key = key_of(name, self.encoding)
+        return None if key is None else self._expected.portal(key)
 
     @property
     def full(self) -> bool:
@@ -321,23 +324,24 @@ class Trial:
 
 def unknown(what: str, name: bytes) -> Prepared:
     """What stands on record for a name that only the server knows."""
-    return Prepared(f"-- {what} {name.decode('utf-8', 'replace')!r}", None, unread=True)
+    readable = name.decode("utf-8", "replace")
+    return Prepared(f"-- {what} {readable!r}", None, unread=True, unresolved=f"{what} `{readable}` is not known here")
 
 
-def changes_of(statement: Statement, parameters: Parameters | None = None) -> tuple[Change, ...]:
+def changes_of(
+    statement: Statement, parameters: Parameters | None = None, observed: tuple[Violation, ...] = ()
+) -> tuple[Change, ...]:
     """What running `statement` itself does to the names (PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD, code)."""
     effect = statement.effect
     if effect is None:
         return ()
-    return _changes(effect, statement, parameters)
-
-
-def _changes(effect: NameEffect, statement: Statement, parameters: Parameters | None) -> tuple[Change, ...]:
-    name = None if effect.name is None else effect.name.encode()
     # What is prepared or declared changes no name when it runs: only the PREPARE or DECLARE itself did.
-    prepared = Prepared(
-        statement.text, replace(statement, effect=None, kind=next(iter(statement.inner), statement.kind))
-    )
+    itself = replace(statement, effect=None, kind=next(iter(statement.inner), statement.kind))
+    return _changes(effect, Prepared(statement.text, itself, observed=observed), parameters)
+
+
+def _changes(effect: NameEffect, prepared: Prepared, parameters: Parameters | None) -> tuple[Change, ...]:
+    name = None if effect.name is None else effect.name.encode()
     match effect.verb:
         case "prepare":
             return (Change("statement", name, prepared),)

@@ -79,7 +79,7 @@ def doubtful_name(what: str, name: str, sqlstate: str, statement: int | None) ->
     )
 
 
-def uncertain_name(name: str, encoding: str, statement: int | None) -> Violation:
+def uncertain_name(name: str, encoding: str, statement: int | None = None) -> Violation:
     return Violation(
         rule="unknown-name",
         message=f"`{name}` may be another name to this server",

@@ -12,10 +12,11 @@ from pgjit.policy.decision import Violation
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Running
 from pgjit.proxy.outbox import Outbox
-from pgjit.proxy.own_rules import numbered, unknown_name
+from pgjit.proxy.own_rules import message_too_large, numbered, unknown_name
 from pgjit.proxy.pending import ClientPlan, Pending
 from pgjit.proxy.poison import poison_parse, poison_query
 from pgjit.proxy.recorder import Protocol
+from pgwire.framing import Frame
 from pgwire.state import Asked
 
 __all__ = ["DROPPED_BY_QUERY", "Refusing"]
@@ -67,3 +68,15 @@ class Refusing(Outbox):
         data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
         self.send(plan, data, pending, executes=True)
         self.skipping = self.skipping or not query
+
+    def refuse_too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+        """Under every policy: only the beginning of the message is there."""
+        name, found, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
+        self.refuse_in_place(
+            plan,
+            f"-- the beginning of a message of type {chr(frame.kind)!r}: {text.decode('utf-8', 'replace')}",
+            message_too_large(len(frame.raw) + frame.missing),
+            now,
+            query=frame.kind in b"QF",
+            name=name if found else None,
+        )

@@ -27,13 +27,13 @@ from pgjit.proxy.own_rules import (
     FUNCTION_CALL,
     ONE_WRITE,
     TOO_MANY_NAMES,
-    message_too_large,
     numbered,
     parse_violations,
     uncertain_name,
 )
 from pgjit.proxy.pending import ClientPlan, Pending, Planned
 from pgjit.proxy.poison import poison_parse
+from pgjit.proxy.reading import sets_reading
 from pgjit.proxy.refusing import DROPPED_BY_QUERY, Refusing
 from pgjit.proxy.running import Resolver, Unresolvable, Unsettled, makes_names, resolve_message
 from pgwire.errors import RemoteProtocolError
@@ -93,9 +93,10 @@ class Relay(Refusing):
         self.budget = budget or Budget(NO_LIMITS, Usage())
         self.hides_details = hides_details  # of constraints: they quote columns that may be denied
         self._judge = judge
-        self._unrestricted = unrestricted
+        self.unrestricted = unrestricted
         self._looks_again = looks_again
         self._settled = False
+        self._plainly = True  # the server reads texts as they are read here
         self._spent = spent  # seconds of work of this thread
 
     def close(self) -> None:
@@ -154,7 +155,7 @@ class Relay(Refusing):
         if self.skipping and frame.kind in _PASSED_OVER:
             return  # the server would pass over it up to the next Sync: nothing happens, nothing is sent
         if frame.missing:
-            self._too_large(plan, frame, now)
+            self.refuse_too_large(plan, frame, now)
             return
         match chr(frame.kind):
             case "Q":
@@ -205,6 +206,7 @@ class Relay(Refusing):
             changes = DOUBT if judgement.unread else ()
             running = [Running(judgement.text, kind, None, changes=changes)]
         for each in running:
+            self._mind(each)
             self.expect(each.changes, pending)
             run = self.recorder.execution(plan.events, now, "simple", each)
             run.changes, run.copies_in = each.changes, each.copies_in
@@ -216,7 +218,7 @@ class Relay(Refusing):
     def _running(self, judgement: Judgement) -> tuple[list[Running], tuple[Violation, ...]]:
         """What the statements of a Query stand for, and what refuses it for that. Raises Unsettled."""
         try:
-            running = resolve_message(judgement, self.names, self.unsettled, unrestricted=self._unrestricted)
+            running = resolve_message(judgement, self.names, self.unsettled, unrestricted=self.unrestricted)
         except Unresolvable as found:
             return [], (found.violation,)
         if self.names.full and any(map(makes_names, running)):
@@ -225,9 +227,20 @@ class Relay(Refusing):
             return running, (ONE_WRITE,)
         return running, ()
 
+    def _mind(self, running: Running) -> None:
+        """Under `access: full`: behind it the server may read texts and names otherwise."""
+        if self.unrestricted and running.statement is not None and sets_reading(running.statement):
+            self.reads_otherwise()
+
+    def reads_otherwise(self) -> None:
+        self._plainly = False
+        self.names.encoding = ""  # of a name that is not ASCII nobody knows any more which one it is
+
     def _judged(self, sql: bytes, known: Mapping[bytes, Judgement]) -> Judgement:
         """Raises _NotJudged and _UnknownName, before anything was done about the message."""
         judgement = known.get(sql) or self._judge(sql)
+        if not self._plainly and judgement is not None and (b"\\" in sql or not sql.isascii()):
+            return Judgement(judgement.text, (), (), unread=True)
         if judgement is None:
             raise _NotJudged(sql)
         if self._looks_again and not self._settled and not self.skipping and judgement.unknown:
@@ -247,10 +260,10 @@ class Relay(Refusing):
         judgement = self._judged(parse.text, known)
         violations = judgement.violations
         certain = self.names.is_certain(parse.name)
-        if not self._unrestricted:
+        if not self.unrestricted:
             violations = violations or parse_violations(judgement, parse)
             if not certain:
-                violations = violations or (self._uncertain(parse.name),)
+                violations = violations or (uncertain_name(_shown(parse.name), self.names.encoding),)
         if parse.name and self.names.full:
             violations = violations or (TOO_MANY_NAMES,)
         raw = frame.raw
@@ -276,14 +289,14 @@ class Relay(Refusing):
         if self.unsettled("statement", bind.name):
             return
         prepared = self.names.statement(bind.name)
-        if prepared is None and self._unrestricted:
+        if prepared is None and self.unrestricted:
             prepared = unknown("prepared statement", bind.name)
         if prepared is None:
             self.refuse_name(plan, "prepared statement", bind.name, "26000", now)
             return
         certain = self.names.is_certain(bind.portal)
         if refused := self._no_portal(bind, certain=certain):
-            self.refuse_in_place(plan, f"-- portal {bind.portal.decode('utf-8', 'replace')!r}", refused, now)
+            self.refuse_in_place(plan, f"-- portal {_shown(bind.portal)!r}", refused, now)
             return
         parameters = kept(Parameters(values=bind.values, formats=bind.formats)) if bind.values else None
         changes = (
@@ -296,10 +309,7 @@ class Relay(Refusing):
     def _no_portal(self, bind: extended.Bind, *, certain: bool) -> Violation | None:
         if bind.portal and self.names.full:
             return TOO_MANY_NAMES
-        return None if certain or self._unrestricted else self._uncertain(bind.portal)
-
-    def _uncertain(self, name: bytes) -> Violation:
-        return uncertain_name(name.decode("utf-8", "replace"), self.names.encoding, None)
+        return None if certain or self.unrestricted else uncertain_name(_shown(bind.portal), self.names.encoding)
 
     def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str) -> None:
         target = extended.decode_target(frame.body)
@@ -319,13 +329,13 @@ class Relay(Refusing):
         portal = self.names.portal(execute.portal)
         # The unnamed portal is a Bind's, or there is none. What a failed Query leaves behind under that name in an
         # aborted transaction is freed memory: executing it ends all sessions of the server (PostgreSQL 15 to 18).
-        if portal is None and self._unrestricted and execute.portal:
+        if portal is None and self.unrestricted and execute.portal:
             portal = Portal(unknown("portal", execute.portal), None, b"")
         if portal is None:
             self.refuse_name(plan, "portal", execute.portal, "34000", now)
             return
         try:
-            running = self._resolver().portal(execute.portal, portal, _shown(portal.statement_name))
+            running = self._resolver().portal(execute.portal, portal, _shown(portal.statement_name) or None)
         except Unsettled:
             return
         except Unresolvable as found:
@@ -334,6 +344,7 @@ class Relay(Refusing):
         if violations := self._over_limits(running):
             self.refuse_in_place(plan, running.text, violations[0], now)
             return
+        self._mind(running)
         run = self.recorder.execution(plan.events, now, "extended", running)
         run.prepared, run.changes, run.copies_in = portal.prepared, running.changes, running.copies_in
         pending = self.pending(Asked.EXECUTE, runs=[run])
@@ -344,7 +355,7 @@ class Relay(Refusing):
 
     def _resolver(self) -> Resolver:
         return Resolver(
-            self.names, self.names.encoding, unrestricted=self._unrestricted,
+            self.names, self.names.encoding, unrestricted=self.unrestricted,
             settled=lambda space, name: not self.unsettled(space, name),
         )  # fmt: skip
 
@@ -356,25 +367,13 @@ class Relay(Refusing):
     def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         call = decode_function_call(frame.body)
         text = f"-- function call by number, {call.function}"
-        if not self._unrestricted:
+        if not self.unrestricted:
             self.refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
             return
         parameters = kept(Parameters(values=call.arguments, formats=call.formats))
         running = Running(text, "function-call", None, parameters)
         run = self.recorder.execution(plan.events, now, "simple", running)
         self.send(plan, frame.raw, self.pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
-
-    def _too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
-        """Under every policy: only the beginning of the message is there."""
-        name, found, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
-        self.refuse_in_place(
-            plan,
-            f"-- the beginning of a message of type {chr(frame.kind)!r}: {text.decode('utf-8', 'replace')}",
-            message_too_large(len(frame.raw) + frame.missing),
-            now,
-            query=frame.kind in b"QF",
-            name=name if found else None,
-        )
 
     def _hold_behind(self, plan: ClientPlan, pending: Pending) -> None:
         """A result that may be cut ends in an error of ours: what is behind it must not have run by then."""
@@ -392,5 +391,5 @@ class Relay(Refusing):
         return () if violation is None else (violation,)
 
 
-def _shown(name: bytes) -> str | None:
-    return name.decode("utf-8", "replace") or None
+def _shown(name: bytes) -> str:
+    return name.decode("utf-8", "replace")

@@ -93,16 +93,17 @@ class Resolver:
         itself = Running(
             text, statement.kind if statement else None, statement, parameters, prepared_as,
             observed=prepared.observed, unread=prepared.unread, changes=DOUBT if prepared.unread else (),
+            unresolved=prepared.unresolved,
         )  # fmt: skip
         effect = None if statement is None else statement.effect
         if statement is None or effect is None:
             return itself
         if effect.name is None:
-            return replace(itself, changes=changes_of(statement, parameters))
+            return replace(itself, changes=changes_of(statement, parameters, prepared.observed))
         if not is_certain_identifier(effect.name, statement.beyond_ascii, self._encoding):
             return self._refuse(itself, uncertain_name(effect.name, self._encoding, self._index))
         if effect.verb not in ("execute", "fetch"):
-            return replace(itself, changes=changes_of(statement, parameters))
+            return replace(itself, changes=changes_of(statement, parameters, prepared.observed))
         self._deep += 1
         if self._deep > _DEEPEST:
             # Under every policy: one that executes itself can only fail, and EXPLAIN of it takes the server's stack

@@ -10,8 +10,9 @@ import re
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from types import TracebackType
 
 from pgjit.audit.event import Event, Execution, Outcome
@@ -23,12 +24,13 @@ from pgwire.messages.query import decode_error
 from pgwire.messages.startup import encode_startup
 from tests.fakes.talk import CONTEXT, NOW
 
-__all__ = ["Place", "Told", "Wire", "compare", "misrecorded"]
+__all__ = ["Place", "Told", "Wire", "compare", "constants", "misrecorded"]
 
 _SECONDS = 20  # for one answer
 _CONSTANT = re.compile(r"\b[kv]\d+\b")
 _UNTOLD = frozenset("SNAKR")  # of the session, not of what was asked
-_NAMES = frozenset({"26000", "34000", "54001", "25P02"})
+# As the server says it of a name that it does not know, too; 55000 of the portal that has just run CLOSE ALL.
+_NAMES = frozenset({"26000", "34000", "54001", "25P02", "55000"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Told:
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     rows: list[tuple[str, bytes]] = field(default_factory=list)  # with the execution that they are counted to
+    left: bool = False  # the server ended the session: what it said last may be lost
 
     def hear(self, kind: str, frame: bytes) -> None:
         if kind == "E":
@@ -99,6 +102,14 @@ class Told:
         return {event.execution_id: event for event in self.events if isinstance(event, Execution)}
 
 
+@contextmanager
+def _until_it_leaves(told: Told) -> Iterator[None]:
+    try:
+        yield
+    except (_ServerLeft, ConnectionResetError, BrokenPipeError):
+        told.left = True
+
+
 class Wire:
     """A relay between a client that is played and a server that is not."""
 
@@ -114,7 +125,7 @@ class Wire:
 
     def direct(self, messages: list[bytes]) -> Told:
         told = Told()
-        with _Socket(self._place) as session, suppress(_ServerLeft):
+        with _Socket(self._place) as session, _until_it_leaves(told):
             session.socket.sendall(b"".join(messages))
             for kind, frame in session.frames():
                 told.hear(kind, frame)
@@ -131,7 +142,7 @@ class Wire:
         )  # fmt: skip
         answers = Answers(relay, {})
         reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
-        with _Socket(self._place) as session, suppress(_ServerLeft, BrokenPipeError):
+        with _Socket(self._place) as session, _until_it_leaves(told):
             incoming = session.frames()
             for message in messages:
                 left = reader.feed(message)
@@ -175,7 +186,7 @@ def misrecorded(told: Told, kept: list[str]) -> list[str]:
         on_record = constants(event.statement.encode()) | {value.decode() for value in values if value is not None}
         if event.unresolved is None and not constants(raw) <= on_record:
             found.append(f"{raw!r} is on record as {event.statement!r}, {event.parameters}, by {event.through}")
-    certain = all(event.unresolved is None for event in executions.values())
+    certain = not told.left and all(event.unresolved is None for event in executions.values())
     written = {
         constant
         for run, event in executions.items()
@@ -191,10 +202,12 @@ def compare(direct: Told, through: Told) -> list[str]:
     """Where who goes through the relay is told something else, without reason."""
     refused_ids = {e.execution_id for e in through.events if isinstance(e, Outcome) and e.ended == "refused"}
     denied = [event for run, event in through.executions.items() if run in refused_ids]
+    if direct.left or through.left:
+        return []
     if not denied:
         if direct.heard == through.heard:
             return []
-        at = next(i for i, (a, b) in enumerate(zip(direct.heard, through.heard, strict=False)) if a != b)
+        at = next(i for i, (a, b) in enumerate(zip_longest(direct.heard, through.heard)) if a != b)
         return [f"differs at {at}: {direct.heard[at : at + 3]} direct, {through.heard[at : at + 3]} through"]
     first = denied[0].violations[0]
     doubt = "may be" in first.message or "may have been" in first.message or "inside EXPLAIN" in first.message

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from pgjit.demo.database import DemoDatabase
+from pgjit.demo.world import World
 from pgjit.policy.policy import Access
 from pgjit.proxy.judge import Judge
 from tests.e2e.name_sequences import Author
-from tests.e2e.name_spaces import Place, Wire, compare, misrecorded
+from tests.e2e.name_spaces import Place, Wire, compare, constants, misrecorded
+from tests.e2e.test_holes import log_in
+from tests.e2e.test_what_ran import breaker
+from tests.e2e.worlds import change, records
 from tests.fakes.policies import policy
+from tests.fakes.scripted_client import Heard, ScriptedClient
 
 ENCODINGS = ("UTF8", "LATIN1")
 
@@ -64,6 +71,43 @@ async def test_what_is_on_record_of_a_row_is_what_made_it(database: DemoDatabase
     seen = await play(database, place, range(75), full=full)
     assert seen["rows"] > 100
     assert seen["through"] > 20
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["read-write", "full"])
+async def test_the_whole_proxy_has_on_record_what_made_each_row(world: World, full: bool) -> None:
+    await change(world.database, "CREATE TABLE IF NOT EXISTS kept (value text); GRANT ALL ON kept TO PUBLIC")
+    opened = breaker if full else writer
+    seen = 0
+    for seed in range(6):
+        since = len(records(world))
+        client = await opened(world)
+        async with client:
+            await client.send(b"".join(Author(seed, full=full).conversation()))
+            heard = await ended(client)
+        rows = [body for kind, body in heard if kind in "Dd"]
+        ran = [record for record in records(world)[since:] if record["type"] == "execution"]
+        told = [(r["statement"], r.get("parameters")) for r in ran if r["decision"] == "allow"]
+        on_record = constants(json.dumps(told).encode())
+        made = set[str]().union(*map(constants, rows))
+        assert made <= on_record, f"seed {seed}"
+        seen += len(made)
+    assert seen > 3
+    await change(world.database, "DROP TABLE kept")
+
+
+async def writer(world: World) -> ScriptedClient:
+    return await log_in(world, "writer", "write-target")
+
+
+async def ended(client: ScriptedClient) -> list[Heard]:
+    heard: list[Heard] = []
+    async with asyncio.timeout(30):
+        while not any(kind == "D" and body.endswith(b"end") for kind, body in heard):
+            more = await client.frames(until="Z")
+            heard += more
+            if not more or more[-1][0] != "Z":
+                break  # the server ended the session
+    return heard
 
 
 @pytest.mark.slow

@@ -6,16 +6,21 @@ import dataclasses
 
 import pytest
 
+from pgjit.audit.event import Event, Execution
 from pgjit.policy.policy import Access
+from pgjit.proxy.answers import Answers
 from pgjit.proxy.judge import Judge, Judgement
+from pgjit.proxy.relay import Relay
+from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import sync
 from pgwire.messages.function_call import FunctionCall, encode_function_call
 from pgwire.messages.query import command_complete, ready_for_query
 from tests.fakes.policies import policy
-from tests.fakes.talk import Talk, answer, bind, error, execute, parse, query
+from tests.fakes.talk import CONTEXT, NOW, Talk, answer, bind, error, execute, parse, query
 
 READY = ready_for_query(b"I")
 CALL = encode_function_call(FunctionCall(957, (1,), (b"\0\0\0\7", None), 1))
+UNKNOWN = "prepared statement `é` is not known here"
 FULL = dataclasses.replace(policy(), statements=dataclasses.replace(policy().statements, access=Access.FULL))
 
 
@@ -105,3 +110,59 @@ def test_an_unread_message_has_one_record_with_all_of_its_text() -> None:
     talk.server(command_complete("DO"), command_complete("DO"), READY)
     assert talk.outcomes == [("unread one; unread two", "completed")]
     assert talk.relay.idle
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET client_encoding = 'LATIN1'",
+        "SET NAMES 'SJIS'",
+        "SET standard_conforming_strings TO off",
+        "SELECT set_config('client_encoding', $1, false)",
+        "SELECT set_config('client_' || 'encoding', 'x', false)",
+    ],
+)
+def test_behind_a_setting_by_which_texts_mean_something_else_they_are_not_read(sql: str) -> None:
+    relay = _full()
+    relay.from_client(_frames(parse("SELECT 1", "é".encode()), parse("SELECT 2", b"x"), query(sql)), NOW)
+    plan = relay.from_client(_frames(query("SELECT '\\'; EXECUTE x; --'")), NOW)
+    assert [_told(event) for event in plan.events] == [("SELECT '\\'; EXECUTE x; --'", None, None)]
+    plan = _full_after(sql).from_client(_frames(bind("é".encode()), execute()), NOW)
+    assert [_told(event) for event in plan.events] == [("-- prepared statement 'é'", None, UNKNOWN)]
+
+
+@pytest.mark.parametrize("sql", ["SET client_encoding = 'UTF8'", "RESET ALL", "SET standard_conforming_strings = on"])
+def test_a_setting_to_what_it_is_changes_nothing(sql: str) -> None:
+    plan = _full_after(sql).from_client(_frames(bind("é".encode()), execute()), NOW)
+    assert [_told(event) for event in plan.events] == [("SELECT 1", "select", None)]
+
+
+def test_a_setting_that_the_server_reports_counts_as_well() -> None:
+    relay = _full_after("SELECT 1")
+    answers = Answers(relay, {})
+    answers.from_server(answer("S", b"client_encoding\0LATIN1\0"), NOW)
+    plan = relay.from_client(_frames(bind("é".encode()), execute()), NOW)
+    assert [_told(event) for event in plan.events] == [("-- prepared statement 'é'", None, UNKNOWN)]
+
+
+def _full() -> Relay:
+    return Relay(
+        CONTEXT, Judge(FULL, limit=1000), ends_at=CONTEXT.window.ends_at, new_id=lambda: "x",
+        new_token=lambda: b"pgjit_deny_1", unrestricted=True,
+    )  # fmt: skip
+
+
+def _full_after(sql: str) -> Relay:
+    """In one segment: what is sent next need not wait."""
+    relay = _full()
+    relay.from_client(_frames(parse("SELECT 1", "é".encode()), parse(sql, b"s"), bind(b"s"), execute()), NOW)
+    return relay
+
+
+def _frames(*raws: bytes) -> list[Frame]:
+    return list(FrameReader(lambda _: 10_000, data=b"d", cut=b"QPBF").feed(b"".join(raws)))
+
+
+def _told(event: Event) -> tuple[str, str | None, str | None]:
+    assert isinstance(event, Execution)
+    return event.statement, event.kind, event.unresolved
