@@ -12,7 +12,7 @@ from pgjit.policy.shown_settings import SHOWN
 from pgjit.proxy.link import Link
 from pgjit.proxy.question import ask
 
-__all__ = ["HARMLESS", "secrets_of"]
+__all__ = ["EVERYBODY", "HARMLESS", "secrets_of"]
 
 HARMLESS = frozenset(
     """
@@ -49,7 +49,7 @@ _OPTION = (
 _SETTING = f"lower(split_part(o, '=', 1)) <> ALL ({_names(SHOWN)})"
 
 _OPTIONS = {
-    "pg_attribute.attfdwoptions": "pg_foreign_table t JOIN pg_attribute a ON a.attrelid = t.ftrelid",
+    "pg_attribute.attfdwoptions": "pg_attribute",
     "pg_foreign_data_wrapper.fdwoptions": "pg_foreign_data_wrapper",
     "pg_foreign_server.srvoptions": "pg_foreign_server",
     "pg_foreign_table.ftoptions": "pg_foreign_table",
@@ -84,23 +84,36 @@ def _of_settings(column: str) -> str:
     )
 
 
-_EVERYBODY = [
-    *(_of_options(place, source) for place, source in _OPTIONS.items()),
-    *(_of_configurations(place, source) for place, source in _CONFIGURATIONS.items()),
-    *(_of_settings(column) for column in ("setting", "reset_val")),
-]
-_SUBSCRIPTIONS = {  # who may not read the column learns nothing; but he may come to be allowed to at any time
-    False: "EXISTS (SELECT FROM pg_subscription s WHERE s.oid > 0)",
-    True: f"EXISTS (SELECT FROM pg_subscription WHERE subconninfo ~* '{_TELLING}')",
+def _of_connections(place: str, source: str) -> str:
+    found = f"SELECT FROM {source} WHERE {place.partition('.')[2]} ~* '{_TELLING}'"
+    return f"SELECT '{place}', NULL WHERE EXISTS ({found})"
+
+
+_QUESTIONS = {
+    **{place: _of_options(place, source) for place, source in _OPTIONS.items()},
+    **{place: _of_configurations(place, source) for place, source in _CONFIGURATIONS.items()},
+    **{f"pg_settings.{column}": _of_settings(column) for column in ("setting", "reset_val")},
+    "pg_subscription.subconninfo": _of_connections("pg_subscription.subconninfo", "pg_subscription"),
 }
+_UNREADABLE = (
+    f"SELECT place FROM unnest({_names(frozenset(_QUESTIONS))}) AS place "  # noqa: S608 - our own text
+    "WHERE NOT has_column_privilege(split_part(place, '.', 1)::regclass, split_part(place, '.', 2), 'SELECT')"
+)
+_NOTHING = "SELECT NULL::text AS place, NULL::text AS setting WHERE false"
+EVERYBODY = " UNION ".join(
+    [_NOTHING, *(question for place, question in _QUESTIONS.items() if "subscription" not in place)]
+)
+"""What lies where every role can look, unless a server is stricter: `place` and `setting`."""
 
 
 async def secrets_of(link: Link) -> list[dict[str, Any]]:
     """`place`, such as pg_roles.rolconfig, and the `setting` that it shows; None where it holds options.
 
-    The connection's search path must be `pg_catalog`. Raises what `ask` raises.
+    What the role may not read counts as a secret: it may come to be allowed to at any time. The connection's search
+    path must be `pg_catalog`. Raises what `ask` raises.
     """
-    (row,) = await ask(link, "SELECT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')")
-    subscriptions = f"SELECT 'pg_subscription.subconninfo', NULL WHERE {_SUBSCRIPTIONS[row[0] == 't']}"
-    rows = await ask(link, " UNION ".join([*_EVERYBODY, subscriptions]) + " ORDER BY 1, 2")
-    return [{"place": place, "setting": setting} for place, setting in rows]
+    unreadable = {row[0] for row in await ask(link, _UNREADABLE)}
+    asked = [question for place, question in _QUESTIONS.items() if place not in unreadable]
+    rows = await ask(link, " UNION ".join([_NOTHING, *asked]) + " ORDER BY 1, 2")
+    found = [*rows, *((place, None) for place in sorted(map(str, unreadable)))]
+    return [{"place": place, "setting": setting} for place, setting in found]

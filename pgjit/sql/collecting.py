@@ -11,7 +11,7 @@ from typing import Any
 
 from pgjit.sql.references import is_select
 
-__all__ = ["COLLECTS", "SUMS_UP", "Reading", "Values", "builtin_name"]
+__all__ = ["COLLECTS", "SUMS_UP", "Reading", "Values", "aggregate_name"]
 
 SUMS_UP = frozenset(
     """
@@ -27,6 +27,8 @@ COLLECTS = frozenset(
     json_object_agg_unique_strict jsonb_object_agg_unique_strict range_agg
 """.split()
 )
+_PERCENTILES = frozenset({"percentile_cont", "percentile_disc"})
+_FEW = 20  # fractions of a percentile
 _COLLECT_NODES = frozenset({"JsonArrayAgg", "JsonObjectAgg"})
 _FROM = frozenset({"RangeFunction", "RangeTableFunc", "JsonTable"})
 
@@ -98,7 +100,7 @@ class Reading:
         """Whether what is below it is still a value of the same query."""
         collects = calls = False
         if key == "FuncCall":
-            name = builtin_name(node)
+            name = aggregate_name(node)
             collects, calls = name in COLLECTS, name not in SUMS_UP
         elif key in _COLLECT_NODES:
             collects = True
@@ -116,7 +118,26 @@ class Reading:
         return direct
 
 
-def builtin_name(call: dict[str, Any]) -> str | None:
+def aggregate_name(call: dict[str, Any]) -> str | None:
+    """The name of what is built in. `percentile_cont` of an array gives as many values as the array has."""
+    name = _builtin_name(call)
+    if name in _PERCENTILES and not _is_short(next(iter(call.get("args", [])), {})):
+        return "array_agg"
+    return name
+
+
+def _is_short(argument: dict[str, Any]) -> bool:
+    """One constant, or a short list of them."""
+    while "TypeCast" in argument:
+        argument = argument["TypeCast"].get("arg", {})
+    if "A_ArrayExpr" in argument:
+        elements = argument["A_ArrayExpr"].get("elements", [])
+        return len(elements) <= _FEW and all("A_Const" in element for element in elements)
+    constant = argument.get("A_Const")
+    return constant is not None and constant.get("sval", {}).get("sval", "").count(",") < _FEW
+
+
+def _builtin_name(call: dict[str, Any]) -> str | None:
     names = [part.get("String", {}).get("sval") for part in call.get("funcname", [])]
     return names[-1] if names[:-1] in ([], ["pg_catalog"]) else None
 

@@ -126,7 +126,7 @@ def _sources(node_type: str, node: Node, places: _Places) -> tuple[Source, ...]:
             return ()
         node_type, node = next(iter(inner.items()))
     return tuple(
-        Source(_parts(each.relation), places(each.relation), each.most, each.strict) for each in sources(node)
+        Source(_parts(each.relation), places(each.relation), each.limits, each.strict) for each in sources(node)
     )
 
 

@@ -31,8 +31,16 @@ class Source:
 
     relation: tuple[str, ...]  # its name as written, in its parts
     position: int | None
-    most: int | None = None  # None: no constant LIMIT holds over it
-    strict: int | None = None  # the same, where a function that is not known may collect rows into its value
+    limits: tuple[tuple[int, int], ...] = ()
+    """The constant LIMITs that hold over it, from the outside inwards, each smaller than the one before: which one it
+    is (two relations may be under one), and how many rows it lets through."""
+    strict: tuple[tuple[int, int], ...] = ()
+    """The same, where a function that is not known may collect rows into its value."""
+
+    @property
+    def most(self) -> int | None:
+        """None: no constant LIMIT holds over it."""
+        return self.limits[-1][1] if self.limits else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgjit.doctor.check import Check
-from pgjit.doctor.checks import CHECKS, containers, functions, relations, session
+from pgjit.doctor.checks import CHECKS, containers, functions, relations, secrets, session
 from pgjit.doctor.checks.connection import connection_findings
 from pgjit.doctor.checks.login import login_findings
 from pgjit.doctor.finding import Finding, Severity
@@ -216,6 +216,8 @@ def test_a_right_on_a_relation_is_told_by_what_the_policies_are_to_do(
         (session.AUTHENTICATION, session.Authentication("md5:agent"), (WARNING, "weak-login")),
         (session.AUTHENTICATION, session.Authentication("scram-sha-256:agent"), None),
         (session.EVENT_TRIGGERS, session.EventTrigger("watch", "login"), (NOTE, "event-triggers")),
+        (secrets.SECRETS, secrets.Lying("pg_roles.rolconfig", "app.key"), (WARNING, "secrets-in-catalogs")),
+        (secrets.SECRETS, secrets.Lying("pg_foreign_server.srvoptions", None), (WARNING, "secrets-in-catalogs")),
         (session.ROW_SECURITY, session.RowPolicy("t", "p", by_setting=False), (NOTE, "row-security")),
         (session.VIEWS, session.View("v", materialized=False), (WARNING, "views-past-row-security")),
     ],

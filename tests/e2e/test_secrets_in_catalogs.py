@@ -98,6 +98,19 @@ async def test_where_no_secret_lies_nothing_is_refused_and_where_one_does_that_c
     assert {said for sql, said in found.items() if sql not in refused} == {"ran"}
 
 
+async def test_a_server_that_shows_less_is_no_reason_to_refuse_a_session(
+    database: DemoDatabase, tmp_path: Path
+) -> None:
+    await change(database, "REVOKE pg_read_all_data FROM pgjit_agent; ALTER ROLE pgjit_agent SET app.key = 'x'")
+    for relation in ("pg_db_role_setting", "pg_user_mappings", "pg_foreign_server", "pg_roles", "pg_foreign_table"):
+        await change(database, f"REVOKE SELECT ON pg_catalog.{relation} FROM PUBLIC")
+    async with open_under(database, tmp_path) as world:
+        asked = ["SELECT id FROM orders LIMIT 1", "SELECT a.* FROM pg_attribute a", "SHOW work_mem"]
+        assert await verdicts(world, asked) == dict.fromkeys(asked, "ran")
+        kept = "SELECT setconfig FROM pg_db_role_setting"
+        assert await verdicts(world, [kept]) == {kept: "secret-catalog"}
+
+
 async def test_settings_of_an_application_are_shown_where_the_policy_names_them(
     database: DemoDatabase, tmp_path: Path
 ) -> None:

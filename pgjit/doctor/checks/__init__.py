@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pgjit.doctor.check import Check
-from pgjit.doctor.checks import containers, functions, relations, session
+from pgjit.doctor.checks import containers, functions, relations, secrets, session
 
 __all__ = ["CHECKS"]
 
@@ -17,6 +17,7 @@ CHECKS: tuple[Check[Any], ...] = (
     relations.CATALOGS,
     relations.LARGE_OBJECTS,
     relations.DEFAULTS,
+    secrets.SECRETS,
     functions.FUNCTIONS,
     functions.BUILTIN,
     session.SESSION,

@@ -1,17 +1,28 @@
 """SELECT without LIMIT.
 
+What is bounded: how many rows of one relation a statement gives, in its result and inside of its values. At most
+`at_most` of them may come of one relation, over all parts of the statement together.
+
 A query that gives rows of a relation needs a constant LIMIT (or FETCH FIRST) of at most `at_most`. LIMIT ALL, LIMIT
-NULL, a LIMIT that is a parameter or an expression, and WITH TIES are none. A LIMIT counts for all that is below it;
-each arm of a UNION may have its own. A query that gives one row by an aggregate without GROUP BY needs none, and
-relations that only conditions read from are not meant.
+NULL, a LIMIT that is a parameter or an expression, and WITH TIES are none. A LIMIT counts for all that is below it.
+The arms of a UNION, the queries of a WITH and other parts may have LIMITs of their own: for one relation they are
+added up. A query that gives one row by an aggregate without GROUP BY needs none; with GROUP BY it gives a row for
+each group, and needs one. Relations that only conditions read from are not meant.
 
-An aggregate that collects makes one value of many rows: `array_agg`, `string_agg`, `json_agg` and its kind, `xmlagg`,
-`range_agg`, any that is not built in, and `ARRAY(SELECT ...)`. A query whose values it stands in needs a LIMIT below
-it, in the query that it reads from: its own LIMIT, and those of the queries around it, are none. Where one stands
-anywhere in a statement, the queries of a WITH need their own LIMIT. Subqueries that are values count like FROM.
+What runs again for each row of another query, a subquery among its values or LATERAL, gives its LIMIT as often: the
+query around it needs a LIMIT.
 
-Of COPY, cursors, prepared statements and EXPLAIN ANALYZE
-the query counts; COPY of a table has no LIMIT.
+An aggregate that collects makes one value of many rows: `array_agg`, `string_agg`, `json_agg` and its kind,
+`xmlagg`, `range_agg`, `percentile_cont` and `percentile_disc` of an array that is not a short constant, any that is
+not built in, and `ARRAY(SELECT ...)`. A query whose values it stands in needs a LIMIT below it, in the query that
+it reads from: its own LIMIT, and those of the queries around it, are none. Where one stands anywhere in a
+statement, the queries of a WITH need their own LIMIT. Subqueries that are values count like FROM.
+
+A value of a recursive query that is made longer with each step (`path || name`) holds a row of each step: the steps
+need a bound, by a counter that starts at a constant, `depth + 1`, and a condition such as `depth < 100` in the
+recursive part.
+
+Of COPY, cursors, prepared statements and EXPLAIN ANALYZE the query counts; COPY of a table has no LIMIT.
 
 It holds for all relations, or for those under `relations`; a view is a relation of its own here, since it may count
 and group.
@@ -19,8 +30,8 @@ and group.
 Why: a result of millions of rows helps no reader and costs everybody: the server, the network, and the model that
 has to make sense of it.
 
-Instead: add LIMIT, or ask the database for the number itself: count(*), GROUP BY. Later rows come by a condition on
-the key of the last one.
+Instead: add LIMIT, to GROUP BY as well, or ask the database for the number itself: count(*), sum, avg. Later rows
+come by a condition on the key of the last one, in a statement of their own.
 """
 
 from __future__ import annotations
@@ -43,6 +54,8 @@ from pgjit.sql.touched import Touched
 
 __all__ = ["RULE", "Options"]
 
+Limits = tuple[tuple[int, int], ...]  # which LIMIT it is, and how many rows it lets through
+
 _BOTH = frozenset({Access.READ_ONLY, Access.READ_WRITE})
 
 
@@ -59,21 +72,42 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     options = terms.options("limit-required", Options)
     meant = Patterns.of(options.relations, 1, 2)
     strict = _own_aggregates(statement, touched)
+    parts: dict[str, list[tuple[Source, Limits]]] = {}
     for source in statement.shape.sources:
-        most = source.strict if strict else source.most
-        if (most is None or most > options.at_most) and _meant(source, meant, touched):
-            name = ".".join(source.relation)
-            yield Violation(
-                rule="limit-required",
-                message=f"reading `{name}` needs a LIMIT"
-                if most is None
-                else f"LIMIT {most} is more than this policy allows",
-                detail=f"At most {options.at_most} rows of it may be read at once.",
-                hint=f"Add a constant LIMIT of at most {options.at_most}, below what collects rows into one value"
-                " (array_agg), or count and group in the database.",
-                position=source.position or statement.position + 1,
-                statement=statement.index,
-            )
+        if not _meant(source, meant, touched):
+            continue
+        limits = source.strict if strict else source.limits
+        fitting = [limit for limit in limits if limit[1] <= options.at_most]
+        if fitting:
+            parts.setdefault(source.relation[-1], []).append((source, tuple(fitting)))
+            continue
+        told = f"reading `{'.'.join(source.relation)}` needs a LIMIT"
+        if limits:
+            told = f"{limits[-1][1]} rows of `{'.'.join(source.relation)}` are more than this policy allows at once"
+        yield _violation(statement, source, told, options.at_most)
+    for name, bounded in parts.items():
+        total = min(_total(bounded, 0), _total(bounded, -1))
+        if total > options.at_most:
+            told = f"the parts of the statement give up to {total} rows of `{name}`"
+            yield _violation(statement, bounded[-1][0], f"{told}, more than this policy allows", options.at_most)
+
+
+def _total(bounded: list[tuple[Source, Limits]], which: int) -> int:
+    """Rows in all, by the outermost LIMIT of each part, which others may share, or by its innermost."""
+    return sum(dict(limits[which] for _, limits in bounded).values())
+
+
+def _violation(statement: Statement, source: Source, message: str, most: int) -> Violation:
+    return Violation(
+        rule="limit-required",
+        message=message,
+        detail=f"At most {most} rows may come of one relation, over all parts of a statement and in one value."
+        " GROUP BY gives a row for each group, and needs a LIMIT as well.",
+        hint=f"Add a constant LIMIT of at most {most} to the whole, and below what collects rows into one value"
+        " (array_agg); or ask for one row: count(*), sum, avg, without GROUP BY.",
+        position=source.position or statement.position + 1,
+        statement=statement.index,
+    )
 
 
 def _own_aggregates(statement: Statement, touched: Touched | None) -> bool:

@@ -1,0 +1,35 @@
+"""Options and settings in the system catalogs that may be secrets, and that the login role can see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pgjit.doctor.check import Check
+from pgjit.doctor.finding import Finding, Severity
+from pgjit.doctor.subject import Subject
+from pgjit.proxy.secret_queries import EVERYBODY
+
+__all__ = ["SECRETS", "Lying"]
+
+
+class Lying(NamedTuple):
+    place: str  # such as pg_roles.rolconfig
+    setting: str | None  # None: an option
+
+
+def _secrets(rows: Sequence[Lying], _subject: Subject) -> Iterator[Finding]:
+    if rows:
+        yield Finding(
+            severity=Severity.WARNING,
+            reference="secrets-in-catalogs",
+            message="what may be secrets lies where it can read it",
+            why="These columns of system catalogs are refused as long as it does; under `access: full` nothing is.",
+            objects=tuple(f"{row.place}: {row.setting}" if row.setting else row.place for row in rows),
+            advice="Keep passwords, keys and tokens out of settings and options that everybody can read: take them "
+            "back with ALTER ROLE ... RESET, ALTER DATABASE ... RESET or OPTIONS (DROP ...), and change them. "
+            "What is no secret can be named by a policy: {kinds: show, settings: ...}.",
+        )
+
+
+SECRETS = Check("secrets in system catalogs", f"SELECT * FROM ({EVERYBODY}) AS lying ORDER BY 1, 2", Lying, _secrets)
