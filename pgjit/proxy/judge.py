@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from pgjit.errors import PgjitError
 from pgjit.policy.decision import Allow, Violation
+from pgjit.policy.dialects import syntax_hint
 from pgjit.policy.evaluate import evaluate, parameter_types
 from pgjit.policy.policy import Access, Mode, Policy
 from pgjit.sql.catalog import Catalog
@@ -40,7 +41,7 @@ _CACHED_STATEMENTS = 8
 _TOLD_OF_UNJUDGED = 1024
 """What is larger costs more memory to remember than time to judge again."""
 
-_UNKNOWN = frozenset({"42P01", "42703", "42704", "42883"})
+_UNKNOWN = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
 """SQLSTATEs by which `unresolved-name` tells what is not in the catalog."""
 
 _ABOUT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
@@ -136,7 +137,7 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: Steps
                 rule=fault.reference,
                 message=fault.message,
                 detail=fault.detail,
-                hint=fault.hint,
+                hint=(fault.reference == "syntax-error" and syntax_hint(text)) or fault.hint,
                 position=fault.position,
                 sqlstate=fields["C"],
             ),

@@ -187,6 +187,10 @@ class Catalog:
     def __repr__(self) -> str:  # a catalog is long
         return f"<Catalog {self.version} of {self.database}>"
 
+    def has_schema(self, name: str) -> bool:
+        """Whether anything is known to be in it."""
+        return any(name in each for each in (self.relations, self.functions, self.types, self.operators))
+
     @property
     def path(self) -> tuple[str, ...]:
         """The schemas in which an unqualified name is looked for, in their order."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.collect import Collector
 from pgjit.sql.frames import SYSTEM_COLUMNS, Base, Frame
+from pgjit.sql.nearby import missing_from, near_columns
 from pgjit.sql.routines import Routines
 from pgjit.sql.scopes import Level, Reference
 from pgjit.sql.touched import Doubt
@@ -39,8 +40,19 @@ class Columns:
             self._natural(self._frames[level])
         for reference, position in sorted(self._levels[level].references.items(), key=_by_place):
             if not self._refer(level, reference, position):
-                name = ".".join(reference.parts) + (".*" if reference.star else "")
-                self._found.doubt(Doubt("unknown-column", f"`{name}` is not in the catalog", position))
+                self._found.doubt(self._unknown(level, reference, position))
+
+    def _unknown(self, level: int, reference: Reference, position: int | None) -> Doubt:
+        """As PostgreSQL has it: a column that does not exist, or a table that is not in FROM."""
+        parts = (*reference.parts, reference.attribute) if reference.attribute else reference.parts
+        frames = [frame for frame, _ in self._outwards(level, early=False)]
+        table, name = (parts[-1:], "") if reference.star else (parts[-2:-1], parts[-1])
+        if table and not any(table[0] in frame.aliases for frame in frames):
+            detail = f"missing FROM-clause entry for table `{table[0]}`"
+            alias = missing_from(table[0], frames)
+            return Doubt("unknown-column", detail, position, parts, alias=alias, not_in_from=True)
+        near = near_columns(name, frames, self._catalog, *table) if self._catalog is not None and name else ()
+        return Doubt("unknown-column", f"column `{'.'.join(parts)}` does not exist", position, parts, near)
 
     def _natural(self, frame: Frame) -> None:
         """What two sources of the level have in common is compared."""

@@ -13,6 +13,7 @@ from pgjit.sql.collect import Collector, Steps, TooMuch, Wanted
 from pgjit.sql.columns import Columns
 from pgjit.sql.encodings import is_certain
 from pgjit.sql.frames import Base, Frame, frames_of
+from pgjit.sql.nearby import near_columns, near_relations
 from pgjit.sql.routines import Routines
 from pgjit.sql.scopes import Source, Use, Write
 from pgjit.sql.statement import Statement
@@ -124,7 +125,9 @@ class _Resolving:
             if written and written[-1] in self._catalog.relations.get(schema, ()):
                 return QName(schema, written[-1])
         if not new:
-            self._found.doubt(Doubt("unknown-relation", f"`{text}` is not in the catalog", position))
+            near = near_relations(written, self._catalog)
+            detail = f"relation `{text}` does not exist"
+            self._found.doubt(Doubt("unknown-relation", detail, position, written, near))
         return None
 
     def _write(self, base: Base, write: Write) -> None:
@@ -138,8 +141,9 @@ class _Resolving:
             self._found.row(base, base.position)
         for name in own if columns is None else columns:
             if base.relation is not None and name not in own:
-                detail = f"`{'.'.join(base.written)}.{name}` is not in the catalog"
-                self._found.doubt(Doubt("unknown-column", detail, base.position))
+                detail = f"column `{name}` of relation `{'.'.join(base.written)}` does not exist"
+                near = near_columns(name, [Frame(bases={0: base})], self._catalog) if self._catalog else ()
+                self._found.doubt(Doubt("unknown-column", detail, base.position, (name,), near))
             self._found.column(base, name, "write" if action == "write" else "read", base.position, whole=whole)
 
     def _use(self, use: Use) -> None:

@@ -187,7 +187,7 @@ class Routines:
             for kind in self._checked_arguments(signatures):
                 self._checks(kind, position)
         if not some and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
-            self._found.doubt(Doubt("unknown-function", f"`{'.'.join(call.parts)}` is not in the catalog", position))
+            self._unknown("function", call.parts, position)
 
     def _fitting(self, call: Call, types: Types) -> list[tuple[str, list[Function]]]:
         """By schema. A function beside a built-in one that fits has to be one that the arguments can reach."""
@@ -270,7 +270,14 @@ class Routines:
                 if self._is_type(QName(schema, word)):
                     self._known_type(QName(schema, word), position)
                     return
-        self._found.doubt(Doubt("unknown-type", f"`{'.'.join(parts)}` is not in the catalog", position))
+        self._unknown("type", parts, position)
+
+    def _unknown(self, what: str, parts: tuple[str, ...], position: int | None) -> None:
+        assert self._catalog is not None
+        detail = f"{what} `{'.'.join(parts)}` does not exist"
+        if len(parts) > 1 and not self._catalog.has_schema(parts[-2]):
+            what, detail = "schema", f"schema `{parts[-2]}` does not exist"
+        self._found.doubt(Doubt(f"unknown-{what}", detail, position, parts))
 
     def _known_type(self, name: QName, position: int | None) -> None:
         assert self._catalog is not None
@@ -304,7 +311,8 @@ class Routines:
         ]
         if not named:
             text = ".".join(operation.parts)
-            self._found.doubt(Doubt("unknown-operator", f"`{text}` is not in the catalog", position))
+            detail = f"operator `{text}` does not exist"
+            self._found.doubt(Doubt("unknown-operator", detail, position, operation.parts))
         if BUILTIN in named:
             self._found.operator(TouchedOperator(BUILTIN, name, builtin=True, position=position))
         for schema, one in self._own_operators(operation, types):

@@ -15,6 +15,7 @@ from pgjit.sql.statement import Setting
 __all__ = [
     "Action",
     "Doubt",
+    "Near",
     "Quote",
     "Reach",
     "SessionStart",
@@ -122,17 +123,29 @@ class TouchedOperator:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
+class Near(NamedTuple):
+    """A name that may have been meant: `text` as a statement would write it, `name` in its parts with the schema."""
+
+    name: tuple[str, ...]
+    text: str
+    alone: bool  # a table that is no part of another and has none, and no view
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Where the statement and the catalog do not agree, or nobody could tell what is meant: it is refused.
 
     `what` is a word of a fixed set: unknown-relation, unknown-column, unknown-function, unknown-type,
-    unknown-operator, rule, too-much, database, hides, encoding.
+    unknown-operator, unknown-schema, rule, too-much, database, hides, encoding.
     """
 
     what: str
     detail: str
     position: int | None = None
+    name: tuple[str, ...] = ()  # that is unknown, as written
+    near: tuple[Near, ...] = ()  # that may have been meant; a policy may deny some of them
+    alias: str | None = None  # under which the table that is named can be seen
+    not_in_from: bool = False  # of a column: its table is not in FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +182,10 @@ class Touched:
     _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def missing(self, *what: str) -> frozenset[tuple[str, ...]]:
+        """Names as written that are not in the catalog: `what` are words of doubts."""
+        return frozenset(doubt.name for doubt in self.doubts if doubt.what in what)
 
     def named(self, schema: str | None, name: str) -> list[TouchedRelation]:
         """What happens to the relation of that name. Many columns are asked for: looked for once."""

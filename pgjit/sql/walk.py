@@ -12,6 +12,7 @@ from typing import Any
 
 from pgjit.sql.kind import kind_of
 from pgjit.sql.statement import Name, Setting
+from pgjit.sql.storage_options import HAS_OPTIONS, spell_options
 from pgjit.sql.tree import relation_of, strings_of
 from pgjit.sql.type_text import type_in_text
 from pgjit.sql.views import opened_by
@@ -53,6 +54,8 @@ class Walk:
         keys = {node_type}
         if node_type in _DEFINES_COLUMNS:
             _spell_serial(node)
+        if node_type in HAS_OPTIONS:
+            spell_options(node)
         if handler := _HANDLERS.get(node_type):
             handler(self, node)
         left: list[Any] = [node]

@@ -46,10 +46,18 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms) -> Violat
         "is not allowed under this policy",
         detail=f"Under {terms.access.value} access no object may be defined, changed or taken away, but for what the "
         "policy allows.",
-        hint="Read with SELECT; for a changed schema ask for a migration, or for a policy that allows it.",
+        hint=_hint(statement, kind),
         position=statement.position + 1,
         statement=statement.index,
     )
+
+
+def _hint(statement: Statement, kind: str) -> str:
+    if "relpersistence=t" in statement.clauses:
+        return "Write WITH name AS (SELECT ...) before the query that reads it, in place of a temporary object."
+    if kind == "refresh-materialized-view":
+        return "Read the query of the view itself: pg_get_viewdef shows it."
+    return "Read with SELECT; for a changed schema ask for a migration, or for a policy that allows it."
 
 
 RULE = Rule("ddl", __doc__, _check)

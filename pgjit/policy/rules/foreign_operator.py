@@ -40,9 +40,12 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     kinds = kinds_of(statement)
     told: set[str] = set()
     extended = set(_of_extensions(touched))
+    missing = touched.missing("unknown-operator") if touched is not None else frozenset()
     for operator in statement.operators:
         if operator.parts in extended:
             continue  # the catalog knows whose it is: told below
+        if operator.parts in missing:
+            continue  # unresolved-name says so, as the server does
         if operator.builtin not in BUILTIN and operator_grounds(terms, (operator.text,), kinds) is None:
             told.add(operator.text)
             yield _violation(statement, operator.text, operator.position)

@@ -13,6 +13,7 @@ Instead: cast to a built-in type, such as text, or ask for this one to be named 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.extensions import extension_of
@@ -38,22 +39,32 @@ BUILTIN = frozenset(
 )
 
 
+_UNKNOWN = {"unknown-type": "42704", "unknown-schema": "3F000"}
+"""What the server says of a type that it does not have."""
+
+
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
     kinds = kinds_of(statement)
     known = tuple(each for each in touched.types if each.schema is not None) if touched is not None else ()
     found = {each.name for each in known}
     enums = {(each.schema, each.name) for each in known if _is_enum(each)}
     extended = {(each.schema, each.name) for each in known if each.extension is not None}
+    missing = {each.name: each for each in touched.doubts if each.what in _UNKNOWN} if touched is not None else {}
     for kind in statement.types:
         if kind.parts in extended:
             continue  # the catalog knows whose it is: told below
+        if len(kind.parts) == 1 and kind.parts in missing:
+            continue  # unresolved-name says so, as the server does
         if len(kind.parts) == 1 and kind.parts[0] in found and not _builtin(kind):
             continue  # the catalog knows which it is: told below
         if kind.parts in enums:
             continue
         name = ("pg_catalog", *kind.parts)[-2:]
         if not _builtin(kind) and (len(kind.parts) > 2 or grounds_of_name(terms, "types", name, kinds) is None):
-            yield _violation(statement, kind.text, kind.position)
+            violation = _violation(statement, kind.text, kind.position)
+            if doubt := missing.get(kind.parts):
+                violation = replace(violation, message=doubt.detail, sqlstate=_UNKNOWN[doubt.what])
+            yield violation
     for each in known:
         if each.builtin or _is_enum(each):
             continue

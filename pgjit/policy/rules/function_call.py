@@ -25,6 +25,7 @@ from dataclasses import replace
 from importlib.resources import files
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.dialects import function_hint
 from pgjit.policy.extensions import extension_of, left_out
 from pgjit.policy.families import family_of
 from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
@@ -61,7 +62,10 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     resolved = {each.name for each in found if each.schema is not None}
     extended = {(each.schema, each.name) for each in found if each.extension is not None}
     unread = {function.parts for function in statement.unread_types}
+    missing = touched.missing("unknown-function", "unknown-schema") if touched is not None else frozenset()
     for function in statement.functions:
+        if function.parts in missing:
+            continue  # unresolved-name says so, as the server does
         if len(function.parts) == 1 and function.parts[0] in resolved and not _listed(function):
             continue  # the catalog knows which it is: told below
         if function.parts in extended:
@@ -69,11 +73,21 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         if function.parts in unread and not _named(function, statement, terms):
             yield replace(_violation(statement, function.text, function.position), hint=_TYPE)
         elif not _allowed(function, statement, terms):
-            yield _violation(statement, function.text, function.position)
+            known = touched is not None and touched.start is not None
+            yield _unlisted(statement, function, exists=not known or function.parts[-1] in resolved)
     yield from _older_calls(statement, touched)
     for each in found:
         if touched is not None and each.schema is not None and not _touched_allowed(each, statement, terms, touched):
             yield _of_touched(statement, each, touched)
+
+
+def _unlisted(statement: Statement, function: Name, *, exists: bool) -> Violation:
+    """`f(x)` is also `x.f` where some row has such a column: then no doubt says that there is no such function."""
+    violation = _violation(statement, function.text, function.position)
+    violation = replace(violation, hint=function_hint(function.text) or violation.hint)
+    if exists:
+        return violation
+    return replace(violation, message=f"function `{function.text}` does not exist", sqlstate="42883")
 
 
 def _older_calls(statement: Statement, touched: Touched | None) -> Iterator[Violation]:

@@ -26,7 +26,7 @@ def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | Non
             rule="select-into",
             message="SELECT INTO is not allowed",
             detail="It creates a table.",
-            hint="Leave INTO out and read the rows.",
+            hint="Leave INTO out and read the rows; to use them again write WITH name AS (SELECT ...).",
             position=statement.position + 1,
             statement=statement.index,
         )

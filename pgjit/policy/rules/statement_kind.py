@@ -36,6 +36,21 @@ __all__ = ["RULE"]
 
 _INSIDE = frozenset({"select", "return"})  # what may stand inside another statement, beside what writes
 _EXPLAINS = frozenset({"explain", "explain-analyze"})
+_INSTEAD_OF = {
+    "alter-system": "pg_settings shows what is set; this session's own settings are changed with SET.",
+    "analyze": "The server keeps its statistics itself: last_autoanalyze is in pg_stat_user_tables.",
+    "checkpoint": "Leave it out: nothing that is read depends on it.",
+    "cluster": "Leave it out and read with ORDER BY.",
+    "listen": "Ask again with SELECT after a while: messages of other sessions are not waited for here.",
+    "load": "Leave it out: what an extension needs is loaded when it is used.",
+    "lock": "Leave it out: reading waits for no writer. For several queries of one state of the data write BEGIN "
+    "ISOLATION LEVEL REPEATABLE READ.",
+    "notify": "Leave it out: this session has nobody to notify.",
+    "reindex": "Leave it out: EXPLAIN shows which indexes are used, pg_stat_user_indexes how often.",
+    "set-constraints": "Leave it out: nothing is written here.",
+    "vacuum": "The server does that itself: n_dead_tup and last_autovacuum are in pg_stat_user_tables.",
+}
+"""Of what no policy for writing would allow by itself: what the statement may have been for."""
 _JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
@@ -54,13 +69,14 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms, *, inside
     name = kind.replace("-", " ").upper()
     where = f" inside {statement.kind.replace('-', ' ').upper()}" if inside else ""
     reading = terms.access is Access.READ_ONLY
+    hint = _INSTEAD_OF.get(kind)
+    if hint is None and not reading:
+        hint = "SELECT, INSERT, UPDATE, DELETE, MERGE and COPY are allowed."
     return Violation(
         rule="statement-kind",
         message=f"{name}{where} is not allowed under this policy",
         detail=f"The policy gives {terms.access.value} access.",
-        hint="Read with SELECT; to change data, ask for a policy that may write."
-        if reading
-        else "SELECT, INSERT, UPDATE, DELETE, MERGE and COPY are allowed.",
+        hint=hint or "Read with SELECT; to change data, ask for a policy that may write.",
         position=statement.position + 1,
         statement=statement.index,
     )

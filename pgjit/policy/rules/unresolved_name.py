@@ -9,8 +9,10 @@ Where a policy names relations, none is made or dropped that hides another one o
 Why: a rule on `public.customers` can only hold if it is known what `customers` means. Where statement and catalog
 disagree, one of the two is not what it seems.
 
-Instead: check the spelling, write names with their schema, and columns with their table's name or alias. Before a
-name is refused the server's catalog is looked at again: what was made a moment ago is known.
+Instead: check the spelling, write names with their schema, and columns with their table's name or alias. The hint
+names what may have been meant, unless the policy denies it, and how PostgreSQL writes what other systems call
+otherwise (`coalesce` for `ifnull`). Before a name is refused the server's catalog is looked at again: what was made a
+moment ago is known.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.dialects import dialect_hint
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.policy.suggestions import suggested
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
+from pgjit.sql.touched import Doubt, Touched
 
 __all__ = ["RULE"]
 
@@ -32,11 +36,19 @@ _SQLSTATES = {  # what the server says of a name that it does not know: clients 
     "unknown-operator": "42883",
     "unknown-type": "42704",
     "database": "0A000",
+    "unknown-schema": "3F000",
 }
-_HINT = "Check the spelling, and write names with their schema and columns with their table."
 _HINTS = {
     "database": "Leave the database out: dbname is the name of the connection, and need not be that of its database.",
+    "unknown-relation": "information_schema.tables lists what there is; write names with their schema.",
+    "unknown-column": "information_schema.columns lists the columns of a table.",
+    "unknown-function": "Check the spelling and the number of arguments, and write its schema if it is not built in.",
+    "unknown-operator": "Check the spelling, and write OPERATOR(schema.name) if it is not built in.",
+    "unknown-schema": "information_schema.schemata lists what there is.",
+    "unknown-type": "Check the spelling, and write its schema if it is not built in.",
 }
+_FROM = "Name the table in FROM, or use the alias that it has there."
+_HINT = "Check the spelling, and write names with their schema and columns with their table."
 
 
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
@@ -49,11 +61,10 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             rule="unresolved-name",
             message=doubt.detail,
             detail="What a name means has to be known to be judged.",
-            hint=_HINTS.get(
-                doubt.what, "Check the spelling, and write names with their schema and columns with their table."
-            ),
+            hint=" ".join(_hints(statement, terms, touched, doubt))
+            or (_FROM if doubt.not_in_from else _HINTS.get(doubt.what, _HINT)),
             position=doubt.position or statement.position + 1,
-            sqlstate=_SQLSTATES.get(doubt.what, "42501"),
+            sqlstate="42P01" if doubt.not_in_from else _SQLSTATES.get(doubt.what, "42501"),
             statement=statement.index,
         )
     unknown = ("unknown-relation", "database")
@@ -70,6 +81,15 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
                 statement=statement.index,
             )
             return
+
+
+def _hints(statement: Statement, terms: StatementTerms, touched: Touched, doubt: Doubt) -> Iterator[str]:
+    if doubt.alias is not None:
+        yield f"Perhaps you meant the alias `{doubt.alias}`."
+    if meant := suggested(statement, terms, touched, doubt):
+        yield f"Perhaps you meant {' or '.join(f'`{each}`' for each in meant)}."
+    if doubt.what in _SQLSTATES and (how := dialect_hint((doubt,)) or dialect_hint(touched.doubts)):
+        yield how
 
 
 RULE = Rule("unresolved-name", __doc__, _check)

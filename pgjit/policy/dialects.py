@@ -1,0 +1,69 @@
+"""How PostgreSQL writes what other systems write otherwise: the hints of errors about names and syntax. Pure.
+
+The list is `dialects.yaml`. Decides nothing: what is hinted at is refused as PostgreSQL itself refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from pgjit.sql.touched import Doubt
+
+__all__ = ["REWRITES", "dialect_hint", "function_hint", "rewrites", "setting_hint", "syntax_hint"]
+
+_SORTS = {
+    "unknown-column": "columns",
+    "unknown-function": "functions",
+    "unknown-operator": "operators",
+    "unknown-relation": "relations",
+    "unknown-type": "types",
+}
+REWRITES = (*_SORTS.values(), "settings", "syntax")
+_LOOKED_AT = 4_000  # characters of a text that does not parse
+
+
+@cache
+def rewrites() -> Mapping[str, Mapping[str, str]]:
+    written = yaml.safe_load((files("pgjit.policy") / "dialects.yaml").read_text("utf-8"))
+    return {sort: {str(name): str(how) for name, how in written[sort].items()} for sort in REWRITES}
+
+
+@cache
+def _syntax() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(text, re.IGNORECASE), how) for text, how in rewrites()["syntax"].items())
+
+
+def _said(how: str) -> str:
+    return f"In PostgreSQL it is written like `{how}`."
+
+
+def dialect_hint(doubts: Iterable[Doubt]) -> str | None:
+    """Of the first unknown name that another system has. What stands in a call may be unknown as its unit is."""
+    every = [doubt for doubt in doubts if doubt.what in _SORTS and not doubt.not_in_from]
+    for doubt in sorted(every, key=lambda each: each.what != "unknown-function"):
+        known = rewrites()[_SORTS[doubt.what]]
+        how = known.get(".".join(doubt.name)) or known.get(doubt.name[-1] if doubt.name else "")
+        if how is not None:
+            return _said(how)
+    return None
+
+
+def function_hint(name: str) -> str | None:
+    how = rewrites()["functions"].get(name)
+    return None if how is None else _said(how)
+
+
+def setting_hint(name: str) -> str | None:
+    how = rewrites()["settings"].get(name)
+    return None if how is None else _said(how)
+
+
+def syntax_hint(text: str) -> str | None:
+    """Of a text that does not parse."""
+    start = text[:_LOOKED_AT]
+    return next((_said(how) for pattern, how in _syntax() if pattern.search(start)), None)

@@ -1,0 +1,64 @@
+"""Which names a hint may give where one is unknown: never one that the policy denies, or does not allow. Pure.
+
+INVARIANT: a name that the policy denies is in no hint, nor is one of something that could lead to what it denies.
+"""
+
+from __future__ import annotations
+
+from pgjit.policy.match import (
+    column_grounds,
+    denial_of_column,
+    denial_of_name,
+    denial_of_relation,
+    kinds_of,
+    relation_grounds,
+    words_of_column,
+    words_of_relation,
+)
+from pgjit.policy.policy import StatementTerms
+from pgjit.policy.rules.function_call import BUILTIN
+from pgjit.sql.nearby import near_names
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Doubt, Near, Touched, TouchedColumn, TouchedRelation
+
+__all__ = ["suggested"]
+
+
+def suggested(statement: Statement, terms: StatementTerms, touched: Touched, doubt: Doubt) -> list[str]:
+    """As a statement writes them."""
+    match doubt.what:
+        case "unknown-column":
+            return [near.text for near in doubt.near if _column_may(statement, terms, touched, near)]
+        case "unknown-relation":
+            return [near.text for near in doubt.near if _relation_may(statement, terms, near)]
+        case "unknown-function" if len(doubt.name) == 1:
+            found = near_names(doubt.name[0], sorted(BUILTIN))
+            return [name for name in found if _function_may(statement, terms, name)]
+        case _:
+            return []
+
+
+def _column_may(statement: Statement, terms: StatementTerms, touched: Touched, near: Near) -> bool:
+    schema, relation, name = near.name[:3]
+    column = TouchedColumn(schema, relation, name, "read")
+    words = words_of_column(statement, column, touched)
+    return (
+        (near.alone or not terms.denies_relations)
+        and _relation_may(statement, terms, near._replace(name=(schema, relation)))
+        and denial_of_column(terms, words, column) is None
+        and column_grounds(terms, words, column) is not None
+    )
+
+
+def _relation_may(statement: Statement, terms: StatementTerms, near: Near) -> bool:
+    relation = TouchedRelation(near.name[0], near.name[1], None, "read")
+    words = words_of_relation(statement, relation)
+    return (
+        (near.alone or not terms.denies_relations)
+        and denial_of_relation(terms, words, relation) is None
+        and relation_grounds(terms, words, relation) is not None
+    )
+
+
+def _function_may(statement: Statement, terms: StatementTerms, name: str) -> bool:
+    return denial_of_name(terms, "functions", ("pg_catalog", name), kinds_of(statement)) is None
