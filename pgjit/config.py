@@ -179,6 +179,11 @@ class LimitsSection(_Section):
     message_bytes: int = Field(
         default=16 * 1024 * 1024, ge=64 * 1024, le=1 << 30, description="one message with its parameters"
     )
+    journal_bytes_per_second: int = Field(
+        default=8 * 1024 * 1024,
+        ge=64 * 1024,
+        description="records that one identity may cause; half a minute's at once, then it is slowed down",
+    )
     token_bytes: int = Field(default=16 * 1024, ge=1024, le=64 * 1024, description="access token")
     drain_seconds: float = Field(default=10, ge=0, le=3600, description="given to running statements at shutdown")
 
@@ -245,6 +250,7 @@ class Config:
             judging_seconds=limits.judging_seconds,
             message_bytes=limits.message_bytes,
             token_bytes=limits.token_bytes,
+            journal_bytes_per_second=limits.journal_bytes_per_second,
         )
 
 

@@ -151,10 +151,10 @@ class Journal:
         except (KeyError, TypeError) as error:
             raise JournalUnavailable from error
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Record `events`, in order and all or none. Raises JournalUnavailable."""
+    def append(self, events: Sequence[Event]) -> int:
+        """Record `events`, in order and all or none; the bytes that it took. Raises JournalUnavailable."""
         if not events:
-            return
+            return 0
         if self._failed is not None:
             raise JournalUnavailable
         try:
@@ -172,6 +172,7 @@ class Journal:
         self._last = lines[-1]
         if self._sync_mode == "interval" and self._timer is None:
             self._begin_timer()
+        return sum(map(len, lines))
 
     async def flush(self) -> None:
         """Return when every record appended before the call outlives the machine. Raises JournalUnavailable.

@@ -10,6 +10,7 @@ to 0x1F, and `unseen.py` the rest of what nobody sees.
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import UTC, datetime
 
 import orjson
@@ -42,7 +43,10 @@ from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
 
-__all__ = ["render", "render_context", "time_text"]
+__all__ = ["REFUSED_TEXT", "render", "render_context", "time_text"]
+
+REFUSED_TEXT = 2048
+"""Characters that are kept of a statement that was refused; of a longer one its length and its SHA-256 as well."""
 
 _EXPRESSION = 2
 
@@ -123,7 +127,7 @@ def _execution(event: Execution) -> bytes:
     parts = [
         b'"execution":%s,"protocol":"%s","decision":"%s"'
         % (_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
-        b',"kind":%s,"statement":%s' % (_json(event.kind), _json(event.statement)),
+        b',"kind":%s,%s' % (_json(event.kind), _statement(event)),
     ]
     if event.violations:
         parts.append(b',"violations":%s' % _json([_violation(found) for found in event.violations]))
@@ -136,6 +140,17 @@ def _execution(event: Execution) -> bytes:
     if event.parameters is not None:
         parts.append(b',"parameters":%s' % _json(_parameters(event.parameters)))
     return b"".join(parts)
+
+
+def _statement(event: Execution) -> bytes:
+    """What runs is there whole. What was refused is bounded, or whoever is refused fills the journal."""
+    text = event.statement
+    if event.decision == "allow" or len(text) <= REFUSED_TEXT:
+        return b'"statement":%s' % _json(text)
+    whole = text.encode("utf-8", "backslashreplace")
+    return b'"statement":%s,"statement_bytes":%d,"statement_sha256":"%s"' % (
+        _json(text[:REFUSED_TEXT]), len(whole), hashlib.sha256(whole).hexdigest().encode(),
+    )  # fmt: skip
 
 
 def _outcome(event: Outcome) -> bytes:

@@ -222,7 +222,7 @@ class LimitSection(_Section):
     bytes: Size | None = Field(None, description="bytes that one execution may give, notices included")
     window_rows: Count | None = Field(None, description="rows that a window may give in all")
     window_bytes: Size | None = Field(None, description="bytes that a window may give in all")
-    window_statements: Count | None = Field(None, description="executions in a window")
+    window_statements: Count | None = Field(None, description="executions in a window, refused ones included")
     statement_time: Duration | None = Field(None, description="how long one execution may take")
     sessions: Count | None = Field(None, description="sessions of a window at once")
     idle_in_transaction: Duration | None = Field(None, description="how long a transaction may lie idle")

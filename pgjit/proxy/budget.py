@@ -51,6 +51,10 @@ class Budget:
             sqlstate="54000",
         )
 
+    def refused(self, statements: int) -> None:
+        """They count as well: who is refused costs a judgement and a record."""
+        self.usage.statements += max(1, statements)
+
     def room(self, rows: int, size: int) -> tuple[int, int] | None:
         """How many rows and bytes more an execution may give that gave `rows` and `size`; None where all fit."""
         if not self.limits_results:

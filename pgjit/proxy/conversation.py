@@ -7,6 +7,7 @@ relay's to say.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 import uuid
@@ -34,6 +35,7 @@ from pgwire.messages import extended
 
 __all__ = ["Conversation", "Ending"]
 
+_log = logging.getLogger("pgjit.conversation")
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
 _TEXTUAL = b"QPBF"
 _MOST_UNWRITTEN = 10_000
@@ -169,6 +171,7 @@ class Conversation:
         while at < len(frames):
             await self._stopped()
             await self._room()
+            await self._slow_down()
             now = self._services.clock()
             if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
@@ -232,6 +235,16 @@ class Conversation:
             self._server.write(extended.flush())  # or the answers may stay with the server
         while self._crowded and not self._over.done():
             await self._answer()
+
+    async def _slow_down(self) -> None:
+        """One whose records fill the journal waits until it has not had more of it than anyone may."""
+        identity = self.relay.context.identity.key
+        if (wait := self._services.journal_shares.wait(identity)) and not self._over.done():
+            _log.warning("identity %s fills the journal, and is slowed down for %.1f s", identity.oid, wait)
+            left = (self._client.lost, self._over)
+            await asyncio.wait(left, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            if self._client.lost.done():
+                self.over(Ending("client-gone"))
 
     async def _answer(self) -> None:
         """Wait until the server says something, or the client is gone."""
@@ -310,11 +323,9 @@ class Conversation:
     # --- the journal -----------------------------------------------------------------------------------
 
     def _append(self, events: Sequence[Event]) -> None:
-        if self._unwritten:
-            self._services.journal.append([*self._unwritten, *events])
-            self._unwritten.clear()
-        else:
-            self._services.journal.append(events)
+        size = self._services.journal.append([*self._unwritten, *events] if self._unwritten else events)
+        self._unwritten.clear()
+        self._services.journal_shares.use(self.relay.context.identity.key, size)
 
     def note(self, events: Sequence[Event]) -> None:
         """Record what has happened already. What the journal cannot take now is kept and comes first later."""

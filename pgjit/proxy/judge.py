@@ -38,7 +38,6 @@ MOST_STATEMENTS = 100
 
 _CACHED_BYTES = 4 * 1024
 _CACHED_STATEMENTS = 8
-_TOLD_OF_UNJUDGED = 1024
 """What is larger costs more memory to remember than time to judge again."""
 
 _UNKNOWN = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
@@ -83,7 +82,7 @@ def assess(
         if full:
             return _unread(sql)
         return _refused(
-            sql.decode("utf-8", "replace"),
+            sql.decode("utf-8", "backslashreplace"),
             Violation(
                 rule="invalid-encoding",
                 message="statement is not valid UTF-8",
@@ -101,7 +100,7 @@ def unjudged(policy: Policy, sql: bytes, why: Violation) -> Judgement:
     """What becomes of text that cannot be judged: it is refused, unless the policy judges nothing."""
     if policy.statements.access is Access.FULL:
         return _unread(sql)
-    return _refused(sql[:_TOLD_OF_UNJUDGED].decode("utf-8", "replace"), why)
+    return _refused(sql.decode("utf-8", "backslashreplace"), why)
 
 
 def _unread(sql: bytes) -> Judgement:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pgjit.audit.event import Event
+from pgjit.audit.event import Event, Execution
 from pgjit.errors import PgjitError
 from pgjit.proxy.names import Change, Portal, Prepared
 from pgjit.proxy.poison import Refusal
@@ -17,6 +17,9 @@ from pgwire.framing import Frame
 from pgwire.state import Asked
 
 __all__ = ["ClientPlan", "Pending", "Planned", "Run"]
+
+
+_HEAVY = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -90,6 +93,12 @@ class ClientPlan:
     unknown: bool = False  # `rest` begins with a statement that the catalog, as it is now, may know more of
     goodbye: bool = False  # the client said Terminate
     fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends
+
+    @property
+    def heavy(self) -> bool:
+        """Its records are long enough to be written before there are more: a few bytes may run a long statement."""
+        texts = (len(event.statement) for event in self.events if isinstance(event, Execution))
+        return sum(texts) > _HEAVY
 
     @property
     def data(self) -> bytes:

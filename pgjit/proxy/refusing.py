@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pgjit.policy.decision import Violation
+from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import Change, Running
 from pgjit.proxy.outbox import Outbox
@@ -27,6 +28,12 @@ DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 class Refusing(Outbox):
     """The outbox, for who refuses what would go into it."""
 
+    budget: Budget
+
+    def count_refused(self, statements: int = 1) -> None:
+        if not self.skipping:
+            self.budget.refused(statements)
+
     def refuse_query(
         self,
         plan: ClientPlan,
@@ -36,6 +43,7 @@ class Refusing(Outbox):
         pending: Pending,
         running: Sequence[Running],
     ) -> None:
+        self.count_refused(len(judgement.statements))
         pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
         pending.unread = False
         pending.runs = self.recorder.refused(plan.events, now, "simple", judgement, violations, running)
@@ -56,6 +64,7 @@ class Refusing(Outbox):
         query: bool = False,
         name: bytes | None = None,
     ) -> None:
+        self.count_refused()
         changes = DROPPED_BY_QUERY if query else ()
         pending = self.pending(
             Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self.refusal(violation.error())

@@ -141,7 +141,7 @@ class Relay(Refusing):
                 return plan
             if plan.fault is not None or plan.goodbye:
                 return plan
-            if frame.kind in _JUDGED and self._spent() > enough:
+            if plan.heavy or (frame.kind in _JUDGED and self._spent() > enough):
                 plan.rest = frames[index + 1 :]
                 return plan
         return plan
@@ -273,6 +273,7 @@ class Relay(Refusing):
             )
         pending = self.pending(Asked.PARSE)
         if violations:
+            self.count_refused(len(judgement.statements))
             pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
             pending.runs = self.recorder.refused(plan.events, now, "extended", judgement, violations)
             self.send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)

@@ -24,11 +24,15 @@ from pgjit.proxy.membership import Memberships
 from pgjit.proxy.refusals import Refusals
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
+from pgjit.proxy.shares import Shares
 from pgjit.proxy.target import Target
 from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
 
 __all__ = ["Limits", "Services"]
+
+_JOURNAL_BURST = 30.0
+"""Seconds' worth of it that may come at once."""
 
 _log = logging.getLogger("pgjit.services")
 
@@ -45,6 +49,7 @@ class Limits:
     judging_seconds: float = 30.0  # for one message's statements
     message_bytes: int = 16 * 1024 * 1024
     token_bytes: int = 16 * 1024
+    journal_bytes_per_second: int = 8 * 1024 * 1024  # that one identity may cause, over a time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,11 +73,13 @@ class Services:
     sessions_under: Counter[tuple[IdentityKey, str]] = field(default_factory=Counter)  # an identity, a policy
     catalogs: Mapping[str, Catalogs] = field(default_factory=dict)  # by connection
     elsewhere: Elsewhere = field(init=False)
+    journal_shares: Shares[IdentityKey] = field(init=False)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.refusals = Refusals(self.journal, self.clock, self.telemetry)
         self.sessions_of = Quota(self.limits.sessions_per_identity)
+        self.journal_shares = Shares(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
         self.elsewhere = Elsewhere(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
     def give_back(self, identity: IdentityKey, policy: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgjit.audit.event import Parameters, ServiceStopped
 from pgjit.audit.parameters import PARAMETER_BYTES
-from pgjit.audit.record import render, render_context
+from pgjit.audit.record import REFUSED_TEXT, render, render_context
 from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
 
 TIME = "2026-11-24T09:30:00.000042Z"
@@ -289,3 +290,23 @@ def test_times_of_another_zone_are_written_in_utc() -> None:
 def test_a_time_without_a_zone_is_not_guessed_at() -> None:
     with pytest.raises(ValueError, match="needs a zone"):
         render(ServiceStopped(at=datetime(2026, 11, 24), reason="x"), 1)  # noqa: DTZ001 - that is the point
+
+
+@pytest.mark.parametrize("text", ["\x01" * 1_000_000, "DELETE FROM x -- " + "é" * 1_000_000, "x\ud800" * 100_000])
+def test_of_what_was_refused_the_record_is_bounded_and_still_proves_what_it_was(text: str) -> None:
+    refused = replace(execution(text), decision="deny")
+    line = render(refused, 1)
+    assert len(line) < 8 * REFUSED_TEXT
+    record = json.loads(line)
+    whole = text.encode("utf-8", "backslashreplace")
+    assert record["statement_bytes"] == len(whole)
+    assert record["statement_sha256"] == hashlib.sha256(whole).hexdigest()
+    assert len(record["statement"]) >= REFUSED_TEXT
+
+
+def test_of_what_runs_and_of_short_texts_nothing_is_left_out() -> None:
+    text = "SELECT '" + "x" * 100_000 + "'"
+    assert json.loads(render(execution(text), 1))["statement"] == text
+    refused = json.loads(render(replace(execution("x" * REFUSED_TEXT), decision="deny"), 1))
+    assert refused["statement"] == "x" * REFUSED_TEXT
+    assert "statement_sha256" not in refused

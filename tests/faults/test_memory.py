@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from pgjit.demo.certificates import Certificates
 from pgjit.proxy import conversation
 from pgjit.proxy.conversation import Conversation
+from pgjit.proxy.shares import Shares
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer
-from tests.fakes.stage import Stage, kinds
-from tests.fakes.talk import answer, bind, execute, parse, query
+from tests.fakes.stage import Stage, errors, kinds
+from tests.fakes.talk import CONTEXT, answer, bind, execute, parse, query
 
 READY = answer("Z", b"T")
 TERMINATE = b"X\0\0\0\4"
@@ -132,3 +134,31 @@ async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
             assert [ref() for ref in held if ref() is not None] == []
         finally:
             gc.enable()
+
+
+async def test_who_fills_the_journal_is_slowed_down_and_its_window_ends_all_the_same(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    now = 0.0
+    seen: list[bytes] = []
+
+    async def step(peer: Peer) -> None:
+        while True:
+            frame = await peer.frame()
+            seen.append(frame.body)
+            await peer.write(answer("C", b"SELECT 1\0") + READY)
+
+    async with Stage(tmp_path, certificates, [step]) as stage:
+        stage.services.journal_shares = Shares(rate=1, burst=100_000, steady=lambda: now)
+        async with await stage.client() as client:
+            for text in ("SELECT 1", f"SELECT '{'x' * 200_000}'"):
+                await client.send(query(text))
+                await client.frames("Z")
+            await client.send(query("SELECT 2"))
+            while not stage.services.journal_shares.wait(CONTEXT.identity.key):
+                await asyncio.sleep(0)
+            stage.end_window()
+            assert errors(await client.frames("E")) == [("FATAL", "57P01")]
+        await stage.over()
+    assert len(seen) == 2
+    assert stage.records("session.ended")[0]["reason"] == "ttl"

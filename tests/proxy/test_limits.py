@@ -174,6 +174,20 @@ def test_statements_of_a_window_are_counted_and_then_refused_in_both_protocols()
     assert b"pgjit_deny_" in plan.data
 
 
+def test_what_is_refused_counts_among_the_statements_of_a_window() -> None:
+    talk = limited(window_statements=5)
+    talk.client(query("bad; SELECT 2"))
+    talk.server(talk.refused_by_server(), READY)
+    talk.client(parse("broken"), bind(), sync())
+    talk.server(talk.refused_by_server(), READY)
+    talk.client(execute(b"nobody"), sync())
+    talk.server(talk.refused_by_server(), READY)
+    assert talk.relay.budget.usage.statements == 4
+    assert b"pgjit_deny_" not in talk.client(query("SELECT 1")).data
+    talk.server(command_complete("SELECT 0"), READY)
+    assert b"pgjit_deny_" in talk.client(query("SELECT 1")).data
+
+
 def test_an_error_of_the_servers_own_stays_its_own() -> None:
     talk = limited(rows=1)
     talk.client(query("SELECT 1"))
