@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,9 @@ from rich.table import Table
 from pgjit.demo.emulator import AppCredentials
 from pgjit.demo.world import SCHEMA_CHECKS, World
 
-__all__ = ["Story"]
+__all__ = ["Story", "journal_table"]
+
+Record = dict[str, object]
 
 POLICY = "jit-schema-checks"
 LONG_QUERY = "SELECT count(*) FROM order_lines a, order_lines b, order_lines c"
@@ -130,22 +132,7 @@ class Story:
     def _journal(self) -> None:
         self._title("The journal of all this", "One record before each execution, one for its outcome; joined here.")
         executions, outcomes, ends = _read_journal(self.world.journal)
-        table = Table(box=None, padding=(0, 1), header_style="bold")
-        for column in ("time", "backend", "decision", "ended", "rows", "ms", "statement"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
-        for execution in executions:
-            outcome = outcomes.get(str(execution["execution"]), {})
-            denied = execution["decision"] == "deny"
-            table.add_row(
-                str(execution["time"])[11:19],
-                str(execution["backend_pid"]),
-                "[red]deny[/]" if denied else "[green]allow[/]",
-                str(outcome.get("ended", "?")),
-                str(outcome.get("rows", "?")),
-                str(int(str(outcome.get("duration_us", 0))) // 1000),
-                escape(" ".join(str(execution["statement"]).split())[:72]),
-            )
-        self.console.print(table)
+        self.console.print(journal_table(executions, outcomes))
         proofs = [end["proof"] for end in ends if end.get("proof")]
         for proof in proofs:
             self.console.print(f"  proof of the end: {json.dumps(proof)}", markup=False, highlight=False)
@@ -174,7 +161,7 @@ class Story:
             self.console.print(f"  [bold blue]{POLICY}=>[/] {escape(command)}")
         text = await self.run_psql(token, *commands)
         for line in text.splitlines():
-            self.console.print(f"    {line}", markup=False, highlight=False)
+            self.console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
         return text
 
     async def run_psql(self, token: str, *commands: str) -> str:
@@ -208,6 +195,34 @@ class Story:
         return await _until(lambda: self._ask(sql, LONG_QUERY))
 
 
+def journal_table(executions: Sequence[Record], outcomes: Mapping[str, Record]) -> Table:
+    """Every execution in a line, in whatever width there is: what is too long is the statement."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
+    for column, right in (
+        ("time", False),
+        ("pid", True),
+        ("", False),
+        ("ended", False),
+        ("rows", True),
+        ("ms", True),
+    ):
+        table.add_column(column, no_wrap=True, overflow="fold", justify="right" if right else "left")
+    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
+    for execution in executions:
+        outcome = outcomes.get(str(execution["execution"]), {})
+        denied = execution["decision"] == "deny"
+        table.add_row(
+            str(execution["time"])[11:19],
+            str(execution["backend_pid"]),
+            "[red]deny[/]" if denied else "[green]allow[/]",
+            str(outcome.get("ended", "?")),
+            str(outcome.get("rows", "?")),
+            str(int(str(outcome.get("duration_us", 0))) // 1000),
+            escape(" ".join(str(execution["statement"]).split())),
+        )
+    return table
+
+
 async def _until(ask: Callable[[], Awaitable[object]]) -> int:
     for _ in range(200):
         found = await ask()
@@ -217,9 +232,7 @@ async def _until(ask: Callable[[], Awaitable[object]]) -> int:
     raise TimeoutError("the long query was not seen running")
 
 
-def _read_journal(
-    path: Path,
-) -> tuple[list[dict[str, object]], dict[str, dict[str, object]], list[dict[str, object]]]:
+def _read_journal(path: Path) -> tuple[list[Record], dict[str, Record], list[Record]]:
     """Executions in order, outcomes by execution, and the ends of sessions."""
     records = [json.loads(line) for line in path.read_text().splitlines()]
     executions = [record for record in records if record["type"] == "execution"]

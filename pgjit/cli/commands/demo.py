@@ -35,8 +35,7 @@ def demo(
 
 
 async def _demo(*, once: bool, ttl: int, port: int) -> int:
-    terminal = Console(highlight=False)
-    console = terminal if terminal.is_terminal else Console(highlight=False, width=140)
+    console = Console(highlight=False)
     console.print("[dim]starting a database with a sample shop, an identity provider and the proxy ...[/]")
     stop = stop_signal()
     async with World(ttl={POLICY: timedelta(seconds=ttl)}, port=port) as world:
@@ -59,7 +58,9 @@ def _invite(console: Console, world: World) -> None:
     analyst = world.emulator.add_app("analyst-notebook", groups=[ANALYSTS])
     emulator = world.emulator
     lines = f"""
-Try it yourself, as an analyst with a fresh window of 30 min:
+Try it yourself, as an analyst. Your window opens with your first connection
+and lasts 30 min, whatever you do; after that you are refused for 30 min (the
+policy's cooldown). For a fresh one before then, end this demo and start it anew.
 
 export PGJIT_HOST=localhost PGJIT_PORT={world.app.port} PGJIT_SSLROOTCERT={world.certificates.authority}
 export PGJIT_EMULATOR={emulator.url} PGJIT_AUDIENCE={emulator.audience}
