@@ -29,6 +29,7 @@ from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.judging_process import JudgingProcess
+from pgjit.proxy.kept_backends import KeptBackends
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.reconciliation import reconcile
@@ -80,7 +81,10 @@ class App:
         telemetry = Telemetry(version=VERSION, export=self._export)
         stack.callback(telemetry.close)
         registry = Registry()
-        windows = Windows(store, journal, registry, clock)
+        kept = KeptBackends(store, journal, clock, telemetry)
+        stack.push_async_callback(kept.close)
+        await kept.load()
+        windows = Windows(store, journal, registry, clock, kept)
         stack.push_async_callback(windows.close)
         await windows.resume()
         await provider.start()
@@ -89,12 +93,15 @@ class App:
         servers = {name: Servers(target) for name, target in config.targets.items()}
         for each in servers.values():
             stack.push_async_callback(each.close)
+        stack.push_async_callback(kept.stop)
+        kept.start(servers)
         services = Services(
             provider=provider,
             policies=config.policies,
             targets=config.targets,
             servers=servers,
             windows=windows,
+            kept=kept,
             registry=registry,
             journal=journal,
             flush_before_forward=config.file.journal.sync == "always",

@@ -22,8 +22,8 @@ from pgjit.doctor.checks.session import NAME
 from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import ControlRole, Login, Membership, ReachedRole, Subject
 from pgjit.errors import ServerUnavailable
-from pgjit.policy.kinds import UNREAD
-from pgjit.policy.policy import Access, Policy
+from pgjit.policy.policy import Policy
+from pgjit.policy.unread import runs_unread
 from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.dial import resolve
 from pgjit.proxy.link import Link, LinkClosed
@@ -182,7 +182,7 @@ async def _subject(link: Link, target: Target, policies: tuple[Policy, ...]) -> 
         reached=tuple(ReachedRole(**row) for row in await _rows(link, written_out(_REACHED, mine))),
         access=frozenset(policy.statements.access for policy in policies),
         policies=tuple(sorted(policy.name for policy in policies)),
-        unread=tuple(sorted(policy.name for policy in policies if _runs_unread(policy))),
+        unread=tuple(sorted(policy.name for policy in policies if runs_unread(policy.statements))),
         control=await _control(link, target),
         named=tuple(entry.functions for policy in policies for entry in policy.statements.allow if entry.functions),
         search_path=tuple(_schema(name, target.user) for name in target.search_path.split(",")),
@@ -197,12 +197,6 @@ async def _control(link: Link, target: Target) -> ControlRole | None:
     user = target.control.user.replace("'", "''")
     (role,) = await _rows(link, _CONTROL.format(user=user))
     return ControlRole(**role)
-
-
-def _runs_unread(policy: Policy) -> bool:
-    """Whether it lets run what no rule can tell the effect of."""
-    terms = policy.statements
-    return terms.access is Access.FULL or any(entry.kinds and entry.kinds & UNREAD for entry in terms.allow)
 
 
 def _schema(name: str, user: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
+from pgjit.grants.kept_backend import KeptBackend
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.directory import Found, Principal
@@ -85,6 +86,12 @@ class Store(Protocol):
 
     async def denials(self, now: datetime) -> list[tuple[Principal, Found]]:
         """Those that are to be kept for longer than `now`. Raises ServerUnavailable."""
+
+    async def backends(self) -> list[KeptBackend]:
+        """Those that were not noted to be over, whoever noted them. Raises ServerUnavailable."""
+
+    async def note_backends(self, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
+        """Keep those that have begun; forget those that are over, by session. Raises ServerUnavailable."""
 
     async def clock_floor(self) -> datetime | None:
         """The latest moment in the store: the clock of a process that starts now is not behind it."""

@@ -21,6 +21,7 @@ from pgjit.proxy.attempt import LoginFailed
 from pgjit.proxy.control_line import ControlLine, LineFailed
 from pgjit.proxy.control_settings import NEWEST, control_settings
 from pgjit.proxy.dial import Address
+from pgjit.proxy.reserve_login import ReserveLogin
 from pgjit.proxy.shared import Shared
 from pgjit.proxy.target import Target
 from pgjit.proxy.upstream import Upstream, connect_upstream
@@ -32,6 +33,9 @@ T = TypeVar("T")
 _log = logging.getLogger("pgjit.control")
 _LINES = 2
 _UNKNOWN_SETTING = "42704"
+_RESERVE_SECONDS = 20.0
+"""Until a login in reserve is replaced: a server waits for a proof as long as its `authentication_timeout`, 60 s."""
+
 _PAUSE = 0.1
 """Seconds until a login of a control connection is tried again; twice as long each time, up to the interval."""
 
@@ -50,6 +54,7 @@ class Control:
         self.address = address
         self.sessions = 0  # that may need it
         self._target = target.for_control
+        self._own = target.control is not None
         self._deadline = deadline
         self._every = every
         self._lines: list[ControlLine] = []
@@ -57,6 +62,9 @@ class Control:
         self._level = NEWEST
         self._major = 0
         self._connect = Shared(self._log_in)
+        self._wary = 0  # sessions that may do something against what ends them
+        self._reserve: ReserveLogin | None = None
+        self._warned = ""  # why one is missing, as it was logged
         self._keeping: asyncio.Task[None] | None = None
         self._missing: asyncio.Future[None] | None = None  # while nobody misses one
 
@@ -107,6 +115,14 @@ class Control:
         if len(self._current()) < _LINES:
             self._miss()
 
+    async def beware(self) -> None:
+        """One of the sessions may take these connections away, and change their secret: keep a login in reserve."""
+        self._wary += 1
+        await self._renew_reserve()
+
+    def at_ease(self) -> None:
+        self._wary -= 1
+
     def release(self, process: ServerProcess) -> None:
         self.sessions -= 1
         self._needed[process.instance.run] -= 1
@@ -135,6 +151,7 @@ class Control:
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
         await self._connect.close()
+        await self._drop_reserve()
         lines, self._lines = self._lines, []
         for line in lines:
             await line.leave()
@@ -179,7 +196,14 @@ class Control:
     # --- logging in ------------------------------------------------------------------------------------
 
     async def _log_in(self) -> ControlLine:
-        upstream = await self._upstream()
+        try:
+            upstream = await self._upstream()
+        except LoginFailed:
+            reserve, self._reserve = self._reserve, None
+            if reserve is None:
+                raise
+            _log.warning("the login to %s that was kept in reserve is used", self.address)
+            upstream = await reserve.redeem()
         found = re.match(r"\d+", upstream.server_version)
         if found is None:
             upstream.link.abort()
@@ -202,6 +226,26 @@ class Control:
                     raise
                 self._level -= 1
 
+    async def _renew_reserve(self) -> None:
+        """Only where the sessions' own login is used: one of its own is out of their reach."""
+        if self._wary <= 0 or self._own:
+            await self._drop_reserve()
+            return
+        old = self._reserve
+        if old is not None and asyncio.get_running_loop().time() - old.since < _RESERVE_SECONDS:
+            return
+        new = ReserveLogin(self._target, self.address, control_settings(self._level))
+        if not await new.prepared():
+            await new.drop()
+            return
+        await self._drop_reserve()
+        self._reserve = new
+
+    async def _drop_reserve(self) -> None:
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            await reserve.drop()
+
     # --- looking after ---------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
@@ -215,6 +259,7 @@ class Control:
                 pause = min(_PAUSE if pause == self._every else pause * 2, self._every)
             if not await self._stir(pause):
                 await asyncio.gather(*(self._check(line) for line in self._lines if line.idle))
+                await self._renew_reserve()
 
     async def _stir(self, seconds: float) -> bool:
         """Wait until a line is lost or missed; False if nothing of that kind happened for so long."""
@@ -254,10 +299,17 @@ class Control:
             try:
                 await self._connect()
             except LoginFailed as failed:
-                _log.warning("control connections to %s: %d of %d: %s",
-                             self.address, len(self._current()), _LINES, failed)  # fmt: skip
+                self._warn(str(failed))
                 return False
+        self._warned = ""
         return len(self._current()) >= _LINES
+
+    def _warn(self, why: str) -> None:
+        """Once for as long as it is the same."""
+        if why != self._warned:
+            self._warned = why
+            _log.warning("of %d control connections to %s there are %d: %s",
+                         _LINES, self.address, len(self._current()), why)  # fmt: skip
 
     def _unavailable(self, detail: str, hint: str | None) -> ServerUnavailable:
         return ServerUnavailable(

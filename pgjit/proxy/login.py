@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -24,7 +25,7 @@ from pgwire.messages import authentication as auth
 from pgwire.messages.query import decode_error, decode_parameter_status, decode_ready
 from pgwire.messages.startup import encode_startup
 
-__all__ = ["LoggedIn", "log_in"]
+__all__ = ["BeforeProof", "LoggedIn", "log_in"]
 
 _MOST_BYTES = 64 * 1024
 """Of one message during a login, which nobody has proved anything in yet."""
@@ -38,6 +39,9 @@ _METHODS = {2: "Kerberos V5", 7: "GSSAPI", 9: "SSPI"}
 _NOT_NOW = {"57P01", "57P02", "57P03"}
 
 
+BeforeProof = Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
     backend_pid: int
@@ -47,11 +51,19 @@ class LoggedIn:
 
 
 async def log_in(
-    link: ServerLink, target: Target, secret: str | None, settings: dict[str, str], attempt: Attempt
+    link: ServerLink,
+    target: Target,
+    secret: str | None,
+    settings: dict[str, str],
+    attempt: Attempt,
+    before_proof: BeforeProof | None = None,
 ) -> LoggedIn:
-    """Log in over `link`. Raises LoginFailed, naming the step; `settings` are the session's on the server."""
+    """Log in over `link`. Raises LoginFailed, naming the step; `settings` are the session's on the server.
+
+    `before_proof` is awaited when all that is left is to prove the secret.
+    """
     try:
-        login = _Login(link, attempt)
+        login = _Login(link, attempt, before_proof)
         attempt.step = "authenticating"
         link.write(encode_startup({"user": target.user, "database": target.database, **settings}))
         await _authenticate(login, target, secret)
@@ -76,8 +88,9 @@ def _closed(link: ServerLink, target: Target, attempt: Attempt) -> str:
 class _Login:
     """The messages of a login, one at a time; errors of the server are raised, its notices kept."""
 
-    def __init__(self, link: ServerLink, attempt: Attempt) -> None:
+    def __init__(self, link: ServerLink, attempt: Attempt, before_proof: BeforeProof | None = None) -> None:
         self.link = link
+        self._before_proof = before_proof
         self.attempt = attempt
         self.greeting: list[bytes] = []
         self._reader = FrameReader(lambda _: _MOST_BYTES)
@@ -103,6 +116,11 @@ class _Login:
                     self.greeting.append(frame.raw)
                 case _:
                     return frame
+
+    async def prove(self, proof: bytes) -> None:
+        if self._before_proof is not None:
+            await self._before_proof()
+        self.link.write(proof)
 
     async def authentication(self) -> auth.AuthenticationRequest:
         frame = await self.next()
@@ -174,19 +192,19 @@ async def _authenticate(login: _Login, target: Target, secret: str | None) -> No
     elif required:
         raise login.attempt.failed("channel binding is required and the server does not use SCRAM")
     elif request.code == _MD5:
-        login.link.write(auth.encode_password(_md5(target.user.encode(), secret.encode(), request.data)))
+        await login.prove(auth.encode_password(_md5(target.user.encode(), secret.encode(), request.data)))
     else:
-        _cleartext(login, secret)
+        await _cleartext(login, secret)
     await login.expect(_OK)
 
 
-def _cleartext(login: _Login, secret: str) -> None:
+async def _cleartext(login: _Login, secret: str) -> None:
     # INVARIANT: the secret itself is sent over TLS or a Unix socket, and never over anything else.
     peer = login.link.detail("peername")
     encrypted = login.link.detail("ssl_object") is not None
     if not encrypted and isinstance(peer, tuple):
         raise login.attempt.failed("the server asks for the password in clear text over an unencrypted link")
-    login.link.write(auth.encode_password(secret.encode()))
+    await login.prove(auth.encode_password(secret.encode()))
 
 
 def _md5(user: bytes, password: bytes, salt: bytes) -> bytes:
@@ -207,7 +225,7 @@ async def _scram(login: _Login, target: Target, secret: str, offered: tuple[str,
     exchange = Exchange(mechanism, secret, binding)
     login.link.write(auth.encode_sasl_initial(mechanism, exchange.first()))
     final = await exchange.final(_ascii(await login.expect(_SASL_CONTINUE)))
-    login.link.write(auth.encode_sasl_response(final))
+    await login.prove(auth.encode_sasl_response(final))
     # INVARIANT: no Ok is believed before the server's signature was verified.
     exchange.verify(_ascii(await login.expect(_SASL_FINAL)))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pgjit.errors import ServerTurnsAway, ServerUnavailable, SettingNotTaken
@@ -38,12 +39,20 @@ class Backend:
     process: ServerProcess
     control: Control
     _held: bool = True
+    _wary: bool = False
+
+    async def beware(self) -> None:
+        """The session may do something against what ends it."""
+        self._wary = True
+        await self.control.beware()
 
     def release(self) -> None:
         """The session is over: its control connection is needed by one less."""
         if self._held:
             self._held = False
             self.control.release(self.process)
+            if self._wary:
+                self.control.at_ease()
 
     async def leave(self) -> None:
         """A session that does not come about: nothing was run on it."""
@@ -102,6 +111,15 @@ class Servers:
             finally:
                 control.sessions -= 1
         return False
+
+    @asynccontextmanager
+    async def control_at(self, address: Address) -> AsyncIterator[Control]:
+        """The control of `address`, kept for as long as it is needed."""
+        control = await self._hold(address)
+        try:
+            yield control
+        finally:
+            control.sessions -= 1
 
     async def close(self) -> None:
         for control in self._controls.values():

@@ -20,6 +20,7 @@ from pgjit.proxy.crowd import Quota
 from pgjit.proxy.elsewhere import Elsewhere
 from pgjit.proxy.judge import Judge, Judgement
 from pgjit.proxy.judging_process import Worker
+from pgjit.proxy.kept_backends import KeptBackends
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.refusals import Refusals
 from pgjit.proxy.registry import Registry
@@ -68,6 +69,7 @@ class Services:
     telemetry: Telemetry
     authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
     memberships: Memberships = field(default_factory=Memberships)
+    kept: KeptBackends | None = None
     refusals: Refusals = field(init=False)
     sessions_of: Quota[IdentityKey] = field(init=False)
     sessions_under: Counter[tuple[IdentityKey, str]] = field(default_factory=Counter)  # an identity, a policy

@@ -22,6 +22,7 @@ from pgjit.errors import (
 )
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import Policy
+from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access, choose_policy, opens
 from pgjit.proxy.alarm import reached
 from pgjit.proxy.client_auth import Authentication, authenticate
@@ -59,6 +60,7 @@ class Session:
         self._id = "s_" + uuid.uuid4().hex
         self._live: LiveSession | None = None
         self._ending: SessionEnd | None = None
+        self.left = False  # it is over for this process, and its backend was not seen to end
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
         self._place: tuple[IdentityKey, str] | None = None  # among the sessions of its identity, under its policy
@@ -180,6 +182,8 @@ class Session:
             services.limits.server_login_seconds, frozenset(opening.settings),
         )  # fmt: skip
         try:
+            if runs_unread(access.policy.statements):
+                await backend.beware()
             return self._introduce(access, standing, opening, backend)
         except BaseException:
             await backend.leave()
@@ -234,6 +238,8 @@ class Session:
         services = self._services
         self._live = live
         services.registry.add(self._id, self)
+        if services.kept is not None:
+            services.kept.begun(self._id, live.access.window, live.backend)
         services.telemetry.session(+1)
         services.telemetry.login("opened")
         expiring = self._until_token_ends(live)
@@ -241,7 +247,10 @@ class Session:
             with services.memberships.watching(self, live.standing, live.access.policy.group):
                 ending = await live.conversation.run()
             self._ending = SessionEnd(services, self._client, live, ending)
-            await self._ending.carry_out()
+            try:
+                await self._ending.carry_out()
+            finally:
+                self.left = self._ending.left
         finally:
             if expiring is not None:
                 expiring.cancel()
@@ -290,11 +299,6 @@ class Session:
         """This process stops: an end that is under way is left to the one that comes after."""
         if self._ending is not None:
             self._ending.leave_behind()
-
-    @property
-    def remains(self) -> bool:
-        """It is over, and its backend does not end, or cannot be seen to."""
-        return self._ending is not None and self._ending.remains
 
     # --- refusals --------------------------------------------------------------------------------------
 

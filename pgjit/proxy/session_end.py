@@ -54,7 +54,8 @@ class SessionEnd:
         self._ending = ending
         self._parting: asyncio.Task[None] | None = None  # the client has been told, and is seen off
         self._stopping: asyncio.Task[None] | None = None
-        self.remains = False  # an alert was raised: the backend was not seen to end yet
+        self.left = False  # it was left behind: its backend was not seen to end
+        self._remains = False  # an alert was raised
 
     async def carry_out(self) -> None:
         """Raises JournalUnavailable where the end could not be recorded."""
@@ -70,6 +71,8 @@ class SessionEnd:
         else:
             proof = await self._stop_backend()
         live.upstream.link.abort()
+        if self._services.kept is not None and (proof is None or proof.gone):
+            self._services.kept.over(live.context.session_id)
         if self._parting is None:
             self._tell(self._fate() if proof is None or proof.gone else Fate.REMAINS)
         self._write_down(proof)
@@ -103,12 +106,13 @@ class SessionEnd:
             raise
         stopping, self._stopping = self._stopping, None  # it holds this, and would not let go of it
         gone = not stopping.cancelled()
+        self.left = not gone
         if gone:
             stopping.result()
         proof = stop.proof(gone=gone)
         await _drained(live.upstream.link)
         services.telemetry.ended(proof.took_ms, gone=gone)
-        if self.remains:
+        if self._remains:
             services.telemetry.remaining(-1)
             if gone:
                 _log.warning("backend %s is gone after %d ms", live.upstream.backend_pid, proof.took_ms)
@@ -121,9 +125,9 @@ class SessionEnd:
             "backend %s at %s was not seen to end for %d ms: %s",
             live.upstream.backend_pid, live.upstream.address, proof.took_ms, proof.error,
         )  # fmt: skip
-        if self.remains:
+        if self._remains:
             return
-        self.remains = True
+        self._remains = True
         services.telemetry.remaining(+1)
         context = live.context
         live.conversation.note(

@@ -13,7 +13,7 @@ from pgjit.proxy.attempt import Attempt, LoginFailed
 from pgjit.proxy.credential import CredentialUnavailable
 from pgjit.proxy.dial import Address, dial
 from pgjit.proxy.link import Link
-from pgjit.proxy.login import LoggedIn, log_in
+from pgjit.proxy.login import BeforeProof, LoggedIn, log_in
 from pgjit.proxy.target import Target
 from pgwire.messages.query import terminate
 from pgwire.messages.startup import encode_cancel
@@ -46,10 +46,17 @@ class Upstream:
         await self.link.close()
 
 
-async def connect_upstream(target: Target, address: Address, settings: dict[str, str]) -> Upstream:
-    """Connect and log in, within the target's `connect_timeout`. Raises LoginFailed, naming the step that failed."""
+async def connect_upstream(
+    target: Target, address: Address, settings: dict[str, str], *, before_proof: BeforeProof | None = None
+) -> Upstream:
+    """Connect and log in, within the target's `connect_timeout`. Raises LoginFailed, naming the step that failed.
+
+    With `before_proof` it takes as long as that takes.
+    """
     attempt = Attempt(str(address))
     secret = await _secret(target, attempt)
+    if before_proof is not None:
+        return await _logged_in(target, address, secret, settings, attempt, before_proof)
     try:
         return await _once(target, address, secret, settings, attempt)
     except LoginFailed as failed:
@@ -80,14 +87,25 @@ async def _once(
 ) -> Upstream:
     try:
         async with asyncio.timeout(target.connect_timeout):
-            link = await dial(target, address, attempt)
-            try:
-                told: LoggedIn = await log_in(link, target, secret, settings, attempt)
-            except BaseException:
-                link.abort()
-                raise
+            return await _logged_in(target, address, secret, settings, attempt)
     except TimeoutError:
         raise attempt.failed(f"no answer within {target.connect_timeout:g} s", moves_on=True) from None
+
+
+async def _logged_in(
+    target: Target,
+    address: Address,
+    secret: str | None,
+    settings: dict[str, str],
+    attempt: Attempt,
+    before_proof: BeforeProof | None = None,
+) -> Upstream:
+    link = await dial(target, address, attempt)
+    try:
+        told: LoggedIn = await log_in(link, target, secret, settings, attempt, before_proof)
+    except BaseException:
+        link.abort()
+        raise
     return Upstream(link, target, address, told.backend_pid, told.secret, told.parameters, told.greeting)
 
 

@@ -24,6 +24,7 @@ from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.alarm import reached
+from pgjit.proxy.kept_backends import KeptBackends
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window_records import note_of_end, note_of_opening, record_of
 
@@ -38,10 +39,13 @@ _AGAIN = 1.0
 
 
 class Windows:
-    def __init__(self, store: Store, journal: Journal, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, journal: Journal, registry: Registry, clock: Clock, kept: KeptBackends | None = None
+    ) -> None:
         self._store = store
         self._journal = journal
         self._registry = registry
+        self._kept = kept
         self._clock = clock
         self._timers: dict[str, tuple[Until, asyncio.Task[None]]] = {}
         self._due: dict[tuple[str, Kind], WindowOpened | WindowEnded] = {}  # what the journal has not taken yet
@@ -185,14 +189,18 @@ class Windows:
         await reached(until)
         ends_at = until.moment
         sessions = await self._end_sessions(window, ends_at)
+        if sessions is None:
+            return  # it ends in the process that comes after
         await self._note_end(window, ends_at, sessions)
         self._timers.pop(window.id, None)
         self._usages.pop(window.id, None)
         self._noted.pop(window.id, None)
 
-    async def _end_sessions(self, window: Window, ends_at: datetime) -> int:
+    async def _end_sessions(self, window: Window, ends_at: datetime) -> int | None:
+        """How many there were; None where one was left behind by a process that stops."""
         sessions = self._registry.of_window(window.id)
-        ends = asyncio.gather(*(session.end("ttl") for session in sessions))
+        left = [] if self._kept is None else [self._kept.gone(window.id)]
+        ends = asyncio.gather(*(session.end("ttl") for session in sessions), *left)
         try:
             await asyncio.wait({ends}, timeout=_PATIENCE)
             if not ends.done():
@@ -200,11 +208,13 @@ class Windows:
             await ends
         finally:
             ends.cancel()
-        return len(sessions)
+        left_behind = any(session.left for session in sessions)
+        return None if left_behind else len(sessions)
 
     def _note_ending(self, window: Window, ends_at: datetime) -> None:
         """It is over, but not ended: INVARIANT: its end is written down when all of its backends are gone."""
-        remaining = len(self._registry.of_window(window.id))
+        left = 0 if self._kept is None else self._kept.left(window.id)
+        remaining = len(self._registry.of_window(window.id)) + left
         _log.error("window %s is over, and %d of its backends were not seen to end yet", window.id, remaining)
         ended = replace(window, ends_at=min(window.ends_at, ends_at))
         try:

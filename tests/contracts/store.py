@@ -12,6 +12,8 @@ import pytest
 from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
 from pgjit.grants.due import Due
 from pgjit.grants.journal_mark import JournalMark
+from pgjit.grants.kept_backend import KeptBackend, Place
+from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
@@ -341,6 +343,37 @@ class StoreContract:
         assert await second.journal_mark("a") == JournalMark(9, "cd")
         assert await second.journal_mark("b") == JournalMark(1, "ef")
         await second.close()
+
+    async def test_backends_are_kept_until_they_are_over(self, make: Callable[[], Store]) -> None:
+        reached: list[tuple[str, str | tuple[object, ...]]] = [
+            ("/run/postgresql", "/run/postgresql/.s.PGSQL.5432"),
+            ("db", ("10.0.0.1", 5432)),
+        ]
+        kept = [
+            KeptBackend(
+                session_id=f"s_{number}",
+                window_id="w_1",
+                place=Place(connection="shop", host=host, port=5432, family=number, sockaddr=sockaddr),
+                process=ServerProcess(
+                    pid=4711,
+                    started=NOW,
+                    role=16384,
+                    instance=Instance(system="7713", started=NOW - HOUR, timeline=None, standby=True, endpoint=None),
+                ),
+            )
+            for number, (host, sockaddr) in enumerate(reached)
+        ]
+        first = make()
+        await first.open()
+        await first.note_backends(kept, ["s_unknown"])
+        await first.note_backends(kept, [])  # twice is once
+        await first.close()
+        again = make()
+        await again.open()
+        assert await again.backends() == kept
+        await again.note_backends([], ["s_0"])
+        assert await again.backends() == kept[1:]
+        await again.close()
 
     async def test_what_a_directory_denied_outlives_the_store_object(self, make: Callable[[], Store]) -> None:
         ann, app = Principal(ALICE, is_user=True), Principal(ALICE, is_user=False, acting=True)

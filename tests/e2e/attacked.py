@@ -19,7 +19,7 @@ from pathlib import Path
 from pgjit.clock import Clock
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from tests.e2e.worlds import Record, change, open_world, records
+from tests.e2e.worlds import Record, ask, change, open_world, records
 
 __all__ = [
     "CONTROL",
@@ -96,7 +96,7 @@ async def restore(database: DemoDatabase) -> None:
     """The login role as it was, and nothing of it left."""
     await change(
         database,
-        f"ALTER ROLE {database.writer} PASSWORD '{database.writer_password}';"
+        f"ALTER ROLE {database.writer} LOGIN PASSWORD '{database.writer_password}';"
         f"ALTER ROLE {database.writer} RESET ALL;"
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{database.writer}';"
         f"TRUNCATE {database.writable};",
@@ -119,9 +119,28 @@ def open_attacked(
     return open_world(database, folder, config={"connections": {"write-target": writing, "prod-replica": reading}})
 
 
-def attack(*steps: str) -> list[str]:
-    """The belts off, then the steps, then a loop that no cancel request ends and that commits all the time."""
-    loop = """DO $$ BEGIN
+KILL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
+)
+LOCK_OUT = "ALTER ROLE CURRENT_USER PASSWORD 'x'"
+
+
+async def guarded(database: DemoDatabase) -> None:
+    """Return when both control connections are there."""
+    both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = 'pgjit control' AND state = 'idle'"
+    async with asyncio.timeout(60):
+        while not await ask(database, both):
+            await asyncio.sleep(0.02)
+
+
+def attack(*steps: str, first: str = "") -> list[str]:
+    """The belts off, then the steps, then a loop that no cancel request ends and that commits all the time.
+
+    `first` runs in the same statement as the loop, before it.
+    """
+    killed = f"PERFORM count(*) FROM ({first}) AS done;" if first else ""
+    loop = f"""DO $$ BEGIN
+        {killed}
         LOOP
             BEGIN PERFORM pg_sleep(0.01); EXCEPTION WHEN query_canceled THEN NULL; END;
             INSERT INTO notes (note) VALUES ('beyond');

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 
 __all__ = [
+    "backends",
     "clock",
     "due",
     "from_micros",
@@ -95,6 +96,14 @@ denials = Table(
     Column("state", Text, nullable=False),
     Column("groups", Text, nullable=False),  # those of which it is a member all the same, as a JSON list
     Column("keep_until", BigInteger, nullable=False),  # no token from before it lives longer
+)
+
+backends = Table(
+    "backends",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("window_id", Text, nullable=False),
+    Column("note", Text, nullable=False),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

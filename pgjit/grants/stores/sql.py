@@ -29,8 +29,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
+from pgjit.grants.kept_backend import KeptBackend
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
 from pgjit.grants.stores import denied_principals
+from pgjit.grants.stores.backends import kept_backends, note_backends
 from pgjit.grants.stores.schema import (
     clock,
     due,
@@ -180,6 +182,12 @@ class SqlStore:
 
     async def denials(self, now: datetime) -> list[tuple[Principal, Found]]:
         return await self._transaction(lambda connection: denied_principals.kept(connection, now))
+
+    async def backends(self) -> list[KeptBackend]:
+        return await self._transaction(kept_backends)
+
+    async def note_backends(self, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
+        await self._transaction(lambda connection: note_backends(connection, begun, over))
 
     async def clock_floor(self) -> datetime | None:
         return await self._transaction(_seen)

@@ -1,0 +1,27 @@
+"""The table of backends: a row from a session's beginning until its backend was seen to be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from pgjit.grants.kept_backend import KeptBackend
+from pgjit.grants.stores.schema import backends
+
+__all__ = ["kept_backends", "note_backends"]
+
+
+def kept_backends(connection: sa.Connection) -> list[KeptBackend]:
+    """Raises ValueError, KeyError or TypeError for a row that nobody here has written."""
+    rows = connection.execute(sa.select(backends).order_by(backends.c.session_id))
+    return [KeptBackend.read(row.session_id, row.window_id, row.note) for row in rows]
+
+
+def note_backends(connection: sa.Connection, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
+    if begun:
+        rows = [{"session_id": one.session_id, "window_id": one.window_id, "note": one.note} for one in begun]
+        connection.execute(insert(backends).on_conflict_do_nothing(), rows)
+    if over:
+        connection.execute(sa.delete(backends).where(backends.c.session_id.in_(list(over))))

@@ -1,0 +1,13 @@
+"""Whether a policy lets run what no rule can tell the effect of. Pure."""
+
+from __future__ import annotations
+
+from pgjit.policy.kinds import UNREAD
+from pgjit.policy.policy import Access, StatementTerms
+
+__all__ = ["runs_unread"]
+
+
+def runs_unread(terms: StatementTerms) -> bool:
+    """Under `access: full`, and where `allow` has kinds such as `do` or DDL that leaves code behind."""
+    return terms.access is Access.FULL or any(entry.kinds and entry.kinds & UNREAD for entry in terms.allow)
