@@ -16,6 +16,7 @@ from pgwire.messages.extended import Parse
 __all__ = [
     "FUNCTION_CALL",
     "ONE_WRITE",
+    "TOO_LONG_TOGETHER",
     "TOO_MANY_NAMES",
     "doubtful_name",
     "message_too_large",
@@ -133,6 +134,14 @@ def numbered(found: Violation, statements: int) -> Violation:
     which = f"It is statement {found.statement + 1} of the {statements} in the message, none of which ran."
     return replace(found, detail=f"{found.detail} {which}" if found.detail else which)
 
+
+TOO_LONG_TOGETHER = Violation(
+    rule="statement-too-large",
+    message="statements that are executed by name in one message are too long together",
+    detail="Each execution is recorded with the whole text of what it runs; together these are more than 1 MiB.",
+    hint="Execute each in a message of its own.",
+    sqlstate="54000",
+)
 
 ONE_WRITE = Violation(
     rule="one-write-at-a-time",

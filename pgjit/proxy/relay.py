@@ -35,7 +35,7 @@ from pgjit.proxy.pending import ClientPlan, Pending, Planned
 from pgjit.proxy.poison import poison_parse
 from pgjit.proxy.reading import sets_reading
 from pgjit.proxy.refusing import DROPPED_BY_QUERY, Refusing
-from pgjit.proxy.running import Resolver, Unresolvable, Unsettled, makes_names, resolve_message
+from pgjit.proxy.running import Resolver, Unresolvable, Unsettled, makes_names, resolve_message, too_long_together
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
@@ -223,6 +223,8 @@ class Relay(Refusing):
             return [], (found.violation,)
         if self.names.full and any(map(makes_names, running)):
             return running, (TOO_MANY_NAMES,)
+        if (long := too_long_together(running)) is not None:
+            return [], (long,)
         if self.budget.limits_results and len(running) > 1 and any(each.writes for each in running):
             return running, (ONE_WRITE,)
         return running, ()

@@ -7,8 +7,9 @@ runs by a name is settled when it begins: it gives the rest of that, whatever be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from pgjit.audit.event import Parameters
@@ -17,13 +18,21 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import WRITES
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import DOUBT, Change, Names, Portal, Prepared, Running, Space, Trial, changes_of
-from pgjit.proxy.own_rules import doubtful_name, names_too_deep, not_in_explain, uncertain_name, unknown_name
+from pgjit.proxy.own_rules import (
+    TOO_LONG_TOGETHER,
+    doubtful_name,
+    names_too_deep,
+    not_in_explain,
+    uncertain_name,
+    unknown_name,
+)
 from pgjit.sql.encodings import is_certain_identifier
 from pgjit.sql.statement import NameEffect, Statement
 
-__all__ = ["Resolver", "Unresolvable", "Unsettled", "makes_names", "resolve_message"]
+__all__ = ["Resolver", "Unresolvable", "Unsettled", "makes_names", "resolve_message", "too_long_together"]
 
 _DEEPEST = 16
+_MOST_BY_NAME = 1024 * 1024
 _IN_EXPLAIN = WRITES | {"select"}
 EXPRESSION = 2
 """The format of a parameter that is written out in an EXECUTE, as an expression: the server works it out."""
@@ -153,18 +162,32 @@ def resolve_message(
     judgement: Judgement, names: Names, unsettled: Callable[[Space, bytes], bool], *, unrestricted: bool
 ) -> list[Running]:
     """What each statement of a Query runs, one after the other. Raises Unsettled and Unresolvable."""
-    trial = Trial(names)
+    trial: Trial | None = None
     found: list[Running] = []
     for statement in judgement.statements:
         observed = tuple(each for each in judgement.observed if each.statement in (None, statement.index))
+        if statement.effect is None:  # most of them
+            found.append(Running(statement.text, statement.kind, statement, observed=observed))
+            continue
+        trial = trial or Trial(names)
         resolver = Resolver(
             trial, names.encoding, unrestricted=unrestricted, index=statement.index,
-            settled=lambda space, name: trial.settles(space, name) or not unsettled(space, name),
+            settled=partial(_settled, trial, unsettled),
         )  # fmt: skip
         running = resolver.run(Prepared(statement.text, statement, observed=observed), None, None)
         trial.expect(running.changes)
         found.append(running)
     return found
+
+
+def _settled(trial: Trial, unsettled: Callable[[Space, bytes], bool], space: Space, name: bytes) -> bool:
+    return trial.settles(space, name) or not unsettled(space, name)
+
+
+def too_long_together(running: Sequence[Running]) -> Violation | None:
+    """What is run by a name is recorded whole, however short the text was that ran it."""
+    size = sum(len(each.text) for each in running if each.through)
+    return TOO_LONG_TOGETHER if len(running) > 1 and size > _MOST_BY_NAME else None
 
 
 def makes_names(running: Running) -> bool:

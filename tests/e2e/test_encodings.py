@@ -17,6 +17,7 @@ from psycopg import pq
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.loose import POLICY, Line, refusal
+from tests.e2e.test_holes import SYNC, bind, execute, log_in, parse, said
 from tests.e2e.worlds import add_reader, open_world, records
 
 LONG = "a" * 62 + "é"  # 63 bytes in LATIN1, where it is no longer than a name may be
@@ -157,3 +158,21 @@ async def test_a_client_of_another_encoding_is_told_to_use_utf8(world: World, en
     found = refusal(await asyncio.to_thread(line.simple, "SET client_encoding = 'LATIN1'"))
     assert found is not None
     line.close()
+
+
+async def test_long_names_of_statements_are_told_apart_as_the_server_does(world: World, encoding: str) -> None:
+    names = [("é" * 32 + letter).encode() for letter in "ab"]
+    rows: list[bytes] = []
+    async with await log_in(world) as client:
+        for name, text in zip(names, (b"SELECT 'first'", b"SELECT 'second'"), strict=True):
+            await said(client, parse(name, text) + SYNC, 1)
+        for name in names:
+            heard = await said(client, bind(b"", name) + execute() + SYNC, 1)
+            rows += [body[6:] for kind, body in heard if kind == "D"]
+    done = {r["execution"] for r in records(world, "outcome") if r["ended"] == "completed"}
+    ran = [str(r["statement"]) for r in records(world, "execution") if r["execution"] in done]
+    assert ran == [f"SELECT '{row.decode()}'" for row in rows]
+    # In SQL_ASCII both are cut to one; in EUC_JP nobody knows where they are cut, and they are refused.
+    assert rows == {"LATIN1": [b"first", b"second"], "SQL_ASCII": [b"first"] * 2, "EUC_JP": []}[encoding]
+    denied = [r for r in records(world, "execution") if r["decision"] == "deny"]
+    assert len(denied) == (4 if encoding == "EUC_JP" else 0)

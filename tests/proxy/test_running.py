@@ -170,3 +170,13 @@ def test_writes_by_a_name_come_alone_where_results_are_limited() -> None:
     talk.server(answer("1"), READY)
     talk.client(query("SELECT 1; EXECUTE d"))
     assert talk.executions == [("SELECT 1", "deny"), ("INSERT x", "deny")]
+
+
+def test_what_is_executed_by_name_in_one_message_is_bounded_by_its_text_on_record() -> None:
+    """A few bytes each would have a long statement recorded."""
+    talk = Talk(unrestricted=True)
+    talk.client(parse("SELECT 1 " + "x" * 90_000, b"d"), sync())
+    talk.server(answer("1"), READY)
+    talk.client(query("; ".join(["EXECUTE d"] * 13)))
+    assert [event.decision for event in talk.events if isinstance(event, Execution)] == ["deny"] * 13
+    assert max(len(event.statement) for event in talk.events if isinstance(event, Execution)) < 20
