@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pgjit.sql.catalog import BUILTIN, Catalog, is_builtin_type, qname_of
-from pgjit.sql.conversions import ANY, LOOSE, Conversions, Found, conversions_of, plain_name
+from pgjit.sql.conversions import ANY, LOOSE, NOTHING, WORDLESS, Conversions, Found, conversions_of, plain_name
 from pgjit.sql.expressions import Value, Values
 from pgjit.sql.flow import Flow, Kinds
 from pgjit.sql.overloads import POLYMORPHIC, needed
@@ -133,19 +133,23 @@ class _Sites:
             for target, found in self._conversions.implicit(kind):
                 if target in flat or (ANY in flat and is_builtin_type(target)):
                     self.casts.append(found)
-        self._beside(sides)
+        self._beside(sides, null=False)
 
-    def _beside(self, sides: list[Kinds], *, rows: bool = True) -> None:
-        """An array, a range or a row that holds a domain: what stands beside it becomes one, unless it is one."""
+    def _beside(self, sides: list[Kinds], *, rows: bool = True, null: bool = True) -> None:
+        """An array, a range or a row that holds a domain: what stands beside it becomes one, unless it is one.
+
+        `rows`: whether a row counts, which operators take as it is; `null`: whether NULL is checked, as in calls.
+        """
         if not self._catalog.checks:
             return
+        same = frozenset[str]() if null else frozenset((NOTHING,))
         for index, kinds in enumerate(sides):
             self._flow.spend(len(kinds))
             for kind in kinds:
                 flat = self._conversions.flat(kind)
                 if qname_of(flat) not in self._catalog.checks or (self._conversions.is_row(flat) and not rows):
                     continue
-                if any(others != {kind} for number, others in enumerate(sides) if number != index):
+                if any(others - same - {kind} for number, others in enumerate(sides) if number != index):
                     self.checked.append(flat)
 
     def _union(self, value: Value) -> None:
@@ -187,7 +191,7 @@ class _Sites:
         self._compared(value.name, sides)
         if name == "||":
             elements = [frozenset(kind.removesuffix("[]") for kind in kinds) for kinds in sides]
-            self._alike([kinds for kinds in elements if not kinds <= {ANY, LOOSE}])
+            self._alike([kinds for kinds in elements if kinds - WORDLESS - {ANY}])
         for side, part in zip(sides, value.parts, strict=True):
             if self._flow.fields[part] and not side - {"record"}:
                 self._rows(value.parts)

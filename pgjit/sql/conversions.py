@@ -13,10 +13,13 @@ from typing import NamedTuple
 from pgjit.sql.catalog import BUILTIN, Catalog, QName, is_builtin_type, qname_of
 from pgjit.sql.signatures import Types
 
-__all__ = ["ANY", "LOOSE", "Conversions", "Found", "conversions_of", "plain_name"]
+__all__ = ["ANY", "LOOSE", "NOTHING", "WORDLESS", "Conversions", "Found", "conversions_of", "plain_name"]
 
 LOOSE = "'"
 """In a set of types: a constant that is read as what is wanted of it."""
+NOTHING = "''"
+"""In a set of types: NULL, which is read as what is wanted of it and put to no check."""
+WORDLESS = frozenset((LOOSE, NOTHING))
 ANY = "?"
 """In a set of types: some built-in type."""
 
@@ -134,17 +137,22 @@ class Conversions:
             known = self._inner[kind] = frozenset(found)
         return known
 
+    def _base(self, kind: str) -> str:
+        """What casts are looked for by: of an array of a domain, the array of what is below that."""
+        kind = self.flat(kind)
+        return self.flat(kind[:-2]) + "[]" if kind.endswith("[]") else kind
+
     def casts(self, source: str, target: str | None, contexts: str) -> Iterator[Found]:
         """Those that lead from one type to another; `target` None: to any built-in one."""
-        source = self.flat(source)
+        source = self._base(source)
         if target is not None:
-            target = self.flat(target)
+            target = self._base(target)
         for made, context, function in self._of(source):
             if context in contexts and (made == target or (target is None and is_builtin_type(made))):
                 yield Found(function, source)
 
     def implicit(self, source: str) -> Iterator[tuple[str, Found]]:
-        source = self.flat(source)
+        source = self._base(source)
         for made, context, function in self._of(source):
             if context == "i":
                 yield made, Found(function, source)

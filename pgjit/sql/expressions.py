@@ -19,7 +19,7 @@ Node = dict[str, Any]
 class Value(NamedTuple):
     """`kind` decides what `name` and `parts` mean:
 
-    loose: a constant that is read as what is wanted of it, NULL; parameter: `$1`; typed: of the type `name`
+    loose: a constant that is read as what is wanted of it; null: NULL; parameter: `$1`; typed: of the type `name`
     column: `name` as written; cast: to the type `name`, `array` where it ends in `[]`; store: the same by assignment
     call, operator: what is called, with its arguments; each: an element of an array
     array, row: made of its parts; same: parts that are given one type; pick: one of its parts; other: something else
@@ -27,6 +27,7 @@ class Value(NamedTuple):
     assign: into `columns` of the relation `name`, `number` 1 where into a part of one; execute: parameters
     of EXECUTE; declared: a type of one
     query: its output columns; union: of two queries; star: `name.*` of its parts; relation, rows, joined: of FROM
+    within: one of rows, or of its columns
     nth: the column `number` of a query; merged: what a join makes of its sides
     """
 
@@ -118,6 +119,8 @@ class Expressions:
         for key, name in (("ival", "int4"), ("fval", "numeric"), ("boolval", "bool"), ("bsval", "bit")):
             if key in node:
                 self.values[index] = Value("typed", (name,))
+        if "isnull" in node:
+            self.values[index] = Value("null")
 
     def parameter(self, index: int, node: Node) -> None:
         number = node.get("number", 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from pgjit.sql.catalog import BUILTIN, Catalog, Function, QName, is_builtin_type
-from pgjit.sql.conversions import ANY, LOOSE, Conversions, plain_name
+from pgjit.sql.conversions import ANY, LOOSE, NOTHING, WORDLESS, Conversions, plain_name
 from pgjit.sql.expressions import Value, Values
 from pgjit.sql.overloads import POLYMORPHIC
 
@@ -19,6 +19,13 @@ Kinds = frozenset[str]
 Columns = tuple[Kinds, ...]
 
 _NONE: Kinds = frozenset()
+_SAME = frozenset({
+    "any_value", "array_agg", "array_append", "array_cat", "array_prepend", "array_remove", "array_replace",
+    "array_reverse", "array_sample", "array_shuffle", "array_sort", "first_value", "lag", "last_value", "lead", "max",
+    "min", "nth_value", "trim_array", "unnest",
+})  # fmt: skip
+"""Built-in functions that give what they are given, or arrays or elements of it."""
+_OFFSET = frozenset({"lag", "lead", "nth_value"})  # of which the second argument is a number
 _ROUNDS = 12
 """Of passing types on: with more of them every value that is still growing may have any type of the statement."""
 
@@ -46,9 +53,10 @@ class Flow:
         self._made_by: dict[tuple[object, ...], Kinds] = {}  # what calls give, by names and types
 
     def run(self) -> None:
-        for value in self.values:
+        for index, value in enumerate(self.values):
             if value.kind == "relation" and (name := self.relation(value.name)) is not None:
                 self._row(str(name))
+                self.types[index] = frozenset((str(name),))
         if self._settle():
             self._unfound = True  # what is found nowhere by now may have any type
             if self._settle():
@@ -118,6 +126,8 @@ class Flow:
         match value.kind:
             case "loose":
                 return frozenset((LOOSE,)), _NONE
+            case "null":
+                return frozenset((NOTHING,)), _NONE
             case "parameter":
                 return frozenset((LOOSE, ANY)), _NONE
             case "typed" | "cast":
@@ -146,17 +156,17 @@ class Flow:
 
     def _made(self, value: Value) -> tuple[Kinds, Kinds]:
         types = self.union(value.parts)
-        fields = frozenset[str]().union(*(self.fields[part] for part in value.parts))
+        fields = self._inside(value.parts)
         match value.kind:
             case "each":
                 types = frozenset(self._element(kind) for kind in types)
             case "array":
                 types = frozenset(kind if kind.endswith("[]") else self._array(kind) for kind in types)
-            case "same" if len(types) > 1:
-                types = frozenset(self._conversions.flat(kind) for kind in types if kind != LOOSE)
+            case "same":
+                types = self._one(types)
             case "other":
                 types |= {ANY}
-            case "rows":
+            case "within":
                 types |= {column for kind in types for column in self._conversions.columns(kind).values()}
         return types, fields
 
@@ -172,19 +182,18 @@ class Flow:
 
     def _element(self, kind: str) -> str:
         flat = self._conversions.flat(kind)
-        return flat[:-2] if flat.endswith("[]") else flat if is_builtin_type(flat) or flat == LOOSE else ANY
+        return flat[:-2] if flat.endswith("[]") else flat if is_builtin_type(flat) else ANY
 
     def _array(self, kind: str) -> str:
-        return {LOOSE: "text[]", ANY: ANY}.get(kind, f"{kind}[]")
+        return {LOOSE: "text[]", NOTHING: "text[]", ANY: ANY}.get(kind, f"{kind}[]")
 
     def _column(self, parts: tuple[str, ...]) -> tuple[Kinds, Kinds]:
         name = parts[-1]
         self.spend(1)
         if len(parts) == 1:
             aliases = self._all.aliases.get(name, ())
-            fields = frozenset[str]().union(*(self.fields[index] for index in aliases))
             types = self.union(aliases) | self._by_name(name)
-            return types or self._anything(), fields
+            return types or self._anything(), self._inside(aliases) | self._inside_named(name)
         sources = self._all.aliases.get(parts[-2], ())
         if sources and all(self.values[index].kind == "relation" and self.types[index] for index in sources):
             kinds = {kind for index in sources for kind in self.types[index]}
@@ -193,7 +202,16 @@ class Flow:
                 if found := frozenset(row[name] for row in rows if name in row):
                     return found, _NONE
                 return self._results(name, 1, self._path, ()) | self._by_name(name) or frozenset((ANY,)), _NONE
-        return self._by_name(name) | self._results(name, 1, self._path, ()) or self._anything(), _NONE
+        types = self._by_name(name)
+        called = self._results(name, 1, self._path, ())
+        types |= called - {ANY} if types else called
+        return types or self._anything(), self._inside_named(name)
+
+    def _inside(self, parts: Iterable[int]) -> Kinds:
+        return frozenset[str]().union(*(self.fields[part] for part in parts))
+
+    def _inside_named(self, name: str) -> Kinds:
+        return self._inside(self._all.names.get(name, ()))
 
     def _anything(self) -> Kinds:
         return frozenset(self._wild) if self._unfound else _NONE
@@ -206,7 +224,7 @@ class Flow:
         if (name := self.relation(value.name)) is not None:
             return frozenset((str(name),)), _NONE
         queries = self._all.queries.get(value.name[-1], ())
-        return frozenset(("record",)), frozenset[str]().union(*(self.fields[index] for index in queries))
+        return frozenset(("record",)), self._inside(queries)
 
     def _field(self, value: Value) -> tuple[Kinds, Kinds]:
         if not value.name:  # `(x).*`
@@ -233,13 +251,15 @@ class Flow:
 
     def _call(self, value: Value) -> tuple[Kinds, Kinds]:
         schemas = self._path if len(value.name) == 1 else value.name[-2:-1]
-        fields = frozenset[str]().union(*(self.fields[part] for part in value.parts))
+        fields = self._inside(value.parts)
         found = self._results(value.name[-1], value.number, schemas, value.parts)
-        if not found:  # `t(x)` casts where t is a type
+        if not found and not any(self.signatures(value.name, -1)):  # `t(x)` casts where t is a type
             found = frozenset((self.type_named(value.name), ANY))
         return found, fields
 
     def _results(self, name: str, count: int, schemas: tuple[str, ...], parts: tuple[int, ...]) -> Kinds:
+        if name in _OFFSET:
+            parts = parts[:1] + parts[2:]
         kinds = self.union(parts)
         key = (name, count, schemas, kinds)
         known = self._made_by.get(key)
@@ -254,18 +274,20 @@ class Flow:
                 if count >= 0 and not one.takes(count):
                     continue
                 self.spend(2)
-                if one.builtin:
+                if one.builtin and name in _SAME and any(not is_builtin_type(_element(kind)) for kind in kinds):
+                    found |= self._polymorphic(name, kinds)
+                elif one.builtin and (kinds or name not in _SAME):
                     found.add(ANY)
-                else:
+                elif not one.builtin:
                     found |= {plain_name(kind) for kind in (one.returns, *one.outputs) if kind}
                 if any(kind in POLYMORPHIC or kind in ("record", '"any"') for kind in one.arguments):
                     found |= self._polymorphic(name, kinds)
         return frozenset(found - POLYMORPHIC)
 
     def _polymorphic(self, name: str, kinds: Kinds) -> set[str]:
-        own = {kind for kind in kinds if not is_builtin_type(kind.removesuffix("[]"))}
+        own = {kind for kind in kinds if not is_builtin_type(_element(kind)) or name in _SAME} - WORDLESS
         if name.startswith("array_") and name not in ("array_to_json", "array_length"):
-            return {kind if kind.endswith("[]") else f"{kind}[]" for kind in own}
+            return {kind if kind.endswith("[]") else self._array(kind) for kind in own}
         if name in ("unnest", "array_sample"):
             return {self._element(kind) if kind.endswith("[]") else kind for kind in own}
         return own
@@ -302,7 +324,8 @@ class Flow:
         if columns is None:
             query = value.parts[0]
             return self._anything() if self.values[query].kind != "loose" else _NONE, self.fields[query]
-        return (columns[value.number] if value.number < len(columns) else frozenset((ANY,))), _NONE
+        kinds = columns[value.number] if value.number < len(columns) else frozenset((ANY,))
+        return kinds, self.fields[value.parts[0]] if "record" in kinds else _NONE
 
     def _columns(self, value: Value) -> Columns | None:
         match value.kind:
@@ -330,7 +353,11 @@ class Flow:
         return None
 
     def _one(self, kinds: Kinds) -> Kinds:
-        return kinds if len(kinds) < 2 else frozenset(self._conversions.flat(kind) for kind in kinds if kind != LOOSE)
+        """What values of these types are made into."""
+        typed = kinds - WORDLESS
+        if len(typed) > 1 or LOOSE in kinds:  # a domain beside others is what is below it
+            typed = frozenset(self._conversions.flat(kind) for kind in typed)
+        return typed or kinds
 
     def _concatenated(self, parts: tuple[int, ...]) -> Columns | None:
         found: list[Kinds] = []
@@ -355,3 +382,7 @@ class Flow:
         if not found or None in found:
             return None
         return tuple(kinds for one in found if one for kinds in one)
+
+
+def _element(kind: str) -> str:
+    return kind.removesuffix("[]")

@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 
 from pgjit.sql.catalog import is_builtin_type
-from pgjit.sql.conversions import ANY, LOOSE, Conversions, Found
+from pgjit.sql.conversions import ANY, WORDLESS, Conversions, Found
 
 __all__ = ["POLYMORPHIC", "needed"]
 
@@ -49,7 +49,7 @@ def _chosen(
     conversions: Conversions, candidates: Iterable[Sequence[str]], arguments: Sequence[str]
 ) -> Iterator[Found]:
     flat = [conversions.flat(kind) for kind in arguments]
-    known = {kind for kind in flat if kind not in (LOOSE, ANY)}
+    known = {kind for kind in flat if kind != ANY and kind not in WORDLESS}
     if ANY not in flat and len(known) == 1:  # a constant beside a value of one type is read as that
         (only,) = known
         if any(all(kind == only for kind in parameters) for parameters in candidates):
@@ -73,8 +73,8 @@ def _casts_for(conversions: Conversions, parameters: Sequence[str], arguments: S
     """None where the arguments do not fit."""
     casts: list[Found] = []
     for parameter, kind in zip(parameters, arguments, strict=False):
-        plain = parameter in _TAKES_ANY or kind in (LOOSE, parameter) or conversions.flat(parameter) == kind
-        plain = plain or (is_builtin_type(kind) and is_builtin_type(parameter) and kind != LOOSE)
+        plain = parameter in _TAKES_ANY or kind in WORDLESS or conversions.flat(parameter) == kind
+        plain = plain or (is_builtin_type(kind) and is_builtin_type(parameter))
         found = [cast for target, cast in conversions.implicit(kind) if target == conversions.flat(parameter)]
         if not plain and not found and not conversions.is_row(kind):  # a row may be one of what it inherits from
             return None

@@ -201,9 +201,12 @@ class _Reading(Expressions):
             typed = self.add(Value("typed", name, array=array))
             self.names.setdefault(column.get("colname", ""), []).append(typed)
         called = [strings_of(entry[0].get("FuncCall", {}).get("funcname", [])) for entry in entries if entry]
-        for word in (alias, *columns, *(one[-1] for one in called if one)):
+        for word in (alias, *(one[-1] for one in called if one)):
             if word:
                 self.names.setdefault(word, []).append(index)
+        within = self.add(Value("within", parts=(index,)))
+        for word in columns:
+            self.names.setdefault(word, []).append(within)
         return index, alias or next((one[-1] for one in called if one), None), columns
 
     # What is written.

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CALLING", "NEWER", "QUIET", "QUIET_NEWER", "SCHEMA", "WRITING"]
+__all__ = [
+    "BUILTIN_CALLING",
+    "BUILTIN_QUIET",
+    "BUILTIN_SCHEMA",
+    "CALLING",
+    "NEWER",
+    "QUIET",
+    "QUIET_NEWER",
+    "SCHEMA",
+    "WRITING",
+]
 
 _FOLDER = Path(__file__).parent.parent / "fixtures" / "casts"
 
@@ -23,3 +33,7 @@ WRITING = _lines("writing.txt")
 QUIET = _lines("quiet.txt")
 NEWER = _lines("calling-18.txt")
 QUIET_NEWER = _lines("quiet-18.txt")
+
+BUILTIN_SCHEMA = (_FOLDER / "builtin-schema.sql").read_text("utf-8")
+BUILTIN_CALLING = _lines("builtin-calling.txt")
+BUILTIN_QUIET = _lines("builtin-quiet.txt")

@@ -12,11 +12,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pgjit.errors import StatementRefused
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
 from tests.e2e.servers import serve
-from tests.sql.casting import CALLING, NEWER, QUIET, QUIET_NEWER, SCHEMA, WRITING
+from tests.sql.casting import (
+    BUILTIN_CALLING,
+    BUILTIN_QUIET,
+    BUILTIN_SCHEMA,
+    CALLING,
+    NEWER,
+    QUIET,
+    QUIET_NEWER,
+    SCHEMA,
+    WRITING,
+)
+from tests.sql.operands import statements
 from tests.sql.snapshots import read_snapshot
 
 pytestmark = pytest.mark.live
@@ -24,6 +36,7 @@ pytestmark = pytest.mark.live
 LOGGING = (
     "mood_int", "mood_json", "hue_text", "hue_jsonb", "flag_bool", "flag_int", "flag_text", "int_flag", "state_json",
     "span_text", "unit_measure", "grade_rank", "feel_text", "told",
+    "text_int", "int_tag", "bool_num", "ints_vec", "vec_ints", "base_text",
 )  # fmt: skip
 
 
@@ -80,10 +93,33 @@ def casting(request: pytest.FixtureRequest) -> Iterator[Casting]:
             before.execute("CREATE DATABASE casts ENCODING 'UTF8' TEMPLATE template0")
             dsn = served.superuser_dsn.replace(f"/{served.database}?", "/casts?")
             with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute(SCHEMA)
+                connection.execute(SCHEMA.encode())
                 yield Casting(connection, asyncio.run(read_snapshot(dsn, "public")))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def builtin(casting: Casting) -> Iterator[Casting]:
+    """Beside it, a database whose casts are from built-in types."""
+    info = casting.connection.info
+    casting.connection.execute("CREATE DATABASE builtin ENCODING 'UTF8' TEMPLATE template0")
+    dsn = f"postgresql://{info.user}@/builtin?host={info.host}&port={info.port}"
+    try:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(BUILTIN_SCHEMA.encode())
+            yield Casting(connection, asyncio.run(read_snapshot(dsn, "public")))
+    finally:
+        casting.connection.execute("DROP DATABASE builtin WITH (FORCE)")
+
+
+def test_casts_from_builtin_types_are_found(builtin: Casting) -> None:
+    for sql in BUILTIN_CALLING:
+        called = builtin.called(sql)
+        assert called, (sql, builtin.fault)
+        assert called <= builtin.found(sql), sql
+    for sql in BUILTIN_QUIET:
+        assert (sql, builtin.called(sql), builtin.fault, builtin.found(sql)) == (sql, set(), "", set())
 
 
 def _newer(casting: Casting) -> bool:
@@ -104,3 +140,32 @@ def test_what_is_called_unasked_is_found(casting: Casting) -> None:
 def test_nothing_is_found_where_nothing_is_called(casting: Casting) -> None:
     for sql in QUIET + (QUIET_NEWER if _newer(casting) else []):
         assert (sql, casting.called(sql), casting.fault, casting.found(sql)) == (sql, set(), "", set())
+
+
+def test_any_value_in_any_place_calls_nothing_that_is_not_found(casting: Casting) -> None:
+    _compare(casting, list(statements())[::11])
+
+
+@pytest.mark.slow
+def test_every_value_in_every_place_calls_nothing_that_is_not_found(casting: Casting) -> None:
+    _compare(casting, list(statements()))
+
+
+def _compare(casting: Casting, tried: list[str]) -> None:
+    """Most of them are errors, and some are no SQL: what runs without a call is seldom refused."""
+    missed: dict[str, set[str]] = {}
+    ran = refused = calling = 0
+    for sql in tried:
+        called = casting.called(sql)
+        try:
+            found = casting.found(sql)
+        except StatementRefused:
+            continue
+        if called - found:
+            missed[sql] = called - found
+        calling += bool(called)
+        ran += not called and not casting.fault
+        refused += not called and not casting.fault and bool(found)
+    assert not missed
+    assert calling > len(tried) // 10
+    assert refused * 25 < ran
