@@ -16,6 +16,7 @@ from pgjit.audit.event import Parameters
 from pgjit.audit.parameters import kept
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import WRITES
+from pgjit.policy.rules.secret_setting import unshown_parameter
 from pgjit.proxy.judge import Judgement
 from pgjit.proxy.names import DOUBT, Change, Names, Portal, Prepared, Running, Space, Trial, changes_of
 from pgjit.proxy.own_rules import (
@@ -105,6 +106,8 @@ class Resolver:
             unresolved=prepared.unresolved,
         )  # fmt: skip
         effect = None if statement is None else statement.effect
+        if statement is not None and (violation := _unshown(statement, parameters)) is not None:
+            return self._refuse(itself, violation)
         if statement is None or effect is None:
             return itself
         if effect.name is None:
@@ -206,6 +209,16 @@ def _parameters(effect: NameEffect) -> Parameters | None:
     values = tuple(None if each.text is None else each.text.encode() for each in effect.arguments)
     formats = tuple(0 if each.constant else EXPRESSION for each in effect.arguments)
     return kept(Parameters(values=values, formats=formats))
+
+
+def _unshown(statement: Statement, parameters: Parameters | None) -> Violation | None:
+    if not statement.shown_settings:
+        return None
+    given = parameters or Parameters(values=(), formats=())
+    # An expression in an EXECUTE, and what is not kept whole, is no name on the list.
+    whole = given.values if given.length is None else (*given.values[:-1], b"?")
+    expressed = EXPRESSION in given.formats
+    return unshown_parameter(statement, [b"?"] * len(whole) if expressed else whole)
 
 
 def _readable(name: bytes) -> str:

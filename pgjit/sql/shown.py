@@ -15,6 +15,7 @@ from pgjit.sql.tree import strings_of
 __all__ = ["shown_settings"]
 
 Node = dict[str, Any]
+_TEXTS = {("text",), ("varchar",)}
 
 
 def shown_settings(node_type: str, node: Node, where: Callable[[int], int]) -> tuple[ShownSetting, ...]:
@@ -39,12 +40,25 @@ def shown_settings(node_type: str, node: Node, where: Callable[[int], int]) -> t
 
 def _called(call: Node, select: Node, position: int | None) -> ShownSetting:
     first: Node = next(iter(call.get("args", [])), {})
+    if (parameter := _parameter(first)) is not None:
+        return ShownSetting(None, position, parameter=parameter)
     while "TypeCast" in first:
         first = first["TypeCast"].get("arg", {})
     constant = first.get("A_Const", {}).get("sval", {}).get("sval") if "A_Const" in first else None
     if constant is not None:
         return ShownSetting(str(constant).lower(), position)
     return ShownSetting(None, position, of_view=_names_row(first, select))
+
+
+def _parameter(argument: Node) -> int | None:
+    """`$1`, also as `$1::text`: no other cast leaves the name as it was sent."""
+    while "TypeCast" in argument:
+        kind = argument["TypeCast"].get("typeName", {})
+        if strings_of(kind.get("names", []))[-1:] not in _TEXTS or "typmods" in kind or "arrayBounds" in kind:
+            return None
+        argument = argument["TypeCast"].get("arg", {})
+    number = argument.get("ParamRef", {}).get("number")
+    return None if number is None else int(number)
 
 
 def _names_row(argument: Node, select: Node) -> bool:

@@ -79,6 +79,7 @@ class ShownSetting:
     position: int | None
     everything: bool = False  # SHOW ALL
     of_view: bool = False  # the name is that of a row of `pg_settings`
+    parameter: int | None = None  # the number of the parameter that gives the name, from 1
 
 
 @dataclass(frozen=True, slots=True)

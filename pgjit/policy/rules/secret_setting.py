@@ -3,7 +3,8 @@
 SHOW, `current_setting` and SHOW ALL show settings that are on a list: those of PostgreSQL and of a few extensions,
 but for what runs a command or connects elsewhere (`primary_conninfo`, `archive_command`, `ssl_passphrase_command`).
 Any other, an application's own `app.*` above all, needs an entry of `allow` under `settings`, without `kinds` or with
-the kind `show`. The name in `current_setting` has to be a constant, or the name in a row of `pg_settings`. SHOW ALL
+the kind `show`. The name in `current_setting` has to be a constant, or the name in a row of `pg_settings`, or a
+parameter, which is judged by the list alone when it is known. SHOW ALL
 runs where the server has nothing off the list that the login role can see.
 
 The list is `pgjit/policy/shown_settings.txt`. Columns that show settings are judged by `secret-catalog`.
@@ -18,7 +19,7 @@ Instead: SHOW one setting by its name, or ask `pg_settings`. For another ask for
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
@@ -28,10 +29,12 @@ from pgjit.policy.shown_settings import SHOWN
 from pgjit.sql.statement import ShownSetting, Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["RULE", "may_show"]
+__all__ = ["RULE", "may_show", "unshown_parameter"]
 
 _OWN = "pgjit."
 _CALL = "current_setting"
+_BOUND = frozenset({"select", "explain", "declare", "insert", "update", "delete", "merge"})
+"""Kinds whose parameters are values that a client binds, and never those of a function or of an EXECUTE to come."""
 
 
 def may_show(terms: StatementTerms, name: str) -> bool:
@@ -52,10 +55,26 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
                 yield _named(statement, shown, shown.name)
         elif shown.everything or _of_view(statement, shown, touched):
             yield from _all(statement, shown, terms, touched)
+        elif shown.parameter is not None and statement.kind in _BOUND:
+            continue  # the name is judged when it is known: by `unshown_parameter`, before the statement runs
         else:
             yield _unnamed(statement, shown.position)
     if _CALL in statement.attributes or _CALL in statement.columns:  # (value).current_setting calls it as well
         yield _unnamed(statement, None)
+
+
+def unshown_parameter(statement: Statement, values: Sequence[bytes | None]) -> Violation | None:
+    """Of a statement that is about to run with these parameters, as texts: a name among them that is not shown.
+
+    The list alone counts: what a policy names beside it has to be written out.
+    """
+    for shown in statement.shown_settings:
+        if shown.parameter is None:
+            continue
+        value = values[shown.parameter - 1] if shown.parameter <= len(values) else b"?"
+        if value is not None and value.decode("utf-8", "replace").lower() not in SHOWN:
+            return _unnamed(statement, shown.position)
+    return None
 
 
 def _of_view(statement: Statement, shown: ShownSetting, touched: Touched | None) -> bool:
@@ -106,7 +125,7 @@ def _unnamed(statement: Statement, position: int | None) -> Violation:
         rule="secret-setting",
         message="a setting whose name is not a constant may not be shown",
         detail="Settings may hold secrets; those that do not are on a list, by their names.",
-        hint="Write the name as a constant, or read pg_settings.",
+        hint="Write the name as a constant, or read pg_settings; a parameter may name what is on the list.",
         position=position or statement.position + 1,
         statement=statement.index,
     )
