@@ -5,6 +5,7 @@ INVARIANT: a name that the policy denies is in no hint, nor is one of something 
 
 from __future__ import annotations
 
+from pgjit.policy.dialects import function_hint
 from pgjit.policy.match import (
     column_grounds,
     denial_of_column,
@@ -31,8 +32,8 @@ def suggested(statement: Statement, terms: StatementTerms, touched: Touched, dou
             return [near.text for near in doubt.near if _column_may(statement, terms, touched, near)]
         case "unknown-relation":
             return [near.text for near in doubt.near if _relation_may(statement, terms, near)]
-        case "unknown-function" if len(doubt.name) == 1:
-            found = near_names(doubt.name[0], sorted(BUILTIN))
+        case "unknown-function" if len(doubt.name) == 1 and function_hint(doubt.name[0]) is None:
+            found = near_names(doubt.name[0], sorted(BUILTIN), cutoff=0.8)
             return [name for name in found if _function_may(statement, terms, name)]
         case _:
             return []

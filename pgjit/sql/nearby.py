@@ -20,10 +20,10 @@ _MOST = 3
 _COMPARED = 300
 
 
-def near_names(name: str, known: Iterable[str]) -> list[str]:
+def near_names(name: str, known: Iterable[str], cutoff: float = 0.7) -> list[str]:
     """Those of `known` that look like a misspelling of `name`, the nearest first."""
     alike = (each for each in known if _alike(name, each))
-    return difflib.get_close_matches(name, list(islice(alike, _COMPARED)), n=_MOST, cutoff=0.7)
+    return difflib.get_close_matches(name, list(islice(alike, _COMPARED)), n=_MOST, cutoff=cutoff)
 
 
 def _alike(one: str, other: str) -> bool:

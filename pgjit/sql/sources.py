@@ -133,7 +133,12 @@ class FromClause(ABC):
         if alias is None and node_type == "RangeFunction":
             first = node.get("functions", [{}])[0].get("List", {}).get("items", [{}])[0]
             alias = (strings_of(first.get("FuncCall", {}).get("funcname", [])) or (None,))[-1]
+        alias = alias or _NAMED_SO.get(node_type)
         return Source("other", alias=alias, columns=columns, owner=owner, opaque=True)
+
+
+_NAMED_SO = {"JsonTable": "json_table", "RangeTableFunc": "xmltable"}
+"""What has no alias."""
 
 
 def _of_query(
