@@ -17,7 +17,16 @@ from pgjit.proxy.servers import Servers
 from pgjit.proxy.target import Host, SslMode, Target
 from pgjit.sql.catalog import Catalog
 
-__all__ = ["FIXTURES", "STORED", "create_names", "read_snapshot", "stored_catalog", "target_of", "trimmed"]
+__all__ = [
+    "FIXTURES",
+    "STORED",
+    "create_names",
+    "read_snapshot",
+    "read_target",
+    "stored_catalog",
+    "target_of",
+    "trimmed",
+]
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "catalog"
 STORED = FIXTURES / "names.json"
@@ -56,7 +65,10 @@ def target_of(dsn: str, search_path: str = "public, sales") -> Target:
 
 
 async def read_snapshot(dsn: str, search_path: str = "public, sales") -> Catalog:
-    target = target_of(dsn, search_path)
+    return await read_target(target_of(dsn, search_path))
+
+
+async def read_target(target: Target) -> Catalog:
     servers = Servers(target)
     catalogs = Catalogs(target, servers)
     try:
