@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from pgjit.clock import Clock
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import Record, ask, change, open_world, records
+from tests.run.waiting import until
 
 __all__ = [
     "CONTROL",
@@ -148,12 +149,6 @@ def attack(*steps: str, first: str = "") -> list[str]:
         END LOOP;
     END $$"""
     return [*_BELTS, *steps, loop]
-
-
-async def until(reached: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not reached():
-            await asyncio.sleep(0.01)
 
 
 async def ended(world: World) -> Record:

@@ -16,6 +16,7 @@ from pgjit.demo.world import World
 from tests.e2e.clients import psql
 from tests.e2e.test_emulated_tenants import SECRET, SLEEPING, Watched
 from tests.e2e.worlds import READERS, ask, open_world, records
+from tests.run.waiting import a_while, until, until_it_holds
 
 EXCHANGE = "api://AzureADTokenExchange/.default"
 ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -107,9 +108,8 @@ async def test_the_end_of_an_agent_ends_the_sessions_that_it_acts_in(agents: Age
     token = await agents.token(way)
     running = asyncio.create_task(psql(world, token, "reader", "SELECT pg_sleep(600)"))
     async with asyncio.timeout(30):
-        while not await ask(world.database, SLEEPING):
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(1.5)  # more than an interval: while both are there nothing ends
+        await until_it_holds(lambda: ask(world.database, SLEEPING))
+    await a_while(1.5)  # more than an interval: while both are there nothing ends
     assert not running.done()
     if change == "disabled":
         agents.agent.enabled = False
@@ -120,8 +120,7 @@ async def test_the_end_of_an_agent_ends_the_sessions_that_it_acts_in(agents: Age
     assert "canceling statement" in said.err
     assert await ask(world.database, SLEEPING) == 0
     async with asyncio.timeout(10):
-        while not (ended := records(world, "session.ended")):
-            await asyncio.sleep(0.05)
+        ended = await until(lambda: records(world, "session.ended"))
     itself = way == "as itself"
     assert ended[0]["reason"] == ("membership-lost" if itself else "acting-app-lost")
     again = await psql(world, token, "reader", "SELECT 1")
@@ -149,5 +148,5 @@ async def test_a_person_whose_agent_is_gone_still_gets_in_without_it(agents: Age
     azure_cli = emulator.directory.client(claims["client_id"])
     assert azure_cli is not None
     emulator.directory.delete(azure_cli.oid)
-    await asyncio.sleep(1.1)
+    await a_while(1.1)
     assert (await psql(agents.world, own, "reader", "SELECT 'in'")).out == "in\n"

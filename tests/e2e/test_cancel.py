@@ -19,6 +19,7 @@ from pgwire.messages.query import decode_error, encode_query
 from pgwire.messages.startup import encode_cancel
 from tests.e2e.worlds import add_reader, ask, open_world, records
 from tests.fakes.scripted_client import ScriptedClient, trusting
+from tests.run.waiting import a_while, until, until_it_holds
 
 CANCEL_CODE = b"\x04\xd2\x16\x2e"
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
@@ -50,8 +51,8 @@ async def running(connection: Connection) -> asyncio.Task[object]:
 
 async def until_busy(world: World, pid: int) -> None:
     async with asyncio.timeout(10):
-        while await ask(world.database, "SELECT state FROM pg_stat_activity WHERE pid = $1", pid) != "active":
-            await asyncio.sleep(0.01)
+        active = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
+        await until_it_holds(lambda: ask(world.database, active, pid))
 
 
 @pytest.mark.parametrize(
@@ -172,10 +173,9 @@ async def test_many_cancels_at_once_are_one_at_the_server(database: DemoDatabase
                 others = [await ScriptedClient.open(world.app.port) for _ in range(30)]
                 for other in others:
                     await other.send(encode_cancel(pid, secret))
-                while between.cancels < 1:
-                    await asyncio.sleep(0.01)
+                await until(lambda: between.cancels >= 1)
                 late = asyncio.create_task(others[-1].ended())
-                await asyncio.sleep(0.1)
+                await a_while(0.1)
                 assert not late.done()  # the server has not dealt with it
                 between.gate.set()
                 assert await asyncio.wait_for(late, 10)

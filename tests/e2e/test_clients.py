@@ -12,6 +12,7 @@ import pytest
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg, psql
 from tests.e2e.worlds import add_reader, ask, records
+from tests.run.waiting import until_it_holds
 
 
 async def test_psql_reads_is_refused_a_write_and_goes_on(world: World) -> None:
@@ -125,8 +126,7 @@ async def test_cancel_reaches_the_running_query(world: World) -> None:
 
 async def _running(world: World, sql: str) -> None:
     found = "SELECT count(*) FROM pg_stat_activity WHERE query = $1 AND state = 'active'"
-    while not await ask(world.database, found, sql):
-        await asyncio.sleep(0.02)
+    await until_it_holds(lambda: ask(world.database, found, sql))
 
 
 async def test_every_execution_is_recorded_with_identity_window_and_outcome(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg, psql
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
+from tests.run.waiting import until
 
 COPY = "COPY notes (written_by, note) FROM STDIN"
 
@@ -126,8 +126,4 @@ async def test_the_end_of_the_window_stops_a_copy_under_way(database: DemoDataba
 
 
 async def _session_ended(world: World) -> dict[str, object]:
-    for _ in range(500):
-        if found := records(world, "session.ended"):
-            return found[0]
-        await asyncio.sleep(0.02)
-    raise AssertionError("the session's end was not recorded")
+    return (await until(lambda: records(world, "session.ended")))[0]

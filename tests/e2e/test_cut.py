@@ -17,6 +17,7 @@ from pgwire.messages.startup import encode_startup
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
 from tests.fakes.scripted_client import Cut, ScriptedClient, trusting
+from tests.run.waiting import until, until_it_holds
 
 STARTUP = encode_startup({"user": "reader", "database": "prod-replica"}, minor=2)
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgjit s_%'"
@@ -46,11 +47,12 @@ def ends(world: World) -> int:
 
 async def finished(world: World, count: int, *, live: int = 0) -> None:
     """Return when the journal has an end for so many connections, and the server only `live` backends of them."""
-    async with asyncio.timeout(15):
-        while ends(world) < count:
-            await asyncio.sleep(0.05)
-        while await ask(world.database, BACKENDS) != live:
-            await asyncio.sleep(0.05)
+
+    async def left() -> bool:
+        return await ask(world.database, BACKENDS) == live
+
+    await until(lambda: ends(world) >= count)
+    await until_it_holds(left)
 
 
 async def test_a_login_that_is_cut_anywhere_leaves_nothing_behind(world: World) -> None:

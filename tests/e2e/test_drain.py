@@ -11,6 +11,7 @@ import httpx
 from pgjit.demo.database import DemoDatabase
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, ask, open_world
+from tests.run.waiting import until_it_holds
 
 
 async def test_the_admin_port_answers_not_ready_until_the_drain_is_over(
@@ -31,8 +32,7 @@ async def test_the_admin_port_answers_not_ready_until_the_drain_is_over(
         await holder.execute(f"LOCK TABLE {database.writable} IN ACCESS EXCLUSIVE MODE")
         running = asyncio.create_task(connection.execute(f"SELECT count(*) FROM {database.writable}".encode()))
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'"
-        while not await ask(database, waiting, connection.info.backend_pid):
-            await asyncio.sleep(0.02)
+        await until_it_holds(lambda: ask(database, waiting, connection.info.backend_pid))
         closing = asyncio.create_task(world.__aexit__())
         while (await client.get("/readyz")).status_code == 200:
             await asyncio.sleep(0.02)

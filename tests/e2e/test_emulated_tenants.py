@@ -14,6 +14,7 @@ from pgjit.demo.emulator import Fault, FaultKind, Kind, Principal
 from pgjit.demo.world import World
 from tests.e2e.clients import psql
 from tests.e2e.worlds import READERS, ask, open_world, records
+from tests.run.waiting import until, until_it_holds
 
 OTHER = "22222222-2222-4222-8222-222222222222"
 SECRET = "only-for-tests"
@@ -105,8 +106,7 @@ async def test_a_session_ends_with_its_membership(watched: World, change: str) -
     token = await token_of(watched, app, watched.emulator.tenant, watched.emulator.audience)
     running = asyncio.create_task(psql(watched, token, "reader", "SELECT pg_sleep(600)"))
     async with asyncio.timeout(30):
-        while not await ask(watched.database, SLEEPING):
-            await asyncio.sleep(0.05)
+        await until_it_holds(lambda: ask(watched.database, SLEEPING))
     match change:
         case "removed":
             watched.emulator.directory.leave(READERS, app.oid)
@@ -121,6 +121,5 @@ async def test_a_session_ends_with_its_membership(watched: World, change: str) -
     assert "canceling statement" in said.err
     assert await ask(watched.database, SLEEPING) == 0
     async with asyncio.timeout(10):
-        while not (ended := records(watched, "session.ended")):
-            await asyncio.sleep(0.05)
+        ended = await until(lambda: records(watched, "session.ended"))
     assert ended[0]["reason"] == ("membership-unknown" if change == "Graph down" else "membership-lost")

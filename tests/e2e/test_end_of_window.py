@@ -13,6 +13,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.worlds import Record, add_reader, add_writer, ask, open_world, records
+from tests.run.waiting import until, until_it_holds
 
 TTL = {"reader": timedelta(seconds=2), "writer": timedelta(seconds=2)}
 
@@ -24,15 +25,14 @@ def _ends_at(world: World) -> datetime:
 
 
 async def _gone_at(world: World, pid: int) -> datetime:
-    while await ask(world.database, "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
-        await asyncio.sleep(0.01)
+    gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $1"
+    await until_it_holds(lambda: ask(world.database, gone, pid))
     return datetime.now(UTC)
 
 
 async def _ended(world: World) -> Record:
     """The record of the session's end: it is written after the client was told."""
-    while not (found := records(world, "window.ended")):
-        await asyncio.sleep(0.02)
+    found = await until(lambda: records(world, "window.ended"))
     assert found[0]["reason"] == "ttl"
     return records(world, "session.ended")[0]
 
@@ -159,8 +159,7 @@ async def test_the_next_connection_is_refused_until_the_cooldown_has_passed(
         with pytest.raises(psycopg.OperationalError, match="new window may be requested from"):
             await connect_psycopg(world, token, "reader")
         assert records(world, "login.refused")[0]["reference"] == "cooling-down"
-        while datetime.now(UTC) < _ends_at(world) + timedelta(seconds=1.05):
-            await asyncio.sleep(0.05)
+        await until(lambda: not (datetime.now(UTC) < _ends_at(world) + timedelta(seconds=1.05)))
         again = await connect_psycopg(world, token, "reader")
         await again.close()
         assert len(records(world, "window.opened")) == 2

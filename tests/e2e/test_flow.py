@@ -14,6 +14,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, ask, open_world, records
+from tests.run.waiting import until, until_it_holds
 
 MIB = 1024 * 1024
 STALLED = 8
@@ -30,10 +31,9 @@ async def test_clients_that_stop_reading_a_gigabyte_cost_little_memory_each(worl
         connection.pgconn.send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 1000000)")
         while connection.pgconn.flush():
             await asyncio.sleep(0)
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND query LIKE '%1000000)'"
-    async with asyncio.timeout(60):
-        while await ask(world.database, blocked) != STALLED:
-            await asyncio.sleep(0.05)
+    waiting = "wait_event = 'ClientWrite' AND query LIKE '%1000000)'"
+    blocked = f"SELECT count(*) = {STALLED} FROM pg_stat_activity WHERE {waiting}"
+    await until_it_holds(lambda: ask(world.database, blocked))
     gc.collect()
     grown = psutil.Process().memory_info().rss - before
     for connection in connections:
@@ -88,13 +88,11 @@ async def test_the_servers_own_last_words_are_told_once(world: World) -> None:
     async with await connect_psycopg(world, token, "reader") as connection:
         running = asyncio.create_task(connection.execute("SELECT pg_sleep(60)"))
         active = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
-        while not await ask(world.database, active):
-            await asyncio.sleep(0.02)
+        await until_it_holds(lambda: ask(world.database, active))
         await ask(world.database, "SELECT pg_terminate_backend($1)", connection.info.backend_pid)
         with pytest.raises(psycopg.errors.AdminShutdown, match="due to administrator command"):
             await running
-    while not (ended := records(world, "session.ended")):
-        await asyncio.sleep(0.02)
+    ended = await until(lambda: records(world, "session.ended"))
     assert ended[0]["reason"] == "server"
     assert ended[0]["detail"] == "terminating connection due to administrator command"
     assert [(r["ended"], r["sqlstate"]) for r in records(world, "outcome")] == [("failed", "57P01")]

@@ -15,6 +15,7 @@ from pgwire.messages.query import encode_query
 from pgwire.reader import message
 from tests.e2e.worlds import Record, add_reader, add_writer, ask, open_world, records
 from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.run.work import Turns
 
 SYNC = message(b"S")
 TABLE_FUNCTION = """
@@ -189,25 +190,14 @@ async def test_what_is_on_record_as_completed_is_what_ran(
 
 
 async def test_many_statements_in_a_message_do_not_stall_the_others(world: World) -> None:
-    worst = 0.0
-    loop = asyncio.get_running_loop()
-
-    async def look() -> None:
-        nonlocal worst
-        while True:
-            before = loop.time()
-            await asyncio.sleep(0.01)
-            worst = max(worst, loop.time() - before)
-
     async with await log_in(world) as client:
-        looking = asyncio.create_task(look())
         size = world.journal.stat().st_size
-        await client.send(b"".join(encode_query(b"--%d\n" % n + b"DO '';" * 2600) for n in range(10)))
-        async with asyncio.timeout(30):
-            for _ in range(10):
-                await client.frames(until="Z")
-        looking.cancel()
-    assert worst < 0.25  # seconds
+        with Turns() as turns:
+            await client.send(b"".join(encode_query(b"--%d\n" % n + b"DO '';" * 2600) for n in range(10)))
+            async with asyncio.timeout(90):
+                for _ in range(10):
+                    await client.frames(until="Z")
+    assert 100 < turns.worst < 100_000  # calls in one go: some 20 ms
     assert world.journal.stat().st_size - size < 10 * 16_000 * 20
 
 

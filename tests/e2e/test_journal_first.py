@@ -14,6 +14,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
+from tests.run.waiting import until
 
 
 class FullDisk(FileSink):
@@ -102,8 +103,7 @@ async def test_an_outcome_that_could_not_be_written_is_written_later(world: Worl
         import asyncio
 
         task = asyncio.create_task(running)
-        while not records(world, "execution"):
-            await asyncio.sleep(0.01)
+        await until(lambda: records(world, "execution"))
         FullDisk.full = True
         await task
         FullDisk.full = False

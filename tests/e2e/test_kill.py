@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterable
-from datetime import timedelta
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+import asyncpg
 import psycopg
 import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
+from tests.e2e.worlds import add_writer, ask, change, open_world, records
+from tests.run.processes import own_async
+from tests.run.waiting import until, until_it_holds
 
 
 class _Elsewhere:
@@ -33,62 +36,73 @@ class _Elsewhere:
         self.journal = world.folder / f"{name}-journal.jsonl"
         self.port = 0
 
-    async def start(self) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "pgjit",
-            "serve",
-            "--config",
-            str(self.config),
-            "--json",
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        assert process.stdout is not None
-        line = await process.stdout.readline()
-        if not line:
+    def cut_ttl(self, world: World) -> timedelta:
+        """From the next start on, windows of writers are as short as they may be."""
+        policy = world.folder / "policies" / "writer.yaml"
+        policy.write_text(policy.read_text().replace("ttl: 30m", "ttl: 1s"))
+        return timedelta(seconds=1)
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Process]:
+        """By a process that is killed in the end, where it is still there."""
+        command = (sys.executable, "-m", "pgjit", "serve", "--config", self.config, "--json")
+        async with own_async(*command) as process:
+            assert process.stdout is not None
             assert process.stderr is not None
-            raise AssertionError((await process.stderr.read()).decode())
-        self.port = int(json.loads(line)["listen"].rsplit(":", 1)[1])
-        return process
+            line = await process.stdout.readline()
+            if not line:
+                raise AssertionError((await process.stderr.read()).decode())
+            self.port = int(json.loads(line)["listen"].rsplit(":", 1)[1])
+            yield process
 
     async def connect(
         self, world: World, token: str, policy: str, connection: str
     ) -> psycopg.AsyncConnection[tuple[object, ...]]:
         conninfo = world.conninfo(policy, connection).replace(f"port={world.app.port}", f"port={self.port}")
-        while True:  # ready once the key set was fetched
+
+        async def connected() -> psycopg.AsyncConnection[tuple[object, ...]] | None:
             try:
                 return await psycopg.AsyncConnection.connect(conninfo, password=token, autocommit=True)
             except psycopg.OperationalError as refused:
                 if "keys" not in str(refused):
                     raise
-                await asyncio.sleep(0.1)
+                return None  # ready once the key set was fetched
+
+        found = await until_it_holds(connected)
+        assert found is not None
+        return found
+
+
+async def _ended(process: Process) -> int | None:
+    async with asyncio.timeout(60):
+        await process.communicate()
+    return process.returncode
+
+
+async def _runs(database: DemoDatabase, pid: int) -> None:
+    active = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
+    await until_it_holds(lambda: ask(database, active, pid))
 
 
 async def test_kill_9_during_a_statement_leaves_no_backend_and_no_second_window(
     database: DemoDatabase, tmp_path: Path
 ) -> None:
-    ttl = {"writer": timedelta(seconds=4)}
-    async with open_world(database, tmp_path, ttl=ttl) as world:
+    async with open_world(database, tmp_path) as world:
         token = await world.token(add_writer(world))
         elsewhere = _Elsewhere(world, "killed")
-        process = await elsewhere.start()
-        connection = await elsewhere.connect(world, token, "writer", "write-target")
-        pid = connection.info.backend_pid
-        shown = await (await connection.execute("SHOW pgjit.window")).fetchone()
-        insert = f"INSERT INTO {database.writable} (note) VALUES ('killed')"
-        running = asyncio.create_task(connection.execute(f"{insert}; SELECT pg_sleep(600); {insert}".encode()))
-        active = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
-        while not await ask(database, active, pid):
-            await asyncio.sleep(0.02)
-        loop = asyncio.get_running_loop()
-        process.send_signal(signal.SIGKILL)
-        killed = loop.time()
-        while await ask(database, "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
-            await asyncio.sleep(0.02)
-            assert loop.time() - killed < 3
-        await process.communicate()
+        async with elsewhere.served() as process:
+            connection = await elsewhere.connect(world, token, "writer", "write-target")
+            pid = connection.info.backend_pid
+            shown = await (await connection.execute("SHOW pgjit.window")).fetchone()
+            insert = f"INSERT INTO {database.writable} (note) VALUES ('killed')"
+            text = f"{insert}; SELECT pg_sleep(600); {insert}"
+            running = asyncio.create_task(connection.execute(text.encode()))
+            await _runs(database, pid)
+            process.send_signal(signal.SIGKILL)
+            # The server notices by itself that its client is gone: the statement would take ten minutes more.
+            gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $1"
+            await until_it_holds(lambda: ask(database, gone, pid))
+            await _ended(process)
         with pytest.raises(psycopg.OperationalError):
             await running
         await connection.close()
@@ -98,17 +112,25 @@ async def test_kill_9_during_a_statement_leaves_no_backend_and_no_second_window(
         statements = _of_type(elsewhere.journal, "execution")
         assert any("pg_sleep" in str(record["statement"]) for record in statements)
 
-        process = await elsewhere.start()
-        again = await elsewhere.connect(world, token, "writer", "write-target")
-        assert await (await again.execute("SHOW pgjit.window")).fetchone() == shown
-        while not _of_type(elsewhere.journal, "window.ended"):
-            await asyncio.sleep(0.05)
-        await again.close()
-        with pytest.raises(psycopg.OperationalError, match="new window may be requested"):
-            await elsewhere.connect(world, token, "writer", "write-target")
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
-        assert process.returncode == 0
+        async with elsewhere.served() as process:
+            again = await elsewhere.connect(world, token, "writer", "write-target")
+            assert await (await again.execute("SHOW pgjit.window")).fetchone() == shown
+            await again.close()
+            process.send_signal(signal.SIGTERM)
+            assert await _ended(process) == 0
+
+        # The used window is over, and known to have been, when it is older than the policy lets it be.
+        [opened] = _of_type(elsewhere.journal, "window.opened")
+        began = datetime.fromisoformat(str(opened["time"]))
+        over = began + 2 * elsewhere.cut_ttl(world)
+        await until(lambda: datetime.now(UTC) > over)
+        async with elsewhere.served() as process:
+            await until(lambda: _of_type(elsewhere.journal, "window.ended"))
+            with pytest.raises(psycopg.OperationalError, match="new window may be requested"):
+                await elsewhere.connect(world, token, "writer", "write-target")
+            process.send_signal(signal.SIGTERM)
+            assert await _ended(process) == 0
+        assert len(_of_type(elsewhere.journal, "window.opened")) == 1
 
 
 def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:
@@ -119,20 +141,22 @@ def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:
 async def test_sigterm_lets_a_running_statement_finish_and_ends_idle_sessions(
     database: DemoDatabase, tmp_path: Path
 ) -> None:
-    async with open_world(database, tmp_path) as world:
-        token = await world.token(add_reader(world))
+    async with open_world(database, tmp_path) as world, _locked(database) as let_go:
+        token = await world.token(add_writer(world))
         elsewhere = _Elsewhere(world, "drained")
-        process = await elsewhere.start()
-        idle = await elsewhere.connect(world, token, "reader", "prod-replica")
-        busy = await elsewhere.connect(world, token, "reader", "prod-replica")
-        running = asyncio.create_task(busy.execute("SELECT 'finished' FROM pg_sleep(1)"))
-        active = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
-        while not await ask(database, active, busy.info.backend_pid):
-            await asyncio.sleep(0.02)
-        os.kill(process.pid, signal.SIGTERM)
-        assert await (await running).fetchone() == ("finished",)
-        await process.communicate()
-        assert process.returncode == 0
+        async with elsewhere.served() as process:
+            idle = await elsewhere.connect(world, token, "writer", "write-target")
+            busy = await elsewhere.connect(world, token, "writer", "write-target")
+            insert = f"INSERT INTO {database.writable} (note) VALUES ('finished') RETURNING note"
+            running = asyncio.create_task(busy.execute(insert.encode()))
+            await _runs(database, busy.info.backend_pid)
+            process.send_signal(signal.SIGTERM)
+            # The idle one ends while the other runs on; then what that one waits for is given.
+            await until(lambda: _of_type(elsewhere.journal, "session.ended"))
+            assert not running.done()
+            await let_go()
+            assert await (await running).fetchone() == ("finished",)
+            assert await _ended(process) == 0
         for connection in (idle, busy):
             with pytest.raises(psycopg.OperationalError, match="shutting down"):
                 await connection.execute("SELECT 1")
@@ -140,3 +164,19 @@ async def test_sigterm_lets_a_running_statement_finish_and_ends_idle_sessions(
         assert [record["reason"] for record in _of_type(elsewhere.journal, "session.ended")] == ["shutdown"] * 2
         assert _of_type(elsewhere.journal, "service.stopped")
         assert records(world, "execution") == []
+        await change(database, f"DELETE FROM {database.writable} WHERE note = 'finished'")
+
+
+@asynccontextmanager
+async def _locked(database: DemoDatabase) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Nobody writes into the table before the function that this gives was called."""
+    holder = await asyncpg.connect(database.superuser_dsn)
+
+    async def let_go() -> None:
+        await holder.execute("ROLLBACK")
+
+    try:
+        await holder.execute(f"BEGIN; LOCK {database.writable} IN EXCLUSIVE MODE")
+        yield let_go
+    finally:
+        await holder.close()

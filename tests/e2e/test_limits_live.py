@@ -15,6 +15,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.worlds import POLICIES, add_breaker, add_member, ask, open_world, records
+from tests.run.waiting import until
 
 LIMITED = "44444444-4444-4444-8444-444444444444"
 OBSERVED = "55555555-5555-4555-8555-555555555555"
@@ -66,8 +67,7 @@ async def test_a_transaction_that_lies_idle_is_ended(world: World) -> None:
     token = await world.token(add_member(world, LIMITED))
     async with await connect_psycopg(world, token, "limited") as connection:
         await connection.execute("BEGIN")
-        while not (ended := records(world, "session.ended")):
-            await asyncio.sleep(0.05)
+        ended = await until(lambda: records(world, "session.ended"))
         assert "idle-in-transaction" in str(ended[0]["detail"])
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             await connection.execute("SELECT 1")
@@ -162,8 +162,7 @@ async def test_the_time_of_statements_and_transactions_holds_where_the_server_wa
             with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="limit of 1 s"):
                 await connection.execute("SELECT pg_sleep(60)")
             await connection.execute("BEGIN")
-            while not (ended := records(world, "session.ended")):
-                await asyncio.sleep(0.05)
+            ended = await until(lambda: records(world, "session.ended"))
             assert ended[0]["reason"] == "idle-in-transaction"
             with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
                 await connection.execute("SELECT 1")

@@ -14,6 +14,7 @@ from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.loose import POLICY, Line, refusal
 from tests.e2e.worlds import add_reader, ask, change, open_world, records
+from tests.run.waiting import until
 
 _MADE = """
     CREATE SCHEMA fresh;
@@ -134,5 +135,4 @@ async def test_a_client_that_leaves_while_its_statement_waits_leaves_nothing_beh
     connection.pgconn.flush()
     await connection.close()
     async with asyncio.timeout(10):
-        while not records(world, "session.ended"):
-            await asyncio.sleep(0.02)
+        await until(lambda: records(world, "session.ended"))

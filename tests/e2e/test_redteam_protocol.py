@@ -17,6 +17,7 @@ from pgwire.reader import message
 from tests.e2e.test_holes import SYNC, bind, close, execute, log_in, parse, said
 from tests.e2e.worlds import add_reader, records
 from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.run.waiting import until
 
 COLLECTION = Path(__file__).parents[1] / "fixtures" / "redteam" / "read-only.jsonl"
 DOOR = "tests.e2e.test_door:"
@@ -165,6 +166,5 @@ async def test_the_small_messages_are_answered(world: World) -> None:
         await client.send(message(b"X", b""))
         assert await client.frames() == []
     async with asyncio.timeout(5):
-        while not (ended := records(world, "session.ended")):
-            await asyncio.sleep(0.01)
+        ended = await until(lambda: records(world, "session.ended"))
     assert ended[0]["reason"] == "client"

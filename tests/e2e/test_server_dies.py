@@ -21,6 +21,7 @@ from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
 from tests.fakes.scripted_client import ScriptedClient, trusting
 from tests.fakes.talk import bind, execute, parse, query
+from tests.run.waiting import until, until_it_holds
 
 ALIVE = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"
 
@@ -38,25 +39,25 @@ def own() -> Iterator[DemoDatabase]:
 
 async def ended(world: World, count: int) -> list[dict[str, object]]:
     async with asyncio.timeout(20):
-        while len(found := records(world, "session.ended")) < count:
-            await asyncio.sleep(0.02)
-    return found
+        await until(lambda: len(records(world, "session.ended")) >= count)
+    return records(world, "session.ended")
 
 
 async def reconnected(world: World, token: str) -> list[str]:
     """A session again, as soon as the server takes one; how it was refused until then."""
     refused: list[str] = []
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                connection = await connect_psycopg(world, token, "reader")
-            except psycopg.OperationalError as fault:
-                refused.append(str(fault))
-                await asyncio.sleep(0.02)
-                continue
-            async with connection:
-                assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
-            return refused
+
+    async def answered() -> bool:
+        try:
+            connection = await connect_psycopg(world, token, "reader")
+        except psycopg.OperationalError as fault:
+            refused.append(str(fault))
+            return False
+        async with connection:
+            return await (await connection.execute("SELECT 1")).fetchone() == (1,)
+
+    await until_it_holds(answered)
+    return refused
 
 
 async def test_a_backend_that_is_killed_ends_its_sessions_and_the_next_ones_come_back(
@@ -68,8 +69,7 @@ async def test_a_backend_that_is_killed_ends_its_sessions_and_the_next_ones_come
         idle = await connect_psycopg(world, token, "reader")
         busy = await connect_psycopg(world, token, "reader")
         running = asyncio.create_task(busy.execute("SELECT count(*), pg_sleep(600) FROM generate_series(1, 10)"))
-        while not records(world, "execution"):
-            await asyncio.sleep(0.01)
+        await until(lambda: records(world, "execution"))
         os.kill(busy.info.backend_pid, signal.SIGKILL)
         with pytest.raises(psycopg.OperationalError, match="closed the connection"):
             async with asyncio.timeout(10):
@@ -95,8 +95,7 @@ async def test_a_server_that_is_stopped_at_once_and_started_again(own: DemoDatab
         token = await world.token(add_reader(world))
         connection = await connect_psycopg(world, token, "reader")
         running = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"))
-        while not records(world, "execution"):
-            await asyncio.sleep(0.01)
+        await until(lambda: records(world, "execution"))
         await _control(own, "stop", "-m", "immediate")
         with pytest.raises(psycopg.OperationalError):
             async with asyncio.timeout(5):  # whether or not the server comes back
@@ -189,8 +188,7 @@ async def test_a_client_that_leaves_has_committed_nothing_more(
         await MOMENTS[moment](client, f"INSERT INTO {database.writable} (note) VALUES ('{note}')")
         running = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
         async with asyncio.timeout(5):
-            while not await ask(database, running, pid):
-                await asyncio.sleep(0.01)
+            await until_it_holds(lambda: ask(database, running, pid))
         if leave == "reset":
             client.reset()
         elif leave == "goodbye":

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.e2e.clients import connect_asyncpg
 from tests.e2e.tls_server import PASSWORD, TlsServer, binaries
 from tests.e2e.worlds import add_reader, open_world, records
 from tests.fakes.authority import Authority
+from tests.run.waiting import until_it_holds
 
 BINARIES = binaries()
 pytestmark = pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL with TLS on this machine")
@@ -125,20 +127,21 @@ async def test_an_address_in_the_certificate_is_as_good_as_a_name(target: Target
 async def test_a_server_without_tls_is_given_nothing(target: Target, server: TlsServer) -> None:
     server.sql("ALTER SYSTEM SET ssl = off", "SELECT pg_reload_conf()")
     try:
-        for _ in range(50):  # the postmaster takes the new setting when it gets to it
+
+        async def not_offered() -> bool:  # the postmaster takes the new setting when it gets to it
             failed = await _refused(_but(target, sslmode=SslMode.REQUIRE, credential=Given("wrong")))
-            if failed.step == "starting TLS":
-                break
-            await asyncio.sleep(0.1)
-        assert (failed.step, failed.reason) == ("starting TLS", "the server does not offer TLS")
+            return (failed.step, failed.reason) == ("starting TLS", "the server does not offer TLS")
+
+        await until_it_holds(not_offered)
     finally:
         server.sql("ALTER SYSTEM RESET ssl", "SELECT pg_reload_conf()")
-        for _ in range(50):
-            try:
-                await _tls(await _log_in(target))
-                break
-            except LoginFailed:
-                await asyncio.sleep(0.1)
+
+        async def offered() -> bool:
+            with suppress(LoginFailed):
+                return bool(await _tls(await _log_in(target)))
+            return False
+
+        await until_it_holds(offered)
 
 
 async def test_a_client_certificate_is_shown_where_it_is_demanded(target: Target, server: TlsServer) -> None:

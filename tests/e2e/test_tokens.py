@@ -20,6 +20,7 @@ from pgjit.demo.world import World
 from tests.demo.emulator.clouds import Certified
 from tests.e2e.clients import Said, connect_psycopg, psql
 from tests.e2e.worlds import READERS, add_reader, ask, records
+from tests.run.waiting import until_it_holds
 
 SUBJECT = "system:serviceaccount:agents:reader"
 Variables = dict[str, str]
@@ -155,8 +156,7 @@ async def test_ctrl_c_reaches_psql_and_stops_the_statement(world: World, tmp_pat
         world, by_emulator(world, tmp_path), "psql", "prod-replica", "-XAt", "-c", "SELECT pg_sleep(600)"
     )
     async with asyncio.timeout(30):
-        while not await ask(world.database, running):
-            await asyncio.sleep(0.05)
+        await until_it_holds(lambda: ask(world.database, running))
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
     assert b"canceling statement due to user request" in err

@@ -5,7 +5,6 @@ Nobody has a policy here: who is authenticated is refused with 28000, and that i
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from pgjit.telemetry import Telemetry
 from tests.fakes.scripted_client import trusting
 from tests.fakes.talk import CONTEXT
 from tests.fakes.workers import InThread
+from tests.run.waiting import until
 
 __all__ = ["DISCOVERY", "GOOD", "Door", "KnowsOneToken"]
 
@@ -125,7 +125,6 @@ class Door:
 
     async def empty(self) -> None:
         """Return when no connection is left, with everything given back."""
-        while self.listener.connections:
-            await asyncio.sleep(0.001)
+        await until(lambda: not self.listener.connections)
         assert len(self.services.registry) == 0
         assert len(self.services.sessions_of) == 0

@@ -43,6 +43,7 @@ from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
 from tests.fakes.scripted_server import OK, READY, Peer, ScriptedServer, Step, fatal, status
 from tests.fakes.targets import target_at
 from tests.fakes.workers import InThread
+from tests.run.waiting import until
 
 __all__ = ["SETTINGS", "STARTUP", "PlayedServer", "Stage", "errors", "kinds", "welcome"]
 
@@ -233,8 +234,7 @@ class Stage:
     async def lose_controls(self) -> None:
         """Both control connections of a session that is open die at once."""
         async with asyncio.timeout(10):
-            while len(self.server.controls) < 2:
-                await asyncio.sleep(0.001)
+            await until(lambda: len(self.server.controls) >= 2)
         lost = list(self.server.controls)
         for control in lost:
             control.writer.transport.abort()
@@ -261,8 +261,7 @@ class Stage:
     async def over(self) -> None:
         """Return when everybody has gone; what is left then, in the process and in the journal, is a fault."""
         async with asyncio.timeout(10):
-            while self.listener.connections:
-                await asyncio.sleep(0.001)
+            await until(lambda: not self.listener.connections)
             for peer in self.server.sessions.values():
                 await peer.left.wait()
         assert len(self.services.registry) == 0

@@ -103,16 +103,14 @@ MOMENTS = {
 
 async def reach(stage: Stage, client: ScriptedClient, moment: Moment) -> None:
     """Be at that moment: the server has got to the last step of its script."""
-    for said, until in zip(moment.asks, moment.hears, strict=True):
+    for said, heard in zip(moment.asks, moment.hears, strict=True):
         await client.send(said)
-        if until == "T":
+        if heard == "T":
             await client.receive()
-        elif until:
-            await client.frames(until)
+        elif heard:
+            await client.frames(heard)
     recorded = len(moment.outcomes)
-    async with asyncio.timeout(5):
-        while len(stage.records("execution")) < recorded:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(stage.records("execution")) >= recorded)
 
 
 def of(stage: Stage, moment: Moment) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pgwire.messages.extended import sync
 from tests.fakes.scripted_server import Peer, expect, send, until_left
 from tests.fakes.stage import Stage, errors, kinds
 from tests.fakes.talk import answer, bind, error, execute, parse, query
+from tests.run.waiting import until
 
 READY = answer("Z", b"I")
 DONE = answer("1") + answer("2") + answer("C", b"SELECT 1\0") + READY
@@ -58,8 +59,7 @@ async def test_in_the_middle_of_pipelined_work(tmp_path: Path, certificates: Cer
     async with Stage(tmp_path, certificates, [play], sink=Disk) as stage:
         async with await stage.client() as client:
             await client.send(SEGMENT)
-            while not stage.records("execution"):
-                await asyncio.sleep(0.001)
+            await until(lambda: stage.records("execution"))
             disk_of(stage).full = True
             await client.send(SEGMENT)
             go_on.set()
@@ -132,8 +132,7 @@ async def test_for_good(
             await client.send(TERMINATE)
             assert await client.ended()
         async with asyncio.timeout(5):
-            while stage.listener.connections:
-                await asyncio.sleep(0.001)
+            await until(lambda: not stage.listener.connections)
         assert len(stage.services.registry) == len(stage.services.sessions_of) == 0
         assert "the end of a session could not be recorded" in caplog.text
         assert not stage.left_over()

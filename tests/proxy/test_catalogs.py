@@ -21,6 +21,7 @@ from pgjit.proxy.catalogs import Catalogs
 from pgjit.proxy.servers import Servers
 from pgjit.proxy.target import Host
 from pgjit.sql.catalog import Catalog
+from tests.run.waiting import until
 from tests.sql.snapshots import target_of
 
 LIMIT = 10.0
@@ -44,8 +45,8 @@ async def catalogs(names_dsn: str) -> AsyncIterator[Catalogs]:
 
 async def _until_it_has(catalogs: Catalogs, table: str) -> Catalog:
     async with asyncio.timeout(LIMIT):
-        while catalogs.latest is None or table not in catalogs.latest.relations["public"]:
-            await asyncio.sleep(0.01)
+        await until(lambda: catalogs.latest is not None and table in catalogs.latest.relations["public"])
+    assert catalogs.latest is not None
     return catalogs.latest
 
 

@@ -45,6 +45,7 @@ from tests.fakes.scripted_server import (
     until_left,
 )
 from tests.fakes.targets import address_of, logged_in, target_at
+from tests.run.waiting import until
 
 NO_ROWS = command_complete("SELECT 0") + READY
 GONE = Sight(instance=HERE, there=False)
@@ -278,8 +279,7 @@ async def test_a_login_of_its_own_is_used_where_there_is_one() -> None:
 
 async def _until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not reached():
-            await asyncio.sleep(0.001)
+        await until(reached)
 
 
 def _alive(server: ScriptedServer) -> list[Peer]:

@@ -27,6 +27,7 @@ from pgjit.proxy.window_records import note_of_end, note_of_opening, record_of
 from pgjit.proxy.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
 from tests.fakes.talk import CONTEXT
+from tests.run.waiting import until, until_it_holds
 
 ANN = replace(
     CONTEXT.identity,
@@ -108,9 +109,11 @@ class House:
         return Counter(each["type"] for each in self.records)
 
     async def ended(self) -> None:
-        async with asyncio.timeout(10):
-            while await self.store.unended() or any(each.kind == "ended" for each in await self.store.due()):
-                await asyncio.sleep(0.02)
+        async def over() -> bool:
+            due = await self.store.due()
+            return not await self.store.unended() and all(each.kind != "ended" for each in due)
+
+        await until_it_holds(over)
 
 
 @pytest.fixture
@@ -164,8 +167,7 @@ async def test_a_process_that_is_killed_right_after_a_record_does_not_write_it_t
         house.store.deaf = True
         house.now += HOUR
         async with asyncio.timeout(10):
-            while house.types["window.ended"] != 1:
-                await asyncio.sleep(0.02)
+            await until(lambda: house.types["window.ended"] == 1)
     async with house.process() as windows:
         assert await house.store.due() == []
     assert house.types == {"window.opened": 1, "window.ended": 1}
@@ -176,9 +178,11 @@ async def test_an_end_that_could_not_be_recorded_is_recorded_after_a_restart(hou
         await admit(windows)
         house.sink.full = True
         house.now += HOUR
-        async with asyncio.timeout(10):
-            while await house.store.unended():
-                await asyncio.sleep(0.02)
+
+        async def over() -> bool:
+            return not await house.store.unended()
+
+        await until_it_holds(over)
     async with house.process():
         await house.ended()
     assert house.types == {"window.opened": 1, "window.ended": 1}
@@ -194,8 +198,7 @@ async def test_a_login_that_is_admitted_at_the_last_moment_makes_no_second_end(h
         window = replace(CONTEXT.window, id=str(house.records[0]["window"]["id"]))  # type: ignore[index]
         windows._schedule(window, window.ends_at)
         async with asyncio.timeout(10):
-            while windows._timers:
-                await asyncio.sleep(0.02)
+            await until(lambda: not windows._timers)
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
 
@@ -222,8 +225,7 @@ async def test_an_end_whose_commit_was_heard_of_by_nobody_is_recorded_once(house
         house.store.torn = True
         house.now += HOUR
         async with asyncio.timeout(10):
-            while windows._timers:
-                await asyncio.sleep(0.02)
+            await until(lambda: not windows._timers)
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
 

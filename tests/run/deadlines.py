@@ -1,13 +1,15 @@
 """A test that hangs is a failed test, and a run never stands still.
 
-The limits are those of pytest-timeout: `timeout` in pyproject.toml and the marker. Its own timer does not do: it
-fires once, and it is stopped as soon as a test fails, so that a teardown after a failure waited for ever. This one
-covers setup, call and teardown, however they end, and fires again every `timeout_again` seconds until they are over.
+The limits are those of pytest-timeout: `timeout` in pyproject.toml and the marker. Its own timer does not do, for
+three reasons. It is stopped as soon as a test fails: a teardown after a failure waited for ever. It fires once. And
+what it raises is logged and dropped where uvloop waits for events. This one covers setup, call and teardown, however
+they end, stops uvloop's loop, and fires again every `timeout_again` seconds until all is over.
 Where no Python code runs any more, the process beside the run ends it (tests/run/guardian.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
@@ -48,6 +50,7 @@ class Deadlines:
         self._again = again
         self._limit: float | None = None
         self._in_phase = False
+        self._fired = 0
         mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._guardian = subprocess.Popen(
             [sys.executable, guardian.__file__, str(os.getpid()), mark],
@@ -64,7 +67,7 @@ class Deadlines:
     def pytest_timeout_set_timer(self, settings: Settings) -> bool:
         """In place of pytest-timeout's; called before the setup."""
         if settings.disable_debugger_detection or not pytest_timeout.is_debugging():
-            self._limit = settings.timeout
+            self._limit, self._fired = settings.timeout, 0
             self._say(f"{settings.timeout + self._again * _TIMES:.0f}")
             signal.signal(signal.SIGALRM, self._interrupt)
             signal.setitimer(signal.ITIMER_REAL, settings.timeout, self._again)
@@ -98,15 +101,27 @@ class Deadlines:
         return (yield from self._phase())
 
     def _phase(self) -> Generator[None, object, object]:
-        self._in_phase = True
+        self._in_phase, before = True, self._fired
         try:
             return (yield)
+        except RuntimeError as stopped:  # as uvloop says that its loop was
+            if self._fired == before:
+                raise
+            raise pytest.fail.Exception(f"took longer than {self._limit:.0f} s") from stopped
         finally:
             self._in_phase = False
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # Between the phases pytest's own code runs: the next time is soon enough.
-        if self._in_phase and not pytest_timeout.is_debugging():
+        if not self._in_phase or pytest_timeout.is_debugging():
+            return
+        self._fired += 1
+        loop = asyncio.events._get_running_loop()
+        waits = loop is not None and asyncio.current_task(loop) is None
+        # It may be a callback that hangs, which no loop can stop: every second time that is taken for the case.
+        if loop is not None and type(loop).__module__ != "asyncio.unix_events" and waits and self._fired % 2:
+            loop.call_soon_threadsafe(loop.stop)
+        else:
             pytest.fail(f"took longer than {self._limit:.0f} s")
 
     @pytest.hookimpl(trylast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -132,15 +133,26 @@ def _left() -> list[psutil.Process]:
     return [process for process in found if "a child of hanging tests" in (process.info["cmdline"] or [])]
 
 
-@pytest.fixture(scope="module")
-def hung(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+_LOOPS = """
+import asyncio, uvloop
+
+def pytest_asyncio_loop_factories():
+    return {"it": %s.new_event_loop}
+"""
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def hung(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     tests = [test.format(name) for name, (test, _) in HANGS.items()]
-    return _run(_written(tmp_path_factory.mktemp("hanging"), *tests))
+    folder = tmp_path_factory.mktemp("hanging")
+    (folder / "conftest.py").write_text(_LOOPS % request.param)
+    return _run(_written(folder, *tests))
 
 
 @pytest.mark.parametrize("name", HANGS)
 def test_what_hangs_is_ended_and_the_run_goes_on(name: str, hung: Finished) -> None:
-    lines = [line.split() for line in hung.out.splitlines() if f"::test_{name} " in line and "%" in line]
+    told = re.compile(rf"::test_{name}(?:\[it\])? .*%")
+    lines = [line.split() for line in hung.out.splitlines() if told.search(line)]
     assert {line[1] for line in lines} == HANGS[name][1], hung.out + hung.err
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["until", "until_it_holds"]
+__all__ = ["a_while", "until", "until_it_holds"]
 
 _T = TypeVar("_T")
 _EVERY = 0.01
@@ -27,3 +27,8 @@ async def until_it_holds(asked: Callable[[], Awaitable[_T]], seconds: float = _S
         while not (answer := await asked()):
             await asyncio.sleep(_EVERY)
         return answer
+
+
+async def a_while(seconds: float) -> None:
+    """So long has what must not happen to happen. A slow machine finds less, and fails nothing that is right."""
+    await asyncio.sleep(seconds)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import cProfile
 import gc
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Self
 
-__all__ = ["calls", "calls_async"]
+__all__ = ["Turns", "calls", "calls_async"]
 
 
 @contextmanager
@@ -35,3 +39,30 @@ async def calls_async(work: Awaitable[object]) -> int:
     with _counting() as counted:
         await work
     return counted()
+
+
+class Turns:
+    """`with Turns() as turns:` the most calls that this thread made between two turns of its event loop."""
+
+    def __init__(self) -> None:
+        self.worst = 0
+        self._calls = 0
+        self._loop = asyncio.get_running_loop()
+        self._next = self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self.worst = max(self.worst, self._calls)
+        self._calls = 0
+        self._next = self._loop.call_later(0.001, self._turn)
+
+    def _count(self, frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_call"):
+            self._calls += 1
+
+    def __enter__(self) -> Self:
+        sys.setprofile(self._count)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        sys.setprofile(None)
+        self._next.cancel()

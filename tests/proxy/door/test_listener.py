@@ -8,7 +8,6 @@ import resource
 import socket
 import ssl
 import struct
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from pgwire.messages.startup import (
 )
 from tests.fakes.door import GOOD, Door
 from tests.fakes.scripted_client import Cut, ScriptedClient, trusting
+from tests.run.waiting import a_while, until
+from tests.run.work import calls_async
 
 STARTUP = encode_startup({"user": "ann", "database": "shop"})
 SSL, GSS = encode_ssl_request(), encode_gss_request()
@@ -295,45 +296,46 @@ async def test_a_silent_client_is_let_go_at_every_step_and_holds_up_nobody(tmp_p
             await get_to(client, door, stage)
         quick = await said(door, STARTUP)
         assert b"28000" in quick
-        before = time.monotonic()
         for client in clients:
             async with client:
-                assert await asyncio.wait_for(client.ended(), 3)
-        assert time.monotonic() - before < 2
+                assert await asyncio.wait_for(client.ended(), 60)
         await door.empty()
         assert door.references.count("handshake-failed") == len(STAGES)
 
 
 async def test_a_client_that_says_a_byte_now_and_then_is_let_go_as_well(tmp_path: Path) -> None:
     async with Door(tmp_path, Limits(handshake_seconds=0.4)) as door:
-        before = time.monotonic()
         async with await ScriptedClient.open(door.port) as client:
             client.piece, client.pause = 1, 0.05
             with pytest.raises((ConnectionError, ssl.SSLError)):
                 await client.start_tls(door.trust)
-        assert 0.3 < time.monotonic() - before < 3
         await door.empty()
         assert door.references == ["handshake-failed"]
 
 
-async def test_one_deadline_holds_for_all_steps_of_a_login(tmp_path: Path) -> None:
-    async with Door(tmp_path, Limits(handshake_seconds=0.6)) as door:
-        before = time.monotonic()
+async def test_one_deadline_holds_for_all_steps_of_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: list[float | None] = []
+    timeout_at = asyncio.timeout_at
+
+    def noted(when: float | None) -> asyncio.Timeout:
+        deadlines.append(when)
+        return timeout_at(when)
+
+    monkeypatch.setattr(asyncio, "timeout_at", noted)
+    async with Door(tmp_path, Limits(handshake_seconds=3)) as door:
         async with await ScriptedClient.open(door.port) as client:
-            await asyncio.sleep(0.4)
             await client.start_tls(door.trust)
             await client.send(STARTUP)
             assert (await client.frame()) == ("R", b"\0\0\0\x03")
             assert (await client.error())["M"] == "login took too long"
-        assert time.monotonic() - before < 0.95
         await door.empty()
+    assert len(set(deadlines)) == 1
 
 
 async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path: Path) -> None:
     async with Door(tmp_path, Limits(connections_per_address=2)) as door:
         held = [await ScriptedClient.open(door.port) for _ in range(2)]
-        while door.listener.connections < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: door.listener.connections >= 2)
         async with await ScriptedClient.open(door.port) as told:
             await told.start_tls(door.trust)
             await told.send(STARTUP)
@@ -345,8 +347,7 @@ async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path
             await cancelling.start_tls(door.trust)
             await cancelling.send(encode_cancel(1, b"1234"))
             assert await cancelling.ended()
-        while door.listener.connections > 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: door.listener.connections <= 2)
         crowd = [await ScriptedClient.open(door.port) for _ in range(8 + 30)]
         ends = [asyncio.create_task(client.ended()) for client in crowd[8:]]
         assert all(await asyncio.wait_for(asyncio.gather(*ends), 5))
@@ -368,8 +369,7 @@ async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path
 
 async def test_beyond_the_limit_of_all_connections_a_client_is_told(tmp_path: Path) -> None:
     async with Door(tmp_path, Limits(connections=1)) as door, await ScriptedClient.open(door.port):
-        while door.listener.connections < 1:
-            await asyncio.sleep(0.001)
+        await until(lambda: door.listener.connections >= 1)
         async with await ScriptedClient.open(door.port) as told:
             await told.start_tls(door.trust)
             await told.send(STARTUP)
@@ -408,11 +408,8 @@ async def test_out_of_file_descriptors_it_waits_without_being_busy(
             fillers.extend(iter(socket.socket, None))
         with caplog.at_level(logging.WARNING):
             await asyncio.get_running_loop().sock_connect(late, ("127.0.0.1", door.port))
-            begun, spent = time.monotonic(), time.process_time()
-            while "no connection can be accepted" not in caplog.text:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.5)
-            assert time.process_time() - spent < (time.monotonic() - begun) / 2
+            await until(lambda: "no connection can be accepted" in caplog.text)
+            assert await calls_async(a_while(0.5)) < 1_000  # what is busy makes more in a few milliseconds
             assert caplog.text.count("no connection can be accepted") == 1
         for filler in fillers:
             filler.close()
@@ -431,8 +428,7 @@ async def test_a_login_that_a_shutdown_cuts_off_is_recorded(tmp_path: Path) -> N
         await clients[-1].start_tls(door.trust)
         await clients[-1].send(STARTUP)
         assert await clients[-1].frame() == ("R", b"\0\0\0\x03")
-        while door.listener.connections < len(clients):
-            await asyncio.sleep(0.001)
+        await until(lambda: door.listener.connections >= len(clients))
     assert door.references == ["shutting-down"] * len(clients)
     assert door.listener.connections == 0
     for client in clients[:-1]:

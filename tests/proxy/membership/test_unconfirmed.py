@@ -22,6 +22,7 @@ from pgjit.proxy.windows import Windows
 from tests.contracts.store import POLICY
 from tests.fakes.talk import CONTEXT
 from tests.fakes.watched import GROUP, MAX_STALE, NOW, SECOND, Counting, memberships
+from tests.run.waiting import a_while
 
 
 @dataclass
@@ -87,7 +88,7 @@ async def test_a_login_that_is_cut_off_in_the_store_leaves_no_window_that_nobody
     for number in range(100):
         who = replace(CONTEXT.identity, key=IdentityKey("t", f"o{number}"))
         login = asyncio.create_task(windows.admit(who, POLICY, "10.0.0.7:1", None))
-        await asyncio.sleep(0.012 * number / 100)
+        await a_while(0.012 * number / 100)
         login.cancel()
         try:
             await login

@@ -1,0 +1,89 @@
+"""No test needs the machine to be fast: tests read no clock to compare with, and wait for events, not for a while."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+_CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time"}
+_CLOCKS |= {f"{name}_ns" for name in _CLOCKS}
+
+# Where a clock is read, and why. Nothing there compares what it reads with a constant.
+MAY_READ = {
+    "tests/run/guardian.py": "it gives the run its time",
+    "tests/run/progress.py": "it prints how long files took",
+}
+# Where something sleeps, and why.
+MAY_SLEEP = {
+    "tests/run/waiting.py": "the one place that looks again and again, with a bound",
+    "tests/run/guardian.py": "it waits for a process that is not its child",
+    "tests/e2e/matrix/python/with_psql.py": "a program of its own: it waits for what it started",
+    "tests/e2e/test_drain.py": "it asks until the answer changes, for as long as the server answers at all",
+    "tests/e2e/test_means_of_ending.py": "it looks at what may have failed, too",
+    "tests/fakes/scripted_client.py": "a client that is slow on purpose",
+}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _called(tree: ast.AST) -> Iterator[tuple[ast.Call, str, str]]:
+    """Every call of `module.name` or of `name`, with both."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)):
+                yield node, module, name
+            case ast.Call(func=ast.Name(id=name)):
+                yield node, "", name
+
+
+def clocks_read(text: str) -> list[int]:
+    """Lines where a clock that measures is read, or imported by its name."""
+    tree = ast.parse(text)
+    lines = [node.lineno for node, module, name in _called(tree) if module == "time" and name in _CLOCKS]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            lines += [node.lineno for each in node.names if each.name in _CLOCKS]
+    return sorted(lines)
+
+
+def sleeps(text: str) -> list[int]:
+    """Lines that sleep, other than to give other tasks their turn."""
+    lines = []
+    for node, module, name in _called(ast.parse(text)):
+        turn = bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
+        if name == "sleep" and module in ("", "asyncio", "time") and not turn:
+            lines.append(node.lineno)
+    return sorted(lines)
+
+
+@pytest.mark.parametrize("path", [path for path in TESTS if "bench" not in path.parts], ids=_name)
+def test_no_test_reads_a_clock_that_measures(path: Path) -> None:
+    assert clocks_read(path.read_text("utf-8")) == [] or _name(path) in MAY_READ
+
+
+@pytest.mark.parametrize("path", TESTS, ids=_name)
+def test_no_test_sleeps(path: Path) -> None:
+    assert sleeps(path.read_text("utf-8")) == [] or _name(path) in MAY_SLEEP
+
+
+@pytest.mark.parametrize("name", [*MAY_READ, *MAY_SLEEP])
+def test_an_exception_is_still_one(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    assert name not in MAY_READ or clocks_read(text)
+    assert name not in MAY_SLEEP or sleeps(text)
+
+
+def test_what_is_looked_for_is_found() -> None:
+    text = (
+        "import time, asyncio\nfrom time import process_time\ntime.perf_counter()\ntime.sleep(1)\nasyncio.sleep(x)\n"
+    )
+    assert clocks_read(text) == [2, 3]
+    assert sleeps(text + "asyncio.sleep(0)\n") == [4, 5]
