@@ -159,7 +159,7 @@ async def test_the_next_connection_is_refused_until_the_cooldown_has_passed(
         with pytest.raises(psycopg.OperationalError, match="new window may be requested from"):
             await connect_psycopg(world, token, "reader")
         assert records(world, "login.refused")[0]["reference"] == "cooling-down"
-        await until(lambda: not (datetime.now(UTC) < _ends_at(world) + timedelta(seconds=1.05)))
+        await until(lambda: datetime.now(UTC) >= _ends_at(world) + timedelta(seconds=1.05))
         again = await connect_psycopg(world, token, "reader")
         await again.close()
         assert len(records(world, "window.opened")) == 2

@@ -20,6 +20,7 @@ from tests.fakes.scripted_server import Peer, Step, expect, send, until_left
 from tests.fakes.scripted_server import answer as answering
 from tests.fakes.stage import Stage, errors, kinds
 from tests.fakes.talk import answer, bind, close, error, execute, parse, query
+from tests.run.waiting import until
 
 READY, BEGUN, FAILED = answer("Z", b"I"), answer("Z", b"T"), answer("Z", b"E")
 COLUMNS, ROW, DONE = answer("T", b"\0\0"), answer("D", b"\0\1\0\0\0\x017"), answer("C", b"SELECT 1\0")
