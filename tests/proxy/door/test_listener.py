@@ -304,11 +304,12 @@ async def test_a_silent_client_is_let_go_at_every_step_and_holds_up_nobody(tmp_p
 
 
 async def test_a_client_that_says_a_byte_now_and_then_is_let_go_as_well(tmp_path: Path) -> None:
-    async with Door(tmp_path, Limits(handshake_seconds=0.4)) as door:
+    async with Door(tmp_path, Limits(handshake_seconds=2)) as door:
         async with await ScriptedClient.open(door.port) as client:
+            assert await client.ask(SSL) == b"S"
             client.piece, client.pause = 1, 0.05
             with pytest.raises((ConnectionError, ssl.SSLError)):
-                await client.start_tls(door.trust)
+                await client.start_tls(door.trust, direct=True)
         await door.empty()
         assert door.references == ["handshake-failed"]
 
