@@ -20,7 +20,7 @@ from pgjit.clock import Clock
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import Record, ask, change, open_world, records
-from tests.run.waiting import until
+from tests.run.waiting import until, until_it_holds
 
 __all__ = [
     "CONTROL",
@@ -129,9 +129,7 @@ LOCK_OUT = "ALTER ROLE CURRENT_USER PASSWORD 'x'"
 async def guarded(database: DemoDatabase) -> None:
     """Return when both control connections are there."""
     both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = 'pgjit control' AND state = 'idle'"
-    async with asyncio.timeout(60):
-        while not await ask(database, both):
-            await asyncio.sleep(0.02)
+    await until_it_holds(lambda: ask(database, both))
 
 
 def attack(*steps: str, first: str = "") -> list[str]:

@@ -13,6 +13,7 @@ from pgjit.demo.database import DemoDatabase
 from tests.e2e.attacked import KILL, Ahead, attack, guarded, open_attacked, restore, serve_attacked, until
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_breaker, ask, change, records
+from tests.run.waiting import until_it_holds
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,7 @@ async def test_the_process_that_comes_after_goes_on(
         await guarded(attacked)
         await change(attacked, f"ALTER ROLE {attacked.writer} NOLOGIN")
         running = asyncio.create_task(run())
-        while not await ask(attacked, "SELECT count(*) FROM notes"):
-            await asyncio.sleep(0.02)
+        await until_it_holds(lambda: ask(attacked, "SELECT count(*) FROM notes"))
         clock.add(timedelta(hours=1))
         await until(lambda: bool(records(world, "window.ending")))
     await asyncio.gather(running, return_exceptions=True)

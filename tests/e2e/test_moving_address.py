@@ -15,6 +15,7 @@ from tests.e2e.attacked import Ahead, control_server, ended, open_attacked, rest
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.moving_address import MovingAddress
 from tests.e2e.worlds import add_breaker, ask, change, records
+from tests.run.waiting import until_it_holds
 
 CONTROLS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgjit control'"
 BACKEND = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND application_name LIKE 'pgjit s\\_%'"
@@ -72,8 +73,8 @@ async def test_what_another_server_does_not_have_is_not_gone(
         )
         address.lead_to(second.socket_dir)
         await change(first, CONTROLS)
-        while not await ask(second, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgjit control'"):
-            await asyncio.sleep(0.02)
+        there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgjit control'"
+        await until_it_holds(lambda: ask(second, there))
         clock.add(timedelta(hours=1))
         await until(lambda: bool(records(world, "window.ending")))
         [remains] = records(world, "backend.remains")
