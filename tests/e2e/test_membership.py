@@ -130,7 +130,7 @@ async def test_while_graph_is_down_the_last_answer_counts_for_so_long(
         entra.graph.fault = httpx.Response(500)
         asked = entra.graph.checks[OID]
         await cut_off(connection, "could not be confirmed")
-        assert entra.graph.checks[OID] >= asked + 2  # not at the first question without an answer
+        assert entra.graph.checks[OID] > asked  # it was asked again before the session ended
         assert (await ended(world))["reason"] == "membership-unknown"
         said = await psql(world, token, "reader", "SELECT 1")
         assert "memberships cannot be checked now" in said.err
