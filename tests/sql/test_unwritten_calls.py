@@ -14,6 +14,7 @@ import pytest
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.catalog import Catalog
+from pgjit.sql.collect import Steps
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
 from tests.e2e.servers import serve
@@ -169,3 +170,14 @@ def _compare(casting: Casting, tried: list[str]) -> None:
     assert not missed
     assert calling > len(tried) // 10
     assert refused * 25 < ran
+
+
+def test_steps_grow_no_faster_than_the_statement(casting: Casting) -> None:
+    def steps(count: int) -> int:
+        sql = "SELECT " + ", ".join(f"to_json(coalesce(m, 'sad')) || upper(h) || {n}" for n in range(count))
+        (statement,) = read_message(f"{sql} FROM mixed").statements
+        budget = Steps(10_000_000)
+        resolve(statement, casting.catalog, steps=budget)
+        return 10_000_000 - budget.left
+
+    assert steps(200) < 3 * steps(100)
