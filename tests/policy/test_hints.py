@@ -100,6 +100,7 @@ def test_what_does_not_parse_is_looked_at_for_what_other_systems_write() -> None
 @pytest.mark.parametrize(
     ("sql", "hint"),
     [
+        ("SHOW TABLES", "information_schema.tables"),
         ("LISTEN x", "Ask again"),
         ("ANALYZE orders", "last_autoanalyze"),
         ("VACUUM orders", "last_autovacuum"),

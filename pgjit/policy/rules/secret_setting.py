@@ -22,6 +22,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 
 from pgjit.policy.decision import Violation
+from pgjit.policy.dialects import setting_hint
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.session_settings import setting_name
@@ -110,11 +111,15 @@ def _all(
 def _named(statement: Statement, shown: ShownSetting, name: str) -> Violation:
     near = difflib.get_close_matches(name, SHOWN, n=1, cutoff=0.8) if "." not in name else []
     hint = f"Perhaps you meant `{near[0]}`." if near else "A policy may let it be shown, under `settings`."
+    how = setting_hint(name)  # `SHOW tables`: no setting, but what other systems show so
     return Violation(
         rule="secret-setting",
-        message=f"the value of setting `{name}` may not be shown",
+        message=f"unrecognized configuration parameter `{name}`"
+        if how
+        else f"the value of setting `{name}` may not be shown",
         detail="Settings may hold secrets; those that do not are on a list, and it is not on it.",
-        hint=hint,
+        hint=how or hint,
+        sqlstate="42704" if how else "42501",
         position=shown.position or statement.position + 1,
         statement=statement.index,
     )
