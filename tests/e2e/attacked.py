@@ -6,15 +6,16 @@ for control connections. The end of a window is the test's to say: `Ahead` is a 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import asyncpg
 
 from pgjit.clock import Clock
 from pgjit.demo.database import DemoDatabase
@@ -73,7 +74,7 @@ def serve_attacked(version: int = 18) -> Iterator[DemoDatabase]:
         database.start(folder, version)
         hba = next(folder.glob("*/pg_hba.conf"), None) or next(folder.rglob("pg_hba.conf"))
         hba.write_text(f"local all {CONTROL} scram-sha-256\n" + hba.read_text())
-        asyncio.run(change(database, _PREPARE + "SELECT pg_reload_conf();"))
+        database._psql(database.database, _PREPARE + "SELECT pg_reload_conf();")
         yield database
     finally:
         if database.log.exists():
@@ -130,6 +131,22 @@ async def guarded(database: DemoDatabase) -> None:
     """Return when both control connections are there."""
     both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = 'pgjit control' AND state = 'idle'"
     await until_it_holds(lambda: ask(database, both))
+
+
+@asynccontextmanager
+async def all_slots_taken(database: DemoDatabase) -> AsyncIterator[None]:
+    """Others have every connection that the server has for those who are no superusers."""
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                taken = await asyncpg.connect(
+                    host=str(database.socket_dir), port=database.port, database=database.database,
+                    user=CONTROL, password=_SECRET,
+                )  # fmt: skip
+            except asyncpg.TooManyConnectionsError:
+                break
+            stack.push_async_callback(taken.close)
+        yield
 
 
 def attack(*steps: str, first: str = "") -> list[str]:

@@ -17,6 +17,7 @@ from tests.e2e.attacked import (
     KILL,
     LOCK_OUT,
     Ahead,
+    all_slots_taken,
     attack,
     ended,
     guarded,
@@ -130,6 +131,13 @@ async def test_the_end_comes_in_spite_of(name: str, clean: DemoDatabase, tmp_pat
     print(f"{name}: {took} ms")
 
 
+async def test_an_older_server_that_does_not_know_every_setting(tmp_path: Path, clock: Ahead) -> None:
+    with serve_attacked(16) as older:
+        steps = attack("ALTER ROLE CURRENT_USER SET idle_session_timeout = '10ms'", KILL)
+        async with open_attacked(older, tmp_path, own_login=False) as world, attacking(world, *steps):
+            await _proven(world, clock)
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -148,6 +156,22 @@ async def test_a_control_login_of_its_own_is_out_of_reach(
             took = await _proven(world, clock)
         assert records(world, "backend.remains") == []
     print(f"with a login of its own: {took} ms")
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["while they stand", "after one of them was killed"])
+async def test_an_end_needs_no_slot_that_the_server_has_left(
+    killed: bool, clean: DemoDatabase, tmp_path: Path, clock: Ahead
+) -> None:
+    one = "SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE application_name = 'pgjit control'"
+    async with (
+        open_attacked(clean, tmp_path, own_login=False) as world,
+        attacking(world, *attack()),
+        all_slots_taken(clean),
+    ):
+        if killed:
+            await change(clean, one)
+        took = await _proven(world, clock)
+    print(f"with all slots taken: {took} ms")
 
 
 async def test_a_login_in_reserve_survives_what_is_done_in_one_breath(
