@@ -22,6 +22,7 @@ from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.about import answer, unknown_setting
 from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judgement
+from pgjit.proxy.limited import Limited
 from pgjit.proxy.names import DOUBT, Change, Portal, Prepared, Running, unknown
 from pgjit.proxy.own_rules import (
     FUNCTION_CALL,
@@ -31,11 +32,19 @@ from pgjit.proxy.own_rules import (
     parse_violations,
     uncertain_name,
 )
-from pgjit.proxy.pending import ClientPlan, Pending, Planned
+from pgjit.proxy.pending import ClientPlan, Planned
 from pgjit.proxy.poison import poison_parse
 from pgjit.proxy.reading import sets_reading
-from pgjit.proxy.refusing import DROPPED_BY_QUERY, Refusing
-from pgjit.proxy.running import Resolver, Unresolvable, Unsettled, makes_names, resolve_message, too_long_together
+from pgjit.proxy.refusing import DROPPED_BY_QUERY
+from pgjit.proxy.running import (
+    Resolver,
+    Unresolvable,
+    Unsettled,
+    describes_endless,
+    makes_names,
+    resolve_message,
+    too_long_together,
+)
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
@@ -64,7 +73,7 @@ class _UnknownName(Exception):
     """A statement with a name that is not in the catalog, of which nobody has asked the server yet."""
 
 
-class Relay(Refusing):
+class Relay(Limited):
     """Judges what the client sends; what is sent on stays in the outbox until `answers.py` has seen its answer."""
 
     def __init__(
@@ -167,7 +176,7 @@ class Relay(Refusing):
             case "E":
                 self._execute(plan, frame, now)
             case "D" | "C" as code:
-                self._describe_or_close(plan, frame, code)
+                self._describe_or_close(plan, frame, code, now)
             case "S":
                 BodyReader(frame.body).end()
                 self.skipping = False
@@ -197,7 +206,7 @@ class Relay(Refusing):
         raw = frame.raw
         if not violations and judgement.about is not None:
             raw, violations = self._about(judgement, now, encode_query, raw)
-        violations = violations or self._over_budget(len(judgement.statements) or int(judgement.unread))
+        violations = violations or self.over_budget(len(judgement.statements) or int(judgement.unread))
         if violations:
             self.refuse_query(plan, judgement, violations, now, pending, running)
             return
@@ -213,7 +222,7 @@ class Relay(Refusing):
             pending.runs.append(run)
         self.send(plan, raw, pending, executes=bool(pending.runs))
         self.copy_in.offer(plan, pending)
-        self._hold_behind(plan, pending)
+        self.hold_behind(plan, pending)
 
     def _running(self, judgement: Judgement) -> tuple[list[Running], tuple[Violation, ...]]:
         """What the statements of a Query stand for, and what refuses it for that. Raises Unsettled."""
@@ -314,13 +323,20 @@ class Relay(Refusing):
             return TOO_MANY_NAMES
         return None if certain or self.unrestricted else uncertain_name(_shown(bind.portal), self.names.encoding)
 
-    def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str) -> None:
+    def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str, now: datetime) -> None:
         target = extended.decode_target(frame.body)
         if code == "C":
             changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
             pending = self.pending(Asked.CLOSE, changes=changes)
             self.expect(changes, pending)
             self.send(plan, frame.raw, pending)
+            return
+        try:
+            endless = describes_endless(target, self.names, self.unsettled)
+        except Unsettled:
+            return
+        if endless is not None:
+            self.refuse_in_place(plan, f"-- description of {_shown(target.name)!r}", endless, now)
             return
         asked = Asked.DESCRIBE_STATEMENT if target.kind == "S" else Asked.DESCRIBE_PORTAL
         self.send(plan, frame.raw, self.pending(asked))
@@ -354,7 +370,7 @@ class Relay(Refusing):
         self.expect(run.changes, pending)
         self.send(plan, frame.raw, pending, executes=True)
         self.copy_in.offer(plan, pending)
-        self._hold_behind(plan, pending)
+        self.hold_behind(plan, pending)
 
     def _resolver(self) -> Resolver:
         return Resolver(
@@ -365,7 +381,7 @@ class Relay(Refusing):
     def _over_limits(self, running: Running) -> tuple[Violation, ...]:
         if self.names.full and makes_names(running):
             return (TOO_MANY_NAMES,)
-        return self._over_budget(1)
+        return self.over_budget(1)
 
     def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         call = decode_function_call(frame.body)
@@ -377,21 +393,6 @@ class Relay(Refusing):
         running = Running(text, "function-call", None, parameters)
         run = self.recorder.execution(plan.events, now, "simple", running)
         self.send(plan, frame.raw, self.pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
-
-    def _hold_behind(self, plan: ClientPlan, pending: Pending) -> None:
-        """A result that may be cut ends in an error of ours: what is behind it must not have run by then."""
-        if not self.budget.limits_results or not pending.runs or self.skipping or pending.may_copy_in:
-            return
-        self._alone = pending
-        if pending.asked is Asked.EXECUTE:
-            plan.items.append(Planned(extended.flush()))  # the Sync waits as well
-
-    def _over_budget(self, statements: int) -> tuple[Violation, ...]:
-        """The window's budget, asked last: what may run is counted."""
-        if self.skipping or not statements:
-            return ()
-        violation = self.budget.refuses(statements)
-        return () if violation is None else (violation,)
 
 
 def _shown(name: bytes) -> str:

@@ -29,8 +29,12 @@ from pgjit.proxy.own_rules import (
 )
 from pgjit.sql.encodings import is_certain_identifier
 from pgjit.sql.statement import NameEffect, Statement
+from pgwire.messages.extended import Target
 
-__all__ = ["Resolver", "Unresolvable", "Unsettled", "makes_names", "resolve_message", "too_long_together"]
+__all__ = [
+    "Resolver", "Unresolvable", "Unsettled", "describes_endless", "makes_names", "resolve_message",
+    "too_long_together",
+]  # fmt: skip
 
 _DEEPEST = 16
 _MOST_BY_NAME = 1024 * 1024
@@ -191,6 +195,25 @@ def too_long_together(running: Sequence[Running]) -> Violation | None:
     """What is run by a name is recorded whole, however short the text was that ran it."""
     size = sum(len(each.text) for each in running if each.through)
     return TOO_LONG_TOGETHER if len(running) > 1 and size > _MOST_BY_NAME else None
+
+
+def describes_endless(target: Target, names: Names, unsettled: Callable[[Space, bytes], bool]) -> Violation | None:
+    """Why a Describe is refused under every policy: what executes itself the server follows until its stack is gone.
+
+    Raises Unsettled.
+    """
+    if unsettled("statement" if target.kind == "S" else "portal", target.name):
+        raise Unsettled
+    portal = names.portal(target.name) if target.kind == "P" else None
+    prepared = portal.prepared if portal else names.statement(target.name) if target.kind == "S" else None
+    if prepared is None or prepared.statement is None or prepared.statement.effect is None:
+        return None
+    resolver = Resolver(names, names.encoding, unrestricted=True, settled=lambda *name: not unsettled(*name))
+    try:
+        resolver.run(prepared, None, None)
+    except Unresolvable as found:
+        return found.violation
+    return None
 
 
 def makes_names(running: Running) -> bool:

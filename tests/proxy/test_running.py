@@ -17,7 +17,7 @@ from pgjit.sql.encodings import key_of
 from pgwire.messages.extended import sync
 from pgwire.messages.query import command_complete, ready_for_query
 from tests.fakes.policies import policy
-from tests.fakes.talk import Talk, answer, bind, error, execute, parse, query
+from tests.fakes.talk import Talk, answer, bind, describe, error, execute, parse, query
 
 READY, OPEN = ready_for_query(b"I"), ready_for_query(b"T")
 LONG = "é" * 32
@@ -180,3 +180,22 @@ def test_what_is_executed_by_name_in_one_message_is_bounded_by_its_text_on_recor
     talk.client(query("; ".join(["EXECUTE d"] * 13)))
     assert [event.decision for event in talk.events if isinstance(event, Execution)] == ["deny"] * 13
     assert max(len(event.statement) for event in talk.events if isinstance(event, Execution)) < 20
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+@pytest.mark.parametrize(
+    ("before", "kind", "name"),
+    [
+        ((parse("EXECUTE b", b"a"), parse("EXECUTE a", b"b")), "S", b"a"),
+        ((parse("EXECUTE a", b"a"), bind(b"a", b"p")), "P", b"p"),
+        ((parse("FETCH p", b"f"), bind(b"f", b"p")), "P", b"p"),
+    ],
+)
+def test_what_executes_itself_is_not_described(
+    before: tuple[bytes, ...], kind: str, name: bytes, unrestricted: bool
+) -> None:
+    """The server follows it until its stack is gone, and all its sessions with it."""
+    talk = Talk(unrestricted=unrestricted)
+    plan = talk.client(*before, describe(kind, name), sync())
+    assert describe(kind, name) not in plan.data
+    assert last(talk).violations[0].sqlstate == "54001"
