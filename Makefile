@@ -7,7 +7,7 @@ SECONDS ?= 600
 # A file's tests stay in one process: a server that they share is started once. tests/run/needs.py has the order.
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: setup demo test test-fast test-foreign test-drivers test-slow fuzz lint format types imports docs check clean
+.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-slow fuzz lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## make .venv with pgjit and everything that the demo and the tests need
 
@@ -34,6 +34,9 @@ test-foreign: setup ## clients in Go, Java, Rust and for Node, which are built f
 
 test-drivers: setup ## the drivers' own test suites, directly and through pgjit
 	$(BIN)/python -m pytest -m "drivers and not slow" --durations=25 $(ARGS)
+
+test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), directly and through pgjit; they are fetched
+	$(BIN)/python -m pytest -m "tools and not slow" --durations=25 $(ARGS)
 
 test-slow: setup ## what takes longer than the suite may
 	$(BIN)/python -m pytest -m slow --durations=25 $(ARGS)
