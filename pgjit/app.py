@@ -10,6 +10,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
@@ -28,6 +29,7 @@ from pgjit.identity.membership import Schedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.proxy.catalogs import Catalogs
+from pgjit.proxy.descriptors import descriptors_for, raise_limit, room
 from pgjit.proxy.judging_process import JudgingProcess
 from pgjit.proxy.kept_backends import KeptBackends
 from pgjit.proxy.listener import Listener
@@ -35,7 +37,7 @@ from pgjit.proxy.membership import Memberships
 from pgjit.proxy.reconciliation import reconcile
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.servers import Servers
-from pgjit.proxy.services import Services
+from pgjit.proxy.services import Limits, Services
 from pgjit.proxy.windows import Windows
 from pgjit.telemetry import Telemetry
 
@@ -106,7 +108,7 @@ class App:
             journal=journal,
             flush_before_forward=config.file.journal.sync == "always",
             clock=clock,
-            limits=config.limits,
+            limits=_limits(config),
             new_worker=JudgingProcess,
             catalogs=self._catalogs(servers),
             telemetry=telemetry,
@@ -183,6 +185,13 @@ class App:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _limits(config: Config) -> Limits:
+    """As configured, with no more connections than there are files to open for them."""
+    limits, targets = config.limits, len(config.targets)
+    most = room(limits.connections, targets, raise_limit(descriptors_for(limits.connections, targets)))
+    return replace(limits, connections=most)
 
 
 def _note_stop(journal: Journal, clock: Clock) -> None:

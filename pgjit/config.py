@@ -19,6 +19,7 @@ from pgjit.identity.section import IdentitySection, check_identity, group_warnin
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
 from pgjit.proxy.client_auth import Authentication
+from pgjit.proxy.descriptors import shortage
 from pgjit.proxy.login_sections import ControlSection, SecretSection, control_login, credential_of
 from pgjit.proxy.services import Limits
 from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
@@ -231,7 +232,13 @@ class Config:
     def warnings(self) -> list[str]:
         """What stops nothing, for people to read."""
         groups = [(policy.name, policy.group) for policy in self.policies.values() if policy.group is not None]
-        return [*self.policies.warnings, *group_warnings(self.file.identity, groups), *self.other_names]
+        short = shortage(self.file.limits.connections, len(self.targets))
+        return [
+            *self.policies.warnings,
+            *group_warnings(self.file.identity, groups),
+            *self.other_names,
+            *([short] if short else []),
+        ]
 
     @property
     def authentication(self) -> dict[str, Authentication]:

@@ -140,9 +140,9 @@ async def _exactly(client: socket.socket, count: int) -> bytes:
 
 
 async def start_tls(client: socket.socket, tls: ssl.SSLContext, *, direct: bool) -> Link:
-    """Raises OSError (ssl.SSLError is one), RemoteProtocolError. `client` stays the caller's to close."""
+    """Raises OSError (ssl.SSLError is one), RemoteProtocolError. `client` is empty afterwards: one file a client."""
     loop = asyncio.get_running_loop()
-    client_socket = client.dup()  # the transport closes its own
+    client_socket = socket.socket(fileno=client.detach())  # the transport closes it
     client_socket.setblocking(False)
     link = Link()  # uvloop returns a protocol of its own here
     try:

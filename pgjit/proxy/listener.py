@@ -30,6 +30,7 @@ _END_SECONDS = 30.0
 """What a shutdown gives backends to be gone; those that are not are left to the process that comes after."""
 _FAREWELL_SECONDS = 2.0
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_TOLD_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 """Between two attempts to accept while the system has nothing left: until then the socket stays readable."""
 
@@ -44,6 +45,7 @@ class Listener:
         self._clients: set[asyncio.Task[None]] = set()
         self._crowd = Crowd(services.limits.connections, services.limits.connections_per_address)
         self._draining = False
+        self._full = False
 
     @property
     def ports(self) -> list[int]:
@@ -97,6 +99,7 @@ class Listener:
 
     def _let_in(self, client: socket.socket, visitor: Visitor) -> None:
         admission = self._crowd.enter(visitor)
+        self._note_crowd()
         if not admission.inside:
             # Before TLS nothing is told, so closing is all there is to do: no task, no timer.
             client.close()
@@ -112,6 +115,16 @@ class Listener:
         self._clients.add(task)
         task.add_done_callback(self._served)
 
+    def _note_crowd(self) -> None:
+        """Said once, and once more when there is room again: clients that come and go would say it all the time."""
+        most, here = self._services.limits.connections, len(self._crowd)
+        if not self._full and here >= most:
+            self._full = True
+            _log.error("all %d connections are taken: no more clients are served", most)
+        elif self._full and here < most - most // 10:
+            self._full = False
+            _log.warning("clients are served again")
+
     def _served(self, task: asyncio.Task[None]) -> None:
         self._clients.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
@@ -122,12 +135,16 @@ class Listener:
             await self._visit(client, visitor, admission)
         finally:
             self._crowd.leave(visitor)
+            self._note_crowd()
 
     # --- one connection --------------------------------------------------------------------------------
 
     async def _visit(self, client: socket.socket, visitor: Visitor, admission: Admission) -> None:
         """All steps until a session is open share one deadline."""
-        deadline = asyncio.get_running_loop().time() + self._services.limits.handshake_seconds
+        seconds = self._services.limits.handshake_seconds
+        if admission.refusal is not None:  # it is here to be told so, or for a cancel request, as others may be
+            seconds = min(seconds, _TOLD_SECONDS)
+        deadline = asyncio.get_running_loop().time() + seconds
         link: Link | None = None
         try:
             async with asyncio.timeout_at(deadline):

@@ -26,8 +26,9 @@ LIVE = (
     "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
     "identity/providers/test_entra.py", "identity/test_managed_identity.py",
     "policy/rules/test_function_call.py", "policy/test_redteam.py",
-    "proxy/test_control.py", "proxy/test_dial.py", "proxy/test_login.py", "proxy/test_managed_identity.py",
-    "proxy/test_reserve_login.py", "proxy/test_secret_command.py", "proxy/test_servers.py", "proxy/test_upstream.py",
+    "proxy/test_control.py", "proxy/test_dial.py", "proxy/test_judging_process.py", "proxy/test_login.py",
+    "proxy/test_managed_identity.py", "proxy/test_reserve_login.py", "proxy/test_secret_command.py",
+    "proxy/test_servers.py", "proxy/test_upstream.py",
 )  # fmt: skip
 # Tests that use a server by a fixture are `live` wherever they are.
 _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
