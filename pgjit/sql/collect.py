@@ -46,6 +46,7 @@ class Steps:
     """How much may still be looked at, for all statements of a message."""
 
     left: int = MOST_STEPS
+    suggestions: int = 3  # names that are looked for in place of unknown ones: a client is told of one
 
 
 Wanted = Callable[[QName], bool]
@@ -81,6 +82,14 @@ class Collector:
         if self._steps_left.left < 0:
             self.doubt(Doubt("too-much", f"what its names mean takes more than {MOST_STEPS} steps to find"))
             raise TooMuch
+
+    def suggests(self, compared: int) -> bool:
+        """Whether to look, among so many names, for one that was meant. Raises TooMuch."""
+        if not self._steps_left.suggestions:
+            return False
+        self._steps_left.suggestions -= 1
+        self.spend(1 + compared // 20)
+        return True
 
     def function(self, function: TouchedFunction) -> None:
         self._functions.setdefault((function.schema, function.name, function.signatures, function.through), function)

@@ -51,7 +51,8 @@ class Columns:
             detail = f"missing FROM-clause entry for table `{table[0]}`"
             alias = missing_from(table[0], frames)
             return Doubt("unknown-column", detail, position, parts, alias=alias, not_in_from=True)
-        near = near_columns(name, frames, self._catalog, *table) if self._catalog is not None and name else ()
+        seeks = self._catalog is not None and name and self._found.suggests(sum(len(frame.names) for frame in frames))
+        near = near_columns(name, frames, self._catalog, *table) if seeks and self._catalog is not None else ()
         return Doubt("unknown-column", f"column `{'.'.join(parts)}` does not exist", position, parts, near)
 
     def _natural(self, frame: Frame) -> None:

@@ -125,7 +125,9 @@ class _Resolving:
             if written and written[-1] in self._catalog.relations.get(schema, ()):
                 return QName(schema, written[-1])
         if not new:
-            near = near_relations(written, self._catalog)
+            relations = self._catalog.relations
+            seeks = self._found.suggests(len(relations) + sum(map(len, relations.values())))
+            near = near_relations(written, self._catalog) if seeks else ()
             detail = f"relation `{text}` does not exist"
             self._found.doubt(Doubt("unknown-relation", detail, position, written, near))
         return None
@@ -142,7 +144,8 @@ class _Resolving:
         for name in own if columns is None else columns:
             if base.relation is not None and name not in own:
                 detail = f"column `{name}` of relation `{'.'.join(base.written)}` does not exist"
-                near = near_columns(name, [Frame(bases={0: base})], self._catalog) if self._catalog else ()
+                seeks = self._catalog is not None and self._found.suggests(len(own))
+                near = near_columns(name, [Frame(bases={0: base})], self._catalog) if seeks and self._catalog else ()
                 self._found.doubt(Doubt("unknown-column", detail, base.position, (name,), near))
             self._found.column(base, name, "write" if action == "write" else "read", base.position, whole=whole)
 
