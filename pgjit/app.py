@@ -50,8 +50,10 @@ _log = logging.getLogger("pgjit.app")
 class App:
     """`async with App(config) as app:` serves until the block is left; leaving it drains."""
 
-    def __init__(self, config: Config, *, export_metrics: bool = False) -> None:
+    def __init__(self, config: Config, *, export_metrics: bool = False, warm: bool = False) -> None:
+        """`warm`: the processes that judge are there before the first client, not when one first needs them."""
         self._config = config
+        self._warm = warm
         self._export = export_metrics
         self._stack = AsyncExitStack()
         self.port = 0
@@ -116,7 +118,8 @@ class App:
             memberships=memberships,
         )
         stack.push_async_callback(services.elsewhere.close)
-        await services.elsewhere.start()
+        if self._warm:
+            await services.elsewhere.start()
         await self._serve(services, provider, tls)
 
     def _catalogs(self, servers: Mapping[str, Servers]) -> dict[str, Catalogs]:

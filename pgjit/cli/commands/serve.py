@@ -38,7 +38,7 @@ def serve(
 
 async def _serve(config: Config, *, as_json: bool) -> int:
     stop = stop_signal()
-    async with App(config, export_metrics=True) as app:
+    async with App(config, export_metrics=True, warm=True) as app:
         places = {
             "version": VERSION,
             "listen": f"{config.file.listen.host}:{app.port}",
