@@ -18,7 +18,7 @@ from tests.e2e.loose import POLICY
 from tests.e2e.servers import serve_prepared
 from tests.e2e.worlds import open_world
 
-__all__ = ["FIXTURES", "direct_conninfo", "extensions_of", "open_everyday", "serve_everyday"]
+__all__ = ["FIXTURES", "direct_conninfo", "extensions_of", "open_everyday", "prepare_everyday", "serve_everyday"]
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "everyday"
 _EXTENSION = re.compile(r"CREATE EXTENSION IF NOT EXISTS (\w+);\n")
@@ -26,10 +26,10 @@ _EXTENSION = re.compile(r"CREATE EXTENSION IF NOT EXISTS (\w+);\n")
 
 def serve_everyday() -> AbstractContextManager[DemoDatabase]:
     """An installed server where there is one: it comes with extensions."""
-    return serve_prepared("pgjit-ev-", _prepare)
+    return serve_prepared("pgjit-ev-", prepare_everyday)
 
 
-async def _prepare(database: DemoDatabase) -> None:
+async def prepare_everyday(database: DemoDatabase) -> None:
     connection = await asyncpg.connect(database.superuser_dsn)
     script = (FIXTURES / "schema.sql").read_text("utf-8")
     if not set(_EXTENSION.findall(script)) <= await extensions_of(database):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import select
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -121,6 +122,7 @@ class Line:
     """One session, through pgjit or (as its administrator) straight to the server. Its calls block."""
 
     def __init__(self, conninfo: str) -> None:
+        self.copied = b""  # what the last call gave by COPY ... TO STDOUT
         self._connection = pq.PGconn.connect_start(conninfo.encode())
         while (polled := self._connection.connect_poll()) in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
             reading = polled == pq.PollingStatus.READING
@@ -148,20 +150,22 @@ class Line:
         self._connection.send_query(sql.encode() if isinstance(sql, str) else sql)
         return self._results()
 
-    def extended(self, sql: bytes | str) -> list[pq.abc.PGresult]:
+    def extended(self, sql: bytes | str, values: Sequence[bytes | None] | None = None) -> list[pq.abc.PGresult]:
         """Parse, Bind, Describe, Execute, Sync."""
-        self._connection.send_query_params(sql.encode() if isinstance(sql, str) else sql, None)
+        self._connection.send_query_params(sql.encode() if isinstance(sql, str) else sql, values)
         return self._results()
 
     def _results(self) -> list[pq.abc.PGresult]:
         found: list[pq.abc.PGresult] = []
+        self.copied = b""
         self._connection.flush()
         while (result := self._next()) is not None:
             found.append(result)
             if result.status == pq.ExecStatus.COPY_OUT:
-                while (size := self._connection.get_copy_data(1)[0]) >= 0:
-                    if size == 0:
+                while (got := self._connection.get_copy_data(1))[0] >= 0:
+                    if got[0] == 0:
                         self._wait()
+                    self.copied += bytes(got[1])
             elif result.status == pq.ExecStatus.COPY_IN:
                 self._connection.put_copy_end(b"no")
         return found
