@@ -102,6 +102,7 @@ class Conversation:
             encoding=upstream.parameters.get("server_encoding", ""),
             looks_again=True,
             spent=time.thread_time,
+            latest=lambda: services.judge(access.policy).number,
         )
         self._answered = asyncio.Event()  # set whenever the server has said something
         self.answers = Answers(self.relay, tripwire)
@@ -185,7 +186,7 @@ class Conversation:
             if plan.unknown:
                 judged = await self._look_again(judged)
             if plan.unjudged is not None:
-                judged = await self._judge_elsewhere(plan.unjudged)
+                judged |= await self._judge_elsewhere(plan.unjudged)
             if at < len(frames):
                 await self._make_way()
 

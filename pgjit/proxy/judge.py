@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from itertools import count
 
 from pgjit.errors import PgjitError
 from pgjit.policy.decision import Allow, Violation
@@ -55,6 +56,7 @@ class Judgement:
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
     parameter_types: frozenset[int] = frozenset()  # that a Parse may name beside the built-in ones
     unread: bool = False  # it may run although it was not parsed: under `access: full` alone
+    judge: int = 0  # the number of who judged it
 
     @property
     def allowed(self) -> bool:
@@ -192,6 +194,7 @@ def is_short(sql: bytes) -> bool:
 
 
 _NOTHING = Scopes()
+_NUMBERS = count(1)
 
 
 def lean(judgement: Judgement) -> Judgement:
@@ -214,6 +217,7 @@ class Judge:
         self.catalog = catalog
         self.limit = limit
         self._remember = remember
+        self.number = next(_NUMBERS)  # tells it from every other one, of an older catalog as well
         self._answers: OrderedDict[bytes, Judgement] = OrderedDict()
 
     def __call__(self, sql: bytes) -> Judgement:
@@ -225,7 +229,7 @@ class Judge:
         if (known := self._known(sql)) is not None:
             return known
         if len(sql) > self.limit:  # its size decides
-            return assess(self.policy, sql, self.limit)
+            return replace(assess(self.policy, sql, self.limit), judge=self.number)
         if not is_short(sql):
             return None
         steps = Steps(_FEW_STEPS)
@@ -240,6 +244,7 @@ class Judge:
 
     def remember(self, sql: bytes, answer: Judgement) -> Judgement:
         """An answer that was found elsewhere, with this policy and this catalog."""
+        answer = replace(answer, judge=self.number)
         if len(sql) <= _CACHED_BYTES and len(answer.statements) <= _CACHED_STATEMENTS:
             self._answers[sql] = answer
             if len(self._answers) > self._remember:

@@ -54,6 +54,7 @@ class Prepared:
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
     doubtful: bool = False  # it stood under its name once; since then something ran that may have changed that
     unresolved: str | None = None  # why nobody here knows what it is
+    judge: int = 0  # which one allowed it: with the catalog of that time
 
     @property
     def size(self) -> int:
@@ -329,7 +330,10 @@ def unknown(what: str, name: bytes) -> Prepared:
 
 
 def changes_of(
-    statement: Statement, parameters: Parameters | None = None, observed: tuple[Violation, ...] = ()
+    statement: Statement,
+    parameters: Parameters | None = None,
+    observed: tuple[Violation, ...] = (),
+    judge: int = 0,
 ) -> tuple[Change, ...]:
     """What running `statement` itself does to the names (PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD, code)."""
     effect = statement.effect
@@ -337,7 +341,7 @@ def changes_of(
         return ()
     # What is prepared or declared changes no name when it runs: only the PREPARE or DECLARE itself did.
     itself = replace(statement, effect=None, kind=next(iter(statement.inner), statement.kind))
-    return _changes(effect, Prepared(statement.text, itself, observed=observed), parameters)
+    return _changes(effect, Prepared(statement.text, itself, observed=observed, judge=judge), parameters)
 
 
 def _changes(effect: NameEffect, prepared: Prepared, parameters: Parameters | None) -> tuple[Change, ...]:

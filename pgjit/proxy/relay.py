@@ -22,11 +22,12 @@ from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.about import answer, unknown_setting
 from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judgement
+from pgjit.proxy.judged_again import JudgedAgain, Look
 from pgjit.proxy.limited import Limited
 from pgjit.proxy.names import DOUBT, Change, Portal, Prepared, Running, unknown
 from pgjit.proxy.own_rules import (
     FUNCTION_CALL,
-    ONE_WRITE,
+    TOO_LONG_TOGETHER,
     TOO_MANY_NAMES,
     numbered,
     parse_violations,
@@ -34,16 +35,13 @@ from pgjit.proxy.own_rules import (
 )
 from pgjit.proxy.pending import ClientPlan, Planned
 from pgjit.proxy.poison import poison_parse
-from pgjit.proxy.reading import sets_reading
 from pgjit.proxy.refusing import DROPPED_BY_QUERY
 from pgjit.proxy.running import (
     Resolver,
     Unresolvable,
     Unsettled,
     describes_endless,
-    makes_names,
     resolve_message,
-    too_long_together,
 )
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
@@ -90,6 +88,7 @@ class Relay(Limited):
         encoding: str = "UTF8",
         looks_again: bool = False,
         spent: Callable[[], float] = lambda: 0.0,
+        latest: Callable[[], int] = lambda: 0,
     ) -> None:
         """`encoding` is the server's.
 
@@ -105,8 +104,8 @@ class Relay(Limited):
         self.unrestricted = unrestricted
         self._looks_again = looks_again
         self._settled = False
-        self._plainly = True  # the server reads texts as they are read here
         self._spent = spent  # seconds of work of this thread
+        self._again = JudgedAgain(latest)
 
     def close(self) -> None:
         """Nothing is judged any more: who judges need not be held."""
@@ -172,9 +171,9 @@ class Relay(Limited):
             case "P":
                 self._parse(plan, frame, now, known)
             case "B":
-                self._bind(plan, frame, now)
+                self._bind(plan, frame, now, known)
             case "E":
-                self._execute(plan, frame, now)
+                self._execute(plan, frame, now, known)
             case "D" | "C" as code:
                 self._describe_or_close(plan, frame, code, now)
             case "S":
@@ -197,7 +196,7 @@ class Relay(Limited):
         violations, running = judgement.violations, list[Running]()
         if not violations:
             try:
-                running, violations = self._running(judgement)
+                running, violations = self._running(judgement, known)
             except Unsettled:
                 return
         pending = self.pending(Asked.QUERY, changes=DROPPED_BY_QUERY, unread=judgement.unread)
@@ -215,7 +214,7 @@ class Relay(Limited):
             changes = DOUBT if judgement.unread else ()
             running = [Running(judgement.text, kind, None, changes=changes)]
         for each in running:
-            self._mind(each)
+            self.mind(each)
             self.expect(each.changes, pending)
             run = self.recorder.execution(plan.events, now, "simple", each)
             run.changes, run.copies_in = each.changes, each.copies_in
@@ -224,33 +223,23 @@ class Relay(Limited):
         self.copy_in.offer(plan, pending)
         self.hold_behind(plan, pending)
 
-    def _running(self, judgement: Judgement) -> tuple[list[Running], tuple[Violation, ...]]:
+    def _running(
+        self, judgement: Judgement, known: Mapping[bytes, Judgement]
+    ) -> tuple[list[Running], tuple[Violation, ...]]:
         """What the statements of a Query stand for, and what refuses it for that. Raises Unsettled."""
         try:
-            running = resolve_message(judgement, self.names, self.unsettled, unrestricted=self.unrestricted)
+            running = resolve_message(
+                judgement, self.names, self.unsettled, unrestricted=self.unrestricted, again=self._not_any_more(known)
+            )
         except Unresolvable as found:
             return [], (found.violation,)
-        if self.names.full and any(map(makes_names, running)):
-            return running, (TOO_MANY_NAMES,)
-        if (long := too_long_together(running)) is not None:
-            return [], (long,)
-        if self.budget.limits_results and len(running) > 1 and any(each.writes for each in running):
-            return running, (ONE_WRITE,)
-        return running, ()
-
-    def _mind(self, running: Running) -> None:
-        """Under `access: full`: behind it the server may read texts and names otherwise."""
-        if self.unrestricted and running.statement is not None and sets_reading(running.statement):
-            self.reads_otherwise()
-
-    def reads_otherwise(self) -> None:
-        self._plainly = False
-        self.names.encoding = ""  # of a name that is not ASCII nobody knows any more which one it is
+        violations = self.too_much(running)
+        return [] if TOO_LONG_TOGETHER in violations else running, violations
 
     def _judged(self, sql: bytes, known: Mapping[bytes, Judgement]) -> Judgement:
         """Raises _NotJudged and _UnknownName, before anything was done about the message."""
         judgement = known.get(sql) or self._judge(sql)
-        if not self._plainly and judgement is not None and (b"\\" in sql or not sql.isascii()):
+        if not self.plainly and judgement is not None and (b"\\" in sql or not sql.isascii()):
             return Judgement(judgement.text, (), (), unread=True)
         if judgement is None:
             raise _NotJudged(sql)
@@ -291,12 +280,12 @@ class Relay(Limited):
             self.skipping = True
             return
         statement = judgement.statements[0] if judgement.statements else None
-        prepared = Prepared(judgement.text, statement, judgement.unread, judgement.observed)
+        prepared = Prepared(judgement.text, statement, judgement.unread, judgement.observed, judge=judgement.judge)
         pending.changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
         self.expect(pending.changes, pending)
         self.send(plan, raw, pending)
 
-    def _bind(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+    def _bind(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         bind = extended.decode_bind(frame.body)
         if self.unsettled("statement", bind.name):
             return
@@ -307,8 +296,11 @@ class Relay(Limited):
             self.refuse_name(plan, "prepared statement", bind.name, "26000", now)
             return
         certain = self.names.is_certain(bind.portal)
-        if refused := self._no_portal(bind, certain=certain):
+        if refused := self.no_portal(bind.portal, certain=certain):
             self.refuse_in_place(plan, f"-- portal {_shown(bind.portal)!r}", refused, now)
+            return
+        if (refused := self._not_any_more(known)(prepared)) is not None:
+            self.refuse_in_place(plan, prepared.text, refused, now)
             return
         parameters = kept(Parameters(values=bind.values, formats=bind.formats)) if bind.values else None
         changes = (
@@ -317,11 +309,6 @@ class Relay(Limited):
         pending = self.pending(Asked.BIND, changes=changes)
         self.expect(changes, pending)
         self.send(plan, frame.raw, pending)
-
-    def _no_portal(self, bind: extended.Bind, *, certain: bool) -> Violation | None:
-        if bind.portal and self.names.full:
-            return TOO_MANY_NAMES
-        return None if certain or self.unrestricted else uncertain_name(_shown(bind.portal), self.names.encoding)
 
     def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str, now: datetime) -> None:
         target = extended.decode_target(frame.body)
@@ -341,7 +328,7 @@ class Relay(Limited):
         asked = Asked.DESCRIBE_STATEMENT if target.kind == "S" else Asked.DESCRIBE_PORTAL
         self.send(plan, frame.raw, self.pending(asked))
 
-    def _execute(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+    def _execute(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         execute = extended.decode_execute(frame.body)
         if self.unsettled("portal", execute.portal):
             return
@@ -353,17 +340,20 @@ class Relay(Limited):
         if portal is None:
             self.refuse_name(plan, "portal", execute.portal, "34000", now)
             return
+        again = self._not_any_more(known)
         try:
-            running = self._resolver().portal(execute.portal, portal, _shown(portal.statement_name) or None)
+            if (refused := again(portal.prepared)) is not None:
+                raise Unresolvable(refused)
+            running = self._resolver(again).portal(execute.portal, portal, _shown(portal.statement_name) or None)
         except Unsettled:
             return
         except Unresolvable as found:
             self.refuse_in_place(plan, portal.prepared.text, found.violation, now)
             return
-        if violations := self._over_limits(running):
+        if violations := self.over_limits(running):
             self.refuse_in_place(plan, running.text, violations[0], now)
             return
-        self._mind(running)
+        self.mind(running)
         run = self.recorder.execution(plan.events, now, "extended", running)
         run.prepared, run.changes, run.copies_in = portal.prepared, running.changes, running.copies_in
         pending = self.pending(Asked.EXECUTE, runs=[run])
@@ -372,16 +362,17 @@ class Relay(Limited):
         self.copy_in.offer(plan, pending)
         self.hold_behind(plan, pending)
 
-    def _resolver(self) -> Resolver:
+    def _not_any_more(self, known: Mapping[bytes, Judgement]) -> Look:
+        """Why what was prepared is refused by now. Raises as `_judged` does."""
+        if self.unrestricted:
+            return lambda _: None
+        return lambda prepared: self._again.refuses(prepared, lambda sql: self._judged(sql, known))
+
+    def _resolver(self, again: Look) -> Resolver:
         return Resolver(
             self.names, self.names.encoding, unrestricted=self.unrestricted,
-            settled=lambda space, name: not self.unsettled(space, name),
+            settled=lambda space, name: not self.unsettled(space, name), again=again,
         )  # fmt: skip
-
-    def _over_limits(self, running: Running) -> tuple[Violation, ...]:
-        if self.names.full and makes_names(running):
-            return (TOO_MANY_NAMES,)
-        return self.over_budget(1)
 
     def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         call = decode_function_call(frame.body)

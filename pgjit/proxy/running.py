@@ -18,6 +18,7 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import WRITES
 from pgjit.policy.rules.secret_setting import unshown_parameter
 from pgjit.proxy.judge import Judgement
+from pgjit.proxy.judged_again import Look
 from pgjit.proxy.names import DOUBT, Change, Names, Portal, Prepared, Running, Space, Trial, changes_of
 from pgjit.proxy.own_rules import (
     TOO_LONG_TOGETHER,
@@ -70,13 +71,15 @@ class Resolver:
         unrestricted: bool,
         settled: Callable[[Space, bytes], bool],
         index: int | None = None,
+        again: Look = lambda _: None,
     ) -> None:
-        """`index`: of the statement in its message."""
+        """`index`: of the statement in its message. `again`: why a prepared statement may not run any more."""
         self._known = known
         self._encoding = encoding
         self._unrestricted = unrestricted
         self._settled = settled
         self._index = index
+        self._again = again
         self._deep = 0
 
     def run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> Running:
@@ -115,11 +118,11 @@ class Resolver:
         if statement is None or effect is None:
             return itself
         if effect.name is None:
-            return replace(itself, changes=changes_of(statement, parameters, prepared.observed))
+            return replace(itself, changes=changes_of(statement, parameters, prepared.observed, prepared.judge))
         if not is_certain_identifier(effect.name, statement.beyond_ascii, self._encoding):
             return self._refuse(itself, uncertain_name(effect.name, self._encoding, self._index))
         if effect.verb not in ("execute", "fetch"):
-            return replace(itself, changes=changes_of(statement, parameters, prepared.observed))
+            return replace(itself, changes=changes_of(statement, parameters, prepared.observed, prepared.judge))
         self._deep += 1
         if self._deep > _DEEPEST:
             # Under every policy: one that executes itself can only fail, and EXPLAIN of it takes the server's stack
@@ -138,6 +141,8 @@ class Resolver:
         prepared = self._known.statement(name.encode())
         if prepared is None:
             return unknown_name("prepared statement", name, "26000", self._index)
+        if (refused := self._again(prepared)) is not None:
+            return replace(refused, statement=self._index)
         return self.run(prepared, _parameters(effect), name)
 
     def _fetch(self, name: str) -> Running | Violation:
@@ -166,7 +171,12 @@ class Resolver:
 
 
 def resolve_message(
-    judgement: Judgement, names: Names, unsettled: Callable[[Space, bytes], bool], *, unrestricted: bool
+    judgement: Judgement,
+    names: Names,
+    unsettled: Callable[[Space, bytes], bool],
+    *,
+    unrestricted: bool,
+    again: Look = lambda _: None,
 ) -> list[Running]:
     """What each statement of a Query runs, one after the other. Raises Unsettled and Unresolvable."""
     trial: Trial | None = None
@@ -179,9 +189,11 @@ def resolve_message(
         trial = trial or Trial(names)
         resolver = Resolver(
             trial, names.encoding, unrestricted=unrestricted, index=statement.index,
-            settled=partial(_settled, trial, unsettled),
+            settled=partial(_settled, trial, unsettled), again=again,
         )  # fmt: skip
-        running = resolver.run(Prepared(statement.text, statement, observed=observed), None, None)
+        running = resolver.run(
+            Prepared(statement.text, statement, observed=observed, judge=judgement.judge), None, None
+        )
         trial.expect(running.changes)
         found.append(running)
     return found

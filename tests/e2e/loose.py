@@ -155,6 +155,16 @@ class Line:
         self._connection.send_query_params(sql.encode() if isinstance(sql, str) else sql, values)
         return self._results()
 
+    def prepare(self, name: str, sql: str) -> list[pq.abc.PGresult]:
+        """A Parse of that name, and Sync."""
+        self._connection.send_prepare(name.encode(), sql.encode())
+        return self._results()
+
+    def run_prepared(self, name: str) -> list[pq.abc.PGresult]:
+        """Bind, Describe, Execute, Sync."""
+        self._connection.send_query_prepared(name.encode(), None)
+        return self._results()
+
     def _results(self) -> list[pq.abc.PGresult]:
         found: list[pq.abc.PGresult] = []
         self.copied = b""
