@@ -143,6 +143,9 @@ class Collector:
     def met_functions(self) -> set[QName]:
         return {QName(one.schema, one.name) for one in self._functions.values() if one.schema and not one.builtin}
 
+    def met_operators(self) -> set[QName]:
+        return {QName(one.schema, one.name) for one in self._operators.values() if one.schema and not one.builtin}
+
     # Relations.
 
     def relation(self, base: Base, action: Action) -> None:

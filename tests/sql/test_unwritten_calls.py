@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -121,6 +121,15 @@ def test_casts_from_builtin_types_are_found(builtin: Casting) -> None:
         assert called <= builtin.found(sql), sql
     for sql in BUILTIN_QUIET:
         assert (sql, builtin.called(sql), builtin.fault, builtin.found(sql)) == (sql, set(), "", set())
+
+
+def test_each_cast_is_found_where_it_is_the_only_one(builtin: Casting) -> None:
+    """That a cast leads somewhere is seen by itself, and not because another one makes everything looked through."""
+    for sql in BUILTIN_CALLING:
+        called = builtin.called(sql)
+        casts = tuple(cast for cast in builtin.catalog.casts if cast.function and cast.function.name in called)
+        alone = Casting(builtin.connection, replace(builtin.catalog, casts=casts))
+        assert called <= alone.found(sql), sql
 
 
 def _newer(casting: Casting) -> bool:
