@@ -179,7 +179,7 @@ class Catalog:
         object.__setattr__(self, "column_names", _column_names(self.relations))
         object.__setattr__(self, "enums", _enums(self))
         object.__setattr__(self, "derived", _derived(self))
-        object.__setattr__(self, "extension_types", _extension_types(self.types))
+        object.__setattr__(self, "extension_types", _extension_types(self))
         object.__setattr__(self, "own_types", _own_types(self.relations))
         object.__setattr__(self, "checks", _checks(self.types, self.own_types))
         object.__setattr__(self, "checked_arguments", _checked_arguments(self))
@@ -254,11 +254,20 @@ def _enums(catalog: Catalog) -> frozenset[int]:
     )
 
 
-def _extension_types(types: dict[str, dict[str, Type]]) -> dict[str, frozenset[int]]:
+def _extension_types(catalog: Catalog) -> dict[str, frozenset[int]]:
+    """Without those that a function of somebody else casts: what is made of a parameter then stands nowhere."""
+    made: dict[QName, set[str | None]] = {}
+    for cast in catalog.casts:
+        if cast.function is not None and cast.function.schema != BUILTIN:
+            some = catalog.functions.get(cast.function.schema, {}).get(cast.function.name, ())
+            by = [one.extension for one in some] or [None]
+            for name in {cast.source.name, cast.source.name.removeprefix("_")}:  # `_t` is the array type of `t`
+                made.setdefault(QName(cast.source.schema, name), set()).update(by)
     found: dict[str, set[int]] = {}
-    for names in types.values():
-        for kind in names.values():
-            if kind.extension is not None and kind.kind in "berm":
+    for schema, names in catalog.types.items():
+        for name, kind in names.items():
+            casting = made.get(QName(schema, name), set())
+            if kind.extension is not None and kind.kind in "berm" and casting <= {kind.extension}:
                 found.setdefault(kind.extension, set()).update(kind.oids)
     return {name: frozenset(oids) for name, oids in found.items()}
 

@@ -11,7 +11,7 @@ from pgjit.policy.extensions import extension_of, is_current, known_extensions
 from pgjit.policy.policy import Policy
 from pgjit.proxy.judge import Judgement, assess
 from pgjit.proxy.rehearsal import grounds_of_judgement
-from pgjit.sql.catalog import Catalog, Function, Operator, QName, Type
+from pgjit.sql.catalog import Cast, Catalog, Function, Operator, QName, Type
 from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import policy_of, terms
 
@@ -157,6 +157,27 @@ def test_parameters_may_have_the_types_of_what_is_opened() -> None:
     assert _judged("SELECT akeys($1)", "hstore").parameter_types == {90001, 90002}
     assert _judged("SELECT 1", "strange", "postgis").parameter_types == {90003, 90004}
     assert _judged("SELECT 1").parameter_types == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("source", "function", "kept"),
+    [
+        ("hstore", "mine", False),  # `$1 + 1` would call it, with no word of it in the statement
+        ("_hstore", "mine", False),
+        ("hstore", "strange", False),  # of an extension that the policy does not open
+        ("hstore", "gone", False),
+        ("hstore", "akeys", True),
+        ("hstore", None, True),
+        ("geometry", "mine", True),
+    ],
+)
+def test_a_type_that_a_function_of_somebody_else_casts_is_no_parameters(
+    source: str, function: str | None, kept: bool
+) -> None:
+    called = None if function is None else QName("public", function)
+    cast = Cast(QName("pg_catalog", "int4"), QName("public", source), called, "i")
+    judged = _judged("SELECT akeys($1)", "hstore", catalog=dataclasses.replace(KNOWN, casts=(cast,)))
+    assert judged.parameter_types == ({90001, 90002} if kept else frozenset())
 
 
 def test_an_entry_for_some_kinds_opens_them_for_those_alone() -> None:
