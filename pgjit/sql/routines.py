@@ -96,8 +96,8 @@ class Routines:
             for one in self._signatures(name):  # a built-in value may be made into what it takes
                 types.add((*one.arguments, one.returns, *one.outputs))
         for name in self._found.met_operators():
-            for one in self._catalog.operators.get(name.schema, {}).get(name.name, ()):
-                types.add(kind for kind in (one.left, one.right) if kind is not None)
+            for operator in self._catalog.operators.get(name.schema, {}).get(name.name, ()):
+                types.add(kind for kind in (operator.left, operator.right) if kind is not None)
         return conversions.any_of(types) or any(types.has(str(name)) for name in self._catalog.checks)
 
     def _without_catalog(self, calls: Calls, operations: Operations) -> None:
