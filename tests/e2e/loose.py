@@ -155,12 +155,12 @@ class Line:
         self._connection.send_query_params(sql.encode() if isinstance(sql, str) else sql, values)
         return self._results()
 
-    def prepare(self, name: str, sql: str) -> list[pq.abc.PGresult]:
+    def prepare_named(self, name: str, sql: str) -> list[pq.abc.PGresult]:
         """A Parse of that name, and Sync."""
         self._connection.send_prepare(name.encode(), sql.encode())
         return self._results()
 
-    def run_prepared(self, name: str) -> list[pq.abc.PGresult]:
+    def run_named(self, name: str) -> list[pq.abc.PGresult]:
         """Bind, Describe, Execute, Sync."""
         self._connection.send_query_prepared(name.encode(), None)
         return self._results()

@@ -52,7 +52,7 @@ def _prepare(line: Line, view: str, comment: str) -> None:
         (f"{view}_e", f"EXECUTE {view}_s"),
         (f"{view}_d", f"DECLARE c CURSOR WITH HOLD FOR {question}"),
     ):
-        assert refusal(line.prepare(name, sql)) is None
+        assert refusal(line.prepare_named(name, sql)) is None
     for sql in (f"PREPARE {view}_s AS {question}", f"PREPARE {view}_t AS SELECT 1"):
         assert refusal(line.simple(sql)) is None
 
@@ -60,12 +60,12 @@ def _prepare(line: Line, view: str, comment: str) -> None:
 def _runs(line: Line, view: str) -> dict[str, str]:
     """By each way, the rule that refused it or `ran`."""
     told = {
-        "protocol": line.run_prepared(f"{view}_p"),
+        "protocol": line.run_named(f"{view}_p"),
         "sql": line.simple(f"EXECUTE {view}_s"),
         "beside": line.simple(f"EXECUTE {view}_t; EXECUTE {view}_s"),
-        "through": line.run_prepared(f"{view}_e"),
+        "through": line.run_named(f"{view}_e"),
         "explain": line.simple(f"EXPLAIN ANALYZE EXECUTE {view}_s"),
-        "cursor": line.run_prepared(f"{view}_d"),
+        "cursor": line.run_named(f"{view}_d"),
     }
     line.simple("CLOSE ALL")
     return {way: refused[1] if (refused := refusal(results)) else "ran" for way, results in told.items()}
@@ -105,11 +105,11 @@ async def test_a_statement_that_still_may_runs_and_is_judged_again_once(before: 
         await change(before.database, _DENIED)
         await asyncio.to_thread(line.simple, "SELECT * FROM before.nothing")
         for _ in range(3):
-            assert refusal(await asyncio.to_thread(line.run_prepared, "plain_p")) is None
+            assert refusal(await asyncio.to_thread(line.run_named, "plain_p")) is None
         await change(before.database, "DROP VIEW before.plain")
-        assert _state(await asyncio.to_thread(line.run_prepared, "plain_p")) == "42P01"
+        assert _state(await asyncio.to_thread(line.run_named, "plain_p")) == "42P01"
         await asyncio.to_thread(line.simple, "SELECT * FROM before.nothing")
-        assert _state(await asyncio.to_thread(line.run_prepared, "plain_p")) == "42P01"
+        assert _state(await asyncio.to_thread(line.run_named, "plain_p")) == "42P01"
     finally:
         await asyncio.to_thread(line.close)
 
