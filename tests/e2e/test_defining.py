@@ -221,6 +221,6 @@ async def test_what_a_session_has_changed_is_known_to_it_at_once(building: World
         async with connection.transaction():
             await connection.execute("DROP TABLE staging.load")
             await connection.execute("CREATE TABLE staging.load (other int)")
-        with pytest.raises(psycopg.errors.UndefinedColumn, match="not in the catalog"):
+        with pytest.raises(psycopg.errors.UndefinedColumn, match="does not exist"):
             await connection.execute("SELECT id FROM staging.load")
         assert await (await connection.execute("SELECT count(other) FROM staging.load")).fetchone() == (0,)
