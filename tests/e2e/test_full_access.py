@@ -14,7 +14,7 @@ from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_breaker, add_writer, records
 
 STATEMENTS = (
-    "SET work_mem = '5MB'",
+    "SET work_mem = '1GB'",
     "DO $$ BEGIN PERFORM 1; END $$",
     "ANALYZE notes",
     "LISTEN news",
