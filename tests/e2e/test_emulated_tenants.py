@@ -51,7 +51,7 @@ class Watched(Tenants):
         reader = Principal(kind=Kind.APP, display="pgjit", secrets=(SECRET,), graph_roles=PERMISSIONS)
         self.emulator.directory.add(reader)
         graph = {"url": self.emulator.url, "client_id": reader.client_id, "secret": {"file": str(secret)}}
-        return {**super().identity(), "graph": {**graph, "recheck": 1, "max_stale": 3}}
+        return {**super().identity(), "graph": {**graph, "recheck": 1, "max_stale": 15}}
 
 
 @pytest.fixture
