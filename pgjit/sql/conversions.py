@@ -62,9 +62,15 @@ class Conversions:
             if is_builtin_type(source):
                 self._from_builtin.append((target, cast.context, cast.function))
 
+        self._builtin_sources = frozenset(filter(is_builtin_type, self._casts))
+
     @property
     def sources(self) -> Iterable[str]:
         return self._casts
+
+    @property
+    def builtin_sources(self) -> frozenset[str]:
+        return self._builtin_sources
 
     def any_of(self, types: Types) -> bool:
         """Whether a cast starts from one of these, or leads to one of these or a built-in one from a built-in one."""

@@ -33,6 +33,7 @@ def needed(
     spend: Callable[[int], None],
 ) -> Iterator[Found]:
     """`candidates`: the types that each takes, as many as there are arguments."""
+    arguments = [_spelt_out(conversions, kinds) for kinds in arguments]
     many = prod(max(1, len(kinds)) for kinds in arguments)
     spend(_STEPS * len(candidates) * min(many, _MOST))
     if many > _MOST:
@@ -43,6 +44,11 @@ def needed(
         return
     for combination in product(*arguments):
         yield from _chosen(conversions, candidates, combination)
+
+
+def _spelt_out(conversions: Conversions, kinds: frozenset[str]) -> frozenset[str]:
+    """Some built-in type is one that a cast starts from, or another one: that is as it is."""
+    return kinds.union(conversions.builtin_sources) if ANY in kinds else kinds
 
 
 def _chosen(
@@ -75,7 +81,8 @@ def _casts_for(conversions: Conversions, parameters: Sequence[str], arguments: S
     for parameter, kind in zip(parameters, arguments, strict=False):
         plain = parameter in _TAKES_ANY or kind in WORDLESS or conversions.flat(parameter) == kind
         plain = plain or (is_builtin_type(kind) and is_builtin_type(parameter))
-        found = [cast for target, cast in conversions.implicit(kind) if target == conversions.flat(parameter)]
+        made = conversions.implicit(kind) if kind != ANY else ()
+        found = [cast for target, cast in made if target == conversions.flat(parameter)]
         if not plain and not found and not conversions.is_row(kind):  # a row may be one of what it inherits from
             return None
         casts += found if parameter not in _TAKES_ANY and kind != parameter else []

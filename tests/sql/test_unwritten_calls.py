@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pgjit.errors import StatementRefused
-from pgjit.sql.catalog import Catalog
+from pgjit.sql.catalog import Catalog, Operator, QName
 from pgjit.sql.collect import Steps
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve import resolve
@@ -130,6 +130,23 @@ def test_each_cast_is_found_where_it_is_the_only_one(builtin: Casting) -> None:
         casts = tuple(cast for cast in builtin.catalog.casts if cast.function and cast.function.name in called)
         alone = Casting(builtin.connection, replace(builtin.catalog, casts=casts))
         assert called <= alone.found(sql), sql
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT max(id) = min(id) FROM t",
+        "SELECT lower(name) <> upper(name) FROM t",
+        "SELECT lower(name) = 'x', now() > '2020-01-01', date_trunc('day', now()) = now() FROM t",
+    ],
+)
+def test_what_builtin_functions_return_is_compared_by_builtin_operators(builtin: Casting, sql: str) -> None:
+    """Although an operator of that name takes what an integer can be made into."""
+    own = Operator("public.tag", "public.tag", QName("public", "dist"), "boolean")
+    named = dict.fromkeys(("=", "<>", ">"), (own,))
+    casts = tuple(cast for cast in builtin.catalog.casts if cast.function and cast.function.name == "int_tag")
+    catalog = replace(builtin.catalog, casts=casts, operators={**builtin.catalog.operators, "public": named})
+    assert Casting(builtin.connection, catalog).found(sql) == set()
 
 
 def _newer(casting: Casting) -> bool:
