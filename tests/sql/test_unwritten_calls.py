@@ -143,7 +143,7 @@ def test_each_cast_is_found_where_it_is_the_only_one(builtin: Casting) -> None:
 def test_what_builtin_functions_return_is_compared_by_builtin_operators(builtin: Casting, sql: str) -> None:
     """Although an operator of that name takes what an integer can be made into."""
     own = Operator("public.tag", "public.tag", QName("public", "dist"), "boolean")
-    named: dict[str, tuple[Operator, ...]] = {name: (own,) for name in ("=", "<>", ">")}
+    named: dict[str, tuple[Operator, ...]] = dict.fromkeys(("=", "<>", ">"), (own,))
     casts = tuple(cast for cast in builtin.catalog.casts if cast.function and cast.function.name == "int_tag")
     catalog = replace(builtin.catalog, casts=casts, operators={**builtin.catalog.operators, "public": named})
     assert Casting(builtin.connection, catalog).found(sql) == set()
