@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from pgjit.demo.database import DemoDatabase
@@ -27,7 +28,7 @@ from tests.run.processes import Finished, finish_async
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 CLIENTS = HERE.parents[2] / "docs" / "clients.md"
-SECONDS = 240
+SECONDS = 400  # dbt starts eight times
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,37 @@ class Tool:
     home: str | None  # the requirements that it is installed with; None: it is on the machine
     command: tuple[str, ...]
     differs: tuple[str, ...] = ()  # lines that begin so may differ, for a reason that the table gives
+    there: str = ""  # what a person with more rights made before
 
     def __str__(self) -> str:
         return self.name
 
 
+# The tables that Liquibase keeps its books in: without them even `status` wants to make them.
+_CHANGES = """
+CREATE SCHEMA IF NOT EXISTS changes;
+CREATE TABLE IF NOT EXISTS changes.databasechangelog (
+    id varchar(255) NOT NULL, author varchar(255) NOT NULL, filename varchar(255) NOT NULL,
+    dateexecuted timestamp NOT NULL, orderexecuted int NOT NULL, exectype varchar(10) NOT NULL,
+    md5sum varchar(35), description varchar(255),
+    comments varchar(255), tag varchar(255), liquibase varchar(20), contexts varchar(255), labels varchar(255),
+    deployment_id varchar(10)
+);
+CREATE TABLE IF NOT EXISTS changes.databasechangeloglock (
+    id int PRIMARY KEY, locked boolean NOT NULL, lockgranted timestamp, lockedby varchar(255)
+);
+INSERT INTO changes.databasechangeloglock VALUES (1, false) ON CONFLICT DO NOTHING;
+GRANT USAGE ON SCHEMA changes TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA changes TO PUBLIC;
+"""
+
+
 def _program(name: str) -> tuple[str, ...]:
     return ("{bin}/python", str(PROGRAMS / f"run_{name}.py"))
+
+
+def _java(name: str) -> tuple[str, ...]:
+    return ("java", "-XX:TieredStopAtLevel=1", "-cp", "{bin}:{bin}/lib/*", "RunJava", name)
 
 
 TOOLS = [
@@ -55,6 +80,12 @@ TOOLS = [
     Tool("polars", "data", _program("polars")),
     Tool("connectorx", "data", _program("connectorx")),
     Tool("ADBC", "data", _program("adbc"), differs=("ingest",)),
+    Tool("dbt", "dbt", _program("dbt"), differs=("run",)),
+    Tool("mcp-alchemy (MCP)", "mcp", _program("mcp"), differs=("write",)),
+    Tool("Liquibase", "java", _java("liquibase"), differs=("update",), there=_CHANGES),
+    Tool("Flyway", "java", _java("flyway"), differs=("migrate",)),
+    Tool("Hibernate", "java", _java("hibernate"), differs=("update", "write")),
+    Tool("jOOQ", "java", _java("jooq")),
     Tool("knex", "node", ("node", "{bin}/run_knex.mjs")),
     Tool("drizzle-kit", "node", ("node", "{bin}/run_drizzle.mjs")),
     Tool("server-postgres (MCP)", "node", ("node", "{bin}/run_mcp.mjs", "{url}"), differs=("escape",)),
@@ -74,6 +105,14 @@ def home_of(tool: Tool) -> Path:
         flags = ("--no-audit", "--no-fund", "--ignore-scripts")
         run("npm", "install", *flags, folder=folder, seconds=900)
 
+    def compile_java(folder: Path) -> None:
+        copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+        run("mvn", "-q", "-B", copy, "-DoutputDirectory=lib", folder=folder, seconds=600)
+        run("javac", "-cp", "lib/*", "RunJava.java", folder=folder, seconds=200)
+
+    if tool.home == "java":
+        need("java", "javac", "mvn")
+        return cached("tools-java", sorted((HERE / "java").iterdir()), compile_java)
     if tool.home == "node":
         need("node", "npm")
         return cached("tools-node", sorted((HERE / "node").iterdir()), install)
@@ -154,6 +193,10 @@ async def test_a_tool_prints_through_pgjit_what_it_prints_directly(
 ) -> None:
     home = await asyncio.to_thread(home_of, tool)
     database = everyday_database
+    if tool.there:
+        administrator = await asyncpg.connect(database.superuser_dsn)
+        await administrator.execute(tool.there)
+        await administrator.close()
     async with on_tcp(database) as port, served(database, tmp_path) as world:
         direct = await ran(tool, home, tmp_path / "direct", {
             "PGHOST": "127.0.0.1", "PGPORT": str(port), "PGDATABASE": database.database, "PGUSER": database.user,
