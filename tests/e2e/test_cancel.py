@@ -50,7 +50,7 @@ async def running(connection: Connection) -> asyncio.Task[object]:
 
 
 async def until_busy(world: World, pid: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         active = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
         await until_it_holds(lambda: ask(world.database, active, pid))
 

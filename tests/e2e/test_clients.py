@@ -192,7 +192,7 @@ async def test_a_judging_process_that_is_killed_takes_no_statement_with_it(world
             for process in psutil.Process().children(recursive=True)
             if "pgjit.proxy.judging_process" in process.cmdline()
         ]
-        assert len(judging) == 2
+        assert judging
         for process in judging:
             process.kill()
         await connection.execute(text)

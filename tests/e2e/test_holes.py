@@ -67,7 +67,7 @@ async def log_in(world: World, user: str = "reader", connection: str = "prod-rep
 async def said(client: ScriptedClient, data: bytes, ends: int) -> list[Heard]:
     await client.send(data)
     heard: list[Heard] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for _ in range(ends):
             heard += await client.frames(until="Z")
     return heard

@@ -101,7 +101,7 @@ async def writer(world: World) -> ScriptedClient:
 
 async def ended(client: ScriptedClient) -> list[Heard]:
     heard: list[Heard] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any(kind == "D" and body.endswith(b"end") for kind, body in heard):
             more = await client.frames(until="Z")
             heard += more

@@ -134,5 +134,5 @@ async def test_a_client_that_leaves_while_its_statement_waits_leaves_nothing_beh
     connection.pgconn.send_query(b"SELECT * FROM fresh.nothing")  # waits for the pause to be over
     connection.pgconn.flush()
     await connection.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await until(lambda: records(world, "session.ended"))

@@ -165,6 +165,6 @@ async def test_the_small_messages_are_answered(world: World) -> None:
         assert kinds(await said(client, close(b"S", b"s") + close(b"P", b"none") + SYNC, 1)) == "33Z"
         await client.send(message(b"X", b""))
         assert await client.frames() == []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ended = await until(lambda: records(world, "session.ended"))
     assert ended[0]["reason"] == "client"

@@ -38,7 +38,7 @@ def own() -> Iterator[DemoDatabase]:
 
 
 async def ended(world: World, count: int) -> list[dict[str, object]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await until(lambda: len(records(world, "session.ended")) >= count)
     return records(world, "session.ended")
 
@@ -72,10 +72,10 @@ async def test_a_backend_that_is_killed_ends_its_sessions_and_the_next_ones_come
         await until(lambda: records(world, "execution"))
         os.kill(busy.info.backend_pid, signal.SIGKILL)
         with pytest.raises(psycopg.OperationalError, match="closed the connection"):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await running
         with pytest.raises(psycopg.OperationalError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await idle.execute("SELECT 1")
         for refusal in await reconnected(world, token):
             assert "57P03" in refusal or "cannot be used now" in refusal or "database system" in refusal
@@ -98,7 +98,7 @@ async def test_a_server_that_is_stopped_at_once_and_started_again(own: DemoDatab
         await until(lambda: records(world, "execution"))
         await _control(own, "stop", "-m", "immediate")
         with pytest.raises(psycopg.OperationalError):
-            async with asyncio.timeout(5):  # whether or not the server comes back
+            async with asyncio.timeout(60):  # whether or not the server comes back
                 await running
         await connection.close()
         with pytest.raises(psycopg.OperationalError, match="cannot be used now"):
@@ -187,7 +187,7 @@ async def test_a_client_that_leaves_has_committed_nothing_more(
         pid, _ = await client.log_in({"user": "writer", "database": "write-target"}, token)
         await MOMENTS[moment](client, f"INSERT INTO {database.writable} (note) VALUES ('{note}')")
         running = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await until_it_holds(lambda: ask(database, running, pid))
         if leave == "reset":
             client.reset()

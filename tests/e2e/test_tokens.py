@@ -155,7 +155,7 @@ async def test_ctrl_c_reaches_psql_and_stops_the_statement(world: World, tmp_pat
     process = await start_pgjit(
         world, by_emulator(world, tmp_path), "psql", "prod-replica", "-XAt", "-c", "SELECT pg_sleep(600)"
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await until_it_holds(lambda: ask(world.database, running))
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()

@@ -233,7 +233,7 @@ class Stage:
 
     async def lose_controls(self) -> None:
         """Both control connections of a session that is open die at once."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await until(lambda: len(self.server.controls) >= 2)
         lost = list(self.server.controls)
         for control in lost:
@@ -260,7 +260,7 @@ class Stage:
 
     async def over(self) -> None:
         """Return when everybody has gone; what is left then, in the process and in the journal, is a fault."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await until(lambda: not self.listener.connections)
             for peer in self.server.sessions.values():
                 await peer.left.wait()

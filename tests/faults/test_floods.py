@@ -130,7 +130,7 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
 
     async with Stage(tmp_path, certificates, [expect("Q"), busy]) as stage, await stage.client() as client:
         sending = asyncio.create_task(client.send(query("SELECT 1") + sync() * 200_000))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await enough.wait()  # the proxy asks for answers, and sends no more
         [session] = stage.services.registry
         assert session._live is not None
@@ -167,7 +167,7 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
 
         [session] = stage.services.registry
         # No more than it takes: the end of a connection does not arrive behind what the system has no room for.
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not session._client._held:
                 await client.send(flood)
                 await asyncio.sleep(0)
@@ -225,7 +225,7 @@ async def test_both_sides_write_at_once(size: int, tmp_path: Path, certificates:
         await until_left()(peer)
 
     async with Stage(tmp_path, certificates, [play], preset=Preset.READ_WRITE) as stage:
-        async with await stage.client() as client, asyncio.timeout(30):
+        async with await stage.client() as client, asyncio.timeout(60):
             await client.send(query("COPY t FROM STDIN"))
             assert kinds(await client.frames("G")) == "G"
 

@@ -166,7 +166,7 @@ async def test_a_process_that_is_killed_right_after_a_record_does_not_write_it_t
         assert house.types == {"window.opened": 1}
         house.store.deaf = True
         house.now += HOUR
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await until(lambda: house.types["window.ended"] == 1)
     async with house.process() as windows:
         assert await house.store.due() == []
@@ -197,7 +197,7 @@ async def test_a_login_that_is_admitted_at_the_last_moment_makes_no_second_end(h
         # It was admitted before the end and gets here after it was carried out.
         window = replace(CONTEXT.window, id=str(house.records[0]["window"]["id"]))  # type: ignore[index]
         windows._schedule(window, window.ends_at)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await until(lambda: not windows._timers)
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
@@ -224,7 +224,7 @@ async def test_an_end_whose_commit_was_heard_of_by_nobody_is_recorded_once(house
         await admit(windows)
         house.store.torn = True
         house.now += HOUR
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await until(lambda: not windows._timers)
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
