@@ -90,7 +90,7 @@ class App:
         await kept.load()
         windows = Windows(store, journal, registry, clock, kept)
         stack.push_async_callback(windows.close)
-        await windows.resume()
+        await windows.resume(config.policies)
         await provider.start()
         stack.push_async_callback(provider.close)
         memberships = await self._memberships(store, clock)

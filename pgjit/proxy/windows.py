@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -55,11 +56,15 @@ class Windows:
         self._mark: JournalMark | None = None  # as the store has it
         self._noting: asyncio.Task[None] | None = None
 
-    async def resume(self) -> None:
-        """Take up the windows that an earlier process left: those that are over are recorded as ended."""
+    async def resume(self, policies: Mapping[str, Policy]) -> None:
+        """Take up the windows that an earlier process left: those that are over are recorded as ended.
+
+        `policies`: as they are today. One whose `ttl` was cut ends its windows by that.
+        """
         await self._take_up_records()
         for window in await self._store.unended():
-            self._schedule(window, window.ends_at)
+            policy = policies.get(window.policy)
+            self._schedule(window, window.ends_at if policy is None else effective_end(window, policy))
         self._noting = asyncio.create_task(self._keep_noting())
 
     async def _take_up_records(self) -> None:

@@ -30,11 +30,9 @@ class FullDisk(FileSink):
 
 @pytest.fixture
 async def world(database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setitem(SINKS, "full-disk", FullDisk)
+    monkeypatch.setitem(SINKS, "file", FullDisk)
     monkeypatch.setattr(FullDisk, "full", False)
-    async with open_world(
-        database, tmp_path, config={"journal": {"kind": "full-disk", "path": "journal.jsonl"}}
-    ) as served:
+    async with open_world(database, tmp_path) as served:
         yield served
 
 

@@ -56,7 +56,7 @@ class Machine:
         journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
         clock = Clock(wall=lambda: self.now, steady=self._steady)
         windows = Windows(store, journal, Registry(), clock)
-        await windows.resume()
+        await windows.resume({self.policy.name: self.policy})
         try:
             yield windows
         finally:

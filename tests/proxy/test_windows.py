@@ -92,7 +92,7 @@ class House:
         clock = Clock(wall=lambda: self.now + self.ahead, steady=self._steady)
         windows = Windows(self.store, journal, Registry(), clock)
         journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
-        await windows.resume()
+        await windows.resume({POLICY.name: POLICY})
         yield windows
         await windows.close()
         self.sink.full = False
