@@ -334,7 +334,7 @@ class Relay(Limited):
             return
         portal = self.names.portal(execute.portal)
         # The unnamed portal is a Bind's, or there is none. What a failed Query leaves behind under that name in an
-        # aborted transaction is freed memory: executing it ends all sessions of the server (PostgreSQL 15 to 18).
+        # aborted transaction is freed memory: executing it ends all sessions of the server (seen with PostgreSQL 15).
         if portal is None and self.unrestricted and execute.portal:
             portal = Portal(unknown("portal", execute.portal), None, b"")
         if portal is None:

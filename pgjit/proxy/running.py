@@ -126,7 +126,7 @@ class Resolver:
         self._deep += 1
         if self._deep > _DEEPEST:
             # Under every policy: one that executes itself can only fail, and EXPLAIN of it takes the server's stack
-            # and with it all sessions (PostgreSQL 15 to 18).
+            # and with it all sessions (seen with PostgreSQL 15).
             raise Unresolvable(names_too_deep(self._index))
         inner = self._execute(effect, effect.name) if effect.verb == "execute" else self._fetch(effect.name)
         if isinstance(inner, Violation):
