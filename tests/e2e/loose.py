@@ -33,6 +33,8 @@ ttl: 30m
 record: true
 statements:
   access: read-only
+  allow:
+    - {{kinds: show, settings: [app.tenant]}}
 """
 
 # Nothing else may write, or take a transaction id, while somebody looks whether something was written.

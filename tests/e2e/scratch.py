@@ -80,7 +80,7 @@ def open_scratch(database: DemoDatabase, folder: Path) -> World:
     place = {"host": str(database.socket_dir), "port": database.port, "database": SCRATCH, "user": _ROLE}
     config = {
         "connections": {SCRATCH: {**place, "password": {"file": str(secret)}}},
-        "limits": {"statement_bytes": 4 * 1024 * 1024},
+        "limits": {"statement_bytes": 4 * 1024 * 1024, "journal_bytes_per_second": 1 << 30},
     }
     return World(folder=folder, database=database, policies=policies, config=config)
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from pgjit.demo.database import DemoDatabase
+from pgjit.policy.session_settings import CAPPED, FREE, TIMEOUTS
 from tests.e2e.loose import Line, open_loose, refusal, untouched
 from tests.e2e.worlds import add_reader
 
@@ -25,15 +26,11 @@ SELECT concat_ws(' ', pg_snapshot_xmax(pg_current_snapshot()), (SELECT last_valu
     (SELECT count(*) FROM pg_prepared_xacts), (SELECT count(*) FROM pg_replication_slots), pg_conf_load_time())
 """
 # Of the session itself, but for what a policy that reads lets it choose.
-FREE = (
-    "application_name", "bytea_output", "client_min_messages", "DateStyle", "extra_float_digits", "IntervalStyle",
-    "jit", "TimeZone", "transaction_isolation", "default_transaction_isolation", "transaction_deferrable",
-    "default_transaction_deferrable",
-)  # fmt: skip
+CHOSEN = sorted(FREE | CAPPED.keys() | TIMEOUTS)
 MINE = f"""
 SELECT md5(string_agg(concat(name, '=', setting), ',' ORDER BY name)) || concat(current_user, session_user,
     current_setting('app.tenant', true))
-FROM pg_catalog.pg_settings WHERE name NOT IN ({", ".join(f"'{name}'" for name in FREE)})
+FROM pg_catalog.pg_settings WHERE name NOT IN ({", ".join(f"'{name}'" for name in CHOSEN)})
 """
 
 READS = [
@@ -264,7 +261,7 @@ async def test_no_function_of_the_server_changes_anything(loose_database: DemoDa
     "sql",
     [
         "INSERT INTO s.audit(m) VALUES ('x')", "SELECT nextval('s.seq')", "SELECT pg_advisory_lock(1)",
-        "SELECT lo_create(0)", "SET work_mem = '5MB'", "SET ROLE app", "SET app.tenant = '7'",
+        "SELECT lo_create(0)", "SET search_path = s", "SET ROLE app", "SET app.tenant = '7'",
         "CREATE TEMP TABLE a ()",
     ],
 )  # fmt: skip
