@@ -102,6 +102,7 @@ async def test_what_sessions_held_is_given_back(tmp_path: Path, certificates: Ce
             await stage.over()
             stage.server.peers.clear()
             stage.server.sessions.clear()
+            stage.server.controls[:] = [peer for peer in stage.server.controls if not peer.left.is_set()]
             stage.server._tasks = {task for task in stage.server._tasks if not task.done()}
             gc.collect()
             await asyncio.sleep(0)

@@ -66,7 +66,7 @@ def test_any_bytes_hold_for_any_target(target: targets.Target, data: bytes) -> N
 
 
 def test_a_relay_that_forgets_to_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Relay, "_refuse_query", lambda self, plan, *_: plan.items.append(Planned(query("bad"))))
+    monkeypatch.setattr(Relay, "refuse_query", lambda self, plan, *_: plan.items.append(Planned(query("bad"))))
     with pytest.raises(AssertionError):
         relay(SEEDS[1])
 
