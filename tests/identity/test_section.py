@@ -161,5 +161,6 @@ def test_what_is_hardly_meant_is_told(tmp_path: Path, name: str) -> None:
     if whom:
         (tmp_path / "policies" / "reader.yaml").write_text(policy_text(whom=whom))
         config = load_config(tmp_path / "pgjit.yaml")
-    assert len(config.warnings) == len(told)
-    assert all(warning.startswith(begin) for warning, begin in zip(config.warnings, told, strict=True))
+    warnings = [each for each in config.warnings if "is not named as its database" not in each]
+    assert len(warnings) == len(told)
+    assert all(warning.startswith(begin) for warning, begin in zip(warnings, told, strict=True))

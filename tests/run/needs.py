@@ -24,7 +24,7 @@ __all__ = ["LIVE", "LONG"]
 LIVE = (
     "e2e/", "faults/", "demo/", "proxy/door/",
     "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
-    "identity/providers/test_entra.py", "identity/test_managed_identity.py",
+    "grants/stores/test_store_file.py", "identity/providers/test_entra.py", "identity/test_managed_identity.py",
     "policy/rules/test_function_call.py", "policy/test_redteam.py",
     "proxy/test_control.py", "proxy/test_dial.py", "proxy/test_judging_process.py", "proxy/test_login.py",
     "proxy/test_managed_identity.py", "proxy/test_reserve_login.py", "proxy/test_secret_command.py",
