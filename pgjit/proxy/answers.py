@@ -145,7 +145,10 @@ class Answers:
         return self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
 
     def _count(self, step: ServerStep, control: Control, chunk: bytes) -> int:
-        """How many bytes of the data before `control` go on: all of them, or those within the limits."""
+        """How many bytes of the data before `control` go on: all of them, or those within the limits.
+
+        A message counts with its whole length when it begins: its rest cannot be left out any more.
+        """
         head = self._relay.queue[0] if self._relay.queue else None
         if control.rows and (head is None or head.refusal is not None or head.asked not in DATA):
             step.fault = _server_fault("it sent rows that nothing asked for")
@@ -155,19 +158,19 @@ class Answers:
             return 0 if self._muted else control.size
         if self._muted or head.over:
             return 0
-        rows, size = control.rows, control.size
+        start = control.start - control.size
+        first, end = max(start, self._stream.lead), control.start
+        if first < end and not control.kind:
+            end += self._stream.missing
+        rows = control.rows
         room = self._relay.budget.room(run.rows, run.size)
-        if room is not None and (rows > room[0] or size > room[1]):
-            start = control.start - control.size
-            first = max(start, self._stream.lead)
+        if room is not None and (rows > room[0] or end - first > room[1]):
             rows, end = fitting(chunk, first, control.start, *room)
-            size = end - start
-            if end < control.start:
-                head.over = step.cancel = True
+            head.over = step.cancel = end < control.start
         run.rows += rows
-        run.size += size
-        self._relay.budget.count(rows, size)
-        return size
+        run.size += end - first
+        self._relay.budget.count(rows, end - first)
+        return min(end, control.start) - start
 
     def _notice(self, step: ServerStep, size: int, head: Pending | None) -> bytes | None:
         """It counts as bytes of what runs: functions may say anything by it. Over a limit it is left out.

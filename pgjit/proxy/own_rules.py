@@ -34,7 +34,7 @@ _BUILTIN_TYPES = 16384  # FirstNormalObjectId: types below are PostgreSQL's own
 FUNCTION_CALL = Violation(
     rule="function-call",
     message="function calls of the fast-path interface are not allowed",
-    detail="A FunctionCall message names a function by number and cannot be judged.",
+    detail="A FunctionCall message names a function by number: it cannot be judged, nor its result cut.",
     hint="Call the function in a SELECT.",
 )
 

@@ -377,7 +377,7 @@ class Relay(Limited):
     def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
         call = decode_function_call(frame.body)
         text = f"-- function call by number, {call.function}"
-        if not self.unrestricted:
+        if not self.unrestricted or self.budget.limits_results:  # its result is no row, and could not be cut
             self.refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
             return
         parameters = kept(Parameters(values=call.arguments, formats=call.formats))

@@ -141,7 +141,7 @@ def _impossible(kind: int, length: int) -> RemoteProtocolError:
 def fitting(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[int, int]:
     """Of the data messages from `start` on: how many fit into `rows` and `size` bytes, and where the next begins.
 
-    A last one that is not whole before `end` counts with all of its length.
+    A last one that is not whole before `end` counts with all of its length; the next then begins behind `end`.
     """
     count, at = 0, start
     while at + _HEADER <= end and count < rows:
@@ -151,7 +151,7 @@ def fitting(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[i
         size -= length
         count += 1
         at += length
-    return count, min(at, end)
+    return count, at
 
 
 class Control(NamedTuple):
@@ -196,6 +196,11 @@ class StreamReader:
     def inside_message(self) -> bool:
         """A message was let through in part: nothing can be put in between now."""
         return self._skip > 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to come of the data message that the latest chunk ends within."""
+        return self._skip if self._counted else 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[Control]]:
         """The chunk that may go on, and its control messages in order. Raises BrokenStream, and is of no use then."""

@@ -115,6 +115,5 @@ async def test_settings_of_an_application_are_shown_where_the_policy_names_them(
     database: DemoDatabase, tmp_path: Path
 ) -> None:
     await change(database, "ALTER ROLE pgjit_agent SET app.key = 'x'; ALTER ROLE pgjit_agent SET app.tenant = '7'")
-    shown = "  allow:\n    - {kinds: show, settings: app.tenant}\n"
-    async with open_under(database, tmp_path, shown) as world:
+    async with open_under(database, tmp_path) as world:  # its policy names app.tenant
         assert await verdicts(world, list(SETTINGS)) == SETTINGS

@@ -151,6 +151,31 @@ def test_bytes_are_limited_by_whole_rows(most: int) -> None:
     assert said(*step.data).count("D") == most // len(ROW)
 
 
+@pytest.mark.parametrize("piece", [1, 5, 7, len(ROW) - 1, len(ROW), len(ROW) + 1, 1000])
+@pytest.mark.parametrize("most", [1, len(ROW) - 1, len(ROW), len(ROW) * 3 + 1, len(ROW) * 5])
+def test_however_it_arrives_a_row_that_does_not_fit_is_not_begun(most: int, piece: int) -> None:
+    talk = limited(bytes=most)
+    talk.client(query("SELECT 1"))
+    stream = HEAD + ROW * 5 + command_complete("SELECT 5") + READY
+    steps = [talk.server(stream[at : at + piece]) for at in range(0, len(stream), piece)]
+    fits = most // len(ROW)
+    ending = "C" if fits == 5 else "E"
+    assert said(*[data for step in steps for data in step.data]) == ["T", *"D" * fits, ending, "Z"]
+    assert (talk.last_outcome.rows, talk.last_outcome.bytes) == (fits, fits * len(ROW))
+    assert talk.relay.budget.usage.bytes == fits * len(ROW)
+
+
+def test_what_is_on_its_way_counts_already_for_the_other_sessions_of_the_window() -> None:
+    usage, limits = Usage(), Limits(window_bytes=len(ROW) + 5)
+    first, second = Talk(budget=Budget(limits, usage)), Talk(budget=Budget(limits, usage))
+    for talk in (first, second):
+        talk.client(query("SELECT 1"))
+    assert first.server(HEAD, ROW[:7]).data == [HEAD + ROW[:7]]
+    assert said(*second.server(HEAD, ROW[:7]).data) == ["T"]
+    assert first.server(ROW[7:], command_complete("SELECT 1")).data == [ROW[7:] + command_complete("SELECT 1")]
+    assert usage.bytes == len(ROW)
+
+
 def test_the_window_counts_over_executions_and_then_begins_nothing_more() -> None:
     talk = limited(window_rows=3)
     talk.client(query("SELECT 1"))
@@ -206,7 +231,7 @@ def test_what_fits_never_is_over_either_limit_and_one_more_would_be(
     lengths = [each + 5 for each in sizes]
     assert count <= rows
     assert sum(lengths[:count]) <= size
-    assert at == min(sum(lengths[:count]), end)
+    assert at == sum(lengths[:count])
     begun = sum(lengths[:count]) + 5 <= end  # the header of the next one is there
     if begun and count < len(lengths):
         assert count == rows or sum(lengths[: count + 1]) > size

@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from pgjit.audit.event import Event, Execution
-from pgjit.policy.policy import Access
+from pgjit.grants.usage import Usage
+from pgjit.policy.policy import Access, Limits
 from pgjit.proxy.answers import Answers
+from pgjit.proxy.budget import Budget
 from pgjit.proxy.judge import Judge, Judgement
 from pgjit.proxy.relay import Relay
 from pgwire.framing import Frame, FrameReader
@@ -48,6 +50,12 @@ def test_a_large_result_of_a_function_call_flows() -> None:
     first, second = talk.server(large[:100]), talk.server(large[100:] + READY)
     assert b"".join(first.data + second.data) == large + READY
     assert talk.relay.idle
+
+
+def test_a_function_call_whose_result_could_not_be_cut_does_not_reach_the_server() -> None:
+    plan = Talk(unrestricted=True, budget=Budget(Limits(bytes=100), Usage())).client(CALL)
+    assert CALL not in plan.data
+    assert b"pgjit_deny_" in plan.data
 
 
 @pytest.mark.parametrize("sent", [CALL, query("bad"), parse("bad"), bind(b"unknown"), execute(b"unknown")])
