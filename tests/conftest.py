@@ -9,7 +9,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.run.deadlines", "tests.run.needs", "tests.run.progress"]
+pytest_plugins = ["tests.run.deadlines", "tests.run.keys", "tests.run.needs", "tests.run.progress"]
 
 settings.register_profile("fast", max_examples=100, deadline=None)
 settings.register_profile("deep", max_examples=5_000, deadline=None)

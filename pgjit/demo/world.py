@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-import httpx
 import yaml
 
 from pgjit.app import App
@@ -25,6 +24,7 @@ from pgjit.demo.certificates import Certificates, make_certificates
 from pgjit.demo.client import write_psql
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials, Emulator, TlsFiles
+from pgjit.identity.fetch import client_for
 
 __all__ = ["POLICIES", "World"]
 
@@ -173,7 +173,7 @@ class World:
 
     async def token(self, credentials: AppCredentials) -> str:
         """A token for `credentials`, as an agent gets it: by the client credentials grant, over HTTP."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with client_for(self.emulator.url) as client:
             response = await client.post(
                 f"{self.emulator.url}/{self.emulator.tenant}/oauth2/v2.0/token",
                 data={

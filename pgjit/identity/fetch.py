@@ -7,6 +7,8 @@ caller's, and so is what it means.
 from __future__ import annotations
 
 import contextlib
+import functools
+import ssl
 from collections.abc import AsyncGenerator
 from typing import Final, cast
 
@@ -30,7 +32,14 @@ class AnswerRefused(Exception):
 
 def client_for(url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """A client for the server at `url`. A proxy named by the environment leads out, never back to this machine."""
-    return httpx.AsyncClient(transport=transport, timeout=5.0, trust_env=not is_loopback(httpx.URL(url).host))
+    local = is_loopback(httpx.URL(url).host)
+    return httpx.AsyncClient(transport=transport, verify=_trusted(), timeout=5.0, trust_env=not local)
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that certify the web, or those that the environment names. They are read once."""
+    return httpx.create_ssl_context()
 
 
 async def fetch_object(client: httpx.AsyncClient, url: httpx.URL) -> dict[str, object]:

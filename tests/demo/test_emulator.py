@@ -19,6 +19,7 @@ from pgjit.demo.emulator.admin import admin_api
 from pgjit.demo.emulator.faults import ENDPOINTS
 from pgjit.errors import InvalidFile
 from pgjit.identity.providers.entra import EntraProvider
+from tests.fakes.local_http import local_http
 from tests.fixtures.tokens import AUDIENCE, GROUP, TENANT, agent_app, emulator, settings_for
 
 __all__ = ["emulator"]  # a fixture
@@ -42,7 +43,7 @@ def form(app: AppCredentials, **changes: str | None) -> dict[str, str]:
 
 
 async def get(emulator: Emulator, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         return await client.get(emulator.url + path)
 
 
@@ -53,7 +54,7 @@ async def post(
     tenant: str = TENANT,
 ) -> httpx.Response:
     body = str(httpx.QueryParams(data)).encode() if isinstance(data, dict) else data
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         return await client.post(
             f"{emulator.url}/{tenant}/oauth2/v2.0/token", content=body, headers={"content-type": kind}
         )
@@ -156,7 +157,7 @@ async def test_another_tenant_is_not_found_anywhere(emulator: Emulator, app: App
 async def test_it_closes_cleanly_frees_its_port_and_starts_again_there(emulator: Emulator) -> None:
     port = httpx.URL(emulator.url).port
     assert port is not None
-    async with httpx.AsyncClient(trust_env=False) as client:  # its connection is open while the emulator closes
+    async with local_http() as client:  # its connection is open while the emulator closes
         await client.get(f"{emulator.url}/{TENANT}/discovery/v2.0/keys")
         await emulator.close()
         await emulator.close()

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from pgjit.demo.database import DemoDatabase
@@ -16,6 +15,7 @@ from pgjit.demo.world import World
 from tests.e2e.clients import psql
 from tests.e2e.test_emulated_tenants import SECRET, SLEEPING, Watched
 from tests.e2e.worlds import READERS, ask, open_world, records
+from tests.fakes.local_http import local_http
 from tests.run.waiting import a_while, until, until_it_holds
 
 EXCHANGE = "api://AzureADTokenExchange/.default"
@@ -34,7 +34,7 @@ class Agents:
 
     async def post(self, path: str, **form: str) -> dict[str, object]:
         emulator = self.world.emulator
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with local_http() as client:
             response = await client.post(f"{emulator.url}/{emulator.tenant}/oauth2/v2.0/{path}", data=form)
         answer: dict[str, object] = response.json()
         return answer

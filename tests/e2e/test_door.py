@@ -8,7 +8,6 @@ import struct
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
@@ -19,6 +18,7 @@ from pgwire.messages.query import decode_error
 from pgwire.messages.startup import encode_cancel, encode_ssl_request, encode_startup
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, ask, open_world, records
+from tests.fakes.local_http import local_http
 from tests.run.waiting import until_it_holds
 
 
@@ -211,7 +211,7 @@ async def test_the_login_role_of_the_server_is_never_shown_in_an_error(
 
 
 async def test_health_and_readiness_are_told_on_the_admin_port(world: World) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{world.app.admin_port}", trust_env=False) as client:
+    async with local_http(base_url=f"http://127.0.0.1:{world.app.admin_port}") as client:
         assert (await client.get("/healthz")).status_code == 200
 
         async def is_ready() -> bool:

@@ -11,6 +11,7 @@ import httpx
 from pgjit.demo.database import DemoDatabase
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, ask, open_world
+from tests.fakes.local_http import local_http
 from tests.run.waiting import until_it_holds
 
 
@@ -25,7 +26,7 @@ async def test_the_admin_port_answers_not_ready_until_the_drain_is_over(
     )
     async with (
         asyncio.timeout(60),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{world.app.admin_port}", trust_env=False) as client,
+        local_http(base_url=f"http://127.0.0.1:{world.app.admin_port}") as client,
     ):
         holding = holder.transaction()
         await holding.start()

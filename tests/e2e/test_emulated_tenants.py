@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from pgjit.demo.database import DemoDatabase
@@ -14,6 +13,7 @@ from pgjit.demo.emulator import Fault, FaultKind, Kind, Principal
 from pgjit.demo.world import World
 from tests.e2e.clients import psql
 from tests.e2e.worlds import READERS, ask, open_world, records
+from tests.fakes.local_http import local_http
 from tests.run.waiting import until, until_it_holds
 
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -71,7 +71,7 @@ async def token_of(world: World, app: Principal, tenant: str, resource: str) -> 
         "grant_type": "client_credentials", "client_id": str(app.client_id), "client_secret": SECRET,
         "scope": f"{resource}/.default",
     }  # fmt: skip
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         response = await client.post(f"{world.emulator.url}/{tenant}/oauth2/v2.0/token", data=form)
     return str(response.json()["access_token"])
 

@@ -6,6 +6,7 @@ Decides how a request is read (a form, a JSON body, a query) and its bounds. Kno
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, FastAPI, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pgjit.demo.emulator import graph, managed_identity, metadata
 from pgjit.demo.emulator.admin import admin_api
@@ -36,17 +38,34 @@ def authority_http(
     admin_key: str | None,
     open_to_all: Callable[[], bool],
     sign_anything: bool,
-) -> FastAPI:
-    """Everything but managed identities. `places` are its addresses by scheme."""
-    http = FastAPI(title="Entra emulator, for tests", docs_url=None, redoc_url=None, openapi_url=None)
+) -> ASGIApp:
+    """Everything but managed identities. `places` are its addresses by scheme.
+
+    A part is put together when it is first asked: most runs ask only for the keys and for a token.
+    """
 
     def base(request: Request) -> str:
         return places[request.url.scheme] or places["http"]
 
-    http.include_router(admin_api(cloud, faults, key=admin_key, open_to_all=open_to_all, sign_anything=sign_anything))
-    http.include_router(_graph(cloud, base))
-    http.include_router(_discovery(cloud, base))
-    http.include_router(_tokens(cloud, base))
+    def admin() -> APIRouter:
+        return admin_api(cloud, faults, key=admin_key, open_to_all=open_to_all, sign_anything=sign_anything)
+
+    graph_part = functools.cache(lambda: _part(_graph(cloud, base)))
+    admin_part = functools.cache(lambda: _part(admin()))
+    other_part = functools.cache(lambda: _part(_discovery(cloud, base), _tokens(cloud, base)))
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        first = scope["path"].split("/")[1:2]
+        part = {"admin": admin_part, "v1.0": graph_part}.get(first[0] if first else "", other_part)
+        await part()(scope, receive, send)
+
+    return served
+
+
+def _part(*routers: APIRouter) -> FastAPI:
+    http = FastAPI(title="Entra emulator, for tests", docs_url=None, redoc_url=None, openapi_url=None)
+    for router in routers:
+        http.include_router(router)
 
     @http.exception_handler(OAuthError)
     async def refused(request: Request, fault: OAuthError) -> JSONResponse:  # noqa: ARG001 - FastAPI's

@@ -29,11 +29,15 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def new_private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class SigningKey:
     """A throw-away RSA key in a certificate, under the key id that Entra's has: the certificate's thumbprint."""
 
     def __init__(self) -> None:
-        self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.private = new_private_key()
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pgjit emulator: for tests only")])
         now = datetime.now(UTC)
         certificate = (

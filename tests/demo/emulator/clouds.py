@@ -28,6 +28,7 @@ from pgjit.demo.emulator import (
     TlsFiles,
 )
 from pgjit.demo.emulator.issuer import base64url
+from tests.fakes.local_http import local_http
 
 __all__ = [
     "AUDIENCE",
@@ -121,7 +122,7 @@ class Cast:
     async def post(
         self, form: dict[str, str], path: str = "oauth2/v2.0/token", tenant: str = TENANT
     ) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with local_http() as client:
             return await client.post(self.place(path, tenant), data=form)
 
     def form(self, client: Principal, scope: str = SCOPE, **more: str) -> dict[str, str]:
@@ -139,7 +140,7 @@ class Cast:
         return str(response.json()["access_token"])
 
     async def admin(self, method: str, path: str, body: object = None, status: int = 200) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with local_http() as client:
             response = await client.request(
                 method, f"{self.emulator.url}/admin/{path}", json={} if body is None else body
             )

@@ -8,6 +8,7 @@ import pytest
 
 from pgjit.demo.emulator import Emulator, EmulatorSettings
 from tests.demo.emulator.clouds import AUDIENCE, GROUP, OTHER, SCOPE, TENANT, Cast, Certified, cast, said
+from tests.fakes.local_http import local_http
 
 __all__ = ["cast"]  # a fixture
 
@@ -100,7 +101,7 @@ async def test_any_claims_are_signed(cast: Cast) -> None:
 
 
 async def call(emulator: Emulator, method: str = "POST", path: str = "sign", **request: object) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         return await client.request(method, f"{emulator.url}/admin/{path}", **request)  # type: ignore[arg-type]
 
 

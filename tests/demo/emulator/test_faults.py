@@ -11,6 +11,7 @@ import pytest
 from pgjit.demo.emulator import Fault, FaultKind
 from pgjit.demo.emulator.faults import endpoint_of
 from tests.demo.emulator.clouds import AUDIENCE, TENANT, Cast, cast
+from tests.fakes.local_http import local_http
 
 __all__ = ["cast"]  # a fixture
 
@@ -43,7 +44,7 @@ def test_every_path_is_of_one_endpoint(path: str) -> None:
 
 
 async def get(cast: Cast, path: str = KEYS, timeout: float = 5) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=timeout) as client:
+    async with local_http(timeout=timeout) as client:
         return await client.get(cast.emulator.url + path)
 
 
@@ -128,7 +129,7 @@ async def test_a_fault_of_graph_is_one_of_all_its_calls_and_a_narrow_one_comes_f
 
 async def test_managed_identities_fail_as_well(cast: Cast) -> None:
     await put(cast, "managed-identity", kind="status", status=410)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         place = f"{cast.emulator.identity_url}/metadata/identity/oauth2/token"
         answer = await client.get(place, params={"resource": AUDIENCE, "api-version": "2018-02-01"})
     assert answer.status_code == 410

@@ -11,6 +11,7 @@ import pytest
 
 from pgjit.demo.emulator import Kind, Principal
 from tests.demo.emulator.clouds import GROUP, OTHER, SCOPE, TENANT, Cast, cast, said
+from tests.fakes.local_http import local_http
 
 __all__ = ["cast"]  # a fixture
 
@@ -22,7 +23,7 @@ async def ask(
     cast: Cast, path: str, body: object = None, *, token: str | None = None, client: Principal | None = None
 ) -> httpx.Response:
     bearer = token or await cast.token(cast.form(client or cast.reader, GRAPH))
-    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {bearer}"}) as http:
+    async with local_http(headers={"Authorization": f"Bearer {bearer}"}) as http:
         if body is None:
             return await http.get(f"{cast.graph}/{path}")
         return await http.post(f"{cast.graph}/{path}", json=body)

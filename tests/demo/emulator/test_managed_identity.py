@@ -10,6 +10,7 @@ import pytest
 
 from pgjit.demo.emulator import FederatedCredential, Kind, Principal
 from tests.demo.emulator.clouds import AUDIENCE, GROUP, OTHER, TENANT, Cast, cast, said
+from tests.fakes.local_http import local_http
 
 __all__ = ["cast"]  # a fixture
 
@@ -21,7 +22,7 @@ async def ask(
 ) -> httpx.Response:
     usual = {"Metadata": "true"} if path == MACHINE else {"X-IDENTITY-HEADER": cast.emulator.identity_header}
     params = {"resource": f"api://{AUDIENCE}", "api-version": "2018-02-01", **query}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         return await client.get(
             cast.emulator.identity_url + path,
             params={name: value for name, value in params.items() if value},
@@ -93,7 +94,7 @@ async def test_a_disabled_identity_gets_no_token(cast: Cast) -> None:
 
 
 async def test_nothing_else_is_served_on_that_port(cast: Cast) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_http() as client:
         for path in (f"/{TENANT}/discovery/v2.0/keys", "/admin/state", "/"):
             assert (await client.get(cast.emulator.identity_url + path)).status_code == 404
 

@@ -27,6 +27,7 @@ from tests.demo.emulator.clouds import (
     cast,
     said,
 )
+from tests.fakes.local_http import local_http
 
 __all__ = ["cast"]  # a fixture
 
@@ -43,7 +44,7 @@ async def test_every_secret_of_an_app_is_taken_and_no_other(cast: Cast) -> None:
 async def test_a_secret_may_come_in_the_header(cast: Cast) -> None:
     async def ask(header: str) -> httpx.Response:
         form = {"grant_type": "client_credentials", "scope": SCOPE}
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with local_http() as client:
             return await client.post(cast.place(), data=form, headers={"Authorization": header})
 
     def basic(secret: str) -> str:
