@@ -10,35 +10,34 @@ import logging
 import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
 
-from pgjit.admin.api import AdminServer, admin_api
+from pgjit.api.health import AdminServer, admin_api
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
 from pgjit.clock import Clock
 from pgjit.config import Config
 from pgjit.errors import InvalidFile, JournalUnavailable
+from pgjit.file_descriptors import descriptors_for, raise_limit, room
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
 from pgjit.identity.graph import graph_from_section
 from pgjit.identity.membership import Schedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
-from pgjit.proxy.catalogs import Catalogs
-from pgjit.proxy.descriptors import descriptors_for, raise_limit, room
-from pgjit.proxy.judging_process import JudgingProcess
-from pgjit.proxy.kept_backends import KeptBackends
+from pgjit.judging.worker_process import JudgingProcess
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
-from pgjit.proxy.reconciliation import reconcile
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.servers import Servers
-from pgjit.proxy.services import Limits, Services
-from pgjit.proxy.windows import Windows
+from pgjit.proxy.services import ProxyLimits, Services
+from pgjit.proxy.window.kept_backends import KeptBackends
+from pgjit.proxy.window.reconciliation import reconcile
+from pgjit.proxy.window.windows import Windows
+from pgjit.server.catalogs import Catalogs
+from pgjit.server.servers import Servers
 from pgjit.telemetry import Telemetry
 
 __all__ = ["VERSION", "App"]
@@ -190,11 +189,11 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _limits(config: Config) -> Limits:
+def _limits(config: Config) -> ProxyLimits:
     """As configured, with no more connections than there are files to open for them."""
-    limits, targets = config.limits, len(config.targets)
+    limits, targets = config.file.limits, len(config.targets)
     most = room(limits.connections, targets, raise_limit(descriptors_for(limits.connections, targets)))
-    return replace(limits, connections=most)
+    return ProxyLimits(**{**limits.model_dump(exclude={"drain_seconds"}), "connections": most})
 
 
 def _note_stop(journal: Journal, clock: Clock) -> None:

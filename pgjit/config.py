@@ -15,14 +15,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
+from pgjit.file_descriptors import shortage
+from pgjit.identity.authentication import Authentication
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
+from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
-from pgjit.proxy.client_auth import Authentication
-from pgjit.proxy.descriptors import shortage
-from pgjit.proxy.login_sections import ControlSection, SecretSection, control_login, credential_of
-from pgjit.proxy.services import Limits
-from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
+from pgjit.server.login_sections import ControlSection, SecretSection, control_login, credential_of
+from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 __all__ = ["Config", "ConfigFile", "load_config"]
 
@@ -169,7 +169,7 @@ class LimitsSection(_Section):
         default=30, gt=0, le=300, description="from connecting to being logged in, TLS included"
     )
     statement_bytes: int = Field(
-        default=2 * 1024 * 1024,
+        default=STATEMENT_BYTES,
         ge=1024,
         le=16 * 1024 * 1024,
         description="text of one message's statements; under `access: full` they are only parsed up to this size",
@@ -244,21 +244,6 @@ class Config:
     def authentication(self) -> dict[str, Authentication]:
         """How clients authenticate, by the connection that they ask for."""
         return {name: section.authentication for name, section in self.file.connections.items()}
-
-    @property
-    def limits(self) -> Limits:
-        limits = self.file.limits
-        return Limits(
-            connections=limits.connections,
-            connections_per_address=limits.connections_per_address,
-            sessions_per_identity=limits.sessions_per_identity,
-            handshake_seconds=limits.handshake_seconds,
-            statement_bytes=limits.statement_bytes,
-            judging_seconds=limits.judging_seconds,
-            message_bytes=limits.message_bytes,
-            token_bytes=limits.token_bytes,
-            journal_bytes_per_second=limits.journal_bytes_per_second,
-        )
 
 
 def load_config(path: Path) -> Config:

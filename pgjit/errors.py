@@ -28,7 +28,7 @@ __all__ = [
     "TlsRequired",
     "TokenRefused",
     "TooManyConnections",
-    "WindowEnded",
+    "WindowOver",
     "utc_text",
 ]
 
@@ -210,7 +210,7 @@ class TooManyConnections(PgjitError):
         super().__init__(message, reference=reference, detail=detail, hint=hint)
 
 
-class WindowEnded(PgjitError):
+class WindowOver(PgjitError):
     """The window is over; the session ends with it."""
 
     sqlstate = "57P01"

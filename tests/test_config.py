@@ -14,8 +14,8 @@ from pgjit.demo.certificates import make_certificates
 from pgjit.errors import InvalidFile
 from pgjit.grants.stores import STORES
 from pgjit.identity import azure_token
-from pgjit.proxy.credential import FromFile, Given, Renewed
-from pgjit.proxy.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
+from pgjit.server.credential import FixedSecret, FromFile, RenewedSecret
+from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 POLICIES = Path(__file__).parents[1] / "policies"
 TEXT = """\
@@ -95,7 +95,7 @@ def test_every_key_reaches_the_login(tmp_path: Path) -> None:
 async def test_secrets_come_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGJIT_TEST_SECRET", "from the environment")
     given = _load(tmp_path, "host: a, password: {env: PGJIT_TEST_SECRET}").credential
-    assert isinstance(given, Given)
+    assert isinstance(given, FixedSecret)
     assert await given.secret() == "from the environment"
     monkeypatch.setenv("PGJIT_TEST_SECRET", "\udcff")
     with pytest.raises(InvalidFile, match="1 fault"):
@@ -105,14 +105,14 @@ async def test_secrets_come_from_where_they_are(tmp_path: Path, monkeypatch: pyt
     assert await file.secret() == "hunter2"
     command = f"[{sys.executable}, -c, 'print(\"from a command\")']"
     ran = _load(tmp_path, f"host: a, password: {{command: {command}, timeout: 5, refresh: 0}}").credential
-    assert isinstance(ran, Renewed)
+    assert isinstance(ran, RenewedSecret)
     assert await ran.secret() == "from a command"
 
 
 def test_a_managed_identity_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(azure_token, "installed", lambda: True)
     keys = "host: a, password: {azure: {client_id: me}}"
-    assert isinstance(_load(tmp_path, keys).credential, Renewed)
+    assert isinstance(_load(tmp_path, keys).credential, RenewedSecret)
     monkeypatch.setattr(azure_token, "installed", lambda: False)
     with pytest.raises(InvalidFile, match="1 fault") as told:
         _load(tmp_path, keys)

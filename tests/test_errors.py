@@ -26,7 +26,7 @@ from pgjit.errors import (
     TlsRequired,
     TokenRefused,
     TooManyConnections,
-    WindowEnded,
+    WindowOver,
     utc_text,
 )
 
@@ -103,7 +103,7 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
         429,
     ),
     (
-        WindowEnded(policy="schema-checks", ended_at=ENDED, retry_at=RETRY),
+        WindowOver(policy="schema-checks", ended_at=ENDED, retry_at=RETRY),
         {
             "S": "FATAL",
             "C": "57P01",

@@ -15,10 +15,18 @@ from typing import Annotated, Final
 
 import typer
 
-from pgjit.cli.token_source import Source, Token, is_credential
+from pgjit.cli.token_source import Token, TokenOrigin, is_credential
 
 __all__ = [
-    "Audience", "Host", "Place", "Policy", "Port", "Rootcert", "SourceName", "client_environment", "run_client",
+    "Audience",
+    "Host",
+    "Policy",
+    "Port",
+    "ProxyAddress",
+    "Rootcert",
+    "SourceName",
+    "client_environment",
+    "run_client",
 ]  # fmt: skip
 
 Host = Annotated[
@@ -44,7 +52,7 @@ Audience = Annotated[
     str | None, typer.Option(envvar="PGJIT_AUDIENCE", help="Client id or URI of pgjit's API registration.")
 ]
 SourceName = Annotated[
-    Source | None,
+    TokenOrigin | None,
     typer.Option(
         "--source", envvar="PGJIT_TOKEN_SOURCE", help="Where the token comes from; without: by what is set."
     ),
@@ -57,7 +65,7 @@ _KEPT: Final = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProxyAddress:
     host: str
     port: int
     connection: str
@@ -65,14 +73,14 @@ class Place:
     sslrootcert: str
 
     @classmethod
-    def of(cls, host: str | None, port: int, connection: str, policy: str | None, sslrootcert: str) -> Place:
+    def of(cls, host: str | None, port: int, connection: str, policy: str | None, sslrootcert: str) -> ProxyAddress:
         """Raises BadParameter where nobody has said which host."""
         if not host:
             raise typer.BadParameter("say where pgjit is: give --host, or set PGJIT_HOST")
         return cls(host, port, connection, policy, sslrootcert)
 
 
-def client_environment(place: Place, token: Token, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+def client_environment(place: ProxyAddress, token: Token, given: Mapping[str, str] = os.environ) -> dict[str, str]:
     """For one process: libpq's variables, and the rest of `given` as it is.
 
     A service file or an address of the caller's would win over the host: no other variable of libpq's is passed on.

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from pgjit.cli.caret import line_and_column, pointed
 from pgjit.cli.plain import plain
+from pgjit.judging.dry_run import grounds_of_judgement
+from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.policy.grounds import Ground
+from pgjit.policy.explain import Ground
 from pgjit.policy.policy import Mode, Policy
-from pgjit.proxy.judge import Judgement
-from pgjit.proxy.rehearsal import grounds_of_judgement
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.statement import Statement
 

@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from pgjit.errors import InvalidFile
+from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.policy.load import Policies, load_policies
 from pgjit.policy.policy import Policy
-from pgjit.proxy.services import Limits
 from pgjit.sql.catalog import Catalog
 
 __all__ = ["STATEMENT_BYTES", "AsJson", "CatalogFile", "Folder", "StatementBytes", "one", "read", "read_catalog"]
-
-STATEMENT_BYTES = Limits().statement_bytes
 
 Folder = Annotated[Path, typer.Option("--policies", help="The folder with the policy files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")]

@@ -19,7 +19,7 @@ import httpx
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["Source", "Token", "choose_source", "fetch_token", "is_credential"]
+__all__ = ["Token", "TokenOrigin", "choose_source", "fetch_token", "is_credential"]
 
 TOKEN_VARIABLE: Final = "PGJIT_TOKEN"  # noqa: S105 - the name of a variable
 EMULATOR_VARIABLE: Final = "PGJIT_EMULATOR"
@@ -34,7 +34,7 @@ _MAX_BYTES: Final = 64 * 1024
 _MOST_SHOWN: Final = 300
 
 
-class Source(StrEnum):
+class TokenOrigin(StrEnum):
     VARIABLE = "variable"  # PGJIT_TOKEN
     EMULATOR = "emulator"  # `pgjit emulator` at PGJIT_EMULATOR, with AZURE_CLIENT_SECRET
     SERVICE_PRINCIPAL = "service-principal"  # AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH
@@ -46,20 +46,22 @@ class Source(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Token:
     text: str = field(repr=False)
-    source: Source
+    source: TokenOrigin
     expires_at: datetime | None = None
 
 
-def choose_source(environment: Mapping[str, str]) -> Source:
+def choose_source(environment: Mapping[str, str]) -> TokenOrigin:
     """What is set decides, in this order; a person with the Azure CLI when nothing is."""
     signs = (
-        (Source.VARIABLE, (TOKEN_VARIABLE,)),
-        (Source.EMULATOR, (EMULATOR_VARIABLE,)),
-        (Source.WORKLOAD_IDENTITY, ("AZURE_FEDERATED_TOKEN_FILE",)),
-        (Source.SERVICE_PRINCIPAL, ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH")),
-        (Source.MANAGED_IDENTITY, ("IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")),
+        (TokenOrigin.VARIABLE, (TOKEN_VARIABLE,)),
+        (TokenOrigin.EMULATOR, (EMULATOR_VARIABLE,)),
+        (TokenOrigin.WORKLOAD_IDENTITY, ("AZURE_FEDERATED_TOKEN_FILE",)),
+        (TokenOrigin.SERVICE_PRINCIPAL, ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH")),
+        (TokenOrigin.MANAGED_IDENTITY, ("IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")),
     )
-    return next((source for source, names in signs if any(environment.get(name) for name in names)), Source.AZURE_CLI)
+    return next(
+        (source for source, names in signs if any(environment.get(name) for name in names)), TokenOrigin.AZURE_CLI
+    )
 
 
 def is_credential(name: str) -> bool:
@@ -67,21 +69,21 @@ def is_credential(name: str) -> bool:
     return name.upper() == TOKEN_VARIABLE or name.upper().startswith(_CREDENTIALS)
 
 
-def fetch_token(source: Source, audience: str | None, environment: Mapping[str, str] = os.environ) -> Token:
+def fetch_token(source: TokenOrigin, audience: str | None, environment: Mapping[str, str] = os.environ) -> Token:
     """A token for `audience`, which only the variable does without. Raises ServerUnavailable."""
-    if source is Source.VARIABLE:
+    if source is TokenOrigin.VARIABLE:
         return Token(_checked(_variable(environment, TOKEN_VARIABLE, source), source), source)
     if audience is None:
         raise _none(source, "It is not said what the token is for.", "Set PGJIT_AUDIENCE, or give --audience.")
     scope = f"{audience.removesuffix('/.default')}/.default"
-    if source is Source.EMULATOR:
+    if source is TokenOrigin.EMULATOR:
         return _from_emulator(scope, environment)
     text, ends = _from_azure(source, scope, environment)
     return Token(_checked(text, source), source, datetime.fromtimestamp(ends, UTC))
 
 
 def _from_emulator(scope: str, environment: Mapping[str, str]) -> Token:
-    source = Source.EMULATOR
+    source = TokenOrigin.EMULATOR
     place = _variable(environment, EMULATOR_VARIABLE, source).rstrip("/")
     tenant, client_id, secret = (
         _variable(environment, name, source) for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
@@ -100,7 +102,7 @@ def _from_emulator(scope: str, environment: Mapping[str, str]) -> Token:
     return Token(_checked(text, source), source, ends)
 
 
-def _from_azure(source: Source, scope: str, environment: Mapping[str, str]) -> tuple[str, int]:
+def _from_azure(source: TokenOrigin, scope: str, environment: Mapping[str, str]) -> tuple[str, int]:
     try:
         import azure.identity as azure
         from azure.core.exceptions import AzureError
@@ -110,11 +112,11 @@ def _from_azure(source: Source, scope: str, environment: Mapping[str, str]) -> t
     client_id = environment.get("AZURE_CLIENT_ID")
     # Whether an authority is one of Microsoft's is asked of Microsoft: not when another one was named on purpose.
     named: dict[str, Any] = {"disable_instance_discovery": bool(environment.get("AZURE_AUTHORITY_HOST"))}
-    makers: dict[Source, Callable[[], Any]] = {
-        Source.SERVICE_PRINCIPAL: lambda: azure.EnvironmentCredential(**named),
-        Source.WORKLOAD_IDENTITY: lambda: azure.WorkloadIdentityCredential(**named),
-        Source.MANAGED_IDENTITY: lambda: azure.ManagedIdentityCredential(client_id=client_id),
-        Source.AZURE_CLI: azure.AzureCliCredential,
+    makers: dict[TokenOrigin, Callable[[], Any]] = {
+        TokenOrigin.SERVICE_PRINCIPAL: lambda: azure.EnvironmentCredential(**named),
+        TokenOrigin.WORKLOAD_IDENTITY: lambda: azure.WorkloadIdentityCredential(**named),
+        TokenOrigin.MANAGED_IDENTITY: lambda: azure.ManagedIdentityCredential(client_id=client_id),
+        TokenOrigin.AZURE_CLI: azure.AzureCliCredential,
     }
     try:
         with makers[source]() as credential:
@@ -126,14 +128,14 @@ def _from_azure(source: Source, scope: str, environment: Mapping[str, str]) -> t
     return str(token.token), int(token.expires_on)
 
 
-def _variable(environment: Mapping[str, str], name: str, source: Source) -> str:
+def _variable(environment: Mapping[str, str], name: str, source: TokenOrigin) -> str:
     value = environment.get(name, "")
     if not value:
         raise _none(source, f"The environment variable {name} is not set.")
     return value
 
 
-def _checked(text: str, source: Source) -> str:
+def _checked(text: str, source: TokenOrigin) -> str:
     text = text.strip()
     if len(text) > _MAX_BYTES or not _SHAPE.match(text):
         raise _none(source, "What it gave does not have the shape of an access token.")
@@ -144,5 +146,5 @@ def _shown(text: str) -> str:
     return " ".join(text.split())[:_MOST_SHOWN]
 
 
-def _none(source: Source, detail: str, hint: str | None = None) -> ServerUnavailable:
+def _none(source: TokenOrigin, detail: str, hint: str | None = None) -> ServerUnavailable:
     return ServerUnavailable(f"no token from `{source}`", reference="no-token", detail=detail, hint=hint)

@@ -20,16 +20,16 @@ from pgjit.doctor.checks.control import control_findings
 from pgjit.doctor.checks.login import login_findings
 from pgjit.doctor.checks.session import NAME
 from pgjit.doctor.finding import Finding, Severity
-from pgjit.doctor.subject import ControlRole, Login, Membership, ReachedRole, Subject
+from pgjit.doctor.subject import ControlRole, LoginRole, Membership, ReachedRole, Subject
 from pgjit.errors import ServerUnavailable
 from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
-from pgjit.proxy.attempt import LoginFailed
-from pgjit.proxy.dial import resolve
-from pgjit.proxy.link import Link, LinkClosed
-from pgjit.proxy.question import QuestionRefused, ask
-from pgjit.proxy.target import Target
-from pgjit.proxy.upstream import Upstream, connect_upstream
+from pgjit.server.dial import resolve
+from pgjit.server.link import Link, LinkClosed
+from pgjit.server.login_error import LoginFailed
+from pgjit.server.query import QuestionRefused, ask
+from pgjit.server.target import Target
+from pgjit.server.upstream import Upstream, connect_upstream
 from pgwire.errors import RemoteProtocolError
 
 __all__ = ["Report", "examine"]
@@ -173,7 +173,7 @@ async def _rows(link: Link, sql: str) -> list[dict[str, Any]]:
 
 
 async def _subject(link: Link, target: Target, policies: tuple[Policy, ...]) -> Subject:
-    (login,) = [Login(**row) for row in await _rows(link, _LOGIN)]
+    (login,) = [LoginRole(**row) for row in await _rows(link, _LOGIN)]
     mine = [login.oid]
     return Subject(
         connection=target.name,

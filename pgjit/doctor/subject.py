@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pgjit.policy.pattern import Patterns
-from pgjit.policy.policy import Access
-from pgjit.proxy.target import SslMode
+from pgjit.policy.policy import Preset
+from pgjit.server.target import SslMode
 
-__all__ = ["PUBLIC", "ControlRole", "Grant", "Login", "Membership", "ReachedRole", "Subject"]
+__all__ = ["PUBLIC", "ControlRole", "LoginRole", "Membership", "Privilege", "ReachedRole", "Subject"]
 
 PUBLIC = 0  # as the grantee of an aclitem
 
 
-class Login(NamedTuple):
+class LoginRole(NamedTuple):
     """The login role as it came, and the place."""
 
     oid: int
@@ -68,7 +68,7 @@ class ControlRole(NamedTuple):
     within_reach: bool  # the sessions' login role can become it
 
 
-class Grant(NamedTuple):
+class Privilege(NamedTuple):
     """One privilege on one object, as an aclitem says."""
 
     kind: str  # as after ON in REVOKE: `TABLE`, `SCHEMA`, ...
@@ -84,10 +84,10 @@ class Grant(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     connection: str
-    login: Login
+    login: LoginRole
     memberships: tuple[Membership, ...] = ()
     reached: tuple[ReachedRole, ...] = ()
-    access: frozenset[Access] = frozenset()  # of the policies that open this connection; none is taken for reading
+    access: frozenset[Preset] = frozenset()  # of the policies that open this connection; none is taken for reading
     policies: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()  # those that let run what no rule can tell: `access: full`, `allow: do`, DDL
     control: ControlRole | None = None
@@ -107,11 +107,11 @@ class Subject:
 
     @property
     def reads_only(self) -> bool:
-        return self.access <= {Access.READ_ONLY}
+        return self.access <= {Preset.READ_ONLY}
 
     @property
     def writes_only(self) -> bool:
-        return bool(self.access) and Access.READ_ONLY not in self.access
+        return bool(self.access) and Preset.READ_ONLY not in self.access
 
     def name(self, grantee: int) -> str:
         if grantee == PUBLIC:
@@ -132,7 +132,7 @@ class Subject:
         """SQL that ends all memberships that lead to the role `oid`."""
         return tuple(sql for direct in self._by_oid[oid].through for sql in self.leave(direct))
 
-    def revoke(self, grants: Iterable[Grant]) -> tuple[str, ...]:
+    def revoke(self, grants: Iterable[Privilege]) -> tuple[str, ...]:
         """SQL that takes the grants back: one statement for all privileges of one grantee on one object."""
         merged: dict[tuple[str, str, int, str, str], tuple[list[str], bool]] = {}
         fixes: dict[str, None] = {}

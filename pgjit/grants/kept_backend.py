@@ -9,11 +9,11 @@ import orjson
 
 from pgjit.grants.server_process import Instance, ServerProcess
 
-__all__ = ["KeptBackend", "Place"]
+__all__ = ["BackendAddress", "KeptBackend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class BackendAddress:
     """Where it was reached: one address of one host of a connection."""
 
     connection: str
@@ -27,7 +27,7 @@ class Place:
 class KeptBackend:
     session_id: str
     window_id: str
-    place: Place
+    place: BackendAddress
     process: ServerProcess
 
     @property
@@ -45,7 +45,7 @@ class KeptBackend:
         return cls(
             session_id=session_id,
             window_id=window_id,
-            place=Place(**{**place, "sockaddr": sockaddr if isinstance(sockaddr, str) else tuple(sockaddr)}),
+            place=BackendAddress(**{**place, "sockaddr": sockaddr if isinstance(sockaddr, str) else tuple(sockaddr)}),
             process=ServerProcess(
                 pid=process["pid"],
                 started=datetime.fromisoformat(process["started"]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["Instance", "ServerProcess", "Sight", "Verdict", "verdict"]
+__all__ = ["Instance", "ProcessSighting", "ServerProcess", "Verdict", "verdict"]
 
 Verdict = Literal[
     "there",
@@ -59,14 +59,14 @@ class ServerProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class ProcessSighting:
     """What one question found: which server answered, and whether the process is there."""
 
     instance: Instance
     there: bool
 
 
-def verdict(process: ServerProcess, sight: Sight, *, link_lost: bool) -> Verdict:
+def verdict(process: ServerProcess, sight: ProcessSighting, *, link_lost: bool) -> Verdict:
     """What `sight` proves of `process`. INVARIANT: nothing, where another server was looked at."""
     if process.instance.is_same_run(sight.instance):
         return "there" if sight.there else "gone"

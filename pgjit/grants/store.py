@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
+from pgjit.grants.outbox import Kind, OutboxEntry
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
-from pgjit.identity.directory import Found, Principal
+from pgjit.identity.directory import DirectoryAnswer, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 
@@ -45,7 +45,7 @@ class Store(Protocol):
         With `note` the record of an end that is set now is due from then on.
         """
 
-    async def due(self) -> list[Due]:
+    async def due(self) -> list[OutboxEntry]:
         """What the journal has yet to be told, in the order of the windows, an opening before an end."""
 
     async def recorded(self, window_id: str, kind: Kind) -> None:
@@ -75,7 +75,7 @@ class Store(Protocol):
     async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
         """Keep how far it has seen it. Raises ServerUnavailable."""
 
-    async def keep_denial(self, principal: Principal, found: Found, until: datetime) -> None:
+    async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
         """Keep what a directory has denied, in place of what it said of the principal before.
 
         Raises ServerUnavailable.
@@ -84,7 +84,7 @@ class Store(Protocol):
     async def drop_denial(self, principal: Principal) -> None:
         """The directory has said yes since. Raises ServerUnavailable."""
 
-    async def denials(self, now: datetime) -> list[tuple[Principal, Found]]:
+    async def denials(self, now: datetime) -> list[tuple[Principal, DirectoryAnswer]]:
         """Those that are to be kept for longer than `now`. Raises ServerUnavailable."""
 
     async def backends(self) -> list[KeptBackend]:

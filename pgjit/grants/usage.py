@@ -1,4 +1,4 @@
-"""What was used of a window, by all of its sessions together. The value only; `proxy/budget.py` counts."""
+"""What was used of a window, by all of its sessions together. The value only; `proxy/relay/budget.py` counts."""
 
 from __future__ import annotations
 

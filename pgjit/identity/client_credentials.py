@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pgjit.identity.directory import DirectoryUnavailable
 from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
 
-__all__ = ["ClientCertificate", "ClientSecret", "FederatedToken", "Proof", "TokenSource", "Tokens"]
+__all__ = ["ClientCertificate", "ClientProof", "ClientSecret", "FederatedToken", "TokenSource", "Tokens"]
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFE: Final = timedelta(minutes=5)
@@ -32,7 +32,7 @@ _BEFORE_END: Final = timedelta(minutes=5)
 _LONGEST: Final = timedelta(hours=24)
 
 
-class Proof(Protocol):
+class ClientProof(Protocol):
     """How pgjit proves who it is."""
 
     def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:
@@ -54,7 +54,7 @@ class ClientSecret:
         """`read` is called for every token: a secret that was changed is used from then on."""
         self._read = read
 
-    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - Proof's
+    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - ClientProof's
         secret = self._read()
         if not secret:
             raise ValueError("the client secret is empty")
@@ -95,7 +95,7 @@ class FederatedToken:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - Proof's
+    def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - ClientProof's
         token = self._path.read_text("ascii").strip()  # changed by the platform before it ends
         if not token:
             raise ValueError("the file with the federated token is empty")
@@ -106,7 +106,7 @@ class Tokens:
     """Access tokens for one resource, one of each tenant, kept until shortly before they end."""
 
     def __init__(
-        self, *, client: httpx.AsyncClient, authority: str, client_id: str, scope: str, proof: Proof
+        self, *, client: httpx.AsyncClient, authority: str, client_id: str, scope: str, proof: ClientProof
     ) -> None:
         self._client = client
         self._authority = authority

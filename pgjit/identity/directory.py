@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pgjit.identity.identity import GroupId, Identity, IdentityKey
 
-__all__ = ["Directory", "DirectoryUnavailable", "Found", "Principal", "State"]
+__all__ = ["Directory", "DirectoryAnswer", "DirectoryUnavailable", "Principal", "State"]
 
 
 class State(StrEnum):
@@ -45,7 +45,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class DirectoryAnswer:
     """What a directory answered, and when it was asked; or what a token claims, until it has answered."""
 
     at: datetime
@@ -63,7 +63,7 @@ class DirectoryUnavailable(Exception):
 
 
 class Directory(Protocol):
-    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
         """The state of `principal`, and of which of `groups` it is a member, directly or through other groups.
 
         Of an app that acts for others the state is all that is asked for.

@@ -21,13 +21,13 @@ from pgjit.errors import InvalidFile
 from pgjit.identity.claims import GUID
 from pgjit.identity.client_credentials import (
     ClientCertificate,
+    ClientProof,
     ClientSecret,
     FederatedToken,
-    Proof,
     Tokens,
     TokenSource,
 )
-from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
 from pgjit.identity.fetch import PLAIN, AnswerRefused, client_for, read_answer
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.identity.managed_identity import ManagedIdentityTokens
@@ -57,7 +57,7 @@ class GraphSettings:
     url: str
     authority: str
     client_id: str | None  # of the app registration; with a managed identity of that one, where there are several
-    proof: Proof | None  # None: this machine's managed identity
+    proof: ClientProof | None  # None: this machine's managed identity
     allow_http: bool = False
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class GraphDirectory:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
         """What Graph says of the principal. Raises DirectoryUnavailable."""
         tenant = principal.key.tid
         if now < (until := self._quiet_until.get(tenant, now)):
@@ -101,9 +101,9 @@ class GraphDirectory:
             raise
         raise DirectoryUnavailable(fault)
 
-    async def _look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+    async def _look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
         if principal.acting:
-            return Found(at=now, state=await self._state_of_app(principal.key, now), groups=frozenset())
+            return DirectoryAnswer(at=now, state=await self._state_of_app(principal.key, now), groups=frozenset())
         asked = sorted(group for group in groups if GUID.match(group))
         place = f"/v1.0/{'users' if principal.is_user else 'servicePrincipals'}/{principal.key.oid}"
         batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
@@ -112,9 +112,9 @@ class GraphDirectory:
             *(self._members(principal, place, batch, now) for batch in batches),
         )
         if not isinstance(state, State) or any(each is None for each in found):
-            return Found(at=now, state=State.DELETED, groups=frozenset())
+            return DirectoryAnswer(at=now, state=State.DELETED, groups=frozenset())
         member = frozenset(group for each in found if isinstance(each, frozenset) for group in each)
-        return Found(at=now, state=state, groups=member)
+        return DirectoryAnswer(at=now, state=state, groups=member)
 
     async def _state(self, key: IdentityKey, place: str, now: datetime, name: str = "id") -> State | None:
         """Whether it is enabled; None where there is no such principal. `name`: the member that holds `key.oid`."""
@@ -243,7 +243,7 @@ def graph_from_section(section: IdentitySection, folder: Path) -> GraphDirectory
     return GraphDirectory(settings)
 
 
-def _proof(graph: GraphSection, folder: Path) -> Proof | None:
+def _proof(graph: GraphSection, folder: Path) -> ClientProof | None:
     if graph.managed_identity:
         return None
     if graph.federated_token is not None:

@@ -20,7 +20,7 @@ from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.fetch import AnswerRefused, fetch_object
 from pgjit.identity.jws import KID, unbase64url
 
-__all__ = ["KeysRefused", "Place", "SigningKeys", "read_keys"]
+__all__ = ["KeySource", "KeysRefused", "SigningKeys", "read_keys"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class KeysRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class KeySource:
     """One issuer, and where its keys are: pinned by the configuration, whatever a token says."""
 
     issuer: str  # what its metadata, and `iss` of its tokens, have to say
@@ -56,7 +56,7 @@ class SigningKeys:
 
     def __init__(
         self,
-        place: Place,
+        place: KeySource,
         *,
         client: httpx.AsyncClient,
         monotonic: Callable[[], float] = time.monotonic,
@@ -199,7 +199,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 # --- which keys are good ----------------------------------------------------------------------------------
 
 
-def read_keys(document: Mapping[str, object], place: Place) -> dict[str, PyJWK]:
+def read_keys(document: Mapping[str, object], place: KeySource) -> dict[str, PyJWK]:
     """The usable keys of a key set by their id; raises KeysRefused when the set as a whole is not to be used.
 
     Keys of other kinds and other issuers are left out. A set that shows private keys or names one twice
@@ -229,7 +229,7 @@ def read_keys(document: Mapping[str, object], place: Place) -> dict[str, PyJWK]:
     return keys
 
 
-def _read_key(entry: Mapping[str, object], place: Place) -> PyJWK | None:
+def _read_key(entry: Mapping[str, object], place: KeySource) -> PyJWK | None:
     if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
         return None
     if "issuer" in entry:

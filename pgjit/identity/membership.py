@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
-from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, State
 from pgjit.identity.identity import GroupId
 
-__all__ = ["Answers", "GroupSource", "Roll", "Schedule", "Verdict", "Word", "verdict"]
+__all__ = ["GroupAnswers", "GroupSource", "LiveIdentities", "Schedule", "TokenWorth", "Verdict", "verdict"]
 
 _RETRY_FIRST = timedelta(seconds=2)
 _LAST_TRY = timedelta(seconds=5)
@@ -43,14 +43,14 @@ class Schedule:
     token_age: timedelta = timedelta(hours=24)  # no token that is older is accepted
 
 
-def verdict(found: Found, group: GroupId | None, now: datetime, max_stale: timedelta) -> Verdict:
+def verdict(found: DirectoryAnswer, group: GroupId | None, now: datetime, max_stale: timedelta) -> Verdict:
     """What `found` means for a session under a policy for `group`; None: the policy is for an app role."""
     if found.state is not State.ENABLED or (group is not None and group not in found.groups):
         return Verdict.LOST
     return Verdict.MEMBER if now - found.at < max_stale else Verdict.UNKNOWN
 
 
-class Word(Enum):
+class TokenWorth(Enum):
     """What a token's own word is worth, before the directory is asked."""
 
     GOOD = auto()  # nothing is known against it
@@ -58,7 +58,7 @@ class Word(Enum):
     DENIED = auto()  # the directory has said otherwise since, or a moment ago
 
 
-class Answers:
+class GroupAnswers:
     """What the directory has said last of each principal, for as long as a token from before that may live.
 
     INVARIANT: a token that was issued before the directory said no is not believed by itself again.
@@ -69,19 +69,19 @@ class Answers:
         self._schedule = schedule
         self._known_since = since
         self._most = most
-        self._latest: OrderedDict[Principal, Found] = OrderedDict()  # the oldest first
+        self._latest: OrderedDict[Principal, DirectoryAnswer] = OrderedDict()  # the oldest first
 
     def __len__(self) -> int:
         return len(self._latest)
 
-    def latest(self, principal: Principal) -> Found | None:
+    def latest(self, principal: Principal) -> DirectoryAnswer | None:
         return self._latest.get(principal)
 
-    def outlives(self, found: Found) -> datetime:
+    def outlives(self, found: DirectoryAnswer) -> datetime:
         """Until when a token from before `found` may live."""
         return found.at + self._schedule.token_age + _SKEW
 
-    def note(self, principal: Principal, found: Found) -> None:
+    def note(self, principal: Principal, found: DirectoryAnswer) -> None:
         former = self._latest.get(principal)
         if former is not None and former.at > found.at:
             return
@@ -97,29 +97,29 @@ class Answers:
                 self._known_since = max(self._known_since, oldest.at)
 
     def word(
-        self, principal: Principal, issued_at: datetime, now: datetime, suffices: Callable[[Found], bool]
-    ) -> Word:
+        self, principal: Principal, issued_at: datetime, now: datetime, suffices: Callable[[DirectoryAnswer], bool]
+    ) -> TokenWorth:
         """Of a token that was issued at `issued_at`. `suffices`: whether an answer says the same as the token."""
         found = self._latest.get(principal)
         if found is None:
-            return Word.DOUBTED if issued_at <= self._known_since + _SKEW else Word.GOOD
+            return TokenWorth.DOUBTED if issued_at <= self._known_since + _SKEW else TokenWorth.GOOD
         if suffices(found):
-            return Word.GOOD
+            return TokenWorth.GOOD
         if issued_at <= found.at + _SKEW or now - found.at < self._schedule.max_stale:
-            return Word.DENIED
-        return Word.GOOD
+            return TokenWorth.DENIED
+        return TokenWorth.GOOD
 
 
 @dataclass(slots=True)
 class _Entry:
-    found: Found
+    found: DirectoryAnswer
     due: datetime
     sessions: int = 0
     failures: int = 0
     asked: bool = False  # a question is under way
 
 
-class Roll:
+class LiveIdentities:
     """The identities with live sessions, and those that were asked about a moment ago, with the latest answer.
 
     INVARIANT: of one identity there is never more than one question under way, and one in each interval.
@@ -132,11 +132,11 @@ class Roll:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def latest(self, principal: Principal) -> Found | None:
+    def latest(self, principal: Principal) -> DirectoryAnswer | None:
         entry = self._entries.get(principal)
         return None if entry is None else entry.found
 
-    def enter(self, principal: Principal, found: Found, due: datetime) -> None:
+    def enter(self, principal: Principal, found: DirectoryAnswer, due: datetime) -> None:
         """One more session. `due`: when to ask first, if nobody is watched under this identity yet."""
         entry = self._entries.get(principal)
         if entry is None:
@@ -173,7 +173,7 @@ class Roll:
                 asking.append(principal)
         return asking
 
-    def answered(self, principal: Principal, found: Found) -> None:
+    def answered(self, principal: Principal, found: DirectoryAnswer) -> None:
         """An answer, asked for by a recheck or a login. It is kept for the next login, session or not."""
         entry = self._entries.get(principal)
         if entry is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.pattern import Patterns
-from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.policy.selector import Selector
 from pgjit.sql.parse import read_message
@@ -24,7 +24,7 @@ _VALUES = ("1", "'x'")  # a setting that takes neither of them is opened for som
 
 def barred(entry: Selector, terms: StatementTerms) -> Iterator[str]:
     """A line for each name in the entry that opens nothing, with the rule that refuses it all the same."""
-    if terms.access is Access.FULL:
+    if terms.access is Preset.FULL:
         return
     for name, probes in _probes(entry):
         refusals = [refusal for refusal in (_refusal(sql, terms) for sql in probes) if refusal is not None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgjit.policy.load import Policies
 from pgjit.policy.rules import RULES
-from pgjit.policy.suite import Outcome
+from pgjit.policy.suite import CaseOutcome
 
 __all__ = ["Coverage", "coverage_of"]
 
@@ -24,7 +24,7 @@ class Coverage:
         return {"rules": self.rules, "policies": self.policies, "lines": self.lines}
 
 
-def coverage_of(policies: Policies, outcomes: Collection[Outcome]) -> Coverage:
+def coverage_of(policies: Policies, outcomes: Collection[CaseOutcome]) -> Coverage:
     """Of outcomes that came out as expected: a test that fails shows nothing."""
     good = [outcome for outcome in outcomes if outcome.passed]
     rules = {rule for outcome in good for rule in outcome.rules}

@@ -11,12 +11,12 @@ from itertools import islice
 
 from pgjit.policy.decision import Allow, Decision, Deny, Violation
 from pgjit.policy.match import deniable, kinds_of, opened_extensions
-from pgjit.policy.policy import Access, Policy, StatementTerms
+from pgjit.policy.policy import Policy, Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
 from pgjit.sql.catalog import Catalog
-from pgjit.sql.collect import Steps
-from pgjit.sql.resolve import resolve
+from pgjit.sql.resolve.collect import Steps
+from pgjit.sql.resolve.resolve import resolve
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.touched import Touched
 
@@ -39,7 +39,7 @@ def evaluate(
     `steps`: how far the names in it may lead, all together.
     """
     terms = policy.statements
-    if terms.access is Access.FULL:
+    if terms.access is Preset.FULL:
         return Allow()
     asked = tuple(rule for rule in rules if rule.asked(terms))
     violations = tuple(islice(_violations(terms, message, catalog, asked, steps or Steps()), MOST))

@@ -16,7 +16,7 @@ from pgjit.policy.kinds import CALLING, SEEN, UNREAD, WRITES, addable_kinds, pre
 from pgjit.policy.language import SelectorEntry, StatementSection
 from pgjit.policy.match import kind_grounds
 from pgjit.policy.pattern import Patterns, parse_pattern
-from pgjit.policy.policy import Access, Policy, StatementTerms
+from pgjit.policy.policy import Policy, Preset, StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.policy.selector import Selector
 
@@ -55,7 +55,7 @@ def entry_faults_as_far_as_read(document: Document) -> Iterator[tuple[Where, str
     So nobody mends one fault to find the next one in the same entry.
     """
     try:
-        access = Access(str(document.written(("statements", "access")) or Access.READ_ONLY))
+        access = Preset(str(document.written(("statements", "access")) or Preset.READ_ONLY))
     except ValueError:
         return
     allow = document.written(("statements", "allow"))
@@ -66,7 +66,7 @@ def entry_faults_as_far_as_read(document: Document) -> Iterator[tuple[Where, str
             yield ("statements", "allow", index, key), text
 
 
-def _of_readable_part(raw: dict[str, object], access: Access) -> Iterator[tuple[str, str]]:
+def _of_readable_part(raw: dict[str, object], access: Preset) -> Iterator[tuple[str, str]]:
     readable = {}
     for key, value in raw.items():
         try:
@@ -82,7 +82,7 @@ def _of_readable_part(raw: dict[str, object], access: Access) -> Iterator[tuple[
     yield from _uncertain(entry)
 
 
-def _impossible(entry: SelectorEntry, access: Access) -> Iterator[tuple[str, str]]:
+def _impossible(entry: SelectorEntry, access: Preset) -> Iterator[tuple[str, str]]:
     preset, possible = preset_kinds(access), preset_kinds(access) | addable_kinds(access)
     sorts = entry.model_fields_set - {"kinds"}
     for word in entry.kinds or ():
@@ -90,7 +90,7 @@ def _impossible(entry: SelectorEntry, access: Access) -> Iterator[tuple[str, str
         if kinds <= WRITES and not kinds <= possible:
             yield "kinds", f"`{word}` writes: it needs `access: read-write`"
         elif not kinds <= possible:
-            full = not kinds <= preset_kinds(Access.READ_WRITE) | addable_kinds(Access.READ_WRITE)
+            full = not kinds <= preset_kinds(Preset.READ_WRITE) | addable_kinds(Preset.READ_WRITE)
             needed = "nothing but `access: full` runs it" if full else "it needs `access: read-write`"
             yield "kinds", f"`{word}` cannot be allowed here: {needed}"
         elif sorts & {"relations", "schemas"} and (unseen := sorted(kinds - preset - SEEN)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.policy.access import Access
+from pgjit.policy.preset import Preset
 
 __all__ = [
     "CALLING", "DDL", "KINDS", "PROCEDURAL", "READING", "SEEN", "UNREAD", "WRITES", "WRITING", "addable_kinds",
@@ -79,17 +79,17 @@ KINDS: dict[str, frozenset[str]] = {
 defines or changes an object."""
 
 
-def preset_kinds(access: Access) -> frozenset[str]:
+def preset_kinds(access: Preset) -> frozenset[str]:
     """The kinds that a preset allows. `full` asks for none."""
-    return WRITING if access is Access.READ_WRITE else READING
+    return WRITING if access is Preset.READ_WRITE else READING
 
 
-def addable_kinds(access: Access) -> frozenset[str]:
+def addable_kinds(access: Preset) -> frozenset[str]:
     """The kinds beyond the preset that an entry of `allow` may add to it.
 
     Under `read-only` those that PostgreSQL runs in a read-only transaction and that cannot leave it by what they say.
     """
-    return _UNDER_READ_ONLY if access is Access.READ_ONLY else (DDL | PROCEDURAL | SEEN | _SIMPLE)
+    return _UNDER_READ_ONLY if access is Preset.READ_ONLY else (DDL | PROCEDURAL | SEEN | _SIMPLE)
 
 
 def words_of(words: Iterable[str]) -> frozenset[str]:

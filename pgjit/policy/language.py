@@ -27,7 +27,7 @@ from pgjit.policy.extensions import known_extensions
 from pgjit.policy.identity_terms import GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
-from pgjit.policy.policy import Access, Grant, Mode, SettingCaps
+from pgjit.policy.policy import Grant, Mode, Preset, SettingCaps
 from pgjit.policy.rules import RULES
 
 __all__ = ["CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
@@ -202,7 +202,7 @@ RuleSection: type[BaseModel] = create_model(
 class StatementSection(_Section):
     """Which statements may run."""
 
-    access: Access = Field(Access.READ_ONLY, description="the preset that all else starts from")
+    access: Preset = Field(Preset.READ_ONLY, description="the preset that all else starts from")
     allow: list[SelectorEntry] = Field(default_factory=list, description="what is allowed beyond the preset")
     deny: list[SelectorEntry] = Field(default_factory=list, description="what is refused whatever allows it")
     rules: RuleSection | None = Field(None, description="rules that are switched or given options")  # type: ignore[valid-type]
@@ -210,7 +210,7 @@ class StatementSection(_Section):
     @model_validator(mode="after")
     def _nothing_beyond(self) -> Self:
         beside = sorted(self.model_fields_set - {"access"})
-        if self.access is Access.FULL and any(getattr(self, key) for key in beside):
+        if self.access is Preset.FULL and any(getattr(self, key) for key in beside):
             raise ValueError(f"must not have `{beside[0]}` beside `access: full`: there is nothing that it refuses")
         return self
 

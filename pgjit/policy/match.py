@@ -1,6 +1,6 @@
 """Which entry of a policy speaks of which object: the one place where names meet patterns. Pure.
 
-Decides what an entry means. What becomes of a statement is said by the rules, and told by `grounds.py`.
+Decides what an entry means. What becomes of a statement is said by the rules, and explained by `explain.py`.
 
 INVARIANT: what is allowed must be certain, what is denied need only be possible.
 """

@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import TypeVar
 
 from pgjit.identity.identity import GroupId
-from pgjit.policy.access import Access
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.kinds import addable_kinds, preset_kinds
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.preset import Preset
 from pgjit.policy.selector import Selector
 
-__all__ = ["NO_LIMITS", "Access", "Grant", "Limits", "Mode", "Policy", "SettingCaps", "StatementTerms"]
+__all__ = ["NO_LIMITS", "Grant", "Limits", "Mode", "Policy", "Preset", "SettingCaps", "StatementTerms"]
 
 O = TypeVar("O", bound=RuleOptions)  # noqa: E741
 
@@ -76,7 +76,7 @@ NO_LIMITS = Limits()
 class StatementTerms:
     """The statement section."""
 
-    access: Access = Access.READ_ONLY
+    access: Preset = Preset.READ_ONLY
     allow: tuple[Selector, ...] = ()
     deny: tuple[Selector, ...] = ()
     switches: Mapping[str, RuleOptions] = field(default_factory=dict, hash=False)

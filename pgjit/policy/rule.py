@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.touched import Touched
 
@@ -22,7 +22,7 @@ Check = Callable[[Statement, StatementTerms, Touched | None], Iterator[Violation
 """`Touched` is None where no names were resolved: without a catalog, under a policy that names no relations."""
 MessageCheck = Callable[[Message, StatementTerms], Iterator[Violation]]
 
-JUDGED = frozenset({Access.READ_ONLY, Access.READ_WRITE})
+JUDGED = frozenset({Preset.READ_ONLY, Preset.READ_WRITE})
 """The presets under which rules are asked."""
 
 
@@ -37,8 +37,8 @@ class Rule:
     check: Check = _nothing
     message: MessageCheck | None = None  # for what is wrong with the message as a whole
     options: type[RuleOptions] = RuleOptions
-    on: frozenset[Access] = JUDGED  # under which presets it is asked unless the policy says otherwise
-    switch: frozenset[Access] = frozenset()  # under which presets a policy may say otherwise
+    on: frozenset[Preset] = JUDGED  # under which presets it is asked unless the policy says otherwise
+    switch: frozenset[Preset] = frozenset()  # under which presets a policy may say otherwise
 
     @property
     def summary(self) -> str:

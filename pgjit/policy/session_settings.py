@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pgjit.policy.access import Access
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.sql.statement import Setting
 from pgjit.sql.touched import SessionStart
 
@@ -181,7 +181,7 @@ def _unlisted(name: str) -> Objection:
 
 def _back(name: str, terms: StatementTerms, start: SessionStart | None) -> Objection | None:
     """RESET and SET ... TO DEFAULT go back to what the session began with."""
-    if name == "transaction_read_only" and terms.access is Access.READ_ONLY:
+    if name == "transaction_read_only" and terms.access is Preset.READ_ONLY:
         # Up to PostgreSQL 15 it goes back to the default of PostgreSQL, and not to that of the session.
         return Objection(
             f"setting `{name}` may not be reset", PINNED[name], "It may be set to on; a new transaction is read-only."
@@ -242,7 +242,7 @@ def _pinned(setting: Setting, name: str, terms: StatementTerms, start: SessionSt
             return None
         return Objection(f"setting `{name}` may not be changed", PINNED[name], "It may be set to UTF8.")
     kept = _KEPT.get(name, frozenset())
-    writing = name == "default_transaction_read_only" and terms.access is not Access.READ_ONLY
+    writing = name == "default_transaction_read_only" and terms.access is not Preset.READ_ONLY
     if value in kept or (writing and value in _OFF):  # then off is what it is
         return None
     hint = "It stays as the session began."

@@ -5,6 +5,7 @@ INVARIANT: a name that the policy denies is in no hint, nor is one of something 
 
 from __future__ import annotations
 
+from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.dialects import function_hint
 from pgjit.policy.match import (
     column_grounds,
@@ -17,8 +18,7 @@ from pgjit.policy.match import (
     words_of_relation,
 )
 from pgjit.policy.policy import StatementTerms
-from pgjit.policy.rules.function_call import BUILTIN
-from pgjit.sql.nearby import near_names
+from pgjit.sql.resolve.nearby import near_names
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Doubt, Near, Touched, TouchedColumn, TouchedRelation
 
@@ -33,7 +33,7 @@ def suggested(statement: Statement, terms: StatementTerms, touched: Touched, dou
         case "unknown-relation":
             return [near.text for near in doubt.near if _relation_may(statement, terms, near)]
         case "unknown-function" if len(doubt.name) == 1 and function_hint(doubt.name[0]) is None:
-            found = near_names(doubt.name[0], sorted(BUILTIN), cutoff=0.8)
+            found = near_names(doubt.name[0], sorted(BUILTIN_FUNCTIONS), cutoff=0.8)
             return [name for name in found if _function_may(statement, terms, name)]
         case _:
             return []

@@ -20,7 +20,7 @@ from pgjit.errors import InvalidFile
 from pgjit.identity.identity import GroupId
 from pgjit.sql.catalog import Catalog
 
-__all__ = ["Caller", "Case", "CaseSection", "Outcome", "Suite", "SuiteFile", "load_suites", "suite_paths"]
+__all__ = ["Case", "CaseCaller", "CaseOutcome", "CaseSection", "Suite", "SuiteFile", "load_suites", "suite_paths"]
 
 Decision = Literal["allow", "deny"]
 
@@ -40,7 +40,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class IdentitySection(_Section):
+class CallerSection(_Section):
     """Who a test speaks for."""
 
     groups: list[Annotated[str, BeforeValidator(_guid)]] = Field(
@@ -83,12 +83,12 @@ class SuiteFile(_Section):
         default=None,
         description="a catalog that names are resolved with, as `pgjit catalog` writes it",
     )
-    identities: dict[str, IdentitySection] = Field(default_factory=dict, description="who the tests speak for")
+    identities: dict[str, CallerSection] = Field(default_factory=dict, description="who the tests speak for")
     tests: list[CaseSection] = Field(min_length=1, description="the tests")
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class CaseCaller:
     """Who asks for what, where a test names no policy."""
 
     name: str
@@ -102,7 +102,7 @@ class Case:
     place: str  # file:line:column
     name: str | None
     policy: str | None  # or `caller`
-    caller: Caller | None
+    caller: CaseCaller | None
     sql: str
     expect: Decision
     rule: str | None
@@ -116,7 +116,7 @@ class Suite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CaseOutcome:
     """What became of one case."""
 
     case: Case
@@ -198,12 +198,12 @@ def _catalog(path: Path, beside: Path | None, document: Document) -> Catalog | N
     return None
 
 
-def _caller(test: CaseSection, written: SuiteFile) -> Caller | None:
+def _caller(test: CaseSection, written: SuiteFile) -> CaseCaller | None:
     if test.identity is None or test.connection is None:
         return None
-    section = written.identities.get(test.identity, IdentitySection())
+    section = written.identities.get(test.identity, CallerSection())
     groups = frozenset(GroupId(group) for group in section.groups)
-    return Caller(test.identity, groups, test.connection, test.user or "")
+    return CaseCaller(test.identity, groups, test.connection, test.user or "")
 
 
 def _known(document: Document, where: tuple[int | str, ...], name: str, names: list[str]) -> None:

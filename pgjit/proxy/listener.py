@@ -1,7 +1,7 @@
 """The door: accepts sockets, counts who is here, and lets sessions begin.
 
 Decides what becomes of a connection before there is a session: served, refused or turned away, each written
-down. What may be said before a session is `handshake.py`'s, how many may come in `crowd.py`'s.
+down. What may be said before a session is `handshake.py`'s, how many may come in `connection_limits.py`'s.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import ssl
 from collections.abc import Iterable
 
 from pgjit.errors import JournalUnavailable, PgjitError, ShuttingDown, TlsRequired, TooManyConnections
-from pgjit.proxy.crowd import Admission, Crowd, Visitor
-from pgjit.proxy.handshake import ALPN, NothingSaid, before_tls, first_message, keep_alive, start_tls, tls_text
-from pgjit.proxy.link import Link
+from pgjit.proxy.door.connection_limits import Admittance, ConnectionLimits, Visitor
+from pgjit.proxy.door.handshake import ALPN, NothingSaid, before_tls, first_message, keep_alive, start_tls, tls_text
+from pgjit.proxy.registry import Registered
 from pgjit.proxy.services import Services
 from pgjit.proxy.session import Session
+from pgjit.server.link import Link
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages.query import error_response
 from pgwire.messages.startup import CancelRequest, StartupMessage
@@ -43,7 +44,7 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._clients: set[asyncio.Task[None]] = set()
-        self._crowd = Crowd(services.limits.connections, services.limits.connections_per_address)
+        self._crowd = ConnectionLimits(services.limits.connections, services.limits.connections_per_address)
         self._draining = False
         self._full = False
 
@@ -130,7 +131,7 @@ class Listener:
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.error("a connection ended in a fault of pgjit's own", exc_info=fault)
 
-    async def _serve(self, client: socket.socket, visitor: Visitor, admission: Admission) -> None:
+    async def _serve(self, client: socket.socket, visitor: Visitor, admission: Admittance) -> None:
         try:
             await self._visit(client, visitor, admission)
         finally:
@@ -139,7 +140,7 @@ class Listener:
 
     # --- one connection --------------------------------------------------------------------------------
 
-    async def _visit(self, client: socket.socket, visitor: Visitor, admission: Admission) -> None:
+    async def _visit(self, client: socket.socket, visitor: Visitor, admission: Admittance) -> None:
         """All steps until a session is open share one deadline."""
         seconds = self._services.limits.handshake_seconds
         if admission.refusal is not None:  # it is here to be told so, or for a cancel request, as others may be
@@ -260,7 +261,7 @@ class Listener:
             await asyncio.gather(*left, return_exceptions=True)
         self._services.refusals.close()
 
-    async def _end_sessions(self, sessions: Iterable[Session]) -> None:
+    async def _end_sessions(self, sessions: Iterable[Registered]) -> None:
         ends = [asyncio.create_task(session.end("shutdown")) for session in sessions]
         if not ends:
             return

@@ -17,9 +17,17 @@ from typing import Literal, Protocol
 
 from pgjit.audit.event import Evidence
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.directory import Directory, DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.directory import Directory, DirectoryAnswer, DirectoryUnavailable, Principal, State
 from pgjit.identity.identity import GroupId, Identity
-from pgjit.identity.membership import Answers, GroupSource, Roll, Schedule, Verdict, Word, verdict
+from pgjit.identity.membership import (
+    GroupAnswers,
+    GroupSource,
+    LiveIdentities,
+    Schedule,
+    TokenWorth,
+    Verdict,
+    verdict,
+)
 from pgjit.policy.policy import Policy
 
 __all__ = ["Denials", "Memberships", "Standing", "Watched"]
@@ -37,8 +45,8 @@ class Standing:
     identity: Identity
     source: Literal["claim", "graph"]
     checked_at: datetime
-    found: Found | None = None  # None: nobody looks again
-    actor: Found | None = None  # of the app that acts for a user
+    found: DirectoryAnswer | None = None  # None: nobody looks again
+    actor: DirectoryAnswer | None = None  # of the app that acts for a user
 
     def evidence(self, policy: Policy) -> Evidence:
         """What opens `policy` to the identity."""
@@ -58,7 +66,7 @@ class Watched(Protocol):
 class Denials(Protocol):
     """Where denials outlive this process. Both raise ServerUnavailable."""
 
-    async def keep_denial(self, principal: Principal, found: Found, until: datetime) -> None: ...
+    async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None: ...
 
     async def drop_denial(self, principal: Principal) -> None: ...
 
@@ -96,7 +104,7 @@ class Memberships:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         denials: Denials | None = None,
-        denied: Iterable[tuple[Principal, Found]] = (),
+        denied: Iterable[tuple[Principal, DirectoryAnswer]] = (),
     ) -> None:
         """`groups`: those that any policy is for; nothing else is asked about. `jitter` gives 0 to 1.
 
@@ -106,8 +114,8 @@ class Memberships:
         self._source = source
         self._groups = frozenset(groups)
         self._schedule = schedule or Schedule()
-        self._roll = Roll(self._schedule)
-        self._answers = Answers(self._schedule, clock())
+        self._roll = LiveIdentities(self._schedule)
+        self._answers = GroupAnswers(self._schedule, clock())
         self._denials = denials
         self._denied: set[Principal] = set()  # those of whom a denial is kept
         for principal, found in denied:
@@ -117,7 +125,7 @@ class Memberships:
         self._sleep = sleep
         self._jitter = jitter
         self._seats: dict[Principal, list[_Seat]] = {}
-        self._asking: dict[Principal, asyncio.Task[Found]] = {}
+        self._asking: dict[Principal, asyncio.Task[DirectoryAnswer]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failing_since: datetime | None = None  # of all look-ups, and of those about each principal
@@ -161,8 +169,12 @@ class Memberships:
             )
         return _standing(identity, found, actor)
 
-    def _subject(self, identity: Identity, suffices: Callable[[Identity], bool]) -> Coroutine[None, None, Found]:
-        claimed = Found(at=self._clock(), state=State.ENABLED, groups=identity.groups & self._groups, claimed=True)
+    def _subject(
+        self, identity: Identity, suffices: Callable[[Identity], bool]
+    ) -> Coroutine[None, None, DirectoryAnswer]:
+        claimed = DirectoryAnswer(
+            at=self._clock(), state=State.ENABLED, groups=identity.groups & self._groups, claimed=True
+        )
         return self._find(
             Principal.of(identity),
             identity.issued_at,
@@ -170,8 +182,8 @@ class Memberships:
             lambda found: _opens(found, identity, suffices),
         )
 
-    def _actor(self, acting: Principal, identity: Identity) -> Coroutine[None, None, Found]:
-        claimed = Found(at=self._clock(), state=State.ENABLED, groups=frozenset(), claimed=True)
+    def _actor(self, acting: Principal, identity: Identity) -> Coroutine[None, None, DirectoryAnswer]:
+        claimed = DirectoryAnswer(at=self._clock(), state=State.ENABLED, groups=frozenset(), claimed=True)
         return self._find(
             acting,
             identity.issued_at,
@@ -180,14 +192,18 @@ class Memberships:
         )
 
     async def _find(
-        self, principal: Principal, issued_at: datetime, claimed: Found | None, suffices: Callable[[Found], bool]
-    ) -> Found:
+        self,
+        principal: Principal,
+        issued_at: datetime,
+        claimed: DirectoryAnswer | None,
+        suffices: Callable[[DirectoryAnswer], bool],
+    ) -> DirectoryAnswer:
         """What is known of it, or is answered now. `claimed`: what a token says, where a token's word may do."""
         now = self._clock()
-        word = Word.DENIED
+        word = TokenWorth.DENIED
         if claimed is not None and not self._long_down(principal, now):
             word = self._answers.word(principal, issued_at, now, suffices)
-        if claimed is not None and word is Word.GOOD:
+        if claimed is not None and word is TokenWorth.GOOD:
             return self._believed(principal, claimed)
         latest = self._answers.latest(principal)
         as_young = self._schedule.recheck if latest is not None and suffices(latest) else _REPEATED
@@ -208,7 +224,7 @@ class Memberships:
         await self._keep(principal, found, denied=not suffices(found))
         return found
 
-    async def _keep(self, principal: Principal, found: Found, *, denied: bool) -> None:
+    async def _keep(self, principal: Principal, found: DirectoryAnswer, *, denied: bool) -> None:
         """INVARIANT: what the directory has denied outlives this process, until it says otherwise."""
         if self._denials is None or not (denied or principal in self._denied):
             return
@@ -222,7 +238,7 @@ class Memberships:
         except ServerUnavailable as fault:
             _log.error("what the directory denies %s is not written down: %s", principal.key.oid, fault.detail)
 
-    def _believed(self, principal: Principal, claimed: Found) -> Found:
+    def _believed(self, principal: Principal, claimed: DirectoryAnswer) -> DirectoryAnswer:
         if len(self._unconfirmed) < _MOST_UNCONFIRMED:
             self._unconfirmed.setdefault(principal, claimed.at)  # until the directory says so itself
         return claimed
@@ -249,7 +265,7 @@ class Memberships:
             yield
 
     @contextlib.contextmanager
-    def _seated(self, principal: Principal, seat: _Seat, found: Found) -> Iterator[None]:
+    def _seated(self, principal: Principal, seat: _Seat, found: DirectoryAnswer) -> Iterator[None]:
         self._roll.enter(principal, found, self._first(found))
         self._seats.setdefault(principal, []).append(seat)
         try:
@@ -260,7 +276,7 @@ class Memberships:
             if left:
                 self._seats[principal] = left
 
-    def _first(self, found: Found) -> datetime:
+    def _first(self, found: DirectoryAnswer) -> datetime:
         """A token's word is checked at once, Graph's own at some time within the interval: not all at one time."""
         recheck = self._schedule.recheck
         if found.claimed:
@@ -308,7 +324,7 @@ class Memberships:
 
     # --- the directory -------------------------------------------------------------------------------------
 
-    async def _ask(self, principal: Principal) -> Found:
+    async def _ask(self, principal: Principal) -> DirectoryAnswer:
         """What the directory says now. Whoever asks about the same principal meanwhile gets the same answer."""
         task = self._asking.get(principal)
         if task is None:
@@ -319,7 +335,7 @@ class Memberships:
             raise DirectoryUnavailable("pgjit is stopping")
         return task.result()
 
-    async def _look_up(self, principal: Principal) -> Found:
+    async def _look_up(self, principal: Principal) -> DirectoryAnswer:
         assert self._directory is not None
         async with self._places:
             now = self._clock()
@@ -345,7 +361,7 @@ async def _nobody() -> None:
     return None
 
 
-def _standing(identity: Identity, found: Found, actor: Found | None) -> Standing:
+def _standing(identity: Identity, found: DirectoryAnswer, actor: DirectoryAnswer | None) -> Standing:
     if found.claimed:
         return Standing(identity, "claim", identity.issued_at, found, actor)
     if found.state is not State.ENABLED:
@@ -354,5 +370,5 @@ def _standing(identity: Identity, found: Found, actor: Found | None) -> Standing
     return Standing(known, "graph", found.at, found, actor)
 
 
-def _opens(found: Found, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:
+def _opens(found: DirectoryAnswer, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:
     return found.state is State.ENABLED and suffices(replace(identity, groups=found.groups))

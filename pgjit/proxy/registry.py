@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pgjit.proxy.session import Session
+__all__ = ["Registered", "Registry"]
 
-__all__ = ["Registry"]
+
+class Registered(Protocol):
+    """A session, as far as those see it who look for it, cancel in it or end it."""
+
+    cancel_secret: bytes
+
+    @property
+    def window_id(self) -> str | None: ...
+    @property
+    def backend_pid(self) -> int | None: ...
+    @property
+    def idle(self) -> bool: ...
+    @property
+    def left(self) -> bool:
+        """It was left behind: its backend was not seen to end."""
+
+    async def cancel(self) -> None: ...
+    async def end(self, reason: str) -> None: ...
+    def leave_behind(self) -> None: ...
 
 
 class Registry:
     def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, Registered] = {}
         # Two servers may give the same process id: a list, hardly ever longer than one.
-        self._by_pid: dict[int, list[Session]] = {}
+        self._by_pid: dict[int, list[Registered]] = {}
         self._pids: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def __iter__(self) -> Iterator[Session]:
+    def __iter__(self) -> Iterator[Registered]:
         return iter(list(self._sessions.values()))
 
-    def add(self, session_id: str, session: Session) -> None:
+    def add(self, session_id: str, session: Registered) -> None:
         self._sessions[session_id] = session
         pid = session.backend_pid
         if pid is not None:
@@ -41,10 +58,10 @@ class Registry:
         if not self._by_pid[pid]:
             del self._by_pid[pid]
 
-    def of_window(self, window_id: str) -> list[Session]:
+    def of_window(self, window_id: str) -> list[Registered]:
         return [session for session in self if session.window_id == window_id]
 
-    def by_cancel_key(self, pid: int, secret: bytes) -> Session | None:
+    def by_cancel_key(self, pid: int, secret: bytes) -> Registered | None:
         """The session that was given this key; None for any other key, also one of another length.
 
         How long the comparison takes does not tell how much of a secret was right.

@@ -10,27 +10,27 @@ from dataclasses import dataclass, field
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
+from pgjit.identity.authentication import Authentication
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
+from pgjit.judging.judge import STATEMENT_BYTES, Judge, Judgement
+from pgjit.judging.judge_worker import JudgeWorkers
+from pgjit.judging.worker_process import Worker
 from pgjit.policy.load import Policies
-from pgjit.policy.policy import Access, Policy
-from pgjit.proxy.catalogs import Catalogs
-from pgjit.proxy.client_auth import Authentication
-from pgjit.proxy.crowd import Quota
-from pgjit.proxy.elsewhere import Elsewhere
-from pgjit.proxy.judge import Judge, Judgement
-from pgjit.proxy.judging_process import Worker
-from pgjit.proxy.kept_backends import KeptBackends
+from pgjit.policy.policy import Policy, Preset
+from pgjit.proxy.door.connection_limits import Quota
+from pgjit.proxy.door.refused_logins import Refusals
 from pgjit.proxy.membership import Memberships
-from pgjit.proxy.refusals import Refusals
+from pgjit.proxy.rate_limit import RateLimit
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.servers import Servers
-from pgjit.proxy.shares import Shares
-from pgjit.proxy.target import Target
-from pgjit.proxy.windows import Windows
+from pgjit.proxy.window.kept_backends import KeptBackends
+from pgjit.proxy.window.windows import Windows
+from pgjit.server.catalogs import Catalogs
+from pgjit.server.servers import Servers
+from pgjit.server.target import Target
 from pgjit.telemetry import Telemetry
 
-__all__ = ["Limits", "Services"]
+__all__ = ["ProxyLimits", "Services"]
 
 _JOURNAL_BURST = 30.0
 """Seconds' worth of it that may come at once."""
@@ -39,14 +39,16 @@ _log = logging.getLogger("pgjit.services")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ProxyLimits:
+    """What one proxy takes on, and for how long it waits: `limits` of its configuration."""
+
     connections: int = 500  # clients at once, logged in or not
     connections_per_address: int = 100  # of one IPv4 address, or one /64 of IPv6
     sessions_per_identity: int = 20  # under all its policies together
     handshake_seconds: float = 30.0  # from connecting to a session, TLS and the identity provider included
     server_login_seconds: float = 20.0  # over all hosts of a connection
     catalog_seconds: float = 10.0  # that a login waits for a catalog to be read
-    statement_bytes: int = 2 * 1024 * 1024
+    statement_bytes: int = STATEMENT_BYTES
     judging_seconds: float = 30.0  # for one message's statements
     message_bytes: int = 16 * 1024 * 1024
     token_bytes: int = 16 * 1024
@@ -64,7 +66,7 @@ class Services:
     journal: Journal
     flush_before_forward: bool  # `journal.sync: always`
     clock: Clock
-    limits: Limits
+    limits: ProxyLimits
     new_worker: Callable[[], Worker]  # judges what takes too long for the event loop
     telemetry: Telemetry
     authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
@@ -74,15 +76,15 @@ class Services:
     sessions_of: Quota[IdentityKey] = field(init=False)
     sessions_under: Counter[tuple[IdentityKey, str]] = field(default_factory=Counter)  # an identity, a policy
     catalogs: Mapping[str, Catalogs] = field(default_factory=dict)  # by connection
-    elsewhere: Elsewhere = field(init=False)
-    journal_shares: Shares[IdentityKey] = field(init=False)
+    elsewhere: JudgeWorkers = field(init=False)
+    journal_shares: RateLimit[IdentityKey] = field(init=False)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.refusals = Refusals(self.journal, self.clock, self.telemetry)
         self.sessions_of = Quota(self.limits.sessions_per_identity)
-        self.journal_shares = Shares(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
-        self.elsewhere = Elsewhere(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
+        self.journal_shares = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
+        self.elsewhere = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
     def give_back(self, identity: IdentityKey, policy: str) -> None:
         """The place of a session that is over."""
@@ -107,7 +109,7 @@ class Services:
         Raises CatalogBeingRead, and ServerUnavailable where they cannot and the policy needs it.
         """
         catalogs = self.catalogs.get(policy.connection)
-        if catalogs is None or policy.statements.access is Access.FULL:
+        if catalogs is None or policy.statements.access is Preset.FULL:
             return
         try:
             await catalogs.get(self.limits.catalog_seconds)

@@ -20,23 +20,25 @@ from pgjit.errors import (
     TokenRefused,
     TooManyConnections,
 )
+from pgjit.identity.authentication import Authentication
 from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.policy.choose import choose_policy, opens
 from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
-from pgjit.proxy.access import Access, choose_policy, opens
-from pgjit.proxy.alarm import reached
-from pgjit.proxy.client_auth import Authentication, authenticate
-from pgjit.proxy.conversation import Conversation, Ending
-from pgjit.proxy.endings import end_error, time_is_up
-from pgjit.proxy.link import Link, LinkClosed
+from pgjit.proxy.access import Access
+from pgjit.proxy.door.client_authentication import authenticate
+from pgjit.proxy.door.startup_request import StartupRequest, read_opening
+from pgjit.proxy.door.startup_settings import check_settings, open_to_some
 from pgjit.proxy.membership import Standing
-from pgjit.proxy.opening import Opening, read_opening
-from pgjit.proxy.servers import Backend
+from pgjit.proxy.relay.pump import Ending, Pump
+from pgjit.proxy.server_settings import session_settings, tripwire
 from pgjit.proxy.services import Services
 from pgjit.proxy.session_end import LiveSession, SessionEnd
-from pgjit.proxy.settings import session_settings, tripwire
-from pgjit.proxy.startup_settings import check_settings, open_to_some
-from pgjit.proxy.upstream import cancel_running
+from pgjit.proxy.window.endings import end_error, time_is_up
+from pgjit.proxy.window.wait_until import reached
+from pgjit.server.link import Link, LinkClosed
+from pgjit.server.servers import Backend
+from pgjit.server.upstream import cancel_running
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages import authentication as auth
 from pgwire.messages.query import error_response, ready_for_query
@@ -116,7 +118,7 @@ class Session:
 
     # --- greet -----------------------------------------------------------------------------------------
 
-    def _greet(self, startup: StartupMessage) -> Opening:
+    def _greet(self, startup: StartupMessage) -> StartupRequest:
         if (answer := startup.negotiation) is not None:
             self._client.write(encode_negotiate_version(answer))
         self.cancel_secret = secrets.token_bytes(_SECRET_BYTES[startup.spoken_minor])
@@ -124,7 +126,7 @@ class Session:
 
     # --- authenticate ----------------------------------------------------------------------------------
 
-    async def _authenticate(self, opening: Opening) -> Standing:
+    async def _authenticate(self, opening: StartupRequest) -> Standing:
         """Who it is, and with which groups."""
         services = self._services
         method = services.authentication.get(opening.database, Authentication.PASSWORD)
@@ -132,14 +134,14 @@ class Session:
             self._client, method, services.provider, services.limits.token_bytes, services.clock
         )
         return await services.memberships.resolve(
-            self._identity, lambda known: opens(services.policies, known, opening)
+            self._identity, lambda known: opens(services.policies, known, opening.database, opening.user)
         )
 
     # --- authorize -------------------------------------------------------------------------------------
 
-    async def _authorize(self, identity: Identity, opening: Opening) -> Access:
+    async def _authorize(self, identity: Identity, opening: StartupRequest) -> Access:
         services = self._services
-        policy = choose_policy(services.policies, identity, opening)
+        policy = choose_policy(services.policies, identity, opening.database, opening.user)
         target = services.targets[policy.connection]
         check_settings(opening, policy, target)
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
@@ -174,7 +176,7 @@ class Session:
 
     # --- connect ---------------------------------------------------------------------------------------
 
-    async def _connect(self, access: Access, standing: Standing, opening: Opening) -> LiveSession:
+    async def _connect(self, access: Access, standing: Standing, opening: StartupRequest) -> LiveSession:
         services = self._services
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
@@ -189,7 +191,9 @@ class Session:
             await backend.leave()
             raise
 
-    def _introduce(self, access: Access, standing: Standing, opening: Opening, backend: Backend) -> LiveSession:
+    def _introduce(
+        self, access: Access, standing: Standing, opening: StartupRequest, backend: Backend
+    ) -> LiveSession:
         """Record the session, then tell the client that it is in. Raises JournalUnavailable, fatal."""
         services, upstream = self._services, backend.upstream
         context = SessionContext(
@@ -215,7 +219,7 @@ class Session:
             services.journal.append([opened])
         except JournalUnavailable:
             raise JournalUnavailable(fatal=True) from None
-        conversation = Conversation(
+        conversation = Pump(
             services,
             access,
             context,

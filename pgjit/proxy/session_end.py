@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
 from pgjit.proxy.access import Access
-from pgjit.proxy.conversation import Conversation, Ending
-from pgjit.proxy.deadline import BackendStop
-from pgjit.proxy.endings import Fate, with_fate
-from pgjit.proxy.link import Link
 from pgjit.proxy.membership import Standing
-from pgjit.proxy.servers import Backend
+from pgjit.proxy.relay.pump import Ending, Pump
 from pgjit.proxy.services import Services
-from pgjit.proxy.upstream import Upstream
+from pgjit.proxy.window.deadline import BackendStop
+from pgjit.proxy.window.endings import Fate, with_fate
+from pgjit.server.link import Link
+from pgjit.server.servers import Backend
+from pgjit.server.upstream import Upstream
 from pgwire.messages.query import error_response
 
 __all__ = ["LiveSession", "SessionEnd"]
@@ -34,7 +34,7 @@ class LiveSession:
     access: Access
     standing: Standing
     backend: Backend
-    conversation: Conversation
+    conversation: Pump
 
     @property
     def upstream(self) -> Upstream:

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from pgjit.sql.statement import Argument, NameEffect
 
-__all__ = ["Source", "Token", "effect_of"]
+__all__ = ["ScannedToken", "StatementText", "effect_of"]
 
 
-class Token(Protocol):
+class ScannedToken(Protocol):
     """As the scanner gives it, in characters of the message."""
 
     @property
@@ -30,12 +30,12 @@ class Token(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class StatementText:
     """The message that a statement is in."""
 
     text: str
     where: Callable[[int], int]  # from a byte of it to a character
-    tokens: Callable[[], Sequence[Token]]  # asked for only where an argument is no constant
+    tokens: Callable[[], Sequence[ScannedToken]]  # asked for only where an argument is no constant
 
 
 _AROUND = frozenset({"ExplainStmt", "CreateTableAsStmt"})
@@ -49,7 +49,7 @@ _MAY_NAME = re.compile(
 """Words without which the code of a DO block leaves the names alone. Of other languages nothing is known."""
 
 
-def effect_of(node_type: str, node: dict[str, Any], own: str, source: Source) -> NameEffect | None:
+def effect_of(node_type: str, node: dict[str, Any], own: str, source: StatementText) -> NameEffect | None:
     """`own` is the statement's own text."""
     around = False
     while node_type in _AROUND:
@@ -79,7 +79,7 @@ def effect_of(node_type: str, node: dict[str, Any], own: str, source: Source) ->
             return None
 
 
-def _execute(node: dict[str, Any], source: Source, *, around: bool) -> NameEffect:
+def _execute(node: dict[str, Any], source: StatementText, *, around: bool) -> NameEffect:
     parameters = node.get("params", [])
     arguments: list[Argument] = []
     written: list[str] | None = None
@@ -111,7 +111,7 @@ def _constant(parameter: dict[str, Any]) -> Argument | None:
     return None
 
 
-def _written(parameters: list[dict[str, Any]], source: Source) -> list[str]:
+def _written(parameters: list[dict[str, Any]], source: StatementText) -> list[str]:
     """The arguments as they are written: what stands between the commas of the parentheses that they are in."""
     within = next((source.where(place) for each in parameters if (place := _place(each)) is not None), None)
     if within is None:
@@ -128,7 +128,7 @@ def _written(parameters: list[dict[str, Any]], source: Source) -> list[str]:
     return []
 
 
-def _split(text: str, tokens: Sequence[Token]) -> list[str]:
+def _split(text: str, tokens: Sequence[ScannedToken]) -> list[str]:
     found: list[str] = []
     depth, begin = 0, tokens[0].end + 1
     for token in tokens[1:]:

@@ -18,17 +18,17 @@ from pglast.parser import ParseError, parse_sql_json, scan
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
-from pgjit.sql.drag import drags
-from pgjit.sql.effects import Source, Token, effect_of
+from pgjit.sql.effects import ScannedToken, StatementText, effect_of
 from pgjit.sql.encodings import beyond_ascii
-from pgjit.sql.expressions import Values
+from pgjit.sql.guards.oversized_tree import spreads
+from pgjit.sql.guards.quadratic_lexing import drags
 from pgjit.sql.kind import kind_of
-from pgjit.sql.levels import read_scopes
-from pgjit.sql.measure import measure
+from pgjit.sql.scopes.expressions import Values
+from pgjit.sql.scopes.levels import read_scopes
+from pgjit.sql.scopes.values import read_values
+from pgjit.sql.shape.measure import measure
 from pgjit.sql.shown import shown_settings
-from pgjit.sql.spread import spreads
 from pgjit.sql.statement import Message, Statement
-from pgjit.sql.values import read_values
 from pgjit.sql.walk import Walk
 
 __all__ = ["read_message", "read_values_of"]
@@ -131,7 +131,11 @@ def _positions(text: str) -> Callable[[int], int]:
 
 
 def _statement(
-    index: int, raw: dict[str, Any], text: str, where: Callable[[int], int], tokens: Callable[[], Sequence[Token]]
+    index: int,
+    raw: dict[str, Any],
+    text: str,
+    where: Callable[[int], int],
+    tokens: Callable[[], Sequence[ScannedToken]],
 ) -> Statement:
     start = where(raw.get("stmt_location", 0))
     length = raw.get("stmt_len", 0)
@@ -146,7 +150,7 @@ def _statement(
         kind=kind_of(node_type, node),
         text=own.strip(),
         position=begin,
-        effect=effect_of(node_type, node, own, Source(text, where, tokens)),
+        effect=effect_of(node_type, node, own, StatementText(text, where, tokens)),
         nodes=frozenset(walk.nodes),
         fields=frozenset(walk.fields),
         inner=tuple(walk.inner),

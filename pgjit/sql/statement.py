@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pgjit.sql.scopes import Scopes
-from pgjit.sql.shape import SHAPELESS, Shape
+from pgjit.sql.scopes.scopes import Scopes
+from pgjit.sql.shape.shape import SHAPELESS, Shape
 
 __all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "ShownSetting", "Statement"]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pgjit.sql.kind import kind_of
+from pgjit.sql.scopes.views import opened_by
 from pgjit.sql.statement import Name, Setting
 from pgjit.sql.storage_options import HAS_OPTIONS, spell_options
 from pgjit.sql.tree import relation_of, strings_of
 from pgjit.sql.type_text import type_in_text
-from pgjit.sql.views import opened_by
 
 __all__ = ["Walk"]
 

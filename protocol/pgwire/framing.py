@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["CONTINUED", "BrokenStream", "Control", "Frame", "FrameReader", "StreamReader", "fitting"]
+__all__ = ["CONTINUED", "BrokenStream", "ControlMessage", "Frame", "FrameReader", "StreamReader", "fitting"]
 
 _HEADER = 5
 _BEGINNING = _HEADER + 1024
@@ -154,7 +154,7 @@ def fitting(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[i
     return count, at
 
 
-class Control(NamedTuple):
+class ControlMessage(NamedTuple):
     """A control message inside a chunk, and the data that flowed before it."""
 
     kind: int  # type byte; 0 closes a chunk that ends in data
@@ -167,7 +167,7 @@ class Control(NamedTuple):
 class BrokenStream(RemoteProtocolError):
     """What cannot be a message came; `chunk` and `controls` are the whole ones before it in the same piece."""
 
-    def __init__(self, fault: RemoteProtocolError, chunk: bytes, controls: list[Control]) -> None:
+    def __init__(self, fault: RemoteProtocolError, chunk: bytes, controls: list[ControlMessage]) -> None:
         super().__init__(*fault.args)
         self.chunk, self.controls = chunk, controls
 
@@ -202,7 +202,7 @@ class StreamReader:
         """Bytes still to come of the data message that the latest chunk ends within."""
         return self._skip if self._counted else 0
 
-    def feed(self, data: bytes) -> tuple[bytes, list[Control]]:
+    def feed(self, data: bytes) -> tuple[bytes, list[ControlMessage]]:
         """The chunk that may go on, and its control messages in order. Raises BrokenStream, and is of no use then."""
         if self._held:
             self._held += data
@@ -210,7 +210,7 @@ class StreamReader:
                 return b"", []
             data = bytes(self._held)
             self._held.clear()
-        controls: list[Control] = []
+        controls: list[ControlMessage] = []
         size = len(data)
         flowing = self._data
         rows = 0
@@ -239,16 +239,16 @@ class StreamReader:
                     end = size
             elif not kind or length < 4 or length > self._limit:  # a kind of 0 ends a chunk, and is no message
                 if at > since:
-                    controls.append(Control(0, at, at, rows, at - since))
+                    controls.append(ControlMessage(0, at, at, rows, at - since))
                 raise BrokenStream(_impossible(kind, length), data[:at], controls)
             elif end > size:
                 self._need = end - at
                 break
-            controls.append(Control(kind, at, end, rows, at - since))
+            controls.append(ControlMessage(kind, at, end, rows, at - since))
             rows = 0
             at = since = end
         if at > since:
-            controls.append(Control(0, at, at, rows, at - since))
+            controls.append(ControlMessage(0, at, at, rows, at - since))
         if at < size:
             self._held += data[at:] if at else data
             data = data[:at]

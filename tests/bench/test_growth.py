@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pgjit.sql.drag import drags
+from pgjit.sql.guards.oversized_tree import spreads
+from pgjit.sql.guards.quadratic_lexing import drags
 from pgjit.sql.parse import read_message
-from pgjit.sql.spread import spreads
 
 pytestmark = pytest.mark.slow
 TRIES = 7

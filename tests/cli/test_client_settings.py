@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from pgjit.cli.client_settings import Place, client_environment
+from pgjit.cli.client_settings import ProxyAddress, client_environment
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
-from pgjit.cli.token_source import Source, Token, choose_source
+from pgjit.cli.token_source import Token, TokenOrigin, choose_source
 from tests.run.processes import own
 
 TOKEN = "aaaa.bbbb.cccc"
@@ -22,8 +22,8 @@ SHOWN = "import json, os; print(json.dumps({**os.environ, 'pid': str(os.getpid()
 
 
 def environment(given: dict[str, str], policy: str | None = "reader") -> dict[str, str]:
-    place = Place("pgjit.example.com", 6432, "prod-replica", policy, "/etc/ca.crt")
-    return client_environment(place, Token(TOKEN, Source.VARIABLE), given)
+    place = ProxyAddress("pgjit.example.com", 6432, "prod-replica", policy, "/etc/ca.crt")
+    return client_environment(place, Token(TOKEN, TokenOrigin.VARIABLE), given)
 
 
 def test_a_client_is_told_where_to_and_how_well_protected() -> None:
@@ -95,8 +95,8 @@ def test_nothing_that_a_source_of_tokens_is_found_by_is_passed_on() -> None:
         "IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST",
     )  # fmt: skip
     for name in signs:
-        assert choose_source({name: "x"}) is not Source.AZURE_CLI, name
-    assert choose_source(environment(dict.fromkeys(signs, "x"))) is Source.AZURE_CLI
+        assert choose_source({name: "x"}) is not TokenOrigin.AZURE_CLI, name
+    assert choose_source(environment(dict.fromkeys(signs, "x"))) is TokenOrigin.AZURE_CLI
 
 
 def start(*arguments: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:

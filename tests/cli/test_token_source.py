@@ -16,8 +16,8 @@ import pytest
 
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
-from pgjit.cli.token_source import Source, choose_source, fetch_token
-from pgjit.demo.emulator import Emulator, Fault, FaultKind, Kind, Principal
+from pgjit.cli.token_source import TokenOrigin, choose_source, fetch_token
+from pgjit.demo.emulator import Emulator, Fault, FaultKind, PrincipalKind, RegisteredPrincipal
 from pgjit.errors import ServerUnavailable
 from tests.fixtures.tokens import AUDIENCE, GROUP, TENANT, agent_app, emulator
 from tests.run.processes import own
@@ -36,19 +36,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.getLogger("azure").setLevel(logging.NOTSET)
 
 
-CHOICES: dict[str, tuple[tuple[str, ...], Source]] = {
-    "nothing": ((), Source.AZURE_CLI),
-    "a token": (("PGJIT_TOKEN",), Source.VARIABLE),
+CHOICES: dict[str, tuple[tuple[str, ...], TokenOrigin]] = {
+    "nothing": ((), TokenOrigin.AZURE_CLI),
+    "a token": (("PGJIT_TOKEN",), TokenOrigin.VARIABLE),
     "a token before all else": (
-        ("AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT", "PGJIT_EMULATOR", "PGJIT_TOKEN"), Source.VARIABLE,
+        ("AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT", "PGJIT_EMULATOR", "PGJIT_TOKEN"), TokenOrigin.VARIABLE,
     ),
-    "an emulator before Azure": (("AZURE_CLIENT_SECRET", "PGJIT_EMULATOR"), Source.EMULATOR),
-    "a federated token": (("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT"), Source.WORKLOAD_IDENTITY),
-    "a secret": (("AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"), Source.SERVICE_PRINCIPAL),
-    "a certificate": (("AZURE_CLIENT_CERTIFICATE_PATH",), Source.SERVICE_PRINCIPAL),
-    "App Service": (("IDENTITY_ENDPOINT",), Source.MANAGED_IDENTITY),
-    "a machine": (("AZURE_POD_IDENTITY_AUTHORITY_HOST",), Source.MANAGED_IDENTITY),
-    "what has no meaning here": (("AZURE_CLIENT_ID", "AZURE_TENANT_ID"), Source.AZURE_CLI),
+    "an emulator before Azure": (("AZURE_CLIENT_SECRET", "PGJIT_EMULATOR"), TokenOrigin.EMULATOR),
+    "a federated token": (("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT"), TokenOrigin.WORKLOAD_IDENTITY),
+    "a secret": (("AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"), TokenOrigin.SERVICE_PRINCIPAL),
+    "a certificate": (("AZURE_CLIENT_CERTIFICATE_PATH",), TokenOrigin.SERVICE_PRINCIPAL),
+    "App Service": (("IDENTITY_ENDPOINT",), TokenOrigin.MANAGED_IDENTITY),
+    "a machine": (("AZURE_POD_IDENTITY_AUTHORITY_HOST",), TokenOrigin.MANAGED_IDENTITY),
+    "what has no meaning here": (("AZURE_CLIENT_ID", "AZURE_TENANT_ID"), TokenOrigin.AZURE_CLI),
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ CHOICES: dict[str, tuple[tuple[str, ...], Source]] = {
 def test_what_is_set_decides(name: str) -> None:
     names, source = CHOICES[name]
     assert choose_source(dict.fromkeys(names, "x")) is source
-    assert choose_source(dict.fromkeys(names, "")) is Source.AZURE_CLI
+    assert choose_source(dict.fromkeys(names, "")) is TokenOrigin.AZURE_CLI
 
 
 @pytest.mark.parametrize("text", [TOKEN, f"  {TOKEN}\n"])
@@ -86,8 +86,8 @@ def test_what_does_not_look_like_a_token_is_not_passed_on(
 
 
 def test_what_the_token_is_for_has_to_be_said(capsys: pytest.CaptureFixture[str]) -> None:
-    for source in Source:
-        if source is not Source.VARIABLE:
+    for source in TokenOrigin:
+        if source is not TokenOrigin.VARIABLE:
             assert run(["token", "--source", source]) == Status.UNAVAILABLE
             assert "--audience" in capsys.readouterr().err
 
@@ -125,7 +125,7 @@ def emulated(emulator: Emulator) -> dict[str, str]:
     }
 
 
-async def fetch(source: Source, environment: dict[str, str], audience: str = AUDIENCE) -> str:
+async def fetch(source: TokenOrigin, environment: dict[str, str], audience: str = AUDIENCE) -> str:
     token = await asyncio.to_thread(fetch_token, source, audience, environment)
     assert token.source is source
     assert token.expires_at is not None
@@ -137,7 +137,7 @@ async def fetch(source: Source, environment: dict[str, str], audience: str = AUD
 @pytest.mark.parametrize("audience", [AUDIENCE, f"api://{AUDIENCE}", f"{AUDIENCE}/.default"])
 async def test_the_emulator_gives_one(emulator: Emulator, audience: str) -> None:
     claims = jwt.decode(
-        await fetch(Source.EMULATOR, emulated(emulator), audience), options={"verify_signature": False}
+        await fetch(TokenOrigin.EMULATOR, emulated(emulator), audience), options={"verify_signature": False}
     )
     assert claims["groups"] == [GROUP]
 
@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
 async def test_why_the_emulator_gives_none_is_told(emulator: Emulator, name: str) -> None:
     changes, told = WRONG[name]
     with pytest.raises(ServerUnavailable) as refused:
-        await fetch(Source.EMULATOR, {**emulated(emulator), **changes})
+        await fetch(TokenOrigin.EMULATOR, {**emulated(emulator), **changes})
     assert told in refused.value.terminal()
     assert "guessed-it" not in refused.value.terminal()
 
@@ -166,17 +166,19 @@ async def test_why_the_emulator_gives_none_is_told(emulator: Emulator, name: str
 async def test_an_answer_that_is_none_is_no_token(emulator: Emulator, body: str) -> None:
     emulator.faults.put("token", Fault(kind=FaultKind.BODY, body=body))
     with pytest.raises(ServerUnavailable, match="no token"):
-        await fetch(Source.EMULATOR, emulated(emulator))
+        await fetch(TokenOrigin.EMULATOR, emulated(emulator))
 
 
 async def test_a_managed_identity_gives_one(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = emulator.directory.add(Principal(kind=Kind.MANAGED_IDENTITY, display="machine"), [GROUP])
+    machine = emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="machine"), [GROUP]
+    )
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.identity_url)
     for environment in ({}, {"AZURE_CLIENT_ID": str(machine.client_id)}):
-        token = await fetch(Source.MANAGED_IDENTITY, environment)
+        token = await fetch(TokenOrigin.MANAGED_IDENTITY, environment)
         assert jwt.decode(token, options={"verify_signature": False})["oid"] == machine.oid
     with pytest.raises(ServerUnavailable) as refused:
-        await fetch(Source.MANAGED_IDENTITY, {"AZURE_CLIENT_ID": GROUP})
+        await fetch(TokenOrigin.MANAGED_IDENTITY, {"AZURE_CLIENT_ID": GROUP})
     assert "Identity not found" in refused.value.terminal()
 
 
@@ -192,19 +194,19 @@ async def test_the_azure_cli_gives_one(tmp_path: Path, monkeypatch: pytest.Monke
     command.write_text(AZ.format(audience=AUDIENCE, token=TOKEN, ends=ends))
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert await fetch(Source.AZURE_CLI, {}) == TOKEN
+    assert await fetch(TokenOrigin.AZURE_CLI, {}) == TOKEN
     with pytest.raises(ServerUnavailable, match="no token"):
-        await fetch(Source.AZURE_CLI, {}, "another")
+        await fetch(TokenOrigin.AZURE_CLI, {}, "another")
 
 
 async def test_without_the_azure_cli_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerUnavailable) as refused:
-        await fetch(Source.AZURE_CLI, {})
+        await fetch(TokenOrigin.AZURE_CLI, {})
     assert "Azure CLI not found on path" in refused.value.terminal()
 
 
-@pytest.mark.parametrize("source", [Source.SERVICE_PRINCIPAL, Source.WORKLOAD_IDENTITY])
-def test_a_source_of_which_nothing_is_set_gives_none(source: Source) -> None:
+@pytest.mark.parametrize("source", [TokenOrigin.SERVICE_PRINCIPAL, TokenOrigin.WORKLOAD_IDENTITY])
+def test_a_source_of_which_nothing_is_set_gives_none(source: TokenOrigin) -> None:
     with pytest.raises(ServerUnavailable, match="no token"):
         fetch_token(source, AUDIENCE, {})

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
-from pgjit.grants.due import Due
 from pgjit.grants.journal_mark import JournalMark
-from pgjit.grants.kept_backend import KeptBackend, Place
+from pgjit.grants.kept_backend import BackendAddress, KeptBackend
+from pgjit.grants.outbox import OutboxEntry
 from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
-from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Grant, Policy, StatementTerms
@@ -275,9 +275,9 @@ class StoreContract:
         try:
             ended = replace(first, ended_at=NOW + HOUR, end_reason="ttl")
             assert await other.due() == [
-                Due("opened", ended, "an opening"),
-                Due("ended", ended, "an end"),
-                Due("opened", second, "another"),
+                OutboxEntry("opened", ended, "an opening"),
+                OutboxEntry("ended", ended, "an end"),
+                OutboxEntry("opened", second, "another"),
             ]
             await other.recorded(first.id, "opened")
             await other.recorded(first.id, "opened")
@@ -353,7 +353,7 @@ class StoreContract:
             KeptBackend(
                 session_id=f"s_{number}",
                 window_id="w_1",
-                place=Place(connection="shop", host=host, port=5432, family=number, sockaddr=sockaddr),
+                place=BackendAddress(connection="shop", host=host, port=5432, family=number, sockaddr=sockaddr),
                 process=ServerProcess(
                     pid=4711,
                     started=NOW,
@@ -377,8 +377,8 @@ class StoreContract:
 
     async def test_what_a_directory_denied_outlives_the_store_object(self, make: Callable[[], Store]) -> None:
         ann, app = Principal(ALICE, is_user=True), Principal(ALICE, is_user=False, acting=True)
-        gone = Found(at=NOW, state=State.DELETED, groups=frozenset())
-        other = Found(at=NOW, state=State.ENABLED, groups=frozenset({GroupId("b"), GroupId("a")}))
+        gone = DirectoryAnswer(at=NOW, state=State.DELETED, groups=frozenset())
+        other = DirectoryAnswer(at=NOW, state=State.ENABLED, groups=frozenset({GroupId("b"), GroupId("a")}))
         first = make()
         await first.open()
         await first.keep_denial(ann, gone, NOW + HOUR)

@@ -14,7 +14,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from pgjit.demo.certificates import make_certificates
-from pgjit.demo.emulator import AppCredentials, Emulator, EmulatorSettings, FaultKind, Kind, read_settings
+from pgjit.demo.emulator import AppCredentials, Emulator, EmulatorSettings, FaultKind, PrincipalKind, read_settings
 from pgjit.demo.emulator.admin import admin_api
 from pgjit.demo.emulator.faults import ENDPOINTS
 from pgjit.errors import InvalidFile
@@ -248,7 +248,11 @@ ROOT = Path(__file__).parents[2]
 def test_the_file_of_the_trial_set_up_is_read() -> None:
     settings = read_settings(ROOT / "docker" / "emulator.yaml")
     assert (settings.tenant, settings.audience) == (TENANT, AUDIENCE)
-    assert [member.principal.kind for member in settings.members] == [Kind.APP, Kind.MANAGED_IDENTITY, Kind.USER]
+    assert [member.principal.kind for member in settings.members] == [
+        PrincipalKind.APP,
+        PrincipalKind.MANAGED_IDENTITY,
+        PrincipalKind.USER,
+    ]
 
 
 async def test_the_file_that_the_documents_show_is_read_and_served(tmp_path: Path) -> None:

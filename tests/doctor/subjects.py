@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pgjit.doctor.subject import Login, Subject
+from pgjit.doctor.subject import LoginRole, Subject
 
 __all__ = ["GOOD", "good"]
 
-GOOD = Login(
+GOOD = LoginRole(
     oid=20000,
     name="agent",
     superuser=False,

@@ -13,10 +13,10 @@ from pgjit.doctor.checks import CHECKS, containers, functions, relations, secret
 from pgjit.doctor.checks.connection import connection_findings
 from pgjit.doctor.checks.login import login_findings
 from pgjit.doctor.finding import Finding, Severity
-from pgjit.doctor.subject import PUBLIC, Grant, Membership, ReachedRole, Subject
+from pgjit.doctor.subject import PUBLIC, Membership, Privilege, ReachedRole, Subject
 from pgjit.policy.pattern import Patterns
-from pgjit.policy.policy import Access
-from pgjit.proxy.target import SslMode
+from pgjit.policy.policy import Preset
+from pgjit.server.target import SslMode
 from tests.doctor.subjects import GOOD, good
 
 DANGER, WARNING, NOTE = Severity.DANGER, Severity.WARNING, Severity.NOTE
@@ -30,8 +30,8 @@ def _of(check: Check[Any], rows: Sequence[object], subject: Subject) -> list[tup
     return _told(list(check.findings(rows, subject)))
 
 
-def _grant(kind: str, name: str, privilege: str, **changes: Any) -> Grant:
-    return Grant(kind, name, privilege, GOOD.oid, "postgres", "postgres", grantable=False)._replace(**changes)
+def _grant(kind: str, name: str, privilege: str, **changes: Any) -> Privilege:
+    return Privilege(kind, name, privilege, GOOD.oid, "postgres", "postgres", grantable=False)._replace(**changes)
 
 
 def _routine(**changes: Any) -> functions.Routine:
@@ -139,7 +139,7 @@ def test_a_membership_that_can_be_passed_on_is_a_danger() -> None:
         ({"login": GOOD._replace(version=190000)}, [(WARNING, "server-too-new")]),
         ({"policies": ("a", "b")}, [(NOTE, "policies-share-a-login")]),
         (
-            {"access": frozenset((Access.READ_ONLY, Access.READ_WRITE))},
+            {"access": frozenset((Preset.READ_ONLY, Preset.READ_WRITE))},
             [(WARNING, "readers-and-writers-share-a-login")],
         ),
     ],
@@ -165,7 +165,7 @@ def test_how_the_connection_is_configured_is_told(
         (_grant("PARAMETER", "log_statement", "ALTER SYSTEM"), (DANGER, "alter-system")),
     ],
 )
-def test_a_right_on_a_container_is_told(grant: Grant, expected: tuple[Severity, str]) -> None:
+def test_a_right_on_a_container_is_told(grant: Privilege, expected: tuple[Severity, str]) -> None:
     assert _of(containers.CONTAINERS, [grant], good()) == [expected]
 
 
@@ -192,10 +192,10 @@ def test_a_right_on_a_container_is_told(grant: Grant, expected: tuple[Severity, 
     ],
 )
 def test_a_right_on_a_relation_is_told_by_what_the_policies_are_to_do(
-    grant: Grant, reading: tuple[Severity, str], writing: tuple[Severity, str]
+    grant: Privilege, reading: tuple[Severity, str], writing: tuple[Severity, str]
 ) -> None:
     assert _of(relations.RELATIONS, [grant], good()) == [reading]
-    writer = replace(good(), access=frozenset((Access.READ_WRITE,)))
+    writer = replace(good(), access=frozenset((Preset.READ_WRITE,)))
     assert _of(relations.RELATIONS, [grant], writer) == [writing]
 
 
@@ -212,12 +212,16 @@ def test_a_right_on_a_relation_is_told_by_what_the_policies_are_to_do(
         (relations.OWNED, relations.Owned(4711, "", "table t"), None),  # a group's: told as the membership
         (session.SIBLINGS, session.Sibling("cron", "10.0.0.1/32", 2), (WARNING, "login-shared")),
         (session.MAPPINGS, session.Mapping("far", "PUBLIC", PUBLIC), (DANGER, "user-mapping")),
-        (session.AUTHENTICATION, session.Authentication(None), (WARNING, "login-not-proved")),
-        (session.AUTHENTICATION, session.Authentication("md5:agent"), (WARNING, "weak-login")),
-        (session.AUTHENTICATION, session.Authentication("scram-sha-256:agent"), None),
+        (session.AUTHENTICATION, session.LoginMethod(None), (WARNING, "login-not-proved")),
+        (session.AUTHENTICATION, session.LoginMethod("md5:agent"), (WARNING, "weak-login")),
+        (session.AUTHENTICATION, session.LoginMethod("scram-sha-256:agent"), None),
         (session.EVENT_TRIGGERS, session.EventTrigger("watch", "login"), (NOTE, "event-triggers")),
-        (secrets.SECRETS, secrets.Lying("pg_roles.rolconfig", "app.key"), (WARNING, "secrets-in-catalogs")),
-        (secrets.SECRETS, secrets.Lying("pg_foreign_server.srvoptions", None), (WARNING, "secrets-in-catalogs")),
+        (secrets.SECRETS, secrets.StoredSecret("pg_roles.rolconfig", "app.key"), (WARNING, "secrets-in-catalogs")),
+        (
+            secrets.SECRETS,
+            secrets.StoredSecret("pg_foreign_server.srvoptions", None),
+            (WARNING, "secrets-in-catalogs"),
+        ),
         (session.ROW_SECURITY, session.RowPolicy("t", "p", by_setting=False), (NOTE, "row-security")),
         (session.VIEWS, session.View("v", materialized=False), (WARNING, "views-past-row-security")),
     ],
@@ -309,7 +313,7 @@ def test_a_built_in_function_is_told(name: str, beyond: bool, expected: tuple[Se
     ],
 )
 def test_what_a_session_is_like_is_told(changes: dict[str, Any], expected: list[tuple[Severity, str]]) -> None:
-    row = session.Session(
+    row = session.LoginSession(
         application_name="pgjit doctor",
         search_path="pg_catalog",
         password_encryption="scram-sha-256",

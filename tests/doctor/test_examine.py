@@ -21,8 +21,8 @@ from pgjit.doctor.examine import Report, examine
 from pgjit.doctor.finding import Severity
 from pgjit.errors import ServerUnavailable
 from pgjit.policy.load import load_policies
-from pgjit.proxy.credential import Given
-from pgjit.proxy.target import ControlLogin, Host, Target
+from pgjit.server.credential import FixedSecret
+from pgjit.server.target import ControlLogin, Host, Target
 
 POLICIES = Path(__file__).parents[1] / "fixtures" / "policies"
 BAD = (Path(__file__).parent / "bad.sql").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def _target(server: DemoDatabase, **changes: object) -> Target:
         hosts=(Host(str(server.socket_dir), server.port),),
         database=server.database,
         user=server.user,
-        credential=Given(server.password),
+        credential=FixedSecret(server.password),
     )
     return replace(good, **changes)  # type: ignore[arg-type]
 
@@ -89,7 +89,7 @@ async def test_a_bad_role_is_seen_through_and_its_sql_heals_it(
     database: DemoDatabase, administrator: asyncpg.Connection
 ) -> None:
     await administrator.execute(BAD)
-    target = _target(database, database="clinic", user="Bad Agent", credential=Given("throw-away"))
+    target = _target(database, database="clinic", user="Bad Agent", credential=FixedSecret("throw-away"))
     sibling = await asyncpg.connect(
         host=str(database.socket_dir), port=database.port, user=target.user, password="throw-away", database="clinic"
     )
@@ -121,7 +121,7 @@ async def test_the_role_of_the_demo_is_clean_of_dangers(database: DemoDatabase) 
 
 async def test_what_a_writing_policy_may_write_is_no_danger_but_told(database: DemoDatabase) -> None:
     policies, _ = load_policies(POLICIES)
-    target = _target(database, user=database.writer, credential=Given(database.writer_password))
+    target = _target(database, user=database.writer, credential=FixedSecret(database.writer_password))
     writing = await examine(target, [policies["writer"]])
     assert _told(writing, Severity.DANGER) == set()
     assert "write-tables" in _told(writing, Severity.NOTE)
@@ -166,7 +166,7 @@ async def test_a_question_that_the_server_does_not_answer_is_a_danger(
 
 async def test_a_login_that_fails_is_told_without_the_password(database: DemoDatabase) -> None:
     with pytest.raises(ServerUnavailable) as refused:
-        await examine(_target(database, credential=Given("not-this-one")), [])
+        await examine(_target(database, credential=FixedSecret("not-this-one")), [])
     assert "not-this-one" not in refused.value.terminal()
     assert "password authentication failed" in refused.value.terminal()
 
@@ -262,7 +262,7 @@ def test_a_connection_that_is_not_configured_is_wrong_usage(config: Path, capsys
 async def test_the_login_for_control_is_looked_at_where_there_is_one(
     database: DemoDatabase, administrator: asyncpg.Connection
 ) -> None:
-    target = _target(database, control=ControlLogin(user="Watch man", credential=Given("secret")))
+    target = _target(database, control=ControlLogin(user="Watch man", credential=FixedSecret("secret")))
 
     async def told() -> set[str]:
         report = await examine(target, [])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pgjit.doctor.subject import PUBLIC, Grant, Membership, ReachedRole, Subject
-from pgjit.policy.policy import Access
+from pgjit.doctor.subject import PUBLIC, Membership, Privilege, ReachedRole, Subject
+from pgjit.policy.policy import Preset
 from tests.doctor.subjects import GOOD, good
 
 MEMBER = replace(
@@ -24,8 +24,8 @@ MEMBER = replace(
 )
 
 
-def _grant(**changes: Any) -> Grant:
-    plain = Grant("TABLE", "public.notes", "INSERT", GOOD.oid, "postgres", "postgres", grantable=False)
+def _grant(**changes: Any) -> Privilege:
+    plain = Privilege("TABLE", "public.notes", "INSERT", GOOD.oid, "postgres", "postgres", grantable=False)
     return plain._replace(**changes)
 
 
@@ -49,7 +49,7 @@ def _grant(**changes: Any) -> Grant:
         ),
     ],
 )
-def test_a_right_is_taken_back_from_whom_it_was_given_to(grants: list[Grant], expected: tuple[str, ...]) -> None:
+def test_a_right_is_taken_back_from_whom_it_was_given_to(grants: list[Privilege], expected: tuple[str, ...]) -> None:
     assert good().revoke(grants) == expected
 
 
@@ -75,13 +75,13 @@ def test_rights_come_from_public_the_login_and_every_role_that_it_reaches() -> N
     ("access", "reads_only", "writes_only"),
     [
         (set(), True, False),
-        ({Access.READ_ONLY}, True, False),
-        ({Access.READ_ONLY, Access.READ_WRITE}, False, False),
-        ({Access.READ_WRITE, Access.FULL}, False, True),
+        ({Preset.READ_ONLY}, True, False),
+        ({Preset.READ_ONLY, Preset.READ_WRITE}, False, False),
+        ({Preset.READ_WRITE, Preset.FULL}, False, True),
     ],
 )
 def test_a_connection_that_no_policy_opens_is_taken_for_one_that_reads(
-    access: set[Access], reads_only: bool, writes_only: bool
+    access: set[Preset], reads_only: bool, writes_only: bool
 ) -> None:
     subject = Subject(connection="c", login=GOOD, access=frozenset(access))
     assert (subject.reads_only, subject.writes_only) == (reads_only, writes_only)

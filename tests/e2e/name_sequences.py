@@ -9,7 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from pgwire.messages.extended import Bind, Execute, Parse, Target, encode_bind, encode_execute, encode_parse, sync
+from pgwire.messages.extended import (
+    Bind,
+    DescribeTarget,
+    Execute,
+    Parse,
+    encode_bind,
+    encode_execute,
+    encode_parse,
+    sync,
+)
 from pgwire.messages.extended import encode_target as target
 from pgwire.messages.query import encode_query
 
@@ -87,7 +96,7 @@ class Author:
             verb, _, rest = statement.partition(" ")
             if verb in ("PREPARE", "DECLARE") and self._chance(0.8):  # make room for the name
                 name = rest.split('"')[1].encode()
-                messages.append(target(b"C", Target("S" if verb == "PREPARE" else "P", name)))
+                messages.append(target(b"C", DescribeTarget("S" if verb == "PREPARE" else "P", name)))
         if messages:
             messages.append(sync())
         return [*messages, encode_query("; ".join(statements).encode())]
@@ -111,19 +120,19 @@ class Author:
         return [encode_execute(Execute((self._cursor() if portal is None else portal).encode(), limit))]
 
     def _close(self) -> list[bytes]:
-        return [target(b"C", Target(self._random.choice("SP"), self._name().encode()))]
+        return [target(b"C", DescribeTarget(self._random.choice("SP"), self._name().encode()))]
 
     def _describe(self) -> list[bytes]:
-        return [target(b"D", Target(self._random.choice("SP"), self._name().encode()))]
+        return [target(b"D", DescribeTarget(self._random.choice("SP"), self._name().encode()))]
 
     def _at_once(self) -> list[bytes]:
         """Parse, Bind and Execute that belong together, and often a Close before them."""
         name, portal = self._random.choice(("", self._name())), self._portal()
         messages = []
         if name and self._chance(0.7):
-            messages.append(target(b"C", Target("S", name.encode())))
+            messages.append(target(b"C", DescribeTarget("S", name.encode())))
         if portal and self._chance(0.7):
-            messages.append(target(b"C", Target("P", portal.encode())))
+            messages.append(target(b"C", DescribeTarget("P", portal.encode())))
         messages.append(encode_parse(Parse(name.encode(), self._statement(prepared=name).encode(), ())))
         messages += [*self._bind(portal, name), *self._execute(portal)]
         if self._chance(0.3):

@@ -16,9 +16,9 @@ from itertools import zip_longest
 from types import TracebackType
 
 from pgjit.audit.event import Event, Execution, Outcome
-from pgjit.proxy.answers import Answers
-from pgjit.proxy.judge import Judgement
-from pgjit.proxy.relay import Relay
+from pgjit.judging.judge import Judgement
+from pgjit.proxy.relay.client_side import ClientSide
+from pgjit.proxy.relay.server_side import ServerSide
 from pgwire.framing import FrameReader
 from pgwire.messages.query import decode_error
 from pgwire.messages.startup import encode_startup
@@ -135,12 +135,12 @@ class Wire:
 
     def through(self, messages: list[bytes]) -> Told:
         told = Told()
-        relay = Relay(
+        relay = ClientSide(
             CONTEXT, self._judge, ends_at=CONTEXT.window.ends_at, new_id=self._new,
             new_token=lambda: b"pgjit_deny_" + self._new().encode(), unrestricted=self._unrestricted,
             encoding=self._place.encoding,
         )  # fmt: skip
-        answers = Answers(relay, {})
+        answers = ServerSide(relay, {})
         reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
         with _Socket(self._place) as session, _until_it_leaves(told):
             incoming = session.frames()
@@ -158,7 +158,9 @@ class Wire:
                 self._answer(session, relay, answers, next(incoming), told)
         return told
 
-    def _answer(self, session: _Socket, relay: Relay, answers: Answers, frame: tuple[str, bytes], told: Told) -> None:
+    def _answer(
+        self, session: _Socket, relay: ClientSide, answers: ServerSide, frame: tuple[str, bytes], told: Told
+    ) -> None:
         kind, raw = frame
         run = relay.queue[0].current if relay.queue else None
         if kind in "Dd" and run is not None:

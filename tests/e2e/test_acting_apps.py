@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.demo.emulator import Kind, Principal
+from pgjit.demo.emulator import PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import World
 from tests.e2e.clients import psql
 from tests.e2e.test_emulated_tenants import SECRET, SLEEPING, Watched
@@ -27,10 +27,10 @@ class Agents:
     """A blueprint with an agent, the agent's own user, and a person."""
 
     world: World
-    blueprint: Principal
-    agent: Principal
-    own_user: Principal
-    person: Principal
+    blueprint: RegisteredPrincipal
+    agent: RegisteredPrincipal
+    own_user: RegisteredPrincipal
+    person: RegisteredPrincipal
 
     async def post(self, path: str, **form: str) -> dict[str, object]:
         emulator = self.world.emulator
@@ -95,10 +95,20 @@ class Agents:
 async def agents(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[Agents]:
     async with open_world(database, tmp_path, kind=Watched) as world:
         add = world.emulator.directory.add
-        blueprint = add(Principal(kind=Kind.BLUEPRINT, display="agents", secrets=(SECRET,)))
-        agent = add(Principal(kind=Kind.AGENT, display="agent 7", parent=blueprint.client_id), [READERS])
-        user = add(Principal(kind=Kind.AGENT_USER, display="its user", parent=agent.client_id), [READERS])
-        yield Agents(world, blueprint, agent, user, add(Principal(kind=Kind.USER, display="Ana Visser"), [READERS]))
+        blueprint = add(RegisteredPrincipal(kind=PrincipalKind.BLUEPRINT, display="agents", secrets=(SECRET,)))
+        agent = add(
+            RegisteredPrincipal(kind=PrincipalKind.AGENT, display="agent 7", parent=blueprint.client_id), [READERS]
+        )
+        user = add(
+            RegisteredPrincipal(kind=PrincipalKind.AGENT_USER, display="its user", parent=agent.client_id), [READERS]
+        )
+        yield Agents(
+            world,
+            blueprint,
+            agent,
+            user,
+            add(RegisteredPrincipal(kind=PrincipalKind.USER, display="Ana Visser"), [READERS]),
+        )
 
 
 @pytest.mark.parametrize("way", ["as its user", "on behalf of a person", "as itself"])

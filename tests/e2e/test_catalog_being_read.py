@@ -11,7 +11,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from pgjit.proxy.services import Limits
+from pgjit.proxy.services import ProxyLimits
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, open_world, records
 
@@ -19,7 +19,7 @@ from tests.e2e.worlds import add_reader, open_world, records
 async def test_no_window_is_opened_while_the_catalog_is_being_read(
     database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fields = Limits.__init__.__kwdefaults__
+    fields = ProxyLimits.__init__.__kwdefaults__
     assert fields is not None
     monkeypatch.setitem(fields, "catalog_seconds", 0.2)
     async with open_world(database, tmp_path) as world:

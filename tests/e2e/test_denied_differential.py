@@ -18,7 +18,7 @@ from pgjit.policy.decision import Allow
 from pgjit.policy.evaluate import evaluate
 from pgjit.policy.policy import Policy
 from pgjit.policy.secret_columns import INSTEAD, SECRETS
-from pgjit.proxy.credential import Given
+from pgjit.server.credential import FixedSecret
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
 from tests.e2e.served_versions import OLDEST_AND_NEWEST, serve_script
@@ -119,7 +119,7 @@ SCRIPT_PARTS = tuple(filter(str.strip, SCRIPT.split(";\n")))
 async def test_what_shows_a_denied_value_is_refused_and_what_shows_none_is_not(database: DemoDatabase) -> None:
     policy = dataclasses.replace(policy_of(), statements=terms(**DENIED))
     target = target_of(database.superuser_dsn, "public")
-    login = dataclasses.replace(target, user=database.user, credential=Given(database.password))
+    login = dataclasses.replace(target, user=database.user, credential=FixedSecret(database.password))
     catalog = await read_target(login)
     connection = await asyncpg.connect(
         host=str(database.socket_dir), port=database.port, database=database.database,

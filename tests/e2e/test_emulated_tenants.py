@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.demo.emulator import Fault, FaultKind, Kind, Principal
+from pgjit.demo.emulator import Fault, FaultKind, PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import World
 from tests.e2e.clients import psql
 from tests.e2e.worlds import READERS, ask, open_world, records
@@ -48,7 +48,9 @@ class Watched(Tenants):
     def identity(self) -> dict[str, object]:
         secret = self.folder / "graph-secret"
         secret.write_text(SECRET)
-        reader = Principal(kind=Kind.APP, display="pgjit", secrets=(SECRET,), graph_roles=PERMISSIONS)
+        reader = RegisteredPrincipal(
+            kind=PrincipalKind.APP, display="pgjit", secrets=(SECRET,), graph_roles=PERMISSIONS
+        )
         self.emulator.directory.add(reader)
         graph = {"url": self.emulator.url, "client_id": reader.client_id, "secret": {"file": str(secret)}}
         return {**super().identity(), "graph": {**graph, "recheck": 1, "max_stale": 15}}
@@ -66,7 +68,7 @@ async def watched(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World
         yield world
 
 
-async def token_of(world: World, app: Principal, tenant: str, resource: str) -> str:
+async def token_of(world: World, app: RegisteredPrincipal, tenant: str, resource: str) -> str:
     form = {
         "grant_type": "client_credentials", "client_id": str(app.client_id), "client_secret": SECRET,
         "scope": f"{resource}/.default",
@@ -76,8 +78,8 @@ async def token_of(world: World, app: Principal, tenant: str, resource: str) -> 
     return str(response.json()["access_token"])
 
 
-def an_app(world: World, tenant: str) -> Principal:
-    app = Principal(kind=Kind.APP, display="a reader", secrets=(SECRET,))
+def an_app(world: World, tenant: str) -> RegisteredPrincipal:
+    app = RegisteredPrincipal(kind=PrincipalKind.APP, display="a reader", secrets=(SECRET,))
     return world.emulator.cloud.tenants[tenant].add(app, [READERS])
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from pgjit.policy.policy import Access
-from pgjit.proxy.judge import Judge
+from pgjit.judging.judge import Judge
+from pgjit.policy.policy import Preset
 from tests.e2e.name_sequences import Author
 from tests.e2e.name_spaces import Place, Wire, compare, constants, misrecorded
 from tests.e2e.test_holes import log_in
@@ -39,7 +39,7 @@ async def place(request: pytest.FixtureRequest, database: DemoDatabase) -> Async
 
 async def play(database: DemoDatabase, place: Place, seeds: range, *, full: bool) -> dict[str, int]:
     """Every conversation of `seeds`; what was seen in all, so that a test can tell that it was not little."""
-    preset = Access.FULL if full else Access.READ_WRITE
+    preset = Preset.FULL if full else Preset.READ_WRITE
     judge = Judge(policy(preset=preset), limit=100_000)
     wire = Wire(place, judge, unrestricted=full)
     kept = await asyncpg.connect(

@@ -19,9 +19,9 @@ from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import (
     Bind,
+    DescribeTarget,
     Execute,
     Parse,
-    Target,
     decode_bind,
     decode_execute,
     decode_parse,
@@ -115,8 +115,8 @@ CHANGED = [
     pytest.param(decode_parse, encode_parse(Parse(b"", b"SELECT $1", (23,))), 0, id="Parse"),
     pytest.param(decode_bind, encode_bind(Bind(PORTAL, STATEMENT, (0, 1), (b"7", None), (0, 1))), 0, id="Bind"),
     pytest.param(decode_execute, encode_execute(Execute(PORTAL, 1)), 0, id="Execute"),
-    pytest.param(decode_target, encode_target(b"D", Target("S", STATEMENT)), 0, id="Describe"),
-    pytest.param(decode_target, encode_target(b"C", Target("S", b"other")), 0, id="Close"),
+    pytest.param(decode_target, encode_target(b"D", DescribeTarget("S", STATEMENT)), 0, id="Describe"),
+    pytest.param(decode_target, encode_target(b"C", DescribeTarget("S", b"other")), 0, id="Close"),
     pytest.param(decode_empty, sync(), 0, id="Sync"),
     pytest.param(decode_empty, flush(), 0, id="Flush"),
     # The object id stays as it is: another one is another function.
@@ -169,7 +169,9 @@ def test_the_server_knows_a_statement_by_the_name_and_the_text_that_pgjit_reads(
         known = server.ask(encode_query(b"SELECT name, statement FROM pg_prepared_statements"))
         rows = [decode_data_row(frame.body) for frame in known if frame.kind == 0x44]
         assert (parse.name, parse.text) == (name.encode(), text.encode())
-        assert rows == [(parse.name[:63], parse.text)], "the server tells names apart by 63 bytes: see names.py"
+        assert rows == [(parse.name[:63], parse.text)], (
+            "the server tells names apart by 63 bytes: see prepared_statements.py"
+        )
     server.close()  # the statement that the other test knows is gone
 
 

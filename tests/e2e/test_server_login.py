@@ -16,13 +16,13 @@ import pytest
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from pgjit.errors import ServerTurnsAway, ServerUnavailable
-from pgjit.proxy.attempt import LoginFailed
-from pgjit.proxy.credential import Fresh, FromFile, Given, Renewed
-from pgjit.proxy.dial import resolve
-from pgjit.proxy.question import QuestionRefused, ask
-from pgjit.proxy.servers import Backend, Servers
-from pgjit.proxy.target import ChannelBinding, Host, SessionAttrs, SslMode, Target
-from pgjit.proxy.upstream import Upstream, cancel_running, connect_upstream
+from pgjit.server.credential import FetchedSecret, FixedSecret, FromFile, RenewedSecret
+from pgjit.server.dial import resolve
+from pgjit.server.login_error import LoginFailed
+from pgjit.server.query import QuestionRefused, ask
+from pgjit.server.servers import Backend, Servers
+from pgjit.server.target import ChannelBinding, Host, SessionAttrs, SslMode, Target
+from pgjit.server.upstream import Upstream, cancel_running, connect_upstream
 from tests.e2e.clients import connect_asyncpg
 from tests.e2e.tls_server import PASSWORD, TlsServer, binaries
 from tests.e2e.worlds import add_reader, open_world, records
@@ -57,7 +57,7 @@ def target(server: TlsServer) -> Target:
         hosts=(Host("localhost", server.port),),
         database="postgres",
         user="scram",
-        credential=Given(PASSWORD),
+        credential=FixedSecret(PASSWORD),
         sslrootcert=str(server.authority.root),
     )
 
@@ -129,7 +129,7 @@ async def test_a_server_without_tls_is_given_nothing(target: Target, server: Tls
     try:
 
         async def not_offered() -> bool:  # the postmaster takes the new setting when it gets to it
-            failed = await _refused(_but(target, sslmode=SslMode.REQUIRE, credential=Given("wrong")))
+            failed = await _refused(_but(target, sslmode=SslMode.REQUIRE, credential=FixedSecret("wrong")))
             return (failed.step, failed.reason) == ("starting TLS", "the server does not offer TLS")
 
         await until_it_holds(not_offered)
@@ -145,7 +145,7 @@ async def test_a_server_without_tls_is_given_nothing(target: Target, server: Tls
 
 
 async def test_a_client_certificate_is_shown_where_it_is_demanded(target: Target, server: TlsServer) -> None:
-    for name, credential in (("certified", None), ("twice", Given(PASSWORD))):
+    for name, credential in (("certified", None), ("twice", FixedSecret(PASSWORD))):
         pair = server.authority.client(name)
         shown = _but(target, user=name, credential=credential, sslcert=str(pair.certificate), sslkey=str(pair.key))
         assert await _tls(await _log_in(shown)) == "TLS"
@@ -190,7 +190,7 @@ async def test_methods_on_a_unix_socket(target: Target, server: TlsServer, user:
 
 @pytest.mark.parametrize("user", ["scram", "md5", "clear"])
 async def test_a_wrong_password_is_the_servers_no(target: Target, user: str) -> None:
-    failed = await _refused(_but(target, user=user, credential=Given("wrong")))
+    failed = await _refused(_but(target, user=user, credential=FixedSecret("wrong")))
     assert (failed.sqlstate, failed.moves_on) == ("28P01", False)
 
 
@@ -228,10 +228,10 @@ async def test_a_secret_that_the_server_refuses_is_asked_for_once_more(target: T
     now = 100.0
     given = ["an old one", PASSWORD]
 
-    async def fetch() -> Fresh:
-        return Fresh(given.pop(0), 300)
+    async def fetch() -> FetchedSecret:
+        return FetchedSecret(given.pop(0), 300)
 
-    renewed = Renewed(fetch, now=lambda: now)
+    renewed = RenewedSecret(fetch, now=lambda: now)
     assert await renewed.secret() == "an old one"
     now += 10
     assert await _tls(await _log_in(_but(target, credential=renewed))) == "TLS"
@@ -295,7 +295,9 @@ async def test_a_host_that_is_down_or_unknown_is_passed_over(target: Target, ser
 
 
 async def test_a_refused_login_is_not_tried_on_the_next_host(target: Target, server: TlsServer) -> None:
-    servers = Servers(_but(target, Host("127.0.0.1", 1), *target.hosts, *target.hosts, credential=Given("wrong")))
+    servers = Servers(
+        _but(target, Host("127.0.0.1", 1), *target.hosts, *target.hosts, credential=FixedSecret("wrong"))
+    )
     with pytest.raises(ServerUnavailable) as told:
         await servers.connect(lambda _: {}, 10)
     first, *rest = (told.value.detail or "").split("; ")

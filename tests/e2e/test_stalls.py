@@ -93,7 +93,7 @@ ALL = LONG | {f"short {name}": text for name, text in SHORT.items()} | {
 JUDGE = """
 import sys, threading
 from pgjit.policy.load import load_policies
-from pgjit.proxy.judge import assess
+from pgjit.judging.judge import assess
 from pathlib import Path
 from tests.e2e.test_stalls import ALL
 policy = load_policies(Path(sys.argv[1]))[0]["read-only"]

@@ -15,7 +15,7 @@ import msal
 import pytest
 import requests
 
-from pgjit.demo.emulator import AZURE_CLI, FederatedCredential, Kind, Principal
+from pgjit.demo.emulator import AZURE_CLI, FederatedCredential, PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import World
 from tests.demo.emulator.clouds import Certified
 from tests.e2e.clients import Said, connect_psycopg, psql
@@ -77,7 +77,7 @@ def by_certificate(world: World, folder: Path) -> Variables:
     proof = Certified()
     path = folder / "app.pem"
     path.write_bytes(proof.pem)
-    app = Principal(kind=Kind.APP, display="certified", certificates=(proof.certificate,))
+    app = RegisteredPrincipal(kind=PrincipalKind.APP, display="certified", certificates=(proof.certificate,))
     world.emulator.directory.add(app, [READERS])
     return {**at_azure(world, app.client_id), "AZURE_CLIENT_CERTIFICATE_PATH": str(path)}
 
@@ -85,7 +85,9 @@ def by_certificate(world: World, folder: Path) -> Variables:
 def by_workload_identity(world: World, folder: Path) -> Variables:
     cloud = world.emulator.cloud
     trusted = FederatedCredential(cloud.workload_issuer, SUBJECT)
-    app = world.emulator.directory.add(Principal(kind=Kind.APP, display="pod", federated=(trusted,)), [READERS])
+    app = world.emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.APP, display="pod", federated=(trusted,)), [READERS]
+    )
     at = int(cloud.now().timestamp())
     path = folder / "federated-token"
     claims = {"iss": cloud.workload_issuer, "sub": SUBJECT, "aud": trusted.audience, "iat": at, "exp": at + 600}
@@ -94,18 +96,24 @@ def by_workload_identity(world: World, folder: Path) -> Variables:
 
 
 def by_machine(world: World, folder: Path) -> Variables:
-    world.emulator.directory.add(Principal(kind=Kind.MANAGED_IDENTITY, display="machine"), [READERS])
+    world.emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="machine"), [READERS]
+    )
     return {"AZURE_POD_IDENTITY_AUTHORITY_HOST": world.emulator.identity_url}
 
 
 def by_app_service(world: World, folder: Path) -> Variables:
-    world.emulator.directory.add(Principal(kind=Kind.MANAGED_IDENTITY, display="web app"), [READERS])
+    world.emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="web app"), [READERS]
+    )
     header = world.emulator.identity_header
     return {"IDENTITY_ENDPOINT": f"{world.emulator.identity_url}/msi/token", "IDENTITY_HEADER": header}
 
 
 def by_azure_cli(world: World, folder: Path) -> Variables:
-    person = world.emulator.directory.add(Principal(kind=Kind.USER, display="Ana Visser"), [READERS])
+    person = world.emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.USER, display="Ana Visser"), [READERS]
+    )
     answer = {"accessToken": world.emulator.issue(person), "expires_on": 2_000_000_000, "tokenType": "Bearer"}
     command = folder / "az"
     command.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
@@ -186,7 +194,9 @@ async def test_a_certificate_of_somebody_else_gets_no_token(world: World, tmp_pa
 
 
 async def test_a_person_logs_in_by_device_code(world: World) -> None:
-    person = world.emulator.directory.add(Principal(kind=Kind.USER, display="Ana Visser"), [READERS])
+    person = world.emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.USER, display="Ana Visser"), [READERS]
+    )
 
     def get() -> str:
         def shown(place: str, code: str, ends: object) -> None:
@@ -209,8 +219,12 @@ async def test_a_person_logs_in_by_device_code(world: World) -> None:
 
 async def test_an_agent_logs_in_with_the_token_that_its_blueprint_fetched(world: World) -> None:
     directory = world.emulator.directory
-    blueprint = directory.add(Principal(kind=Kind.BLUEPRINT, display="agents", secrets=("only-for-tests",)))
-    agent = directory.add(Principal(kind=Kind.AGENT, display="agent 7", parent=blueprint.client_id), [READERS])
+    blueprint = directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.BLUEPRINT, display="agents", secrets=("only-for-tests",))
+    )
+    agent = directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.AGENT, display="agent 7", parent=blueprint.client_id), [READERS]
+    )
 
     def get() -> str:
         with requests.Session() as session:

@@ -10,8 +10,8 @@ import pytest
 from psycopg import pq
 
 from pgjit.demo.database import DemoDatabase
+from pgjit.judging.judge import assess
 from pgjit.policy.dialects import rewrites
-from pgjit.proxy.judge import assess
 from tests.e2e.battery import write_policy
 from tests.e2e.everyday import FIXTURES, direct_conninfo
 from tests.e2e.loose import Line

@@ -18,14 +18,14 @@ from pgjit.clock import Clock
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.authentication import Authentication
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery
 from pgjit.policy.load import Policies
-from pgjit.proxy.client_auth import Authentication
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.services import Limits, Services
-from pgjit.proxy.windows import Windows
+from pgjit.proxy.services import ProxyLimits, Services
+from pgjit.proxy.window.windows import Windows
 from pgjit.telemetry import Telemetry
 from tests.fakes.scripted_client import trusting
 from tests.fakes.talk import CONTEXT
@@ -67,11 +67,11 @@ class Door:
     def __init__(
         self,
         folder: Path,
-        limits: Limits | None = None,
+        limits: ProxyLimits | None = None,
         authentication: Mapping[str, Authentication] | None = None,
     ) -> None:
         self._folder = folder
-        self._limits = limits or Limits()
+        self._limits = limits or ProxyLimits()
         self._authentication = authentication or {}
         self.provider = KnowsOneToken()
 

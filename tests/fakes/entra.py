@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI, Request, Response
 
-from pgjit.admin.api import AdminServer
+from pgjit.api.health import AdminServer
 from tests.fakes.graph import CLIENT, SECRET, FakeGraph
 
 __all__ = ["ABSENT", "AUDIENCE", "OTHER_TENANT", "TENANT", "Key", "StandIn", "secret_file"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from pgjit.identity.identity import GroupId
-from pgjit.policy.policy import Access as Preset
-from pgjit.policy.policy import Grant, Policy, StatementTerms
+from pgjit.policy.policy import Grant, Policy, Preset, StatementTerms
 from pgjit.proxy.access import Access
-from pgjit.proxy.credential import Given
-from pgjit.proxy.target import Host, Target
+from pgjit.server.credential import FixedSecret
+from pgjit.server.target import Host, Target
 from tests.fakes.talk import CONTEXT
 
 __all__ = ["TARGET", "access", "policy"]
@@ -19,7 +18,7 @@ TARGET = Target(
     hosts=(Host("db"),),
     database="shop",
     user="reader",
-    credential=Given("hidden"),
+    credential=FixedSecret("hidden"),
     search_path="app, public",
 )
 

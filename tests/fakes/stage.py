@@ -26,12 +26,13 @@ from pgjit.demo.certificates import Certificates
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.load import Policies
-from pgjit.policy.policy import Access as Preset
+from pgjit.policy.policy import Preset
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.servers import Servers
-from pgjit.proxy.services import Limits, Services
-from pgjit.proxy.windows import Windows
+from pgjit.proxy.services import ProxyLimits, Services
+from pgjit.proxy.session import Session
+from pgjit.proxy.window.windows import Windows
+from pgjit.server.servers import Servers
 from pgjit.telemetry import Telemetry
 from pgwire.messages.query import decode_error
 from pgwire.messages.startup import CancelRequest, StartupMessage
@@ -148,19 +149,26 @@ class Stage:
         *,
         login: Sequence[Step] | None = None,
         preset: Preset = Preset.READ_ONLY,
-        limits: Limits | None = None,
+        limits: ProxyLimits | None = None,
         sink: Callable[[Path], FileSink] = FileSink,
         **target: Any,
     ) -> None:
         self._folder, self._certificates = folder, certificates
         self.server = PlayedServer(steps, login)
         self._preset = preset
-        self._limits = limits or Limits(sessions_per_identity=1_000, connections_per_address=1_000)
+        self._limits = limits or ProxyLimits(sessions_per_identity=1_000, connections_per_address=1_000)
         self._path = folder / "journal.jsonl"
         self.sink = sink(self._path)
         self._target = target
         self._stack = AsyncExitStack()
         self._passed = timedelta()
+
+    @property
+    def session(self) -> Session:
+        """The one that lives."""
+        [session] = self.services.registry
+        assert isinstance(session, Session)
+        return session
 
     async def __aenter__(self) -> Self:
         try:

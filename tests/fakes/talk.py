@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
+from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.proxy.answers import Answers, ServerStep
-from pgjit.proxy.budget import Budget
-from pgjit.proxy.judge import Judgement
-from pgjit.proxy.relay import ClientPlan, Relay
+from pgjit.proxy.relay.budget import Budget
+from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.server_side import ServerSide, ServerStep
 from pgjit.sql.statement import NameEffect, Statement
 from pgwire.framing import Frame, FrameReader
-from pgwire.messages.extended import Bind, Execute, Parse, Target, encode_bind, encode_execute, encode_parse
+from pgwire.messages.extended import Bind, DescribeTarget, Execute, Parse, encode_bind, encode_execute, encode_parse
 from pgwire.messages.extended import encode_target as target
 from pgwire.messages.query import encode_query, error_response
 
@@ -109,11 +109,11 @@ def execute(portal: bytes = b"", limit: int = 0) -> bytes:
 
 
 def describe(kind: str = "P", name: bytes = b"") -> bytes:
-    return target(b"D", Target(kind, name))
+    return target(b"D", DescribeTarget(kind, name))
 
 
 def close(kind: str = "S", name: bytes = b"") -> bytes:
-    return target(b"C", Target(kind, name))
+    return target(b"C", DescribeTarget(kind, name))
 
 
 # --- what a server says ---
@@ -138,7 +138,7 @@ class Talk:
     ) -> None:
         self._ids = 0
         self._tokens = 0
-        self.relay = Relay(
+        self.relay = ClientSide(
             CONTEXT,
             judge_words,
             ends_at=CONTEXT.window.ends_at,
@@ -149,7 +149,7 @@ class Talk:
             encoding=encoding,
         )
         self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
-        self.answers = Answers(self.relay, tripwire or {})
+        self.answers = ServerSide(self.relay, tripwire or {})
         self.events: list[Event] = []
 
     def _new_id(self) -> str:

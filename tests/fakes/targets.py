@@ -7,9 +7,9 @@ from typing import Any
 
 from scramp import ScramException, ScramMechanism
 
-from pgjit.proxy.credential import Given
-from pgjit.proxy.dial import Address
-from pgjit.proxy.target import Host, SslMode, Target
+from pgjit.server.credential import FixedSecret
+from pgjit.server.dial import Address
+from pgjit.server.target import Host, SslMode, Target
 from pgwire.messages.query import command_complete
 from pgwire.messages.results import encode_data_row
 from pgwire.reader import BodyReader
@@ -38,7 +38,7 @@ def target_at(*servers: ScriptedServer, **changes: Any) -> Target:
     given: dict[str, Any] = {
         "hosts": tuple(Host("127.0.0.1", server.port) for server in servers),
         "sslmode": SslMode.DISABLE,
-        "credential": Given(PASSWORD),
+        "credential": FixedSecret(PASSWORD),
         **changes,
     }
     return Target(name="shop", database="shop", user="ann", **given)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.identity.membership import GroupSource, Schedule
 from pgjit.proxy.membership import Denials, Memberships
@@ -55,7 +55,7 @@ class Counting:
     def clock(self) -> datetime:
         return self.now
 
-    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
         self.asked[principal.key.oid] += 1
         self.groups_asked.add(frozenset(groups))
         if self.hold is not None:
@@ -66,7 +66,7 @@ class Counting:
             raise DirectoryUnavailable("down", retry_after=self.retry_after)
         oid = principal.key.oid
         member = frozenset() if oid in self.removed else frozenset({GROUP})
-        return Found(at=now, state=self.states.get(oid, State.ENABLED), groups=member)
+        return DirectoryAnswer(at=now, state=self.states.get(oid, State.ENABLED), groups=member)
 
     async def close(self) -> None: ...
 
@@ -105,7 +105,7 @@ def memberships(
     jitter: Callable[[], float] = lambda: 1.0,
     *,
     denials: Denials | None = None,
-    denied: Iterable[tuple[Principal, Found]] = (),
+    denied: Iterable[tuple[Principal, DirectoryAnswer]] = (),
     begun: timedelta = HOUR,
 ) -> Memberships:
     """Begun an hour ago: a token that is younger is not doubted for that."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from pgjit.judging.judge import Judgement, assess, lean
 from pgjit.policy.policy import Policy
-from pgjit.proxy.judge import Judgement, assess, lean
 from pgjit.sql.catalog import Catalog
 
 __all__ = ["InThread"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.certificates import Certificates
-from pgjit.policy.policy import Access as Preset
-from pgjit.proxy import alarm
+from pgjit.policy.policy import Preset
+from pgjit.proxy.window import wait_until as alarm
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer, Step, expect, send, until_left

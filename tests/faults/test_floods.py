@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.certificates import Certificates
-from pgjit.policy.policy import Access as Preset
-from pgjit.proxy import link
+from pgjit.policy.policy import Preset
+from pgjit.server import link
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_server import Peer, Step, expect, notice, send, status, until_left
 from tests.fakes.stage import Stage, kinds
@@ -132,7 +132,7 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
         sending = asyncio.create_task(client.send(query("SELECT 1") + sync() * 200_000))
         async with asyncio.timeout(60):
             await enough.wait()  # the proxy asks for answers, and sends no more
-        [session] = stage.services.registry
+        session = stage.session
         assert session._live is not None
         assert len(session._live.conversation.relay.queue) < 10_100
         sending.cancel()
@@ -165,7 +165,7 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
             await client.frames("G")
         client.piece = 65536
 
-        [session] = stage.services.registry
+        session = stage.session
         # No more than it takes: the end of a connection does not arrive behind what the system has no room for.
         async with asyncio.timeout(60):
             while not session._client._held:

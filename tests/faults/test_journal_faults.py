@@ -10,8 +10,8 @@ import pytest
 
 from pgjit.audit.sinks.file import FileSink
 from pgjit.demo.certificates import Certificates
-from pgjit.policy.policy import Access as Preset
-from pgjit.proxy import conversation
+from pgjit.policy.policy import Preset
+from pgjit.proxy.relay import pump as conversation
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_server import Peer, expect, send, until_left
 from tests.fakes.stage import Stage, errors, kinds

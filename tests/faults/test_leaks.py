@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 from pgjit.demo.certificates import Certificates
-from pgjit.policy.policy import Access as Preset
+from pgjit.policy.policy import Preset
 from pgwire.messages.authentication import encode_password
 from pgwire.messages.extended import sync
 from pgwire.messages.startup import encode_startup

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.certificates import Certificates
-from pgjit.proxy import conversation
-from pgjit.proxy.conversation import Conversation
-from pgjit.proxy.shares import Shares
+from pgjit.proxy.rate_limit import RateLimit
+from pgjit.proxy.relay import pump as conversation
+from pgjit.proxy.relay.pump import Pump
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer
@@ -44,8 +44,8 @@ async def serve(peer: Peer) -> None:
                 held.clear()
 
 
-def _live(stage: Stage) -> Conversation:
-    [session] = stage.services.registry
+def _live(stage: Stage) -> Pump:
+    session = stage.session
     assert session._live is not None
     return session._live.conversation
 
@@ -149,7 +149,7 @@ async def test_who_fills_the_journal_is_slowed_down_and_its_window_ends_all_the_
             await peer.write(answer("C", b"SELECT 1\0") + READY)
 
     async with Stage(tmp_path, certificates, [step]) as stage:
-        stage.services.journal_shares = Shares(rate=1, burst=100_000, steady=lambda: now)
+        stage.services.journal_shares = RateLimit(rate=1, burst=100_000, steady=lambda: now)
         async with await stage.client() as client:
             for text in ("SELECT 1", f"SELECT '{'x' * 200_000}'"):
                 await client.send(query(text))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.certificates import Certificates
-from pgjit.policy.policy import Access as Preset
+from pgjit.policy.policy import Preset
 from pgwire.messages.extended import sync
 from tests.fakes.scripted_server import Step, close, expect, fatal, send, status, until_left
 from tests.fakes.stage import Stage, errors, kinds

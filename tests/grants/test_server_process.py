@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgjit.grants.server_process import Instance, ServerProcess, Sight, Verdict, verdict
+from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess, Verdict, verdict
 
 BEGAN = datetime(2026, 11, 24, 9, tzinfo=UTC)
 HERE = Instance(system="7713", started=BEGAN, timeline="00000001", endpoint="10.0.0.1:5432")
@@ -37,13 +37,18 @@ CASES: list[tuple[str, Instance, bool, Verdict]] = [
 def test_only_its_own_server_proves_that_a_process_is_gone(
     who: str, answers: Instance, lost: bool, expected: Verdict
 ) -> None:
-    assert verdict(PROCESS, Sight(instance=answers, there=False), link_lost=lost) == expected
+    assert verdict(PROCESS, ProcessSighting(instance=answers, there=False), link_lost=lost) == expected
     still = "there" if expected == "gone" else expected
-    assert verdict(PROCESS, Sight(instance=answers, there=True), link_lost=lost) == still
+    assert verdict(PROCESS, ProcessSighting(instance=answers, there=True), link_lost=lost) == still
 
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_without_a_system_identifier_a_restart_proves_nothing_and_the_same_run_does(lost: bool) -> None:
     nameless = replace(PROCESS, instance=replace(HERE, system=None))
-    assert verdict(nameless, Sight(instance=replace(LATER, system=None), there=False), link_lost=lost) == "elsewhere"
-    assert verdict(nameless, Sight(instance=replace(HERE, system=None), there=False), link_lost=lost) == "gone"
+    assert (
+        verdict(nameless, ProcessSighting(instance=replace(LATER, system=None), there=False), link_lost=lost)
+        == "elsewhere"
+    )
+    assert (
+        verdict(nameless, ProcessSighting(instance=replace(HERE, system=None), there=False), link_lost=lost) == "gone"
+    )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from pgjit.demo.emulator.issuer import SigningKey, base64url
-from pgjit.identity.keys import Place
+from pgjit.identity.keys import KeySource
 
 __all__ = [
     "AUTHORITY",
@@ -37,7 +37,7 @@ ISSUER = f"{AUTHORITY}/{TENANT}/v2.0"
 METADATA_PATH = f"/{TENANT}/v2.0/.well-known/openid-configuration"
 KEYS_PATH = f"/{TENANT}/discovery/v2.0/keys"
 METADATA = {"issuer": ISSUER, "jwks_uri": AUTHORITY + KEYS_PATH}
-PLACE = Place(issuer=ISSUER, metadata=AUTHORITY + METADATA_PATH, tenant=TENANT)
+PLACE = KeySource(issuer=ISSUER, metadata=AUTHORITY + METADATA_PATH, tenant=TENANT)
 HOUR, DAY = 3600.0, 24 * 3600.0
 
 OLD, NEW = SigningKey(), SigningKey()

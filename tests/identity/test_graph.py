@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from pgjit.errors import InvalidFile
-from pgjit.identity.client_credentials import ClientCertificate, ClientSecret, Proof
-from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.client_credentials import ClientCertificate, ClientProof, ClientSecret
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
 from pgjit.identity.graph import GraphDirectory, GraphSettings
 from pgjit.identity.identity import GroupId, IdentityKey
 from tests.fakes.graph import AUTHORITY, CLIENT, GRAPH, SECRET, FakeGraph
@@ -36,7 +36,7 @@ def group(number: int) -> GroupId:
     return GroupId(f"00000000-0000-4000-8000-{number:012}")
 
 
-def settings(proof: Proof | None = None) -> GraphSettings:
+def settings(proof: ClientProof | None = None) -> GraphSettings:
     return GraphSettings(
         url=GRAPH, authority=AUTHORITY, client_id=CLIENT, proof=proof or ClientSecret(lambda: SECRET)
     )
@@ -69,7 +69,7 @@ async def test_an_agents_groups_are_asked_for_among_the_service_principals(
     directory: GraphDirectory, graph: FakeGraph
 ) -> None:
     found = await directory.look_up(AGENT, [group(1), group(2)], NOW)
-    assert found == Found(at=NOW, state=State.ENABLED, groups=frozenset({group(1)}))
+    assert found == DirectoryAnswer(at=NOW, state=State.ENABLED, groups=frozenset({group(1)}))
     assert sorted(graph.asked) == [
         f"GET /v1.0/servicePrincipals/{OID}",
         f"POST /v1.0/servicePrincipals/{OID}/checkMemberGroups",
@@ -113,7 +113,7 @@ async def test_a_group_that_is_not_an_object_id_is_never_asked_for(
 
 async def test_a_principal_can_be_disabled_or_gone(directory: GraphDirectory, graph: FakeGraph) -> None:
     graph.people[OID].enabled = False
-    assert await directory.look_up(AGENT, [group(1)], NOW) == Found(
+    assert await directory.look_up(AGENT, [group(1)], NOW) == DirectoryAnswer(
         at=NOW, state=State.DISABLED, groups=frozenset({group(1)})
     )
     del graph.people[OID]
@@ -131,7 +131,9 @@ async def test_an_app_is_asked_for_by_its_client_id_and_for_nothing_but_its_stat
 ) -> None:
     app = graph.add_client(APP)
     nothing: frozenset[GroupId] = frozenset()
-    assert await directory.look_up(ACTING, [group(1)], NOW) == Found(at=NOW, state=State.ENABLED, groups=nothing)
+    assert await directory.look_up(ACTING, [group(1)], NOW) == DirectoryAnswer(
+        at=NOW, state=State.ENABLED, groups=nothing
+    )
     assert graph.asked == [f"GET /v1.0/servicePrincipals(appId='{APP}')"]
     app.enabled = False
     assert (await directory.look_up(ACTING, [group(1)], NOW)).state is State.DISABLED

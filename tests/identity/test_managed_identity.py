@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.demo.emulator import Emulator, EmulatorSettings, FederatedCredential, Kind, Principal
-from pgjit.identity.client_credentials import FederatedToken, Proof
+from pgjit.demo.emulator import Emulator, EmulatorSettings, FederatedCredential, PrincipalKind, RegisteredPrincipal
+from pgjit.identity.client_credentials import ClientProof, FederatedToken
 from pgjit.identity.directory import DirectoryUnavailable, State
 from pgjit.identity.directory import Principal as Whom
 from pgjit.identity.graph import GraphDirectory, GraphSettings
@@ -31,9 +31,9 @@ async def emulator() -> AsyncIterator[Emulator]:
     await running.close()
 
 
-async def looked_up(emulator: Emulator, proof: Proof | None, client_id: str | None) -> State:
+async def looked_up(emulator: Emulator, proof: ClientProof | None, client_id: str | None) -> State:
     """What Graph says of a member of the group, asked as us."""
-    member = emulator.directory.add(Principal(kind=Kind.APP, display="a member"), [GROUP])
+    member = emulator.directory.add(RegisteredPrincipal(kind=PrincipalKind.APP, display="a member"), [GROUP])
     directory = GraphDirectory(
         GraphSettings(url=emulator.url, authority=emulator.url, client_id=client_id, proof=proof)
     )
@@ -49,7 +49,7 @@ async def looked_up(emulator: Emulator, proof: Proof | None, client_id: str | No
 async def test_graph_is_asked_as_the_machines_managed_identity(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = Principal(kind=Kind.MANAGED_IDENTITY, display="the machine", graph_roles=PERMISSIONS)
+    machine = RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="the machine", graph_roles=PERMISSIONS)
     emulator.directory.add(machine)
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.identity_url)
     for client_id in (None, machine.client_id):
@@ -62,7 +62,7 @@ async def test_graph_is_asked_with_a_token_of_the_platform(emulator: Emulator, t
     cloud = emulator.cloud
     trusted = FederatedCredential(cloud.workload_issuer, SUBJECT)
     us = emulator.directory.add(
-        Principal(kind=Kind.APP, display="pgjit", federated=(trusted,), graph_roles=PERMISSIONS)
+        RegisteredPrincipal(kind=PrincipalKind.APP, display="pgjit", federated=(trusted,), graph_roles=PERMISSIONS)
     )
     path = tmp_path / "token"
     proof = FederatedToken(path)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.membership import Answers, Roll, Schedule, Verdict, Word, verdict
+from pgjit.identity.membership import GroupAnswers, LiveIdentities, Schedule, TokenWorth, Verdict, verdict
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -23,8 +23,8 @@ ANN = Principal(IdentityKey("t", "ann"), is_user=False)
 BOB = Principal(IdentityKey("t", "bob"), is_user=False)
 
 
-def found(at: datetime = NOW, state: State = State.ENABLED, *, claimed: bool = False) -> Found:
-    return Found(at=at, state=state, groups=frozenset({MINE}), claimed=claimed)
+def found(at: datetime = NOW, state: State = State.ENABLED, *, claimed: bool = False) -> DirectoryAnswer:
+    return DirectoryAnswer(at=at, state=state, groups=frozenset({MINE}), claimed=claimed)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_only_a_member_by_an_answer_that_is_young_enough_stays(
     assert verdict(found(state=state), group, NOW + age, 5 * MINUTE) is expected
 
 
-def roll(recheck: timedelta = MINUTE) -> Roll:
-    return Roll(Schedule(recheck=recheck, max_stale=5 * MINUTE))
+def roll(recheck: timedelta = MINUTE) -> LiveIdentities:
+    return LiveIdentities(Schedule(recheck=recheck, max_stale=5 * MINUTE))
 
 
 def test_an_identity_is_asked_about_once_however_many_sessions_it_has() -> None:
@@ -182,36 +182,36 @@ def test_there_is_never_more_than_one_question_under_way_nor_two_in_an_interval(
 # --- what a token's own word is worth -------------------------------------------------------------------------
 
 DAY = timedelta(hours=24)
-NO = Found(at=NOW, state=State.ENABLED, groups=frozenset())
+NO = DirectoryAnswer(at=NOW, state=State.ENABLED, groups=frozenset())
 
 
-def says_mine(found: Found) -> bool:
+def says_mine(found: DirectoryAnswer) -> bool:
     return found.state is State.ENABLED and MINE in found.groups
 
 
-def answers(since: datetime = NOW - DAY, most: int = 10) -> Answers:
-    return Answers(Schedule(recheck=MINUTE, max_stale=5 * MINUTE, token_age=DAY), since, most=most)
+def answers(since: datetime = NOW - DAY, most: int = 10) -> GroupAnswers:
+    return GroupAnswers(Schedule(recheck=MINUTE, max_stale=5 * MINUTE, token_age=DAY), since, most=most)
 
 
 @pytest.mark.parametrize(
     ("found", "issued", "asked", "expected"),
     [
-        (None, timedelta(), timedelta(), Word.GOOD),
-        (None, -DAY, timedelta(), Word.DOUBTED),
-        (None, -DAY + MINUTE, timedelta(), Word.DOUBTED),  # clocks differ by as much
-        (None, -DAY + MINUTE + SECOND, timedelta(), Word.GOOD),
-        (found(), -DAY, timedelta(), Word.GOOD),
-        (found(), -DAY, DAY, Word.GOOD),
-        (found(state=State.DISABLED), -SECOND, timedelta(), Word.DENIED),
-        (NO, -SECOND, timedelta(), Word.DENIED),
-        (NO, -SECOND, DAY - SECOND, Word.DENIED),
-        (NO, MINUTE, DAY - SECOND, Word.DENIED),
-        (NO, MINUTE + SECOND, 5 * MINUTE - SECOND, Word.DENIED),
-        (NO, MINUTE + SECOND, 5 * MINUTE, Word.GOOD),
+        (None, timedelta(), timedelta(), TokenWorth.GOOD),
+        (None, -DAY, timedelta(), TokenWorth.DOUBTED),
+        (None, -DAY + MINUTE, timedelta(), TokenWorth.DOUBTED),  # clocks differ by as much
+        (None, -DAY + MINUTE + SECOND, timedelta(), TokenWorth.GOOD),
+        (found(), -DAY, timedelta(), TokenWorth.GOOD),
+        (found(), -DAY, DAY, TokenWorth.GOOD),
+        (found(state=State.DISABLED), -SECOND, timedelta(), TokenWorth.DENIED),
+        (NO, -SECOND, timedelta(), TokenWorth.DENIED),
+        (NO, -SECOND, DAY - SECOND, TokenWorth.DENIED),
+        (NO, MINUTE, DAY - SECOND, TokenWorth.DENIED),
+        (NO, MINUTE + SECOND, 5 * MINUTE - SECOND, TokenWorth.DENIED),
+        (NO, MINUTE + SECOND, 5 * MINUTE, TokenWorth.GOOD),
     ],
 )
 def test_a_tokens_word_is_weighed_against_what_the_directory_has_said(
-    found: Found | None, issued: timedelta, asked: timedelta, expected: Word
+    found: DirectoryAnswer | None, issued: timedelta, asked: timedelta, expected: TokenWorth
 ) -> None:
     known = answers()
     if found is not None:
@@ -232,11 +232,11 @@ def test_what_had_to_be_forgotten_is_doubted_and_what_no_token_outlives_is_not()
         known.note(Principal(IdentityKey("t", str(number)), is_user=False), replace(NO, at=NOW + number * SECOND))
     first = Principal(IdentityKey("t", "0"), is_user=False)
     assert len(known) == 2
-    assert known.word(first, NOW - SECOND, NOW, says_mine) is Word.DOUBTED
-    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is Word.GOOD
+    assert known.word(first, NOW - SECOND, NOW, says_mine) is TokenWorth.DOUBTED
+    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenWorth.GOOD
     known.note(ANN, replace(NO, at=NOW + DAY + 2 * MINUTE))
     assert len(known) == 1
-    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is Word.GOOD
+    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenWorth.GOOD
 
 
 @given(
@@ -258,4 +258,4 @@ def test_a_token_from_before_a_no_is_never_good_however_much_is_forgotten(
     for principal, at in said_no.items():
         issued_at = now - issued * SECOND
         if issued_at <= at:
-            assert known.word(principal, issued_at, now, says_mine) is not Word.GOOD
+            assert known.word(principal, issued_at, now, says_mine) is not TokenWorth.GOOD

@@ -16,7 +16,7 @@ from pgjit.errors import PgjitError
 from pgjit.identity.identity import GroupId
 from pgjit.policy.decision import Allow, Decision, Deny, Violation
 from pgjit.policy.evaluate import MOST, evaluate
-from pgjit.policy.policy import Access, Grant, Policy, StatementTerms
+from pgjit.policy.policy import Grant, Policy, Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
 from pgjit.sql.catalog import Column, Relation
@@ -41,8 +41,8 @@ POLICY = Policy(
     source="reader.yaml",
     version="0",
 )
-WRITER = dataclasses.replace(POLICY, statements=StatementTerms(access=Access.READ_WRITE))
-FULL = dataclasses.replace(POLICY, statements=StatementTerms(access=Access.FULL))
+WRITER = dataclasses.replace(POLICY, statements=StatementTerms(access=Preset.READ_WRITE))
+FULL = dataclasses.replace(POLICY, statements=StatementTerms(access=Preset.FULL))
 
 
 def _decide(sql: str, policy: Policy = POLICY) -> Decision:

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
+from pgjit.judging.dry_run import grounds_of_judgement
+from pgjit.judging.judge import Judgement, assess
 from pgjit.policy.candidates import extension_notes
 from pgjit.policy.extensions import extension_of, is_current, known_extensions
 from pgjit.policy.policy import Policy
-from pgjit.proxy.judge import Judgement, assess
-from pgjit.proxy.rehearsal import grounds_of_judgement
 from pgjit.sql.catalog import Cast, Catalog, Function, Operator, QName, Type
 from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import policy_of, terms

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
+from pgjit.judging.judge import assess
+from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.dialects import function_hint, rewrites, syntax_hint
-from pgjit.policy.rules.function_call import BUILTIN
-from pgjit.proxy.judge import assess
 from pgjit.sql.catalog import Catalog, Column, Dependency, QName, Relation
 from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import policy_of, terms
@@ -86,7 +86,7 @@ def test_without_a_catalog_functions_of_other_systems_are_explained_as_well() ->
 
 def test_no_rewrite_is_for_a_function_that_may_be_called() -> None:
     both = {"convert", "date_add", "date_subtract", "decode"}  # PostgreSQL has them with other arguments
-    assert set(rewrites()["functions"]) & BUILTIN <= both
+    assert set(rewrites()["functions"]) & BUILTIN_FUNCTIONS <= both
     assert function_hint("lower") is None
 
 

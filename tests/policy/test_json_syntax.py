@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pgjit.proxy.judge import assess
+from pgjit.judging.judge import assess
 from pgjit.sql.catalog import Catalog, Function
 from tests.fixtures.odd import ODD
 from tests.fixtures.terms import policy_of

@@ -11,7 +11,7 @@ from pgjit.policy.decision import Allow, Deny
 from pgjit.policy.evaluate import evaluate
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Limits, Mode, Policy
-from pgjit.policy.rules.limit_required import Options
+from pgjit.policy.rules.limit_required import LimitRequiredOptions
 from pgjit.sql.parse import read_message
 
 BARE = "a bare name may be anybody's"
@@ -91,7 +91,9 @@ limits:
     assert [each.place.rpartition("reader.yaml")[2] for each in terms.allow[:2]] == [":11:7", ":13:7"]
     assert terms.allow[0].kinds == frozenset({"insert", "update"})
     assert not terms.switches["where-required"].enabled
-    assert terms.options("limit-required", Options) == Options(relations=("sales.orders",), at_most=50)
+    assert terms.options("limit-required", LimitRequiredOptions) == LimitRequiredOptions(
+        relations=("sales.orders",), at_most=50
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pgjit.judging.judge import assess
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Policy
-from pgjit.proxy.judge import assess
 from pgjit.sql.catalog import Cast, Catalog, Column, Dependency, Function, Operator, QName, Relation, Type
 from tests.fixtures.terms import terms
 from tests.run.work import calls

@@ -17,7 +17,7 @@ from pgjit.policy.faults import entry_faults
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.language import LimitSection, PolicyFile, SelectorEntry, StatementSection
 from pgjit.policy.load import load_policies
-from pgjit.policy.policy import Access, Grant
+from pgjit.policy.policy import Grant, Preset
 from pgjit.sql.kind import kind_of
 from tests.fakes.talk import CONTEXT
 
@@ -64,7 +64,7 @@ def test_the_policies_of_this_project_are_without_fault() -> None:
         timedelta(minutes=30),
     )
     assert policy.record is True
-    assert policy.statements.access is Access.READ_ONLY
+    assert policy.statements.access is Preset.READ_ONLY
     assert policy.version == hashlib.sha256((ROOT / "policies/jit-schema-checks.yaml").read_bytes()).hexdigest()
 
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
+from pgjit.judging.judge import assess
 from pgjit.policy.policy import Policy
-from pgjit.proxy.judge import assess
 from pgjit.sql.catalog import Catalog
 from tests.fixtures.terms import policy_of, terms
 from tests.sql.snapshots import stored_catalog

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.policy.suite import Case, Outcome, Suite, load_suites, suite_paths
+from pgjit.policy.suite import Case, CaseOutcome, Suite, load_suites, suite_paths
 
 GROUP = "11111111-1111-4111-8111-111111111111"
 
@@ -105,4 +105,4 @@ def test_an_outcome_passes_when_decision_and_rule_are_as_expected(
     expect: str, rule: str | None, decision: str, rules: tuple[str, ...], passed: bool
 ) -> None:
     case = Case(place="", name=None, policy="p", caller=None, sql="", expect=expect, rule=rule)  # type: ignore[arg-type]
-    assert Outcome(case=case, decision=decision, rules=rules).passed is passed  # type: ignore[arg-type]
+    assert CaseOutcome(case=case, decision=decision, rules=rules).passed is passed  # type: ignore[arg-type]

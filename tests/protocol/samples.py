@@ -15,7 +15,7 @@ from pgwire.messages import authentication as auth
 from pgwire.messages import copy, extended, function_call, query, results, startup
 from pgwire.messages.authentication import AuthenticationRequest, SASLInitialResponse
 from pgwire.messages.copy import CopyResponse
-from pgwire.messages.extended import Bind, Execute, Parse, Target
+from pgwire.messages.extended import Bind, DescribeTarget, Execute, Parse
 from pgwire.messages.function_call import FunctionCall
 from pgwire.messages.query import Notification
 from pgwire.messages.results import Field
@@ -159,9 +159,9 @@ SAMPLES = (
          b"B\0\0\0\x18\0\0\0\x01\0\x01\0\x02\0\0\0\0\0\0\0\x02ab\0\0"),
     Sample("execute", Execute(b"c", 50), b"E\0\0\0\x0ac\0\0\0\0\x32",
            extended.encode_execute, extended.decode_execute),
-    Sample("describe statement", Target("S", b"p1"), b"D\0\0\0\x08Sp1\0",
+    Sample("describe statement", DescribeTarget("S", b"p1"), b"D\0\0\0\x08Sp1\0",
            partial(extended.encode_target, b"D"), extended.decode_target),
-    Sample("close portal", Target("P", b""), b"C\0\0\0\x06P\0",
+    Sample("close portal", DescribeTarget("P", b""), b"C\0\0\0\x06P\0",
            partial(extended.encode_target, b"C"), extended.decode_target),
     _empty("sync", b"S\0\0\0\x04", extended.sync),
     _empty("flush", b"H\0\0\0\x04", extended.flush),

@@ -88,7 +88,7 @@ STRATEGIES: dict[Callable[[bytes], Any], st.SearchStrategy[Any]] = {
     extended.decode_parse: st.builds(extended.Parse, NAMES, NAMES, OIDS),
     extended.decode_bind: _binds(),
     extended.decode_execute: st.builds(extended.Execute, NAMES, INT32),
-    extended.decode_target: st.builds(extended.Target, st.sampled_from("SP"), NAMES),
+    extended.decode_target: st.builds(extended.DescribeTarget, st.sampled_from("SP"), NAMES),
     results.decode_row_description: st.lists(
         st.builds(results.Field, NAMES, UINT32, INT16, UINT32, INT16, INT32, FORMAT), max_size=4
     ).map(tuple),

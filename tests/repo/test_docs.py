@@ -15,14 +15,14 @@ from pgjit.audit.record import render
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
+from pgjit.judging.dry_run import REFERENCES, rehearse
 from pgjit.policy.decision import Deny
 from pgjit.policy.evaluate import evaluate
 from pgjit.policy.language import PolicyFile
 from pgjit.policy.load import load_policies
 from pgjit.policy.rules import RULES
 from pgjit.policy.suite import CaseSection, SuiteFile, load_suites, suite_paths
-from pgjit.proxy.about import ABOUT
-from pgjit.proxy.rehearsal import REFERENCES, rehearse
+from pgjit.proxy.relay.show_pgjit import ABOUT
 from pgjit.sql.parse import read_message
 from tests.audit.audit_events import EVENTS
 from tests.repo import cli_reference

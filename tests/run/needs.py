@@ -22,19 +22,20 @@ __all__ = ["LIVE", "LONG"]
 
 # Folders and files below tests/ all of whose tests are `live`. A single test in another file has the marker itself.
 LIVE = (
-    "e2e/", "faults/", "demo/", "proxy/door/",
+    "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_crowded.py",
+    "proxy/door/test_listener.py",
     "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
     "grants/stores/test_store_file.py", "identity/providers/test_entra.py", "identity/test_managed_identity.py",
     "policy/rules/test_function_call.py", "policy/test_redteam.py",
-    "proxy/test_control.py", "proxy/test_dial.py", "proxy/test_judging_process.py", "proxy/test_login.py",
-    "proxy/test_managed_identity.py", "proxy/test_reserve_login.py", "proxy/test_secret_command.py",
-    "proxy/test_servers.py", "proxy/test_upstream.py",
+    "server/test_control.py", "server/test_dial.py", "judging/test_worker_process.py", "server/test_login.py",
+    "server/test_managed_identity.py", "server/test_reserve_login.py", "server/test_secret_command.py",
+    "server/test_servers.py", "server/test_upstream.py",
 )  # fmt: skip
 # Tests that use a server by a fixture are `live` wherever they are.
 _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
 
 # Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
-LONG = ("policy/test_large_catalog.py", "proxy/test_tables.py", "sql/test_bounds.py")
+LONG = ("policy/test_large_catalog.py", "proxy/relay/test_tables.py", "sql/shape/test_bounds.py")
 
 _TESTS = Path(__file__).parents[1]
 _FORBIDDEN = {

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.proxy.catalogs import Catalogs
-from pgjit.proxy.servers import Servers
-from pgjit.proxy.target import Host, SslMode, Target
+from pgjit.server.catalogs import Catalogs
+from pgjit.server.servers import Servers
+from pgjit.server.target import Host, SslMode, Target
 from pgjit.sql.catalog import Catalog
 
 __all__ = [

@@ -9,7 +9,7 @@ import pytest
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.encodings import is_certain
 from pgjit.sql.parse import read_message
-from pgjit.sql.resolve import resolve
+from pgjit.sql.resolve.resolve import resolve
 
 
 @pytest.mark.parametrize(

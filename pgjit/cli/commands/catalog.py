@@ -11,9 +11,9 @@ import typer
 from pgjit.cli.loop import run_program
 from pgjit.cli.status import Status
 from pgjit.config import load_config
-from pgjit.proxy.catalogs import Catalogs
-from pgjit.proxy.servers import Servers
-from pgjit.proxy.target import Target
+from pgjit.server.catalogs import Catalogs
+from pgjit.server.servers import Servers
+from pgjit.server.target import Target
 from pgjit.sql.catalog import Catalog
 
 __all__ = ["catalog"]

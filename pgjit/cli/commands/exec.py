@@ -10,9 +10,9 @@ import typer
 from pgjit.cli.client_settings import (
     Audience,
     Host,
-    Place,
     Policy,
     Port,
+    ProxyAddress,
     Rootcert,
     SourceName,
     client_environment,
@@ -46,6 +46,6 @@ def run(
     command = command[1:] if command[0] == "--" else command
     if not command:
         raise typer.BadParameter("there is no command behind `--`")
-    place = Place.of(host, port, connection, policy, sslrootcert)
+    place = ProxyAddress.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)
     return run_client(command, client_environment(place, fetched))

@@ -13,13 +13,13 @@ from pgjit.cli.placed import as_fields
 from pgjit.cli.policies import AsJson, CatalogFile, read_catalog
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
-from pgjit.policy.absent import absent_names
+from pgjit.judging.dry_run import REFERENCES
 from pgjit.policy.candidates import extension_notes
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Policy
 from pgjit.policy.rules import RULES
 from pgjit.policy.suite import load_suites, suite_paths
-from pgjit.proxy.rehearsal import REFERENCES
+from pgjit.policy.unknown_names import absent_names
 from pgjit.sql.catalog import Catalog
 
 __all__ = ["policy_check"]

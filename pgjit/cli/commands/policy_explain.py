@@ -15,7 +15,7 @@ from rich.console import Console
 from pgjit.cli.explanation import explain
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, CatalogFile, Folder, StatementBytes, one, read, read_catalog
 from pgjit.cli.status import Status
-from pgjit.proxy.judge import Judgement, assess
+from pgjit.judging.judge import Judgement, assess
 
 __all__ = ["policy_explain"]
 

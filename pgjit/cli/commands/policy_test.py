@@ -15,11 +15,11 @@ from pgjit.cli.plain import plain
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, StatementBytes, read
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
+from pgjit.judging.dry_run import REFERENCES, rehearse
 from pgjit.policy.coverage import Coverage, coverage_of
 from pgjit.policy.load import Policies
 from pgjit.policy.rules import RULES
-from pgjit.policy.suite import Outcome, Suite, load_suites, suite_paths
-from pgjit.proxy.rehearsal import REFERENCES, rehearse
+from pgjit.policy.suite import CaseOutcome, Suite, load_suites, suite_paths
 
 __all__ = ["policy_test"]
 
@@ -56,11 +56,11 @@ def policy_test(
     return Status.OK if passed else Status.FAILED
 
 
-def _play(policies: Policies, suite: Suite, limit: int) -> list[Outcome]:
+def _play(policies: Policies, suite: Suite, limit: int) -> list[CaseOutcome]:
     return [rehearse(policies, case, limit, suite.catalog) for case in suite.cases]
 
 
-def _document(outcome: Outcome) -> dict[str, object]:
+def _document(outcome: CaseOutcome) -> dict[str, object]:
     case = outcome.case
     return {
         "place": case.place,
@@ -77,7 +77,7 @@ def _document(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _show(outcomes: list[Outcome], console: Console) -> None:
+def _show(outcomes: list[CaseOutcome], console: Console) -> None:
     rows = [
         (
             "ok" if outcome.passed else "FAILED",
@@ -105,7 +105,7 @@ def _show(outcomes: list[Outcome], console: Console) -> None:
     console.print(f"\n{counts[True]} passed, {counts[False]} failed")
 
 
-def _show_failure(outcome: Outcome, console: Console) -> None:
+def _show_failure(outcome: CaseOutcome, console: Console) -> None:
     case = outcome.case
     expected = case.expect + (f" by {case.rule}" if case.rule else "")
     got = outcome.decision + (f" by {', '.join(outcome.rules)}" if outcome.rules else "")

@@ -10,9 +10,9 @@ import typer
 from pgjit.cli.client_settings import (
     Audience,
     Host,
-    Place,
     Policy,
     Port,
+    ProxyAddress,
     Rootcert,
     SourceName,
     client_environment,
@@ -42,6 +42,6 @@ def psql(
 
     pgjit psql prod-replica -c 'SHOW pgjit.window'
     """
-    place = Place.of(host, port, connection, policy, sslrootcert)
+    place = ProxyAddress.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)
     return run_client([program, *(arguments or [])], client_environment(place, fetched))

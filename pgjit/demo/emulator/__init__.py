@@ -8,13 +8,35 @@ No real system must ever trust it: its keys are made at each start and whoever a
 
 from __future__ import annotations
 
-from pgjit.demo.emulator.directory import AZURE_CLI, Api, Directory, FederatedCredential, GroupClaims, Kind, Principal
+from pgjit.demo.emulator.directory import (
+    AZURE_CLI,
+    Api,
+    FederatedCredential,
+    GroupClaims,
+    PrincipalKind,
+    RegisteredPrincipal,
+    TenantDirectory,
+)
 from pgjit.demo.emulator.faults import Fault, FaultKind
 from pgjit.demo.emulator.issuer import ABSENT
 from pgjit.demo.emulator.server import Emulator, TlsFiles
 from pgjit.demo.emulator.settings import AppCredentials, EmulatorSettings, Member, read_settings
 
 __all__ = [
-    "ABSENT", "AZURE_CLI", "Api", "AppCredentials", "Directory", "Emulator", "EmulatorSettings", "Fault", "FaultKind",
-    "FederatedCredential", "GroupClaims", "Kind", "Member", "Principal", "TlsFiles", "read_settings",
+    "ABSENT",
+    "AZURE_CLI",
+    "Api",
+    "AppCredentials",
+    "Emulator",
+    "EmulatorSettings",
+    "Fault",
+    "FaultKind",
+    "FederatedCredential",
+    "GroupClaims",
+    "Member",
+    "PrincipalKind",
+    "RegisteredPrincipal",
+    "TenantDirectory",
+    "TlsFiles",
+    "read_settings",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from pgjit.demo.emulator.cloud import Cloud
-from pgjit.demo.emulator.directory import Directory, Principal
+from pgjit.demo.emulator.directory import RegisteredPrincipal, TenantDirectory
 from pgjit.demo.emulator.faults import Fault, FaultKind, Faults
 from pgjit.demo.emulator.settings import ApiSection, Guid, PrincipalSection, Text
 
@@ -96,14 +96,14 @@ def admin_api(
     return router
 
 
-def _directory(cloud: Cloud, tenant: str | None) -> Directory:
+def _directory(cloud: Cloud, tenant: str | None) -> TenantDirectory:
     found = cloud.tenants.get(tenant or cloud.home)
     if found is None:
         raise HTTPException(404, "there is no such tenant")
     return found
 
 
-def _find(cloud: Cloud, oid: str) -> tuple[Directory, Principal]:
+def _find(cloud: Cloud, oid: str) -> tuple[TenantDirectory, RegisteredPrincipal]:
     for directory in cloud.tenants.values():
         if oid in directory.principals:
             return directory, directory.principals[oid]

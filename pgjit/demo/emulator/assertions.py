@@ -14,8 +14,8 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
-from pgjit.demo.emulator.directory import Principal
-from pgjit.demo.emulator.issuer import Issuer, base64url
+from pgjit.demo.emulator.directory import RegisteredPrincipal
+from pgjit.demo.emulator.issuer import TokenIssuer, base64url
 from pgjit.demo.emulator.oauth_error import OAuthError
 from pgjit.demo.emulator.resource import EXCHANGE
 
@@ -42,7 +42,9 @@ def unverified(assertion: str) -> tuple[Claims, Claims]:
     return whole["header"], whole["payload"]
 
 
-def check_certificate_assertion(assertion: str, app: Principal, audiences: frozenset[str], now: datetime) -> None:
+def check_certificate_assertion(
+    assertion: str, app: RegisteredPrincipal, audiences: frozenset[str], now: datetime
+) -> None:
     """That `app` has signed `assertion` itself, for one of `audiences`.
 
     The same assertion may be used again while it is good: Entra takes it, and client libraries keep them.
@@ -65,7 +67,7 @@ def check_certificate_assertion(assertion: str, app: Principal, audiences: froze
         raise _invalid(7000222, "The certificate is expired or not valid yet.")
 
 
-def check_federated(assertion: str, app: Principal, keys: Mapping[str, Issuer], now: datetime) -> None:
+def check_federated(assertion: str, app: RegisteredPrincipal, keys: Mapping[str, TokenIssuer], now: datetime) -> None:
     """That a federated credential of `app` fits `assertion`. `keys` are those of the issuers that can be asked."""
     _, claims = unverified(assertion)
     issuer = claims.get("iss")
@@ -84,7 +86,7 @@ def check_federated(assertion: str, app: Principal, keys: Mapping[str, Issuer], 
     check_times(claims, now)
 
 
-def check_issued(token: str, issuer: Issuer) -> None:
+def check_issued(token: str, issuer: TokenIssuer) -> None:
     """That one of the issuer's published keys has signed `token`."""
     header, _ = unverified(token)
     key = next((each for each in issuer.keys if each.kid == header.get("kid")), None)
@@ -93,7 +95,7 @@ def check_issued(token: str, issuer: Issuer) -> None:
     _check_signature(token, key.private.public_key(), "RS256")
 
 
-def agent_path(assertion: str, issuer: Issuer, tenant: str, now: datetime) -> tuple[str, str]:
+def agent_path(assertion: str, issuer: TokenIssuer, tenant: str, now: datetime) -> tuple[str, str]:
     """Of an agent's first token: the blueprint that got it, and the agent that it is for."""
     _, claims = unverified(assertion)
     path = str(claims.get("sub", "")).rpartition("/")[2]
@@ -117,7 +119,7 @@ def check_times(claims: Claims, now: datetime) -> None:
         raise _invalid(700024, "The assertion is not within its valid time range.")
 
 
-def _named_certificate(header: Claims, app: Principal) -> x509.Certificate | None:
+def _named_certificate(header: Claims, app: RegisteredPrincipal) -> x509.Certificate | None:
     for name, algorithm in (("x5t#S256", SHA256()), ("x5t", SHA1())):  # noqa: S303 - what `x5t` is made of
         if name in header:
             named = str(header[name]).rstrip("=")  # client libraries leave the padding

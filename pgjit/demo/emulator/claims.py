@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pgjit.demo.emulator.directory import Api, Directory, GroupClaims, Kind, Principal
-from pgjit.demo.emulator.issuer import Issuer, base64url
-from pgjit.demo.emulator.resource import EXCHANGE, Asked, Resource
+from pgjit.demo.emulator.directory import Api, GroupClaims, PrincipalKind, RegisteredPrincipal, TenantDirectory
+from pgjit.demo.emulator.issuer import TokenIssuer, base64url
+from pgjit.demo.emulator.resource import EXCHANGE, AskedResource, Resource
 
-__all__ = ["LIFETIME", "LONG_LIFETIME", "Subject", "access_claims", "id_claims"]
+__all__ = ["LIFETIME", "LONG_LIFETIME", "TokenSubject", "access_claims", "id_claims"]
 
 LIFETIME: Final = timedelta(minutes=75)  # Entra takes 60 to 90 minutes at random
 LONG_LIFETIME: Final = timedelta(hours=24)  # of a managed identity's token
@@ -24,11 +24,11 @@ _AGENT, _AGENT_USER = "11", "13"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TokenSubject:
     """Whom a token is about, and which client got it how."""
 
-    principal: Principal
-    client: Principal
+    principal: RegisteredPrincipal
+    client: RegisteredPrincipal
     credential: str = "1"  # 0 none, 1 a secret, 2 a certificate or an assertion
 
     @property
@@ -37,11 +37,16 @@ class Subject:
 
 
 def access_claims(
-    subject: Subject, asked: Asked, api: Api, directory: Directory, issuer: Issuer, now: datetime
+    subject: TokenSubject,
+    asked: AskedResource,
+    api: Api,
+    directory: TenantDirectory,
+    issuer: TokenIssuer,
+    now: datetime,
 ) -> dict[str, object]:
     """The claims of an access token for what was `asked`."""
     version = {Resource.API: api.version, Resource.GRAPH: 1}.get(asked.resource, 2)
-    long = subject.principal.kind is Kind.MANAGED_IDENTITY
+    long = subject.principal.kind is PrincipalKind.MANAGED_IDENTITY
     begins = int((now - _BACKDATED).timestamp())
     claims: dict[str, object] = {
         "aud": _audience(asked, api, version),
@@ -75,7 +80,9 @@ def access_claims(
     return claims
 
 
-def id_claims(subject: Subject, directory: Directory, issuer: Issuer, now: datetime) -> dict[str, object]:
+def id_claims(
+    subject: TokenSubject, directory: TenantDirectory, issuer: TokenIssuer, now: datetime
+) -> dict[str, object]:
     """The claims of an id token, which is for the client."""
     begins = int((now - _BACKDATED).timestamp())
     return {
@@ -94,7 +101,7 @@ def id_claims(subject: Subject, directory: Directory, issuer: Issuer, now: datet
     }
 
 
-def _audience(asked: Asked, api: Api, version: int) -> str:
+def _audience(asked: AskedResource, api: Api, version: int) -> str:
     match asked.resource:
         case Resource.API if version == 2 or "use_guid" in api.optional_claims:
             return api.client_id
@@ -105,13 +112,15 @@ def _audience(asked: Asked, api: Api, version: int) -> str:
     return asked.audience
 
 
-def _client(subject: Subject, version: int) -> dict[str, object]:
+def _client(subject: TokenSubject, version: int) -> dict[str, object]:
     if version == 1:
         return {"appid": subject.client.client_id, "appidacr": subject.credential}
     return {"azp": subject.client.client_id, "azpacr": subject.credential}
 
 
-def _person(subject: Subject, asked: Asked, directory: Directory, issuer: Issuer, version: int) -> dict[str, object]:
+def _person(
+    subject: TokenSubject, asked: AskedResource, directory: TenantDirectory, issuer: TokenIssuer, version: int
+) -> dict[str, object]:
     principal = subject.principal
     claims: dict[str, object] = {
         "name": principal.display,
@@ -131,11 +140,11 @@ def _person(subject: Subject, asked: Asked, directory: Directory, issuer: Issuer
     }
 
 
-def _pairwise(subject: Subject, audience: str) -> str:
+def _pairwise(subject: TokenSubject, audience: str) -> str:
     return base64url(hashlib.sha256(f"{subject.principal.oid} {audience}".encode()).digest())
 
 
-def _optional(subject: Subject, api: Api) -> dict[str, object]:
+def _optional(subject: TokenSubject, api: Api) -> dict[str, object]:
     """The optional claims that apply to this subject, and of those the ones that the API asks for."""
     principal, client = subject.principal, subject.client
     claims: dict[str, object] = {}
@@ -146,17 +155,17 @@ def _optional(subject: Subject, api: Api) -> dict[str, object]:
         claims["idtyp"] = "user"
     if principal.contexts:
         claims["acrs"] = list(principal.contexts)
-    if client.kind is Kind.AGENT:
+    if client.kind is PrincipalKind.AGENT:
         claims["xms_act_fct"] = _AGENT
         claims["xms_par_app_azp"] = client.parent
-        if principal.kind is Kind.AGENT:
+        if principal.kind is PrincipalKind.AGENT:
             claims["xms_sub_fct"] = _AGENT
-        elif principal.kind is Kind.AGENT_USER:
+        elif principal.kind is PrincipalKind.AGENT_USER:
             claims["xms_sub_fct"] = _AGENT_USER
     return {name: value for name, value in claims.items() if name in api.optional_claims}
 
 
-def _groups(principal: Principal, api: Api, directory: Directory) -> dict[str, object]:
+def _groups(principal: RegisteredPrincipal, api: Api, directory: TenantDirectory) -> dict[str, object]:
     match api.group_claims:
         case GroupClaims.NONE:
             return {}

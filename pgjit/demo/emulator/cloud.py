@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from pgjit.demo.emulator.claims import Subject, access_claims
+from pgjit.demo.emulator.claims import TokenSubject, access_claims
 from pgjit.demo.emulator.device import DeviceCodes
-from pgjit.demo.emulator.directory import Api, Directory
-from pgjit.demo.emulator.issuer import Issuer
+from pgjit.demo.emulator.directory import Api, TenantDirectory
+from pgjit.demo.emulator.issuer import TokenIssuer
 from pgjit.demo.emulator.oauth_error import OAuthError
-from pgjit.demo.emulator.resource import Asked, Resource
+from pgjit.demo.emulator.resource import AskedResource, Resource
 
 __all__ = ["ANY_TENANT", "Cloud", "RefreshToken"]
 
@@ -35,8 +35,8 @@ class Cloud:
     def __init__(self, home: str, api: Api, now: Callable[[], datetime] | None = None) -> None:
         self.home = home  # the first tenant
         self.api = api
-        self.tenants = {home: Directory(home)}
-        self.issuer = Issuer()
+        self.tenants = {home: TenantDirectory(home)}
+        self.issuer = TokenIssuer()
         self.codes = DeviceCodes()
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.identity_header = secrets.token_urlsafe(24)  # what App Service gives to its apps
@@ -47,30 +47,30 @@ class Cloud:
         self.now = now or (lambda: datetime.now(UTC))
 
     @cached_property
-    def workload(self) -> Issuer:
+    def workload(self) -> TokenIssuer:
         """Of a platform that is not Entra, for federated credentials; its key is made when it is needed."""
-        return Issuer()
+        return TokenIssuer()
 
     @property
     def workload_issuer(self) -> str:
         return f"{self.issuer.url}/workload"
 
-    def directory(self, tenant: str) -> Directory:
+    def directory(self, tenant: str) -> TenantDirectory:
         """Raises OAuthError for one that is not there."""
         found = self.tenants.get(tenant.lower())
         if found is None:
             raise OAuthError("invalid_tenant", 90002, "Tenant not found.")
         return found
 
-    def add_tenant(self, tenant: str) -> Directory:
-        return self.tenants.setdefault(tenant, Directory(tenant))
+    def add_tenant(self, tenant: str) -> TenantDirectory:
+        return self.tenants.setdefault(tenant, TenantDirectory(tenant))
 
-    def issuers(self) -> dict[str, Issuer]:
+    def issuers(self) -> dict[str, TokenIssuer]:
         """Whose signatures can be checked here, by name."""
         names = {self.issuer.name(tenant): self.issuer for tenant in self.tenants}
         return {**names, self.workload_issuer: self.workload}
 
-    def access_token(self, subject: Subject, asked: Asked, directory: Directory) -> str:
+    def access_token(self, subject: TokenSubject, asked: AskedResource, directory: TenantDirectory) -> str:
         claims = access_claims(subject, asked, self.api, directory, self.issuer, self.now())
         if asked.resource is Resource.GRAPH:
             return self.issuer.sign_for_graph(claims)

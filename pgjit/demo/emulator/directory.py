@@ -16,14 +16,21 @@ from typing import Final
 from cryptography import x509
 
 __all__ = [
-    "AZURE_CLI", "OPTIONAL_CLAIMS", "Api", "Directory", "FederatedCredential", "GroupClaims", "Kind", "Principal",
+    "AZURE_CLI",
+    "OPTIONAL_CLAIMS",
+    "Api",
+    "FederatedCredential",
+    "GroupClaims",
+    "PrincipalKind",
+    "RegisteredPrincipal",
+    "TenantDirectory",
 ]  # fmt: skip
 
 AZURE_CLI: Final = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 """The client id of the Azure CLI, a public client that every tenant knows."""
 
 
-class Kind(StrEnum):
+class PrincipalKind(StrEnum):
     APP = "app"
     MANAGED_IDENTITY = "managed-identity"
     USER = "user"
@@ -34,7 +41,7 @@ class Kind(StrEnum):
     @property
     def person(self) -> bool:
         """Whether it is an object of `/users`."""
-        return self in (Kind.USER, Kind.AGENT_USER)
+        return self in (PrincipalKind.USER, PrincipalKind.AGENT_USER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,11 @@ class FederatedCredential:
 
 
 @dataclass(slots=True, kw_only=True)
-class Principal:
+class RegisteredPrincipal:
     """Whoever tokens are about. What is not a person has a client id; `parent` is an agent's blueprint, or the
     agent of an agent's user, by client id."""
 
-    kind: Kind
+    kind: PrincipalKind
     display: str
     client_id: str | None = None
     oid: str = ""
@@ -114,17 +121,21 @@ class Api:
         self.uris = self.uris or (f"api://{self.client_id}",)
 
 
-class Directory:
+class TenantDirectory:
     """One tenant."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
-        self.principals: dict[str, Principal] = {}
+        self.principals: dict[str, RegisteredPrincipal] = {}
         self.members: dict[str, dict[str, None]] = {}  # group -> its members, in the order in which they came
         self.names: dict[str, str] = {}  # group -> display name
-        self.add(Principal(kind=Kind.APP, display="Microsoft Azure CLI", client_id=AZURE_CLI, public=True))
+        self.add(
+            RegisteredPrincipal(
+                kind=PrincipalKind.APP, display="Microsoft Azure CLI", client_id=AZURE_CLI, public=True
+            )
+        )
 
-    def add(self, principal: Principal, groups: Iterable[str] = ()) -> Principal:
+    def add(self, principal: RegisteredPrincipal, groups: Iterable[str] = ()) -> RegisteredPrincipal:
         """One of the same object id or client id is replaced, memberships and all."""
         former = self.client(principal.client_id) if principal.client_id else None
         for oid in {principal.oid, *([former.oid] if former else [])}:
@@ -140,10 +151,10 @@ class Directory:
             members.pop(oid, None)
         return self.principals.pop(oid, None) is not None
 
-    def client(self, client_id: str) -> Principal | None:
+    def client(self, client_id: str) -> RegisteredPrincipal | None:
         return next((each for each in self.principals.values() if each.client_id == client_id), None)
 
-    def user(self, name: str) -> Principal | None:
+    def user(self, name: str) -> RegisteredPrincipal | None:
         """By object id or user principal name."""
         people = (each for each in self.principals.values() if each.kind.person)
         return next((each for each in people if name.lower() in (each.oid, (each.upn or "").lower())), None)

@@ -17,11 +17,11 @@ from typing import Final
 import jwt
 
 from pgjit.demo.emulator.cloud import Cloud
-from pgjit.demo.emulator.directory import Directory, Principal
+from pgjit.demo.emulator.directory import RegisteredPrincipal, TenantDirectory
 from pgjit.demo.emulator.issuer import base64url, hashed_nonce
 from pgjit.demo.emulator.resource import GRAPH_AUDIENCES
 
-__all__ = ["Caller", "GraphError", "call", "member_groups", "page_of_groups", "principal_of"]
+__all__ = ["GraphCaller", "GraphError", "call", "member_groups", "page_of_groups", "principal_of"]
 
 _MOST_IDS: Final = 20
 _READ_ALL: Final = "Directory.Read.All"
@@ -50,8 +50,8 @@ class GraphError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    directory: Directory
+class GraphCaller:
+    directory: TenantDirectory
     roles: frozenset[str]
 
     def see(self, collection: str, *, memberships: bool) -> None:
@@ -62,7 +62,7 @@ class Caller:
         if not any(each <= self.roles for each in accepted):
             raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 
-    def find(self, collection: str, oid: str) -> Principal:
+    def find(self, collection: str, oid: str) -> RegisteredPrincipal:
         """A principal that is another collection's is not there. `appId='...'` names one by its client id."""
         if by_client := _BY_CLIENT.match(oid):
             found = self.directory.client(by_client["id"].lower())
@@ -79,7 +79,7 @@ class Caller:
         return found
 
 
-def call(cloud: Cloud, authorization: str) -> Caller:
+def call(cloud: Cloud, authorization: str) -> GraphCaller:
     """Who has this `Authorization` header. Raises GraphError."""
     kind, _, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token:
@@ -95,10 +95,12 @@ def call(cloud: Cloud, authorization: str) -> Caller:
     if directory is None or claims.get("iss") != cloud.issuer.name(directory.tenant, 1):
         raise GraphError(401, "InvalidAuthenticationToken", "Access token validation failure. Invalid issuer.")
     roles = claims.get("roles", [])
-    return Caller(directory, frozenset(roles if isinstance(roles, list) else ()))
+    return GraphCaller(directory, frozenset(roles if isinstance(roles, list) else ()))
 
 
-def member_groups(caller: Caller, collection: str, oid: str, body: object, *, checked: bool) -> dict[str, object]:
+def member_groups(
+    caller: GraphCaller, collection: str, oid: str, body: object, *, checked: bool
+) -> dict[str, object]:
     """`checkMemberGroups` of the ids in the body, or with `checked` False all of them, as `getMemberObjects` says."""
     wanted = _ids(body) if checked else None
     if wanted is None and not (isinstance(body, dict) and isinstance(body.get("securityEnabledOnly"), bool)):
@@ -111,7 +113,7 @@ def member_groups(caller: Caller, collection: str, oid: str, body: object, *, ch
     return {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#Collection(Edm.String)", "value": groups}
 
 
-def principal_of(caller: Caller, collection: str, oid: str, select: str | None) -> dict[str, object]:
+def principal_of(caller: GraphCaller, collection: str, oid: str, select: str | None) -> dict[str, object]:
     """The object itself: whether it is there, and whether it is enabled."""
     caller.see(collection, memberships=False)
     principal = caller.find(collection, oid)
@@ -132,7 +134,7 @@ def principal_of(caller: Caller, collection: str, oid: str, select: str | None) 
 
 
 def page_of_groups(
-    caller: Caller, collection: str, oid: str, query: Mapping[str, str], place: str
+    caller: GraphCaller, collection: str, oid: str, query: Mapping[str, str], place: str
 ) -> dict[str, object]:
     """`transitiveMemberOf`, page by page; `place` is the address that was asked, without its query."""
     caller.see(collection, memberships=False)
@@ -154,7 +156,7 @@ def page_of_groups(
     return page
 
 
-def _all_of(caller: Caller) -> frozenset[str]:
+def _all_of(caller: GraphCaller) -> frozenset[str]:
     return frozenset({"GroupMember.Read.All"}) if _READ_ALL in caller.roles else frozenset()
 
 
@@ -181,7 +183,7 @@ def _compact(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _collection(principal: Principal) -> str:
+def _collection(principal: RegisteredPrincipal) -> str:
     return "users" if principal.kind.person else "servicePrincipals"
 
 

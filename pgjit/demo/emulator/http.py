@@ -163,7 +163,7 @@ def _tokens(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
 def _graph(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
     router = APIRouter(prefix="/v1.0")
 
-    def caller(request: Request) -> graph.Caller:
+    def caller(request: Request) -> graph.GraphCaller:
         return graph.call(cloud, request.headers.get("authorization", ""))
 
     @router.post("/{collection}/{oid}/checkMemberGroups")

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-__all__ = ["ABSENT", "Issuer", "SigningKey", "base64url"]
+__all__ = ["ABSENT", "SigningKey", "TokenIssuer", "base64url"]
 
 ABSENT: Final = object()
 """As the value of a claim or a header parameter: leave it out."""
@@ -68,7 +68,7 @@ class SigningKey:
         return entry if issuer is None else {**entry, "issuer": issuer}
 
 
-class Issuer:
+class TokenIssuer:
     """Signs for every tenant, with the same keys: what tells tenants apart is `iss` and `tid`, as in Entra."""
 
     def __init__(self) -> None:

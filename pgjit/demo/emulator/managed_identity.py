@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from pgjit.demo.emulator.claims import LONG_LIFETIME, Subject
+from pgjit.demo.emulator.claims import LONG_LIFETIME, TokenSubject
 from pgjit.demo.emulator.cloud import Cloud
-from pgjit.demo.emulator.directory import Kind, Principal
+from pgjit.demo.emulator.directory import PrincipalKind, RegisteredPrincipal
 from pgjit.demo.emulator.oauth_error import OAuthError
 from pgjit.demo.emulator.resource import read_scope
 
@@ -66,10 +66,10 @@ def _resource(query: Query) -> str:
     return query["resource"]
 
 
-def _identity(cloud: Cloud, query: Query) -> Principal:
+def _identity(cloud: Cloud, query: Query) -> RegisteredPrincipal:
     """The one that is named, or the machine's own, or the only one that there is."""
     principals = cloud.directory(cloud.home).principals.values()
-    assigned = [each for each in principals if each.kind is Kind.MANAGED_IDENTITY]
+    assigned = [each for each in principals if each.kind is PrincipalKind.MANAGED_IDENTITY]
     client_id, oid = query.get("client_id"), query.get("object_id") or query.get("principal_id")
     if client_id or oid:
         found = [each for each in assigned if client_id in (None, each.client_id) and oid in (None, each.oid)]
@@ -82,7 +82,7 @@ def _identity(cloud: Cloud, query: Query) -> Principal:
     return found[0]
 
 
-def _token(cloud: Cloud, identity: Principal, resource: str) -> tuple[str, datetime]:
+def _token(cloud: Cloud, identity: RegisteredPrincipal, resource: str) -> tuple[str, datetime]:
     directory, now = cloud.directory(cloud.home), cloud.now()
     asked = read_scope(f"{resource}/.default", cloud.api, directory, graph=cloud.bases, app_only=True)
     if not identity.enabled:
@@ -91,6 +91,6 @@ def _token(cloud: Cloud, identity: Principal, resource: str) -> tuple[str, datet
     kept = cloud.kept_tokens.get(place)
     if kept is not None and kept[1] - now > _RENEWED_BEFORE:
         return kept
-    fresh = cloud.access_token(Subject(identity, identity, "2"), asked, directory), now + LONG_LIFETIME
+    fresh = cloud.access_token(TokenSubject(identity, identity, "2"), asked, directory), now + LONG_LIFETIME
     cloud.kept_tokens[place] = fresh
     return fresh

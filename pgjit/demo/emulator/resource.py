@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from pgjit.demo.emulator.directory import Api, Directory, Kind
+from pgjit.demo.emulator.directory import Api, PrincipalKind, TenantDirectory
 from pgjit.demo.emulator.oauth_error import OAuthError
 
-__all__ = ["EXCHANGE", "GRAPH_AUDIENCES", "Asked", "Resource", "read_scope"]
+__all__ = ["EXCHANGE", "GRAPH_AUDIENCES", "AskedResource", "Resource", "read_scope"]
 
 GRAPH_AUDIENCES: Final = frozenset({
     "00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com", "https://graph.microsoft.us",
@@ -32,7 +32,7 @@ class Resource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedResource:
     resource: Resource
     audience: str  # the resource as it was written
     scopes: tuple[str, ...] = ()  # of the resource; none of them is `.default`
@@ -40,8 +40,8 @@ class Asked:
 
 
 def read_scope(
-    scope: str, api: Api, directory: Directory, *, graph: Set[str] = frozenset(), app_only: bool = False
-) -> Asked:
+    scope: str, api: Api, directory: TenantDirectory, *, graph: Set[str] = frozenset(), app_only: bool = False
+) -> AskedResource:
     """Raises OAuthError. `graph` are more names of Graph: where the emulator's is reached."""
     parts = scope.split()
     oidc = frozenset(parts) & _OIDC
@@ -49,7 +49,7 @@ def read_scope(
     if app_only and (len(parts) != 1 or not parts[0].endswith("/.default")):
         raise OAuthError("invalid_scope", 1002012, "The scope is not valid: it must end in '/.default'.")
     if not wanted:
-        return Asked(Resource.GRAPH, "https://graph.microsoft.com", (), oidc)
+        return AskedResource(Resource.GRAPH, "https://graph.microsoft.com", (), oidc)
     names = {part.rpartition("/")[0] for part in wanted}
     if len(names) > 1:
         raise OAuthError("invalid_request", 28000, "The scope holds scopes of more than one resource.")
@@ -61,10 +61,10 @@ def read_scope(
         if unknown:
             raise OAuthError("invalid_client", 650053, "The resource has no such scope.")
         scopes = api.scopes if ".default" in scopes else scopes
-    return Asked(resource, name, tuple(each for each in scopes if each != ".default"), oidc)
+    return AskedResource(resource, name, tuple(each for each in scopes if each != ".default"), oidc)
 
 
-def _resource(name: str, api: Api, directory: Directory, graph: Set[str]) -> Resource:
+def _resource(name: str, api: Api, directory: TenantDirectory, graph: Set[str]) -> Resource:
     if name == api.client_id or name in api.uris:
         return Resource.API
     if name.rstrip("/") in GRAPH_AUDIENCES or name in graph:
@@ -72,6 +72,6 @@ def _resource(name: str, api: Api, directory: Directory, graph: Set[str]) -> Res
     if name.lower() in _EXCHANGES:
         return Resource.EXCHANGE
     app = directory.client(name.removeprefix("api://"))
-    if app is not None and app.kind is Kind.BLUEPRINT:
+    if app is not None and app.kind is PrincipalKind.BLUEPRINT:
         return Resource.BLUEPRINT
     raise OAuthError("invalid_resource", 500011, "The resource was not found in the tenant.")

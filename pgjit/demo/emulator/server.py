@@ -18,14 +18,14 @@ from typing import Final, Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from pgjit.admin.serving import PromptServer
-from pgjit.demo.emulator.claims import Subject, access_claims
+from pgjit.api.serving import PromptServer
+from pgjit.demo.emulator.claims import TokenSubject, access_claims
 from pgjit.demo.emulator.cloud import Cloud
-from pgjit.demo.emulator.directory import AZURE_CLI, Api, Directory, Kind, Principal
+from pgjit.demo.emulator.directory import AZURE_CLI, Api, PrincipalKind, RegisteredPrincipal, TenantDirectory
 from pgjit.demo.emulator.faults import Faults
 from pgjit.demo.emulator.http import authority_http, identity_http
 from pgjit.demo.emulator.issuer import SigningKey
-from pgjit.demo.emulator.resource import Asked, Resource
+from pgjit.demo.emulator.resource import AskedResource, Resource
 from pgjit.demo.emulator.settings import AppCredentials, EmulatorSettings
 
 __all__ = ["Emulator", "TlsFiles"]
@@ -95,7 +95,7 @@ class Emulator:
         return self.cloud.issuer.keys[0]
 
     @property
-    def directory(self) -> Directory:
+    def directory(self) -> TenantDirectory:
         """Of the first tenant: principals, groups and memberships may be changed there."""
         return self.cloud.tenants[self.tenant]
 
@@ -121,8 +121,8 @@ class Emulator:
         return app
 
     def _register(self, app: AppCredentials) -> None:
-        principal = Principal(
-            kind=Kind.APP,
+        principal = RegisteredPrincipal(
+            kind=PrincipalKind.APP,
             display=app.display,
             client_id=app.client_id,
             oid=app.oid,
@@ -131,7 +131,11 @@ class Emulator:
         self.directory.add(principal, app.groups)
 
     def claims(
-        self, who: AppCredentials | Principal, now: datetime | None = None, *, client: Principal | None = None
+        self,
+        who: AppCredentials | RegisteredPrincipal,
+        now: datetime | None = None,
+        *,
+        client: RegisteredPrincipal | None = None,
     ) -> dict[str, object]:
         """What a token for the API says. A person's is got by `client`: the Azure CLI, if it is not said."""
         directory = next((each for each in self.cloud.tenants.values() if who.oid in each.principals), None)
@@ -142,13 +146,13 @@ class Emulator:
             client = directory.client(AZURE_CLI) if principal.kind.person else principal
         assert client is not None
         credential = "0" if client.public else "1" if client.secrets else "2"
-        subject = Subject(principal, client, credential)
-        asked = Asked(Resource.API, self.cloud.api.uris[0], self.cloud.api.scopes)
+        subject = TokenSubject(principal, client, credential)
+        asked = AskedResource(Resource.API, self.cloud.api.uris[0], self.cloud.api.scopes)
         return access_claims(subject, asked, self.cloud.api, directory, self.cloud.issuer, now or self.cloud.now())
 
     def issue(
         self,
-        who: AppCredentials | Principal,
+        who: AppCredentials | RegisteredPrincipal,
         *,
         now: datetime | None = None,
         **overrides: object,

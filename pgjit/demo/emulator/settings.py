@@ -25,7 +25,14 @@ from pydantic import (
     model_validator,
 )
 
-from pgjit.demo.emulator.directory import OPTIONAL_CLAIMS, Api, FederatedCredential, GroupClaims, Kind, Principal
+from pgjit.demo.emulator.directory import (
+    OPTIONAL_CLAIMS,
+    Api,
+    FederatedCredential,
+    GroupClaims,
+    PrincipalKind,
+    RegisteredPrincipal,
+)
 from pgjit.document import Document
 
 __all__ = [
@@ -68,7 +75,7 @@ class AppCredentials:
 class Member:
     """A principal of one tenant, with the groups that it is in."""
 
-    principal: Principal
+    principal: RegisteredPrincipal
     groups: tuple[str, ...] = ()
     tenant: str | None = None  # the first one
 
@@ -116,7 +123,7 @@ class PrincipalSection(_Section):
     """A principal as a file or the admin API describes it."""
 
     name: Text
-    kind: Kind = Kind.APP
+    kind: PrincipalKind = PrincipalKind.APP
     client_id: Guid | None = None
     oid: Guid | None = None
     secret: Text | None = None
@@ -135,18 +142,18 @@ class PrincipalSection(_Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.kind in (Kind.AGENT, Kind.AGENT_USER) and self.parent is None:
+        if self.kind in (PrincipalKind.AGENT, PrincipalKind.AGENT_USER) and self.parent is None:
             raise ValueError("an agent needs `parent`, its blueprint's client id; an agent's user the agent's")
         if self.kind.person and (self.client_id or self.secret):
             raise ValueError("a person has no `client_id` and no `secret`")
         return self
 
-    def principal(self) -> Principal:
+    def principal(self) -> RegisteredPrincipal:
         """Raises ValueError for a certificate that is none."""
         certificates = (
             () if self.certificate is None else (x509.load_pem_x509_certificate(self.certificate.encode()),)
         )
-        return Principal(
+        return RegisteredPrincipal(
             kind=self.kind,
             display=self.name,
             client_id=self.client_id,

@@ -19,12 +19,12 @@ from pgjit.demo.emulator.assertions import (
     check_times,
     unverified,
 )
-from pgjit.demo.emulator.claims import LIFETIME, Subject, access_claims, id_claims
+from pgjit.demo.emulator.claims import LIFETIME, TokenSubject, access_claims, id_claims
 from pgjit.demo.emulator.cloud import ANY_TENANT, Cloud, RefreshToken
-from pgjit.demo.emulator.directory import Directory, Kind, Principal
+from pgjit.demo.emulator.directory import PrincipalKind, RegisteredPrincipal, TenantDirectory
 from pgjit.demo.emulator.issuer import base64url
 from pgjit.demo.emulator.oauth_error import OAuthError
-from pgjit.demo.emulator.resource import EXCHANGE, Asked, Resource, read_scope
+from pgjit.demo.emulator.resource import EXCHANGE, AskedResource, Resource, read_scope
 
 __all__ = ["DEVICE_CODE", "GRANTS", "begin_device_code", "issue_token"]
 
@@ -94,27 +94,29 @@ def _client_credentials(cloud: Cloud, tenant: str, form: Form) -> dict[str, obje
     asked = read_scope(form["scope"], cloud.api, directory, graph=cloud.bases, app_only=True)
     if asked.resource is Resource.EXCHANGE:
         return _answer(_exchange_token(cloud, directory, client, credential, form.get("fmi_path")))
-    if client.kind is Kind.BLUEPRINT:
+    if client.kind is PrincipalKind.BLUEPRINT:
         raise OAuthError(
             "unauthorized_client", 82001, "A blueprint gets tokens for its agents only: give `fmi_path`."
         )
     if asked.resource is Resource.API and cloud.api.assignment_required and not client.roles:
         raise OAuthError("invalid_grant", 501051, "The application is not assigned to a role for the resource.")
-    return _answer(cloud.access_token(Subject(client, client, credential), asked, directory))
+    return _answer(cloud.access_token(TokenSubject(client, client, credential), asked, directory))
 
 
-def _exchange_token(cloud: Cloud, directory: Directory, client: Principal, credential: str, path: str | None) -> str:
+def _exchange_token(
+    cloud: Cloud, directory: TenantDirectory, client: RegisteredPrincipal, credential: str, path: str | None
+) -> str:
     """A token to be given as an assertion: an agent's first one, with `fmi_path`, or any app's own."""
-    asked = Asked(Resource.EXCHANGE, EXCHANGE)
+    asked = AskedResource(Resource.EXCHANGE, EXCHANGE)
     subject = client.oid
     if path is not None:
         agent = directory.client(path)
-        if client.kind is not Kind.BLUEPRINT or agent is None or agent.parent != client.client_id:
+        if client.kind is not PrincipalKind.BLUEPRINT or agent is None or agent.parent != client.client_id:
             raise OAuthError("invalid_request", 82002, "`fmi_path` must name an agent of this blueprint.")
         parts = (base64url(each.encode()) for each in (directory.tenant, str(client.client_id)))
         subject = f"/eid1/c/pub/t/{next(parts)}/a/{next(parts)}/{path}"
     claims = access_claims(
-        Subject(client, client, credential), asked, cloud.api, directory, cloud.issuer, cloud.now()
+        TokenSubject(client, client, credential), asked, cloud.api, directory, cloud.issuer, cloud.now()
     )
     return cloud.issuer.sign({**claims, "sub": subject, "idtyp": "app"})
 
@@ -142,7 +144,7 @@ def _agents_user(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
     """The third step of an agent's user: the agent, and a token of the agent for a token exchange."""
     directory = cloud.directory(tenant)
     client = _client(directory, form["client_id"])
-    if client.kind is not Kind.AGENT:
+    if client.kind is not PrincipalKind.AGENT:
         raise OAuthError("unauthorized_client", 82003, "Only an agent gets tokens of its user.")
     _authenticate(cloud, directory, tenant, client, form)
     proof = _needed(form, "user_federated_identity_credential")
@@ -155,7 +157,7 @@ def _agents_user(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
         )
     name = form.get("user_id") or _needed(form, "username")
     user = directory.user(name)
-    if user is None or user.kind is not Kind.AGENT_USER or user.parent != client.client_id:
+    if user is None or user.kind is not PrincipalKind.AGENT_USER or user.parent != client.client_id:
         raise OAuthError("invalid_grant", 50034, "The agent has no such user.")
     return _for_person(cloud, tenant, client, "2", user.oid, form["scope"])
 
@@ -171,14 +173,14 @@ def _on_behalf_of(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
     check_issued(assertion, cloud.issuer)
     _, claims = unverified(assertion)
     check_times(claims, cloud.now())
-    meant = client.parent if client.kind is Kind.AGENT else client.client_id
+    meant = client.parent if client.kind is PrincipalKind.AGENT else client.client_id
     if claims.get("aud") != meant or "scp" not in claims or claims.get("tid") != directory.tenant:
         raise OAuthError("invalid_grant", 50013, "The assertion is not a person's token for this client.")
     return _for_person(cloud, tenant, client, credential, str(claims.get("oid")), form["scope"])
 
 
 def _for_person(
-    cloud: Cloud, tenant: str, client: Principal, credential: str, user: str, scope: str
+    cloud: Cloud, tenant: str, client: RegisteredPrincipal, credential: str, user: str, scope: str
 ) -> dict[str, object]:
     directory, person = _find_person(cloud, tenant, user)
     _see_enabled(person)
@@ -186,7 +188,7 @@ def _for_person(
     assigned = person.roles or set(directory.direct_groups_of(person.oid)) & cloud.api.assigned_groups
     if asked.resource is Resource.API and cloud.api.assignment_required and not assigned:
         raise OAuthError("invalid_grant", 50105, "The person is not assigned to a role for the application.")
-    subject = Subject(person, client, credential)
+    subject = TokenSubject(person, client, credential)
     answer = _answer(cloud.access_token(subject, asked, directory))
     identifiers = json.dumps({"uid": person.oid, "utid": directory.tenant}).encode()
     answer |= {"scope": scope, "client_info": base64url(identifiers)}
@@ -213,14 +215,14 @@ def _needed(form: Form, name: str) -> str:
     return form[name]
 
 
-def _client(directory: Directory, client_id: str) -> Principal:
+def _client(directory: TenantDirectory, client_id: str) -> RegisteredPrincipal:
     found = directory.client(client_id.lower())
-    if found is None or found.kind in (Kind.MANAGED_IDENTITY, Kind.USER, Kind.AGENT_USER):
+    if found is None or found.kind in (PrincipalKind.MANAGED_IDENTITY, PrincipalKind.USER, PrincipalKind.AGENT_USER):
         raise OAuthError("unauthorized_client", 700016, "Application was not found in the directory.")
     return found
 
 
-def _find_person(cloud: Cloud, tenant: str, user: str) -> tuple[Directory, Principal]:
+def _find_person(cloud: Cloud, tenant: str, user: str) -> tuple[TenantDirectory, RegisteredPrincipal]:
     names = list(cloud.tenants) if tenant in ANY_TENANT else [tenant]
     for name in names:
         directory = cloud.directory(name)
@@ -230,21 +232,23 @@ def _find_person(cloud: Cloud, tenant: str, user: str) -> tuple[Directory, Princ
     raise OAuthError("invalid_grant", 50034, "The user account does not exist in the directory.")
 
 
-def _see_enabled(principal: Principal) -> None:
+def _see_enabled(principal: RegisteredPrincipal) -> None:
     if not principal.enabled and principal.kind.person:
         raise OAuthError("invalid_grant", 50057, "The user account is disabled.")
     if not principal.enabled:
         raise OAuthError("unauthorized_client", 7000112, "The application is disabled.")
 
 
-def _authenticate(cloud: Cloud, directory: Directory, tenant: str, client: Principal, form: Form) -> str:
+def _authenticate(
+    cloud: Cloud, directory: TenantDirectory, tenant: str, client: RegisteredPrincipal, form: Form
+) -> str:
     """What the client has proved itself with, as `azpacr` says it. Raises OAuthError."""
     credential = _prove(cloud, directory, tenant, client, form)
     _see_enabled(client)
     return credential
 
 
-def _prove(cloud: Cloud, directory: Directory, tenant: str, client: Principal, form: Form) -> str:
+def _prove(cloud: Cloud, directory: TenantDirectory, tenant: str, client: RegisteredPrincipal, form: Form) -> str:
     secret, assertion = form.get("client_secret"), form.get("client_assertion")
     if client.public:
         if secret or assertion:
@@ -263,11 +267,13 @@ def _prove(cloud: Cloud, directory: Directory, tenant: str, client: Principal, f
     return "1"
 
 
-def _by_assertion(cloud: Cloud, directory: Directory, tenant: str, client: Principal, form: Form) -> str:
+def _by_assertion(
+    cloud: Cloud, directory: TenantDirectory, tenant: str, client: RegisteredPrincipal, form: Form
+) -> str:
     if form.get("client_assertion_type") != JWT_BEARER:
         raise OAuthError("invalid_request", 900144, "The request body must contain 'client_assertion_type'.")
     assertion, now = form["client_assertion"], cloud.now()
-    if client.kind is Kind.AGENT:
+    if client.kind is PrincipalKind.AGENT:
         blueprint, agent = agent_path(assertion, cloud.issuer, directory.tenant, now)
         if (blueprint, agent) != (client.parent, client.client_id):
             raise OAuthError("invalid_client", 700213, "The assertion is not for this agent.", 401)

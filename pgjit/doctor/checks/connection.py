@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import Subject
-from pgjit.proxy.target import SslMode
+from pgjit.server.target import SslMode
 
 __all__ = ["connection_findings"]
 

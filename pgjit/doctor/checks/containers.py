@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pgjit.doctor.check import Check
 from pgjit.doctor.finding import Finding, Severity
-from pgjit.doctor.subject import Grant, Subject
+from pgjit.doctor.subject import Privilege, Subject
 
 __all__ = ["CONTAINERS", "PARAMETERS"]
 
@@ -101,7 +101,7 @@ _MEANING = {
 }  # fmt: skip
 
 
-def _findings(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
+def _findings(grants: Sequence[Privilege], subject: Subject) -> Iterator[Finding]:
     for key, (severity, reference, message, why) in _MEANING.items():
         found = [grant for grant in grants if (grant.kind, grant.privilege) == key]
         if found:
@@ -115,5 +115,5 @@ def _findings(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
             )
 
 
-CONTAINERS = Check("schemas, databases, languages and servers", _CONTAINERS, Grant, _findings)
-PARAMETERS = Check("parameters", _PARAMETERS, Grant, _findings, since=150000)
+CONTAINERS = Check("schemas, databases, languages and servers", _CONTAINERS, Privilege, _findings)
+PARAMETERS = Check("parameters", _PARAMETERS, Privilege, _findings, since=150000)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pgjit.doctor.check import Check
 from pgjit.doctor.finding import Finding, Severity
-from pgjit.doctor.subject import Grant, Subject
+from pgjit.doctor.subject import Privilege, Subject
 
 __all__ = ["BUILTIN", "FUNCTIONS", "Builtin", "Routine", "classify"]
 
@@ -113,8 +113,8 @@ class Routine(NamedTuple):
     beyond: bool  # its extension gave it to nobody
 
     @property
-    def grant(self) -> Grant:
-        return Grant("ROUTINE", self.routine, "EXECUTE", self.grantee, self.grantor, self.owner, self.grantable)
+    def grant(self) -> Privilege:
+        return Privilege("ROUTINE", self.routine, "EXECUTE", self.grantee, self.grantor, self.owner, self.grantable)
 
 
 class Builtin(NamedTuple):
@@ -127,8 +127,8 @@ class Builtin(NamedTuple):
     beyond: bool
 
     @property
-    def grant(self) -> Grant:
-        return Grant("ROUTINE", self.routine, "EXECUTE", self.grantee, self.grantor, self.owner, self.grantable)
+    def grant(self) -> Privilege:
+        return Privilege("ROUTINE", self.routine, "EXECUTE", self.grantee, self.grantor, self.owner, self.grantable)
 
 
 # Extensions whose functions reach out of the database, or run text that they are given.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pgjit.doctor.check import Check
 from pgjit.doctor.finding import Finding, Severity
-from pgjit.doctor.subject import Grant, Subject
+from pgjit.doctor.subject import Privilege, Subject
 
 __all__ = ["CATALOGS", "DEFAULTS", "LARGE_OBJECTS", "OWNED", "RELATIONS", "Default", "Owned"]
 
@@ -93,7 +93,7 @@ class Default(NamedTuple):
     grantee: int
 
 
-def _listed(grants: Iterable[Grant], subject: Subject) -> tuple[str, ...]:
+def _listed(grants: Iterable[Privilege], subject: Subject) -> tuple[str, ...]:
     """One line for each object and grantee, with all privileges."""
     lines: dict[tuple[str, str], list[str]] = {}
     for grant in grants:
@@ -105,7 +105,7 @@ def _listed(grants: Iterable[Grant], subject: Subject) -> tuple[str, ...]:
 
 
 def _finding(
-    grants: Sequence[Grant], subject: Subject, severity: Severity, reference: str, message: str, why: str
+    grants: Sequence[Privilege], subject: Subject, severity: Severity, reference: str, message: str, why: str
 ) -> Iterator[Finding]:
     if grants:
         yield Finding(
@@ -127,11 +127,11 @@ def _writing(subject: Subject) -> Severity:
 _WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
 
-def _relations(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
-    def those(test: Callable[[Grant], bool]) -> list[Grant]:
+def _relations(grants: Sequence[Privilege], subject: Subject) -> Iterator[Finding]:
+    def those(test: Callable[[Privilege], bool]) -> list[Privilege]:
         return [grant for grant in grants if test(grant)]
 
-    def writes(grant: Grant) -> bool:
+    def writes(grant: Privilege) -> bool:
         return grant.privilege.split(" ")[0] in _WRITES
 
     foreign = those(lambda g: g.what == "foreign table")
@@ -170,7 +170,7 @@ def _relations(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _catalogs(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
+def _catalogs(grants: Sequence[Privilege], subject: Subject) -> Iterator[Finding]:
     secret = [grant for grant in grants if grant.what != "pg_stats"]
     yield from _finding(
         secret, subject, Severity.DANGER, "secret-catalogs", "it may read system catalogs that hold secrets",
@@ -182,7 +182,7 @@ def _catalogs(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _large_objects(grants: Sequence[Grant], subject: Subject) -> Iterator[Finding]:
+def _large_objects(grants: Sequence[Privilege], subject: Subject) -> Iterator[Finding]:
     yield from _finding(
         [grant for grant in grants if grant.privilege == "UPDATE"], subject, _writing(subject),
         "write-large-objects", "it may write to large objects",
@@ -244,8 +244,8 @@ def _defaults(rows: Sequence[Default], subject: Subject) -> Iterator[Finding]:
         )
 
 
-RELATIONS = Check("rights on tables, views and sequences", _RELATIONS, Grant, _relations)
-CATALOGS = Check("system catalogs", _CATALOGS, Grant, _catalogs)
-LARGE_OBJECTS = Check("large objects", _LARGE_OBJECTS, Grant, _large_objects)
+RELATIONS = Check("rights on tables, views and sequences", _RELATIONS, Privilege, _relations)
+CATALOGS = Check("system catalogs", _CATALOGS, Privilege, _catalogs)
+LARGE_OBJECTS = Check("large objects", _LARGE_OBJECTS, Privilege, _large_objects)
 OWNED = Check("ownership", _OWNED, Owned, _owned)
 DEFAULTS = Check("default privileges", _DEFAULTS, Default, _defaults)

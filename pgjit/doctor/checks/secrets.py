@@ -8,17 +8,17 @@ from typing import NamedTuple
 from pgjit.doctor.check import Check
 from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import Subject
-from pgjit.proxy.secret_queries import EVERYBODY
+from pgjit.server.secret_queries import EVERYBODY
 
-__all__ = ["SECRETS", "Lying"]
+__all__ = ["SECRETS", "StoredSecret"]
 
 
-class Lying(NamedTuple):
+class StoredSecret(NamedTuple):
     place: str  # such as pg_roles.rolconfig
     setting: str | None  # None: an option
 
 
-def _secrets(rows: Sequence[Lying], _subject: Subject) -> Iterator[Finding]:
+def _secrets(rows: Sequence[StoredSecret], _subject: Subject) -> Iterator[Finding]:
     if rows:
         yield Finding(
             severity=Severity.WARNING,
@@ -32,4 +32,6 @@ def _secrets(rows: Sequence[Lying], _subject: Subject) -> Iterator[Finding]:
         )
 
 
-SECRETS = Check("secrets in system catalogs", f"SELECT * FROM ({EVERYBODY}) AS lying ORDER BY 1, 2", Lying, _secrets)
+SECRETS = Check(
+    "secrets in system catalogs", f"SELECT * FROM ({EVERYBODY}) AS lying ORDER BY 1, 2", StoredSecret, _secrets
+)

@@ -10,8 +10,22 @@ from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import Subject
 
 __all__ = [
-    "AUTHENTICATION", "EVENT_TRIGGERS", "MAPPINGS", "ROW_SECURITY", "SESSION", "SETTINGS", "SIBLINGS", "VIEWS",
-    "Authentication", "EventTrigger", "Mapping", "RoleSetting", "RowPolicy", "Session", "Sibling", "View",
+    "AUTHENTICATION",
+    "EVENT_TRIGGERS",
+    "MAPPINGS",
+    "ROW_SECURITY",
+    "SESSION",
+    "SETTINGS",
+    "SIBLINGS",
+    "VIEWS",
+    "EventTrigger",
+    "LoginMethod",
+    "LoginSession",
+    "Mapping",
+    "RoleSetting",
+    "RowPolicy",
+    "Sibling",
+    "View",
 ]  # fmt: skip
 
 NAME = "pgjit doctor"
@@ -81,7 +95,7 @@ ORDER BY 1
 """
 
 
-class Session(NamedTuple):
+class LoginSession(NamedTuple):
     application_name: str
     search_path: str
     password_encryption: str
@@ -108,7 +122,7 @@ class Mapping(NamedTuple):
     role: int
 
 
-class Authentication(NamedTuple):
+class LoginMethod(NamedTuple):
     told: str | None  # `scram-sha-256:name`; None where nothing was proved
 
 
@@ -128,7 +142,7 @@ class View(NamedTuple):
     materialized: bool
 
 
-def _session(rows: Sequence[Session], _subject: Subject) -> Iterator[Finding]:
+def _session(rows: Sequence[LoginSession], _subject: Subject) -> Iterator[Finding]:
     for row in rows:
         if row.application_name != NAME or row.search_path != "pg_catalog":
             yield Finding(
@@ -230,7 +244,7 @@ def _mappings(rows: Sequence[Mapping], subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _authentication(rows: Sequence[Authentication], subject: Subject) -> Iterator[Finding]:
+def _authentication(rows: Sequence[LoginMethod], subject: Subject) -> Iterator[Finding]:
     method = (rows[0].told or "trust").partition(":")[0] if rows else "trust"
     if method == "trust":
         yield Finding(
@@ -300,11 +314,11 @@ def _views(rows: Sequence[View], subject: Subject) -> Iterator[Finding]:
         )
 
 
-SESSION = Check("the session's settings", _SESSION, Session, _session)
+SESSION = Check("the session's settings", _SESSION, LoginSession, _session)
 SETTINGS = Check("settings of the role", _SETTINGS, RoleSetting, _settings)
 SIBLINGS = Check("other sessions", _SIBLINGS, Sibling, _siblings)
 MAPPINGS = Check("user mappings", _MAPPINGS, Mapping, _mappings)
-AUTHENTICATION = Check("the way of logging in", _AUTHENTICATION, Authentication, _authentication, since=160000)
+AUTHENTICATION = Check("the way of logging in", _AUTHENTICATION, LoginMethod, _authentication, since=160000)
 EVENT_TRIGGERS = Check("event triggers", _EVENT_TRIGGERS, EventTrigger, _event_triggers)
 ROW_SECURITY = Check("row-level security", _ROW_SECURITY, RowPolicy, _row_security)
 VIEWS = Check("views", _VIEWS, View, _views)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from pgjit.grants.stores.schema import denials, from_micros, to_micros
-from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKey
 
 __all__ = ["drop", "keep", "kept"]
@@ -17,7 +17,7 @@ __all__ = ["drop", "keep", "kept"]
 _KEY = ("tid", "oid", "is_user", "acting")
 
 
-def keep(connection: sa.Connection, principal: Principal, found: Found, until: datetime) -> None:
+def keep(connection: sa.Connection, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
     """Also forgets those that need no keeping any more."""
     connection.execute(sa.delete(denials).where(denials.c.keep_until < to_micros(found.at)))
     values = {
@@ -38,12 +38,12 @@ def drop(connection: sa.Connection, principal: Principal) -> None:
     connection.execute(sa.delete(denials).where(*(denials.c[name] == value for name, value in key.items())))
 
 
-def kept(connection: sa.Connection, now: datetime) -> list[tuple[Principal, Found]]:
+def kept(connection: sa.Connection, now: datetime) -> list[tuple[Principal, DirectoryAnswer]]:
     rows = connection.execute(sa.select(denials).where(denials.c.keep_until >= to_micros(now)).order_by(denials.c.at))
     return [
         (
             Principal(IdentityKey(row.tid, row.oid), row.is_user, row.acting),
-            Found(
+            DirectoryAnswer(
                 at=from_micros(row.at),
                 state=State(row.state),
                 groups=frozenset(GroupId(each) for each in orjson.loads(row.groups)),

@@ -27,10 +27,11 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from pgjit.errors import ServerUnavailable
-from pgjit.grants.due import Due, Kind
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
+from pgjit.grants.outbox import Kind, OutboxEntry
+from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores import denied_principals
 from pgjit.grants.stores.backends import kept_backends, note_backends
 from pgjit.grants.stores.schema import (
@@ -45,10 +46,9 @@ from pgjit.grants.stores.schema import (
 )
 from pgjit.grants.stores.sqlite_connection import BUSY_SECONDS, connect, disconnect, path_of
 from pgjit.grants.stores.store_file import StoreFile
-from pgjit.grants.uninterrupted import uninterrupted
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
-from pgjit.identity.directory import Found, Principal
+from pgjit.identity.directory import DirectoryAnswer, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 
@@ -108,9 +108,9 @@ class SqlStore:
 
         return await self._transaction(work)
 
-    async def due(self) -> list[Due]:
+    async def due(self) -> list[OutboxEntry]:
         return await self._transaction(
-            lambda connection: [Due(row.kind, _read(row), row.note) for row in connection.execute(_ALL_DUE)]
+            lambda connection: [OutboxEntry(row.kind, _read(row), row.note) for row in connection.execute(_ALL_DUE)]
         )
 
     async def recorded(self, window_id: str, kind: Kind) -> None:
@@ -174,13 +174,13 @@ class SqlStore:
         )
         await self._transaction(lambda connection: connection.execute(statement))
 
-    async def keep_denial(self, principal: Principal, found: Found, until: datetime) -> None:
+    async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
         await self._transaction(lambda connection: denied_principals.keep(connection, principal, found, until))
 
     async def drop_denial(self, principal: Principal) -> None:
         await self._transaction(lambda connection: denied_principals.drop(connection, principal))
 
-    async def denials(self, now: datetime) -> list[tuple[Principal, Found]]:
+    async def denials(self, now: datetime) -> list[tuple[Principal, DirectoryAnswer]]:
         return await self._transaction(lambda connection: denied_principals.kept(connection, now))
 
     async def backends(self) -> list[KeptBackend]:

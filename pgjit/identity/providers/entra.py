@@ -20,7 +20,7 @@ from pgjit.identity.claims import GUID, Claims, Expected, Issuer, read_identity
 from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES
-from pgjit.identity.keys import Place, SigningKeys
+from pgjit.identity.keys import KeySource, SigningKeys
 from pgjit.identity.membership import GroupSource
 from pgjit.identity.origin import origin_faults
 from pgjit.identity.provider import Discovery
@@ -84,9 +84,9 @@ class EntraSettings:
         """What `iss` of a token says."""
         return f"{self.sts}/{tenant}/" if version == "v1" else f"{self.authority}/{tenant}/v2.0"
 
-    def place(self, tenant: str, version: str) -> Place:
+    def place(self, tenant: str, version: str) -> KeySource:
         folder = "" if version == "v1" else "/v2.0"
-        return Place(
+        return KeySource(
             issuer=self.issuer(tenant, version),
             metadata=f"{self.authority}/{tenant}{folder}/.well-known/openid-configuration",
             # The key sets of both versions name the v2 issuer beside their keys.

@@ -20,7 +20,7 @@ from pgjit.identity.claims import Claims
 from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES
-from pgjit.identity.keys import Place, SigningKeys
+from pgjit.identity.keys import KeySource, SigningKeys
 from pgjit.identity.oidc_claims import ExpectedOidc, read_oidc_identity
 from pgjit.identity.origin import url_faults
 from pgjit.identity.provider import Discovery
@@ -87,7 +87,7 @@ class OidcProvider:
             max_age=settings.max_token_age,
         )
         self._client = client_for(settings.issuer, transport)
-        place = Place(issuer=settings.issuer, metadata=settings.metadata, keys=settings.keys)
+        place = KeySource(issuer=settings.issuer, metadata=settings.metadata, keys=settings.keys)
         self._ring = KeyRing([SigningKeys(place, client=self._client, monotonic=monotonic, sleep=sleep)])
         self._verification = Verification(self._ring, max_bytes=settings.max_token_bytes, types=_TYPES)
 

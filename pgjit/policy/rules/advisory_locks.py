@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.families import family_of
 from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -43,4 +43,4 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
             )
 
 
-RULE = Rule("advisory-locks", __doc__, _check, switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}))
+RULE = Rule("advisory-locks", __doc__, _check, switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}))

@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.resources import files
 
+from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.decision import Violation
 from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
-from pgjit.policy.rules.function_call import BUILTIN
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
@@ -49,7 +49,12 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
     if touched is not None:
         known = {each.column for each in touched.columns if each.schema is not None} | touched.fields
     for name in statement.attributes:
-        if name not in BUILTIN and name not in COLUMNS and name not in known and not _named(name, statement, terms):
+        if (
+            name not in BUILTIN_FUNCTIONS
+            and name not in COLUMNS
+            and name not in known
+            and not _named(name, statement, terms)
+        ):
             yield _violation(
                 statement,
                 f"`{name}` may not be taken out of a value under this policy",

@@ -18,23 +18,23 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["RULE", "Options"]
+__all__ = ["RULE", "CartesianProductOptions"]
 
 
-class Options(RuleOptions):
+class CartesianProductOptions(RuleOptions):
     cross_join: bool = Field(False, strict=True, description="Whether a product may be written as CROSS JOIN.")
 
 
 def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
-    options = terms.options("cartesian-product", Options)
+    options = terms.options("cartesian-product", CartesianProductOptions)
     for product in statement.shape.products:
         if product.explicit and options.cross_join:
             continue
@@ -50,6 +50,6 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
 
 
 RULE = Rule(
-    "cartesian-product", __doc__, _check, options=Options,
-    on=frozenset(), switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+    "cartesian-product", __doc__, _check, options=CartesianProductOptions,
+    on=frozenset(), switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}),
 )  # fmt: skip

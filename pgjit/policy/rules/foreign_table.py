@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -40,4 +40,4 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         )
 
 
-RULE = Rule("foreign-table", __doc__, _check, switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}))
+RULE = Rule("foreign-table", __doc__, _check, switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}))

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.resources import files
 
+from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.decision import Violation
 from pgjit.policy.dialects import function_hint
 from pgjit.policy.extensions import extension_of, left_out
@@ -34,14 +34,8 @@ from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Name, Statement
 from pgjit.sql.touched import Touched, TouchedFunction
 
-__all__ = ["BUILTIN", "INFORMATION", "RULE"]
+__all__ = ["INFORMATION", "RULE"]
 
-# The file's head says how the list is made; a test compares it with the catalogs of real servers.
-BUILTIN = frozenset(
-    line
-    for line in (files("pgjit.policy") / "builtin_functions.txt").read_text("utf-8").splitlines()
-    if line and not line.startswith("#")
-)
 INFORMATION = frozenset(
     """
     _pg_char_max_length _pg_char_octet_length _pg_datetime_precision _pg_expandarray _pg_index_position
@@ -95,7 +89,7 @@ def _older_calls(statement: Statement, touched: Touched | None) -> Iterator[Viol
     unknown = None if touched is None else {each.name for each in touched.functions if each.schema is None}
     for call, position in statement.scopes.calls:
         name = call.parts[-1]
-        if call.before is not None and name not in BUILTIN and (unknown is None or name in unknown):
+        if call.before is not None and name not in BUILTIN_FUNCTIONS and (unknown is None or name in unknown):
             yield Violation(
                 rule="function-call",
                 message=f"what `{name}(...)` means cannot be known without the server's catalog",
@@ -109,7 +103,7 @@ def _older_calls(statement: Statement, touched: Touched | None) -> Iterator[Viol
 def _listed(function: Name) -> bool:
     builtin = function.builtin
     return builtin is not None and (
-        builtin in BUILTIN or builtin in _JUDGED_ELSEWHERE or family_of(function) is not None
+        builtin in BUILTIN_FUNCTIONS or builtin in _JUDGED_ELSEWHERE or family_of(function) is not None
     )
 
 
@@ -130,7 +124,7 @@ def _named(function: Name, statement: Statement, terms: StatementTerms) -> bool:
 def _touched_allowed(
     function: TouchedFunction, statement: Statement, terms: StatementTerms, touched: Touched
 ) -> bool:
-    if function.name in BUILTIN and (function.builtin or function.extension is not None):
+    if function.name in BUILTIN_FUNCTIONS and (function.builtin or function.extension is not None):
         return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
     if function.builtin and function.schema == _INFORMATION_SCHEMA and function.name in INFORMATION:
         return True

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.families import family_of
 from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -42,4 +42,4 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
             )
 
 
-RULE = Rule("large-objects", __doc__, _check, switch=frozenset({Access.READ_WRITE}))
+RULE = Rule("large-objects", __doc__, _check, switch=frozenset({Preset.READ_WRITE}))

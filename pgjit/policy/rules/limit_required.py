@@ -41,25 +41,25 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from pgjit.policy.access import Access
+from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.pattern import Patterns, names
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
-from pgjit.policy.rules.function_call import BUILTIN
-from pgjit.sql.shape import Source
+from pgjit.sql.shape.shape import RowSource
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["RULE", "Options"]
+__all__ = ["RULE", "LimitRequiredOptions"]
 
 Limits = tuple[tuple[int, int], ...]  # which LIMIT it is, and how many rows it lets through
 
-_BOTH = frozenset({Access.READ_ONLY, Access.READ_WRITE})
+_BOTH = frozenset({Preset.READ_ONLY, Preset.READ_WRITE})
 
 
-class Options(RuleOptions):
+class LimitRequiredOptions(RuleOptions):
     relations: Annotated[
         tuple[str, ...],
         BeforeValidator(names(1, 2)),
@@ -69,10 +69,10 @@ class Options(RuleOptions):
 
 
 def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    options = terms.options("limit-required", Options)
+    options = terms.options("limit-required", LimitRequiredOptions)
     meant = Patterns.of(options.relations, 1, 2)
     strict = _own_aggregates(statement, touched)
-    parts: dict[str, list[tuple[Source, Limits]]] = {}
+    parts: dict[str, list[tuple[RowSource, Limits]]] = {}
     for source in statement.shape.sources:
         if not _meant(source, meant, touched):
             continue
@@ -92,12 +92,12 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             yield _violation(statement, bounded[-1][0], f"{told}, more than this policy allows", options.at_most)
 
 
-def _total(bounded: list[tuple[Source, Limits]], which: int) -> int:
+def _total(bounded: list[tuple[RowSource, Limits]], which: int) -> int:
     """Rows in all, by the outermost LIMIT of each part, which others may share, or by its innermost."""
     return sum(dict(limits[which] for _, limits in bounded).values())
 
 
-def _violation(statement: Statement, source: Source, message: str, most: int) -> Violation:
+def _violation(statement: Statement, source: RowSource, message: str, most: int) -> Violation:
     return Violation(
         rule="limit-required",
         message=message,
@@ -114,10 +114,10 @@ def _own_aggregates(statement: Statement, touched: Touched | None) -> bool:
     """Whether it may call an aggregate that is not built in: what that one collects is not known."""
     if touched is not None and all(each.schema is not None for each in touched.functions):
         return any(not each.builtin and each.kind != "f" for each in touched.functions)
-    return any(each.builtin not in BUILTIN for each in statement.functions)
+    return any(each.builtin not in BUILTIN_FUNCTIONS for each in statement.functions)
 
 
-def _meant(source: Source, meant: Patterns, touched: Touched | None) -> bool:
+def _meant(source: RowSource, meant: Patterns, touched: Touched | None) -> bool:
     """By the name as it is resolved; where it is not, by any schema that it may be in."""
     name = source.relation[-2:]
     if name[0] in ("pg_catalog", "information_schema") and len(name) > 1:
@@ -129,4 +129,4 @@ def _meant(source: Source, meant: Patterns, touched: Touched | None) -> bool:
     return any(meant.match((schema, name[-1]), lenient=True) for schema in schemas)
 
 
-RULE = Rule("limit-required", __doc__, _check, options=Options, on=frozenset(), switch=_BOTH)
+RULE = Rule("limit-required", __doc__, _check, options=LimitRequiredOptions, on=frozenset(), switch=_BOTH)

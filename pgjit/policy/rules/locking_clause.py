@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -36,5 +36,5 @@ def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | Non
 # Under `read-only` the server refuses them as well; under `read-write` a policy may want none.
 RULE = Rule(
     "locking-clause", __doc__, _check,
-    on=frozenset({Access.READ_ONLY}), switch=frozenset({Access.READ_WRITE}),
+    on=frozenset({Preset.READ_ONLY}), switch=frozenset({Preset.READ_WRITE}),
 )  # fmt: skip

@@ -34,7 +34,7 @@ from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules.secret_setting import may_show
 from pgjit.policy.secret_columns import FUNCTIONS, INSTEAD, SECRETS, Secret
-from pgjit.sql.resolve import resolve
+from pgjit.sql.resolve.resolve import resolve
 from pgjit.sql.statement import Name, Statement
 from pgjit.sql.touched import Touched
 

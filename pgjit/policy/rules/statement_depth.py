@@ -15,23 +15,23 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["RULE", "Options"]
+__all__ = ["RULE", "StatementDepthOptions"]
 
 
-class Options(RuleOptions):
+class StatementDepthOptions(RuleOptions):
     at_most: int = Field(500, ge=1, strict=True, description="Levels of the syntax tree.")
 
 
 def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
-    most = terms.options("statement-depth", Options).at_most
+    most = terms.options("statement-depth", StatementDepthOptions).at_most
     if statement.shape.depth > most:
         yield Violation(
             rule="statement-depth",
@@ -45,6 +45,6 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
 
 
 RULE = Rule(
-    "statement-depth", __doc__, _check, options=Options,
-    switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+    "statement-depth", __doc__, _check, options=StatementDepthOptions,
+    switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}),
 )  # fmt: skip

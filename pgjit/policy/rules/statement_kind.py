@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import DDL, PROCEDURAL, WRITES, preset_kinds
 from pgjit.policy.match import kind_grounds
-from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -68,7 +68,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
 def _violation(statement: Statement, kind: str, terms: StatementTerms, *, inside: bool = False) -> Violation:
     name = kind.replace("-", " ").upper()
     where = f" inside {statement.kind.replace('-', ' ').upper()}" if inside else ""
-    reading = terms.access is Access.READ_ONLY
+    reading = terms.access is Preset.READ_ONLY
     hint = _INSTEAD_OF.get(kind)
     if hint is None and not reading:
         hint = "SELECT, INSERT, UPDATE, DELETE, MERGE and COPY are allowed."

@@ -16,23 +16,23 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
-__all__ = ["RULE", "Options"]
+__all__ = ["RULE", "StatementSizeOptions"]
 
 
-class Options(RuleOptions):
+class StatementSizeOptions(RuleOptions):
     at_most: int = Field(262_144, ge=1, strict=True, description="Bytes of one statement.")
 
 
 def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
-    most = terms.options("statement-size", Options).at_most
+    most = terms.options("statement-size", StatementSizeOptions).at_most
     size = len(statement.text.encode())
     if size > most:
         yield Violation(
@@ -47,6 +47,6 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
 
 
 RULE = Rule(
-    "statement-size", __doc__, _check, options=Options,
-    on=frozenset(), switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+    "statement-size", __doc__, _check, options=StatementSizeOptions,
+    on=frozenset(), switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}),
 )  # fmt: skip

@@ -14,22 +14,22 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Message
 
-__all__ = ["RULE", "Options"]
+__all__ = ["RULE", "StatementsPerMessageOptions"]
 
 
-class Options(RuleOptions):
+class StatementsPerMessageOptions(RuleOptions):
     at_most: int = Field(1000, ge=1, strict=True, description="Statements of one message.")
 
 
 def _check(message: Message, terms: StatementTerms) -> Iterator[Violation]:
-    most = terms.options("statements-per-message", Options).at_most
+    most = terms.options("statements-per-message", StatementsPerMessageOptions).at_most
     count = len(message.statements)
     if count > most:
         yield Violation(
@@ -44,6 +44,6 @@ def _check(message: Message, terms: StatementTerms) -> Iterator[Violation]:
 
 
 RULE = Rule(
-    "statements-per-message", __doc__, message=_check, options=Options,
-    switch=frozenset({Access.READ_ONLY, Access.READ_WRITE}),
+    "statements-per-message", __doc__, message=_check, options=StatementsPerMessageOptions,
+    switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}),
 )  # fmt: skip

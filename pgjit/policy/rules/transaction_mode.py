@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.policy.decision import Violation
-from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -33,7 +33,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
     for option in sorted(statement.options):
         if option in _KINDS or option.startswith(_MODES):
             continue
-        if option == _READ_WRITE and terms.access is Access.READ_WRITE:
+        if option == _READ_WRITE and terms.access is Preset.READ_WRITE:
             continue
         writing = option == _READ_WRITE
         yield Violation(

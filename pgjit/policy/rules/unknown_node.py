@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import UNREAD, WRITING
 from pgjit.policy.match import kind_grounds
-from pgjit.policy.policy import Access, StatementTerms
+from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
@@ -109,7 +109,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None
     unknown_nodes, unknown_fields = statement.nodes - READING_NODES, statement.fields - READING_FIELDS
     if beyond:
         unknown_nodes, unknown_fields = unknown_nodes - DEFINING_NODES, unknown_fields - _DEFINING_FIELDS
-    if terms.access is Access.READ_WRITE:
+    if terms.access is Preset.READ_WRITE:
         unknown_nodes, unknown_fields = unknown_nodes - WRITING_NODES, unknown_fields - _WRITING_FIELDS
     if unknown_nodes or unknown_fields:
         names = ", ".join(sorted(unknown_nodes) or sorted(unknown_fields))

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.access import Access
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
+from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
-from pgjit.sql.shape import Write
+from pgjit.sql.shape.shape import WriteShape
 from pgjit.sql.statement import Statement
 from pgjit.sql.touched import Touched
 
@@ -47,7 +47,7 @@ def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None
         )
 
 
-def _filled(write: Write, touched: Touched | None) -> frozenset[str]:
+def _filled(write: WriteShape, touched: Touched | None) -> frozenset[str]:
     """The columns that are never NULL; of several relations of that name, in all."""
     found = [
         each.filled
@@ -59,5 +59,5 @@ def _filled(write: Write, touched: Touched | None) -> frozenset[str]:
 
 RULE = Rule(
     "where-required", __doc__, _check,
-    on=frozenset({Access.READ_WRITE}), switch=frozenset({Access.READ_WRITE}),
+    on=frozenset({Preset.READ_WRITE}), switch=frozenset({Preset.READ_WRITE}),
 )  # fmt: skip

@@ -9,9 +9,9 @@ from pgwire.reader import BodyReader, counted, cstring, formats, message, packed
 
 __all__ = [
     "Bind",
+    "DescribeTarget",
     "Execute",
     "Parse",
-    "Target",
     "bind_complete",
     "close_complete",
     "decode_bind",
@@ -58,7 +58,7 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DescribeTarget:
     """What Describe and Close name: `S` a prepared statement, `P` a portal."""
 
     kind: str
@@ -103,16 +103,16 @@ def encode_execute(execute: Execute) -> bytes:
     return message(b"E", cstring(execute.portal), packed("i", execute.limit))
 
 
-def decode_target(body: bytes) -> Target:
+def decode_target(body: bytes) -> DescribeTarget:
     reader = BodyReader(body)
     kind, name = chr(reader.byte()), reader.string()
     reader.end()
     if kind not in "SP":
         raise RemoteProtocolError("neither a prepared statement nor a portal is named")
-    return Target(kind, name)
+    return DescribeTarget(kind, name)
 
 
-def encode_target(code: bytes, target: Target) -> bytes:
+def encode_target(code: bytes, target: DescribeTarget) -> bytes:
     """Describe (`code` b"D") or Close (b"C")."""
     return message(code, target.kind.encode(), cstring(target.name))
 

@@ -23,8 +23,8 @@ from pgjit.demo.emulator import (
     Emulator,
     EmulatorSettings,
     FederatedCredential,
-    Kind,
-    Principal,
+    PrincipalKind,
+    RegisteredPrincipal,
     TlsFiles,
 )
 from pgjit.demo.emulator.issuer import base64url
@@ -101,16 +101,16 @@ class Certified:
 class Cast:
     emulator: Emulator
     certificates: Certificates
-    app: Principal
-    certified: Principal
+    app: RegisteredPrincipal
+    certified: RegisteredPrincipal
     certificate: Certified
-    federated: Principal
-    machine: Principal
-    person: Principal
-    blueprint: Principal
-    agent: Principal
-    agents_user: Principal
-    reader: Principal  # may ask Graph
+    federated: RegisteredPrincipal
+    machine: RegisteredPrincipal
+    person: RegisteredPrincipal
+    blueprint: RegisteredPrincipal
+    agent: RegisteredPrincipal
+    agents_user: RegisteredPrincipal
+    reader: RegisteredPrincipal  # may ask Graph
 
     @property
     def graph(self) -> str:
@@ -125,7 +125,7 @@ class Cast:
         async with local_http() as client:
             return await client.post(self.place(path, tenant), data=form)
 
-    def form(self, client: Principal, scope: str = SCOPE, **more: str) -> dict[str, str]:
+    def form(self, client: RegisteredPrincipal, scope: str = SCOPE, **more: str) -> dict[str, str]:
         """Client credentials with the secret that every app here has."""
         usual = {"grant_type": "client_credentials", "client_id": str(client.client_id), "scope": scope}
         if "client_assertion" in more:
@@ -167,24 +167,35 @@ async def cast(tmp_path: Path) -> AsyncIterator[Cast]:
     await running.start(tls=TlsFiles(certificates.certificate, certificates.key))
     add = running.directory.add
     certificate = _certified()
-    blueprint = Principal(kind=Kind.BLUEPRINT, display="agent blueprint", secrets=(SECRET,))
-    agent = Principal(kind=Kind.AGENT, display="agent", parent=blueprint.client_id)
+    blueprint = RegisteredPrincipal(kind=PrincipalKind.BLUEPRINT, display="agent blueprint", secrets=(SECRET,))
+    agent = RegisteredPrincipal(kind=PrincipalKind.AGENT, display="agent", parent=blueprint.client_id)
     federated = FederatedCredential(running.cloud.workload_issuer, SUBJECT)
     permissions = ("Application.Read.All", "User.Read.All", "GroupMember.Read.All")
     yield Cast(
         emulator=running,
         certificates=certificates,
-        app=add(Principal(kind=Kind.APP, display="app", secrets=("another", SECRET)), [GROUP]),
+        app=add(RegisteredPrincipal(kind=PrincipalKind.APP, display="app", secrets=("another", SECRET)), [GROUP]),
         certified=add(
-            Principal(kind=Kind.APP, display="certified", certificates=(certificate.certificate,)), [GROUP]
+            RegisteredPrincipal(kind=PrincipalKind.APP, display="certified", certificates=(certificate.certificate,)),
+            [GROUP],
         ),
         certificate=certificate,
-        federated=add(Principal(kind=Kind.APP, display="federated", federated=(federated,)), [GROUP]),
-        machine=add(Principal(kind=Kind.MANAGED_IDENTITY, display="machine", system_assigned=True), [GROUP]),
-        person=add(Principal(kind=Kind.USER, display="Ana Visser"), [GROUP]),
+        federated=add(
+            RegisteredPrincipal(kind=PrincipalKind.APP, display="federated", federated=(federated,)), [GROUP]
+        ),
+        machine=add(
+            RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="machine", system_assigned=True), [GROUP]
+        ),
+        person=add(RegisteredPrincipal(kind=PrincipalKind.USER, display="Ana Visser"), [GROUP]),
         blueprint=add(blueprint),
         agent=add(agent, [GROUP]),
-        agents_user=add(Principal(kind=Kind.AGENT_USER, display="agent user", parent=agent.client_id), [GROUP]),
-        reader=add(Principal(kind=Kind.APP, display="pgjit itself", secrets=(SECRET,), graph_roles=permissions)),
+        agents_user=add(
+            RegisteredPrincipal(kind=PrincipalKind.AGENT_USER, display="agent user", parent=agent.client_id), [GROUP]
+        ),
+        reader=add(
+            RegisteredPrincipal(
+                kind=PrincipalKind.APP, display="pgjit itself", secrets=(SECRET,), graph_roles=permissions
+            )
+        ),
     )
     await running.close()

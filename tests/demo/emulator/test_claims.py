@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pgjit.demo.emulator import AZURE_CLI, Api, Directory, GroupClaims, Kind, Principal
-from pgjit.demo.emulator.claims import Subject, access_claims
+from pgjit.demo.emulator import AZURE_CLI, Api, GroupClaims, PrincipalKind, RegisteredPrincipal, TenantDirectory
+from pgjit.demo.emulator.claims import TokenSubject, access_claims
 from pgjit.demo.emulator.directory import OPTIONAL_CLAIMS
-from pgjit.demo.emulator.issuer import Issuer
-from pgjit.demo.emulator.resource import Asked, Resource
+from pgjit.demo.emulator.issuer import TokenIssuer
+from pgjit.demo.emulator.resource import AskedResource, Resource
 
 TENANT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 AUDIENCE = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -18,24 +18,26 @@ URI = f"api://{AUDIENCE}"
 OUTER, MIDDLE, INNER = (f"{n}0000000-0000-4000-8000-000000000000" for n in "123")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
-ISSUER = Issuer()
+ISSUER = TokenIssuer()
 ISSUER.url, ISSUER.sts = "https://login.example", "https://sts.example"
 
 PEOPLE = {
-    "app": Principal(kind=Kind.APP, display="app", contexts=("c1",), roles=("Read",)),
-    "machine": Principal(kind=Kind.MANAGED_IDENTITY, display="machine"),
-    "person": Principal(kind=Kind.USER, display="Ana Visser", contexts=("c1", "c2")),
+    "app": RegisteredPrincipal(kind=PrincipalKind.APP, display="app", contexts=("c1",), roles=("Read",)),
+    "machine": RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="machine"),
+    "person": RegisteredPrincipal(kind=PrincipalKind.USER, display="Ana Visser", contexts=("c1", "c2")),
 }
-CLI = Principal(kind=Kind.APP, display="cli", client_id=AZURE_CLI, public=True)
+CLI = RegisteredPrincipal(kind=PrincipalKind.APP, display="cli", client_id=AZURE_CLI, public=True)
 
 
 def claims_of(
-    who: str, api: Api, *, audience: str = AUDIENCE, directory: Directory | None = None
+    who: str, api: Api, *, audience: str = AUDIENCE, directory: TenantDirectory | None = None
 ) -> dict[str, object]:
     principal = PEOPLE[who]
-    subject = Subject(principal, CLI if principal.kind.person else principal, "0" if principal.kind.person else "2")
-    asked = Asked(Resource.API, audience, ("access",))
-    return access_claims(subject, asked, api, directory or Directory(TENANT), ISSUER, NOW)
+    subject = TokenSubject(
+        principal, CLI if principal.kind.person else principal, "0" if principal.kind.person else "2"
+    )
+    asked = AskedResource(Resource.API, audience, ("access",))
+    return access_claims(subject, asked, api, directory or TenantDirectory(TENANT), ISSUER, NOW)
 
 
 @pytest.mark.parametrize("who", PEOPLE)
@@ -112,7 +114,7 @@ GROUPS: dict[str, tuple[GroupClaims, frozenset[str], list[str]]] = {
 @pytest.mark.parametrize("name", GROUPS)
 def test_groups_are_those_that_the_api_asks_for(name: str) -> None:
     kind, assigned, expected = GROUPS[name]
-    directory = Directory(TENANT)
+    directory = TenantDirectory(TENANT)
     directory.add(PEOPLE["app"], [INNER])
     directory.join(MIDDLE, INNER)
     directory.join(OUTER, MIDDLE)
@@ -123,7 +125,7 @@ def test_groups_are_those_that_the_api_asks_for(name: str) -> None:
 
 @pytest.mark.parametrize(("who", "kind"), [("app", "servicePrincipals"), ("person", "users")])
 def test_beyond_the_limit_a_token_points_to_a_host_that_is_retired(who: str, kind: str) -> None:
-    directory = Directory(TENANT)
+    directory = TenantDirectory(TENANT)
     api = Api(client_id=AUDIENCE)
     ids = [f"{n:08x}-0000-4000-8000-000000000000" for n in range(201)]
     directory.add(PEOPLE[who], ids[:200])

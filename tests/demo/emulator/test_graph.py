@@ -9,7 +9,7 @@ import httpx
 import jwt
 import pytest
 
-from pgjit.demo.emulator import Kind, Principal
+from pgjit.demo.emulator import PrincipalKind, RegisteredPrincipal
 from tests.demo.emulator.clouds import GROUP, OTHER, SCOPE, TENANT, Cast, cast, said
 from tests.fakes.local_http import local_http
 
@@ -20,7 +20,7 @@ UNKNOWN = "99999999-9999-4999-8999-999999999999"
 
 
 async def ask(
-    cast: Cast, path: str, body: object = None, *, token: str | None = None, client: Principal | None = None
+    cast: Cast, path: str, body: object = None, *, token: str | None = None, client: RegisteredPrincipal | None = None
 ) -> httpx.Response:
     bearer = token or await cast.token(cast.form(client or cast.reader, GRAPH))
     async with local_http(headers={"Authorization": f"Bearer {bearer}"}) as http:
@@ -33,7 +33,7 @@ def ids(*groups: str) -> dict[str, object]:
     return {"groupIds": list(groups)}
 
 
-COLLECTIONS: tuple[tuple[str, Callable[[Cast], Principal]], ...] = (
+COLLECTIONS: tuple[tuple[str, Callable[[Cast], RegisteredPrincipal]], ...] = (
     ("servicePrincipals", lambda c: c.app),
     ("servicePrincipals", lambda c: c.machine),
     ("servicePrincipals", lambda c: c.agent),
@@ -46,7 +46,7 @@ COLLECTIONS: tuple[tuple[str, Callable[[Cast], Principal]], ...] = (
 
 @pytest.mark.parametrize(("collection", "who"), COLLECTIONS)
 async def test_a_membership_is_told_through_other_groups_and_at_once(
-    cast: Cast, collection: str, who: Callable[[Cast], Principal]
+    cast: Cast, collection: str, who: Callable[[Cast], RegisteredPrincipal]
 ) -> None:
     place = f"{collection}/{who(cast).oid}/checkMemberGroups"
     assert (await ask(cast, place, ids(OTHER, GROUP.upper()))).json()["value"] == [GROUP.upper()]
@@ -65,7 +65,7 @@ async def test_all_groups_are_told(cast: Cast, call: str) -> None:
 
 async def test_a_long_list_comes_in_pages(cast: Cast) -> None:
     groups = [f"{n:08x}-0000-4000-8000-000000000000" for n in range(7)]
-    many = cast.emulator.directory.add(Principal(kind=Kind.APP, display="many"), groups)
+    many = cast.emulator.directory.add(RegisteredPrincipal(kind=PrincipalKind.APP, display="many"), groups)
     token, found, path = await cast.token(cast.form(cast.reader, GRAPH)), [], "?$top=3"
     for _ in range(3):
         page = (await ask(cast, f"servicePrincipals/{many.oid}/transitiveMemberOf{path}", token=token)).json()

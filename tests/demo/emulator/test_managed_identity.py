@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from pgjit.demo.emulator import FederatedCredential, Kind, Principal
+from pgjit.demo.emulator import FederatedCredential, PrincipalKind, RegisteredPrincipal
 from tests.demo.emulator.clouds import AUDIENCE, GROUP, OTHER, TENANT, Cast, cast, said
 from tests.fakes.local_http import local_http
 
@@ -41,13 +41,13 @@ async def test_the_machines_own_identity_gets_a_token_for_a_day(cast: Cast, path
 
 
 async def test_one_of_several_is_named(cast: Cast) -> None:
-    other = cast.emulator.directory.add(Principal(kind=Kind.MANAGED_IDENTITY, display="other"))
+    other = cast.emulator.directory.add(RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="other"))
     for name, value in (("client_id", str(other.client_id)), ("object_id", other.oid)):
         assert (await ask(cast, MACHINE, None, **{name: value})).json()["client_id"] == other.client_id
     assert (await ask(cast)).json()["client_id"] == cast.machine.client_id
     cast.emulator.directory.delete(cast.machine.oid)
     assert (await ask(cast)).json()["client_id"] == other.client_id
-    cast.emulator.directory.add(Principal(kind=Kind.MANAGED_IDENTITY, display="a third"))
+    cast.emulator.directory.add(RegisteredPrincipal(kind=PrincipalKind.MANAGED_IDENTITY, display="a third"))
     assert "Multiple user assigned" in (await ask(cast)).json()["error_description"]
 
 

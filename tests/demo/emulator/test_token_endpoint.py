@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from pgjit.demo.emulator import AZURE_CLI, Api, Kind, Principal
+from pgjit.demo.emulator import AZURE_CLI, Api, PrincipalKind, RegisteredPrincipal
 from pgjit.demo.emulator.token_endpoint import DEVICE_CODE
 from tests.demo.emulator.clouds import (
     AUDIENCE,
@@ -222,7 +222,7 @@ async def test_an_app_has_to_say_which_tenant(cast: Cast, tenant: str) -> None:
 async def test_an_app_is_of_its_own_tenant_only(cast: Cast) -> None:
     assert (await cast.post(cast.form(cast.app), tenant=OTHER)).json()["error_codes"] == [700016]
     stranger = cast.emulator.cloud.tenants[OTHER].add(
-        Principal(kind=Kind.APP, display="x", secrets=("only-for-tests",))
+        RegisteredPrincipal(kind=PrincipalKind.APP, display="x", secrets=("only-for-tests",))
     )
     response = await cast.post(cast.form(stranger), tenant=OTHER)
     claims = said(response.json()["access_token"])
@@ -395,7 +395,9 @@ async def _by_a_stranger(cast: Cast) -> str:
 
 
 async def _of_another_agent(cast: Cast) -> str:
-    other = cast.emulator.directory.add(Principal(kind=Kind.AGENT, display="other", parent=cast.blueprint.client_id))
+    other = cast.emulator.directory.add(
+        RegisteredPrincipal(kind=PrincipalKind.AGENT, display="other", parent=cast.blueprint.client_id)
+    )
     return await cast.token(cast.form(cast.blueprint, EXCHANGE, fmi_path=str(other.client_id)))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.policy.rules import attribute_call, foreign_operator, foreign_type, function_call
+from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
+from pgjit.policy.rules import attribute_call, foreign_operator, foreign_type
 from pgjit.policy.secret_columns import INSTEAD, SECRETS
 from tests.run.processes import finish
 
@@ -87,7 +88,7 @@ def catalogs() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def listed(catalogs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for each in catalogs for row in each["functions"] if row["name"] in function_call.BUILTIN]
+    return [row for each in catalogs for row in each["functions"] if row["name"] in BUILTIN_FUNCTIONS]
 
 
 def test_the_list_is_sorted_and_names_nothing_twice() -> None:
@@ -98,7 +99,7 @@ def test_the_list_is_sorted_and_names_nothing_twice() -> None:
 
 
 def test_every_listed_function_is_built_in(listed: list[dict[str, Any]]) -> None:
-    assert {row["name"] for row in listed} == function_call.BUILTIN
+    assert {row["name"] for row in listed} == BUILTIN_FUNCTIONS
 
 
 def test_listed_functions_are_not_volatile_but_for_known_ones(listed: list[dict[str, Any]]) -> None:
@@ -125,14 +126,14 @@ def test_no_listed_function_is_one_that_only_the_server_calls(listed: list[dict[
     """.split(),
 )
 def test_a_function_that_does_more_than_compute_or_read_is_not_listed(name: str) -> None:
-    assert name not in function_call.BUILTIN
+    assert name not in BUILTIN_FUNCTIONS
 
 
 def test_what_a_readable_system_view_calls_may_be_called(catalogs: list[dict[str, Any]]) -> None:
     found = {(row["view"], row["function"]) for each in catalogs for row in each["viewed"]}
     called = {function for view, function in found if view not in INSTEAD and ("pg_catalog", view) not in SECRETS}
 
-    assert called - function_call.BUILTIN == set()
+    assert called - BUILTIN_FUNCTIONS == set()
 
 
 def test_types_and_operators_are_those_of_the_catalogs(catalogs: list[dict[str, Any]]) -> None:
@@ -150,10 +151,10 @@ def test_names_that_may_be_taken_out_of_a_value_are_the_catalogs_and_none_is_a_f
     callable_ = {name for each in catalogs for name in each["callable"]}
 
     assert columns == attribute_call.COLUMNS
-    assert attribute_call.COLUMNS & callable_ <= function_call.BUILTIN
+    assert attribute_call.COLUMNS & callable_ <= BUILTIN_FUNCTIONS
 
 
 def test_the_functions_that_take_any_row_are_those_of_the_catalogs(catalogs: list[dict[str, Any]]) -> None:
     callable_ = {name for each in catalogs for name in each["callable_with_a_row"]}
 
-    assert callable_ - function_call.BUILTIN == attribute_call.ROW_FUNCTIONS
+    assert callable_ - BUILTIN_FUNCTIONS == attribute_call.ROW_FUNCTIONS

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.proxy.services import Limits
+from pgjit.proxy.services import ProxyLimits
 from pgwire.messages.authentication import encode_password
 from pgwire.messages.startup import (
     encode_cancel,
@@ -290,7 +290,7 @@ async def get_to(client: ScriptedClient, door: Door, stage: str) -> None:
 
 
 async def test_a_silent_client_is_let_go_at_every_step_and_holds_up_nobody(tmp_path: Path) -> None:
-    async with Door(tmp_path, Limits(handshake_seconds=0.4)) as door:
+    async with Door(tmp_path, ProxyLimits(handshake_seconds=0.4)) as door:
         clients = [await ScriptedClient.open(door.port) for _ in STAGES]
         for client, stage in zip(clients, STAGES, strict=True):
             await get_to(client, door, stage)
@@ -304,7 +304,7 @@ async def test_a_silent_client_is_let_go_at_every_step_and_holds_up_nobody(tmp_p
 
 
 async def test_a_client_that_says_a_byte_now_and_then_is_let_go_as_well(tmp_path: Path) -> None:
-    async with Door(tmp_path, Limits(handshake_seconds=2)) as door:
+    async with Door(tmp_path, ProxyLimits(handshake_seconds=2)) as door:
         async with await ScriptedClient.open(door.port) as client:
             assert await client.ask(SSL) == b"S"
             client.piece, client.pause = 1, 0.05
@@ -323,7 +323,7 @@ async def test_one_deadline_holds_for_all_steps_of_a_login(tmp_path: Path, monke
         return timeout_at(when)
 
     monkeypatch.setattr(asyncio, "timeout_at", noted)
-    async with Door(tmp_path, Limits(handshake_seconds=3)) as door:
+    async with Door(tmp_path, ProxyLimits(handshake_seconds=3)) as door:
         async with await ScriptedClient.open(door.port) as client:
             await client.start_tls(door.trust)
             await client.send(STARTUP)
@@ -334,7 +334,7 @@ async def test_one_deadline_holds_for_all_steps_of_a_login(tmp_path: Path, monke
 
 
 async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path: Path) -> None:
-    async with Door(tmp_path, Limits(connections_per_address=2)) as door:
+    async with Door(tmp_path, ProxyLimits(connections_per_address=2)) as door:
         held = [await ScriptedClient.open(door.port) for _ in range(2)]
         await until(lambda: door.listener.connections >= 2)
         async with await ScriptedClient.open(door.port) as told:
@@ -369,7 +369,7 @@ async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path
 
 
 async def test_beyond_the_limit_of_all_connections_a_client_is_told(tmp_path: Path) -> None:
-    async with Door(tmp_path, Limits(connections=1)) as door, await ScriptedClient.open(door.port):
+    async with Door(tmp_path, ProxyLimits(connections=1)) as door, await ScriptedClient.open(door.port):
         await until(lambda: door.listener.connections >= 1)
         async with await ScriptedClient.open(door.port) as told:
             await told.start_tls(door.trust)

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.directory import DirectoryUnavailable, Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKind
 from pgjit.identity.membership import GroupSource
 from pgjit.proxy.membership import Memberships
@@ -64,7 +64,7 @@ async def test_an_app_that_acts_for_itself_is_asked_about_once(watch: Membership
 
 async def test_an_app_that_nobody_can_confirm_ends_the_sessions_that_it_acts_in() -> None:
     class NotApps(Counting):
-        async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+        async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
             if principal.acting and "app" in self.removed:
                 raise DirectoryUnavailable("Graph answered 403")
             return await super().look_up(principal, groups, now)

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.directory import Found, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKind
 from pgjit.proxy.membership import Memberships, Standing
 from tests.fakes.watched import (
@@ -64,7 +64,7 @@ async def test_a_user_is_asked_for_as_a_user(watch: Memberships, directory: Coun
     look_up = directory.look_up
 
     class Noting(Counting):
-        async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> Found:
+        async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
             asked.append(principal.is_user)
             return await look_up(principal, groups, now)
 

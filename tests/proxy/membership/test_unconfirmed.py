@@ -14,11 +14,11 @@ from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
-from pgjit.identity.directory import DirectoryUnavailable, Found, Principal
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.identity.membership import GroupSource
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.windows import Windows
+from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import POLICY
 from tests.fakes.talk import CONTEXT
 from tests.fakes.watched import GROUP, MAX_STALE, NOW, SECOND, Counting, memberships
@@ -31,7 +31,7 @@ class Half(Counting):
 
     refused: set[str] = field(default_factory=set)
 
-    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: object) -> Found:
+    async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: object) -> DirectoryAnswer:
         if principal.key.oid in self.refused:
             raise DirectoryUnavailable("Graph answered 403")
         return await super().look_up(principal, groups, now)  # type: ignore[arg-type]

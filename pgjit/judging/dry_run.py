@@ -1,0 +1,82 @@
+"""What the proxy would decide, without a client and without a server: by the code that judges sessions. Pure.
+
+Decides nothing of its own: `choose_policy` chooses, `assess` judges.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pgjit.errors import AccessRefused
+from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
+from pgjit.judging.judge import Judgement, assess
+from pgjit.policy.choose import choose_policy
+from pgjit.policy.explain import Ground, grounds_of
+from pgjit.policy.load import Policies
+from pgjit.policy.policy import Policy
+from pgjit.policy.suite import Case, CaseCaller, CaseOutcome
+from pgjit.sql.catalog import Catalog
+from pgjit.sql.resolve.resolve import resolve
+from pgjit.sql.statement import Statement
+
+__all__ = ["REFERENCES", "grounds_of_judgement", "policy_for", "rehearse"]
+
+REFERENCES = frozenset(
+    {
+        "no-policy", "ambiguous-policy", "syntax-error", "statement-too-deep", "statement-too-large",
+        "invalid-encoding", "unjudgeable",
+    }
+)  # fmt: skip
+"""What refuses a login or a statement beside the rules."""
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def policy_for(policies: Policies, caller: CaseCaller) -> Policy:
+    """The policy that a session of `caller` would have. Raises AccessRefused."""
+    never = datetime.fromtimestamp(0, UTC)
+    identity = Identity(
+        key=IdentityKey(_NOBODY, _NOBODY),
+        kind=IdentityKind.APP,
+        app_id=None,
+        display=caller.name,
+        groups=caller.groups,
+        token_id="",
+        issued_at=never,
+        expires_at=never,
+    )
+    return choose_policy(policies, identity, caller.connection, caller.user)
+
+
+def rehearse(policies: Policies, case: Case, limit: int, catalog: Catalog | None = None) -> CaseOutcome:
+    """What becomes of one case of a suite, on a server with that catalog."""
+    try:
+        policy = policies[case.policy or ""] if case.caller is None else policy_for(policies, case.caller)
+    except AccessRefused as fault:
+        return CaseOutcome(case=case, decision="deny", rules=(fault.reference,), message=fault.message)
+    judgement = assess(policy, case.sql.encode("utf-8", "surrogatepass"), limit, catalog)
+    grounds = grounds_of_judgement(policy, judgement, catalog)
+    return CaseOutcome(
+        case=case,
+        decision="allow" if judgement.allowed else "deny",
+        policy=policy.name,
+        rules=tuple(dict.fromkeys(violation.rule for violation in judgement.violations)),
+        message=judgement.violations[0].message if judgement.violations else None,
+        places=frozenset(ground.place for each in grounds for ground in each if ground.place is not None),
+    )
+
+
+def grounds_of_judgement(
+    policy: Policy, judgement: Judgement, catalog: Catalog | None
+) -> tuple[tuple[Ground, ...], ...]:
+    """For each statement, what it touches and which line of the policy decided on it."""
+    return tuple(_grounds(policy, statement, judgement, catalog) for statement in judgement.statements)
+
+
+def _grounds(
+    policy: Policy, statement: Statement, judgement: Judgement, catalog: Catalog | None
+) -> tuple[Ground, ...]:
+    try:
+        return grounds_of(policy.statements, statement, resolve(statement, catalog), judgement.violations)
+    except Exception:  # noqa: BLE001 - it was judged and refused as a whole: there is nothing more to tell
+        return ()

@@ -1,0 +1,16 @@
+"""The built-in functions that any statement may call: `builtin_functions.txt`, whose head says how the list is made.
+
+A test compares the list with the catalogs of real servers.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+__all__ = ["BUILTIN_FUNCTIONS"]
+
+BUILTIN_FUNCTIONS = frozenset(
+    line
+    for line in (files("pgjit.policy") / "builtin_functions.txt").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+)

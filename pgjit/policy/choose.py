@@ -1,0 +1,63 @@
+"""Which policy opens which connection to whom: pure, default deny.
+
+The names are those of a startup packet: its database is the connection, its user the policy.
+"""
+
+from __future__ import annotations
+
+from pgjit.errors import AccessRefused
+from pgjit.identity.identity import Identity
+from pgjit.policy.identity_terms import unmet
+from pgjit.policy.load import Policies
+from pgjit.policy.policy import Policy
+
+__all__ = ["choose_policy", "opens"]
+
+
+def choose_policy(policies: Policies, identity: Identity, database: str, user: str) -> Policy:
+    """The policy that gives `identity` the connection `database` as `user`. Raises AccessRefused.
+
+    The user names it; any other name is accepted where exactly one policy of the identity covers the
+    connection. A name that is another policy's is not: who asks for one policy must not get a second one.
+    """
+    policy = _choose(policies, identity, database, user)
+    if (missing := unmet(policy.identity, identity)) is not None:
+        raise AccessRefused(
+            f"policy `{policy.name}` requires more than your token shows",
+            reference="requirement-not-met",
+            detail=f"It requires {missing}.",
+            hint="Get a token in the way that the policy requires.",
+        )
+    return policy
+
+
+def opens(policies: Policies, identity: Identity, database: str, user: str) -> bool:
+    """Whether the groups of `identity` open what is asked for, whatever else the policy requires."""
+    try:
+        _choose(policies, identity, database, user)
+    except AccessRefused:
+        return False
+    return True
+
+
+def _choose(policies: Policies, identity: Identity, database: str, user: str) -> Policy:
+    mine = policies.for_connection(database, identity)
+    named = [policy for policy in mine if policy.name == user]
+    if named:
+        return named[0]
+    if len(mine) == 1 and user not in policies:
+        return mine[0]
+    if not mine or user in policies:
+        raise AccessRefused(
+            f"no policy opens connection `{database}` to you as `{user}`",
+            reference="no-policy",
+            detail=f"You are {identity.kind.value} {identity.key.oid} of tenant {identity.key.tid}."
+            + ("" if identity.groups or identity.roles else " No group and no app role of yours is known here."),
+            hint="Check dbname (the connection) and user (the policy), or ask to join the policy's group.",
+        )
+    names = ", ".join(f"`{policy.name}`" for policy in mine)
+    raise AccessRefused(
+        f"several policies open connection `{database}` to you",
+        reference="ambiguous-policy",
+        hint=f"Name one of them as the user: {names}.",
+    )

@@ -1,0 +1,156 @@
+"""Who is the client: its token, as a cleartext password inside TLS or by OAUTHBEARER, made into an identity.
+
+Decides the order of the messages and their limits; whether a token is good is the provider's. Every token that
+is not accepted ends in the same error, whatever was wrong with it and however it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+
+import orjson
+
+from pgjit.errors import PgjitError, ProtocolFault, TokenRefused
+from pgjit.identity.authentication import Authentication
+from pgjit.identity.identity import Identity
+from pgjit.identity.provider import Discovery, Provider
+from pgjit.server.link import Link, LinkClosed
+from pgwire import oauthbearer
+from pgwire.messages import authentication as auth
+
+__all__ = ["authenticate"]
+
+_PASSWORD_MESSAGE = 0x70
+_SASL_OVERHEAD = 512  # name of the mechanism, GS2 header, `host` and `port` beside the token
+_SWALLOWED = 1024 * 1024
+_SWALLOW_SECONDS = 2.0
+_KVSEP_SECONDS = 5.0
+
+
+Clock = Callable[[], datetime]
+
+
+class UnsupportedAuthorizationIdentity(PgjitError):
+    sqlstate = "0A000"
+    severity = "FATAL"
+
+
+async def authenticate(
+    link: Link, method: Authentication, provider: Provider, token_bytes: int, clock: Clock
+) -> Identity:
+    """Ask for a token and check it, at the moment when it came.
+
+    Raises TokenRefused, ServerUnavailable, ProtocolFault, LinkClosed and RemoteProtocolError.
+    """
+    if method is Authentication.OAUTHBEARER:
+        return await _by_oauthbearer(link, provider, token_bytes, clock)
+    return await _by_password(link, provider, token_bytes, clock)
+
+
+async def _by_password(link: Link, provider: Provider, token_bytes: int, clock: Clock) -> Identity:
+    link.write(auth.authentication_cleartext())
+    password = auth.decode_password(await _message(link, token_bytes + 1))
+    try:
+        token = password.decode("ascii")
+    except UnicodeDecodeError:
+        raise TokenRefused("not-ascii", "the password holds bytes that no token has") from None
+    if not token:
+        raise TokenRefused("empty", "the password is empty")
+    return await provider.verify(token, clock())
+
+
+# --- OAUTHBEARER (RFC 7628) ----------------------------------------------------------------------------
+
+
+async def _by_oauthbearer(link: Link, provider: Provider, token_bytes: int, clock: Clock) -> Identity:
+    """No AuthenticationSASLFinal follows where it succeeds: the mechanism has nothing more to say."""
+    limit = token_bytes + _SASL_OVERHEAD
+    link.write(auth.authentication_sasl((oauthbearer.MECHANISM,)))
+    initial = auth.decode_sasl_initial(await _message(link, limit))
+    if initial.mechanism != oauthbearer.MECHANISM:
+        raise ProtocolFault("client selected an invalid SASL authentication mechanism")
+    response = initial.response
+    if response is None:
+        link.write(auth.authentication_sasl_continue(b""))
+        response = await _message(link, limit)
+    try:
+        value = oauthbearer.decode_initial(response)
+    except oauthbearer.AuthorizationIdentityError:
+        raise UnsupportedAuthorizationIdentity(
+            "client uses authorization identity, but it is not supported", reference="authorization-identity"
+        ) from None
+    try:
+        return await provider.verify(_token(value, token_bytes), clock())
+    except TokenRefused:
+        await _tell_where(link, provider.discovery)
+        raise
+
+
+def _token(value: bytes, token_bytes: int) -> str:
+    if not value:
+        raise TokenRefused("discovery", "the client asked where it gets a token")
+    token = oauthbearer.bearer_token(value)
+    if token is None:
+        raise TokenRefused("not-a-bearer-token", "what the client sent is not `Bearer` and a token")
+    if len(token) > token_bytes:
+        raise TokenRefused("too-large", "the token is over the size limit")
+    return token
+
+
+async def _tell_where(link: Link, discovery: Discovery) -> None:
+    """Say where a good token comes from; the client answers with one separator byte, and then it is refused.
+
+    What it answers makes no difference any more: the journal keeps the reason why its token was refused.
+    """
+    told = {
+        "status": "invalid_token",
+        "openid-configuration": discovery.openid_configuration,
+        "scope": discovery.scope,
+    }
+    link.write(auth.authentication_sasl_continue(orjson.dumps(told)))
+    with contextlib.suppress(LinkClosed, PgjitError, TimeoutError):
+        async with asyncio.timeout(_KVSEP_SECONDS):
+            await _message(link, len(oauthbearer.KVSEP))
+
+
+# --- one message ---------------------------------------------------------------------------------------
+
+
+async def _message(link: Link, limit: int) -> bytes:
+    """The body of the one message that may come now. Nothing over `limit` is kept."""
+    data = bytearray()
+    while len(data) < 5:
+        data += await _receive(link)
+        if data[0] != _PASSWORD_MESSAGE:
+            raise ProtocolFault(f"expected password response, got message type {data[0]}")
+    length = int.from_bytes(data[1:5]) - 4
+    if length < 0:
+        raise ProtocolFault("password response with invalid length")
+    if length > limit:
+        await _swallow(link, 5 + length - len(data))
+        raise TokenRefused("too-large", "the password message is over the size limit")
+    while len(data) < 5 + length:
+        data += await _receive(link)
+    if len(data) > 5 + length:
+        raise ProtocolFault("expected a password response and nothing else")
+    return bytes(data[5:])
+
+
+async def _receive(link: Link) -> bytes:
+    data = await link.receive()
+    if not data:
+        raise LinkClosed("the client left during authentication")
+    return data
+
+
+async def _swallow(link: Link, left: int) -> None:
+    """Read over what is too large: closing with bytes unread would take our answer from the client."""
+    if left > _SWALLOWED:
+        return
+    with contextlib.suppress(LinkClosed, TimeoutError):
+        async with asyncio.timeout(_SWALLOW_SECONDS):
+            while left > 0:
+                left -= len(await _receive(link))

@@ -1,0 +1,174 @@
+"""What a client asks for in its startup message, pure.
+
+Decides what is a setting of the session, and what is refused whatever the policy says. Which settings may be given
+is decided by `startup_settings`, when the policy is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pgjit.errors import AccessRefused, PgjitError, ProtocolFault
+from pgwire.messages.startup import StartupMessage
+
+__all__ = ["StartupRequest", "read_opening", "unsupported_version"]
+
+_UTF8 = frozenset({"utf8", "utf-8", "unicode"})
+_OWN = ("pgjit.reason", "pgjit.ticket")
+_MAX_VALUE = 256
+_MAX_NAME = 127  # two parts of 63
+_MAX_REASON = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StartupRequest:
+    user: str
+    database: str
+    application_name: str | None
+    reason: str | None
+    settings: dict[str, str] = field(default_factory=dict)  # that it asks for, in lower case
+    ticket: str | None = None  # it is in `reason` as well
+
+
+_FALSE = frozenset({"false", "off", "no", "0"})
+
+
+class Unsupported(PgjitError):
+    """A part of the protocol that is not served here."""
+
+    sqlstate = "0A000"
+    severity = "FATAL"
+
+
+def unsupported_version(major: int, minor: int) -> PgjitError:
+    return Unsupported(
+        f"unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2",
+        reference="unsupported-protocol",
+    )
+
+
+def read_opening(startup: StartupMessage) -> StartupRequest:
+    """Raises PgjitError (28000, 0A000, 08P01) for what is not accepted."""
+    if startup.major != 3:
+        raise unsupported_version(startup.major, startup.minor)
+    given: dict[str, str] = {}
+    for name, value in startup.parameters.items():
+        if name.startswith("_pq_."):
+            continue
+        _add(given, name.lower(), value)
+    for name, value in _options(given.pop("options", "")):
+        _add(given, name.lower(), value)
+    user = given.pop("user", "")
+    if not user:
+        raise AccessRefused(
+            "no user name was given",
+            reference="startup-parameter",
+            hint="Name the policy as the user.",
+        )
+    database = given.pop("database", "") or user
+    if given.pop("replication", "false").lower() not in _FALSE:
+        raise Unsupported(
+            "replication connections are not served here",
+            reference="replication",
+            detail="A replication connection reads every change of the server, past any policy.",
+            hint="Leave `replication` out; replicate from the server itself.",
+        )
+    application_name = given.pop("application_name", None)
+    reason, ticket = _reason(given)
+    settings = {_setting(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
+    return StartupRequest(user[:63], database[:63], application_name, reason, settings, ticket)
+
+
+def _add(given: dict[str, str], name: str, value: str) -> None:
+    if name in given:
+        raise ProtocolFault(f"startup parameter `{name[:63]}` is given twice")
+    given[name] = value
+
+
+def _reason(given: dict[str, str]) -> tuple[str | None, str | None]:
+    reason, ticket = (given.pop(name, "").strip() for name in _OWN)
+    text = f"{reason} (ticket {ticket})" if reason and ticket else reason or ticket
+    return text[:_MAX_REASON] or None, ticket[:_MAX_REASON] or None
+
+
+def _is_utf8(name: str, value: str) -> bool:
+    """client_encoding is accepted where it says what is sent to the server anyway."""
+    return name == "client_encoding" and value.strip("'\"").lower() in _UTF8
+
+
+def _setting(name: str) -> str:
+    if name == "client_encoding":
+        raise AccessRefused(
+            "client_encoding must be UTF8",
+            reference="startup-parameter",
+            detail="Statements are judged as UTF-8; in another encoding the server could read them differently.",
+            hint="Set PGCLIENTENCODING=UTF8, or leave it out.",
+        )
+    if name.startswith("pgjit."):
+        raise AccessRefused(
+            f"startup parameter `{name[:63]}` is not accepted",
+            reference="startup-parameter",
+            detail="pgjit has no parameter of that name.",
+            hint=f"There are {' and '.join(_OWN)}.",
+        )
+    return name[:_MAX_NAME]
+
+
+def _plain(name: str, value: str) -> str:
+    if len(value) > _MAX_VALUE:
+        raise AccessRefused(f"startup parameter `{name}` is too long", reference="startup-parameter")
+    return value
+
+
+def _options(text: str) -> list[tuple[str, str]]:
+    """The settings of `options`: `-c name=value`, `-cname=value`, `--name=value`.
+
+    Split at blanks, with PostgreSQL's backslash escapes; single quotes group as well, so that a reason reads
+    naturally in PGOPTIONS.
+    """
+    words = _words(text)
+    settings: list[tuple[str, str]] = []
+    while words:
+        given = word = words.pop(0)
+        if word == "-c" and words:
+            word = words.pop(0)
+        elif word.startswith(("--", "-c")):
+            word = word[2:]
+        else:
+            word = ""
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise AccessRefused(
+                "startup parameter `options` is not accepted as it is",
+                reference="startup-parameter",
+                detail=f"It holds `{given[:63]}`, which is something else than a setting.",
+                hint="Write PGOPTIONS=\"-c pgjit.reason='why you need this'\".",
+            )
+        settings.append((name.replace("-", "_"), value))
+    return settings
+
+
+def _words(text: str) -> list[str]:
+    words: list[str] = []
+    word: list[str] | None = None
+    quoted = escaped = False
+    for character in text:
+        if escaped:
+            word = [*(word or []), character]
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == "'":
+            quoted = not quoted
+            word = word or []
+        elif character.isspace() and not quoted:
+            if word is not None:
+                words.append("".join(word))
+            word = None
+        else:
+            if word is None:
+                word = []
+            word.append(character)
+    if word is not None:
+        words.append("".join(word))
+    return words

@@ -1,0 +1,272 @@
+"""What runs when a statement does: of EXECUTE, FETCH and MOVE the statement that their name stands for. Pure.
+
+Decides what is on record as run, which rules of kind it is under, and what it does to the names; and what is refused
+because nobody here can say what a name stands for. A name may stand for an EXECUTE or a FETCH itself. What a portal
+runs by a name is settled when it begins: it gives the rest of that, whatever becomes of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from pgjit.audit.event import Parameters
+from pgjit.audit.parameters import kept
+from pgjit.judging.judge import Judgement
+from pgjit.policy.decision import Violation
+from pgjit.policy.kinds import WRITES
+from pgjit.policy.rules.secret_setting import unshown_parameter
+from pgjit.proxy.relay.prepared_statements import (
+    DOUBT,
+    Change,
+    ExecutedStatement,
+    Portal,
+    Prepared,
+    PreparedStatements,
+    Space,
+    Trial,
+    changes_of,
+)
+from pgjit.proxy.relay.protocol_rules import (
+    TOO_LONG_TOGETHER,
+    doubtful_name,
+    names_too_deep,
+    not_in_explain,
+    uncertain_name,
+    unknown_name,
+)
+from pgjit.proxy.relay.rejudging import Look
+from pgjit.sql.encodings import is_certain_identifier
+from pgjit.sql.statement import NameEffect, Statement
+from pgwire.messages.extended import DescribeTarget
+
+__all__ = [
+    "Resolver", "Unresolvable", "Unsettled", "describes_endless", "makes_names", "resolve_message",
+    "too_long_together",
+]  # fmt: skip
+
+_DEEPEST = 16
+_MOST_BY_NAME = 1024 * 1024
+_IN_EXPLAIN = WRITES | {"select"}
+EXPRESSION = 2
+"""The format of a parameter that is written out in an EXECUTE, as an expression: the server works it out."""
+
+
+class Unsettled(Exception):
+    """A name may yet stand for one thing or another: the server has to answer first."""
+
+
+class Unresolvable(Exception):
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.message)
+        self.violation = violation
+
+
+class Known(Protocol):
+    """The names as they are when the statement runs."""
+
+    def statement(self, name: bytes) -> Prepared | None: ...
+
+    def portal(self, name: bytes) -> Portal | None: ...
+
+
+class Resolver:
+    def __init__(
+        self,
+        known: Known,
+        encoding: str,
+        *,
+        unrestricted: bool,
+        settled: Callable[[Space, bytes], bool],
+        index: int | None = None,
+        again: Look = lambda _: None,
+    ) -> None:
+        """`index`: of the statement in its message. `again`: why a prepared statement may not run any more."""
+        self._known = known
+        self._encoding = encoding
+        self._unrestricted = unrestricted
+        self._settled = settled
+        self._index = index
+        self._again = again
+        self._deep = 0
+
+    def run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> ExecutedStatement:
+        """Raises Unsettled and Unresolvable."""
+        if prepared.doubtful and not self._unrestricted:
+            raise Unresolvable(doubtful_name("prepared statement", prepared_as or "", "26000", self._index))
+        running = self._run(prepared, parameters, prepared_as)
+        if prepared.doubtful:
+            return _in_doubt(running, f"prepared statement `{prepared_as or ''}` may have been changed")
+        return running
+
+    def portal(self, name: bytes, portal: Portal, prepared_as: str | None) -> ExecutedStatement:
+        """`portal` begins to run, or goes on."""
+        if portal.doubtful and not self._unrestricted:
+            raise Unresolvable(doubtful_name("portal", _readable(name), "34000", self._index))
+        running = portal.began
+        if running is None:
+            running = self.run(portal.prepared, portal.parameters, prepared_as)
+            if running.through:
+                began = replace(portal, began=replace(running, changes=()))
+                running = replace(running, changes=(*running.changes, Change("portal", name, began)))
+        if portal.doubtful:
+            return _in_doubt(running, f"portal `{_readable(name)}` may have been changed")
+        return running
+
+    def _run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> ExecutedStatement:
+        statement, text = prepared.statement, prepared.text
+        itself = ExecutedStatement(
+            text, statement.kind if statement else None, statement, parameters, prepared_as,
+            observed=prepared.observed, unread=prepared.unread, changes=DOUBT if prepared.unread else (),
+            unresolved=prepared.unresolved,
+        )  # fmt: skip
+        effect = None if statement is None else statement.effect
+        if statement is not None and (violation := _unshown(statement, parameters)) is not None:
+            return self._refuse(itself, violation)
+        if statement is None or effect is None:
+            return itself
+        if effect.name is None:
+            return replace(itself, changes=changes_of(statement, parameters, prepared.observed, prepared.judge))
+        if not is_certain_identifier(effect.name, statement.beyond_ascii, self._encoding):
+            return self._refuse(itself, uncertain_name(effect.name, self._encoding, self._index))
+        if effect.verb not in ("execute", "fetch"):
+            return replace(itself, changes=changes_of(statement, parameters, prepared.observed, prepared.judge))
+        self._deep += 1
+        if self._deep > _DEEPEST:
+            # Under every policy: one that executes itself can only fail, and EXPLAIN of it takes the server's stack
+            # and with it all sessions (seen with PostgreSQL 15).
+            raise Unresolvable(names_too_deep(self._index))
+        inner = self._execute(effect, effect.name) if effect.verb == "execute" else self._fetch(effect.name)
+        if isinstance(inner, Violation):
+            return self._refuse(itself, inner)
+        if effect.around:
+            inner = self._inside(statement, inner)
+        observed = (*prepared.observed, *inner.observed)
+        return replace(inner, through=(text, *inner.through), observed=observed)
+
+    def _execute(self, effect: NameEffect, name: str) -> ExecutedStatement | Violation:
+        self._wait("statement", name)
+        prepared = self._known.statement(name.encode())
+        if prepared is None:
+            return unknown_name("prepared statement", name, "26000", self._index)
+        if (refused := self._again(prepared)) is not None:
+            return replace(refused, statement=self._index)
+        return self.run(prepared, _parameters(effect), name)
+
+    def _fetch(self, name: str) -> ExecutedStatement | Violation:
+        self._wait("portal", name)
+        portal = self._known.portal(name.encode())
+        if portal is None:
+            return unknown_name("cursor", name, "34000", self._index)
+        return self.portal(name.encode(), portal, name)
+
+    def _wait(self, space: Space, name: str) -> None:
+        if not self._settled(space, name.encode()):
+            raise Unsettled
+
+    def _inside(self, statement: Statement, inner: ExecutedStatement) -> ExecutedStatement:
+        """EXPLAIN changes no names. Of a utility statement it tells nothing."""
+        kind = inner.statement.kind if inner.statement else None
+        if kind not in _IN_EXPLAIN and inner.unresolved is None and not self._unrestricted:
+            raise Unresolvable(not_in_explain(kind or "nothing", statement))
+        changes = DOUBT if inner.unresolved else ()
+        return replace(inner, kind=statement.kind, changes=changes, inside=True)
+
+    def _refuse(self, itself: ExecutedStatement, violation: Violation) -> ExecutedStatement:
+        if not self._unrestricted:
+            raise Unresolvable(violation)
+        return _in_doubt(itself, violation.message)
+
+
+def resolve_message(
+    judgement: Judgement,
+    names: PreparedStatements,
+    unsettled: Callable[[Space, bytes], bool],
+    *,
+    unrestricted: bool,
+    again: Look = lambda _: None,
+) -> list[ExecutedStatement]:
+    """What each statement of a Query runs, one after the other. Raises Unsettled and Unresolvable."""
+    trial: Trial | None = None
+    found: list[ExecutedStatement] = []
+    for statement in judgement.statements:
+        observed = tuple(each for each in judgement.observed if each.statement in (None, statement.index))
+        if statement.effect is None:  # most of them
+            found.append(ExecutedStatement(statement.text, statement.kind, statement, observed=observed))
+            continue
+        trial = trial or Trial(names)
+        resolver = Resolver(
+            trial, names.encoding, unrestricted=unrestricted, index=statement.index,
+            settled=partial(_settled, trial, unsettled), again=again,
+        )  # fmt: skip
+        running = resolver.run(
+            Prepared(statement.text, statement, observed=observed, judge=judgement.judge), None, None
+        )
+        trial.expect(running.changes)
+        found.append(running)
+    return found
+
+
+def _settled(trial: Trial, unsettled: Callable[[Space, bytes], bool], space: Space, name: bytes) -> bool:
+    return trial.settles(space, name) or not unsettled(space, name)
+
+
+def too_long_together(running: Sequence[ExecutedStatement]) -> Violation | None:
+    """What is run by a name is recorded whole, however short the text was that ran it."""
+    size = sum(len(each.text) for each in running if each.through)
+    return TOO_LONG_TOGETHER if len(running) > 1 and size > _MOST_BY_NAME else None
+
+
+def describes_endless(
+    target: DescribeTarget, names: PreparedStatements, unsettled: Callable[[Space, bytes], bool]
+) -> Violation | None:
+    """Why a Describe is refused under every policy: what executes itself the server follows until its stack is gone.
+
+    Raises Unsettled.
+    """
+    if unsettled("statement" if target.kind == "S" else "portal", target.name):
+        raise Unsettled
+    portal = names.portal(target.name) if target.kind == "P" else None
+    prepared = portal.prepared if portal else names.statement(target.name) if target.kind == "S" else None
+    if prepared is None or prepared.statement is None or prepared.statement.effect is None:
+        return None
+    resolver = Resolver(names, names.encoding, unrestricted=True, settled=lambda *name: not unsettled(*name))
+    try:
+        resolver.run(prepared, None, None)
+    except Unresolvable as found:
+        return found.violation
+    return None
+
+
+def makes_names(running: ExecutedStatement) -> bool:
+    effect = None if running.statement is None else running.statement.effect
+    return effect is not None and effect.verb in ("prepare", "declare") and not running.inside
+
+
+def _in_doubt(running: ExecutedStatement, why: str) -> ExecutedStatement:
+    """Under `access: full`: it runs, and may be anything."""
+    return replace(running, unresolved=running.unresolved or why, unread=True, changes=(*running.changes, *DOUBT))
+
+
+def _parameters(effect: NameEffect) -> Parameters | None:
+    if not effect.arguments:
+        return None
+    values = tuple(None if each.text is None else each.text.encode() for each in effect.arguments)
+    formats = tuple(0 if each.constant else EXPRESSION for each in effect.arguments)
+    return kept(Parameters(values=values, formats=formats))
+
+
+def _unshown(statement: Statement, parameters: Parameters | None) -> Violation | None:
+    if not statement.shown_settings:
+        return None
+    given = parameters or Parameters(values=(), formats=())
+    # An expression in an EXECUTE, and what is not kept whole, is no name on the list.
+    whole = given.values if given.length is None else (*given.values[:-1], b"?")
+    expressed = EXPRESSION in given.formats
+    return unshown_parameter(statement, [b"?"] * len(whole) if expressed else whole)
+
+
+def _readable(name: bytes) -> str:
+    return name.decode("utf-8", "replace")

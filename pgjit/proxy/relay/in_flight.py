@@ -1,0 +1,105 @@
+"""What was sent to the server and is not answered to the end: values that the relay keeps in a queue.
+
+Decides nothing; `client_side.py` fills and empties it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pgjit.audit.event import Event, Execution
+from pgjit.errors import PgjitError
+from pgjit.proxy.relay.prepared_statements import Change, Portal, Prepared
+from pgjit.proxy.relay.rejection import Refusal
+from pgwire.framing import Frame
+from pgwire.state import Asked
+
+__all__ = ["ClientPlan", "InFlight", "Planned", "Run"]
+
+
+_HEAVY = 256 * 1024
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution, from its record to its outcome."""
+
+    id: str
+    started: datetime
+    changes: tuple[Change, ...] = ()
+    prepared: Prepared | None = None  # what it executes, in the extended protocol
+    copies_in: bool = False  # the server may answer it by asking the client for data
+    rows: int = 0
+    size: int = 0
+    received: int = 0  # bytes of COPY data that the client sent for it
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A request that the server has yet to answer. A Query holds a run for each of its statements."""
+
+    asked: Asked
+    runs: list[Run] = field(default_factory=list)
+    segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
+    at: int = 0  # the run that the server is dealing with
+    changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
+    refusal: Refusal | None = None
+    rejected: bool = False  # the server rejected it, as a refusal needs
+    unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
+    answered: bool = False  # the server has finished with it
+    over: bool = False  # the current run is over a limit: nothing more of its result goes on
+    size: int = 0  # bytes of its message: what is kept of it takes no more, but for the records' own
+
+    @property
+    def current(self) -> Run | None:
+        return self.runs[self.at] if self.at < len(self.runs) else None
+
+    @property
+    def may_copy_in(self) -> bool:
+        """Whether the server may still come to ask for data while it deals with this."""
+        return not self.answered and (self.unread or any(run.copies_in for run in self.runs[self.at :]))
+
+    @property
+    def brings(self) -> Prepared | Portal | None:
+        """Of a Parse and of a Bind: what they make under its name."""
+        return self.changes[0].value if self.asked in (Asked.PARSE, Asked.BIND) and self.changes else None
+
+    def all_changes(self) -> tuple[Change, ...]:
+        changes = self.changes
+        for run in self.runs[self.at :]:
+            changes += run.changes
+        return changes
+
+
+@dataclass(slots=True)
+class Planned:
+    """Bytes for the server, and the request that they make there (None: nothing will be answered)."""
+
+    data: bytes
+    pending: InFlight | None = None
+    executes: bool = False  # it runs something: its record must be in the journal first
+
+
+@dataclass(slots=True)
+class ClientPlan:
+    """What a batch of client frames comes to."""
+
+    items: list[Planned] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
+    rest: Sequence[Frame] = ()  # what has to wait: for the server (copy_in.py), or for the others' turn
+    unjudged: bytes | None = None  # `rest` begins with this text, which has to be judged elsewhere first
+    unknown: bool = False  # `rest` begins with a statement that the catalog, as it is now, may know more of
+    goodbye: bool = False  # the client said Terminate
+    fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends
+
+    @property
+    def heavy(self) -> bool:
+        """Its records are long enough to be written before there are more: a few bytes may run a long statement."""
+        texts = (len(event.statement) for event in self.events if isinstance(event, Execution))
+        return sum(texts) > _HEAVY
+
+    @property
+    def data(self) -> bytes:
+        return b"".join([item.data for item in self.items])

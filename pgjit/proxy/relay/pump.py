@@ -1,0 +1,379 @@
+"""The relay at work: bytes between two links, every batch recorded before it goes on.
+
+Decides when a conversation is over and in which order journal and network are used. What is forwarded is the
+relay's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgjit.audit.event import Event, Execution, SessionContext
+from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.grants.usage import Usage
+from pgjit.judging.judge import Judgement
+from pgjit.policy.kinds import DDL, PROCEDURAL
+from pgjit.policy.policy import Preset
+from pgjit.proxy.access import Access
+from pgjit.proxy.relay.budget import Budget
+from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.server_side import ServerSide
+from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
+from pgjit.proxy.services import Services
+from pgjit.proxy.window.endings import idle_error
+from pgjit.server.link import Link
+from pgjit.server.upstream import Upstream, cancel_running
+from pgwire.errors import RemoteProtocolError
+from pgwire.framing import Frame, FrameReader
+from pgwire.messages import extended
+
+__all__ = ["Ending", "Pump"]
+
+_log = logging.getLogger("pgjit.conversation")
+_SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
+_TEXTUAL = b"QPBF"
+_MOST_UNWRITTEN = 10_000
+_AT_ONCE = 32
+_BYTES_AT_ONCE = 32 * 1024
+"""Most messages that are judged and recorded together: a few bytes may run, and so record, a long statement each."""
+
+_MOST_QUEUED = 10_000
+_MOST_QUEUED_BYTES = 8 * 1024 * 1024
+"""Most requests that may wait for the server's answer, and bytes of them. PostgreSQL holds back some 1,600 answers at
+most, in 8 KiB."""
+
+_CHANGES = DDL | PROCEDURAL
+_LOOK_SECONDS = 5.0
+_SETTLE_SECONDS = 5.0
+_CANCEL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a conversation is over. `clean`: the client said goodbye with nothing running."""
+
+    reason: str
+    error: PgjitError | None = None
+    clean: bool = False
+    told: bool = False  # the client has read why already, in the server's own words
+
+
+class Pump:
+    def __init__(
+        self,
+        services: Services,
+        access: Access,
+        context: SessionContext,
+        client: Link,
+        upstream: Upstream,
+        tripwire: dict[str, str],
+        usage: Usage,
+    ) -> None:
+        self._services = services
+        self._policy = access.policy
+        self._end = services.clock.until(access.ends_at)
+        self._client = client
+        self._upstream = upstream
+        self._server = upstream.link
+        self._stopping: asyncio.Future[bool] | None = None  # a cancel request of our own is under way
+        limits = services.limits
+        self._frames = FrameReader(
+            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d", cut=_TEXTUAL
+        )
+        self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._judged = access.policy.statements.access is not Preset.FULL
+        self._changed = False  # this session has changed what is in the catalog, perhaps
+        self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
+        self.relay = ClientSide(
+            context,
+            self._judge,
+            ends_at=access.ends_at,
+            new_id=lambda: "x_" + uuid.uuid4().hex,
+            new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
+            unrestricted=not self._judged,
+            budget=Budget(access.policy.limits, usage),
+            hides_details=access.policy.statements.needs_names,
+            encoding=upstream.parameters.get("server_encoding", ""),
+            looks_again=True,
+            spent=time.thread_time,
+            latest=lambda: services.judge(access.policy).number,
+        )
+        self._answered = asyncio.Event()  # set whenever the server has said something
+        self.answers = ServerSide(self.relay, tripwire)
+        self._overtime = StatementTimeout(access.policy.limits, self.relay, self.answers)
+
+    def over(self, ending: Ending) -> None:
+        """The first reason counts."""
+        if not self._over.done():
+            self._over.set_result(ending)
+
+    async def run(self) -> Ending:
+        """Relay until it is over. Nothing of the client goes on after this returns."""
+        self._client.back_pressure(self._server)
+        self._server.stream(self._from_server, self._server_left, peer=self._client)
+        tasks = [asyncio.create_task(self._from_client())]
+        if self._overtime.needed:
+            tasks.append(asyncio.create_task(self._look_at_the_time()))
+        for task in tasks:
+            task.add_done_callback(self._task_failed)
+        try:
+            return await asyncio.shield(self._over)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, *([self._stopping] if self._stopping else []), return_exceptions=True)
+
+    async def _look_at_the_time(self) -> None:
+        while not self._over.done():
+            await asyncio.sleep(LOOK_SECONDS)
+            match self._overtime.look(self._services.clock()):
+                case "statement":
+                    self._stop()
+                case "transaction":
+                    self.over(Ending("idle-in-transaction", idle_error(self._policy)))
+
+    def _stop(self) -> None:
+        """Cancel what runs at the server."""
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.ensure_future(cancel_running(self._upstream, _CANCEL_SECONDS))
+
+    def _task_failed(self, task: asyncio.Task[None]) -> None:
+        """A fault of our own must end the session, not leave it hanging."""
+        if not task.cancelled() and task.exception() is not None:
+            self.over(Ending("fault", ProtocolFault("terminating connection: the proxy failed")))
+
+    # --- from the client -------------------------------------------------------------------------------
+
+    async def _from_client(self) -> None:
+        while not self._over.done():
+            data = await self._client.receive()
+            if not data:
+                self.over(Ending("client-gone"))
+                return
+            if self._changed and self.relay.idle:
+                self._changed = False
+                await self._look(soon=True)
+            try:
+                frames = self._frames.feed(data)
+                await self._pass_on(frames)
+            except RemoteProtocolError as fault:
+                self.over(Ending("protocol", ProtocolFault(f"malformed message: {fault}")))
+                return
+
+    async def _pass_on(self, frames: Sequence[Frame]) -> None:
+        at, settled = 0, False
+        judged: dict[bytes, Judgement] = {}
+        while at < len(frames):
+            await self._stopped()
+            await self._room()
+            await self._slow_down()
+            now = self._services.clock()
+            if self._end.passed or self._over.done():
+                return  # the window's timer ends the session; nothing more goes on
+            batch = _batch(frames, at)
+            plan = self.relay.from_client(batch, now, judged, settled=settled)
+            await self._carry_out(plan)
+            done = len(batch) - len(plan.rest)
+            at += done
+            settled = plan.unknown or (settled and not done)
+            judged = {} if done else judged
+            if plan.unknown:
+                judged = await self._look_again(judged)
+            if plan.unjudged is not None:
+                judged |= await self._judge_elsewhere(plan.unjudged)
+            if at < len(frames):
+                await self._make_way()
+
+    async def _look_again(self, judged: dict[bytes, Judgement]) -> dict[bytes, Judgement]:
+        """Before a name is refused that is not in the catalog: it may have been made a moment ago."""
+        before = self._services.judge(self._policy)
+        await self._look()
+        return judged if self._services.judge(self._policy) is before else {}
+
+    async def _look(self, *, soon: bool = False) -> None:
+        """See what is on the server by now."""
+        looking = asyncio.ensure_future(self._services.look_again(self._policy, soon=soon))
+        try:
+            left = (looking, self._client.lost, self._over)
+            await asyncio.wait(left, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+        if looking.done():
+            looking.result()
+        if self._client.lost.done():
+            self.over(Ending("client-gone"))
+
+    async def _stopped(self) -> None:
+        """Nothing is sent while a cancel request of our own is under way: it would be what is cancelled."""
+        while self._stopping is not None and not self._over.done():
+            await asyncio.wait((self._stopping, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.done():
+                self._stopping = None
+            elif self._client.lost.done():
+                self.over(Ending("client-gone"))
+
+    async def _make_way(self) -> None:
+        """Before more goes on: the others get their turn, and what has to wait for an answer waits."""
+        await asyncio.sleep(0)
+        while self.relay.waits and not self._over.done():
+            await self._answer()
+
+    @property
+    def _crowded(self) -> bool:
+        """As much is sent and not answered as may be held. What a COPY sends is not held."""
+        relay = self.relay
+        much = len(relay.queue) >= _MOST_QUEUED or relay.queued >= _MOST_QUEUED_BYTES
+        return much and not relay.copy_in.active
+
+    async def _room(self) -> None:
+        if self._crowded:
+            self._server.write(extended.flush())  # or the answers may stay with the server
+        while self._crowded and not self._over.done():
+            await self._answer()
+
+    async def _slow_down(self) -> None:
+        """One whose records fill the journal waits until it has not had more of it than anyone may."""
+        identity = self.relay.context.identity.key
+        if (wait := self._services.journal_shares.wait(identity)) and not self._over.done():
+            _log.warning("identity %s fills the journal, and is slowed down for %.1f s", identity.oid, wait)
+            left = (self._client.lost, self._over)
+            await asyncio.wait(left, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            if self._client.lost.done():
+                self.over(Ending("client-gone"))
+
+    async def _answer(self) -> None:
+        """Wait until the server says something, or the client is gone."""
+        self._answered.clear()
+        answered = asyncio.ensure_future(self._answered.wait())
+        try:
+            await asyncio.wait((answered, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answered.cancel()
+        if self._client.lost.done():
+            self.over(Ending("client-gone"))
+
+    async def _carry_out(self, plan: ClientPlan) -> None:
+        """Record, then forward. INVARIANT: no bytes of an execution precede its record."""
+        data = plan.data
+        if plan.events:
+            try:
+                self._append(plan.events)
+                if self._services.flush_before_forward:
+                    await self._services.journal.flush()
+            except JournalUnavailable:
+                data = self.relay.withdraw(plan)
+            self._measure(plan.events)
+        if self._over.done() or self._end.passed:
+            return
+        self._server.write(data)
+        if plan.fault is not None:
+            self.over(Ending("protocol", plan.fault))
+        elif plan.goodbye:
+            self.over(Ending("client", clean=self.relay.idle))
+
+    def _judge(self, sql: bytes) -> Judgement | None:
+        """With the latest catalog; None where it takes too long for the event loop."""
+        return self._services.judge(self._policy).here(sql)
+
+    async def _judge_elsewhere(self, sql: bytes) -> dict[bytes, Judgement]:
+        """Wait for that, unless nobody wants it any more: a session's end does not wait for it."""
+        identity = self.relay.context.identity.key
+        judging = asyncio.ensure_future(self._services.judge_elsewhere(identity, self._policy, sql))
+        try:
+            await asyncio.wait((judging, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            judging.cancel()
+        if judging.done():
+            return {sql: judging.result()}
+        if self._client.lost.done():
+            self.over(Ending("client-gone"))
+        return {}
+
+    # --- from the server -------------------------------------------------------------------------------
+
+    def _from_server(self, data: bytes) -> None:
+        step = self.answers.from_server(data, self._services.clock())
+        self._answered.set()
+        if step.events:
+            self.note(step.events)
+        self._server.write(step.to_server)
+        if step.cancel:
+            self._stop()
+        for piece in step.data:
+            self._client.write(piece)
+        if step.fault is not None:
+            self.over(Ending(step.reason, step.fault))
+
+    def _server_left(self) -> None:
+        if (last := self.answers.last_words) is not None:
+            self.over(Ending("server", last, told=True))
+            return
+        error = ServerUnavailable(
+            "terminating connection: the database server closed the connection",
+            reference="server-closed",
+            hint="Connect again: the window keeps its end and is joined by the next connection.",
+        )
+        self.over(Ending("server", error))
+
+    # --- the journal -----------------------------------------------------------------------------------
+
+    def _append(self, events: Sequence[Event]) -> None:
+        size = self._services.journal.append([*self._unwritten, *events] if self._unwritten else events)
+        self._unwritten.clear()
+        self._services.journal_shares.use(self.relay.context.identity.key, size)
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Record what has happened already. What the journal cannot take now is kept and comes first later."""
+        try:
+            self._append(events)
+        except JournalUnavailable:
+            self._unwritten.extend(events)
+            if len(self._unwritten) > _MOST_UNWRITTEN:
+                self.over(Ending("journal", JournalUnavailable(fatal=True)))
+
+    def close(self) -> None:
+        """Let go of what holds this: what the session held is given back at once."""
+        self.relay.close()
+
+    def give_up_copy(self) -> None:
+        """End a COPY from the client from our side, where that can be done: inside a data message it cannot."""
+        if not self._frames.inside_data:
+            self._server.write(self.relay.copy_in.give_up(b"access has ended"))
+
+    @property
+    def unsettled(self) -> bool:
+        """The journal could not take all that happened."""
+        return bool(self._unwritten)
+
+    async def settle(self) -> None:
+        """At the end: try again to write what could not be written."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _SETTLE_SECONDS
+        while self._unwritten and loop.time() < until:
+            await asyncio.sleep(0.1)
+            self.note([])
+        if self._unwritten:
+            raise JournalUnavailable(fatal=True)
+
+    def _measure(self, events: Sequence[Event]) -> None:
+        executions = [event for event in events if isinstance(event, Execution)]
+        denied = sum(1 for event in executions if event.decision == "deny")
+        # What a session has changed itself is known to it at once: it may make names mean another thing.
+        ran = (event.kind for event in executions if event.decision == "allow")
+        self._changed = self._changed or (self._judged and not _CHANGES.isdisjoint(ran))
+        self._services.telemetry.executions(len(executions) - denied, denied)
+
+
+def _batch(frames: Sequence[Frame], at: int) -> Sequence[Frame]:
+    """What is judged before the other sessions get their turn: so many messages, or so many bytes of them."""
+    size, end = 0, at
+    while end < len(frames) and end - at < _AT_ONCE and size < _BYTES_AT_ONCE:
+        size += len(frames[end].raw)
+        end += 1
+    return frames[at:end]

@@ -1,0 +1,123 @@
+"""The relay's records: an Execution for what is about to run or was refused, an Outcome for how it ended.
+
+Decides what stands in them and nothing else: no statement is judged here, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pgjit.audit.event import Event, Execution, Outcome, SessionContext
+from pgjit.judging.judge import Judgement
+from pgjit.policy.decision import Violation
+from pgjit.proxy.relay.in_flight import InFlight, Run
+from pgjit.proxy.relay.prepared_statements import ExecutedStatement
+from pgjit.proxy.relay.protocol_rules import refused_sibling
+
+__all__ = ["Ended", "Protocol", "Recorder"]
+
+Protocol = Literal["simple", "extended"]
+Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
+
+
+class Recorder:
+    """Of one session. `events` is where a record goes: the plan's or the step's list."""
+
+    def __init__(self, context: SessionContext, new_id: Callable[[], str]) -> None:
+        self._context = context
+        self._new_id = new_id
+        self.executions = 0
+
+    def execution(
+        self,
+        events: list[Event],
+        now: datetime,
+        protocol: Protocol,
+        running: ExecutedStatement,
+        *,
+        violations: Sequence[Violation] | None = None,
+    ) -> Run:
+        run = Run(self._new_id(), now)
+        self.executions += 1
+        events.append(
+            Execution(
+                context=self._context,
+                execution_id=run.id,
+                at=now,
+                protocol=protocol,
+                statement=running.text,
+                kind=running.kind,
+                decision="allow" if violations is None else "deny",
+                violations=tuple(running.observed if violations is None else violations),
+                parameters=running.parameters,
+                prepared_as=running.prepared_as,
+                through=running.through,
+                unresolved=running.unresolved,
+            )
+        )
+        return run
+
+    def refused(
+        self,
+        events: list[Event],
+        now: datetime,
+        protocol: Protocol,
+        judgement: Judgement,
+        violations: tuple[Violation, ...],
+        running: Sequence[ExecutedStatement] = (),
+    ) -> list[Run]:
+        """All statements of a message run, or none: each is recorded as refused, with what refused it."""
+        if not judgement.statements:
+            return [
+                self.execution(
+                    events, now, protocol, ExecutedStatement(judgement.text, None, None), violations=violations
+                )
+            ]
+        each_as = running or [ExecutedStatement(each.text, each.kind, each) for each in judgement.statements]
+        return [
+            self.execution(
+                events, now, protocol, as_,
+                violations=[v for v in violations if v.statement in (None, statement.index)]
+                or [refused_sibling(violations[0], statement.index)],
+            )
+            for statement, as_ in zip(judgement.statements, each_as, strict=True)
+        ]  # fmt: skip
+
+    def outcome(
+        self,
+        run: Run,
+        now: datetime,
+        ended: Ended,
+        *,
+        command: str | None = None,
+        sqlstate: str | None = None,
+    ) -> Event:
+        return Outcome(
+            context=self._context,
+            execution_id=run.id,
+            at=now,
+            ended=ended,
+            command=command,
+            rows=_rows(command, run.rows),
+            bytes=run.size,
+            received=run.received,
+            sqlstate=sqlstate,
+            duration_us=max(0, int((now - run.started).total_seconds() * 1e6)),  # the clock may go back
+        )
+
+    def rest(self, pending: InFlight, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:
+        """Outcomes of all that is left to run of `pending`, alike."""
+        left = [self.outcome(run, now, ended, sqlstate=sqlstate) for run in pending.runs[pending.at :]]
+        pending.at = len(pending.runs)
+        pending.unread = False
+        return left
+
+
+def _rows(command: str | None, seen: int) -> int:
+    """Rows of an outcome: those sent, or those that the command tag counts (`INSERT 0 3`)."""
+    if seen or command is None:
+        return seen
+    last = command.rsplit(" ", 1)[-1]
+    return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0

@@ -1,0 +1,54 @@
+"""When a statement or a transaction has gone on for longer than the policy allows, by the proxy's own clock. Pure.
+
+The server is given the same limits as timeouts, and is exact where they hold. But a session under `access: full`, a
+DO block or a procedure can change those settings; so the proxy looks after them too, a little later than the server.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pgjit.policy.policy import Limits
+from pgjit.proxy.relay.client_side import ClientSide
+from pgjit.proxy.relay.in_flight import Run
+from pgjit.proxy.relay.server_side import ServerSide
+
+__all__ = ["LOOK_SECONDS", "StatementTimeout"]
+
+LOOK_SECONDS = 0.5
+_SLACK = timedelta(seconds=0.5)
+_AGAIN = timedelta(seconds=5)
+_IN_TRANSACTION = ("T", "E")
+
+
+class StatementTimeout:
+    """Of one session."""
+
+    def __init__(self, limits: Limits, relay: ClientSide, answers: ServerSide) -> None:
+        self._limits = limits
+        self._relay = relay
+        self._answers = answers
+        self._cancelled: tuple[Run, datetime] | None = None
+
+    @property
+    def needed(self) -> bool:
+        return self._limits.statement_time is not None or self._limits.idle_in_transaction is not None
+
+    def look(self, now: datetime) -> Literal["statement", "transaction"] | None:
+        """What went on for too long: a statement, to be cancelled, or an idle transaction, which ends the session."""
+        since = self._answers.since
+        if not self._relay.queue:
+            idle = since if self._relay.status in _IN_TRANSACTION else None
+            return "transaction" if _passed(self._limits.idle_in_transaction, idle, now) else None
+        run = self._relay.queue[0].current
+        if run is None or not _passed(self._limits.statement_time, max(run.started, since or run.started), now):
+            return None
+        if self._cancelled is not None and self._cancelled[0] is run and now - self._cancelled[1] < _AGAIN:
+            return None
+        self._cancelled = (run, now)
+        return "statement"
+
+
+def _passed(most: timedelta | None, since: datetime | None, now: datetime) -> bool:
+    return most is not None and since is not None and now - since >= most + _SLACK

@@ -1,0 +1,107 @@
+"""What a session that is ended from outside is told: one error for each reason, and what is known of its work. Pure.
+
+INVARIANT: that something was rolled back is said only where the server has said so, or nothing was running.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pgjit.errors import PgjitError, ShuttingDown, WindowOver, utc_text
+from pgjit.policy.policy import Policy
+from pgjit.proxy.access import Access
+
+__all__ = ["AccessEnded", "Fate", "end_error", "idle_error", "time_is_up", "with_fate"]
+
+
+class Fate(StrEnum):
+    """What has become of a session's work, as far as it is known."""
+
+    IDLE = "Nothing was running."
+    OPEN = "Nothing was running; the open transaction was rolled back."
+    CANCELLED = "What was running was cancelled, and what it had not committed itself was rolled back."
+    UNANSWERED = "What was running was stopped before the server had answered: look whether it was committed."
+    REMAINS = (
+        "What was running has not been seen to end yet, so it may still be committed: it goes on being ended, "
+        "and the operators of this proxy know of it."
+    )
+
+
+class AccessEnded(PgjitError):
+    """The window may go on, but not for this session."""
+
+    sqlstate = "57P01"
+    severity = "FATAL"
+    status = 403
+
+    def __init__(self, message: str, *, reference: str, detail: str, hint: str) -> None:
+        super().__init__(f"terminating connection: {message}", reference=reference, detail=detail, hint=hint)
+
+
+class LeftIdle(PgjitError):
+    """A transaction was begun and left alone."""
+
+    sqlstate = "25P03"
+    severity = "FATAL"
+    status = 403
+
+
+def idle_error(policy: Policy) -> PgjitError:
+    most = policy.limits.idle_in_transaction
+    return LeftIdle(
+        "terminating connection due to idle-in-transaction timeout",
+        reference="limit-idle-in-transaction",
+        detail=f"Policy `{policy.name}` lets a transaction lie idle for {most} (limits.idle_in_transaction).",
+        hint="Connect again, and end each transaction when its work is done.",
+    )
+
+
+def end_error(reason: str, access: Access) -> PgjitError:
+    policy = access.policy.name
+    match reason:
+        case "shutdown":
+            return ShuttingDown()
+        case "token-expired":
+            return AccessEnded(
+                f"access token under policy `{policy}` has expired",
+                reference=reason,
+                detail=f"It ended at {utc_text(access.identity.expires_at)}, and this policy binds sessions to it.",
+                hint="Connect again with a fresh token: the window keeps its end.",
+            )
+        case "membership-lost":
+            return AccessEnded(
+                f"policy `{policy}` is not open to you any more",
+                reference=reason,
+                detail="Your membership has ended, or your account was disabled.",
+                hint="Ask those who keep the policy's group.",
+            )
+        case "acting-app-lost":
+            return AccessEnded(
+                f"policy `{policy}` is not open to the app that acts for you any more",
+                reference=reason,
+                detail="It was disabled or deleted.",
+                hint="Ask those who keep the app registration, or the agent.",
+            )
+        case "membership-unknown":
+            return AccessEnded(
+                f"your membership under policy `{policy}` could not be confirmed",
+                reference=reason,
+                detail="The directory has not answered for too long.",
+                hint="Try again in a moment; the operators of this proxy have to look at its directory.",
+            )
+        case _:
+            window = access.window
+            return WindowOver(policy=policy, ended_at=access.window_ends_at, retry_at=window.retry_at)
+
+
+def time_is_up(access: Access) -> str:
+    """Why a session is over when its time is: its window is, or its token, to which the policy binds it."""
+    return "ttl" if access.ends_at >= access.window_ends_at else "token-expired"
+
+
+def with_fate(error: PgjitError, fate: Fate) -> dict[str, str]:
+    """The error's fields with what is known of the session's work; one that is not about its end stays as it is."""
+    fields = error.fields()
+    if isinstance(error, WindowOver | AccessEnded | LeftIdle | ShuttingDown):
+        fields["D"] = f"{fields['D']} {fate}" if "D" in fields else fate.value
+    return fields

@@ -1,0 +1,102 @@
+"""Store and journal compared when pgjit starts: what one of them has lost, the other still has.
+
+The journal has the windows that a store has lost, and the store has seen how far the journal went. Decides what
+becomes of a difference: windows are kept again as ended, numbers are not given twice, and both are on record. Nothing
+is refused, so that a restart always brings pgjit back, but never with a window that was used already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pgjit.audit.event import Event, JournalGap, StoreRestored
+from pgjit.audit.journal import Journal
+from pgjit.audit.window_history import lost_windows, usages_of, windows_of
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.store import Store
+from pgjit.policy.policy import Policy
+from pgjit.proxy.window.records import note_of_end
+
+__all__ = ["reconcile"]
+
+_log = logging.getLogger("pgjit.windows")
+_AT_LEAST = timedelta(hours=48)
+"""How far back the journal is read where every policy's window and cooldown are shorter: policies change."""
+
+
+async def reconcile(store: Store, journal: Journal, policies: Mapping[str, Policy], now: datetime) -> None:
+    """Bring an opened store and an opened journal to the same. Raises ServerUnavailable and JournalUnavailable."""
+    journal.append(await _gap(store, journal, now))
+    try:
+        journal.append(await _restore(store, journal, policies.values(), now))
+        await _count_again(store, journal, policies)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ServerUnavailable(
+            f"journal `{journal.name}` cannot be used",
+            reference="journal-unavailable",
+            detail="A record of a window in it cannot be read.",
+            hint="Move the journal aside and start again: windows that the store has are kept.",
+        ) from fault
+
+
+async def _gap(store: Store, journal: Journal, now: datetime) -> list[Event]:
+    mark = await store.journal_mark(journal.name)
+    if mark is None or await asyncio.to_thread(journal.holds, mark):
+        return []
+    found = journal.seq
+    journal.go_on_after(mark.seq)
+    _log.critical(
+        "journal %s does not hold record %d as the window store has seen it; its last record is %d",
+        journal.name, mark.seq, found,
+    )  # fmt: skip
+    gap = JournalGap(
+        at=now,
+        reason="missing" if found < mark.seq else "changed",
+        expected=mark.seq,
+        expected_sha256=mark.sha256,
+        found=found,
+    )
+    return [gap]
+
+
+async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], now: datetime) -> list[Event]:
+    longest = max((policy.ttl + policy.cooldown for policy in policies), default=_AT_LEAST)
+    since = now - max(longest, _AT_LEAST)
+    recorded = await asyncio.to_thread(lambda: windows_of(journal.records_back(since, b"window.")))
+    kept = await store.known([each.window.id for each in recorded])
+    lost = lost_windows(recorded, kept, now)
+    if not lost:
+        return []
+    # Those whose end is not on record yet are ended below, which makes that record due.
+    await store.restore(
+        [replace(each.window, ended_at=None, end_reason=None) if each.end_due else each.window for each in lost], now
+    )
+    for each in lost:
+        if each.end_due:
+            assert each.window.ended_at is not None
+            reason = each.window.end_reason or "ttl"
+            await store.end(each.window.id, each.window.ended_at, reason, note_of_end(now, 0))
+    _log.critical(
+        "the window store had lost %d windows that journal %s has: they are kept again, as ended",
+        len(lost), journal.name,
+    )  # fmt: skip
+    return [StoreRestored(at=now, windows=tuple(each.window.id for each in lost))]
+
+
+async def _count_again(store: Store, journal: Journal, policies: Mapping[str, Policy]) -> None:
+    """What open windows were used for: a store that was rolled back has a part of it. It only grows there."""
+    counted = [
+        window
+        for window in await store.unended()
+        if window.policy in policies and policies[window.policy].limits.of_window
+    ]
+    if not counted:
+        return
+    since, window_ids = min(window.opened_at for window in counted), {window.id for window in counted}
+    used = await asyncio.to_thread(lambda: usages_of(journal.records_back(since, b"outcome"), window_ids))
+    for window_id, usage in used.items():
+        await store.note_usage(window_id, usage)

@@ -1,0 +1,187 @@
+"""From a host's name to a link that login messages can go over: addresses, sockets, TLS.
+
+Decides how certificates are checked and what keeps a dead link from being believed alive. Does not know what is
+sent over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgjit.server.link import Link
+from pgjit.server.login_error import LoginAttempt, LoginFailed
+from pgjit.server.target import Host, Keepalive, SslMode, Target
+from pgwire.messages.startup import encode_ssl_request
+
+__all__ = ["Address", "ServerLink", "dial", "peer_certificate", "resolve", "tls_reason"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address of one host: what is connected to, now and by a cancel request later."""
+
+    host: Host
+    family: int
+    sockaddr: str | tuple[object, ...]
+
+    def __str__(self) -> str:
+        if isinstance(self.sockaddr, str) or self.sockaddr[0] == self.host.name:
+            return str(self.host)
+        return f"{self.host} ({self.sockaddr[0]})"
+
+
+class ServerLink(Link):
+    """A link that remembers why it was lost: with TLS 1.3 a certificate is refused after the handshake."""
+
+    fault: Exception | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.fault = exc
+        super().connection_lost(exc)
+
+
+async def resolve(host: Host) -> list[Address]:
+    """All addresses of `host`, in the resolver's order. Raises LoginFailed."""
+    if host.is_unix:
+        return [Address(host, socket.AF_UNIX, str(host))]
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as fault:
+        reason = getattr(fault, "strerror", None) or "that is no host name"
+        raise LoginFailed(str(host), "resolving", reason, moves_on=True) from None
+    return list(dict.fromkeys(Address(host, family, sockaddr) for family, _, _, _, sockaddr in found))
+
+
+async def dial(target: Target, address: Address, attempt: LoginAttempt) -> ServerLink:
+    """Connect, with TLS as the target wants it. Raises LoginFailed; `attempt.step` is where it is meanwhile."""
+    encrypted = address.family != socket.AF_UNIX and target.sslmode is not SslMode.DISABLE
+    context = _context(target, attempt) if encrypted else None
+    attempt.step = "connecting"
+    plain = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        plain.setblocking(False)
+        await _connect(plain, address, target.keepalive, attempt)
+        loop = asyncio.get_running_loop()
+        if address.family == socket.AF_UNIX:
+            _, link = await loop.create_unix_connection(ServerLink, sock=plain)
+            return link
+        if context is None:
+            _, link = await loop.create_connection(ServerLink, sock=plain)
+            return link
+        attempt.step = "starting TLS"
+        await _ask_for_tls(plain, attempt)
+    except BaseException:
+        plain.close()
+        raise
+    return await _handshake(plain, context, address.host.name, attempt)
+
+
+async def _connect(plain: socket.socket, address: Address, keepalive: Keepalive, attempt: LoginAttempt) -> None:
+    try:
+        if address.family != socket.AF_UNIX:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(plain, keepalive)
+        await asyncio.get_running_loop().sock_connect(plain, address.sockaddr)
+    except OSError as fault:
+        raise attempt.failed(fault.strerror or str(fault), moves_on=True) from None
+
+
+def _keep_alive(plain: socket.socket, keepalive: Keepalive) -> None:
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", keepalive.idle),
+        ("TCP_KEEPINTVL", keepalive.interval),
+        ("TCP_KEEPCNT", keepalive.count),
+        ("TCP_USER_TIMEOUT", keepalive.user_timeout),
+    ):
+        # Not every system has every one of them.
+        if value and hasattr(socket, option):
+            plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+async def _ask_for_tls(plain: socket.socket, attempt: LoginAttempt) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.sock_sendall(plain, encode_ssl_request())
+        # One byte and no more: what a forger may have put behind it stays in the socket, and fails the handshake.
+        answer = await loop.sock_recv(plain, 1)
+    except OSError as fault:
+        raise attempt.failed(fault.strerror or str(fault), moves_on=True) from None
+    if not answer:
+        raise attempt.failed("the server closed the connection", moves_on=True)
+    if answer != b"S":
+        raise attempt.failed("the server does not offer TLS")
+
+
+async def _handshake(plain: socket.socket, context: ssl.SSLContext, name: str, attempt: LoginAttempt) -> ServerLink:
+    loop = asyncio.get_running_loop()
+    try:
+        _, link = await loop.create_connection(ServerLink, sock=plain, ssl=context, server_hostname=name)
+        return link
+    except ssl.SSLCertVerificationError as fault:
+        attempt.step = "verifying certificate"
+        raise attempt.failed(fault.verify_message or "it is not valid") from None
+    except ssl.SSLError as fault:
+        raise attempt.failed(tls_reason(fault)) from None
+    except OSError as fault:
+        raise attempt.failed(fault.strerror or "the server closed the connection", moves_on=True) from None
+
+
+def tls_reason(fault: ssl.SSLError) -> str:
+    """OpenSSL's own words: `TLSV1_ALERT_UNKNOWN_CA` reads as `tlsv1 alert unknown ca`."""
+    return (fault.reason or "handshake failed").lower().replace("_", " ")
+
+
+def _context(target: Target, attempt: LoginAttempt) -> ssl.SSLContext:
+    attempt.step = "reading certificates"
+    files = (target.sslrootcert, target.sslcert, target.sslkey)
+    try:
+        return _load(target.sslmode, *files, tuple(_stamp(path) for path in files))
+    except ssl.SSLError as fault:
+        raise attempt.failed(tls_reason(fault)) from None
+    except (OSError, ValueError) as fault:
+        raise attempt.failed(getattr(fault, "strerror", None) or str(fault)) from None
+
+
+def _stamp(path: str | None) -> tuple[int, int, int] | None:
+    if path is None:
+        return None
+    status = Path(path).stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@functools.lru_cache(maxsize=32)
+def _load(
+    mode: SslMode,
+    root: str | None,
+    certificate: str | None,
+    key: str | None,
+    stamps: tuple[tuple[int, int, int] | None, ...],  # noqa: ARG001 - files that were changed are read again
+) -> ssl.SSLContext:
+    """How to speak TLS. Raises OSError, which ssl.SSLError is, or ValueError."""
+    context = ssl.create_default_context(cafile=root)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = mode is SslMode.VERIFY_FULL
+    # As in libpq: who names a CA wants it asked, under `require` as well.
+    if mode is SslMode.REQUIRE and root is None:
+        context.verify_mode = ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+    return context
+
+
+def _no_passphrase() -> str:
+    """Without this, OpenSSL would ask for it at the terminal, and block."""
+    raise ValueError("the private key is protected by a passphrase")
+
+
+def peer_certificate(link: Link) -> bytes | None:
+    """The server's certificate (DER); None on a link without TLS."""
+    tls = link.detail("ssl_object")
+    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None

@@ -1,0 +1,56 @@
+"""One question to the server on a connection of our own: SQL in, rows of text out.
+
+For the control connection, whose login is the sessions' own. Decides nothing: the SQL is the caller's.
+"""
+
+from __future__ import annotations
+
+from pgjit.server.link import Link, LinkClosed
+from pgwire.errors import RemoteProtocolError
+from pgwire.framing import FrameReader
+from pgwire.messages.query import decode_error, encode_query
+from pgwire.messages.results import decode_data_row
+
+__all__ = ["QuestionRefused", "ask"]
+
+_MOST_BYTES = 1024 * 1024
+
+Row = tuple[str | None, ...]
+
+
+class QuestionRefused(Exception):
+    """The server answered with an error: its SQLSTATE and message."""
+
+
+async def ask(link: Link, sql: str) -> list[Row]:
+    """The rows of the answer. Raises QuestionRefused, LinkClosed or RemoteProtocolError.
+
+    After anything but QuestionRefused, cancellation included, the link is of no more use.
+    """
+    reader = FrameReader(lambda _: _MOST_BYTES)
+    link.write(encode_query(sql.encode()))
+    rows: list[Row] = []
+    refused: str | None = None
+    while True:
+        data = await link.receive()
+        if not data:
+            raise LinkClosed
+        for frame in reader.feed(data):
+            match chr(frame.kind):
+                case "D":
+                    rows.append(_row(frame.body))
+                case "E":
+                    fields = decode_error(frame.body)
+                    refused = f"{fields.get('C')}: {fields.get('M')}"
+                case "Z":
+                    if refused is not None:
+                        raise QuestionRefused(refused)
+                    return rows
+                case "T" | "C" | "S" | "N" | "A":
+                    pass
+                case kind:
+                    raise RemoteProtocolError(f"message of type {kind!a} in the answer to a question")
+
+
+def _row(body: bytes) -> Row:
+    return tuple(None if value is None else value.decode("utf-8", "replace") for value in decode_data_row(body))

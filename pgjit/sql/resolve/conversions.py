@@ -1,0 +1,203 @@
+"""What becomes what: the casts of a catalog that call functions, by their sources, and what a type holds.
+
+Types are named as `schema.name`, built-in ones by their name in pg_catalog, arrays with `[]` behind. Decides which
+casts PostgreSQL's rules would find from one type to another; which of them a statement needs is `coercions.py`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from pgjit.sql.catalog import BUILTIN, Catalog, QName, is_builtin_type, qname_of
+from pgjit.sql.resolve.signatures import Types
+
+__all__ = ["ANY", "LOOSE", "NOTHING", "WORDLESS", "ApplicableCast", "Conversions", "conversions_of", "plain_name"]
+
+LOOSE = "'"
+"""In a set of types: a constant that is read as what is wanted of it."""
+NOTHING = "''"
+"""In a set of types: NULL, which is read as what is wanted of it and put to no check."""
+WORDLESS = frozenset((LOOSE, NOTHING))
+ANY = "?"
+"""In a set of types: some built-in type."""
+
+_NAMES = {
+    "boolean": "bool", "smallint": "int2", "integer": "int4", "bigint": "int8", "real": "float4",
+    "double precision": "float8", "character": "bpchar", "character varying": "varchar", "bit varying": "varbit",
+    "time without time zone": "time", "time with time zone": "timetz", "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+}  # fmt: skip
+
+
+class ApplicableCast(NamedTuple):
+    """A cast that may be applied: its function, and the type that it is for."""
+
+    function: QName
+    source: str
+
+
+def plain_name(text: str) -> str:
+    """A type as format_type writes it, in the words of this file."""
+    kind, array = text.replace('"', ""), ""
+    while kind.endswith("[]"):
+        kind, array = kind[:-2], "[]"
+    return _NAMES.get(kind, kind.removeprefix("pg_catalog.")) + array
+
+
+class Conversions:
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._casts: dict[str, list[tuple[str, str, QName]]] = {}
+        self._from_builtin: list[tuple[str, str, QName]] = []
+        self._flat: dict[str, str] = {}
+        self._inner: dict[str, frozenset[str]] = {}
+        self._columns: dict[str, dict[str, str]] = {}
+        for cast in catalog.casts:
+            if cast.function is None:
+                continue
+            source, target = self.type_of(cast.source), self.type_of(cast.target)
+            self._casts.setdefault(source, []).append((target, cast.context, cast.function))
+            if is_builtin_type(source):
+                self._from_builtin.append((target, cast.context, cast.function))
+
+        self._builtin_sources = frozenset(filter(is_builtin_type, self._casts))
+
+    @property
+    def sources(self) -> Iterable[str]:
+        return self._casts
+
+    @property
+    def builtin_sources(self) -> frozenset[str]:
+        return self._builtin_sources
+
+    def any_of(self, types: Types) -> bool:
+        """Whether a cast starts from one of these, or leads to one of these or a built-in one from a built-in one."""
+        for source, casts in self._casts.items():
+            builtin = is_builtin_type(source)
+            if types.has(source.removesuffix("[]")):
+                return True
+            if builtin and any(is_builtin_type(made) or types.has(made.removesuffix("[]")) for made, _, _ in casts):
+                return True
+        return False
+
+    def leads_to(self, source: str) -> Iterable[str]:
+        return [target for target, _, _ in self._of(source)]
+
+    def type_of(self, name: QName) -> str:
+        """`_t` is the array type of `t`."""
+        known = self._catalog.types.get(name.schema, {})
+        element, array = name.name, ""
+        if element.startswith("_") and element not in known and self._catalog.relation(name) is None:
+            element, array = element[1:], "[]"
+        return (element if name.schema == BUILTIN else f"{name.schema}.{element}") + array
+
+    def flat(self, kind: str) -> str:
+        """Of a domain, what is below it."""
+        known = self._flat.get(kind)
+        if known is None:
+            known = self._flat[kind] = self._below(kind)
+        return known
+
+    def _below(self, kind: str) -> str:
+        for _ in range(64):
+            if kind.endswith("[]") or is_builtin_type(kind):
+                return kind
+            name = qname_of(kind)
+            found = self._catalog.types.get(name.schema, {}).get(name.name)
+            if found is None or found.kind != "d" or not found.base:
+                return kind
+            kind = plain_name(found.base)
+        return kind
+
+    def is_row(self, kind: str) -> bool:
+        return bool(self.columns(kind)) and not is_builtin_type(kind)
+
+    def columns(self, kind: str) -> dict[str, str]:
+        """Of a row type: its columns and their types."""
+        known = self._columns.get(kind)
+        if known is None:
+            relation = self._catalog.relation(qname_of(kind)) if not kind.endswith("[]") else None
+            columns = () if relation is None else relation.columns
+            known = {column.name: plain_name(column.type) if column.type else ANY for column in columns}
+            self._columns[kind] = known
+        return known
+
+    def inner(self, kind: str) -> frozenset[str]:
+        """The type and what its values hold: elements, columns, what is below a domain; not what bounds a range."""
+        known = self._inner.get(kind)
+        if known is None:
+            found: set[str] = set()
+            left = [kind]
+            while left:
+                one = left.pop()
+                if one in found:
+                    continue
+                found.add(one)
+                if one.endswith("[]"):
+                    left.append(one[:-2])
+                elif not is_builtin_type(one):
+                    left.append(self.flat(one))
+                    left += self.columns(one).values()
+            known = self._inner[kind] = frozenset(found)
+        return known
+
+    def _base(self, kind: str) -> str:
+        """What casts are looked for by: of an array of a domain, the array of what is below that."""
+        kind = self.flat(kind)
+        return self.flat(kind[:-2]) + "[]" if kind.endswith("[]") else kind
+
+    def casts(self, source: str, target: str | None, contexts: str) -> Iterator[ApplicableCast]:
+        """Those that lead from one type to another; `target` None: to any built-in one."""
+        source = self._base(source)
+        if target is not None:
+            target = self._base(target)
+        for made, context, function in self._of(source):
+            if context in contexts and (made == target or (target is None and is_builtin_type(made))):
+                yield ApplicableCast(function, source)
+
+    def implicit(self, source: str) -> Iterator[tuple[str, ApplicableCast]]:
+        source = self._base(source)
+        for made, context, function in self._of(source):
+            if context == "i":
+                yield made, ApplicableCast(function, source)
+
+    def _of(self, source: str) -> Iterator[tuple[str, str, QName]]:
+        """Arrays are cast by their elements."""
+        if source == ANY:
+            yield from self._from_builtin
+            return
+        yield from self._casts.get(source, ())
+        if source.endswith("[]"):
+            for target, context, function in self._casts.get(source[:-2], ()):
+                yield target + "[]", context, function
+
+    def into_row(self, fields: Iterable[str], target: str, contexts: str) -> Iterator[ApplicableCast]:
+        """A row that has no type of its own becomes one: column by column."""
+        kind = self.flat(target).removesuffix("[]")
+        inside = set(self.columns(kind).values())
+        for field in fields:
+            for column in inside:
+                yield from self.casts(field, column, contexts)
+
+    def to_json(self, kinds: Iterable[str], targets: tuple[str, ...]) -> Iterator[ApplicableCast]:
+        """What is not built in, and neither an array nor a row, is made into JSON by its own cast."""
+        for kind in {one for each in kinds for one in self.inner(each)}:
+            if not is_builtin_type(kind) and not kind.endswith("[]") and not self.is_row(kind):
+                for target in targets:
+                    yield from self.casts(kind, target, "eai")
+
+
+_known: OrderedDict[str, Conversions] = OrderedDict()
+_MOST_KNOWN = 4
+
+
+def conversions_of(catalog: Catalog) -> Conversions:
+    """Put together once for each version of a catalog."""
+    found = _known.get(catalog.version)
+    if found is None:
+        found = _known[catalog.version] = Conversions(catalog)
+        while len(_known) > _MOST_KNOWN:
+            _known.popitem(last=False)
+    return found

@@ -1,0 +1,363 @@
+"""Functions, operators, types and casts: which ones a name may mean.
+
+Decides that a name means every function of that name that takes so many arguments, in every schema that is
+searched: which of them is called depends on the types, and those are the server's to find out. What runs without
+being written (defaults, triggers, implicit casts, input functions of columns' types) is not seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pgjit.sql.catalog import BUILTIN, Catalog, Function, Operator, QName, qname_of
+from pgjit.sql.parse import read_values_of
+from pgjit.sql.resolve.coercions import coerced
+from pgjit.sql.resolve.collect import Collector
+from pgjit.sql.resolve.conversions import conversions_of
+from pgjit.sql.resolve.flow import Flow
+from pgjit.sql.resolve.signatures import Types, takes_numbers
+from pgjit.sql.scopes.scopes import Call, Operation
+from pgjit.sql.statement import Statement
+from pgjit.sql.touched import Doubt, TouchedFunction, TouchedOperator, TouchedType
+
+__all__ = ["Routines"]
+
+Calls = list[tuple[Call, int | None]]
+Operations = list[tuple[Operation, int | None]]
+
+_ROWS = frozenset({
+    "record", "anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray", '"any"', "any",
+})  # fmt: skip
+_OBJECT_OF_TEXT = ("pg_catalog", "json_object")
+_JSON_OBJECT = 160000  # the version from which JSON_OBJECT is a keyword
+_KINDS = "pawf"  # the worst first
+_SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"})
+
+
+class Routines:
+    def __init__(
+        self, catalog: Catalog | None, path: tuple[str, ...], found: Collector, *, stored: bool = False
+    ) -> None:
+        """`stored`: for the query of a view."""
+        self._catalog = catalog
+        self._path = path
+        self._found = found
+        self._stored = stored
+
+    def over(self, statement: Statement) -> None:
+        version = 0 if self._catalog is None else self._catalog.server_version
+        calls, operations = _all_calls(statement, version), _all_operations(statement)
+        for kind in statement.types:
+            self._type(kind.parts, kind.position)
+        if self._catalog is None:
+            self._without_catalog(calls, operations)
+            return
+        for call, position in calls:
+            if call.attribute:
+                self.attribute(call.parts[-1], position)
+        types = self._types_here(calls, operations)
+        for call, position in calls:
+            if not call.attribute:
+                self._call(call, types, position)
+        for operation, position in operations:
+            self._operator(operation, types, position)
+        for function, through, position in self._found.called:
+            self._add(function, self._signatures(function), position, through)
+        self._unwritten(statement)
+
+    def _unwritten(self, statement: Statement) -> None:
+        """What values are cast and checked by where no call is written."""
+        assert self._catalog is not None
+        if not self._may_coerce():
+            return
+        values = read_values_of(statement)
+        self._found.spend(len(values.values) // 2)
+        flow = Flow(self._catalog, self._path, values, conversions_of(self._catalog), self._found.spend)
+        flow.run()
+        found = coerced(self._catalog, self._path, values, flow, stored=self._stored)
+        for cast in found.casts:
+            self._add(cast.function, self._signatures(cast.function), None, (cast.source,))
+        told: set[QName] = set()
+        for held in found.checked:
+            called = set(self._catalog.checks.get(qname_of(held), ()))
+            if not called <= told:
+                self._checks(held, None)
+                told |= called
+
+    def _may_coerce(self) -> bool:
+        """Whether a value that is met here may be cast or checked by a function of the database's own."""
+        assert self._catalog is not None
+        conversions = conversions_of(self._catalog)
+        if not conversions.sources and not self._catalog.checks:
+            return False
+        types = Types(self._catalog)
+        types.add(self._found.met_types())
+        for name in self._found.met_functions():
+            for one in self._signatures(name):  # a built-in value may be made into what it takes
+                types.add((*one.arguments, one.returns, *one.outputs))
+        for name in self._found.met_operators():
+            for operator in self._catalog.operators.get(name.schema, {}).get(name.name, ()):
+                types.add(kind for kind in (operator.left, operator.right) if kind is not None)
+        return conversions.any_of(types) or any(types.has(str(name)) for name in self._catalog.checks)
+
+    def _without_catalog(self, calls: Calls, operations: Operations) -> None:
+        for call, position in calls:
+            schema, candidates = self._written(call.parts)
+            self._found.function(
+                TouchedFunction(
+                    schema, call.parts[-1], builtin=schema == BUILTIN, position=position, candidates=candidates
+                )
+            )
+        for operation, position in operations:
+            schema, candidates = self._written(operation.parts)
+            self._found.operator(
+                TouchedOperator(
+                    schema, operation.parts[-1], schema == BUILTIN, position=position, candidates=candidates
+                )
+            )
+
+    def _written(self, parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+        return (parts[-2], ()) if len(parts) > 1 else (None, self._path)
+
+    def _types_here(self, calls: Calls, operations: Operations) -> Types:
+        """What may be called makes values, which may be what something else can be called with."""
+        assert self._catalog is not None
+        types = Types(self._catalog)
+        names = [call.parts for call, _ in calls] + [operation.parts for operation, _ in operations]
+        if not self._catalog.casts and not any(self._has_own(parts) for parts in names):
+            return types
+        types.add(self._found.met_types())
+        for name in self._found.met_functions():
+            types.add(made for one in self._signatures(name) for made in (one.returns, *one.outputs))
+        more = True
+        while more:
+            functions = [one for call, _ in calls for _, some in self._fitting(call, types) for one in some]
+            operators = [one for operation, _ in operations for _, one in self._own_operators(operation, types)]
+            more = types.add(
+                [made for one in functions if not one.builtin for made in (one.returns, *one.outputs)]
+                + [one.returns for one in operators]
+            )
+        return types
+
+    def _has_own(self, parts: tuple[str, ...]) -> bool:
+        """Whether a function or operator of that name is not built in."""
+        assert self._catalog is not None
+        name = parts[-1]
+        return any(
+            any(not one.builtin for one in self._catalog.functions.get(schema, {}).get(name, ()))
+            or bool(self._catalog.operators.get(schema, {}).get(name))
+            for schema in self._schemas(parts)
+        )
+
+    # Functions.
+
+    def attribute(self, name: str, position: int | None, *, rows: bool = False) -> bool:
+        """`(x).name` or `x.name` that is no column: a function of one argument; of a row where `rows`.
+
+        False where there is none.
+        """
+        if self._catalog is None:
+            self._found.function(TouchedFunction(None, name, position=position, candidates=self._path))
+            return True
+        some = False
+        for schema in self._path:
+            fitting = [one for one in self._catalog.functions.get(schema, {}).get(name, ()) if one.takes(1)]
+            if rows and schema == BUILTIN:  # nothing makes a row into another type here
+                fitting = [one for one in fitting if one.arguments and one.arguments[0] in _ROWS]
+            if fitting:
+                self._add(QName(schema, name), fitting, position)
+                some = True
+        if not rows:
+            harmless = self._cast_to(name, position)
+            if harmless and not some:
+                self._found.field(name)
+        return some
+
+    def _cast_to(self, name: str, position: int | None) -> bool:
+        """`(x).t` casts where t is a type and x has no such field: False unless that is told, or there is none."""
+        assert self._catalog is not None
+        types = [self._catalog.types.get(schema, {}).get(name.removeprefix("_")) for schema in self._path]
+        types += [self._catalog.types.get(schema, {}).get(name) for schema in self._path]
+        kinds = {kind.kind for kind in types if kind is not None} - {"c"}  # no value is cast to a row type so
+        if kinds:
+            self._type((name,), position)
+        return kinds <= {"b", "e", "m", "r"} and not name.startswith("_")  # as array types may be called
+
+    def _call(self, call: Call, types: Types, position: int | None) -> None:
+        some = False
+        for schema, signatures in self._fitting(call, types):
+            self._add(QName(schema, call.parts[-1]), signatures, position)
+            some = True
+            for kind in self._checked_arguments(signatures):
+                self._checks(kind, position)
+        if not some and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
+            self._unknown("function", call.parts, position)
+
+    def _fitting(self, call: Call, types: Types) -> list[tuple[str, list[Function]]]:
+        """By schema. A function beside a built-in one that fits has to be one that the arguments can reach."""
+        assert self._catalog is not None
+        if call.attribute:
+            return []
+        schemas = self._schemas(call.parts)
+        named = [(schema, list(self._signatures(QName(schema, call.parts[-1])))) for schema in schemas]
+        self._found.spend(1 + sum(len(all_) for _, all_ in named))
+        count = call.arguments
+        fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
+        fitting = [(schema, [one for one in some if takes_numbers(one, call.numbers)]) for schema, some in fitting]
+        if not any(some for _, some in fitting):
+            fitting = named
+        if count == 0:
+            fitting = _first_without_arguments(fitting)
+        if len(schemas) > 1 and any(one.builtin for _, some in fitting for one in some):
+            fitting = [
+                (schema, [one for one in some if one.builtin or types.reach_function(one, call.loose)])
+                for schema, some in fitting
+            ]
+        return [(schema, some) for schema, some in fitting if some]
+
+    def _schemas(self, parts: tuple[str, ...]) -> tuple[str, ...]:
+        return self._path if len(parts) == 1 else tuple(parts[-2:-1])
+
+    def _cast_or_field(self, parts: tuple[str, ...], position: int | None) -> bool:
+        """`t(x)` casts where t is a type, `f(x)` is `x.f` where no function is called so."""
+        assert self._catalog is not None
+        if any(self._is_type(QName(schema, parts[-1])) for schema in self._schemas(parts)):
+            self._type(parts, position)
+            return True
+        return len(parts) == 1 and parts[0] in self._catalog.column_names
+
+    def _signatures(self, name: QName) -> Iterable[Function]:
+        assert self._catalog is not None
+        return self._catalog.functions.get(name.schema, {}).get(name.name, ())
+
+    def _add(
+        self, name: QName, some: Iterable[Function], position: int | None, through: tuple[str, ...] = ()
+    ) -> None:
+        every = tuple(some)
+        for builtin, extension in dict.fromkeys((one.builtin, one.extension) for one in every):
+            signatures = [one for one in every if one.builtin is builtin and one.extension == extension]
+            self._found.function(
+                TouchedFunction(
+                    *name,
+                    signatures=() if builtin else tuple(", ".join(one.arguments) for one in signatures),
+                    builtin=builtin,
+                    volatility=max(one.volatility for one in signatures),
+                    kind=min((one.kind for one in signatures), key=_KINDS.index),
+                    security_definer=any(one.security_definer for one in signatures),
+                    extension=extension,
+                    computes=all(one.computes for one in signatures),
+                    position=position,
+                    through=through,
+                )
+            )
+        if not every:
+            self._found.function(TouchedFunction(*name, position=position, through=through))
+
+    # Types.
+
+    def _is_type(self, name: QName) -> bool:
+        assert self._catalog is not None
+        return name.name in self._catalog.types.get(name.schema, ()) or self._catalog.relation(name) is not None
+
+    def _type(self, parts: tuple[str, ...], position: int | None) -> None:
+        name = parts[-1] if parts else ""
+        if self._catalog is None:
+            schema = parts[-2] if len(parts) > 1 else None
+            candidates = () if schema else self._path
+            self._found.type(TouchedType(schema, name, None, schema == BUILTIN, position, candidates))
+            return
+        if len(parts) == 1 and name in _SERIALS:
+            self._found.type(TouchedType(BUILTIN, name, "b", builtin=True, position=position))
+            return
+        for word in (name, name.removeprefix("_")):  # `_t` is the array type of `t`
+            for schema in self._schemas(parts):
+                if self._is_type(QName(schema, word)):
+                    self._known_type(QName(schema, word), position)
+                    return
+        self._unknown("type", parts, position)
+
+    def _unknown(self, what: str, parts: tuple[str, ...], position: int | None) -> None:
+        assert self._catalog is not None
+        detail = f"{what} `{'.'.join(parts)}` does not exist"
+        if len(parts) > 1 and not self._catalog.has_schema(parts[-2]):
+            what, detail = "schema", f"schema `{parts[-2]}` does not exist"
+        self._found.doubt(Doubt(f"unknown-{what}", detail, position, parts))
+
+    def _known_type(self, name: QName, position: int | None) -> None:
+        assert self._catalog is not None
+        kind = self._catalog.types.get(name.schema, {}).get(name.name)
+        builtin = name.schema in (BUILTIN, "information_schema")
+        extension = kind.extension if kind else None
+        self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position, extension=extension))
+        self._checks(str(name), position)
+
+    def _checked_arguments(self, signatures: Iterable[Function]) -> set[str]:
+        assert self._catalog is not None
+        if not self._catalog.checks:
+            return set()
+        kinds = {kind for one in signatures if not one.builtin for kind in one.arguments}
+        return kinds & self._catalog.checked_arguments
+
+    def _checks(self, kind: str, position: int | None) -> None:
+        """What the checks of domains in it call."""
+        assert self._catalog is not None
+        name = qname_of(kind)
+        for function in self._catalog.checks.get(name, ()):
+            self._add(function, self._signatures(function), position, (str(name),))
+
+    # Operators.
+
+    def _operator(self, operation: Operation, types: Types, position: int | None) -> None:
+        assert self._catalog is not None
+        name = operation.parts[-1]
+        named = [
+            schema for schema in self._schemas(operation.parts) if name in self._catalog.operators.get(schema, ())
+        ]
+        if not named:
+            text = ".".join(operation.parts)
+            detail = f"operator `{text}` does not exist"
+            self._found.doubt(Doubt("unknown-operator", detail, position, operation.parts))
+        if BUILTIN in named:
+            self._found.operator(TouchedOperator(BUILTIN, name, builtin=True, position=position))
+        for schema, one in self._own_operators(operation, types):
+            self._found.operator(TouchedOperator(schema, name, extension=one.extension, position=position))
+            for kind in (one.left, one.right):
+                self._checks(kind or "", position)
+
+    def _own_operators(self, operation: Operation, types: Types) -> list[tuple[str, Operator]]:
+        """Those that are not built in and that may be chosen."""
+        assert self._catalog is not None
+        loose = None if len(operation.parts) > 1 else operation.loose
+        every = [
+            (schema, one)
+            for schema in self._schemas(operation.parts)
+            for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
+        ]
+        self._found.spend(len(every))
+        return [(schema, one) for schema, one in every if types.reach_operator(one, operation.sides, loose)]
+
+
+def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[tuple[str, list[Function]]]:
+    """Of functions without any argument the first schema's is called: nothing else tells them apart."""
+    found = next((schema for schema, some in fitting if any(not one.arguments for one in some)), None)
+    return [(schema, [one for one in some if one.arguments or schema == found]) for schema, some in fitting]
+
+
+def _all_calls(statement: Statement, version: int) -> Calls:
+    """Also those that stand where no expression does: the method of TABLESAMPLE, the function of a trigger.
+
+    `version` is the server's, 0 where it is not known: what an older one takes for a call is one then.
+    """
+    calls = [(call, at) for call, at in statement.scopes.calls if call.before is None or version < call.before]
+    if version < _JSON_OBJECT:  # the parser writes `pg_catalog.` before it, an older server looks for it in its path
+        calls += [(call._replace(parts=call.parts[-1:]), at) for call, at in calls if call.parts == _OBJECT_OF_TEXT]
+    known = {call.parts for call, _ in calls}
+    return calls + [(Call(one.parts, None), one.position) for one in statement.functions if one.parts not in known]
+
+
+def _all_operations(statement: Statement) -> Operations:
+    operations = list(statement.scopes.operations)
+    known = {operation.parts for operation, _ in operations}
+    return operations + [
+        (Operation(one.parts, 0), one.position) for one in statement.operators if one.parts not in known
+    ]

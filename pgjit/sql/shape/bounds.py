@@ -1,0 +1,212 @@
+"""What bounds the rows that a query gives: the constant LIMITs that hold over each relation it reads from.
+
+A LIMIT that is not a constant, that is NULL or ALL, or that lets ties through is none; nor is one of a value that
+is made of many rows. What runs once for each row of another query, or for each step of a recursive one, gives its
+rows as often. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pgjit.sql.shape.collecting import COLLECTS, SUMS_UP, Reading, aggregate_name
+from pgjit.sql.shape.recursion import Recursion, recursion_of
+from pgjit.sql.shape.references import is_select, items_of
+
+__all__ = ["Bounded", "Limits", "gives_one_row", "sources"]
+
+Node = dict[str, Any]
+Limits = tuple[tuple[int, int], ...]
+"""LIMITs from the outside inwards, each smaller than the one before: which one it is, and how many rows it lets
+through, as often as it is applied."""
+
+_WHOLE = re.compile(r"[0-9]{1,18}\Z")
+_DEEPEST = 16  # LIMITs over one relation that are kept; more of them only bound it better
+
+
+class Bounded(NamedTuple):
+    relation: Node  # a RangeVar
+    limits: Limits
+    strict: Limits  # where any function that is not known may collect rows into its value
+
+    @property
+    def most(self) -> int | None:
+        return self.limits[-1][1] if self.limits else None
+
+
+class _Way(NamedTuple):
+    """What holds over a query."""
+
+    limits: Limits = ()
+    times: int | None = 1  # how often it runs at most; None: as often as it likes
+
+    def under(self, select: Node, most: int | None) -> _Way:
+        """`most`: rows that it gives each time it runs."""
+        if most is None or self.times is None or len(self.limits) >= _DEEPEST:
+            return self
+        total = most * self.times
+        if self.limits and total >= self.limits[-1][1]:
+            return self
+        return _Way((*self.limits, (id(select), total)), self.times)
+
+    def by_row(self, select: Node, most: int | None) -> _Way:
+        """Of a value in the list of a query that gives so many rows: it is looked up for each of them."""
+        if "fromClause" not in select:
+            return self.under(select, 1)
+        known = [most * self.times] if most is not None and self.times is not None else []
+        known += [self.limits[-1][1]] if self.limits else []
+        return _Way(self.limits, min(known) if known else None)
+
+    def apart(self) -> _Way:
+        """What was before does not bound it."""
+        return _Way((), self.times)
+
+    def often(self) -> _Way:
+        return _Way(self.limits, None)
+
+    def stepping(self, recursion: Recursion) -> _Way:
+        steps = None if recursion.steps is None or self.times is None else recursion.steps * self.times
+        if not recursion.grows:
+            return _Way(self.limits, steps)
+        return _Way() if steps is None else _Way(((recursion.key, steps),), steps)
+
+
+class _Level(NamedTuple):
+    select: Node
+    ways: tuple[_Way, _Way]  # as things are; where functions that are not known collect
+    hidden: frozenset[str]  # names that stand for a query of a WITH here
+    recursion: Recursion | None = None  # of the query that this is the whole of
+
+
+def sources(query: Node) -> list[Bounded]:
+    """Of a SELECT. Relations that only conditions read from give no rows.
+
+    A bound holds over what is below it unless something between collects: a LIMIT of one array is none of its rows.
+    """
+    found: list[Bounded] = []
+    left = [_Level(query, (_Way(), _Way()), frozenset())]
+    reading = Reading(query)
+    while left:
+        level = left.pop()
+        if is_select(level.select):
+            _read(level, reading, left, found)
+    numbers: dict[int, int] = {}
+    return [
+        each._replace(limits=_numbered(each.limits, numbers), strict=_numbered(each.strict, numbers))
+        for each in found
+    ]
+
+
+def _numbered(limits: Limits, numbers: dict[int, int]) -> Limits:
+    """The same for each reading of a text."""
+    return tuple((numbers.setdefault(key, len(numbers)), most) for key, most in limits)
+
+
+def _read(level: _Level, reading: Reading, left: list[_Level], found: list[Bounded]) -> None:
+    select = level.select
+    values = reading.values(select)
+    own = _limit(select)
+    known, strict = (way.under(select, own) for way in level.ways)
+    ways = (
+        level.ways[0].apart() if values.collects else known,
+        level.ways[1].apart() if values.collects or values.calls else strict,
+    )
+    hidden = _with(level, reading, ways, left)
+    if "larg" in select:
+        left.append(_Level(select["larg"], ways, hidden))
+    if "rarg" in select:
+        left.append(_Level(select["rarg"], _stepping(ways, level.recursion), hidden))
+    rows = 1 if _one_row(select, SUMS_UP | COLLECTS) else own
+    for inner, array in values.queries:
+        by_row = _each(ways, lambda way: way.by_row(select, rows))
+        left.append(_Level(inner, _each(by_row, _Way.apart) if array else by_row, hidden))
+    items = list(items_of(select.get("fromClause", [])))
+    beside = len(select.get("fromClause", [])) > 1 or any(kind == "JoinExpr" for kind in _kinds(select))
+    for kind, item in items:
+        if kind == "RangeSubselect":
+            each = _each(ways, _Way.often) if item.get("lateral") else ways
+            left.append(_Level(_query(item.get("subquery")), each, hidden))
+            continue
+        relation = item.get("relation", {}).get("RangeVar", {}) if kind == "RangeTableSample" else item
+        if "relname" in relation:
+            if "schemaname" in relation or relation["relname"] not in hidden:
+                found.append(Bounded(relation, ways[0].limits, ways[1].limits))
+            continue
+        for inner, array in reading.values(item).queries:  # a function takes the rows of an array apart
+            each = _each(ways, _Way.often) if beside else ways
+            left.append(_Level(inner, _each(each, _Way.apart) if array else each, hidden))
+
+
+def _with(level: _Level, reading: Reading, ways: tuple[_Way, _Way], left: list[_Level]) -> frozenset[str]:
+    """The queries of its WITH, which may be read from anywhere; and the names that are hidden behind theirs."""
+    hidden = level.hidden
+    clause = level.select.get("withClause", {})
+    queries = [each.get("CommonTableExpr", {}) for each in clause.get("ctes", [])]
+    names = [(str(common.get("ctename", "")), common) for common in queries]
+    if clause.get("recursive"):
+        hidden |= {name for name, _ in names}
+    for name, common in names:
+        inner = _query(common.get("ctequery"))
+        each = (
+            ways[0].apart() if reading.collects else ways[0],
+            ways[1].apart() if reading.collects or reading.calls else ways[1],
+        )
+        recursion = recursion_of(common) if clause.get("recursive") else None
+        left.append(_Level(inner, each, hidden, recursion))
+        hidden |= {name}
+    return hidden
+
+
+def _stepping(ways: tuple[_Way, _Way], recursion: Recursion | None) -> tuple[_Way, _Way]:
+    return ways if recursion is None else (ways[0].stepping(recursion), ways[1].stepping(recursion))
+
+
+def _each(ways: tuple[_Way, _Way], change: Callable[[_Way], _Way]) -> tuple[_Way, _Way]:
+    return change(ways[0]), change(ways[1])
+
+
+def _kinds(select: Node) -> list[str]:
+    return [next(iter(item), "") for item in select.get("fromClause", [])]
+
+
+def gives_one_row(query: Node) -> bool:
+    """By an aggregate, or by LIMIT 1; or all that it reads from does."""
+    if _one_row(query, SUMS_UP | COLLECTS) or _limit(query) == 1:
+        return True
+    found = sources(query)
+    return bool(found) and all(each.most == 1 for each in found)
+
+
+def _query(node: Any) -> Node:
+    inner = next(iter(node.values()), None) if isinstance(node, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def _limit(select: Node) -> int | None:
+    if _one_row(select):
+        return 1
+    if select.get("limitOption") == "LIMIT_OPTION_WITH_TIES":
+        return None
+    count = select.get("limitCount")
+    while isinstance(count, dict) and "TypeCast" in count:
+        count = count["TypeCast"].get("arg")
+    constant = count.get("A_Const") if isinstance(count, dict) else None
+    if not isinstance(constant, dict):
+        return None
+    if "ival" in constant:
+        return int(constant["ival"].get("ival", 0))
+    text = constant.get("sval", {}).get("sval", "") or constant.get("fval", {}).get("fval", "")
+    return int(text) if _WHOLE.match(text) else None
+
+
+def _one_row(select: Node, aggregates: frozenset[str] = SUMS_UP) -> bool:
+    """One of these aggregates in the list of values, without GROUP BY."""
+    if "groupClause" in select or "larg" in select:
+        return False
+    for target in select.get("targetList", []):
+        call = target.get("ResTarget", {}).get("val", {}).get("FuncCall")
+        if call is not None and "over" not in call and aggregate_name(call) in aggregates:
+            return True
+    return False

@@ -1,0 +1,90 @@
+"""Who is let in, told, or turned away: as values."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.proxy.door.connection_limits import Admittance, ConnectionLimits, Quota, Visitor
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::1", "::/64"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_an_address_counts_by_what_one_machine_has(host: str, network: str) -> None:
+    assert Visitor.of(host, 51000) == Visitor(f"{host}:51000", network)
+
+
+def test_a_place_given_back_can_be_taken_again() -> None:
+    quota: Quota[str] = Quota(2)
+    assert [quota.take("a"), quota.take("a"), quota.take("a"), quota.take("b")] == [True, True, False, True]
+    quota.give_back("a")
+    assert quota.take("a")
+    assert (quota["a"], quota["b"], quota["c"], len(quota)) == (2, 1, 0, 2)
+
+
+def test_nothing_is_kept_of_keys_that_have_nothing_inside() -> None:
+    quota: Quota[int] = Quota(1)
+    for key in range(100):
+        assert quota.take(key)
+        quota.give_back(key)
+    assert not Quota[int](0).take(1)
+    assert len(quota) == 0
+
+
+def kinds(crowd: ConnectionLimits, visitor: Visitor, count: int) -> list[str]:
+    return [_kind(crowd.enter(visitor)) for _ in range(count)]
+
+
+def _kind(admission: Admittance) -> str:
+    if not admission.inside:
+        assert admission.refusal is not None
+        return "away"
+    return "in" if admission.refusal is None else admission.refusal.reference
+
+
+def test_an_address_over_its_limit_is_told_a_few_times_and_then_turned_away() -> None:
+    crowd = ConnectionLimits(500, 3)
+    one, other = Visitor.of("10.0.0.7", 1), Visitor.of("10.0.0.8", 1)
+    assert kinds(crowd, one, 13) == ["in"] * 3 + ["too-many-connections-of-address"] * 8 + ["away"] * 2
+    assert kinds(crowd, other, 3) == ["in"] * 3
+    assert len(crowd) == 14
+
+
+def test_all_together_are_told_a_few_times_and_then_turned_away() -> None:
+    crowd = ConnectionLimits(10, 100)
+    assert kinds(crowd, Visitor.of("10.0.0.7", 1), 44) == ["in"] * 10 + ["too-many-connections"] * 32 + ["away"] * 2
+
+
+def test_one_network_of_ipv6_is_one_address() -> None:
+    crowd = ConnectionLimits(500, 1)
+    assert kinds(crowd, Visitor.of("2001:db8::1", 1), 1) == ["in"]
+    assert kinds(crowd, Visitor.of("2001:db8::ffff:1", 1), 1) == ["too-many-connections-of-address"]
+    assert kinds(crowd, Visitor.of("2001:db8:0:1::1", 1), 1) == ["in"]
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=200))
+def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool]]) -> None:
+    crowd, inside = ConnectionLimits(6, 2), []
+    for last, comes in moves:
+        visitor = Visitor.of(f"10.0.0.{last}", 1)
+        if comes and crowd.enter(visitor).inside:
+            inside.append(visitor)
+        elif not comes and visitor in inside:
+            inside.remove(visitor)
+            crowd.leave(visitor)
+        assert len(crowd) == len(inside) <= 6 + 32
+        assert all(inside.count(each) <= 2 + 8 for each in inside)
+    for visitor in inside:
+        crowd.leave(visitor)
+    assert len(crowd) == 0
+    assert crowd.enter(Visitor.of("10.0.0.1", 1)) == Admittance(inside=True)

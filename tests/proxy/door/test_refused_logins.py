@@ -1,0 +1,77 @@
+"""Refused connections in the journal: one by one, or counted, and never left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.proxy.door.connection_limits import Visitor
+from pgjit.proxy.door.refused_logins import Counted, Refusals, Tally
+from pgjit.telemetry import Telemetry
+from tests.fakes.talk import NOW
+
+ONE = Visitor("10.0.0.7:51000", "10.0.0.7")
+
+
+class FullSink(FileSink):
+    """A file on a disk that is full while `full`."""
+
+    full = False
+
+    def append(self, lines: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super().append(lines)
+
+
+def test_so_many_of_an_address_and_so_many_over_all_have_records_of_their_own() -> None:
+    tally = Tally()
+    assert [tally.single("a") for _ in range(12)] == [True] * 10 + [False] * 2
+    assert sum(tally.single(f"b{n}") for n in range(200)) == 90
+    tally.turn()
+    assert tally.single("a")
+
+
+def test_more_addresses_than_are_kept_apart_are_others() -> None:
+    tally = Tally()
+    for number in range(300):
+        tally.count(Counted(f"a{number}", "handshake-failed", "08P01"))
+    turned = dict(tally.turn())
+    assert len(turned) == 257
+    assert turned[Counted("other addresses", "handshake-failed", "08P01")] == 44
+    assert tally.turn() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["a", "b"])), max_size=500))
+def test_what_is_counted_is_all_there(refused: list[tuple[int, str]]) -> None:
+    tally = Tally()
+    for number, reference in refused:
+        tally.count(Counted(f"a{number}", reference, "08P01"))
+    assert sum(times for _, times in tally.turn()) == len(refused)
+
+
+@pytest.mark.parametrize(("full_at", "single"), [(99, 10), (0, 0), (5, 5), (12, 10)])
+async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
+    tmp_path: Path, full_at: int, single: int
+) -> None:
+    sink, telemetry = FullSink(tmp_path / "journal.jsonl"), Telemetry(version="0")
+    journal = Journal.open(sink)
+    refusals = Refusals(journal, lambda: NOW, telemetry)
+    for number in range(15):
+        sink.full = number >= full_at
+        refusals.note_cheap(ONE, "handshake-failed", "08P01", "closed")
+    refusals._turn()
+    sink.full = False
+    refusals.close()
+    await journal.close()
+    telemetry.close()
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert sum(line["count"] for line in lines) == 15
+    assert [line["count"] for line in lines if line["source"] == ONE.source] == [1] * single
+    assert {line["source"] for line in lines if line["count"] > 1} <= {ONE.network}

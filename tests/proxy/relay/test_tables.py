@@ -1,0 +1,121 @@
+"""The relay against the tables of the protocol: whatever is asked and answered, nothing leaves them.
+
+Goes over the tables' own keys, so that a row that is added is held to the same.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from pgjit.proxy.relay.in_flight import InFlight
+from pgwire.errors import RemoteProtocolError
+from pgwire.reader import message
+from pgwire.state import ANSWERS, ANYTIME, FRONTEND, Asked, Phase
+from tests.fakes.talk import Talk, query
+from tests.protocol.samples import SAMPLES
+
+EVERY_KIND = range(256)
+ERROR, ROW, COPY_DATA, COPY_IN = b"EDdG"
+# From the server, most letters mean something else than from the client: the later rows are the server's own.
+BODIES = {sample.raw[0]: sample.body for sample in SAMPLES if sample.typed} | {
+    message_[0]: message_[5:]
+    for message_ in (
+        message(b"E", b"SERROR\0C42601\0Mno\0\0"),
+        message(b"S", b"TimeZone\0UTC\0"),
+        message(b"C", b"SELECT 1\0"),
+        message(b"D", b"\0\0"),
+        message(b"H", b"\0\0\0"),
+        message(b"c"),
+    )
+}
+
+
+def _sent(kind: int) -> bytes:
+    return message(bytes([kind]), BODIES.get(kind, b""))
+
+
+def _allowed(asked: Asked | None, kind: int) -> bool:
+    """As the tables have it: an error is an answer to anything, and CopyData flows where rows may."""
+    if kind in ANYTIME or kind == ERROR:
+        return True
+    if asked is None or kind == COPY_IN:  # what is asked here never offers data
+        return False
+    return kind in ANSWERS[asked] or (kind == COPY_DATA and ROW in ANSWERS[asked])
+
+
+@pytest.mark.parametrize("asked", [None, *Asked])
+def test_a_request_is_answered_by_what_its_row_names_and_by_nothing_else(asked: Asked | None) -> None:
+    for kind in EVERY_KIND:
+        talk = Talk()
+        if asked is not None:
+            talk.relay.queue.append(InFlight(asked))
+        step = talk.server(_sent(kind))
+        assert (step.fault is None) == _allowed(asked, kind), chr(kind)
+        assert step.fault is None or step.data == [], "what is at fault does not go to the client"
+
+
+@pytest.mark.parametrize("kind", set(EVERY_KIND[1:]) - FRONTEND[Phase.READY], ids=chr)
+def test_a_client_that_sends_what_no_row_names_ends_and_nothing_of_it_goes_on(kind: int) -> None:
+    plan = Talk().client(_sent(kind), query("SELECT 1"))
+    assert plan.fault is not None
+    assert (plan.items, plan.events) == ([], [])
+
+
+def test_a_client_that_sends_a_type_of_zero_ends_even_where_it_may_send_data() -> None:
+    talk = Talk()
+    talk.client(query("COPY x FROM STDIN"))
+    talk.server(_sent(COPY_IN))
+    assert talk.relay.copy_in.active
+    for raws in ([_sent(0)], [_sent(COPY_DATA), _sent(0)]):
+        with pytest.raises(RemoteProtocolError):
+            talk.client(*raws)
+
+
+class Sequence(RuleBasedStateMachine):
+    """Requests and answers in any order. What is not at fault was in the row of the oldest request."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.talk = Talk()
+
+    @rule(asked=st.sampled_from(Asked))
+    def ask(self, asked: Asked) -> None:
+        self.talk.relay.queue.append(InFlight(asked))
+
+    @rule()
+    def ask_what_is_refused(self) -> None:
+        self.talk.relay.skipping = False
+        self.talk.client(query("DELETE bad"))
+
+    @rule(kind=st.sampled_from(sorted(BODIES)) | st.integers(0, 255))
+    def answer(self, kind: int) -> None:
+        self._answer(kind)
+
+    @precondition(lambda self: self.talk.relay.queue)
+    @rule(data=st.data())
+    def answer_from_the_row(self, data: st.DataObject) -> None:
+        self._answer(data.draw(st.sampled_from(sorted(ANSWERS[self.talk.relay.queue[0].asked]))))
+
+    def _answer(self, kind: int) -> None:
+        before = list(self.talk.relay.queue)
+        head = before[0] if before else None
+        hole = head is not None and head.refusal is not None and not head.rejected
+        step = self.talk.server(_sent(kind))
+        after = list(self.talk.relay.queue)
+        if step.fault is not None:
+            assert step.data == []
+            self.begin()  # that session is over
+            return
+        assert _allowed(head.asked if head else None, kind)
+        assert not hole or kind in ANYTIME or kind == ERROR, "what was refused was answered as if it had run"
+        assert b"".join(step.data) == _sent(kind) or (hole and kind == ERROR)
+        gone = len(before) - len(after)
+        assert after == before[gone:], "requests are done with in the order in which they were asked"
+        if gone > 1:
+            assert kind == ERROR, "only an error ends more than one request"
+            assert all(one.asked is not Asked.SYNC for one in before[:gone]), "and none behind the next Sync"
+
+
+TestSequence = Sequence.TestCase

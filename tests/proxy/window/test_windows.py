@@ -1,0 +1,249 @@
+"""Of every window one opening and one end are in the journal, whatever fails and whenever pgjit is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pgjit.audit.event import ServiceStarted
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
+from pgjit.errors import JournalUnavailable, ServerUnavailable
+from pgjit.grants.outbox import Kind, OutboxEntry
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.identity import Credential, IdentityKey, IdentityKind
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.window.records import note_of_end, note_of_opening, record_of
+from pgjit.proxy.window.windows import Windows
+from tests.contracts.store import HOUR, NOW, POLICY
+from tests.fakes.talk import CONTEXT
+from tests.run.waiting import until, until_it_holds
+
+ANN = replace(
+    CONTEXT.identity,
+    key=IdentityKey("t", "ann"),
+    kind=IdentityKind.USER,
+    credential=Credential.CERTIFICATE,
+    acrs=frozenset({"c1", "c2"}),
+    on_behalf_of="ann",
+    blueprint_id="b",
+    groups=frozenset(),
+)
+
+
+class Full(FileSink):
+    """A disk that is full when a test says so."""
+
+    full = False
+
+    def append(self, lines: bytes) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left")
+        super().append(lines)
+
+
+class Forgetful(SqlStore):
+    """A store that is killed before it hears that the journal has taken a record, or right after an end."""
+
+    deaf = False
+    torn = False
+
+    async def recorded(self, window_id: str, kind: Kind) -> None:
+        if self.deaf:
+            raise ServerUnavailable("killed", reference="store-unavailable")
+        await super().recorded(window_id, kind)
+
+    async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
+        first = await super().end(window_id, at, reason, note)
+        if self.torn:
+            self.torn = False
+            raise ServerUnavailable("committed, and nobody was told", reference="store-unavailable")
+        return first
+
+
+@dataclass
+class House:
+    """One process's windows over a store and a journal that outlive it."""
+
+    folder: Path
+    now: datetime = NOW
+    ahead: timedelta = timedelta()  # of the machine's clock
+    sink: Full = field(init=False)
+    store: Forgetful = field(init=False)
+
+    def _steady(self) -> float:
+        return (self.now - NOW).total_seconds()
+
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator[Windows]:
+        self.sink, self.store = Full(self.folder / "journal.jsonl"), Forgetful(f"sqlite:///{self.folder}/w.sqlite3")
+        await self.store.open()
+        journal = Journal.open(self.sink)
+        clock = Clock(wall=lambda: self.now + self.ahead, steady=self._steady)
+        windows = Windows(self.store, journal, Registry(), clock)
+        journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
+        await windows.resume({POLICY.name: POLICY})
+        yield windows
+        await windows.close()
+        self.sink.full = False
+        await journal.close()
+        await self.store.close()
+
+    @property
+    def records(self) -> list[dict[str, object]]:
+        lines = (self.folder / "journal.jsonl").read_text().splitlines()
+        return [each for each in map(json.loads, lines) if str(each["type"]).startswith("window.")]
+
+    @property
+    def types(self) -> Counter[object]:
+        return Counter(each["type"] for each in self.records)
+
+    async def ended(self) -> None:
+        async def over() -> bool:
+            due = await self.store.due()
+            return not await self.store.unended() and all(each.kind != "ended" for each in due)
+
+        await until_it_holds(over)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+async def admit(windows: Windows) -> str:
+    window, _ = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+    return window.id
+
+
+async def test_an_opening_that_could_not_be_recorded_is_recorded_after_a_restart(house: House) -> None:
+    async with house.process() as windows:
+        house.sink.full = True
+        with pytest.raises(JournalUnavailable):
+            await admit(windows)
+        assert not house.records
+    house.now += timedelta(minutes=5)
+    async with house.process():
+        [record] = house.records
+        assert (record["type"], record["source"], record["reason"]) == ("window.opened", "10.0.0.7:5", "because")
+        assert str(record["time"]).startswith(NOW.replace(tzinfo=None).isoformat())
+        [window] = await house.store.unended()
+        assert record["window"]["id"] == window.id  # type: ignore[index]
+        assert await house.store.due() == []
+    async with house.process():
+        assert len(house.records) == 1
+
+
+async def test_an_opening_is_recorded_as_soon_as_there_is_room_and_nobody_is_let_in_before(house: House) -> None:
+    async with house.process() as windows:
+        house.sink.full = True
+        for _ in range(3):
+            with pytest.raises(JournalUnavailable) as refused:
+                await admit(windows)
+            assert refused.value.fields()["S"] == "FATAL"
+        house.sink.full = False
+        await admit(windows)
+        await admit(windows)
+        assert house.types == {"window.opened": 1}
+
+
+async def test_a_process_that_is_killed_right_after_a_record_does_not_write_it_twice(house: House) -> None:
+    async with house.process() as windows:
+        house.store.deaf = True
+        await admit(windows)
+    async with house.process() as windows:
+        assert await house.store.due() == []
+        assert house.types == {"window.opened": 1}
+        house.store.deaf = True
+        house.now += HOUR
+        async with asyncio.timeout(60):
+            await until(lambda: house.types["window.ended"] == 1)
+    async with house.process() as windows:
+        assert await house.store.due() == []
+    assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_an_end_that_could_not_be_recorded_is_recorded_after_a_restart(house: House) -> None:
+    async with house.process() as windows:
+        await admit(windows)
+        house.sink.full = True
+        house.now += HOUR
+
+        async def over() -> bool:
+            return not await house.store.unended()
+
+        await until_it_holds(over)
+    async with house.process():
+        await house.ended()
+    assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_a_login_that_is_admitted_at_the_last_moment_makes_no_second_end(house: House) -> None:
+    async with house.process() as windows:
+        late = asyncio.create_task(admit(windows))
+        await late
+        house.now += HOUR
+        await house.ended()
+        # It was admitted before the end and gets here after it was carried out.
+        window = replace(CONTEXT.window, id=str(house.records[0]["window"]["id"]))  # type: ignore[index]
+        windows._schedule(window, window.ends_at)
+        async with asyncio.timeout(60):
+            await until(lambda: not windows._timers)
+    assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_a_window_that_opened_while_the_clock_was_ahead_is_no_longer_when_that_is_put_right(
+    house: House,
+) -> None:
+    async with house.process() as windows:
+        house.ahead = HOUR
+        window, ends_at = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+        granted = ends_at - (NOW + HOUR)
+        assert granted == POLICY.ttl
+        house.ahead = timedelta()
+        house.now += granted / 2
+        joined, ends_at = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+        assert (joined.id, ends_at) == (window.id, NOW + granted)
+        house.now += granted / 2
+        await house.ended()
+    assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_an_end_whose_commit_was_heard_of_by_nobody_is_recorded_once(house: House) -> None:
+    async with house.process() as windows:
+        await admit(windows)
+        house.store.torn = True
+        house.now += HOUR
+        async with asyncio.timeout(60):
+            await until(lambda: not windows._timers)
+    assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_a_note_that_cannot_be_read_stops_the_start(house: House) -> None:
+    async with house.process():
+        await house.store.admit(ANN.key, POLICY, NOW, None, "{}")
+    with pytest.raises(ServerUnavailable) as refused:
+        async with house.process():
+            pass
+    assert "cannot be read" in str(refused.value.detail)
+    await house.store.close()
+    house.sink.close()
+
+
+def test_a_note_holds_what_the_record_says() -> None:
+    window = replace(CONTEXT.window, identity=ANN.key, policy=POLICY.name)
+    opened = record_of(OutboxEntry("opened", window, note_of_opening(ANN, POLICY, NOW, "10.0.0.7:5", None)))
+    assert (opened.identity, opened.policy_version, opened.at) == (ANN, POLICY.version, NOW)  # type: ignore[union-attr]
+    window = replace(window, ended_at=NOW, end_reason="revoked")
+    ended = record_of(OutboxEntry("ended", window, note_of_end(NOW, 3)))
+    assert (ended.reason, ended.sessions, ended.window) == ("revoked", 3, window)  # type: ignore[union-attr]

@@ -1,0 +1,344 @@
+"""The control connections: their questions, and what happens to them when they die, hang, or lead elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.server_process import ProcessSighting
+from pgjit.server.control import ControlConnections, Role
+from pgjit.server.credential import FixedSecret
+from pgjit.server.login_error import LoginFailed
+from pgjit.server.target import ControlLogin
+from pgwire.messages.query import command_complete, error_response
+from pgwire.reader import message
+from tests.fakes.control_answers import (
+    HERE,
+    PROCESS,
+    ROLE,
+    STARTED,
+    answer_control,
+    instance_row,
+    introduced,
+    row,
+    seen,
+)
+from tests.fakes.scripted_server import (
+    KEY,
+    OK,
+    READY,
+    Peer,
+    ScriptedServer,
+    Step,
+    close,
+    expect,
+    fatal,
+    notice,
+    send,
+    startup,
+    status,
+    until_left,
+)
+from tests.fakes.targets import address_of, logged_in, target_at
+from tests.run.waiting import until
+
+NO_ROWS = command_complete("SELECT 0") + READY
+GONE = ProcessSighting(instance=HERE, there=False)
+THERE = ProcessSighting(instance=HERE, there=True)
+
+
+def _control(server: ScriptedServer, deadline: float = 5.0, every: float = 60.0) -> ControlConnections:
+    return ControlConnections(target_at(server), address_of(server), deadline=deadline, every=every)
+
+
+def _line(*replies: bytes) -> list[Step]:
+    """A control connection that answers so many questions of ours."""
+    answers = [step for reply in replies for step in (expect("Q"), send(reply))]
+    return [*logged_in(), *introduced(), *answers, until_left()]
+
+
+def _answering(there: Callable[[int], bool] = lambda _: False) -> list[Step]:
+    async def play(peer: Peer) -> None:
+        while (await peer.frame()).kind == ord("Q"):
+            await peer.write(answer_control(peer.last.body.decode(), there=there))
+
+    return [*logged_in(), play]
+
+
+async def test_a_backend_is_named_by_pid_start_time_and_server() -> None:
+    found = row(*instance_row(), STARTED, str(ROLE))
+    async with ScriptedServer(_line(found, seen(True, True), seen(True), seen(False))) as server:
+        control = _control(server)
+        assert await control.process(4711) == PROCESS
+        assert await control.terminate(PROCESS) == (THERE, True)
+        assert [await control.look(PROCESS), await control.look(PROCESS)] == [THERE, GONE]
+        await control.close()
+        asked = [frame.body.decode() for frame in server.peers[0].frames][2:]
+    assert all("pg_stat_get_activity(4711)" in sql for sql in asked)
+    assert all("backend_start = timestamptz '2026-11-24T09:30:00.123456+00:00'" in sql for sql in asked[1:])
+    assert all("pg_control_system" in sql and "pg_postmaster_start_time" in sql for sql in asked)
+    assert len(server.peers) == 1, "one connection for all of it"
+
+
+async def test_what_the_login_may_not_read_is_not_asked() -> None:
+    script = [*logged_in(), expect("Q"), send(row("f", "f")), expect("Q"), send(seen(False)), until_left()]
+    async with ScriptedServer(script) as server:
+        control = _control(server)
+        await control.version()
+        await control.close()
+        asked = server.peers[0].frames[1].body.decode()
+    assert "pg_control_system" not in asked
+    assert "pg_walfile_name" not in asked
+
+
+async def test_a_backend_that_is_not_seen_is_no_place_for_a_session() -> None:
+    """Asked on a new connection as well: the address may lead elsewhere than when the first was made."""
+    async with ScriptedServer(_line(NO_ROWS)) as server:
+        control = _control(server)
+        with pytest.raises(ServerUnavailable) as told:
+            await control.process(4711)
+        assert "pooler" in (told.value.hint or "")
+        assert "pg_read_all_stats" in (told.value.hint or "")
+        assert len(server.peers) == 2
+        await control.close()
+
+
+async def test_a_login_that_may_not_see_when_a_backend_began_is_of_no_use() -> None:
+    async with ScriptedServer(_line(row(*instance_row(), None, str(ROLE)))) as server:
+        control = _control(server)
+        with pytest.raises(ServerUnavailable, match="cannot be used now"):
+            await control.process(4711)
+        await control.close()
+
+
+async def test_it_tells_the_version_and_whether_the_server_is_a_standby() -> None:
+    answers = [(row("f", "f"), Role(False, False)), (row("f", "t"), Role(False, True)),
+               (row("t", "f"), Role(True, True))]  # fmt: skip
+    async with ScriptedServer(_line(*(sent for sent, _ in answers))) as server:
+        control = _control(server)
+        assert await control.version() == 18
+        assert [await control.role() for _ in answers] == [expected for _, expected in answers]
+        await control.close()
+
+
+async def test_a_server_without_a_version_is_not_used() -> None:
+    async with ScriptedServer([startup(), send(OK, KEY, READY), until_left()]) as server:
+        control = _control(server)
+        with pytest.raises(LoginFailed, match="does not tell its version"):
+            await control.version()
+        await control.close()
+
+
+async def test_what_a_server_says_of_itself_between_answers_is_no_answer() -> None:
+    unasked = status("TimeZone", "UTC") + notice("careful") + message(b"A", b"\0\0\0\1c\0p\0")
+    async with ScriptedServer(_line(unasked + seen(False) + unasked, seen(False))) as server:
+        control = _control(server)
+        assert [await control.look(PROCESS), await control.look(PROCESS)] == [GONE, GONE]
+        assert len(server.peers) == 1
+        await control.close()
+
+
+async def test_a_connection_that_died_is_made_anew() -> None:
+    async with ScriptedServer([*_line(seen(True))[:-1], close()], _line(seen(False))) as server:
+        control = _control(server)
+        assert await control.look(PROCESS) == THERE
+        assert await control.look(PROCESS) == GONE
+        assert len(server.peers) == 2
+        await control.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "detail"),
+    [
+        (error_response({"S": "ERROR", "C": "42501", "M": "permission denied"}) + READY, "42501: permission denied"),
+        (b"Z\0\0\0\1", "message of type 'Z' with length 1"),
+        (message(b"D", b"\0\2\0\0\0\1x"), "message is shorter than its contents say"),
+        (message(b"G", b"\0\0\0"), "message of type 'G' in the answer to a question"),
+        (fatal("57P01", "terminating"), "no answer"),
+        (NO_ROWS, "an answer without a row"),
+        (row("7713", "yesterday", None, "f", None, "0", "0"), "an answer that cannot be read"),
+        (b"", "no answer"),
+    ],
+)
+async def test_a_question_without_an_answer_is_asked_twice_and_then_told(reply: bytes, detail: str) -> None:
+    async with ScriptedServer(_line(reply)) as server:
+        control = _control(server, deadline=0.1)
+        await control.version()
+        with pytest.raises(ServerUnavailable) as told:
+            await control.look(PROCESS)
+        assert f"control connection to 127.0.0.1:{server.port} failed ({detail}" in (told.value.detail or "")
+        assert len(server.peers) == 2
+        await control.close()
+
+
+async def test_who_gives_up_leaves_no_answer_behind_for_the_next_one() -> None:
+    """INVARIANT: an answer is never taken for the answer to another question."""
+    asked = asyncio.Event()
+
+    async def half_an_answer(peer: object) -> None:
+        asked.set()
+
+    half = send(message(b"D", b"\0\1\0\0\0\1x"))
+    first = [*logged_in(), *introduced(), expect("Q"), half_an_answer, half, until_left()]
+    async with ScriptedServer(first, _line(seen(False), seen(False))) as server:
+        control = _control(server)
+        given_up = asyncio.create_task(control.look(PROCESS))
+        await asked.wait()
+        waiting = asyncio.create_task(control.look(replace(PROCESS, pid=2)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        assert await waiting == GONE, "the other one's row was not taken"
+        assert await control.look(replace(PROCESS, pid=3)) == GONE
+        await control.close()
+
+
+async def test_those_who_wait_for_one_connection_fail_together() -> None:
+    async with ScriptedServer([startup(), until_left()]) as server:
+        target = target_at(server, connect_timeout=0.2)
+        control = ControlConnections(target, address_of(server))
+        failed = await asyncio.gather(*(control.version() for _ in range(20)), return_exceptions=True)
+        assert {str(fault) for fault in failed} == {
+            f"127.0.0.1:{server.port}: authenticating: no answer within 0.2 s"
+        }
+        assert len(server.peers) == 1
+        await control.close()
+
+
+async def test_closing_stops_a_login_that_is_under_way() -> None:
+    async with ScriptedServer([startup(), until_left()]) as server:
+        control = _control(server)
+        opening = asyncio.create_task(control.version())
+        while not server.peers:
+            await asyncio.sleep(0)
+        await control.close()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await asyncio.wait_for(server.peers[0].left.wait(), 5)
+
+
+# --- the settings that it logs in with --------------------------------------------------------------------
+
+PINNED = {
+    "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout",
+    "transaction_timeout", "client_connection_check_interval", "tcp_user_timeout", "tcp_keepalives_idle",
+    "tcp_keepalives_interval", "tcp_keepalives_count",
+}  # fmt: skip
+SINCE_17 = {"transaction_timeout"}
+SINCE_14 = {"idle_session_timeout", "client_connection_check_interval"}
+
+
+def _knowing(unknown: set[str]) -> list[Step]:
+    """A server that refuses a login with a setting that it does not know, in whatever language."""
+
+    async def play(peer: Peer) -> None:
+        await startup()(peer)
+        if unknown & peer.startup.parameters.keys():
+            await peer.write(fatal("42704", "nicht erkannter Konfigurationsparameter"))
+            return
+        for step in _answering()[1:]:
+            await step(peer)
+
+    return [play]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "logins"), [(set(), 1), (SINCE_17, 2), (SINCE_17 | SINCE_14, 3)], ids=["17", "14", "13"]
+)
+async def test_every_timeout_that_the_server_knows_is_pinned_and_what_it_knows_is_remembered(
+    unknown: set[str], logins: int
+) -> None:
+    async with ScriptedServer(_knowing(unknown)) as server:
+        control = _control(server)
+        await control.version()
+        assert len(server.peers) == logins
+        await control.seek()
+        assert len(server.peers) == logins + 1
+        settings = server.peers[-1].startup.parameters
+        await control.close()
+    assert {name for name in PINNED if settings.get(name) == "0"} == PINNED - unknown
+    assert settings["local_preload_libraries"] == ""
+    assert settings["default_transaction_deferrable"] == "off"
+
+
+async def test_a_login_of_its_own_is_used_where_there_is_one() -> None:
+    async with ScriptedServer(_answering()) as server:
+        login = ControlLogin(user="pgjit_control", credential=FixedSecret("secret"))
+        control = ControlConnections(target_at(server, control=login), address_of(server))
+        await control.version()
+        assert server.peers[0].startup.parameters["user"] == "pgjit_control"
+        await control.close()
+
+
+# --- the spare one ----------------------------------------------------------------------------------------
+
+
+async def _until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        await until(reached)
+
+
+def _alive(server: ScriptedServer) -> list[Peer]:
+    return [peer for peer in server.peers if len(peer.frames) >= 2 and not peer.left.is_set()]
+
+
+async def test_there_are_two_as_long_as_a_session_needs_them() -> None:
+    async with ScriptedServer(_answering(lambda pid: True)) as server:
+        control = _control(server)
+        control.sessions = 1
+        control.need(await control.process(4711))
+        await _until(lambda: len(_alive(server)) == 2)
+        for _ in range(3):
+            for peer in _alive(server)[:1]:
+                peer.writer.transport.abort()
+                await peer.left.wait()
+            await _until(lambda: len(_alive(server)) == 2)
+        await control.close()
+
+
+async def test_both_are_asked_every_now_and_then_and_one_that_does_not_answer_is_replaced() -> None:
+    hangs = [*logged_in(), *introduced(), *_line(seen(False))[-3:-1], until_left()]
+    async with ScriptedServer(_answering(lambda pid: True), hangs, _answering(lambda pid: True)) as server:
+        control = _control(server, deadline=0.2, every=0.05)
+        control.sessions = 1
+        control.need(await control.process(4711))
+        await _until(lambda: len(server.peers) >= 3 and server.peers[1].left.is_set())
+        assert await control.look(PROCESS) == THERE
+        await control.close()
+
+
+async def test_one_that_is_stuck_costs_one_deadline_and_no_login() -> None:
+    stuck = [*logged_in(), *introduced(), expect("Q"), send(row(*instance_row(), STARTED, str(ROLE))), until_left()]
+    async with ScriptedServer(stuck, _answering(lambda pid: True)) as server:
+        control = _control(server, deadline=0.2)
+        control.sessions = 1
+        control.need(await control.process(4711))
+        await _until(lambda: len(_alive(server)) == 2)
+        async with asyncio.timeout(60):
+            assert (await control.terminate(PROCESS))[0] == THERE
+        await control.close()
+
+
+async def test_a_session_on_the_server_that_the_address_leads_to_now_is_seen_by_a_new_connection() -> None:
+    there = replace(HERE, system="9999", started=HERE.started + timedelta(days=1))
+
+    async def other(peer: Peer) -> None:
+        while (await peer.frame()).kind == ord("Q"):
+            await peer.write(answer_control(peer.last.body.decode(), there=lambda _: True, instance=there))
+
+    async with ScriptedServer(_answering(lambda pid: pid == 1), [*logged_in(), other]) as server:
+        control = _control(server)
+        control.sessions = 2
+        first = await control.process(1)
+        control.need(first)
+        second = await control.process(4711)
+        control.need(second)
+        assert (first.instance, second.instance) == (HERE, there)
+        # Each is asked about where it runs.
+        assert (await control.look(first)).instance == HERE
+        assert (await control.look(second)).instance == there
+        await control.close()
