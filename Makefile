@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup ## the whole story on parts of its own; ARGS=--once ends after it
 	$(BIN)/pgjit demo $(ARGS)
 
-test: setup ## the test suite, on every core; ARGS='-k name' narrows it
+test: setup ## the test suite, by one worker more than there are cores; ARGS='-k name' narrows it
 	$(BIN)/python -m pytest $(EVERY_CORE) $(ARGS)
 
 test-fast: setup ## the tests that need no server and no socket
@@ -32,7 +32,7 @@ test-fast: setup ## the tests that need no server and no socket
 test-foreign: setup ## clients in Go, Java, Rust and for Node, which are built for it
 	$(BIN)/python -m pytest -m "foreign and not slow" --durations=25 $(ARGS)
 
-test-drivers: setup ## the drivers' own test suites, directly and through pgjit
+test-drivers: setup ## every client against every server, and the drivers' own test suites directly and through pgjit
 	$(BIN)/python -m pytest -m "drivers and not slow" --durations=25 $(ARGS)
 
 test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), directly and through pgjit; they are fetched

@@ -6,10 +6,16 @@ Properties: `fast` by default, `HYPOTHESIS_PROFILE=deep` for a night.
 from __future__ import annotations
 
 import os
+import sys
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.run.deadlines", "tests.run.keys", "tests.run.needs", "tests.run.progress"]
+# What is imported is compiled once, and not by every worker and every child anew: that is a tenth of the suite.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+_PARTS = ("deadlines", "keys", "needs", "progress", "workers")
+pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
 settings.register_profile("fast", max_examples=100, deadline=None)
 settings.register_profile("deep", max_examples=5_000, deadline=None)

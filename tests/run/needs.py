@@ -18,7 +18,7 @@ import pytest
 
 from tests.run.processes import OWNED
 
-__all__ = ["LIVE", "LONG"]
+__all__ = ["FIRST", "LIVE", "LONG"]
 
 # Folders and files below tests/ all of whose tests are `live`. A single test in another file has the marker itself.
 LIVE = (
@@ -36,6 +36,14 @@ _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_datab
 
 # Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
 LONG = ("policy/test_large_catalog.py", "proxy/relay/test_tables.py", "sql/shape/test_bounds.py")
+
+# The files that take longest begin: a worker that takes one of them up at the end would keep all others waiting.
+FIRST = (
+    "e2e/test_everyday_psql.py", "e2e/test_stalls.py", "e2e/test_moving_address.py", "run/test_deadlines.py",
+    "policy/test_large_catalog.py", "e2e/test_means_of_ending.py", "e2e/test_tool_statements.py",
+    "e2e/test_membership.py", "e2e/test_secrets_in_catalogs.py", "e2e/test_tokens.py", "sql/test_unwritten_calls.py",
+    "e2e/test_nothing_changes.py", "e2e/test_what_ran.py", "e2e/test_battery.py", "e2e/test_cancel.py",
+)  # fmt: skip
 
 _TESTS = Path(__file__).parents[1]
 _FORBIDDEN = {
@@ -74,8 +82,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _is_live(item):
             item.add_marker(pytest.mark.live)
-    # Files that wait for servers first, and the many short tests at the end: two workers end together then.
-    items.sort(key=lambda item: item.get_closest_marker("live") is None)
+    # Then files that wait for servers, and the many short tests at the end: the workers end together then.
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    file = item.path.relative_to(_TESTS).as_posix() if item.path.is_relative_to(_TESTS) else ""
+    if file in FIRST:
+        return FIRST.index(file)
+    return len(FIRST) + (item.get_closest_marker("live") is None)
 
 
 class _Guard:

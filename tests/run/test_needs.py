@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from tests.run.needs import FIRST, LIVE, LONG, pytest_ignore_collect
 from tests.run.processes import finish
 
 pytestmark = pytest.mark.live
@@ -56,8 +59,24 @@ def test_what_is_marked_or_stays_inside_passes(name: str, said: str) -> None:
 
 
 def test_no_live_test_is_in_the_fast_part() -> None:
+    """A folder of `live` tests, one that has some, and a file that has none: to collect all takes long."""
     command = (sys.executable, "-m", "pytest", "--fast", "--collect-only", "-q", "-p", "no:cacheprovider")
-    listed = finish(*command, "-m", "live", seconds=100, cwd=ROOT)
+    listed = finish(*command, "tests/faults", "tests/cli", "tests/test_clock.py", "-m", "live", seconds=100, cwd=ROOT)
     assert listed.status == 0
-    assert not [line for line in listed.out.splitlines() if line.startswith("tests/e2e")]
-    assert len(listed.out.splitlines()) > 5_000
+    files = {line.partition("::")[0] for line in listed.out.splitlines() if "::" in line}
+    assert {"tests/cli/test_caret.py", "tests/test_clock.py"} <= files
+    assert not [file for file in files if file.removeprefix("tests/").startswith((*LIVE, *LONG))]
+
+
+def test_what_is_live_is_so_as_a_whole_and_is_left_out_without_being_imported(pytestconfig: pytest.Config) -> None:
+    fast = SimpleNamespace(getoption=lambda name: name == "--fast")
+    for name in (*LIVE, *LONG):
+        path = ROOT / "tests" / name
+        assert path.exists(), name
+        assert pytest_ignore_collect(path, cast(pytest.Config, fast)), name
+        assert not pytest_ignore_collect(path, pytestconfig) or pytestconfig.getoption("--fast")
+    assert not pytest_ignore_collect(ROOT / "tests" / "test_clock.py", cast(pytest.Config, fast))
+
+
+def test_the_files_that_begin_are_there() -> None:
+    assert [name for name in FIRST if not (ROOT / "tests" / name).is_file()] == []

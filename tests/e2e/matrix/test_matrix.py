@@ -64,8 +64,13 @@ def servers() -> Iterator[Servers]:
     started.stop()
 
 
+# The suite tries these against one server; `make test-drivers` tries all of them against each.
+SMOKE = ("psql-18", "psycopg", "asyncpg")
+
+
 def _marked(client: Client) -> ParameterSet:
-    return pytest.param(client, marks=[pytest.mark.foreign] if client.foreign else [], id=str(client))
+    marks = [pytest.mark.foreign] if client.foreign else [] if client.name in SMOKE else [pytest.mark.drivers]
+    return pytest.param(client, marks=marks, id=str(client))
 
 
 @pytest.mark.timeout(700)  # a first build of a client fetches its packages
@@ -76,6 +81,7 @@ async def test_a_client_does_all_that_it_can_do_and_every_execution_is_recorded(
     await _see(client, servers[DEFAULT], tmp_path)
 
 
+@pytest.mark.drivers
 @pytest.mark.parametrize("client", PYTHON, ids=str)
 @pytest.mark.parametrize("server", [name for name in NAMES if name != DEFAULT])
 async def test_the_same_holds_against_every_server(
