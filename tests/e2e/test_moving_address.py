@@ -11,14 +11,17 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from tests.e2e.attacked import Ahead, control_server, ended, open_attacked, restore, serve_attacked, until
+from tests.e2e.attacked import Ahead, control_server, ended, guarded, open_attacked, restore, serve_attacked, until
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.moving_address import MovingAddress
 from tests.e2e.worlds import add_breaker, ask, change, records
 from tests.run.waiting import until_it_holds
 
 CONTROLS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgjit control'"
+NO_CONTROL = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgjit control'"
 BACKEND = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND application_name LIKE 'pgjit s\\_%'"
+
+RUNS = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND query LIKE 'DO %'"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,20 @@ def _backend(world: World, at: int = 0) -> dict[str, object]:
     return found
 
 
+async def _move(address: MovingAddress, first: DemoDatabase, second: DemoDatabase) -> None:
+    """Both control connections are on the second one, and none is on the first.
+
+    Whatever connection to the first one were left, or were still being made while the address is moved, would end
+    the session on it as it should.
+    """
+    await guarded(first)
+    address.lead_to(second.socket_dir)
+    await change(first, CONTROLS)
+    await guarded(second)  # logins take turns: none to the first is under way any more
+    await change(first, CONTROLS)
+    await until_it_holds(lambda: ask(first, NO_CONTROL))
+
+
 async def test_what_another_server_does_not_have_is_not_gone(
     pair: tuple[DemoDatabase, DemoDatabase], tmp_path: Path, clock: Ahead
 ) -> None:
@@ -71,12 +88,10 @@ async def test_what_another_server_does_not_have_is_not_gone(
                 b" END LOOP; END $$"
             )
         )
-        address.lead_to(second.socket_dir)
-        await change(first, CONTROLS)
-        there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgjit control'"
-        await until_it_holds(lambda: ask(second, there))
+        await until_it_holds(lambda: ask(first, RUNS, pid))
+        await _move(address, first, second)
         clock.add(timedelta(hours=1))
-        await until(lambda: bool(records(world, "window.ending")))
+        await until(lambda: records(world, "window.ending") and records(world, "backend.remains"))
         [remains] = records(world, "backend.remains")
         assert "another server answers" in str(remains["proof"]["error"])  # type: ignore[index]
         assert records(world, "session.ended") == records(world, "window.ended") == []
