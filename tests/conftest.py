@@ -14,7 +14,7 @@ from hypothesis import settings
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-_PARTS = ("deadlines", "keys", "needs", "progress", "workers")
+_PARTS = ("clusters", "deadlines", "keys", "needs", "progress", "workers")
 pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
 settings.register_profile("fast", max_examples=100, deadline=None)

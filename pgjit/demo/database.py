@@ -118,10 +118,8 @@ class DemoDatabase:
             if place.socket_dir is None:
                 raise _unavailable("It offers no Unix socket.")
             self._socket_dir, self._port = place.socket_dir, place.port or 5432
-            self._psql("postgres", _SETTINGS + f"CREATE DATABASE {self.database} ENCODING 'UTF8';")
-            self._psql(self.database, (_HERE / "sample.sql").read_text(encoding="utf-8"))
+            self._make_shop()
             self._psql(self.database, self._roles())
-            self._psql(self.database, "VACUUM (ANALYZE);")
             (self._server.pgdata / "pg_hba.conf").write_text(_HBA)
             self._psql(self.database, "SELECT pg_reload_conf();")
             self._see_that_rules_are_read()
@@ -139,6 +137,11 @@ class DemoDatabase:
         if self._server is None:
             raise ServerUnavailable("the demo's database is not started", reference="demo-database-stopped")
         return self._server
+
+    def _make_shop(self) -> None:
+        self._psql("postgres", _SETTINGS + f"CREATE DATABASE {self.database} ENCODING 'UTF8';")
+        self._psql(self.database, (_HERE / "sample.sql").read_text(encoding="utf-8"))
+        self._psql(self.database, "VACUUM (ANALYZE);")
 
     def _roles(self) -> str:
         # Passwords go in by standard input: the arguments of a process can be read by others.

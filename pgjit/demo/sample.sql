@@ -29,16 +29,16 @@ CREATE TABLE products (
 
 CREATE TABLE orders (
     id integer PRIMARY KEY,
-    customer_id integer NOT NULL REFERENCES customers,
+    customer_id integer NOT NULL,
     status order_status NOT NULL,
     ordered_at timestamptz NOT NULL,
     shipped_at timestamptz CHECK (shipped_at >= ordered_at)
 );
 
 CREATE TABLE order_lines (
-    order_id integer NOT NULL REFERENCES orders,
+    order_id integer NOT NULL,
     line_no smallint NOT NULL,
-    product_id integer NOT NULL REFERENCES products,
+    product_id integer NOT NULL,
     quantity integer NOT NULL CHECK (quantity > 0),
     unit_price numeric(10, 2) NOT NULL,
     PRIMARY KEY (order_id, line_no)
@@ -46,7 +46,7 @@ CREATE TABLE order_lines (
 
 CREATE TABLE payments (
     id integer PRIMARY KEY,
-    order_id integer NOT NULL REFERENCES orders,
+    order_id integer NOT NULL,
     method payment_method NOT NULL,
     amount numeric(12, 2) NOT NULL,
     paid_at timestamptz NOT NULL,
@@ -128,6 +128,12 @@ LIMIT 20000;
 INSERT INTO notes (note, written_at, written_by) VALUES
     ('Carrier changed for Denmark and Sweden', '2026-09-01 09:00Z', 'ana'),
     ('Stock take of the Ghent warehouse is done', '2026-10-02 16:30Z', 'marek');
+
+-- After the rows: the server looks at all of them at once.
+ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers;
+ALTER TABLE order_lines ADD FOREIGN KEY (order_id) REFERENCES orders;
+ALTER TABLE order_lines ADD FOREIGN KEY (product_id) REFERENCES products;
+ALTER TABLE payments ADD FOREIGN KEY (order_id) REFERENCES orders;
 
 CREATE INDEX orders_by_customer ON orders (customer_id);
 CREATE INDEX orders_by_time ON orders (ordered_at);

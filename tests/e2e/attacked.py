@@ -70,18 +70,26 @@ def serve_attacked(version: int = 18) -> Iterator[DemoDatabase]:
     folder = Path(tempfile.mkdtemp(prefix="pgjit-attacked-"))
     folder.chmod(0o755)
     database = DemoDatabase()
+    started = ""
     try:
         database.start(folder, version)
         hba = next(folder.glob("*/pg_hba.conf"), None) or next(folder.rglob("pg_hba.conf"))
         hba.write_text(f"local all {CONTROL} scram-sha-256\n" + hba.read_text())
         database._psql(database.database, _PREPARE + "SELECT pg_reload_conf();")
+        started = _process(database)
         yield database
     finally:
-        if database.log.exists():
-            # What started it the first time may not know the process that it has been since.
+        if database.log.exists() and _process(database) not in ("", started):
+            # What started it the first time does not know the process that it has been since.
             control_server(database, "-m", "immediate", "stop")
         database.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _process(database: DemoDatabase) -> str:
+    """The id of the process that it is now; empty where it does not run."""
+    file = database.log.parent / "postmaster.pid"
+    return file.read_text().split("\n", 1)[0] if file.exists() else ""
 
 
 def control_server(database: DemoDatabase, *arguments: str) -> None:

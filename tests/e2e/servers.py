@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.database import DemoDatabase
+from tests.run.clusters import copied_cluster
 
 __all__ = ["NAMES", "is_installed", "serve", "serve_at", "serve_prepared"]
 
@@ -72,7 +73,7 @@ def serve_at(
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     folder.chmod(0o755)
     try:
-        shutil.copytree(binaries, folder / "programs", symlinks=True)
+        subprocess.run(["cp", "-a", str(binaries), str(folder / "programs")], check=True, timeout=_SECONDS)
         (folder / "programs" / "bin" / "psql").symlink_to(psql)
         database = DemoDatabase()
         database.fill(_Installed.of(folder / "programs" / "bin", folder))
@@ -114,7 +115,10 @@ class _Installed:
         if account is not None:
             shutil.chown(home, account)
         server = cls(bin_path, home / "data", account)
-        server._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        initdb = ("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        program = (bin_path / "initdb").stat()
+        kind = f"{program.st_size}-{program.st_mtime_ns}"
+        copied_cluster(kind, server.pgdata, bin_path, lambda: server._run(*initdb))
         options = f"-c listen_addresses='' -c unix_socket_directories='{home}'"
         server._run("pg_ctl", "-w", "-s", "-l", str(server.pgdata / "log"), "-o", options, "start")
         return server
