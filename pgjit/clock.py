@@ -45,7 +45,7 @@ class Until:
         return self.left <= timedelta()
 
     @property
-    def as_told(self) -> datetime:
+    def expected_at(self) -> datetime:
         """When it comes, as the clock goes now: earlier than the moment where the clock has gone back."""
         comes = self.clock() + timedelta(seconds=self.steady - self.clock.steady())
         return comes if self.moment - comes > _SLACK else self.moment

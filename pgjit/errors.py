@@ -19,10 +19,10 @@ __all__ = [
     "JournalUnavailable",
     "PgjitError",
     "ProtocolFault",
-    "ServerSaid",
-    "ServerTurnsAway",
+    "ServerEndedSession",
+    "ServerNotAccepting",
     "ServerUnavailable",
-    "SettingNotTaken",
+    "SettingRejected",
     "ShuttingDown",
     "StatementRefused",
     "TlsRequired",
@@ -270,7 +270,7 @@ class ProtocolFault(PgjitError):
         super().__init__(message, reference="protocol-violation", detail=detail, hint=hint)
 
 
-class ServerSaid(PgjitError):
+class ServerEndedSession(PgjitError):
     """The database server's own last words: a FATAL or PANIC error that the client has read as it was sent."""
 
     sqlstate = "57P01"
@@ -295,7 +295,7 @@ class ServerUnavailable(PgjitError):
     def __init__(self, message: str, *, reference: str, detail: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, reference=reference, detail=detail, hint=hint)
 
-    def told(self) -> ServerUnavailable:
+    def for_client(self) -> ServerUnavailable:
         """What a client reads: the detail, with the server's own words in it, is for the operators."""
         return ServerUnavailable(self.message, reference=self.reference, hint=self.hint)
 
@@ -311,12 +311,12 @@ class CatalogBeingRead(ServerUnavailable):
             hint="Connect again in a few seconds: reading goes on meanwhile, and it is read once for everybody.",
         )
 
-    def told(self) -> ServerUnavailable:
+    def for_client(self) -> ServerUnavailable:
         """All of it is pgjit's own words."""
         return self
 
 
-_SERVERS_OWN = {
+_REFUSAL_TEXTS = {
     "53300": (
         "sorry, too many clients already",
         "remaining connection slots are reserved",
@@ -334,11 +334,11 @@ _SERVERS_OWN = {
 messages may name roles and databases that a client has not asked for."""
 
 
-class ServerTurnsAway(ServerUnavailable):
+class ServerNotAccepting(ServerUnavailable):
     """The server itself says that it takes no session now, with a SQLSTATE that clients know how to wait for."""
 
     def __init__(self, sqlstate: str, said: str, *, detail: str | None = None) -> None:
-        known = _SERVERS_OWN[sqlstate]
+        known = _REFUSAL_TEXTS[sqlstate]
         super().__init__(
             next((text for text in known if said.startswith(text)), known[0]),
             reference="server-turns-away",
@@ -353,11 +353,11 @@ class ServerTurnsAway(ServerUnavailable):
     def problem(self) -> dict[str, object]:
         return {**super().problem(), "sqlstate": self._sqlstate}
 
-    def told(self) -> ServerTurnsAway:
-        return ServerTurnsAway(self._sqlstate, self.message)
+    def for_client(self) -> ServerNotAccepting:
+        return ServerNotAccepting(self._sqlstate, self.message)
 
 
-class SettingNotTaken(ServerUnavailable):
+class SettingRejected(ServerUnavailable):
     """The server takes no session with a setting that the client asked for: it is the client who can put it right."""
 
     sqlstate = "22023"
@@ -379,7 +379,7 @@ class SettingNotTaken(ServerUnavailable):
     def problem(self) -> dict[str, object]:
         return {**super().problem(), "sqlstate": self._sqlstate}
 
-    def told(self) -> SettingNotTaken:
+    def for_client(self) -> SettingRejected:
         return self
 
 

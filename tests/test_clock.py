@@ -64,9 +64,9 @@ def test_who_waits_for_a_moment_waits_no_longer_than_was_left_when_he_began() ->
     assert before.left == timedelta(minutes=20)  # a clock that is set forward ends it earlier
     times.pass_(60, wall=-540)
     assert before.left == timedelta(minutes=29)
-    assert before.as_told == START + timedelta(minutes=30)
+    assert before.expected_at == START + timedelta(minutes=30)
     assert ahead.left == timedelta(minutes=29)
-    assert ahead.as_told == START + timedelta(minutes=30)  # it stood at minute 40
+    assert ahead.expected_at == START + timedelta(minutes=30)  # it stood at minute 40
     times.pass_(29 * 60 - 1)
     assert (before.passed, ahead.passed) == (False, False)
     times.pass_(1)

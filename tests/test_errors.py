@@ -17,10 +17,10 @@ from pgjit.errors import (
     JournalUnavailable,
     PgjitError,
     ProtocolFault,
-    ServerSaid,
-    ServerTurnsAway,
+    ServerEndedSession,
+    ServerNotAccepting,
     ServerUnavailable,
-    SettingNotTaken,
+    SettingRejected,
     ShuttingDown,
     StatementRefused,
     TlsRequired,
@@ -126,7 +126,7 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
         503,
     ),
     (
-        ServerSaid("57P01", "terminating connection due to administrator command"),
+        ServerEndedSession("57P01", "terminating connection due to administrator command"),
         {
             "S": "FATAL",
             "C": "57P01",
@@ -172,7 +172,7 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
         400,
     ),
     (
-        SettingNotTaken('invalid value for parameter "TimeZone": "Mars"'),
+        SettingRejected('invalid value for parameter "TimeZone": "Mars"'),
         {
             "S": "FATAL",
             "C": "22023",
@@ -184,7 +184,7 @@ CASES: list[tuple[PgjitError, dict[str, str], int]] = [
         400,
     ),
     (
-        ServerTurnsAway("53300", 'too many connections for role "secret"', detail="db:5432: logging in: …"),
+        ServerNotAccepting("53300", 'too many connections for role "secret"', detail="db:5432: logging in: …"),
         {
             "S": "FATAL",
             "C": "53300",
@@ -301,7 +301,7 @@ def test_a_reference_is_kebab_case(reference: str) -> None:
         AccessRefused("no", reference=reference)
 
 
-def test_moments_are_told_in_utc() -> None:
+def test_moments_are_shown_in_utc() -> None:
     there = ENDED.astimezone(timezone(timedelta(hours=-8)))
     assert utc_text(there) == "2026-11-24 09:30:00 UTC"
 
@@ -318,6 +318,6 @@ def test_moments_are_told_in_utc() -> None:
     ],
 )
 def test_a_server_that_takes_no_session_now_is_told_in_known_words_only(sqlstate: str, said: str, read: str) -> None:
-    told = ServerTurnsAway(sqlstate, said, detail="where").told()
-    assert (told.message, told.detail, told.fields()["C"]) == (read, None, sqlstate)
-    assert told.problem()["sqlstate"] == sqlstate
+    shown = ServerNotAccepting(sqlstate, said, detail="where").for_client()
+    assert (shown.message, shown.detail, shown.fields()["C"]) == (read, None, sqlstate)
+    assert shown.problem()["sqlstate"] == sqlstate

@@ -310,10 +310,10 @@ class Session:
         """Write the refusal down with its true reason; the client reads the error's own words."""
         reason = error.explanation if isinstance(error, TokenRefused) else (error.detail or error.message)
         reference = error.reason if isinstance(error, TokenRefused) else error.reference
-        told: PgjitError = error
+        shown: PgjitError = error
         if not self._note_refusal(reference, error.fields()["C"], reason, startup):
-            told = JournalUnavailable(fatal=True)
-        self._client.write(error_response(_told(told).fields()))
+            shown = JournalUnavailable(fatal=True)
+        self._client.write(error_response(_for_client(shown).fields()))
 
     def _note_refusal(self, reference: str, sqlstate: str, reason: str, startup: StartupMessage) -> bool:
         return self._services.refusals.note(
@@ -321,8 +321,8 @@ class Session:
         )
 
 
-def _told(error: PgjitError) -> PgjitError:
+def _for_client(error: PgjitError) -> PgjitError:
     """What the client reads: the server's own words stay in the journal."""
     if isinstance(error, ServerUnavailable):
-        return error.told()
+        return error.for_client()
     return error

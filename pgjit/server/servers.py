@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pgjit.errors import ServerTurnsAway, ServerUnavailable, SettingNotTaken
+from pgjit.errors import ServerNotAccepting, ServerUnavailable, SettingRejected
 from pgjit.grants.server_process import ServerProcess
 from pgjit.server.control import ControlConnections, Role
 from pgjit.server.dial import Address, resolve
@@ -189,10 +189,10 @@ class Servers:
         detail = "; ".join(str(failed) for failed in failures)
         named = _PARAMETER.search(failures[-1].said)
         if failures[-1].sqlstate in _ABOUT_SETTINGS and named is not None and named[1].lower() in asked:
-            return SettingNotTaken(failures[-1].said, failures[-1].sqlstate)
+            return SettingRejected(failures[-1].said, failures[-1].sqlstate)
         for failed in reversed(failures):
             if failed.sqlstate in _TURNED_AWAY:
-                return ServerTurnsAway(failed.sqlstate, failed.said, detail=detail)
+                return ServerNotAccepting(failed.sqlstate, failed.said, detail=detail)
         return ServerUnavailable(
             f"connection `{self._target.name}` cannot be used now",
             reference="server-unavailable",

@@ -15,7 +15,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from pgjit.errors import ServerTurnsAway, ServerUnavailable
+from pgjit.errors import ServerNotAccepting, ServerUnavailable
 from pgjit.server.credential import FetchedSecret, FixedSecret, FromFile, RenewedSecret
 from pgjit.server.dial import resolve
 from pgjit.server.login_error import LoginFailed
@@ -308,11 +308,11 @@ async def test_a_refused_login_is_not_tried_on_the_next_host(target: Target, ser
 
 async def test_no_slot_left_is_told_with_the_servers_own_sqlstate(target: Target) -> None:
     servers = Servers(_but(target, user="few"))
-    with pytest.raises(ServerTurnsAway) as told:
+    with pytest.raises(ServerNotAccepting) as told:
         await servers.connect(lambda _: {}, 10)
-    assert told.value.told().fields()["C"] == "53300"
+    assert told.value.for_client().fields()["C"] == "53300"
     assert "too many connections" in (told.value.detail or "")
-    assert "few" not in str(told.value.told().fields())
+    assert "few" not in str(told.value.for_client().fields())
     await servers.close()
 
 

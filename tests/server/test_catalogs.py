@@ -204,7 +204,7 @@ async def test_who_does_not_wait_is_told_so_and_the_reading_goes_on(
     for _ in range(3):
         with pytest.raises(CatalogBeingRead) as refused:
             await catalogs.get(0.01)
-        assert refused.value.told() is refused.value
+        assert refused.value.for_client() is refused.value
         assert refused.value.fields()["C"] == "57P03"
         assert "Connect again in a few seconds" in str(refused.value.hint)
     waiting = asyncio.create_task(catalogs.get(LIMIT))

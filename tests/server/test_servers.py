@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgjit.errors import ServerTurnsAway, ServerUnavailable
+from pgjit.errors import ServerNotAccepting, ServerUnavailable
 from pgjit.server.servers import Backend, Servers
 from pgjit.server.target import Host, SessionAttrs
 from pgwire.messages.query import command_complete
@@ -99,7 +99,7 @@ async def test_a_server_that_hangs_is_passed_over_after_its_time() -> None:
 )
 async def test_a_server_that_says_no_is_the_answer(first: list[Step]) -> None:
     told, played = await _refused(first, serving())
-    assert not isinstance(told, ServerTurnsAway)
+    assert not isinstance(told, ServerNotAccepting)
     assert len(played[0].peers) == 1
     assert played[1].peers == []
 
@@ -111,7 +111,7 @@ async def test_the_error_tells_every_server_with_the_step_that_failed() -> None:
         f"127.0.0.1:{played[0].port}: authenticating: the server closed the connection; "
         f"127.0.0.1:{played[1].port}: authenticating: the server said 28000: no entry"
     )
-    assert told.told().detail is None
+    assert told.for_client().detail is None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_the_error_tells_every_server_with_the_step_that_failed() -> None:
 )
 async def test_a_server_that_takes_no_session_now_is_told_with_its_sqlstate(sqlstate: str, said: str) -> None:
     told, _ = await _refused([startup(), send(fatal(sqlstate, said)), close()], [close()])
-    assert isinstance(told, ServerTurnsAway)
+    assert isinstance(told, ServerNotAccepting)
     assert (told.fields()["C"], told.message) == (sqlstate, said)
 
 

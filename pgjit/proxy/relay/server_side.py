@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pgjit.audit.event import Event
-from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerSaid, ServerUnavailable
+from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.relay.client_side import ClientSide
 from pgjit.proxy.relay.in_flight import InFlight, Run
@@ -64,7 +64,7 @@ class ServerSide:
         self._stream = StreamReader(opaque=opaque, limit=MAX_CONTROL)
         self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
         self.farewell: PgjitError | None = None  # why it ends
-        self.last_words: ServerSaid | None = None  # why the server ended it, as the client has read it
+        self.last_words: ServerEndedSession | None = None  # why the server ended it, as the client has read it
         self.stopped = False  # since then the server has said of what was running that it did not come to its end
         self._muted = False  # an error of ours ended a unit that the server goes on with: its answers are for nobody
         self.broken = False  # it cannot be followed any more: nothing that still comes means anything
@@ -246,7 +246,7 @@ class ServerSide:
             if self.ending:
                 self.stopped = self.stopped or head is not None
                 return b""
-            self.last_words = ServerSaid(fields.get("C", "XX000"), fields.get("M", "no message"))
+            self.last_words = ServerEndedSession(fields.get("C", "XX000"), fields.get("M", "no message"))
         if head is None:
             return None
         relay = self._relay

@@ -123,7 +123,7 @@ class Windows:
             except JournalUnavailable:
                 raise JournalUnavailable(fatal=True) from None
         timer = self._timers.get(window.id)
-        return window, ends_at if timer is None else min(ends_at, timer[0].as_told)
+        return window, ends_at if timer is None else min(ends_at, timer[0].expected_at)
 
     def usage(self, window: Window) -> Usage:
         """What was used of it, counted by all of its sessions."""
