@@ -116,7 +116,16 @@ def _written(folder: Path, *tests: str) -> Path:
 
 
 def _command(file: Path, *arguments: str) -> list[str]:
-    plugins = ("-p", "tests.run.deadlines", "-p", "tests.run.needs", "-p", "no:cacheprovider")
+    plugins = (
+        "-p",
+        "tests.run.deadlines",
+        "-p",
+        "tests.run.needs",
+        "-p",
+        "tests.run.schedule",
+        "-p",
+        "no:cacheprovider",
+    )
     settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(file.parent), "-o", "timeout_again=1")
     return [
         sys.executable, "-m", "pytest", *plugins, *settings, "--timeout=2", "-v", "--tb=short", *arguments, str(file)
@@ -175,8 +184,9 @@ def test_where_python_runs_no_more_the_run_is_ended_and_shows_where_it_stood(tmp
     _see_that_none_is_left()
 
 
-def test_a_worker_that_is_ended_so_is_replaced(tmp_path: Path) -> None:
-    said = _run(_written(tmp_path, _NO_SIGNAL_IS_HEARD, "def test_other(): pass"), "-n", "1")
+@pytest.mark.parametrize("files", ["load", "loadfile"])
+def test_a_worker_that_is_ended_so_is_replaced_and_the_run_comes_to_its_end(files: str, tmp_path: Path) -> None:
+    said = _run(_written(tmp_path, _NO_SIGNAL_IS_HEARD, "def test_other(): pass"), "-n", "1", "--dist", files)
     assert said.status == pytest.ExitCode.TESTS_FAILED
     assert "1 failed, 1 passed" in said.out.splitlines()[-1]
     _see_that_none_is_left()
