@@ -28,7 +28,7 @@ from pgjit.identity.graph import graph_from_section
 from pgjit.identity.membership import Schedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
-from pgjit.judging.worker_process import JudgingProcess
+from pgjit.judging.worker_process import WorkerProcess
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.registry import Registry
@@ -36,7 +36,7 @@ from pgjit.proxy.services import ProxyLimits, Services
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.reconciliation import reconcile
 from pgjit.proxy.window.windows import Windows
-from pgjit.server.catalogs import Catalogs
+from pgjit.server.catalog_cache import CatalogCache
 from pgjit.server.servers import Servers
 from pgjit.telemetry import Telemetry
 
@@ -104,26 +104,26 @@ class App:
             targets=config.targets,
             servers=servers,
             windows=windows,
-            kept=kept,
+            kept_backends=kept,
             registry=registry,
             journal=journal,
             flush_before_forward=config.file.journal.sync == "always",
             clock=clock,
             limits=_limits(config),
-            new_worker=JudgingProcess,
+            new_worker=WorkerProcess,
             catalogs=self._catalogs(servers),
             telemetry=telemetry,
             authentication=config.authentication,
             memberships=memberships,
         )
-        stack.push_async_callback(services.elsewhere.close)
+        stack.push_async_callback(services.judge_workers.close)
         if self._warm:
-            await services.elsewhere.start()
+            await services.judge_workers.start()
         await self._serve(services, provider, tls)
 
-    def _catalogs(self, servers: Mapping[str, Servers]) -> dict[str, Catalogs]:
+    def _catalogs(self, servers: Mapping[str, Servers]) -> dict[str, CatalogCache]:
         """One for each connection: read when a session first needs it, and looked after from then on."""
-        catalogs = {name: Catalogs(target, servers[name]) for name, target in self._config.targets.items()}
+        catalogs = {name: CatalogCache(target, servers[name]) for name, target in self._config.targets.items()}
         for each in catalogs.values():
             self._stack.push_async_callback(each.close)
             watching = asyncio.create_task(each.watch())

@@ -21,7 +21,7 @@ from pgjit.identity.section import IdentitySection, check_identity, group_warnin
 from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
-from pgjit.server.login_sections import ControlSection, SecretSection, control_login, credential_of
+from pgjit.server.login_config import ControlSection, SecretSection, control_login, credential_of
 from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 __all__ = ["Config", "ConfigFile", "load_config"]

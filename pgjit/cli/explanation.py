@@ -168,8 +168,8 @@ def _show_violation(text: str, violation: Violation, console: Console) -> None:
 def _remarks(policy: Policy, judgement: Judgement) -> Iterator[str]:
     if policy.mode is Mode.OBSERVE and not judgement.allowed:
         yield "the policy observes: it runs all the same, and this is on record"
-    if judgement.about is not None:
-        yield f"pgjit itself answers this: SHOW pgjit.{judgement.about}"
+    if judgement.pgjit_setting is not None:
+        yield f"pgjit itself answers this: SHOW pgjit.{judgement.pgjit_setting}"
     elif judgement.allowed and judgement.unread:
         yield "it was not parsed: under `access: full` nothing is refused"
     elif not judgement.statements and judgement.allowed:

@@ -27,7 +27,7 @@ from pgjit.policy.unread import runs_unread
 from pgjit.server.dial import resolve
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.login_error import LoginFailed
-from pgjit.server.query import QuestionRefused, ask
+from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import Target
 from pgjit.server.upstream import Upstream, connect_upstream
 from pgwire.errors import RemoteProtocolError
@@ -36,7 +36,7 @@ __all__ = ["Report", "examine"]
 
 _MOST_ROWS = 5000
 _SECONDS = 60.0
-_FAULTS = (OSError, TimeoutError, LinkClosed, QuestionRefused, RemoteProtocolError, orjson.JSONDecodeError)
+_FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, orjson.JSONDecodeError)
 
 _LOGIN = """
 SELECT r.oid::bigint AS oid, quote_ident(r.rolname) AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
@@ -156,19 +156,19 @@ async def _log_in(target: Target) -> Upstream:
 
 
 async def _report(link: Link, target: Target, policies: tuple[Policy, ...]) -> Report:
-    await ask(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    await run_query(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     subject = await _subject(link, target, policies)
     findings = [*login_findings(subject), *connection_findings(subject), *control_findings(subject)]
     for check in CHECKS:
         if subject.login.version >= check.since:
             findings += await _answer(link, check, subject)
-    await ask(link, "ROLLBACK")
+    await run_query(link, "ROLLBACK")
     order = list(Severity)
     return Report(subject, tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))
 
 
 async def _rows(link: Link, sql: str) -> list[dict[str, Any]]:
-    rows = await ask(link, f"SELECT row_to_json(q) FROM ({sql}) AS q LIMIT {_MOST_ROWS + 1}")
+    rows = await run_query(link, f"SELECT row_to_json(q) FROM ({sql}) AS q LIMIT {_MOST_ROWS + 1}")
     return [orjson.loads(row[0] or "{}") for row in rows]
 
 
@@ -207,11 +207,11 @@ def _schema(name: str, user: str) -> str:
 
 
 async def _answer(link: Link, check: Check[Any], subject: Subject) -> tuple[Finding, ...]:
-    await ask(link, "SAVEPOINT question")
+    await run_query(link, "SAVEPOINT question")
     try:
         rows = await _rows(link, written_out(check.sql, subject.grantees, subject.search_path))
-    except QuestionRefused as fault:
-        await ask(link, "ROLLBACK TO SAVEPOINT question")
+    except QueryFailed as fault:
+        await run_query(link, "ROLLBACK TO SAVEPOINT question")
         return (_not_seen(check, f"The server said {fault}."),)
     findings = check.read(rows[:_MOST_ROWS], subject)
     return findings if len(rows) <= _MOST_ROWS else (*findings, _cut(check))

@@ -24,7 +24,7 @@ from pgjit.sql.scopes.scopes import Scopes
 from pgjit.sql.shape.shape import SHAPELESS
 from pgjit.sql.statement import Message, Statement
 
-__all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "lean", "unjudged"]
+__all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged", "without_facts"]
 
 STATEMENT_BYTES = 2 * 1024 * 1024
 """The most text of one message that is judged, unless the configuration says otherwise."""
@@ -55,18 +55,18 @@ class Judgement:
     text: str
     statements: tuple[Statement, ...]
     violations: tuple[Violation, ...]  # empty: it may run
-    about: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
+    pgjit_setting: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
     observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
     parameter_types: frozenset[int] = frozenset()  # that a Parse may name beside the built-in ones
     unread: bool = False  # it may run although it was not parsed: under `access: full` alone
-    judge: int = 0  # the number of who judged it
+    judge_number: int = 0  # the number of who judged it
 
     @property
     def allowed(self) -> bool:
         return not self.violations
 
     @property
-    def unknown(self) -> bool:
+    def has_unknown_name(self) -> bool:
         """It is refused, and a name in it is not in the catalog: one that is read now may have it."""
         return any(found.rule == "unresolved-name" and found.sqlstate in _UNKNOWN for found in self.violations)
 
@@ -200,7 +200,7 @@ _NOTHING = Scopes()
 _NUMBERS = count(1)
 
 
-def lean(judgement: Judgement) -> Judgement:
+def without_facts(judgement: Judgement) -> Judgement:
     """Without the facts that only judging needs: it is kept, and handed from one process to another."""
     statements = tuple(
         replace(one, scopes=_NOTHING, shape=SHAPELESS, columns=frozenset(), attributes=())
@@ -225,19 +225,19 @@ class Judge:
 
     def __call__(self, sql: bytes) -> Judgement:
         """However long it takes."""
-        return self._known(sql) or self.remember(sql, lean(assess(self.policy, sql, self.limit, self.catalog)))
+        return self._known(sql) or self.cache(sql, without_facts(assess(self.policy, sql, self.limit, self.catalog)))
 
-    def here(self, sql: bytes) -> Judgement | None:
+    def judge_inline(self, sql: bytes) -> Judgement | None:
         """On the event loop; None where it may take too long for that, and has to be judged elsewhere."""
         if (known := self._known(sql)) is not None:
             return known
         if len(sql) > self.limit:  # its size decides
-            return replace(assess(self.policy, sql, self.limit), judge=self.number)
+            return replace(assess(self.policy, sql, self.limit), judge_number=self.number)
         if not is_short(sql):
             return None
         steps = Steps(_FEW_STEPS)
         answer = assess(self.policy, sql, self.limit, self.catalog, steps=steps)
-        return None if steps.left < 0 else self.remember(sql, lean(answer))
+        return None if steps.left < 0 else self.cache(sql, without_facts(answer))
 
     def _known(self, sql: bytes) -> Judgement | None:
         answer = self._answers.get(sql)
@@ -245,9 +245,9 @@ class Judge:
             self._answers.move_to_end(sql)
         return answer
 
-    def remember(self, sql: bytes, answer: Judgement) -> Judgement:
+    def cache(self, sql: bytes, answer: Judgement) -> Judgement:
         """An answer that was found elsewhere, with this policy and this catalog."""
-        answer = replace(answer, judge=self.number)
+        answer = replace(answer, judge_number=self.number)
         if len(sql) <= _CACHED_BYTES and len(answer.statements) <= _CACHED_STATEMENTS:
             self._answers[sql] = answer
             if len(self._answers) > self._remember:

@@ -19,12 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from pgjit.judging.catalog_parts import packed, unpacked
-from pgjit.judging.judge import Judgement, assess, lean
+from pgjit.judging.catalog_transfer import packed, unpacked
+from pgjit.judging.judge import Judgement, assess, without_facts
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 
-__all__ = ["JudgingProcess", "Worker", "WorkerDied"]
+__all__ = ["Worker", "WorkerDied", "WorkerProcess"]
 
 _KEPT = 8
 """Catalogs, and as many policies four times, that the process keeps."""
@@ -56,7 +56,7 @@ class Worker(Protocol):
     async def close(self) -> None: ...
 
 
-class JudgingProcess:
+class WorkerProcess:
     """A `Worker` in a process of its own, started when it is first needed and after each death."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 gc.freeze()  # it stays as it is: there is nothing in it to collect
             case "judge", key, sql, limit, version:
                 catalog = None if version is None else catalogs[version]
-                _answer(answers, lean(assess(policies[key], sql, limit, catalog)))
+                _answer(answers, without_facts(assess(policies[key], sql, limit, catalog)))
 
 
 def _read(requests: BinaryIO) -> Any:

@@ -14,9 +14,17 @@ import ssl
 from collections.abc import Iterable
 
 from pgjit.errors import JournalUnavailable, PgjitError, ShuttingDown, TlsRequired, TooManyConnections
-from pgjit.proxy.door.connection_limits import Admittance, ConnectionLimits, Visitor
-from pgjit.proxy.door.handshake import ALPN, NothingSaid, before_tls, first_message, keep_alive, start_tls, tls_text
-from pgjit.proxy.registry import Registered
+from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits
+from pgjit.proxy.door.handshake import (
+    ALPN,
+    ClosedWithoutData,
+    before_tls,
+    first_message,
+    keep_alive,
+    start_tls,
+    tls_text,
+)
+from pgjit.proxy.registry import RegisteredSession
 from pgjit.proxy.services import Services
 from pgjit.proxy.session import Session
 from pgjit.server.link import Link
@@ -96,16 +104,18 @@ class Listener:
             if short:
                 _log.warning("connections are accepted again")
             short = False
-            self._let_in(client, Visitor.of(address[0], address[1]))
+            self._let_in(client, ClientAddress.of(address[0], address[1]))
 
-    def _let_in(self, client: socket.socket, visitor: Visitor) -> None:
+    def _let_in(self, client: socket.socket, visitor: ClientAddress) -> None:
         admission = self._crowd.enter(visitor)
         self._note_crowd()
         if not admission.inside:
             # Before TLS nothing is told, so closing is all there is to do: no task, no timer.
             client.close()
             if (refusal := admission.refusal) is not None:
-                self._services.refusals.note_cheap(visitor, refusal.reference, refusal.sqlstate, refusal.message)
+                self._services.refused_logins.note_before_tls(
+                    visitor, refusal.reference, refusal.sqlstate, refusal.message
+                )
             return
         try:
             client.setblocking(False)
@@ -131,7 +141,7 @@ class Listener:
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.error("a connection ended in a fault of pgjit's own", exc_info=fault)
 
-    async def _serve(self, client: socket.socket, visitor: Visitor, admission: Admittance) -> None:
+    async def _serve(self, client: socket.socket, visitor: ClientAddress, admission: Admission) -> None:
         try:
             await self._visit(client, visitor, admission)
         finally:
@@ -140,7 +150,7 @@ class Listener:
 
     # --- one connection --------------------------------------------------------------------------------
 
-    async def _visit(self, client: socket.socket, visitor: Visitor, admission: Admittance) -> None:
+    async def _visit(self, client: socket.socket, visitor: ClientAddress, admission: Admission) -> None:
         """All steps until a session is open share one deadline."""
         seconds = self._services.limits.handshake_seconds
         if admission.refusal is not None:  # it is here to be told so, or for a cancel request, as others may be
@@ -161,13 +171,13 @@ class Listener:
                 message = await first_message(link)
         except asyncio.CancelledError:
             stopped = ShuttingDown()
-            self._services.refusals.note(visitor.source, stopped.reference, stopped.sqlstate, stopped.message)
+            self._services.refused_logins.note(visitor.source, stopped.reference, stopped.sqlstate, stopped.message)
             if link is not None:
                 link.abort()
             raise
         except PgjitError as error:
             await self._refuse(link, error, visitor)
-        except NothingSaid:
+        except ClosedWithoutData:
             _log.debug("%s looked whether the port is open", visitor.source)
         except (TimeoutError, OSError, RemoteProtocolError) as fault:
             # Before TLS is up nothing is told: the client could not tell our words from an attacker's.
@@ -177,27 +187,29 @@ class Listener:
         else:
             await self._after_tls(link, message, visitor, admission.refusal, deadline)
 
-    async def _refuse_plain(self, client: socket.socket, message: StartupMessage, visitor: Visitor) -> None:
+    async def _refuse_plain(self, client: socket.socket, message: StartupMessage, visitor: ClientAddress) -> None:
         """No password is asked for: a client that falls back to plain text must not send its token."""
         error = TlsRequired()
-        self._services.refusals.note_cheap(visitor, error.reference, error.sqlstate, error.message, message)
+        self._services.refused_logins.note_before_tls(
+            visitor, error.reference, error.sqlstate, error.message, message
+        )
         await asyncio.get_running_loop().sock_sendall(client, error_response(error.fields()))
         client.shutdown(socket.SHUT_WR)
 
-    def _note_failed(self, visitor: Visitor, fault: Exception, *, encrypted: bool) -> None:
+    def _note_failed(self, visitor: ClientAddress, fault: Exception, *, encrypted: bool) -> None:
         reason = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
         if isinstance(fault, TimeoutError):
             reason = f"nothing more came within {self._services.limits.handshake_seconds:g} s"
         if encrypted:
-            self._services.refusals.note(visitor.source, "handshake-failed", "08P01", reason)
+            self._services.refused_logins.note(visitor.source, "handshake-failed", "08P01", reason)
         else:
-            self._services.refusals.note_cheap(visitor, "handshake-failed", "08P01", reason)
+            self._services.refused_logins.note_before_tls(visitor, "handshake-failed", "08P01", reason)
 
     async def _after_tls(
         self,
         link: Link,
         message: StartupMessage | CancelRequest,
-        visitor: Visitor,
+        visitor: ClientAddress,
         full: TooManyConnections | None,
         deadline: float,
     ) -> None:
@@ -218,9 +230,9 @@ class Listener:
             link.abort()
 
     async def _refuse(
-        self, link: Link | None, error: PgjitError, visitor: Visitor, startup: StartupMessage | None = None
+        self, link: Link | None, error: PgjitError, visitor: ClientAddress, startup: StartupMessage | None = None
     ) -> None:
-        self._services.refusals.note(
+        self._services.refused_logins.note(
             visitor.source, error.reference, error.sqlstate, error.detail or error.message, startup=startup
         )
         if link is not None:
@@ -253,15 +265,15 @@ class Listener:
             await asyncio.sleep(0.05)
         await self._end_sessions(self._services.registry)
         for session in self._services.registry:
-            session.leave_behind()
+            session.abandon()
         if self._clients:
             _, left = await asyncio.wait(self._clients, timeout=_FAREWELL_SECONDS)
             for task in left:  # they are not logged in: a session waits for its backend's end above
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-        self._services.refusals.close()
+        self._services.refused_logins.close()
 
-    async def _end_sessions(self, sessions: Iterable[Registered]) -> None:
+    async def _end_sessions(self, sessions: Iterable[RegisteredSession]) -> None:
         ends = [asyncio.create_task(session.end("shutdown")) for session in sessions]
         if not ends:
             return

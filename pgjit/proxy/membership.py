@@ -30,7 +30,7 @@ from pgjit.identity.membership import (
 )
 from pgjit.policy.policy import Policy
 
-__all__ = ["Denials", "Memberships", "Standing", "Watched"]
+__all__ = ["Denials", "Memberships", "ResolvedIdentity", "Watched"]
 
 _log = logging.getLogger("pgjit.membership")
 _AT_ONCE = 16  # questions to the directory under way
@@ -39,7 +39,7 @@ _REPEATED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ResolvedIdentity:
     """An identity with the groups that count for it, and who said so when."""
 
     identity: Identity
@@ -150,14 +150,14 @@ class Memberships:
 
     # --- login ---------------------------------------------------------------------------------------------
 
-    async def resolve(self, identity: Identity, suffices: Callable[[Identity], bool]) -> Standing:
+    async def resolve(self, identity: Identity, suffices: Callable[[Identity], bool]) -> ResolvedIdentity:
         """The identity with its groups. `suffices` tells whether they open what is asked for.
 
         Raises TokenRefused where the directory says that the principal, or the app that acts for it, is disabled or
         gone; ServerUnavailable where there is no answer that counts.
         """
         if self._directory is None:
-            return Standing(identity, "claim", identity.issued_at)
+            return ResolvedIdentity(identity, "claim", identity.issued_at)
         acting = Principal.acting_for(identity)
         found, actor = await asyncio.gather(
             self._subject(identity, suffices), _nobody() if acting is None else self._actor(acting, identity)
@@ -251,7 +251,7 @@ class Memberships:
     # --- sessions ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def watching(self, session: Watched, standing: Standing, group: GroupId | None) -> Iterator[None]:
+    def watching(self, session: Watched, standing: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
         """Look again while the session lives. `group`: the policy's; None: it is for an app role."""
         with contextlib.ExitStack() as seats:
             member = _Member(session)
@@ -361,13 +361,13 @@ async def _nobody() -> None:
     return None
 
 
-def _standing(identity: Identity, found: DirectoryAnswer, actor: DirectoryAnswer | None) -> Standing:
+def _standing(identity: Identity, found: DirectoryAnswer, actor: DirectoryAnswer | None) -> ResolvedIdentity:
     if found.claimed:
-        return Standing(identity, "claim", identity.issued_at, found, actor)
+        return ResolvedIdentity(identity, "claim", identity.issued_at, found, actor)
     if found.state is not State.ENABLED:
         raise TokenRefused(f"principal-{found.state}", f"the directory says that the principal is {found.state}")
     known = replace(identity, groups=found.groups, groups_known=True)
-    return Standing(known, "graph", found.at, found, actor)
+    return ResolvedIdentity(known, "graph", found.at, found, actor)
 
 
 def _opens(found: DirectoryAnswer, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:

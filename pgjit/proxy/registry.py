@@ -6,10 +6,10 @@ import hmac
 from collections.abc import Iterator
 from typing import Protocol
 
-__all__ = ["Registered", "Registry"]
+__all__ = ["RegisteredSession", "Registry"]
 
 
-class Registered(Protocol):
+class RegisteredSession(Protocol):
     """A session, as far as those see it who look for it, cancel in it or end it."""
 
     cancel_secret: bytes
@@ -21,28 +21,28 @@ class Registered(Protocol):
     @property
     def idle(self) -> bool: ...
     @property
-    def left(self) -> bool:
+    def abandoned(self) -> bool:
         """It was left behind: its backend was not seen to end."""
 
     async def cancel(self) -> None: ...
     async def end(self, reason: str) -> None: ...
-    def leave_behind(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class Registry:
     def __init__(self) -> None:
-        self._sessions: dict[str, Registered] = {}
+        self._sessions: dict[str, RegisteredSession] = {}
         # Two servers may give the same process id: a list, hardly ever longer than one.
-        self._by_pid: dict[int, list[Registered]] = {}
+        self._by_pid: dict[int, list[RegisteredSession]] = {}
         self._pids: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def __iter__(self) -> Iterator[Registered]:
+    def __iter__(self) -> Iterator[RegisteredSession]:
         return iter(list(self._sessions.values()))
 
-    def add(self, session_id: str, session: Registered) -> None:
+    def add(self, session_id: str, session: RegisteredSession) -> None:
         self._sessions[session_id] = session
         pid = session.backend_pid
         if pid is not None:
@@ -58,10 +58,10 @@ class Registry:
         if not self._by_pid[pid]:
             del self._by_pid[pid]
 
-    def of_window(self, window_id: str) -> list[Registered]:
+    def of_window(self, window_id: str) -> list[RegisteredSession]:
         return [session for session in self if session.window_id == window_id]
 
-    def by_cancel_key(self, pid: int, secret: bytes) -> Registered | None:
+    def by_cancel_key(self, pid: int, secret: bytes) -> RegisteredSession | None:
         """The session that was given this key; None for any other key, also one of another length.
 
         How long the comparison takes does not tell how much of a secret was right.

@@ -14,18 +14,18 @@ from pgjit.identity.authentication import Authentication
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.judging.judge import STATEMENT_BYTES, Judge, Judgement
-from pgjit.judging.judge_worker import JudgeWorkers
+from pgjit.judging.judge_workers import JudgeWorkers
 from pgjit.judging.worker_process import Worker
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy, Preset
 from pgjit.proxy.door.connection_limits import Quota
-from pgjit.proxy.door.refused_logins import Refusals
+from pgjit.proxy.door.refused_logins import RefusedLogins
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.rate_limit import RateLimit
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.windows import Windows
-from pgjit.server.catalogs import Catalogs
+from pgjit.server.catalog_cache import CatalogCache
 from pgjit.server.servers import Servers
 from pgjit.server.target import Target
 from pgjit.telemetry import Telemetry
@@ -71,20 +71,20 @@ class Services:
     telemetry: Telemetry
     authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
     memberships: Memberships = field(default_factory=Memberships)
-    kept: KeptBackends | None = None
-    refusals: Refusals = field(init=False)
+    kept_backends: KeptBackends | None = None
+    refused_logins: RefusedLogins = field(init=False)
     sessions_of: Quota[IdentityKey] = field(init=False)
     sessions_under: Counter[tuple[IdentityKey, str]] = field(default_factory=Counter)  # an identity, a policy
-    catalogs: Mapping[str, Catalogs] = field(default_factory=dict)  # by connection
-    elsewhere: JudgeWorkers = field(init=False)
-    journal_shares: RateLimit[IdentityKey] = field(init=False)
+    catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
+    judge_workers: JudgeWorkers = field(init=False)
+    journal_rate: RateLimit[IdentityKey] = field(init=False)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.refusals = Refusals(self.journal, self.clock, self.telemetry)
+        self.refused_logins = RefusedLogins(self.journal, self.clock, self.telemetry)
         self.sessions_of = Quota(self.limits.sessions_per_identity)
-        self.journal_shares = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
-        self.elsewhere = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
+        self.journal_rate = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
+        self.judge_workers = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
     def give_back(self, identity: IdentityKey, policy: str) -> None:
         """The place of a session that is over."""
@@ -103,7 +103,7 @@ class Services:
             judge = self._judges[key] = Judge(policy, limit=self.limits.statement_bytes, catalog=catalog)
         return judge
 
-    async def read_catalog(self, policy: Policy) -> None:
+    async def require_catalog(self, policy: Policy) -> None:
         """See that names can be resolved.
 
         Raises CatalogBeingRead, and ServerUnavailable where they cannot and the policy needs it.
@@ -120,7 +120,7 @@ class Services:
                 raise
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
-    async def look_again(self, policy: Policy, *, soon: bool = False) -> None:
+    async def refresh_catalog(self, policy: Policy, *, soon: bool = False) -> None:
         """See whether the catalog has changed; where that cannot be seen, the one that was read goes on to count."""
         catalogs = self.catalogs.get(policy.connection)
         if catalogs is None:
@@ -130,7 +130,7 @@ class Services:
         except ServerUnavailable as fault:
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
-    async def judge_elsewhere(self, identity: IdentityKey, policy: Policy, sql: bytes) -> Judgement:
+    async def judge_in_worker(self, identity: IdentityKey, policy: Policy, sql: bytes) -> Judgement:
         """As the judge would, in another process and in turn: one client's statement does not stall the others."""
         judge = self.judge(policy)
-        return judge.remember(sql, await self.elsewhere.assess(identity, policy, sql, judge.catalog))
+        return judge.cache(sql, await self.judge_workers.assess(identity, policy, sql, judge.catalog))

@@ -27,14 +27,14 @@ from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access
 from pgjit.proxy.door.client_authentication import authenticate
-from pgjit.proxy.door.startup_request import StartupRequest, read_opening
-from pgjit.proxy.door.startup_settings import check_settings, open_to_some
-from pgjit.proxy.membership import Standing
+from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
+from pgjit.proxy.door.startup_settings import check_for_any_policy, check_settings
+from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.relay.pump import Ending, Pump
 from pgjit.proxy.server_settings import session_settings, tripwire
 from pgjit.proxy.services import Services
 from pgjit.proxy.session_end import LiveSession, SessionEnd
-from pgjit.proxy.window.endings import end_error, time_is_up
+from pgjit.proxy.window.end_errors import end_error, end_reason
 from pgjit.proxy.window.wait_until import reached
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.servers import Backend
@@ -62,7 +62,7 @@ class Session:
         self._id = "s_" + uuid.uuid4().hex
         self._live: LiveSession | None = None
         self._ending: SessionEnd | None = None
-        self.left = False  # it is over for this process, and its backend was not seen to end
+        self.abandoned = False  # it is over for this process, and its backend was not seen to end
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
         self._place: tuple[IdentityKey, str] | None = None  # among the sessions of its identity, under its policy
@@ -79,7 +79,7 @@ class Session:
 
     @property
     def idle(self) -> bool:
-        return self._live is None or self._live.conversation.relay.idle
+        return self._live is None or self._live.pump.relay.idle
 
     async def run(self, startup: StartupMessage, deadline: float) -> None:
         """Live from the startup message to the end; be logged in by `deadline`, in the loop's time.
@@ -122,11 +122,13 @@ class Session:
         if (answer := startup.negotiation) is not None:
             self._client.write(encode_negotiate_version(answer))
         self.cancel_secret = secrets.token_bytes(_SECRET_BYTES[startup.spoken_minor])
-        return open_to_some(read_opening(startup), self._services.policies.values(), self._services.targets)
+        return check_for_any_policy(
+            read_startup_request(startup), self._services.policies.values(), self._services.targets
+        )
 
     # --- authenticate ----------------------------------------------------------------------------------
 
-    async def _authenticate(self, opening: StartupRequest) -> Standing:
+    async def _authenticate(self, opening: StartupRequest) -> ResolvedIdentity:
         """Who it is, and with which groups."""
         services = self._services
         method = services.authentication.get(opening.database, Authentication.PASSWORD)
@@ -148,8 +150,8 @@ class Session:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         self._take_place(identity.key, policy)
         # A window that opens while no server can be reached, or nothing can be judged yet, is spent for nothing.
-        await services.servers[policy.connection].reach(services.limits.server_login_seconds)
-        await services.read_catalog(policy)
+        await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
+        await services.require_catalog(policy)
         window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
         return Access(identity, policy, window, ends_at, target)
 
@@ -176,7 +178,7 @@ class Session:
 
     # --- connect ---------------------------------------------------------------------------------------
 
-    async def _connect(self, access: Access, standing: Standing, opening: StartupRequest) -> LiveSession:
+    async def _connect(self, access: Access, standing: ResolvedIdentity, opening: StartupRequest) -> LiveSession:
         services = self._services
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
@@ -185,14 +187,14 @@ class Session:
         )  # fmt: skip
         try:
             if runs_unread(access.policy.statements):
-                await backend.beware()
+                await backend.hold_reserve_login()
             return self._introduce(access, standing, opening, backend)
         except BaseException:
             await backend.leave()
             raise
 
     def _introduce(
-        self, access: Access, standing: Standing, opening: StartupRequest, backend: Backend
+        self, access: Access, standing: ResolvedIdentity, opening: StartupRequest, backend: Backend
     ) -> LiveSession:
         """Record the session, then tell the client that it is in. Raises JournalUnavailable, fatal."""
         services, upstream = self._services, backend.upstream
@@ -208,7 +210,7 @@ class Session:
         )
         now = services.clock()
         if now >= access.ends_at:
-            raise end_error(time_is_up(access), access)
+            raise end_error(end_reason(access), access)
         try:
             opened = SessionOpened(
                 context=context, at=now, application_name=opening.application_name, tls=self._tls,
@@ -219,7 +221,7 @@ class Session:
             services.journal.append([opened])
         except JournalUnavailable:
             raise JournalUnavailable(fatal=True) from None
-        conversation = Pump(
+        pump = Pump(
             services,
             access,
             context,
@@ -234,7 +236,7 @@ class Session:
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
             + ready_for_query(b"I")
         )
-        return LiveSession(context, access, standing, backend, conversation)
+        return LiveSession(context, access, standing, backend, pump)
 
     # --- relay -----------------------------------------------------------------------------------------
 
@@ -242,24 +244,24 @@ class Session:
         services = self._services
         self._live = live
         services.registry.add(self._id, self)
-        if services.kept is not None:
-            services.kept.begun(self._id, live.access.window, live.backend)
+        if services.kept_backends is not None:
+            services.kept_backends.begun(self._id, live.access.window, live.backend)
         services.telemetry.session(+1)
         services.telemetry.login("opened")
         expiring = self._until_token_ends(live)
         try:
             with services.memberships.watching(self, live.standing, live.access.policy.group):
-                ending = await live.conversation.run()
+                ending = await live.pump.run()
             self._ending = SessionEnd(services, self._client, live, ending)
             try:
                 await self._ending.carry_out()
             finally:
-                self.left = self._ending.left
+                self.abandoned = self._ending.abandoned
         finally:
             if expiring is not None:
                 expiring.cancel()
             live.backend.release()
-            live.conversation.close()
+            live.pump.close()
             services.registry.remove(self._id)
             services.telemetry.session(-1)
             self._finished.set()
@@ -275,7 +277,7 @@ class Session:
 
         async def carry_out() -> None:
             await reached(until)
-            live.conversation.over(Ending("token-expired", end_error("token-expired", access)))
+            live.pump.over(Ending("token-expired", end_error("token-expired", access)))
 
         return asyncio.create_task(carry_out())
 
@@ -296,13 +298,13 @@ class Session:
         live = self._live
         if live is None:
             return
-        live.conversation.over(Ending(reason, end_error(reason, live.access)))
+        live.pump.over(Ending(reason, end_error(reason, live.access)))
         await self._finished.wait()
 
-    def leave_behind(self) -> None:
+    def abandon(self) -> None:
         """This process stops: an end that is under way is left to the one that comes after."""
         if self._ending is not None:
-            self._ending.leave_behind()
+            self._ending.abandon()
 
     # --- refusals --------------------------------------------------------------------------------------
 
@@ -316,7 +318,7 @@ class Session:
         self._client.write(error_response(_for_client(shown).fields()))
 
     def _note_refusal(self, reference: str, sqlstate: str, reason: str, startup: StartupMessage) -> bool:
-        return self._services.refusals.note(
+        return self._services.refused_logins.note(
             self._source, reference, sqlstate, reason, startup=startup, identity=self._identity
         )
 

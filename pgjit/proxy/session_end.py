@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
 from pgjit.proxy.access import Access
-from pgjit.proxy.membership import Standing
+from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.relay.pump import Ending, Pump
 from pgjit.proxy.services import Services
-from pgjit.proxy.window.deadline import BackendStop
-from pgjit.proxy.window.endings import Fate, with_fate
+from pgjit.proxy.window.backend_stop import BackendStop
+from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgjit.server.link import Link
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import Upstream
@@ -32,9 +32,9 @@ class LiveSession:
 
     context: SessionContext
     access: Access
-    standing: Standing
+    standing: ResolvedIdentity
     backend: Backend
-    conversation: Pump
+    pump: Pump
 
     @property
     def upstream(self) -> Upstream:
@@ -43,7 +43,7 @@ class LiveSession:
     @property
     def silent(self) -> bool:
         """The server says nothing more that a client could be told."""
-        return self.upstream.link.closed or self.conversation.answers.broken
+        return self.upstream.link.closed or self.pump.answers.broken
 
 
 class SessionEnd:
@@ -54,43 +54,43 @@ class SessionEnd:
         self._ending = ending
         self._parting: asyncio.Task[None] | None = None  # the client has been told, and is seen off
         self._stopping: asyncio.Task[None] | None = None
-        self.left = False  # it was left behind: its backend was not seen to end
+        self.abandoned = False  # it was left behind: its backend was not seen to end
         self._remains = False  # an alert was raised
 
     async def carry_out(self) -> None:
         """Raises JournalUnavailable where the end could not be recorded."""
         live, ending = self._live, self._ending
-        conversation = live.conversation
-        conversation.answers.ending, conversation.answers.farewell = True, ending.error
+        pump = live.pump
+        pump.answers.ending, pump.answers.farewell = True, ending.error
         proof: Proof | None = None
         if live.silent:
             # However long it takes to see what has become of the backend: the client need not wait for that.
-            self._part(Fate.UNANSWERED if conversation.relay.queue else self._fate())
+            self._part(WorkOutcome.UNANSWERED if pump.relay.queue else self._fate())
         if ending.clean:
             await live.upstream.leave()
         else:
             proof = await self._stop_backend()
         live.upstream.link.abort()
-        if self._services.kept is not None and (proof is None or proof.gone):
-            self._services.kept.over(live.context.session_id)
+        if self._services.kept_backends is not None and (proof is None or proof.gone):
+            self._services.kept_backends.over(live.context.session_id)
         if self._parting is None:
-            self._tell(self._fate() if proof is None or proof.gone else Fate.REMAINS)
+            self._tell(self._fate() if proof is None or proof.gone else WorkOutcome.REMAINS)
         self._write_down(proof)
-        if conversation.unsettled:
+        if pump.unsettled:
             await self._client.close()  # it need not wait for a journal
-            await conversation.settle()
+            await pump.settle()
         if self._parting is not None:
             await self._parting
 
-    def leave_behind(self) -> None:
+    def abandon(self) -> None:
         """Stop waiting for the backend's end: the process that comes after takes it up."""
         if self._stopping is not None:
             self._stopping.cancel()
 
     async def _stop_backend(self) -> Proof:
         live, services = self._live, self._services
-        relay = live.conversation.relay
-        live.conversation.give_up_copy()
+        relay = live.pump.relay
+        live.pump.give_up_copy()
         stop = BackendStop(live.backend.process, live.backend.control, services.clock, live.upstream)
         self._stopping = asyncio.create_task(
             stop.run(
@@ -106,7 +106,7 @@ class SessionEnd:
             raise
         stopping, self._stopping = self._stopping, None  # it holds this, and would not let go of it
         gone = not stopping.cancelled()
-        self.left = not gone
+        self.abandoned = not gone
         if gone:
             stopping.result()
         proof = stop.proof(gone=gone)
@@ -130,7 +130,7 @@ class SessionEnd:
         self._remains = True
         services.telemetry.remaining(+1)
         context = live.context
-        live.conversation.note(
+        live.pump.note(
             [
                 BackendRemains(
                     session_id=context.session_id,
@@ -141,37 +141,37 @@ class SessionEnd:
                 )
             ]
         )
-        self._part(Fate.REMAINS)
+        self._part(WorkOutcome.REMAINS)
 
     # --- the client ------------------------------------------------------------------------------------
 
-    def _fate(self) -> Fate:
+    def _fate(self) -> WorkOutcome:
         """What is known when the backend is gone and all that it has sent was read."""
-        conversation = self._live.conversation
-        if conversation.answers.stopped:
-            return Fate.CANCELLED
-        if conversation.relay.queue:
-            return Fate.UNANSWERED
-        return Fate.IDLE if conversation.relay.status == "I" else Fate.OPEN
+        pump = self._live.pump
+        if pump.answers.stopped:
+            return WorkOutcome.CANCELLED
+        if pump.relay.queue:
+            return WorkOutcome.UNANSWERED
+        return WorkOutcome.IDLE if pump.relay.status == "I" else WorkOutcome.OPEN
 
-    def _part(self, fate: Fate) -> None:
+    def _part(self, fate: WorkOutcome) -> None:
         """Tell the client now, and see it off."""
         if self._parting is None:
             self._tell(fate)
             self._parting = asyncio.create_task(self._client.close())
 
-    def _tell(self, fate: Fate) -> None:
+    def _tell(self, fate: WorkOutcome) -> None:
         """The last word to the client, where one can be said: inside a message it cannot."""
-        ending, conversation = self._ending, self._live.conversation
-        if ending.error is not None and not ending.told and not conversation.answers.inside_message:
-            self._client.write(error_response(with_fate(ending.error, fate)))
+        ending, pump = self._ending, self._live.pump
+        if ending.error is not None and not ending.told and not pump.answers.inside_message:
+            self._client.write(error_response(with_work_outcome(ending.error, fate)))
 
     # --- the journal -----------------------------------------------------------------------------------
 
     def _write_down(self, proof: Proof | None) -> None:
         live, ending, now = self._live, self._ending, self._services.clock()
-        relay = live.conversation.relay
-        live.conversation.note(
+        relay = live.pump.relay
+        live.pump.note(
             [
                 *relay.cut(now),
                 SessionEnded(

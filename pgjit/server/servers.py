@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pgjit.errors import ServerNotAccepting, ServerUnavailable, SettingRejected
 from pgjit.grants.server_process import ServerProcess
-from pgjit.server.control import ControlConnections, Role
+from pgjit.server.control_pool import ControlPool, Role
 from pgjit.server.dial import Address, resolve
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import Host, SessionAttrs, Target
@@ -37,14 +37,14 @@ class Backend:
 
     upstream: Upstream
     process: ServerProcess
-    control: ControlConnections
+    control: ControlPool
     _held: bool = True
     _wary: bool = False
 
-    async def beware(self) -> None:
+    async def hold_reserve_login(self) -> None:
         """The session may do something against what ends it."""
         self._wary = True
-        await self.control.beware()
+        await self.control.hold_reserve()
 
     def release(self) -> None:
         """The session is over: its control connection is needed by one less."""
@@ -52,7 +52,7 @@ class Backend:
             self._held = False
             self.control.release(self.process)
             if self._wary:
-                self.control.at_ease()
+                self.control.release_reserve()
 
     async def leave(self) -> None:
         """A session that does not come about: nothing was run on it."""
@@ -63,7 +63,7 @@ class Backend:
 class Servers:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._controls: dict[Address, ControlConnections] = {}  # those used last come last
+        self._controls: dict[Address, ControlPool] = {}  # those used last come last
 
     async def connect(self, settings: Settings, deadline: float, asked: frozenset[str] = frozenset()) -> Backend:
         """Log in to the first server that will do. Raises ServerUnavailable, naming each step that failed.
@@ -80,7 +80,7 @@ class Servers:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
         raise self._unavailable(failures, asked)
 
-    async def reach(self, deadline: float) -> None:
+    async def check_reachable(self, deadline: float) -> None:
         """See that some server of these answers, by its control connection. Raises ServerUnavailable."""
         if any(control.connected for control in self._controls.values()):
             return
@@ -113,7 +113,7 @@ class Servers:
         return False
 
     @asynccontextmanager
-    async def control_at(self, address: Address) -> AsyncIterator[ControlConnections]:
+    async def control_at(self, address: Address) -> AsyncIterator[ControlPool]:
         """The control of `address`, kept for as long as it is needed."""
         control = await self._hold(address)
         try:
@@ -175,9 +175,9 @@ class Servers:
         control.need(process)
         return Backend(upstream, process, control)
 
-    async def _hold(self, address: Address) -> ControlConnections:
+    async def _hold(self, address: Address) -> ControlPool:
         """The control of `address`, counted as needed; of the others those go that nobody needs any more."""
-        control = self._controls.pop(address, None) or ControlConnections(self._target, address)
+        control = self._controls.pop(address, None) or ControlPool(self._target, address)
         self._controls[address] = control
         control.sessions += 1
         idle = [old for old, kept in self._controls.items() if kept.sessions == 0]
@@ -210,7 +210,7 @@ class _OtherRole(LoginFailed):
     """The server would take the session, but is not of the kind that is wanted."""
 
 
-async def _role(control: ControlConnections, wanted: SessionAttrs) -> Role:
+async def _role(control: ControlPool, wanted: SessionAttrs) -> Role:
     try:
         return await control.role()
     except ServerUnavailable as fault:

@@ -1,6 +1,6 @@
 """A server's catalog as a value: which relations, columns, functions, operators and types exist, in which schemas.
 
-A snapshot of one database, as one login role would name things in it. Read by `pgjit.server.catalogs`, kept as
+A snapshot of one database, as one login role would name things in it. Read by `pgjit.server.catalog_cache`, kept as
 JSON for tests and for use without a server. Decides nothing; holds no data of any table.
 """
 

@@ -19,8 +19,8 @@ from pgjit.errors import ServerNotAccepting, ServerUnavailable
 from pgjit.server.credential import FetchedSecret, FixedSecret, FromFile, RenewedSecret
 from pgjit.server.dial import resolve
 from pgjit.server.login_error import LoginFailed
-from pgjit.server.query import QuestionRefused, ask
 from pgjit.server.servers import Backend, Servers
+from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import ChannelBinding, Host, SessionAttrs, SslMode, Target
 from pgjit.server.upstream import Upstream, cancel_running, connect_upstream
 from tests.e2e.clients import connect_asyncpg
@@ -71,7 +71,7 @@ async def _log_in(target: Target) -> Upstream:
 
 
 async def _tls(upstream: Upstream) -> str:
-    ((used,),) = await ask(upstream.link, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    ((used,),) = await run_query(upstream.link, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     await upstream.leave()
     return {"t": "TLS", "f": "plain"}[used or ""]
 
@@ -318,14 +318,14 @@ async def test_no_slot_left_is_told_with_the_servers_own_sqlstate(target: Target
 
 async def test_a_running_statement_is_cancelled_through_tls(target: Target) -> None:
     upstream = await _log_in(target)
-    running = asyncio.create_task(ask(upstream.link, "SELECT pg_sleep(30)"))
+    running = asyncio.create_task(run_query(upstream.link, "SELECT pg_sleep(30)"))
     watch = await _log_in(target)
     asleep = f"SELECT 1 FROM pg_stat_activity WHERE pid = {upstream.backend_pid} AND wait_event = 'PgSleep'"
     for _ in range(200):
-        if await ask(watch.link, asleep):
+        if await run_query(watch.link, asleep):
             break
     assert await cancel_running(upstream, 5)
-    with pytest.raises(QuestionRefused, match="57014"):
+    with pytest.raises(QueryFailed, match="57014"):
         await running
     await upstream.leave()
     await watch.leave()

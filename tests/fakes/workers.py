@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pgjit.judging.judge import Judgement, assess, lean
+from pgjit.judging.judge import Judgement, assess, without_facts
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 
@@ -16,7 +16,7 @@ class InThread:
         return
 
     async def judge(self, policy: Policy, sql: bytes, limit: int, catalog: Catalog | None) -> Judgement:
-        return lean(await asyncio.to_thread(assess, policy, sql, limit, catalog))
+        return without_facts(await asyncio.to_thread(assess, policy, sql, limit, catalog))
 
     def kill(self) -> None:
         return

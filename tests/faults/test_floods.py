@@ -134,7 +134,7 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
             await enough.wait()  # the proxy asks for answers, and sends no more
         session = stage.session
         assert session._live is not None
-        assert len(session._live.conversation.relay.queue) < 10_100
+        assert len(session._live.pump.relay.queue) < 10_100
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         stage.end_window()

@@ -47,7 +47,7 @@ async def serve(peer: Peer) -> None:
 def _live(stage: Stage) -> Pump:
     session = stage.session
     assert session._live is not None
-    return session._live.conversation
+    return session._live.pump
 
 
 async def _bind_much(client: ScriptedClient, times: int) -> None:
@@ -149,13 +149,13 @@ async def test_who_fills_the_journal_is_slowed_down_and_its_window_ends_all_the_
             await peer.write(answer("C", b"SELECT 1\0") + READY)
 
     async with Stage(tmp_path, certificates, [step]) as stage:
-        stage.services.journal_shares = RateLimit(rate=1, burst=100_000, steady=lambda: now)
+        stage.services.journal_rate = RateLimit(rate=1, burst=100_000, steady=lambda: now)
         async with await stage.client() as client:
             for text in ("SELECT 1", f"SELECT '{'x' * 200_000}'"):
                 await client.send(query(text))
                 await client.frames("Z")
             await client.send(query("SELECT 2"))
-            while not stage.services.journal_shares.wait(CONTEXT.identity.key):
+            while not stage.services.journal_rate.wait(CONTEXT.identity.key):
                 await asyncio.sleep(0)
             stage.end_window()
             assert errors(await client.frames("E")) == [("FATAL", "57P01")]

@@ -29,7 +29,7 @@ def test_what_the_policy_allows_has_no_violation() -> None:
     judgement = assess(POLICY, b"SELECT 1; SELECT 2", 100)
     assert judgement.allowed
     assert [one.text for one in judgement.statements] == ["SELECT 1", "SELECT 2"]
-    assert judgement.about is None
+    assert judgement.pgjit_setting is None
 
 
 def test_what_the_policy_refuses_keeps_its_statements_for_the_record() -> None:
@@ -91,7 +91,7 @@ def test_a_fault_of_our_own_refuses(step: str, fault: type[Exception], monkeypat
     ],
 )
 def test_show_of_our_own_is_told_from_every_other_text(sql: bytes, about: str | None) -> None:
-    assert about == assess(POLICY, sql, 100).about
+    assert about == assess(POLICY, sql, 100).pgjit_setting
 
 
 def test_answers_are_remembered_by_the_exact_bytes() -> None:
@@ -158,7 +158,7 @@ WIDE = replace(
 @pytest.mark.parametrize("mode", list(Mode))
 def test_what_may_take_long_is_not_judged_on_the_event_loop(sql: str, here: bool, mode: Mode) -> None:
     judge = Judge(replace(POLICY, mode=mode), limit=100_000, catalog=WIDE)
-    judgement = judge.here(sql.encode())
+    judgement = judge.judge_inline(sql.encode())
     assert (judgement is not None) is here
     if judgement is not None:
         assert judgement == judge(sql.encode())
@@ -167,9 +167,9 @@ def test_what_may_take_long_is_not_judged_on_the_event_loop(sql: str, here: bool
 def test_what_was_judged_elsewhere_is_remembered_here() -> None:
     judge = Judge(POLICY, limit=100_000, catalog=WIDE)
     sql = b"SELECT * FROM wide"
-    assert judge.here(sql) is None
-    answer = judge.remember(sql, assess(POLICY, sql, 100_000, WIDE))
-    assert judge.here(sql) is answer
+    assert judge.judge_inline(sql) is None
+    answer = judge.cache(sql, assess(POLICY, sql, 100_000, WIDE))
+    assert judge.judge_inline(sql) is answer
 
 
 @pytest.mark.parametrize(

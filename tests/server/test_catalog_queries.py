@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgjit.server.catalog_cache import _settings
 from pgjit.server.catalog_queries import CHANGED, QUERIES
-from pgjit.server.catalogs import _settings
 
 SCHEMA = "growing"
 STEP = 60

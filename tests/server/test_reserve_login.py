@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgjit.server.control import ControlConnections
+from pgjit.server.control_pool import ControlPool
 from pgjit.server.control_settings import NEWEST, control_settings
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.reserve_login import ReserveLogin
@@ -91,8 +91,8 @@ async def test_a_control_connection_comes_of_it_where_no_other_login_is_taken() 
     kept: list[Step] = [startup(), send(authentication(5, b"salt")), expect("p"), send(OK + _AFTER_OK), answering]
     refused: list[Step] = [startup(), send(fatal("28P01", "no")), close()]
     async with ScriptedServer(kept, refused) as server:
-        control = ControlConnections(target_at(server), address_of(server))
-        await control.beware()
+        control = ControlPool(target_at(server), address_of(server))
+        await control.hold_reserve()
         assert len(server.peers) == 1
         assert (await control.process(4711)).pid == 4711
         assert len(server.peers) == 2

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.server.catalogs import Catalogs
+from pgjit.server.catalog_cache import CatalogCache
 from pgjit.server.servers import Servers
 from pgjit.server.target import Host, SslMode, Target
 from pgjit.sql.catalog import Catalog
@@ -70,7 +70,7 @@ async def read_snapshot(dsn: str, search_path: str = "public, sales") -> Catalog
 
 async def read_target(target: Target) -> Catalog:
     servers = Servers(target)
-    catalogs = Catalogs(target, servers)
+    catalogs = CatalogCache(target, servers)
     try:
         return await catalogs.get()
     finally:

@@ -11,7 +11,7 @@ import typer
 from pgjit.cli.loop import run_program
 from pgjit.cli.status import Status
 from pgjit.config import load_config
-from pgjit.server.catalogs import Catalogs
+from pgjit.server.catalog_cache import CatalogCache
 from pgjit.server.servers import Servers
 from pgjit.server.target import Target
 from pgjit.sql.catalog import Catalog
@@ -39,7 +39,7 @@ def catalog(
 
 async def _read(target: Target) -> Catalog:
     servers = Servers(target)
-    catalogs = Catalogs(target, servers)
+    catalogs = CatalogCache(target, servers)
     try:
         return await catalogs.get()
     finally:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pgjit.doctor.check import Check
 from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import Subject
-from pgjit.server.secret_queries import EVERYBODY
+from pgjit.server.catalog_secrets import EVERYBODY
 
 __all__ = ["SECRETS", "StoredSecret"]
 

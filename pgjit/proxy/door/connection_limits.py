@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from pgjit.errors import TooManyConnections
 
-__all__ = ["Admittance", "ConnectionLimits", "Quota", "Visitor"]
+__all__ = ["Admission", "ClientAddress", "ConnectionLimits", "Quota"]
 
 _TOLD = 32
 _TOLD_OF_ADDRESS = 8
@@ -24,14 +24,14 @@ K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class ClientAddress:
     """Where a connection comes from."""
 
     source: str  # address and port, as the journal has it
     network: str  # the address; of IPv6 its /64, since one machine has all of those
 
     @classmethod
-    def of(cls, host: str, port: int) -> Visitor:
+    def of(cls, host: str, port: int) -> ClientAddress:
         source = f"{host}:{port}"
         address = ipaddress.ip_address(host)
         if isinstance(address, ipaddress.IPv6Address):
@@ -72,7 +72,7 @@ class Quota(Generic[K]):
 
 
 @dataclass(frozen=True, slots=True)
-class Admittance:
+class Admission:
     """`inside`: has to leave again. `refusal`: what it is told, if it is told anything."""
 
     inside: bool
@@ -90,18 +90,18 @@ class ConnectionLimits:
     def __len__(self) -> int:
         return self._here
 
-    def enter(self, visitor: Visitor) -> Admittance:
+    def enter(self, visitor: ClientAddress) -> Admission:
         refusal = self._refusal(visitor)
         if self._here >= self._most + _TOLD or not self._addresses.take(visitor.network, beyond=_TOLD_OF_ADDRESS):
-            return Admittance(inside=False, refusal=refusal)
+            return Admission(inside=False, refusal=refusal)
         self._here += 1
-        return Admittance(inside=True, refusal=refusal)
+        return Admission(inside=True, refusal=refusal)
 
-    def leave(self, visitor: Visitor) -> None:
+    def leave(self, visitor: ClientAddress) -> None:
         self._here -= 1
         self._addresses.give_back(visitor.network)
 
-    def _refusal(self, visitor: Visitor) -> TooManyConnections | None:
+    def _refusal(self, visitor: ClientAddress) -> TooManyConnections | None:
         if self._addresses[visitor.network] >= self._addresses.most:
             return TooManyConnections(
                 "too many connections from your address",

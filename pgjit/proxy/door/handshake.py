@@ -25,7 +25,16 @@ from pgwire.messages.startup import (
     startup_length,
 )
 
-__all__ = ["ALPN", "NothingSaid", "TlsDue", "before_tls", "first_message", "keep_alive", "start_tls", "tls_text"]
+__all__ = [
+    "ALPN",
+    "ClosedWithoutData",
+    "TlsHandshake",
+    "before_tls",
+    "first_message",
+    "keep_alive",
+    "start_tls",
+    "tls_text",
+]
 
 ALPN = "postgresql"
 _TLS_RECORD = b"\x16"
@@ -42,12 +51,12 @@ _KEEP_ALIVE = {
 }
 
 
-class NothingSaid(LinkClosed):
+class ClosedWithoutData(LinkClosed):
     """The peer connected and left without a byte: whoever looks whether the port is open does that."""
 
 
 @dataclass(frozen=True, slots=True)
-class TlsDue:
+class TlsHandshake:
     """The next bytes are the client's TLS handshake; `direct`: it did not ask before."""
 
     direct: bool
@@ -65,21 +74,21 @@ def keep_alive(client: socket.socket) -> None:
 # --- before TLS ----------------------------------------------------------------------------------------
 
 
-async def before_tls(client: socket.socket) -> TlsDue | StartupMessage | CancelRequest:
+async def before_tls(client: socket.socket) -> TlsHandshake | StartupMessage | CancelRequest:
     """Answer requests for encryption until something else is due.
 
-    Raises RemoteProtocolError, and LinkClosed, of which NothingSaid is one. No byte that came before `S` was sent is
-    read after it.
+    Raises RemoteProtocolError and LinkClosed (ClosedWithoutData is a subclass of it). No byte that arrived before `S`
+    was sent is read after it.
     """
     loop = asyncio.get_running_loop()
     try:
         first = await _peek(client)
     except ConnectionError as fault:
-        raise NothingSaid(str(fault)) from None
+        raise ClosedWithoutData(str(fault)) from None
     if not first:
-        raise NothingSaid("the client left without a word")
+        raise ClosedWithoutData("the client left without a word")
     if first == _TLS_RECORD:
-        return TlsDue(direct=True)
+        return TlsHandshake(direct=True)
     asked_gss = False
     while True:
         message = decode_startup(await _read_startup(client))
@@ -93,7 +102,7 @@ async def before_tls(client: socket.socket) -> TlsDue | StartupMessage | CancelR
             raise RemoteProtocolError("received unencrypted data after a request for encryption")
         if not message.gss:
             await loop.sock_sendall(client, b"S")
-            return TlsDue(direct=False)
+            return TlsHandshake(direct=False)
         asked_gss = True
         await loop.sock_sendall(client, b"N")
 

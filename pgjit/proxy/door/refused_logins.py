@@ -18,11 +18,11 @@ from pgjit.audit.event import LoginRefused
 from pgjit.audit.journal import Journal
 from pgjit.errors import JournalUnavailable
 from pgjit.identity.identity import Identity
-from pgjit.proxy.door.connection_limits import Visitor
+from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.telemetry import Telemetry
 from pgwire.messages.startup import StartupMessage
 
-__all__ = ["Counted", "Refusals", "Tally"]
+__all__ = ["Counted", "RefusedLogins", "Tally"]
 
 _log = logging.getLogger("pgjit.refusals")
 _TURN_SECONDS = 1.0
@@ -65,7 +65,7 @@ class Tally:
         return counted
 
 
-class Refusals:
+class RefusedLogins:
     def __init__(self, journal: Journal, clock: Callable[[], datetime], telemetry: Telemetry) -> None:
         self._journal = journal
         self._clock = clock
@@ -116,8 +116,13 @@ class Refusals:
             return False
         return True
 
-    def note_cheap(
-        self, visitor: Visitor, reference: str, sqlstate: str, reason: str, startup: StartupMessage | None = None
+    def note_before_tls(
+        self,
+        visitor: ClientAddress,
+        reference: str,
+        sqlstate: str,
+        reason: str,
+        startup: StartupMessage | None = None,
     ) -> None:
         """Record one that cost the client next to nothing: now, or counted with others within a second."""
         self._telemetry.login(reference)

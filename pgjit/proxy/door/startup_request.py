@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pgjit.errors import AccessRefused, PgjitError, ProtocolFault
 from pgwire.messages.startup import StartupMessage
 
-__all__ = ["StartupRequest", "read_opening", "unsupported_version"]
+__all__ = ["StartupRequest", "read_startup_request", "unsupported_version"]
 
 _UTF8 = frozenset({"utf8", "utf-8", "unicode"})
 _OWN = ("pgjit.reason", "pgjit.ticket")
@@ -47,7 +47,7 @@ def unsupported_version(major: int, minor: int) -> PgjitError:
     )
 
 
-def read_opening(startup: StartupMessage) -> StartupRequest:
+def read_startup_request(startup: StartupMessage) -> StartupRequest:
     """Raises PgjitError (28000, 0A000, 08P01) for what is not accepted."""
     if startup.major != 3:
         raise unsupported_version(startup.major, startup.minor)

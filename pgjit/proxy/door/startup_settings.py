@@ -15,7 +15,7 @@ from pgjit.server.target import Target
 from pgjit.sql.statement import Setting
 from pgjit.sql.touched import SessionStart
 
-__all__ = ["check_settings", "open_to_some"]
+__all__ = ["check_for_any_policy", "check_settings"]
 
 _ALWAYS_OURS = TIMEOUTS | {
     "client_connection_check_interval", "client_encoding", "role", "session_authorization",
@@ -24,7 +24,7 @@ _ALWAYS_OURS = TIMEOUTS | {
 """What pgjit gives to every session, under `access: full` as well: it ends the session, or tells whose it is."""
 
 
-def open_to_some(
+def check_for_any_policy(
     opening: StartupRequest, policies: Iterable[Policy], targets: Mapping[str, Target]
 ) -> StartupRequest:
     """Raises AccessRefused where no policy of the connection accepts the settings: then no token is asked for."""

@@ -203,13 +203,13 @@ class ClientSide(Limited):
         # A Query drops the unnamed statement and portal before its text is even looked at.
         self.expect(pending.changes, pending)
         raw = frame.raw
-        if not violations and judgement.about is not None:
+        if not violations and judgement.pgjit_setting is not None:
             raw, violations = self._about(judgement, now, encode_query, raw)
         violations = violations or self.over_budget(len(judgement.statements) or int(judgement.unread))
         if violations:
             self.refuse_query(plan, judgement, violations, now, pending, running)
             return
-        if judgement.about is not None or judgement.unread:
+        if judgement.pgjit_setting is not None or judgement.unread:
             kind = None if judgement.unread else "show"
             changes = DOUBT if judgement.unread else ()
             running = [ExecutedStatement(judgement.text, kind, None, changes=changes)]
@@ -243,17 +243,17 @@ class ClientSide(Limited):
             return Judgement(judgement.text, (), (), unread=True)
         if judgement is None:
             raise _NotJudged(sql)
-        if self._looks_again and not self._settled and not self.skipping and judgement.unknown:
+        if self._looks_again and not self._settled and not self.skipping and judgement.has_unknown_name:
             raise _UnknownName
         return judgement
 
     def _about(
         self, judgement: Judgement, now: datetime, encode: Callable[[bytes], bytes], raw: bytes
     ) -> tuple[bytes, tuple[Violation, ...]]:
-        sql = answer(judgement.about or "", self.context, self._ends_at, now)
+        sql = answer(judgement.pgjit_setting or "", self.context, self._ends_at, now)
         if sql is not None:
             return encode(sql.encode()), ()
-        return raw, (unknown_setting(judgement.about or ""),)
+        return raw, (unknown_setting(judgement.pgjit_setting or ""),)
 
     def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
         parse = extended.decode_parse(frame.body)
@@ -267,7 +267,7 @@ class ClientSide(Limited):
         if parse.name and self.names.full:
             violations = violations or (TOO_MANY_NAMES,)
         raw = frame.raw
-        if not violations and judgement.about is not None:
+        if not violations and judgement.pgjit_setting is not None:
             raw, violations = self._about(
                 judgement, now, lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw
             )
@@ -280,7 +280,9 @@ class ClientSide(Limited):
             self.skipping = True
             return
         statement = judgement.statements[0] if judgement.statements else None
-        prepared = Prepared(judgement.text, statement, judgement.unread, judgement.observed, judge=judgement.judge)
+        prepared = Prepared(
+            judgement.text, statement, judgement.unread, judgement.observed, judge=judgement.judge_number
+        )
         pending.changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
         self.expect(pending.changes, pending)
         self.send(plan, raw, pending)

@@ -202,7 +202,7 @@ def resolve_message(
             settled=partial(_settled, trial, unsettled), again=again,
         )  # fmt: skip
         running = resolver.run(
-            Prepared(statement.text, statement, observed=observed, judge=judgement.judge), None, None
+            Prepared(statement.text, statement, observed=observed, judge=judgement.judge_number), None, None
         )
         trial.expect(running.changes)
         found.append(running)

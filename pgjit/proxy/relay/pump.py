@@ -26,7 +26,7 @@ from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.server_side import ServerSide
 from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
 from pgjit.proxy.services import Services
-from pgjit.proxy.window.endings import idle_error
+from pgjit.proxy.window.end_errors import idle_in_transaction_error
 from pgjit.server.link import Link
 from pgjit.server.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
@@ -136,7 +136,7 @@ class Pump:
                 case "statement":
                     self._stop()
                 case "transaction":
-                    self.over(Ending("idle-in-transaction", idle_error(self._policy)))
+                    self.over(Ending("idle-in-transaction", idle_in_transaction_error(self._policy)))
 
     def _stop(self) -> None:
         """Cancel what runs at the server."""
@@ -198,7 +198,7 @@ class Pump:
 
     async def _look(self, *, soon: bool = False) -> None:
         """See what is on the server by now."""
-        looking = asyncio.ensure_future(self._services.look_again(self._policy, soon=soon))
+        looking = asyncio.ensure_future(self._services.refresh_catalog(self._policy, soon=soon))
         try:
             left = (looking, self._client.lost, self._over)
             await asyncio.wait(left, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -240,7 +240,7 @@ class Pump:
     async def _slow_down(self) -> None:
         """One whose records fill the journal waits until it has not had more of it than anyone may."""
         identity = self.relay.context.identity.key
-        if (wait := self._services.journal_shares.wait(identity)) and not self._over.done():
+        if (wait := self._services.journal_rate.wait(identity)) and not self._over.done():
             _log.warning("identity %s fills the journal, and is slowed down for %.1f s", identity.oid, wait)
             left = (self._client.lost, self._over)
             await asyncio.wait(left, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
@@ -279,12 +279,12 @@ class Pump:
 
     def _judge(self, sql: bytes) -> Judgement | None:
         """With the latest catalog; None where it takes too long for the event loop."""
-        return self._services.judge(self._policy).here(sql)
+        return self._services.judge(self._policy).judge_inline(sql)
 
     async def _judge_elsewhere(self, sql: bytes) -> dict[bytes, Judgement]:
         """Wait for that, unless nobody wants it any more: a session's end does not wait for it."""
         identity = self.relay.context.identity.key
-        judging = asyncio.ensure_future(self._services.judge_elsewhere(identity, self._policy, sql))
+        judging = asyncio.ensure_future(self._services.judge_in_worker(identity, self._policy, sql))
         try:
             await asyncio.wait((judging, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -326,7 +326,7 @@ class Pump:
     def _append(self, events: Sequence[Event]) -> None:
         size = self._services.journal.append([*self._unwritten, *events] if self._unwritten else events)
         self._unwritten.clear()
-        self._services.journal_shares.use(self.relay.context.identity.key, size)
+        self._services.journal_rate.use(self.relay.context.identity.key, size)
 
     def note(self, events: Sequence[Event]) -> None:
         """Record what has happened already. What the journal cannot take now is kept and comes first later."""

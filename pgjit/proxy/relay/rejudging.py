@@ -39,7 +39,7 @@ class JudgedAgain:
         judgement = judge(prepared.text.encode())
         if judgement.violations:
             return _by_now(judgement.violations[0])
-        if judgement.judge == latest:
+        if judgement.judge_number == latest:
             self._allowed.add(prepared.text)
         return None
 

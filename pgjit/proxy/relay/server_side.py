@@ -18,7 +18,7 @@ from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.prepared_statements import ExecutedStatement, Portal, Prepared
 from pgjit.proxy.relay.reading_settings import reads_otherwise
 from pgjit.proxy.relay.recorder import Ended
-from pgjit.proxy.window.endings import Fate, with_fate
+from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting
 from pgwire.messages.query import (
@@ -322,7 +322,11 @@ class ServerSide:
         if self.farewell is None or fields.get("C") != "57014":
             return None
         self.stopped = True
-        why = {code: text for code, text in with_fate(self.farewell, Fate.CANCELLED).items() if code in "DHR"}
+        why = {
+            code: text
+            for code, text in with_work_outcome(self.farewell, WorkOutcome.CANCELLED).items()
+            if code in "DHR"
+        }
         message = self.farewell.message.replace("terminating connection", "canceling statement")
         return error_response({**fields, "M": message, **why})
 

@@ -18,7 +18,7 @@ from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
 from pgjit.grants.kept_backend import BackendAddress, KeptBackend
 from pgjit.grants.store import Store
 from pgjit.grants.window import Window
-from pgjit.proxy.window.deadline import BackendStop
+from pgjit.proxy.window.backend_stop import BackendStop
 from pgjit.server.dial import Address
 from pgjit.server.servers import Backend, Servers
 from pgjit.server.target import Host

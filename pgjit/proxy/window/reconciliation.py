@@ -19,7 +19,7 @@ from pgjit.audit.window_history import lost_windows, usages_of, windows_of
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.store import Store
 from pgjit.policy.policy import Policy
-from pgjit.proxy.window.records import note_of_end
+from pgjit.proxy.window.outbox_records import end_note
 
 __all__ = ["reconcile"]
 
@@ -79,7 +79,7 @@ async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], n
         if each.end_due:
             assert each.window.ended_at is not None
             reason = each.window.end_reason or "ttl"
-            await store.end(each.window.id, each.window.ended_at, reason, note_of_end(now, 0))
+            await store.end(each.window.id, each.window.ended_at, reason, end_note(now, 0))
     _log.critical(
         "the window store had lost %d windows that journal %s has: they are kept again, as ended",
         len(lost), journal.name,

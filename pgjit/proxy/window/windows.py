@@ -26,7 +26,7 @@ from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.kept_backends import KeptBackends
-from pgjit.proxy.window.records import note_of_end, note_of_opening, record_of
+from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.wait_until import reached
 
 __all__ = ["Windows"]
@@ -108,7 +108,7 @@ class Windows:
             token_ends_at=identity.expires_at,
             token_issued_at=identity.issued_at,
         )
-        note = note_of_opening(identity, policy, now, source, reason)
+        note = opening_note(identity, policy, now, source, reason)
         window, opened = await self._store.admit(identity.key, policy, now, login, note)
         if opened:
             self._due[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
@@ -213,7 +213,7 @@ class Windows:
             await ends
         finally:
             ends.cancel()
-        left_behind = any(session.left for session in sessions)
+        left_behind = any(session.abandoned for session in sessions)
         return None if left_behind else len(sessions)
 
     def _note_ending(self, window: Window, ends_at: datetime) -> None:
@@ -233,7 +233,7 @@ class Windows:
         INVARIANT: of a window there is one end in the journal. A login that was admitted at the last moment brings a
         window here a second time: then the store knows its end already.
         """
-        note = note_of_end(self._clock(), sessions)
+        note = end_note(self._clock(), sessions)
         ended = replace(window, ended_at=ends_at, end_reason="ttl")
         noted = doubtful = False
         while not noted or (window.id, "ended") in self._due:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.proxy.door.connection_limits import Admittance, ConnectionLimits, Quota, Visitor
+from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits, Quota
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from pgjit.proxy.door.connection_limits import Admittance, ConnectionLimits, Quo
     ],
 )
 def test_an_address_counts_by_what_one_machine_has(host: str, network: str) -> None:
-    assert Visitor.of(host, 51000) == Visitor(f"{host}:51000", network)
+    assert ClientAddress.of(host, 51000) == ClientAddress(f"{host}:51000", network)
 
 
 def test_a_place_given_back_can_be_taken_again() -> None:
@@ -41,11 +41,11 @@ def test_nothing_is_kept_of_keys_that_have_nothing_inside() -> None:
     assert len(quota) == 0
 
 
-def kinds(crowd: ConnectionLimits, visitor: Visitor, count: int) -> list[str]:
+def kinds(crowd: ConnectionLimits, visitor: ClientAddress, count: int) -> list[str]:
     return [_kind(crowd.enter(visitor)) for _ in range(count)]
 
 
-def _kind(admission: Admittance) -> str:
+def _kind(admission: Admission) -> str:
     if not admission.inside:
         assert admission.refusal is not None
         return "away"
@@ -54,7 +54,7 @@ def _kind(admission: Admittance) -> str:
 
 def test_an_address_over_its_limit_is_told_a_few_times_and_then_turned_away() -> None:
     crowd = ConnectionLimits(500, 3)
-    one, other = Visitor.of("10.0.0.7", 1), Visitor.of("10.0.0.8", 1)
+    one, other = ClientAddress.of("10.0.0.7", 1), ClientAddress.of("10.0.0.8", 1)
     assert kinds(crowd, one, 13) == ["in"] * 3 + ["too-many-connections-of-address"] * 8 + ["away"] * 2
     assert kinds(crowd, other, 3) == ["in"] * 3
     assert len(crowd) == 14
@@ -62,21 +62,24 @@ def test_an_address_over_its_limit_is_told_a_few_times_and_then_turned_away() ->
 
 def test_all_together_are_told_a_few_times_and_then_turned_away() -> None:
     crowd = ConnectionLimits(10, 100)
-    assert kinds(crowd, Visitor.of("10.0.0.7", 1), 44) == ["in"] * 10 + ["too-many-connections"] * 32 + ["away"] * 2
+    assert (
+        kinds(crowd, ClientAddress.of("10.0.0.7", 1), 44)
+        == ["in"] * 10 + ["too-many-connections"] * 32 + ["away"] * 2
+    )
 
 
 def test_one_network_of_ipv6_is_one_address() -> None:
     crowd = ConnectionLimits(500, 1)
-    assert kinds(crowd, Visitor.of("2001:db8::1", 1), 1) == ["in"]
-    assert kinds(crowd, Visitor.of("2001:db8::ffff:1", 1), 1) == ["too-many-connections-of-address"]
-    assert kinds(crowd, Visitor.of("2001:db8:0:1::1", 1), 1) == ["in"]
+    assert kinds(crowd, ClientAddress.of("2001:db8::1", 1), 1) == ["in"]
+    assert kinds(crowd, ClientAddress.of("2001:db8::ffff:1", 1), 1) == ["too-many-connections-of-address"]
+    assert kinds(crowd, ClientAddress.of("2001:db8:0:1::1", 1), 1) == ["in"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=200))
 def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool]]) -> None:
     crowd, inside = ConnectionLimits(6, 2), []
     for last, comes in moves:
-        visitor = Visitor.of(f"10.0.0.{last}", 1)
+        visitor = ClientAddress.of(f"10.0.0.{last}", 1)
         if comes and crowd.enter(visitor).inside:
             inside.append(visitor)
         elif not comes and visitor in inside:
@@ -87,4 +90,4 @@ def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool]]
     for visitor in inside:
         crowd.leave(visitor)
     assert len(crowd) == 0
-    assert crowd.enter(Visitor.of("10.0.0.1", 1)) == Admittance(inside=True)
+    assert crowd.enter(ClientAddress.of("10.0.0.1", 1)) == Admission(inside=True)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
-from pgjit.proxy.door.connection_limits import Visitor
-from pgjit.proxy.door.refused_logins import Counted, Refusals, Tally
+from pgjit.proxy.door.connection_limits import ClientAddress
+from pgjit.proxy.door.refused_logins import Counted, RefusedLogins, Tally
 from pgjit.telemetry import Telemetry
 from tests.fakes.talk import NOW
 
-ONE = Visitor("10.0.0.7:51000", "10.0.0.7")
+ONE = ClientAddress("10.0.0.7:51000", "10.0.0.7")
 
 
 class FullSink(FileSink):
@@ -62,10 +62,10 @@ async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
 ) -> None:
     sink, telemetry = FullSink(tmp_path / "journal.jsonl"), Telemetry(version="0")
     journal = Journal.open(sink)
-    refusals = Refusals(journal, lambda: NOW, telemetry)
+    refusals = RefusedLogins(journal, lambda: NOW, telemetry)
     for number in range(15):
         sink.full = number >= full_at
-        refusals.note_cheap(ONE, "handshake-failed", "08P01", "closed")
+        refusals.note_before_tls(ONE, "handshake-failed", "08P01", "closed")
     refusals._turn()
     sink.full = False
     refusals.close()

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from pgjit.errors import PgjitError
 from pgjit.policy.session_settings import FREE
-from pgjit.proxy.door.startup_request import StartupRequest, read_opening
+from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
 from pgjit.proxy.door.startup_settings import check_settings
 from pgwire.messages.startup import StartupMessage
 from tests.fakes.policies import TARGET, policy
 
 
 def opened(major: int = 3, minor: int = 0, **parameters: str) -> StartupRequest:
-    return read_opening(StartupMessage(major, minor, parameters))
+    return read_startup_request(StartupMessage(major, minor, parameters))
 
 
 def with_options(options: str) -> StartupRequest:
@@ -48,7 +48,7 @@ def with_options(options: str) -> StartupRequest:
     ],
 )
 def test_what_is_accepted(parameters: dict[str, str], expected: StartupRequest) -> None:
-    assert expected == read_opening(StartupMessage(3, 0, parameters))
+    assert expected == read_startup_request(StartupMessage(3, 0, parameters))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_is_accepted(parameters: dict[str, str], expected: StartupRequest) 
 )
 def test_what_is_not_known_is_refused(parameters: dict[str, str], sqlstate: str) -> None:
     with pytest.raises(PgjitError) as refused:
-        read_opening(StartupMessage(3, 0, parameters))
+        read_startup_request(StartupMessage(3, 0, parameters))
     assert (refused.value.sqlstate, refused.value.severity) == (sqlstate, "FATAL")
 
 

@@ -12,7 +12,7 @@ import pytest
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.directory import DirectoryAnswer, Principal, State
 from pgjit.identity.identity import GroupId, IdentityKind
-from pgjit.proxy.membership import Memberships, Standing
+from pgjit.proxy.membership import Memberships, ResolvedIdentity
 from tests.fakes.watched import (
     GROUP,
     MAX_STALE,
@@ -36,7 +36,7 @@ async def test_without_a_directory_the_tokens_groups_count_and_nobody_looks_agai
     watch = Memberships()
     ann = identity("ann", GROUP)
     standing = await watch.resolve(ann, in_group)
-    assert standing == Standing(ann, "claim", ann.issued_at)
+    assert standing == ResolvedIdentity(ann, "claim", ann.issued_at)
     with watch.watching(Live(Counting()), standing, GROUP):
         watch.turn()
     await watch.close()

@@ -23,7 +23,7 @@ from pgjit.grants.outbox import Kind, OutboxEntry
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import Credential, IdentityKey, IdentityKind
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.window.records import note_of_end, note_of_opening, record_of
+from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
 from tests.fakes.talk import CONTEXT
@@ -242,8 +242,8 @@ async def test_a_note_that_cannot_be_read_stops_the_start(house: House) -> None:
 
 def test_a_note_holds_what_the_record_says() -> None:
     window = replace(CONTEXT.window, identity=ANN.key, policy=POLICY.name)
-    opened = record_of(OutboxEntry("opened", window, note_of_opening(ANN, POLICY, NOW, "10.0.0.7:5", None)))
+    opened = record_of(OutboxEntry("opened", window, opening_note(ANN, POLICY, NOW, "10.0.0.7:5", None)))
     assert (opened.identity, opened.policy_version, opened.at) == (ANN, POLICY.version, NOW)  # type: ignore[union-attr]
     window = replace(window, ended_at=NOW, end_reason="revoked")
-    ended = record_of(OutboxEntry("ended", window, note_of_end(NOW, 3)))
+    ended = record_of(OutboxEntry("ended", window, end_note(NOW, 3)))
     assert (ended.reason, ended.sessions, ended.window) == ("revoked", 3, window)  # type: ignore[union-attr]

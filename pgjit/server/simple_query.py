@@ -11,21 +11,21 @@ from pgwire.framing import FrameReader
 from pgwire.messages.query import decode_error, encode_query
 from pgwire.messages.results import decode_data_row
 
-__all__ = ["QuestionRefused", "ask"]
+__all__ = ["QueryFailed", "run_query"]
 
 _MOST_BYTES = 1024 * 1024
 
 Row = tuple[str | None, ...]
 
 
-class QuestionRefused(Exception):
+class QueryFailed(Exception):
     """The server answered with an error: its SQLSTATE and message."""
 
 
-async def ask(link: Link, sql: str) -> list[Row]:
-    """The rows of the answer. Raises QuestionRefused, LinkClosed or RemoteProtocolError.
+async def run_query(link: Link, sql: str) -> list[Row]:
+    """The rows of the answer. Raises QueryFailed, LinkClosed or RemoteProtocolError.
 
-    After anything but QuestionRefused, cancellation included, the link is of no more use.
+    After anything but QueryFailed, cancellation included, the link is of no more use.
     """
     reader = FrameReader(lambda _: _MOST_BYTES)
     link.write(encode_query(sql.encode()))
@@ -44,7 +44,7 @@ async def ask(link: Link, sql: str) -> list[Row]:
                     refused = f"{fields.get('C')}: {fields.get('M')}"
                 case "Z":
                     if refused is not None:
-                        raise QuestionRefused(refused)
+                        raise QueryFailed(refused)
                     return rows
                 case "T" | "C" | "S" | "N" | "A":
                     pass

@@ -11,7 +11,7 @@ import pytest
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.server_process import ProcessSighting
-from pgjit.server.control import ControlConnections, Role
+from pgjit.server.control_pool import ControlPool, Role
 from pgjit.server.credential import FixedSecret
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import ControlLogin
@@ -52,8 +52,8 @@ GONE = ProcessSighting(instance=HERE, there=False)
 THERE = ProcessSighting(instance=HERE, there=True)
 
 
-def _control(server: ScriptedServer, deadline: float = 5.0, every: float = 60.0) -> ControlConnections:
-    return ControlConnections(target_at(server), address_of(server), deadline=deadline, every=every)
+def _control(server: ScriptedServer, deadline: float = 5.0, every: float = 60.0) -> ControlPool:
+    return ControlPool(target_at(server), address_of(server), deadline=deadline, every=every)
 
 
 def _line(*replies: bytes) -> list[Step]:
@@ -200,7 +200,7 @@ async def test_who_gives_up_leaves_no_answer_behind_for_the_next_one() -> None:
 async def test_those_who_wait_for_one_connection_fail_together() -> None:
     async with ScriptedServer([startup(), until_left()]) as server:
         target = target_at(server, connect_timeout=0.2)
-        control = ControlConnections(target, address_of(server))
+        control = ControlPool(target, address_of(server))
         failed = await asyncio.gather(*(control.version() for _ in range(20)), return_exceptions=True)
         assert {str(fault) for fault in failed} == {
             f"127.0.0.1:{server.port}: authenticating: no answer within 0.2 s"
@@ -268,7 +268,7 @@ async def test_every_timeout_that_the_server_knows_is_pinned_and_what_it_knows_i
 async def test_a_login_of_its_own_is_used_where_there_is_one() -> None:
     async with ScriptedServer(_answering()) as server:
         login = ControlLogin(user="pgjit_control", credential=FixedSecret("secret"))
-        control = ControlConnections(target_at(server, control=login), address_of(server))
+        control = ControlPool(target_at(server, control=login), address_of(server))
         await control.version()
         assert server.peers[0].startup.parameters["user"] == "pgjit_control"
         await control.close()

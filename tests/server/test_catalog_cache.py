@@ -16,8 +16,8 @@ from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
-from pgjit.server import catalogs as module
-from pgjit.server.catalogs import Catalogs
+from pgjit.server import catalog_cache as module
+from pgjit.server.catalog_cache import CatalogCache
 from pgjit.server.servers import Servers
 from pgjit.server.target import Host
 from pgjit.sql.catalog import Catalog
@@ -34,23 +34,23 @@ def admin(names_dsn: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-async def catalogs(names_dsn: str) -> AsyncIterator[Catalogs]:
+async def catalogs(names_dsn: str) -> AsyncIterator[CatalogCache]:
     target = target_of(names_dsn)
     servers = Servers(target)
-    opened = Catalogs(target, servers, every=0.01)
+    opened = CatalogCache(target, servers, every=0.01)
     yield opened
     await opened.close()
     await servers.close()
 
 
-async def _until_it_has(catalogs: Catalogs, table: str) -> Catalog:
+async def _until_it_has(catalogs: CatalogCache, table: str) -> Catalog:
     async with asyncio.timeout(LIMIT):
         await until(lambda: catalogs.latest is not None and table in catalogs.latest.relations["public"])
     assert catalogs.latest is not None
     return catalogs.latest
 
 
-async def test_those_who_ask_at_once_get_one_reading(catalogs: Catalogs) -> None:
+async def test_those_who_ask_at_once_get_one_reading(catalogs: CatalogCache) -> None:
     first, second = await asyncio.gather(catalogs.get(), catalogs.get())
 
     assert first is second
@@ -59,7 +59,7 @@ async def test_those_who_ask_at_once_get_one_reading(catalogs: Catalogs) -> None
     assert first.database == "names"
 
 
-async def test_a_change_is_seen_while_it_is_watched(catalogs: Catalogs, admin: psycopg.Connection) -> None:
+async def test_a_change_is_seen_while_it_is_watched(catalogs: CatalogCache, admin: psycopg.Connection) -> None:
     before = await catalogs.get()
     watching = asyncio.create_task(catalogs.watch())
     try:
@@ -72,14 +72,14 @@ async def test_a_change_is_seen_while_it_is_watched(catalogs: Catalogs, admin: p
         await asyncio.wait([watching])
 
 
-async def test_nothing_is_read_anew_while_nothing_changes(catalogs: Catalogs) -> None:
+async def test_nothing_is_read_anew_while_nothing_changes(catalogs: CatalogCache) -> None:
     first = await catalogs.get()
 
     assert await catalogs.refresh() is first
 
 
 async def test_a_look_sees_what_was_made_before_it_was_asked_for(
-    catalogs: Catalogs, admin: psycopg.Connection
+    catalogs: CatalogCache, admin: psycopg.Connection
 ) -> None:
     await catalogs.get()
     reading = asyncio.create_task(catalogs.refresh())
@@ -97,7 +97,7 @@ async def test_a_look_sees_what_was_made_before_it_was_asked_for(
 async def test_looks_keep_a_pause_between_them_and_are_shared(names_dsn: str) -> None:
     target = target_of(names_dsn)
     servers = Servers(target)
-    catalogs = Catalogs(target, servers, pause=0.3)
+    catalogs = CatalogCache(target, servers, pause=0.3)
     loop = asyncio.get_running_loop()
     try:
         first = await catalogs.get()
@@ -114,7 +114,7 @@ async def test_looks_keep_a_pause_between_them_and_are_shared(names_dsn: str) ->
 async def test_a_look_that_fails_says_so_and_the_next_one_keeps_the_pause(names_dsn: str) -> None:
     target = replace(target_of(names_dsn), hosts=(Host("/nowhere"),))
     servers = Servers(target)
-    away = Catalogs(target, servers, pause=0.2)
+    away = CatalogCache(target, servers, pause=0.2)
     loop = asyncio.get_running_loop()
     began = loop.time()
     for _ in range(2):
@@ -126,7 +126,7 @@ async def test_a_look_that_fails_says_so_and_the_next_one_keeps_the_pause(names_
     await servers.close()
 
 
-async def test_a_connection_that_died_is_opened_anew(catalogs: Catalogs, admin: psycopg.Connection) -> None:
+async def test_a_connection_that_died_is_opened_anew(catalogs: CatalogCache, admin: psycopg.Connection) -> None:
     await catalogs.get()
     admin.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pgjit catalog'"
@@ -138,7 +138,9 @@ async def test_a_connection_that_died_is_opened_anew(catalogs: Catalogs, admin: 
         admin.execute("DROP TABLE after_that")
 
 
-async def test_a_catalog_with_too_many_rows_is_not_read(catalogs: Catalogs, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_catalog_with_too_many_rows_is_not_read(
+    catalogs: CatalogCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", 10)
 
     with pytest.raises(ServerUnavailable, match="catalog of connection `names` cannot be read") as refused:
@@ -150,7 +152,7 @@ async def test_a_catalog_with_too_many_rows_is_not_read(catalogs: Catalogs, monk
 async def test_schemas_that_do_not_exist_are_not_searched(names_dsn: str) -> None:
     target = target_of(names_dsn, search_path='nowhere, "it\'s", hr')
     servers = Servers(target)
-    opened = Catalogs(target, servers)
+    opened = CatalogCache(target, servers)
     try:
         assert (await opened.get()).search_path == ("hr",)
     finally:
@@ -188,7 +190,7 @@ def test_the_command_knows_the_connections(config: Path, capsys: pytest.CaptureF
 
 
 async def test_who_does_not_wait_is_told_so_and_the_reading_goes_on(
-    catalogs: Catalogs, monkeypatch: pytest.MonkeyPatch
+    catalogs: CatalogCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = asyncio.Event()
     readings = 0

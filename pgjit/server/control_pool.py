@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess
-from pgjit.server.control_line import ControlLine, LineFailed
+from pgjit.server.control_connection import ControlConnection, ControlConnectionFailed
 from pgjit.server.control_settings import NEWEST, control_settings
 from pgjit.server.dial import Address
 from pgjit.server.login_error import LoginFailed
@@ -26,7 +26,7 @@ from pgjit.server.target import Target
 from pgjit.server.upstream import Upstream, connect_upstream
 from pgjit.single_flight import SingleFlight
 
-__all__ = ["ControlConnections", "Role"]
+__all__ = ["ControlPool", "Role"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Role:
     read_only: bool
 
 
-class ControlConnections:
+class ControlPool:
     def __init__(self, target: Target, address: Address, *, deadline: float = 1.0, every: float = 5.0) -> None:
         """`deadline`: seconds that a question may take; `every`: seconds between two looks at the connections."""
         self.address = address
@@ -57,7 +57,7 @@ class ControlConnections:
         self._own = target.control is not None
         self._deadline = deadline
         self._every = every
-        self._lines: list[ControlLine] = []
+        self._lines: list[ControlConnection] = []
         self._needed: Counter[object] = Counter()  # sessions by the run of the server that they are on
         self._level = NEWEST
         self._major = 0
@@ -115,12 +115,12 @@ class ControlConnections:
         if len(self._current()) < _LINES:
             self._miss()
 
-    async def beware(self) -> None:
+    async def hold_reserve(self) -> None:
         """One of the sessions may take these connections away, and change their secret: keep a login in reserve."""
         self._wary += 1
         await self._renew_reserve()
 
-    def at_ease(self) -> None:
+    def release_reserve(self) -> None:
         self._wary -= 1
 
     def release(self, process: ServerProcess) -> None:
@@ -158,44 +158,44 @@ class ControlConnections:
 
     # --- questions -------------------------------------------------------------------------------------
 
-    async def _ask(self, question: Callable[[ControlLine], Awaitable[T]], wanted: Instance | None = None) -> T:
+    async def _ask(self, question: Callable[[ControlConnection], Awaitable[T]], wanted: Instance | None = None) -> T:
         """Of the lines to the `wanted` server, or else to the one that the address leads to; then of a new one."""
         told = ""
         for line in sorted(self._to(wanted) or self._current(), key=lambda line: not line.idle):
             try:
                 return await question(line)
-            except LineFailed as failed:
+            except ControlConnectionFailed as failed:
                 told = str(failed)
                 self._drop(line)
                 self._miss()
         return await self._ask_anew(question, told)
 
-    async def _ask_anew(self, question: Callable[[ControlLine], Awaitable[T]], told: str = "") -> T:
+    async def _ask_anew(self, question: Callable[[ControlConnection], Awaitable[T]], told: str = "") -> T:
         try:
             return await question(await self._connect())
         except LoginFailed as failed:
             raise self._unavailable(f"control connection cannot be opened ({failed})", None) from None
-        except LineFailed as failed:
+        except ControlConnectionFailed as failed:
             told = str(failed) or told
             raise self._unavailable(f"control connection to {self.address} failed ({told})", None) from None
 
-    def _to(self, instance: Instance | None) -> list[ControlLine]:
+    def _to(self, instance: Instance | None) -> list[ControlConnection]:
         if instance is None:
             return []
         return [line for line in self._lines if line.alive and line.instance.is_same_run(instance)]
 
-    def _current(self) -> list[ControlLine]:
+    def _current(self) -> list[ControlConnection]:
         """Those to the server that the address led to the last time."""
         return self._to(self._lines[-1].instance) if self._lines else []
 
-    def _drop(self, line: ControlLine) -> None:
+    def _drop(self, line: ControlConnection) -> None:
         line.give_up()
         if line in self._lines:
             self._lines.remove(line)
 
     # --- logging in ------------------------------------------------------------------------------------
 
-    async def _log_in(self) -> ControlLine:
+    async def _log_in(self) -> ControlConnection:
         try:
             upstream = await self._upstream()
         except LoginFailed:
@@ -209,8 +209,8 @@ class ControlConnections:
             upstream.link.abort()
             raise LoginFailed(str(self.address), "logging in", "the server does not tell its version")
         try:
-            line = await ControlLine.introduced(upstream, self._deadline)
-        except LineFailed as failed:
+            line = await ControlConnection.introduced(upstream, self._deadline)
+        except ControlConnectionFailed as failed:
             raise LoginFailed(str(self.address), "asking which server it is", str(failed), moves_on=True) from None
         self._major = int(found[0])
         self._lines.append(line)
@@ -273,10 +273,10 @@ class ControlConnections:
         if self._missing is not None and not self._missing.done():
             self._missing.set_result(None)
 
-    async def _check(self, line: ControlLine) -> None:
+    async def _check(self, line: ControlConnection) -> None:
         try:
             await line.check()
-        except LineFailed as failed:
+        except ControlConnectionFailed as failed:
             _log.warning("a control connection to %s does not answer: %s", self.address, failed)
             self._drop(line)
 

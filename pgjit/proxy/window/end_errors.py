@@ -11,10 +11,10 @@ from pgjit.errors import PgjitError, ShuttingDown, WindowOver, utc_text
 from pgjit.policy.policy import Policy
 from pgjit.proxy.access import Access
 
-__all__ = ["AccessEnded", "Fate", "end_error", "idle_error", "time_is_up", "with_fate"]
+__all__ = ["AccessEnded", "WorkOutcome", "end_error", "end_reason", "idle_in_transaction_error", "with_work_outcome"]
 
 
-class Fate(StrEnum):
+class WorkOutcome(StrEnum):
     """What has become of a session's work, as far as it is known."""
 
     IDLE = "Nothing was running."
@@ -38,7 +38,7 @@ class AccessEnded(PgjitError):
         super().__init__(f"terminating connection: {message}", reference=reference, detail=detail, hint=hint)
 
 
-class LeftIdle(PgjitError):
+class IdleInTransactionTimeout(PgjitError):
     """A transaction was begun and left alone."""
 
     sqlstate = "25P03"
@@ -46,9 +46,9 @@ class LeftIdle(PgjitError):
     status = 403
 
 
-def idle_error(policy: Policy) -> PgjitError:
+def idle_in_transaction_error(policy: Policy) -> PgjitError:
     most = policy.limits.idle_in_transaction
-    return LeftIdle(
+    return IdleInTransactionTimeout(
         "terminating connection due to idle-in-transaction timeout",
         reference="limit-idle-in-transaction",
         detail=f"Policy `{policy.name}` lets a transaction lie idle for {most} (limits.idle_in_transaction).",
@@ -94,14 +94,14 @@ def end_error(reason: str, access: Access) -> PgjitError:
             return WindowOver(policy=policy, ended_at=access.window_ends_at, retry_at=window.retry_at)
 
 
-def time_is_up(access: Access) -> str:
+def end_reason(access: Access) -> str:
     """Why a session is over when its time is: its window is, or its token, to which the policy binds it."""
     return "ttl" if access.ends_at >= access.window_ends_at else "token-expired"
 
 
-def with_fate(error: PgjitError, fate: Fate) -> dict[str, str]:
+def with_work_outcome(error: PgjitError, fate: WorkOutcome) -> dict[str, str]:
     """The error's fields with what is known of the session's work; one that is not about its end stays as it is."""
     fields = error.fields()
-    if isinstance(error, WindowOver | AccessEnded | LeftIdle | ShuttingDown):
+    if isinstance(error, WindowOver | AccessEnded | IdleInTransactionTimeout | ShuttingDown):
         fields["D"] = f"{fields['D']} {fate}" if "D" in fields else fate.value
     return fields

@@ -16,7 +16,7 @@ from datetime import datetime
 from pgjit.audit.event import Proof
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.server_process import ProcessSighting, ServerProcess, Verdict, verdict
-from pgjit.server.control import ControlConnections
+from pgjit.server.control_pool import ControlPool
 from pgjit.server.upstream import Upstream, cancel_running
 
 __all__ = ["BackendStop"]
@@ -50,7 +50,7 @@ class BackendStop:
     def __init__(
         self,
         process: ServerProcess,
-        control: ControlConnections,
+        control: ControlPool,
         clock: Callable[[], datetime],
         upstream: Upstream | None = None,
     ) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from pgjit.policy.shown_settings import SHOWN
 from pgjit.server.link import Link
-from pgjit.server.query import ask
+from pgjit.server.simple_query import run_query
 
-__all__ = ["EVERYBODY", "HARMLESS", "secrets_of"]
+__all__ = ["EVERYBODY", "HARMLESS", "find_secrets"]
 
 HARMLESS = frozenset(
     """
@@ -106,14 +106,14 @@ EVERYBODY = " UNION ".join(
 """What lies where every role can look, unless a server is stricter: `place` and `setting`."""
 
 
-async def secrets_of(link: Link) -> list[dict[str, Any]]:
+async def find_secrets(link: Link) -> list[dict[str, Any]]:
     """`place`, such as pg_roles.rolconfig, and the `setting` that it shows; None where it holds options.
 
     What the role may not read counts as a secret: it may come to be allowed to at any time. The connection's search
-    path must be `pg_catalog`. Raises what `ask` raises.
+    path must be `pg_catalog`. Raises what `run_query` raises.
     """
-    unreadable = {row[0] for row in await ask(link, _UNREADABLE)}
+    unreadable = {row[0] for row in await run_query(link, _UNREADABLE)}
     asked = [question for place, question in _QUESTIONS.items() if place not in unreadable]
-    rows = await ask(link, " UNION ".join([_NOTHING, *asked]) + " ORDER BY 1, 2")
+    rows = await run_query(link, " UNION ".join([_NOTHING, *asked]) + " ORDER BY 1, 2")
     found = [*rows, *((place, None) for place in sorted(map(str, unreadable)))]
     return [{"place": place, "setting": setting} for place, setting in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pgjit.judging.catalog_parts import packed, unpacked
+from pgjit.judging.catalog_transfer import packed, unpacked
 from pgjit.sql.catalog import Catalog, Column, Relation
 from tests.sql.snapshots import stored_catalog
 

@@ -12,7 +12,7 @@ import pytest
 
 from pgjit.identity.identity import IdentityKey
 from pgjit.judging.judge import Judgement, assess
-from pgjit.judging.judge_worker import LARGE, JudgeWorkers
+from pgjit.judging.judge_workers import LARGE, JudgeWorkers
 from pgjit.judging.worker_process import WorkerDied
 from pgjit.policy.policy import Policy, Preset
 from pgjit.sql.catalog import Catalog

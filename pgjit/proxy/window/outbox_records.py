@@ -16,10 +16,10 @@ from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, Identity, IdentityKey, IdentityKind
 from pgjit.policy.policy import Policy
 
-__all__ = ["note_of_end", "note_of_opening", "record_of"]
+__all__ = ["end_note", "opening_note", "record_of"]
 
 
-def note_of_opening(identity: Identity, policy: Policy, at: datetime, source: str, reason: str | None) -> str:
+def opening_note(identity: Identity, policy: Policy, at: datetime, source: str, reason: str | None) -> str:
     who = {
         "kind": identity.kind,
         "app_id": identity.app_id,
@@ -35,7 +35,7 @@ def note_of_opening(identity: Identity, policy: Policy, at: datetime, source: st
     return _text({"identity": who, "policy_version": policy.version, "at": at, "source": source, "reason": reason})
 
 
-def note_of_end(at: datetime, sessions: int) -> str:
+def end_note(at: datetime, sessions: int) -> str:
     return _text({"at": at, "sessions": sessions})
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess
-from pgjit.server.control_questions import (
+from pgjit.server.control_queries import (
     RIGHTS,
     ROLE,
     Rights,
@@ -24,25 +24,25 @@ from pgjit.server.control_questions import (
     terminate,
 )
 from pgjit.server.link import LinkClosed
-from pgjit.server.query import QuestionRefused, Row, ask
+from pgjit.server.simple_query import QueryFailed, Row, run_query
 from pgjit.server.upstream import Upstream
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["ControlLine", "LineFailed"]
+__all__ = ["ControlConnection", "ControlConnectionFailed"]
 
 T = TypeVar("T")
 
-_FAULTS = (TimeoutError, LinkClosed, RemoteProtocolError, QuestionRefused)
+_FAULTS = (TimeoutError, LinkClosed, RemoteProtocolError, QueryFailed)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOBODY = ServerProcess(pid=0, started=_EPOCH, role=0, instance=Instance(system=None, started=_EPOCH))
 """No process of a server has this id: asked about it, a line is tried with the very question of an end."""
 
 
-class LineFailed(Exception):
+class ControlConnectionFailed(Exception):
     """The line gave no answer and is given up; the text says what came instead."""
 
 
-class ControlLine:
+class ControlConnection:
     def __init__(self, upstream: Upstream, deadline: float) -> None:
         self._upstream = upstream
         self._deadline = deadline
@@ -52,8 +52,8 @@ class ControlLine:
         self._instance: Instance | None = None
 
     @classmethod
-    async def introduced(cls, upstream: Upstream, deadline: float) -> ControlLine:
-        """A line that has said on which server it is. Raises LineFailed."""
+    async def introduced(cls, upstream: Upstream, deadline: float) -> ControlConnection:
+        """A line that has said on which server it is. Raises ControlConnectionFailed."""
         line = cls(upstream, deadline)
         line._rights = await line._read(RIGHTS, read_rights)
         await line.check()
@@ -77,26 +77,26 @@ class ControlLine:
         return not self._turn.locked()
 
     async def check(self) -> None:
-        """Ask what will be asked at an end, about no process. Raises LineFailed."""
+        """Ask what will be asked at an end, about no process. Raises ControlConnectionFailed."""
         self._instance = (await self.terminate(_NOBODY))[0].instance
 
     async def role(self) -> Row:
-        """Raises LineFailed."""
+        """Raises ControlConnectionFailed."""
         return await self._read(ROLE, lambda row: row)
 
     async def process(self, pid: int) -> ServerProcess | None:
-        """None where it is not seen, or not when it began. Raises LineFailed."""
+        """None where it is not seen, or not when it began. Raises ControlConnectionFailed."""
         rows = await self._rows(process_of(pid, self._rights))
         found = self._made(rows[0], lambda row: read_process(row, pid)) if rows else None
         return None if found is None else replace(found, instance=self._here(found.instance))
 
     async def terminate(self, process: ServerProcess) -> tuple[ProcessSighting, bool]:
-        """Raises LineFailed."""
+        """Raises ControlConnectionFailed."""
         sight, terminated = await self._read(terminate(process, self._rights), read_sight)
         return replace(sight, instance=self._here(sight.instance)), terminated
 
     async def look(self, process: ServerProcess) -> ProcessSighting:
-        """Raises LineFailed."""
+        """Raises ControlConnectionFailed."""
         sight, _ = await self._read(look(process, self._rights), read_sight)
         return replace(sight, instance=self._here(sight.instance))
 
@@ -117,7 +117,7 @@ class ControlLine:
         rows = await self._rows(sql)
         if not rows:
             self.give_up()
-            raise LineFailed("an answer without a row")
+            raise ControlConnectionFailed("an answer without a row")
         return self._made(rows[0], read)
 
     def _made(self, row: Row, read: Callable[[Row], T]) -> T:
@@ -125,19 +125,19 @@ class ControlLine:
             return read(row)
         except (ValueError, IndexError) as fault:
             self.give_up()
-            raise LineFailed(f"an answer that cannot be read ({fault})") from None
+            raise ControlConnectionFailed(f"an answer that cannot be read ({fault})") from None
 
     async def _rows(self, sql: str) -> list[Row]:
         async with self._turn:
             if not self.alive:
-                raise LineFailed("closed by the server")
+                raise ControlConnectionFailed("closed by the server")
             try:
                 async with asyncio.timeout(self._deadline):
-                    return await ask(self._upstream.link, sql)
+                    return await run_query(self._upstream.link, sql)
             except _FAULTS as failed:
                 self.give_up()
                 told = "no answer" if isinstance(failed, TimeoutError) else str(failed) or "closed by the server"
-                raise LineFailed(told) from None
+                raise ControlConnectionFailed(told) from None
             except BaseException:
                 self.give_up()
                 raise

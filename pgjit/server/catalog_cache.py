@@ -15,28 +15,28 @@ import orjson
 
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
 from pgjit.server.catalog_queries import CHANGED, ORIGIN, QUERIES
+from pgjit.server.catalog_secrets import find_secrets
 from pgjit.server.link import Link, LinkClosed
-from pgjit.server.query import QuestionRefused, ask
-from pgjit.server.secret_queries import secrets_of
 from pgjit.server.servers import Backend, Servers
+from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import Target
 from pgjit.single_flight import SingleFlight
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.resolve.assemble import assemble
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["MOST_ROWS", "Catalogs", "read_catalog"]
+__all__ = ["MOST_ROWS", "CatalogCache", "read_catalog"]
 
 MOST_ROWS = 200_000
 """Rows of any one of the questions. With more of them a server's catalog is not read at all."""
 
 _SECONDS = 900.0
 """For a whole reading. Logins do not wait so long; but one that was given up would begin anew for ever."""
-_FAULTS = (OSError, TimeoutError, LinkClosed, QuestionRefused, RemoteProtocolError, ValueError)
+_FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, ValueError)
 _log = logging.getLogger(__name__)
 
 
-class Catalogs:
+class CatalogCache:
     """The catalog of one target. `get` reads it once; `watch` keeps it up to date for as long as it runs."""
 
     def __init__(
@@ -126,7 +126,7 @@ class Catalogs:
         raise AssertionError("unreachable")
 
     async def _look(self, link: Link) -> Catalog:
-        stamp = repr((await ask(link, CHANGED), await secrets_of(link)))
+        stamp = repr((await run_query(link, CHANGED), await find_secrets(link)))
         if self.latest is None or stamp != self._stamp:
             self.latest = await read_catalog(link, search_path=self._target.search_path)
             self._stamp = stamp
@@ -150,17 +150,17 @@ class Catalogs:
 async def read_catalog(link: Link, *, search_path: str) -> Catalog:
     """The catalog as sessions with that `search_path` see it: one snapshot.
 
-    The connection's own search path must be `pg_catalog`. Raises QuestionRefused, LinkClosed, RemoteProtocolError,
+    The connection's own search path must be `pg_catalog`. Raises QueryFailed, LinkClosed, RemoteProtocolError,
     and ValueError where there is too much of it.
     """
-    await ask(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    await run_query(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     (origin,) = await _rows(link, "origin", ORIGIN)
     rows = {name: await _rows(link, name, query) for name, query in QUERIES.items()}
-    secrets = await secrets_of(link)
+    secrets = await find_secrets(link)
     quoted = search_path.replace("'", "''")
-    await ask(link, f"SELECT set_config('search_path', '{quoted}', true)")
-    (schemas,) = await ask(link, "SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))")
-    await ask(link, "COMMIT")
+    await run_query(link, f"SELECT set_config('search_path', '{quoted}', true)")
+    (schemas,) = await run_query(link, "SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))")
+    await run_query(link, "COMMIT")
     path = tuple(orjson.loads(schemas[0] or "[]"))
     # Hundreds of thousands of objects may come of it: that is no work for the event loop.
     return await asyncio.to_thread(_assembled, origin, rows, secrets, path, search_path)
@@ -189,7 +189,7 @@ def _assembled(
 async def _rows(link: Link, name: str, query: str) -> list[str]:
     """Each as the text of a JSON object."""
     asked = f"SELECT row_to_json(q) FROM ({query} LIMIT {MOST_ROWS + 1}) AS q"  # noqa: S608 - our own text
-    rows = await ask(link, asked)
+    rows = await run_query(link, asked)
     if len(rows) > MOST_ROWS:
         raise ValueError(f"it has more than {MOST_ROWS} {name}")
     return [row[0] or "{}" for row in rows]
