@@ -3,61 +3,130 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from pgjit.single_flight import SingleFlight
+from pgjit.single_flight import SingleFlight, SingleFlightByKey
 
 
-async def test_who_asks_while_it_runs_gets_that_runs_outcome() -> None:
-    runs: list[int] = []
-    go = asyncio.Event()
+class Stopped(Exception):
+    pass
 
-    async def slow() -> int:
-        runs.append(len(runs))
-        await go.wait()
-        return runs[-1]
 
-    shared = SingleFlight(slow)
-    waiting = [asyncio.create_task(shared()) for _ in range(5)]
+class Slow:
+    """A run that ends when `go` is set; its result is how many runs there were before."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.runs += 1
+        number = self.runs
+        await self.go.wait()
+        return number
+
+
+async def _fails() -> None:
+    raise ValueError("no")
+
+
+async def _waiting(call: Callable[[], object]) -> asyncio.Task[object]:
+    """A caller that has come so far that it waits."""
+
+    async def wait() -> object:
+        return await call()  # type: ignore[misc]
+
+    task = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    go.set()
-    assert await asyncio.gather(*waiting) == [0] * 5
-    assert await shared() == 1, "nothing is remembered"
+    return task
 
 
-async def test_a_failure_is_shared_too_and_no_one_has_to_see_it() -> None:
-    async def fails() -> None:
-        raise ValueError("no")
-
-    shared = SingleFlight(fails)
-    first = asyncio.create_task(shared())
+async def test_who_calls_while_it_runs_gets_that_runs_result() -> None:
+    slow = Slow()
+    flight = SingleFlight(slow, stopped=Stopped)
+    waiting = [asyncio.create_task(flight()) for _ in range(5)]
     await asyncio.sleep(0)
+    slow.go.set()
+    assert await asyncio.gather(*waiting) == [1] * 5
+    assert await flight() == 2, "no result is kept"
+
+
+async def test_a_run_may_begin_before_anyone_waits() -> None:
+    slow = Slow()
+    flight = SingleFlight(slow, stopped=Stopped)
+    run = flight.begin()
+    assert flight.running is run is flight.begin()
+    slow.go.set()
+    assert await flight() == 1
+
+
+async def test_every_caller_gets_the_runs_exception() -> None:
+    flight = SingleFlight(_fails, stopped=Stopped)
+    outcomes = await asyncio.gather(flight(), flight(), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ValueError, ValueError]
+    assert outcomes[0] is outcomes[1]
+
+
+async def test_an_exception_that_no_caller_sees_is_not_reported_as_lost(caplog: pytest.LogCaptureFixture) -> None:
+    flight = SingleFlight(_fails, stopped=Stopped)
+    caller = await _waiting(flight)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert flight.running is None
+    assert not caplog.records
+
+
+async def test_a_caller_that_is_cancelled_leaves_alone() -> None:
+    slow = Slow()
+    flight = SingleFlight(slow, stopped=Stopped)
+    first, second = await _waiting(flight), await _waiting(flight)
     first.cancel()
-    with pytest.raises(ValueError, match="no"):
-        await shared()
+    await asyncio.gather(first, return_exceptions=True)
+    assert first.cancelled()
+    slow.go.set()
+    assert await second == 1
 
 
-async def test_who_gives_up_does_not_take_it_from_the_others() -> None:
-    go = asyncio.Event()
+async def test_the_run_goes_on_when_every_caller_is_cancelled() -> None:
+    slow = Slow()
+    flight = SingleFlight(slow, stopped=Stopped)
+    caller = await _waiting(flight)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    slow.go.set()
+    assert await flight() == 1
 
-    async def slow() -> str:
-        await go.wait()
-        return "done"
 
-    shared = SingleFlight(slow)
-    first, second = asyncio.create_task(shared()), asyncio.create_task(shared())
+async def test_closing_stops_the_run_and_its_callers_get_an_error_of_their_own() -> None:
+    flight = SingleFlight(Slow(), stopped=Stopped)
+    caller = await _waiting(flight)
+    await flight.close()
+    assert flight.running is None
+    with pytest.raises(Stopped):
+        await caller
+    await flight.close()
+
+
+async def test_each_key_has_a_run_of_its_own() -> None:
+    slow, other = Slow(), Slow()
+    flights: SingleFlightByKey[str, int] = SingleFlightByKey(stopped=Stopped)
+    waiting = [asyncio.create_task(flights("a", slow)) for _ in range(2)]
     await asyncio.sleep(0)
-    first.cancel()
-    go.set()
-    assert await second == "done"
+    other.go.set()
+    assert await flights("b", other) == 1
+    assert flights.running("a") is not None
+    assert flights.running("b") is None
+    slow.go.set()
+    assert await asyncio.gather(*waiting) == [1, 1]
 
 
-async def test_closing_stops_it() -> None:
-    shared = SingleFlight(asyncio.Event().wait)
-    waiting = asyncio.create_task(shared())
+async def test_closing_stops_the_runs_of_all_keys() -> None:
+    flights: SingleFlightByKey[str, int] = SingleFlightByKey(stopped=Stopped)
+    callers = [asyncio.create_task(flights(key, Slow())) for key in "ab"]
     await asyncio.sleep(0)
-    await shared.close()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    await shared.close()
+    await flights.close()
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Stopped, Stopped]

@@ -26,6 +26,7 @@ from pgjit.audit.record import render, time_text
 from pgjit.audit.sink import Sink, SinkBroken
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
+from pgjit.single_flight import SingleFlight
 
 __all__ = ["Journal"]
 
@@ -51,7 +52,7 @@ class Journal:
         self._failed: str | None = None  # for good
         self._refused = False  # the last write failed; the next may not
         self._timer: asyncio.TimerHandle | None = None
-        self._flushing: asyncio.Task[None] | None = None
+        self._fsync = SingleFlight(self._flush_once, stopped=JournalUnavailable)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @classmethod
@@ -183,9 +184,7 @@ class Journal:
         while self._synced < target:
             if self._failed is not None:
                 raise JournalUnavailable
-            if self._flushing is None:
-                self._flushing = asyncio.get_running_loop().create_task(self._flush_once())
-            await asyncio.shield(self._flushing)
+            await self._fsync()
 
     async def close(self) -> None:
         """Flush and give the sink back. Raises JournalUnavailable if the last records may be lost."""
@@ -195,8 +194,8 @@ class Journal:
         try:
             await self.flush()
         finally:
-            if self._flushing is not None:
-                await asyncio.shield(self._flushing)
+            if (fsync := self._fsync.running) is not None:
+                await asyncio.wait([fsync])
             self._failed = self._failed or "closed"
             self._thread.shutdown()
             self._sink.close()
@@ -211,8 +210,6 @@ class Journal:
             self._fail(f"records up to {covered} may not be on the disk: {error}")
         else:
             self._synced, self._synced_last = covered, last
-        finally:
-            self._flushing = None
 
     def _begin_timer(self) -> None:
         try:
@@ -225,10 +222,10 @@ class Journal:
         self._timer = None
         if self._failed is not None or self._synced == self._seq:
             return
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush_once())
+        if self._fsync.running is None:
+            self._fsync.begin()
         else:
-            self._begin_timer()  # one is running that may not cover the newest records
+            self._begin_timer()  # the one under way may not cover the newest records
 
     def _note_failure(self, error: OSError) -> None:
         if isinstance(error, SinkBroken):

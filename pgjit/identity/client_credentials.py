@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pgjit.identity.directory import DirectoryUnavailable
 from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
+from pgjit.single_flight import SingleFlightByKey
 
 __all__ = ["ClientCertificate", "ClientProof", "ClientSecret", "FederatedToken", "TokenSource", "Tokens"]
 
@@ -30,6 +31,7 @@ _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFE: Final = timedelta(minutes=5)
 _BEFORE_END: Final = timedelta(minutes=5)
 _LONGEST: Final = timedelta(hours=24)
+_FETCH_SECONDS: Final = 10.0
 
 
 class ClientProof(Protocol):
@@ -47,6 +49,9 @@ class TokenSource(Protocol):
 
     def drop(self, tenant: str, token: str) -> None:
         """It was not accepted: the next one is fetched anew."""
+
+    async def close(self) -> None:
+        """Stop the fetches under way."""
 
 
 class ClientSecret:
@@ -114,23 +119,31 @@ class Tokens:
         self._scope = scope
         self._proof = proof
         self._kept: dict[str, tuple[str, datetime]] = {}
-        self._fetching: dict[str, asyncio.Lock] = {}
+        self._fetching: SingleFlightByKey[str, str] = SingleFlightByKey(
+            stopped=lambda: DirectoryUnavailable("pgjit is stopping")
+        )
 
     async def get(self, tenant: str, now: datetime) -> str:
-        """A token for `tenant`. Raises DirectoryUnavailable."""
-        async with self._fetching.setdefault(tenant, asyncio.Lock()):  # who comes meanwhile gets the same one
-            kept = self._kept.get(tenant)
-            if kept is not None and now < kept[1]:
-                return kept[0]
-            token, lifetime = await self._fetch(tenant, now)
-            # Not the last minutes of it; of a short one at least half.
-            self._kept[tenant] = token, now + max(lifetime - _BEFORE_END, lifetime / 2)
-            return token
+        """A token for `tenant`. Raises DirectoryUnavailable, and what `httpx` and `read_answer` raise."""
+        kept = self._kept.get(tenant)
+        if kept is not None and now < kept[1]:
+            return kept[0]
+        return await self._fetching(tenant, lambda: self._renew(tenant, now))
 
     def drop(self, tenant: str, token: str) -> None:
         """It was not accepted: the next one is fetched anew."""
         if self._kept.get(tenant, ("",))[0] == token:
             del self._kept[tenant]
+
+    async def close(self) -> None:
+        await self._fetching.close()
+
+    async def _renew(self, tenant: str, now: datetime) -> str:
+        async with asyncio.timeout(_FETCH_SECONDS):
+            token, lifetime = await self._fetch(tenant, now)
+        # Not the last minutes of it; of a short one at least half.
+        self._kept[tenant] = token, now + max(lifetime - _BEFORE_END, lifetime / 2)
+        return token
 
     async def _fetch(self, tenant: str, now: datetime) -> tuple[str, timedelta]:
         endpoint = f"{self._authority}/{tenant}/oauth2/v2.0/token"

@@ -79,6 +79,7 @@ class GraphDirectory:
         self._quiet_until: dict[str, datetime] = {}
 
     async def close(self) -> None:
+        await self._tokens.close()
         await self._client.aclose()
 
     async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:

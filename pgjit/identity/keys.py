@@ -19,6 +19,7 @@ from jwt import PyJWK
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.fetch import AnswerRefused, fetch_object
 from pgjit.identity.jws import KID, unbase64url
+from pgjit.single_flight import SingleFlight
 
 __all__ = ["KeySource", "KeysRefused", "SigningKeys", "read_keys"]
 
@@ -75,7 +76,7 @@ class SigningKeys:
         self._fetched_at = 0.0
         self._forced = 0.0  # fetches that key ids caused, less those that time has paid back
         self._forced_at = 0.0
-        self._flight: asyncio.Task[bool] | None = None
+        self._fetching = SingleFlight(self._fetch, stopped=lambda: KeysRefused("pgjit is stopping"))
         self._background: asyncio.Task[None] | None = None
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ class SigningKeys:
     async def start(self) -> None:
         """Begin fetching. A provider that cannot be reached is tried again, and does not raise here."""
         if self._background is None:
-            self._take_off()  # begun now: whoever asks before the first answer waits for it
+            self._fetching.begin()  # now: a token that comes before the first answer waits for it
             self._background = asyncio.create_task(self._keep_fresh(), name="signing keys")
 
     @property
@@ -92,11 +93,11 @@ class SigningKeys:
         return bool(self._keys) and self._monotonic() - self._fetched_at < MAX_AGE_SECONDS
 
     async def close(self) -> None:
-        tasks = [task for task in (self._background, self._flight) if task is not None]
-        self._background = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        background, self._background = self._background, None
+        if background is not None:
+            background.cancel()
+            await asyncio.gather(background, return_exceptions=True)
+        await self._fetching.close()
 
     def known(self, kid: str) -> PyJWK | None:
         """The key named `kid` if it is here, without a look elsewhere."""
@@ -106,7 +107,7 @@ class SigningKeys:
         """The key named `kid`. Raises TokenRefused when there is none, ServerUnavailable without any keys."""
         if self.ready and kid in self._keys:
             return self._keys[kid]
-        if self._flight is not None or (self.ready and self._may_force()):
+        if self._fetching.running is not None or (self.ready and self._may_force()):
             await self._refresh()
         if not self.ready:
             raise ServerUnavailable(
@@ -140,21 +141,12 @@ class SigningKeys:
             longest = 300.0 if self.ready else 30.0
             await self._sleep(min(2.0 ** min(failures - 1, 10), longest) if failures else REFRESH_SECONDS)
 
-    def _take_off(self) -> asyncio.Task[bool]:
-        """The fetch under way, or a new one: never two at a time."""
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fetch(), name="fetch signing keys")
-            self._flight.add_done_callback(self._landed)
-        return self._flight
-
-    def _landed(self, flight: asyncio.Task[bool]) -> None:
-        if self._flight is flight:
-            self._flight = None
-
     async def _refresh(self) -> bool:
-        flight = self._take_off()
-        await asyncio.wait({flight})  # one who stops waiting does not take the fetch from the others
-        return not flight.cancelled() and flight.result()
+        """Whether new keys were taken. Does not raise."""
+        try:
+            return await self._fetching()
+        except KeysRefused:  # this is being closed
+            return False
 
     async def _fetch(self) -> bool:
         """Whether new keys were taken. Does not raise: what went wrong is logged, the last good keys stay."""

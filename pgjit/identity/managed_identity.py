@@ -12,6 +12,7 @@ from typing import Final
 
 from pgjit.identity.azure_token import NoToken, fetch
 from pgjit.identity.directory import DirectoryUnavailable
+from pgjit.single_flight import SingleFlight
 
 __all__ = ["ManagedIdentityTokens"]
 
@@ -31,17 +32,15 @@ class ManagedIdentityTokens:
         self._client_id = client_id
         self._fetch = fetch or _from_azure
         self._kept: tuple[str, datetime] | None = None
-        self._flight: asyncio.Task[Fetched] | None = None
+        self._fetching = SingleFlight(
+            self._fetch_in_thread, stopped=lambda: DirectoryUnavailable("pgjit is stopping")
+        )
 
     async def get(self, tenant: str, now: datetime) -> str:  # noqa: ARG002 - of the one that there is
         """Raises DirectoryUnavailable."""
         if self._kept is not None and now < self._kept[1]:
             return self._kept[0]
-        if self._flight is None:
-            # In a thread, and it may take longer than whoever asks has time: who comes later waits for the same.
-            self._flight = asyncio.create_task(asyncio.to_thread(self._fetch, self._scope, self._client_id))
-            self._flight.add_done_callback(self._landed)
-        token, lifetime = await asyncio.shield(self._flight)
+        token, lifetime = await self._fetching()
         self._kept = token, now + max(lifetime - _BEFORE_END, lifetime / 2)
         return token
 
@@ -50,10 +49,12 @@ class ManagedIdentityTokens:
         if self._kept is not None and self._kept[0] == token:
             self._kept = None
 
-    def _landed(self, flight: asyncio.Task[Fetched]) -> None:
-        self._flight = None
-        if not flight.cancelled():
-            flight.exception()  # whoever waited has it
+    async def close(self) -> None:
+        """Stop waiting for the fetch under way."""
+        await self._fetching.close()
+
+    async def _fetch_in_thread(self) -> Fetched:
+        return await asyncio.to_thread(self._fetch, self._scope, self._client_id)
 
 
 def _from_azure(scope: str, client_id: str | None) -> Fetched:

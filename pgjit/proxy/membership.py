@@ -29,6 +29,7 @@ from pgjit.identity.membership import (
     verdict,
 )
 from pgjit.policy.policy import Policy
+from pgjit.single_flight import SingleFlightByKey
 
 __all__ = ["Denials", "Memberships", "ResolvedIdentity", "Watched"]
 
@@ -125,7 +126,9 @@ class Memberships:
         self._sleep = sleep
         self._jitter = jitter
         self._seats: dict[Principal, list[_Seat]] = {}
-        self._asking: dict[Principal, asyncio.Task[DirectoryAnswer]] = {}
+        self._asking: SingleFlightByKey[Principal, DirectoryAnswer] = SingleFlightByKey(
+            stopped=lambda: DirectoryUnavailable("pgjit is stopping")
+        )
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failing_since: datetime | None = None  # of all look-ups, and of those about each principal
@@ -138,10 +141,11 @@ class Memberships:
             self._spawn(self._watch())
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._asking.values()]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._asking.close()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -325,15 +329,8 @@ class Memberships:
     # --- the directory -------------------------------------------------------------------------------------
 
     async def _ask(self, principal: Principal) -> DirectoryAnswer:
-        """What the directory says now. Whoever asks about the same principal meanwhile gets the same answer."""
-        task = self._asking.get(principal)
-        if task is None:
-            task = self._asking[principal] = asyncio.create_task(self._look_up(principal))
-            task.add_done_callback(lambda _: self._asking.pop(principal, None))
-        await asyncio.wait({task})  # one who stops waiting does not take the answer from the others
-        if task.cancelled():
-            raise DirectoryUnavailable("pgjit is stopping")
-        return task.result()
+        """What the directory answers now, with one look-up for all who need it."""
+        return await self._asking(principal, lambda: self._look_up(principal))
 
     async def _look_up(self, principal: Principal) -> DirectoryAnswer:
         assert self._directory is not None

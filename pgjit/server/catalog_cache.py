@@ -51,7 +51,7 @@ class CatalogCache:
         self._deadline = deadline
         self._backend: Backend | None = None
         self._stamp = ""
-        self._read = SingleFlight(self._refresh)
+        self._read = SingleFlight(self._refresh, stopped=lambda: self._unreadable("pgjit is stopping"))
 
     async def get(self, within: float | None = None) -> Catalog:
         """The catalog, read now if it was not yet.
@@ -119,7 +119,8 @@ class CatalogCache:
                 self._give_up(backend)
                 # A connection that was kept may have died since it was last used: once more on a new one.
                 if not kept or attempt == 2:
-                    raise self._unreadable(fault) from None
+                    reason = "it took too long" if isinstance(fault, TimeoutError) else str(fault)
+                    raise self._unreadable(reason or type(fault).__name__) from None
             except BaseException:
                 self._give_up(backend)
                 raise
@@ -137,12 +138,11 @@ class CatalogCache:
         backend.upstream.link.abort()
         self._backend = None
 
-    def _unreadable(self, fault: Exception) -> ServerUnavailable:
-        told = "it took too long" if isinstance(fault, TimeoutError) else str(fault) or type(fault).__name__
+    def _unreadable(self, reason: str) -> ServerUnavailable:
         return ServerUnavailable(
             f"the catalog of connection `{self._target.name}` cannot be read",
             reference="catalog-unreadable",
-            detail=told,
+            detail=reason,
             hint="Policies that name relations or columns need it; its operators have to look at the login.",
         )
 

@@ -61,7 +61,9 @@ class ControlPool:
         self._needed: Counter[object] = Counter()  # sessions by the run of the server that they are on
         self._level = NEWEST
         self._major = 0
-        self._connect = SingleFlight(self._log_in)
+        self._connect = SingleFlight(
+            self._log_in, stopped=lambda: LoginFailed(str(address), "connecting", "pgjit is stopping")
+        )
         self._wary = 0  # sessions that may do something against what ends them
         self._reserve: ReserveLogin | None = None
         self._warned = ""  # why one is missing, as it was logged

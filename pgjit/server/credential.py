@@ -96,7 +96,7 @@ class RenewedSecret:
     def __init__(
         self, fetch: Callable[[], Coroutine[Any, Any, FetchedSecret]], *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._fetch = SingleFlight(fetch)
+        self._fetch = SingleFlight(fetch, stopped=lambda: CredentialUnavailable("pgjit is stopping"))
         self._now = now
         self._fresh: FetchedSecret | None = None
         self._fetched = 0.0

@@ -216,7 +216,7 @@ async def test_closing_stops_a_login_that_is_under_way() -> None:
         while not server.peers:
             await asyncio.sleep(0)
         await control.close()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(LoginFailed, match="pgjit is stopping"):
             await opening
         await asyncio.wait_for(server.peers[0].left.wait(), 5)
 

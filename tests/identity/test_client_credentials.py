@@ -1,0 +1,75 @@
+"""Our own tokens from the token endpoint: one request for all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from pgjit.identity.client_credentials import ClientSecret, Tokens
+from pgjit.identity.directory import DirectoryUnavailable
+
+NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+
+
+class Endpoint(httpx.AsyncBaseTransport):
+    """Answers `response` to every request, when `go` is set."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.requests = 0
+        self.go = asyncio.Event()
+        self._response = response
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        await self.go.wait()
+        return self._response
+
+
+def tokens_from(endpoint: Endpoint) -> Tokens:
+    return Tokens(
+        client=httpx.AsyncClient(transport=endpoint),
+        authority="https://login.example",
+        client_id="client",
+        scope="https://graph.example/.default",
+        proof=ClientSecret(lambda: "secret"),
+    )
+
+
+async def _requested(endpoint: Endpoint) -> None:
+    while not endpoint.requests:
+        await asyncio.sleep(0)
+
+
+async def test_those_who_wait_for_one_request_share_its_failure() -> None:
+    endpoint = Endpoint(httpx.Response(503, json={}))
+    tokens = tokens_from(endpoint)
+    waiting = [asyncio.create_task(tokens.get("tenant", NOW)) for _ in range(3)]
+    await _requested(endpoint)
+    endpoint.go.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["no token for us: 503"] * 3
+    assert endpoint.requests == 1
+
+
+async def test_one_who_gives_up_does_not_take_the_token_from_the_others() -> None:
+    endpoint = Endpoint(httpx.Response(200, json={"access_token": "good", "expires_in": 3599}))
+    tokens = tokens_from(endpoint)
+    first, second = (asyncio.create_task(tokens.get("tenant", NOW)) for _ in range(2))
+    await _requested(endpoint)
+    first.cancel()
+    endpoint.go.set()
+    assert await second == "good"
+    assert endpoint.requests == 1
+
+
+async def test_closing_ends_a_request_that_is_under_way() -> None:
+    endpoint = Endpoint(httpx.Response(200, json={}))
+    tokens = tokens_from(endpoint)
+    waiting = asyncio.create_task(tokens.get("tenant", NOW))
+    await _requested(endpoint)
+    await tokens.close()
+    with pytest.raises(DirectoryUnavailable, match="stopping"):
+        await waiting
