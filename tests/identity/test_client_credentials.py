@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import httpx
@@ -15,17 +16,19 @@ NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 class Endpoint(httpx.AsyncBaseTransport):
-    """Answers `response` to every request, when `go` is set."""
+    """Answers every request with `status` and `body`, when `go` is set."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, status: int, body: object) -> None:
         self.requests = 0
         self.go = asyncio.Event()
-        self._response = response
+        self._status = status
+        self._body = json.dumps(body).encode()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
         await self.go.wait()
-        return self._response
+        headers = {"content-type": "application/json"}
+        return httpx.Response(self._status, headers=headers, stream=httpx.ByteStream(self._body))
 
 
 def tokens_from(endpoint: Endpoint) -> Tokens:
@@ -44,7 +47,7 @@ async def _requested(endpoint: Endpoint) -> None:
 
 
 async def test_those_who_wait_for_one_request_share_its_failure() -> None:
-    endpoint = Endpoint(httpx.Response(503, json={}))
+    endpoint = Endpoint(503, {})
     tokens = tokens_from(endpoint)
     waiting = [asyncio.create_task(tokens.get("tenant", NOW)) for _ in range(3)]
     await _requested(endpoint)
@@ -55,7 +58,7 @@ async def test_those_who_wait_for_one_request_share_its_failure() -> None:
 
 
 async def test_one_who_gives_up_does_not_take_the_token_from_the_others() -> None:
-    endpoint = Endpoint(httpx.Response(200, json={"access_token": "good", "expires_in": 3599}))
+    endpoint = Endpoint(200, {"access_token": "good", "expires_in": 3599})
     tokens = tokens_from(endpoint)
     first, second = (asyncio.create_task(tokens.get("tenant", NOW)) for _ in range(2))
     await _requested(endpoint)
@@ -66,7 +69,7 @@ async def test_one_who_gives_up_does_not_take_the_token_from_the_others() -> Non
 
 
 async def test_closing_ends_a_request_that_is_under_way() -> None:
-    endpoint = Endpoint(httpx.Response(200, json={}))
+    endpoint = Endpoint(200, {})
     tokens = tokens_from(endpoint)
     waiting = asyncio.create_task(tokens.get("tenant", NOW))
     await _requested(endpoint)
