@@ -1,11 +1,11 @@
-"""The time: what windows are measured with, and tokens.
+"""The time by which windows and tokens are measured.
 
-Wall time, held against a clock that only goes forward: it is never behind what has passed since the start. A wall
-clock that is set forward is followed, and ends windows earlier, which is the safe side. When that was a mistake and
-is put right, the time goes back with it: nobody's token stays expired for it.
+It is the wall clock, but never behind the time that has passed since the start by a clock that only goes forward
+(the steady clock). If the wall clock is set forward, this time follows and windows end earlier, which is safe. If
+the wall clock is then corrected, this time goes back with it, so that tokens do not stay expired.
 
-INVARIANT: no window becomes longer, whatever the wall clock does. Who waits for a moment waits for an `Until`, and
-that is over after as much time as was left when it was made.
+INVARIANT: no window becomes longer, whatever the wall clock does. Code that waits for a moment waits for an `Until`.
+An `Until` passes at the latest after the time that was left when it was made, by the steady clock.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ __all__ = ["Clock", "Until"]
 
 
 _SLACK = timedelta(seconds=1)
-"""Two clocks never agree to the last."""
+"""Two clocks never agree exactly."""
 
 
 def _steady() -> float:
-    """Seconds of a clock that also counts while the machine sleeps, where there is one."""
+    """Seconds of a clock that only goes forward; where possible, one that also counts while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """A moment that is waited for: it has come when the clock says so, or when the time that was left has passed."""
+    """A moment to wait for. It has passed when the clock reaches it, or when the time that was left is over."""
 
     moment: datetime
     clock: Clock
-    steady: float  # when it has come at the latest, in seconds of the clock that only goes forward
+    steady: float  # when it has passed at the latest, in seconds of the steady clock
 
     @property
     def left(self) -> timedelta:
-        """How long it is still to be waited for; not more than nothing when the moment has come."""
+        """The time that is left; zero or less when the moment has passed."""
         return min(self.moment - self.clock(), timedelta(seconds=self.steady - self.clock.steady()))
 
     @property
@@ -46,7 +46,7 @@ class Until:
 
     @property
     def expected_at(self) -> datetime:
-        """When it comes, as the clock goes now: earlier than the moment where the clock has gone back."""
+        """The clock's reading when the moment will have passed: earlier than `moment` if the clock went back."""
         comes = self.clock() + timedelta(seconds=self.steady - self.clock.steady())
         return comes if self.moment - comes > _SLACK else self.moment
 
@@ -64,7 +64,7 @@ class Clock:
         self._since = steady()
 
     def __call__(self) -> datetime:
-        """Now, in UTC: the later of the wall clock and what has passed since the start."""
+        """Now, in UTC: the later of the wall clock and the start plus the time that has passed since."""
         passed = self._anchor + timedelta(seconds=self.steady() - self._since)
         return max(self._wall(), passed)
 
@@ -72,6 +72,6 @@ class Clock:
         return Until(moment, self, self.steady() + (moment - self()).total_seconds())
 
     def not_before(self, floor: datetime) -> None:
-        """Begin no earlier than `floor`: what an earlier process has already written down."""
+        """Start at `floor` if that is later than now: the latest moment that an earlier process has stored."""
         if floor > self():
             self._anchor, self._since = floor, self.steady()

@@ -1,7 +1,7 @@
-"""The server's configuration: one YAML file, read whole; every fault at once with its place.
+"""The configuration of the proxy: one YAML file. Every fault is reported at once, each with its place.
 
-Decides which keys exist and what they mean. Opens nothing but the files that it names; nothing starts on a
-fault. Reference: docs/config.md.
+Decides which keys exist and what they mean. Reads the files that the configuration names (policies, certificates,
+secrets) and opens no connection. The proxy does not start with a fault. Reference: docs/config.md.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class ListenSection(_Section):
 
 
 class TlsSection(_Section):
-    """What clients check: there is no session without TLS."""
+    """The certificate that clients check. There is no session without TLS."""
 
     certificate: Path = Field(description="PEM file with the server's certificate and its chain")
     key: Path = Field(description="PEM file with its private key")
 
 
 def _listed(value: object) -> object:
-    """One is a list of one."""
+    """A single value is a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -67,20 +67,20 @@ class ConnectionSection(_Section):
         description="TCP port, or the number of the Unix socket; a list has one for each host",
     )
     target_session_attrs: SessionAttrs = Field(
-        default=SessionAttrs.ANY, description="which of the servers will do, as in libpq"
+        default=SessionAttrs.ANY, description="which of the servers may be used, as in libpq"
     )
     connect_timeout: float = Field(
-        default=5, gt=0, le=60, description="seconds for one address, from connecting to being logged in"
+        default=5, gt=0, le=60, description="seconds for one address, from connecting to the end of the login"
     )
     database: str = Field(min_length=1, description="database on that server")
     user: str = Field(min_length=1, description="login role")
-    password: SecretSection | None = Field(default=None, description="where the login role's password is")
+    password: SecretSection | None = Field(default=None, description="where the login role's password comes from")
     control: ControlSection | None = None
     sslmode: SslMode = Field(
         default=SslMode.VERIFY_FULL, description="as in libpq; `allow` and `prefer` do not exist here"
     )
     sslrootcert: Path | None = Field(
-        default=None, description="PEM file of the CA; the system's CAs if not given. Checked under `require` as well"
+        default=None, description="PEM file of the CA; without it, the system's CAs. Checked under `require` as well"
     )
     sslcert: Path | None = Field(default=None, description="PEM file of a client certificate and its chain")
     sslkey: Path | None = Field(default=None, description="PEM file of its private key, without a passphrase")
@@ -89,21 +89,25 @@ class ConnectionSection(_Section):
     )
     keepalives_idle: int = Field(default=30, ge=0, le=7200, description="seconds of silence until the first probe")
     keepalives_interval: int = Field(default=10, ge=0, le=7200, description="seconds between probes")
-    keepalives_count: int = Field(default=3, ge=0, le=100, description="unanswered probes until the link is given up")
+    keepalives_count: int = Field(
+        default=3, ge=0, le=100, description="unanswered probes until the connection counts as lost"
+    )
     tcp_user_timeout: int = Field(
         default=0,
         ge=0,
         le=3_600_000,
         description=(
-            "milliseconds that sent data may stay unacknowledged; also ends a session whose server "
-            "does not read for as long. For these four 0 is the system's default"
+            "milliseconds that sent data may stay unacknowledged; a session whose server does not read for this long "
+            "ends. In these four keys 0 means the system's default"
         ),
     )
-    search_path: str = Field(default="public", description="pinned search_path of every session")
+    search_path: str = Field(
+        default="public", description="the search_path of every session, which no client can change"
+    )
     authentication: Authentication = Field(
         default=Authentication.PASSWORD,
         description=(
-            "how clients give their token: as the password, or by SASL `OAUTHBEARER`, which libpq knows from "
+            "how clients send their token: as the password, or by SASL `OAUTHBEARER`, which libpq supports from "
             "version 18 on"
         ),
     )
@@ -128,7 +132,7 @@ class ConnectionSection(_Section):
 
 
 class StoreSection(_Section):
-    """Where windows are remembered."""
+    """Where windows are stored."""
 
     kind: Literal["sqlite"] = Field(default="sqlite", description="kind of store")
     path: Path = Field(default=Path("pgjit.sqlite3"), description="file of the SQLite store")
@@ -142,8 +146,8 @@ class JournalSection(_Section):
     sync: Literal["interval", "always"] = Field(
         default="interval",
         description=(
-            "`interval`: on disk within a second, safe when pgjit dies; "
-            "`always`: on disk before it is forwarded, safe when the machine dies"
+            "`interval`: a record is on disk within a second, and survives the death of pgjit; "
+            "`always`: it is on disk before its statement is forwarded, and survives the death of the machine"
         ),
     )
 
@@ -156,26 +160,26 @@ class AdminSection(_Section):
 
 
 class LimitsSection(_Section):
-    """How much of it."""
+    """How much clients may use."""
 
     connections: int = Field(default=500, ge=1, le=100_000, description="client connections at once")
     connections_per_address: int = Field(
-        default=100, ge=1, le=100_000, description="of those, from one IPv4 address or one /64 of IPv6"
+        default=100, ge=1, le=100_000, description="client connections at once from one IPv4 address or one IPv6 /64"
     )
     sessions_per_identity: int = Field(
         default=20, ge=1, le=100_000, description="sessions of one identity at once, under all its policies"
     )
     handshake_seconds: float = Field(
-        default=30, gt=0, le=300, description="from connecting to being logged in, TLS included"
+        default=30, gt=0, le=300, description="from connecting to the end of the login, TLS included"
     )
     statement_bytes: int = Field(
         default=STATEMENT_BYTES,
         ge=1024,
         le=16 * 1024 * 1024,
-        description="text of one message's statements; under `access: full` they are only parsed up to this size",
+        description="text of one message's statements; under `access: full` a longer text runs without being parsed",
     )
     judging_seconds: float = Field(
-        default=30, gt=0, le=600, description="given to judging one message's statements; then they are refused"
+        default=30, gt=0, le=600, description="for judging one message's statements; after that they are refused"
     )
     message_bytes: int = Field(
         default=16 * 1024 * 1024, ge=64 * 1024, le=1 << 30, description="one message with its parameters"
@@ -183,14 +187,16 @@ class LimitsSection(_Section):
     journal_bytes_per_second: int = Field(
         default=8 * 1024 * 1024,
         ge=64 * 1024,
-        description="records that one identity may cause; half a minute's at once, then it is slowed down",
+        description="records that one identity may cause; half a minute's worth at once, then it is slowed down",
     )
     token_bytes: int = Field(default=16 * 1024, ge=1024, le=64 * 1024, description="access token")
-    drain_seconds: float = Field(default=10, ge=0, le=3600, description="given to running statements at shutdown")
+    drain_seconds: float = Field(
+        default=10, ge=0, le=3600, description="for running statements to complete at shutdown"
+    )
 
 
 class ConfigFile(_Section):
-    """The file as written."""
+    """The file as its author wrote it."""
 
     listen: ListenSection = ListenSection()
     tls: TlsSection
@@ -216,7 +222,7 @@ class ConfigFile(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The configuration, checked, with its files' contents where they are needed."""
+    """The checked configuration: the file, its policies, and a target for each connection."""
 
     file: ConfigFile
     folder: Path  # relative paths start here
@@ -230,7 +236,7 @@ class Config:
 
     @property
     def warnings(self) -> list[str]:
-        """What stops nothing, for people to read."""
+        """Remarks for people. None of them keeps the proxy from starting."""
         groups = [(policy.name, policy.group) for policy in self.policies.values() if policy.group is not None]
         short = shortage(self.file.limits.connections, len(self.targets))
         return [
@@ -242,12 +248,12 @@ class Config:
 
     @property
     def authentication(self) -> dict[str, Authentication]:
-        """How clients authenticate, by the connection that they ask for."""
+        """How clients send their token, by the connection that they ask for."""
         return {name: section.authentication for name, section in self.file.connections.items()}
 
 
 def load_config(path: Path) -> Config:
-    """Read and check everything that can be checked before starting. Raises InvalidFile with all faults."""
+    """Read the file and check everything that can be checked without a connection. Raises InvalidFile."""
     document = Document.read(path)
     file = document.model(ConfigFile)
     if file is None:
@@ -259,7 +265,7 @@ def load_config(path: Path) -> Config:
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:
-        faults.append(document.place(("policies",)) + ": there is no policy in this folder, so nobody could connect")
+        faults.append(document.place(("policies",)) + ": this folder has no policy, so nobody could connect")
     for policy in policies.values():
         if policy.connection not in file.connections:
             known = ", ".join(sorted(file.connections))
@@ -268,15 +274,15 @@ def load_config(path: Path) -> Config:
             )
         if policy.group is None and len(file.identity.tenant) > 1:
             faults.append(
-                f"{policy.source}: policy `{policy.name}` is for an app role, and there are several tenants: each of "
-                "them gives its own apps any role it likes; use a group"
+                f"{policy.source}: policy `{policy.name}` is for an app role, and there are several tenants: each "
+                "tenant can give its own apps any role; use a group"
             )
     if faults:
         raise InvalidFile(f"configuration {path}", faults)
     other = tuple(
         f"{document.place(('connections', name))}: connection `{name}` is not named as its database, "
-        f"`{section.database}`: tools that take dbname for current_database() (dbt, pgjdbc's metadata, pgAdmin) look "
-        "for their tables in a database that is not there"
+        f"`{section.database}`: tools that expect dbname to be current_database() (dbt, pgjdbc's metadata, pgAdmin) "
+        "look for their tables in a database that does not exist"
         for name, section in file.connections.items()
         if name != section.database
     )

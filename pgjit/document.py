@@ -1,7 +1,7 @@
-"""A YAML file, read with the place of every key, and checked against a model with every fault at once.
+"""Reads a YAML file with the place of every key, and checks it against a model. Reports every fault at once.
 
-Decides what a configuration document may be at all: one document, no aliases, no key twice, of bounded size.
-What its keys mean is the model's.
+Decides what a file may be at all: one document, no aliases, no key twice, of bounded size and depth. What the keys
+mean is the model's to decide.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_DEPTH = 32
 
 
 class Document:
-    """`Document.read` never raises: what is wrong is in `faults`, each with `file:line:column`."""
+    """`Document.read` never raises. It puts what is wrong into `faults`, each with `file:line:column`."""
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
@@ -107,7 +107,7 @@ class Document:
         return built
 
     def model(self, shape: type[M]) -> M | None:
-        """The document as `shape`; None when there are faults, all of which are in `faults` then."""
+        """The document as `shape`. None where there are faults, all of which are then in `faults`."""
         if self._value is None and self.faults:
             return None
         try:
@@ -120,7 +120,7 @@ class Document:
         return None if self.faults else checked
 
     def written(self, where: Location) -> object:
-        """The value of a key as it was written, unchecked; None where there is none."""
+        """The value of a key as it stands in the file, unchecked. None where the key is missing."""
         value = self._value
         for part in where:
             if isinstance(value, dict):
@@ -132,12 +132,12 @@ class Document:
         return value
 
     def fault(self, where: Location, text: str) -> None:
-        """Add a fault at the key `where`, or at the nearest key around it."""
+        """Add a fault at the key `where`; if that is missing, at the nearest key around it."""
         named = ".".join(str(part) for part in where)
         self.faults.append(f"{self.place(where)}: " + (f"`{named}` {text}" if named else text))
 
     def place(self, where: Location) -> str:
-        """`file:line:column` of a key, or of the nearest key around it."""
+        """`file:line:column` of a key; if that is missing, of the nearest key around it."""
         while where and where not in self._places:
             where = where[:-1]
         mark = self._places.get(where)
@@ -151,7 +151,7 @@ class Document:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Without aliases: they make a document larger than it looks."""
+    """Rejects aliases, which make a document larger than it looks."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]

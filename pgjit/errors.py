@@ -1,7 +1,8 @@
-"""Every error that a person or an agent may read: one shape, with PostgreSQL's own fields.
+"""The errors that a person or an agent reads. Each has PostgreSQL's own fields: SQLSTATE, message, detail, hint.
 
-Decides the wording, the SQLSTATE and the severity of each. Does not know how an error travels: the wire
-protocol, the HTTP API and the terminal each render the same value.
+Decides the wording, the SQLSTATE and the severity of each error. Does not know how an error travels: the wire
+protocol, the HTTP API and the terminal each render the same value. The rules of a policy word their own refusals, as
+a `StatementRefused`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def utc_text(moment: datetime) -> str:
 class PgjitError(Exception):
     """What happened, where, and what would be accepted instead.
 
-    `message` is lower case without a final period, `detail` says what and where, `hint` says what would be
-    accepted or how to ask. `position` counts characters of the statement from 1, as PostgreSQL's field `P`.
+    `message` is lower case without a final period. `detail` says what and where, `hint` says what would be
+    accepted or how to get it. `position` counts characters of the statement from 1, as PostgreSQL's field `P`.
+    `reference` is stable and in kebab-case: it names the documentation of this error.
     """
 
     sqlstate: ClassVar[str]
@@ -82,7 +84,7 @@ class PgjitError(Exception):
         return fields
 
     def problem(self) -> dict[str, object]:
-        """The same as problem details for an HTTP API (RFC 9457)."""
+        """The error as problem details for an HTTP API (RFC 9457)."""
         problem: dict[str, object] = {
             "type": f"urn:pgjit:error:{self.reference}",
             "title": self.message,
@@ -96,7 +98,7 @@ class PgjitError(Exception):
         return problem
 
     def terminal(self) -> str:
-        """The same for a terminal, one field a line."""
+        """The error for a terminal, one field a line."""
         lines = [f"error: {self.message} [{self.reference}]"]
         if self.detail is not None:
             lines.append(f"detail: {self.detail}")
@@ -108,8 +110,8 @@ class PgjitError(Exception):
 class TokenRefused(PgjitError):
     """The password is not a token that the provider accepts.
 
-    `reason` (kebab-case) and `explanation` are for the journal only: every refusal reads alike to the
-    client, so that nobody learns from the text how far a forged token got.
+    `reason` (kebab-case) and `explanation` are for the journal only. The client reads the same text whatever was
+    wrong, so that nobody learns from it how far a forged token got.
     """
 
     sqlstate = "28P01"
@@ -127,7 +129,7 @@ class TokenRefused(PgjitError):
 
 
 class AccessRefused(PgjitError):
-    """The token is good, but no policy opens this connection to its identity."""
+    """The token is valid, but its identity may not use this connection now."""
 
     sqlstate = "28000"
     severity = "FATAL"
@@ -138,7 +140,7 @@ class AccessRefused(PgjitError):
 
 
 class TlsRequired(AccessRefused):
-    """A startup message came over an unencrypted link: refused before a password is asked for."""
+    """A startup message came over an unencrypted link. It is refused before a password is requested."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -150,7 +152,7 @@ class TlsRequired(AccessRefused):
 
 
 class CoolingDown(AccessRefused):
-    """The window of this identity under this policy is over and the next may not be opened yet."""
+    """The window of this identity under this policy is over, and the policy's cooldown has not passed yet."""
 
     def __init__(self, *, policy: str, ended_at: datetime, retry_at: datetime) -> None:
         super().__init__(
@@ -200,7 +202,7 @@ class BudgetSpent(PgjitError):
 
 
 class TooManyConnections(PgjitError):
-    """There is no place for one more connection, of this address or this identity."""
+    """A limit on connections is reached: of the proxy, of one address or of one identity."""
 
     sqlstate = "53300"
     severity = "FATAL"
@@ -211,7 +213,7 @@ class TooManyConnections(PgjitError):
 
 
 class WindowOver(PgjitError):
-    """The window is over; the session ends with it."""
+    """The window is over, and the session ends with it."""
 
     sqlstate = "57P01"
     severity = "FATAL"
@@ -261,7 +263,7 @@ class JournalUnavailable(PgjitError):
 
 
 class ProtocolFault(PgjitError):
-    """The peer broke the wire protocol, or used a part of it that is not served here."""
+    """The peer broke the wire protocol, or used a part of it that pgjit does not support."""
 
     sqlstate = "08P01"
     severity = "FATAL"
@@ -271,7 +273,7 @@ class ProtocolFault(PgjitError):
 
 
 class ServerEndedSession(PgjitError):
-    """The database server's own last words: a FATAL or PANIC error that the client has read as it was sent."""
+    """The server ended the session with a FATAL or PANIC error, which the client received unchanged."""
 
     sqlstate = "57P01"
     severity = "FATAL"
@@ -296,23 +298,23 @@ class ServerUnavailable(PgjitError):
         super().__init__(message, reference=reference, detail=detail, hint=hint)
 
     def for_client(self) -> ServerUnavailable:
-        """What a client reads: the detail, with the server's own words in it, is for the operators."""
+        """The error without its detail. The detail quotes the server and is for the operators only."""
         return ServerUnavailable(self.message, reference=self.reference, hint=self.hint)
 
 
 class CatalogBeingRead(ServerUnavailable):
-    """A login waited for the catalog of its connection, which is still being read. No window was opened."""
+    """A login waited too long for the catalog of its connection, which is still being read. No window was opened."""
 
     def __init__(self, *, connection: str, seconds: float) -> None:
         super().__init__(
             f"the catalog of connection `{connection}` is still being read",
             reference="catalog-being-read",
-            detail=f"It has been read for {seconds:.0f} s; no window was opened.",
-            hint="Connect again in a few seconds: reading goes on meanwhile, and it is read once for everybody.",
+            detail=f"Reading began {seconds:.0f} s ago; no window was opened.",
+            hint="Connect again in a few seconds: reading goes on meanwhile, once for all sessions.",
         )
 
     def for_client(self) -> ServerUnavailable:
-        """All of it is pgjit's own words."""
+        """The error itself: it quotes nothing of the server."""
         return self
 
 
@@ -330,12 +332,12 @@ _REFUSAL_TEXTS = {
         "the database system is not yet accepting connections",
     ),
 }
-"""How PostgreSQL says that it takes no session now. The first of each stands for what is not known here: other
-messages may name roles and databases that a client has not asked for."""
+"""PostgreSQL's messages when it accepts no session, by SQLSTATE. Any other message is replaced by the first of its
+SQLSTATE, because it may name roles and databases that the client did not ask for."""
 
 
 class ServerNotAccepting(ServerUnavailable):
-    """The server itself says that it takes no session now, with a SQLSTATE that clients know how to wait for."""
+    """The server accepts no session now, and says so with a SQLSTATE that clients take as a reason to retry."""
 
     def __init__(self, sqlstate: str, said: str, *, detail: str | None = None) -> None:
         known = _REFUSAL_TEXTS[sqlstate]
@@ -358,7 +360,7 @@ class ServerNotAccepting(ServerUnavailable):
 
 
 class SettingRejected(ServerUnavailable):
-    """The server takes no session with a setting that the client asked for: it is the client who can put it right."""
+    """The server rejected a setting of the startup message. The client can correct it."""
 
     sqlstate = "22023"
     status = 400
@@ -367,7 +369,7 @@ class SettingRejected(ServerUnavailable):
         super().__init__(
             said,
             reference="startup-parameter",
-            detail="The database server does not take what the startup message asks for.",
+            detail="The database server does not accept a parameter of the startup message.",
             hint="Leave the parameter out, or give it a value that the server knows.",
         )
 
@@ -384,7 +386,7 @@ class SettingRejected(ServerUnavailable):
 
 
 class InvalidFile(PgjitError):
-    """A configuration or policy file has faults: all of them, each with its place."""
+    """A configuration or policy file has faults. `faults` lists all of them, each with its place."""
 
     sqlstate = "F0000"
     severity = "FATAL"

@@ -1,7 +1,7 @@
-"""File descriptors: how many the limits may take, and for how many clients there is room where there are fewer.
+"""File descriptors: how many the configured limits need, and how many clients fit where the system allows fewer.
 
-Decides what is kept back for what no client may use up: the admin port, control and cancel connections, store and
-journal.
+Decides how many are reserved, so that clients cannot use up those of the admin port, the control and cancel
+connections, the store and the journal.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import resource
 __all__ = ["descriptors_for", "raise_limit", "room", "shortage"]
 
 _OF_CLIENT = 3
-"""A client's own, its session's on the server, and the one by which that is cancelled when it ends."""
+"""The client's own, its session's on the server, and one for the CancelRequest at its end."""
 
 _RESERVE = 160
 _OF_TARGET = 8  # control connections and the catalog's
 
 
 def descriptors_for(connections: int, targets: int) -> int:
-    """As many as `connections` clients and all else may take."""
+    """How many descriptors `connections` clients and everything else may need."""
     return _OF_CLIENT * connections + _RESERVE + _OF_TARGET * targets
 
 
 def room(connections: int, targets: int, limit: int) -> int:
-    """How many of `connections` clients may be here at once where there are `limit` descriptors; at least one."""
+    """How many of `connections` clients fit into `limit` descriptors; at least one."""
     return max(1, min(connections, (limit - _RESERVE - _OF_TARGET * targets) // _OF_CLIENT))
 
 
 def raise_limit(wanted: int) -> int:
-    """Let this process open `wanted` files, as far as the system lets it; the limit that there is then."""
+    """Raise this process's limit to `wanted` files, or as far as the system allows. Returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted
@@ -39,13 +39,13 @@ def raise_limit(wanted: int) -> int:
 
 
 def shortage(connections: int, targets: int) -> str | None:
-    """What to tell people where this system does not let a process open enough files."""
+    """A warning for people where this system does not let a process open enough files."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = descriptors_for(connections, targets)
-    if hard == resource.RLIM_INFINITY or hard >= wanted:
+    needed = descriptors_for(connections, targets)
+    if hard == resource.RLIM_INFINITY or hard >= needed:
         return None
     return (
-        f"`limits.connections` of {connections} may take {wanted} open files, and this system allows {hard} "
-        f"(RLIMIT_NOFILE): {room(connections, targets, hard)} connections are served at once; raise it with "
+        f"`limits.connections` of {connections} may need {needed} open files, and this system allows {hard} "
+        f"(RLIMIT_NOFILE): {room(connections, targets, hard)} connections are served at once; raise the limit with "
         "`LimitNOFILE=` of systemd or `ulimit -Hn`"
     )

@@ -1,6 +1,6 @@
-"""Metrics of the proxy, by OpenTelemetry, read at /metrics. For operating it: the audit is the journal.
+"""The proxy's metrics, by OpenTelemetry, served at /metrics. They are for operating it; the audit is the journal.
 
-Decides the names of the instruments. Nothing here may fail a session.
+Decides the names of the instruments. An error in a metric must never fail a session.
 """
 
 from __future__ import annotations
@@ -14,23 +14,22 @@ __all__ = ["Telemetry"]
 
 class Telemetry:
     def __init__(self, *, version: str, export: bool = False) -> None:
-        """`export` registers the instruments for /metrics: once in a process."""
+        """`export` registers the instruments for /metrics, which a process may do once."""
         readers = [PrometheusMetricReader()] if export else []
         resource = Resource.create({"service.name": "pgjit", "service.version": version})
         self._provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         meter = self._provider.get_meter("pgjit", version)
         self._sessions = meter.create_up_down_counter("pgjit.sessions.live", description="sessions open now")
-        self._logins = meter.create_counter("pgjit.logins", description="logins by what became of them")
+        self._logins = meter.create_counter("pgjit.logins", description="logins by outcome")
         self._executions = meter.create_counter("pgjit.executions", description="executions by decision")
         self._ends = meter.create_histogram(
             "pgjit.session.end.duration",
             unit="ms",
-            description="from the end of a window to the backend gone",
+            description="from the end of a window until the backend is gone",
         )
-
         self._remaining = meter.create_up_down_counter(
             "pgjit.backends.remaining",
-            description="backends that should be gone and were not seen to be: alert above 0",
+            description="backends that should be gone but are not known to be: alert above 0",
         )
 
     def remaining(self, change: int) -> None:

@@ -1,4 +1,7 @@
-"""The admin HTTP API: is it alive, is it ready, its metrics. Shows nothing of what agents do."""
+"""The admin endpoints: liveness, readiness, metrics. They show nothing of what agents do.
+
+Decides the paths and their status codes. Which conditions make pgjit ready is decided by the caller.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ __all__ = ["AdminServer", "admin_api"]
 
 
 def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
-    """`checks` by name: pgjit is ready when all are true."""
+    """`checks` are conditions by name. pgjit is ready when all of them are true."""
     api = FastAPI(title="pgjit admin", docs_url=None, redoc_url=None)
 
     @api.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Alive: the event loop answers."""
+        """Alive: the event loop responds."""
         return {"status": "alive"}
 
     @api.get("/readyz")
     async def readyz(response: Response) -> dict[str, object]:
-        """Ready: logins can be checked and recorded. 503 with what is missing otherwise."""
+        """Ready: logins can be checked and recorded. Otherwise 503, with the conditions that are not met."""
         states = {name: check() for name, check in checks.items()}
         ready = all(states.values())
         response.status_code = 200 if ready else 503
@@ -40,7 +43,7 @@ def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
 
 
 class AdminServer:
-    """`api` on a port, in the running event loop."""
+    """Serves `api` on a port, in the running event loop."""
 
     def __init__(self, api: FastAPI) -> None:
         self._server = PromptServer(uvicorn.Config(api, log_config=None, access_log=False, lifespan="off"))
@@ -48,7 +51,7 @@ class AdminServer:
         self.port = 0
 
     async def open(self, host: str, port: int) -> None:
-        """Raises OSError when the port is taken."""
+        """Raises OSError when the port is in use."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,7 @@
-"""An HTTP server in the program's own event loop: it stops when it is told to, and leaves signals to the program."""
+"""An HTTP server in the program's own event loop. It stops as soon as `stop` is called, and handles no signals.
+
+Changes how uvicorn stops, and nothing else. Knows no endpoint.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +18,29 @@ _TICK_SECONDS = 1.0
 
 
 class PromptServer(uvicorn.Server):
-    """`serving` is set when it answers."""
+    """`serving` is set when the server accepts requests."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
-        self._told = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         self.should_exit = True
-        self._told.set()
+        self._stopping.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.serving.set()
 
     async def main_loop(self) -> None:
-        """uvicorn's own looks ten times a second whether it should stop."""
+        """Instead of uvicorn's own loop, which checks ten times a second whether it should stop."""
         ticks = 0
         while not await self.on_tick(ticks):
-            ticks += 10  # it counts tenths of a second
+            ticks += 10  # uvicorn counts tenths of a second
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_SECONDS):
-                    await self._told.wait()
+                    await self._stopping.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

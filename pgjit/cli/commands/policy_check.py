@@ -68,8 +68,8 @@ def _of_server(policy: Policy, catalog: Catalog) -> Iterator[str]:
     if catalog.database and policy.connection != catalog.database:
         yield (
             f"{policy.source}:1:1: connection `{policy.connection}` is not named as its database, "
-            f"`{catalog.database}`: tools that take dbname for current_database() (dbt, pgjdbc's metadata, pgAdmin) "
-            "look for their tables in a database that is not there"
+            f"`{catalog.database}`: tools that expect dbname to be current_database() (dbt, pgjdbc's metadata, "
+            "pgAdmin) look for their tables in a database that does not exist"
         )
     yield from absent_names(policy, catalog)
     yield from extension_notes(policy, catalog)
