@@ -1,6 +1,6 @@
-"""A place in a statement, shown as psql shows it: its line, and a caret below. Pure.
+"""Shows a position in a statement as psql does: the line, and a caret below it. Pure.
 
-Columns are those of a terminal: wide characters count two, combining ones none, a tab as much as is shown for it.
+Columns are those of a terminal: a wide character takes two, a combining one none, a tab as many as are printed.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def line_and_column(text: str, position: int) -> tuple[int, int]:
-    """Of the character at `position`, all three counted from 1."""
+    """Line and column of the character at `position`, all counted from 1."""
     number, start, _ = _line(text, position)
     return number, position - start
 
 
 def pointed(text: str, position: int, width: int = 100) -> str:
-    """Two lines: the one of `text` that holds `position` (characters, from 1), and a caret under that character."""
+    """Two lines: the line of `text` with the character at `position` (from 1), and a caret under that character."""
     number, start, line = _line(text, position)
     before, after = _shown(line[: position - 1 - start]), _shown(line[position - 1 - start :])
     head = f"LINE {number}: "
     room = max(20, width - len(head))
-    # The caret stays in view: what is too far to the left goes first, and then what is too far to the right.
+    # The caret stays in view: text is cut on the left first, then on the right.
     before = _last(before, room * 3 // 4 if cell_len(after) > room // 4 else room - max(1, cell_len(after)))
     after = _first(after, room - cell_len(before))
     return f"{head}{before}{after}\n{' ' * (len(head) + cell_len(before))}^"
 
 
 def _line(text: str, position: int) -> tuple[int, int, str]:
-    """Number of the line, where it begins (from 0), the line without its end."""
+    """The line's number, the offset of its start (from 0), and its text without the line end."""
     start, number = 0, 1
     for end in _LINE_END.finditer(text):
         if end.end() >= position:

@@ -1,7 +1,7 @@
-"""What a client command is told, and the environment that a client of PostgreSQL is given.
+"""The options that `pgjit psql`, `pgjit exec` and `pgjit token` share, and the environment of the client they start.
 
-Decides which options those commands share, with their variables, and that nothing of the caller's own libpq settings
-leads the token elsewhere.
+Decides which of the caller's variables the client keeps. INVARIANT: no libpq setting of the caller's can send the
+token to another host.
 """
 
 from __future__ import annotations
@@ -33,32 +33,34 @@ Host = Annotated[
     str | None,
     typer.Option(
         envvar="PGJIT_HOST",
-        help="Where pgjit is, by the name in its certificate. Required, unless PGJIT_HOST is set.",
+        help="The proxy's host, as its certificate names it. Required unless PGJIT_HOST is set.",
     ),
 ]
-Port = Annotated[int, typer.Option(envvar="PGJIT_PORT", min=1, max=65535, help="Its port; or PGJIT_PORT.")]
+Port = Annotated[int, typer.Option(envvar="PGJIT_PORT", min=1, max=65535, help="The proxy's port. Or PGJIT_PORT.")]
 Policy = Annotated[
     str | None,
-    typer.Option(envvar="PGJIT_POLICY", help="The policy; not needed where only one is yours. Or PGJIT_POLICY."),
+    typer.Option(envvar="PGJIT_POLICY", help="The policy. Not needed if only one fits you. Or PGJIT_POLICY."),
 ]
 Rootcert = Annotated[
     str,
     typer.Option(
         envvar="PGJIT_SSLROOTCERT",
-        help="File with the CA of pgjit's certificate; `system`: this system's. Or PGJIT_SSLROOTCERT.",
+        help="File with the CA of the proxy's certificate, or `system` for this system's CAs. Or PGJIT_SSLROOTCERT.",
     ),
 ]
 Audience = Annotated[
-    str | None, typer.Option(envvar="PGJIT_AUDIENCE", help="Client id or URI of pgjit's API registration.")
+    str | None, typer.Option(envvar="PGJIT_AUDIENCE", help="Client id or URI of the proxy's API registration.")
 ]
 SourceName = Annotated[
     TokenOrigin | None,
     typer.Option(
-        "--source", envvar="PGJIT_TOKEN_SOURCE", help="Where the token comes from; without: by what is set."
+        "--source",
+        envvar="PGJIT_TOKEN_SOURCE",
+        help="Where the token comes from. By default the environment decides (`pgjit token --help`).",
     ),
 ]
 
-# What a client may bring along: none of these says where to, as whom, or how well protected.
+# The libpq variables that a client keeps. None of them selects the host, the user or the protection of the link.
 _KEPT: Final = frozenset({
     "PGAPPNAME", "PGCLIENTENCODING", "PGCONNECT_TIMEOUT", "PGDATESTYLE", "PGOPTIONS", "PGTZ",
 })  # fmt: skip
@@ -74,21 +76,23 @@ class ProxyAddress:
 
     @classmethod
     def of(cls, host: str | None, port: int, connection: str, policy: str | None, sslrootcert: str) -> ProxyAddress:
-        """Raises BadParameter where nobody has said which host."""
+        """Raises BadParameter where no host is set."""
         if not host:
-            raise typer.BadParameter("say where pgjit is: give --host, or set PGJIT_HOST")
+            raise typer.BadParameter("the proxy's host is missing: give --host, or set PGJIT_HOST")
         return cls(host, port, connection, policy, sslrootcert)
 
 
-def client_environment(place: ProxyAddress, token: Token, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """For one process: libpq's variables, and the rest of `given` as it is.
+def client_environment(
+    place: ProxyAddress, token: Token, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The environment of one client: libpq's variables for `place`, and the rest of `inherited` unchanged.
 
-    A service file or an address of the caller's would win over the host: no other variable of libpq's is passed on.
-    Nor is anything that more tokens could be had with: the client is given one, and not its source.
+    Other libpq variables are removed: a service file or an address of the caller's would win over the host. So is
+    every credential that could get more tokens: the client receives one token, and not its source.
     """
     kept = {
         name: value
-        for name, value in given.items()
+        for name, value in inherited.items()
         if name in _KEPT or not ((name.startswith("PG") and name.isalpha()) or is_credential(name))
     }
     return {
@@ -104,7 +108,7 @@ def client_environment(place: ProxyAddress, token: Token, given: Mapping[str, st
 
 
 def run_client(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Become `command` where the system can do that: its signals and its exit code are its own then."""
+    """Replace this process by `command` where the system can, so that signals and the exit code are its own."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "posix":

@@ -1,4 +1,4 @@
-"""Running a coroutine as the program: uvloop, and SIGINT and SIGTERM as an event."""
+"""Runs a coroutine as the program: on uvloop, with SIGINT and SIGTERM as an event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def run_program(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` on uvloop where there is one."""
+    """Run `main` on uvloop; on Windows, which has no uvloop, on asyncio's own loop."""
     if sys.platform == "win32":
         return asyncio.run(main)
     import uvloop

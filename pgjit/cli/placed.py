@@ -1,4 +1,4 @@
-"""Faults and warnings as fields, for programs: the place apart from what is wrong. Pure."""
+"""Splits the text of a fault or warning into fields for JSON output: the place, and the message. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FILED = re.compile(r"(?P<file>[^:\n]+\.ya?ml): (?P<message>.*)\Z", re.DOTALL)
 
 
 def as_fields(fault: str) -> dict[str, object]:
-    """`file`, `line`, `column` (from 1) and `message`; None for what a fault does not name."""
+    """`file`, `line`, `column` (from 1) and `message`. None for each part of the place that the fault lacks."""
     if found := _PLACED.match(fault):
         place = {"file": found["file"], "line": int(found["line"]), "column": int(found["column"])}
         return {**place, "message": found["message"]}

@@ -1,4 +1,4 @@
-"""Text of others for a terminal: a name in a database, or a statement, must not steer it."""
+"""Makes text from outside safe for a terminal: a name in a database, or a statement, must not control it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["plain"]
 
 
 def plain(text: str) -> str:
-    """`text` with control and formatting characters (escape sequences, changes of direction) written out."""
+    """`text` with control and formatting characters (escape sequences, changes of direction) as `\\uXXXX`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_written(character) for character in text)

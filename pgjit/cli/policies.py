@@ -1,4 +1,4 @@
-"""What the commands on policies share: the folder, one policy of it, a catalog, and how many bytes are judged."""
+"""The options that the commands on policies share, and how they read the folder, a policy and a catalog."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pgjit.sql.catalog import Catalog
 __all__ = ["STATEMENT_BYTES", "AsJson", "CatalogFile", "Folder", "StatementBytes", "one", "read", "read_catalog"]
 
 Folder = Annotated[Path, typer.Option("--policies", help="The folder with the policy files.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 CatalogFile = Annotated[
-    Path | None, typer.Option(help="A catalog that names are resolved with, as `pgjit catalog` writes it.")
+    Path | None, typer.Option(help="A catalog to resolve names with, as `pgjit catalog` writes it.")
 ]
 StatementBytes = Annotated[
     int, typer.Option(min=1, help="The largest text that is judged: `limits.statement_bytes` of the proxy.")
@@ -30,7 +30,7 @@ def read(folder: Path) -> Policies:
     """Raises InvalidFile with every fault of every file."""
     policies, faults = load_policies(folder)
     if not policies and not faults:
-        faults = [f"{folder}:1:1: there is no policy in this folder"]
+        faults = [f"{folder}:1:1: this folder has no policy"]
     if faults:
         raise InvalidFile(f"the policies in {folder}", faults)
     return policies
@@ -42,7 +42,7 @@ def read_catalog(path: Path | None) -> Catalog | None:
 
 
 def one(policies: Policies, name: str | None) -> Policy:
-    """The policy `name`; the only one where none is named. Raises typer.BadParameter."""
+    """The policy `name`; without a name, the only one in the folder. Raises typer.BadParameter."""
     if name is None:
         if len(policies) == 1:
             return next(iter(policies.values()))

@@ -1,4 +1,4 @@
-"""The command line: finds the command, renders errors, decides the exit code."""
+"""Runs one command: finds it in the table, renders its error, decides the exit code."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnav
 
 __all__ = ["command", "run"]
 
-# The parent of typer.BadParameter that all faults of a command line share: typer exports no name for it.
+# The class of all errors of a command line, a parent of typer.BadParameter. typer exports no name for it.
 _WRONG_USAGE: type[Any] = typer.BadParameter.__mro__[2]
 _HELP = """pgjit: just-in-time access to PostgreSQL for AI agents.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 something needed cannot be used."""
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 a port, file or server cannot be used."""
 
 
 def command(name: str) -> typer.Typer:
-    """One of `COMMANDS`, imported now."""
+    """Import the command `name` of `COMMANDS`."""
     entry = COMMANDS[name]
     run_by = getattr(importlib.import_module(entry.module), entry.function)
     if isinstance(run_by, typer.Typer):
-        return run_by  # with commands of its own
+        return run_by  # a group with subcommands
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     settings = {"allow_interspersed_args": not entry.passes_on}
     app.command(name=name, help=None, context_settings=settings)(run_by)
@@ -38,11 +38,11 @@ def command(name: str) -> typer.Typer:
 
 def _overview() -> str:
     rows = "\n".join(f"  {name:<10} {entry.summary}" for name, entry in COMMANDS.items())
-    return f"{_HELP}\n\nCommands:\n{rows}\n\n`pgjit COMMAND --help` tells more."
+    return f"{_HELP}\n\nCommands:\n{rows}\n\n`pgjit COMMAND --help` describes its options."
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code."""
+    """Run one command. Returns the exit code."""
     first = arguments[0] if arguments else "--help"
     if first in ("--help", "-h"):
         print(_overview())
@@ -58,11 +58,11 @@ def run(arguments: Sequence[str]) -> int:
             args=list(arguments[1:]), prog_name=f"pgjit {first}", standalone_mode=False
         )
     except InvalidFile as fault:
-        return _tell(fault, Status.INVALID)
+        return _report(fault, Status.INVALID)
     except (ServerUnavailable, JournalUnavailable) as fault:
-        return _tell(fault, Status.UNAVAILABLE)
+        return _report(fault, Status.UNAVAILABLE)
     except PgjitError as fault:
-        return _tell(fault, Status.FAILED)
+        return _report(fault, Status.FAILED)
     except OSError as fault:
         place = f"{fault.filename}: " if fault.filename else ""
         print(f"error: {place}{fault.strerror or fault}", file=sys.stderr)
@@ -75,6 +75,6 @@ def run(arguments: Sequence[str]) -> int:
     return int(result or 0)
 
 
-def _tell(fault: PgjitError, status: Status) -> Status:
+def _report(fault: PgjitError, status: Status) -> Status:
     print(fault.terminal(), file=sys.stderr)
     return status

@@ -9,7 +9,7 @@ __all__ = ["Status"]
 
 class Status(IntEnum):
     OK = 0
-    FAILED = 1  # it ran, and what it was to show or do did not come out
+    FAILED = 1  # the command ran, and its result is negative: a denied statement, a failed test, a danger
     USAGE = 2  # the command line is wrong
     INVALID = 3  # a configuration or policy file has faults
-    UNAVAILABLE = 4  # a port, a file or a server that it needs cannot be used
+    UNAVAILABLE = 4  # a port, a file or a server that the command needs cannot be used

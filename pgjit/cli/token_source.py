@@ -1,7 +1,7 @@
-"""Where a client's access token comes from: one of a few named sources, chosen by name or by what is set.
+"""Gets an access token for a client, from one of a few named sources.
 
-Decides which source it is and that what it gave looks like a token. Keeps nothing, and no error of it holds a part of
-a token or of a secret.
+Decides which source is used, by its name or by the environment, and that its result looks like a token. Keeps
+nothing. INVARIANT: no error holds a part of a token or of a secret.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CREDENTIALS: Final = (
     "AZURESUBSCRIPTION_", "IDENTITY_", "MSI_", "IMDS_ENDPOINT", "ACTIONS_ID_TOKEN_REQUEST_", "SYSTEM_ACCESSTOKEN",
     "SYSTEM_OIDCREQUESTURI",
 )  # fmt: skip
-"""How the names begin of what azure-identity gets tokens with: secrets, certificates, files, and endpoints."""
+"""How the variables begin with which azure-identity gets tokens: secrets, certificates, files, endpoints."""
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 _MAX_BYTES: Final = 64 * 1024
 _MOST_SHOWN: Final = 300
@@ -40,7 +40,7 @@ class TokenOrigin(StrEnum):
     SERVICE_PRINCIPAL = "service-principal"  # AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH
     WORKLOAD_IDENTITY = "workload-identity"  # AZURE_FEDERATED_TOKEN_FILE
     MANAGED_IDENTITY = "managed-identity"  # AZURE_CLIENT_ID names one of several
-    AZURE_CLI = "azure-cli"  # whoever has done `az login`
+    AZURE_CLI = "azure-cli"  # the person who ran `az login`
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Token:
 
 
 def choose_source(environment: Mapping[str, str]) -> TokenOrigin:
-    """What is set decides, in this order; a person with the Azure CLI when nothing is."""
+    """The first source whose variables are set, in this order; the Azure CLI where none is."""
     signs = (
         (TokenOrigin.VARIABLE, (TOKEN_VARIABLE,)),
         (TokenOrigin.EMULATOR, (EMULATOR_VARIABLE,)),
@@ -65,16 +65,16 @@ def choose_source(environment: Mapping[str, str]) -> TokenOrigin:
 
 
 def is_credential(name: str) -> bool:
-    """Whether the environment variable `name` holds a token, or leads to one."""
+    """Whether the environment variable `name` holds a token, or is used to get one."""
     return name.upper() == TOKEN_VARIABLE or name.upper().startswith(_CREDENTIALS)
 
 
 def fetch_token(source: TokenOrigin, audience: str | None, environment: Mapping[str, str] = os.environ) -> Token:
-    """A token for `audience`, which only the variable does without. Raises ServerUnavailable."""
+    """A token for `audience`, which every source but the variable needs. Raises ServerUnavailable."""
     if source is TokenOrigin.VARIABLE:
         return Token(_checked(_variable(environment, TOKEN_VARIABLE, source), source), source)
     if audience is None:
-        raise _none(source, "It is not said what the token is for.", "Set PGJIT_AUDIENCE, or give --audience.")
+        raise _none(source, "The audience of the token is missing.", "Set PGJIT_AUDIENCE, or give --audience.")
     scope = f"{audience.removesuffix('/.default')}/.default"
     if source is TokenOrigin.EMULATOR:
         return _from_emulator(scope, environment)
@@ -108,9 +108,9 @@ def _from_azure(source: TokenOrigin, scope: str, environment: Mapping[str, str])
         from azure.core.exceptions import AzureError
     except ImportError:
         raise _none(source, "azure-identity is not installed.", "Install it: pip install 'pgjit[azure]'") from None
-    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it would say is in the error
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # the error has the same text
     client_id = environment.get("AZURE_CLIENT_ID")
-    # Whether an authority is one of Microsoft's is asked of Microsoft: not when another one was named on purpose.
+    # The library asks Microsoft whether an authority is genuine. One that was set on purpose is not checked.
     named: dict[str, Any] = {"disable_instance_discovery": bool(environment.get("AZURE_AUTHORITY_HOST"))}
     makers: dict[TokenOrigin, Callable[[], Any]] = {
         TokenOrigin.SERVICE_PRINCIPAL: lambda: azure.EnvironmentCredential(**named),
@@ -123,7 +123,7 @@ def _from_azure(source: TokenOrigin, scope: str, environment: Mapping[str, str])
             token = credential.get_token(scope)
     except (AzureError, ValueError) as fault:
         raise _none(source, _shown(str(fault))) from None
-    except Exception as fault:  # noqa: BLE001 - what else a library may raise is not known to be fit to be shown
+    except Exception as fault:  # noqa: BLE001 - the text of an unknown error may hold a secret
         raise _none(source, f"azure-identity failed: {type(fault).__name__}.") from None
     return str(token.token), int(token.expires_on)
 
@@ -138,7 +138,7 @@ def _variable(environment: Mapping[str, str], name: str, source: TokenOrigin) ->
 def _checked(text: str, source: TokenOrigin) -> str:
     text = text.strip()
     if len(text) > _MAX_BYTES or not _SHAPE.match(text):
-        raise _none(source, "What it gave does not have the shape of an access token.")
+        raise _none(source, "Its result does not have the shape of an access token.")
     return text
 
 

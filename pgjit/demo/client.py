@@ -1,8 +1,8 @@
-"""The real psql for the demo and the tests: one that can speak TLS.
+"""Finds a real psql that can use TLS, for the demo and the tests.
 
-The embedded server's wheel brings psql 18 with a libpq that was built without TLS; psycopg's wheel brings a libpq of
-the same version that was built with it. Decides which is run: those two together, or a psql that is installed. The
-wheel's other client programs are run in the same way.
+The embedded server's wheel has psql 18, but its libpq is built without TLS. psycopg's wheel has a libpq of the same
+version with TLS. Decides which psql runs: the wheel's with psycopg's libpq, or one that is installed. The wheel's
+other client programs run in the same way.
 """
 
 from __future__ import annotations

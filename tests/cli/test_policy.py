@@ -264,7 +264,7 @@ def test_a_folder_without_policies_is_a_fault(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["policy", *command, str(tmp_path)]) == Status.INVALID
-    assert "there is no policy in this folder" in capsys.readouterr().err
+    assert "this folder has no policy" in capsys.readouterr().err
     assert run(["policy", *command, str(tmp_path / "nowhere")]) == Status.INVALID
 
 

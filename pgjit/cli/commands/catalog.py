@@ -1,4 +1,4 @@
-"""`pgjit catalog`: what a connection's server has, as JSON, for judging statements without it."""
+"""`pgjit catalog`: prints the catalog of a connection's server as JSON, for testing policies without the server."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def catalog(
     connection: Annotated[str, typer.Option(help="A connection of the configuration.")],
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
 ) -> int:
-    """Print the catalog of a connection's server: names of relations, columns, functions, operators and types.
+    """Print the catalog of a connection's server: its relations, columns, functions, operators and types.
 
-    It holds no data, and it is what statements are judged with. Nothing is written on the server.
+    Statements are judged with it. It holds no rows of tables. Nothing is written on the server.
     """
     targets = load_config(config).targets
     target = targets.get(connection)
     if target is None:
         known = ", ".join(sorted(targets))
         raise typer.BadParameter(f"there is no connection `{connection}`; known: {known}", param_hint="--connection")
-    found = run_program(_read(target))
-    sys.stdout.write(found.to_json().decode() + "\n")
+    content = run_program(_read(target))
+    sys.stdout.write(content.to_json().decode() + "\n")
     return Status.OK
 
 

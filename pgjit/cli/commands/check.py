@@ -1,4 +1,4 @@
-"""`pgjit check`: reads what `pgjit serve` would read, and tells every fault."""
+"""`pgjit check`: reads the same files as `pgjit serve`, and reports every fault."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["check"]
 
 def check(
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> int:
-    """Check a configuration and its policies. Nothing is started and nothing is connected to."""
+    """Check a configuration and its policies. Starts nothing and opens no connection."""
     try:
         checked = load_config(config)
     except InvalidFile as fault:

@@ -1,4 +1,4 @@
-"""`pgjit demo`: database, identity provider and proxy on this machine, and the story played on them."""
+"""`pgjit demo`: starts a database, an identity provider and the proxy here, and plays the story on them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["demo"]
 
 def demo(
     once: Annotated[
-        bool, typer.Option(help="End after the story; exits with 0 only if all came out as told.")
+        bool, typer.Option(help="End after the story. The exit code is 0 only if every step went as expected.")
     ] = False,
     ttl: Annotated[int, typer.Option(min=8, max=1800, help="Seconds that the story's window lasts.")] = 12,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the proxy; 0 takes a free one.")] = 0,
 ) -> int:
-    """Play the whole story on parts of its own: nothing is installed, nothing is left behind.
+    """Show pgjit at work, from the first connection to the end of a window. Leaves nothing behind.
 
     An embedded PostgreSQL is the production replica, a local emulator stands in for Entra, and the real psql
-    is the agent. The story's window is shortened so that you can watch it end.
+    plays the agent. The story's window is shortened so that you can watch it end.
     """
     logging.basicConfig(level=logging.ERROR)
     return run_program(_demo(once=once, ttl=ttl, port=port))
@@ -41,26 +41,26 @@ async def _demo(*, once: bool, ttl: int, port: int) -> int:
     async with World(ttl={POLICY: timedelta(seconds=ttl)}, port=port) as world:
         console.print(f"[dim]policies/{POLICY}.yaml says ttl: 30m; this story shortens it to {ttl} s (--ttl)[/]")
         story = Story(world, console)
-        came_out = await story.play()
+        succeeded = await story.play()
         console.print()
-        if came_out:
-            console.print("[bold green]Every step came out as told.[/]")
+        if succeeded:
+            console.print("[bold green]Every step went as expected.[/]")
         else:
-            console.print(f"[bold red]Not as told:[/] {'; '.join(story.failures)}")
+            console.print(f"[bold red]Not as expected:[/] {'; '.join(story.failures)}")
         if not once:
             _invite(console, world)
             await stop.wait()
-    return Status.OK if came_out else Status.FAILED
+    return Status.OK if succeeded else Status.FAILED
 
 
 def _invite(console: Console, world: World) -> None:
-    """How to try it by hand, as a second identity with a window of its own."""
+    """Print how to try it by hand, as a second identity with its own window."""
     analyst = world.emulator.add_app("analyst-notebook", groups=[ANALYSTS])
     emulator = world.emulator
     lines = f"""
 Try it yourself, as an analyst. Your window opens with your first connection
-and lasts 30 min, whatever you do; after that you are refused for 30 min (the
-policy's cooldown). For a fresh one before then, end this demo and start it anew.
+and lasts 30 min, whatever you do. Then new connections are refused for 30 min
+(the policy's cooldown). To get a window earlier, stop and restart this demo.
 
 export PGJIT_HOST=localhost PGJIT_PORT={world.app.port} PGJIT_SSLROOTCERT={world.certificates.authority}
 export PGJIT_EMULATOR={emulator.url} PGJIT_AUDIENCE={emulator.audience}
@@ -68,11 +68,11 @@ export AZURE_TENANT_ID={emulator.tenant} AZURE_CLIENT_ID={analyst.client_id}
 export AZURE_CLIENT_SECRET={analyst.client_secret}
 {sys.executable} -m pgjit psql --psql {world.psql} --policy analyst-read-only prod-replica
 
-`{sys.executable} -m pgjit token` prints such a token. By hand, with one in PGPASSWORD:
+`{sys.executable} -m pgjit token` prints a token. With that token in PGPASSWORD:
 
 {world.psql} "{world.conninfo("analyst-read-only")}"
 
 The journal grows in {world.journal}
-Ctrl-C ends all of it and leaves nothing behind.
+Ctrl-C stops everything and leaves nothing behind.
 """
     console.print(lines, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`pgjit doctor`: what the login role of a connection could do, in plain words, with the SQL against it."""
+"""`pgjit doctor`: reports what the login role of a connection could do, and the SQL that takes it away."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _MOST_SHOWN = 8
 
 
 def doctor(
-    connection: Annotated[str, typer.Option(help="The connection to look at.")],
+    connection: Annotated[str, typer.Option(help="The connection whose login role is examined.")],
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the findings as one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON document.")] = False,
     as_sql: Annotated[
-        bool, typer.Option("--sql", help="Write the SQL against dangers and warnings, and nothing else.")
+        bool, typer.Option("--sql", help="Print only the SQL that resolves the dangers and warnings.")
     ] = False,
 ) -> int:
-    """Look at the login role of a connection on the real server.
+    """Examine the login role of a connection on the real server.
 
-    Says what would let an agent past the proxy's rules, or do harm by right, and the SQL that would put it right.
-    It logs in with the connection's own credential, in a read-only transaction, and changes nothing.
-    Exit code 1 if there is a danger.
+    Reports rights that would let an agent get past the rules or do harm, each with the SQL that revokes it.
+    It logs in with the connection's own credential, reads in a read-only transaction, and changes nothing.
+    The exit code is 1 if there is a danger.
     """
     if as_json and as_sql:
         raise typer.BadParameter("give either --json or --sql")

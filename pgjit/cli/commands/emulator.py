@@ -1,4 +1,4 @@
-"""`pgjit emulator`: the local Entra emulator on ports of its own."""
+"""`pgjit emulator`: runs the local Entra emulator, for tests and for trying policies out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pgjit.cli.status import Status
 __all__ = ["emulator"]
 
 _WARNING = """\
-pgjit emulator: FOR TESTS ONLY. Its tokens prove nothing, its secrets are in a file or made up, and who reaches its
-admin API may become anybody. No system that holds real data may trust it."""
+pgjit emulator: FOR TESTS ONLY. Its tokens prove nothing: its secrets are in a file or made up, and whoever reaches
+the admin API can get a token for any identity. No system with real data may trust it."""
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")]
 
@@ -33,19 +33,21 @@ def emulator(
         int, typer.Option(min=0, max=65535, help="Port of the managed-identity endpoints; 0 takes a free one.")
     ] = 0,
     tls_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The same as on --port over TLS, for clients that insist.")
+        int | None, typer.Option(min=0, max=65535, help="The same endpoints over TLS, for clients that require it.")
     ] = None,
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="PEM file for `localhost`; without it one is made, and its CA is told.")
+        Path | None,
+        typer.Option(help="PEM file for `localhost`. Without it the emulator makes one and prints its CA."),
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file with the certificate's key.")] = None,
 ) -> int:
     """Run the local Entra emulator, for trying policies out. Never let a real system trust it.
 
-    Tokens of versions 1 and 2 by secret, certificate, managed identity, workload identity federation and device code;
-    agents; Graph's answers on memberships; faults on demand; an admin API at /admin. Its keys are made at each start.
+    It issues tokens of versions 1 and 2, by secret, certificate, managed identity, workload identity federation and
+    device code, also for agents. It answers Graph's requests about memberships, injects faults, and has an admin API
+    at /admin. It makes new keys at each start.
 
-    It tells where it is as one JSON line on standard output.
+    It prints its addresses as one JSON line on standard output.
     """
     if (tls_certificate is None) != (tls_key is None) or (tls_certificate and tls_port is None):
         raise typer.BadParameter("--tls-certificate and --tls-key go together, and need --tls-port")

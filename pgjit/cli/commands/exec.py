@@ -1,4 +1,4 @@
-"""`pgjit exec`: any client of PostgreSQL on a connection, with a fresh token in its environment."""
+"""`pgjit exec`: runs any PostgreSQL client on a connection, with a fresh token in its environment."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ __all__ = ["run"]
 
 
 def run(
-    connection: Annotated[str, typer.Argument(help="The connection: what clients call the database.")],
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, with its arguments.")],
+    connection: Annotated[str, typer.Argument(help="The connection; clients call it the database.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND...", help="The program to run, with its arguments.")
+    ],
     host: Host = None,
     port: Port = 6432,
     policy: Policy = None,
@@ -36,8 +38,8 @@ def run(
     """Run COMMAND with libpq's variables set for CONNECTION: PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE,
     PGSSLROOTCERT, and a fresh token in PGPASSWORD.
 
-    They are in the environment of that process only, and what more tokens could be had with is not. The exit code is
-    that of COMMAND.
+    Only that process has them. It does not have the credentials that could get more tokens. The exit code is that of
+    COMMAND.
 
     export PGJIT_HOST=pgjit.example.com
 
@@ -45,7 +47,7 @@ def run(
     """
     command = command[1:] if command[0] == "--" else command
     if not command:
-        raise typer.BadParameter("there is no command behind `--`")
+        raise typer.BadParameter("there is no command after `--`")
     place = ProxyAddress.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)
     return run_client(command, client_environment(place, fetched))

@@ -1,4 +1,4 @@
-"""`pgjit policy`: checks, tests and explains policies. Needs no server."""
+"""`pgjit policy`: the group of commands that check, test and explain policies. None of them opens a connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ policy = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Check, test and explain policies, and list the rules. Nothing is connected to.",
+    help="Check, test and explain policies, and list the rules. Opens no connection.",
 )
 policy.command("check")(policy_check)
 policy.command("test")(policy_test)

@@ -1,4 +1,4 @@
-"""`pgjit policy check`: every fault of every policy and of the tests beside them, each with its place."""
+"""`pgjit policy check`: reports every fault of the policies and of the tests beside them, each with its place."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def policy_check(
 ) -> int:
     """Check policies and the test files beside them.
 
-    Tells every fault with file, line and column, and warnings: with --catalog also of names that the server does
-    not have, and of extensions that open less than it seems, with the functions that could be named instead.
-    Exit code 3 if there is a fault.
+    Reports every fault with file, line and column, and warnings. With --catalog it also warns of names that the
+    server does not have, and of extensions that open less than their name suggests, with the functions to name
+    instead. The exit code is 3 if there is a fault.
     """
     policies, faults = load_policies(folder)
     paths = suite_paths(folder) if folder.is_dir() else []
     if not faults and not policies:
-        faults = [f"{folder}:1:1: there is no policy in this folder"]
-    # Where a policy has faults, tests that name it would be told as wrong for a reason that is not theirs.
+        faults = [f"{folder}:1:1: this folder has no policy"]
+    # A policy with faults is not loaded: the tests that name it would be reported as wrong, which they are not.
     suites, suite_faults = load_suites(paths, policies, RULES.keys() | REFERENCES) if not faults else ([], [])
     faults = [*faults, *suite_faults]
     known = read_catalog(catalog)

@@ -1,4 +1,4 @@
-"""`pgjit policy rules`: the rules, in the words that they say of themselves."""
+"""`pgjit policy rules`: lists the rules, in the words of their own docstrings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["policy_rules"]
 
 
 def policy_rules(
-    name: Annotated[str | None, typer.Argument(help="One rule: all of what it says.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The rule whose whole description is printed.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List the rules that statements are judged by."""
+    """List the rules that judge statements."""
     if name is not None and name not in RULES:
         raise typer.BadParameter(f"`{name}` is not one of {', '.join(RULES)}")
     pages = catalogue() if name is None else (page(RULES[name]),)

@@ -1,4 +1,4 @@
-"""`pgjit psql`: psql on a connection, with a fresh token."""
+"""`pgjit psql`: runs psql on a connection, with a fresh token."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ __all__ = ["psql"]
 
 
 def psql(
-    connection: Annotated[str, typer.Argument(help="The connection: what clients call the database.")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="For psql.")] = None,
+    connection: Annotated[str, typer.Argument(help="The connection; clients call it the database.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="Arguments for psql.")
+    ] = None,
     host: Host = None,
     port: Port = 6432,
     policy: Policy = None,
@@ -36,7 +38,7 @@ def psql(
 ) -> int:
     """Run psql on CONNECTION with a fresh token.
 
-    Options of pgjit stand before CONNECTION; everything behind it is psql's. The exit code is psql's.
+    Options of pgjit come before CONNECTION. Everything after it is passed to psql. The exit code is psql's.
 
     export PGJIT_HOST=pgjit.example.com
 

@@ -1,4 +1,4 @@
-"""`pgjit serve`: the proxy, until SIGTERM or SIGINT."""
+"""`pgjit serve`: runs the proxy until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _log = logging.getLogger("pgjit.serve")
 
 def serve(
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
-    as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one JSON line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON line.")] = False,
 ) -> int:
     """Run the proxy.
 
-    Every fault of the configuration and the policies is listed at once, and nothing starts on a fault.
-    SIGTERM drains: idle sessions end at once, running statements get `limits.drain_seconds`.
+    It lists every fault of the configuration and the policies at once, and does not start with one.
+    On SIGTERM idle sessions end at once; running statements have `limits.drain_seconds` to complete.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)

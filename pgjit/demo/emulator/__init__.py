@@ -1,9 +1,24 @@
-"""A local Entra emulator: for the demo, for the tests and for trying policies out.
+"""A local stand-in for Microsoft Entra and Microsoft Graph: for the demo, for tests and for trying policies out.
 
-`settings.py` is what it is told and `directory.py` what it knows; `resource.py`, `claims.py` and `issuer.py` make a
-token; `token_endpoint.py`, `assertions.py`, `device.py`, `managed_identity.py`, `metadata.py`, `graph.py` and
-`admin.py` are its endpoints, `faults.py` what may go wrong with them, `http.py` and `server.py` serve them.
-No real system must ever trust it: its keys are made at each start and whoever asks for a token may have one.
+This room decides which tokens the emulator issues, with which claims and errors. It follows Entra closely enough
+that azure-identity and pgjit's own code cannot see the difference.
+
+Words:
+
+- *principal*: an app, a person, a managed identity or an agent that tokens are about (`directory.py`).
+- *directory*: one tenant with its principals and groups.
+- *cloud*: all tenants, the API, the keys and the pending codes: what the endpoints share (`cloud.py`).
+- *assertion*: a signed statement that a client sends in place of a secret (`assertions.py`).
+- *fault*: a delay, a status or a broken connection that a test requested for an endpoint (`faults.py`).
+
+Start reading with `server.py`, the object that tests start. Then follow a token: `http.py` routes the request,
+`token_endpoint.py` handles it, `resource.py` reads the scope, `claims.py` chooses the claims, `issuer.py` signs.
+
+- `settings.py` reads the configuration file. `admin.py` is the API that changes principals and faults at run time.
+- `metadata.py`, `device.py`, `managed_identity.py` and `graph.py` are further endpoints.
+
+The emulator does not know policies, windows or databases. INVARIANT: no real system may trust it. It makes new keys
+at each start, and whoever reaches it can get a token.
 """
 
 from __future__ import annotations
