@@ -25,7 +25,7 @@ from pgjit.file_descriptors import descriptors_for, raise_limit, room
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
 from pgjit.identity.graph import graph_from_section
-from pgjit.identity.membership import Schedule
+from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.judging.worker_process import WorkerProcess
@@ -137,7 +137,7 @@ class App:
             return Memberships()
         self._stack.push_async_callback(directory.close)
         assert section.graph is not None
-        schedule = Schedule(
+        schedule = RecheckSchedule(
             recheck=timedelta(seconds=section.graph.recheck),
             max_stale=timedelta(seconds=section.graph.max_stale),
             token_age=timedelta(seconds=section.max_token_age),

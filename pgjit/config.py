@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import shortage
-from pgjit.identity.authentication import Authentication
+from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
 from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.policy.language import CONNECTION_NAME
@@ -104,8 +104,8 @@ class ConnectionSection(_Section):
     search_path: str = Field(
         default="public", description="the search_path of every session, which no client can change"
     )
-    authentication: Authentication = Field(
-        default=Authentication.PASSWORD,
+    authentication: AuthenticationMethod = Field(
+        default=AuthenticationMethod.PASSWORD,
         description=(
             "how clients send their token: as the password, or by SASL `OAUTHBEARER`, which libpq supports from "
             "version 18 on"
@@ -247,7 +247,7 @@ class Config:
         ]
 
     @property
-    def authentication(self) -> dict[str, Authentication]:
+    def authentication(self) -> dict[str, AuthenticationMethod]:
         """How clients send their token, by the connection that they ask for."""
         return {name: section.authentication for name, section in self.file.connections.items()}
 

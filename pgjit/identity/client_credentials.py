@@ -25,7 +25,14 @@ from pgjit.identity.directory import DirectoryUnavailable
 from pgjit.identity.fetch import PLAIN, AnswerRefused, read_answer
 from pgjit.single_flight import SingleFlightByKey
 
-__all__ = ["ClientCertificate", "ClientProof", "ClientSecret", "FederatedToken", "TokenSource", "Tokens"]
+__all__ = [
+    "ClientCertificate",
+    "ClientCredentialsTokens",
+    "ClientProof",
+    "ClientSecret",
+    "FederatedToken",
+    "TokenSource",
+]
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFE: Final = timedelta(minutes=5)
@@ -107,7 +114,7 @@ class FederatedToken:
         return {"client_assertion_type": _ASSERTION, "client_assertion": token}
 
 
-class Tokens:
+class ClientCredentialsTokens:
     """Access tokens for one resource, one of each tenant, kept until shortly before they end."""
 
     def __init__(

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from pgjit.identity.identity import GroupId, Identity, IdentityKey
 
-__all__ = ["Directory", "DirectoryAnswer", "DirectoryUnavailable", "Principal", "State"]
+__all__ = ["Directory", "DirectoryAnswer", "DirectoryUnavailable", "Principal", "PrincipalState"]
 
 
-class State(StrEnum):
+class PrincipalState(StrEnum):
     """What the directory says of a principal itself."""
 
     ENABLED = "enabled"
@@ -49,7 +49,7 @@ class DirectoryAnswer:
     """What a directory answered, and when it was asked; or what a token claims, until it has answered."""
 
     at: datetime
-    state: State
+    state: PrincipalState
     groups: frozenset[GroupId]  # of those that were asked for
     claimed: bool = False
 

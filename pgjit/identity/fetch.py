@@ -15,7 +15,7 @@ from typing import Final, cast
 import httpx
 
 from pgjit.identity.jws import StrictJsonError, read_object
-from pgjit.identity.origin import is_loopback
+from pgjit.identity.url_checks import is_loopback
 
 __all__ = ["AnswerRefused", "client_for", "fetch_object", "read_answer"]
 

@@ -18,21 +18,21 @@ from typing import Final
 import httpx
 
 from pgjit.errors import InvalidFile
-from pgjit.identity.claims import GUID
 from pgjit.identity.client_credentials import (
     ClientCertificate,
+    ClientCredentialsTokens,
     ClientProof,
     ClientSecret,
     FederatedToken,
-    Tokens,
     TokenSource,
 )
-from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
+from pgjit.identity.entra_claims import GUID
 from pgjit.identity.fetch import PLAIN, AnswerRefused, client_for, read_answer
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.managed_identity import ManagedIdentityTokens
-from pgjit.identity.origin import origin_faults
+from pgjit.identity.managed_identity_tokens import ManagedIdentityTokens
 from pgjit.identity.section import GraphSection, IdentitySection
+from pgjit.identity.url_checks import origin_faults
 
 __all__ = ["GraphDirectory", "GraphSettings", "graph_from_section"]
 
@@ -112,12 +112,12 @@ class GraphDirectory:
             self._state(principal.key, place, now),
             *(self._members(principal, place, batch, now) for batch in batches),
         )
-        if not isinstance(state, State) or any(each is None for each in found):
-            return DirectoryAnswer(at=now, state=State.DELETED, groups=frozenset())
+        if not isinstance(state, PrincipalState) or any(each is None for each in found):
+            return DirectoryAnswer(at=now, state=PrincipalState.DELETED, groups=frozenset())
         member = frozenset(group for each in found if isinstance(each, frozenset) for group in each)
         return DirectoryAnswer(at=now, state=state, groups=member)
 
-    async def _state(self, key: IdentityKey, place: str, now: datetime, name: str = "id") -> State | None:
+    async def _state(self, key: IdentityKey, place: str, now: datetime, name: str = "id") -> PrincipalState | None:
         """Whether it is enabled; None where there is no such principal. `name`: the member that holds `key.oid`."""
         answer = await self._ask(key.tid, "GET", f"{place}?$select={name},accountEnabled", None, now)
         if answer is None:
@@ -125,16 +125,16 @@ class GraphDirectory:
         said, enabled = answer.get(name), answer.get("accountEnabled")
         if not isinstance(said, str) or said.lower() != key.oid or not isinstance(enabled, bool):
             raise AnswerRefused("Graph's answer does not say whether the principal is enabled")
-        return State.ENABLED if enabled else State.DISABLED
+        return PrincipalState.ENABLED if enabled else PrincipalState.DISABLED
 
-    async def _state_of_app(self, key: IdentityKey, now: datetime) -> State:
+    async def _state_of_app(self, key: IdentityKey, now: datetime) -> PrincipalState:
         """Of the service principal of a client id. An agent's may have none beside its object id."""
         places = ((f"(appId='{key.oid}')", "appId"), (f"/{key.oid}", "id"))
         for place, name in places:
             state = await self._state(key, f"/v1.0/servicePrincipals{place}", now, name)
             if state is not None:
                 return state
-        return State.ENABLED if key.oid in _EVERYWHERE else State.DELETED
+        return PrincipalState.ENABLED if key.oid in _EVERYWHERE else PrincipalState.DELETED
 
     async def _members(
         self, principal: Principal, place: str, batch: list[GroupId], now: datetime
@@ -172,7 +172,7 @@ class GraphDirectory:
         raise AssertionError("the second attempt returns or raises")
 
 
-Part = State | frozenset[GroupId] | None
+Part = PrincipalState | frozenset[GroupId] | None
 
 
 async def _together(*questions: Coroutine[None, None, Part]) -> list[Part]:
@@ -220,7 +220,7 @@ def _tokens(settings: GraphSettings, client: httpx.AsyncClient) -> TokenSource:
     scope = f"{settings.url}/.default"
     if settings.proof is None or settings.client_id is None:
         return ManagedIdentityTokens(scope, settings.client_id)
-    return Tokens(
+    return ClientCredentialsTokens(
         client=client,
         authority=settings.authority,
         client_id=settings.client_id,

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from pgjit.errors import TokenRefused
 
-__all__ = ["HARD_MAX_BYTES", "KID", "Jws", "StrictJsonError", "read_object", "take_apart", "unbase64url"]
+__all__ = ["HARD_MAX_BYTES", "KID", "Jws", "StrictJsonError", "parse_compact_jws", "read_object", "unbase64url"]
 
 HARD_MAX_BYTES: Final = 64 * 1024  # of a password message: PostgreSQL reads no longer one either
 KID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")  # ASCII, so that it can be shown and compared as it is
@@ -54,7 +54,7 @@ class Jws:
         return "Jws(...)"
 
 
-def take_apart(token: str, max_bytes: int, types: frozenset[str] = frozenset({"JWT"})) -> Jws:
+def parse_compact_jws(token: str, max_bytes: int, types: frozenset[str] = frozenset({"JWT"})) -> Jws:
     """The token's parts, or TokenRefused. `types`: what the header's `typ` may say."""
     if not token:
         raise TokenRefused("empty-token", "the password is empty")

@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.claims import Claims, Expected, check_times, shown, text_claim
+from pgjit.identity.entra_claims import Claims, ExpectedEntraClaims, check_times, shown, text_claim
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 
-__all__ = ["ExpectedOidc", "read_oidc_identity"]
+__all__ = ["ExpectedOidcClaims", "read_oidc_identity"]
 
 _NAME: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _ID_TOKEN: Final = frozenset({"nonce", "at_hash", "c_hash"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedOidc:
+class ExpectedOidcClaims:
     """What a token must say to be ours."""
 
     issuer: str
@@ -33,7 +33,7 @@ class ExpectedOidc:
     max_age: timedelta
 
 
-def read_oidc_identity(claims: Claims, expected: ExpectedOidc, now: datetime) -> Identity:
+def read_oidc_identity(claims: Claims, expected: ExpectedOidcClaims, now: datetime) -> Identity:
     """The identity in `claims`, or TokenRefused. Only for claims under a verified signature."""
     if text_claim(claims, "iss") != expected.issuer:
         raise TokenRefused("wrong-issuer", f"the token was not issued by {expected.issuer}")
@@ -41,7 +41,7 @@ def read_oidc_identity(claims: Claims, expected: ExpectedOidc, now: datetime) ->
     audience = claims.get("aud")
     if audience not in (expected.audience, [expected.audience]) or not isinstance(audience, str | list):
         raise TokenRefused("wrong-audience", f"the token is not for {expected.audience} alone")
-    times = Expected(issuers=(), leeway=expected.leeway, max_age=expected.max_age)
+    times = ExpectedEntraClaims(issuers=(), leeway=expected.leeway, max_age=expected.max_age)
     issued_at, expires_at = check_times({"nbf": claims.get("iat"), **claims}, times, now)
     subject, app_id = _name(claims, "sub"), _client(claims)
     if app_id == expected.audience:

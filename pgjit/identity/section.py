@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pgjit.document import Document
 from pgjit.identity.azure_token import installed
 from pgjit.identity.identity import GroupId
-from pgjit.identity.membership import GroupSource
+from pgjit.identity.membership_rechecks import GroupSource
 
 __all__ = ["GraphSecretSection", "GraphSection", "IdentitySection", "check_identity", "group_warnings"]
 

@@ -13,8 +13,8 @@ from jwt import InvalidTokenError, PyJWK, PyJWS
 
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.identity import Identity
-from pgjit.identity.jws import Jws, StrictJsonError, read_object, take_apart
-from pgjit.identity.keys import SigningKeys
+from pgjit.identity.jws import Jws, StrictJsonError, parse_compact_jws, read_object
+from pgjit.identity.signing_keys import SigningKeys
 
 __all__ = ["KeyRing", "Verification"]
 
@@ -74,7 +74,7 @@ class Verification:
     async def verify(self, token: str, read: Reader) -> Identity:
         """The identity that `read` finds. Raises TokenRefused, or ServerUnavailable without the keys to tell."""
         try:
-            jws = take_apart(token, self._max_bytes, self._types)
+            jws = parse_compact_jws(token, self._max_bytes, self._types)
             claims, key = _claims(jws, await self._ring.find(jws.kid))
             issuer, identity = read(claims)
             await self._ring.check_issuer(issuer, jws.kid, key)

@@ -19,7 +19,7 @@ from pgjit.policy.evaluate import evaluate, parameter_types
 from pgjit.policy.policy import Mode, Policy, Preset
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
-from pgjit.sql.resolve.collect import Steps
+from pgjit.sql.resolve.object_collector import StepBudget
 from pgjit.sql.scopes.scopes import Scopes
 from pgjit.sql.shape.shape import SHAPELESS
 from pgjit.sql.statement import Message, Statement
@@ -72,7 +72,7 @@ class Judgement:
 
 
 def assess(
-    policy: Policy, sql: bytes, limit: int, catalog: Catalog | None = None, *, steps: Steps | None = None
+    policy: Policy, sql: bytes, limit: int, catalog: Catalog | None = None, *, steps: StepBudget | None = None
 ) -> Judgement:
     """Judge the text of one Query or Parse message, its names resolved with `catalog`. Never raises.
 
@@ -98,7 +98,7 @@ def assess(
         )
     if about := _ABOUT.match(sql):
         return Judgement(text, (), (), about[1].decode().lower())
-    return _read(text) if full else _judge_text(policy, text, catalog, steps or Steps())
+    return _read(text) if full else _judge_text(policy, text, catalog, steps or StepBudget())
 
 
 def unjudged(policy: Policy, sql: bytes, why: Violation) -> Judgement:
@@ -130,7 +130,7 @@ def _read(text: str) -> Judgement:
         return Judgement(text, (), (), unread=True)
 
 
-def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: Steps) -> Judgement:
+def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: StepBudget) -> Judgement:
     try:
         message = read_message(text, most=MOST_STATEMENTS)
     except PgjitError as fault:
@@ -154,14 +154,14 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: Steps
         return _refused(text, _unjudgeable(fault), message.statements)
 
 
-def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None, steps: Steps) -> Judgement:
+def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None, steps: StepBudget) -> Judgement:
     most = steps.left
     decision = evaluate(policy, message, catalog, steps=steps)
     if isinstance(decision, Allow):
         return Judgement(text, message.statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations
     if policy.mode is Mode.OBSERVE:
-        again = Steps(most)
+        again = StepBudget(most)
         refusing = _beyond_preset(policy, message, catalog, again)
         steps.left = min(steps.left, again.left)
         if not refusing:
@@ -171,7 +171,9 @@ def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None
     return Judgement(text, message.statements, violations)
 
 
-def _beyond_preset(policy: Policy, message: Message, catalog: Catalog | None, steps: Steps) -> tuple[Violation, ...]:
+def _beyond_preset(
+    policy: Policy, message: Message, catalog: Catalog | None, steps: StepBudget
+) -> tuple[Violation, ...]:
     """What the preset alone would refuse: under `mode: observe` no less than that is enforced."""
     alone = replace(policy, statements=policy.statements.preset)
     decision = evaluate(alone, message, catalog, steps=steps)
@@ -235,7 +237,7 @@ class Judge:
             return replace(assess(self.policy, sql, self.limit), judge_number=self.number)
         if not is_short(sql):
             return None
-        steps = Steps(_FEW_STEPS)
+        steps = StepBudget(_FEW_STEPS)
         answer = assess(self.policy, sql, self.limit, self.catalog, steps=steps)
         return None if steps.left < 0 else self.cache(sql, without_facts(answer))
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import yaml
 
-from pgjit.sql.touched import Doubt
+from pgjit.sql.referenced import ResolutionFault
 
 __all__ = ["REWRITES", "dialect_hint", "function_hint", "rewrites", "setting_hint", "syntax_hint"]
 
@@ -42,12 +42,12 @@ def _said(how: str) -> str:
     return f"In PostgreSQL it is written like `{how}`."
 
 
-def dialect_hint(doubts: Iterable[Doubt]) -> str | None:
+def dialect_hint(faults: Iterable[ResolutionFault]) -> str | None:
     """Of the first unknown name that another system has. What stands in a call may be unknown as its unit is."""
-    every = [doubt for doubt in doubts if doubt.what in _SORTS and not doubt.not_in_from]
-    for doubt in sorted(every, key=lambda each: each.what != "unknown-function"):
-        known = rewrites()[_SORTS[doubt.what]]
-        how = known.get(".".join(doubt.name)) or known.get(doubt.name[-1] if doubt.name else "")
+    every = [fault for fault in faults if fault.kind in _SORTS and not fault.not_in_from]
+    for fault in sorted(every, key=lambda each: each.kind != "unknown-function"):
+        known = rewrites()[_SORTS[fault.kind]]
+        how = known.get(".".join(fault.name)) or known.get(fault.name[-1] if fault.name else "")
         if how is not None:
             return _said(how)
     return None

@@ -15,12 +15,12 @@ from pgjit.policy.policy import Policy, Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
 from pgjit.sql.catalog import Catalog
-from pgjit.sql.resolve.collect import Steps
+from pgjit.sql.referenced import ReferencedObjects
+from pgjit.sql.resolve.object_collector import StepBudget
 from pgjit.sql.resolve.resolve import resolve
 from pgjit.sql.statement import Message, Statement
-from pgjit.sql.touched import Touched
 
-__all__ = ["MOST", "evaluate", "parameter_types", "touched_by"]
+__all__ = ["MOST", "evaluate", "parameter_types", "referenced_objects"]
 
 MOST = 100
 """Violations that are told of one message: what refuses it is recorded, and a record has to stay readable."""
@@ -32,7 +32,7 @@ def evaluate(
     catalog: Catalog | None = None,
     rules: Iterable[Rule] = tuple(RULES.values()),
     *,
-    steps: Steps | None = None,
+    steps: StepBudget | None = None,
 ) -> Decision:
     """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none.
 
@@ -42,29 +42,29 @@ def evaluate(
     if terms.access is Preset.FULL:
         return Allow()
     asked = tuple(rule for rule in rules if rule.asked(terms))
-    violations = tuple(islice(_violations(terms, message, catalog, asked, steps or Steps()), MOST))
+    violations = tuple(islice(_violations(terms, message, catalog, asked, steps or StepBudget()), MOST))
     return Deny(violations) if violations else Allow()
 
 
 def _violations(
-    terms: StatementTerms, message: Message, catalog: Catalog | None, rules: tuple[Rule, ...], steps: Steps
+    terms: StatementTerms, message: Message, catalog: Catalog | None, rules: tuple[Rule, ...], steps: StepBudget
 ) -> Iterator[Violation]:
     for rule in rules:
         if rule.message is not None:
             yield from rule.message(message, terms)
     for statement in message.statements:
-        touched = touched_by(terms, statement, catalog, steps)
+        referenced = referenced_objects(terms, statement, catalog, steps)
         for rule in rules:
-            yield from rule.check(statement, terms, touched)
+            yield from rule.check(statement, terms, referenced)
 
 
-def touched_by(
-    terms: StatementTerms, statement: Statement, catalog: Catalog | None, steps: Steps | None = None
-) -> Touched | None:
+def referenced_objects(
+    terms: StatementTerms, statement: Statement, catalog: Catalog | None, steps: StepBudget | None = None
+) -> ReferencedObjects | None:
     """What the statement touches; None where the policy does not ask and nobody could tell."""
     if catalog is None and not terms.needs_names:
         return None
-    return resolve(statement, catalog, steps=steps, wanted=deniable(terms))
+    return resolve(statement, catalog, steps=steps, columns_matter=deniable(terms))
 
 
 def parameter_types(policy: Policy, message: Message, catalog: Catalog | None) -> frozenset[int]:

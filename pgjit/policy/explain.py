@@ -30,8 +30,8 @@ from pgjit.policy.match import (
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.selector import Selector
 from pgjit.policy.session_settings import setting_name
+from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects, ReferencedOperator, ReferencedType
 from pgjit.sql.statement import Setting, Statement
-from pgjit.sql.touched import Touched, TouchedFunction, TouchedOperator, TouchedType
 
 __all__ = ["Ground", "grounds_of"]
 
@@ -58,20 +58,24 @@ class Ground:
 
 
 def grounds_of(
-    terms: StatementTerms, statement: Statement, touched: Touched, violations: Iterable[Violation]
+    terms: StatementTerms, statement: Statement, referenced: ReferencedObjects, violations: Iterable[Violation]
 ) -> tuple[Ground, ...]:
     """`violations`: what was found in the message."""
-    grounds = _Grounds(terms, statement, touched, violations)
+    grounds = _Grounds(terms, statement, referenced, violations)
     return tuple(dict.fromkeys(grounds.all()))
 
 
 class _Grounds:
     def __init__(
-        self, terms: StatementTerms, statement: Statement, touched: Touched, violations: Iterable[Violation]
+        self,
+        terms: StatementTerms,
+        statement: Statement,
+        referenced: ReferencedObjects,
+        violations: Iterable[Violation],
     ) -> None:
         self._terms = terms
         self._statement = statement
-        self._touched = touched
+        self._touched = referenced
         self._kinds = kinds_of(statement)
         mine = [each for each in violations if each.statement == statement.index]
         self._refused: dict[int | None, str] = {each.position: each.rule for each in reversed(mine) if each.position}
@@ -154,7 +158,7 @@ class _Grounds:
                 unlisted=rule or "unlisted-relation", action=column.action, through=column.through,
             )  # fmt: skip
 
-    def _named(self, sort: Object, names: Sort, found: TouchedFunction | TouchedType) -> Ground:
+    def _named(self, sort: Object, names: Sort, found: ReferencedFunction | ReferencedType) -> Ground:
         name = (found.schema or _BUILTIN, found.name)
         place = grounds_of_name(self._terms, names, name, self._kinds) or self._extension(found)
         return self._ground(
@@ -162,10 +166,10 @@ class _Grounds:
             denial_of_name(self._terms, names, (found.schema, found.name), self._kinds),
             place or (self._terms.place if found.builtin or found.schema is None else None),
             unlisted="function-call" if sort == "function" else "foreign-type",
-            through=found.through if isinstance(found, TouchedFunction) else (),
+            through=found.through if isinstance(found, ReferencedFunction) else (),
         )  # fmt: skip
 
-    def _operator(self, found: TouchedOperator) -> Ground:
+    def _operator(self, found: ReferencedOperator) -> Ground:
         place = operator_grounds(self._terms, (found.text, found.name), self._kinds) or self._extension(found)
         return self._ground(
             "operator", found.text, found.position,
@@ -174,7 +178,7 @@ class _Grounds:
             unlisted="foreign-operator",
         )  # fmt: skip
 
-    def _extension(self, found: TouchedFunction | TouchedType | TouchedOperator) -> str | None:
+    def _extension(self, found: ReferencedFunction | ReferencedType | ReferencedOperator) -> str | None:
         return extension_grounds(self._terms, found, self._touched.extensions, self._kinds)
 
     def _setting(self, setting: Setting) -> Ground:

@@ -15,7 +15,7 @@ from importlib.resources import files
 
 import yaml
 
-from pgjit.sql.touched import TouchedFunction, TouchedOperator, TouchedType
+from pgjit.sql.referenced import ReferencedFunction, ReferencedOperator, ReferencedType
 
 __all__ = ["Extension", "extension_of", "is_current", "is_open", "known_extensions", "left_out", "opens"]
 
@@ -127,7 +127,7 @@ def _numbers(version: str) -> list[int]:
     return [int(each) for each in _NUMBER.findall(version)]
 
 
-def left_out(found: TouchedFunction, extensions: Mapping[str, str]) -> str | None:
+def left_out(found: ReferencedFunction, extensions: Mapping[str, str]) -> str | None:
     """Why a function stays closed though its extension is opened; None where it is not, or nothing is known of it."""
     extension = extension_of(found.extension)
     if extension is None:
@@ -147,15 +147,15 @@ def is_open(name: str | None, extensions: Mapping[str, str]) -> bool:
     return extension is not None and not extension.closed and is_current(extension, extensions.get(extension.name))
 
 
-def opens(found: TouchedFunction | TouchedType | TouchedOperator, extensions: Mapping[str, str]) -> bool:
+def opens(found: ReferencedFunction | ReferencedType | ReferencedOperator, extensions: Mapping[str, str]) -> bool:
     """Whether it is among what a policy opens that names its extension. `extensions`: the installed ones."""
     extension = extension_of(found.extension)
     if extension is None or not is_open(extension.name, extensions):
         return False
     match found:
-        case TouchedFunction():
+        case ReferencedFunction():
             return bool(found.signatures) and left_out(found, extensions) is None
-        case TouchedOperator():
+        case ReferencedOperator():
             return found.name not in extension.operators
-        case TouchedType():
+        case ReferencedType():
             return found.kind in ("b", "r", "m", "e", "d")

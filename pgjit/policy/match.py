@@ -15,15 +15,15 @@ from pgjit.policy.kinds import WRITES, WRITING, addable_kinds, preset_kinds
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.selector import Selector
-from pgjit.sql.statement import Statement
-from pgjit.sql.touched import (
-    Touched,
-    TouchedColumn,
-    TouchedFunction,
-    TouchedOperator,
-    TouchedRelation,
-    TouchedType,
+from pgjit.sql.referenced import (
+    ReferencedColumn,
+    ReferencedFunction,
+    ReferencedObjects,
+    ReferencedOperator,
+    ReferencedRelation,
+    ReferencedType,
 )
+from pgjit.sql.statement import Statement
 
 __all__ = [
     "Sort",
@@ -62,29 +62,31 @@ def kinds_of(statement: Statement) -> frozenset[str]:
     return frozenset({own, *statement.inner})
 
 
-def words_of_relation(statement: Statement, touched: TouchedRelation) -> frozenset[str]:
+def words_of_relation(statement: Statement, referenced: ReferencedRelation) -> frozenset[str]:
     """The kinds by which an entry may speak of what happens to a relation."""
     kinds = kinds_of(statement)
-    words = set(_VERBS.get(touched.action, (touched.action,)))
-    if touched.action in ("insert", "update", "delete"):
+    words = set(_VERBS.get(referenced.action, (referenced.action,)))
+    if referenced.action in ("insert", "update", "delete"):
         words |= kinds & {"merge"}
-        if touched.action == "insert" and "copy-in" in kinds:
+        if referenced.action == "insert" and "copy-in" in kinds:
             words = {"copy-in"}
-    elif touched.action == "define" or statement.kind == "lock":
+    elif referenced.action == "define" or statement.kind == "lock":
         words = {statement.kind}
-    elif touched.action == "read":
+    elif referenced.action == "read":
         words |= kinds - WRITES
     return frozenset(words)
 
 
-def words_of_column(statement: Statement, column: TouchedColumn, touched: Touched | None) -> frozenset[str]:
+def words_of_column(
+    statement: Statement, column: ReferencedColumn, referenced: ReferencedObjects | None
+) -> frozenset[str]:
     """Of a column that is written: what happens to its relation."""
     kinds = kinds_of(statement)
     if column.action == "read":
         return frozenset({"select"} | ({statement.kind, *kinds} - WRITES))
     found = [
         words_of_relation(statement, each)
-        for each in (touched.named(column.schema, column.relation) if touched is not None else ())
+        for each in (referenced.named(column.schema, column.relation) if referenced is not None else ())
         if each.action in _CHANGES
     ]
     return frozenset[str]().union(*found) or kinds & WRITES
@@ -129,18 +131,22 @@ def deniable(terms: StatementTerms) -> Callable[[tuple[str, str]], bool]:
     )
 
 
-def denial_of_relation(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> Selector | None:
+def denial_of_relation(
+    terms: StatementTerms, words: frozenset[str], referenced: ReferencedRelation
+) -> Selector | None:
     """A schema that is not known may be any."""
-    name = (touched.schema, touched.name)
+    name = (referenced.schema, referenced.name)
     for entry in terms.deny:
         if _of_kinds(entry, words) and (_may(entry.relations, name) or _may(entry.schemas, name[:1])):
             return entry
     return None
 
 
-def denial_of_column(terms: StatementTerms, words: frozenset[str], touched: TouchedColumn) -> Selector | None:
+def denial_of_column(terms: StatementTerms, words: frozenset[str], referenced: ReferencedColumn) -> Selector | None:
     for entry in terms.deny:
-        if _of_kinds(entry, words) and _may(entry.columns, (touched.schema, touched.relation, touched.column)):
+        if _of_kinds(entry, words) and _may(
+            entry.columns, (referenced.schema, referenced.relation, referenced.column)
+        ):
             return entry
     return None
 
@@ -233,12 +239,12 @@ def _speaking(terms: StatementTerms, words: frozenset[str]) -> list[Selector]:
     return [entry for entry in terms.relational if _of_kinds(entry, spoken)]
 
 
-def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedRelation) -> str | None:
+def relation_grounds(terms: StatementTerms, words: frozenset[str], referenced: ReferencedRelation) -> str | None:
     """The place in the policy that allows it; None where nothing does."""
-    through = touched.reach == "view" and touched.action in _WRITING and _makes_views(terms)
-    if (touched.reach != "named" and not through) or (touched.builtin and touched.action == "read"):
+    through = referenced.via == "view" and referenced.action in _WRITING and _makes_views(terms)
+    if (referenced.via != "named" and not through) or (referenced.builtin and referenced.action == "read"):
         return terms.place
-    name = (touched.schema, touched.name)
+    name = (referenced.schema, referenced.name)
 
     def means(entry: Selector) -> bool:
         return (
@@ -247,7 +253,7 @@ def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: Touc
             or (entry.columns is not None and _must(_tables(entry.columns), name))
         )
 
-    if touched.action != "read" and words.isdisjoint(WRITING):
+    if referenced.action != "read" and words.isdisjoint(WRITING):
         return _added_grounds(terms, words, means)
     words &= WRITING
     speaking = _speaking(terms, words)
@@ -257,17 +263,17 @@ def relation_grounds(terms: StatementTerms, words: frozenset[str], touched: Touc
     return None if speaking else terms.place
 
 
-def column_grounds(terms: StatementTerms, words: frozenset[str], touched: TouchedColumn) -> str | None:
-    system = touched.schema in ("pg_catalog", "information_schema")
-    through = touched.reach == "view" and touched.action == "write" and _makes_views(terms)
-    if (touched.reach != "named" and not through) or (system and touched.action == "read"):
+def column_grounds(terms: StatementTerms, words: frozenset[str], referenced: ReferencedColumn) -> str | None:
+    system = referenced.schema in ("pg_catalog", "information_schema")
+    through = referenced.via == "view" and referenced.action == "write" and _makes_views(terms)
+    if (referenced.via != "named" and not through) or (system and referenced.action == "read"):
         return terms.place
-    name = (touched.schema, touched.relation, touched.column)
+    name = (referenced.schema, referenced.relation, referenced.column)
 
     def means(entry: Selector) -> bool:
         return _must(entry.relations, name[:2]) or _must(entry.schemas, name[:1]) or _must(entry.columns, name)
 
-    if touched.action != "read" and words.isdisjoint(WRITING):
+    if referenced.action != "read" and words.isdisjoint(WRITING):
         return _added_grounds(terms, words, means)
     words &= WRITING
     speaking = _speaking(terms, words)
@@ -284,8 +290,8 @@ def keeps_back(terms: StatementTerms, relation: tuple[str, str], column: str) ->
     """Whether the policy does not let a column be read by its own name."""
     words = frozenset({"select"})
     schema, name = relation
-    read = TouchedRelation(schema, name, None, "read")
-    of_it = TouchedColumn(schema, name, column, "read")
+    read = ReferencedRelation(schema, name, None, "read")
+    of_it = ReferencedColumn(schema, name, column, "read")
     return (
         denial_of_relation(terms, words, read) is not None
         or denial_of_column(terms, words, of_it) is not None
@@ -312,7 +318,7 @@ def operator_grounds(terms: StatementTerms, written: tuple[str, ...], words: fro
 
 def extension_grounds(
     terms: StatementTerms,
-    found: TouchedFunction | TouchedType | TouchedOperator,
+    found: ReferencedFunction | ReferencedType | ReferencedOperator,
     extensions: Mapping[str, str],
     words: frozenset[str],
 ) -> str | None:

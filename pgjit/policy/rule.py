@@ -13,20 +13,22 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Message, Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["JUDGED", "Check", "MessageCheck", "Rule"]
 
-Check = Callable[[Statement, StatementTerms, Touched | None], Iterator[Violation]]
-"""`Touched` is None where no names were resolved: without a catalog, under a policy that names no relations."""
+Check = Callable[[Statement, StatementTerms, ReferencedObjects | None], Iterator[Violation]]
+"""`ReferencedObjects` is None where no names were resolved: without a catalog, and no relations in the policy."""
 MessageCheck = Callable[[Message, StatementTerms], Iterator[Violation]]
 
 JUDGED = frozenset({Preset.READ_ONLY, Preset.READ_WRITE})
 """The presets under which rules are asked."""
 
 
-def _nothing(_statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _nothing(
+    _statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None
+) -> Iterator[Violation]:
     yield from ()
 
 

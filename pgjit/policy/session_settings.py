@@ -15,8 +15,8 @@ from datetime import timedelta
 
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
+from pgjit.sql.referenced import SessionStart
 from pgjit.sql.statement import Setting
-from pgjit.sql.touched import SessionStart
 
 __all__ = [
     "CAPPED",

@@ -18,44 +18,60 @@ from pgjit.policy.match import (
     words_of_relation,
 )
 from pgjit.policy.policy import StatementTerms
-from pgjit.sql.resolve.nearby import near_names
+from pgjit.sql.referenced import (
+    NameSuggestion,
+    ReferencedColumn,
+    ReferencedObjects,
+    ReferencedRelation,
+    ResolutionFault,
+)
+from pgjit.sql.resolve.name_suggestions import similar_names
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Doubt, Near, Touched, TouchedColumn, TouchedRelation
 
 __all__ = ["suggested"]
 
 
-def suggested(statement: Statement, terms: StatementTerms, touched: Touched, doubt: Doubt) -> list[str]:
+def suggested(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects, fault: ResolutionFault
+) -> list[str]:
     """As a statement writes them."""
-    match doubt.what:
+    match fault.kind:
         case "unknown-column":
-            return [near.text for near in doubt.near if _column_may(statement, terms, touched, near)]
+            return [
+                suggestion.text
+                for suggestion in fault.suggestions
+                if _column_may(statement, terms, referenced, suggestion)
+            ]
         case "unknown-relation":
-            return [near.text for near in doubt.near if _relation_may(statement, terms, near)]
-        case "unknown-function" if len(doubt.name) == 1 and function_hint(doubt.name[0]) is None:
-            found = near_names(doubt.name[0], sorted(BUILTIN_FUNCTIONS), cutoff=0.8)
+            return [
+                suggestion.text for suggestion in fault.suggestions if _relation_may(statement, terms, suggestion)
+            ]
+        case "unknown-function" if len(fault.name) == 1 and function_hint(fault.name[0]) is None:
+            found = similar_names(fault.name[0], sorted(BUILTIN_FUNCTIONS), cutoff=0.8)
             return [name for name in found if _function_may(statement, terms, name)]
         case _:
             return []
 
 
-def _column_may(statement: Statement, terms: StatementTerms, touched: Touched, near: Near) -> bool:
-    schema, relation, name = near.name[:3]
-    column = TouchedColumn(schema, relation, name, "read")
-    words = words_of_column(statement, column, touched)
+def _column_may(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects, suggestion: NameSuggestion
+) -> bool:
+    schema, relation, name = suggestion.name[:3]
+    column = ReferencedColumn(schema, relation, name, "read")
+    words = words_of_column(statement, column, referenced)
     return (
-        (near.alone or not terms.denies_relations)
-        and _relation_may(statement, terms, near._replace(name=(schema, relation)))
+        (suggestion.standalone or not terms.denies_relations)
+        and _relation_may(statement, terms, suggestion._replace(name=(schema, relation)))
         and denial_of_column(terms, words, column) is None
         and column_grounds(terms, words, column) is not None
     )
 
 
-def _relation_may(statement: Statement, terms: StatementTerms, near: Near) -> bool:
-    relation = TouchedRelation(near.name[0], near.name[1], None, "read")
+def _relation_may(statement: Statement, terms: StatementTerms, suggestion: NameSuggestion) -> bool:
+    relation = ReferencedRelation(suggestion.name[0], suggestion.name[1], None, "read")
     words = words_of_relation(statement, relation)
     return (
-        (near.alone or not terms.denies_relations)
+        (suggestion.standalone or not terms.denies_relations)
         and denial_of_relation(terms, words, relation) is None
         and relation_grounds(terms, words, relation) is not None
     )

@@ -17,16 +17,16 @@ from typing import Literal, Protocol
 
 from pgjit.audit.event import Evidence
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.directory import Directory, DirectoryAnswer, DirectoryUnavailable, Principal, State
+from pgjit.identity.directory import Directory, DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, Identity
-from pgjit.identity.membership import (
-    GroupAnswers,
+from pgjit.identity.membership_rechecks import (
+    DirectoryAnswerCache,
     GroupSource,
-    LiveIdentities,
-    Schedule,
-    TokenWorth,
-    Verdict,
-    verdict,
+    MembershipRechecks,
+    MembershipStatus,
+    RecheckSchedule,
+    TokenTrust,
+    membership_status,
 )
 from pgjit.policy.policy import Policy
 from pgjit.single_flight import SingleFlightByKey
@@ -100,7 +100,7 @@ class Memberships:
         *,
         source: GroupSource = GroupSource.CLAIM,
         groups: Iterable[GroupId] = (),
-        schedule: Schedule | None = None,
+        schedule: RecheckSchedule | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -114,9 +114,9 @@ class Memberships:
         self._directory = None if source is GroupSource.CLAIM else directory
         self._source = source
         self._groups = frozenset(groups)
-        self._schedule = schedule or Schedule()
-        self._roll = LiveIdentities(self._schedule)
-        self._answers = GroupAnswers(self._schedule, clock())
+        self._schedule = schedule or RecheckSchedule()
+        self._roll = MembershipRechecks(self._schedule)
+        self._answers = DirectoryAnswerCache(self._schedule, clock())
         self._denials = denials
         self._denied: set[Principal] = set()  # those of whom a denial is kept
         for principal, found in denied:
@@ -166,7 +166,7 @@ class Memberships:
         found, actor = await asyncio.gather(
             self._subject(identity, suffices), _nobody() if acting is None else self._actor(acting, identity)
         )
-        if actor is not None and actor.state is not State.ENABLED:
+        if actor is not None and actor.state is not PrincipalState.ENABLED:
             raise TokenRefused(
                 f"acting-app-{actor.state}",
                 f"the directory says that the app that acts for the user is {actor.state}",
@@ -177,7 +177,7 @@ class Memberships:
         self, identity: Identity, suffices: Callable[[Identity], bool]
     ) -> Coroutine[None, None, DirectoryAnswer]:
         claimed = DirectoryAnswer(
-            at=self._clock(), state=State.ENABLED, groups=identity.groups & self._groups, claimed=True
+            at=self._clock(), state=PrincipalState.ENABLED, groups=identity.groups & self._groups, claimed=True
         )
         return self._find(
             Principal.of(identity),
@@ -187,12 +187,12 @@ class Memberships:
         )
 
     def _actor(self, acting: Principal, identity: Identity) -> Coroutine[None, None, DirectoryAnswer]:
-        claimed = DirectoryAnswer(at=self._clock(), state=State.ENABLED, groups=frozenset(), claimed=True)
+        claimed = DirectoryAnswer(at=self._clock(), state=PrincipalState.ENABLED, groups=frozenset(), claimed=True)
         return self._find(
             acting,
             identity.issued_at,
             claimed if self._source is GroupSource.CLAIM_THEN_GRAPH else None,
-            lambda found: found.state is State.ENABLED,
+            lambda found: found.state is PrincipalState.ENABLED,
         )
 
     async def _find(
@@ -204,10 +204,10 @@ class Memberships:
     ) -> DirectoryAnswer:
         """What is known of it, or is answered now. `claimed`: what a token says, where a token's word may do."""
         now = self._clock()
-        word = TokenWorth.DENIED
+        word = TokenTrust.CONTRADICTED
         if claimed is not None and not self._long_down(principal, now):
             word = self._answers.word(principal, issued_at, now, suffices)
-        if claimed is not None and word is TokenWorth.GOOD:
+        if claimed is not None and word is TokenTrust.TRUSTED:
             return self._believed(principal, claimed)
         latest = self._answers.latest(principal)
         as_young = self._schedule.recheck if latest is not None and suffices(latest) else _REPEATED
@@ -313,14 +313,14 @@ class Memberships:
         if found is None:
             return
         for seat in self._seats.get(principal, ()):
-            match verdict(found, seat.group, now, self._schedule.max_stale):
-                case Verdict.MEMBER:
+            match membership_status(found, seat.group, now, self._schedule.max_stale):
+                case MembershipStatus.MEMBER:
                     continue
-                case Verdict.LOST:
+                case MembershipStatus.LOST:
                     reason = seat.lost
                     if not seat.member.told:
                         self._spawn(self._keep(principal, found, denied=True))
-                case Verdict.UNKNOWN:
+                case MembershipStatus.UNKNOWN:
                     reason = "membership-unknown"
             if not seat.member.told:
                 seat.member.told = True
@@ -361,11 +361,11 @@ async def _nobody() -> None:
 def _standing(identity: Identity, found: DirectoryAnswer, actor: DirectoryAnswer | None) -> ResolvedIdentity:
     if found.claimed:
         return ResolvedIdentity(identity, "claim", identity.issued_at, found, actor)
-    if found.state is not State.ENABLED:
+    if found.state is not PrincipalState.ENABLED:
         raise TokenRefused(f"principal-{found.state}", f"the directory says that the principal is {found.state}")
     known = replace(identity, groups=found.groups, groups_known=True)
     return ResolvedIdentity(known, "graph", found.at, found, actor)
 
 
 def _opens(found: DirectoryAnswer, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:
-    return found.state is State.ENABLED and suffices(replace(identity, groups=found.groups))
+    return found.state is PrincipalState.ENABLED and suffices(replace(identity, groups=found.groups))

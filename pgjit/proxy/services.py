@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
-from pgjit.identity.authentication import Authentication
+from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.judging.judge import STATEMENT_BYTES, Judge, Judgement
@@ -69,7 +69,7 @@ class Services:
     limits: ProxyLimits
     new_worker: Callable[[], Worker]  # judges what takes too long for the event loop
     telemetry: Telemetry
-    authentication: Mapping[str, Authentication] = field(default_factory=dict)  # by connection; else a password
+    authentication: Mapping[str, AuthenticationMethod] = field(default_factory=dict)  # by connection; else a password
     memberships: Memberships = field(default_factory=Memberships)
     kept_backends: KeptBackends | None = None
     refused_logins: RefusedLogins = field(init=False)

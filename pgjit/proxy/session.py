@@ -20,7 +20,7 @@ from pgjit.errors import (
     TokenRefused,
     TooManyConnections,
 )
-from pgjit.identity.authentication import Authentication
+from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.choose import choose_policy, opens
 from pgjit.policy.policy import Policy
@@ -131,7 +131,7 @@ class Session:
     async def _authenticate(self, opening: StartupRequest) -> ResolvedIdentity:
         """Who it is, and with which groups."""
         services = self._services
-        method = services.authentication.get(opening.database, Authentication.PASSWORD)
+        method = services.authentication.get(opening.database, AuthenticationMethod.PASSWORD)
         self._identity = await authenticate(
             self._client, method, services.provider, services.limits.token_bytes, services.clock
         )

@@ -1,7 +1,7 @@
 """A server's catalog, read over a connection of its own, and read again when it has changed.
 
-Decides when it is read, and what is too much. `pgjit.sql.resolve.assemble` puts it together; what follows from it is
-the policy's.
+Decides when it is read, and what is too much. `pgjit.sql.resolve.catalog_builder` puts it together; what follows
+from it is the policy's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import Target
 from pgjit.single_flight import SingleFlight
 from pgjit.sql.catalog import Catalog
-from pgjit.sql.resolve.assemble import assemble
+from pgjit.sql.resolve.catalog_builder import build_catalog
 from pgwire.errors import RemoteProtocolError
 
 __all__ = ["MOST_ROWS", "CatalogCache", "read_catalog"]
@@ -174,7 +174,7 @@ def _assembled(
     pinned: str,
 ) -> Catalog:
     facts = orjson.loads(origin)
-    return assemble(
+    return build_catalog(
         {**{name: [orjson.loads(row) for row in some] for name, some in rows.items()}, "secrets": secrets},
         server_version=facts["version"],
         search_path=path,

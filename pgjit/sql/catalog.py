@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgjit.errors import InvalidFile
 from pgjit.sql.fingerprint import fingerprint
-from pgjit.sql.touched import Quote, SessionStart
+from pgjit.sql.referenced import CopiedColumn, SessionStart
 
 __all__ = [
     "Cast",
@@ -143,7 +143,7 @@ class Catalog:
     secrets: dict[str, tuple[str, ...]] | None = None
     """Columns of system catalogs in which this role can see what may be a secret, as `pg_roles.rolconfig`: each with
     the settings that it shows, none where it holds options. None: nobody has looked."""
-    quotes: tuple[Quote, ...] = ()
+    quotes: tuple[CopiedColumn, ...] = ()
     operands: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """Of the built-in operators, the types of their sides ("" where there is none) where a cast of the database's own
     leads from or to one of them unasked: such a cast may be what makes the operator fit."""

@@ -18,16 +18,16 @@ from pglast.parser import ParseError, parse_sql_json, scan
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
-from pgjit.sql.effects import ScannedToken, StatementText, effect_of
 from pgjit.sql.encodings import beyond_ascii
-from pgjit.sql.guards.oversized_tree import spreads
-from pgjit.sql.guards.quadratic_lexing import drags
+from pgjit.sql.guards.oversized_tree import has_oversized_tree
+from pgjit.sql.guards.quadratic_lexing import lexes_quadratically
 from pgjit.sql.kind import kind_of
+from pgjit.sql.name_effects import ScannedToken, StatementText, effect_of
 from pgjit.sql.scopes.expressions import Values
-from pgjit.sql.scopes.levels import read_scopes
-from pgjit.sql.scopes.values import read_values
+from pgjit.sql.scopes.query_levels import read_scopes
+from pgjit.sql.scopes.statement_values import read_values
 from pgjit.sql.shape.measure import measure
-from pgjit.sql.shown import shown_settings
+from pgjit.sql.shown_settings import shown_settings
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.walk import Walk
 
@@ -53,9 +53,9 @@ def read_message(text: str, *, most: int | None = None) -> Message:
             "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",
             hint="Leave the zero byte out: PostgreSQL's text ends at it.",
         )  # fmt: skip
-    if drags(text):
+    if lexes_quadratically(text):
         raise _too_deep()
-    if spreads(text):
+    if has_oversized_tree(text):
         raise _too_wide()
     try:
         output = parse_sql_json(text)

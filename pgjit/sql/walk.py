@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pgjit.sql.kind import kind_of
-from pgjit.sql.scopes.views import opened_by
+from pgjit.sql.scopes.updatable_views import passed_on_by
 from pgjit.sql.statement import Name, Setting
 from pgjit.sql.storage_options import HAS_OPTIONS, spell_options
 from pgjit.sql.tree import relation_of, strings_of
@@ -145,7 +145,7 @@ class Walk:
 
     def view(self, node: dict[str, Any]) -> None:
         """What is written to through a view that is made here."""
-        for opened in opened_by("ViewStmt", node):
+        for opened in passed_on_by("ViewStmt", node):
             self.target({"relation": opened.relation})
 
     def constraint(self, node: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["ANSWERS", "ANYTIME", "DATA", "FINAL", "FRONTEND", "Asked", "Phase"]
+__all__ = ["ASYNCHRONOUS", "FINAL_RESPONSES", "FRONTEND", "RESPONSES", "RETURNS_ROWS", "Phase", "RequestKind"]
 
 
 class Phase(Enum):
@@ -30,7 +30,7 @@ FRONTEND: dict[Phase, frozenset[int]] = {
 }
 
 
-class Asked(Enum):
+class RequestKind(Enum):
     """A request that the server has yet to answer to the end."""
 
     QUERY = "query"
@@ -44,32 +44,32 @@ class Asked(Enum):
     SYNC = "sync"
 
 
-ANYTIME = frozenset(b"SNA")
+ASYNCHRONOUS = frozenset(b"SNA")
 """ParameterStatus, NoticeResponse, NotificationResponse."""
 
-ANSWERS: dict[Asked, frozenset[int]] = {
-    Asked.QUERY: frozenset(b"TCIEZGHcD"),
-    Asked.FUNCTION_CALL: frozenset(b"VEZ"),
-    Asked.PARSE: frozenset(b"1E"),
-    Asked.BIND: frozenset(b"2E"),
-    Asked.DESCRIBE_STATEMENT: frozenset(b"tTnE"),
-    Asked.DESCRIBE_PORTAL: frozenset(b"TnE"),
-    Asked.EXECUTE: frozenset(b"CIsEGHcD"),
-    Asked.CLOSE: frozenset(b"3E"),
-    Asked.SYNC: frozenset(b"ZE"),
+RESPONSES: dict[RequestKind, frozenset[int]] = {
+    RequestKind.QUERY: frozenset(b"TCIEZGHcD"),
+    RequestKind.FUNCTION_CALL: frozenset(b"VEZ"),
+    RequestKind.PARSE: frozenset(b"1E"),
+    RequestKind.BIND: frozenset(b"2E"),
+    RequestKind.DESCRIBE_STATEMENT: frozenset(b"tTnE"),
+    RequestKind.DESCRIBE_PORTAL: frozenset(b"TnE"),
+    RequestKind.EXECUTE: frozenset(b"CIsEGHcD"),
+    RequestKind.CLOSE: frozenset(b"3E"),
+    RequestKind.SYNC: frozenset(b"ZE"),
 }
 
-FINAL: dict[Asked, frozenset[int]] = {
-    Asked.QUERY: frozenset(b"Z"),
-    Asked.FUNCTION_CALL: frozenset(b"Z"),
-    Asked.PARSE: frozenset(b"1"),
-    Asked.BIND: frozenset(b"2"),
-    Asked.DESCRIBE_STATEMENT: frozenset(b"Tn"),
-    Asked.DESCRIBE_PORTAL: frozenset(b"Tn"),
-    Asked.EXECUTE: frozenset(b"CIs"),
-    Asked.CLOSE: frozenset(b"3"),
-    Asked.SYNC: frozenset(b"Z"),
+FINAL_RESPONSES: dict[RequestKind, frozenset[int]] = {
+    RequestKind.QUERY: frozenset(b"Z"),
+    RequestKind.FUNCTION_CALL: frozenset(b"Z"),
+    RequestKind.PARSE: frozenset(b"1"),
+    RequestKind.BIND: frozenset(b"2"),
+    RequestKind.DESCRIBE_STATEMENT: frozenset(b"Tn"),
+    RequestKind.DESCRIBE_PORTAL: frozenset(b"Tn"),
+    RequestKind.EXECUTE: frozenset(b"CIs"),
+    RequestKind.CLOSE: frozenset(b"3"),
+    RequestKind.SYNC: frozenset(b"Z"),
 }
 
-DATA = frozenset({Asked.QUERY, Asked.EXECUTE})
+RETURNS_ROWS = frozenset({RequestKind.QUERY, RequestKind.EXECUTE})
 """Requests that may be answered with rows: DataRow, CopyData."""

@@ -17,7 +17,7 @@ from pgjit.grants.server_process import Instance, ServerProcess
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
-from pgjit.identity.directory import DirectoryAnswer, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Grant, Policy, StatementTerms
@@ -377,8 +377,8 @@ class StoreContract:
 
     async def test_what_a_directory_denied_outlives_the_store_object(self, make: Callable[[], Store]) -> None:
         ann, app = Principal(ALICE, is_user=True), Principal(ALICE, is_user=False, acting=True)
-        gone = DirectoryAnswer(at=NOW, state=State.DELETED, groups=frozenset())
-        other = DirectoryAnswer(at=NOW, state=State.ENABLED, groups=frozenset({GroupId("b"), GroupId("a")}))
+        gone = DirectoryAnswer(at=NOW, state=PrincipalState.DELETED, groups=frozenset())
+        other = DirectoryAnswer(at=NOW, state=PrincipalState.ENABLED, groups=frozenset({GroupId("b"), GroupId("a")}))
         first = make()
         await first.open()
         await first.keep_denial(ann, gone, NOW + HOUR)

@@ -177,7 +177,9 @@ async def test_the_tokens_groups_let_in_until_graph_has_said_no(
 async def test_a_tokens_groups_do_while_graph_is_down_for_less_than_the_bound(
     database: DemoDatabase, tmp_path: Path, entra: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgjit.identity.membership._SKEW", timedelta(minutes=-10))  # as if pgjit had long been up
+    monkeypatch.setattr(
+        "pgjit.identity.membership_rechecks._SKEW", timedelta(minutes=-10)
+    )  # as if pgjit had long been up
     world = graph_world(database, tmp_path, entra, graph={"recheck": 1, "max_stale": 2}, groups="claim-then-graph")
     async with world:
         entra.graph.fault = httpx.Response(500)

@@ -18,7 +18,7 @@ from pgjit.clock import Clock
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.grants.stores.sql import SqlStore
-from pgjit.identity.authentication import Authentication
+from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery
 from pgjit.policy.load import Policies
@@ -68,7 +68,7 @@ class Door:
         self,
         folder: Path,
         limits: ProxyLimits | None = None,
-        authentication: Mapping[str, Authentication] | None = None,
+        authentication: Mapping[str, AuthenticationMethod] | None = None,
     ) -> None:
         self._folder = folder
         self._limits = limits or ProxyLimits()

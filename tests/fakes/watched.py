@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
-from pgjit.identity.membership import GroupSource, Schedule
+from pgjit.identity.membership_rechecks import GroupSource, RecheckSchedule
 from pgjit.proxy.membership import Denials, Memberships
 from tests.fakes.talk import CONTEXT
 
@@ -46,7 +46,7 @@ class Counting:
     asked: Counter[str] = field(default_factory=Counter)
     groups_asked: set[frozenset[GroupId]] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
-    states: dict[str, State] = field(default_factory=dict)
+    states: dict[str, PrincipalState] = field(default_factory=dict)
     down: bool = False
     broken: Exception | None = None
     retry_after: timedelta | None = None
@@ -66,7 +66,7 @@ class Counting:
             raise DirectoryUnavailable("down", retry_after=self.retry_after)
         oid = principal.key.oid
         member = frozenset() if oid in self.removed else frozenset({GROUP})
-        return DirectoryAnswer(at=now, state=self.states.get(oid, State.ENABLED), groups=member)
+        return DirectoryAnswer(at=now, state=self.states.get(oid, PrincipalState.ENABLED), groups=member)
 
     async def close(self) -> None: ...
 
@@ -114,7 +114,7 @@ def memberships(
         directory,
         source=source,
         groups=[GROUP, OTHER],
-        schedule=Schedule(recheck=RECHECK, max_stale=MAX_STALE),
+        schedule=RecheckSchedule(recheck=RECHECK, max_stale=MAX_STALE),
         clock=directory.clock,
         jitter=jitter,
         denials=denials,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from pgjit.demo.emulator.issuer import SigningKey, base64url
-from pgjit.identity.keys import KeySource
+from pgjit.identity.signing_keys import KeySource
 
 __all__ = [
     "AUTHORITY",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from pgjit.identity.client_credentials import ClientSecret, Tokens
+from pgjit.identity.client_credentials import ClientCredentialsTokens, ClientSecret
 from pgjit.identity.directory import DirectoryUnavailable
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -31,8 +31,8 @@ class Endpoint(httpx.AsyncBaseTransport):
         return httpx.Response(self._status, headers=headers, stream=httpx.ByteStream(self._body))
 
 
-def tokens_from(endpoint: Endpoint) -> Tokens:
-    return Tokens(
+def tokens_from(endpoint: Endpoint) -> ClientCredentialsTokens:
+    return ClientCredentialsTokens(
         client=httpx.AsyncClient(transport=endpoint),
         authority="https://login.example",
         client_id="client",

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from pgjit.errors import InvalidFile
 from pgjit.identity.client_credentials import ClientCertificate, ClientProof, ClientSecret
-from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
 from pgjit.identity.graph import GraphDirectory, GraphSettings
 from pgjit.identity.identity import GroupId, IdentityKey
 from tests.fakes.graph import AUTHORITY, CLIENT, GRAPH, SECRET, FakeGraph
@@ -69,7 +69,7 @@ async def test_an_agents_groups_are_asked_for_among_the_service_principals(
     directory: GraphDirectory, graph: FakeGraph
 ) -> None:
     found = await directory.look_up(AGENT, [group(1), group(2)], NOW)
-    assert found == DirectoryAnswer(at=NOW, state=State.ENABLED, groups=frozenset({group(1)}))
+    assert found == DirectoryAnswer(at=NOW, state=PrincipalState.ENABLED, groups=frozenset({group(1)}))
     assert sorted(graph.asked) == [
         f"GET /v1.0/servicePrincipals/{OID}",
         f"POST /v1.0/servicePrincipals/{OID}/checkMemberGroups",
@@ -92,7 +92,7 @@ async def test_a_person_is_looked_for_among_the_users(directory: GraphDirectory,
 
 
 async def test_an_object_of_another_type_is_not_there(directory: GraphDirectory) -> None:
-    assert (await directory.look_up(PERSON, [group(1)], NOW)).state is State.DELETED
+    assert (await directory.look_up(PERSON, [group(1)], NOW)).state is PrincipalState.DELETED
 
 
 @pytest.mark.parametrize(("count", "batches"), [(0, []), (1, [1]), (20, [20]), (21, [20, 1]), (45, [20, 20, 5])])
@@ -114,10 +114,10 @@ async def test_a_group_that_is_not_an_object_id_is_never_asked_for(
 async def test_a_principal_can_be_disabled_or_gone(directory: GraphDirectory, graph: FakeGraph) -> None:
     graph.people[OID].enabled = False
     assert await directory.look_up(AGENT, [group(1)], NOW) == DirectoryAnswer(
-        at=NOW, state=State.DISABLED, groups=frozenset({group(1)})
+        at=NOW, state=PrincipalState.DISABLED, groups=frozenset({group(1)})
     )
     del graph.people[OID]
-    assert (await directory.look_up(AGENT, [group(1)], NOW)).state is State.DELETED
+    assert (await directory.look_up(AGENT, [group(1)], NOW)).state is PrincipalState.DELETED
 
 
 # --- the app that acts for a user ----------------------------------------------------------------------------
@@ -132,11 +132,11 @@ async def test_an_app_is_asked_for_by_its_client_id_and_for_nothing_but_its_stat
     app = graph.add_client(APP)
     nothing: frozenset[GroupId] = frozenset()
     assert await directory.look_up(ACTING, [group(1)], NOW) == DirectoryAnswer(
-        at=NOW, state=State.ENABLED, groups=nothing
+        at=NOW, state=PrincipalState.ENABLED, groups=nothing
     )
     assert graph.asked == [f"GET /v1.0/servicePrincipals(appId='{APP}')"]
     app.enabled = False
-    assert (await directory.look_up(ACTING, [group(1)], NOW)).state is State.DISABLED
+    assert (await directory.look_up(ACTING, [group(1)], NOW)).state is PrincipalState.DISABLED
     app.enabled = "yes"
     with pytest.raises(DirectoryUnavailable):
         await directory.look_up(ACTING, [group(1)], NOW)
@@ -156,11 +156,11 @@ async def test_duplicate_groups_in_an_answer_are_one(directory: GraphDirectory, 
 async def test_an_agent_without_a_client_id_of_its_own_is_found_by_its_object_id(
     directory: GraphDirectory, graph: FakeGraph
 ) -> None:
-    assert (await directory.look_up(ACTING, [], NOW)).state is State.DELETED
+    assert (await directory.look_up(ACTING, [], NOW)).state is PrincipalState.DELETED
     graph.add(APP).enabled = False
-    assert (await directory.look_up(ACTING, [], NOW)).state is State.DISABLED
+    assert (await directory.look_up(ACTING, [], NOW)).state is PrincipalState.DISABLED
     graph.people[APP].enabled = True
-    assert (await directory.look_up(ACTING, [], NOW)).state is State.ENABLED
+    assert (await directory.look_up(ACTING, [], NOW)).state is PrincipalState.ENABLED
 
 
 async def test_a_client_of_microsofts_own_need_not_be_in_the_tenant(
@@ -168,9 +168,9 @@ async def test_a_client_of_microsofts_own_need_not_be_in_the_tenant(
 ) -> None:
     azure_cli = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
     acting = Principal(IdentityKey(TENANT, azure_cli), is_user=False, acting=True)
-    assert (await directory.look_up(acting, [], NOW)).state is State.ENABLED
+    assert (await directory.look_up(acting, [], NOW)).state is PrincipalState.ENABLED
     graph.add_client(azure_cli).enabled = False
-    assert (await directory.look_up(acting, [], NOW)).state is State.DISABLED
+    assert (await directory.look_up(acting, [], NOW)).state is PrincipalState.DISABLED
 
 
 # --- our own token -------------------------------------------------------------------------------------------

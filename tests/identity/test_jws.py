@@ -6,7 +6,7 @@ import json
 import pytest
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.jws import HARD_MAX_BYTES, StrictJsonError, read_object, take_apart, unbase64url
+from pgjit.identity.jws import HARD_MAX_BYTES, StrictJsonError, parse_compact_jws, read_object, unbase64url
 
 HEADER = {"typ": "JWT", "alg": "RS256", "kid": "key-1"}
 MAX = 16 * 1024
@@ -23,18 +23,18 @@ def token(header: object = HEADER, payload: bytes = b"{}", signature: bytes = b"
 
 def refusal(text: str, limit: int = MAX) -> str:
     with pytest.raises(TokenRefused) as refused:
-        take_apart(text, limit)
+        parse_compact_jws(text, limit)
     return refused.value.reason
 
 
 def test_a_plain_token_gives_its_key_id_and_shows_nothing() -> None:
-    jws = take_apart(token(), MAX)
+    jws = parse_compact_jws(token(), MAX)
     assert (jws.kid, jws.token) == ("key-1", token())
     assert repr(jws) == "Jws(...)"
 
 
 def test_a_thumbprint_may_stand_beside_the_key_id() -> None:
-    assert take_apart(token({**HEADER, "x5t": "key-1"}), MAX).kid == "key-1"
+    assert parse_compact_jws(token({**HEADER, "x5t": "key-1"}), MAX).kid == "key-1"
 
 
 @pytest.mark.parametrize(("size", "taken"), [(MAX - 1, True), (MAX, True), (MAX + 1, False)])
@@ -53,7 +53,7 @@ def test_the_limit_of_size_is_exact(size: int, taken: bool) -> None:
 
 def refusal_or_none(text: str) -> str | None:
     try:
-        take_apart(text, MAX)
+        parse_compact_jws(text, MAX)
     except TokenRefused as refused:
         return refused.reason
     return None

@@ -10,7 +10,7 @@ from pgjit.config import Config, load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import InvalidFile
 from pgjit.identity.graph import graph_from_section
-from pgjit.identity.membership import GroupSource
+from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.identity.providers import PROVIDERS
 from tests.e2e.entra_worlds import policy_text
 

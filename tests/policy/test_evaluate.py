@@ -21,8 +21,8 @@ from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
 from pgjit.sql.catalog import Column, Relation
 from pgjit.sql.parse import read_message
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Message, Statement
-from pgjit.sql.touched import Touched
 from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import terms
 
@@ -163,11 +163,15 @@ def test_a_kind_of_statement_that_nobody_knows_is_refused() -> None:
     assert {found.rule for found in decision.violations} == {"statement-kind", "unknown-node"}
 
 
-def _refuses_all(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _refuses_all(
+    statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None
+) -> Iterator[Violation]:
     yield Violation(rule="test", message="no", statement=statement.index)
 
 
-def _refuses_none(_statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _refuses_none(
+    _statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None
+) -> Iterator[Violation]:
     yield from ()
 
 

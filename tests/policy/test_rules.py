@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pgjit.policy.decision import Allow, Deny, Violation
-from pgjit.policy.evaluate import evaluate, touched_by
+from pgjit.policy.evaluate import evaluate, referenced_objects
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
@@ -62,8 +62,8 @@ def _violations(case: Case, *names: str) -> list[Violation]:
     asked = [RULES[name] for name in names if RULES[name].asked(case.terms)]
     found = [violation for rule in asked if rule.message for violation in rule.message(message, case.terms)]
     for statement in message.statements:
-        touched = touched_by(case.terms, statement, CATALOGS[case.catalog] if case.catalog else None)
-        found += [violation for rule in asked for violation in rule.check(statement, case.terms, touched)]
+        referenced = referenced_objects(case.terms, statement, CATALOGS[case.catalog] if case.catalog else None)
+        found += [violation for rule in asked for violation in rule.check(statement, case.terms, referenced)]
     return found
 
 

@@ -25,8 +25,8 @@ LIVE = (
     "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_crowded.py",
     "proxy/door/test_listener.py",
     "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
-    "grants/stores/test_store_file.py", "identity/providers/test_entra.py", "identity/test_managed_identity.py",
-    "policy/rules/test_function_call.py", "policy/test_redteam.py",
+    "grants/stores/test_store_file.py", "identity/providers/test_entra.py",
+    "identity/test_managed_identity_tokens.py", "policy/rules/test_function_call.py", "policy/test_redteam.py",
     "server/test_control_pool.py", "server/test_dial.py", "judging/test_worker_process.py", "server/test_login.py",
     "server/test_managed_identity.py", "server/test_reserve_login.py", "server/test_secret_command.py",
     "server/test_servers.py", "server/test_upstream.py",
@@ -35,7 +35,7 @@ LIVE = (
 _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
 
 # Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
-LONG = ("policy/test_large_catalog.py", "proxy/relay/test_tables.py", "sql/shape/test_bounds.py")
+LONG = ("policy/test_large_catalog.py", "proxy/relay/test_tables.py", "sql/shape/test_row_limits.py")
 
 # The files that take longest begin: a worker that takes one of them up at the end would keep all others waiting.
 FIRST = (

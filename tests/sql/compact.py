@@ -11,32 +11,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.touched import Touched, TouchedColumn
+from pgjit.sql.referenced import ReferencedColumn, ReferencedObjects
 
 __all__ = ["compact"]
 
 _WAYS = {"named": "", "view": "~", "parent": "^", "child": "_"}
 
 
-def compact(touched: Touched) -> str:
+def compact(referenced: ReferencedObjects) -> str:
     relations = (
-        _WAYS[one.reach]
+        _WAYS[one.via]
         + _named(one.schema, one.name, one.candidates)
         + ("" if one.action == "read" else f":{one.action}")
-        for one in touched.relations
+        for one in referenced.relations
     )
     functions = (
         f"{_named(one.schema, one.name, one.candidates)}({'|'.join(one.signatures)})"
-        for one in touched.functions
+        for one in referenced.functions
         if not one.builtin
     )
-    types = (f"::{_named(one.schema, one.name, one.candidates)}" for one in touched.types if not one.builtin)
-    operators = (f"op {_named(one.schema, one.name, one.candidates)}" for one in touched.operators if not one.builtin)
+    types = (f"::{_named(one.schema, one.name, one.candidates)}" for one in referenced.types if not one.builtin)
+    operators = (
+        f"op {_named(one.schema, one.name, one.candidates)}" for one in referenced.operators if not one.builtin
+    )
     parts = (
         _words(relations),
-        _words(_column(one) for one in touched.columns),
+        _words(_column(one) for one in referenced.columns),
         _words((*functions, *types, *operators)),
-        _words(one.what for one in touched.doubts),
+        _words(one.kind for one in referenced.faults),
     )
     return " / ".join(part for part in parts if part)
 
@@ -51,7 +53,7 @@ def _named(schema: str | None, name: str, candidates: tuple[str, ...]) -> str:
     return name if schema == "public" else f"{schema}.{name}"
 
 
-def _column(one: TouchedColumn) -> str:
+def _column(one: ReferencedColumn) -> str:
     name = "*" if one.whole_row else one.column
     relation = _named(one.schema, one.relation, one.candidates)
-    return f"{_WAYS[one.reach]}{relation}.{name}{'=' if one.action == 'write' else ''}"
+    return f"{_WAYS[one.via]}{relation}.{name}{'=' if one.action == 'write' else ''}"

@@ -49,8 +49,8 @@ def test_a_name_is_certain_where_nothing_folds_or_cuts_it(name: str, encoding: s
 def test_names_and_not_constants_are_doubted(sql: str, doubted: bool, catalog: Catalog) -> None:
     (statement,) = read_message(sql).statements
     other = dataclasses.replace(catalog, encoding="LATIN1")
-    assert ("encoding" in {doubt.what for doubt in resolve(statement, other).doubts}) is doubted
-    assert not resolve(statement, catalog).doubts
+    assert ("encoding" in {fault.kind for fault in resolve(statement, other).faults}) is doubted
+    assert not resolve(statement, catalog).faults
 
 
 def test_a_catalog_keeps_its_encoding(catalog: Catalog) -> None:

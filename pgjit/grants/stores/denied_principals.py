@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from pgjit.grants.stores.schema import denials, from_micros, to_micros
-from pgjit.identity.directory import DirectoryAnswer, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
 
 __all__ = ["drop", "keep", "kept"]
@@ -45,7 +45,7 @@ def kept(connection: sa.Connection, now: datetime) -> list[tuple[Principal, Dire
             Principal(IdentityKey(row.tid, row.oid), row.is_user, row.acting),
             DirectoryAnswer(
                 at=from_micros(row.at),
-                state=State(row.state),
+                state=PrincipalState(row.state),
                 groups=frozenset(GroupId(each) for each in orjson.loads(row.groups)),
             ),
         )

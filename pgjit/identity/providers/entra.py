@@ -16,15 +16,15 @@ from typing import Final
 import httpx
 
 from pgjit.errors import InvalidFile
-from pgjit.identity.claims import GUID, Claims, Expected, Issuer, read_identity
+from pgjit.identity.entra_claims import GUID, Claims, ExpectedEntraClaims, Issuer, read_identity
 from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES
-from pgjit.identity.keys import KeySource, SigningKeys
-from pgjit.identity.membership import GroupSource
-from pgjit.identity.origin import origin_faults
+from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.identity.provider import Discovery
 from pgjit.identity.section import IdentitySection
+from pgjit.identity.signing_keys import KeySource, SigningKeys
+from pgjit.identity.url_checks import origin_faults
 from pgjit.identity.verification import KeyRing, Verification
 
 __all__ = ["EntraProvider", "EntraSettings", "from_section"]
@@ -95,7 +95,7 @@ class EntraSettings:
         )
 
     @property
-    def expected(self) -> Expected:
+    def expected(self) -> ExpectedEntraClaims:
         issuers = tuple(
             Issuer(
                 issuer=self.issuer(tenant, version),
@@ -106,7 +106,9 @@ class EntraSettings:
             for tenant in self.tenants
             for version in self.versions
         )
-        return Expected(issuers=issuers, leeway=self.leeway, max_age=self.max_token_age, overage=self.overage)
+        return ExpectedEntraClaims(
+            issuers=issuers, leeway=self.leeway, max_age=self.max_token_age, overage=self.overage
+        )
 
 
 class EntraProvider:

@@ -16,15 +16,15 @@ from typing import Final
 import httpx
 
 from pgjit.errors import InvalidFile
-from pgjit.identity.claims import Claims
+from pgjit.identity.entra_claims import Claims
 from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import HARD_MAX_BYTES
-from pgjit.identity.keys import KeySource, SigningKeys
-from pgjit.identity.oidc_claims import ExpectedOidc, read_oidc_identity
-from pgjit.identity.origin import url_faults
+from pgjit.identity.oidc_claims import ExpectedOidcClaims, read_oidc_identity
 from pgjit.identity.provider import Discovery
 from pgjit.identity.section import IdentitySection
+from pgjit.identity.signing_keys import KeySource, SigningKeys
+from pgjit.identity.url_checks import url_faults
 from pgjit.identity.verification import KeyRing, Verification
 
 __all__ = ["OidcProvider", "OidcSettings", "from_section"]
@@ -79,7 +79,7 @@ class OidcProvider:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
-        self._expected = ExpectedOidc(
+        self._expected = ExpectedOidcClaims(
             issuer=settings.issuer,
             audience=settings.audience,
             groups_claim=settings.groups_claim,

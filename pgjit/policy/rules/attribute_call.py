@@ -23,8 +23,8 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["COLUMNS", "ROW_FUNCTIONS", "RULE"]
 
@@ -43,11 +43,11 @@ ROW_FUNCTIONS = frozenset(
 """Built-in functions that take any row and may not be called."""
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     # With a catalog, what is called in this way is among the functions that are touched: function-call judges it.
     known: set[str | None] = set()
-    if touched is not None:
-        known = {each.column for each in touched.columns if each.schema is not None} | touched.fields
+    if referenced is not None:
+        known = {each.column for each in referenced.columns if each.schema is not None} | referenced.fields
     for name in statement.attributes:
         if (
             name not in BUILTIN_FUNCTIONS

@@ -23,8 +23,8 @@ from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE", "CartesianProductOptions"]
 
@@ -33,7 +33,7 @@ class CartesianProductOptions(RuleOptions):
     cross_join: bool = Field(False, strict=True, description="Whether a product may be written as CROSS JOIN.")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     options = terms.options("cartesian-product", CartesianProductOptions)
     for product in statement.shape.products:
         if product.explicit and options.cross_join:

@@ -18,17 +18,17 @@ from collections.abc import Iterator
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Name, Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     for target in statement.targets:
         if _is_catalog(target):
             yield _violation(statement, f"catalog `{target.text}`", target.position)
-    for each in touched.relations if touched is not None else ():
+    for each in referenced.relations if referenced is not None else ():
         if each.builtin and each.through and each.action != "read":
             yield _violation(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", each.position)
 

@@ -20,13 +20,13 @@ from pgjit.policy.kinds import DDL, UNREAD
 from pgjit.policy.match import kind_grounds, narrowed
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     allowed = kind_grounds(terms, statement.kind) is not None
     if statement.kind in DDL and not allowed:
         yield _violation(statement, statement.kind, terms)

@@ -24,8 +24,8 @@ from pgjit.policy.kinds import SEEN
 from pgjit.policy.match import kind_grounds, narrowed, relation_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -63,7 +63,7 @@ _ALTERED = {  # ALTER TABLE and its kind rename and change what is of another ki
 _TOLD = {"behavior=DROP_CASCADE": "CASCADE", "relpersistence=t": "TEMPORARY"}
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     if SEEN.isdisjoint((statement.kind, *statement.inner)) or kind_grounds(terms, statement.kind) is None:
         return
     for clause in sorted(statement.clauses - _LISTED):
@@ -71,20 +71,20 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         yield _violation(statement, f"`{told}` is not allowed in a statement that defines objects", None)
     schemas = {name[-2] for name in statement.defined if len(name) > 1}
     schemas |= {"pg_catalog" for name in statement.defined if len(name) == 1 and name[0].startswith("pg_")}
-    if touched is not None:
-        schemas |= {each.schema for each in touched.relations if each.action in ("define", "lock") and each.schema}
+    if referenced is not None:
+        schemas |= {each.schema for each in referenced.relations if each.action in ("define", "lock") and each.schema}
     for schema in sorted(schemas):
         if schema.startswith("pg_") or schema == "information_schema":
             yield _violation(statement, f"nothing may be defined in schema `{schema}`", None)
     kinds = _altered(statement.kind)
-    for relation in touched.relations if touched is not None else ():
-        if relation.reach == "named" and relation.action == "define" and relation.kind not in kinds:
+    for relation in referenced.relations if referenced is not None else ():
+        if relation.via == "named" and relation.action == "define" and relation.kind not in kinds:
             named = statement.kind.replace("-", " ").upper()
             yield _violation(
                 statement, f"`{relation.schema}.{relation.name}` is nothing that {named} is for",
                 "Use the command that is for objects of its kind.",
             )  # fmt: skip
-    yield from _renamed(statement, terms, touched)
+    yield from _renamed(statement, terms, referenced)
     if statement.kind in SEEN and not statement.defined and narrowed(terms, statement.kind):
         yield _violation(
             statement, "which relations are meant is not said, and only some are allowed",
@@ -92,13 +92,15 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         )  # fmt: skip
 
 
-def _renamed(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _renamed(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None
+) -> Iterator[Violation]:
     """A new name is one that is made: where only some relations are meant, it takes what may make it."""
     new = {use.name[-1] for use in statement.scopes.uses if use.beside}
     made = statement.kind.replace("alter-", "create-")
     if not new or not narrowed(terms, statement.kind):
         return
-    for relation in touched.relations if touched is not None else ():
+    for relation in referenced.relations if referenced is not None else ():
         given = relation.name in new and relation.kind is None and relation.action == "define"
         if given and relation_grounds(terms, frozenset({made}), relation) is None:
             yield _violation(

@@ -30,21 +30,21 @@ from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.selector import Selector
 from pgjit.policy.session_settings import setting_name
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Name, Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     if not terms.deny:
         return
     for kind, entry in denials_of_kind(terms, statement):
         yield _violation(statement, entry, f"{kind.replace('-', ' ').upper()}", None)
     yield from _written(statement, terms)
-    if touched is not None:
-        yield from _relations(statement, terms, touched)
-        yield from _names(statement, terms, touched)
+    if referenced is not None:
+        yield from _relations(statement, terms, referenced)
+        yield from _names(statement, terms, referenced)
 
 
 def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
@@ -68,31 +68,31 @@ def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]
                 yield _violation(statement, entry, f"setting `{setting.name}`", setting.position)
 
 
-def _relations(statement: Statement, terms: StatementTerms, touched: Touched) -> Iterator[Violation]:
-    for relation in touched.relations:
+def _relations(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects) -> Iterator[Violation]:
+    for relation in referenced.relations:
         if entry := denial_of_relation(terms, words_of_relation(statement, relation), relation):
             name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
             yield _violation(statement, entry, f"relation `{name}`", relation.position, relation.through)
-    for column in touched.columns:
-        if entry := denial_of_column(terms, words_of_column(statement, column, touched), column):
+    for column in referenced.columns:
+        if entry := denial_of_column(terms, words_of_column(statement, column, referenced), column):
             if column.whole_row:
                 continue  # told by star-on-denied
             own = f"column `{column.column}`" if column.column else "a column"
             yield _violation(statement, entry, f"{own} of `{column.relation}`", column.position, column.through)
 
 
-def _names(statement: Statement, terms: StatementTerms, touched: Touched) -> Iterator[Violation]:
+def _names(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects) -> Iterator[Violation]:
     """By the names as the catalog resolves them; those that are written are told already."""
     kinds = kinds_of(statement)
-    for function in touched.functions:
+    for function in referenced.functions:
         if function.schema is not None and (
             entry := denial_of_name(terms, "functions", (function.schema, function.name), kinds)
         ):
             yield _violation(statement, entry, f"function `{function.text}`", function.position, function.through)
-    for kind in touched.types:
+    for kind in referenced.types:
         if kind.schema is not None and (entry := denial_of_name(terms, "types", (kind.schema, kind.name), kinds)):
             yield _violation(statement, entry, f"type `{kind.text}`", kind.position)
-    for operator in touched.operators:
+    for operator in referenced.operators:
         if operator.schema is not None and (
             entry := denial_of_operator(terms, (operator.schema, operator.name), kinds)
         ):

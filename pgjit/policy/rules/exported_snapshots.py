@@ -20,15 +20,15 @@ from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 _FUNCTION = ("pg_catalog", "pg_export_snapshot")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     if grounds_of_name(terms, "functions", _FUNCTION, kinds_of(statement)) is not None:
         return
     for function in statement.functions:

@@ -21,8 +21,8 @@ from pgjit.policy.extensions import extension_of
 from pgjit.policy.match import extension_grounds, kinds_of, operator_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["BUILTIN", "RULE"]
 
@@ -36,11 +36,11 @@ BUILTIN = frozenset(
 )
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     kinds = kinds_of(statement)
     told: set[str] = set()
-    extended = set(_of_extensions(touched))
-    missing = touched.missing("unknown-operator") if touched is not None else frozenset()
+    extended = set(_of_extensions(referenced))
+    missing = referenced.missing("unknown-operator") if referenced is not None else frozenset()
     for operator in statement.operators:
         if operator.parts in extended:
             continue  # the catalog knows whose it is: told below
@@ -49,20 +49,20 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         if operator.builtin not in BUILTIN and operator_grounds(terms, (operator.text,), kinds) is None:
             told.add(operator.text)
             yield _violation(statement, operator.text, operator.position)
-    for each in touched.operators if touched is not None else ():
+    for each in referenced.operators if referenced is not None else ():
         if each.builtin or each.schema is None or each.name in told or each.text in told:
             continue
         if each.extension is not None and each.name in BUILTIN:
             continue  # as likely the built-in one: an extension adds a meaning for its own types
         if operator_grounds(terms, (each.text, each.name), kinds) is not None:
             continue
-        if touched is None or extension_grounds(terms, each, touched.extensions, kinds) is None:
+        if referenced is None or extension_grounds(terms, each, referenced.extensions, kinds) is None:
             yield _violation(statement, each.text, each.position, each.extension)
 
 
-def _of_extensions(touched: Touched | None) -> Iterator[tuple[str, ...]]:
+def _of_extensions(referenced: ReferencedObjects | None) -> Iterator[tuple[str, ...]]:
     """Operators of extensions, with their schema and without, as they may be written."""
-    for each in touched.operators if touched is not None else ():
+    for each in referenced.operators if referenced is not None else ():
         if each.extension is not None and each.schema is not None:
             yield (each.name,)
             yield (each.schema, each.name)

@@ -18,14 +18,14 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    for relation in touched.relations if touched is not None else ():
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+    for relation in referenced.relations if referenced is not None else ():
         name = (relation.schema, relation.name)
         if relation.kind != "f" or any(each.relations and each.relations.name(name) for each in terms.allow):
             continue

@@ -20,8 +20,8 @@ from pgjit.policy.extensions import extension_of
 from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects, ReferencedType
 from pgjit.sql.statement import Name, Statement
-from pgjit.sql.touched import Touched, TouchedType
 
 __all__ = ["BUILTIN", "RULE"]
 
@@ -43,13 +43,15 @@ _UNKNOWN = {"unknown-type": "42704", "unknown-schema": "3F000"}
 """What the server says of a type that it does not have."""
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     kinds = kinds_of(statement)
-    known = tuple(each for each in touched.types if each.schema is not None) if touched is not None else ()
+    known = tuple(each for each in referenced.types if each.schema is not None) if referenced is not None else ()
     found = {each.name for each in known}
     enums = {(each.schema, each.name) for each in known if _is_enum(each)}
     extended = {(each.schema, each.name) for each in known if each.extension is not None}
-    missing = {each.name: each for each in touched.doubts if each.what in _UNKNOWN} if touched is not None else {}
+    missing = (
+        {each.name: each for each in referenced.faults if each.kind in _UNKNOWN} if referenced is not None else {}
+    )
     for kind in statement.types:
         if kind.parts in extended:
             continue  # the catalog knows whose it is: told below
@@ -62,19 +64,19 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         name = ("pg_catalog", *kind.parts)[-2:]
         if not _builtin(kind) and (len(kind.parts) > 2 or grounds_of_name(terms, "types", name, kinds) is None):
             violation = _violation(statement, kind.text, kind.position)
-            if doubt := missing.get(kind.parts):
-                violation = replace(violation, message=doubt.detail, sqlstate=_UNKNOWN[doubt.what])
+            if fault := missing.get(kind.parts):
+                violation = replace(violation, message=fault.detail, sqlstate=_UNKNOWN[fault.kind])
             yield violation
     for each in known:
         if each.builtin or _is_enum(each):
             continue
         if grounds_of_name(terms, "types", (each.schema, each.name), kinds) is not None:
             continue
-        if touched is None or extension_grounds(terms, each, touched.extensions, kinds) is None:
+        if referenced is None or extension_grounds(terms, each, referenced.extensions, kinds) is None:
             yield _violation(statement, each.text, each.position, each.extension)
 
 
-def _is_enum(kind: TouchedType) -> bool:
+def _is_enum(kind: ReferencedType) -> bool:
     """What begins with `_` may as well be the array type of something else in another schema."""
     return kind.kind == "e" and not kind.name.startswith("_")
 

@@ -31,8 +31,8 @@ from pgjit.policy.families import family_of
 from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects
 from pgjit.sql.statement import Name, Statement
-from pgjit.sql.touched import Touched, TouchedFunction
 
 __all__ = ["INFORMATION", "RULE"]
 
@@ -51,12 +51,12 @@ _JUDGED_ELSEWHERE = frozenset({"pg_input_error_info", "pg_input_is_valid", "set_
 _TYPE = "Write its type out as a constant that names a built-in one, such as 'integer'."
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    found = touched.functions if touched is not None else ()
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+    found = referenced.functions if referenced is not None else ()
     resolved = {each.name for each in found if each.schema is not None}
     extended = {(each.schema, each.name) for each in found if each.extension is not None}
     unread = {function.parts for function in statement.unread_types}
-    missing = touched.missing("unknown-function", "unknown-schema") if touched is not None else frozenset()
+    missing = referenced.missing("unknown-function", "unknown-schema") if referenced is not None else frozenset()
     for function in statement.functions:
         if function.parts in missing:
             continue  # unresolved-name says so, as the server does
@@ -67,12 +67,16 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
         if function.parts in unread and not _named(function, statement, terms):
             yield replace(_violation(statement, function.text, function.position), hint=_TYPE)
         elif not _allowed(function, statement, terms):
-            known = touched is not None and touched.start is not None
+            known = referenced is not None and referenced.start is not None
             yield _unlisted(statement, function, exists=not known or function.parts[-1] in resolved)
-    yield from _older_calls(statement, touched)
+    yield from _older_calls(statement, referenced)
     for each in found:
-        if touched is not None and each.schema is not None and not _touched_allowed(each, statement, terms, touched):
-            yield _of_touched(statement, each, touched)
+        if (
+            referenced is not None
+            and each.schema is not None
+            and not _touched_allowed(each, statement, terms, referenced)
+        ):
+            yield _of_touched(statement, each, referenced)
 
 
 def _unlisted(statement: Statement, function: Name, *, exists: bool) -> Violation:
@@ -84,9 +88,9 @@ def _unlisted(statement: Statement, function: Name, *, exists: bool) -> Violatio
     return replace(violation, message=f"function `{function.text}` does not exist", sqlstate="42883")
 
 
-def _older_calls(statement: Statement, touched: Touched | None) -> Iterator[Violation]:
+def _older_calls(statement: Statement, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     """Without a catalog: what is syntax to one server is to an older one a call of a function of that name."""
-    unknown = None if touched is None else {each.name for each in touched.functions if each.schema is None}
+    unknown = None if referenced is None else {each.name for each in referenced.functions if each.schema is None}
     for call, position in statement.scopes.calls:
         name = call.parts[-1]
         if call.before is not None and name not in BUILTIN_FUNCTIONS and (unknown is None or name in unknown):
@@ -122,7 +126,7 @@ def _named(function: Name, statement: Statement, terms: StatementTerms) -> bool:
 
 
 def _touched_allowed(
-    function: TouchedFunction, statement: Statement, terms: StatementTerms, touched: Touched
+    function: ReferencedFunction, statement: Statement, terms: StatementTerms, referenced: ReferencedObjects
 ) -> bool:
     if function.name in BUILTIN_FUNCTIONS and (function.builtin or function.extension is not None):
         return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
@@ -136,16 +140,16 @@ def _touched_allowed(
     name, kinds = (function.schema, function.name), kinds_of(statement)
     return (
         grounds_of_name(terms, "functions", name, kinds) is not None
-        or extension_grounds(terms, function, touched.extensions, kinds) is not None
+        or extension_grounds(terms, function, referenced.extensions, kinds) is not None
     )
 
 
-def _of_touched(statement: Statement, found: TouchedFunction, touched: Touched) -> Violation:
+def _of_touched(statement: Statement, found: ReferencedFunction, referenced: ReferencedObjects) -> Violation:
     violation = _violation(statement, found.text, found.position, found.through)
     extension = extension_of(found.extension)
     if extension is None:
         return violation
-    reason = left_out(found, touched.extensions)
+    reason = left_out(found, referenced.extensions)
     detail = f"It is of extension `{extension.name}`" + (f", and stays closed: {reason}." if reason else ".")
     hint = violation.hint if reason else f"Ask for `extensions: [{extension.name}]` under `allow` of the policy."
     return replace(violation, detail=detail, hint=hint)

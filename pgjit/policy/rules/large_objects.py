@@ -20,13 +20,13 @@ from pgjit.policy.match import grounds_of_name, kinds_of
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     for function in statement.functions:
         if family_of(function) != "large-objects":
             continue

@@ -48,9 +48,9 @@ from pgjit.policy.pattern import Patterns, names
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.shape.shape import RowSource
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE", "LimitRequiredOptions"]
 
@@ -68,13 +68,13 @@ class LimitRequiredOptions(RuleOptions):
     at_most: int = Field(1000, ge=1, strict=True, description="The largest LIMIT.")
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     options = terms.options("limit-required", LimitRequiredOptions)
     meant = Patterns.of(options.relations, 1, 2)
-    strict = _own_aggregates(statement, touched)
+    strict = _own_aggregates(statement, referenced)
     parts: dict[str, list[tuple[RowSource, Limits]]] = {}
     for source in statement.shape.sources:
-        if not _meant(source, meant, touched):
+        if not _meant(source, meant, referenced):
             continue
         limits = source.strict if strict else source.limits
         fitting = [limit for limit in limits if limit[1] <= options.at_most]
@@ -110,19 +110,21 @@ def _violation(statement: Statement, source: RowSource, message: str, most: int)
     )
 
 
-def _own_aggregates(statement: Statement, touched: Touched | None) -> bool:
+def _own_aggregates(statement: Statement, referenced: ReferencedObjects | None) -> bool:
     """Whether it may call an aggregate that is not built in: what that one collects is not known."""
-    if touched is not None and all(each.schema is not None for each in touched.functions):
-        return any(not each.builtin and each.kind != "f" for each in touched.functions)
+    if referenced is not None and all(each.schema is not None for each in referenced.functions):
+        return any(not each.builtin and each.kind != "f" for each in referenced.functions)
     return any(each.builtin not in BUILTIN_FUNCTIONS for each in statement.functions)
 
 
-def _meant(source: RowSource, meant: Patterns, touched: Touched | None) -> bool:
+def _meant(source: RowSource, meant: Patterns, referenced: ReferencedObjects | None) -> bool:
     """By the name as it is resolved; where it is not, by any schema that it may be in."""
     name = source.relation[-2:]
     if name[0] in ("pg_catalog", "information_schema") and len(name) > 1:
         return False
-    known = {each.schema for each in touched.relations if each.name == name[-1]} if touched is not None else set()
+    known = (
+        {each.schema for each in referenced.relations if each.name == name[-1]} if referenced is not None else set()
+    )
     if len(name) == 1 and known and known <= {"pg_catalog", "information_schema"}:
         return False
     schemas = [name[0]] if len(name) > 1 else [*known] or [None]

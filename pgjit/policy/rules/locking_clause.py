@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     if statement.locking:
         yield Violation(
             rule="locking-clause",

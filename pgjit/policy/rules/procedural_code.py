@@ -19,13 +19,13 @@ from pgjit.policy.kinds import PROCEDURAL
 from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     for kind in dict.fromkeys((statement.kind, *statement.inner)):
         inside = kind != statement.kind
         if kind in PROCEDURAL and (inside or kind_grounds(terms, kind) is None):

@@ -34,9 +34,9 @@ from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules.secret_setting import may_show
 from pgjit.policy.secret_columns import FUNCTIONS, INSTEAD, SECRETS, Secret
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.resolve import resolve
 from pgjit.sql.statement import Name, Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -50,23 +50,25 @@ _WHY = {
 _UNKNOWN = "Whether there is a secret in it cannot be told without the server's catalog."
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     for relation in statement.relations:
         if _whole(relation):
             yield _of_catalog(statement, f"catalog `{relation.text}`", relation)
-    for each in touched.relations if touched is not None else ():
+    for each in referenced.relations if referenced is not None else ():
         name = Name((each.schema, each.name), each.position) if each.schema is not None else None
         if name is not None and each.through and _whole(name):
             yield _of_catalog(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", name)
-    yield from _columns(statement, terms, touched)
-    yield from _functions(statement, terms, touched)
+    yield from _columns(statement, terms, referenced)
+    yield from _functions(statement, terms, referenced)
 
 
-def _columns(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    if touched is None:
+def _columns(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None
+) -> Iterator[Violation]:
+    if referenced is None:
         if not any(relation.parts[-1:] and relation.parts[-1] in _NAMES for relation in statement.relations):
             return
-        touched = resolve(statement, None)
+        referenced = resolve(statement, None)
     seen: set[tuple[str, str]] = set()
     renamed = {
         source.name[-1]
@@ -74,7 +76,7 @@ def _columns(statement: Statement, terms: StatementTerms, touched: Touched | Non
         for source in level.sources
         if source.columns and source.name
     }
-    for column in touched.columns:
+    for column in referenced.columns:
         relation = _known(column.schema, column.relation)
         if relation is None or relation in seen or column.action == "write":
             continue
@@ -82,16 +84,18 @@ def _columns(statement: Statement, terms: StatementTerms, touched: Touched | Non
         hides = column.schema is None and column.relation in renamed  # by a list of other names for its columns
         asked = secrets if column.column is None or hides else {column.column} & secrets.keys()
         for name in asked:
-            if _is_kept(secrets[name], terms, touched):
+            if _is_kept(secrets[name], terms, referenced):
                 seen.add(relation)
                 behind = f", behind `{column.through[0]}`," if column.through else ""
                 what = f"column `{name}` of catalog `{column.relation}`{behind}"
-                yield _of_column(statement, what, column.position, secrets[name], touched)
+                yield _of_column(statement, what, column.position, secrets[name], referenced)
                 break
 
 
-def _functions(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    facts = touched or Touched()
+def _functions(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None
+) -> Iterator[Violation]:
+    facts = referenced or ReferencedObjects()
     called = {name.builtin: name.position for name in statement.functions}
     called |= dict.fromkeys([*statement.attributes, *statement.columns], None)  # (value).name calls it as well
     for name in FUNCTIONS.keys() & called.keys():
@@ -105,20 +109,20 @@ def _known(schema: str | None, relation: str) -> tuple[str, str] | None:
     return next(((each, relation) for each in schemas if (each, relation) in SECRETS), None)
 
 
-def _is_kept(secret: Secret, terms: StatementTerms, touched: Touched) -> bool:
+def _is_kept(secret: Secret, terms: StatementTerms, referenced: ReferencedObjects) -> bool:
     match secret.when:
         case "always":
             return True
         case "sampled":
             return terms.needs_names
         case "quoted":
-            if touched.quotes is None:
+            if referenced.quotes is None:
                 return terms.needs_names
-            quotes = [quote for quote in touched.quotes if quote.place == secret.place]
+            quotes = [quote for quote in referenced.quotes if quote.place == secret.place]
             return any(keeps_back(terms, quote.relation, quote.column) for quote in quotes)
-    if touched.secrets is None:
+    if referenced.secrets is None:
         return True
-    settings = touched.secrets.get(secret.place)
+    settings = referenced.secrets.get(secret.place)
     return settings is not None and (not settings or not all(may_show(terms, name) for name in settings))
 
 
@@ -133,9 +137,11 @@ def _of_catalog(statement: Statement, what: str, name: Name) -> Violation:
     )
 
 
-def _of_column(statement: Statement, what: str, position: int | None, secret: Secret, touched: Touched) -> Violation:
-    unknown = secret.when == "found" and touched.secrets is None
-    named = [] if touched.secrets is None else touched.secrets.get(secret.place, ())
+def _of_column(
+    statement: Statement, what: str, position: int | None, secret: Secret, referenced: ReferencedObjects
+) -> Violation:
+    unknown = secret.when == "found" and referenced.secrets is None
+    named = [] if referenced.secrets is None else referenced.secrets.get(secret.place, ())
     hint = "Leave it out, and name the other columns rather than `*` or the row: they may be read."
     if named:
         hint += f" A policy may let {', '.join(f'`{name}`' for name in named[:3])} be shown, under `settings`."

@@ -27,8 +27,8 @@ from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.session_settings import setting_name
 from pgjit.policy.shown_settings import SHOWN
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import ShownSetting, Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE", "may_show", "unshown_parameter"]
 
@@ -49,13 +49,13 @@ def may_show(terms: StatementTerms, name: str) -> bool:
     )
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     for shown in statement.shown_settings:
         if shown.name is not None and not shown.everything:
             if not shown.name.startswith(_OWN) and not may_show(terms, shown.name):
                 yield _named(statement, shown, shown.name)
-        elif shown.everything or _of_view(statement, shown, touched):
-            yield from _all(statement, shown, terms, touched)
+        elif shown.everything or _of_view(statement, shown, referenced):
+            yield from _all(statement, shown, terms, referenced)
         elif shown.parameter is not None and statement.kind in _BOUND:
             continue  # the name is judged when it is known: by `unshown_parameter`, before the statement runs
         else:
@@ -78,9 +78,9 @@ def unshown_parameter(statement: Statement, values: Sequence[bytes | None]) -> V
     return None
 
 
-def _of_view(statement: Statement, shown: ShownSetting, touched: Touched | None) -> bool:
+def _of_view(statement: Statement, shown: ShownSetting, referenced: ReferencedObjects | None) -> bool:
     """Whether `pg_settings` is what it seems to be."""
-    others = [] if touched is None else [each for each in touched.relations if each.name == "pg_settings"]
+    others = [] if referenced is None else [each for each in referenced.relations if each.name == "pg_settings"]
     return (
         shown.of_view
         and "pg_settings" not in statement.scopes.queries
@@ -89,9 +89,9 @@ def _of_view(statement: Statement, shown: ShownSetting, touched: Touched | None)
 
 
 def _all(
-    statement: Statement, shown: ShownSetting, terms: StatementTerms, touched: Touched | None
+    statement: Statement, shown: ShownSetting, terms: StatementTerms, referenced: ReferencedObjects | None
 ) -> Iterator[Violation]:
-    secrets = None if touched is None else touched.secrets
+    secrets = None if referenced is None else referenced.secrets
     named = () if secrets is None else secrets.get("pg_settings.setting", ())
     kept = [name for name in named if not may_show(terms, name)]
     if secrets is not None and not kept:

@@ -29,8 +29,8 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.session_settings import FREE, Objection, objection
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Setting, Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -38,8 +38,8 @@ _JUDGED_ELSEWHERE = frozenset({"transaction", "session characteristics", "transa
 """By transaction-mode and exported-snapshots."""
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    start = None if touched is None else touched.start
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+    start = None if referenced is None else referenced.start
     for setting in statement.settings:
         if statement.kind == "set" and setting.name in _JUDGED_ELSEWHERE:
             continue

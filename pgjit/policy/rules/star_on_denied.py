@@ -16,19 +16,19 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.match import column_grounds, denial_of_column, words_of_column
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     told: set[tuple[str | None, str, int | None]] = set()
-    for column in touched.columns if touched is not None else ():
+    for column in referenced.columns if referenced is not None else ():
         key = (column.schema, column.relation, column.position)
         if not column.whole_row or key in told:
             continue
-        words = words_of_column(statement, column, touched)
+        words = words_of_column(statement, column, referenced)
         denied = denial_of_column(terms, words, column) is not None
         if not denied and (not terms.names_columns or column_grounds(terms, words, column) is not None):
             continue

@@ -20,8 +20,8 @@ from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE", "StatementDepthOptions"]
 
@@ -30,7 +30,7 @@ class StatementDepthOptions(RuleOptions):
     at_most: int = Field(500, ge=1, strict=True, description="Levels of the syntax tree.")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     most = terms.options("statement-depth", StatementDepthOptions).at_most
     if statement.shape.depth > most:
         yield Violation(

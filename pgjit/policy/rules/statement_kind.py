@@ -29,8 +29,8 @@ from pgjit.policy.kinds import DDL, PROCEDURAL, WRITES, preset_kinds
 from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -54,7 +54,7 @@ _INSTEAD_OF = {
 _JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     allowed = preset_kinds(terms.access)
     if statement.kind not in _JUDGED_ELSEWHERE and kind_grounds(terms, statement.kind) is None:
         yield _violation(statement, statement.kind, terms)

@@ -21,8 +21,8 @@ from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE", "StatementSizeOptions"]
 
@@ -31,7 +31,7 @@ class StatementSizeOptions(RuleOptions):
     at_most: int = Field(262_144, ge=1, strict=True, description="Bytes of one statement.")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     most = terms.options("statement-size", StatementSizeOptions).at_most
     size = len(statement.text.encode())
     if size > most:

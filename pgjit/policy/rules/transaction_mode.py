@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -29,7 +29,7 @@ _READ_WRITE = "transaction_read_only=0"
 _MODES = ("transaction_isolation=", "transaction_deferrable=", "transaction_read_only=1")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     for option in sorted(statement.options):
         if option in _KINDS or option.startswith(_MODES):
             continue

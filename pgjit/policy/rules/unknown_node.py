@@ -18,8 +18,8 @@ from pgjit.policy.kinds import UNREAD, WRITING
 from pgjit.policy.match import kind_grounds
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["DEFINING_NODES", "READING_FIELDS", "READING_NODES", "RULE", "WRITING_NODES"]
 
@@ -102,7 +102,7 @@ _FIELDS_OF_OTHERS = _WRITING_FIELDS | _DEFINING_FIELDS
 """Of the kinds beyond the presets that a policy may allow. What their words say is the rule `ddl-clause`'s."""
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
     beyond = statement.kind not in WRITING and kind_grounds(terms, statement.kind) is not None
     if beyond and statement.kind in UNREAD:
         return  # allowed whole, and told so to who writes the policy

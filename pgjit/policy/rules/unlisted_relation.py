@@ -21,8 +21,8 @@ from pgjit.policy.kinds import WRITES
 from pgjit.policy.match import column_grounds, relation_grounds, words_of_column, words_of_relation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
@@ -30,12 +30,12 @@ __all__ = ["RULE"]
 _ONLY_READ = "End the view's query with OFFSET 0: then it can only be read."
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    if touched is None or not terms.names_relations:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+    if referenced is None or not terms.names_relations:
         return
     refused: set[tuple[str | None, str]] = set()
     told: set[str] = set()
-    for relation in touched.relations:
+    for relation in referenced.relations:
         hint = None
         if relation_grounds(terms, words_of_relation(statement, relation), relation) is None:
             refused.add((relation.schema, relation.name))
@@ -49,10 +49,10 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
                     continue
                 told.add(message)
             yield _violation(statement, message, relation.position, hint)
-    for column in touched.columns:
+    for column in referenced.columns:
         if (column.schema, column.relation) in refused or column.whole_row:  # told by star-on-denied
             continue
-        if column_grounds(terms, words_of_column(statement, column, touched), column) is None:
+        if column_grounds(terms, words_of_column(statement, column, referenced), column) is None:
             own = f"column `{column.column}`" if column.column else "some column"
             yield _violation(
                 statement, f"{own} of `{column.relation}` may not be touched under this policy", column.position

@@ -24,8 +24,8 @@ from pgjit.policy.dialects import dialect_hint
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.suggestions import suggested
+from pgjit.sql.referenced import ReferencedObjects, ResolutionFault
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Doubt, Touched
 
 __all__ = ["RULE"]
 
@@ -51,26 +51,26 @@ _FROM = "Name the table in FROM, or use the alias that it has there."
 _HINT = "Check the spelling, and write names with their schema and columns with their table."
 
 
-def _check(statement: Statement, terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
-    if touched is None:
+def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+    if referenced is None:
         return
-    for doubt in touched.doubts:
-        if doubt.what == "hides" and not terms.needs_names:
+    for fault in referenced.faults:
+        if fault.kind == "hides" and not terms.needs_names:
             continue  # both may be touched
         yield Violation(
             rule="unresolved-name",
-            message=doubt.detail,
+            message=fault.detail,
             detail="What a name means has to be known to be judged.",
-            hint=" ".join(_hints(statement, terms, touched, doubt))
-            or (_FROM if doubt.not_in_from else _HINTS.get(doubt.what, _HINT)),
-            position=doubt.position or statement.position + 1,
-            sqlstate="42P01" if doubt.not_in_from else _SQLSTATES.get(doubt.what, "42501"),
+            hint=" ".join(_hints(statement, terms, referenced, fault))
+            or (_FROM if fault.not_in_from else _HINTS.get(fault.kind, _HINT)),
+            position=fault.position or statement.position + 1,
+            sqlstate="42P01" if fault.not_in_from else _SQLSTATES.get(fault.kind, "42501"),
             statement=statement.index,
         )
     unknown = ("unknown-relation", "database")
-    if not terms.denies_relations or any(doubt.what in unknown for doubt in touched.doubts):
+    if not terms.denies_relations or any(fault.kind in unknown for fault in referenced.faults):
         return
-    for relation in touched.relations:
+    for relation in referenced.relations:
         if relation.kind is None and not relation.builtin and relation.action != "define":
             yield Violation(
                 rule="unresolved-name",
@@ -83,12 +83,14 @@ def _check(statement: Statement, terms: StatementTerms, touched: Touched | None)
             return
 
 
-def _hints(statement: Statement, terms: StatementTerms, touched: Touched, doubt: Doubt) -> Iterator[str]:
-    if doubt.alias is not None:
-        yield f"Perhaps you meant the alias `{doubt.alias}`."
-    if meant := suggested(statement, terms, touched, doubt):
+def _hints(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects, fault: ResolutionFault
+) -> Iterator[str]:
+    if fault.alias is not None:
+        yield f"Perhaps you meant the alias `{fault.alias}`."
+    if meant := suggested(statement, terms, referenced, fault):
         yield f"Perhaps you meant {' or '.join(f'`{each}`' for each in meant)}."
-    if doubt.what in _SQLSTATES and (how := dialect_hint((doubt,)) or dialect_hint(touched.doubts)):
+    if fault.kind in _SQLSTATES and (how := dialect_hint((fault,)) or dialect_hint(referenced.faults)):
         yield how
 
 

@@ -20,18 +20,18 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.shape.shape import WriteShape
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Touched
 
 __all__ = ["RULE"]
 
 _ACTIONS = frozenset({"insert", "update", "delete"})
 
 
-def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None) -> Iterator[Violation]:
+def _check(statement: Statement, _terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
     for write in statement.shape.writes:
-        narrowed = write.narrowing.word(_filled(write, touched))
+        narrowed = write.narrowing.word(_filled(write, referenced))
         if narrowed == "yes":
             continue
         word = write.kind.upper()
@@ -47,12 +47,12 @@ def _check(statement: Statement, _terms: StatementTerms, touched: Touched | None
         )
 
 
-def _filled(write: WriteShape, touched: Touched | None) -> frozenset[str]:
+def _filled(write: WriteShape, referenced: ReferencedObjects | None) -> frozenset[str]:
     """The columns that are never NULL; of several relations of that name, in all."""
     found = [
         each.filled
-        for each in (touched.relations if touched is not None else ())
-        if each.reach == "named" and each.name == write.relation[-1] and each.action in _ACTIONS
+        for each in (referenced.relations if referenced is not None else ())
+        if each.via == "named" and each.name == write.relation[-1] and each.action in _ACTIONS
     ]
     return frozenset.intersection(*found) if found else frozenset()
 

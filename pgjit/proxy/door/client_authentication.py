@@ -14,7 +14,7 @@ from datetime import datetime
 import orjson
 
 from pgjit.errors import PgjitError, ProtocolFault, TokenRefused
-from pgjit.identity.authentication import Authentication
+from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery, Provider
 from pgjit.server.link import Link, LinkClosed
@@ -39,13 +39,13 @@ class UnsupportedAuthorizationIdentity(PgjitError):
 
 
 async def authenticate(
-    link: Link, method: Authentication, provider: Provider, token_bytes: int, clock: Clock
+    link: Link, method: AuthenticationMethod, provider: Provider, token_bytes: int, clock: Clock
 ) -> Identity:
     """Ask for a token and check it, at the moment when it came.
 
     Raises TokenRefused, ServerUnavailable, ProtocolFault, LinkClosed and RemoteProtocolError.
     """
-    if method is Authentication.OAUTHBEARER:
+    if method is AuthenticationMethod.OAUTHBEARER:
         return await _by_oauthbearer(link, provider, token_bytes, clock)
     return await _by_password(link, provider, token_bytes, clock)
 

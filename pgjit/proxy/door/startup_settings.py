@@ -12,8 +12,8 @@ from pgjit.policy.policy import Policy, Preset
 from pgjit.policy.session_settings import TIMEOUTS, Objection, objection, setting_name
 from pgjit.proxy.door.startup_request import StartupRequest
 from pgjit.server.target import Target
+from pgjit.sql.referenced import SessionStart
 from pgjit.sql.statement import Setting
-from pgjit.sql.touched import SessionStart
 
 __all__ = ["check_for_any_policy", "check_settings"]
 

@@ -49,7 +49,7 @@ from pgwire.messages import extended
 from pgwire.messages.function_call import decode_function_call
 from pgwire.messages.query import decode_query, encode_query
 from pgwire.reader import BodyReader
-from pgwire.state import FRONTEND, Asked, Phase
+from pgwire.state import FRONTEND, Phase, RequestKind
 
 __all__ = ["ClientPlan", "ClientSide"]
 
@@ -179,7 +179,7 @@ class ClientSide(Limited):
             case "S":
                 BodyReader(frame.body).end()
                 self.skipping = False
-                self.send(plan, frame.raw, self.pending(Asked.SYNC))
+                self.send(plan, frame.raw, self.pending(RequestKind.SYNC))
             case "H":
                 BodyReader(frame.body).end()
                 plan.items.append(Planned(frame.raw))
@@ -199,7 +199,7 @@ class ClientSide(Limited):
                 running, violations = self._running(judgement, known)
             except Unsettled:
                 return
-        pending = self.pending(Asked.QUERY, changes=DROPPED_BY_QUERY, unread=judgement.unread)
+        pending = self.pending(RequestKind.QUERY, changes=DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
         self.expect(pending.changes, pending)
         raw = frame.raw
@@ -271,7 +271,7 @@ class ClientSide(Limited):
             raw, violations = self._about(
                 judgement, now, lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw
             )
-        pending = self.pending(Asked.PARSE)
+        pending = self.pending(RequestKind.PARSE)
         if violations:
             self.count_refused(len(judgement.statements))
             pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
@@ -308,7 +308,7 @@ class ClientSide(Limited):
         changes = (
             Change("portal", bind.portal, Portal(prepared, parameters, bind.name)), *(() if certain else DOUBT)
         )  # fmt: skip
-        pending = self.pending(Asked.BIND, changes=changes)
+        pending = self.pending(RequestKind.BIND, changes=changes)
         self.expect(changes, pending)
         self.send(plan, frame.raw, pending)
 
@@ -316,7 +316,7 @@ class ClientSide(Limited):
         target = extended.decode_target(frame.body)
         if code == "C":
             changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
-            pending = self.pending(Asked.CLOSE, changes=changes)
+            pending = self.pending(RequestKind.CLOSE, changes=changes)
             self.expect(changes, pending)
             self.send(plan, frame.raw, pending)
             return
@@ -327,7 +327,7 @@ class ClientSide(Limited):
         if endless is not None:
             self.refuse_in_place(plan, f"-- description of {_shown(target.name)!r}", endless, now)
             return
-        asked = Asked.DESCRIBE_STATEMENT if target.kind == "S" else Asked.DESCRIBE_PORTAL
+        asked = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
         self.send(plan, frame.raw, self.pending(asked))
 
     def _execute(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
@@ -358,7 +358,7 @@ class ClientSide(Limited):
         self.mind(running)
         run = self.recorder.execution(plan.events, now, "extended", running)
         run.prepared, run.changes, run.copies_in = portal.prepared, running.changes, running.copies_in
-        pending = self.pending(Asked.EXECUTE, runs=[run])
+        pending = self.pending(RequestKind.EXECUTE, runs=[run])
         self.expect(run.changes, pending)
         self.send(plan, frame.raw, pending, executes=True)
         self.copy_in.offer(plan, pending)
@@ -385,7 +385,7 @@ class ClientSide(Limited):
         parameters = kept(Parameters(values=call.arguments, formats=call.formats))
         running = ExecutedStatement(text, "function-call", None, parameters)
         run = self.recorder.execution(plan.events, now, "simple", running)
-        self.send(plan, frame.raw, self.pending(Asked.FUNCTION_CALL, runs=[run]), executes=True)
+        self.send(plan, frame.raw, self.pending(RequestKind.FUNCTION_CALL, runs=[run]), executes=True)
 
 
 def _shown(name: bytes) -> str:

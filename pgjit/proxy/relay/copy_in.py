@@ -12,7 +12,7 @@ from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned, Run
 from pgwire.framing import CONTINUED, Frame
 from pgwire.messages.copy import decode_copy_fail, encode_copy_fail
 from pgwire.reader import BodyReader, message
-from pgwire.state import FRONTEND, Asked, Phase
+from pgwire.state import FRONTEND, Phase, RequestKind
 
 __all__ = ["CopyIn"]
 
@@ -45,7 +45,7 @@ class CopyIn:
         if not pending.may_copy_in:
             return
         self._offered = pending
-        if pending.asked is not Asked.QUERY:
+        if pending.asked is not RequestKind.QUERY:
             # The Sync that follows waits as well, so the answer has to be asked for.
             plan.items.append(Planned(_FLUSH))
 

@@ -14,7 +14,7 @@ from pgjit.errors import PgjitError
 from pgjit.proxy.relay.prepared_statements import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Refusal
 from pgwire.framing import Frame
-from pgwire.state import Asked
+from pgwire.state import RequestKind
 
 __all__ = ["ClientPlan", "InFlight", "Planned", "Run"]
 
@@ -40,7 +40,7 @@ class Run:
 class InFlight:
     """A request that the server has yet to answer. A Query holds a run for each of its statements."""
 
-    asked: Asked
+    asked: RequestKind
     runs: list[Run] = field(default_factory=list)
     segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
     at: int = 0  # the run that the server is dealing with
@@ -64,7 +64,7 @@ class InFlight:
     @property
     def brings(self) -> Prepared | Portal | None:
         """Of a Parse and of a Bind: what they make under its name."""
-        return self.changes[0].value if self.asked in (Asked.PARSE, Asked.BIND) and self.changes else None
+        return self.changes[0].value if self.asked in (RequestKind.PARSE, RequestKind.BIND) and self.changes else None
 
     def all_changes(self) -> tuple[Change, ...]:
         changes = self.changes

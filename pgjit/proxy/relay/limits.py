@@ -13,7 +13,7 @@ from pgjit.proxy.relay.protocol_rules import ONE_WRITE, TOO_MANY_NAMES, uncertai
 from pgjit.proxy.relay.reading_settings import sets_reading
 from pgjit.proxy.relay.refusal import Refusing
 from pgwire.messages import extended
-from pgwire.state import Asked
+from pgwire.state import RequestKind
 
 __all__ = ["Limited"]
 
@@ -30,7 +30,7 @@ class Limited(Refusing):
         if not self.budget.limits_results or not pending.runs or self.skipping or pending.may_copy_in:
             return
         self._alone = pending
-        if pending.asked is Asked.EXECUTE:
+        if pending.asked is RequestKind.EXECUTE:
             plan.items.append(Planned(extended.flush()))  # the Sync waits as well
 
     def over_budget(self, statements: int) -> tuple[Violation, ...]:

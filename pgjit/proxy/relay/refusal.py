@@ -18,7 +18,7 @@ from pgjit.proxy.relay.recorder import Protocol
 from pgjit.proxy.relay.rejection import poison_parse, poison_query
 from pgjit.proxy.relay.send_queue import SendQueue
 from pgwire.framing import Frame
-from pgwire.state import Asked
+from pgwire.state import RequestKind
 
 __all__ = ["DROPPED_BY_QUERY", "Refusing"]
 
@@ -67,7 +67,9 @@ class Refusing(SendQueue):
         self.count_refused()
         changes = DROPPED_BY_QUERY if query else ()
         pending = self.pending(
-            Asked.QUERY if query else Asked.PARSE, changes=changes, refusal=self.refusal(violation.error())
+            RequestKind.QUERY if query else RequestKind.PARSE,
+            changes=changes,
+            refusal=self.refusal(violation.error()),
         )
         self.expect(changes, pending)
         assert pending.refusal is not None

@@ -18,11 +18,11 @@ from pgjit.proxy.relay.recorder import Recorder
 from pgjit.proxy.relay.rejection import Refusal
 from pgjit.proxy.relay.withdrawal import withdrawn
 from pgwire.messages import extended
-from pgwire.state import Asked
+from pgwire.state import RequestKind
 
 __all__ = ["SendQueue"]
 
-_ENDS_SEGMENT = (Asked.SYNC, Asked.QUERY, Asked.FUNCTION_CALL)
+_ENDS_SEGMENT = (RequestKind.SYNC, RequestKind.QUERY, RequestKind.FUNCTION_CALL)
 
 
 class SendQueue:
@@ -61,7 +61,7 @@ class SendQueue:
     @property
     def single(self) -> bool:
         """At most one unit of work is with the server: when it is cancelled, nothing is left to run."""
-        return sum(pending.asked in (Asked.QUERY, Asked.SYNC) for pending in self.queue) <= 1
+        return sum(pending.asked in (RequestKind.QUERY, RequestKind.SYNC) for pending in self.queue) <= 1
 
     @property
     def holds(self) -> bool:
@@ -77,7 +77,7 @@ class SendQueue:
 
     def pending(
         self,
-        asked: Asked,
+        asked: RequestKind,
         *,
         runs: Sequence[Run] = (),
         changes: tuple[Change, ...] = (),
@@ -126,7 +126,7 @@ class SendQueue:
     def late_sync(self) -> bytes:
         """A Sync that was ignored during a COPY that the server had given up before it: it is sent after all."""
         self.skipping = False
-        self.queue.append(self.pending(Asked.SYNC))
+        self.queue.append(self.pending(RequestKind.SYNC))
         self._segment += 1
         return extended.sync()
 

@@ -28,7 +28,7 @@ from pgwire.messages.query import (
     decode_ready,
     error_response,
 )
-from pgwire.state import ANSWERS, ANYTIME, DATA, FINAL, Asked
+from pgwire.state import ASYNCHRONOUS, FINAL_RESPONSES, RESPONSES, RETURNS_ROWS, RequestKind
 
 __all__ = ["ServerSide", "ServerStep"]
 
@@ -38,7 +38,7 @@ _MOST_TOLD = 1000
 _QUOTING = ("21", "22", "23", "44")
 """Classes of errors whose DETAIL may quote data: of constraints, of what should have been one row, of values."""
 _FINISHES = frozenset(b"CIs")
-_RUNNING = (Asked.QUERY, Asked.EXECUTE)
+_RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 
 
 @dataclass(slots=True)
@@ -123,19 +123,19 @@ class ServerSide:
         replaced = self._answer(step, chunk, control, now)
         if control.kind == 0x5A:
             self._muted = False
-        told = control.kind in ANYTIME or control.kind in b"\0Z" or self.last_words is not None
+        told = control.kind in ASYNCHRONOUS or control.kind in b"\0Z" or self.last_words is not None
         return replaced if told else b""
 
     def _answer(self, step: ServerStep, chunk: bytes, control: ControlMessage, now: datetime) -> bytes | None:
         kind = control.kind
         head = self._relay.queue[0] if self._relay.queue else None
-        if not kind or kind in ANYTIME:
+        if not kind or kind in ASYNCHRONOUS:
             if kind == 0x53:  # ParameterStatus
                 self._watch(step, chunk[control.start + 5 : control.end])
             return self._notice(step, control.end - control.start, head) if kind == 0x4E else None
         if kind == 0x45:  # ErrorResponse
             return self._error(step, chunk[control.start : control.end], head, now)
-        if head is None or kind not in ANSWERS[head.asked]:
+        if head is None or kind not in RESPONSES[head.asked]:
             step.fault = _server_fault(f"it sent a message of type {chr(kind)!a} that nothing asked for")
             return None
         if head.refusal is not None and not head.rejected:
@@ -150,7 +150,7 @@ class ServerSide:
         A message counts with its whole length when it begins: its rest cannot be left out any more.
         """
         head = self._relay.queue[0] if self._relay.queue else None
-        if control.rows and (head is None or head.refusal is not None or head.asked not in DATA):
+        if control.rows and (head is None or head.refusal is not None or head.asked not in RETURNS_ROWS):
             step.fault = _server_fault("it sent rows that nothing asked for")
             return control.size
         run = None if head is None else head.current
@@ -204,9 +204,9 @@ class ServerSide:
             relay.status, self.since = decode_ready(body), now
             if relay.status == "I":
                 relay.names.transaction_over()
-            called = head.asked is Asked.FUNCTION_CALL
+            called = head.asked is RequestKind.FUNCTION_CALL
             step.events.extend(relay.recorder.rest(head, now, "completed" if called else "skipped"))
-        if kind in FINAL[head.asked]:
+        if kind in FINAL_RESPONSES[head.asked]:
             head.answered = True
             relay.names.confirm(head.changes)
             relay.pop()
@@ -235,7 +235,9 @@ class ServerSide:
         step.events.append(relay.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
         head.over = False
         self._muted = True
-        if head.asked is Asked.EXECUTE and all(pending.asked is not Asked.SYNC for pending in relay.queue):
+        if head.asked is RequestKind.EXECUTE and all(
+            pending.asked is not RequestKind.SYNC for pending in relay.queue
+        ):
             relay.skipping = True
         return error_response(error.fields())
 
@@ -304,7 +306,7 @@ class ServerSide:
         prepared, parameters = (
             (brought.prepared, brought.parameters) if isinstance(brought, Portal) else (brought, None)
         )
-        for pending in itertools.takewhile(lambda pending: pending.asked is not Asked.SYNC, relay.queue):
+        for pending in itertools.takewhile(lambda pending: pending.asked is not RequestKind.SYNC, relay.queue):
             if (run := pending.current) is not None and run.prepared is prepared:
                 pending.at += 1
                 step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
@@ -333,13 +335,13 @@ class ServerSide:
     def _after_error(self, step: ServerStep, head: InFlight, now: datetime) -> None:
         """An error in the extended protocol makes the server pass over everything up to the next Sync."""
         relay = self._relay
-        if head.asked not in (Asked.QUERY, Asked.FUNCTION_CALL, Asked.SYNC):
-            while relay.queue and relay.queue[0].asked is not Asked.SYNC:
+        if head.asked not in (RequestKind.QUERY, RequestKind.FUNCTION_CALL, RequestKind.SYNC):
+            while relay.queue and relay.queue[0].asked is not RequestKind.SYNC:
                 passed_over = relay.pop()
                 passed_over.answered = True
                 step.events.extend(relay.recorder.rest(passed_over, now, "skipped"))
             relay.skipping = relay.skipping or not relay.queue
-        elif head.asked is Asked.QUERY:
+        elif head.asked is RequestKind.QUERY:
             relay.names.confirm(head.changes)
             head.changes = ()
         relay.names.fall_back(change for pending in relay.queue for change in pending.all_changes())

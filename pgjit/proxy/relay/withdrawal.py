@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.proxy.relay.in_flight import ClientPlan
 from pgjit.proxy.relay.rejection import Refusal, poison_parse, poison_query
-from pgwire.state import Asked
+from pgwire.state import RequestKind
 
 __all__ = ["withdrawn"]
 
@@ -26,11 +26,11 @@ def withdrawn(plan: ClientPlan, refusal: Callable[[PgjitError], Refusal]) -> byt
         pending.refusal = refusal(JournalUnavailable())
         pending.runs = []
         pending.unread = False
-        if pending.asked in (Asked.QUERY, Asked.FUNCTION_CALL):
-            pending.asked = Asked.QUERY
+        if pending.asked in (RequestKind.QUERY, RequestKind.FUNCTION_CALL):
+            pending.asked = RequestKind.QUERY
             data.append(poison_query(pending.refusal))
         else:
-            pending.asked = Asked.PARSE
+            pending.asked = RequestKind.PARSE
             pending.changes = ()
             data.append(poison_parse(pending.refusal))
     return b"".join(data)

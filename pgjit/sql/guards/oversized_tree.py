@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST", "spreads"]
+__all__ = ["MOST", "has_oversized_tree"]
 
 MOST = 200_000
 """Columns times characters: some 2 MB of the parser's output. 120 columns set to plain values stay below."""
@@ -22,7 +22,7 @@ _ASSIGNED = re.compile(r"(?:\)|\*/)=")
 _LIST = re.compile(r"\(([^()]*)\)=")
 
 
-def spreads(text: str) -> bool:
+def has_oversized_tree(text: str) -> bool:
     if text.count(",") * len(text) <= MOST or not _UPDATE.search(text) or not _SET.search(text):
         return False
     # A comment of this kind may stand before the equals sign.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST", "drags"]
+__all__ = ["MOST", "lexes_quadratically"]
 
 MOST = 30_000_000
 """Characters that are read again, of all runs: below 0.1 s. A line of 5,000 dashes in a comment stays below."""
@@ -18,7 +18,7 @@ _SHORT = 4_000  # less text than this cannot come to it
 _RUN = re.compile(r"[~!@#^&|`?+\-*/%<>=]{64,}")
 
 
-def drags(text: str) -> bool:
+def lexes_quadratically(text: str) -> bool:
     if len(text) <= _SHORT:
         return False
     again = 0

@@ -8,66 +8,72 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgjit.sql.catalog import Catalog
-from pgjit.sql.resolve.collect import Collector
-from pgjit.sql.resolve.frames import SYSTEM_COLUMNS, Base, NameScope
-from pgjit.sql.resolve.nearby import missing_from, near_columns
-from pgjit.sql.resolve.routines import Routines
-from pgjit.sql.scopes.scopes import Level, Reference
-from pgjit.sql.touched import Doubt
+from pgjit.sql.referenced import ResolutionFault
+from pgjit.sql.resolve.name_scopes import SYSTEM_COLUMNS, NameScope, RangeTableEntry
+from pgjit.sql.resolve.name_suggestions import alias_of_table, suggest_columns
+from pgjit.sql.resolve.object_collector import ObjectCollector
+from pgjit.sql.resolve.routines import RoutineResolver
+from pgjit.sql.scopes.scopes import QueryLevel, Reference
 
-__all__ = ["Columns"]
+__all__ = ["ColumnResolver"]
 
 _WITHOUT_SYSTEM_COLUMNS = frozenset("vScI")  # kinds of relations
 
 
-class Columns:
+class ColumnResolver:
     def __init__(
         self,
-        levels: tuple[Level, ...],
-        frames: list[NameScope],
+        levels: tuple[QueryLevel, ...],
+        name_scopes: list[NameScope],
         catalog: Catalog | None,
-        found: Collector,
-        routines: Routines,
+        found: ObjectCollector,
+        routines: RoutineResolver,
     ) -> None:
         self._levels = levels
-        self._frames = frames
+        self._name_scopes = name_scopes
         self._catalog = catalog
-        self._found = found
+        self._objects = found
         self._routines = routines
 
     def over(self, level: int) -> None:
         if self._levels[level].natural:
-            self._natural(self._frames[level])
+            self._natural(self._name_scopes[level])
         for reference, position in sorted(self._levels[level].references.items(), key=_by_place):
             if not self._refer(level, reference, position):
-                self._found.doubt(self._unknown(level, reference, position))
+                self._objects.fault(self._unknown(level, reference, position))
 
-    def _unknown(self, level: int, reference: Reference, position: int | None) -> Doubt:
+    def _unknown(self, level: int, reference: Reference, position: int | None) -> ResolutionFault:
         """As PostgreSQL has it: a column that does not exist, or a table that is not in FROM."""
         parts = (*reference.parts, reference.attribute) if reference.attribute else reference.parts
-        frames = [frame for frame, _ in self._outwards(level, early=False)]
+        name_scopes = [scope for scope, _ in self._outwards(level, early=False)]
         table, name = (parts[-1:], "") if reference.star else (parts[-2:-1], parts[-1])
-        if table and not any(table[0] in frame.aliases for frame in frames):
+        if table and not any(table[0] in scope.aliases for scope in name_scopes):
             detail = f"missing FROM-clause entry for table `{table[0]}`"
-            alias = missing_from(table[0], frames)
-            return Doubt("unknown-column", detail, position, parts, alias=alias, not_in_from=True)
-        seeks = self._catalog is not None and name and self._found.suggests(sum(len(frame.names) for frame in frames))
-        near = near_columns(name, frames, self._catalog, *table) if seeks and self._catalog is not None else ()
-        return Doubt("unknown-column", f"column `{'.'.join(parts)}` does not exist", position, parts, near)
+            alias = alias_of_table(table[0], name_scopes)
+            return ResolutionFault("unknown-column", detail, position, parts, alias=alias, not_in_from=True)
+        seeks = (
+            self._catalog is not None
+            and name
+            and self._objects.suggests(sum(len(scope.names) for scope in name_scopes))
+        )
+        near = (
+            suggest_columns(name, name_scopes, self._catalog, *table) if seeks and self._catalog is not None else ()
+        )
+        return ResolutionFault("unknown-column", f"column `{'.'.join(parts)}` does not exist", position, parts, near)
 
-    def _natural(self, frame: NameScope) -> None:
+    def _natural(self, scope: NameScope) -> None:
         """What two sources of the level have in common is compared."""
-        for name, sources in frame.names.items():
-            if len(sources) > 1 or frame.opaque or frame.unknown:
-                self._touch(frame, sources, name, None)
-        for unknown in frame.unknown:
-            self._found.row(frame.bases[unknown], None)
+        for name, sources in scope.names.items():
+            if len(sources) > 1 or scope.opaque or scope.unknown:
+                self._touch(scope, sources, name, None)
+        for unknown in scope.unknown:
+            self._objects.row(scope.entries[unknown], None)
 
     def _refer(self, level: int, reference: Reference, position: int | None) -> bool:
         parts = reference.parts
         if reference.star and not parts:
-            for base in self._frames[level].bases.values():
-                self._found.row(base, position)
+            for entry in self._name_scopes[level].entries.values():
+                self._objects.row(entry, position)
             return True
         if len(parts) == 1 and reference.star:
             return self._row(level, reference, position)
@@ -81,9 +87,9 @@ class Columns:
         """The levels, and whether all of each one's sources can be seen from where it is looked at."""
         partial = early
         while level >= 0:
-            frame = self._frames[level]
-            self._found.spend(1 + len(frame.unknown))
-            yield frame, not partial and not frame.renamed
+            scope = self._name_scopes[level]
+            self._objects.spend(1 + len(scope.unknown))
+            yield scope, not partial and not scope.renamed
             partial = self._levels[level].partial
             level = self._levels[level].parent
 
@@ -91,19 +97,19 @@ class Columns:
         """A name alone: a column, or else a row."""
         name = reference.parts[0]
         found = False
-        for frame, complete in self._outwards(level, early=reference.early):
-            sources = frame.names.get(name, ()) or self._with_system_column(frame, name)
-            self._touch(frame, sources, name, position)
-            for unknown in frame.unknown:
-                self._found.column(frame.bases[unknown], name, "read", position, whole=False)
-            found = found or bool(sources) or bool(frame.unknown) or frame.opaque
+        for scope, complete in self._outwards(level, early=reference.early):
+            sources = scope.names.get(name, ()) or self._with_system_column(scope, name)
+            self._touch(scope, sources, name, position)
+            for unknown in scope.unknown:
+                self._objects.column(scope.entries[unknown], name, "read", position, whole=False)
+            found = found or bool(sources) or bool(scope.unknown) or scope.opaque
             if sources and complete:
                 break
         else:
             maybe = found
             if self._row(level, reference, position):
                 found = True
-            own = self._frames[level]
+            own = self._name_scopes[level]
             found = found or (reference.output and (name in own.outputs or own.outputs_opaque))
             if not maybe:
                 return found
@@ -111,73 +117,73 @@ class Columns:
             self._routines.attribute(reference.attribute, position)
         return found
 
-    def _touch(self, frame: NameScope, sources: list[int] | tuple[int, ...], name: str, position: int | None) -> None:
-        self._found.spend(len(sources))
+    def _touch(self, scope: NameScope, sources: list[int] | tuple[int, ...], name: str, position: int | None) -> None:
+        self._objects.spend(len(sources))
         for source in sources:
-            if base := frame.bases.get(source):
-                self._found.column(base, base.columns.get(name, name), "read", position, whole=False)
-            elif source not in frame.own:  # a join with new names: what it calls so is one of all
-                self._all(frame, position)
+            if entry := scope.entries.get(source):
+                self._objects.column(entry, entry.columns.get(name, name), "read", position, whole=False)
+            elif source not in scope.own:  # a join with new names: what it calls so is one of all
+                self._all(scope, position)
 
-    def _all(self, frame: NameScope, position: int | None) -> None:
-        self._found.spend(len(frame.bases))
-        for base in frame.bases.values():
-            self._found.row(base, position)
+    def _all(self, scope: NameScope, position: int | None) -> None:
+        self._objects.spend(len(scope.entries))
+        for entry in scope.entries.values():
+            self._objects.row(entry, position)
 
-    def _with_system_column(self, frame: NameScope, name: str) -> list[int]:
+    def _with_system_column(self, scope: NameScope, name: str) -> list[int]:
         if name not in SYSTEM_COLUMNS:
             return []
-        self._found.spend(len(frame.bases))
-        return [index for index, base in frame.bases.items() if _has_system_column(base, name)]
+        self._objects.spend(len(scope.entries))
+        return [index for index, entry in scope.entries.items() if _has_system_column(entry, name)]
 
     def _row(self, level: int, reference: Reference, position: int | None) -> bool:
         """`a` as a row, `a.*`, or `a.b` where `attribute` is b."""
         found = False
-        for frame, complete in self._outwards(level, early=reference.early):
-            sources = frame.aliases.get(reference.parts[0], ())
-            self._found.spend(len(sources))
+        for scope, complete in self._outwards(level, early=reference.early):
+            sources = scope.aliases.get(reference.parts[0], ())
+            self._objects.spend(len(sources))
             for source in sources:
                 if reference.attribute is not None:
-                    found = self._field(frame, source, reference.attribute, position) or found
-                elif base := frame.bases.get(source):
-                    self._found.row(base, position)
-                    if not reference.star and base.name:
-                        self._found.row_values[base.name] = None
+                    found = self._field(scope, source, reference.attribute, position) or found
+                elif entry := scope.entries.get(source):
+                    self._objects.row(entry, position)
+                    if not reference.star and entry.name:
+                        self._objects.row_values[entry.name] = None
                     found = True
                 else:
-                    if source not in frame.own:
-                        self._all(frame, position)
+                    if source not in scope.own:
+                        self._all(scope, position)
                     found = True
-            if sources and complete and not frame.hidden.intersection(sources):
+            if sources and complete and not scope.hidden.intersection(sources):
                 break
         return found
 
-    def _field(self, frame: NameScope, source: int, name: str, position: int | None) -> bool:
+    def _field(self, scope: NameScope, source: int, name: str, position: int | None) -> bool:
         """`a.b`: a column of `a`, or a function of its row."""
-        if base := frame.bases.get(source):
-            return self._base_field(base, name, position)
-        if source in frame.own:
-            names, opaque = frame.own[source]
+        if entry := scope.entries.get(source):
+            return self._field_of(entry, name, position)
+        if source in scope.own:
+            names, opaque = scope.own[source]
             return name in names or self._routines.attribute(name, position, rows=not opaque) or opaque
-        self._found.spend(len(frame.bases))
-        sources = [index for index, base in frame.bases.items() if name in base.columns]
-        if frame.renamed:
-            self._all(frame, position)
-        self._touch(frame, sources, name, position)
-        for unknown in frame.unknown:
-            self._found.column(frame.bases[unknown], name, "read", position, whole=False)
-        own = any(name in names or opaque for names, opaque in frame.own.values())
+        self._objects.spend(len(scope.entries))
+        sources = [index for index, entry in scope.entries.items() if name in entry.columns]
+        if scope.renamed:
+            self._all(scope, position)
+        self._touch(scope, sources, name, position)
+        for unknown in scope.unknown:
+            self._objects.column(scope.entries[unknown], name, "read", position, whole=False)
+        own = any(name in names or opaque for names, opaque in scope.own.values())
         if self._catalog and not sources and self._routines.attribute(name, position, rows=True):
-            self._all(frame, position)
+            self._all(scope, position)
             return True
-        return bool(sources) or own or bool(frame.unknown) or frame.renamed
+        return bool(sources) or own or bool(scope.unknown) or scope.renamed
 
-    def _base_field(self, base: Base, name: str, position: int | None) -> bool:
-        if base.relation is None or name in base.columns or _has_system_column(base, name):
-            self._found.column(base, base.columns.get(name, name), "read", position, whole=False)
+    def _field_of(self, entry: RangeTableEntry, name: str, position: int | None) -> bool:
+        if entry.relation is None or name in entry.columns or _has_system_column(entry, name):
+            self._objects.column(entry, entry.columns.get(name, name), "read", position, whole=False)
             return True
         if self._routines.attribute(name, position, rows=True):
-            self._found.row(base, position)
+            self._objects.row(entry, position)
             return True
         return False
 
@@ -189,16 +195,16 @@ class Columns:
         if len(names) != 2:
             return False
         found = False
-        for frame, complete in self._outwards(level, early=reference.early):
-            self._found.spend(len(frame.bases))
-            bases = [base for base in frame.bases.values() if _is(base, names[0], names[1])]
-            for base in bases:
+        for scope, complete in self._outwards(level, early=reference.early):
+            self._objects.spend(len(scope.entries))
+            entries = [entry for entry in scope.entries.values() if _is(entry, names[0], names[1])]
+            for entry in entries:
                 if reference.star:
-                    self._found.row(base, position)
+                    self._objects.row(entry, position)
                     found = True
                 else:
-                    found = self._base_field(base, last, position) or found
-            if bases and complete and not frame.hidden:
+                    found = self._field_of(entry, last, position) or found
+            if entries and complete and not scope.hidden:
                 break
         return found
 
@@ -207,14 +213,16 @@ def _by_place(item: tuple[Reference, int | None]) -> int:
     return item[1] or 0
 
 
-def _is(base: Base, schema: str, name: str) -> bool:
+def _is(entry: RangeTableEntry, schema: str, name: str) -> bool:
     """Whether `schema.name` means that source: with an alias it does not."""
-    if base.alias is not None and not base.target:
+    if entry.alias is not None and not entry.target:
         return False
-    if base.name is not None:
-        return base.name == (schema, name)
-    return base.written[-1] == name and base.written[-2:-1] in ((), (schema,))
+    if entry.name is not None:
+        return entry.name == (schema, name)
+    return entry.written[-1] == name and entry.written[-2:-1] in ((), (schema,))
 
 
-def _has_system_column(base: Base, name: str) -> bool:
-    return name in SYSTEM_COLUMNS and base.relation is not None and base.relation.kind not in _WITHOUT_SYSTEM_COLUMNS
+def _has_system_column(entry: RangeTableEntry, name: str) -> bool:
+    return (
+        name in SYSTEM_COLUMNS and entry.relation is not None and entry.relation.kind not in _WITHOUT_SYSTEM_COLUMNS
+    )

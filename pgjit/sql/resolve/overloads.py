@@ -11,9 +11,9 @@ from itertools import product
 from math import prod
 
 from pgjit.sql.catalog import is_builtin_type
-from pgjit.sql.resolve.conversions import ANY, WORDLESS, ApplicableCast, Conversions
+from pgjit.sql.resolve.casts import ANY, UNKNOWN_TYPES, ApplicableCast, CastTable
 
-__all__ = ["POLYMORPHIC", "needed"]
+__all__ = ["POLYMORPHIC", "casts_for_call"]
 
 POLYMORPHIC = frozenset({
     "anyelement", "anyarray", "anynonarray", "anyenum", "anyrange", "anymultirange", "anycompatible",
@@ -26,8 +26,8 @@ _MOST = 64
 """Combinations of types of arguments; with more of them every cast that could be needed counts."""
 
 
-def needed(
-    conversions: Conversions,
+def casts_for_call(
+    conversions: CastTable,
     candidates: Sequence[Sequence[str]],
     arguments: Sequence[frozenset[str]],
     spend: Callable[[int], None],
@@ -46,16 +46,16 @@ def needed(
         yield from _chosen(conversions, candidates, combination)
 
 
-def _spelt_out(conversions: Conversions, kinds: frozenset[str]) -> frozenset[str]:
+def _spelt_out(conversions: CastTable, kinds: frozenset[str]) -> frozenset[str]:
     """Some built-in type is one that a cast starts from, or another one: that is as it is."""
     return kinds.union(conversions.builtin_sources) if ANY in kinds else kinds
 
 
 def _chosen(
-    conversions: Conversions, candidates: Iterable[Sequence[str]], arguments: Sequence[str]
+    conversions: CastTable, candidates: Iterable[Sequence[str]], arguments: Sequence[str]
 ) -> Iterator[ApplicableCast]:
     flat = [conversions.flat(kind) for kind in arguments]
-    known = {kind for kind in flat if kind != ANY and kind not in WORDLESS}
+    known = {kind for kind in flat if kind != ANY and kind not in UNKNOWN_TYPES}
     if ANY not in flat and len(known) == 1:  # a constant beside a value of one type is read as that
         (only,) = known
         if any(all(kind == only for kind in parameters) for parameters in candidates):
@@ -76,12 +76,12 @@ def _chosen(
 
 
 def _casts_for(
-    conversions: Conversions, parameters: Sequence[str], arguments: Sequence[str]
+    conversions: CastTable, parameters: Sequence[str], arguments: Sequence[str]
 ) -> list[ApplicableCast] | None:
     """None where the arguments do not fit."""
     casts: list[ApplicableCast] = []
     for parameter, kind in zip(parameters, arguments, strict=False):
-        plain = parameter in _TAKES_ANY or kind in WORDLESS or conversions.flat(parameter) == kind
+        plain = parameter in _TAKES_ANY or kind in UNKNOWN_TYPES or conversions.flat(parameter) == kind
         plain = plain or (is_builtin_type(kind) and is_builtin_type(parameter))
         made = conversions.implicit(kind) if kind != ANY else ()
         found = [cast for target, cast in made if target == conversions.flat(parameter)]

@@ -10,14 +10,14 @@ from contextlib import suppress
 
 from pgjit.sql.catalog import BUILTIN, Catalog, QName
 from pgjit.sql.encodings import is_certain
-from pgjit.sql.resolve.collect import Collector, Steps, TooMuch, Wanted
-from pgjit.sql.resolve.columns import Columns
-from pgjit.sql.resolve.frames import Base, NameScope, frames_of
-from pgjit.sql.resolve.nearby import near_columns, near_relations
-from pgjit.sql.resolve.routines import Routines
-from pgjit.sql.scopes.scopes import Source, Use, Write
+from pgjit.sql.referenced import ReferencedObjects, ResolutionFault
+from pgjit.sql.resolve.columns import ColumnResolver
+from pgjit.sql.resolve.name_scopes import NameScope, RangeTableEntry, name_scopes_of
+from pgjit.sql.resolve.name_suggestions import suggest_columns, suggest_relations
+from pgjit.sql.resolve.object_collector import ObjectCollector, RelationFilter, StepBudget, StepBudgetExceeded
+from pgjit.sql.resolve.routines import RoutineResolver
+from pgjit.sql.scopes.scopes import CommandRelation, FromItem, TargetColumns
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Doubt, Touched
 
 __all__ = ["resolve"]
 
@@ -27,10 +27,10 @@ def resolve(
     catalog: Catalog | None,
     search_path: tuple[str, ...] = ("public",),
     *,
-    steps: Steps | None = None,
-    wanted: Wanted = lambda _: True,
+    steps: StepBudget | None = None,
+    columns_matter: RelationFilter = lambda _: True,
     stored: bool = False,
-) -> Touched:
+) -> ReferencedObjects:
     """Everything that `statement` touches. `search_path` counts only where there is no catalog.
 
     `steps`: what may still be looked at, where statements share it. `wanted`: of which relations the columns count,
@@ -38,7 +38,7 @@ def resolve(
     query of a view, of which the server knows the casts.
     """
     path = catalog.path if catalog else (BUILTIN, *search_path)
-    resolving = _Resolving(catalog, path, steps or Steps(), wanted, stored=stored)
+    resolving = _Resolving(catalog, path, steps or StepBudget(), columns_matter, stored=stored)
     return resolving.run(statement)
 
 
@@ -50,12 +50,18 @@ _MAKE_OR_DROP = frozenset({
 
 class _Resolving:
     def __init__(
-        self, catalog: Catalog | None, path: tuple[str, ...], steps: Steps, wanted: Wanted, *, stored: bool
+        self,
+        catalog: Catalog | None,
+        path: tuple[str, ...],
+        steps: StepBudget,
+        columns_matter: RelationFilter,
+        *,
+        stored: bool,
     ) -> None:
         self._catalog = catalog
         self._path = path
-        self._found = Collector(catalog, path, steps, wanted)
-        self._routines = Routines(catalog, path, self._found, stored=stored)
+        self._objects = ObjectCollector(catalog, path, steps, columns_matter)
+        self._routines = RoutineResolver(catalog, path, self._objects, stored=stored)
         self._known: set[tuple[str, ...]] = set()  # names of relations that were looked up
         # ALTER counts as reading too: a new name or expression may show the data elsewhere. So do indexes, whose
         # errors quote values, and what a new table refers to: a foreign key tells what is there.
@@ -64,18 +70,18 @@ class _Resolving:
         self._moves = False  # makes a name or takes it away
         self._index = False
 
-    def run(self, statement: Statement) -> Touched:
+    def run(self, statement: Statement) -> ReferencedObjects:
         if self._catalog is not None and self._catalog.encoding != "UTF8":
             self._spelling(statement, self._catalog.encoding)
-        with suppress(TooMuch):  # then there is a doubt
+        with suppress(StepBudgetExceeded):  # then there is a doubt
             self._all(statement)
-        return self._found.touched(statement.settings, locking=statement.scopes.locking)
+        return self._objects.result(statement.settings, locking=statement.scopes.locking)
 
     def _spelling(self, statement: Statement, encoding: str) -> None:
         for name in statement.beyond_ascii:
             if not is_certain(name, encoding):
                 detail = f"`{name}` may be another name to this server, whose encoding is {encoding}"
-                self._found.doubt(Doubt("encoding", detail))
+                self._objects.fault(ResolutionFault("encoding", detail))
 
     def _all(self, statement: Statement) -> None:
         scopes = statement.scopes
@@ -83,33 +89,35 @@ class _Resolving:
         self._moves = statement.kind in _MAKE_OR_DROP or any(use.beside for use in scopes.uses)
         self._reads = self._alters or statement.kind in ("create-index", "create-schema", "create-table")
         self._index = statement.kind in ("alter-index", "drop-index", "reindex")
-        frames = frames_of(scopes.levels, self._base, self._found.spend)
-        columns = Columns(scopes.levels, frames, self._catalog, self._found, self._routines)
+        name_scopes = name_scopes_of(scopes.levels, self._range_table_entry, self._objects.spend)
+        columns = ColumnResolver(scopes.levels, name_scopes, self._catalog, self._objects, self._routines)
         written = {write.level for write in scopes.writes}
-        for level, frame in enumerate(frames):
-            for base in frame.bases.values():
-                if not base.target or level not in written:  # a MERGE that does nothing
-                    self._found.relation(base, "read")
+        for level, scope in enumerate(name_scopes):
+            for entry in scope.entries.values():
+                if not entry.target or level not in written:  # a MERGE that does nothing
+                    self._objects.relation(entry, "read")
             columns.over(level)
         for write in scopes.writes:
-            self._write(frames[write.level].bases[0], write)
+            self._write(name_scopes[write.level].entries[0], write)
         for use in scopes.uses:
             self._use(use)
-        self._others(statement, frames)
+        self._others(statement, name_scopes)
         self._routines.over(statement)
 
-    def _base(self, source: Source) -> Base:
+    def _range_table_entry(self, source: FromItem) -> RangeTableEntry:
         name = self._relation(source.name, source.position)
-        base = self._known_base(name, source.name, source.position)
-        own = list(base.columns)
+        entry = self._entry_of(name, source.name, source.position)
+        own = list(entry.columns)
         seen = dict(zip((*source.columns, *own[len(source.columns) :]), own, strict=False))
         target = source.kind == "target"
-        return Base(name, source.name, base.relation, seen, source.only, target, source.alias, source.position)
+        return RangeTableEntry(
+            name, source.name, entry.relation, seen, source.only, target, source.alias, source.position
+        )
 
-    def _known_base(self, name: QName | None, written: tuple[str, ...], position: int | None) -> Base:
+    def _entry_of(self, name: QName | None, written: tuple[str, ...], position: int | None) -> RangeTableEntry:
         relation = self._catalog.relation(name) if self._catalog and name else None
         columns = {column.name: column.name for column in relation.columns} if relation else {}
-        return Base(name, written, relation, columns, position=position)
+        return RangeTableEntry(name, written, relation, columns, position=position)
 
     def _relation(self, written: tuple[str, ...], position: int | None, *, new: bool = False) -> QName | None:
         """The relation of that name. None where there is none, which is a doubt, or no catalog."""
@@ -119,39 +127,41 @@ class _Resolving:
         text = ".".join(written)
         if len(written) == 3 and written[0] != self._catalog.database:
             detail = f"`{text}` is in database `{written[0]}`, and this one is `{self._catalog.database}`"
-            self._found.doubt(Doubt("database", detail, position))
+            self._objects.fault(ResolutionFault("database", detail, position))
             return None
         for schema in self._path if len(written) == 1 else written[-2:-1]:
             if written and written[-1] in self._catalog.relations.get(schema, ()):
                 return QName(schema, written[-1])
         if not new:
             relations = self._catalog.relations
-            seeks = self._found.suggests(len(relations) + sum(map(len, relations.values())))
-            near = near_relations(written, self._catalog) if seeks else ()
+            seeks = self._objects.suggests(len(relations) + sum(map(len, relations.values())))
+            near = suggest_relations(written, self._catalog) if seeks else ()
             detail = f"relation `{text}` does not exist"
-            self._found.doubt(Doubt("unknown-relation", detail, position, written, near))
+            self._objects.fault(ResolutionFault("unknown-relation", detail, position, written, near))
         return None
 
-    def _write(self, base: Base, write: Write) -> None:
-        self._found.relation(base, write.action)
-        self._columns(base, write.columns, "write")
+    def _write(self, entry: RangeTableEntry, write: TargetColumns) -> None:
+        self._objects.relation(entry, write.action)
+        self._columns(entry, write.columns, "write")
 
-    def _columns(self, base: Base, columns: tuple[str, ...] | None, action: str) -> None:
+    def _columns(self, entry: RangeTableEntry, columns: tuple[str, ...] | None, action: str) -> None:
         whole = columns is None
-        own = {} if base.relation is None else {column.name: None for column in base.relation.columns}
-        if columns is None and base.relation is None:
-            self._found.row(base, base.position)
+        own = {} if entry.relation is None else {column.name: None for column in entry.relation.columns}
+        if columns is None and entry.relation is None:
+            self._objects.row(entry, entry.position)
         for name in own if columns is None else columns:
-            if base.relation is not None and name not in own:
-                detail = f"column `{name}` of relation `{'.'.join(base.written)}` does not exist"
-                seeks = self._catalog is not None and self._found.suggests(len(own))
+            if entry.relation is not None and name not in own:
+                detail = f"column `{name}` of relation `{'.'.join(entry.written)}` does not exist"
+                seeks = self._catalog is not None and self._objects.suggests(len(own))
                 near = (
-                    near_columns(name, [NameScope(bases={0: base})], self._catalog) if seeks and self._catalog else ()
+                    suggest_columns(name, [NameScope(entries={0: entry})], self._catalog)
+                    if seeks and self._catalog
+                    else ()
                 )
-                self._found.doubt(Doubt("unknown-column", detail, base.position, (name,), near))
-            self._found.column(base, name, "write" if action == "write" else "read", base.position, whole=whole)
+                self._objects.fault(ResolutionFault("unknown-column", detail, entry.position, (name,), near))
+            self._objects.column(entry, name, "write" if action == "write" else "read", entry.position, whole=whole)
 
-    def _use(self, use: Use) -> None:
+    def _use(self, use: CommandRelation) -> None:
         """A relation outside of any query."""
         defined = use.action == "define"
         # An index is not in the catalog: it is known by its name alone, if that has a schema. But ALTER INDEX renames
@@ -162,24 +172,24 @@ class _Resolving:
         name = self._relation(use.name, use.position, new=new)
         if self._moves and defined and not use.beyond:
             self._shadow(use, name)
-        base = self._known_base(name, use.name, use.position)
+        entry = self._entry_of(name, use.name, use.position)
         if defined and (use.creates or (name is None and new)):
-            self._found.created(base)
+            self._objects.created(entry)
         if name is None and new:
             if self._reads and not use.creates and not self._index:
-                self._found.relation(base, "read")
+                self._objects.relation(entry, "read")
             return
-        self._found.relation(base, use.action)
+        self._objects.relation(entry, use.action)
         if self._reads and defined:
-            self._found.relation(base, "read")
-            self._columns(base, use.columns, "read")
+            self._objects.relation(entry, "read")
+            self._columns(entry, use.columns, "read")
         columns = use.columns
-        if use.loose and columns is not None and base.relation is not None:
-            columns = tuple(column for column in columns if column in base.columns)
+        if use.loose and columns is not None and entry.relation is not None:
+            columns = tuple(column for column in columns if column in entry.columns)
         if use.action not in ("lock", "delete"):
-            self._columns(base, columns, "read" if use.action == "read" else "write")
+            self._columns(entry, columns, "read" if use.action == "read" else "write")
 
-    def _shadow(self, use: Use, found: QName | None) -> None:
+    def _shadow(self, use: CommandRelation, found: QName | None) -> None:
         """A name that hides one of a later schema: dropped, it means that one before the catalog says so."""
         if self._catalog is None:
             return
@@ -191,16 +201,16 @@ class _Resolving:
         for later in path[path.index(schema) + 1 :] if schema in path else ():
             if use.name[-1] in self._catalog.relations.get(later, ()):
                 detail = f"`{schema}.{use.name[-1]}` hides `{later}.{use.name[-1]}` from names without a schema"
-                self._found.doubt(Doubt("hides", detail, use.position))
+                self._objects.fault(ResolutionFault("hides", detail, use.position))
 
     def _schema_of(self, written: tuple[str, ...]) -> tuple[str, ...]:
         """Where a relation is: as it is written, else as it is found."""
         found = self._relation(written, None, new=True)
         return written[:-1] or (found[:1] if found is not None else ())
 
-    def _others(self, statement: Statement, frames: list[NameScope]) -> None:
+    def _others(self, statement: Statement, name_scopes: list[NameScope]) -> None:
         """Relations that the walk over the tree saw and no level has: none, unless a shape is new."""
-        aliases = {name for frame in frames for name in frame.aliases} | statement.scopes.queries
+        aliases = {name for scope in name_scopes for name in scope.aliases} | statement.scopes.queries
         for name in statement.relations:
             if name.parts not in self._known and not (len(name.parts) == 1 and name.parts[0] in aliases):
-                self._use(Use(name.parts, "read", name.position))
+                self._use(CommandRelation(name.parts, "read", name.position))

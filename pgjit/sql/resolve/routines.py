@@ -11,19 +11,19 @@ from collections.abc import Iterable
 
 from pgjit.sql.catalog import BUILTIN, Catalog, Function, Operator, QName, qname_of
 from pgjit.sql.parse import read_values_of
-from pgjit.sql.resolve.coercions import coerced
-from pgjit.sql.resolve.collect import Collector
-from pgjit.sql.resolve.conversions import conversions_of
-from pgjit.sql.resolve.flow import Flow
-from pgjit.sql.resolve.signatures import Types, takes_numbers
-from pgjit.sql.scopes.scopes import Call, Operation
+from pgjit.sql.referenced import ReferencedFunction, ReferencedOperator, ReferencedType, ResolutionFault
+from pgjit.sql.resolve.casts import cast_table_of
+from pgjit.sql.resolve.coercions import coercions_of
+from pgjit.sql.resolve.object_collector import ObjectCollector
+from pgjit.sql.resolve.reachable_types import ReachableTypes, takes_numbers
+from pgjit.sql.resolve.type_inference import TypeInference
+from pgjit.sql.scopes.scopes import Call, OperatorUse
 from pgjit.sql.statement import Statement
-from pgjit.sql.touched import Doubt, TouchedFunction, TouchedOperator, TouchedType
 
-__all__ = ["Routines"]
+__all__ = ["RoutineResolver"]
 
 Calls = list[tuple[Call, int | None]]
-Operations = list[tuple[Operation, int | None]]
+Operations = list[tuple[OperatorUse, int | None]]
 
 _ROWS = frozenset({
     "record", "anyelement", "anynonarray", "anycompatible", "anycompatiblenonarray", '"any"', "any",
@@ -34,14 +34,14 @@ _KINDS = "pawf"  # the worst first
 _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"})
 
 
-class Routines:
+class RoutineResolver:
     def __init__(
-        self, catalog: Catalog | None, path: tuple[str, ...], found: Collector, *, stored: bool = False
+        self, catalog: Catalog | None, path: tuple[str, ...], objects: ObjectCollector, *, stored: bool = False
     ) -> None:
         """`stored`: for the query of a view."""
         self._catalog = catalog
         self._path = path
-        self._found = found
+        self._objects = objects
         self._stored = stored
 
     def over(self, statement: Statement) -> None:
@@ -61,7 +61,7 @@ class Routines:
                 self._call(call, types, position)
         for operation, position in operations:
             self._operator(operation, types, position)
-        for function, through, position in self._found.called:
+        for function, through, position in self._objects.called:
             self._add(function, self._signatures(function), position, through)
         self._unwritten(statement)
 
@@ -71,31 +71,33 @@ class Routines:
         if not self._may_coerce():
             return
         values = read_values_of(statement)
-        self._found.spend(len(values.values) // 2)
-        flow = Flow(self._catalog, self._path, values, conversions_of(self._catalog), self._found.spend)
-        flow.run()
-        found = coerced(self._catalog, self._path, values, flow, stored=self._stored)
-        for cast in found.casts:
+        self._objects.spend(len(values.values) // 2)
+        inference = TypeInference(
+            self._catalog, self._path, values, cast_table_of(self._catalog), self._objects.spend
+        )
+        inference.run()
+        coercions = coercions_of(self._catalog, self._path, values, inference, stored=self._stored)
+        for cast in coercions.casts:
             self._add(cast.function, self._signatures(cast.function), None, (cast.source,))
-        told: set[QName] = set()
-        for held in found.checked:
+        checked: set[QName] = set()
+        for held in coercions.checked:
             called = set(self._catalog.checks.get(qname_of(held), ()))
-            if not called <= told:
+            if not called <= checked:
                 self._checks(held, None)
-                told |= called
+                checked |= called
 
     def _may_coerce(self) -> bool:
         """Whether a value that is met here may be cast or checked by a function of the database's own."""
         assert self._catalog is not None
-        conversions = conversions_of(self._catalog)
+        conversions = cast_table_of(self._catalog)
         if not conversions.sources and not self._catalog.checks:
             return False
-        types = Types(self._catalog)
-        types.add(self._found.met_types())
-        for name in self._found.met_functions():
+        types = ReachableTypes(self._catalog)
+        types.add(self._objects.met_types())
+        for name in self._objects.met_functions():
             for one in self._signatures(name):  # a built-in value may be made into what it takes
                 types.add((*one.arguments, one.returns, *one.outputs))
-        for name in self._found.met_operators():
+        for name in self._objects.met_operators():
             for operator in self._catalog.operators.get(name.schema, {}).get(name.name, ()):
                 types.add(kind for kind in (operator.left, operator.right) if kind is not None)
         return conversions.any_of(types) or any(types.has(str(name)) for name in self._catalog.checks)
@@ -103,15 +105,15 @@ class Routines:
     def _without_catalog(self, calls: Calls, operations: Operations) -> None:
         for call, position in calls:
             schema, candidates = self._written(call.parts)
-            self._found.function(
-                TouchedFunction(
+            self._objects.function(
+                ReferencedFunction(
                     schema, call.parts[-1], builtin=schema == BUILTIN, position=position, candidates=candidates
                 )
             )
         for operation, position in operations:
             schema, candidates = self._written(operation.parts)
-            self._found.operator(
-                TouchedOperator(
+            self._objects.operator(
+                ReferencedOperator(
                     schema, operation.parts[-1], schema == BUILTIN, position=position, candidates=candidates
                 )
             )
@@ -119,15 +121,15 @@ class Routines:
     def _written(self, parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
         return (parts[-2], ()) if len(parts) > 1 else (None, self._path)
 
-    def _types_here(self, calls: Calls, operations: Operations) -> Types:
+    def _types_here(self, calls: Calls, operations: Operations) -> ReachableTypes:
         """What may be called makes values, which may be what something else can be called with."""
         assert self._catalog is not None
-        types = Types(self._catalog)
+        types = ReachableTypes(self._catalog)
         names = [call.parts for call, _ in calls] + [operation.parts for operation, _ in operations]
         if not self._catalog.casts and not any(self._has_own(parts) for parts in names):
             return types
-        types.add(self._found.met_types())
-        for name in self._found.met_functions():
+        types.add(self._objects.met_types())
+        for name in self._objects.met_functions():
             types.add(made for one in self._signatures(name) for made in (one.returns, *one.outputs))
         more = True
         while more:
@@ -157,7 +159,7 @@ class Routines:
         False where there is none.
         """
         if self._catalog is None:
-            self._found.function(TouchedFunction(None, name, position=position, candidates=self._path))
+            self._objects.function(ReferencedFunction(None, name, position=position, candidates=self._path))
             return True
         some = False
         for schema in self._path:
@@ -170,7 +172,7 @@ class Routines:
         if not rows:
             harmless = self._cast_to(name, position)
             if harmless and not some:
-                self._found.field(name)
+                self._objects.field(name)
         return some
 
     def _cast_to(self, name: str, position: int | None) -> bool:
@@ -183,7 +185,7 @@ class Routines:
             self._type((name,), position)
         return kinds <= {"b", "e", "m", "r"} and not name.startswith("_")  # as array types may be called
 
-    def _call(self, call: Call, types: Types, position: int | None) -> None:
+    def _call(self, call: Call, types: ReachableTypes, position: int | None) -> None:
         some = False
         for schema, signatures in self._fitting(call, types):
             self._add(QName(schema, call.parts[-1]), signatures, position)
@@ -193,14 +195,14 @@ class Routines:
         if not some and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
             self._unknown("function", call.parts, position)
 
-    def _fitting(self, call: Call, types: Types) -> list[tuple[str, list[Function]]]:
+    def _fitting(self, call: Call, types: ReachableTypes) -> list[tuple[str, list[Function]]]:
         """By schema. A function beside a built-in one that fits has to be one that the arguments can reach."""
         assert self._catalog is not None
         if call.attribute:
             return []
         schemas = self._schemas(call.parts)
         named = [(schema, list(self._signatures(QName(schema, call.parts[-1])))) for schema in schemas]
-        self._found.spend(1 + sum(len(all_) for _, all_ in named))
+        self._objects.spend(1 + sum(len(all_) for _, all_ in named))
         count = call.arguments
         fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
         fitting = [(schema, [one for one in some if takes_numbers(one, call.numbers)]) for schema, some in fitting]
@@ -236,8 +238,8 @@ class Routines:
         every = tuple(some)
         for builtin, extension in dict.fromkeys((one.builtin, one.extension) for one in every):
             signatures = [one for one in every if one.builtin is builtin and one.extension == extension]
-            self._found.function(
-                TouchedFunction(
+            self._objects.function(
+                ReferencedFunction(
                     *name,
                     signatures=() if builtin else tuple(", ".join(one.arguments) for one in signatures),
                     builtin=builtin,
@@ -251,7 +253,7 @@ class Routines:
                 )
             )
         if not every:
-            self._found.function(TouchedFunction(*name, position=position, through=through))
+            self._objects.function(ReferencedFunction(*name, position=position, through=through))
 
     # Types.
 
@@ -264,10 +266,10 @@ class Routines:
         if self._catalog is None:
             schema = parts[-2] if len(parts) > 1 else None
             candidates = () if schema else self._path
-            self._found.type(TouchedType(schema, name, None, schema == BUILTIN, position, candidates))
+            self._objects.type(ReferencedType(schema, name, None, schema == BUILTIN, position, candidates))
             return
         if len(parts) == 1 and name in _SERIALS:
-            self._found.type(TouchedType(BUILTIN, name, "b", builtin=True, position=position))
+            self._objects.type(ReferencedType(BUILTIN, name, "b", builtin=True, position=position))
             return
         for word in (name, name.removeprefix("_")):  # `_t` is the array type of `t`
             for schema in self._schemas(parts):
@@ -281,14 +283,14 @@ class Routines:
         detail = f"{what} `{'.'.join(parts)}` does not exist"
         if len(parts) > 1 and not self._catalog.has_schema(parts[-2]):
             what, detail = "schema", f"schema `{parts[-2]}` does not exist"
-        self._found.doubt(Doubt(f"unknown-{what}", detail, position, parts))
+        self._objects.fault(ResolutionFault(f"unknown-{what}", detail, position, parts))
 
     def _known_type(self, name: QName, position: int | None) -> None:
         assert self._catalog is not None
         kind = self._catalog.types.get(name.schema, {}).get(name.name)
         builtin = name.schema in (BUILTIN, "information_schema")
         extension = kind.extension if kind else None
-        self._found.type(TouchedType(*name, kind.kind if kind else "c", builtin, position, extension=extension))
+        self._objects.type(ReferencedType(*name, kind.kind if kind else "c", builtin, position, extension=extension))
         self._checks(str(name), position)
 
     def _checked_arguments(self, signatures: Iterable[Function]) -> set[str]:
@@ -307,7 +309,7 @@ class Routines:
 
     # Operators.
 
-    def _operator(self, operation: Operation, types: Types, position: int | None) -> None:
+    def _operator(self, operation: OperatorUse, types: ReachableTypes, position: int | None) -> None:
         assert self._catalog is not None
         name = operation.parts[-1]
         named = [
@@ -316,15 +318,15 @@ class Routines:
         if not named:
             text = ".".join(operation.parts)
             detail = f"operator `{text}` does not exist"
-            self._found.doubt(Doubt("unknown-operator", detail, position, operation.parts))
+            self._objects.fault(ResolutionFault("unknown-operator", detail, position, operation.parts))
         if BUILTIN in named:
-            self._found.operator(TouchedOperator(BUILTIN, name, builtin=True, position=position))
+            self._objects.operator(ReferencedOperator(BUILTIN, name, builtin=True, position=position))
         for schema, one in self._own_operators(operation, types):
-            self._found.operator(TouchedOperator(schema, name, extension=one.extension, position=position))
+            self._objects.operator(ReferencedOperator(schema, name, extension=one.extension, position=position))
             for kind in (one.left, one.right):
                 self._checks(kind or "", position)
 
-    def _own_operators(self, operation: Operation, types: Types) -> list[tuple[str, Operator]]:
+    def _own_operators(self, operation: OperatorUse, types: ReachableTypes) -> list[tuple[str, Operator]]:
         """Those that are not built in and that may be chosen."""
         assert self._catalog is not None
         loose = None if len(operation.parts) > 1 else operation.loose
@@ -333,14 +335,14 @@ class Routines:
             for schema in self._schemas(operation.parts)
             for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
         ]
-        self._found.spend(len(every))
+        self._objects.spend(len(every))
         return [(schema, one) for schema, one in every if types.reach_operator(one, operation.sides, loose)]
 
 
 def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[tuple[str, list[Function]]]:
     """Of functions without any argument the first schema's is called: nothing else tells them apart."""
-    found = next((schema for schema, some in fitting if any(not one.arguments for one in some)), None)
-    return [(schema, [one for one in some if one.arguments or schema == found]) for schema, some in fitting]
+    first = next((schema for schema, some in fitting if any(not one.arguments for one in some)), None)
+    return [(schema, [one for one in some if one.arguments or schema == first]) for schema, some in fitting]
 
 
 def _all_calls(statement: Statement, version: int) -> Calls:
@@ -359,5 +361,5 @@ def _all_operations(statement: Statement) -> Operations:
     operations = list(statement.scopes.operations)
     known = {operation.parts for operation, _ in operations}
     return operations + [
-        (Operation(one.parts, 0), one.position) for one in statement.operators if one.parts not in known
+        (OperatorUse(one.parts, 0), one.position) for one in statement.operators if one.parts not in known
     ]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-__all__ = ["Call", "Level", "Operation", "Reference", "Scopes", "Source", "Use", "Write"]
+__all__ = ["Call", "CommandRelation", "FromItem", "OperatorUse", "QueryLevel", "Reference", "Scopes", "TargetColumns"]
 
 
-class Source(NamedTuple):
+class FromItem(NamedTuple):
     """What stands in FROM or USING, or is the target of a write."""
 
     kind: Literal["relation", "target", "query", "other", "join"]
@@ -36,7 +36,7 @@ class Reference(NamedTuple):
     attribute: str | None = None  # `b` of `(a).b`
 
 
-class Use(NamedTuple):
+class CommandRelation(NamedTuple):
     """A relation outside of any query: of LOCK, COPY, DDL."""
 
     name: tuple[str, ...]
@@ -49,7 +49,7 @@ class Use(NamedTuple):
     loose: bool = False  # some of `columns` may be none: functions of the row, or the row itself
 
 
-class Write(NamedTuple):
+class TargetColumns(NamedTuple):
     """Columns of a target that are written; None for all."""
 
     level: int
@@ -68,7 +68,7 @@ class Call(NamedTuple):
     before: int | None = None  # a call on servers before that version only: later ones have syntax of that name
 
 
-class Operation(NamedTuple):
+class OperatorUse(NamedTuple):
     """An operator that is used, written or not. `sides` is 0 where their number is not known."""
 
     parts: tuple[str, ...]
@@ -77,7 +77,7 @@ class Operation(NamedTuple):
 
 
 @dataclass(slots=True)
-class Level:
+class QueryLevel:
     """One SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE.
 
     A name that is not found in it may mean something of its `parent`.
@@ -87,7 +87,7 @@ class Level:
     partial: bool = False  # from here only some of the parent's sources can be seen
     names_from: int = -1  # a set operation: its columns have the names of its first query
     natural: bool = False  # has a NATURAL JOIN
-    sources: list[Source] = field(default_factory=list)
+    sources: list[FromItem] = field(default_factory=list)
     references: dict[Reference, int | None] = field(default_factory=dict)  # with the place of the first
     outputs: dict[str, None] = field(default_factory=dict)  # names that are certain
     stars: list[tuple[str, ...]] = field(default_factory=list)  # `*` and `a.*` in the output
@@ -96,11 +96,11 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    levels: tuple[Level, ...] = ()
-    uses: tuple[Use, ...] = ()
-    writes: tuple[Write, ...] = ()
+    levels: tuple[QueryLevel, ...] = ()
+    uses: tuple[CommandRelation, ...] = ()
+    writes: tuple[TargetColumns, ...] = ()
     calls: tuple[tuple[Call, int | None], ...] = ()
-    operations: tuple[tuple[Operation, int | None], ...] = ()
+    operations: tuple[tuple[OperatorUse, int | None], ...] = ()
     queries: frozenset[str] = frozenset()  # names of queries of a WITH
     locking: bool = False
     arrays: bool = False  # ARRAY(SELECT ...)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pgjit.sql.shape.alike import always, builtin_call, own_column, same, uncast
 from pgjit.sql.shape.narrowing import ALWAYS, Narrowing, Token
 from pgjit.sql.shape.references import ColumnReference, References
+from pgjit.sql.shape.tautologies import builtin_call, is_tautology, own_column, same_tree, uncast
 
 __all__ = ["narrowing_of"]
 
@@ -51,7 +51,7 @@ class _Decider:
         kind, value = next(iter(node.items()))
         if kind == "CurrentOfExpr":
             yield True
-        elif kind == "A_Expr" and always(value, self._target, alone=self._alone):
+        elif kind == "A_Expr" and is_tautology(value, self._target, alone=self._alone):
             yield False
         elif (tested := _tested(kind, value, negated=negated)) is not None:
             yield from self._null_unless(tested, node)
@@ -162,17 +162,19 @@ def _opposite(one: Node, other: Node) -> bool:
     """`id IS NULL OR id IS NOT NULL`, `id = 1 OR id <> 1`, `x OR NOT x`."""
     for first, second in ((one, other), (other, one)):
         negated = first.get("BoolExpr", {})
-        if negated.get("boolop") == "NOT_EXPR" and same(negated.get("args", [None])[0], second):
+        if negated.get("boolop") == "NOT_EXPR" and same_tree(negated.get("args", [None])[0], second):
             return True
     if "NullTest" in one and "NullTest" in other:
         tests = one["NullTest"], other["NullTest"]
-        return tests[0].get("nulltesttype") != tests[1].get("nulltesttype") and same(tests[0]["arg"], tests[1]["arg"])
+        return tests[0].get("nulltesttype") != tests[1].get("nulltesttype") and same_tree(
+            tests[0]["arg"], tests[1]["arg"]
+        )
     if "A_Expr" in one and "A_Expr" in other:
         first, second = one["A_Expr"], other["A_Expr"]
         return (
             _OPPOSITES.get(_operator(first)) == _operator(second)
-            and same(first.get("lexpr"), second.get("lexpr"))
-            and same(first.get("rexpr"), second.get("rexpr"))
+            and same_tree(first.get("lexpr"), second.get("lexpr"))
+            and same_tree(first.get("rexpr"), second.get("rexpr"))
         )
     return False
 

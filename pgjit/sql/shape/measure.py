@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pgjit.sql.shape.bounds import sources
+from pgjit.sql.shape.cartesian_products import cartesian_product
 from pgjit.sql.shape.conditions import narrowing_of
-from pgjit.sql.shape.joins import unjoined
 from pgjit.sql.shape.narrowing import Narrowing
 from pgjit.sql.shape.references import References
+from pgjit.sql.shape.row_limits import row_sources
 from pgjit.sql.shape.shape import Product, RowSource, Shape, WriteShape
 
 __all__ = ["measure"]
@@ -29,7 +29,7 @@ def measure(node_type: str, node: Node, where: Callable[[int], int]) -> Shape:
     depth, selects, writes = _levels({node_type: node})
     places = _Places(where)
     analyze = node_type == "ExplainStmt" and _analyzes(node)
-    found = _sources(node_type, node, places) if selects or node_type == "CopyStmt" else ()
+    found = _row_sources(node_type, node, places) if selects or node_type == "CopyStmt" else ()
     joined = [select for select in selects if _several(select.get("fromClause"))]
     if not (writes or joined):
         return Shape(analyze, depth, (), found if analyze or node_type != "ExplainStmt" else ())
@@ -117,7 +117,7 @@ def _sweeps(clause: Node) -> bool:
     )
 
 
-def _sources(node_type: str, node: Node, places: _Places) -> tuple[RowSource, ...]:
+def _row_sources(node_type: str, node: Node, places: _Places) -> tuple[RowSource, ...]:
     while node_type in _HOLDS:
         if node_type == "CopyStmt" and "relation" in node and not node.get("is_from"):
             return (RowSource(_parts(node["relation"]), places(node["relation"])),)
@@ -126,7 +126,8 @@ def _sources(node_type: str, node: Node, places: _Places) -> tuple[RowSource, ..
             return ()
         node_type, node = next(iter(inner.items()))
     return tuple(
-        RowSource(_parts(each.relation), places(each.relation), each.limits, each.strict) for each in sources(node)
+        RowSource(_parts(each.relation), places(each.relation), each.limits, each.strict)
+        for each in row_sources(node)
     )
 
 
@@ -139,14 +140,14 @@ def _products(
 ) -> list[Product]:
     found: list[Product] = []
     for select in selects:
-        product = unjoined(select.get("fromClause", []), select.get("whereClause"), references)
+        product = cartesian_product(select.get("fromClause", []), select.get("whereClause"), references)
         if product is not None:
             found.append(Product(places(product.item[1]), product.explicit))
     for kind, write in writes:
         beside = write.get("fromClause") or write.get("usingClause")
         if beside and kind != "merge":
             clause = [{"RangeVar": write.get("relation", {})}, *beside]
-            product = unjoined(clause, write.get("whereClause"), references)
+            product = cartesian_product(clause, write.get("whereClause"), references)
             if product is not None:
                 found.append(Product(places(product.item[1]), product.explicit))
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.identity.authentication import Authentication
+from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.proxy.services import ProxyLimits
 from pgwire.messages.authentication import encode_password, encode_sasl_initial, encode_sasl_response
 from pgwire.messages.query import decode_error, encode_query, terminate
@@ -25,7 +25,7 @@ LIMIT = 2048
 
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    methods = {"shop": Authentication.PASSWORD, "bearer": Authentication.OAUTHBEARER}
+    methods = {"shop": AuthenticationMethod.PASSWORD, "bearer": AuthenticationMethod.OAUTHBEARER}
     async with Door(tmp_path, ProxyLimits(token_bytes=LIMIT, handshake_seconds=5), methods) as opened:
         yield opened
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pgjit.identity.membership import GroupSource
+from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
 from tests.fakes.watched import (
     Counting,

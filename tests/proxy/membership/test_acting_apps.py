@@ -10,9 +10,9 @@ from datetime import datetime
 import pytest
 
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKind
-from pgjit.identity.membership import GroupSource
+from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
 from tests.fakes.watched import (
     GROUP,
@@ -30,10 +30,10 @@ PEOPLE = [IdentityKind.USER, IdentityKind.AGENT_USER]
 
 
 @pytest.mark.parametrize("kind", PEOPLE)
-@pytest.mark.parametrize("state", [State.DISABLED, State.DELETED])
+@pytest.mark.parametrize("state", [PrincipalState.DISABLED, PrincipalState.DELETED])
 @pytest.mark.parametrize("source", [GroupSource.GRAPH, GroupSource.CLAIM_THEN_GRAPH])
 async def test_an_app_that_is_disabled_or_gone_ends_the_sessions_of_those_for_whom_it_acts(
-    directory: Counting, kind: IdentityKind, state: State, source: GroupSource
+    directory: Counting, kind: IdentityKind, state: PrincipalState, source: GroupSource
 ) -> None:
     watch = memberships(directory, source)
     through = Live(directory), Live(directory)
@@ -86,7 +86,7 @@ async def test_whoever_loses_both_at_once_is_told_once(watch: Memberships, direc
     live = Live(directory)
     ann = identity("ann", kind=IdentityKind.USER, app="app")
     with watch.watching(live, await watch.resolve(ann, in_group), GROUP):
-        directory.states |= {"app": State.DISABLED, "ann": State.DISABLED}
+        directory.states |= {"app": PrincipalState.DISABLED, "ann": PrincipalState.DISABLED}
         await pass_time(watch, directory, 300)
     assert len(live.ended) == 1
 

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.directory import DirectoryAnswer, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKind
 from pgjit.proxy.membership import Memberships, ResolvedIdentity
 from tests.fakes.watched import (
@@ -49,9 +49,9 @@ async def test_the_directorys_word_takes_the_place_of_the_tokens(watch: Membersh
     assert directory.groups_asked == {frozenset({GROUP, OTHER})}
 
 
-@pytest.mark.parametrize("state", [State.DISABLED, State.DELETED])
+@pytest.mark.parametrize("state", [PrincipalState.DISABLED, PrincipalState.DELETED])
 async def test_a_principal_that_is_disabled_or_gone_does_not_get_in(
-    watch: Memberships, directory: Counting, state: State
+    watch: Memberships, directory: Counting, state: PrincipalState
 ) -> None:
     directory.states["ann"] = state
     with pytest.raises(TokenRefused) as refused:

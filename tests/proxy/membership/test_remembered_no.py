@@ -12,7 +12,7 @@ import pytest
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import IdentityKey
-from pgjit.identity.membership import GroupSource
+from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
 from tests.fakes.watched import (
     GROUP,

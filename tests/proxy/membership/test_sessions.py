@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from pgjit.identity.directory import State
-from pgjit.identity.membership import GroupSource, Schedule
+from pgjit.identity.directory import PrincipalState
+from pgjit.identity.membership_rechecks import GroupSource, RecheckSchedule
 from pgjit.proxy.membership import Memberships
 from tests.fakes.watched import (
     GROUP,
@@ -39,7 +39,7 @@ async def test_who_is_no_member_any_more_is_ended_within_the_interval(
         if what == "removed":
             directory.removed.add("ann")
         else:
-            directory.states["ann"] = State(what)
+            directory.states["ann"] = PrincipalState(what)
         await pass_time(watch, directory, 200)
     assert not bob.ended
     [(reason, at)] = ann.ended
@@ -55,7 +55,7 @@ async def test_a_session_by_an_app_role_ends_with_its_principal_and_not_with_a_g
     with watch.watching(live, await watch.resolve(identity(), lambda _: True), None):
         await pass_time(watch, directory, 130)
         assert not live.ended
-        directory.states["ann"] = State.DISABLED
+        directory.states["ann"] = PrincipalState.DISABLED
         await pass_time(watch, directory, 62)
     assert [reason for reason, _ in live.ended] == ["membership-lost"]
 
@@ -149,7 +149,7 @@ async def test_the_loop_itself_asks_and_ends(directory: Counting) -> None:
         directory,
         source=GroupSource.GRAPH,
         groups=[GROUP],
-        schedule=Schedule(recheck=SECOND, max_stale=5 * SECOND),
+        schedule=RecheckSchedule(recheck=SECOND, max_stale=5 * SECOND),
     )
     watch.start()
     ended = asyncio.Event()

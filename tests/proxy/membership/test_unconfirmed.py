@@ -16,7 +16,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.membership import GroupSource
+from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import POLICY

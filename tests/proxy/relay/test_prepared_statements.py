@@ -8,11 +8,11 @@ from pgjit.audit.event import Parameters
 from pgjit.proxy.relay.in_flight import InFlight
 from pgjit.proxy.relay.prepared_statements import MOST, Change, Portal, Prepared, PreparedStatements, changes_of
 from pgjit.sql.statement import NameEffect, Statement
-from pgwire.state import Asked
+from pgwire.state import RequestKind
 
 ONE, TWO = Prepared("SELECT 1", None), Prepared("SELECT 2", None)
 CURSOR = Portal(ONE, None, b"p")
-SENT = InFlight(Asked.SYNC)
+SENT = InFlight(RequestKind.SYNC)
 
 
 def statement(effect: NameEffect | None) -> Statement:
@@ -89,7 +89,7 @@ def test_prepare_and_declare_give_a_name_to_the_statement_they_are_in() -> None:
 
 def test_a_name_is_unsettled_while_a_change_of_another_segment_is_under_way() -> None:
     names = PreparedStatements()
-    earlier, same = InFlight(Asked.PARSE, segment=1), InFlight(Asked.PARSE, segment=2)
+    earlier, same = InFlight(RequestKind.PARSE, segment=1), InFlight(RequestKind.PARSE, segment=2)
     names.expect([Change("statement", b"u", ONE)], earlier)
     assert names.unsettled("statement", b"u", 1) is None
     assert names.unsettled("statement", b"u", 2) is earlier
@@ -104,10 +104,10 @@ def test_a_name_is_unsettled_while_a_change_of_another_segment_is_under_way() ->
 
 def test_dropping_all_names_unsettles_each_until_it_is_made_again() -> None:
     names = PreparedStatements()
-    dropping = InFlight(Asked.QUERY, segment=1)
+    dropping = InFlight(RequestKind.QUERY, segment=1)
     names.expect([Change("statement", None)], dropping)
     assert names.unsettled("statement", b"u", 2) is dropping
-    names.expect([Change("statement", b"u", ONE)], InFlight(Asked.PARSE, segment=2))
+    names.expect([Change("statement", b"u", ONE)], InFlight(RequestKind.PARSE, segment=2))
     assert names.unsettled("statement", b"u", 2) is None
 
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pgjit.proxy.relay.in_flight import InFlight
 from pgwire.errors import RemoteProtocolError
 from pgwire.reader import message
-from pgwire.state import ANSWERS, ANYTIME, FRONTEND, Asked, Phase
+from pgwire.state import ASYNCHRONOUS, FRONTEND, RESPONSES, Phase, RequestKind
 from tests.fakes.talk import Talk, query
 from tests.protocol.samples import SAMPLES
 
@@ -36,17 +36,17 @@ def _sent(kind: int) -> bytes:
     return message(bytes([kind]), BODIES.get(kind, b""))
 
 
-def _allowed(asked: Asked | None, kind: int) -> bool:
+def _allowed(asked: RequestKind | None, kind: int) -> bool:
     """As the tables have it: an error is an answer to anything, and CopyData flows where rows may."""
-    if kind in ANYTIME or kind == ERROR:
+    if kind in ASYNCHRONOUS or kind == ERROR:
         return True
     if asked is None or kind == COPY_IN:  # what is asked here never offers data
         return False
-    return kind in ANSWERS[asked] or (kind == COPY_DATA and ROW in ANSWERS[asked])
+    return kind in RESPONSES[asked] or (kind == COPY_DATA and ROW in RESPONSES[asked])
 
 
-@pytest.mark.parametrize("asked", [None, *Asked])
-def test_a_request_is_answered_by_what_its_row_names_and_by_nothing_else(asked: Asked | None) -> None:
+@pytest.mark.parametrize("asked", [None, *RequestKind])
+def test_a_request_is_answered_by_what_its_row_names_and_by_nothing_else(asked: RequestKind | None) -> None:
     for kind in EVERY_KIND:
         talk = Talk()
         if asked is not None:
@@ -80,8 +80,8 @@ class Sequence(RuleBasedStateMachine):
     def begin(self) -> None:
         self.talk = Talk()
 
-    @rule(asked=st.sampled_from(Asked))
-    def ask(self, asked: Asked) -> None:
+    @rule(asked=st.sampled_from(RequestKind))
+    def ask(self, asked: RequestKind) -> None:
         self.talk.relay.queue.append(InFlight(asked))
 
     @rule()
@@ -96,7 +96,7 @@ class Sequence(RuleBasedStateMachine):
     @precondition(lambda self: self.talk.relay.queue)
     @rule(data=st.data())
     def answer_from_the_row(self, data: st.DataObject) -> None:
-        self._answer(data.draw(st.sampled_from(sorted(ANSWERS[self.talk.relay.queue[0].asked]))))
+        self._answer(data.draw(st.sampled_from(sorted(RESPONSES[self.talk.relay.queue[0].asked]))))
 
     def _answer(self, kind: int) -> None:
         before = list(self.talk.relay.queue)
@@ -109,13 +109,13 @@ class Sequence(RuleBasedStateMachine):
             self.begin()  # that session is over
             return
         assert _allowed(head.asked if head else None, kind)
-        assert not hole or kind in ANYTIME or kind == ERROR, "what was refused was answered as if it had run"
+        assert not hole or kind in ASYNCHRONOUS or kind == ERROR, "what was refused was answered as if it had run"
         assert b"".join(step.data) == _sent(kind) or (hole and kind == ERROR)
         gone = len(before) - len(after)
         assert after == before[gone:], "requests are done with in the order in which they were asked"
         if gone > 1:
             assert kind == ERROR, "only an error ends more than one request"
-            assert all(one.asked is not Asked.SYNC for one in before[:gone]), "and none behind the next Sync"
+            assert all(one.asked is not RequestKind.SYNC for one in before[:gone]), "and none behind the next Sync"
 
 
 TestSequence = Sequence.TestCase

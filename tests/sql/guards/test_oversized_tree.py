@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgjit.errors import StatementRefused
-from pgjit.sql.guards.oversized_tree import spreads
+from pgjit.sql.guards.oversized_tree import has_oversized_tree
 from pgjit.sql.parse import read_message
 
 _COLUMNS = ", c" * 500
@@ -20,7 +20,7 @@ _VALUES = ", 1" * 500
 def test_many_columns_from_one_row_are_found(head: str, names: str, between: str) -> None:
     text = f"{head} ({names.format(_COLUMNS).removeprefix(', ')}){between}= (SELECT 1{_VALUES})"
 
-    assert spreads(text)
+    assert has_oversized_tree(text)
     with pytest.raises(StatementRefused, match="too many columns") as refused:
         read_message(text)
     assert refused.value.fields()["C"] == "54000"
@@ -37,7 +37,7 @@ def test_many_columns_from_one_row_are_found(head: str, names: str, between: str
     ],
 )  # fmt: skip
 def test_ordinary_long_statements_are_not(text: str) -> None:
-    assert not spreads(text)
+    assert not has_oversized_tree(text)
     assert len(read_message(text).statements) == 1
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, note, settings
 
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.resolve import resolve
-from pgjit.sql.touched import Touched
 from tests.sql.grammar import statements
 
 # A function with a body in SQL's own syntax keeps what it depends on, column by column: reads and writes.
@@ -62,9 +62,9 @@ def _depends(connection: psycopg.Connection, sql: str) -> Depends | None:
         connection.rollback()
 
 
-def _missing(touched: Touched, depends: set[tuple[object, ...]]) -> set[tuple[object, ...]]:
-    found: set[tuple[object, ...]] = {(one.schema, one.name, None) for one in touched.relations}
-    found |= {(one.schema, one.relation, one.column) for one in touched.columns}
+def _missing(referenced: ReferencedObjects, depends: set[tuple[object, ...]]) -> set[tuple[object, ...]]:
+    found: set[tuple[object, ...]] = {(one.schema, one.name, None) for one in referenced.relations}
+    found |= {(one.schema, one.relation, one.column) for one in referenced.columns}
     return depends - found
 
 
@@ -79,12 +79,12 @@ def test_what_the_server_finds_is_found(connection: psycopg.Connection, live_cat
         if depends is None:
             return
         (statement,) = read_message(sql).statements
-        touched = resolve(statement, live_catalog)
+        referenced = resolve(statement, live_catalog)
 
-        assert _missing(touched, depends.columns) == set()
-        assert depends.functions - {(one.schema, one.name) for one in touched.functions} == set()
-        assert depends.operators - {(one.schema, one.name) for one in touched.operators} == set()
-        assert touched.doubts == ()
+        assert _missing(referenced, depends.columns) == set()
+        assert depends.functions - {(one.schema, one.name) for one in referenced.functions} == set()
+        assert depends.operators - {(one.schema, one.name) for one in referenced.operators} == set()
+        assert referenced.faults == ()
 
     check()
 

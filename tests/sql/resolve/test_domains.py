@@ -152,9 +152,9 @@ def known(connection: psycopg.Connection, names_dsn: str) -> Catalog:
 def _called(sql: str, catalog: Catalog) -> set[str]:
     found: set[str] = set()
     for statement in read_message(sql).statements:
-        touched = resolve(statement, catalog)
-        assert not touched.doubts
-        found |= {one.name for one in touched.functions if not one.builtin}
+        referenced = resolve(statement, catalog)
+        assert not referenced.faults
+        found |= {one.name for one in referenced.functions if not one.builtin}
     return found & {"looked", "both_fine"}
 
 

@@ -24,16 +24,16 @@ def _one(sql: str) -> Statement:
 def _cases() -> list[tuple[str, str]]:
     lines = (FIXTURES / "touched.txt").read_text("utf-8").splitlines()
     told = [line for line in lines if line and not line.startswith("#")]
-    return [(sql, touched.strip()) for sql, touched in zip(told[::2], told[1::2], strict=True)]
+    return [(sql, referenced.strip()) for sql, referenced in zip(told[::2], told[1::2], strict=True)]
 
 
-@pytest.mark.parametrize(("sql", "touched"), _cases())
-def test_what_a_statement_touches(sql: str, touched: str, catalog: Catalog) -> None:
-    assert (compact(resolve(_one(sql), catalog)) or "nothing") == touched
+@pytest.mark.parametrize(("sql", "referenced"), _cases())
+def test_what_a_statement_touches(sql: str, referenced: str, catalog: Catalog) -> None:
+    assert (compact(resolve(_one(sql), catalog)) or "nothing") == referenced
 
 
 @pytest.mark.parametrize(
-    ("sql", "touched"),
+    ("sql", "referenced"),
     [
         ("SELECT email FROM customers", "{public}.customers / {public}.customers.email"),
         ("SELECT email FROM public.customers AS c", "customers / customers.email"),
@@ -53,8 +53,8 @@ def test_what_a_statement_touches(sql: str, touched: str, catalog: Catalog) -> N
         ("CREATE TABLE fresh (a int)", "{public}.fresh:define"),
     ],
 )  # fmt: skip
-def test_without_a_catalog_names_may_be_in_every_schema_that_is_searched(sql: str, touched: str) -> None:
-    assert compact(resolve(_one(sql), None)) == touched
+def test_without_a_catalog_names_may_be_in_every_schema_that_is_searched(sql: str, referenced: str) -> None:
+    assert compact(resolve(_one(sql), None)) == referenced
 
 
 def test_the_search_path_counts_without_a_catalog() -> None:
@@ -65,17 +65,17 @@ def test_the_search_path_counts_without_a_catalog() -> None:
 
 def test_objects_have_the_place_where_they_stand_first(catalog: Catalog) -> None:
     sql = "SELECT 'é', c.email, hr.peek(c.email) FROM customers AS c"
-    touched = resolve(_one(sql), catalog)
+    referenced = resolve(_one(sql), catalog)
 
-    assert [one.position for one in touched.relations] == [sql.index("customers") + 1]
-    assert [one.position for one in touched.columns] == [sql.index("c.email") + 1]
-    assert [one.position for one in touched.functions] == [sql.index("hr.peek") + 1]
+    assert [one.position for one in referenced.relations] == [sql.index("customers") + 1]
+    assert [one.position for one in referenced.columns] == [sql.index("c.email") + 1]
+    assert [one.position for one in referenced.functions] == [sql.index("hr.peek") + 1]
 
 
 def test_the_way_through_views_is_told(catalog: Catalog) -> None:
-    touched = resolve(_one("SELECT address FROM sales.contacts"), catalog)
+    referenced = resolve(_one("SELECT address FROM sales.contacts"), catalog)
 
-    (base,) = [one for one in touched.relations if one.name == "customers"]
+    (base,) = [one for one in referenced.relations if one.name == "customers"]
     assert base.through == ("sales.contacts", "public.contacts")
 
 
@@ -87,18 +87,18 @@ def test_a_schema_that_is_earlier_in_the_path_hides_a_later_one(catalog: Catalog
 
 
 @pytest.mark.parametrize(
-    ("path", "touched"),
+    ("path", "referenced"),
     [(("public",), ""), (("public", "pg_catalog"), "now()")],
 )
 def test_of_functions_without_arguments_the_first_schemas_is_called(
-    path: tuple[str, ...], touched: str, catalog: Catalog
+    path: tuple[str, ...], referenced: str, catalog: Catalog
 ) -> None:
     functions: dict[str, dict[str, tuple[Function, ...]]] = {
         "pg_catalog": {"now": (Function(builtin=True),)}, "public": {"now": (Function(),)},
     }  # fmt: skip
     both = dataclasses.replace(catalog, functions=functions, search_path=path)
 
-    assert compact(resolve(_one("SELECT now()"), both)) == touched
+    assert compact(resolve(_one("SELECT now()"), both)) == referenced
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "SELECT c.email FROM customers AS c WHERE id = $1"])
@@ -109,12 +109,12 @@ def test_facts_travel_to_another_process(sql: str, catalog: Catalog) -> None:
 
 
 def test_more_than_a_number_of_columns_is_too_much(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgjit.sql.resolve.collect.MOST_COLUMNS", 3)
+    monkeypatch.setattr("pgjit.sql.resolve.object_collector.MOST_COLUMNS", 3)
 
-    touched = resolve(_one("SELECT * FROM customers, orders"), catalog)
+    referenced = resolve(_one("SELECT * FROM customers, orders"), catalog)
 
-    assert len(touched.columns) == 3
-    assert [doubt.what for doubt in touched.doubts] == ["too-much"]
+    assert len(referenced.columns) == 3
+    assert [fault.kind for fault in referenced.faults] == ["too-much"]
 
 
 def test_a_small_statement_is_resolved_in_some_hundred_calls(catalog: Catalog) -> None:

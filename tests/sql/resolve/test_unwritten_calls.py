@@ -15,7 +15,7 @@ import pytest
 from pgjit.errors import StatementRefused
 from pgjit.sql.catalog import Catalog, Operator, QName
 from pgjit.sql.parse import read_message
-from pgjit.sql.resolve.collect import Steps
+from pgjit.sql.resolve.object_collector import StepBudget
 from pgjit.sql.resolve.resolve import resolve
 from tests.e2e.servers import serve
 from tests.sql.casting import (
@@ -80,8 +80,8 @@ class Casting:
     def found(self, sql: str) -> set[str]:
         names: set[str] = set()
         for statement in read_message(sql).statements:
-            touched = resolve(statement, self.catalog)
-            names |= {one.name for one in touched.functions}
+            referenced = resolve(statement, self.catalog)
+            names |= {one.name for one in referenced.functions}
         return names & set(LOGGING)
 
 
@@ -202,7 +202,7 @@ def test_steps_grow_no_faster_than_the_statement(casting: Casting) -> None:
     def steps(count: int) -> int:
         sql = "SELECT " + ", ".join(f"to_json(coalesce(m, 'sad')) || upper(h) || {n}" for n in range(count))
         (statement,) = read_message(f"{sql} FROM mixed").statements
-        budget = Steps(10_000_000)
+        budget = StepBudget(10_000_000)
         resolve(statement, casting.catalog, steps=budget)
         return 10_000_000 - budget.left
 

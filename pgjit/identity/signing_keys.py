@@ -21,7 +21,7 @@ from pgjit.identity.fetch import AnswerRefused, fetch_object
 from pgjit.identity.jws import KID, unbase64url
 from pgjit.single_flight import SingleFlight
 
-__all__ = ["KeySource", "KeysRefused", "SigningKeys", "read_keys"]
+__all__ = ["KeySource", "KeysRefused", "SigningKeys", "parse_key_set"]
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class SigningKeys:
         try:
             async with asyncio.timeout(self._fetch_seconds):
                 metadata = await fetch_object(self._client, self._metadata_url)
-                keys = read_keys(await fetch_object(self._client, self._keys_url(metadata)), self._place)
+                keys = parse_key_set(await fetch_object(self._client, self._keys_url(metadata)), self._place)
         except TimeoutError:
             fault = f"no whole answer within {self._fetch_seconds:g} s"
         except (KeysRefused, AnswerRefused) as refused:
@@ -191,7 +191,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 # --- which keys are good ----------------------------------------------------------------------------------
 
 
-def read_keys(document: Mapping[str, object], place: KeySource) -> dict[str, PyJWK]:
+def parse_key_set(document: Mapping[str, object], place: KeySource) -> dict[str, PyJWK]:
     """The usable keys of a key set by their id; raises KeysRefused when the set as a whole is not to be used.
 
     Keys of other kinds and other issuers are left out. A set that shows private keys or names one twice

@@ -14,23 +14,23 @@ from pgjit.sql.statement import Setting
 
 __all__ = [
     "Action",
-    "Doubt",
-    "Near",
-    "Quote",
-    "Reach",
+    "CopiedColumn",
+    "NameSuggestion",
+    "ReferencedColumn",
+    "ReferencedFunction",
+    "ReferencedObjects",
+    "ReferencedOperator",
+    "ReferencedRelation",
+    "ReferencedType",
+    "ResolutionFault",
     "SessionStart",
-    "Touched",
-    "TouchedColumn",
-    "TouchedFunction",
-    "TouchedOperator",
-    "TouchedRelation",
-    "TouchedType",
+    "Via",
 ]
 
 Action = Literal["read", "insert", "update", "delete", "lock", "define"]
 """`lock`: LOCK TABLE and FOR UPDATE and its kind. `define`: DDL, TRUNCATE, VACUUM: whatever else names a relation."""
 
-Reach = Literal["named", "view", "parent", "child"]
+Via = Literal["named", "view", "parent", "child"]
 """How a statement comes to an object.
 
 `named`: it is written there. `view`: a view (or rule) that is written there reads or writes it, with the rights of
@@ -41,13 +41,13 @@ reached in any way; to allow something, what is named counts, as it does for the
 
 
 @dataclass(frozen=True, slots=True)
-class TouchedRelation:
+class ReferencedRelation:
     schema: str | None  # None where there is no catalog to tell: then `candidates` has the schemas it may be in
     name: str
     kind: str | None  # pg_class.relkind: r, p, v, m, f, S, c; None where there is no catalog
     action: Action
     position: int | None = None  # characters of the message from 1
-    reach: Reach = "named"
+    via: Via = "named"
     through: tuple[str, ...] = ()  # `schema.name` of the relations on the way, the one that is written first
     candidates: tuple[str, ...] = ()
     filled: frozenset[str] = frozenset()  # of what is written to: its columns that are NOT NULL
@@ -58,22 +58,22 @@ class TouchedRelation:
 
 
 @dataclass(frozen=True, slots=True)
-class TouchedColumn:
+class ReferencedColumn:
     """A column that is read (also in a condition, a join, an order) or written."""
 
-    schema: str | None  # as in TouchedRelation
+    schema: str | None  # as in ReferencedRelation
     relation: str
     column: str | None  # None: any of its columns, or all
     action: Literal["read", "write"]
     position: int | None = None
     whole_row: bool = False  # by `*` or the row as a value
-    reach: Reach = "named"
+    via: Via = "named"
     through: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class TouchedFunction:
+class ReferencedFunction:
     """A function that may be called: each that overload resolution could choose, by name and number of arguments."""
 
     schema: str | None  # None where there is no catalog
@@ -95,7 +95,7 @@ class TouchedFunction:
 
 
 @dataclass(frozen=True, slots=True)
-class TouchedType:
+class ReferencedType:
     schema: str | None
     name: str
     kind: str | None = None  # pg_type.typtype: b, c, d, e, m, p, r
@@ -110,7 +110,7 @@ class TouchedType:
 
 
 @dataclass(frozen=True, slots=True)
-class TouchedOperator:
+class ReferencedOperator:
     schema: str | None
     name: str
     builtin: bool = False
@@ -123,27 +123,27 @@ class TouchedOperator:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
-class Near(NamedTuple):
+class NameSuggestion(NamedTuple):
     """A name that may have been meant: `text` as a statement would write it, `name` in its parts with the schema."""
 
     name: tuple[str, ...]
     text: str
-    alone: bool  # a table that is no part of another and has none, and no view
+    standalone: bool  # a table that is no part of another and has none, and no view
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class ResolutionFault:
     """Where the statement and the catalog do not agree, or nobody could tell what is meant: it is refused.
 
-    `what` is a word of a fixed set: unknown-relation, unknown-column, unknown-function, unknown-type,
+    `kind` is one of: unknown-relation, unknown-column, unknown-function, unknown-type,
     unknown-operator, unknown-schema, rule, too-much, database, hides, encoding.
     """
 
-    what: str
+    kind: str
     detail: str
     position: int | None = None
     name: tuple[str, ...] = ()  # that is unknown, as written
-    near: tuple[Near, ...] = ()  # that may have been meant; a policy may deny some of them
+    suggestions: tuple[NameSuggestion, ...] = ()  # that may have been meant; a policy may deny some of them
     alias: str | None = None  # under which the table that is named can be seen
     not_in_from: bool = False  # of a column: its table is not in FROM
 
@@ -157,7 +157,7 @@ class SessionStart:
     search_path: str | None  # as it is pinned
 
 
-class Quote(NamedTuple):
+class CopiedColumn(NamedTuple):
     """Values of a relation's column that a system catalog repeats, where every role can read them."""
 
     place: str  # pg_attribute.attmissingval or pg_class.relpartbound
@@ -166,28 +166,28 @@ class Quote(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
-    relations: tuple[TouchedRelation, ...] = ()
-    columns: tuple[TouchedColumn, ...] = ()
-    functions: tuple[TouchedFunction, ...] = ()
-    types: tuple[TouchedType, ...] = ()
-    operators: tuple[TouchedOperator, ...] = ()
+class ReferencedObjects:
+    relations: tuple[ReferencedRelation, ...] = ()
+    columns: tuple[ReferencedColumn, ...] = ()
+    functions: tuple[ReferencedFunction, ...] = ()
+    types: tuple[ReferencedType, ...] = ()
+    operators: tuple[ReferencedOperator, ...] = ()
     settings: tuple[Setting, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    faults: tuple[ResolutionFault, ...] = ()
     fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant
     start: SessionStart | None = None  # None where there is no catalog
     secrets: dict[str, tuple[str, ...]] | None = None  # as `Catalog.secrets`; None where nobody knows
-    quotes: tuple[Quote, ...] | None = None  # as `Catalog.quotes`; None where nobody knows
+    quotes: tuple[CopiedColumn, ...] | None = None  # as `Catalog.quotes`; None where nobody knows
     extensions: Mapping[str, str] = field(default_factory=dict)  # that are installed, with their versions
-    _named: dict[tuple[str | None, str], list[TouchedRelation]] = field(
+    _named: dict[tuple[str | None, str], list[ReferencedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def missing(self, *what: str) -> frozenset[tuple[str, ...]]:
         """Names as written that are not in the catalog: `what` are words of doubts."""
-        return frozenset(doubt.name for doubt in self.doubts if doubt.what in what)
+        return frozenset(fault.name for fault in self.faults if fault.kind in what)
 
-    def named(self, schema: str | None, name: str) -> list[TouchedRelation]:
+    def named(self, schema: str | None, name: str) -> list[ReferencedRelation]:
         """What happens to the relation of that name. Many columns are asked for: looked for once."""
         if not self._named:
             for each in self.relations:

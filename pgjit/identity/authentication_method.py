@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Authentication"]
+__all__ = ["AuthenticationMethod"]
 
 
-class Authentication(StrEnum):
+class AuthenticationMethod(StrEnum):
     """How a client gives its token."""
 
     PASSWORD = "password"  # noqa: S105 - the name of the method

@@ -10,25 +10,25 @@ from typing import Any, NamedTuple
 
 from pgjit.sql.tree import alias_of, strings_of
 
-__all__ = ["Opened", "opened_by"]
+__all__ = ["PassedOn", "passed_on_by"]
 
 Node = dict[str, Any]
 
 _KEEPS = frozenset({"distinctClause", "groupClause", "limitCount", "limitOffset", "withClause"})
 
 
-class Opened(NamedTuple):
+class PassedOn(NamedTuple):
     """A relation that a view passes writes on to, and its columns that are seen; None where it may be any."""
 
     relation: Node
     columns: tuple[str, ...] | None
 
 
-def opened_by(node_type: str, node: Node) -> list[Opened]:
+def passed_on_by(node_type: str, node: Node) -> list[PassedOn]:
     """Also of the views that CREATE SCHEMA makes."""
     if node_type == "CreateSchemaStmt":
         elements = [element.get("ViewStmt") for element in node.get("schemaElts", [])]
-        return [opened for view in elements if view for opened in opened_by("ViewStmt", view)]
+        return [opened for view in elements if view for opened in passed_on_by("ViewStmt", view)]
     query = node.get("query", {}).get("SelectStmt", {}) if node_type == "ViewStmt" else {}
     sources = query.get("fromClause", [])
     if len(sources) != 1 or "RangeVar" not in sources[0] or not _KEEPS.isdisjoint(query):
@@ -37,7 +37,7 @@ def opened_by(node_type: str, node: Node) -> list[Opened]:
     if any("agg_star" in target.get("FuncCall", {}) for target in targets):  # count(*)
         return []
     relation = sources[0]["RangeVar"]
-    return [Opened(relation, None if alias_of(relation)[1] else _seen(targets))]
+    return [PassedOn(relation, None if alias_of(relation)[1] else _seen(targets))]
 
 
 def _seen(targets: list[Node]) -> tuple[str, ...] | None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pgjit.errors import StatementRefused
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.resolve import resolve
-from pgjit.sql.touched import Touched
 from tests.run.work import calls
 from tests.sql.grammar import statements
 
@@ -113,7 +113,7 @@ def test_lines_drawn_in_comments_are_read(text: str) -> None:
 def _judge(text: str, catalog: Catalog | None) -> None:
     with suppress(StatementRefused):
         for statement in read_message(text).statements:
-            assert isinstance(resolve(statement, catalog), Touched)
+            assert isinstance(resolve(statement, catalog), ReferencedObjects)
 
 
 @given(

@@ -25,11 +25,11 @@ from pgjit.sql.catalog import (
     qname_of,
 )
 from pgjit.sql.parse import read_message
-from pgjit.sql.resolve.conversions import plain_name
+from pgjit.sql.referenced import CopiedColumn, ReferencedObjects
+from pgjit.sql.resolve.casts import plain_name
 from pgjit.sql.resolve.resolve import resolve
-from pgjit.sql.touched import Quote, Touched
 
-__all__ = ["assemble"]
+__all__ = ["build_catalog"]
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
@@ -37,7 +37,7 @@ Rows = Mapping[str, Sequence[Row]]
 _EVENTS = {"2": "update", "3": "insert", "4": "delete"}
 
 
-def assemble(
+def build_catalog(
     rows: Rows, *, server_version: int, search_path: tuple[str, ...], database: str, role: str, encoding: str,
     superuser: bool = True, pinned_path: str | None = None,
 ) -> Catalog:  # fmt: skip
@@ -111,16 +111,16 @@ def _secrets(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
     return {place: tuple(sorted(found[place])) for place in sorted(found)}
 
 
-def _quotes(rows: Rows, names: Mapping[int, QName]) -> tuple[Quote, ...]:
+def _quotes(rows: Rows, names: Mapping[int, QName]) -> tuple[CopiedColumn, ...]:
     """Of a part, the values are those of all that it is a part of."""
     parents = _grouped(rows["parents"], "inhrelid", lambda row: row["inhparent"])
-    found: set[Quote] = set()
+    found: set[CopiedColumn] = set()
     for row in rows["quotes"]:
         left = [row["oid"]]
         while left:
             oid = left.pop()
             if oid in names:
-                found.add(Quote(row["place"], names[oid], row["attname"]))
+                found.add(CopiedColumn(row["place"], names[oid], row["attname"]))
             left += parents.get(oid, ())
     return tuple(sorted(found))
 
@@ -249,16 +249,16 @@ def _with_views(catalog: Catalog, queries: Mapping[QName, tuple[str, tuple[str, 
 
 
 def _view(relation: Relation, query: str, checks: set[QName], catalog: Catalog) -> Relation:
-    touched = _resolved(query, catalog)
+    referenced = _resolved(query, catalog)
     used = {dependency.relation: set(dependency.columns) for dependency in relation.reads}
-    if touched is None:  # what cannot be read may use all of them
+    if referenced is None:  # what cannot be read may use all of them
         reads = tuple(Dependency(name, (), whole=True) for name in used)
         return replace(relation, reads=reads, calls=tuple(sorted({*relation.calls, *checks})))
-    for read in touched.relations:
-        if read.reach == "named" and read.schema is not None:
+    for read in referenced.relations:
+        if read.via == "named" and read.schema is not None:
             used.setdefault(QName(read.schema, read.name), set())
-    for column in touched.columns:
-        if column.reach == "named" and column.schema is not None and column.column is not None:
+    for column in referenced.columns:
+        if column.via == "named" and column.schema is not None and column.column is not None:
             used.setdefault(QName(column.schema, column.relation), set()).add(column.column)
     views = {str(name) for name in used if (found := catalog.relation(name)) is not None and found.kind in "vm"}
     calls = {
@@ -266,7 +266,7 @@ def _view(relation: Relation, query: str, checks: set[QName], catalog: Catalog) 
         *checks,
         *(
             QName(one.schema, one.name)
-            for one in touched.functions
+            for one in referenced.functions
             if one.schema and (not one.through or one.through[0] not in views)
         ),
     }
@@ -274,10 +274,10 @@ def _view(relation: Relation, query: str, checks: set[QName], catalog: Catalog) 
     return replace(relation, reads=reads, calls=tuple(sorted(calls)))
 
 
-def _resolved(query: str, catalog: Catalog) -> Touched | None:
+def _resolved(query: str, catalog: Catalog) -> ReferencedObjects | None:
     try:
         (statement,) = read_message(query).statements
     except (PgjitError, ValueError):
         return None
-    touched = resolve(statement, catalog, stored=True)
-    return None if touched.doubts else touched
+    referenced = resolve(statement, catalog, stored=True)
+    return None if referenced.faults else referenced

@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
-from pgjit.identity.directory import DirectoryAnswer, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId
 
-__all__ = ["GroupAnswers", "GroupSource", "LiveIdentities", "Schedule", "TokenWorth", "Verdict", "verdict"]
+__all__ = [
+    "DirectoryAnswerCache",
+    "GroupSource",
+    "MembershipRechecks",
+    "MembershipStatus",
+    "RecheckSchedule",
+    "TokenTrust",
+    "membership_status",
+]
 
 _RETRY_FIRST = timedelta(seconds=2)
 _LAST_TRY = timedelta(seconds=5)
@@ -30,41 +38,43 @@ class GroupSource(StrEnum):
     CLAIM_THEN_GRAPH = "claim-then-graph"  # the token at login, the directory from then on
 
 
-class Verdict(Enum):
+class MembershipStatus(Enum):
     MEMBER = auto()
     LOST = auto()  # not a member any more, or the principal is disabled or gone
     UNKNOWN = auto()  # the last answer is too old to count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class RecheckSchedule:
     recheck: timedelta = timedelta(seconds=60)
     max_stale: timedelta = timedelta(minutes=5)
     token_age: timedelta = timedelta(hours=24)  # no token that is older is accepted
 
 
-def verdict(found: DirectoryAnswer, group: GroupId | None, now: datetime, max_stale: timedelta) -> Verdict:
+def membership_status(
+    found: DirectoryAnswer, group: GroupId | None, now: datetime, max_stale: timedelta
+) -> MembershipStatus:
     """What `found` means for a session under a policy for `group`; None: the policy is for an app role."""
-    if found.state is not State.ENABLED or (group is not None and group not in found.groups):
-        return Verdict.LOST
-    return Verdict.MEMBER if now - found.at < max_stale else Verdict.UNKNOWN
+    if found.state is not PrincipalState.ENABLED or (group is not None and group not in found.groups):
+        return MembershipStatus.LOST
+    return MembershipStatus.MEMBER if now - found.at < max_stale else MembershipStatus.UNKNOWN
 
 
-class TokenWorth(Enum):
+class TokenTrust(Enum):
     """What a token's own word is worth, before the directory is asked."""
 
-    GOOD = auto()  # nothing is known against it
-    DOUBTED = auto()  # it was issued before anything is known: worth nothing until the directory answers
-    DENIED = auto()  # the directory has said otherwise since, or a moment ago
+    TRUSTED = auto()  # nothing is known against it
+    UNCONFIRMED = auto()  # older than everything that is known: the directory has to confirm it
+    CONTRADICTED = auto()  # the directory answered otherwise, later than the token or a moment ago
 
 
-class GroupAnswers:
+class DirectoryAnswerCache:
     """What the directory has said last of each principal, for as long as a token from before that may live.
 
     INVARIANT: a token that was issued before the directory said no is not believed by itself again.
     """
 
-    def __init__(self, schedule: Schedule, since: datetime, *, most: int = _MOST_ANSWERS) -> None:
+    def __init__(self, schedule: RecheckSchedule, since: datetime, *, most: int = _MOST_ANSWERS) -> None:
         """Nothing is known from before `since`. Beyond `most` the oldest answer is forgotten, and remembered so."""
         self._schedule = schedule
         self._known_since = since
@@ -98,16 +108,16 @@ class GroupAnswers:
 
     def word(
         self, principal: Principal, issued_at: datetime, now: datetime, suffices: Callable[[DirectoryAnswer], bool]
-    ) -> TokenWorth:
+    ) -> TokenTrust:
         """Of a token that was issued at `issued_at`. `suffices`: whether an answer says the same as the token."""
         found = self._latest.get(principal)
         if found is None:
-            return TokenWorth.DOUBTED if issued_at <= self._known_since + _SKEW else TokenWorth.GOOD
+            return TokenTrust.UNCONFIRMED if issued_at <= self._known_since + _SKEW else TokenTrust.TRUSTED
         if suffices(found):
-            return TokenWorth.GOOD
+            return TokenTrust.TRUSTED
         if issued_at <= found.at + _SKEW or now - found.at < self._schedule.max_stale:
-            return TokenWorth.DENIED
-        return TokenWorth.GOOD
+            return TokenTrust.CONTRADICTED
+        return TokenTrust.TRUSTED
 
 
 @dataclass(slots=True)
@@ -119,13 +129,13 @@ class _Entry:
     asked: bool = False  # a question is under way
 
 
-class LiveIdentities:
+class MembershipRechecks:
     """The identities with live sessions, and those that were asked about a moment ago, with the latest answer.
 
     INVARIANT: of one identity there is never more than one question under way, and one in each interval.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: RecheckSchedule) -> None:
         self.schedule = schedule
         self._entries: dict[Principal, _Entry] = {}
 

@@ -18,7 +18,7 @@ from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, 
 __all__ = [
     "GUID",
     "Claims",
-    "Expected",
+    "ExpectedEntraClaims",
     "Issuer",
     "check_times",
     "find_issuer",
@@ -64,7 +64,7 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedEntraClaims:
     """What a token must say to be ours."""
 
     issuers: tuple[Issuer, ...]
@@ -73,7 +73,7 @@ class Expected:
     overage: bool = False  # whether a token may leave its groups out: a directory is asked for them
 
 
-def find_issuer(claims: Claims, expected: Expected) -> Issuer:
+def find_issuer(claims: Claims, expected: ExpectedEntraClaims) -> Issuer:
     """The issuer that a token says it is of, to the letter; its tenant and version have to agree."""
     version, name = text_claim(claims, "ver"), text_claim(claims, "iss")
     if version not in {each.version for each in expected.issuers}:
@@ -89,7 +89,7 @@ def find_issuer(claims: Claims, expected: Expected) -> Issuer:
     return issuer
 
 
-def read_identity(claims: Claims, expected: Expected, now: datetime) -> Identity:
+def read_identity(claims: Claims, expected: ExpectedEntraClaims, now: datetime) -> Identity:
     """The identity in `claims`, or TokenRefused. Only for claims under a signature by a key of that issuer."""
     issuer = find_issuer(claims, expected)
     _check_audience(claims, issuer)
@@ -184,7 +184,7 @@ def _second(claims: Claims, name: str) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
-def check_times(claims: Claims, expected: Expected, now: datetime) -> tuple[datetime, datetime]:
+def check_times(claims: Claims, expected: ExpectedEntraClaims, now: datetime) -> tuple[datetime, datetime]:
     """When it was issued and when it ends. Differences only: near year 9999 a sum would overflow."""
     issued, begins, ends = (_second(claims, name) for name in ("iat", "nbf", "exp"))
     if now - ends >= expected.leeway:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from pgjit.sql.catalog import BUILTIN, Catalog, Function, QName, is_builtin_type
-from pgjit.sql.resolve.conversions import ANY, LOOSE, NOTHING, WORDLESS, Conversions, plain_name
+from pgjit.sql.resolve.casts import ANY, NULL, UNKNOWN_TYPES, UNTYPED, CastTable, plain_name
 from pgjit.sql.resolve.overloads import POLYMORPHIC
 from pgjit.sql.scopes.expressions import Value, Values
 
-__all__ = ["Flow", "Kinds"]
+__all__ = ["TypeInference", "TypeSet"]
 
-Kinds = frozenset[str]
-Columns = tuple[Kinds, ...]
+TypeSet = frozenset[str]
+RowTypes = tuple[TypeSet, ...]
 
-_NONE: Kinds = frozenset()
+_NONE: TypeSet = frozenset()
 _SAME = frozenset({
     "any_value", "array_agg", "array_append", "array_cat", "array_prepend", "array_remove", "array_replace",
     "array_reverse", "array_sample", "array_shuffle", "array_sort", "first_value", "lag", "last_value", "lead", "max",
@@ -30,11 +30,11 @@ _ROUNDS = 12
 """Of passing types on: with more of them every value that is still growing may have any type of the statement."""
 
 
-class Flow:
+class TypeInference:
     """After `run`: of each value its `types`, and in `fields` those of the columns of a row without a type."""
 
     def __init__(
-        self, catalog: Catalog, path: tuple[str, ...], values: Values, conversions: Conversions,
+        self, catalog: Catalog, path: tuple[str, ...], values: Values, conversions: CastTable,
         spend: Callable[[int], None],
     ) -> None:  # fmt: skip
         self._catalog = catalog
@@ -43,14 +43,14 @@ class Flow:
         self._conversions = conversions
         self.spend = spend
         self.values = values.values
-        self.types: list[Kinds] = [_NONE] * len(self.values)
-        self.fields: list[Kinds] = [_NONE] * len(self.values)
-        self.columns: list[Columns | None] = [None] * len(self.values)
+        self.types: list[TypeSet] = [_NONE] * len(self.values)
+        self.fields: list[TypeSet] = [_NONE] * len(self.values)
+        self.columns: list[RowTypes | None] = [None] * len(self.values)
         self._rows: set[str] = set()
         self._named: dict[str, set[str]] = {}  # columns of rows, by their names
-        self._wild: set[str] = {ANY, LOOSE}
+        self._wild: set[str] = {ANY, UNTYPED}
         self._unfound = False
-        self._made_by: dict[tuple[object, ...], Kinds] = {}  # what calls give, by names and types
+        self._made_by: dict[tuple[object, ...], TypeSet] = {}  # what calls give, by names and types
 
     def run(self) -> None:
         for index, value in enumerate(self.values):
@@ -122,14 +122,14 @@ class Flow:
 
     # What a value's types are.
 
-    def _of(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _of(self, value: Value) -> tuple[TypeSet, TypeSet]:
         match value.kind:
             case "loose":
-                return frozenset((LOOSE,)), _NONE
+                return frozenset((UNTYPED,)), _NONE
             case "null":
-                return frozenset((NOTHING,)), _NONE
+                return frozenset((NULL,)), _NONE
             case "parameter":
-                return frozenset((LOOSE, ANY)), _NONE
+                return frozenset((UNTYPED, ANY)), _NONE
             case "typed" | "cast":
                 return frozenset((self.type_named(value.name, array=value.array),)), _NONE
             case "column":
@@ -154,7 +154,7 @@ class Flow:
                 return _NONE, _NONE
         return self._made(value)
 
-    def _made(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _made(self, value: Value) -> tuple[TypeSet, TypeSet]:
         types = self.union(value.parts)
         fields = self._inside(value.parts)
         match value.kind:
@@ -170,10 +170,10 @@ class Flow:
                 types |= {column for kind in types for column in self._conversions.columns(kind).values()}
         return types, fields
 
-    def union(self, parts: Iterable[int]) -> Kinds:
+    def union(self, parts: Iterable[int]) -> TypeSet:
         return frozenset[str]().union(*(self.types[part] for part in parts))
 
-    def _within(self, parts: Iterable[int]) -> Kinds:
+    def _within(self, parts: Iterable[int]) -> TypeSet:
         found = set(self.union(parts))
         for part in parts:
             found |= self.fields[part]
@@ -185,9 +185,9 @@ class Flow:
         return flat[:-2] if flat.endswith("[]") else flat if is_builtin_type(flat) else ANY
 
     def _array(self, kind: str) -> str:
-        return {LOOSE: "text[]", NOTHING: "text[]", ANY: ANY}.get(kind, f"{kind}[]")
+        return {UNTYPED: "text[]", NULL: "text[]", ANY: ANY}.get(kind, f"{kind}[]")
 
-    def _column(self, parts: tuple[str, ...]) -> tuple[Kinds, Kinds]:
+    def _column(self, parts: tuple[str, ...]) -> tuple[TypeSet, TypeSet]:
         name = parts[-1]
         self.spend(1)
         if len(parts) == 1:
@@ -207,26 +207,26 @@ class Flow:
         types |= called - {ANY} if types else called
         return types or self._anything(), self._inside_named(name)
 
-    def _inside(self, parts: Iterable[int]) -> Kinds:
+    def _inside(self, parts: Iterable[int]) -> TypeSet:
         return frozenset[str]().union(*(self.fields[part] for part in parts))
 
-    def _inside_named(self, name: str) -> Kinds:
+    def _inside_named(self, name: str) -> TypeSet:
         return self._inside(self._all.names.get(name, ()))
 
-    def _anything(self) -> Kinds:
+    def _anything(self) -> TypeSet:
         return frozenset(self._wild) if self._unfound else _NONE
 
-    def _by_name(self, name: str) -> Kinds:
+    def _by_name(self, name: str) -> TypeSet:
         found = self.union(self._all.names.get(name, ()))
         return found | self._named.get(name, set())
 
-    def _relation_row(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _relation_row(self, value: Value) -> tuple[TypeSet, TypeSet]:
         if (name := self.relation(value.name)) is not None:
             return frozenset((str(name),)), _NONE
         queries = self._all.queries.get(value.name[-1], ())
         return frozenset(("record",)), self._inside(queries)
 
-    def _field(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _field(self, value: Value) -> tuple[TypeSet, TypeSet]:
         if not value.name:  # `(x).*`
             kinds = self._within(value.parts)
             return kinds | {inner for kind in kinds for inner in self._conversions.columns(kind).values()}, _NONE
@@ -249,7 +249,7 @@ class Flow:
                 if count < 0 or one.takes(count):
                     yield schema, one
 
-    def _call(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _call(self, value: Value) -> tuple[TypeSet, TypeSet]:
         schemas = self._path if len(value.name) == 1 else value.name[-2:-1]
         fields = self._inside(value.parts)
         found = self._results(value.name[-1], value.number, schemas, value.parts)
@@ -257,7 +257,7 @@ class Flow:
             found = frozenset((self.type_named(value.name), ANY))
         return found, fields
 
-    def _results(self, name: str, count: int, schemas: tuple[str, ...], parts: tuple[int, ...]) -> Kinds:
+    def _results(self, name: str, count: int, schemas: tuple[str, ...], parts: tuple[int, ...]) -> TypeSet:
         if name in _OFFSET:
             parts = parts[:1] + parts[2:]
         kinds = self.union(parts)
@@ -267,7 +267,7 @@ class Flow:
             known = self._made_by[key] = self._returned(name, count, schemas, kinds)
         return known
 
-    def _returned(self, name: str, count: int, schemas: tuple[str, ...], kinds: Kinds) -> Kinds:
+    def _returned(self, name: str, count: int, schemas: tuple[str, ...], kinds: TypeSet) -> TypeSet:
         found: set[str] = set()
         for schema in schemas:
             for one in self._catalog.functions.get(schema, {}).get(name, ()):
@@ -284,15 +284,15 @@ class Flow:
                     found |= self._polymorphic(name, kinds)
         return frozenset(found - POLYMORPHIC)
 
-    def _polymorphic(self, name: str, kinds: Kinds) -> set[str]:
-        own = {kind for kind in kinds if not is_builtin_type(_element(kind)) or name in _SAME} - WORDLESS
+    def _polymorphic(self, name: str, kinds: TypeSet) -> set[str]:
+        own = {kind for kind in kinds if not is_builtin_type(_element(kind)) or name in _SAME} - UNKNOWN_TYPES
         if name.startswith("array_") and name not in ("array_to_json", "array_length"):
             return {kind if kind.endswith("[]") else self._array(kind) for kind in own}
         if name in ("unnest", "array_sample"):
             return {self._element(kind) if kind.endswith("[]") else kind for kind in own}
         return own
 
-    def _operator(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _operator(self, value: Value) -> tuple[TypeSet, TypeSet]:
         name = value.name[-1] if value.name else ""
         key = (value.name,)
         known = self._made_by.get(key)
@@ -308,7 +308,7 @@ class Flow:
             found |= {kind for kind in self.union(value.parts) if not is_builtin_type(kind)}
         return frozenset(found), _NONE
 
-    def by_names(self) -> Iterator[Kinds]:
+    def by_names(self) -> Iterator[TypeSet]:
         """Of each name that a column has, the types of all that are called so."""
         for name in {**self._named, **self._all.names}:
             yield self._by_name(name)
@@ -319,7 +319,7 @@ class Flow:
 
     # Columns of queries.
 
-    def _nth(self, value: Value) -> tuple[Kinds, Kinds]:
+    def _nth(self, value: Value) -> tuple[TypeSet, TypeSet]:
         columns = self.columns[value.parts[0]]
         if columns is None:
             query = value.parts[0]
@@ -327,7 +327,7 @@ class Flow:
         kinds = columns[value.number] if value.number < len(columns) else frozenset((ANY,))
         return kinds, self.fields[value.parts[0]] if "record" in kinds else _NONE
 
-    def _columns(self, value: Value) -> Columns | None:
+    def _columns(self, value: Value) -> RowTypes | None:
         match value.kind:
             case "relation":
                 if (name := self.relation(value.name)) is not None:
@@ -352,15 +352,15 @@ class Flow:
                 return self._star(value)
         return None
 
-    def _one(self, kinds: Kinds) -> Kinds:
+    def _one(self, kinds: TypeSet) -> TypeSet:
         """What values of these types are made into."""
-        typed = kinds - WORDLESS
-        if len(typed) > 1 or LOOSE in kinds:  # a domain beside others is what is below it
+        typed = kinds - UNKNOWN_TYPES
+        if len(typed) > 1 or UNTYPED in kinds:  # a domain beside others is what is below it
             typed = frozenset(self._conversions.flat(kind) for kind in typed)
         return typed or kinds
 
-    def _concatenated(self, parts: tuple[int, ...]) -> Columns | None:
-        found: list[Kinds] = []
+    def _concatenated(self, parts: tuple[int, ...]) -> RowTypes | None:
+        found: list[TypeSet] = []
         for part in parts:
             if self.values[part].kind == "star":
                 columns = self.columns[part]
@@ -372,7 +372,7 @@ class Flow:
         self.spend(len(found) // 4)
         return tuple(found)
 
-    def _star(self, value: Value) -> Columns | None:
+    def _star(self, value: Value) -> RowTypes | None:
         sources: Iterable[int] = value.parts
         if value.name:
             sources = self._all.aliases.get(value.name[-1], ())

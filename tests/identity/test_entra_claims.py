@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.claims import Expected, Issuer, read_identity
+from pgjit.identity.entra_claims import ExpectedEntraClaims, Issuer, read_identity
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -21,7 +21,7 @@ CLIENT = "9b2d7c1e-0f4a-4d8e-8b6c-5a3e1f2d4c60"
 OID = "0d4b2a6e-91c7-4b55-8f0e-3c2f7a1e5d90"
 HOST = "https://login.microsoftonline.com"
 ISSUER = Issuer(issuer=f"{HOST}/{TENANT}/v2.0", tenant=TENANT, version="2.0", audiences=frozenset({AUDIENCE}))
-EXPECTED = Expected(
+EXPECTED = ExpectedEntraClaims(
     issuers=(ISSUER,),
     leeway=timedelta(seconds=60),
     max_age=timedelta(hours=24),

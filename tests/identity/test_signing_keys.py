@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from pgjit.errors import ServerUnavailable, TokenRefused
-from pgjit.identity.keys import KeysRefused, SigningKeys, read_keys
+from pgjit.identity.signing_keys import KeysRefused, SigningKeys, parse_key_set
 from tests.identity.key_endpoint import (
     AUTHORITY,
     DAY,
@@ -319,16 +319,16 @@ def test_unusable_keys_are_left_out_of_a_good_set() -> None:
     mixed: dict[str, object] = {
         "keys": [{"kty": "EC", "kid": "e"}, {}, *key_set(NEW, alg="RS256")["keys"], *key_set(OLD, kid=5)["keys"]]
     }
-    assert list(read_keys(mixed, PLACE)) == [NEW.kid]
+    assert list(parse_key_set(mixed, PLACE)) == [NEW.kid]
 
 
 def test_the_issuer_of_a_key_may_be_written_as_a_template() -> None:
     templated = key_set(NEW, issuer=AUTHORITY + "/{tenantid}/v2.0")
-    assert list(read_keys(templated, PLACE)) == [NEW.kid]
+    assert list(parse_key_set(templated, PLACE)) == [NEW.kid]
     with pytest.raises(KeysRefused, match="no key"):
-        read_keys(key_set(NEW, issuer="https://evil.example/{tenantid}/v2.0"), PLACE)
+        parse_key_set(key_set(NEW, issuer="https://evil.example/{tenantid}/v2.0"), PLACE)
 
 
 def test_keys_without_use_algorithm_or_issuer_are_good() -> None:
     entry = {name: value for name, value in NEW.published(ISSUER).items() if name in ("kty", "kid", "n", "e")}
-    assert list(read_keys({"keys": [entry]}, PLACE)) == [NEW.kid]
+    assert list(parse_key_set({"keys": [entry]}, PLACE)) == [NEW.kid]

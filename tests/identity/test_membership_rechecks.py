@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.identity.directory import DirectoryAnswer, Principal, State
+from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.membership import GroupAnswers, LiveIdentities, Schedule, TokenWorth, Verdict, verdict
+from pgjit.identity.membership_rechecks import (
+    DirectoryAnswerCache,
+    MembershipRechecks,
+    MembershipStatus,
+    RecheckSchedule,
+    TokenTrust,
+    membership_status,
+)
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -23,33 +30,35 @@ ANN = Principal(IdentityKey("t", "ann"), is_user=False)
 BOB = Principal(IdentityKey("t", "bob"), is_user=False)
 
 
-def found(at: datetime = NOW, state: State = State.ENABLED, *, claimed: bool = False) -> DirectoryAnswer:
+def found(
+    at: datetime = NOW, state: PrincipalState = PrincipalState.ENABLED, *, claimed: bool = False
+) -> DirectoryAnswer:
     return DirectoryAnswer(at=at, state=state, groups=frozenset({MINE}), claimed=claimed)
 
 
 @pytest.mark.parametrize(
     ("state", "group", "age", "expected"),
     [
-        (State.ENABLED, MINE, timedelta(), Verdict.MEMBER),
-        (State.ENABLED, MINE, 5 * MINUTE - SECOND, Verdict.MEMBER),
-        (State.ENABLED, MINE, 5 * MINUTE, Verdict.UNKNOWN),
-        (State.ENABLED, OTHERS, timedelta(), Verdict.LOST),
-        (State.ENABLED, OTHERS, 5 * MINUTE, Verdict.LOST),
-        (State.DISABLED, MINE, timedelta(), Verdict.LOST),
-        (State.DELETED, MINE, timedelta(), Verdict.LOST),
-        (State.ENABLED, None, timedelta(), Verdict.MEMBER),  # an app role: the token has it
-        (State.ENABLED, None, 5 * MINUTE, Verdict.UNKNOWN),
-        (State.DISABLED, None, timedelta(), Verdict.LOST),
+        (PrincipalState.ENABLED, MINE, timedelta(), MembershipStatus.MEMBER),
+        (PrincipalState.ENABLED, MINE, 5 * MINUTE - SECOND, MembershipStatus.MEMBER),
+        (PrincipalState.ENABLED, MINE, 5 * MINUTE, MembershipStatus.UNKNOWN),
+        (PrincipalState.ENABLED, OTHERS, timedelta(), MembershipStatus.LOST),
+        (PrincipalState.ENABLED, OTHERS, 5 * MINUTE, MembershipStatus.LOST),
+        (PrincipalState.DISABLED, MINE, timedelta(), MembershipStatus.LOST),
+        (PrincipalState.DELETED, MINE, timedelta(), MembershipStatus.LOST),
+        (PrincipalState.ENABLED, None, timedelta(), MembershipStatus.MEMBER),  # an app role: the token has it
+        (PrincipalState.ENABLED, None, 5 * MINUTE, MembershipStatus.UNKNOWN),
+        (PrincipalState.DISABLED, None, timedelta(), MembershipStatus.LOST),
     ],
 )
 def test_only_a_member_by_an_answer_that_is_young_enough_stays(
-    state: State, group: GroupId | None, age: timedelta, expected: Verdict
+    state: PrincipalState, group: GroupId | None, age: timedelta, expected: MembershipStatus
 ) -> None:
-    assert verdict(found(state=state), group, NOW + age, 5 * MINUTE) is expected
+    assert membership_status(found(state=state), group, NOW + age, 5 * MINUTE) is expected
 
 
-def roll(recheck: timedelta = MINUTE) -> LiveIdentities:
-    return LiveIdentities(Schedule(recheck=recheck, max_stale=5 * MINUTE))
+def roll(recheck: timedelta = MINUTE) -> MembershipRechecks:
+    return MembershipRechecks(RecheckSchedule(recheck=recheck, max_stale=5 * MINUTE))
 
 
 def test_an_identity_is_asked_about_once_however_many_sessions_it_has() -> None:
@@ -143,7 +152,7 @@ def test_who_is_never_confirmed_and_has_no_session_is_forgotten() -> None:
 def test_an_older_answer_never_takes_the_place_of_a_newer_one() -> None:
     watched = roll()
     watched.enter(ANN, found(NOW), NOW)
-    watched.answered(ANN, found(NOW - MINUTE, State.DISABLED))
+    watched.answered(ANN, found(NOW - MINUTE, PrincipalState.DISABLED))
     assert watched.latest(ANN) == found(NOW)
 
 
@@ -182,36 +191,38 @@ def test_there_is_never_more_than_one_question_under_way_nor_two_in_an_interval(
 # --- what a token's own word is worth -------------------------------------------------------------------------
 
 DAY = timedelta(hours=24)
-NO = DirectoryAnswer(at=NOW, state=State.ENABLED, groups=frozenset())
+NO = DirectoryAnswer(at=NOW, state=PrincipalState.ENABLED, groups=frozenset())
 
 
 def says_mine(found: DirectoryAnswer) -> bool:
-    return found.state is State.ENABLED and MINE in found.groups
+    return found.state is PrincipalState.ENABLED and MINE in found.groups
 
 
-def answers(since: datetime = NOW - DAY, most: int = 10) -> GroupAnswers:
-    return GroupAnswers(Schedule(recheck=MINUTE, max_stale=5 * MINUTE, token_age=DAY), since, most=most)
+def answers(since: datetime = NOW - DAY, most: int = 10) -> DirectoryAnswerCache:
+    return DirectoryAnswerCache(
+        RecheckSchedule(recheck=MINUTE, max_stale=5 * MINUTE, token_age=DAY), since, most=most
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "issued", "asked", "expected"),
     [
-        (None, timedelta(), timedelta(), TokenWorth.GOOD),
-        (None, -DAY, timedelta(), TokenWorth.DOUBTED),
-        (None, -DAY + MINUTE, timedelta(), TokenWorth.DOUBTED),  # clocks differ by as much
-        (None, -DAY + MINUTE + SECOND, timedelta(), TokenWorth.GOOD),
-        (found(), -DAY, timedelta(), TokenWorth.GOOD),
-        (found(), -DAY, DAY, TokenWorth.GOOD),
-        (found(state=State.DISABLED), -SECOND, timedelta(), TokenWorth.DENIED),
-        (NO, -SECOND, timedelta(), TokenWorth.DENIED),
-        (NO, -SECOND, DAY - SECOND, TokenWorth.DENIED),
-        (NO, MINUTE, DAY - SECOND, TokenWorth.DENIED),
-        (NO, MINUTE + SECOND, 5 * MINUTE - SECOND, TokenWorth.DENIED),
-        (NO, MINUTE + SECOND, 5 * MINUTE, TokenWorth.GOOD),
+        (None, timedelta(), timedelta(), TokenTrust.TRUSTED),
+        (None, -DAY, timedelta(), TokenTrust.UNCONFIRMED),
+        (None, -DAY + MINUTE, timedelta(), TokenTrust.UNCONFIRMED),  # clocks differ by as much
+        (None, -DAY + MINUTE + SECOND, timedelta(), TokenTrust.TRUSTED),
+        (found(), -DAY, timedelta(), TokenTrust.TRUSTED),
+        (found(), -DAY, DAY, TokenTrust.TRUSTED),
+        (found(state=PrincipalState.DISABLED), -SECOND, timedelta(), TokenTrust.CONTRADICTED),
+        (NO, -SECOND, timedelta(), TokenTrust.CONTRADICTED),
+        (NO, -SECOND, DAY - SECOND, TokenTrust.CONTRADICTED),
+        (NO, MINUTE, DAY - SECOND, TokenTrust.CONTRADICTED),
+        (NO, MINUTE + SECOND, 5 * MINUTE - SECOND, TokenTrust.CONTRADICTED),
+        (NO, MINUTE + SECOND, 5 * MINUTE, TokenTrust.TRUSTED),
     ],
 )
 def test_a_tokens_word_is_weighed_against_what_the_directory_has_said(
-    found: DirectoryAnswer | None, issued: timedelta, asked: timedelta, expected: TokenWorth
+    found: DirectoryAnswer | None, issued: timedelta, asked: timedelta, expected: TokenTrust
 ) -> None:
     known = answers()
     if found is not None:
@@ -232,11 +243,11 @@ def test_what_had_to_be_forgotten_is_doubted_and_what_no_token_outlives_is_not()
         known.note(Principal(IdentityKey("t", str(number)), is_user=False), replace(NO, at=NOW + number * SECOND))
     first = Principal(IdentityKey("t", "0"), is_user=False)
     assert len(known) == 2
-    assert known.word(first, NOW - SECOND, NOW, says_mine) is TokenWorth.DOUBTED
-    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenWorth.GOOD
+    assert known.word(first, NOW - SECOND, NOW, says_mine) is TokenTrust.UNCONFIRMED
+    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenTrust.TRUSTED
     known.note(ANN, replace(NO, at=NOW + DAY + 2 * MINUTE))
     assert len(known) == 1
-    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenWorth.GOOD
+    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenTrust.TRUSTED
 
 
 @given(
@@ -258,4 +269,4 @@ def test_a_token_from_before_a_no_is_never_good_however_much_is_forgotten(
     for principal, at in said_no.items():
         issued_at = now - issued * SECOND
         if issued_at <= at:
-            assert known.word(principal, issued_at, now, says_mine) is not TokenWorth.GOOD
+            assert known.word(principal, issued_at, now, says_mine) is not TokenTrust.TRUSTED

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pgjit.sql.catalog import BUILTIN, Catalog, QName, is_builtin_type, qname_of
-from pgjit.sql.resolve.signatures import Types
+from pgjit.sql.resolve.reachable_types import ReachableTypes
 
-__all__ = ["ANY", "LOOSE", "NOTHING", "WORDLESS", "ApplicableCast", "Conversions", "conversions_of", "plain_name"]
+__all__ = ["ANY", "NULL", "UNKNOWN_TYPES", "UNTYPED", "ApplicableCast", "CastTable", "cast_table_of", "plain_name"]
 
-LOOSE = "'"
+UNTYPED = "'"
 """In a set of types: a constant that is read as what is wanted of it."""
-NOTHING = "''"
+NULL = "''"
 """In a set of types: NULL, which is read as what is wanted of it and put to no check."""
-WORDLESS = frozenset((LOOSE, NOTHING))
+UNKNOWN_TYPES = frozenset((UNTYPED, NULL))
 ANY = "?"
 """In a set of types: some built-in type."""
 
@@ -46,7 +46,7 @@ def plain_name(text: str) -> str:
     return _NAMES.get(kind, kind.removeprefix("pg_catalog.")) + array
 
 
-class Conversions:
+class CastTable:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._casts: dict[str, list[tuple[str, str, QName]]] = {}
@@ -72,7 +72,7 @@ class Conversions:
     def builtin_sources(self) -> frozenset[str]:
         return self._builtin_sources
 
-    def any_of(self, types: Types) -> bool:
+    def any_of(self, types: ReachableTypes) -> bool:
         """Whether a cast starts from one of these, or leads to one of these or a built-in one from a built-in one."""
         for source, casts in self._casts.items():
             builtin = is_builtin_type(source)
@@ -189,15 +189,15 @@ class Conversions:
                     yield from self.casts(kind, target, "eai")
 
 
-_known: OrderedDict[str, Conversions] = OrderedDict()
+_known: OrderedDict[str, CastTable] = OrderedDict()
 _MOST_KNOWN = 4
 
 
-def conversions_of(catalog: Catalog) -> Conversions:
+def cast_table_of(catalog: Catalog) -> CastTable:
     """Put together once for each version of a catalog."""
     found = _known.get(catalog.version)
     if found is None:
-        found = _known[catalog.version] = Conversions(catalog)
+        found = _known[catalog.version] = CastTable(catalog)
         while len(_known) > _MOST_KNOWN:
             _known.popitem(last=False)
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from pgjit.sql.shape.references import is_select
 
-__all__ = ["COLLECTS", "SUMS_UP", "CollectedValues", "Reading", "aggregate_name"]
+__all__ = ["COLLECTS", "SUMS_UP", "AggregateReading", "AggregatedValues", "aggregate_name"]
 
 SUMS_UP = frozenset(
     """
@@ -34,36 +34,36 @@ _FROM = frozenset({"RangeFunction", "RangeTableFunc", "JsonTable"})
 
 
 @dataclass(slots=True)
-class CollectedValues:
+class AggregatedValues:
     """What the values of a query, or the arguments of a function in FROM, hold."""
 
-    outer: CollectedValues | None = None  # that they are part of
+    outer: AggregatedValues | None = None  # that they are part of
     collects: bool = False  # an aggregate that makes one value of many rows
     calls: bool = False  # a function that may be one
     queries: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     """Subqueries that are values. True: ARRAY(SELECT ...), all of whose rows are."""
 
 
-_NONE = CollectedValues()
+_NONE = AggregatedValues()
 
 
-_Left = list[tuple[Any, CollectedValues | None, bool]]
+_Left = list[tuple[Any, AggregatedValues | None, bool]]
 
 
-class Reading:
+class AggregateReading:
     """Of a query as a whole."""
 
     def __init__(self, query: dict[str, Any]) -> None:
         self.collects = False
         self.calls = False
-        self._values: dict[int, CollectedValues] = {}
+        self._values: dict[int, AggregatedValues] = {}
         self._read(query)
         for values in reversed(self._values.values()):
             if values.outer is not None:
                 values.outer.collects |= values.collects
                 values.outer.calls |= values.calls
 
-    def values(self, node: dict[str, Any]) -> CollectedValues:
+    def values(self, node: dict[str, Any]) -> AggregatedValues:
         return self._values.get(id(node), _NONE)
 
     def _read(self, query: dict[str, Any]) -> None:
@@ -81,13 +81,13 @@ class Reading:
                     if is_select(inner):
                         self._select(left, inner, values)
                     elif key in _FROM:
-                        own = self._values[id(inner)] = CollectedValues(values)
+                        own = self._values[id(inner)] = AggregatedValues(values)
                         left.append((inner, own, True))
                     else:
                         left.append((inner, values, self._node(key, inner, values, direct=direct)))
 
-    def _select(self, left: _Left, select: dict[str, Any], outer: CollectedValues | None) -> None:
-        own = self._values[id(select)] = CollectedValues(outer)
+    def _select(self, left: _Left, select: dict[str, Any], outer: AggregatedValues | None) -> None:
+        own = self._values[id(select)] = AggregatedValues(outer)
         for key, inner in select.items():
             if key in ("targetList", "valuesLists"):
                 left.append((inner, own, True))
@@ -96,7 +96,7 @@ class Reading:
             elif type(inner) is list:
                 left.append((inner, outer, False))
 
-    def _node(self, key: str, node: dict[str, Any], values: CollectedValues | None, *, direct: bool) -> bool:
+    def _node(self, key: str, node: dict[str, Any], values: AggregatedValues | None, *, direct: bool) -> bool:
         """Whether what is below it is still a value of the same query."""
         collects = calls = False
         if key == "FuncCall":

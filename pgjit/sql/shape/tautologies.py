@@ -10,7 +10,7 @@ from typing import Any
 
 from pgjit.sql.tree import strings_of
 
-__all__ = ["always", "builtin_call", "own_column", "same", "uncast"]
+__all__ = ["builtin_call", "is_tautology", "own_column", "same_tree", "uncast"]
 
 Node = dict[str, Any]
 
@@ -19,7 +19,7 @@ _NEVER_NEGATIVE = frozenset({"abs", "cardinality", "char_length", "length", "oct
 _ALL = re.compile(r"\^?(\.\*|\(\.\*\))?\$?\Z")  # a regular expression that everything matches
 
 
-def same(one: Any, other: Any) -> bool:
+def same_tree(one: Any, other: Any) -> bool:
     """Whether two parts of the tree are alike but for where they stand."""
     left = [(one, other)]
     while left:
@@ -61,7 +61,7 @@ def builtin_call(call: Node) -> str | None:
     return names[-1] if names and names[:-1] in ((), ("pg_catalog",)) else None
 
 
-def always(expression: Node, target: frozenset[str], *, alone: bool) -> bool:
+def is_tautology(expression: Node, target: frozenset[str], *, alone: bool) -> bool:
     """Both sides are the same (`id = id`), or it is a pattern that everything matches, or a length from 0 on."""
     left, right = expression.get("lexpr"), expression.get("rexpr")
     if not isinstance(left, dict):
@@ -80,7 +80,7 @@ def always(expression: Node, target: frozenset[str], *, alone: bool) -> bool:
             return False
         one, two = uncast(left), uncast(other)
         column = own_column(one, target, alone=alone)
-        return same(one, two) or (column is not None and column == own_column(two, target, alone=alone))
+        return same_tree(one, two) or (column is not None and column == own_column(two, target, alone=alone))
 
     if isinstance(right, dict) and "List" in right:  # `id IN (id)`, `id BETWEEN id AND id`
         return any(is_left(item) for item in right["List"].get("items", []))

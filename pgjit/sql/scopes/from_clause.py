@@ -9,30 +9,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from pgjit.sql.scopes.scopes import Level, Operation, Reference, Source
+from pgjit.sql.scopes.scopes import FromItem, OperatorUse, QueryLevel, Reference
 from pgjit.sql.tree import alias_of, one_of, relation_of, strings_of
 
-__all__ = ["ExpressionPlace", "FromClause", "Node", "With", "keep_first"]
+__all__ = ["CteScope", "ExpressionPlace", "FromClause", "Node", "keep_first"]
 
 Node = dict[str, Any]
 T = TypeVar("T")
 
 
-class With(NamedTuple):
+class CteScope(NamedTuple):
     """The queries of a WITH that can be seen, and those of the WITHs around it."""
 
     queries: dict[
         str, tuple[int, int, tuple[str, ...], tuple[str, ...]]
     ]  # order, level, its columns, further columns
     visible: int  # those whose order is lower
-    outer: With | None
+    outer: CteScope | None
 
 
 class ExpressionPlace(NamedTuple):
     """Where an expression stands."""
 
     level: int = -1
-    ctes: With | None = None
+    ctes: CteScope | None = None
     early: bool = False
     output: bool = False
 
@@ -48,15 +48,15 @@ class FromClause(ABC):
 
     def __init__(self, where: Callable[[int], int]) -> None:
         self._where = where
-        self.levels: list[Level] = []
-        self.operations: dict[Operation, int | None] = {}
+        self.levels: list[QueryLevel] = []
+        self.operations: dict[OperatorUse, int | None] = {}
 
     def at(self, node: Node) -> int | None:
         offset = node.get("location", 0)
         return self._where(offset) + 1 if offset >= 0 else None
 
     def open(self, parent: int, *, partial: bool = False) -> int:
-        self.levels.append(Level(parent, partial and parent >= 0))
+        self.levels.append(QueryLevel(parent, partial and parent >= 0))
         return len(self.levels) - 1
 
     def refer(self, reference: Reference, node: Node, place: ExpressionPlace) -> None:
@@ -68,7 +68,7 @@ class FromClause(ABC):
         """Note what an expression refers to."""
 
     @abstractmethod
-    def begin(self, node_type: str, node: Node, level: int, ctes: With | None) -> None:
+    def begin(self, node_type: str, node: Node, level: int, ctes: CteScope | None) -> None:
         """Put a query on the list of things to do."""
 
     def sources(self, items: list[Node], place: ExpressionPlace) -> None:
@@ -94,32 +94,32 @@ class FromClause(ABC):
                 here.sources.append(self.other(node_type, node, owner))
                 self.expression({node_type: node}, early)
 
-    def join(self, node: Node, here: Level, place: ExpressionPlace, owner: int) -> int:
+    def join(self, node: Node, here: QueryLevel, place: ExpressionPlace, owner: int) -> int:
         self.expression(node.get("quals"), place._replace(early=True))
         using = strings_of(node.get("usingClause", []))
         for name in using:
             self.refer(Reference((name,)), {"location": -1}, place)
         if using or node.get("isNatural"):
             here.natural = here.natural or bool(node.get("isNatural"))
-            self.operations.setdefault(Operation(("=",), 2, ()), None)
+            self.operations.setdefault(OperatorUse(("=",), 2, ()), None)
         if merged := node.get("join_using_alias"):
-            here.sources.append(Source("other", alias=merged.get("aliasname"), columns=using, owner=owner))
+            here.sources.append(FromItem("other", alias=merged.get("aliasname"), columns=using, owner=owner))
         if "alias" not in node:
             return owner
         alias, columns = alias_of(node)
-        here.sources.append(Source("join", alias=alias, columns=columns, owner=owner))
+        here.sources.append(FromItem("join", alias=alias, columns=columns, owner=owner))
         return len(here.sources) - 1
 
-    def relation(self, node: Node, place: ExpressionPlace, owner: int) -> Source:
+    def relation(self, node: Node, place: ExpressionPlace, owner: int) -> FromItem:
         name = relation_of(node)
         alias, columns = alias_of(node)
         if len(name) == 1 and (found := _find(place.ctes, name[0])):
             _, level, renamed, added = found
             return _of_query(alias or name[0], columns, renamed, added, level, owner)
         only = not node.get("inh")
-        return Source("relation", name, alias, columns, owner=owner, only=only, position=self.at(node))
+        return FromItem("relation", name, alias, columns, owner=owner, only=only, position=self.at(node))
 
-    def subquery(self, node: Node, here: Level, place: ExpressionPlace, owner: int) -> Source:
+    def subquery(self, node: Node, here: QueryLevel, place: ExpressionPlace, owner: int) -> FromItem:
         lateral = bool(node.get("lateral"))
         level = self.open(place.level if lateral else here.parent, partial=lateral or here.partial)
         node_type, query = one_of(node["subquery"])
@@ -127,14 +127,14 @@ class FromClause(ABC):
         alias, columns = alias_of(node)
         return _of_query(alias, columns, (), (), level, owner)
 
-    def other(self, node_type: str, node: Node, owner: int) -> Source:
+    def other(self, node_type: str, node: Node, owner: int) -> FromItem:
         """Functions, XMLTABLE, JSON_TABLE: their columns are not all known."""
         alias, columns = alias_of(node)
         if alias is None and node_type == "RangeFunction":
             first = node.get("functions", [{}])[0].get("List", {}).get("items", [{}])[0]
             alias = (strings_of(first.get("FuncCall", {}).get("funcname", [])) or (None,))[-1]
         alias = alias or _NAMED_SO.get(node_type)
-        return Source("other", alias=alias, columns=columns, owner=owner, opaque=True)
+        return FromItem("other", alias=alias, columns=columns, owner=owner, opaque=True)
 
 
 _NAMED_SO = {"JsonTable": "json_table", "RangeTableFunc": "xmltable"}
@@ -148,15 +148,15 @@ def _of_query(
     added: tuple[str, ...],
     level: int,
     owner: int,
-) -> Source:
+) -> FromItem:
     """Where columns get new names, the old ones are no longer certain, nor which of them are left."""
     new = columns or renamed
-    return Source(
+    return FromItem(
         "query", alias=alias, columns=new + added, level=-1 if new else level, owner=owner, opaque=bool(new)
     )
 
 
-def _find(ctes: With | None, name: str) -> tuple[int, int, tuple[str, ...], tuple[str, ...]] | None:
+def _find(ctes: CteScope | None, name: str) -> tuple[int, int, tuple[str, ...], tuple[str, ...]] | None:
     while ctes is not None:
         found = ctes.queries.get(name)
         if found and found[0] < ctes.visible:

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pgjit.sql.shape.collecting import COLLECTS, SUMS_UP, Reading, aggregate_name
+from pgjit.sql.shape.aggregates import COLLECTS, SUMS_UP, AggregateReading, aggregate_name
 from pgjit.sql.shape.recursion import Recursion, recursion_of
 from pgjit.sql.shape.references import is_select, items_of
 
-__all__ = ["Bounded", "Limits", "gives_one_row", "sources"]
+__all__ = ["LimitedRelation", "Limits", "gives_one_row", "row_sources"]
 
 Node = dict[str, Any]
 Limits = tuple[tuple[int, int], ...]
@@ -26,7 +26,7 @@ _WHOLE = re.compile(r"[0-9]{1,18}\Z")
 _DEEPEST = 16  # LIMITs over one relation that are kept; more of them only bound it better
 
 
-class Bounded(NamedTuple):
+class LimitedRelation(NamedTuple):
     relation: Node  # a RangeVar
     limits: Limits
     strict: Limits  # where any function that is not known may collect rows into its value
@@ -36,58 +36,58 @@ class Bounded(NamedTuple):
         return self.limits[-1][1] if self.limits else None
 
 
-class _Way(NamedTuple):
+class _LimitContext(NamedTuple):
     """What holds over a query."""
 
     limits: Limits = ()
     times: int | None = 1  # how often it runs at most; None: as often as it likes
 
-    def under(self, select: Node, most: int | None) -> _Way:
+    def under(self, select: Node, most: int | None) -> _LimitContext:
         """`most`: rows that it gives each time it runs."""
         if most is None or self.times is None or len(self.limits) >= _DEEPEST:
             return self
         total = most * self.times
         if self.limits and total >= self.limits[-1][1]:
             return self
-        return _Way((*self.limits, (id(select), total)), self.times)
+        return _LimitContext((*self.limits, (id(select), total)), self.times)
 
-    def by_row(self, select: Node, most: int | None) -> _Way:
+    def by_row(self, select: Node, most: int | None) -> _LimitContext:
         """Of a value in the list of a query that gives so many rows: it is looked up for each of them."""
         if "fromClause" not in select:
             return self.under(select, 1)
         known = [most * self.times] if most is not None and self.times is not None else []
         known += [self.limits[-1][1]] if self.limits else []
-        return _Way(self.limits, min(known) if known else None)
+        return _LimitContext(self.limits, min(known) if known else None)
 
-    def apart(self) -> _Way:
+    def apart(self) -> _LimitContext:
         """What was before does not bound it."""
-        return _Way((), self.times)
+        return _LimitContext((), self.times)
 
-    def often(self) -> _Way:
-        return _Way(self.limits, None)
+    def often(self) -> _LimitContext:
+        return _LimitContext(self.limits, None)
 
-    def stepping(self, recursion: Recursion) -> _Way:
+    def stepping(self, recursion: Recursion) -> _LimitContext:
         steps = None if recursion.steps is None or self.times is None else recursion.steps * self.times
         if not recursion.grows:
-            return _Way(self.limits, steps)
-        return _Way() if steps is None else _Way(((recursion.key, steps),), steps)
+            return _LimitContext(self.limits, steps)
+        return _LimitContext() if steps is None else _LimitContext(((recursion.key, steps),), steps)
 
 
 class _Level(NamedTuple):
     select: Node
-    ways: tuple[_Way, _Way]  # as things are; where functions that are not known collect
+    ways: tuple[_LimitContext, _LimitContext]  # as things are; where functions that are not known collect
     hidden: frozenset[str]  # names that stand for a query of a WITH here
     recursion: Recursion | None = None  # of the query that this is the whole of
 
 
-def sources(query: Node) -> list[Bounded]:
+def row_sources(query: Node) -> list[LimitedRelation]:
     """Of a SELECT. Relations that only conditions read from give no rows.
 
     A bound holds over what is below it unless something between collects: a LIMIT of one array is none of its rows.
     """
-    found: list[Bounded] = []
-    left = [_Level(query, (_Way(), _Way()), frozenset())]
-    reading = Reading(query)
+    found: list[LimitedRelation] = []
+    left = [_Level(query, (_LimitContext(), _LimitContext()), frozenset())]
+    reading = AggregateReading(query)
     while left:
         level = left.pop()
         if is_select(level.select):
@@ -104,7 +104,7 @@ def _numbered(limits: Limits, numbers: dict[int, int]) -> Limits:
     return tuple((numbers.setdefault(key, len(numbers)), most) for key, most in limits)
 
 
-def _read(level: _Level, reading: Reading, left: list[_Level], found: list[Bounded]) -> None:
+def _read(level: _Level, reading: AggregateReading, left: list[_Level], found: list[LimitedRelation]) -> None:
     select = level.select
     values = reading.values(select)
     own = _limit(select)
@@ -121,25 +121,27 @@ def _read(level: _Level, reading: Reading, left: list[_Level], found: list[Bound
     rows = 1 if _one_row(select, SUMS_UP | COLLECTS) else own
     for inner, array in values.queries:
         by_row = _each(ways, lambda way: way.by_row(select, rows))
-        left.append(_Level(inner, _each(by_row, _Way.apart) if array else by_row, hidden))
+        left.append(_Level(inner, _each(by_row, _LimitContext.apart) if array else by_row, hidden))
     items = list(items_of(select.get("fromClause", [])))
     beside = len(select.get("fromClause", [])) > 1 or any(kind == "JoinExpr" for kind in _kinds(select))
     for kind, item in items:
         if kind == "RangeSubselect":
-            each = _each(ways, _Way.often) if item.get("lateral") else ways
+            each = _each(ways, _LimitContext.often) if item.get("lateral") else ways
             left.append(_Level(_query(item.get("subquery")), each, hidden))
             continue
         relation = item.get("relation", {}).get("RangeVar", {}) if kind == "RangeTableSample" else item
         if "relname" in relation:
             if "schemaname" in relation or relation["relname"] not in hidden:
-                found.append(Bounded(relation, ways[0].limits, ways[1].limits))
+                found.append(LimitedRelation(relation, ways[0].limits, ways[1].limits))
             continue
         for inner, array in reading.values(item).queries:  # a function takes the rows of an array apart
-            each = _each(ways, _Way.often) if beside else ways
-            left.append(_Level(inner, _each(each, _Way.apart) if array else each, hidden))
+            each = _each(ways, _LimitContext.often) if beside else ways
+            left.append(_Level(inner, _each(each, _LimitContext.apart) if array else each, hidden))
 
 
-def _with(level: _Level, reading: Reading, ways: tuple[_Way, _Way], left: list[_Level]) -> frozenset[str]:
+def _with(
+    level: _Level, reading: AggregateReading, ways: tuple[_LimitContext, _LimitContext], left: list[_Level]
+) -> frozenset[str]:
     """The queries of its WITH, which may be read from anywhere; and the names that are hidden behind theirs."""
     hidden = level.hidden
     clause = level.select.get("withClause", {})
@@ -159,11 +161,15 @@ def _with(level: _Level, reading: Reading, ways: tuple[_Way, _Way], left: list[_
     return hidden
 
 
-def _stepping(ways: tuple[_Way, _Way], recursion: Recursion | None) -> tuple[_Way, _Way]:
+def _stepping(
+    ways: tuple[_LimitContext, _LimitContext], recursion: Recursion | None
+) -> tuple[_LimitContext, _LimitContext]:
     return ways if recursion is None else (ways[0].stepping(recursion), ways[1].stepping(recursion))
 
 
-def _each(ways: tuple[_Way, _Way], change: Callable[[_Way], _Way]) -> tuple[_Way, _Way]:
+def _each(
+    ways: tuple[_LimitContext, _LimitContext], change: Callable[[_LimitContext], _LimitContext]
+) -> tuple[_LimitContext, _LimitContext]:
     return change(ways[0]), change(ways[1])
 
 
@@ -175,7 +181,7 @@ def gives_one_row(query: Node) -> bool:
     """By an aggregate, or by LIMIT 1; or all that it reads from does."""
     if _one_row(query, SUMS_UP | COLLECTS) or _limit(query) == 1:
         return True
-    found = sources(query)
+    found = row_sources(query)
     return bool(found) and all(each.most == 1 for each in found)
 
 

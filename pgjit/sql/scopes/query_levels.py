@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from pgjit.sql.scopes.command_relations import uses_of
+from pgjit.sql.scopes.from_clause import CteScope, ExpressionPlace, FromClause, Node, keep_first
 from pgjit.sql.scopes.json_syntax import SYNTAX, calls_of
-from pgjit.sql.scopes.objects import uses_of
-from pgjit.sql.scopes.scopes import Call, Level, Operation, Reference, Scopes, Source, Use, Write
-from pgjit.sql.scopes.sources import ExpressionPlace, FromClause, Node, With, keep_first
+from pgjit.sql.scopes.scopes import (
+    Call,
+    CommandRelation,
+    FromItem,
+    OperatorUse,
+    QueryLevel,
+    Reference,
+    Scopes,
+    TargetColumns,
+)
 from pgjit.sql.tree import alias_of, numbers_among, one_of, relation_of, strings_of
 
 __all__ = ["read_scopes"]
@@ -41,8 +50,8 @@ class _Reading(FromClause):
         super().__init__(where)
         self._kind = kind
         self._made = statement.get("relation") if kind == "CreateStmt" else None
-        self.uses: list[Use] = []
-        self.writes: list[Write] = []
+        self.uses: list[CommandRelation] = []
+        self.writes: list[TargetColumns] = []
         self.calls: dict[Call, int | None] = {}
         self.queries: set[str] = set()
         self.locking = False
@@ -76,7 +85,9 @@ class _Reading(FromClause):
             creates = self._kind.startswith(("Create", "View", "Composite"))
             action: Literal["lock", "define"] = "lock" if self._kind == "LockStmt" else "define"
             beyond = self._made is not None and node is not self._made
-            self.uses.append(Use(relation_of(node), action, self.at(node), creates=creates, beyond=beyond))
+            self.uses.append(
+                CommandRelation(relation_of(node), action, self.at(node), creates=creates, beyond=beyond)
+            )
 
     # What an expression may hold. True: what is in it is looked at as well.
 
@@ -124,20 +135,20 @@ class _Reading(FromClause):
         if "BETWEEN" in node.get("kind", ""):
             names = [(name,) for name in (">=", "<=", "<", ">")]
         for name in names:
-            keep_first(self.operations, Operation(name, len(sides), _loose(sides)), self.at(node))
+            keep_first(self.operations, OperatorUse(name, len(sides), _loose(sides)), self.at(node))
         return True
 
     def case(self, node: Node, _place: ExpressionPlace) -> bool:
         if "arg" in node:
             compared = [entry.get("CaseWhen", {}).get("expr") for entry in node.get("args", [])]
-            keep_first(self.operations, Operation(("=",), 2, _loose([node["arg"], compared])), self.at(node))
+            keep_first(self.operations, OperatorUse(("=",), 2, _loose([node["arg"], compared])), self.at(node))
         return True
 
     def sublink(self, node: Node, _place: ExpressionPlace) -> bool:
         self.arrays = self.arrays or node.get("subLinkType") == "ARRAY_SUBLINK"
         if "testexpr" in node:
             name = strings_of(node.get("operName", [])) or ("=",)  # IN
-            keep_first(self.operations, Operation(name, 2, _loose([node["testexpr"]])), self.at(node))
+            keep_first(self.operations, OperatorUse(name, 2, _loose([node["testexpr"]])), self.at(node))
         return True
 
     def assign(self, node: Node, _place: ExpressionPlace) -> bool:
@@ -149,32 +160,16 @@ class _Reading(FromClause):
         self.todo.append((_Reading.select, node, ExpressionPlace(level, place.ctes)))
         return False
 
-    def insert_here(self, node: Node, place: ExpressionPlace) -> bool:
-        self.begin("InsertStmt", node, self.open(-1), place.ctes)
-        return False
-
-    def update_here(self, node: Node, place: ExpressionPlace) -> bool:
-        self.begin("UpdateStmt", node, self.open(-1), place.ctes)
-        return False
-
-    def delete_here(self, node: Node, place: ExpressionPlace) -> bool:
-        self.begin("DeleteStmt", node, self.open(-1), place.ctes)
-        return False
-
-    def merge_here(self, node: Node, place: ExpressionPlace) -> bool:
-        self.begin("MergeStmt", node, self.open(-1), place.ctes)
-        return False
-
     # Levels.
 
-    def begin(self, node_type: str, node: Node, level: int, ctes: With | None) -> None:
+    def begin(self, node_type: str, node: Node, level: int, ctes: CteScope | None) -> None:
         method = _STATEMENTS.get(node_type)
         if method is None:  # nothing that PostgreSQL takes there
             self.levels[level].opaque = True
             method = _Reading.expression
         self.todo.append((method, node, ExpressionPlace(level, ctes)))
 
-    def with_clause(self, node: Node, place: ExpressionPlace) -> With | None:
+    def with_clause(self, node: Node, place: ExpressionPlace) -> CteScope | None:
         clause = node.get("withClause")
         if clause is None:
             return place.ctes
@@ -189,8 +184,8 @@ class _Reading(FromClause):
             )
             visible = len(entries) if clause.get("recursive") else order
             node_type, query = one_of(entry["ctequery"])
-            self.begin(node_type, query, level, With(queries, visible, place.ctes))
-        return With(queries, len(entries), place.ctes)
+            self.begin(node_type, query, level, CteScope(queries, visible, place.ctes))
+        return CteScope(queries, len(entries), place.ctes)
 
     def select(self, node: Node, place: ExpressionPlace) -> None:
         here = self.levels[place.level]
@@ -215,11 +210,13 @@ class _Reading(FromClause):
             elif key == "lockingClause":
                 self.locking = True
             elif key == "intoClause":
-                self.uses.append(Use(relation_of(inner["rel"]), "define", self.at(inner["rel"]), creates=True))
+                self.uses.append(
+                    CommandRelation(relation_of(inner["rel"]), "define", self.at(inner["rel"]), creates=True)
+                )
             elif key != "withClause":
                 self.expression(inner, place)
 
-    def outputs(self, targets: list[Node], level: Level) -> None:
+    def outputs(self, targets: list[Node], level: QueryLevel) -> None:
         for target in targets:
             entry = target.get("ResTarget", {})
             value = entry.get("val", {})
@@ -237,14 +234,14 @@ class _Reading(FromClause):
         place = ExpressionPlace(place.level, self.with_clause(node, place))
         here = self.target(node, place)
         columns = node.get("cols")
-        self.writes.append(Write(place.level, "insert", _named(columns) if columns else None))
+        self.writes.append(TargetColumns(place.level, "insert", _named(columns) if columns else None))
         self.expression(columns, place)
         if query := node.get("selectStmt", {}).get("SelectStmt"):
             self.todo.append((_Reading.select, query, ExpressionPlace(self.open(here.parent), place.ctes)))
         if conflict := node.get("onConflictClause"):
             here.sources.append(here.sources[0]._replace(alias="excluded"))
             if targets := conflict.get("targetList"):
-                self.writes.append(Write(place.level, "update", _named(targets)))
+                self.writes.append(TargetColumns(place.level, "update", _named(targets)))
             for element in conflict.get("infer", {}).get("indexElems", []):
                 if name := element.get("IndexElem", {}).get("name"):
                     self.refer(Reference((name,)), conflict["infer"], place)
@@ -254,7 +251,7 @@ class _Reading(FromClause):
     def update(self, node: Node, place: ExpressionPlace) -> None:
         place = ExpressionPlace(place.level, self.with_clause(node, place))
         self.target(node, place)
-        self.writes.append(Write(place.level, "update", _named(node.get("targetList", []))))
+        self.writes.append(TargetColumns(place.level, "update", _named(node.get("targetList", []))))
         self.sources(node.get("fromClause", []), place)
         self.expression([node.get("targetList"), node.get("whereClause")], place)
         self.returning(node, place)
@@ -262,7 +259,7 @@ class _Reading(FromClause):
     def delete(self, node: Node, place: ExpressionPlace) -> None:
         place = ExpressionPlace(place.level, self.with_clause(node, place))
         self.target(node, place)
-        self.writes.append(Write(place.level, "delete", ()))
+        self.writes.append(TargetColumns(place.level, "delete", ()))
         self.sources(node.get("usingClause", []), place)
         self.expression(node.get("whereClause"), place)
         self.returning(node, place)
@@ -277,21 +274,21 @@ class _Reading(FromClause):
             targets = clause.get("targetList")
             match clause.get("commandType"):
                 case "CMD_INSERT":
-                    self.writes.append(Write(place.level, "insert", _named(targets) if targets else None))
+                    self.writes.append(TargetColumns(place.level, "insert", _named(targets) if targets else None))
                 case "CMD_UPDATE":
-                    self.writes.append(Write(place.level, "update", _named(targets or [])))
+                    self.writes.append(TargetColumns(place.level, "update", _named(targets or [])))
                 case "CMD_DELETE":
-                    self.writes.append(Write(place.level, "delete", ()))
+                    self.writes.append(TargetColumns(place.level, "delete", ()))
             self.expression(clause, place)
         self.returning(node, place)
 
-    def target(self, node: Node, place: ExpressionPlace) -> Level:
+    def target(self, node: Node, place: ExpressionPlace) -> QueryLevel:
         relation = node.get("relation", {})
         alias, columns = alias_of(relation)
         here = self.levels[place.level]
         only = not relation.get("inh")
         name = relation_of(relation)
-        here.sources.append(Source("target", name, alias, columns, only=only, position=self.at(relation)))
+        here.sources.append(FromItem("target", name, alias, columns, only=only, position=self.at(relation)))
         return here
 
     def returning(self, node: Node, place: ExpressionPlace) -> None:
@@ -365,6 +362,16 @@ def _calling(node_type: str) -> _Handler:
     return handler
 
 
+def _modifying(node_type: str) -> _Handler:
+    """INSERT, UPDATE, DELETE and MERGE of a WITH: they see no level outside of themselves."""
+
+    def handler(reading: _Reading, node: Node, place: ExpressionPlace) -> bool:
+        reading.begin(node_type, node, reading.open(-1), place.ctes)
+        return False
+
+    return handler
+
+
 _EXPRESSIONS: dict[str, _Handler] = {
     **{node_type: _calling(node_type) for node_type in SYNTAX},
     "ColumnRef": _Reading.column,
@@ -376,10 +383,7 @@ _EXPRESSIONS: dict[str, _Handler] = {
     "SubLink": _Reading.sublink,
     "MultiAssignRef": _Reading.assign,
     "SelectStmt": _Reading.query,
-    "InsertStmt": _Reading.insert_here,
-    "UpdateStmt": _Reading.update_here,
-    "DeleteStmt": _Reading.delete_here,
-    "MergeStmt": _Reading.merge_here,
+    **{node_type: _modifying(node_type) for node_type in ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")},
 }
 
 _STATEMENTS: dict[str, Callable[[_Reading, Any, ExpressionPlace], None]] = {

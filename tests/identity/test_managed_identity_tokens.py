@@ -12,11 +12,11 @@ import pytest
 
 from pgjit.demo.emulator import Emulator, EmulatorSettings, FederatedCredential, PrincipalKind, RegisteredPrincipal
 from pgjit.identity.client_credentials import ClientProof, FederatedToken
-from pgjit.identity.directory import DirectoryUnavailable, State
+from pgjit.identity.directory import DirectoryUnavailable, PrincipalState
 from pgjit.identity.directory import Principal as Whom
 from pgjit.identity.graph import GraphDirectory, GraphSettings
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.identity.managed_identity import ManagedIdentityTokens
+from pgjit.identity.managed_identity_tokens import ManagedIdentityTokens
 from tests.demo.emulator.clouds import GROUP, SUBJECT, TENANT
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -31,7 +31,7 @@ async def emulator() -> AsyncIterator[Emulator]:
     await running.close()
 
 
-async def looked_up(emulator: Emulator, proof: ClientProof | None, client_id: str | None) -> State:
+async def looked_up(emulator: Emulator, proof: ClientProof | None, client_id: str | None) -> PrincipalState:
     """What Graph says of a member of the group, asked as us."""
     member = emulator.directory.add(RegisteredPrincipal(kind=PrincipalKind.APP, display="a member"), [GROUP])
     directory = GraphDirectory(
@@ -53,7 +53,7 @@ async def test_graph_is_asked_as_the_machines_managed_identity(
     emulator.directory.add(machine)
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.identity_url)
     for client_id in (None, machine.client_id):
-        assert await looked_up(emulator, None, client_id) is State.ENABLED
+        assert await looked_up(emulator, None, client_id) is PrincipalState.ENABLED
     with pytest.raises(DirectoryUnavailable, match="gave no token"):
         await looked_up(emulator, None, GROUP)
 
@@ -74,7 +74,7 @@ async def test_graph_is_asked_with_a_token_of_the_platform(emulator: Emulator, t
     at = int(datetime.now(UTC).timestamp())
     claims = {"iss": cloud.workload_issuer, "sub": SUBJECT, "aud": trusted.audience, "iat": at, "exp": at + 600}
     path.write_text(cloud.workload.sign(claims) + "\n")
-    assert await looked_up(emulator, proof, us.client_id) is State.ENABLED
+    assert await looked_up(emulator, proof, us.client_id) is PrincipalState.ENABLED
     path.write_text(cloud.workload.sign({**claims, "sub": "another"}))
     with pytest.raises(DirectoryUnavailable, match="no token for us"):
         await looked_up(emulator, proof, us.client_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pgjit.sql.scopes.scopes import Use
-from pgjit.sql.scopes.views import opened_by
+from pgjit.sql.scopes.scopes import CommandRelation
+from pgjit.sql.scopes.updatable_views import passed_on_by
 from pgjit.sql.tree import relation_of, strings_of
 
 __all__ = ["uses_of"]
@@ -21,20 +21,28 @@ _PARTS = frozenset({
 _PASSED_ON: tuple[Literal["insert", "update", "delete"], ...] = ("insert", "update", "delete")
 
 
-def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -> list[Use]:
+def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -> list[CommandRelation]:
     if node_type == "CopyStmt" and "relation" in node:
         columns = strings_of(node.get("attlist", []))
         relation = node["relation"]
         place = where(relation.get("location", 0)) + 1
-        return [Use(relation_of(relation), "insert" if node.get("is_from") else "read", place, columns or None)]
+        return [
+            CommandRelation(
+                relation_of(relation), "insert" if node.get("is_from") else "read", place, columns or None
+            )
+        ]
     if node_type in ("ViewStmt", "CreateSchemaStmt"):
         return [
-            Use(relation_of(relation), action, where(relation.get("location", 0)) + 1, columns, loose=True)
-            for relation, columns in opened_by(node_type, node)
+            CommandRelation(
+                relation_of(relation), action, where(relation.get("location", 0)) + 1, columns, loose=True
+            )
+            for relation, columns in passed_on_by(node_type, node)
             for action in _PASSED_ON
         ]
     if node_type == "RenameStmt" and node.get("renameType") in _RELATIONS:
-        return [Use((node["newname"],), "define", None, creates=True, beside=relation_of(node["relation"]))]
+        return [
+            CommandRelation((node["newname"],), "define", None, creates=True, beside=relation_of(node["relation"]))
+        ]
     objects = node.get("objects", []) if node_type == "DropStmt" else [node.get("object")]
     kind = node.get("removeType") or node.get("objtype") or node.get("renameType") or node.get("objectType")
     names = [strings_of(entry["List"].get("items", [])) for entry in objects if entry and "List" in entry]
@@ -42,4 +50,4 @@ def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -
         names = [name[:-1] for name in names]
     elif kind not in _RELATIONS:
         return []
-    return [Use(name, "define", None) for name in names if name]
+    return [CommandRelation(name, "define", None) for name in names if name]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from pgjit.sql.catalog import Catalog, Function, Operator, QName, is_builtin_type, plain_type
 
-__all__ = ["Types", "takes_numbers"]
+__all__ = ["ReachableTypes", "takes_numbers"]
 
 _NO_NUMBERS = frozenset(
     {"text", "character varying", "character", "name", "bytea", "boolean", "json", "jsonb", "xml"}
@@ -19,7 +19,7 @@ _NO_NUMBERS = frozenset(
 """Types that PostgreSQL makes of no number unasked."""
 
 
-class Types:
+class ReachableTypes:
     """The types that are not built in and that values of the statement may have."""
 
     def __init__(self, catalog: Catalog) -> None:

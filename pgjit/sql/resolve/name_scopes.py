@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pgjit.sql.catalog import QName, Relation
-from pgjit.sql.scopes.scopes import Level, Source
+from pgjit.sql.scopes.scopes import FromItem, QueryLevel
 
-__all__ = ["SYSTEM_COLUMNS", "Base", "NameScope", "frames_of"]
+__all__ = ["SYSTEM_COLUMNS", "NameScope", "RangeTableEntry", "name_scopes_of"]
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"})
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class RangeTableEntry:
     """A relation in FROM, or a target."""
 
     name: QName | None  # None where it is not in the catalog, or there is none
@@ -35,7 +35,7 @@ class Base:
 class NameScope:
     names: dict[str, list[int]] = field(default_factory=dict)  # columns that are certain, in which sources
     aliases: dict[str, list[int]] = field(default_factory=dict)
-    bases: dict[int, Base] = field(default_factory=dict)
+    entries: dict[int, RangeTableEntry] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)  # bases of which the columns are not known
     opaque: bool = False  # some source may have columns of other names
     renamed: bool = False  # a join gives new names: what is found here is not certain
@@ -48,20 +48,20 @@ class NameScope:
         self.names.setdefault(name, []).append(source)
 
 
-def frames_of(
-    levels: tuple[Level, ...], base: Callable[[Source], Base], spend: Callable[[int], None]
+def name_scopes_of(
+    levels: tuple[QueryLevel, ...], entry: Callable[[FromItem], RangeTableEntry], spend: Callable[[int], None]
 ) -> list[NameScope]:
     """One frame for each level. A level that waits for itself (a recursive query) has columns of any name.
 
     `spend` is told how many names there are, and may raise.
     """
-    frames: list[NameScope | None] = [None] * len(levels)
+    name_scopes: list[NameScope | None] = [None] * len(levels)
     begun = bytearray(len(levels))
     for first in range(len(levels)):
         left = [first]
         while left:
             index = left[-1]
-            if frames[index] is not None:
+            if name_scopes[index] is not None:
                 left.pop()
                 continue
             level = levels[index]
@@ -73,79 +73,82 @@ def frames_of(
                 if missing := [need for need in needs if not begun[need]]:
                     left.extend(missing)
                     continue
-            frame = frames[index] = _frame(level, frames, base, spend)
-            spend(len(frame.outputs) // 8)
+            scope = name_scopes[index] = _scope_of(level, name_scopes, entry, spend)
+            spend(len(scope.outputs) // 8)
             left.pop()
-    return [frame for frame in frames if frame is not None]
+    return [scope for scope in name_scopes if scope is not None]
 
 
-def _frame(
-    level: Level, frames: list[NameScope | None], base: Callable[[Source], Base], spend: Callable[[int], None]
+def _scope_of(
+    level: QueryLevel,
+    name_scopes: list[NameScope | None],
+    entry: Callable[[FromItem], RangeTableEntry],
+    spend: Callable[[int], None],
 ) -> NameScope:
-    frame = NameScope()
+    scope = NameScope()
     for index, source in enumerate(level.sources):
         if source.owner >= 0:
-            frame.hidden.add(index)
+            scope.hidden.add(index)
         name = source.alias or (source.name[-1] if source.name else None)
         if name:
-            frame.aliases.setdefault(name, []).append(index)
+            scope.aliases.setdefault(name, []).append(index)
         if source.kind in ("relation", "target"):
-            found = frame.bases[index] = base(source)
+            found = scope.entries[index] = entry(source)
             if found.relation is None:
-                frame.unknown.append(index)
+                scope.unknown.append(index)
             spend(len(found.columns) // 2)
             for column in found.columns:
-                frame.add(column, index)
+                scope.add(column, index)
         elif source.kind == "join":
-            frame.renamed = frame.renamed or bool(source.columns)
+            scope.renamed = scope.renamed or bool(source.columns)
             for column in source.columns:
-                frame.add(column, index)
+                scope.add(column, index)
         else:
-            names, opaque = _names_of(source, frames)
-            frame.own[index] = names, opaque
-            frame.opaque = frame.opaque or opaque
+            names, opaque = _names_of(source, name_scopes)
+            scope.own[index] = names, opaque
+            scope.opaque = scope.opaque or opaque
             spend(len(names))
             for column in names:
-                frame.add(column, index)
-    _outputs(level, frame, frames)
-    return frame
+                scope.add(column, index)
+    _outputs(level, scope, name_scopes)
+    return scope
 
 
-def _names_of(source: Source, frames: list[NameScope | None]) -> tuple[dict[str, None], bool]:
+def _names_of(source: FromItem, name_scopes: list[NameScope | None]) -> tuple[dict[str, None], bool]:
     names = dict.fromkeys(source.columns)
     if source.level < 0:
         return names, source.opaque
-    frame = frames[source.level]
-    if frame is None:
+    scope = name_scopes[source.level]
+    if scope is None:
         return names, True
-    return {**frame.outputs, **names}, source.opaque or frame.outputs_opaque
+    return {**scope.outputs, **names}, source.opaque or scope.outputs_opaque
 
 
-def _outputs(level: Level, frame: NameScope, frames: list[NameScope | None]) -> None:
+def _outputs(level: QueryLevel, scope: NameScope, name_scopes: list[NameScope | None]) -> None:
     if level.names_from >= 0:
-        first = frames[level.names_from]
-        frame.outputs_opaque = first is None or first.outputs_opaque
-        frame.outputs = {} if first is None else first.outputs
+        first = name_scopes[level.names_from]
+        scope.outputs_opaque = first is None or first.outputs_opaque
+        scope.outputs = {} if first is None else first.outputs
         return
-    frame.outputs = dict(level.outputs)
-    frame.outputs_opaque = level.opaque
+    scope.outputs = dict(level.outputs)
+    scope.outputs_opaque = level.opaque
     for star in set(level.stars):
-        found = range(len(level.sources)) if not star else frame.aliases.get(star[0], ())
-        hidden = bool(star) and not frame.hidden.isdisjoint(found)
-        if frame.renamed or hidden or len(star) > 1 or (star and not found):
-            frame.outputs_opaque = True  # something is there, and its names are not certain
+        found = range(len(level.sources)) if not star else scope.aliases.get(star[0], ())
+        hidden = bool(star) and not scope.hidden.isdisjoint(found)
+        if scope.renamed or hidden or len(star) > 1 or (star and not found):
+            scope.outputs_opaque = True  # something is there, and its names are not certain
             continue
         for index in found:
-            _add_star(index, frame)
+            _add_star(index, scope)
 
 
-def _add_star(index: int, frame: NameScope) -> None:
-    if index in frame.bases:
-        frame.outputs.update(dict.fromkeys(frame.bases[index].columns))
-        frame.outputs_opaque = frame.outputs_opaque or index in frame.unknown
-    elif index in frame.own:
-        names, opaque = frame.own[index]
-        frame.outputs.update(names)
-        frame.outputs_opaque = frame.outputs_opaque or opaque
+def _add_star(index: int, scope: NameScope) -> None:
+    if index in scope.entries:
+        scope.outputs.update(dict.fromkeys(scope.entries[index].columns))
+        scope.outputs_opaque = scope.outputs_opaque or index in scope.unknown
+    elif index in scope.own:
+        names, opaque = scope.own[index]
+        scope.outputs.update(names)
+        scope.outputs_opaque = scope.outputs_opaque or opaque
     else:
-        frame.outputs_opaque = True
+        scope.outputs_opaque = True

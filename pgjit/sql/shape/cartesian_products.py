@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pgjit.sql.shape.bounds import gives_one_row
 from pgjit.sql.shape.references import ColumnReference, References, is_select, items_of, name_of
+from pgjit.sql.shape.row_limits import gives_one_row
 
-__all__ = ["Unjoined", "unjoined"]
+__all__ = ["UnjoinedItem", "cartesian_product"]
 
 Item = tuple[str, dict[str, Any]]
 
 
-class Unjoined(NamedTuple):
+class UnjoinedItem(NamedTuple):
     item: Item
     explicit: bool
 
@@ -45,7 +45,7 @@ class _Groups:
         return [index for index, above in enumerate(self._of) if index == above]
 
 
-def unjoined(clause: list[Any], condition: Any, references: References) -> Unjoined | None:
+def cartesian_product(clause: list[Any], condition: Any, references: References) -> UnjoinedItem | None:
     """The first item that nothing joins with those before it."""
     items = items_of(clause)
     if len(items) < 2:
@@ -65,7 +65,7 @@ def unjoined(clause: list[Any], condition: Any, references: References) -> Unjoi
         return None
     for indexes in crossed:
         groups.join(indexes)
-    return Unjoined(items[left[1]], explicit=len(groups.left()) - groups.loose < 2)
+    return UnjoinedItem(items[left[1]], explicit=len(groups.left()) - groups.loose < 2)
 
 
 def _joins(
