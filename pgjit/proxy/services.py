@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,9 +17,9 @@ from pgjit.judging.judge_workers import JudgeWorkers
 from pgjit.judging.worker_process import Worker
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy, Preset
-from pgjit.proxy.door.connection_limits import Quota
 from pgjit.proxy.door.refused_logins import RefusedLogins
 from pgjit.proxy.membership import Memberships
+from pgjit.proxy.quota import Quota
 from pgjit.proxy.rate_limit import RateLimit
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.kept_backends import KeptBackends
@@ -74,7 +73,7 @@ class Services:
     kept_backends: KeptBackends | None = None
     refused_logins: RefusedLogins = field(init=False)
     sessions_of: Quota[IdentityKey] = field(init=False)
-    sessions_under: Counter[tuple[IdentityKey, str]] = field(default_factory=Counter)  # an identity, a policy
+    sessions_under: Quota[tuple[IdentityKey, str]] = field(default_factory=Quota)  # an identity, a policy
     catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
     judge_workers: JudgeWorkers = field(init=False)
     journal_rate: RateLimit[IdentityKey] = field(init=False)
@@ -87,11 +86,9 @@ class Services:
         self.judge_workers = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
     def give_back(self, identity: IdentityKey, policy: str) -> None:
-        """The place of a session that is over."""
+        """Give back the places of a session that is over."""
         self.sessions_of.give_back(identity)
-        self.sessions_under[identity, policy] -= 1
-        if not self.sessions_under[identity, policy]:
-            del self.sessions_under[identity, policy]
+        self.sessions_under.give_back((identity, policy))
 
     def judge(self, policy: Policy) -> Judge:
         """The judge of this version of the policy and of the latest catalog, its memory shared by all sessions."""

@@ -159,7 +159,7 @@ class Session:
         """Before a window is opened: who has no place gets no window either."""
         places, under = self._services.sessions_of, self._services.sessions_under
         most = policy.limits.sessions
-        if most is not None and under[key, policy.name] >= most:
+        if not under.take((key, policy.name), most=most):
             raise TooManyConnections(
                 "too many sessions under this policy",
                 reference="limit-sessions",
@@ -167,13 +167,13 @@ class Session:
                 hint="Close sessions that are not used, or use a smaller pool.",
             )
         if not places.take(key):
+            under.give_back((key, policy.name))
             raise TooManyConnections(
                 "too many sessions of your identity",
                 reference="too-many-sessions-of-identity",
                 detail=f"At most {places.most} are open at once, under all policies together.",
                 hint="Close sessions that are not used, or use a smaller pool.",
             )
-        under[key, policy.name] += 1
         self._place = key, policy.name
 
     # --- connect ---------------------------------------------------------------------------------------

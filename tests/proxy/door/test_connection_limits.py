@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits, Quota
+from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits
 
 
 @pytest.mark.parametrize(
@@ -22,23 +22,6 @@ from pgjit.proxy.door.connection_limits import Admission, ClientAddress, Connect
 )
 def test_an_address_counts_by_what_one_machine_has(host: str, network: str) -> None:
     assert ClientAddress.of(host, 51000) == ClientAddress(f"{host}:51000", network)
-
-
-def test_a_place_given_back_can_be_taken_again() -> None:
-    quota: Quota[str] = Quota(2)
-    assert [quota.take("a"), quota.take("a"), quota.take("a"), quota.take("b")] == [True, True, False, True]
-    quota.give_back("a")
-    assert quota.take("a")
-    assert (quota["a"], quota["b"], quota["c"], len(quota)) == (2, 1, 0, 2)
-
-
-def test_nothing_is_kept_of_keys_that_have_nothing_inside() -> None:
-    quota: Quota[int] = Quota(1)
-    for key in range(100):
-        assert quota.take(key)
-        quota.give_back(key)
-    assert not Quota[int](0).take(1)
-    assert len(quota) == 0
 
 
 def kinds(crowd: ConnectionLimits, visitor: ClientAddress, count: int) -> list[str]:
