@@ -42,15 +42,14 @@ class SingleFlightByKey(Generic[K, T]):
 
     def begin(self, key: K, run: Run[T]) -> asyncio.Task[T]:
         """The run under way for `key`, or else `run` as a new one, without waiting for it."""
-        task = self.running(key)
+        task = self._runs.get(key)
         if task is None:
             task = self._runs[key] = asyncio.create_task(run())
             task.add_done_callback(lambda done: self._done(key, done))
         return task
 
     def running(self, key: K) -> asyncio.Task[T] | None:
-        task = self._runs.get(key)
-        return None if task is None or task.done() else task
+        return self._runs.get(key)
 
     async def close(self) -> None:
         tasks = list(self._runs.values())
@@ -59,8 +58,7 @@ class SingleFlightByKey(Generic[K, T]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _done(self, key: K, task: asyncio.Task[T]) -> None:
-        if self._runs.get(key) is task:
-            del self._runs[key]
+        del self._runs[key]
         if not task.cancelled():
             task.exception()  # retrieved, even if no caller is left
 

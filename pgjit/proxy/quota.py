@@ -1,6 +1,6 @@
 """How many may hold a place at once: counted by key, up to a limit. Pure.
 
-Decides whether a place is free. Does not know what the places are for, nor which error is reported where none is free.
+Decides whether a place is free. Does not know what the places are for, nor which error says that none is.
 """
 
 from __future__ import annotations

@@ -6,31 +6,22 @@ from are pinned by the configuration, one for each tenant and version.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-import httpx
-
 from pgjit.errors import InvalidFile
 from pgjit.identity.entra_claims import GUID, Claims, ExpectedEntraClaims, Issuer, read_identity
-from pgjit.identity.fetch import client_for
 from pgjit.identity.identity import Identity
-from pgjit.identity.jws import HARD_MAX_BYTES
+from pgjit.identity.jwt_provider import LONGEST_AGE, MAX_LEEWAY, JwtProvider, bounds_faults
 from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.identity.provider import Discovery
 from pgjit.identity.section import IdentitySection
-from pgjit.identity.signing_keys import KeySource, SigningKeys
+from pgjit.identity.signing_keys import KeySource
 from pgjit.identity.url_checks import origin_faults
-from pgjit.identity.verification import KeyRing, Verification
 
 __all__ = ["EntraProvider", "EntraSettings", "from_section"]
 
-_MAX_LEEWAY: Final = timedelta(seconds=60)
-_LONGEST_AGE: Final = timedelta(hours=24)  # the longest that Entra issues to workloads
 _VERSIONS: Final = {"v1": "1.0", "v2": "2.0"}
 
 
@@ -44,11 +35,13 @@ class EntraSettings:
     authority: str = "https://login.microsoftonline.com"
     sts: str = "https://sts.windows.net"
     versions: tuple[str, ...] = ("v2",)
-    leeway: timedelta = _MAX_LEEWAY
-    max_token_age: timedelta = _LONGEST_AGE
+    leeway: timedelta = MAX_LEEWAY
+    max_token_age: timedelta = LONGEST_AGE
     max_token_bytes: int = 16 * 1024
     allow_http: bool = False
     overage: bool = False  # a token without its groups is accepted: a directory is asked for them
+    token_types: frozenset[str] = field(default=frozenset({"JWT"}), init=False)
+    expected: ExpectedEntraClaims = field(init=False, repr=False, compare=False)  # of a token's claims
 
     def __post_init__(self) -> None:
         if faults := self._faults():
@@ -57,6 +50,7 @@ class EntraSettings:
         object.__setattr__(self, "audience", self.audience.lower())
         object.__setattr__(self, "authority", self.authority.removesuffix("/"))
         object.__setattr__(self, "sts", self.sts.removesuffix("/"))
+        object.__setattr__(self, "expected", self._expected())
 
     def _faults(self) -> list[str]:
         faults = []
@@ -72,19 +66,21 @@ class EntraSettings:
             faults.append("`token_versions` are not `v1` or `v2`")
         if not all(uri.strip() == uri != "" for uri in self.app_id_uris):
             faults.append("`app_id_uri` is empty or has spaces around it")
-        if not timedelta() <= self.leeway <= _MAX_LEEWAY:
-            faults.append("`leeway` is not between 0 and 60 seconds")
-        if not timedelta() < self.max_token_age <= _LONGEST_AGE:
-            faults.append("`max_token_age` is not more than 0 and at most 24 hours")
-        if not 0 < self.max_token_bytes <= HARD_MAX_BYTES:
-            faults.append(f"`max_token_bytes` is not between 1 and {HARD_MAX_BYTES}")
-        return faults
+        return faults + bounds_faults(self)
 
     def issuer(self, tenant: str, version: str) -> str:
         """What `iss` of a token says."""
         return f"{self.sts}/{tenant}/" if version == "v1" else f"{self.authority}/{tenant}/v2.0"
 
-    def place(self, tenant: str, version: str) -> KeySource:
+    @property
+    def key_host(self) -> str:
+        return self.authority
+
+    @property
+    def key_sources(self) -> list[KeySource]:
+        return [self._key_source(tenant, version) for tenant in self.tenants for version in self.versions]
+
+    def _key_source(self, tenant: str, version: str) -> KeySource:
         folder = "" if version == "v1" else "/v2.0"
         return KeySource(
             issuer=self.issuer(tenant, version),
@@ -94,8 +90,7 @@ class EntraSettings:
             tenant=tenant,
         )
 
-    @property
-    def expected(self) -> ExpectedEntraClaims:
+    def _expected(self) -> ExpectedEntraClaims:
         issuers = tuple(
             Issuer(
                 issuer=self.issuer(tenant, version),
@@ -111,57 +106,17 @@ class EntraSettings:
         )
 
 
-class EntraProvider:
+class EntraProvider(JwtProvider[EntraSettings]):
     """The provider `entra`."""
-
-    def __init__(
-        self,
-        settings: EntraSettings,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._settings = settings
-        self._expected = settings.expected
-        self._client = client_for(settings.authority, transport)
-        self._ring = KeyRing(
-            [
-                SigningKeys(settings.place(tenant, version), client=self._client, monotonic=monotonic, sleep=sleep)
-                for tenant in settings.tenants
-                for version in settings.versions
-            ]
-        )
-        self._verification = Verification(self._ring, max_bytes=settings.max_token_bytes)
-
-    async def start(self) -> None:
-        """Begin fetching keys in the background. Does not raise when Entra cannot be reached."""
-        await self._ring.start()
-
-    @property
-    def ready(self) -> bool:
-        """True while there are keys of every tenant to check tokens with."""
-        return self._ring.ready
 
     @property
     def discovery(self) -> Discovery:
         """Entra's own metadata of the first tenant, and all permissions of the one API."""
-        settings = self._settings
-        issuer = settings.issuer(settings.tenants[0], "v2")
-        return Discovery(f"{issuer}/.well-known/openid-configuration", f"{settings.audience}/.default")
+        issuer = self.settings.issuer(self.settings.tenants[0], "v2")
+        return Discovery(f"{issuer}/.well-known/openid-configuration", f"{self.settings.audience}/.default")
 
-    async def close(self) -> None:
-        """Stop fetching keys."""
-        await self._ring.close()
-        await self._client.aclose()
-
-    async def verify(self, token: str, now: datetime) -> Identity:
-        """The identity that `token` proves. Raises TokenRefused, or ServerUnavailable without any keys."""
-
-        def read(claims: Claims) -> tuple[str, Identity]:
-            return str(claims.get("iss")), read_identity(claims, self._expected, now)
-
-        return await self._verification.verify(token, read)
+    def read(self, claims: Claims, now: datetime) -> tuple[str, Identity]:
+        return str(claims.get("iss")), read_identity(claims, self.settings.expected, now)
 
 
 def from_section(section: IdentitySection, max_token_bytes: int) -> EntraProvider:
