@@ -27,7 +27,6 @@ from tests.protocol.samples import SAMPLES, Sample
 from tests.run.processes import finish
 
 ROOT = Path(__file__).parents[2]
-RUNS = 100_000  # about five seconds
 QUERY = next(sample for sample in SAMPLES if sample.decode is decode_query)
 
 FOUND = {
@@ -133,9 +132,10 @@ def test_a_broken_reader_is_found(name: str, broken: type, data: bytes, monkeypa
 @pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform or this Python"
 )
-def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz.run", f"-runs={RUNS}", "-seed=1", "-max_len=3000"]
+@pytest.mark.parametrize("runs", [15_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_short_run_finds_nothing(runs: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz.run", f"-runs={runs}", "-seed=1", "-max_len=3000"]
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protocol'}"}
     done = finish(*command, cwd=tmp_path, env=environment, seconds=100)
     assert done.status == 0, done.out[-2000:] + done.err[-4000:]
-    assert f"Done {RUNS} runs" in done.err
+    assert f"Done {runs} runs" in done.err

@@ -7,6 +7,8 @@ import re
 import signal
 import sys
 import textwrap
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -18,13 +20,13 @@ pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
 
 _HEAD = """
-import asyncio, collections, contextlib, itertools, subprocess, sys, threading, time
+import asyncio, contextlib, ctypes, subprocess, sys, threading, time
 import pytest
 from pathlib import Path
 from tests.run.processes import finish, own, own_async
 
 pytestmark = pytest.mark.live
-MARK = "a child of hanging tests"
+MARK = "a child of hanging tests in " + str(Path(__file__).parent)
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(900)"
 CHILD = (sys.executable, "-c", STUBBORN, MARK)
 ITS_PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}, {MARK!r}])"
@@ -136,10 +138,11 @@ def _run(file: Path, *arguments: str) -> Finished:
     return finish(*_command(file, *arguments), seconds=100, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-def _left() -> list[psutil.Process]:
-    """Children of the hanging tests, wherever they are."""
+def _left(folder: Path) -> list[psutil.Process]:
+    """Children of the hanging tests in that folder, wherever they are."""
     found = psutil.process_iter(["cmdline", "status"])
-    return [process for process in found if "a child of hanging tests" in (process.info["cmdline"] or [])]
+    mark = f"a child of hanging tests in {folder}"
+    return [process for process in found if mark in (process.info["cmdline"] or [])]
 
 
 _LOOPS = """
@@ -150,50 +153,82 @@ def pytest_asyncio_loop_factories():
 """
 
 
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def hung(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    tests = [test.format(name) for name, (test, _) in HANGS.items()]
-    folder = tmp_path_factory.mktemp("hanging")
-    (folder / "conftest.py").write_text(_LOOPS % request.param)
-    return _run(_written(folder, *tests))
+_NO_SIGNAL_IS_HEARD = """
+def test_no_signal_is_heard():
+    with own(*PARENT) as process:
+        c, lock = ctypes.PyDLL(None), ctypes.create_string_buffer(256)
+        c.pthread_mutex_lock(lock)
+        c.pthread_mutex_lock(lock)  # waits for itself, in C, and holds the interpreter
+"""
+_HANGING = tuple(test.format(name) for name, (test, _) in HANGS.items())
+_AN_EXIT = "def test_it(): threading.Thread(target=time.sleep, args=(900,)).start()"
+
+# Of each run: what is in its conftest, its tests, and arguments of pytest. They wait most of the time: all at once.
+RUNS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "asyncio": (_LOOPS % "asyncio", _HANGING, ()),
+    "uvloop": (_LOOPS % "uvloop", _HANGING, ()),
+    "deaf": ("", (_NO_SIGNAL_IS_HEARD,), ()),
+    **{
+        f"deaf worker, {files}": ("", (_NO_SIGNAL_IS_HEARD, "def test_other(): pass"), ("-n", "1", "--dist", files))
+        for files in ("load", "loadfile")
+    },
+    "exit": ("", (_AN_EXIT,), ()),
+}
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: tmp_path_factory.mktemp("hanging") for name in RUNS}
+
+
+@pytest.fixture(scope="module")
+def runs(folders: Mapping[str, Path]) -> Iterator[dict[str, Future[Finished]]]:
+    with ThreadPoolExecutor(len(RUNS)) as pool:
+        begun = {}
+        for name, (configuration, tests, arguments) in RUNS.items():
+            (folders[name] / "conftest.py").write_text(configuration)
+            begun[name] = pool.submit(_run, _written(folders[name], *tests), *arguments)
+        yield begun
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("name", HANGS)
-def test_what_hangs_is_ended_and_the_run_goes_on(name: str, hung: Finished) -> None:
+def test_what_hangs_is_ended_and_the_run_goes_on(name: str, loop: str, runs: Mapping[str, Future[Finished]]) -> None:
+    hung = runs[loop].result()
     told = re.compile(rf"::test_{name}(?:\[it\])? .*%")
     lines = [line.split() for line in hung.out.splitlines() if told.search(line)]
     assert {line[1] for line in lines} == HANGS[name][1], hung.out + hung.err
 
 
-def test_of_what_hung_no_child_is_left(hung: Finished) -> None:
-    assert hung.status == pytest.ExitCode.TESTS_FAILED
-    assert _left() == []
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_of_what_hung_no_child_is_left(
+    loop: str, runs: Mapping[str, Future[Finished]], folders: Mapping[str, Path]
+) -> None:
+    assert runs[loop].result().status == pytest.ExitCode.TESTS_FAILED
+    assert _left(folders[loop]) == []
 
 
-_NO_SIGNAL_IS_HEARD = """
-def test_no_signal_is_heard():
-    with own(*PARENT) as process:
-        collections.deque(itertools.count(), maxlen=0)  # C, which holds the interpreter
-"""
-
-
-def test_where_python_runs_no_more_the_run_is_ended_and_shows_where_it_stood(tmp_path: Path) -> None:
-    said = _run(_written(tmp_path, _NO_SIGNAL_IS_HEARD))
+def test_where_python_runs_no_more_the_run_is_ended_and_shows_where_it_stood(
+    runs: Mapping[str, Future[Finished]], folders: Mapping[str, Path]
+) -> None:
+    said = runs["deaf"].result()
     assert said.status == -signal.SIGABRT
     assert "in test_no_signal_is_heard" in said.err
-    _see_that_none_is_left()
+    _see_that_none_is_left(folders["deaf"])
 
 
 @pytest.mark.parametrize("files", ["load", "loadfile"])
-def test_a_worker_that_is_ended_so_is_replaced_and_the_run_comes_to_its_end(files: str, tmp_path: Path) -> None:
-    said = _run(_written(tmp_path, _NO_SIGNAL_IS_HEARD, "def test_other(): pass"), "-n", "1", "--dist", files)
+def test_a_worker_that_is_ended_so_is_replaced_and_the_run_comes_to_its_end(
+    files: str, runs: Mapping[str, Future[Finished]], folders: Mapping[str, Path]
+) -> None:
+    said = runs[f"deaf worker, {files}"].result()
     assert said.status == pytest.ExitCode.TESTS_FAILED
     assert "1 failed, 1 passed" in said.out.splitlines()[-1]
-    _see_that_none_is_left()
+    _see_that_none_is_left(folders[f"deaf worker, {files}"])
 
 
-def test_an_exit_that_hangs_is_ended(tmp_path: Path) -> None:
-    said = _run(_written(tmp_path, "def test_it(): threading.Thread(target=time.sleep, args=(900,)).start()"))
+def test_an_exit_that_hangs_is_ended(runs: Mapping[str, Future[Finished]]) -> None:
+    said = runs["exit"].result()
     assert said.status == -signal.SIGABRT
     assert "1 passed" in said.out
 
@@ -210,14 +245,14 @@ def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         assert run.stdout is not None
         while "begun" not in (line := run.stdout.readline()):
             assert line
-        assert _left()
+        assert _left(tmp_path)
         run.kill()
         run.wait(30)
-        _see_that_none_is_left()
+        _see_that_none_is_left(tmp_path)
 
 
-def _see_that_none_is_left() -> None:
+def _see_that_none_is_left(folder: Path) -> None:
     """The process beside the run kills what it left: that is seen soon after the end of the run."""
-    _, left = psutil.wait_procs(_left(), timeout=60)
+    _, left = psutil.wait_procs(_left(folder), timeout=60)
     assert left == []
-    assert _left() == []
+    assert _left(folder) == []
