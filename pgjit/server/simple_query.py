@@ -53,4 +53,4 @@ async def run_query(link: Link, sql: str) -> list[Row]:
 
 
 def _row(body: bytes) -> Row:
-    return tuple(None if value is None else value.decode("utf-8", "replace") for value in decode_data_row(body))
+    return tuple([None if value is None else value.decode("utf-8", "replace") for value in decode_data_row(body)])
