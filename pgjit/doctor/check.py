@@ -1,7 +1,7 @@
-"""One check: a question to the server, and what its rows mean. The contract of `checks/`.
+"""One check: a query to the server, and what its rows mean. The contract of the modules in `checks/`.
 
-The question is asked in a read-only transaction whose search_path is `pg_catalog`. `$1` in it stands for the grantees
-whose rights the login role has, `$2` for the schemas of the pinned search_path.
+The query runs in a read-only transaction with `search_path = pg_catalog`. In it, `$1` stands for the roles whose
+rights the login role has, and `$2` for the schemas of the sessions' search_path.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Row]):
-    name: str  # what was looked at, in words
+    name: str  # what the query reads, in words
     sql: str
-    row: Callable[..., Row]  # made of the columns by their names
+    row: Callable[..., Row]  # called with the columns by name
     findings: Callable[[Sequence[Row], Subject], Iterator[Finding]]
-    since: int = 0  # the first server version that can answer
+    since: int = 0  # the first server version that can run the query
 
     def read(self, records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Finding, ...]:
         rows = [self.row(**record) for record in records]
@@ -32,6 +32,6 @@ class Check(Generic[Row]):
 
 
 def written_out(sql: str, roles: Sequence[int], schemas: Sequence[str] = ()) -> str:
-    """`sql` with `$1` and `$2` as literals, read as `oid[]` and `text[]`. Needs standard_conforming_strings."""
+    """`sql` with `$1` and `$2` replaced by literals of `oid[]` and `text[]`. Needs standard_conforming_strings."""
     quoted = ", ".join("'" + schema.replace("'", "''") + "'" for schema in schemas)
     return sql.replace("$1", "'{" + ",".join(map(str, roles)) + "}'").replace("$2", f"ARRAY[{quoted}]")

@@ -1,7 +1,7 @@
-"""The look at the server: logs in as sessions do, asks every check's question, changes nothing.
+"""Examines a login role on the real server: logs in as sessions do, runs the query of every check, changes nothing.
 
-Decides what happens to a question that cannot be answered: it is told as a finding, never passed over. What the
-answers mean is the checks'.
+Decides what happens when a query fails: that is a finding of its own, and is never skipped. What the rows of a query
+mean is decided by its check.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SELECT r.oid::bigint AS oid, quote_ident(r.rolname) AS name, r.rolsuper AS super
 FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()
 """
 
-# Columns that came with version 16 are asked for by name in a way that earlier versions answer with NULL.
+# Columns that version 16 added are read through to_jsonb, which gives NULL on earlier versions.
 _MEMBERSHIPS = """
 SELECT quote_ident(r.rolname) AS role, quote_ident(pg_get_userbyid(m.grantor)) AS grantor, m.admin_option AS admin,
        coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) AS settable,
@@ -97,7 +97,7 @@ _SETTINGS = {
     "client_encoding": "UTF8",
     "default_transaction_read_only": "on",
     "lock_timeout": "5000",
-    "role": "none",  # ALTER ROLE ... SET role would show another role's view of the sessions
+    "role": "none",  # ALTER ROLE ... SET role would otherwise read the catalogs as another role
     "search_path": "pg_catalog",
     "standard_conforming_strings": "on",
     "statement_timeout": "20000",
@@ -115,12 +115,12 @@ class Report:
     @property
     def fixes(self) -> tuple[str, ...]:
         """The SQL of all dangers and warnings, each statement once."""
-        told = (finding for finding in self.findings if finding.severity is not Severity.NOTE)
-        return tuple(dict.fromkeys(sql for finding in told for sql in finding.fix))
+        severe = (finding for finding in self.findings if finding.severity is not Severity.NOTE)
+        return tuple(dict.fromkeys(sql for finding in severe for sql in finding.fix))
 
 
 async def examine(target: Target, policies: Iterable[Policy]) -> Report:
-    """Look at the login role of `target`, which `policies` open. Raises ServerUnavailable."""
+    """Examine the login role of `target`, the connection of `policies`. Raises ServerUnavailable."""
     try:
         async with asyncio.timeout(_SECONDS):
             upstream = await _log_in(target)
@@ -130,7 +130,7 @@ async def examine(target: Target, policies: Iterable[Policy]) -> Report:
                 await upstream.leave()
     except _FAULTS as fault:
         raise ServerUnavailable(
-            f"connection `{target.name}` cannot be looked at",
+            f"the login role of connection `{target.name}` cannot be examined",
             reference="server-unavailable",
             detail=str(fault) or f"{type(fault).__name__}, within {_SECONDS:g} s",
             hint="`pgjit doctor` logs in as sessions do, with the credential of the connection.",
@@ -138,9 +138,9 @@ async def examine(target: Target, policies: Iterable[Policy]) -> Report:
 
 
 async def _log_in(target: Target) -> Upstream:
-    """At the first server that takes the login, whatever its part in the cluster: roles and rights are the same.
+    """Log in at the first server that accepts, primary or standby: roles and rights are the same on both.
 
-    Not by way of the control connection: it has to work for a login that cannot be used for sessions as well.
+    Uses no control connection, so that it also works for a login that cannot be used for sessions.
     """
     failures: list[LoginFailed] = []
     for host in target.hosts:
@@ -200,7 +200,7 @@ async def _control(link: Link, target: Target) -> ControlRole | None:
 
 
 def _schema(name: str, user: str) -> str:
-    """An entry of a search_path as the catalogs have it."""
+    """The schema that an entry of a search_path means, as the catalogs spell it."""
     bare = name.strip()
     bare = bare[1:-1].replace('""', '"') if bare.startswith('"') else bare.lower()
     return user if bare == "$user" else bare
@@ -212,7 +212,7 @@ async def _answer(link: Link, check: Check[Any], subject: Subject) -> tuple[Find
         rows = await _rows(link, written_out(check.sql, subject.grantees, subject.search_path))
     except QueryFailed as fault:
         await run_query(link, "ROLLBACK TO SAVEPOINT question")
-        return (_not_seen(check, f"The server said {fault}."),)
+        return (_not_seen(check, f"The server reported {fault}."),)
     findings = check.read(rows[:_MOST_ROWS], subject)
     return findings if len(rows) <= _MOST_ROWS else (*findings, _cut(check))
 
@@ -221,9 +221,9 @@ def _not_seen(check: Check[Any], why: str) -> Finding:
     return Finding(
         severity=Severity.DANGER,
         reference="not-seen",
-        message=f"{check.name} could not be looked at",
-        why=f"{why} What was not seen is not known to be good.",
-        advice="Let the role read the system catalogs, as PostgreSQL does by itself.",
+        message=f"{check.name} could not be examined",
+        why=f"{why} A danger there would not be found.",
+        advice="Let the role read the system catalogs, as PostgreSQL does by default.",
     )
 
 
@@ -231,7 +231,7 @@ def _cut(check: Check[Any]) -> Finding:
     return Finding(
         severity=Severity.WARNING,
         reference="not-all-seen",
-        message=f"of {check.name} only the first {_MOST_ROWS} rows were looked at",
+        message=f"only the first {_MOST_ROWS} rows of {check.name} were examined",
         why="There are more of the same kind.",
         advice="Run the SQL, and this command again.",
     )

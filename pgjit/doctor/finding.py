@@ -1,4 +1,4 @@
-"""What a look at a login role finds: values only, with the SQL that would put it right."""
+"""A finding of the doctor: a right or a setting, how severe it is, and the SQL that resolves it. Values only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Finding", "Severity"]
 
 
 class Severity(StrEnum):
-    DANGER = "danger"  # harm by right, the moment that one statement gets past the rules
-    WARNING = "warning"  # a right that reading needs not, or that makes an end less certain
-    NOTE = "note"  # good to know
+    DANGER = "danger"  # one statement that gets past the rules could do harm
+    WARNING = "warning"  # a right that reading does not need, or that makes the end of a session less certain
+    NOTE = "note"  # for information
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`fix` is run by a superuser in the connection's database; where no SQL does, `advice` says what does."""
+    """`fix` is SQL for a superuser in the connection's database. `advice` is for what no SQL can resolve."""
 
     severity: Severity
     reference: str  # kebab-case

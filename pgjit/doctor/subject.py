@@ -1,6 +1,6 @@
-"""Whose rights are looked at: the login role, the roles that it can become, and what its policies are to do.
+"""The subject of an examination: the login role, the roles that it can become, and what its policies need.
 
-Values, and how a right is taken back: the one place where REVOKE is written. Knows no right by name.
+Holds values, and writes the REVOKE for a privilege or a membership. Does not decide which rights are dangers.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ PUBLIC = 0  # as the grantee of an aclitem
 
 
 class LoginRole(NamedTuple):
-    """The login role as it came, and the place."""
+    """The login role and its database, as the server reports them."""
 
     oid: int
-    name: str  # this and every name below as SQL writes it: quoted where it has to be
+    name: str  # this and every name below in SQL's spelling, quoted if necessary
     superuser: bool
     createrole: bool
     createdb: bool
     replication: bool
     bypassrls: bool
     connection_limit: int
-    days_valid: float | None  # until VALID UNTIL; None for ever
+    days_valid: float | None  # until VALID UNTIL; None: no limit
     database: str
-    heir: str  # who could own in its place: the database's owner, or who made the cluster
+    heir: str  # the role that could own its objects: the database's owner, or the cluster's first superuser
     version: int  # 150018 for 15.18
 
 
@@ -46,39 +46,39 @@ class Membership(NamedTuple):
 
 
 class ReachedRole(NamedTuple):
-    """A role that the login role is a member of, by however many steps."""
+    """A role that the login role is a member of, directly or through other roles."""
 
     oid: int
     name: str
     powers: list[str]  # SUPERUSER, CREATEROLE, ...
-    through: list[str]  # roles that the login role is a direct member of and that lead here
-    owner: bool  # of anything in this database
+    through: list[str]  # the direct memberships of the login role that lead to this role
+    owner: bool  # whether it owns anything in this database
 
 
 class ControlRole(NamedTuple):
-    """The login of the connection's own for control connections, as the server has it."""
+    """The separate login role of the connection's control connections, as the server reports it."""
 
     name: str
     exists: bool
     superuser: bool
     can_login: bool
     signals: bool  # has the rights of pg_signal_backend, or of the sessions' login role
-    sees: bool  # has those of pg_read_all_stats, or of the sessions' login role
+    sees: bool  # has the rights of pg_read_all_stats, or of the sessions' login role
     connects: bool  # to this database
     within_reach: bool  # the sessions' login role can become it
 
 
 class Privilege(NamedTuple):
-    """One privilege on one object, as an aclitem says."""
+    """One privilege on one object: an entry of an aclitem."""
 
-    kind: str  # as after ON in REVOKE: `TABLE`, `SCHEMA`, ...
+    kind: str  # the word after ON in REVOKE: `TABLE`, `SCHEMA`, ...
     object: str
     privilege: str  # `INSERT`, `UPDATE (email)`
     grantee: int
     grantor: str
     owner: str
     grantable: bool
-    what: str = ""  # in words, where the kind does not say it: `foreign table`
+    what: str = ""  # a more exact kind, in words: `foreign table`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +87,14 @@ class Subject:
     login: LoginRole
     memberships: tuple[Membership, ...] = ()
     reached: tuple[ReachedRole, ...] = ()
-    access: frozenset[Preset] = frozenset()  # of the policies that open this connection; none is taken for reading
+    access: frozenset[Preset] = frozenset()  # of the policies of this connection; none counts as reading
     policies: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()  # those that let run what no rule can tell: `access: full`, `allow: do`, DDL
+    unread: tuple[str, ...] = ()  # policies that run statements no rule can read: `access: full`, `allow: do`, DDL
     control: ControlRole | None = None
     named: tuple[Patterns, ...] = ()  # functions that these policies name
     search_path: tuple[str, ...] = ("public",)
     sslmode: SslMode | None = None  # None: over a Unix socket
-    hosts: tuple[str, ...] = ()  # but for Unix sockets
+    hosts: tuple[str, ...] = ()  # without Unix sockets
     _by_oid: dict[int, ReachedRole] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +102,7 @@ class Subject:
 
     @property
     def grantees(self) -> list[int]:
-        """Whoever is given a right gives it to the login role: itself, PUBLIC, and what it is a member of."""
+        """The roles whose rights the login role has: PUBLIC, itself, and the roles that it is a member of."""
         return [PUBLIC, self.login.oid, *self._by_oid]
 
     @property
@@ -138,7 +138,7 @@ class Subject:
         fixes: dict[str, None] = {}
         for grant in grants:
             if grant.grantee in self._by_oid:
-                # Others may need it: the login role leaves, the role keeps its right.
+                # Other members may need the right: the login role leaves the role, which keeps it.
                 fixes.update(dict.fromkeys(self.unreach(grant.grantee)))
                 continue
             key = (grant.kind, grant.object, grant.grantee, grant.grantor, grant.owner)
@@ -148,6 +148,6 @@ class Subject:
         for (kind, name, grantee, grantor, owner), (privileges, grantable) in merged.items():
             sql = f"REVOKE {', '.join(privileges)} ON {kind} {name} FROM {self.name(grantee)}"
             sql += " CASCADE;" if grantable else ";"
-            # A superuser's REVOKE counts as the owner's, and takes back nothing that another one granted.
+            # A superuser's REVOKE acts as the owner, and does not revoke what another role granted.
             fixes[sql if grantor == owner else f"SET ROLE {grantor}; {sql} RESET ROLE;"] = None
         return tuple(fixes)

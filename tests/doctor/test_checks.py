@@ -209,7 +209,7 @@ def test_a_right_on_a_relation_is_told_by_what_the_policies_are_to_do(
         (relations.DEFAULTS, relations.Default("maker", "app", "r", "DELETE", PUBLIC), (WARNING, "future-rights")),
         (relations.DEFAULTS, relations.Default("maker", "app", "r", "SELECT", PUBLIC), None),
         (relations.OWNED, relations.Owned(GOOD.oid, "", "table t"), (DANGER, "owns-objects")),
-        (relations.OWNED, relations.Owned(4711, "", "table t"), None),  # a group's: told as the membership
+        (relations.OWNED, relations.Owned(4711, "", "table t"), None),  # a group's: reported as the membership
         (session.SIBLINGS, session.Sibling("cron", "10.0.0.1/32", 2), (WARNING, "login-shared")),
         (session.MAPPINGS, session.Mapping("far", "PUBLIC", PUBLIC), (DANGER, "user-mapping")),
         (session.AUTHENTICATION, session.LoginMethod(None), (WARNING, "login-not-proved")),

@@ -235,13 +235,13 @@ def test_a_danger_ends_with_1_and_is_told_in_every_form(config: Path, capsys: py
     assert revoke in out
 
     assert run([*command, "--json"]) == Status.FAILED
-    told = json.loads(capsys.readouterr().out)
-    assert told["connection"] == "misused"
-    assert told["login"] == "pgjit_writer"
-    assert told["dangers"] == 1
-    assert told["findings"][0]["reference"] == "write-tables"
-    assert told["findings"][0]["severity"] == "danger"
-    assert told["findings"][0]["fix"] == [revoke]
+    document = json.loads(capsys.readouterr().out)
+    assert document["connection"] == "misused"
+    assert document["login"] == "pgjit_writer"
+    assert document["dangers"] == 1
+    assert document["findings"][0]["reference"] == "write-tables"
+    assert document["findings"][0]["severity"] == "danger"
+    assert document["findings"][0]["fix"] == [revoke]
 
     assert run([*command, "--sql"]) == Status.FAILED
     lines = capsys.readouterr().out.splitlines()
@@ -251,7 +251,7 @@ def test_a_danger_ends_with_1_and_is_told_in_every_form(config: Path, capsys: py
 
 def test_a_connection_that_cannot_be_used_ends_with_4(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doctor", "--config", str(config), "--connection", "refused"]) == Status.UNAVAILABLE
-    assert "connection `refused` cannot be looked at" in capsys.readouterr().err
+    assert "the login role of connection `refused` cannot be examined" in capsys.readouterr().err
 
 
 def test_a_connection_that_is_not_configured_is_wrong_usage(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -264,23 +264,23 @@ async def test_the_login_for_control_is_looked_at_where_there_is_one(
 ) -> None:
     target = _target(database, control=ControlLogin(user="Watch man", credential=FixedSecret("secret")))
 
-    async def told() -> set[str]:
+    async def severe_references() -> set[str]:
         report = await examine(target, [])
         return {finding.reference for finding in report.findings if "control" in finding.reference}
 
-    assert await told() == {"control-role-missing"}
+    assert await severe_references() == {"control-role-missing"}
     await administrator.execute('CREATE ROLE "Watch man" NOLOGIN')
     try:
-        assert await told() == {
+        assert await severe_references() == {
             "control-cannot-log-in", "control-cannot-signal", "control-cannot-see", "control-cannot-connect",
         }  # fmt: skip
         for finding in (await examine(target, [])).findings:
             if finding.reference.startswith("control-"):
                 for sql in finding.fix:
                     await administrator.execute(sql)
-        assert await told() == set()
+        assert await severe_references() == set()
         await administrator.execute(f'GRANT "Watch man" TO {database.user}')
-        assert "control-within-reach" in await told()
+        assert "control-within-reach" in await severe_references()
     finally:
         await administrator.execute('DROP OWNED BY "Watch man"; DROP ROLE "Watch man"')
 

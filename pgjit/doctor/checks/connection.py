@@ -1,4 +1,4 @@
-"""How the connection is configured, and who shares its login. Needs no more than the subject."""
+"""How the connection is configured, and which policies share its login role. Reads the subject only."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def connection_findings(subject: Subject) -> Iterator[Finding]:
             severity=Severity.NOTE,
             reference="policies-share-a-login",
             message=f"{len(subject.policies)} policies open this connection, all as {subject.login.name}",
-            why="PostgreSQL lets a role cancel and terminate its own sessions: only the rules keep the identities "
-            "of one policy from the sessions of another.",
+            why="PostgreSQL lets a role cancel and terminate its own sessions: only the rules protect the sessions "
+            "of one policy from the identities of another.",
             objects=subject.policies,
             advice="Give each policy a connection with a login role of its own.",
         )
@@ -31,8 +31,8 @@ def connection_findings(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             reference="readers-and-writers-share-a-login",
-            message="policies that read and policies that write open this connection",
-            why="Those that read log in with a role that may write: only the rules stand between.",
+            message="this connection has policies that read and policies that write",
+            why="The policies that read use a login role that may write: only the rules keep them from writing.",
             objects=subject.policies,
             advice="Give the policies that read a connection whose login role may only read.",
         )
@@ -45,14 +45,14 @@ def _version(subject: Subject) -> Iterator[Finding]:
             severity=Severity.DANGER,
             reference="server-too-old",
             message=f"the server is PostgreSQL {major}",
-            why=f"pgjit is made for {_OLDEST} to {_NEWEST}; what is judged here may mean something else there.",
+            why=f"pgjit supports {_OLDEST} to {_NEWEST}: on an older server a statement may mean something else.",
             advice="Upgrade the server.",
         )
     elif major < 14:
         yield Finding(
             severity=Severity.WARNING,
             reference="no-client-check",
-            message=f"PostgreSQL {major} does not look whether its client is still there while a statement runs",
+            message=f"PostgreSQL {major} does not check whether its client is still connected while a statement runs",
             why="If pgjit dies, a running statement goes on until statement_timeout, which is the end of its window.",
             advice="Upgrade the server to PostgreSQL 14 or newer: it has client_connection_check_interval.",
         )
@@ -61,7 +61,7 @@ def _version(subject: Subject) -> Iterator[Finding]:
             severity=Severity.WARNING,
             reference="server-too-new",
             message=f"the server is PostgreSQL {major}",
-            why=f"Statements are judged by the grammar of version {_NEWEST}; what is newer is refused.",
+            why=f"Statements are judged by the grammar of version {_NEWEST}; newer syntax is refused.",
             advice="Upgrade pgjit.",
         )
 
@@ -73,17 +73,17 @@ def _tls(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 severity=Severity.NOTE if near else Severity.DANGER,
                 reference="no-tls",
-                message="`sslmode: disable`: the way to the server is in plain text",
-                why="Whoever is on the way reads the login and every row, and can change what was judged.",
+                message="`sslmode: disable`: the connection to the server is not encrypted",
+                why="Whoever is on the network can read the login and every row, and change judged statements.",
                 advice="Use `sslmode: verify-full`"
-                + ("." if not near else ", unless all of it stays on this machine."),
+                + ("." if not near else ", unless the traffic stays on this machine."),
             )
         case SslMode.REQUIRE:
             yield Finding(
                 severity=Severity.WARNING,
                 reference="server-not-verified",
                 message="`sslmode: require`: the server's certificate is not checked",
-                why="Another machine could answer in the server's place and would be given the login.",
+                why="Another machine could pose as the server and would receive the login.",
                 advice="Use `sslmode: verify-full` with `sslrootcert`.",
             )
         case SslMode.VERIFY_CA:
@@ -91,7 +91,7 @@ def _tls(subject: Subject) -> Iterator[Finding]:
                 severity=Severity.NOTE,
                 reference="server-name-not-verified",
                 message="`sslmode: verify-ca`: the name in the server's certificate is not checked",
-                why="Any holder of a certificate of the same CA could answer in the server's place.",
+                why="Any holder of a certificate of the same CA could pose as the server.",
                 advice="Use `sslmode: verify-full`.",
             )
         case SslMode.VERIFY_FULL | None:

@@ -1,4 +1,7 @@
-"""Rights on what holds or makes other things: schemas, databases, languages, servers, parameters."""
+"""Rights on schemas, databases, languages, foreign servers, tablespaces and parameters.
+
+These rights let a role create objects, reach other servers, or change settings.
+"""
 
 from __future__ import annotations
 
@@ -56,43 +59,43 @@ FROM pg_parameter_acl p, aclexplode(p.paracl) a
 WHERE a.grantee = ANY ($1::oid[]) AND a.grantee <> 10
 """
 
-# (kind, privilege) -> severity, reference, message, why. Of a database: with the one that is connected to.
+# (kind, privilege) -> severity, reference, message, why. Of databases, only the connection's counts, but for CONNECT.
 _MEANING = {
     ("SCHEMA", "CREATE"): (
         Severity.DANGER, "create-in-schema", "it may create objects in schemas",
-        "A function, operator or table that it makes there can take the place of the one that a judged name means.",
+        "A function, operator or table that it creates there can replace the one that a judged name means.",
     ),
     ("DATABASE", "CREATE"): (
         Severity.DANGER, "create-in-database", "it may create schemas and trusted extensions in this database",
-        "In a schema of its own it can make functions that write and that the rules do not know.",
+        "In a schema of its own it can create functions that write and that the rules do not know.",
     ),
     ("DATABASE", "TEMPORARY"): (
         Severity.WARNING, "temporary-objects", "it may create temporary objects in this database",
-        "A temporary table is found before the table of the same name that was judged, and fills the disk.",
+        "A temporary table hides the judged table of the same name, and can fill the disk.",
     ),
     ("DATABASE", "CONNECT"): (
         Severity.NOTE, "other-databases", "it may connect to other databases of this server",
-        "pgjit connects to the configured one alone; by dblink the login could be used for others.",
+        "pgjit connects to the configured database only; through dblink the login could be used for others.",
     ),
     ("LANGUAGE", "USAGE"): (
-        Severity.WARNING, "do-blocks", "it may run DO blocks and make functions in procedural languages",
-        "Code in a DO block can end its read-only transaction; only the rights on tables are left then.",
+        Severity.WARNING, "do-blocks", "it may run DO blocks and create functions in procedural languages",
+        "Code in a DO block can end its read-only transaction. Then only the rights on tables protect the data.",
     ),
     ("FOREIGN SERVER", "USAGE"): (
         Severity.DANGER, "foreign-server", "it may use foreign servers",
-        "It can map itself to a login of another server; what runs there no read-only transaction holds back.",
+        "It can map itself to a login on another server. A read-only transaction here does not stop a write there.",
     ),
     ("FOREIGN DATA WRAPPER", "USAGE"): (
         Severity.DANGER, "foreign-data-wrapper", "it may define foreign servers",
-        "It can name a server of its choice and make this one connect to it.",
+        "It can make this server connect to any other server.",
     ),
     ("TABLESPACE", "CREATE"): (
         Severity.WARNING, "create-in-tablespace", "it may create objects in tablespaces",
-        "It can fill a disk that others rely on.",
+        "It can fill a disk that others use.",
     ),
     ("PARAMETER", "SET"): (
-        Severity.DANGER, "set-parameter", "it may set parameters that are a superuser's",
-        "Such parameters load libraries, switch off checks or hide what is done from the server's log.",
+        Severity.DANGER, "set-parameter", "it may set parameters that are reserved for superusers",
+        "Such parameters load libraries, switch off checks, or hide statements from the server's log.",
     ),
     ("PARAMETER", "ALTER SYSTEM"): (
         Severity.DANGER, "alter-system", "it may change parameters for the whole server",

@@ -1,4 +1,7 @@
-"""Whether what ends the sessions of this login is out of their reach. Needs no more than the subject."""
+"""Whether the control connections, which end sessions, have a login that the sessions cannot attack.
+
+Reads the subject only.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ __all__ = ["control_findings"]
 
 _NAME = "pgjit_control"
 _ROLES = "pg_signal_backend, pg_read_all_stats"
+_NO_SESSION = "No session can be opened: pgjit opens none that it could not end."
 
 
 def control_findings(subject: Subject) -> Iterator[Finding]:
@@ -26,16 +30,16 @@ def _missing(subject: Subject) -> Finding:
     return Finding(
         severity=Severity.WARNING,
         reference="no-control-login",
-        message=f"what ends the sessions of {login} logs in as {login}",
-        why="A session that may run what no rule can read may terminate the control connections and change their "
-        "password: its end is then not certain.",
+        message=f"the control connections, which end the sessions of {login}, log in as {login} too",
+        why="A session that may run statements no rule can read could terminate the control connections and change "
+        "their password. Its end would then not be certain.",
         objects=subject.unread,
         fix=(
             f"CREATE ROLE {_NAME} LOGIN NOSUPERUSER CONNECTION LIMIT 10;",
             f"GRANT {_ROLES} TO {_NAME};",
             f"GRANT CONNECT ON DATABASE {subject.login.database} TO {_NAME};",
         ),
-        advice=f"Give it a password (\\password {_NAME} in psql) and write it into the connection, as "
+        advice=f"Give it a password (\\password {_NAME} in psql) and add it to the connection, as "
         f"`control: {{user: {_NAME}, password: ...}}`.",
     )
 
@@ -46,48 +50,48 @@ def _faults(control: ControlRole, subject: Subject) -> Iterator[Finding]:
         yield _danger(
             "control-role-missing",
             f"there is no role {name}, which `control` names",
-            "No session can be opened: one that could not be ended is not.",
+            _NO_SESSION,
             f"CREATE ROLE {name} LOGIN NOSUPERUSER CONNECTION LIMIT 10;",
             f"GRANT {_ROLES} TO {name};",
         )
         return
     if not control.can_login:
-        why = "No session can be opened: one that could not be ended is not."
-        yield _danger("control-cannot-log-in", f"the role {name} may not log in", why, f"ALTER ROLE {name} LOGIN;")
+        fix = f"ALTER ROLE {name} LOGIN;"
+        yield _danger("control-cannot-log-in", f"the role {name} may not log in", _NO_SESSION, fix)
     if not control.connects:
         yield _danger(
             "control-cannot-connect",
             f"the role {name} may not connect to {subject.login.database}",
-            "No session can be opened: one that could not be ended is not.",
+            _NO_SESSION,
             f"GRANT CONNECT ON DATABASE {subject.login.database} TO {name};",
         )
     if not control.signals:
         why = f"It could not terminate a session of {login}."
         yield _danger(
             "control-cannot-signal",
-            f"the role {name} may not end sessions of others",
+            f"the role {name} may not terminate sessions of other roles",
             why,
             f"GRANT pg_signal_backend TO {name};",
         )
     if not control.sees:
         yield _danger(
             "control-cannot-see",
-            f"the role {name} may not see when a backend of {login} began",
-            "No session can be opened: that its backend is gone could not be proven.",
+            f"the role {name} may not see the start time of a backend of {login}",
+            "No session can be opened: pgjit could not prove that its backend is gone.",
             f"GRANT pg_read_all_stats TO {name};",
         )
     if subject.login.superuser and not control.superuser:
         yield _danger(
             "control-of-a-superuser",
-            f"{name} cannot end the sessions of {login}",
-            f"{login} is a superuser, and only a superuser may end its sessions.",
+            f"{name} cannot terminate the sessions of {login}",
+            f"{login} is a superuser, and only a superuser may terminate its sessions.",
             f"ALTER ROLE {login} NOSUPERUSER;",
         )
     if control.within_reach:
         yield _danger(
             "control-within-reach",
             f"{login} is a member of {name}",
-            "It can terminate the control connections by that, and then its end is not certain.",
+            "It could terminate the control connections. The end of its sessions would then not be certain.",
             f"REVOKE {name} FROM {login};",
         )
 

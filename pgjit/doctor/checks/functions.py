@@ -1,7 +1,7 @@
-"""Functions that the login role may execute: by name, or behind an operator, a cast or a domain.
+"""Functions that the login role may execute: by name, or through an operator, a cast or a domain.
 
-A statement's text does not show what runs behind an operator or an overload; the right to execute it is what
-decides. A function is told once, under the worst that can be said of it.
+The text of a statement does not show which function an operator or an overloaded name runs. The right to execute it
+decides. Each function is reported once, under its most severe reference.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pgjit.doctor.subject import Privilege, Subject
 
 __all__ = ["BUILTIN", "FUNCTIONS", "Builtin", "Routine", "classify"]
 
-# The types of a routine's arguments as REVOKE wants them: names of arguments and defaults left out.
+# The types of a routine's arguments as REVOKE expects them: without names of arguments and defaults.
 _SIGNATURE = """format('%I.%I(%s)', n.nspname, p.proname, (
         SELECT string_agg(format_type(t.type, NULL), ', ' ORDER BY t.place)
         FROM unnest(p.proargtypes) WITH ORDINALITY AS t (type, place)))"""
 _GRANT = """a.grantee::bigint AS grantee, quote_ident(pg_get_userbyid(a.grantor)) AS grantor,
        quote_ident(pg_get_userbyid(p.proowner)) AS owner, a.is_grantable AS grantable"""
 _ACL = "aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a"
-# Whether a function's extension took it from PUBLIC when it was made, and somebody gave it back.
+# Whether the extension revoked the function from PUBLIC at its creation, and somebody granted it again.
 _BEYOND = """EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid
            AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) b
                            WHERE b.grantee IN (0, a.grantee) AND b.privilege_type = 'EXECUTE'))"""
@@ -94,7 +94,7 @@ ORDER BY 1
 
 
 class Routine(NamedTuple):
-    """A function beyond the built-in ones, and one grant of EXECUTE on it."""
+    """A function that is not built in, and one grant of EXECUTE on it."""
 
     routine: str
     schema: str
@@ -108,9 +108,9 @@ class Routine(NamedTuple):
     trusted: bool
     volatility: str
     extension: str
-    shadows: bool  # it can be chosen where a statement names a built-in function or operator
+    shadows: bool  # the server can choose it where a statement names a built-in function or operator
     behind: list[str]  # operators, casts and domains that run it
-    beyond: bool  # its extension gave it to nobody
+    beyond: bool  # its extension granted it to nobody
 
     @property
     def grant(self) -> Privilege:
@@ -131,56 +131,56 @@ class Builtin(NamedTuple):
         return Privilege("ROUTINE", self.routine, "EXECUTE", self.grantee, self.grantor, self.owner, self.grantable)
 
 
-# Extensions whose functions reach out of the database, or run text that they are given.
+# Extensions whose functions connect to other systems or read files.
 _OUTREACH = frozenset(
     "dblink file_fdw postgres_fdw adminpack http pg_net plproxy pg_background pg_cron pg_tle aws_s3 aws_lambda "
     "azure_storage google_ml_integration".split()
 )
 _TEXT = re.compile(r"[^(]*\b(connectby|crosstab[^(]*|xpath_table)\(")
 
-# reference -> severity, message, why; in the order in which a function is put under one of them
+# reference -> severity, message, why
 _MEANING = {
     "security-definer": (
         Severity.DANGER, "it may execute functions that run with their owner's rights (SECURITY DEFINER)",
-        "Whatever their owner may do, they do for whoever calls them.",
+        "They can do whatever their owner may do, for any caller.",
     ),
     "untrusted-language": (
         Severity.DANGER, "it may execute functions of untrusted languages",
-        "They run as the server's own account: files, network, memory.",
+        "They run with the rights of the server process: files, network, memory.",
     ),
     "outreach": (
         Severity.DANGER, "it may execute functions that reach out of the database",
-        "What they do elsewhere no read-only transaction holds back, and no end of a window stops.",
+        "A read-only transaction does not restrict what they do elsewhere, and the end of a window does not stop it.",
     ),
     "overload": (
-        Severity.DANGER, "it may execute functions that can take the place of built-in ones",
-        "A built-in function or operator has the same name, or a cast is implicit: the types decide what runs.",
+        Severity.DANGER, "it may execute functions that can replace built-in ones",
+        "A built-in function or operator has the same name, or a cast is implicit: the types decide which one runs.",
     ),
     "extension-restricted": (
-        Severity.WARNING, "it may execute functions that their extension gives to nobody",
-        "The extension's authors hold them for administrators.",
+        Severity.WARNING, "it may execute functions that their extension grants to nobody",
+        "The extension's authors reserve them for administrators.",
     ),
     "runs-text": (
         Severity.WARNING, "it may execute functions that run SQL given as text",
-        "That text is judged by no rule.",
+        "No rule judges that text.",
     ),
     "hidden-function": (
-        Severity.WARNING, "it may execute functions behind operators, casts and domains",
-        "They run without being named in the statement.",
+        Severity.WARNING, "it may execute functions through operators, casts and domains",
+        "They run although the statement does not name them.",
     ),
     "volatile-function": (
         Severity.WARNING, "it may execute functions that may write",
-        "VOLATILE functions run with the login role's rights; what they do is not seen in the statement.",
+        "VOLATILE functions run with the login role's rights, and the statement does not show what they do.",
     ),
     "own-function": (
-        Severity.NOTE, "it may execute functions of this database's own",
-        "The rules refuse each that no policy names.",
+        Severity.NOTE, "it may execute functions that belong to this database",
+        "The rules refuse every one that no policy names.",
     ),
 }  # fmt: skip
 
 
 def classify(routine: Routine) -> str | None:
-    """Under which reference a function is told; None where there is nothing to say."""
+    """The reference under which a function is reported; None for a harmless one."""
     own = not routine.extension
     if routine.definer:
         return "security-definer"
@@ -202,29 +202,29 @@ def classify(routine: Routine) -> str | None:
 
 
 def _functions(rows: Sequence[Routine], subject: Subject) -> Iterator[Finding]:
-    sorted_out: dict[str | None, list[Routine]] = {}
+    by_reference: dict[str | None, list[Routine]] = {}
     named = [row for row in rows if any(each.match((row.schema, row.name), lenient=False) for each in subject.named)]
     yield from _named(named)
     for row in rows:
         if row not in named:
-            sorted_out.setdefault(classify(row), []).append(row)
+            by_reference.setdefault(classify(row), []).append(row)
     for reference, (severity, message, why) in _MEANING.items():
-        if found := sorted_out.get(reference):
+        if found := by_reference.get(reference):
             yield Finding(
                 severity=severity,
                 reference=reference,
                 message=message,
                 why=why,
-                objects=tuple(dict.fromkeys(_told(row) for row in found)),
+                objects=tuple(dict.fromkeys(_described(row) for row in found)),
                 fix=subject.revoke(row.grant for row in found),
             )
 
 
 def _named(rows: Sequence[Routine]) -> Iterator[Finding]:
-    """Those that a policy names: agents are meant to call them."""
+    """Functions that a policy names: agents are meant to call them."""
     powerful = [row for row in rows if classify(row) in ("security-definer", "untrusted-language", "outreach")]
     for severity, why, found in (
-        (Severity.WARNING, "They do more than the login role may: what they do is all that bounds them.", powerful),
+        (Severity.WARNING, "They can do more than the login role may. Only their own code limits them.", powerful),
         (Severity.NOTE, "They run with the login role's rights.", [row for row in rows if row not in powerful]),
     ):
         if found:
@@ -233,12 +233,12 @@ def _named(rows: Sequence[Routine]) -> Iterator[Finding]:
                 reference="named-function",
                 message="policies of this connection name functions that it may execute",
                 why=why,
-                objects=tuple(dict.fromkeys(_told(row) for row in found)),
-                advice="Read them as you read the policy, and again after every change of them.",
+                objects=tuple(dict.fromkeys(_described(row) for row in found)),
+                advice="Review them as you review the policy, and again after each change.",
             )
 
 
-def _told(row: Routine) -> str:
+def _described(row: Routine) -> str:
     behind = f", behind {', '.join(row.behind)}" if row.behind else ""
     return row.routine + (f" of extension {row.extension}" if row.extension else "") + behind
 
@@ -246,15 +246,15 @@ def _told(row: Routine) -> str:
 # reference -> test on the name, severity, message, why
 _BUILTINS = (
     ("large-object-functions", ("lo_", "lowrite"), Severity.WARNING, "it may make and change large objects",
-     "Before PostgreSQL 16 a read-only transaction does not hold that back: data can be left in them."),
+     "Before PostgreSQL 16 a read-only transaction does not prevent that: data can be stored in them."),
     ("advisory-locks", ("pg_advisory", "pg_try_advisory"), Severity.WARNING, "it may take advisory locks",
-     "Applications wait for such locks; a session that holds one stops them."),
+     "Applications wait for such locks; a session that holds one blocks them."),
     ("write-ahead-log-messages", ("pg_logical_emit_message",), Severity.WARNING, "it may write messages to the WAL",
-     "A read-only transaction does not hold that back, and consumers of logical replication read them."),
+     "A read-only transaction does not prevent that, and consumers of logical replication read them."),
     ("notifications", ("pg_notify",), Severity.NOTE, "it may send notifications by function",
      "Applications that LISTEN act on them."),
     ("snapshots", ("pg_export_snapshot",), Severity.NOTE, "it may export snapshots",
-     "It is of no use to it, and part of a read-only agent's rights for no reason."),
+     "An agent does not need it."),
 )  # fmt: skip
 
 
@@ -264,8 +264,8 @@ def _builtin(rows: Sequence[Builtin], subject: Subject) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.DANGER,
             reference="server-functions",
-            message="it may execute built-in functions that PostgreSQL gives to superusers alone",
-            why="They read files, change the server's state, or show what others do.",
+            message="it may execute built-in functions that PostgreSQL reserves for superusers",
+            why="They read files, change the server's state, or show what other sessions do.",
             objects=tuple(dict.fromkeys(row.routine for row in beyond)),
             fix=subject.revoke(row.grant for row in beyond),
         )

@@ -1,4 +1,4 @@
-"""The login role's own attributes, and the roles that it can become. Needs no more than the subject."""
+"""Attributes of the login role, and the roles that it is a member of. Reads the subject only."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _DANGER, _WARNING, _NOTE = Severity.DANGER, Severity.WARNING, Severity.NOTE
 _ATTRIBUTES = {
     "superuser": (
         "SUPERUSER",
-        "No right is ever asked for: files and programs of the server, every table, every role.",
+        "PostgreSQL checks no right: it reaches the server's files and programs, every table, every role.",
     ),
-    "createrole": ("CREATEROLE", "It can make roles and give them rights, beside those that pgjit knows of."),
-    "createdb": ("CREATEDB", "It can make databases that it owns, and fill the disk with them."),
+    "createrole": ("CREATEROLE", "It can create roles that pgjit does not know, and grant them rights."),
+    "createdb": ("CREATEDB", "It can create databases that it owns, and fill the disk."),
     "replication": (
         "REPLICATION",
-        "It can copy the whole cluster, and hold back the removal of WAL until the disk is full.",
+        "It can copy the whole cluster, and keep WAL from being removed until the disk is full.",
     ),
-    "bypassrls": ("BYPASSRLS", "Row-level security does not hold for it."),
+    "bypassrls": ("BYPASSRLS", "Row-level security does not apply to it."),
 }
 
-# What comes with PostgreSQL, and what the large hosts add to it.
+# Roles that PostgreSQL predefines, and roles that the large cloud providers add.
 _PREDEFINED = {
     "pg_read_all_data": (_DANGER, "It reads every table of every schema, the password hashes in pg_authid included."),
     "pg_write_all_data": (_DANGER, "It writes to every table of every schema."),
@@ -35,15 +35,15 @@ _PREDEFINED = {
     "pg_write_server_files": (_DANGER, "It writes files on the server's machine."),
     "pg_signal_backend": (_DANGER, "It cancels and terminates the sessions of other roles."),
     "pg_maintain": (_DANGER, "It locks, rewrites and vacuums every table."),
-    "pg_create_subscription": (_DANGER, "It makes the server connect elsewhere and take in what is sent."),
-    "pg_database_owner": (_DANGER, "It owns whatever the owner of a database owns, such as the schema public."),
+    "pg_create_subscription": (_DANGER, "It makes the server connect to another one and apply its changes."),
+    "pg_database_owner": (_DANGER, "It owns what the owner of the database owns, such as the schema public."),
     "pg_checkpoint": (_WARNING, "It can make the server write a checkpoint at any time."),
-    "pg_use_reserved_connections": (_WARNING, "It takes the connections that are kept for emergencies."),
+    "pg_use_reserved_connections": (_WARNING, "It uses the connections that are reserved for emergencies."),
     "pg_signal_autovacuum_worker": (_WARNING, "It stops autovacuum, again and again."),
     "pg_monitor": (_WARNING, "It reads other sessions' statements, with the values in them, and all settings."),
     "pg_read_all_stats": (_WARNING, "It reads other sessions' statements, with the values in them."),
     "pg_read_all_settings": (_WARNING, "It reads settings that hold paths, commands and connection strings."),
-    "pg_stat_scan_tables": (_WARNING, "It runs functions that hold a lock on a table while they read all of it."),
+    "pg_stat_scan_tables": (_WARNING, "It runs functions that lock a table while they read all of it."),
     "rds_superuser": (_DANGER, "It is all but a superuser on this host."),
     "rds_replication": (_DANGER, "It can replicate."),
     "rds_password": (_DANGER, "It manages the passwords of other roles."),
@@ -52,10 +52,10 @@ _PREDEFINED = {
     "azure_pg_admin": (_DANGER, "It is all but a superuser on this host."),
     "neon_superuser": (_DANGER, "It is all but a superuser on this host."),
     "supabase_admin": (_DANGER, "It is all but a superuser on this host."),
-    "rds_iam": (_NOTE, "It logs in with a token of the host's own."),
+    "rds_iam": (_NOTE, "It logs in with a token of the cloud provider."),
 }  # fmt: skip
 _SOON = 14  # days
-_LEAST = 2  # connections: one that ends the other
+_LEAST = 2  # connections: one for control, one for a session
 _FEW = 5  # connections
 
 
@@ -64,7 +64,7 @@ def login_findings(subject: Subject) -> Iterator[Finding]:
     yield from _connection_limit(subject)
     yield from _valid_until(subject)
     for role in subject.reached:
-        # pg_monitor brings three others with it: it is told for all of them.
+        # pg_monitor includes three other roles: one finding covers all of them.
         if role.name in role.through or not set(role.through) <= _PREDEFINED.keys():
             yield _reached(role, subject)
     yield from _admin(subject)
@@ -72,7 +72,7 @@ def login_findings(subject: Subject) -> Iterator[Finding]:
 
 def _attributes(subject: Subject) -> Iterator[Finding]:
     login = subject.login
-    first = login.oid == 10  # made by initdb: it is what it is
+    first = login.oid == 10  # the superuser that initdb created keeps its attributes
     for attribute, (keyword, why) in _ATTRIBUTES.items():
         if getattr(login, attribute):
             yield Finding(
@@ -81,7 +81,9 @@ def _attributes(subject: Subject) -> Iterator[Finding]:
                 message=f"the login role {login.name} has {keyword}",
                 why=why,
                 fix=() if first else (f"ALTER ROLE {login.name} NO{keyword};",),
-                advice="It is the cluster's first role: log in with a role made for pgjit alone." if first else None,
+                advice="It is the cluster's first superuser: log in with a role that only pgjit uses."
+                if first
+                else None,
             )
 
 
@@ -92,7 +94,7 @@ def _connection_limit(subject: Subject) -> Iterator[Finding]:
             severity=_NOTE,
             reference="no-connection-limit",
             message=f"the login role {login.name} may open any number of connections",
-            why="Sessions of agents could take every connection that the server has.",
+            why="Sessions of agents could use all connections of the server.",
             fix=(f"ALTER ROLE {login.name} CONNECTION LIMIT 50;",),
         )
     elif limit < _LEAST and not login.superuser:
@@ -100,7 +102,7 @@ def _connection_limit(subject: Subject) -> Iterator[Finding]:
             severity=_DANGER,
             reference="connection-limit-too-low",
             message=f"the login role {login.name} may open {limit} connection{'s' if limit != 1 else ''}",
-            why="One is the control connection, by which pgjit ends sessions: none is left for a session.",
+            why="One is the control connection, with which pgjit ends sessions: none is left for a session.",
             fix=(f"ALTER ROLE {login.name} CONNECTION LIMIT 50;",),
         )
     elif limit < _FEW and not login.superuser:
@@ -108,8 +110,8 @@ def _connection_limit(subject: Subject) -> Iterator[Finding]:
             severity=_NOTE,
             reference="low-connection-limit",
             message=f"the login role {login.name} may open {limit} connections at once",
-            why="Two of them are control connections, by which pgjit ends sessions, and one reads the catalog: the "
-            "others are for all agents.",
+            why="Two of them are control connections, with which pgjit ends sessions, and one reads the catalog. "
+            "All agents share the rest.",
             fix=(f"ALTER ROLE {login.name} CONNECTION LIMIT 50;",),
         )
 
@@ -128,9 +130,9 @@ def _valid_until(subject: Subject) -> Iterator[Finding]:
             else f"the password of {login.name} is valid for {days:.0f} more days"
         ),
         why=(
-            "This login was not by password, or it would have been refused; one by password will be."
+            "The server did not ask for the password now. Where it does, it refuses this login."
             if over
-            else "From then on no session can be opened, and the control connection cannot come back to end one."
+            else "After that no session can be opened, and a lost control connection cannot be replaced to end one."
         ),
         fix=(f"ALTER ROLE {login.name} VALID UNTIL 'infinity';",) if days < _SOON else (),
     )
@@ -138,13 +140,13 @@ def _valid_until(subject: Subject) -> Iterator[Finding]:
 
 def _reached(role: ReachedRole, subject: Subject) -> Finding:
     login = subject.login.name
-    severity, why = _PREDEFINED.get(role.name, (_WARNING, "It can SET ROLE to it and has its rights."))
+    severity, why = _PREDEFINED.get(role.name, (_WARNING, "It has that role's rights and can SET ROLE to it."))
     if role.name not in _PREDEFINED and role.name.startswith("pg_"):
-        severity, why = _DANGER, "It is one of PostgreSQL's own that this version of pgjit does not know."
+        severity, why = _DANGER, "It is a predefined role that this version of pgjit does not know."
     if role.powers:
         severity, why = _DANGER, f"{role.name} has {', '.join(role.powers)}, and SET ROLE is enough to use it."
     elif role.owner and severity is _WARNING:
-        severity, why = _DANGER, f"{role.name} owns objects of this database: who owns can alter, drop and give away."
+        severity, why = _DANGER, f"{role.name} owns objects of this database: an owner can alter, drop and grant."
     through = [name for name in role.through if name != role.name]
     return Finding(
         severity=severity,
@@ -160,7 +162,7 @@ def _admin(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             severity=_DANGER,
             reference="admin-option",
-            message=f"{subject.login.name} may make others members of {role}",
-            why="It can give the role's rights to any other role, where pgjit does not see it.",
+            message=f"{subject.login.name} may grant membership in {role}",
+            why="It can give that role's rights to any other role, which pgjit does not see.",
             fix=subject.leave(role),
         )

@@ -1,4 +1,4 @@
-"""Rights on tables, views, sequences and large objects, and who owns what."""
+"""Rights on tables, views, sequences and large objects, ownership, and default privileges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CATALOGS", "DEFAULTS", "LARGE_OBJECTS", "OWNED", "RELATIONS", "Defau
 
 _GRANT = """quote_ident(pg_get_userbyid(a.grantor)) AS grantor, quote_ident(pg_get_userbyid({owner})) AS owner,
        a.is_grantable AS grantable"""
-# What initdb itself granted belongs to every server (UPDATE on pg_settings is such).
+# The grants of initdb itself, which every server has (such as UPDATE on pg_settings).
 _NOT_INITIAL = """NOT EXISTS (
         SELECT FROM pg_init_privs i, aclexplode(i.initprivs) b
         WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
@@ -84,7 +84,7 @@ class Owned(NamedTuple):
 
 
 class Default(NamedTuple):
-    """A right that objects will have which are not made yet."""
+    """A default privilege: a right that future objects will grant."""
 
     maker: str
     schema: str
@@ -94,7 +94,7 @@ class Default(NamedTuple):
 
 
 def _listed(grants: Iterable[Privilege], subject: Subject) -> tuple[str, ...]:
-    """One line for each object and grantee, with all privileges."""
+    """One line for each object and grantee, with all their privileges."""
     lines: dict[tuple[str, str], list[str]] = {}
     for grant in grants:
         lines.setdefault((grant.object, subject.name(grant.grantee)), []).append(grant.privilege)
@@ -138,35 +138,39 @@ def _relations(grants: Sequence[Privilege], subject: Subject) -> Iterator[Findin
     yield from _finding(
         [g for g in foreign if writes(g)], subject, Severity.DANGER, "write-foreign-tables",
         "it may write to foreign tables",
-        "What is written there is on another server, past read-only transactions and what pgjit can end.",
+        "The write happens on another server. A read-only transaction does not prevent it, and pgjit cannot end it.",
     )  # fmt: skip
     yield from _finding(
         [g for g in foreign if g.privilege.startswith("SELECT")], subject, Severity.WARNING, "read-foreign-tables",
         "it may read foreign tables",
-        "A read runs as another login on another server, and a view there may write.",
+        "The read runs with another login on another server, where a view may write.",
     )  # fmt: skip
     plain = [g for g in grants if g.what != "foreign table"]
-    intended = "Policies of this connection may write: this is what they can reach." if subject.writes_only else None
+    intended = (
+        "Policies of this connection may write: these are the objects they can reach."
+        if subject.writes_only
+        else None
+    )
     yield from _finding(
         [g for g in plain if g.kind == "TABLE" and writes(g)], subject, _writing(subject), "write-tables",
         "it may write to tables",
-        intended or "The policies read only: the database itself should refuse a write that gets past them.",
+        intended or "The policies only read: the database itself should refuse a write that gets past the rules.",
     )  # fmt: skip
     yield from _finding(
         [g for g in plain if g.kind == "SEQUENCE" and g.privilege != "SELECT"], subject,
         Severity.NOTE if subject.writes_only else Severity.WARNING, "write-sequences",
-        "it may move sequences on or set them",
-        intended or "The policies read only: no statement of theirs needs it.",
+        "it may advance or set sequences",
+        intended or "The policies only read: none of their statements needs it.",
     )  # fmt: skip
     yield from _finding(
         [g for g in plain if g.privilege == "TRIGGER"], subject, Severity.DANGER, "trigger-on-tables",
         "it may create triggers on tables",
-        "A trigger's function runs with the rights of whoever writes to the table next.",
+        "A trigger's function runs with the rights of the role that writes to the table next.",
     )  # fmt: skip
     yield from _finding(
         [g for g in plain if g.privilege.split(" ")[0] in ("REFERENCES", "MAINTAIN")], subject, Severity.WARNING,
-        "maintain-tables", "it may refer to tables by foreign keys, or maintain them",
-        "A foreign key keeps others from deleting rows; maintenance locks the table for everyone.",
+        "maintain-tables", "it may reference tables by foreign keys, or maintain them",
+        "A foreign key keeps other roles from deleting rows; maintenance locks the table for everyone.",
     )  # fmt: skip
 
 
@@ -178,7 +182,8 @@ def _catalogs(grants: Sequence[Privilege], subject: Subject) -> Iterator[Finding
     )  # fmt: skip
     yield from _finding(
         [grant for grant in grants if grant.what == "pg_stats"], subject, Severity.NOTE, "column-statistics",
-        "it may read pg_stats", "It shows frequent values of the columns that the role may read, of denied ones too.",
+        "it may read pg_stats",
+        "It shows frequent values of all columns that the role may read, also of those that a policy denies.",
     )  # fmt: skip
 
 
@@ -186,11 +191,11 @@ def _large_objects(grants: Sequence[Privilege], subject: Subject) -> Iterator[Fi
     yield from _finding(
         [grant for grant in grants if grant.privilege == "UPDATE"], subject, _writing(subject),
         "write-large-objects", "it may write to large objects",
-        "Before PostgreSQL 16 a read-only transaction does not hold that back.",
+        "Before PostgreSQL 16 a read-only transaction does not prevent that.",
     )  # fmt: skip
     yield from _finding(
         [grant for grant in grants if grant.privilege == "SELECT"], subject, Severity.NOTE,
-        "read-large-objects", "it may read large objects", "No rule on tables or columns says anything of them.",
+        "read-large-objects", "it may read large objects", "No rule on tables or columns covers them.",
     )  # fmt: skip
 
 
@@ -204,7 +209,7 @@ def _owned(rows: Sequence[Owned], subject: Subject) -> Iterator[Finding]:
             severity=Severity.DANGER,
             reference="owns-objects",
             message=f"{login.name} owns objects",
-            why="Who owns can alter, drop and give away, whatever was revoked; row-level security does not bind it.",
+            why="An owner can alter, drop and grant, whatever was revoked. Row-level security does not apply to it.",
             objects=(
                 *(row.object for row in mine if not row.elsewhere),
                 *(f"objects in database {name}" for name in elsewhere),
@@ -233,10 +238,10 @@ def _defaults(rows: Sequence[Default], subject: Subject) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             reference="future-rights",
-            message="it will have rights beyond reading on objects that are made later",
-            why="Default privileges give them to every new object, and nobody will look again.",
+            message="it will have rights beyond reading on future objects",
+            why="Default privileges grant them on every new object, and nobody will check again.",
             objects=tuple(
-                f"{row.privilege} on {_KINDS[row.kind].lower()} that {row.maker} makes"
+                f"{row.privilege} on {_KINDS[row.kind].lower()} that {row.maker} creates"
                 + (f" in schema {row.schema}" if row.schema else "")
                 for row in beyond
             ),

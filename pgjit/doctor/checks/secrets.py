@@ -1,4 +1,4 @@
-"""Options and settings in the system catalogs that may be secrets, and that the login role can see."""
+"""Options and settings in the system catalogs that may hold secrets and that the login role can read."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _secrets(rows: Sequence[StoredSecret], _subject: Subject) -> Iterator[Findin
         yield Finding(
             severity=Severity.WARNING,
             reference="secrets-in-catalogs",
-            message="what may be secrets lies where it can read it",
-            why="These columns of system catalogs are refused as long as it does; under `access: full` nothing is.",
+            message="it can read options and settings that may hold secrets",
+            why="Until they are removed, pgjit refuses these columns of system catalogs (not under `access: full`).",
             objects=tuple(f"{row.place}: {row.setting}" if row.setting else row.place for row in rows),
-            advice="Keep passwords, keys and tokens out of settings and options that everybody can read: take them "
-            "back with ALTER ROLE ... RESET, ALTER DATABASE ... RESET or OPTIONS (DROP ...), and change them. "
-            "What is no secret can be named by a policy: {kinds: show, settings: ...}.",
+            advice="Keep passwords, keys and tokens out of settings and options that everybody can read. Remove them "
+            "with ALTER ROLE ... RESET, ALTER DATABASE ... RESET or OPTIONS (DROP ...), then change them. "
+            "A policy can allow settings that are no secret: {kinds: show, settings: ...}.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a session of the login role is like: settings, other sessions, foreign logins, row-level security."""
+"""A session of the login role: its settings, other sessions of the role, user mappings, row-level security."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 NAME = "pgjit doctor"
-"""The application_name that the doctor's session asks for."""
+"""The application_name of the doctor's own session."""
 
 _SESSION = """
 SELECT current_setting('application_name') AS application_name, current_setting('search_path') AS search_path,
@@ -62,7 +62,7 @@ SELECT quote_ident(srvname) AS server, CASE umuser WHEN 0 THEN 'PUBLIC' ELSE quo
 FROM pg_user_mappings WHERE umuser = ANY ($1::oid[]) ORDER BY 1, 2
 """
 
-_AUTHENTICATION = "SELECT system_user AS told"
+_AUTHENTICATION = "SELECT system_user AS authenticated"
 
 _EVENT_TRIGGERS = """
 SELECT quote_ident(evtname) AS name, evtevent AS event FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 1
@@ -78,7 +78,7 @@ WHERE c.relrowsecurity AND EXISTS (
 ORDER BY 1, 2
 """
 
-# A view reads with its owner's rights unless it says otherwise: past the row-level security of what it reads.
+# A view without security_invoker reads with its owner's rights, and so bypasses row-level security for its reader.
 _VIEWS = """
 SELECT DISTINCT format('%I.%I', n.nspname, v.relname) AS view, v.relkind = 'm' AS materialized
 FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace
@@ -104,7 +104,7 @@ class LoginSession(NamedTuple):
 
 
 class RoleSetting(NamedTuple):
-    for_role: bool  # of the login role; else of everyone
+    for_role: bool  # set for the login role; else for every role
     database: str  # empty: in every database
     name: str
     value: str
@@ -123,7 +123,7 @@ class Mapping(NamedTuple):
 
 
 class LoginMethod(NamedTuple):
-    told: str | None  # `scram-sha-256:name`; None where nothing was proved
+    authenticated: str | None  # `scram-sha-256:name`; None where the server checked nothing
 
 
 class EventTrigger(NamedTuple):
@@ -148,19 +148,19 @@ def _session(rows: Sequence[LoginSession], _subject: Subject) -> Iterator[Findin
             yield Finding(
                 severity=Severity.DANGER,
                 reference="startup-settings-lost",
-                message="settings of the startup packet do not reach the session",
-                why="pgjit pins search_path and the limits of a session there: names would mean something else, and "
-                "nothing would end the session if pgjit died.",
-                advice="Let pgjit log in to the server itself, past poolers and load balancers.",
+                message="settings of the startup message do not reach the session",
+                why="pgjit sets search_path and the limits of a session there. Without them names would mean "
+                "something else, and nothing would end the session if pgjit died.",
+                advice="Let pgjit connect to the server directly, without a pooler or load balancer.",
             )
         if row.password_encryption == "md5":  # noqa: S105 - the name of a method
             yield Finding(
                 severity=Severity.WARNING,
                 reference="md5-passwords",
-                message="the server keeps new passwords as MD5 hashes",
-                why="Such a hash is enough to log in with, and is computed fast.",
+                message="the server stores new passwords as MD5 hashes",
+                why="Such a hash is enough to log in, and a password is quickly guessed from it.",
                 fix=("ALTER SYSTEM SET password_encryption = 'scram-sha-256';", "SELECT pg_reload_conf();"),
-                advice="Set the login role's password anew afterwards.",
+                advice="Then set the login role's password again.",
             )
         if row.lo_compat_privileges:
             yield Finding(
@@ -189,23 +189,23 @@ def _settings(rows: Sequence[RoleSetting], subject: Subject) -> Iterator[Finding
                 severity=Severity.DANGER,
                 reference="session-role",
                 message=f"sessions of {subject.login.name} start as role `{row.value}`",
-                why="Its rights are the other role's, and RESET ROLE comes back to it.",
+                why="They have that role's rights, and RESET ROLE returns to it.",
                 fix=(f"ALTER ROLE {whom}{place} RESET role;",),
             )
         if row.name in ("session_preload_libraries", "local_preload_libraries"):
             yield Finding(
                 severity=Severity.NOTE,
                 reference="preloaded-libraries",
-                message=f"sessions load `{row.value}` as they start",
-                why="Code of libraries can run with any statement.",
+                message=f"sessions load `{row.value}` when they start",
+                why="The code of a library can run with any statement.",
             )
     held = any(row.for_role and row.name == "default_transaction_read_only" and row.value == "on" for row in rows)
     if subject.reads_only and not held:
         yield Finding(
             severity=Severity.NOTE,
             reference="not-read-only-by-default",
-            message=f"transactions of {subject.login.name} are not read-only by its own settings",
-            why="pgjit sets that in the startup packet; a setting of the role holds for every other way in as well.",
+            message=f"the settings of {subject.login.name} do not make its transactions read-only",
+            why="pgjit sets that in the startup message. A setting of the role also covers logins without pgjit.",
             fix=(f"ALTER ROLE {subject.login.name} SET default_transaction_read_only = on;",),
         )
 
@@ -216,9 +216,9 @@ def _siblings(rows: Sequence[Sibling], subject: Subject) -> Iterator[Finding]:
             severity=Severity.WARNING,
             reference="login-shared",
             message=f"other programs are logged in as {subject.login.name}",
-            why="A role may cancel and terminate its own sessions: an agent past the rules could end theirs.",
+            why="A role may terminate its own sessions: an agent that gets past the rules could end those.",
             objects=tuple(f"`{row.application_name}` from {row.address}: sessions: {row.sessions}" for row in rows),
-            advice="Give them, or pgjit, a login role of their own.",
+            advice="Give pgjit a login role that no other program uses.",
         )
 
 
@@ -237,30 +237,31 @@ def _mappings(rows: Sequence[Mapping], subject: Subject) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.DANGER,
             reference="user-mapping",
-            message="it has logins to foreign servers",
-            why="What runs there runs as that login, past read-only transactions and past what pgjit can end.",
+            message="it has user mappings for foreign servers",
+            why="Statements there run with the mapped login. A read-only transaction does not restrict them, and "
+            "pgjit cannot end them.",
             objects=tuple(f"server {row.server}, as {row.mapped}" for row in rows),
             fix=tuple(dict.fromkeys(fixes)),
         )
 
 
 def _authentication(rows: Sequence[LoginMethod], subject: Subject) -> Iterator[Finding]:
-    method = (rows[0].told or "trust").partition(":")[0] if rows else "trust"
+    method = (rows[0].authenticated or "trust").partition(":")[0] if rows else "trust"
     if method == "trust":
         yield Finding(
             severity=Severity.WARNING,
             reference="login-not-proved",
-            message=f"the server let {subject.login.name} in without any proof",
-            why="Whoever reaches the server can log in as it does, past pgjit.",
-            advice="Ask for scram-sha-256 in pg_hba.conf.",
+            message=f"the server accepts {subject.login.name} without a password or certificate",
+            why="Whoever reaches the server can log in as this role, without pgjit.",
+            advice="Require scram-sha-256 in pg_hba.conf.",
         )
     elif method in ("md5", "password"):
         yield Finding(
             severity=Severity.WARNING,
             reference="weak-login",
-            message=f"the server takes the password by `{method}`",
-            why="The server's copy, or what is sent, is enough to log in with.",
-            advice="Ask for scram-sha-256 in pg_hba.conf, and set the password anew under that password_encryption.",
+            message=f"the server authenticates by `{method}`",
+            why="The server's copy of the password, or the message that carries it, is enough to log in.",
+            advice="Require scram-sha-256 in pg_hba.conf, and set the password again under that password_encryption.",
         )
 
 
@@ -270,7 +271,7 @@ def _event_triggers(rows: Sequence[EventTrigger], _subject: Subject) -> Iterator
             severity=Severity.NOTE,
             reference="event-triggers",
             message="event triggers run functions in sessions",
-            why="Those on `login` run in each session of an agent, the others with DDL; no rule sees them.",
+            why="Those on `login` run in each session of an agent, the others with DDL. No rule judges them.",
             objects=tuple(f"{row.name} on {row.event}" for row in rows),
             fix=tuple(f"ALTER EVENT TRIGGER {row.name} DISABLE;" for row in rows),
         )
@@ -283,16 +284,16 @@ def _row_security(rows: Sequence[RowPolicy], _subject: Subject) -> Iterator[Find
             severity=Severity.WARNING,
             reference="row-security-by-setting",
             message="row-level security trusts a setting of the session",
-            why="Any role can set it: only the rules, which refuse SET of unlisted settings, keep an agent from it.",
+            why="Any role can change it. Only the rules, which refuse SET of unlisted settings, prevent that.",
             objects=tuple(f"policy {row.policy} on {row.relation}" for row in trusting),
-            advice="Let the policies ask for current_user, and give each tenant a login role.",
+            advice="Let the row policies test current_user, and give each tenant a login role.",
         )
     if rows:
         yield Finding(
             severity=Severity.NOTE,
             reference="row-security",
-            message="some tables that it reads have row-level security",
-            why="All identities of this connection are one role to the server, and see the same rows.",
+            message="some tables that it can read have row-level security",
+            why="To the server all identities of this connection are one role, and see the same rows.",
             objects=tuple(dict.fromkeys(row.relation for row in rows)),
         )
 
@@ -304,13 +305,13 @@ def _views(rows: Sequence[View], subject: Subject) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             reference="views-past-row-security",
-            message="it reads views that see past row-level security",
-            why="A view reads with its owner's rights, for whom the policies on the tables below do not hold.",
+            message="it can read views that bypass row-level security",
+            why="A view reads with its owner's rights, and its tables' row policies do not apply to that owner.",
             objects=tuple(row.view for row in rows),
             fix=tuple(f"ALTER VIEW {view} SET (security_invoker = true);" for view in plain),
             advice=None
             if len(plain) == len(rows)
-            else "Revoke SELECT on them, or give them an owner whom the policies bind.",
+            else "Revoke SELECT on them, or give them an owner to whom the row policies apply.",
         )
 
 
@@ -318,7 +319,7 @@ SESSION = Check("the session's settings", _SESSION, LoginSession, _session)
 SETTINGS = Check("settings of the role", _SETTINGS, RoleSetting, _settings)
 SIBLINGS = Check("other sessions", _SIBLINGS, Sibling, _siblings)
 MAPPINGS = Check("user mappings", _MAPPINGS, Mapping, _mappings)
-AUTHENTICATION = Check("the way of logging in", _AUTHENTICATION, LoginMethod, _authentication, since=160000)
+AUTHENTICATION = Check("the authentication method", _AUTHENTICATION, LoginMethod, _authentication, since=160000)
 EVENT_TRIGGERS = Check("event triggers", _EVENT_TRIGGERS, EventTrigger, _event_triggers)
 ROW_SECURITY = Check("row-level security", _ROW_SECURITY, RowPolicy, _row_security)
 VIEWS = Check("views", _VIEWS, View, _views)
