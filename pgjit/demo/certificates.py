@@ -1,4 +1,4 @@
-"""A throw-away certificate authority and a server certificate, made on the spot for demo and tests."""
+"""Makes a throw-away certificate authority and a server certificate for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIFE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files: what clients check with, and what the server shows."""
+    """PEM files: the CA for clients, and the server's certificate and key."""
 
     authority: Path
     certificate: Path
@@ -51,7 +51,7 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """A CA and a certificate for `localhost`, 127.0.0.1 and ::1 in `folder`."""
+    """Write a CA and a certificate for `localhost`, 127.0.0.1 and ::1 into `folder`."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("pgjit throw-away CA")
     authority = (

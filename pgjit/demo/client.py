@@ -18,7 +18,7 @@ __all__ = ["write_program", "write_psql"]
 
 
 def write_psql(folder: Path, embedded: Path) -> Path:
-    """A command `psql` in `folder`. Raises ServerUnavailable where no psql with TLS is to be had."""
+    """Write a command `psql` into `folder`. Raises ServerUnavailable if no psql with TLS is found."""
     command = write_program(folder, embedded)
     if command is not None:
         return command
@@ -33,7 +33,7 @@ def write_psql(folder: Path, embedded: Path) -> Path:
 
 
 def write_program(folder: Path, embedded: Path) -> Path | None:
-    """A command in `folder` that runs the embedded client program with TLS; None where that cannot be had."""
+    """Write a command into `folder` that runs the embedded client program with TLS. None if that is not possible."""
     libpq = _libpq()
     if libpq is None:
         return None
@@ -47,7 +47,7 @@ def _write(command: Path, run: str) -> Path:
 
 
 def _libpq() -> Path | None:
-    """The libpq inside psycopg's binary wheel for Linux; None elsewhere."""
+    """The libpq in psycopg's binary wheel for Linux; None on other systems."""
     package = importlib.util.find_spec("psycopg_binary")
     if package is None or package.origin is None:
         return None

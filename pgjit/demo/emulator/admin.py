@@ -1,7 +1,7 @@
-"""The admin API: what a test or an operator changes while the emulator runs, as JSON over HTTP.
+"""The admin API: JSON over HTTP, with which a test or an operator changes the running emulator.
 
-Decides which changes there are and who may make them: whoever reaches it, where it is reached from this machine only;
-elsewhere whoever has the key.
+Decides which changes are possible and who may make them: anyone on this machine if the emulator listens on a local
+address only, else the holder of the key.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Workload(_Section):
 def admin_api(
     cloud: Cloud, faults: Faults, *, key: str | None, open_to_all: Callable[[], bool], sign_anything: bool
 ) -> APIRouter:
-    """`open_to_all` says whether a request without the key is taken: when only this machine can ask."""
+    """`open_to_all`: requests without the key are accepted, because only this machine can send them."""
 
     def allowed(request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -85,7 +85,7 @@ def admin_api(
         elif not open_to_all():
             raise HTTPException(403, "set `admin_key`: the emulator can be reached from other machines")
         if request.method != "GET" and request.headers.get("content-type", "").split(";")[0] != "application/json":
-            # A web page can make a browser send a form, and not JSON.
+            # A web page can make a browser send a form to this port, but not JSON.
             raise HTTPException(415, "the body must be application/json")
 
     router = APIRouter(prefix="/admin", dependencies=[Depends(allowed)])
@@ -135,8 +135,13 @@ def _principals(router: APIRouter, cloud: Cloud) -> None:
         except ValueError:
             raise HTTPException(422, "`certificate` must be PEM") from None
         _directory(cloud, given.tenant).add(principal, given.groups)
-        told = {"oid": principal.oid, "client_id": principal.client_id, "upn": principal.upn, "secret": given.secret}
-        return {name: value for name, value in told.items() if value is not None}
+        fields = {
+            "oid": principal.oid,
+            "client_id": principal.client_id,
+            "upn": principal.upn,
+            "secret": given.secret,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
 
     @router.patch("/principals/{oid}")
     async def change(oid: str, given: _Change) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""Client assertions: signed statements that are taken in place of a secret.
+"""Client assertions: signed statements that a client sends in place of a secret.
 
-Decides whether one is good, in the way and with the error numbers of Entra: by a certificate of the app's own
-(RFC 7523, `x5t` or `x5t#S256`), by a federated credential, or as the first token of an agent's two.
+Decides whether an assertion is valid, with Entra's rules and error numbers: it is signed with the app's certificate
+(RFC 7523, `x5t` or `x5t#S256`), it matches a federated credential, or it is the first of an agent's two tokens.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _invalid(number: int, description: str, error: str = "invalid_client") -> OA
 
 
 def unverified(assertion: str) -> tuple[Claims, Claims]:
-    """Header and claims of what may be anyone's."""
+    """Header and claims of an assertion whose signature is not checked."""
     if len(assertion) > _MAX_BYTES:
         raise _invalid(50027, "The assertion is too large.")
     try:
@@ -45,7 +45,7 @@ def unverified(assertion: str) -> tuple[Claims, Claims]:
 def check_certificate_assertion(
     assertion: str, app: RegisteredPrincipal, audiences: frozenset[str], now: datetime
 ) -> None:
-    """That `app` has signed `assertion` itself, for one of `audiences`.
+    """Check that `app` signed `assertion` for one of `audiences`.
 
     The same assertion may be used again while it is good: Entra takes it, and client libraries keep them.
     """
@@ -68,7 +68,7 @@ def check_certificate_assertion(
 
 
 def check_federated(assertion: str, app: RegisteredPrincipal, keys: Mapping[str, TokenIssuer], now: datetime) -> None:
-    """That a federated credential of `app` fits `assertion`. `keys` are those of the issuers that can be asked."""
+    """Check that `assertion` matches a federated credential of `app`. `keys` are the known issuers by name."""
     _, claims = unverified(assertion)
     issuer = claims.get("iss")
     fitting = [each for each in app.federated if each.issuer == issuer]
@@ -87,7 +87,7 @@ def check_federated(assertion: str, app: RegisteredPrincipal, keys: Mapping[str,
 
 
 def check_issued(token: str, issuer: TokenIssuer) -> None:
-    """That one of the issuer's published keys has signed `token`."""
+    """Check that one of the issuer's published keys signed `token`."""
     header, _ = unverified(token)
     key = next((each for each in issuer.keys if each.kid == header.get("kid")), None)
     if key is None or header.get("alg") != "RS256":
@@ -96,7 +96,7 @@ def check_issued(token: str, issuer: TokenIssuer) -> None:
 
 
 def agent_path(assertion: str, issuer: TokenIssuer, tenant: str, now: datetime) -> tuple[str, str]:
-    """Of an agent's first token: the blueprint that got it, and the agent that it is for."""
+    """The two ids in an agent's first token: the blueprint that requested it, and the agent that it is for."""
     _, claims = unverified(assertion)
     path = str(claims.get("sub", "")).rpartition("/")[2]
     if claims.get("iss") != issuer.name(tenant) or claims.get("aud") != EXCHANGE or not path:
@@ -107,7 +107,7 @@ def agent_path(assertion: str, issuer: TokenIssuer, tenant: str, now: datetime) 
 
 
 def check_times(claims: Claims, now: datetime) -> None:
-    """`exp` has to be there, `nbf` need not. Client libraries give fractions of seconds."""
+    """Check `exp`, which is required, and `nbf`, which is not. Client libraries send fractions of seconds."""
     ends, begins = claims.get("exp"), claims.get("nbf", claims.get("iat", 0))
     at = now.timestamp()
     for moment in (ends, begins):
@@ -122,7 +122,7 @@ def check_times(claims: Claims, now: datetime) -> None:
 def _named_certificate(header: Claims, app: RegisteredPrincipal) -> x509.Certificate | None:
     for name, algorithm in (("x5t#S256", SHA256()), ("x5t", SHA1())):  # noqa: S303 - what `x5t` is made of
         if name in header:
-            named = str(header[name]).rstrip("=")  # client libraries leave the padding
+            named = str(header[name]).rstrip("=")  # client libraries keep the padding
             for each in app.certificates:
                 if base64url(each.fingerprint(algorithm)) == named:
                     return each

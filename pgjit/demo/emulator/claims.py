@@ -1,6 +1,6 @@
-"""What a token says: the claims of Entra's access tokens, of version 1 and of version 2.
+"""The claims of Entra's access tokens, of version 1 and version 2.
 
-Decides which claims there are for whom, by what the API registration asks for. Takes `now`; knows no key and no HTTP.
+Decides which claims a subject's token has, by the API registration. Takes `now`; does not know keys or HTTP.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _AGENT, _AGENT_USER = "11", "13"
 
 @dataclass(frozen=True, slots=True)
 class TokenSubject:
-    """Whom a token is about, and which client got it how."""
+    """The principal that a token is about, the client that requested it, and how the client authenticated."""
 
     principal: RegisteredPrincipal
     client: RegisteredPrincipal
@@ -44,7 +44,7 @@ def access_claims(
     issuer: TokenIssuer,
     now: datetime,
 ) -> dict[str, object]:
-    """The claims of an access token for what was `asked`."""
+    """The claims of an access token for the requested resource."""
     version = {Resource.API: api.version, Resource.GRAPH: 1}.get(asked.resource, 2)
     long = subject.principal.kind is PrincipalKind.MANAGED_IDENTITY
     begins = int((now - _BACKDATED).timestamp())
@@ -145,7 +145,7 @@ def _pairwise(subject: TokenSubject, audience: str) -> str:
 
 
 def _optional(subject: TokenSubject, api: Api) -> dict[str, object]:
-    """The optional claims that apply to this subject, and of those the ones that the API asks for."""
+    """The optional claims that apply to this subject and that the API registration requests."""
     principal, client = subject.principal, subject.client
     claims: dict[str, object] = {}
     if not subject.person:
@@ -174,7 +174,7 @@ def _groups(principal: RegisteredPrincipal, api: Api, directory: TenantDirectory
         case GroupClaims.APPLICATION:
             groups = [each for each in directory.direct_groups_of(principal.oid) if each in api.assigned_groups]
     if len(groups) > api.most_groups:
-        # The host is one that Entra still names, and that answers no more: nobody may ask there.
+        # Entra still names this host, which no longer responds.
         kind = "users" if principal.kind.person else "servicePrincipals"
         place = f"https://graph.windows.net/{directory.tenant}/{kind}/{principal.oid}/getMemberObjects"
         return {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": place}}}

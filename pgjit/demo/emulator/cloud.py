@@ -1,6 +1,6 @@
-"""All that the emulator is, apart from HTTP: tenants, the API, the keys, and what is being waited for.
+"""The state that the endpoints share: tenants, the API registration, keys, pending codes and issued tokens.
 
-Decides nothing of its own: it is what the endpoints share.
+Decides nothing. Does not know HTTP.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Cloud:
         self.identity_header = secrets.token_urlsafe(24)  # what App Service gives to its apps
         self.kept_tokens: dict[
             tuple[str, str], tuple[str, datetime]
-        ] = {}  # of managed identities, as Azure keeps them
-        self.bases: set[str] = set()  # the addresses that it is reached at
+        ] = {}  # of managed identities; Azure caches them too
+        self.bases: set[str] = set()  # the addresses of the emulator
         self.now = now or (lambda: datetime.now(UTC))
 
     @cached_property
     def workload(self) -> TokenIssuer:
-        """Of a platform that is not Entra, for federated credentials; its key is made when it is needed."""
+        """The issuer of a platform that is not Entra, for federated credentials. Its key is made at the first use."""
         return TokenIssuer()
 
     @property
@@ -56,7 +56,7 @@ class Cloud:
         return f"{self.issuer.url}/workload"
 
     def directory(self, tenant: str) -> TenantDirectory:
-        """Raises OAuthError for one that is not there."""
+        """Raises OAuthError for an unknown tenant."""
         found = self.tenants.get(tenant.lower())
         if found is None:
             raise OAuthError("invalid_tenant", 90002, "Tenant not found.")
@@ -66,7 +66,7 @@ class Cloud:
         return self.tenants.setdefault(tenant, TenantDirectory(tenant))
 
     def issuers(self) -> dict[str, TokenIssuer]:
-        """Whose signatures can be checked here, by name."""
+        """The issuers whose signatures can be checked, by name."""
         names = {self.issuer.name(tenant): self.issuer for tenant in self.tenants}
         return {**names, self.workload_issuer: self.workload}
 

@@ -1,6 +1,6 @@
-"""The device code grant (RFC 8628): codes that wait for a person, and who decides for them.
+"""The device code grant (RFC 8628): codes that wait until a person approves or denies them.
 
-Decides when a code may be exchanged. Takes `now`; knows no token and no HTTP.
+Decides when a code may be exchanged for a token. Takes `now`; does not know tokens or HTTP.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ class DeviceCode:
     device_code: str
     user_code: str
     client_id: str
-    tenant: str  # as it was asked for, `common` included
+    tenant: str  # as the client requested it; may be `common`
     scope: str
     ends_at: datetime
-    user: str | None = None  # object id of who said yes
+    user: str | None = None  # object id of the person who approved
     declined: bool = False
 
 
 class DeviceCodes:
-    """`approver` says yes to every code at once: the object id or the name of a person, None for nobody."""
+    """`approver` is the object id or name of a person who approves every code at once; None: nobody does."""
 
     def __init__(self) -> None:
         self.approver: str | None = None
-        self.interval = 5  # seconds between two questions of the client
+        self.interval = 5  # seconds between two polls of the client
         self._codes: dict[str, DeviceCode] = {}
 
     def begin(self, client_id: str, tenant: str, scope: str, now: datetime) -> DeviceCode:
@@ -56,7 +56,7 @@ class DeviceCodes:
         return made
 
     def decide(self, user_code: str, user: str | None) -> bool:
-        """Yes by `user`, or no. False when there is no such code."""
+        """Approve the code as `user`, or deny it with None. False if there is no such code."""
         for code in self._codes.values():
             if secrets.compare_digest(code.user_code.encode(), user_code.encode()):
                 code.user, code.declined = user, user is None
@@ -65,11 +65,11 @@ class DeviceCodes:
 
     @property
     def waiting(self) -> list[str]:
-        """User codes that nobody has decided on."""
+        """The user codes that are pending."""
         return [code.user_code for code in self._codes.values() if code.user is None and not code.declined]
 
     def redeem(self, device_code: str, client_id: str, now: datetime) -> DeviceCode:
-        """The code, once somebody said yes; good for one token. Raises OAuthError."""
+        """Use an approved code up; it is valid for one token. Raises OAuthError."""
         code = self._codes.get(device_code)
         if code is None or code.client_id != client_id:
             raise OAuthError("bad_verification_code", 70019, "The device code is not known.")

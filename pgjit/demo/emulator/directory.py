@@ -1,7 +1,7 @@
-"""What the emulator knows: tenants with their principals and groups, and the one API that tokens are for.
+"""The emulator's tenants with their principals and groups, and the API registration that tokens are for.
 
-Decides who is a member of what, by the rules of Entra: nested groups count, except where only the groups that are
-assigned to the API do. Knows no token and no HTTP.
+Decides memberships by Entra's rules: nested groups count, except where the API takes only groups that are assigned to
+it. Does not know tokens or HTTP.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 AZURE_CLI: Final = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
-"""The client id of the Azure CLI, a public client that every tenant knows."""
+"""The client id of the Azure CLI, a public client in every tenant."""
 
 
 class PrincipalKind(StrEnum):
@@ -40,13 +40,13 @@ class PrincipalKind(StrEnum):
 
     @property
     def person(self) -> bool:
-        """Whether it is an object of `/users`."""
+        """Whether Graph has it under `/users`."""
         return self in (PrincipalKind.USER, PrincipalKind.AGENT_USER)
 
 
 @dataclass(frozen=True, slots=True)
 class FederatedCredential:
-    """Tokens of a foreign issuer that are taken in place of a secret."""
+    """Describes the tokens of another issuer that are accepted in place of a secret."""
 
     issuer: str
     subject: str
@@ -55,8 +55,8 @@ class FederatedCredential:
 
 @dataclass(slots=True, kw_only=True)
 class RegisteredPrincipal:
-    """Whoever tokens are about. What is not a person has a client id; `parent` is an agent's blueprint, or the
-    agent of an agent's user, by client id."""
+    """A principal that tokens can be about. All but people have a client id. `parent` is a client id: an agent's
+    blueprint, or the agent of an agent's user."""
 
     kind: PrincipalKind
     display: str
@@ -65,7 +65,7 @@ class RegisteredPrincipal:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     certificates: tuple[x509.Certificate, ...] = ()
     federated: tuple[FederatedCredential, ...] = ()
-    public: bool = False  # a client that can keep no secret
+    public: bool = False  # a client without a secret
     parent: str | None = None
     upn: str | None = None
     system_assigned: bool = False
@@ -75,7 +75,7 @@ class RegisteredPrincipal:
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        """What is not given is made up; an object id from the client id, so that it outlives a restart."""
+        """Fill in missing values. The object id is derived from the client id, so that it survives a restart."""
         if self.client_id is None and not self.kind.person:
             self.client_id = str(uuid.uuid4())
         if not self.oid:
@@ -85,7 +85,7 @@ class RegisteredPrincipal:
             self.upn = f"{'.'.join(self.display.lower().split())}@example.com"
 
     def has_secret(self, given: str) -> bool:
-        """Compared with every secret that it has, in a time that tells nothing of them."""
+        """Compares with every secret of the principal, in constant time."""
         matches = [secrets.compare_digest(given.encode(), each.encode()) for each in self.secrets]
         return any(matches)
 
@@ -105,7 +105,7 @@ OPTIONAL_CLAIMS: Final = frozenset({
 
 @dataclass(slots=True, kw_only=True)
 class Api:
-    """The registration of the API that tokens are asked for: what it says is what they hold."""
+    """The registration of the API that tokens are for. It decides which claims they have."""
 
     client_id: str
     version: int = 2  # `requestedAccessTokenVersion`
@@ -115,7 +115,7 @@ class Api:
     optional_claims: frozenset[str] = OPTIONAL_CLAIMS - {"use_guid"}
     assignment_required: bool = False
     scopes: tuple[str, ...] = ("access",)
-    most_groups: int = 200  # beyond it a token only says where to ask
+    most_groups: int = 200  # with more groups, a token only names the address to read them from
 
     def __post_init__(self) -> None:
         self.uris = self.uris or (f"api://{self.client_id}",)
@@ -136,7 +136,7 @@ class TenantDirectory:
         )
 
     def add(self, principal: RegisteredPrincipal, groups: Iterable[str] = ()) -> RegisteredPrincipal:
-        """One of the same object id or client id is replaced, memberships and all."""
+        """Replaces a principal with the same object id or client id, and its memberships."""
         former = self.client(principal.client_id) if principal.client_id else None
         for oid in {principal.oid, *([former.oid] if former else [])}:
             self.delete(oid)
@@ -146,7 +146,7 @@ class TenantDirectory:
         return principal
 
     def delete(self, oid: str) -> bool:
-        """False when there is no such principal."""
+        """False if there is no such principal."""
         for members in self.members.values():
             members.pop(oid, None)
         return self.principals.pop(oid, None) is not None
@@ -164,11 +164,11 @@ class TenantDirectory:
         self.members.setdefault(group, {})[member] = None
 
     def leave(self, group: str, member: str) -> bool:
-        """False when it was no member."""
+        """False if it was no member."""
         return member in self.members.get(group, {}) and self.members[group].pop(member) is None
 
     def groups_of(self, oid: str) -> list[str]:
-        """All groups that it is in, also through others. The answer is not a bit older than the question."""
+        """All groups of a principal, also through other groups. Always current."""
         found: dict[str, None] = {}
         asked = [oid]
         while asked:
@@ -183,7 +183,7 @@ class TenantDirectory:
         return [group for group, members in self.members.items() if oid in members]
 
     def state(self) -> Mapping[str, object]:
-        """All of it but the secrets, for showing."""
+        """The whole tenant without its secrets, for the admin API."""
         return {
             "principals": [
                 {

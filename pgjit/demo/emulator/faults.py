@@ -1,6 +1,6 @@
-"""Faults on demand and counters, for each endpoint: what lies between the network and the emulator's answers.
+"""Injects faults and counts requests, for each endpoint.
 
-Decides which endpoint a path is, counts it, and does what was asked for instead of, or to, the answer.
+Decides which endpoint a path belongs to, counts the request, and delays, changes or replaces the response.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["ENDPOINTS", "Fault", "FaultKind", "Faults", "endpoint_of"]
 
-# First match wins. A fault of `graph` is one of all that begin with `graph.`.
+# First match wins. A fault for `graph` applies to every endpoint that begins with `graph.`.
 _PATHS: Final = (
     ("managed-identity", re.compile(r"/metadata/identity/oauth2/token\Z|/msi/token\Z")),
     ("instance", re.compile(r"/[^/]+/discovery/instance\Z")),
@@ -40,12 +40,12 @@ def endpoint_of(path: str) -> str | None:
 
 
 class FaultKind(StrEnum):
-    SLOW = "slow"  # the answer comes after `seconds`
-    DRIP = "drip"  # the answer comes byte by byte, one every `seconds`
-    STATUS = "status"  # `status` instead of an answer, with Retry-After if given
-    BODY = "body"  # status 200 with `body` instead of the answer
+    SLOW = "slow"  # the response is sent after `seconds`
+    DRIP = "drip"  # the response is sent byte by byte, one every `seconds`
+    STATUS = "status"  # the response is `status`, with Retry-After if set
+    BODY = "body"  # the response is status 200 with `body`
     RESET = "reset"  # the connection is reset
-    CUT = "cut"  # half of the answer, then the connection is closed
+    CUT = "cut"  # half of the response is sent, then the connection is closed
     REDIRECT = "redirect"  # to `location`
 
 
@@ -58,11 +58,11 @@ class Fault:
     body: str = "<html>not what you asked for</html>"
     content_type: str = "application/json"
     location: str = "http://127.0.0.1:9/"
-    times: int | None = None  # until it is taken away
+    times: int | None = None  # for how many requests; None: until it is removed
 
 
 class Faults:
-    """ASGI middleware. `reset` breaks the connection of a client's address."""
+    """ASGI middleware. `reset` breaks the connection from a client's address."""
 
     def __init__(self, reset: Callable[[tuple[str, int]], None]) -> None:
         self.counts: Counter[str] = Counter()
@@ -157,7 +157,7 @@ async def _drip(message: Message, send: Send, seconds: float) -> None:
 
 
 async def _half(message: Message, send: Send) -> None:
-    """The declared length stays, and the other half never comes."""
+    """Send half of the body under the full Content-Length."""
     if message["type"] == "http.response.body":
         body = message["body"]
         message = {**message, "body": body[: len(body) // 2], "more_body": True}

@@ -1,7 +1,6 @@
-"""The part of Microsoft Graph that answers who is a member of what, and whether somebody is still there.
+"""The part of Microsoft Graph that reports memberships, and whether a principal exists and is enabled.
 
-Decides what Graph would answer to a token: its audience, its permissions, its errors. All memberships are transitive
-and not a bit older than the question.
+Decides Graph's response to a token: audience, permissions, errors. All memberships are transitive and always current.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["GraphCaller", "GraphError", "call", "member_groups", "page_of_groups
 
 _MOST_IDS: Final = 20
 _READ_ALL: Final = "Directory.Read.All"
-# What each collection asks for: one of these sets of permissions.
+# Each collection requires one of these sets of permissions.
 _PERMISSIONS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "servicePrincipals": (frozenset({"Application.Read.All"}), frozenset({_READ_ALL})),
     "users": (frozenset({"User.Read.All", "GroupMember.Read.All"}), frozenset({_READ_ALL})),
@@ -55,7 +54,7 @@ class GraphCaller:
     roles: frozenset[str]
 
     def see(self, collection: str, *, memberships: bool) -> None:
-        """That the permissions do."""
+        """Check that the caller's permissions suffice."""
         accepted = _PERMISSIONS[collection]
         if collection == "users" and not memberships:
             accepted = _ONLY_PERSON
@@ -63,7 +62,7 @@ class GraphCaller:
             raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 
     def find(self, collection: str, oid: str) -> RegisteredPrincipal:
-        """A principal that is another collection's is not there. `appId='...'` names one by its client id."""
+        """A principal of another collection is not found. `appId='...'` names one by its client id."""
         if by_client := _BY_CLIENT.match(oid):
             found = self.directory.client(by_client["id"].lower())
         else:
@@ -80,7 +79,7 @@ class GraphCaller:
 
 
 def call(cloud: Cloud, authorization: str) -> GraphCaller:
-    """Who has this `Authorization` header. Raises GraphError."""
+    """The caller with this `Authorization` header. Raises GraphError."""
     kind, _, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token:
         raise GraphError(401, "InvalidAuthenticationToken", "Access token is empty.")
@@ -101,7 +100,7 @@ def call(cloud: Cloud, authorization: str) -> GraphCaller:
 def member_groups(
     caller: GraphCaller, collection: str, oid: str, body: object, *, checked: bool
 ) -> dict[str, object]:
-    """`checkMemberGroups` of the ids in the body, or with `checked` False all of them, as `getMemberObjects` says."""
+    """`checkMemberGroups` for the ids in the body; with `checked` False all groups, for `getMemberObjects`."""
     wanted = _ids(body) if checked else None
     if wanted is None and not (isinstance(body, dict) and isinstance(body.get("securityEnabledOnly"), bool)):
         raise GraphError(400, "Request_BadRequest", "The parameter securityEnabledOnly is missing.")
@@ -114,7 +113,7 @@ def member_groups(
 
 
 def principal_of(caller: GraphCaller, collection: str, oid: str, select: str | None) -> dict[str, object]:
-    """The object itself: whether it is there, and whether it is enabled."""
+    """The object itself, which shows whether it exists and is enabled."""
     caller.see(collection, memberships=False)
     principal = caller.find(collection, oid)
     person = principal.kind.person
@@ -136,7 +135,7 @@ def principal_of(caller: GraphCaller, collection: str, oid: str, select: str | N
 def page_of_groups(
     caller: GraphCaller, collection: str, oid: str, query: Mapping[str, str], place: str
 ) -> dict[str, object]:
-    """`transitiveMemberOf`, page by page; `place` is the address that was asked, without its query."""
+    """`transitiveMemberOf`, page by page. `place` is the request's address without its query."""
     caller.see(collection, memberships=False)
     principal = caller.find(collection, oid)
     size, start = _number(query.get("$top", "100")), _number(query.get("$skiptoken", "0"))
@@ -161,7 +160,7 @@ def _all_of(caller: GraphCaller) -> frozenset[str]:
 
 
 def _verified(cloud: Cloud, token: str) -> Mapping[str, object]:
-    """The claims under a signature that holds: by the rule for tokens with a `nonce` in their header, or without."""
+    """The claims, if the signature is valid: by the rule for tokens with a `nonce` in the header, or without."""
     refused = GraphError(401, "InvalidAuthenticationToken", "Access token validation failure. Invalid signature.")
     try:
         header = jwt.get_unverified_header(token)

@@ -1,6 +1,6 @@
-"""The endpoints over HTTP: which path is answered by what, in which form errors go out.
+"""The HTTP endpoints: which function handles a path, and the form of an error response.
 
-Decides how a request is read (a form, a JSON body, a query) and its bounds. Knows nothing of tokens.
+Decides how a request is read (a form, a JSON body, a query) and how large it may be. Does not know tokens.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def authority_http(
     open_to_all: Callable[[], bool],
     sign_anything: bool,
 ) -> ASGIApp:
-    """Everything but managed identities. `places` are its addresses by scheme.
+    """All endpoints but those of managed identities. `places` are the addresses by scheme.
 
     A part is put together when it is first asked: most runs ask only for the keys and for a token.
     """
@@ -72,7 +72,7 @@ def _part(*routers: APIRouter) -> FastAPI:
         return JSONResponse(fault.content(), fault.status, NO_STORE)
 
     @http.exception_handler(graph.GraphError)
-    async def not_told(request: Request, fault: graph.GraphError) -> JSONResponse:
+    async def graph_error(request: Request, fault: graph.GraphError) -> JSONResponse:
         given = request.headers.get("client-request-id", str(uuid.uuid4()))[:64]
         return JSONResponse(fault.content(given), fault.status, {"request-id": str(uuid.uuid4())})
 
@@ -80,7 +80,7 @@ def _part(*routers: APIRouter) -> FastAPI:
 
 
 def identity_http(cloud: Cloud) -> FastAPI:
-    """The endpoints of managed identities: nothing else is served on their port."""
+    """The endpoints of managed identities, which have a port of their own."""
     http = FastAPI(title="Managed identity emulator", docs_url=None, redoc_url=None, openapi_url=None)
 
     @http.get("/metadata/identity/oauth2/token")
@@ -198,7 +198,7 @@ def _graph(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
 
 
 async def _body(request: Request) -> bytes | None:
-    """None when it is too large."""
+    """None if it is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -234,7 +234,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _basic(header: str) -> dict[str, str]:
-    """Client id and secret from the header, where they are there instead (RFC 6749, section 2.3.1)."""
+    """Client id and secret from the `Authorization` header, if it has them (RFC 6749, section 2.3.1)."""
     kind, _, encoded = header.partition(" ")
     if kind.lower() != "basic":
         return {}

@@ -1,6 +1,6 @@
-"""Signs tokens, and whatever else it is given: also what Entra would never sign.
+"""Signs tokens with any claims, also with claims that Entra would never sign.
 
-Decides what the issuers are called and which keys are published. What a token says is claims.py's. Knows no HTTP.
+Decides the issuers' names and which keys are published. claims.py decides the claims. Does not know HTTP.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 __all__ = ["ABSENT", "SigningKey", "TokenIssuer", "base64url"]
 
 ABSENT: Final = object()
-"""As the value of a claim or a header parameter: leave it out."""
+"""As the value of a claim or header parameter: the token does not have it."""
 
 
 def base64url(data: bytes) -> str:
@@ -34,7 +34,7 @@ def new_private_key() -> rsa.RSAPrivateKey:
 
 
 class SigningKey:
-    """A throw-away RSA key in a certificate, under the key id that Entra's has: the certificate's thumbprint."""
+    """A throw-away RSA key in a certificate. As in Entra, its key id is the certificate's thumbprint."""
 
     def __init__(self) -> None:
         self.private = new_private_key()
@@ -54,7 +54,7 @@ class SigningKey:
         self.kid = base64url(certificate.fingerprint(SHA1()))  # noqa: S303 - what `x5t` is made of
 
     def published(self, issuer: str | None) -> dict[str, object]:
-        """Its public half as an entry of the key set; Entra gives no `alg` there, and in version 1 no `issuer`."""
+        """The public key as an entry of the key set. Entra has no `alg` there, and in version 1 no `issuer`."""
         numbers = self.private.public_key().public_numbers()
         entry: dict[str, object] = {
             "kty": "RSA",
@@ -69,19 +69,19 @@ class SigningKey:
 
 
 class TokenIssuer:
-    """Signs for every tenant, with the same keys: what tells tenants apart is `iss` and `tid`, as in Entra."""
+    """Signs for every tenant with the same keys. As in Entra, tenants differ in `iss` and `tid`."""
 
     def __init__(self) -> None:
-        self.url = ""  # known when it is known where the emulator is reached
+        self.url = ""  # set when the emulator listens
         self.sts = ""  # the same for version 1, which has a host of its own in Entra
         self.keys = [SigningKey()]  # the first signs, all are published
 
     def name(self, tenant: str, version: int = 2) -> str:
-        """What tokens of that version say in `iss`."""
+        """The `iss` of tokens of that version."""
         return f"{self.url}/{tenant}/v2.0" if version == 2 else f"{self.sts or self.url}/{tenant}/"
 
     def rotate(self, *, keep_old: bool) -> SigningKey:
-        """Sign with a new key; without `keep_old` the old ones are not published any more."""
+        """Sign with a new key. Without `keep_old` the old keys are no longer published."""
         self.keys = [SigningKey(), *(self.keys if keep_old else [])]
         return self.keys[0]
 
@@ -94,7 +94,7 @@ class TokenIssuer:
         header: Mapping[str, object] | bytes | None = None,
         key: SigningKey | None = None,
     ) -> str:
-        """A token with exactly these claims. `header` changes the usual one; bytes are taken as they are.
+        """A token with exactly these claims. `header` changes the usual header. Bytes are used unchanged.
 
         The signature is RS256 by `key` whatever the header says.
         """
@@ -109,7 +109,7 @@ class TokenIssuer:
         return f"{signed}.{base64url(signing.private.sign(signed.encode(), padding.PKCS1v15(), SHA256()))}"
 
     def sign_for_graph(self, claims: Mapping[str, object]) -> str:
-        """As Entra signs for Graph: over a hash of the header's `nonce`, so that only Graph can check it."""
+        """Sign as Entra does for Graph: over a hash of the header's `nonce`, so that only Graph can check it."""
         nonce = base64url(secrets.token_bytes(32))
         signing = self.keys[0]
         usual = {"typ": "JWT", "alg": "RS256", "x5t": signing.kid, "kid": signing.kid}

@@ -1,7 +1,7 @@
-"""The endpoints of managed identities: the one of a virtual machine (IMDS) and the one of App Service.
+"""The endpoints of managed identities: that of a virtual machine (IMDS) and that of App Service.
 
-Decides which identity a request means, and keeps tokens as Azure does: a membership that changes is not in a managed
-identity's token before the old one is near its end.
+Decides which identity a request means. Caches tokens as Azure does: a changed membership does not appear in a managed
+identity's token until the old token is near its end.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pgjit.demo.emulator.resource import read_scope
 
 __all__ = ["app_service_token", "machine_token"]
 
-_RENEWED_BEFORE: Final = timedelta(hours=12)  # Azure gives a new one when half of its life is over
+_RENEWED_BEFORE: Final = timedelta(hours=12)  # Azure issues a new token after half of the old one's life
 Query = Mapping[str, str]
 
 
 def machine_token(cloud: Cloud, query: Query, headers: Mapping[str, str]) -> dict[str, object]:
-    """What 169.254.169.254 answers. Raises OAuthError."""
+    """The response of 169.254.169.254. Raises OAuthError."""
     if headers.get("metadata", "").lower() != "true" or "x-forwarded-for" in headers:
-        # So that a page or a proxy that is made to ask does not get a token.
+        # The header keeps a page or a proxy from being tricked into requesting a token.
         raise OAuthError("invalid_request", 0, "Required metadata header not specified")
     if not query.get("api-version"):
         raise OAuthError("invalid_request", 0, "Required query parameter 'api-version' not specified")
@@ -46,7 +46,7 @@ def machine_token(cloud: Cloud, query: Query, headers: Mapping[str, str]) -> dic
 
 
 def app_service_token(cloud: Cloud, query: Query, headers: Mapping[str, str]) -> dict[str, object]:
-    """What `IDENTITY_ENDPOINT` answers to who knows `IDENTITY_HEADER`. Raises OAuthError."""
+    """The response of `IDENTITY_ENDPOINT` to a caller that sends `IDENTITY_HEADER`. Raises OAuthError."""
     if not secrets.compare_digest(headers.get("x-identity-header", "").encode(), cloud.identity_header.encode()):
         raise OAuthError("unauthorized", 0, "The header X-IDENTITY-HEADER is not that of this app.", 401)
     identity = _identity(cloud, query)
@@ -67,7 +67,7 @@ def _resource(query: Query) -> str:
 
 
 def _identity(cloud: Cloud, query: Query) -> RegisteredPrincipal:
-    """The one that is named, or the machine's own, or the only one that there is."""
+    """The named identity, else the machine's own, else the only one."""
     principals = cloud.directory(cloud.home).principals.values()
     assigned = [each for each in principals if each.kind is PrincipalKind.MANAGED_IDENTITY]
     client_id, oid = query.get("client_id"), query.get("object_id") or query.get("principal_id")

@@ -1,7 +1,6 @@
-"""The documents that lead a client to the endpoints: instance discovery and OpenID configuration.
+"""The documents from which a client learns the endpoints: instance discovery and OpenID configuration.
 
-Decides what stands in them. Every document names endpoints at the address that it was asked at, and the issuer by its
-one name.
+Decides their content. A document names the endpoints at the address of the request, and the issuer by its one name.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ __all__ = ["instance", "openid_configuration", "signing_keys", "workload_configu
 
 
 def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> dict[str, object]:
-    """Of one tenant, or of `common` with the literal `{tenantid}` in its issuer."""
+    """The document of one tenant, or of `common` with the literal `{tenantid}` in its issuer."""
     place = f"{base}/{tenant}"
     infix = "/v2.0" if version == 2 else ""
     return {
@@ -29,7 +28,7 @@ def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> 
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "grant_types_supported": list(GRANTS),
         "issuer": _issuer(cloud, tenant, version),
-        # Named because clients will not start without it; the emulator has no page to log in at.
+        # Clients require it; the emulator has no login page.
         "authorization_endpoint": f"{place}/oauth2{infix}/authorize",
         "device_authorization_endpoint": f"{place}/oauth2{infix}/devicecode",
         "tenant_region_scope": None,
@@ -40,13 +39,13 @@ def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> 
 
 
 def signing_keys(cloud: Cloud, tenant: str, version: int) -> dict[str, object]:
-    """Raises OAuthError for a tenant that is not there."""
+    """Raises OAuthError for an unknown tenant."""
     issuer = _issuer(cloud, tenant, version)
     return cloud.issuer.key_set(issuer if version == 2 else None)
 
 
 def instance(cloud: Cloud, authorization_endpoint: str, base: str) -> dict[str, object]:
-    """Which hosts are one and the same, and where the tenant's document is. Clients leave out the port."""
+    """Lists the hosts that are aliases, and the address of the tenant's document. Clients omit the port."""
     asked = urlsplit(authorization_endpoint)
     tenant = asked.path.strip("/").split("/")[0]
     hosts = sorted({urlsplit(each).netloc for each in cloud.bases})
@@ -61,7 +60,7 @@ def instance(cloud: Cloud, authorization_endpoint: str, base: str) -> dict[str, 
 
 
 def workload_configuration(cloud: Cloud, base: str) -> dict[str, object]:
-    """Of the platform that is not Entra, and whose tokens federated credentials trust."""
+    """The document of the platform that is not Entra, whose tokens federated credentials accept."""
     return {
         "issuer": cloud.workload_issuer,
         "jwks_uri": f"{base}/workload/keys",

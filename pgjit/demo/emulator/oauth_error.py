@@ -1,4 +1,4 @@
-"""The errors of the token endpoint: OAuth's name, Entra's number, Entra's form."""
+"""The errors of the token endpoint: OAuth's error name, with Entra's number and form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class OAuthError(Exception):
         self.error, self.number, self.description, self.status = error, number, description, status
 
     def content(self) -> dict[str, object]:
-        """As Entra words it. The description never holds what the caller has to keep secret."""
+        """The response body in Entra's wording. The description never holds a secret of the caller."""
         trace, correlation, at = uuid.uuid4(), uuid.uuid4(), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
         text = f"AADSTS{self.number}: {self.description}"
         return {

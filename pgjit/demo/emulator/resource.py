@@ -1,6 +1,6 @@
-"""What a token is asked for: a scope in, a resource out.
+"""Reads the scope of a token request: which resource the token is for.
 
-Decides how Entra reads the parameter `scope`. Knows no principal.
+Decides how Entra reads the parameter `scope`. Does not know principals.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _OIDC: Final = frozenset({"openid", "profile", "email", "offline_access"})
 class Resource(StrEnum):
     API = "api"
     GRAPH = "graph"
-    EXCHANGE = "exchange"  # a token to be given for another one
-    BLUEPRINT = "blueprint"  # an agent blueprint, which people's tokens can be for
+    EXCHANGE = "exchange"  # the token will be exchanged for another one
+    BLUEPRINT = "blueprint"  # an agent blueprint, for which a person's token can be issued
 
 
 @dataclass(frozen=True, slots=True)
 class AskedResource:
     resource: Resource
-    audience: str  # the resource as it was written
+    audience: str  # the resource as the request spells it
     scopes: tuple[str, ...] = ()  # of the resource; none of them is `.default`
     oidc: frozenset[str] = frozenset()
 
@@ -42,7 +42,7 @@ class AskedResource:
 def read_scope(
     scope: str, api: Api, directory: TenantDirectory, *, graph: Set[str] = frozenset(), app_only: bool = False
 ) -> AskedResource:
-    """Raises OAuthError. `graph` are more names of Graph: where the emulator's is reached."""
+    """Raises OAuthError. `graph` are further names of Graph: the addresses of the emulator."""
     parts = scope.split()
     oidc = frozenset(parts) & _OIDC
     wanted = [part for part in parts if part not in _OIDC]

@@ -1,6 +1,6 @@
-"""The emulator as one object: what it knows, and its life on ports of this machine.
+"""The emulator as one object, which starts and stops on ports of this machine.
 
-Decides where it listens and what it is reached as. What it answers is http.py's.
+Decides where it listens and which addresses it names. http.py decides the responses.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: a close that sends RST
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files. The certificate has to be for `localhost`."""
+    """PEM files. The certificate must be for `localhost`."""
 
     certificate: Path
     key: Path
 
 
 class Emulator:
-    """`start` it, add apps, give `url`, `tenant` and `audience` to the one who checks tokens, `close` it."""
+    """Usage: `start`, add apps, configure the checker of tokens with `url`, `tenant` and `audience`, `close`."""
 
     def __init__(
         self, settings: EmulatorSettings | None = None, *, now: Callable[[], datetime] | None = None
@@ -55,7 +55,7 @@ class Emulator:
         self.cloud.codes.approver = self._settings.approver
         self.faults = Faults(self._break_connection)
         self.url = self._settings.url or ""
-        self.tls_url = ""  # the same over TLS, if it was started with
+        self.tls_url = ""  # the address over TLS, if it was started with TLS
         self.identity_url = ""  # managed identities: AZURE_POD_IDENTITY_AUTHORITY_HOST
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
         self._local = True
@@ -87,7 +87,7 @@ class Emulator:
 
     @property
     def issuer(self) -> str:
-        """What `iss` of its version 2 tokens says."""
+        """The `iss` of its version 2 tokens."""
         return self.cloud.issuer.name(self.tenant)
 
     @property
@@ -96,12 +96,12 @@ class Emulator:
 
     @property
     def directory(self) -> TenantDirectory:
-        """Of the first tenant: principals, groups and memberships may be changed there."""
+        """The first tenant. Principals, groups and memberships may be changed in it."""
         return self.cloud.tenants[self.tenant]
 
     @property
     def identity_header(self) -> str:
-        """IDENTITY_HEADER, for IDENTITY_ENDPOINT at `identity_url` with `/msi/token` behind it."""
+        """The value of IDENTITY_HEADER. IDENTITY_ENDPOINT is `identity_url` plus `/msi/token`."""
         return self.cloud.identity_header
 
     # --- principals and tokens -----------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Emulator:
         client_secret: str | None = None,
         oid: str | None = None,
     ) -> AppCredentials:
-        """Register an app that is a member of `groups`; an app of the same client id is replaced."""
+        """Register an app that is a member of `groups`. Replaces an app with the same client id."""
         app = AppCredentials.make(display, groups=groups, client_id=client_id, client_secret=client_secret, oid=oid)
         self._register(app)
         return app
@@ -137,7 +137,7 @@ class Emulator:
         *,
         client: RegisteredPrincipal | None = None,
     ) -> dict[str, object]:
-        """What a token for the API says. A person's is got by `client`: the Azure CLI, if it is not said."""
+        """The claims of a token for the API. `client` requests it for a person; by default the Azure CLI."""
         directory = next((each for each in self.cloud.tenants.values() if who.oid in each.principals), None)
         if directory is None:
             raise LookupError(f"the emulator does not know {who.oid}")
@@ -166,14 +166,14 @@ class Emulator:
         header: Mapping[str, object] | bytes | None = None,
         key: SigningKey | None = None,
     ) -> str:
-        """A token with exactly these claims; `header` changes the usual one, bytes are taken as they are."""
+        """A token with exactly these claims. `header` changes the usual header. Bytes are used unchanged."""
         return self.cloud.issuer.sign(claims, header, key)
 
     def rotate_keys(self, *, keep_old: bool = False) -> SigningKey:
-        """Sign with a new key from now on; the old one is gone from the key set unless `keep_old`."""
+        """Sign with a new key from now on. Without `keep_old` the old one leaves the key set."""
         return self.cloud.issuer.rotate(keep_old=keep_old)
 
-    # --- life ----------------------------------------------------------------------------------------------
+    # --- start and stop ------------------------------------------------------------------------------------
 
     async def start(
         self,
@@ -206,7 +206,7 @@ class Emulator:
     def _reached_at(
         self, host: str, listening: socket.socket, identity: socket.socket, secured: list[socket.socket]
     ) -> ASGIApp:
-        """Take the addresses of these sockets for one's own; what is served at the first and the last."""
+        """Set this emulator's addresses from its sockets. Returns the apps of the first and the last socket."""
         if self._settings.url is None:
             self.url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
         self.identity_url = f"http://{_shown(host)}:{identity.getsockname()[1]}"
@@ -234,7 +234,7 @@ class Emulator:
         self._running.append((server, task))
 
     async def close(self) -> None:
-        """Stop serving and free the ports. May be started again."""
+        """Stop serving and free the ports. The emulator can be started again."""
         running, self._running = self._running, []
         for server, _ in running:
             server.stop()
@@ -247,7 +247,7 @@ class Emulator:
 
 
 def _listen(host: str, ports: list[int]) -> list[socket.socket]:
-    """A socket on each of `ports`, or on none of them."""
+    """A socket on each of `ports`. If one fails, none stays open."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as opened:
         sockets = [
@@ -263,7 +263,7 @@ def _shown(host: str) -> str:
 
 
 class _Server(PromptServer):
-    """Its connections can be broken."""
+    """An HTTP server whose connections can be reset."""
 
     def __init__(self, app: ASGIApp, tls: TlsFiles | None) -> None:
         super().__init__(
@@ -281,7 +281,7 @@ class _Server(PromptServer):
         )
 
     def reset(self, client: tuple[str, int]) -> None:
-        """Break the connection of this client, if it is one of this server."""
+        """Reset the connection of this client, if this server has it."""
         for connection in list(self.server_state.connections):
             transport: asyncio.Transport | None = getattr(connection, "transport", None)
             if transport is not None and tuple(transport.get_extra_info("peername", ()))[:2] == client:

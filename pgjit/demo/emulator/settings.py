@@ -1,6 +1,6 @@
-"""What the emulator is told: its tenants, its API, and the principals that may ask for tokens.
+"""The emulator's configuration file: tenants, the API registration, and the principals that may request tokens.
 
-Decides the keys of its configuration file. What is wrong in one is told with its place.
+Decides its keys. Reports every fault with its place.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
-    """An app and what it logs in with. `oid` is its service principal's object id, another than `client_id`."""
+    """An app with its secret. `oid` is the object id of its service principal, which differs from `client_id`."""
 
     display: str
     client_id: str
@@ -60,7 +60,7 @@ class AppCredentials:
         client_secret: str | None = None,
         oid: str | None = None,
     ) -> Self:
-        """What is not given is made up; an object id from the client id, so that it outlives a restart."""
+        """Fill in missing values. The object id is derived from the client id, so that it survives a restart."""
         client_id = client_id or str(uuid.uuid4())
         return cls(
             display=display,
@@ -82,20 +82,20 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorSettings:
-    """Without `url`, tokens are issued under the address that is listened on."""
+    """Without `url`, the issuer's name is the address on which the emulator listens."""
 
     url: str | None = None
     sts: str | None = None
     tenant: str = field(default_factory=lambda: str(uuid.uuid4()))
-    tenants: tuple[str, ...] = ()  # more of them
+    tenants: tuple[str, ...] = ()  # further tenants
     audience: str = field(default_factory=lambda: str(uuid.uuid4()))
-    api: Api | None = None  # None: as `audience` says, with everything else as usual
+    api: Api | None = None  # None: an API with the client id `audience` and defaults
     apps: tuple[AppCredentials, ...] = ()
     members: tuple[Member, ...] = ()
     nested: tuple[tuple[str, str], ...] = ()  # a group, and a group that is in it
     admin_key: str | None = field(default=None, repr=False)
     sign_anything: bool = False  # whether the admin API signs any claims
-    approver: str | None = None  # who says yes to every device code
+    approver: str | None = None  # approves every device code
 
 
 def _guid(value: str) -> str:
@@ -120,14 +120,14 @@ class _Federated(_Section):
 
 
 class PrincipalSection(_Section):
-    """A principal as a file or the admin API describes it."""
+    """A principal as the file or the admin API describes it."""
 
     name: Text
     kind: PrincipalKind = PrincipalKind.APP
     client_id: Guid | None = None
     oid: Guid | None = None
     secret: Text | None = None
-    certificate: str | None = None  # PEM, or in a file its path
+    certificate: str | None = None  # PEM; in the file, the path of a PEM file
     federated: tuple[_Federated, ...] = ()
     public: bool = False
     parent: Guid | None = None
@@ -149,7 +149,7 @@ class PrincipalSection(_Section):
         return self
 
     def principal(self) -> RegisteredPrincipal:
-        """Raises ValueError for a certificate that is none."""
+        """Raises ValueError if `certificate` is not a certificate."""
         certificates = (
             () if self.certificate is None else (x509.load_pem_x509_certificate(self.certificate.encode()),)
         )
@@ -173,7 +173,7 @@ class PrincipalSection(_Section):
 
 
 class ApiSection(_Section):
-    """The API registration: the names are those of its manifest where it has one."""
+    """The API registration. Keys have the names of Entra's manifest where it has them."""
 
     version: Annotated[int, Field(ge=1, le=2)] = 2
     uris: tuple[Text, ...] = ()
@@ -214,7 +214,7 @@ class _App(_Section):
 
 class _Group(_Section):
     id: Guid
-    groups: tuple[Guid, ...]  # that are in it
+    groups: tuple[Guid, ...]  # groups that are members of it
 
 
 class _File(_Section):
@@ -293,7 +293,7 @@ def read_settings(path: Path) -> EmulatorSettings:
 
 
 def _member(document: Document, section: PrincipalSection, index: int) -> Member | None:
-    """A certificate is named by its file; a fault is told at its place."""
+    """Read each certificate from its file. A fault is reported at the place of its key."""
     try:
         if section.certificate is not None:
             pem = (document.path.parent / section.certificate).read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ Form = Mapping[str, str]
 
 
 def issue_token(cloud: Cloud, tenant: str, form: Form, *, version: int = 2) -> dict[str, object]:
-    """The answer to `form` at `tenant`, which for people may be `common`. Version 1 says `resource` for `scope`."""
+    """The response to `form` at `tenant`; for people it may be `common`. Version 1 uses `resource` for `scope`."""
     if tenant not in ANY_TENANT:
         cloud.directory(tenant)
     if version == 1 and form.get("resource"):
@@ -106,7 +106,7 @@ def _client_credentials(cloud: Cloud, tenant: str, form: Form) -> dict[str, obje
 def _exchange_token(
     cloud: Cloud, directory: TenantDirectory, client: RegisteredPrincipal, credential: str, path: str | None
 ) -> str:
-    """A token to be given as an assertion: an agent's first one, with `fmi_path`, or any app's own."""
+    """A token that will be sent as an assertion: an agent's first one, with `fmi_path`, or any app's own."""
     asked = AskedResource(Resource.EXCHANGE, EXCHANGE)
     subject = client.oid
     if path is not None:
@@ -141,7 +141,7 @@ def _refresh(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
 
 
 def _agents_user(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
-    """The third step of an agent's user: the agent, and a token of the agent for a token exchange."""
+    """The third step of an agent's user: the agent authenticates with a token for a token exchange."""
     directory = cloud.directory(tenant)
     client = _client(directory, form["client_id"])
     if client.kind is not PrincipalKind.AGENT:
@@ -163,7 +163,7 @@ def _agents_user(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
 
 
 def _on_behalf_of(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
-    """An agent with a person's token for its blueprint."""
+    """An agent acts for a person, whose token is for the agent's blueprint."""
     directory = cloud.directory(tenant)
     client = _client(directory, form["client_id"])
     credential = _authenticate(cloud, directory, tenant, client, form)
@@ -206,7 +206,7 @@ def _answer(token: str) -> dict[str, object]:
     return {"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}
 
 
-# --- who asks ----------------------------------------------------------------------------------------------
+# --- the client --------------------------------------------------------------------------------------------
 
 
 def _needed(form: Form, name: str) -> str:
@@ -242,7 +242,7 @@ def _see_enabled(principal: RegisteredPrincipal) -> None:
 def _authenticate(
     cloud: Cloud, directory: TenantDirectory, tenant: str, client: RegisteredPrincipal, form: Form
 ) -> str:
-    """What the client has proved itself with, as `azpacr` says it. Raises OAuthError."""
+    """How the client authenticated, as a value of `azpacr`. Raises OAuthError."""
     credential = _prove(cloud, directory, tenant, client, form)
     _see_enabled(client)
     return credential
