@@ -41,7 +41,8 @@ LONG = ("policy/test_large_catalog.py", "proxy/relay/test_tables.py", "sql/shape
 FIRST = (
     "e2e/test_everyday_psql.py", "e2e/test_stalls.py", "e2e/test_moving_address.py", "run/test_deadlines.py",
     "policy/test_large_catalog.py", "e2e/test_means_of_ending.py", "e2e/test_tool_statements.py",
-    "e2e/test_membership.py", "e2e/test_secrets_in_catalogs.py", "e2e/test_tokens.py", "sql/test_unwritten_calls.py",
+    "e2e/test_membership.py", "e2e/test_secrets_in_catalogs.py", "e2e/test_tokens.py",
+    "sql/resolve/test_unwritten_calls.py",
     "e2e/test_nothing_changes.py", "e2e/test_what_ran.py", "e2e/test_battery.py", "e2e/test_cancel.py",
 )  # fmt: skip
 
