@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-import httpx
-
 from pgjit.errors import ServerUnavailable
 
 __all__ = ["Token", "TokenOrigin", "choose_source", "fetch_token", "is_credential"]
@@ -83,6 +81,8 @@ def fetch_token(source: TokenOrigin, audience: str | None, environment: Mapping[
 
 
 def _from_emulator(scope: str, environment: Mapping[str, str]) -> Token:
+    import httpx  # here: for every other source it would be half of the time that the command takes
+
     source = TokenOrigin.EMULATOR
     place = _variable(environment, EMULATOR_VARIABLE, source).rstrip("/")
     tenant, client_id, secret = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import Fault, FaultKind, PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import World
+from tests.e2e.attacked import Ahead
 from tests.e2e.clients import psql
 from tests.e2e.worlds import READERS, ask, open_world, records
 from tests.fakes.local_http import local_http
 from tests.run.waiting import until, until_it_holds
 
 OTHER = "22222222-2222-4222-8222-222222222222"
+MAX_STALE = timedelta(seconds=15)
 SECRET = "only-for-tests"
 PERMISSIONS = ("Application.Read.All", "User.Read.All", "GroupMember.Read.All")
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(600)'"
@@ -53,7 +56,7 @@ class Watched(Tenants):
         )
         self.emulator.directory.add(reader)
         graph = {"url": self.emulator.url, "client_id": reader.client_id, "secret": {"file": str(secret)}}
-        return {**super().identity(), "graph": {**graph, "recheck": 1, "max_stale": 15}}
+        return {**super().identity(), "graph": {**graph, "recheck": 1, "max_stale": MAX_STALE.seconds}}
 
 
 @pytest.fixture
@@ -63,7 +66,14 @@ async def tenants(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World
 
 
 @pytest.fixture
-async def watched(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    ahead = Ahead()
+    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    return ahead
+
+
+@pytest.fixture
+async def watched(database: DemoDatabase, tmp_path: Path, clock: Ahead) -> AsyncIterator[World]:
     async with open_world(database, tmp_path, kind=Watched) as world:
         yield world
 
@@ -103,7 +113,7 @@ async def test_a_tenant_that_is_not_ours_is_refused_although_it_has_the_same_key
 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "deleted", "Graph down"])
-async def test_a_session_ends_with_its_membership(watched: World, change: str) -> None:
+async def test_a_session_ends_with_its_membership(watched: World, change: str, clock: Ahead) -> None:
     app = an_app(watched, watched.emulator.tenant)
     token = await token_of(watched, app, watched.emulator.tenant, watched.emulator.audience)
     running = asyncio.create_task(psql(watched, token, "reader", "SELECT pg_sleep(600)"))
@@ -118,6 +128,7 @@ async def test_a_session_ends_with_its_membership(watched: World, change: str) -
             watched.emulator.directory.delete(app.oid)
         case _:
             watched.emulator.faults.put("graph", Fault(kind=FaultKind.STATUS, status=503))
+            clock.add(MAX_STALE)
     async with asyncio.timeout(60):
         said = await running
     assert "canceling statement" in said.err

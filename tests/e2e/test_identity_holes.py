@@ -11,6 +11,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.errors import InvalidFile
+from tests.e2e.attacked import Ahead
 from tests.e2e.clients import connect_psycopg, psql
 from tests.e2e.entra_worlds import GROUP, OID, graph_world, policy_text
 from tests.e2e.worlds import add_member, add_reader, open_world, records
@@ -19,15 +20,18 @@ from tests.run.waiting import a_while, until
 
 
 async def test_a_ttl_that_was_cut_ends_a_session_of_a_window_from_before_the_restart(
-    database: DemoDatabase, tmp_path: Path
+    database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The policy's ttl was ten minutes when the window opened and is 20 s after the restart."""
+    """The policy's ttl was twenty minutes when the window opened and is ten after the restart."""
+    clock = Ahead()
+    monkeypatch.setattr("pgjit.app.Clock", lambda: clock)
     async with StandIn() as entra:
         token = entra.token(OID, GROUP)
-        async with graph_world(database, tmp_path, entra, policy_text(ttl="10m")) as world:
+        async with graph_world(database, tmp_path, entra, policy_text(ttl="20m")) as world:
             assert (await psql(world, token, "reader", "SELECT 1")).out == "1\n"
-        async with graph_world(database, tmp_path, entra, policy_text(ttl="20s")) as world:
+        async with graph_world(database, tmp_path, entra, policy_text(ttl="10m")) as world:
             connection = await connect_psycopg(world, token, "reader")
+            clock.add(timedelta(minutes=10))
             ended = await until(lambda: records(world, "session.ended")[1:])
             # The server's own belt (idle_session_timeout) would end it later, for another reason and without proof.
             assert ended[0]["reason"] == "ttl", ended[0]["detail"]

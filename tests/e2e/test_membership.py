@@ -14,6 +14,8 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from pgjit.proxy.window.wait_until import _TICK
+from tests.e2e.attacked import Ahead
 from tests.e2e.clients import connect_asyncpg, connect_psycopg, psql
 from tests.e2e.entra_worlds import GROUP, OID, graph_world, policy_text
 from tests.e2e.from_address import said_to
@@ -30,6 +32,13 @@ async def entra() -> AsyncIterator[StandIn]:
     async with StandIn() as served:
         served.graph.add(OID, GROUP)
         yield served
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    ahead = Ahead()
+    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    return ahead
 
 
 async def ended(world: World) -> Record:
@@ -216,18 +225,22 @@ async def test_by_the_token_alone_nobody_looks_again(database: DemoDatabase, tmp
 
 
 async def test_a_session_that_is_bound_to_its_token_ends_with_it(
-    database: DemoDatabase, tmp_path: Path, entra: StandIn
+    database: DemoDatabase, tmp_path: Path, entra: StandIn, clock: Ahead
 ) -> None:
     async with graph_world(database, tmp_path, entra, policy_text("reader", "bind_to_token: true")) as world:
-        ends = int(time.time()) + 10
+        ends = int(time.time()) + 600
         connection = await connect_psycopg(world, entra.token(OID, GROUP, exp=ends), "reader")
         pid = connection.info.backend_pid
         left = await (await connection.execute("SHOW pgjit.remaining")).fetchone()
         assert left is not None
-        assert "0:00:00" < str(left[0]) <= "0:00:10"
-        await cut_off(connection, "has expired")
+        assert "0:00:00" < str(left[0]) <= "0:10:00"
+        sleeping = asyncio.create_task(cut_off(connection, "has expired"))
+        await running(world, pid)
+        assert records(world, "session.ended") == []
+        clock.add(timedelta(minutes=10))
+        await sleeping
         await gone(world, pid)
-        late = datetime.now(UTC) - datetime.fromtimestamp(ends, UTC)
+        late = clock() - datetime.fromtimestamp(ends, UTC)
         assert late >= timedelta(0)
         assert (await ended(world))["reason"] == "token-expired"
         # Within the leeway the token would still be taken: not under this policy.
@@ -241,12 +254,13 @@ async def test_a_session_that_is_bound_to_its_token_ends_with_it(
 
 
 async def test_a_session_outlives_its_token_where_no_policy_says_otherwise(
-    database: DemoDatabase, tmp_path: Path, entra: StandIn
+    database: DemoDatabase, tmp_path: Path, entra: StandIn, clock: Ahead
 ) -> None:
     async with graph_world(database, tmp_path, entra) as world:
-        ends = int(time.time()) + 8
+        ends = int(time.time()) + 600
         connection = await connect_psycopg(world, entra.token(OID, GROUP, exp=ends), "reader")
-        await until(lambda: time.time() > ends + 1)
+        clock.add(timedelta(minutes=10, seconds=1))
+        await a_while(2 * _TICK)  # so long, who waits for a moment does not look at the clock
         assert await (await connection.execute("SELECT 'still'")).fetchone() == ("still",)
         await connection.close()
 

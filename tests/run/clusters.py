@@ -29,6 +29,7 @@ __all__ = ["copied_cluster"]
 
 _POLYNOMIAL = 0x82F63B78  # CRC-32C
 _CONTROL_BYTES = 512  # of pg_control; what follows are zeros
+_SEGMENT = "[0-9A-F]" * 24
 _SYSTEM_IN_SEGMENT = 24  # XLogLongPageHeaderData.xlp_sysid
 _make = DemoDatabase._make_shop
 _filled: set[Path] = set()  # data directories that have the shop in them
@@ -99,6 +100,8 @@ def _make_unless_there(shop: DemoDatabase) -> None:
 def _keep(data: Path, original: Path) -> None:
     half = Path(tempfile.mkdtemp(dir=original.parent))
     _copy(data, half)
+    for later in sorted((half / "pg_wal").glob(_SEGMENT))[1:]:  # made ready for writing: nothing is in them
+        later.unlink()
     with suppress(OSError):  # another process of the run was first
         half.rename(original)
         return
@@ -118,7 +121,7 @@ def _rename_system(data: Path) -> None:
     control[:8] = system
     control[end : end + 4] = struct.pack("=I", _crc(control[:end]))
     file.write_bytes(control)
-    for segment in (data / "pg_wal").glob("[0-9A-F]" * 24):
+    for segment in (data / "pg_wal").glob(_SEGMENT):
         with segment.open("r+b") as pages:
             pages.seek(_SYSTEM_IN_SEGMENT)
             pages.write(system)
