@@ -1,0 +1,18 @@
+"""From a policy and the text of a message to a judgement.
+
+This room decides what happens to text that cannot be judged, which judgements are cached, and where a statement is
+judged: on the event loop or in a worker process. Which statements are allowed is decided by `policy`.
+
+- **judgement**: the statements of one Query or Parse message, with the violations found; it is allowed if there are
+  none (`judge.py`).
+- **judge**: judges under one policy with one catalog, and caches judgements by the exact bytes of the text (`Judge`).
+- **judge workers**: two worker processes, one of them for large statements, and their queues (`judge_workers.py`).
+- **fair queue**: identities take turns, so one identity's statements do not delay another's (`fair_queue.py`).
+- **dry run**: the same decision without a client or a server, for `pgjit policy test` and `explain` (`dry_run.py`).
+
+Start with `assess` in `judge.py`. `worker_process.py` holds both ends of a worker: the program in the child process
+and the handle in the proxy. `catalog_transfer.py` sends a catalog to a worker in small parts.
+
+The room does not know sessions, sockets or the wire protocol. It does not refresh catalogs: it uses the one it is
+given. Only `judge_workers.py` and `worker_process.py` do I/O.
+"""

@@ -1,6 +1,6 @@
-"""A catalog in parts, for another process: packing the whole of a large one at once would hold up the event loop.
+"""Transfers a catalog to a worker process in small parts: pickling a large one at once would stall the event loop.
 
-Decides how large a part is. What is in a catalog is `pgjit/sql/catalog.py`'s.
+Decides the size of a part. `pgjit/sql/catalog.py` defines what a catalog holds.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from pgjit.sql.catalog import Catalog
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["pack_catalog", "unpack_catalog"]
 
-_AT_ONCE = 100
-"""Relations, or names of functions, in one part: some milliseconds' work."""
+_PART_ENTRIES = 100
+"""Relations, or names of functions, in one part: pickling it takes a few milliseconds."""
 
 
-def packed(catalog: Catalog) -> Iterator[bytes]:
-    """Each part is made when it is asked for."""
+def pack_catalog(catalog: Catalog) -> Iterator[bytes]:
+    """The pickled parts, each one made on demand."""
     for field in dataclasses.fields(catalog):
         yield from _parts((field.name,), getattr(catalog, field.name))
 
@@ -33,23 +33,23 @@ def _parts(path: tuple[str, ...], value: Any) -> Iterator[bytes]:
         for key, inner in value.items():
             yield from _parts((*path, key), inner)
         return
-    left = iter(value.items())
-    while piece := dict(islice(left, _AT_ONCE)):
-        yield pickle.dumps((path, piece), pickle.HIGHEST_PROTOCOL)
+    entries = iter(value.items())
+    while part := dict(islice(entries, _PART_ENTRIES)):
+        yield pickle.dumps((path, part), pickle.HIGHEST_PROTOCOL)
 
 
-def unpacked(parts: Iterable[bytes]) -> Catalog:
-    """The catalog again, with all that was worked out of it: nothing is worked out anew."""
+def unpack_catalog(parts: Iterable[bytes]) -> Catalog:
+    """The catalog, derived fields included: nothing is computed again."""
     fields: dict[str, Any] = {}
     for part in parts:
-        path, value = pickle.loads(part)  # noqa: S301 - from our own parent process
-        place = fields
+        path, value = pickle.loads(part)  # noqa: S301 - sent by our parent process
+        parent = fields
         for key in path[:-1]:
-            place = place.setdefault(key, {})
+            parent = parent.setdefault(key, {})
         if isinstance(value, dict):
-            place.setdefault(path[-1], {}).update(value)
+            parent.setdefault(path[-1], {}).update(value)
         else:
-            place[path[-1]] = value
+            parent[path[-1]] = value
     catalog = object.__new__(Catalog)
     for name, value in fields.items():
         object.__setattr__(catalog, name, value)

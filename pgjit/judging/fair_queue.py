@@ -1,6 +1,6 @@
-"""Whose turn it is: work that waits, taken round by round of its owners, and in order of each.
+"""A queue that serves its owners in turns (round robin), and each owner's work in order.
 
-Decides who comes next and how much one owner may have waiting. Pure; knows nothing of the work.
+Decides whose work comes next, and how much work one owner may queue. Pure; does not know the work.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[K, T]):
-    """Whoever has just had a turn comes last: nobody waits for more than one piece of each of the others."""
+    """An owner that was served goes to the end: work waits for at most one piece of work of each other owner."""
 
-    def __init__(self, most_of_owner: int) -> None:
-        self._most = most_of_owner
-        self._waiting: OrderedDict[K, deque[T]] = OrderedDict()
+    def __init__(self, limit_per_owner: int) -> None:
+        self._limit = limit_per_owner
+        self._queues: OrderedDict[K, deque[T]] = OrderedDict()
 
     def __len__(self) -> int:
-        return sum(len(work) for work in self._waiting.values())
+        return sum(len(work) for work in self._queues.values())
 
     def put(self, owner: K, work: T) -> bool:
-        """Let it wait. False where `owner` has as much waiting as anyone may."""
-        mine = self._waiting.setdefault(owner, deque())
-        if len(mine) >= self._most:
+        """Append work. False if the queue of `owner` is full."""
+        queue = self._queues.setdefault(owner, deque())
+        if len(queue) >= self._limit:
             return False
-        mine.append(work)
+        queue.append(work)
         return True
 
     def take(self) -> T | None:
-        """The next; None where nothing waits."""
-        if not self._waiting:
+        """The next work; None if the queue is empty."""
+        if not self._queues:
             return None
-        owner, mine = self._waiting.popitem(last=False)
-        work = mine.popleft()
-        if mine:
-            self._waiting[owner] = mine
+        owner, queue = self._queues.popitem(last=False)
+        work = queue.popleft()
+        if queue:
+            self._queues[owner] = queue
         return work
 
     def drop(self, owner: K, work: T) -> None:
-        """It is not wanted any more. Nothing happens where it was taken already."""
-        mine = self._waiting.get(owner)
-        if mine is None or work not in mine:
+        """Remove work that is no longer needed; does nothing if it was taken already."""
+        queue = self._queues.get(owner)
+        if queue is None or work not in queue:
             return
-        mine.remove(work)
-        if not mine:
-            del self._waiting[owner]
+        queue.remove(work)
+        if not queue:
+            del self._queues[owner]

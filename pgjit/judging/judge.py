@@ -1,8 +1,9 @@
-"""Text to judgement: may this message run under this policy. Pure but for its memory of earlier answers.
+"""Text to judgement: may this message run under this policy. Pure, except for the cache of judgements.
 
-Decides what happens to text that cannot be judged at all (too large, not UTF-8, a zero byte, does not parse,
-a fault of our own): it is refused, unless the policy gives `full` access. Which statements are allowed is the
-policy's.
+Decides what happens to text that cannot be judged (too large, not UTF-8, a zero byte, a syntax error, an internal
+error): it is refused, unless the policy gives `full` access. The policy decides which statements are allowed.
+
+`Judge` caches judgements of short texts by their exact bytes, for one policy and one catalog.
 """
 
 from __future__ import annotations
@@ -27,27 +28,28 @@ from pgjit.sql.statement import Message, Statement
 __all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged", "without_facts"]
 
 STATEMENT_BYTES = 2 * 1024 * 1024
-"""The most text of one message that is judged, unless the configuration says otherwise."""
+"""Default limit on the text of one message."""
 
 _SHORT = 4 * 1024
 _SHORT_TOKENS = 64
-_FEW_STEPS = 400
-"""What may be judged on the event loop, so that it takes less than two milliseconds: bytes of text, words and signs
-in it, and steps that its names lead through the catalog. It was measured: some 15 microseconds a token, 5 a step."""
+_SHORT_STEPS = 400
+"""Limits for judging on the event loop, so that it takes less than two milliseconds: bytes, tokens, and steps of name
+resolution in the catalog. Measured: about 15 microseconds a token, 5 a step."""
 
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
 
 MOST_STATEMENTS = 100
-"""Statements of one message: each has records of its own. A longer one under `access: full` has one for all."""
+"""Limit on the statements of one message, each of which has its own records. Under `access: full` a longer message
+has one record for all."""
 
 _CACHED_BYTES = 4 * 1024
 _CACHED_STATEMENTS = 8
-"""What is larger costs more memory to remember than time to judge again."""
+"""Larger texts are not cached: the memory would cost more than judging them again."""
 
-_UNKNOWN = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
-"""SQLSTATEs by which `unresolved-name` tells what is not in the catalog."""
+_UNKNOWN_NAME = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
+"""SQLSTATEs of `unresolved-name` for a name that the catalog does not have."""
 
-_ABOUT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
+_SHOW_PGJIT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class Judgement:
     text: str
     statements: tuple[Statement, ...]
     violations: tuple[Violation, ...]  # empty: it may run
-    pgjit_setting: str | None = None  # `window` for `SHOW pgjit.window`: answered by pgjit's own words
-    observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
-    parameter_types: frozenset[int] = frozenset()  # that a Parse may name beside the built-in ones
-    unread: bool = False  # it may run although it was not parsed: under `access: full` alone
-    judge_number: int = 0  # the number of who judged it
+    pgjit_setting: str | None = None  # `window` for `SHOW pgjit.window`, which pgjit itself answers
+    observed: tuple[Violation, ...] = ()  # `mode: observe`: violations that would refuse it under `mode: enforce`
+    parameter_types: frozenset[int] = frozenset()  # OIDs that a Parse may name besides the built-in ones
+    unread: bool = False  # it may run without having been parsed: under `access: full` only
+    judge_number: int = 0  # `number` of the judge
 
     @property
     def allowed(self) -> bool:
@@ -67,8 +69,8 @@ class Judgement:
 
     @property
     def has_unknown_name(self) -> bool:
-        """It is refused, and a name in it is not in the catalog: one that is read now may have it."""
-        return any(found.rule == "unresolved-name" and found.sqlstate in _UNKNOWN for found in self.violations)
+        """Refused for a name that the catalog does not have; a refreshed catalog may have it."""
+        return any(found.rule == "unresolved-name" and found.sqlstate in _UNKNOWN_NAME for found in self.violations)
 
 
 def assess(
@@ -76,7 +78,7 @@ def assess(
 ) -> Judgement:
     """Judge the text of one Query or Parse message, its names resolved with `catalog`. Never raises.
 
-    `steps`: how far its names may lead; where nothing is left afterwards, the judgement is of what had been found.
+    `steps` limits the name resolution. If none are left afterwards, the judgement is incomplete.
     """
     full = policy.statements.access is Preset.FULL
     if len(sql) > limit:
@@ -96,16 +98,16 @@ def assess(
                 sqlstate="22021",
             ),
         )
-    if about := _ABOUT.match(sql):
-        return Judgement(text, (), (), about[1].decode().lower())
+    if show := _SHOW_PGJIT.match(sql):
+        return Judgement(text, (), (), show[1].decode().lower())
     return _read(text) if full else _judge_text(policy, text, catalog, steps or StepBudget())
 
 
-def unjudged(policy: Policy, sql: bytes, why: Violation) -> Judgement:
-    """What becomes of text that cannot be judged: it is refused, unless the policy judges nothing."""
+def unjudged(policy: Policy, sql: bytes, violation: Violation) -> Judgement:
+    """The judgement of text that cannot be judged: refused, unless the policy gives `full` access."""
     if policy.statements.access is Preset.FULL:
         return _unread(sql)
-    return _refused(sql.decode("utf-8", "backslashreplace"), why)
+    return _refused(sql.decode("utf-8", "backslashreplace"), violation)
 
 
 def _unread(sql: bytes) -> Judgement:
@@ -123,10 +125,10 @@ def _too_large(size: int, limit: int) -> Violation:
 
 
 def _read(text: str) -> Judgement:
-    """Under `access: full`: parsed where possible, so that the record tells what it was."""
+    """Under `access: full`: parse the text if possible, so that the record shows the statements."""
     try:
         return Judgement(text, read_message(text, most=MOST_STATEMENTS).statements, ())
-    except Exception:  # noqa: BLE001 - what does not parse here is the server's to refuse
+    except Exception:  # noqa: BLE001 - the server reports the syntax error
         return Judgement(text, (), (), unread=True)
 
 
@@ -146,7 +148,7 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: StepB
                 sqlstate=fields["C"],
             ),
         )
-    except Exception as fault:  # noqa: BLE001 - INVARIANT: what cannot be judged is refused, whatever the reason
+    except Exception as fault:  # noqa: BLE001 - INVARIANT: text that cannot be judged is refused
         return _refused(text, _unjudgeable(fault))
     try:
         return _decide(policy, text, message, catalog, steps)
@@ -155,28 +157,28 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: StepB
 
 
 def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None, steps: StepBudget) -> Judgement:
-    most = steps.left
+    step_limit = steps.left
     decision = evaluate(policy, message, catalog, steps=steps)
     if isinstance(decision, Allow):
         return Judgement(text, message.statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations
     if policy.mode is Mode.OBSERVE:
-        again = StepBudget(most)
-        refusing = _beyond_preset(policy, message, catalog, again)
-        steps.left = min(steps.left, again.left)
+        preset_steps = StepBudget(step_limit)
+        refusing = _preset_violations(policy, message, catalog, preset_steps)
+        steps.left = min(steps.left, preset_steps.left)
         if not refusing:
             return Judgement(text, message.statements, (), observed=violations)
-        # The client reads the first one: it has to be one that refuses, and not one that would have.
+        # The client receives the first violation: it must be one that refuses, not one that is only observed.
         violations = (*refusing, *(found for found in violations if found not in refusing))
     return Judgement(text, message.statements, violations)
 
 
-def _beyond_preset(
+def _preset_violations(
     policy: Policy, message: Message, catalog: Catalog | None, steps: StepBudget
 ) -> tuple[Violation, ...]:
-    """What the preset alone would refuse: under `mode: observe` no less than that is enforced."""
-    alone = replace(policy, statements=policy.statements.preset)
-    decision = evaluate(alone, message, catalog, steps=steps)
+    """The violations of the preset alone, which `mode: observe` still enforces."""
+    preset_only = replace(policy, statements=policy.statements.preset)
+    decision = evaluate(preset_only, message, catalog, steps=steps)
     return () if isinstance(decision, Allow) else decision.violations
 
 
@@ -185,7 +187,7 @@ def _unjudgeable(fault: Exception) -> Violation:
         rule="unjudgeable",
         message="statement could not be judged",
         detail=f"Judging it failed inside the proxy ({type(fault).__name__}); what is not judged is not run.",
-        hint="Send a simpler statement, and tell the operators of this proxy.",
+        hint="Send a simpler statement, and report this to the operators of this proxy.",
     )
 
 
@@ -194,64 +196,64 @@ def _refused(text: str, violation: Violation, statements: tuple[Statement, ...] 
 
 
 def is_short(sql: bytes) -> bool:
-    """Whether it is read soon enough for the event loop. What its names lead to is another matter."""
+    """Whether parsing is fast enough for the event loop. Name resolution has its own limit."""
     return len(sql) <= _SHORT_TOKENS or (len(sql) <= _SHORT and len(_TOKEN.findall(sql)) <= _SHORT_TOKENS)
 
 
-_NOTHING = Scopes()
+_NO_SCOPES = Scopes()
 _NUMBERS = count(1)
 
 
 def without_facts(judgement: Judgement) -> Judgement:
-    """Without the facts that only judging needs: it is kept, and handed from one process to another."""
+    """The judgement without the facts that only judging needs: smaller to cache, and to send between processes."""
     statements = tuple(
-        replace(one, scopes=_NOTHING, shape=SHAPELESS, columns=frozenset(), attributes=())
+        replace(one, scopes=_NO_SCOPES, shape=SHAPELESS, columns=frozenset(), attributes=())
         for one in judgement.statements
     )
     return replace(judgement, statements=statements)
 
 
 class Judge:
-    """`assess` under one policy with one catalog, remembering answers by the exact bytes.
+    """`assess` under one policy with one catalog, with a cache by the exact bytes of the text.
 
-    The key is the text and not its shape: constants decide (`set_config`, `SET`).
+    The key is the text and not its fingerprint, because constants matter (`set_config`, `SET`).
     """
 
-    def __init__(self, policy: Policy, *, limit: int, catalog: Catalog | None = None, remember: int = 2048) -> None:
+    def __init__(self, policy: Policy, *, limit: int, catalog: Catalog | None = None, cache_size: int = 2048) -> None:
         self.policy = policy
         self.catalog = catalog
         self.limit = limit
-        self._remember = remember
-        self.number = next(_NUMBERS)  # tells it from every other one, of an older catalog as well
-        self._answers: OrderedDict[bytes, Judgement] = OrderedDict()
+        self._cache_size = cache_size
+        self.number = next(_NUMBERS)  # unique: tells judgements by an older catalog apart
+        self._cache: OrderedDict[bytes, Judgement] = OrderedDict()
 
     def __call__(self, sql: bytes) -> Judgement:
-        """However long it takes."""
-        return self._known(sql) or self.cache(sql, without_facts(assess(self.policy, sql, self.limit, self.catalog)))
+        """Judge without a time limit."""
+        return self._cached(sql) or self.cache(sql, without_facts(assess(self.policy, sql, self.limit, self.catalog)))
 
     def judge_inline(self, sql: bytes) -> Judgement | None:
-        """On the event loop; None where it may take too long for that, and has to be judged elsewhere."""
-        if (known := self._known(sql)) is not None:
-            return known
-        if len(sql) > self.limit:  # its size decides
+        """Judge on the event loop. None if that may take too long: the text goes to a judge worker then."""
+        if (cached := self._cached(sql)) is not None:
+            return cached
+        if len(sql) > self.limit:  # refused by its size alone
             return replace(assess(self.policy, sql, self.limit), judge_number=self.number)
         if not is_short(sql):
             return None
-        steps = StepBudget(_FEW_STEPS)
-        answer = assess(self.policy, sql, self.limit, self.catalog, steps=steps)
-        return None if steps.left < 0 else self.cache(sql, without_facts(answer))
+        steps = StepBudget(_SHORT_STEPS)
+        judgement = assess(self.policy, sql, self.limit, self.catalog, steps=steps)
+        return None if steps.left < 0 else self.cache(sql, without_facts(judgement))
 
-    def _known(self, sql: bytes) -> Judgement | None:
-        answer = self._answers.get(sql)
-        if answer is not None:
-            self._answers.move_to_end(sql)
-        return answer
+    def _cached(self, sql: bytes) -> Judgement | None:
+        judgement = self._cache.get(sql)
+        if judgement is not None:
+            self._cache.move_to_end(sql)
+        return judgement
 
-    def cache(self, sql: bytes, answer: Judgement) -> Judgement:
-        """An answer that was found elsewhere, with this policy and this catalog."""
-        answer = replace(answer, judge_number=self.number)
-        if len(sql) <= _CACHED_BYTES and len(answer.statements) <= _CACHED_STATEMENTS:
-            self._answers[sql] = answer
-            if len(self._answers) > self._remember:
-                self._answers.popitem(last=False)
-        return answer
+    def cache(self, sql: bytes, judgement: Judgement) -> Judgement:
+        """Cache a judgement by this policy and this catalog; also one that a judge worker made."""
+        judgement = replace(judgement, judge_number=self.number)
+        if len(sql) <= _CACHED_BYTES and len(judgement.statements) <= _CACHED_STATEMENTS:
+            self._cache[sql] = judgement
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return judgement

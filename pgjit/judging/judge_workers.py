@@ -1,7 +1,7 @@
-"""Judging outside the event loop: who comes next, in which of two processes, and what becomes of what takes too long.
+"""Judging outside the event loop, in two worker processes: queues, time limit, and what happens when a worker dies.
 
-Decides that nobody waits for another's statements: they are taken in turns of their identities, and large ones have a
-process of their own. What may run is the judge's.
+Decides the order of the statements: identities take turns, and large statements have a process of their own, so that
+one identity's statements do not delay another's. `judge.py` decides what may run.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ __all__ = ["LARGE", "JudgeWorkers"]
 _log = logging.getLogger("pgjit.judging")
 
 LARGE = 32 * 1024
-"""Bytes of text from which a statement waits among the large ones: those below take some tenths of a second."""
+"""Bytes from which a statement goes to the process for large ones. Smaller ones take some tenths of a second."""
 
-_MOST_WAITING = 200
-"""Statements of one identity that may wait in one queue. A session has one at a time."""
+_MOST_QUEUED = 200
+"""Limit on the queued statements of one identity. Each session has one at a time."""
 
 
 @dataclass(eq=False, slots=True)
-class _Work:
+class _Job:
     policy: Policy
     sql: bytes
     catalog: Catalog | None
-    answer: asyncio.Future[Judgement]
+    judgement: asyncio.Future[Judgement]
 
 
 @dataclass(eq=False, slots=True)
 class _Lane:
-    """A process, and what waits for it."""
+    """A worker process and its queue."""
 
     worker: Worker
-    queue: FairQueue[IdentityKey, _Work] = field(default_factory=lambda: FairQueue(_MOST_WAITING))
-    busy: asyncio.Task[None] | None = None
+    queue: FairQueue[IdentityKey, _Job] = field(default_factory=lambda: FairQueue(_MOST_QUEUED))
+    task: asyncio.Task[None] | None = None
 
 
 class JudgeWorkers:
@@ -55,92 +55,92 @@ class JudgeWorkers:
         self._large = _Lane(new_worker())
 
     async def start(self) -> None:
-        """Have the processes ready before the first statement needs them."""
+        """Start the processes before the first statement needs them."""
         try:
             await asyncio.gather(self._small.worker.ready(), self._large.worker.ready())
-        except WorkerDied:  # it is tried again by the first statement, which is refused where it still fails
+        except WorkerDied:  # the first statement tries again, and is refused if that fails
             _log.error("the processes that judge statements did not start")
 
     async def assess(self, identity: IdentityKey, policy: Policy, sql: bytes, catalog: Catalog | None) -> Judgement:
-        """As `assess` would, in turn with the others. Never raises; what cannot be judged is refused."""
+        """Like `judge.assess`, but queued. Never raises: a statement that cannot be judged is refused."""
         lane = self._large if len(sql) >= LARGE else self._small
-        work = _Work(policy, sql, catalog, asyncio.get_running_loop().create_future())
-        if not lane.queue.put(identity, work):
+        job = _Job(policy, sql, catalog, asyncio.get_running_loop().create_future())
+        if not lane.queue.put(identity, job):
             return unjudged(policy, sql, _TOO_MANY)
-        self._wake(lane)
+        self._start_task(lane)
         try:
-            return await work.answer
+            return await job.judgement
         finally:
-            lane.queue.drop(identity, work)
+            lane.queue.drop(identity, job)
 
-    def _wake(self, lane: _Lane) -> None:
-        """Let it work; where it does already, the process for large statements has time for a small one."""
+    def _start_task(self, lane: _Lane) -> None:
+        """Start the lane if it is idle. Otherwise the idle process for large statements takes a small one."""
         for each in (lane, self._large):
-            if each.busy is None:
-                each.busy = asyncio.create_task(self._work_off(each), name="judging")
+            if each.task is None:
+                each.task = asyncio.create_task(self._drain(each), name="judging")
                 return
 
-    async def _work_off(self, lane: _Lane) -> None:
+    async def _drain(self, lane: _Lane) -> None:
         try:
-            for work in self._waiting(lane):
-                if not work.answer.done():
-                    await self._judge(lane.worker, work)
+            for job in self._take_jobs(lane):
+                if not job.judgement.done():
+                    await self._judge(lane.worker, job)
         finally:
-            lane.busy = None
+            lane.task = None
 
-    def _waiting(self, lane: _Lane) -> Iterator[_Work]:
-        while (work := lane.queue.take() or (self._small.queue.take() if lane is self._large else None)) is not None:
-            yield work
+    def _take_jobs(self, lane: _Lane) -> Iterator[_Job]:
+        while (job := lane.queue.take() or (self._small.queue.take() if lane is self._large else None)) is not None:
+            yield job
 
-    async def _judge(self, worker: Worker, work: _Work) -> None:
-        """INVARIANT: whoever waits gets an answer, and the worker is free afterwards, or dead."""
+    async def _judge(self, worker: Worker, job: _Job) -> None:
+        """INVARIANT: each job gets a judgement, and the worker is idle or killed afterwards."""
         try:
-            answer = await self._twice(worker, work)
+            judgement = await self._judge_with_retry(worker, job)
         except TimeoutError:
-            _log.warning("a statement of %d bytes was not judged within %g s", len(work.sql), self._seconds)
-            answer = unjudged(work.policy, work.sql, _too_long(self._seconds))
+            _log.warning("a statement of %d bytes was not judged within %g s", len(job.sql), self._seconds)
+            judgement = unjudged(job.policy, job.sql, _too_long(self._seconds))
         except WorkerDied:
-            _log.error("a process that judges statements dies of one of %d bytes", len(work.sql))
-            answer = unjudged(work.policy, work.sql, _DIED)
-        except Exception:  # noqa: BLE001 - INVARIANT: what cannot be judged is refused, whatever the reason
+            _log.error("judging a statement of %d bytes killed the worker process twice", len(job.sql))
+            judgement = unjudged(job.policy, job.sql, _DIED)
+        except Exception:  # noqa: BLE001 - INVARIANT: a statement that cannot be judged is refused
             _log.exception("judging failed")
-            answer = unjudged(work.policy, work.sql, _DIED)
+            judgement = unjudged(job.policy, job.sql, _DIED)
         except asyncio.CancelledError:
-            work.answer.cancel()
+            job.judgement.cancel()
             raise
-        if not work.answer.done():
-            work.answer.set_result(answer)
+        if not job.judgement.done():
+            job.judgement.set_result(judgement)
 
-    async def _twice(self, worker: Worker, work: _Work) -> Judgement:
-        """A process that dies may have been killed by somebody: whose statement it was is not to blame for that."""
+    async def _judge_with_retry(self, worker: Worker, job: _Job) -> Judgement:
+        """Retry once if the process dies: the cause may be something other than the statement."""
         try:
-            return await self._once(worker, work)
+            return await self._judge_in_time(worker, job)
         except WorkerDied:
-            return await self._once(worker, work)
+            return await self._judge_in_time(worker, job)
 
-    async def _once(self, worker: Worker, work: _Work) -> Judgement:
+    async def _judge_in_time(self, worker: Worker, job: _Job) -> Judgement:
         try:
             await worker.ready()
             async with asyncio.timeout(self._seconds):
-                return await worker.judge(work.policy, work.sql, self._limit, work.catalog)
+                return await worker.judge(job.policy, job.sql, self._limit, job.catalog)
         except BaseException:
             worker.kill()
             raise
 
     async def close(self) -> None:
         for lane in (self._small, self._large):
-            if lane.busy is not None:
-                lane.busy.cancel()
-                await asyncio.gather(lane.busy, return_exceptions=True)
-            while (work := lane.queue.take()) is not None:
-                work.answer.cancel()
+            if lane.task is not None:
+                lane.task.cancel()
+                await asyncio.gather(lane.task, return_exceptions=True)
+            while (job := lane.queue.take()) is not None:
+                job.judgement.cancel()
             await lane.worker.close()
 
 
 _TOO_MANY = Violation(
     rule="too-many-to-judge",
     message="too many statements of your identity wait to be judged",
-    detail=f"At most {_MOST_WAITING} may wait at once.",
+    detail=f"At most {_MOST_QUEUED} may wait at once.",
     hint="Send it again when the others are done, or use fewer sessions.",
     sqlstate="53400",
 )
@@ -148,8 +148,8 @@ _TOO_MANY = Violation(
 _DIED = Violation(
     rule="unjudgeable",
     message="statement could not be judged",
-    detail="The process that judged it ended; what is not judged is not run.",
-    hint="Send a simpler statement, and tell the operators of this proxy.",
+    detail="The process that judged it ended; a statement that is not judged is not run.",
+    hint="Send a simpler statement, and report this to the operators of this proxy.",
 )
 
 
@@ -157,7 +157,7 @@ def _too_long(seconds: float) -> Violation:
     return Violation(
         rule="judging-too-long",
         message="statement takes too long to judge",
-        detail=f"It was given up after {seconds:g} s (`limits.judging_seconds` of this proxy).",
+        detail=f"Judging was stopped after {seconds:g} s (`limits.judging_seconds` of this proxy).",
         hint="Send values as parameters, long lists as `= ANY ($1)`, and long statements in several parts.",
         sqlstate="54001",
     )

@@ -1,7 +1,7 @@
-"""A process that judges: the program that runs in it, and the handle by which the proxy talks to it.
+"""A worker process that judges statements: the program in the child process, and the handle in the proxy.
 
-Decides what is sent once and kept there, policies and catalogs, and what becomes of it when the process dies. One
-statement is judged at a time; whose turn it is, and how long it may take, is `judge_worker.py`'s.
+Decides which policies and catalogs the child caches, and when a child is started again. It judges one statement at a
+time; `judge_workers.py` decides the order and the time limit.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from pgjit.judging.catalog_transfer import packed, unpacked
+from pgjit.judging.catalog_transfer import pack_catalog, unpack_catalog
 from pgjit.judging.judge import Judgement, assess, without_facts
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 
 __all__ = ["Worker", "WorkerDied", "WorkerProcess"]
 
-_KEPT = 8
-"""Catalogs, and as many policies four times, that the process keeps."""
+_MOST_CATALOGS = 8
+"""Catalogs cached in the child; it caches four times as many policies."""
 
 _NICENESS = 5
-"""The event loop, which ends windows, comes first."""
+"""Lower priority than the event loop, which ends windows."""
 
 _LENGTH = struct.Struct("!Q")
 _START_SECONDS = 60.0
@@ -38,30 +38,32 @@ _GONE = (OSError, EOFError, asyncio.IncompleteReadError, pickle.UnpicklingError)
 
 
 class WorkerDied(Exception):
-    """The process that judged is gone; the next statement gets a new one."""
+    """The process died; the next statement starts a new one."""
 
 
 class Worker(Protocol):
-    """Judges one statement at a time, somewhere that may take its time."""
+    """Judges one statement at a time, without blocking the event loop."""
 
     async def ready(self) -> None:
-        """Return when it can judge. Raises WorkerDied."""
+        """Return when the worker can judge. Raises WorkerDied."""
 
     async def judge(self, policy: Policy, sql: bytes, limit: int, catalog: Catalog | None) -> Judgement:
-        """Raises WorkerDied. Whoever stops waiting has to `kill` it."""
+        """Raises WorkerDied. A caller that stops waiting must `kill` the worker."""
 
     def kill(self) -> None:
-        """Stop what it does, whatever that is."""
+        """Stop the worker at once."""
 
     async def close(self) -> None: ...
 
 
 class WorkerProcess:
-    """A `Worker` in a process of its own, started when it is first needed and after each death."""
+    """A `Worker` in a child process, started on demand and again after it died."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self._catalogs: OrderedDict[str, None] = OrderedDict()  # that it has, the one used last at the end
+        self._catalogs: OrderedDict[str, None] = (
+            OrderedDict()
+        )  # versions that the child has, least recently used first
         self._policies: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._killed = False
 
@@ -76,7 +78,7 @@ class WorkerProcess:
         self._catalogs.clear()
         self._policies.clear()
         self._killed = False
-        # The same code as here, from the same places.
+        # The child imports the same code from the same places.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -92,7 +94,7 @@ class WorkerProcess:
     async def judge(self, policy: Policy, sql: bytes, limit: int, catalog: Catalog | None) -> Judgement:
         await self.ready()
         try:
-            await self._bring(policy, catalog)
+            await self._send_missing(policy, catalog)
             version = None if catalog is None else catalog.version
             await self._send(("judge", (policy.name, policy.version), sql, limit, version))
             judgement = await self._receive()
@@ -102,20 +104,20 @@ class WorkerProcess:
         assert isinstance(judgement, Judgement)
         return judgement
 
-    async def _bring(self, policy: Policy, catalog: Catalog | None) -> None:
-        """See that it has both. What it has not used for longest it is told to forget."""
+    async def _send_missing(self, policy: Policy, catalog: Catalog | None) -> None:
+        """Send the policy and the catalog if the child lacks them, with the least recently used ones to evict."""
         key = (policy.name, policy.version)
         if key not in self._policies:
-            await self._send(("policy", key, policy, _forgotten(self._policies, 4 * _KEPT)))
+            await self._send(("policy", key, policy, _evict(self._policies, 4 * _MOST_CATALOGS)))
         self._policies[key] = None
         self._policies.move_to_end(key)
         if catalog is None:
             return
         if catalog.version not in self._catalogs:
-            for part in packed(catalog):
+            for part in pack_catalog(catalog):
                 await self._send(("part", part))
                 await asyncio.sleep(0)
-            await self._send(("catalog", catalog.version, _forgotten(self._catalogs, _KEPT)))
+            await self._send(("catalog", catalog.version, _evict(self._catalogs, _MOST_CATALOGS)))
         self._catalogs[catalog.version] = None
         self._catalogs.move_to_end(catalog.version)
 
@@ -130,7 +132,7 @@ class WorkerProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         (size,) = _LENGTH.unpack(await self._process.stdout.readexactly(_LENGTH.size))
-        return pickle.loads(await self._process.stdout.readexactly(size))  # noqa: S301 - from our own child process
+        return pickle.loads(await self._process.stdout.readexactly(size))  # noqa: S301 - sent by our child process
 
     def kill(self) -> None:
         self._killed = True
@@ -151,12 +153,12 @@ class WorkerProcess:
             process.stdin.close()
 
 
-def _forgotten(kept: OrderedDict[Any, None], most: int) -> list[Any]:
-    """What has to go, so that there is room for one more."""
-    return [kept.popitem(last=False)[0] for _ in range(len(kept) - most + 1)]
+def _evict(cached: OrderedDict[Any, None], most: int) -> list[Any]:
+    """Remove and return the keys that make room for one more."""
+    return [cached.popitem(last=False)[0] for _ in range(len(cached) - most + 1)]
 
 
-# --- in the process ------------------------------------------------------------------------------------
+# --- in the child process ------------------------------------------------------------------------------
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
@@ -167,29 +169,29 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     _answer(answers, None)
     while (message := _read(requests)) is not None:
         match message:
-            case "policy", key, policy, forgotten:
-                for old in forgotten:
+            case "policy", key, policy, evicted:
+                for old in evicted:
                     del policies[old]
                 policies[key] = policy
             case "part", part:
                 parts.append(part)
-            case "catalog", version, forgotten:
-                for old in forgotten:
+            case "catalog", version, evicted:
+                for old in evicted:
                     del catalogs[old]
-                catalogs[version] = unpacked(parts)
+                catalogs[version] = unpack_catalog(parts)
                 parts = []
-                gc.freeze()  # it stays as it is: there is nothing in it to collect
+                gc.freeze()  # the catalog never changes: keep the cycle collector away from it
             case "judge", key, sql, limit, version:
                 catalog = None if version is None else catalogs[version]
                 _answer(answers, without_facts(assess(policies[key], sql, limit, catalog)))
 
 
 def _read(requests: BinaryIO) -> Any:
-    head = requests.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    header = requests.read(_LENGTH.size)
+    if len(header) < _LENGTH.size:
         return None
-    data = requests.read(_LENGTH.unpack(head)[0])
-    return pickle.loads(data)  # noqa: S301 - from our own parent process; half of it is no pickle and ends us
+    data = requests.read(_LENGTH.unpack(header)[0])
+    return pickle.loads(data)  # noqa: S301 - sent by our parent process; a truncated pickle ends this process
 
 
 def _answer(answers: BinaryIO, value: object) -> None:
@@ -199,12 +201,12 @@ def _answer(answers: BinaryIO, value: object) -> None:
 
 
 def _main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the proxy, which then ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the proxy, which ends this process
     os.nice(_NICENESS)
-    with suppress(OSError):  # Linux: where memory runs out, this goes and not the proxy
+    with suppress(OSError):  # Linux: when memory runs out, this process is killed and not the proxy
         Path("/proc/self/oom_score_adj").write_text("1000")
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not get among the answers
+    os.dup2(2, 1)  # printed text must not mix with the answers
     with suppress(BrokenPipeError):
         _serve(requests, answers)
 

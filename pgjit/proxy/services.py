@@ -123,7 +123,7 @@ class Services:
         if catalogs is None:
             return
         try:
-            await catalogs.look(soon=soon)
+            await catalogs.refresh_after_now(soon=soon)
         except ServerUnavailable as fault:
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 

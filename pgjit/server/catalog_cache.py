@@ -1,7 +1,7 @@
-"""A server's catalog, read over a connection of its own, and read again when it has changed.
+"""The catalog of one target, cached. It is refreshed over a connection of its own when the server's catalog changes.
 
-Decides when it is read, and what is too much. `pgjit.sql.resolve.catalog_builder` puts it together; what follows
-from it is the policy's.
+Decides when the catalog is read, and the limit on its size. `pgjit.sql.resolve.catalog_builder` builds the `Catalog`
+value; policies decide what follows from it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
-from pgjit.server.catalog_queries import CHANGED, ORIGIN, QUERIES
+from pgjit.server.catalog_queries import CHANGE_STAMP, QUERIES, SERVER_FACTS
 from pgjit.server.catalog_secrets import find_secrets
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.servers import Backend, Servers
@@ -28,16 +28,16 @@ from pgwire.errors import RemoteProtocolError
 __all__ = ["MOST_ROWS", "CatalogCache", "read_catalog"]
 
 MOST_ROWS = 200_000
-"""Rows of any one of the questions. With more of them a server's catalog is not read at all."""
+"""Limit on the rows of each query. A catalog above the limit is not read at all."""
 
-_SECONDS = 900.0
-"""For a whole reading. Logins do not wait so long; but one that was given up would begin anew for ever."""
+_READ_SECONDS = 900.0
+"""Time limit for reading a whole catalog. Logins wait less; but a shorter limit could restart the reading forever."""
 _FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, ValueError)
 _log = logging.getLogger(__name__)
 
 
 class CatalogCache:
-    """The catalog of one target. `get` reads it once; `watch` keeps it up to date for as long as it runs."""
+    """`get` reads the catalog on the first call. `watch` refreshes it until it is cancelled."""
 
     def __init__(
         self, target: Target, servers: Servers, *, every: float = 10.0, pause: float = 1.0, deadline: float = 30.0
@@ -45,18 +45,19 @@ class CatalogCache:
         self.latest: Catalog | None = None
         self._target = target
         self._servers = servers
-        self._every = every
-        self._pause = pause
-        self._tried = self._began = float("-inf")  # the latest look, and the latest that succeeded: when they began
+        self._interval = every
+        self._min_interval = pause
+        # When the latest refresh began, and when the latest successful one began.
+        self._latest_start = self._fresh_since = float("-inf")
         self._deadline = deadline
         self._backend: Backend | None = None
         self._stamp = ""
         self._read = SingleFlight(self._refresh, stopped=lambda: self._unreadable("pgjit is stopping"))
 
     async def get(self, within: float | None = None) -> Catalog:
-        """The catalog, read now if it was not yet.
+        """The cached catalog; read now if there is none.
 
-        Raises ServerUnavailable, and CatalogBeingRead when it is not there `within` so many seconds: reading goes on.
+        Raises ServerUnavailable. Raises CatalogBeingRead after `within` seconds; the reading continues.
         """
         if self.latest is not None:
             return self.latest
@@ -64,35 +65,36 @@ class CatalogCache:
             async with asyncio.timeout(within):
                 return await self._read()
         except TimeoutError:
-            since = asyncio.get_running_loop().time() - self._tried
+            since = asyncio.get_running_loop().time() - self._latest_start
             raise CatalogBeingRead(connection=self._target.name, seconds=since) from None
 
     async def refresh(self) -> Catalog:
-        """The catalog as it is now. Raises ServerUnavailable."""
+        """Refresh and return the catalog. Raises ServerUnavailable."""
         return await self._read()
 
-    async def look(self, *, soon: bool = False) -> None:
-        """See what is there by now, with those who ask at the same time; at most once in `pause`.
+    async def refresh_after_now(self, *, soon: bool = False) -> None:
+        """Return when a refresh that began after this call has succeeded. Raises ServerUnavailable.
 
-        `soon`: ten times as often, for who has changed it.
-
-        Returns when a look that began later than this was asked has succeeded. Raises ServerUnavailable.
+        Concurrent callers share one refresh. Refreshes begin at least `pause` seconds apart; with `soon` a tenth of
+        that, for a session that may have changed the catalog itself.
         """
         loop = asyncio.get_running_loop()
-        asked = loop.time()
-        while self._began < asked:
-            await asyncio.sleep(self._tried + (self._pause / 10 if soon else self._pause) - loop.time())
+        called_at = loop.time()
+        while self._fresh_since < called_at:
+            await asyncio.sleep(
+                self._latest_start + (self._min_interval / 10 if soon else self._min_interval) - loop.time()
+            )
             await self._read()
 
     async def watch(self) -> None:
-        """Look every few seconds whether it has changed. Ends by being cancelled."""
+        """Refresh a catalog that is in use every few seconds. Runs until it is cancelled."""
         while True:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)
             if self.latest is None:
-                continue  # nobody has needed it
+                continue  # no session has needed it yet
             try:
                 await self._read()
-            except ServerUnavailable as fault:  # the one that was read goes on to count
+            except ServerUnavailable as fault:  # the cached catalog stays in use
                 _log.warning("catalog of connection %s: %s", self._target.name, fault.detail or fault.message)
 
     async def close(self) -> None:
@@ -102,38 +104,38 @@ class CatalogCache:
             await backend.leave()
 
     async def _refresh(self) -> Catalog:
-        began = self._tried = asyncio.get_running_loop().time()
-        catalog = await self._look_twice()
-        self._began = began
+        began = self._latest_start = asyncio.get_running_loop().time()
+        catalog = await self._read_with_retry()
+        self._fresh_since = began
         return catalog
 
-    async def _look_twice(self) -> Catalog:
+    async def _read_with_retry(self) -> Catalog:
         for attempt in (1, 2):
-            kept = self._backend is not None
+            reused = self._backend is not None
             backend = self._backend or await self._servers.connect(_settings, self._deadline)
             self._backend = backend
             try:
-                async with asyncio.timeout(_SECONDS):
-                    return await self._look(backend.upstream.link)
+                async with asyncio.timeout(_READ_SECONDS):
+                    return await self._read_if_changed(backend.upstream.link)
             except _FAULTS as fault:
-                self._give_up(backend)
-                # A connection that was kept may have died since it was last used: once more on a new one.
-                if not kept or attempt == 2:
+                self._drop(backend)
+                # A reused connection may have died since its last use: retry once on a new one.
+                if not reused or attempt == 2:
                     reason = "it took too long" if isinstance(fault, TimeoutError) else str(fault)
                     raise self._unreadable(reason or type(fault).__name__) from None
             except BaseException:
-                self._give_up(backend)
+                self._drop(backend)
                 raise
         raise AssertionError("unreachable")
 
-    async def _look(self, link: Link) -> Catalog:
-        stamp = repr((await run_query(link, CHANGED), await find_secrets(link)))
+    async def _read_if_changed(self, link: Link) -> Catalog:
+        stamp = repr((await run_query(link, CHANGE_STAMP), await find_secrets(link)))
         if self.latest is None or stamp != self._stamp:
             self.latest = await read_catalog(link, search_path=self._target.search_path)
             self._stamp = stamp
         return self.latest
 
-    def _give_up(self, backend: Backend) -> None:
+    def _drop(self, backend: Backend) -> None:
         backend.release()
         backend.upstream.link.abort()
         self._backend = None
@@ -148,13 +150,13 @@ class CatalogCache:
 
 
 async def read_catalog(link: Link, *, search_path: str) -> Catalog:
-    """The catalog as sessions with that `search_path` see it: one snapshot.
+    """The catalog as sessions with this `search_path` see it, read in one snapshot.
 
-    The connection's own search path must be `pg_catalog`. Raises QueryFailed, LinkClosed, RemoteProtocolError,
-    and ValueError where there is too much of it.
+    The connection's own search path must be `pg_catalog`. Raises QueryFailed, LinkClosed and RemoteProtocolError;
+    ValueError for a catalog above the size limit.
     """
     await run_query(link, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    (origin,) = await _rows(link, "origin", ORIGIN)
+    (facts,) = await _rows(link, "server facts", SERVER_FACTS)
     rows = {name: await _rows(link, name, query) for name, query in QUERIES.items()}
     secrets = await find_secrets(link)
     quoted = search_path.replace("'", "''")
@@ -162,18 +164,18 @@ async def read_catalog(link: Link, *, search_path: str) -> Catalog:
     (schemas,) = await run_query(link, "SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))")
     await run_query(link, "COMMIT")
     path = tuple(orjson.loads(schemas[0] or "[]"))
-    # Hundreds of thousands of objects may come of it: that is no work for the event loop.
-    return await asyncio.to_thread(_assembled, origin, rows, secrets, path, search_path)
+    # Hundreds of thousands of objects would stall the event loop.
+    return await asyncio.to_thread(_assemble, facts, rows, secrets, path, search_path)
 
 
-def _assembled(
-    origin: str,
+def _assemble(
+    facts_json: str,
     rows: Mapping[str, Sequence[str]],
     secrets: Sequence[Mapping[str, Any]],
     path: tuple[str, ...],
     pinned: str,
 ) -> Catalog:
-    facts = orjson.loads(origin)
+    facts = orjson.loads(facts_json)
     return build_catalog(
         {**{name: [orjson.loads(row) for row in some] for name, some in rows.items()}, "secrets": secrets},
         server_version=facts["version"],
@@ -187,9 +189,9 @@ def _assembled(
 
 
 async def _rows(link: Link, name: str, query: str) -> list[str]:
-    """Each as the text of a JSON object."""
-    asked = f"SELECT row_to_json(q) FROM ({query} LIMIT {MOST_ROWS + 1}) AS q"  # noqa: S608 - our own text
-    rows = await run_query(link, asked)
+    """Each row as the text of a JSON object."""
+    sql = f"SELECT row_to_json(q) FROM ({query} LIMIT {MOST_ROWS + 1}) AS q"  # noqa: S608 - our own text
+    rows = await run_query(link, sql)
     if len(rows) > MOST_ROWS:
         raise ValueError(f"it has more than {MOST_ROWS} {name}")
     return [row[0] or "{}" for row in rows]
@@ -200,8 +202,8 @@ def _settings(_major: int) -> dict[str, str]:
         "application_name": "pgjit catalog",
         "client_encoding": "UTF8",
         "default_transaction_read_only": "on",
-        # Its questions are about all there is. The planner takes some of their joins for tiny, and on a server with
-        # 20,000 tables looks through pg_type once for each type then.
+        # The planner underestimates some joins over the whole catalog: with 20,000 tables it would scan pg_type once
+        # for each type.
         "enable_nestloop": "off",
         "jit": "off",
         "search_path": "pg_catalog",

@@ -1,21 +1,21 @@
-"""The questions that a server's catalog is read with.
+"""The SQL queries that read a server's catalog.
 
-Every name is of pg_catalog, which is all that the connection searches: so format_type and pg_get_viewdef write the
-schema of everything else.
+The connection's search path is pg_catalog alone, so format_type and pg_get_viewdef write the schema of every object
+outside pg_catalog.
 """
 
 from __future__ import annotations
 
-__all__ = ["CHANGED", "ORIGIN", "QUERIES"]
+__all__ = ["CHANGE_STAMP", "QUERIES", "SERVER_FACTS"]
 
-ORIGIN = """
+SERVER_FACTS = """
     SELECT current_database() AS database, current_user AS role,
            current_setting('server_version_num')::integer AS version,
            current_setting('server_encoding') AS encoding,
            current_setting('is_superuser')::boolean AS superuser
 """
 
-CHANGED = """
+CHANGE_STAMP = """
     SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_class UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_proc UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(oid::bigint) FROM pg_rewrite UNION ALL
@@ -29,7 +29,7 @@ CHANGED = """
     SELECT count(*), sum(xmin::text::bigint), sum(inhparent::bigint) FROM pg_inherits UNION ALL
     SELECT count(*), sum(xmin::text::bigint), sum(objid::bigint) FROM pg_depend
 """
-"""Counts and sums that no change of a catalog leaves as they were, but by a rare chance."""
+"""Counts and sums over the catalog: a change of the catalog changes them, except by a rare coincidence."""
 
 QUERIES = {
     "relations": """

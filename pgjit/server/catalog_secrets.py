@@ -1,7 +1,7 @@
-"""The question where, among the system catalogs that every role may read, something lies that may be a secret.
+"""The query that finds possible secrets in system catalogs which every role may read.
 
-Decides by values, and on the server: which options and settings are harmless by their names, and what a value looks
-like that holds a password. Only the names of columns and settings come back.
+Decides which options and settings are harmless by name, and which values look like a password. The server compares
+the values; only the names of columns and settings are returned.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pgjit.policy.shown_settings import SHOWN
 from pgjit.server.link import Link
 from pgjit.server.simple_query import run_query
 
-__all__ = ["EVERYBODY", "HARMLESS", "find_secrets"]
+__all__ = ["HARMLESS", "READABLE_BY_ALL", "find_secrets"]
 
 HARMLESS = frozenset(
     """
@@ -28,14 +28,14 @@ HARMLESS = frozenset(
     tcp_user_timeout tds_version truncatable updatable use_remote_estimate use_scram_passthrough user
 """.split()
 )
-"""Options of servers, tables and columns that hold no secret of themselves: of postgres_fdw, file_fdw, dblink_fdw and
-a few others. Any other may."""
+"""Options of foreign servers, tables and columns that hold no secret: those of postgres_fdw, file_fdw, dblink_fdw and
+a few others. Any other option may hold one."""
 
-_TELLING = (
+_SUSPICIOUS_VALUE = (
     r"(pass(word|wd|phrase)?|pwd|secret|token|api_?key|credentials?|sslkey|passfile)[\s''\"]*[=:]"
     r"|://[^/@\s]*:[^/@\s]*@|-----BEGIN|\m(AKIA|sk[-_]|ghp_|xox[a-z]-)[A-Za-z0-9]"
 )
-"""What a value looks like that holds a secret, as a regular expression of PostgreSQL in a literal."""
+"""A PostgreSQL regular expression, for a string literal, that matches values which look like a secret."""
 
 
 def _names(names: frozenset[str]) -> str:
@@ -44,7 +44,7 @@ def _names(names: frozenset[str]) -> str:
 
 _OPTION = (
     f"(lower(split_part(o, '=', 1)) <> ALL ({_names(HARMLESS)}) "
-    f"AND o !~* '=(true|false|on|off|yes|no)$' OR o ~* '{_TELLING}')"
+    f"AND o !~* '=(true|false|on|off|yes|no)$' OR o ~* '{_SUSPICIOUS_VALUE}')"
 )
 _SETTING = f"lower(split_part(o, '=', 1)) <> ALL ({_names(SHOWN)})"
 
@@ -63,20 +63,20 @@ _CONFIGURATIONS = {
 }
 
 
-def _of_options(place: str, source: str) -> str:
+def _options_query(place: str, source: str) -> str:
     column = place.partition(".")[2]
-    found = f"SELECT FROM {source}, unnest({column}) AS o WHERE {_OPTION}"
-    return f"SELECT '{place}', NULL WHERE EXISTS ({found})"
+    matches = f"SELECT FROM {source}, unnest({column}) AS o WHERE {_OPTION}"
+    return f"SELECT '{place}', NULL WHERE EXISTS ({matches})"
 
 
-def _of_configurations(place: str, source: str) -> str:
+def _configurations_query(place: str, source: str) -> str:
     column = place.partition(".")[2]
-    found = f"FROM {source}, unnest({column}) AS o WHERE {_SETTING}"
-    return f"SELECT '{place}', split_part(o, '=', 1) {found}"
+    matches = f"FROM {source}, unnest({column}) AS o WHERE {_SETTING}"
+    return f"SELECT '{place}', split_part(o, '=', 1) {matches}"
 
 
-def _of_settings(column: str) -> str:
-    """What is as it was compiled in is nobody's secret; nor is what is off."""
+def _settings_query(column: str) -> str:
+    """A compiled-in default is no secret, and neither is a setting that is off."""
     return (
         f"SELECT 'pg_settings.{column}', name FROM pg_settings "  # noqa: S608 - our own text
         f"WHERE vartype = 'string' AND lower(name) <> ALL ({_names(SHOWN)}) "
@@ -84,36 +84,36 @@ def _of_settings(column: str) -> str:
     )
 
 
-def _of_connections(place: str, source: str) -> str:
-    found = f"SELECT FROM {source} WHERE {place.partition('.')[2]} ~* '{_TELLING}'"
-    return f"SELECT '{place}', NULL WHERE EXISTS ({found})"
+def _connections_query(place: str, source: str) -> str:
+    matches = f"SELECT FROM {source} WHERE {place.partition('.')[2]} ~* '{_SUSPICIOUS_VALUE}'"
+    return f"SELECT '{place}', NULL WHERE EXISTS ({matches})"
 
 
-_QUESTIONS = {
-    **{place: _of_options(place, source) for place, source in _OPTIONS.items()},
-    **{place: _of_configurations(place, source) for place, source in _CONFIGURATIONS.items()},
-    **{f"pg_settings.{column}": _of_settings(column) for column in ("setting", "reset_val")},
-    "pg_subscription.subconninfo": _of_connections("pg_subscription.subconninfo", "pg_subscription"),
+_QUERIES = {
+    **{place: _options_query(place, source) for place, source in _OPTIONS.items()},
+    **{place: _configurations_query(place, source) for place, source in _CONFIGURATIONS.items()},
+    **{f"pg_settings.{column}": _settings_query(column) for column in ("setting", "reset_val")},
+    "pg_subscription.subconninfo": _connections_query("pg_subscription.subconninfo", "pg_subscription"),
 }
 _UNREADABLE = (
-    f"SELECT place FROM unnest({_names(frozenset(_QUESTIONS))}) AS place "  # noqa: S608 - our own text
+    f"SELECT place FROM unnest({_names(frozenset(_QUERIES))}) AS place "  # noqa: S608 - our own text
     "WHERE NOT has_column_privilege(split_part(place, '.', 1)::regclass, split_part(place, '.', 2), 'SELECT')"
 )
-_NOTHING = "SELECT NULL::text AS place, NULL::text AS setting WHERE false"
-EVERYBODY = " UNION ".join(
-    [_NOTHING, *(question for place, question in _QUESTIONS.items() if "subscription" not in place)]
+_NO_ROWS = "SELECT NULL::text AS place, NULL::text AS setting WHERE false"
+READABLE_BY_ALL = " UNION ".join(
+    [_NO_ROWS, *(query for place, query in _QUERIES.items() if "subscription" not in place)]
 )
-"""What lies where every role can look, unless a server is stricter: `place` and `setting`."""
+"""The possible secrets that every role can read by default: `place` and `setting`."""
 
 
 async def find_secrets(link: Link) -> list[dict[str, Any]]:
-    """`place`, such as pg_roles.rolconfig, and the `setting` that it shows; None where it holds options.
+    """`place`, such as pg_roles.rolconfig, and the `setting` it shows; None for a column of options.
 
-    What the role may not read counts as a secret: it may come to be allowed to at any time. The connection's search
-    path must be `pg_catalog`. Raises what `run_query` raises.
+    A column that the role may not read counts as a secret: the role may be granted access at any time. The
+    connection's search path must be `pg_catalog`. Raises the exceptions of `run_query`.
     """
     unreadable = {row[0] for row in await run_query(link, _UNREADABLE)}
-    asked = [question for place, question in _QUESTIONS.items() if place not in unreadable]
-    rows = await run_query(link, " UNION ".join([_NOTHING, *asked]) + " ORDER BY 1, 2")
-    found = [*rows, *((place, None) for place in sorted(map(str, unreadable)))]
-    return [{"place": place, "setting": setting} for place, setting in found]
+    queries = [query for place, query in _QUERIES.items() if place not in unreadable]
+    rows = await run_query(link, " UNION ".join([_NO_ROWS, *queries]) + " ORDER BY 1, 2")
+    places = [*rows, *((place, None) for place in sorted(map(str, unreadable)))]
+    return [{"place": place, "setting": setting} for place, setting in places]

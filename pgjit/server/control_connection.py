@@ -1,6 +1,6 @@
-"""One control connection: logged in, on a known server, asked one question at a time.
+"""One control connection: logged in to a known server, one query at a time.
 
-After a question without an answer it is of no more use: what comes late would be taken for the next answer.
+After a query without an answer the connection is dropped: a late answer would be taken for the next query's.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pgjit.server.control_queries import (
     RIGHTS,
     ROLE,
     Rights,
-    look,
-    process_of,
+    identify_query,
+    observe_query,
     read_process,
     read_rights,
-    read_sight,
-    terminate,
+    read_sighting,
+    terminate_query,
 )
 from pgjit.server.link import LinkClosed
 from pgjit.server.simple_query import QueryFailed, Row, run_query
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 _FAULTS = (TimeoutError, LinkClosed, RemoteProtocolError, QueryFailed)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NOBODY = ServerProcess(pid=0, started=_EPOCH, role=0, instance=Instance(system=None, started=_EPOCH))
-"""No process of a server has this id: asked about it, a line is tried with the very question of an end."""
+_NO_PROCESS = ServerProcess(pid=0, started=_EPOCH, role=0, instance=Instance(system=None, started=_EPOCH))
+"""No server process has this id. The health check sends the terminate query for it, which signals nothing."""
 
 
 class ControlConnectionFailed(Exception):
-    """The line gave no answer and is given up; the text says what came instead."""
+    """The connection gave no valid answer and was dropped. The text gives the reason."""
 
 
 class ControlConnection:
@@ -47,26 +47,26 @@ class ControlConnection:
         self._upstream = upstream
         self._deadline = deadline
         self._rights = Rights()
-        self._turn = asyncio.Lock()
-        self._given_up = False
+        self._query_lock = asyncio.Lock()
+        self._dropped = False
         self._instance: Instance | None = None
 
     @classmethod
-    async def introduced(cls, upstream: Upstream, deadline: float) -> ControlConnection:
-        """A line that has said on which server it is. Raises ControlConnectionFailed."""
-        line = cls(upstream, deadline)
-        line._rights = await line._read(RIGHTS, read_rights)
-        await line.check()
-        return line
+    async def open(cls, upstream: Upstream, deadline: float) -> ControlConnection:
+        """A connection whose server is identified. Raises ControlConnectionFailed."""
+        connection = cls(upstream, deadline)
+        connection._rights = await connection._read(RIGHTS, read_rights)
+        await connection.check()
+        return connection
 
     @property
     def instance(self) -> Instance:
-        assert self._instance is not None, "it was introduced"
+        assert self._instance is not None, "`open` identified the server"
         return self._instance
 
     @property
     def alive(self) -> bool:
-        return not self._given_up and not self._upstream.link.closed
+        return not self._dropped and not self._upstream.link.closed
 
     @property
     def lost(self) -> asyncio.Future[None]:
@@ -74,70 +74,70 @@ class ControlConnection:
 
     @property
     def idle(self) -> bool:
-        return not self._turn.locked()
+        return not self._query_lock.locked()
 
     async def check(self) -> None:
-        """Ask what will be asked at an end, about no process. Raises ControlConnectionFailed."""
-        self._instance = (await self.terminate(_NOBODY))[0].instance
+        """Run the terminate query for a process that does not exist. Raises ControlConnectionFailed."""
+        self._instance = (await self.terminate(_NO_PROCESS))[0].instance
 
     async def role(self) -> Row:
         """Raises ControlConnectionFailed."""
         return await self._read(ROLE, lambda row: row)
 
-    async def process(self, pid: int) -> ServerProcess | None:
-        """None where it is not seen, or not when it began. Raises ControlConnectionFailed."""
-        rows = await self._rows(process_of(pid, self._rights))
-        found = self._made(rows[0], lambda row: read_process(row, pid)) if rows else None
-        return None if found is None else replace(found, instance=self._here(found.instance))
+    async def identify(self, pid: int) -> ServerProcess | None:
+        """None if the backend or its start time is not visible. Raises ControlConnectionFailed."""
+        rows = await self._rows(identify_query(pid, self._rights))
+        process = self._parse(rows[0], lambda row: read_process(row, pid)) if rows else None
+        return None if process is None else replace(process, instance=self._with_socket(process.instance))
 
     async def terminate(self, process: ServerProcess) -> tuple[ProcessSighting, bool]:
         """Raises ControlConnectionFailed."""
-        sight, terminated = await self._read(terminate(process, self._rights), read_sight)
-        return replace(sight, instance=self._here(sight.instance)), terminated
+        sighting, terminated = await self._read(terminate_query(process, self._rights), read_sighting)
+        return replace(sighting, instance=self._with_socket(sighting.instance)), terminated
 
-    async def look(self, process: ServerProcess) -> ProcessSighting:
+    async def observe(self, process: ServerProcess) -> ProcessSighting:
         """Raises ControlConnectionFailed."""
-        sight, _ = await self._read(look(process, self._rights), read_sight)
-        return replace(sight, instance=self._here(sight.instance))
+        sighting, _ = await self._read(observe_query(process, self._rights), read_sighting)
+        return replace(sighting, instance=self._with_socket(sighting.instance))
 
-    def _here(self, instance: Instance) -> Instance:
-        """Where it was reached by a Unix socket, that is its place."""
+    def _with_socket(self, instance: Instance) -> Instance:
+        """Over a Unix socket the server reports no address: its endpoint is the socket's path."""
         address = self._upstream.address
         return replace(instance, endpoint=str(address.host)) if address.host.is_unix else instance
 
-    def give_up(self) -> None:
-        self._given_up = True
+    def abort(self) -> None:
+        self._dropped = True
         self._upstream.link.abort()
 
     async def leave(self) -> None:
-        self._given_up = True
+        self._dropped = True
         await self._upstream.leave()
 
     async def _read(self, sql: str, read: Callable[[Row], T]) -> T:
         rows = await self._rows(sql)
         if not rows:
-            self.give_up()
+            self.abort()
             raise ControlConnectionFailed("an answer without a row")
-        return self._made(rows[0], read)
+        return self._parse(rows[0], read)
 
-    def _made(self, row: Row, read: Callable[[Row], T]) -> T:
+    def _parse(self, row: Row, read: Callable[[Row], T]) -> T:
         try:
             return read(row)
         except (ValueError, IndexError) as fault:
-            self.give_up()
+            self.abort()
             raise ControlConnectionFailed(f"an answer that cannot be read ({fault})") from None
 
     async def _rows(self, sql: str) -> list[Row]:
-        async with self._turn:
+        async with self._query_lock:
             if not self.alive:
                 raise ControlConnectionFailed("closed by the server")
             try:
                 async with asyncio.timeout(self._deadline):
                     return await run_query(self._upstream.link, sql)
             except _FAULTS as failed:
-                self.give_up()
-                told = "no answer" if isinstance(failed, TimeoutError) else str(failed) or "closed by the server"
-                raise ControlConnectionFailed(told) from None
+                self.abort()
+                reason = "no answer" if isinstance(failed, TimeoutError) else str(failed) or "closed by the server"
+                raise ControlConnectionFailed(reason) from None
             except BaseException:
-                self.give_up()
+                self.abort()
                 raise

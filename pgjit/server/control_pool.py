@@ -1,8 +1,8 @@
-"""The control connections to one address: they look a backend up, terminate it, and see that it is gone.
+"""The control connections to one address: they identify a backend, terminate it, and check that it is gone.
 
-Two while sessions need them, kept open and looked after all the time: the end of a window depends neither on a slot
-that the server has left then, nor on a password that is good by then, nor on one connection. Decides nothing about
-when a session ends, nor what an answer proves: each names the server that it comes from.
+Two are kept open and checked while sessions need them. So the end of a window needs no free slot on the server, no
+password that is still valid, and no single connection. Does not decide when a session ends, or what an answer proves:
+each answer names the server that sent it.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = ["ControlPool", "Role"]
 T = TypeVar("T")
 
 _log = logging.getLogger("pgjit.control")
-_LINES = 2
+_CONNECTIONS = 2
 _UNKNOWN_SETTING = "42704"
 _RESERVE_SECONDS = 20.0
-"""Until a login in reserve is replaced: a server waits for a proof as long as its `authentication_timeout`, 60 s."""
+"""Age at which the reserve login is replaced: the server drops it after its `authentication_timeout`, 60 s."""
 
-_PAUSE = 0.1
-"""Seconds until a login of a control connection is tried again; twice as long each time, up to the interval."""
+_RETRY_SECONDS = 0.1
+"""Delay before a failed login is tried again. It doubles each time, up to the check interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What the server is now: asked anew each time, since a standby may be promoted at any moment."""
+    """The server's role. Queried each time, because a standby may be promoted at any moment."""
 
     standby: bool
     read_only: bool
@@ -50,97 +50,97 @@ class Role:
 
 class ControlPool:
     def __init__(self, target: Target, address: Address, *, deadline: float = 1.0, every: float = 5.0) -> None:
-        """`deadline`: seconds that a question may take; `every`: seconds between two looks at the connections."""
+        """`deadline`: seconds that a query may take. `every`: seconds between two checks of the connections."""
         self.address = address
-        self.sessions = 0  # that may need it
+        self.sessions = 0  # that may need this pool
         self._target = target.for_control
-        self._own = target.control is not None
+        self._has_own_login = target.control is not None
         self._deadline = deadline
         self._every = every
-        self._lines: list[ControlConnection] = []
-        self._needed: Counter[object] = Counter()  # sessions by the run of the server that they are on
-        self._level = NEWEST
+        self._connections: list[ControlConnection] = []
+        self._sessions_of_run: Counter[object] = Counter()  # by the run of the server that holds the backend
+        self._settings_level = NEWEST
         self._major = 0
         self._connect = SingleFlight(
             self._log_in, stopped=lambda: LoginFailed(str(address), "connecting", "pgjit is stopping")
         )
-        self._wary = 0  # sessions that may do something against what ends them
+        self._reserve_users = 0  # sessions that may terminate these connections or change their password
         self._reserve: ReserveLogin | None = None
-        self._warned = ""  # why one is missing, as it was logged
-        self._keeping: asyncio.Task[None] | None = None
-        self._missing: asyncio.Future[None] | None = None  # while nobody misses one
+        self._logged_reason = ""  # why a connection is missing, as last logged
+        self._maintenance: asyncio.Task[None] | None = None
+        self._shortage: asyncio.Future[None] | None = None  # resolved to wake the maintenance
 
     @property
     def connected(self) -> bool:
-        return any(line.alive for line in self._lines)
+        return any(one.alive for one in self._connections)
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """What goes on by itself for as long as it is open."""
-        return [task for task in (self._keeping, self._connect.running) if task is not None]
+        """The background tasks of this pool."""
+        return [task for task in (self._maintenance, self._connect.running) if task is not None]
 
     # --- for sessions ----------------------------------------------------------------------------------
 
     async def version(self) -> int:
-        """The server's major version; connects if need be. Raises LoginFailed."""
+        """The server's major version; opens a connection if there is none. Raises LoginFailed."""
         if not self.connected:
             await self._connect()
         return self._major
 
     async def role(self) -> Role:
         """Raises ServerUnavailable."""
-        standby, read_only = await self._ask(lambda line: line.role())
+        standby, read_only = await self._query(lambda connection: connection.role())
         return Role(standby == "t", standby == "t" or read_only == "t")
 
-    async def process(self, pid: int) -> ServerProcess:
-        """The backend `pid`, as it can be named from now on. Raises ServerUnavailable where it cannot be seen.
+    async def identify(self, pid: int) -> ServerProcess:
+        """The identity of backend `pid` on its server. Raises ServerUnavailable if the backend is not visible.
 
-        A session whose backend is not seen here could not be ended for certain: it is not opened.
+        Such a session is not opened: its end could not be verified.
         """
-        found = await self._ask(lambda line: line.process(pid))
-        if found is None:
-            # The address may lead to another server by now than when these connections were made.
-            found = await self._ask_anew(lambda line: line.process(pid))
-        if found is None:
+        process = await self._query(lambda connection: connection.identify(pid))
+        if process is None:
+            # The address may lead to another server now than when these connections were opened.
+            process = await self._query_new(lambda connection: connection.identify(pid))
+        if process is None:
             raise self._unavailable(
                 "its sessions cannot be seen from the control connection",
                 "Is there a pooler or a load balancer in between? pgjit has to log in to the server itself. "
                 "A `control` login has to be a member of pg_signal_backend and of pg_read_all_stats.",
             )
-        return found
+        return process
 
-    def need(self, process: ServerProcess) -> None:
-        """Of the sessions that may need it, one is on this server. Needs a running loop."""
-        self._needed[process.instance.run] += 1
-        if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep())
-        if len(self._current()) < _LINES:
-            self._miss()
+    def add_session(self, process: ServerProcess) -> None:
+        """Count a session whose backend is `process`. Needs a running event loop."""
+        self._sessions_of_run[process.instance.run] += 1
+        if self._maintenance is None:
+            self._maintenance = asyncio.create_task(self._maintain())
+        if len(self._current()) < _CONNECTIONS:
+            self._report_shortage()
 
     async def hold_reserve(self) -> None:
-        """One of the sessions may take these connections away, and change their secret: keep a login in reserve."""
-        self._wary += 1
+        """Keep a login in reserve: a session may terminate these connections and change their password."""
+        self._reserve_users += 1
         await self._renew_reserve()
 
     def release_reserve(self) -> None:
-        self._wary -= 1
+        self._reserve_users -= 1
 
-    def release(self, process: ServerProcess) -> None:
+    def remove_session(self, process: ServerProcess) -> None:
         self.sessions -= 1
-        self._needed[process.instance.run] -= 1
+        self._sessions_of_run[process.instance.run] -= 1
 
-    # --- for an end ------------------------------------------------------------------------------------
+    # --- for the end of a session ----------------------------------------------------------------------
 
     async def terminate(self, process: ServerProcess) -> tuple[ProcessSighting, bool]:
-        """Ask it to end; what was seen, and whether it was asked. Raises ServerUnavailable."""
-        return await self._ask(lambda line: line.terminate(process), process.instance)
+        """Signal the process. Returns the sighting, and whether it was signalled. Raises ServerUnavailable."""
+        return await self._query(lambda connection: connection.terminate(process), process.instance)
 
-    async def look(self, process: ServerProcess) -> ProcessSighting:
-        """Raises ServerUnavailable."""
-        return await self._ask(lambda line: line.look(process), process.instance)
+    async def observe(self, process: ServerProcess) -> ProcessSighting:
+        """Whether the server still has the process. Raises ServerUnavailable."""
+        return await self._query(lambda connection: connection.observe(process), process.instance)
 
-    async def seek(self) -> None:
-        """Another server answers at this address: see whether a new connection leads back to the one before."""
+    async def reconnect(self) -> None:
+        """Open a new connection: another server answered at this address, and the former one may be back."""
         try:
             await self._connect()
         except LoginFailed as failed:
@@ -148,52 +148,52 @@ class ControlPool:
         self._sweep()
 
     async def close(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
-            self._keeping = None
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+            await asyncio.gather(self._maintenance, return_exceptions=True)
+            self._maintenance = None
         await self._connect.close()
         await self._drop_reserve()
-        lines, self._lines = self._lines, []
-        for line in lines:
-            await line.leave()
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            await connection.leave()
 
-    # --- questions -------------------------------------------------------------------------------------
+    # --- queries ---------------------------------------------------------------------------------------
 
-    async def _ask(self, question: Callable[[ControlConnection], Awaitable[T]], wanted: Instance | None = None) -> T:
-        """Of the lines to the `wanted` server, or else to the one that the address leads to; then of a new one."""
-        told = ""
-        for line in sorted(self._to(wanted) or self._current(), key=lambda line: not line.idle):
+    async def _query(self, query: Callable[[ControlConnection], Awaitable[T]], instance: Instance | None = None) -> T:
+        """Try the connections to `instance`, or those to the current server; then a new connection."""
+        reason = ""
+        for connection in sorted(self._to(instance) or self._current(), key=lambda one: not one.idle):
             try:
-                return await question(line)
+                return await query(connection)
             except ControlConnectionFailed as failed:
-                told = str(failed)
-                self._drop(line)
-                self._miss()
-        return await self._ask_anew(question, told)
+                reason = str(failed)
+                self._drop(connection)
+                self._report_shortage()
+        return await self._query_new(query, reason)
 
-    async def _ask_anew(self, question: Callable[[ControlConnection], Awaitable[T]], told: str = "") -> T:
+    async def _query_new(self, query: Callable[[ControlConnection], Awaitable[T]], reason: str = "") -> T:
         try:
-            return await question(await self._connect())
+            return await query(await self._connect())
         except LoginFailed as failed:
             raise self._unavailable(f"control connection cannot be opened ({failed})", None) from None
         except ControlConnectionFailed as failed:
-            told = str(failed) or told
-            raise self._unavailable(f"control connection to {self.address} failed ({told})", None) from None
+            reason = str(failed) or reason
+            raise self._unavailable(f"control connection to {self.address} failed ({reason})", None) from None
 
     def _to(self, instance: Instance | None) -> list[ControlConnection]:
         if instance is None:
             return []
-        return [line for line in self._lines if line.alive and line.instance.is_same_run(instance)]
+        return [one for one in self._connections if one.alive and one.instance.is_same_run(instance)]
 
     def _current(self) -> list[ControlConnection]:
-        """Those to the server that the address led to the last time."""
-        return self._to(self._lines[-1].instance) if self._lines else []
+        """The connections to the server that the address led to at the latest login."""
+        return self._to(self._connections[-1].instance) if self._connections else []
 
-    def _drop(self, line: ControlConnection) -> None:
-        line.give_up()
-        if line in self._lines:
-            self._lines.remove(line)
+    def _drop(self, connection: ControlConnection) -> None:
+        connection.abort()
+        if connection in self._connections:
+            self._connections.remove(connection)
 
     # --- logging in ------------------------------------------------------------------------------------
 
@@ -205,40 +205,40 @@ class ControlPool:
             if reserve is None:
                 raise
             _log.warning("the login to %s that was kept in reserve is used", self.address)
-            upstream = await reserve.redeem()
-        found = re.match(r"\d+", upstream.server_version)
-        if found is None:
+            upstream = await reserve.complete()
+        major = re.match(r"\d+", upstream.server_version)
+        if major is None:
             upstream.link.abort()
-            raise LoginFailed(str(self.address), "logging in", "the server does not tell its version")
+            raise LoginFailed(str(self.address), "logging in", "the server does not report its version")
         try:
-            line = await ControlConnection.introduced(upstream, self._deadline)
+            connection = await ControlConnection.open(upstream, self._deadline)
         except ControlConnectionFailed as failed:
-            raise LoginFailed(str(self.address), "asking which server it is", str(failed), moves_on=True) from None
-        self._major = int(found[0])
-        self._lines.append(line)
-        return line
+            raise LoginFailed(str(self.address), "identifying the server", str(failed), try_next=True) from None
+        self._major = int(major[0])
+        self._connections.append(connection)
+        return connection
 
     async def _upstream(self) -> Upstream:
         while True:
             try:
-                return await connect_upstream(self._target, self.address, control_settings(self._level))
+                return await connect_upstream(self._target, self.address, control_settings(self._settings_level))
             except LoginFailed as failed:
-                if failed.sqlstate != _UNKNOWN_SETTING or self._level == 0:
-                    self._level = NEWEST  # it may be another server the next time
+                if failed.sqlstate != _UNKNOWN_SETTING or self._settings_level == 0:
+                    self._settings_level = NEWEST  # the next login may reach another server
                     raise
-                self._level -= 1
+                self._settings_level -= 1
 
     async def _renew_reserve(self) -> None:
-        """Only where the sessions' own login is used: one of its own is out of their reach."""
-        if self._wary <= 0 or self._own:
+        """Only for a pool that uses the sessions' own login: sessions cannot change a separate `control` login."""
+        if self._reserve_users <= 0 or self._has_own_login:
             await self._drop_reserve()
             return
         old = self._reserve
         if old is not None and asyncio.get_running_loop().time() - old.since < _RESERVE_SECONDS:
             return
-        new = ReserveLogin(self._target, self.address, control_settings(self._level))
-        if not await new.prepared():
-            await new.drop()
+        new = ReserveLogin(self._target, self.address, control_settings(self._settings_level))
+        if not await new.wait_until_paused():
+            await new.discard()
             return
         await self._drop_reserve()
         self._reserve = new
@@ -246,72 +246,74 @@ class ControlPool:
     async def _drop_reserve(self) -> None:
         reserve, self._reserve = self._reserve, None
         if reserve is not None:
-            await reserve.drop()
+            await reserve.discard()
 
-    # --- looking after ---------------------------------------------------------------------------------
+    # --- maintenance -----------------------------------------------------------------------------------
 
-    async def _keep(self) -> None:
-        """See that there are two, and that they answer: what is lost is noticed now, and not at an end."""
-        pause = self._every
+    async def _maintain(self) -> None:
+        """Keep two connections that answer. A lost one is noticed now, not when a session has to be ended."""
+        delay = self._every
         while True:
             self._sweep()
             if self.sessions <= 0 or await self._fill():
-                pause = self._every
+                delay = self._every
             else:
-                pause = min(_PAUSE if pause == self._every else pause * 2, self._every)
-            if not await self._stir(pause):
-                await asyncio.gather(*(self._check(line) for line in self._lines if line.idle))
+                delay = min(_RETRY_SECONDS if delay == self._every else delay * 2, self._every)
+            if not await self._wait_for_shortage(delay):
+                await asyncio.gather(*(self._check(one) for one in self._connections if one.idle))
                 await self._renew_reserve()
 
-    async def _stir(self, seconds: float) -> bool:
-        """Wait until a line is lost or missed; False if nothing of that kind happened for so long."""
-        if self._missing is None or self._missing.done():
-            self._missing = asyncio.get_running_loop().create_future()
-        lost = [line.lost for line in self._lines if line.alive]
-        stirred, _ = await asyncio.wait((self._missing, *lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return bool(stirred)
+    async def _wait_for_shortage(self, seconds: float) -> bool:
+        """Wait until a connection is lost or reported missing; False if neither done within `seconds`."""
+        if self._shortage is None or self._shortage.done():
+            self._shortage = asyncio.get_running_loop().create_future()
+        lost = [one.lost for one in self._connections if one.alive]
+        done, _ = await asyncio.wait((self._shortage, *lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
 
-    def _miss(self) -> None:
-        if self._missing is not None and not self._missing.done():
-            self._missing.set_result(None)
+    def _report_shortage(self) -> None:
+        if self._shortage is not None and not self._shortage.done():
+            self._shortage.set_result(None)
 
-    async def _check(self, line: ControlConnection) -> None:
+    async def _check(self, connection: ControlConnection) -> None:
         try:
-            await line.check()
+            await connection.check()
         except ControlConnectionFailed as failed:
             _log.warning("a control connection to %s does not answer: %s", self.address, failed)
-            self._drop(line)
+            self._drop(connection)
 
     def _sweep(self) -> None:
-        """Those that were lost go, those to a server that no session is on, and what is more than two to one."""
-        for line in list(self._lines):
-            there = self._to(line.instance)
-            surplus = len(there) > _LINES and line is there[0] and line.idle
-            if not line.alive:
+        """Drop lost connections, those to a former server without sessions, and any above two to one server."""
+        for connection in list(self._connections):
+            same_server = self._to(connection.instance)
+            surplus = len(same_server) > _CONNECTIONS and connection is same_server[0] and connection.idle
+            if not connection.alive:
                 _log.warning("a control connection to %s was lost", self.address)
-            elif not surplus and (there == self._current() or self._needed[line.instance.run] > 0):
+            elif not surplus and (
+                same_server == self._current() or self._sessions_of_run[connection.instance.run] > 0
+            ):
                 continue
-            self._drop(line)
+            self._drop(connection)
 
     async def _fill(self) -> bool:
-        """Whether there are as many as there should be, to the server that the address leads to now."""
-        for _ in range(_LINES):
-            if len(self._current()) >= _LINES:
+        """Open missing connections to the current server. False if one is still missing."""
+        for _ in range(_CONNECTIONS):
+            if len(self._current()) >= _CONNECTIONS:
                 return True
             try:
                 await self._connect()
             except LoginFailed as failed:
-                self._warn(str(failed))
+                self._log_shortage(str(failed))
                 return False
-        self._warned = ""
-        return len(self._current()) >= _LINES
+        self._logged_reason = ""
+        return len(self._current()) >= _CONNECTIONS
 
-    def _warn(self, why: str) -> None:
-        """Once for as long as it is the same."""
-        if why != self._warned:
-            self._warned = why
+    def _log_shortage(self, reason: str) -> None:
+        """Log once for each reason."""
+        if reason != self._logged_reason:
+            self._logged_reason = reason
             _log.warning("of %d control connections to %s there are %d: %s",
-                         _LINES, self.address, len(self._current()), why)  # fmt: skip
+                         _CONNECTIONS, self.address, len(self._current()), reason)  # fmt: skip
 
     def _unavailable(self, detail: str, hint: str | None) -> ServerUnavailable:
         return ServerUnavailable(

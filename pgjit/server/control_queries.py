@@ -1,8 +1,8 @@
-"""What a control connection asks, and how its answers read. Pure.
+"""The SQL queries of a control connection, and how their rows are read. Pure.
 
-Every answer names the server that it comes from: its first columns are those of an `Instance`. Asked of functions and
-not of views, so that no lock on a catalog keeps an answer back; what they need is in the backend's caches from the
-first question on.
+Every row begins with the columns of an `Instance`: it names the server that sent it. The queries call functions
+and read no views, so a lock on a system catalog cannot delay them: after the first query the backend's caches hold
+what they need.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 
 from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess
 
-__all__ = ["RIGHTS", "ROLE", "Rights", "look", "process_of", "read_process", "read_rights", "read_sight", "terminate"]
+__all__ = [
+    "RIGHTS", "ROLE", "Rights", "identify_query", "observe_query", "read_process", "read_rights", "read_sighting",
+    "terminate_query",
+]  # fmt: skip
 
 Row = tuple[str | None, ...]
 
@@ -21,8 +24,8 @@ RIGHTS = (
     "has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE') "
     "AND has_function_privilege('pg_catalog.pg_walfile_name(pg_lsn)', 'EXECUTE')"
 )
-# A setting of the login role is not the server's: roles of agents are read-only by default, and a session has its
-# own setting in its startup packet.
+# A read-only default that ALTER ROLE gave to the login role says nothing about the server: pgjit's sessions set their
+# own value in the startup packet.
 ROLE = (
     "SELECT pg_catalog.pg_is_in_recovery(), "
     "(SELECT setting = 'on' AND source <> ALL ('{user,\"database user\"}') "
@@ -36,8 +39,8 @@ _TIMELINE = (
 )
 _ENDPOINT = "pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port()"
 _PROCESS = "FROM pg_catalog.pg_stat_get_activity({pid}) AS a WHERE a.pid = {pid}"
-# Whose start is not shown may be the one that is meant: a login that has lost its rights proves nothing.
-_THERE = (
+# A backend of the same role with a hidden start time counts as present: a login that lost its rights proves nothing.
+_PRESENT = (
     "(SELECT pg_catalog.count(*) "
     + _PROCESS
     + " AND (a.backend_start = timestamptz '{started}' OR (a.backend_start IS NULL AND a.usesysid = {role})))"
@@ -45,7 +48,7 @@ _THERE = (
 _TERMINATED = (
     "(SELECT pg_catalog.count(*) "
     + _PROCESS
-    # A CASE: no plan asks it to end before it was seen to be the one that is meant.
+    # A CASE, so that no plan signals the process before its start time was compared.
     + " AND CASE WHEN a.backend_start = timestamptz '{started}' "
     + "THEN pg_catalog.pg_terminate_backend(a.pid) ELSE false END)"
 )
@@ -54,7 +57,7 @@ _COLUMNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What of an `Instance` this login may read: a server may be stricter than PostgreSQL is by itself."""
+    """Which columns of an `Instance` this login may read: a server may be stricter than PostgreSQL's defaults."""
 
     system: bool = True
     timeline: bool = True
@@ -64,33 +67,33 @@ def read_rights(row: Row) -> Rights:
     return Rights(row[0] == "t", row[1] == "t")
 
 
-def process_of(pid: int, rights: Rights) -> str:
-    """The backend `pid`: when it began, and as which role it logged in."""
-    found = f"{_TIME.format('a.backend_start')}, a.usesysid "
-    return f"SELECT {_instance(rights)}, {found} {_PROCESS.format(pid=int(pid))}"
+def identify_query(pid: int, rights: Rights) -> str:
+    """The start time and the login role of backend `pid`."""
+    columns = f"{_TIME.format('a.backend_start')}, a.usesysid "
+    return f"SELECT {_instance(rights)}, {columns} {_PROCESS.format(pid=int(pid))}"
 
 
-def look(process: ServerProcess, rights: Rights) -> str:
-    return f"SELECT {_instance(rights)}, {_THERE}, 0".format(**_named(process))
+def observe_query(process: ServerProcess, rights: Rights) -> str:
+    return f"SELECT {_instance(rights)}, {_PRESENT}, 0".format(**_parameters(process))
 
 
-def terminate(process: ServerProcess, rights: Rights) -> str:
-    """Ask it to end, and say whether it is there; it may take its time to go."""
-    return f"SELECT {_instance(rights)}, {_THERE}, {_TERMINATED}".format(**_named(process))
+def terminate_query(process: ServerProcess, rights: Rights) -> str:
+    """Signal the process, and report whether it is present; it may take a while to exit."""
+    return f"SELECT {_instance(rights)}, {_PRESENT}, {_TERMINATED}".format(**_parameters(process))
 
 
 def read_process(row: Row, pid: int) -> ServerProcess | None:
-    """None where the login may not see when it began."""
+    """None if the login may not see the start time."""
     started, role = row[_COLUMNS : _COLUMNS + 2]
     if started is None or role is None:
         return None
     return ServerProcess(pid=pid, started=_moment(started), role=int(role), instance=_read_instance(row))
 
 
-def read_sight(row: Row) -> tuple[ProcessSighting, bool]:
-    """What was seen, and whether it was asked to end."""
-    there, terminated = row[_COLUMNS : _COLUMNS + 2]
-    return ProcessSighting(instance=_read_instance(row), there=there != "0"), terminated not in ("0", None)
+def read_sighting(row: Row) -> tuple[ProcessSighting, bool]:
+    """The sighting, and whether the process was signalled."""
+    present, terminated = row[_COLUMNS : _COLUMNS + 2]
+    return ProcessSighting(instance=_read_instance(row), there=present != "0"), terminated not in ("0", None)
 
 
 def _instance(rights: Rights) -> str:
@@ -106,16 +109,16 @@ def _instance(rights: Rights) -> str:
 
 
 def _read_instance(row: Row) -> Instance:
-    """Raises ValueError where no server says so."""
+    """Raises ValueError for a row that no server sends."""
     system, started, timeline, standby, endpoint = row[:_COLUMNS]
     if started is None:
-        raise ValueError("the server does not say when it was started")
+        raise ValueError("the server does not report its start time")
     return Instance(
         system=system, started=_moment(started), timeline=timeline, standby=standby == "t", endpoint=endpoint
     )
 
 
-def _named(process: ServerProcess) -> dict[str, object]:
+def _parameters(process: ServerProcess) -> dict[str, object]:
     return {"pid": int(process.pid), "started": process.started.isoformat(), "role": int(process.role)}
 
 

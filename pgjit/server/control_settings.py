@@ -1,8 +1,8 @@
-"""The settings of a control connection: all that could close it, slow it or keep its answers back is pinned. Pure.
+"""The settings of a control connection. Every setting that could close it or delay its answers is pinned. Pure.
 
-They go into the startup packet, where they win over those of the role and the database. An agent may be able to
-change its login role's (`ALTER ROLE current_user SET statement_timeout = '1ms'`), and must not reach what ends its
-sessions by that.
+They go into the startup packet, where they override the settings of the role and the database. An agent may be able
+to change its login role (`ALTER ROLE current_user SET statement_timeout = '1ms'`); that must not disturb the
+connection that ends its sessions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ALWAYS = {
     "role": "none",
     "search_path": "pg_catalog",
     "standard_conforming_strings": "on",
-    # What ends a question, a transaction or the connection.
+    # These could end a query, a transaction or the connection.
     "idle_in_transaction_session_timeout": "0",
     "lock_timeout": "0",
     "statement_timeout": "0",
@@ -24,7 +24,7 @@ _ALWAYS = {
     "tcp_keepalives_idle": "0",
     "tcp_keepalives_interval": "0",
     "tcp_user_timeout": "0",
-    # What makes it wait: for a safe snapshot, a library that is not there, a compiler, workers.
+    # These could make it wait: for a safe snapshot, a missing library, the JIT compiler, parallel workers.
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
     "jit": "off",
@@ -39,6 +39,6 @@ NEWEST = len(_SINCE)
 
 
 def control_settings(level: int) -> dict[str, str]:
-    """For the newest servers (`NEWEST`), or fewer: a server refuses a login with a setting that it does not know."""
+    """`NEWEST` gives all settings; a lower level leaves out newer ones, which an older server would reject."""
     newer = (settings for _, settings in _SINCE[NEWEST - level :])
     return {name: value for settings in (_ALWAYS, *newer) for name, value in settings.items()}

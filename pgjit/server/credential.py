@@ -1,7 +1,7 @@
-"""Where the login secret comes from, and how long it is believed.
+"""The source of a login secret, and how long a secret is cached.
 
-Decides when a source is asked again. Does not know what the secret is used for. No secret is ever in a `repr`, a
-log or an error.
+Decides when a secret is fetched again. Does not know what the secret is used for. A secret never appears in a `repr`,
+a log or an error.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ from pgjit.single_flight import SingleFlight
 
 __all__ = ["CredentialUnavailable", "FetchedSecret", "FixedSecret", "FromFile", "LoginCredential", "RenewedSecret"]
 
-LEAST_SECONDS = 5.0
-"""A source is not asked again sooner than this because a server refused what it gave: a login that fails at
-every try must not become a storm on a vault."""
+MIN_REFETCH_SECONDS = 5.0
+"""Least time between two fetches caused by a refused login: a login that always fails must not flood a vault."""
 
 
 class CredentialUnavailable(Exception):
-    """The source gave no secret; the text says why, for the operators."""
+    """The source gave no secret. The text gives the reason, for the operators."""
 
 
 class LoginCredential(Protocol):
     async def secret(self) -> str:
-        """The secret to log in with now. Raises CredentialUnavailable."""
+        """The secret for a login now. Raises CredentialUnavailable."""
         ...
 
     def refused(self) -> None:
-        """The server did not take it: the next `secret` may be another one."""
+        """The server refused the secret: the next `secret` call may return another one."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedSecret:
-    """Known since the start: from the environment."""
+    """A secret from the environment, read at start."""
 
     value: str = field(repr=False)
 
@@ -46,12 +45,12 @@ class FixedSecret:
         return self.value
 
     def refused(self) -> None:
-        """There is no other."""
+        """There is no other secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class FromFile:
-    """Read at every login, so that a secret is rotated by writing the file. One newline at its end is left out."""
+    """A file that is read at every login: writing it rotates the secret. One newline at its end is removed."""
 
     path: Path
 
@@ -60,7 +59,7 @@ class FromFile:
         return await asyncio.to_thread(self.read)
 
     def refused(self) -> None:
-        """Nothing is remembered."""
+        """Nothing is cached."""
 
     def read(self) -> str:
         """Raises CredentialUnavailable."""
@@ -70,11 +69,11 @@ class FromFile:
             raise CredentialUnavailable(f"file `{self.path}` cannot be read: {fault.strerror}") from None
         except UnicodeDecodeError:
             raise CredentialUnavailable(f"file `{self.path}` is not text") from None
-        return usable(value, f"file `{self.path}`")
+        return check_secret(value, f"file `{self.path}`")
 
 
-def usable(value: str, source: str) -> str:
-    """`value`, if a server could be given it. Raises CredentialUnavailable, without showing it."""
+def check_secret(value: str, source: str) -> str:
+    """`value`, if it can be a password. Raises CredentialUnavailable, without the value in the text."""
     if not value:
         raise CredentialUnavailable(f"{source} is empty")
     if "\0" in value:
@@ -84,30 +83,30 @@ def usable(value: str, source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FetchedSecret:
-    """A secret as its source gave it, and for how many seconds it may be used without asking again."""
+    """A secret, and for how many seconds it may be cached."""
 
     value: str = field(repr=False)
     seconds: float
 
 
 class RenewedSecret:
-    """Asked for when it is needed, then kept for as long as its source says; fetched once for all who wait."""
+    """A secret that is fetched on demand and cached as long as its source allows. Concurrent logins share a fetch."""
 
     def __init__(
         self, fetch: Callable[[], Coroutine[Any, Any, FetchedSecret]], *, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._fetch = SingleFlight(fetch, stopped=lambda: CredentialUnavailable("pgjit is stopping"))
         self._now = now
-        self._fresh: FetchedSecret | None = None
-        self._fetched = 0.0
+        self._cached: FetchedSecret | None = None
+        self._fetched_at = 0.0
 
     async def secret(self) -> str:
-        fresh = self._fresh
-        if fresh is None or self._now() >= self._fetched + fresh.seconds:
-            fresh = await self._fetch()
-            self._fresh, self._fetched = fresh, self._now()
-        return fresh.value
+        cached = self._cached
+        if cached is None or self._now() >= self._fetched_at + cached.seconds:
+            cached = await self._fetch()
+            self._cached, self._fetched_at = cached, self._now()
+        return cached.value
 
     def refused(self) -> None:
-        if self._now() >= self._fetched + LEAST_SECONDS:
-            self._fresh = None
+        if self._now() >= self._fetched_at + MIN_REFETCH_SECONDS:
+            self._cached = None

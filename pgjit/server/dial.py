@@ -1,7 +1,7 @@
-"""From a host's name to a link that login messages can go over: addresses, sockets, TLS.
+"""From a host name to a link ready for the login: address resolution, socket, TLS.
 
-Decides how certificates are checked and what keeps a dead link from being believed alive. Does not know what is
-sent over it.
+Decides how certificates are verified and which keepalive settings detect a dead link. Does not know what is sent over
+the link.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Address", "ServerLink", "dial", "peer_certificate", "resolve", "tls_
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address of one host: what is connected to, now and by a cancel request later."""
+    """One address of one host. A cancel request later goes to the same address."""
 
     host: Host
     family: int
@@ -36,12 +36,12 @@ class Address:
 
 
 class ServerLink(Link):
-    """A link that remembers why it was lost: with TLS 1.3 a certificate is refused after the handshake."""
+    """A link that keeps the reason of its loss: with TLS 1.3 a server refuses a certificate after the handshake."""
 
-    fault: Exception | None = None
+    loss_reason: Exception | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fault = exc
+        self.loss_reason = exc
         super().connection_lost(exc)
 
 
@@ -51,15 +51,15 @@ async def resolve(host: Host) -> list[Address]:
         return [Address(host, socket.AF_UNIX, str(host))]
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
+        infos = await loop.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as fault:
-        reason = getattr(fault, "strerror", None) or "that is no host name"
-        raise LoginFailed(str(host), "resolving", reason, moves_on=True) from None
-    return list(dict.fromkeys(Address(host, family, sockaddr) for family, _, _, _, sockaddr in found))
+        reason = getattr(fault, "strerror", None) or "it is not a host name"
+        raise LoginFailed(str(host), "resolving", reason, try_next=True) from None
+    return list(dict.fromkeys(Address(host, family, sockaddr) for family, _, _, _, sockaddr in infos))
 
 
 async def dial(target: Target, address: Address, attempt: LoginAttempt) -> ServerLink:
-    """Connect, with TLS as the target wants it. Raises LoginFailed; `attempt.step` is where it is meanwhile."""
+    """Connect, with TLS as the target requires. Raises LoginFailed. `attempt.step` names the current step."""
     encrypted = address.family != socket.AF_UNIX and target.sslmode is not SslMode.DISABLE
     context = _context(target, attempt) if encrypted else None
     attempt.step = "connecting"
@@ -75,7 +75,7 @@ async def dial(target: Target, address: Address, attempt: LoginAttempt) -> Serve
             _, link = await loop.create_connection(ServerLink, sock=plain)
             return link
         attempt.step = "starting TLS"
-        await _ask_for_tls(plain, attempt)
+        await _request_tls(plain, attempt)
     except BaseException:
         plain.close()
         raise
@@ -89,7 +89,7 @@ async def _connect(plain: socket.socket, address: Address, keepalive: Keepalive,
             _keep_alive(plain, keepalive)
         await asyncio.get_running_loop().sock_connect(plain, address.sockaddr)
     except OSError as fault:
-        raise attempt.failed(fault.strerror or str(fault), moves_on=True) from None
+        raise attempt.failed(fault.strerror or str(fault), try_next=True) from None
 
 
 def _keep_alive(plain: socket.socket, keepalive: Keepalive) -> None:
@@ -100,21 +100,21 @@ def _keep_alive(plain: socket.socket, keepalive: Keepalive) -> None:
         ("TCP_KEEPCNT", keepalive.count),
         ("TCP_USER_TIMEOUT", keepalive.user_timeout),
     ):
-        # Not every system has every one of them.
+        # Not every system has all of these options.
         if value and hasattr(socket, option):
             plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-async def _ask_for_tls(plain: socket.socket, attempt: LoginAttempt) -> None:
+async def _request_tls(plain: socket.socket, attempt: LoginAttempt) -> None:
     loop = asyncio.get_running_loop()
     try:
         await loop.sock_sendall(plain, encode_ssl_request())
-        # One byte and no more: what a forger may have put behind it stays in the socket, and fails the handshake.
+        # Read one byte only: bytes that an attacker injected behind it stay in the socket and fail the handshake.
         answer = await loop.sock_recv(plain, 1)
     except OSError as fault:
-        raise attempt.failed(fault.strerror or str(fault), moves_on=True) from None
+        raise attempt.failed(fault.strerror or str(fault), try_next=True) from None
     if not answer:
-        raise attempt.failed("the server closed the connection", moves_on=True)
+        raise attempt.failed("the server closed the connection", try_next=True)
     if answer != b"S":
         raise attempt.failed("the server does not offer TLS")
 
@@ -130,11 +130,11 @@ async def _handshake(plain: socket.socket, context: ssl.SSLContext, name: str, a
     except ssl.SSLError as fault:
         raise attempt.failed(tls_reason(fault)) from None
     except OSError as fault:
-        raise attempt.failed(fault.strerror or "the server closed the connection", moves_on=True) from None
+        raise attempt.failed(fault.strerror or "the server closed the connection", try_next=True) from None
 
 
 def tls_reason(fault: ssl.SSLError) -> str:
-    """OpenSSL's own words: `TLSV1_ALERT_UNKNOWN_CA` reads as `tlsv1 alert unknown ca`."""
+    """OpenSSL's reason in words: `TLSV1_ALERT_UNKNOWN_CA` becomes `tlsv1 alert unknown ca`."""
     return (fault.reason or "handshake failed").lower().replace("_", " ")
 
 
@@ -162,13 +162,13 @@ def _load(
     root: str | None,
     certificate: str | None,
     key: str | None,
-    stamps: tuple[tuple[int, int, int] | None, ...],  # noqa: ARG001 - files that were changed are read again
+    stamps: tuple[tuple[int, int, int] | None, ...],  # noqa: ARG001 - part of the cache key: changed files are read again
 ) -> ssl.SSLContext:
-    """How to speak TLS. Raises OSError, which ssl.SSLError is, or ValueError."""
+    """Raises OSError (ssl.SSLError is a subclass) or ValueError."""
     context = ssl.create_default_context(cafile=root)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = mode is SslMode.VERIFY_FULL
-    # As in libpq: who names a CA wants it asked, under `require` as well.
+    # As in libpq: with a root certificate configured, `require` verifies too.
     if mode is SslMode.REQUIRE and root is None:
         context.verify_mode = ssl.CERT_NONE
     if certificate is not None:
@@ -177,7 +177,7 @@ def _load(
 
 
 def _no_passphrase() -> str:
-    """Without this, OpenSSL would ask for it at the terminal, and block."""
+    """Without this, OpenSSL would prompt at the terminal, and block."""
     raise ValueError("the private key is protected by a passphrase")
 
 

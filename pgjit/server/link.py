@@ -1,6 +1,6 @@
-"""One side of a session: a transport, what arrived on it, and back-pressure towards the other side.
+"""One side of a session: a transport, its receive buffer, and back-pressure on the other side.
 
-The only file that implements asyncio's protocol callbacks. Decides nothing about what the bytes mean.
+The only file that implements asyncio's protocol callbacks. Does not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import cast
 __all__ = ["Link", "LinkClosed"]
 
 RECORD = 8192
-"""Most bytes in one write on TLS: libpq's asynchronous calls before version 17 hang on larger records."""
+"""Limit on the bytes of one TLS write: libpq's asynchronous calls before version 17 hang on larger records."""
 
 HIGH_WATER = 256 * 1024
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks whether a client has gone that is not read from."""
+CHECK_SECONDS = 0.5
+"""Interval at which a paused connection is checked for the peer's disconnect."""
 
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
 class LinkClosed(ConnectionError):
-    """The peer is gone in the middle of something."""
+    """The peer disconnected in the middle of an exchange."""
 
 
 class Link(asyncio.Protocol):
-    """Bytes are awaited with `receive`, or taken as they come once `stream` was called."""
+    """Bytes are awaited with `receive`; after `stream` was called they go to a callback as they arrive."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -37,10 +37,10 @@ class Link(asyncio.Protocol):
         self._on_data: Callable[[bytes], None] | None = None
         self._on_lost: Callable[[], None] | None = None
         self._peer: Link | None = None
-        self._held: set[str] = set()  # why reading is paused
+        self._pause_reasons: set[str] = set()  # reading is paused while there is one
         self._tls = False
-        self._watched = False  # its end is to be seen even while it is not read from
-        self._watch: asyncio.TimerHandle | None = None
+        self._detects_disconnect = False  # check for the peer's disconnect while reading is paused
+        self._check_timer: asyncio.TimerHandle | None = None
         self._eof = False
         self.lost = asyncio.get_running_loop().create_future()
 
@@ -58,7 +58,7 @@ class Link(asyncio.Protocol):
             return
         self._buffer += data
         if len(self._buffer) > HIGH_WATER:
-            self.hold("unread")
+            self.pause("unread")
         self._wake()
 
     def eof_received(self) -> bool:
@@ -72,24 +72,24 @@ class Link(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(None)
         if self._peer is not None:
-            self._peer.release("peer is full")
+            self._peer.resume("peer is full")
         if self._on_lost is not None:
             self._on_lost()
-        # Nothing comes any more: two links and a session that hold each other would wait for the cycle collector.
+        # Break the reference cycle of the two links and the session: no cycle collection is needed to free them.
         self._on_data = self._on_lost = self._peer = self._transport = None
 
     def pause_writing(self) -> None:
         if self._peer is not None:
-            self._peer.hold("peer is full")
+            self._peer.pause("peer is full")
 
     def resume_writing(self) -> None:
         if self._peer is not None:
-            self._peer.release("peer is full")
+            self._peer.resume("peer is full")
 
     # --- what a session uses ---
 
     def detail(self, name: str) -> object:
-        """What the transport knows: `ssl_object`, `peername`, ..."""
+        """A fact about the transport: `ssl_object`, `peername`, ..."""
         return None if self._transport is None else self._transport.get_extra_info(name)
 
     @property
@@ -97,7 +97,7 @@ class Link(asyncio.Protocol):
         return self._eof
 
     async def receive(self) -> bytes:
-        """What arrived, at least one byte; b"" once the peer has ended."""
+        """The bytes received, at least one; b"" after the peer closed the connection."""
         while not self._buffer:
             if self._eof:
                 return b""
@@ -105,29 +105,29 @@ class Link(asyncio.Protocol):
             await self._waiter
         data = bytes(self._buffer)
         self._buffer.clear()
-        self.release("unread")
+        self.resume("unread")
         return data
 
     def stream(self, on_data: Callable[[bytes], None], on_lost: Callable[[], None], *, peer: Link) -> None:
-        """From now on hand data over as it arrives; what waits in the buffer first."""
+        """From now on pass data to `on_data` as it arrives, buffered data first."""
         if not self.lost.done():
             self._on_data, self._on_lost = on_data, on_lost
             self._peer = peer
         if self._buffer:
             data = bytes(self._buffer)
             self._buffer.clear()
-            self.release("unread")
+            self.resume("unread")
             on_data(data)
         if self._eof:
             on_lost()
 
     def back_pressure(self, peer: Link) -> None:
-        """When this side cannot be written to any more, stop reading from `peer`.
+        """Pause reading from `peer` while this side's send buffer is full.
 
-        From now on the end of this side is seen even while nothing is read from it.
+        From now on the disconnect of this side is also detected while reading from it is paused.
         """
         self._peer = peer
-        self._watched = True
+        self._detects_disconnect = True
 
     def write(self, data: bytes) -> None:
         transport = self._transport
@@ -140,36 +140,36 @@ class Link(asyncio.Protocol):
         for at in range(0, len(data), RECORD):
             transport.write(view[at : at + RECORD])
 
-    def hold(self, why: str) -> None:
+    def pause(self, reason: str) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if not self._held:
+        if not self._pause_reasons:
             self._transport.pause_reading()
-            if self._watched and self._watch is None:
-                self._watch = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
-        self._held.add(why)
+            if self._detects_disconnect and self._check_timer is None:
+                self._check_timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_disconnect)
+        self._pause_reasons.add(reason)
 
-    def release(self, why: str) -> None:
-        if why not in self._held:
+    def resume(self, reason: str) -> None:
+        if reason not in self._pause_reasons:
             return
-        self._held.discard(why)
-        if not self._held and self._transport is not None and not self._transport.is_closing():
+        self._pause_reasons.discard(reason)
+        if not self._pause_reasons and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _look(self) -> None:
-        """An end lies behind what is not read: the system is asked for it, as PostgreSQL does while it is busy."""
-        self._watch = None
-        if not self._held or self._transport is None or self._transport.is_closing():
+    def _check_disconnect(self) -> None:
+        """Unread bytes hide the end of the stream: poll the socket, as PostgreSQL does while it runs a statement."""
+        self._check_timer = None
+        if not self._pause_reasons or self._transport is None or self._transport.is_closing():
             return
-        look = select.poll()
-        look.register(self._transport.get_extra_info("socket").fileno(), _GONE)
-        if look.poll(0):
+        poller = select.poll()
+        poller.register(self._transport.get_extra_info("socket").fileno(), _GONE)
+        if poller.poll(0):
             self._transport.abort()
         else:
-            self._watch = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+            self._check_timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_disconnect)
 
     async def close(self, grace: float = 1.0) -> None:
-        """Send what is buffered, then close; after `grace` seconds close without sending it."""
+        """Send the buffered bytes, then close. After `grace` seconds close without sending the rest."""
         if self._transport is None:
             return
         self._transport.close()

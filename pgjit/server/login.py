@@ -1,7 +1,7 @@
-"""The messages of a login: startup, authentication, and what the server tells until it is ready.
+"""The messages of a login: startup, authentication, and the server's messages until ReadyForQuery.
 
-Decides which authentication methods are answered, over what, and in which order messages may come. Does not know
-how the link was made, or what the session is for.
+Decides which authentication methods are used, over which links, and in which order messages may come. Does not know
+how the link was opened, or what the session is for.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from pgwire.messages.startup import encode_startup
 __all__ = ["BeforeProof", "LoggedIn", "log_in"]
 
 _MOST_BYTES = 64 * 1024
-"""Of one message during a login, which nobody has proved anything in yet."""
+"""Limit on one message during login, before the server has authenticated itself."""
 _MOST_MESSAGES = 1000
 
 _PLAIN, _PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 _OK, _CLEARTEXT, _MD5, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 3, 5, 10, 11, 12
 _METHODS = {2: "Kerberos V5", 7: "GSSAPI", 9: "SSPI"}
 
-# Conditions in which another server, or the same one a little later, may take the session.
+# Another server, or the same one a little later, may accept the login.
 _NOT_NOW = {"57P01", "57P02", "57P03"}
 
 
@@ -58,9 +58,9 @@ async def log_in(
     attempt: LoginAttempt,
     before_proof: BeforeProof | None = None,
 ) -> LoggedIn:
-    """Log in over `link`. Raises LoginFailed, naming the step; `settings` are the session's on the server.
+    """Log in over `link` with the session's `settings`. Raises LoginFailed, which names the step.
 
-    `before_proof` is awaited when all that is left is to prove the secret.
+    `before_proof` is awaited right before the password, or the proof of it, is sent.
     """
     try:
         login = _Login(link, attempt, before_proof)
@@ -70,7 +70,7 @@ async def log_in(
         attempt.step = "logging in"
         return await _until_ready(login)
     except LinkClosed:
-        raise attempt.failed(_closed(link, target, attempt), moves_on=True) from None
+        raise attempt.failed(_closed(link, target, attempt), try_next=True) from None
     except RemoteProtocolError as fault:
         raise attempt.failed(f"the server broke the protocol ({fault})") from None
     except ScramException as fault:
@@ -78,15 +78,15 @@ async def log_in(
 
 
 def _closed(link: ServerLink, target: Target, attempt: LoginAttempt) -> str:
-    """With TLS 1.3 a client certificate is refused after the handshake; not every event loop tells that it was."""
+    """With TLS 1.3 a client certificate is refused after the handshake; not every event loop reports the refusal."""
     reason = "the server closed the connection"
     if target.sslcert is not None and attempt.step == "authenticating":
         reason += " right after TLS: does it accept this client certificate?"
-    return f"{reason} ({tls_reason(link.fault)})" if isinstance(link.fault, ssl.SSLError) else reason
+    return f"{reason} ({tls_reason(link.loss_reason)})" if isinstance(link.loss_reason, ssl.SSLError) else reason
 
 
 class _Login:
-    """The messages of a login, one at a time; errors of the server are raised, its notices kept."""
+    """Reads the messages of a login one at a time. Raises the server's errors; collects its notices."""
 
     def __init__(self, link: ServerLink, attempt: LoginAttempt, before_proof: BeforeProof | None = None) -> None:
         self.link = link
@@ -129,21 +129,24 @@ class _Login:
         return auth.decode_authentication(frame.body)
 
     async def expect(self, code: int) -> bytes:
-        """The data of the authentication message `code`; any other one is out of order."""
+        """The data of the authentication message `code`. Any other message is a protocol violation."""
         request = await self.authentication()
         if request.code != code:
             raise RemoteProtocolError(f"authentication message {request.code} in place of {code}")
         return request.data
 
-    def nothing_left(self) -> None:
+    def check_nothing_left(self) -> None:
         if self._frames or self._reader.pending:
-            raise RemoteProtocolError("bytes after ReadyForQuery that nothing asked for")
+            raise RemoteProtocolError("bytes after ReadyForQuery that nothing requested")
 
     def _refused(self, frame: Frame) -> LoginFailed:
         fields = decode_error(frame.body)
-        sqlstate, said = fields.get("C", "no SQLSTATE"), fields.get("M", "no message")
+        sqlstate, message = fields.get("C", "no SQLSTATE"), fields.get("M", "no message")
         return self.attempt.failed(
-            f"the server said {sqlstate}: {said}", moves_on=sqlstate in _NOT_NOW, sqlstate=sqlstate, said=said
+            f"the server reported {sqlstate}: {message}",
+            try_next=sqlstate in _NOT_NOW,
+            sqlstate=sqlstate,
+            server_message=message,
         )
 
 
@@ -165,7 +168,7 @@ async def _until_ready(login: _Login) -> LoggedIn:
                 break
             case kind:
                 raise RemoteProtocolError(f"message of type {kind!a} during login")
-    login.nothing_left()
+    login.check_nothing_left()
     if key is None:
         raise login.attempt.failed("the server gives no cancel key, so its sessions could not be ended")
     return LoggedIn(key[0], key[1], parameters, b"".join(login.greeting))
@@ -175,7 +178,7 @@ async def _until_ready(login: _Login) -> LoggedIn:
 
 
 async def _authenticate(login: _Login, target: Target, secret: str | None) -> None:
-    """One request, one answer, then Ok: a server that asks a second time does not get a second answer."""
+    """One request, one answer, then Ok. A server that sends a second request gets no second answer."""
     request = await login.authentication()
     required = target.channel_binding is ChannelBinding.REQUIRE
     if request.code == _OK:
@@ -199,7 +202,7 @@ async def _authenticate(login: _Login, target: Target, secret: str | None) -> No
 
 
 async def _cleartext(login: _Login, secret: str) -> None:
-    # INVARIANT: the secret itself is sent over TLS or a Unix socket, and never over anything else.
+    # INVARIANT: the password itself is sent over TLS or a Unix socket only.
     peer = login.link.detail("peername")
     encrypted = login.link.detail("ssl_object") is not None
     if not encrypted and isinstance(peer, tuple):
@@ -208,7 +211,7 @@ async def _cleartext(login: _Login, secret: str) -> None:
 
 
 def _md5(user: bytes, password: bytes, salt: bytes) -> bytes:
-    """PostgreSQL's own MD5 scheme: old servers ask for it, we do not choose it."""
+    """PostgreSQL's MD5 scheme, for old servers that request it."""
     inner = hashlib.md5(password + user, usedforsecurity=False).hexdigest().encode()
     return b"md5" + hashlib.md5(inner + salt, usedforsecurity=False).hexdigest().encode()
 
@@ -217,16 +220,16 @@ def _md5(user: bytes, password: bytes, salt: bytes) -> bytes:
 
 
 async def _scram(login: _Login, target: Target, secret: str, offered: tuple[str, ...]) -> None:
-    """The server proves that it knows the password as well; bound to its certificate where both can."""
+    """Both sides prove that they know the password; with channel binding to the certificate if both support it."""
     binding = _end_point(login, target)
     mechanism = _choose(login, target, offered, bound=binding is not None)
-    # Where we could bind and the server did not offer it, the client's flag says so (gs2 `y`): a server whose offer
-    # was cut on the way sees it, and refuses.
+    # If channel binding is possible here and the server did not offer it, the gs2 flag is `y`. A server
+    # whose offer was removed by an attacker sees the flag and refuses.
     exchange = Exchange(mechanism, secret, binding)
-    login.link.write(auth.encode_sasl_initial(mechanism, exchange.first()))
-    final = await exchange.final(_ascii(await login.expect(_SASL_CONTINUE)))
+    login.link.write(auth.encode_sasl_initial(mechanism, exchange.client_first()))
+    final = await exchange.client_final(_ascii(await login.expect(_SASL_CONTINUE)))
     await login.prove(auth.encode_sasl_response(final))
-    # INVARIANT: no Ok is believed before the server's signature was verified.
+    # INVARIANT: AuthenticationOk counts only after the server's signature was verified.
     exchange.verify(_ascii(await login.expect(_SASL_FINAL)))
 
 
@@ -243,7 +246,7 @@ def _choose(login: _Login, target: Target, offered: tuple[str, ...], *, bound: b
 
 
 def _end_point(login: _Login, target: Target) -> bytes | None:
-    """What the proof is bound to: the hash of the server's certificate (RFC 5929, section 4.1)."""
+    """The channel binding data: the hash of the server's certificate (RFC 5929, section 4.1)."""
     if target.channel_binding is ChannelBinding.DISABLE:
         return None
     certificate = peer_certificate(login.link)
@@ -253,7 +256,7 @@ def _end_point(login: _Login, target: Target) -> bytes | None:
         algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
     except ValueError:
         return None
-    if algorithm is None:  # Ed25519: no hash is defined for it, and PostgreSQL has none either
+    if algorithm is None:  # Ed25519: the RFC defines no hash for it, and PostgreSQL uses none
         return None
     name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
     return hashlib.new(name, certificate).digest()

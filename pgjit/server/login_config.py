@@ -1,7 +1,7 @@
-"""How pgjit itself logs in to a server, as the configuration says it: where a secret is, and the login for control.
+"""The configuration of pgjit's own logins to a server: the source of the password, and the `control` login.
 
-Decides which keys these sections have, and what can be seen of a secret's source before anybody logs in. No secret is
-ever in the configuration, or in an error.
+Decides which keys these sections have, and which faults of a secret's source are reported at start. A secret is never
+in the configuration or in an error.
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ class SecretSection(LoginSection):
 
 
 class ControlSection(LoginSection):
-    """A login of its own for what ends sessions, a member of `pg_signal_backend` and `pg_read_all_stats`.
+    """A separate login that ends sessions, a member of `pg_signal_backend` and `pg_read_all_stats`.
 
-    Without it they are ended under their own login, and under `access: full` or `allow: do` one could end that first.
+    Without it pgjit ends sessions under their own login, and a session under `access: full` or `allow: do` could
+    terminate the connection that is to end it.
     """
 
     user: str = Field(min_length=1, description="login role; not that of the sessions")
@@ -79,7 +80,7 @@ def control_login(document: Document, folder: Path, name: str, section: ControlS
 def credential_of(
     document: Document, folder: Path, where: tuple[str, ...], secret: SecretSection | None
 ) -> LoginCredential | None:
-    """Where the secret will come from; what can be seen to be missing now is a fault now."""
+    """The source of the secret. A source that cannot be used is reported as a fault of the configuration."""
     if secret is None:
         return None
     if secret.env is not None:

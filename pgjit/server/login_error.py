@@ -1,6 +1,6 @@
-"""One try to log in at one address: the step that it is at, and what its failure means for the next address.
+"""One login attempt at one address: its current step, and whether its failure moves on to the next address.
 
-Decides the wording of a failure for the journal. Opens nothing.
+Decides the wording of a failure in the journal. Does no I/O.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["LoginAttempt", "LoginFailed"]
 
 
 class LoginFailed(Exception):
-    """`step` failed at `place` for `reason`. `moves_on`: another address may do better, as libpq sees it."""
+    """`step` failed at `place` for `reason`. `try_next`: try the next address, as libpq would."""
 
     def __init__(
         self,
@@ -19,16 +19,16 @@ class LoginFailed(Exception):
         step: str,
         reason: str,
         *,
-        moves_on: bool = False,
+        try_next: bool = False,
         sqlstate: str | None = None,
-        said: str = "",
+        server_message: str = "",
     ) -> None:
         super().__init__(f"{place}: {step}: {reason}")
         self.step = step
         self.reason = reason
-        self.moves_on = moves_on
-        self.sqlstate = sqlstate  # of the server's own error
-        self.said = said  # the server's own message
+        self.try_next = try_next
+        self.sqlstate = sqlstate  # of the server's error
+        self.server_message = server_message
 
 
 @dataclass(slots=True)
@@ -37,6 +37,8 @@ class LoginAttempt:
     step: str = "connecting"
 
     def failed(
-        self, reason: str, *, moves_on: bool = False, sqlstate: str | None = None, said: str = ""
+        self, reason: str, *, try_next: bool = False, sqlstate: str | None = None, server_message: str = ""
     ) -> LoginFailed:
-        return LoginFailed(self.place, self.step, reason, moves_on=moves_on, sqlstate=sqlstate, said=said)
+        return LoginFailed(
+            self.place, self.step, reason, try_next=try_next, sqlstate=sqlstate, server_message=server_message
+        )

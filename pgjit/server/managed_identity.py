@@ -1,18 +1,18 @@
-"""A login token of an Azure managed identity, as the secret: what is asked for, and for how long it is kept."""
+"""An access token of an Azure managed identity as the login secret: its scope, and how long it is cached."""
 
 from __future__ import annotations
 
 import asyncio
 
 from pgjit.identity.azure_token import NoToken, fetch
-from pgjit.server.credential import CredentialUnavailable, FetchedSecret, usable
+from pgjit.server.credential import CredentialUnavailable, FetchedSecret, check_secret
 
 __all__ = ["SCOPE", "fetch_token"]
 
 SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
-"""What Azure Database for PostgreSQL takes tokens for."""
+"""The scope of tokens for Azure Database for PostgreSQL."""
 
-_BEFORE_EXPIRY = 300.0  # seconds: a token that ends in the middle of a login is of no use
+_BEFORE_EXPIRY = 300.0  # seconds: a token must not expire in the middle of a login
 
 
 async def fetch_token(scope: str, client_id: str | None) -> FetchedSecret:
@@ -22,5 +22,5 @@ async def fetch_token(scope: str, client_id: str | None) -> FetchedSecret:
     except NoToken as fault:
         raise CredentialUnavailable(str(fault)) from None
     return FetchedSecret(
-        usable(token, "token of the managed identity"), max(0.0, lifetime.total_seconds() - _BEFORE_EXPIRY)
+        check_secret(token, "token of the managed identity"), max(0.0, lifetime.total_seconds() - _BEFORE_EXPIRY)
     )

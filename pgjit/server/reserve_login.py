@@ -1,8 +1,8 @@
-"""A login that has come as far as the proof of its secret, and waits there.
+"""A login in reserve: it is paused right before the proof of its password.
 
-The server has given it a slot and has looked the secret up: it can be completed although all slots were taken since,
-and although the secret was changed. Until then it is nobody's session, which only a superuser can terminate. It is
-good for as long as the server's `authentication_timeout`.
+The server has already given it a connection slot and has looked up the password verifier. So it can be completed even
+if all slots are taken by then, or the password was changed. A paused login belongs to no role: only a superuser can
+terminate it. It lasts for the server's `authentication_timeout`.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ class ReserveLogin:
         self.since = asyncio.get_running_loop().time()
         self._target = target
         self._address = address
-        self._waits = asyncio.Event()  # it has come that far
-        self._wanted = asyncio.Event()
+        self._paused = asyncio.Event()
+        self._resumed = asyncio.Event()
         self._login = asyncio.create_task(connect_upstream(target, address, settings, before_proof=self._pause))
 
-    async def prepared(self) -> bool:
-        """Whether it waits now. A server that asks for no secret has nothing to wait for."""
-        waits = asyncio.create_task(self._waits.wait())
+    async def wait_until_paused(self) -> bool:
+        """False if the login failed, or completed because the server requests no password."""
+        paused = asyncio.create_task(self._paused.wait())
         try:
             async with asyncio.timeout(self._target.connect_timeout):
-                await asyncio.wait({self._login, waits}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({self._login, paused}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             return False
         finally:
-            waits.cancel()
+            paused.cancel()
         return not self._login.done()
 
-    async def redeem(self) -> Upstream:
-        """Complete it. Raises LoginFailed."""
-        self._wanted.set()
+    async def complete(self) -> Upstream:
+        """Send the proof and return the connection. Raises LoginFailed."""
+        self._resumed.set()
         try:
             async with asyncio.timeout(self._target.connect_timeout):
                 return await self._login
         except TimeoutError:
             raise LoginAttempt(str(self._address), "logging in").failed(
-                "no answer to a login that was kept"
+                "no answer to a login that was kept in reserve"
             ) from None
 
-    async def drop(self) -> None:
+    async def discard(self) -> None:
         self._login.cancel()
         (outcome,) = await asyncio.gather(self._login, return_exceptions=True)
         if isinstance(outcome, Upstream):
             await outcome.leave()
 
     async def _pause(self) -> None:
-        self._waits.set()
-        await self._wanted.wait()
+        self._paused.set()
+        await self._resumed.wait()

@@ -1,6 +1,7 @@
-"""A login secret from a command's standard output: how it is run, bounded, and what its failure says.
+"""A login secret from the standard output of a command.
 
-No shell. Decides how much output and time it gets. Its standard error is for the operators, the secret is not.
+Decides the command's limits on output and time, and the text of its failure. No shell is used. The operators see its
+standard error, with the secret removed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import os
 import signal
 
-from pgjit.server.credential import CredentialUnavailable, FetchedSecret, usable
+from pgjit.server.credential import CredentialUnavailable, FetchedSecret, check_secret
 
 __all__ = ["run_command"]
 
@@ -19,7 +20,7 @@ _MOST_SHOWN = 300
 
 
 async def run_command(argv: tuple[str, ...], *, timeout: float, refresh: float) -> FetchedSecret:  # noqa: ASYNC109 - ours to name
-    """Run it and take what it prints, less one newline. Raises CredentialUnavailable."""
+    """Run the command; its output without one newline at the end is the secret. Raises CredentialUnavailable."""
     name = f"command `{argv[0]}`"
     try:
         process = await asyncio.create_subprocess_exec(
@@ -27,7 +28,7 @@ async def run_command(argv: tuple[str, ...], *, timeout: float, refresh: float) 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # so that what it starts is stopped with it
+            start_new_session=True,  # so that its child processes are killed with it
         )
     except OSError as fault:
         raise CredentialUnavailable(f"{name} cannot be run: {fault.strerror}") from None
@@ -35,7 +36,7 @@ async def run_command(argv: tuple[str, ...], *, timeout: float, refresh: float) 
         async with asyncio.timeout(timeout):
             assert process.stdout is not None
             assert process.stderr is not None
-            out, err = await asyncio.gather(_whole(process.stdout), _head(process.stderr))
+            out, err = await asyncio.gather(_read_all(process.stdout), _read_head(process.stderr))
             status = await process.wait()
     except TimeoutError:
         raise CredentialUnavailable(f"{name} did not end within {timeout:g} s") from None
@@ -44,34 +45,34 @@ async def run_command(argv: tuple[str, ...], *, timeout: float, refresh: float) 
     if out is None:
         raise CredentialUnavailable(f"{name} printed more than {_MOST_BYTES} bytes")
     if status != 0:
-        raise CredentialUnavailable(f"{name} failed with status {status}{_said(err, out)}")
+        raise CredentialUnavailable(f"{name} failed with status {status}{_error_text(err, out)}")
     try:
         value = out.decode().removesuffix("\n")
     except UnicodeDecodeError:
         raise CredentialUnavailable(f"output of {name} is not text") from None
-    return FetchedSecret(usable(value, f"output of {name}"), refresh)
+    return FetchedSecret(check_secret(value, f"output of {name}"), refresh)
 
 
-async def _whole(stream: asyncio.StreamReader) -> bytes | None:
-    """All of it; None if it is more than a secret may be."""
-    read = b""
+async def _read_all(stream: asyncio.StreamReader) -> bytes | None:
+    """The whole output; None if it is above the limit."""
+    output = b""
     while data := await stream.read(_MOST_BYTES):
-        read += data
-        if len(read) > _MOST_BYTES:
+        output += data
+        if len(output) > _MOST_BYTES:
             return None
-    return read
+    return output
 
 
-async def _head(stream: asyncio.StreamReader) -> bytes:
-    """Its beginning; the rest is read and forgotten, so that nothing blocks on a full pipe."""
+async def _read_head(stream: asyncio.StreamReader) -> bytes:
+    """The beginning of the output. The rest is read and discarded, so the command never blocks on a full pipe."""
     head = b""
     while data := await stream.read(_MOST_BYTES):
         head += data[: _MOST_BYTES - len(head)]
     return head
 
 
-def _said(err: bytes, out: bytes) -> str:
-    """The command's own words in one line, without anything that it also printed as the secret."""
+def _error_text(err: bytes, out: bytes) -> str:
+    """Its standard error in one line, without any word that it also printed as the secret."""
     text = err.decode("utf-8", "replace")
     for secret in out.decode("utf-8", "replace").split():
         text = text.replace(secret, "[hidden]")

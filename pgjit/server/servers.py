@@ -1,7 +1,7 @@
-"""The servers of one target: which of them a session gets, and the control connection to that very one.
+"""The servers of one target: failover between them, and the control pool of each address.
 
-Decides the order in which hosts and their addresses are tried, which failures move on to the next, and what
-`target_session_attrs` means. The login itself is `upstream.py`'s.
+Decides the order in which hosts and addresses are tried, which failures move on to the next one, and what
+`target_session_attrs` means. `upstream.py` does the login itself.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from pgjit.server.upstream import Upstream, connect_upstream
 __all__ = ["Backend", "Servers"]
 
 _MOST_IDLE = 16
-"""Control connections that are kept although no session is on their address: names move to other addresses."""
+"""Limit on control pools without sessions. Host names move to new addresses, so unused pools would pile up."""
 
-_TURNED_AWAY = {"53300", "57P01", "57P03"}
+_NOT_ACCEPTING = {"53300", "57P01", "57P03"}
 
 Settings = Callable[[int], dict[str, str]]
-"""From the server's major version to the startup parameters of the session."""
+"""The startup parameters of a session, for the server's major version."""
 
 
 @dataclass(slots=True)
 class Backend:
-    """A session's place on a server: its connection, the process there, and what can end it."""
+    """A session's backend: the connection, the server process, and the control pool that can end it."""
 
     upstream: Upstream
     process: ServerProcess
     control: ControlPool
-    _held: bool = True
-    _wary: bool = False
+    _counted: bool = True
+    _uses_reserve: bool = False
 
     async def hold_reserve_login(self) -> None:
-        """The session may do something against what ends it."""
-        self._wary = True
+        """Keep a reserve login: the session may terminate the control connections or change their password."""
+        self._uses_reserve = True
         await self.control.hold_reserve()
 
     def release(self) -> None:
-        """The session is over: its control connection is needed by one less."""
-        if self._held:
-            self._held = False
-            self.control.release(self.process)
-            if self._wary:
+        """The session is over: the control pool has one session less."""
+        if self._counted:
+            self._counted = False
+            self.control.remove_session(self.process)
+            if self._uses_reserve:
                 self.control.release_reserve()
 
     async def leave(self) -> None:
-        """A session that does not come about: nothing was run on it."""
+        """Log out of a backend that no session used."""
         self.release()
         await self.upstream.leave()
 
@@ -63,45 +63,48 @@ class Backend:
 class Servers:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._controls: dict[Address, ControlPool] = {}  # those used last come last
+        self._controls: dict[Address, ControlPool] = {}  # least recently used first
 
-    async def connect(self, settings: Settings, deadline: float, asked: frozenset[str] = frozenset()) -> Backend:
-        """Log in to the first server that will do. Raises ServerUnavailable, naming each step that failed.
+    async def connect(
+        self, settings: Settings, deadline: float, client_settings: frozenset[str] = frozenset()
+    ) -> Backend:
+        """Log in to the first acceptable server. Raises ServerUnavailable, which names each step that failed.
 
-        `asked` are the settings that the client asks for, in lower case: what the server says of them is for it.
+        `client_settings`: names of the settings that the client requested, in lower case. The client receives the
+        server's errors about these.
         """
         failures: list[LoginFailed] = []
         try:
             async with asyncio.timeout(deadline):
-                return await self._first(settings, failures)
+                return await self._log_in_to_first(settings, failures)
         except LoginFailed as failed:
             failures.append(failed)
         except TimeoutError:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
-        raise self._unavailable(failures, asked)
+        raise self._unavailable(failures, client_settings)
 
     async def check_reachable(self, deadline: float) -> None:
-        """See that some server of these answers, by its control connection. Raises ServerUnavailable."""
+        """Check that one of the servers answers, over its control connection. Raises ServerUnavailable."""
         if any(control.connected for control in self._controls.values()):
             return
         failures: list[LoginFailed] = []
         try:
             async with asyncio.timeout(deadline):
                 for host in self._target.hosts:
-                    if await self._reached(host, failures):
+                    if await self._can_reach(host, failures):
                         return
         except TimeoutError:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
         raise self._unavailable(failures)
 
-    async def _reached(self, host: Host, failures: list[LoginFailed]) -> bool:
+    async def _can_reach(self, host: Host, failures: list[LoginFailed]) -> bool:
         try:
             addresses = await resolve(host)
         except LoginFailed as failed:
             failures.append(failed)
             return False
         for address in addresses:
-            control = await self._hold(address)
+            control = await self._acquire(address)
             try:
                 await control.version()
             except LoginFailed as failed:
@@ -114,8 +117,8 @@ class Servers:
 
     @asynccontextmanager
     async def control_at(self, address: Address) -> AsyncIterator[ControlPool]:
-        """The control of `address`, kept for as long as it is needed."""
-        control = await self._hold(address)
+        """The control pool of `address`, held open inside the `async with` block."""
+        control = await self._acquire(address)
         try:
             yield control
         finally:
@@ -126,10 +129,10 @@ class Servers:
             await control.close()
         self._controls.clear()
 
-    async def _first(self, settings: Settings, failures: list[LoginFailed]) -> Backend:
-        """Raises the LoginFailed that is final; those before it go into `failures`."""
+    async def _log_in_to_first(self, settings: Settings, failures: list[LoginFailed]) -> Backend:
+        """Raises the last LoginFailed; earlier ones are appended to `failures`."""
         standbys_first = self._target.session_attrs is SessionAttrs.PREFER_STANDBY
-        passed_over: list[Address] = []
+        other_role: list[Address] = []
         for host in self._target.hosts:
             try:
                 addresses = await resolve(host)
@@ -141,58 +144,64 @@ class Servers:
                     return await self._try(address, self._target.session_attrs, settings)
                 except _OtherRole as other:
                     failures.append(other)
-                    passed_over.append(address)
+                    other_role.append(address)
                 except LoginFailed as failed:
-                    if not failed.moves_on:
+                    if not failed.try_next:
                         raise
                     failures.append(failed)
-        for address in passed_over if standbys_first else []:
+        for address in other_role if standbys_first else []:
             try:
                 return await self._try(address, SessionAttrs.ANY, settings)
             except LoginFailed as failed:
                 failures.append(failed)
         raise failures.pop()
 
-    async def _try(self, address: Address, wanted: SessionAttrs, settings: Settings) -> Backend:
+    async def _try(self, address: Address, attrs: SessionAttrs, settings: Settings) -> Backend:
         target = self._target
-        control = await self._hold(address)
+        control = await self._acquire(address)
         try:
             major = await control.version()
-            if wanted is not SessionAttrs.ANY:
-                _see(address, wanted, await _role(control, wanted))
+            if attrs is not SessionAttrs.ANY:
+                _check_role(address, attrs, await _role(control, attrs))
             upstream = await connect_upstream(target, address, settings(major))
             try:
-                process = await control.process(upstream.backend_pid)
-                if wanted is not SessionAttrs.ANY:
-                    # It may have changed in between; what it reports is as it was when it logged us in.
-                    _see_reported(address, wanted, upstream.parameters)
+                process = await control.identify(upstream.backend_pid)
+                if attrs is not SessionAttrs.ANY:
+                    # The role may have changed since; the parameters report it as of this login.
+                    _check_reported_role(address, attrs, upstream.parameters)
             except BaseException:
                 await upstream.leave()
                 raise
         except BaseException:
             control.sessions -= 1
             raise
-        control.need(process)
+        control.add_session(process)
         return Backend(upstream, process, control)
 
-    async def _hold(self, address: Address) -> ControlPool:
-        """The control of `address`, counted as needed; of the others those go that nobody needs any more."""
+    async def _acquire(self, address: Address) -> ControlPool:
+        """The control pool of `address`, counted as in use. Closes surplus pools without sessions."""
         control = self._controls.pop(address, None) or ControlPool(self._target, address)
         self._controls[address] = control
         control.sessions += 1
-        idle = [old for old, kept in self._controls.items() if kept.sessions == 0]
+        idle = [old for old, pool in self._controls.items() if pool.sessions == 0]
         for old in idle[: max(0, len(idle) - _MOST_IDLE)]:
             await self._controls.pop(old).close()
         return control
 
-    def _unavailable(self, failures: list[LoginFailed], asked: frozenset[str] = frozenset()) -> ServerUnavailable:
+    def _unavailable(
+        self, failures: list[LoginFailed], client_settings: frozenset[str] = frozenset()
+    ) -> ServerUnavailable:
         detail = "; ".join(str(failed) for failed in failures)
-        named = _PARAMETER.search(failures[-1].said)
-        if failures[-1].sqlstate in _ABOUT_SETTINGS and named is not None and named[1].lower() in asked:
-            return SettingRejected(failures[-1].said, failures[-1].sqlstate)
+        parameter = _PARAMETER.search(failures[-1].server_message)
+        if (
+            failures[-1].sqlstate in _SETTING_ERRORS
+            and parameter is not None
+            and parameter[1].lower() in client_settings
+        ):
+            return SettingRejected(failures[-1].server_message, failures[-1].sqlstate)
         for failed in reversed(failures):
-            if failed.sqlstate in _TURNED_AWAY:
-                return ServerNotAccepting(failed.sqlstate, failed.said, detail=detail)
+            if failed.sqlstate in _NOT_ACCEPTING:
+                return ServerNotAccepting(failed.sqlstate, failed.server_message, detail=detail)
         return ServerUnavailable(
             f"connection `{self._target.name}` cannot be used now",
             reference="server-unavailable",
@@ -202,43 +211,43 @@ class Servers:
 
 
 _PARAMETER = re.compile(r'parameter "([^"]+)"')
-_ABOUT_SETTINGS = {"22023", "42704", "55P02", "42501", "0A000"}
-"""What the server says of a setting that it does not take: its value, its name, its time, its rights."""
+_SETTING_ERRORS = {"22023", "42704", "55P02", "42501", "0A000"}
+"""SQLSTATEs for a rejected setting: bad value, unknown name, not settable now, no permission, not supported."""
 
 
 class _OtherRole(LoginFailed):
-    """The server would take the session, but is not of the kind that is wanted."""
+    """The server accepts the login, but its role does not match `target_session_attrs`."""
 
 
-async def _role(control: ControlPool, wanted: SessionAttrs) -> Role:
+async def _role(control: ControlPool, attrs: SessionAttrs) -> Role:
     try:
         return await control.role()
     except ServerUnavailable as fault:
-        step = f"looking for a server that is {wanted.value}"
-        raise LoginFailed(str(control.address), step, fault.detail or fault.message, moves_on=True) from None
+        step = f"looking for a server that is {attrs.value}"
+        raise LoginFailed(str(control.address), step, fault.detail or fault.message, try_next=True) from None
 
 
-def _see(address: Address, wanted: SessionAttrs, role: Role) -> None:
-    match wanted:
+def _check_role(address: Address, attrs: SessionAttrs, role: Role) -> None:
+    match attrs:
         case SessionAttrs.PRIMARY if role.standby:
-            why = "it is a standby"
+            reason = "it is a standby"
         case SessionAttrs.STANDBY | SessionAttrs.PREFER_STANDBY if not role.standby:
-            why = "it is no standby"
+            reason = "it is not a standby"
         case SessionAttrs.READ_WRITE if role.read_only:
-            why = "it is read-only"
+            reason = "it is read-only"
         case SessionAttrs.READ_ONLY if not role.read_only:
-            why = "it is not read-only"
+            reason = "it is not read-only"
         case _:
             return
-    raise _OtherRole(str(address), f"looking for a server that is {wanted.value}", why, moves_on=True)
+    raise _OtherRole(str(address), f"looking for a server that is {attrs.value}", reason, try_next=True)
 
 
-def _see_reported(address: Address, wanted: SessionAttrs, reported: dict[str, str]) -> None:
-    """By ParameterStatus `in_hot_standby` (14 and newer).
+def _check_reported_role(address: Address, attrs: SessionAttrs, reported: dict[str, str]) -> None:
+    """Check the role by ParameterStatus `in_hot_standby` (PostgreSQL 14 and newer).
 
-    `default_transaction_read_only` is not asked here: in this session it is what our own startup packet says.
+    `default_transaction_read_only` cannot tell: in this session it is the value of our own startup packet.
     """
     standby = reported.get("in_hot_standby")
-    if standby is None or wanted is SessionAttrs.READ_ONLY:
+    if standby is None or attrs is SessionAttrs.READ_ONLY:
         return
-    _see(address, wanted, Role(standby == "on", standby == "on"))
+    _check_role(address, attrs, Role(standby == "on", standby == "on"))

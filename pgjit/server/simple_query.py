@@ -1,6 +1,6 @@
-"""One question to the server on a connection of our own: SQL in, rows of text out.
+"""One simple query on a connection of pgjit's own: SQL in, rows of text out.
 
-For the control connection, whose login is the sessions' own. Decides nothing: the SQL is the caller's.
+For the control connections and for reading catalogs. Decides nothing: the caller gives the SQL.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Row = tuple[str | None, ...]
 
 
 class QueryFailed(Exception):
-    """The server answered with an error: its SQLSTATE and message."""
+    """The server answered with an error; the text is its SQLSTATE and message."""
 
 
 async def run_query(link: Link, sql: str) -> list[Row]:
-    """The rows of the answer. Raises QueryFailed, LinkClosed or RemoteProtocolError.
+    """The rows of the result. Raises QueryFailed, LinkClosed or RemoteProtocolError.
 
-    After anything but QueryFailed, cancellation included, the link is of no more use.
+    After any exception but QueryFailed, cancellation included, the link must not be used again.
     """
     reader = FrameReader(lambda _: _MOST_BYTES)
     link.write(encode_query(sql.encode()))
     rows: list[Row] = []
-    refused: str | None = None
+    error: str | None = None
     while True:
         data = await link.receive()
         if not data:
@@ -41,15 +41,15 @@ async def run_query(link: Link, sql: str) -> list[Row]:
                     rows.append(_row(frame.body))
                 case "E":
                     fields = decode_error(frame.body)
-                    refused = f"{fields.get('C')}: {fields.get('M')}"
+                    error = f"{fields.get('C')}: {fields.get('M')}"
                 case "Z":
-                    if refused is not None:
-                        raise QueryFailed(refused)
+                    if error is not None:
+                        raise QueryFailed(error)
                     return rows
                 case "T" | "C" | "S" | "N" | "A":
                     pass
                 case kind:
-                    raise RemoteProtocolError(f"message of type {kind!a} in the answer to a question")
+                    raise RemoteProtocolError(f"message of type {kind!a} in the answer to a query")
 
 
 def _row(body: bytes) -> Row:

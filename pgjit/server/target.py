@@ -1,6 +1,6 @@
-"""A connection: the named servers, the database, the login credential and the TLS rules.
+"""A connection as configured: the servers, the database, the login credential and the TLS rules. Values only.
 
-The values only. The credential is never shown: not in `repr`, not in an error.
+The credential never appears in a `repr` or an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["ChannelBinding", "ControlLogin", "Host", "Keepalive", "SessionAttrs"
 
 
 class SslMode(StrEnum):
-    """libpq's names. There is no `allow` and no `prefer`: they fall back to plain text unasked."""
+    """libpq's names. `allow` and `prefer` are not offered: they fall back to plain text silently."""
 
     DISABLE = "disable"
     REQUIRE = "require"
@@ -31,7 +31,7 @@ class ChannelBinding(StrEnum):
 
 
 class SessionAttrs(StrEnum):
-    """Which of several servers will do; libpq's names for `target_session_attrs`."""
+    """Which servers are acceptable; libpq's values of `target_session_attrs`."""
 
     ANY = "any"
     READ_WRITE = "read-write"
@@ -58,7 +58,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """How a link whose other end is gone without a word is noticed. 0 leaves it to the system."""
+    """TCP keepalive settings, to detect a peer that vanished. 0 leaves the system default."""
 
     idle: int = 30  # seconds of silence until the first probe
     interval: int = 10  # seconds between probes
@@ -68,7 +68,7 @@ class Keepalive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlLogin:
-    """A login of the control connections' own: what ends sessions is out of the reach of theirs."""
+    """A separate login for the control connections, which sessions cannot change."""
 
     user: str
     credential: LoginCredential | None = field(default=None, repr=False)

@@ -1,7 +1,7 @@
-"""A logged-in connection to the real server, with the credential that the agent never sees.
+"""A logged-in connection to the real server, with a credential that the agent never sees; and the cancel request.
 
-Decides the steps for one address: credential, dial, log in, once more if the secret was an old one; and how a
-running statement is cancelled. Which address it is comes from `servers.py`.
+Decides the steps for one address: get the credential, dial, log in; and retry once with a renewed secret if the
+server refused a cached one. `servers.py` chooses the address.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = ["Upstream", "cancel_running", "connect_upstream"]
 
 _SECRET_REFUSED = {"28000", "28P01"}
 SECRET_SECONDS = 15.0
-"""Most that a source of secrets may take, whatever it is."""
+"""Time limit for fetching the secret."""
 
 
 @dataclass(slots=True)
 class Upstream:
-    """A logged-in connection to the server, idle, with what it told during login."""
+    """A logged-in, idle connection, with the server's reports from the login."""
 
     link: Link
     target: Target
-    address: Address  # what was connected to: a cancel request goes there and nowhere else
+    address: Address  # a cancel request goes to the same address
     backend_pid: int
     secret: bytes
     parameters: dict[str, str]
@@ -49,16 +49,16 @@ class Upstream:
 async def connect_upstream(
     target: Target, address: Address, settings: dict[str, str], *, before_proof: BeforeProof | None = None
 ) -> Upstream:
-    """Connect and log in, within the target's `connect_timeout`. Raises LoginFailed, naming the step that failed.
+    """Connect and log in within the target's `connect_timeout`. Raises LoginFailed, which names the failed step.
 
-    With `before_proof` it takes as long as that takes.
+    With `before_proof` there is no time limit, since that may wait.
     """
     attempt = LoginAttempt(str(address))
     secret = await _secret(target, attempt)
     if before_proof is not None:
-        return await _logged_in(target, address, secret, settings, attempt, before_proof)
+        return await _log_in(target, address, secret, settings, attempt, before_proof)
     try:
-        return await _once(target, address, secret, settings, attempt)
+        return await _log_in_within_timeout(target, address, secret, settings, attempt)
     except LoginFailed as failed:
         if failed.sqlstate not in _SECRET_REFUSED or target.credential is None:
             raise
@@ -66,7 +66,7 @@ async def connect_upstream(
         renewed = await _secret(target, attempt)
         if renewed == secret:
             raise
-    return await _once(target, address, renewed, settings, attempt)
+    return await _log_in_within_timeout(target, address, renewed, settings, attempt)
 
 
 async def _secret(target: Target, attempt: LoginAttempt) -> str | None:
@@ -82,17 +82,17 @@ async def _secret(target: Target, attempt: LoginAttempt) -> str | None:
         raise attempt.failed(str(fault)) from None
 
 
-async def _once(
+async def _log_in_within_timeout(
     target: Target, address: Address, secret: str | None, settings: dict[str, str], attempt: LoginAttempt
 ) -> Upstream:
     try:
         async with asyncio.timeout(target.connect_timeout):
-            return await _logged_in(target, address, secret, settings, attempt)
+            return await _log_in(target, address, secret, settings, attempt)
     except TimeoutError:
-        raise attempt.failed(f"no answer within {target.connect_timeout:g} s", moves_on=True) from None
+        raise attempt.failed(f"no answer within {target.connect_timeout:g} s", try_next=True) from None
 
 
-async def _logged_in(
+async def _log_in(
     target: Target,
     address: Address,
     secret: str | None,
@@ -102,18 +102,18 @@ async def _logged_in(
 ) -> Upstream:
     link = await dial(target, address, attempt)
     try:
-        told: LoggedIn = await log_in(link, target, secret, settings, attempt, before_proof)
+        login: LoggedIn = await log_in(link, target, secret, settings, attempt, before_proof)
     except BaseException:
         link.abort()
         raise
-    return Upstream(link, target, address, told.backend_pid, told.secret, told.parameters, told.greeting)
+    return Upstream(link, target, address, login.backend_pid, login.secret, login.parameters, login.greeting)
 
 
 async def cancel_running(upstream: Upstream, deadline: float) -> bool:
-    """Send a CancelRequest and wait until the server closes that connection: it was dealt with then.
+    """Send a CancelRequest and wait until the server closes that connection: it has processed the request then.
 
-    Cancelling may be asked for at any time; whether something was running is not known. False if the server
-    could not be told within `deadline` seconds.
+    The request does nothing if no statement is running. False if the server did not process it within `deadline`
+    seconds.
     """
     try:
         async with asyncio.timeout(deadline):

@@ -107,7 +107,7 @@ async def test_a_certificate_of_another_ca_is_refused(target: Target, tmp_path: 
     for root in (str(Authority(tmp_path, "stranger").root), None):
         failed = await _refused(_but(target, sslmode=mode, sslrootcert=root))
         assert failed.step == "verifying certificate"
-        assert not failed.moves_on
+        assert not failed.try_next
 
 
 async def test_a_certificate_for_another_name_is_refused_by_verify_full_alone(
@@ -191,7 +191,7 @@ async def test_methods_on_a_unix_socket(target: Target, server: TlsServer, user:
 @pytest.mark.parametrize("user", ["scram", "md5", "clear"])
 async def test_a_wrong_password_is_the_servers_no(target: Target, user: str) -> None:
     failed = await _refused(_but(target, user=user, credential=FixedSecret("wrong")))
-    assert (failed.sqlstate, failed.moves_on) == ("28P01", False)
+    assert (failed.sqlstate, failed.try_next) == ("28P01", False)
 
 
 async def test_channel_binding_is_used_and_can_be_required(target: Target) -> None:
@@ -281,7 +281,7 @@ async def test_a_standby_will_do_for_prefer_standby_only_where_there_is_one(targ
     servers = Servers(_but(target, session_attrs=SessionAttrs.STANDBY))
     with pytest.raises(ServerUnavailable) as told:
         await servers.connect(lambda _: {}, 10)
-    assert "looking for a server that is standby: it is no standby" in (told.value.detail or "")
+    assert "looking for a server that is standby: it is not a standby" in (told.value.detail or "")
     await servers.close()
 
 

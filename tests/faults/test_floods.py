@@ -149,7 +149,7 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
     waits_for: str, how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its end lies behind more than anyone takes from it."""
-    monkeypatch.setattr(link, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(link, "CHECK_SECONDS", 0.02)
 
     async def busy(peer: Peer) -> None:
         await peer.cancelled.wait()
@@ -168,7 +168,7 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
         session = stage.session
         # No more than it takes: the end of a connection does not arrive behind what the system has no room for.
         async with asyncio.timeout(60):
-            while not session._client._held:
+            while not session._client._pause_reasons:
                 await client.send(flood)
                 await asyncio.sleep(0)
         if how == "resets":

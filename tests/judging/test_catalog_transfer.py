@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pgjit.judging.catalog_transfer import packed, unpacked
+from pgjit.judging.catalog_transfer import pack_catalog, unpack_catalog
 from pgjit.sql.catalog import Catalog, Column, Relation
 from tests.sql.snapshots import stored_catalog
 
@@ -16,7 +16,7 @@ def _fields(catalog: Catalog) -> dict[str, object]:
 
 def test_a_catalog_in_parts_is_the_same_catalog() -> None:
     catalog = stored_catalog()
-    again = unpacked(packed(catalog))
+    again = unpack_catalog(pack_catalog(catalog))
     assert again == catalog
     assert _fields(again) == _fields(catalog)
     assert list(again.relations) == list(catalog.relations)
@@ -26,6 +26,6 @@ def test_no_part_grows_with_the_catalog() -> None:
     stored = stored_catalog()
     many = {f"t{number}": Relation("r", (Column("a", "integer"),)) for number in range(5_000)}
     large = dataclasses.replace(stored, relations={**stored.relations, "many": many})
-    before, after = (max(map(len, packed(catalog))) for catalog in (stored, large))
+    before, after = (max(map(len, pack_catalog(catalog))) for catalog in (stored, large))
     assert after <= before
-    assert _fields(unpacked(packed(large))) == _fields(large)
+    assert _fields(unpack_catalog(pack_catalog(large))) == _fields(large)

@@ -103,7 +103,7 @@ def test_answers_are_remembered_by_the_exact_bytes() -> None:
 
 
 def test_the_answer_that_was_not_asked_for_longest_is_forgotten_first() -> None:
-    judge = Judge(POLICY, limit=100, remember=2)
+    judge = Judge(POLICY, limit=100, cache_size=2)
     one, two = judge(b"SELECT 1"), judge(b"SELECT 2")
     assert judge(b"SELECT 1") is one
     judge(b"SELECT 3")

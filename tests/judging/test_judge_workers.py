@@ -177,7 +177,7 @@ async def test_a_statement_that_kills_its_process_is_refused_and_nobody_elses_is
             judging.let_go()
             assert [found.rule for found in (await deadly).violations] == ["unjudgeable"]
         assert all(judgement.allowed for judgement in await asyncio.gather(*others))
-        assert "dies of one of 12 bytes" in caplog.text
+        assert "a statement of 12 bytes killed the worker process twice" in caplog.text
 
 
 async def test_a_fault_of_our_own_refuses_and_the_next_one_is_judged() -> None:

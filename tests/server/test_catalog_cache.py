@@ -86,7 +86,7 @@ async def test_a_look_sees_what_was_made_before_it_was_asked_for(
     await asyncio.sleep(0)  # one that has begun before
     admin.execute("CREATE TABLE just_made (id text)")
     try:
-        await catalogs.look()
+        await catalogs.refresh_after_now()
         assert catalogs.latest is not None
         assert "just_made" in catalogs.latest.relations["public"]
     finally:
@@ -102,8 +102,8 @@ async def test_looks_keep_a_pause_between_them_and_are_shared(names_dsn: str) ->
     try:
         first = await catalogs.get()
         began = loop.time()
-        await asyncio.gather(*(catalogs.look() for _ in range(20)))
-        await catalogs.look()
+        await asyncio.gather(*(catalogs.refresh_after_now() for _ in range(20)))
+        await catalogs.refresh_after_now()
         assert 0.3 < loop.time() - began < 3  # twenty by themselves would take six seconds
         assert catalogs.latest is first
     finally:
@@ -119,7 +119,7 @@ async def test_a_look_that_fails_says_so_and_the_next_one_keeps_the_pause(names_
     began = loop.time()
     for _ in range(2):
         with pytest.raises(ServerUnavailable):
-            await away.look()
+            await away.refresh_after_now()
     assert loop.time() - began >= 0.2
     assert away.latest is None
     await away.close()
@@ -194,7 +194,7 @@ async def test_who_does_not_wait_is_told_so_and_the_reading_goes_on(
 ) -> None:
     go_on = asyncio.Event()
     readings = 0
-    look_twice = catalogs._look_twice
+    look_twice = catalogs._read_with_retry
 
     async def slowly() -> Catalog:
         nonlocal readings
@@ -202,7 +202,7 @@ async def test_who_does_not_wait_is_told_so_and_the_reading_goes_on(
         await go_on.wait()
         return await look_twice()
 
-    monkeypatch.setattr(catalogs, "_look_twice", slowly)
+    monkeypatch.setattr(catalogs, "_read_with_retry", slowly)
     for _ in range(3):
         with pytest.raises(CatalogBeingRead) as refused:
             await catalogs.get(0.01)

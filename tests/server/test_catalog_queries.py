@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pgjit.server.catalog_cache import _settings
-from pgjit.server.catalog_queries import CHANGED, QUERIES
+from pgjit.server.catalog_queries import CHANGE_STAMP, QUERIES
 
 SCHEMA = "growing"
 STEP = 60
@@ -57,7 +57,7 @@ def _costs(connection: psycopg.Connection) -> dict[str, int]:
         for setting, value in _settings(0).items():
             connection.execute("SELECT set_config(%s, %s, true)", (setting, value))
         found = {}
-        for name, query in {"changed": CHANGED, **QUERIES}.items():
+        for name, query in {"changed": CHANGE_STAMP, **QUERIES}.items():
             explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query}"
             ((plans,),) = connection.execute(explain.encode()).fetchall()
             found[name] = _rows(plans[0]["Plan"])

@@ -74,9 +74,9 @@ async def test_a_backend_is_named_by_pid_start_time_and_server() -> None:
     found = row(*instance_row(), STARTED, str(ROLE))
     async with ScriptedServer(_line(found, seen(True, True), seen(True), seen(False))) as server:
         control = _control(server)
-        assert await control.process(4711) == PROCESS
+        assert await control.identify(4711) == PROCESS
         assert await control.terminate(PROCESS) == (THERE, True)
-        assert [await control.look(PROCESS), await control.look(PROCESS)] == [THERE, GONE]
+        assert [await control.observe(PROCESS), await control.observe(PROCESS)] == [THERE, GONE]
         await control.close()
         asked = [frame.body.decode() for frame in server.peers[0].frames][2:]
     assert all("pg_stat_get_activity(4711)" in sql for sql in asked)
@@ -101,7 +101,7 @@ async def test_a_backend_that_is_not_seen_is_no_place_for_a_session() -> None:
     async with ScriptedServer(_line(NO_ROWS)) as server:
         control = _control(server)
         with pytest.raises(ServerUnavailable) as told:
-            await control.process(4711)
+            await control.identify(4711)
         assert "pooler" in (told.value.hint or "")
         assert "pg_read_all_stats" in (told.value.hint or "")
         assert len(server.peers) == 2
@@ -112,7 +112,7 @@ async def test_a_login_that_may_not_see_when_a_backend_began_is_of_no_use() -> N
     async with ScriptedServer(_line(row(*instance_row(), None, str(ROLE)))) as server:
         control = _control(server)
         with pytest.raises(ServerUnavailable, match="cannot be used now"):
-            await control.process(4711)
+            await control.identify(4711)
         await control.close()
 
 
@@ -129,7 +129,7 @@ async def test_it_tells_the_version_and_whether_the_server_is_a_standby() -> Non
 async def test_a_server_without_a_version_is_not_used() -> None:
     async with ScriptedServer([startup(), send(OK, KEY, READY), until_left()]) as server:
         control = _control(server)
-        with pytest.raises(LoginFailed, match="does not tell its version"):
+        with pytest.raises(LoginFailed, match="does not report its version"):
             await control.version()
         await control.close()
 
@@ -138,7 +138,7 @@ async def test_what_a_server_says_of_itself_between_answers_is_no_answer() -> No
     unasked = status("TimeZone", "UTC") + notice("careful") + message(b"A", b"\0\0\0\1c\0p\0")
     async with ScriptedServer(_line(unasked + seen(False) + unasked, seen(False))) as server:
         control = _control(server)
-        assert [await control.look(PROCESS), await control.look(PROCESS)] == [GONE, GONE]
+        assert [await control.observe(PROCESS), await control.observe(PROCESS)] == [GONE, GONE]
         assert len(server.peers) == 1
         await control.close()
 
@@ -146,8 +146,8 @@ async def test_what_a_server_says_of_itself_between_answers_is_no_answer() -> No
 async def test_a_connection_that_died_is_made_anew() -> None:
     async with ScriptedServer([*_line(seen(True))[:-1], close()], _line(seen(False))) as server:
         control = _control(server)
-        assert await control.look(PROCESS) == THERE
-        assert await control.look(PROCESS) == GONE
+        assert await control.observe(PROCESS) == THERE
+        assert await control.observe(PROCESS) == GONE
         assert len(server.peers) == 2
         await control.close()
 
@@ -158,7 +158,7 @@ async def test_a_connection_that_died_is_made_anew() -> None:
         (error_response({"S": "ERROR", "C": "42501", "M": "permission denied"}) + READY, "42501: permission denied"),
         (b"Z\0\0\0\1", "message of type 'Z' with length 1"),
         (message(b"D", b"\0\2\0\0\0\1x"), "message is shorter than its contents say"),
-        (message(b"G", b"\0\0\0"), "message of type 'G' in the answer to a question"),
+        (message(b"G", b"\0\0\0"), "message of type 'G' in the answer to a query"),
         (fatal("57P01", "terminating"), "no answer"),
         (NO_ROWS, "an answer without a row"),
         (row("7713", "yesterday", None, "f", None, "0", "0"), "an answer that cannot be read"),
@@ -170,7 +170,7 @@ async def test_a_question_without_an_answer_is_asked_twice_and_then_told(reply: 
         control = _control(server, deadline=0.1)
         await control.version()
         with pytest.raises(ServerUnavailable) as told:
-            await control.look(PROCESS)
+            await control.observe(PROCESS)
         assert f"control connection to 127.0.0.1:{server.port} failed ({detail}" in (told.value.detail or "")
         assert len(server.peers) == 2
         await control.close()
@@ -187,13 +187,13 @@ async def test_who_gives_up_leaves_no_answer_behind_for_the_next_one() -> None:
     first = [*logged_in(), *introduced(), expect("Q"), half_an_answer, half, until_left()]
     async with ScriptedServer(first, _line(seen(False), seen(False))) as server:
         control = _control(server)
-        given_up = asyncio.create_task(control.look(PROCESS))
+        given_up = asyncio.create_task(control.observe(PROCESS))
         await asked.wait()
-        waiting = asyncio.create_task(control.look(replace(PROCESS, pid=2)))
+        waiting = asyncio.create_task(control.observe(replace(PROCESS, pid=2)))
         await asyncio.sleep(0)
         given_up.cancel()
         assert await waiting == GONE, "the other one's row was not taken"
-        assert await control.look(replace(PROCESS, pid=3)) == GONE
+        assert await control.observe(replace(PROCESS, pid=3)) == GONE
         await control.close()
 
 
@@ -256,7 +256,7 @@ async def test_every_timeout_that_the_server_knows_is_pinned_and_what_it_knows_i
         control = _control(server)
         await control.version()
         assert len(server.peers) == logins
-        await control.seek()
+        await control.reconnect()
         assert len(server.peers) == logins + 1
         settings = server.peers[-1].startup.parameters
         await control.close()
@@ -290,7 +290,7 @@ async def test_there_are_two_as_long_as_a_session_needs_them() -> None:
     async with ScriptedServer(_answering(lambda pid: True)) as server:
         control = _control(server)
         control.sessions = 1
-        control.need(await control.process(4711))
+        control.add_session(await control.identify(4711))
         await _until(lambda: len(_alive(server)) == 2)
         for _ in range(3):
             for peer in _alive(server)[:1]:
@@ -305,9 +305,9 @@ async def test_both_are_asked_every_now_and_then_and_one_that_does_not_answer_is
     async with ScriptedServer(_answering(lambda pid: True), hangs, _answering(lambda pid: True)) as server:
         control = _control(server, deadline=0.2, every=0.05)
         control.sessions = 1
-        control.need(await control.process(4711))
+        control.add_session(await control.identify(4711))
         await _until(lambda: len(server.peers) >= 3 and server.peers[1].left.is_set())
-        assert await control.look(PROCESS) == THERE
+        assert await control.observe(PROCESS) == THERE
         await control.close()
 
 
@@ -316,7 +316,7 @@ async def test_one_that_is_stuck_costs_one_deadline_and_no_login() -> None:
     async with ScriptedServer(stuck, _answering(lambda pid: True)) as server:
         control = _control(server, deadline=0.2)
         control.sessions = 1
-        control.need(await control.process(4711))
+        control.add_session(await control.identify(4711))
         await _until(lambda: len(_alive(server)) == 2)
         async with asyncio.timeout(60):
             assert (await control.terminate(PROCESS))[0] == THERE
@@ -333,12 +333,12 @@ async def test_a_session_on_the_server_that_the_address_leads_to_now_is_seen_by_
     async with ScriptedServer(_answering(lambda pid: pid == 1), [*logged_in(), other]) as server:
         control = _control(server)
         control.sessions = 2
-        first = await control.process(1)
-        control.need(first)
-        second = await control.process(4711)
-        control.need(second)
+        first = await control.identify(1)
+        control.add_session(first)
+        second = await control.identify(4711)
+        control.add_session(second)
         assert (first.instance, second.instance) == (HERE, there)
         # Each is asked about where it runs.
-        assert (await control.look(first)).instance == HERE
-        assert (await control.look(second)).instance == there
+        assert (await control.observe(first)).instance == HERE
+        assert (await control.observe(second)).instance == there
         await control.close()

@@ -71,7 +71,7 @@ async def test_a_name_has_all_its_addresses_once_each() -> None:
 async def test_a_name_that_does_not_exist_is_a_failed_step(name: str) -> None:
     with pytest.raises(LoginFailed) as failed:
         await resolve(Host(name))
-    assert (failed.value.step, failed.value.moves_on) == ("resolving", True)
+    assert (failed.value.step, failed.value.try_next) == ("resolving", True)
 
 
 async def test_a_port_that_nobody_listens_on_moves_on() -> None:
@@ -80,7 +80,7 @@ async def test_a_port_that_nobody_listens_on_moves_on() -> None:
         address = Address(Host("127.0.0.1"), socket.AF_INET, taken.getsockname())
         with pytest.raises(LoginFailed) as failed:
             await dial(target_at(hosts=(address.host,)), address, LoginAttempt(str(address)))
-    assert (failed.value.step, failed.value.moves_on) == ("connecting", True)
+    assert (failed.value.step, failed.value.try_next) == ("connecting", True)
 
 
 async def test_a_unix_socket_that_is_not_there_moves_on(tmp_path: Path) -> None:
@@ -102,18 +102,18 @@ async def test_no_answer_but_s_starts_tls_and_nothing_is_sent_then(mode: SslMode
         await asyncio.wait_for(server.peers[0].left.wait(), 5)
         assert server.peers[0].rest == b""
     assert str(failed.value) == "here: starting TLS: the server does not offer TLS"
-    assert not failed.value.moves_on
+    assert not failed.value.try_next
 
 
 async def test_a_server_that_leaves_in_place_of_an_answer_moves_on() -> None:
     for reset in (False, True):
         failed = await _failure(_asked_for_tls, close(reset=reset))
-        assert (failed.step, failed.moves_on) == ("starting TLS", True)
+        assert (failed.step, failed.try_next) == ("starting TLS", True)
 
 
 async def test_what_is_no_handshake_is_told_as_openssl_sees_it() -> None:
     failed = await _failure(_asked_for_tls, send(b"S" + b"E\0\0\0\x10SFATAL\0\0" * 4))
-    assert (failed.step, failed.reason, failed.moves_on) == ("starting TLS", "wrong version number", False)
+    assert (failed.step, failed.reason, failed.try_next) == ("starting TLS", "wrong version number", False)
 
 
 async def test_bytes_that_a_forger_puts_before_tls_are_not_read_after_it(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ async def test_a_certificate_is_checked_as_the_mode_says(tmp_path: Path) -> None
                 (await _dial(server, sslmode=mode, sslrootcert=root)).abort()
         else:
             failed = await _failure(tls(_context(pair)), sslmode=mode, sslrootcert=root)
-            assert (failed.step, failed.reason, failed.moves_on) == ("verifying certificate", reason, False)
+            assert (failed.step, failed.reason, failed.try_next) == ("verifying certificate", reason, False)
 
 
 async def test_certificate_files_that_were_changed_are_read_again(tmp_path: Path) -> None:

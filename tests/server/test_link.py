@@ -115,13 +115,13 @@ async def test_a_side_that_cannot_be_written_to_stops_reading_from_the_other() -
 
 async def test_reading_goes_on_only_when_no_reason_holds_it() -> None:
     link, transport = connected()
-    link.hold("a")
-    link.hold("b")
-    link.hold("a")
-    link.release("a")
-    link.release("unknown")
+    link.pause("a")
+    link.pause("b")
+    link.pause("a")
+    link.resume("a")
+    link.resume("unknown")
     assert not transport.reading
-    link.release("b")
+    link.resume("b")
     assert transport.turns == ["pause", "resume"]
 
 
@@ -136,11 +136,11 @@ async def test_a_peer_that_is_gone_holds_nobody() -> None:
 
 async def test_a_link_that_is_closing_is_neither_written_nor_held() -> None:
     link, transport = connected()
-    link.hold("a")
+    link.pause("a")
     await link.close()
     link.write(b"late")
-    link.hold("b")
-    link.release("a")
+    link.pause("b")
+    link.resume("a")
     assert (transport.writes, transport.turns) == ([], ["pause"])
     assert link.lost.done()
     assert not transport.aborted
@@ -155,7 +155,7 @@ async def test_a_peer_that_does_not_take_what_is_left_is_dropped() -> None:
 async def test_a_link_that_was_never_made_can_be_closed_and_knows_nothing() -> None:
     link = Link()
     link.write(b"x")
-    link.hold("a")
+    link.pause("a")
     link.abort()
     await link.close()
     assert link.detail("peername") is None

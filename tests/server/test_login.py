@@ -85,7 +85,7 @@ async def test_a_login_that_is_cut_anywhere_fails_and_may_be_tried_elsewhere() -
     for at in range(len(WELCOME)):
         failed = await _failure(startup(), cut(WELCOME, at))
         assert failed.reason == "the server closed the connection"
-        assert failed.moves_on
+        assert failed.try_next
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,15 @@ async def test_a_login_that_is_cut_anywhere_fails_and_may_be_tried_elsewhere() -
 )
 async def test_a_silent_server_is_given_up_on_with_the_step_it_was_at(script: list[Step], step: str) -> None:
     failed = await _failure(*script, connect_timeout=0.1)
-    assert (failed.step, failed.reason, failed.moves_on) == (step, "no answer within 0.1 s", True)
+    assert (failed.step, failed.reason, failed.try_next) == (step, "no answer within 0.1 s", True)
 
 
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        (fatal("28000", "no pg_hba.conf entry"), "the server said 28000: no pg_hba.conf entry"),
-        (message(b"E", b"SFATAL\0Mno code\0\0"), "the server said no SQLSTATE: no code"),
-        (message(b"E", b"\0"), "the server said no SQLSTATE: no message"),
+        (fatal("28000", "no pg_hba.conf entry"), "the server reported 28000: no pg_hba.conf entry"),
+        (message(b"E", b"SFATAL\0Mno code\0\0"), "the server reported no SQLSTATE: no code"),
+        (message(b"E", b"\0"), "the server reported no SQLSTATE: no message"),
         (message(b"E", b""), "the server broke the protocol (string without its zero terminator)"),
         (message(b"E", b"Mcut"), "the server broke the protocol (string without its zero terminator)"),
         (message(b"N", b"Mcut"), "the server broke the protocol (string without its zero terminator)"),
@@ -136,7 +136,7 @@ async def test_a_silent_server_is_given_up_on_with_the_step_it_was_at(script: li
         (OK + OK, "the server broke the protocol (message of type 'R' during login)"),
         (OK + KEY + message(b"Z", b"T"), "the server broke the protocol (a new session that is in a transaction)"),
         (OK + KEY + message(b"Z", b"?"), "the server broke the protocol (transaction status that does not exist)"),
-        (OK + KEY + READY + b"N", "the server broke the protocol (bytes after ReadyForQuery that nothing asked for)"),
+        (OK + KEY + READY + b"N", "the server broke the protocol (bytes after ReadyForQuery that nothing requested)"),
         (OK + message(b"S", b"a\0"), "the server broke the protocol (string without its zero terminator)"),
         (OK + message(b"D", b"\0\0"), "the server broke the protocol (message of type 'D' during login)"),
     ],
@@ -146,11 +146,11 @@ async def test_what_a_server_may_not_say(sent: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "moves_on"), [("57P03", True), ("57P01", True), ("53300", False), ("28P01", False)]
+    ("sqlstate", "try_next"), [("57P03", True), ("57P01", True), ("53300", False), ("28P01", False)]
 )
-async def test_what_makes_another_server_worth_trying(sqlstate: str, moves_on: bool) -> None:
+async def test_what_makes_another_server_worth_trying(sqlstate: str, try_next: bool) -> None:
     failed = await _failure(startup(), send(fatal(sqlstate, "no")))
-    assert (failed.sqlstate, failed.said, failed.moves_on) == (sqlstate, "no", moves_on)
+    assert (failed.sqlstate, failed.server_message, failed.try_next) == (sqlstate, "no", try_next)
 
 
 async def test_a_password_that_is_not_configured_is_told() -> None:
@@ -248,8 +248,8 @@ def _first(text: str) -> Step:
         ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=", "Malformed"),
         ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=-1", "ASCII digits"),
         ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=1", "must not be <"),
-        ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=1000001", "asks for more than 1000000 iterations"),
-        ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=10000000", "asks for more than 1000000 iterations"),
+        ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=1000001", "requests more than 1000000 iterations"),
+        ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=10000000", "requests more than 1000000 iterations"),
         ("r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=" + "9" * 5000, "iteration count"),
         ("m=x,r=NONCEx,s=AAAAAAAAAAAAAAAAAAAAAA==,i=4096", "'m' attribute"),
         ("r=NONCEx\u00e9,s=AAAAAAAAAAAAAAAAAAAAAA==,i=4096", "not ASCII"),

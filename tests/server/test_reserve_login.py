@@ -48,9 +48,9 @@ def _reserve(server: ScriptedServer) -> ReserveLogin:
 async def test_its_proof_is_sent_when_it_is_wanted(asked: list[Step], before: int, after: int) -> None:
     async with ScriptedServer([startup(), *asked, until_left()]) as server:
         reserve = _reserve(server)
-        assert await reserve.prepared()
+        assert await reserve.wait_until_paused()
         assert len(server.peers[0].frames) == before
-        upstream = await reserve.redeem()
+        upstream = await reserve.complete()
         assert len(server.peers[0].frames) == after
         assert upstream.server_version == "18.1"
         await upstream.leave()
@@ -59,8 +59,8 @@ async def test_its_proof_is_sent_when_it_is_wanted(asked: list[Step], before: in
 async def test_a_server_that_asks_for_no_secret_has_nothing_to_wait_for() -> None:
     async with ScriptedServer([startup(), send(WELCOME), until_left()]) as server:
         reserve = _reserve(server)
-        assert not await reserve.prepared()
-        await reserve.drop()
+        assert not await reserve.wait_until_paused()
+        await reserve.discard()
         await asyncio.wait_for(server.peers[0].left.wait(), 5)
         assert server.peers[0].rest == b"X\0\0\0\4"
 
@@ -68,17 +68,17 @@ async def test_a_server_that_asks_for_no_secret_has_nothing_to_wait_for() -> Non
 async def test_one_that_the_server_has_given_up_is_of_no_use() -> None:
     async with ScriptedServer([startup(), send(authentication(5, b"salt")), close()]) as server:
         reserve = _reserve(server)
-        assert await reserve.prepared()
+        assert await reserve.wait_until_paused()
         await server.peers[0].left.wait()
         with pytest.raises(LoginFailed):
-            await reserve.redeem()
+            await reserve.complete()
 
 
 async def test_dropped_it_sends_no_proof() -> None:
     async with ScriptedServer([startup(), send(authentication(5, b"salt")), until_left()]) as server:
         reserve = _reserve(server)
-        assert await reserve.prepared()
-        await reserve.drop()
+        assert await reserve.wait_until_paused()
+        await reserve.discard()
         await asyncio.wait_for(server.peers[0].left.wait(), 5)
         assert server.peers[0].rest == b""
 
@@ -94,6 +94,6 @@ async def test_a_control_connection_comes_of_it_where_no_other_login_is_taken() 
         control = ControlPool(target_at(server), address_of(server))
         await control.hold_reserve()
         assert len(server.peers) == 1
-        assert (await control.process(4711)).pid == 4711
+        assert (await control.identify(4711)).pid == 4711
         assert len(server.peers) == 2
         await control.close()

@@ -17,7 +17,7 @@ SALT = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
-    scram._kept.clear()
+    scram._cache.clear()
 
 
 class Server:
@@ -29,8 +29,8 @@ class Server:
     async def log_in(self, exchange: Exchange, mechanism: str = "SCRAM-SHA-256", bound: bytes | None = None) -> None:
         binding = None if bound is None else ("tls-server-end-point", bound)
         server = ScramMechanism(mechanism).make_server(lambda _: self.info, channel_binding=binding)
-        server.set_client_first(exchange.first().decode())
-        server.set_client_final((await exchange.final(server.get_server_first())).decode())
+        server.set_client_first(exchange.client_first().decode())
+        server.set_client_final((await exchange.client_final(server.get_server_first())).decode())
         exchange.verify(server.get_server_final())
 
 
@@ -81,8 +81,8 @@ async def test_another_secret_never_takes_the_keys_of_the_first() -> None:
 async def test_a_server_that_does_not_know_the_password_is_not_believed_with_known_keys_either() -> None:
     for _ in range(2):
         exchange = Exchange("SCRAM-SHA-256", "pencil", None)
-        nonce = exchange.first().decode().rpartition("r=")[2]
-        await exchange.final(f"r={nonce}x,s={b64encode(SALT).decode()},i=4096")
+        nonce = exchange.client_first().decode().rpartition("r=")[2]
+        await exchange.client_final(f"r={nonce}x,s={b64encode(SALT).decode()},i=4096")
         with pytest.raises(ScramException, match="signature"):
             exchange.verify(f"v={b64encode(bytes(32)).decode()}")
 
@@ -90,13 +90,13 @@ async def test_a_server_that_does_not_know_the_password_is_not_believed_with_kno
 async def test_no_more_is_kept_than_so_much_and_no_secret_is_in_it(derived: list[tuple[bytes, int]]) -> None:
     for number in range(70):
         exchange = Exchange("SCRAM-SHA-256", "a very secret word", None)
-        nonce = exchange.first().decode().rpartition("r=")[2]
+        nonce = exchange.client_first().decode().rpartition("r=")[2]
         salt = b64encode(number.to_bytes(16)).decode()
-        await exchange.final(f"r={nonce}x,s={salt},i=4096")
+        await exchange.client_final(f"r={nonce}x,s={salt},i=4096")
     assert len(derived) == 70
-    assert len(scram._kept) == 64
-    assert "secret" not in repr(scram._kept)
-    assert all(keys.client not in repr(scram._kept).encode() for keys in scram._kept.values())
+    assert len(scram._cache) == 64
+    assert "secret" not in repr(scram._cache)
+    assert all(keys.client not in repr(scram._cache).encode() for keys in scram._cache.values())
 
 
 @pytest.mark.parametrize("secret", ["tab\tbed", "\u0627a", "\ufffe"])

@@ -109,7 +109,7 @@ async def test_the_error_tells_every_server_with_the_step_that_failed() -> None:
     told, played = await _refused([startup(), close()], down)
     assert told.detail == (
         f"127.0.0.1:{played[0].port}: authenticating: the server closed the connection; "
-        f"127.0.0.1:{played[1].port}: authenticating: the server said 28000: no entry"
+        f"127.0.0.1:{played[1].port}: authenticating: the server reported 28000: no entry"
     )
     assert told.for_client().detail is None
 
@@ -233,10 +233,10 @@ async def test_control_connections_that_nobody_needs_are_closed_in_the_end(monke
         backend = await _connect(servers)
         old_address = backend.upstream.address
         busy = servers._controls[old_address]
-        await servers._hold(type(old_address)(Host("db"), old_address.family, ("127.0.0.1", new.port)))
+        await servers._acquire(type(old_address)(Host("db"), old_address.family, ("127.0.0.1", new.port)))
         assert busy in servers._controls.values(), "a session is on it"
         await backend.leave()
-        await servers._hold(type(old_address)(Host("db2"), old_address.family, ("127.0.0.1", new.port)))
+        await servers._acquire(type(old_address)(Host("db2"), old_address.family, ("127.0.0.1", new.port)))
         assert busy not in servers._controls.values()
         await asyncio.wait_for(old.peers[0].left.wait(), 5)
         await servers.close()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pgjit.doctor.check import Check
 from pgjit.doctor.finding import Finding, Severity
 from pgjit.doctor.subject import Subject
-from pgjit.server.catalog_secrets import EVERYBODY
+from pgjit.server.catalog_secrets import READABLE_BY_ALL
 
 __all__ = ["SECRETS", "StoredSecret"]
 
@@ -33,5 +33,5 @@ def _secrets(rows: Sequence[StoredSecret], _subject: Subject) -> Iterator[Findin
 
 
 SECRETS = Check(
-    "secrets in system catalogs", f"SELECT * FROM ({EVERYBODY}) AS lying ORDER BY 1, 2", StoredSecret, _secrets
+    "secrets in system catalogs", f"SELECT * FROM ({READABLE_BY_ALL}) AS lying ORDER BY 1, 2", StoredSecret, _secrets
 )

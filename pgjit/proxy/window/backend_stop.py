@@ -95,10 +95,10 @@ class BackendStop:
                     if self._verdict == "elsewhere":
                         break
                     await asyncio.sleep(LOOK_EVERY)
-                    self._judge(await self._control.look(self.process))
+                    self._judge(await self._control.observe(self.process))
                 self.fault = _NOT_YET[self._verdict]
                 if self._verdict == "elsewhere":
-                    await self._control.seek()
+                    await self._control.reconnect()
             except ServerUnavailable as unavailable:
                 self.fault = unavailable.detail or unavailable.message
             await asyncio.sleep(pause)
