@@ -1,7 +1,7 @@
-"""The door: accepts sockets, counts who is here, and lets sessions begin.
+"""The listener: accepts connections, applies the connection limits, and starts sessions.
 
-Decides what becomes of a connection before there is a session: served, refused or turned away, each written
-down. What may be said before a session is `handshake.py`'s, how many may come in `connection_limits.py`'s.
+Decides what happens to a connection before its session: served, refused with an error, or closed; each refusal is
+recorded. `door/handshake.py` decides the messages before a session, `door/connection_limits.py` the limits.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pgjit.proxy.door.handshake import (
     ClosedWithoutData,
     before_tls,
     first_message,
-    keep_alive,
+    set_keepalive,
     start_tls,
-    tls_text,
+    tls_version_and_cipher,
 )
 from pgjit.proxy.registry import RegisteredSession
 from pgjit.proxy.services import Services
@@ -36,12 +36,12 @@ __all__ = ["Listener"]
 
 _log = logging.getLogger("pgjit.listener")
 _END_SECONDS = 30.0
-"""What a shutdown gives backends to be gone; those that are not are left to the process that comes after."""
-_FAREWELL_SECONDS = 2.0
+"""Time that a shutdown waits for backends to be gone. The next process ends those that remain."""
+_CLOSE_SECONDS = 2.0
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_TOLD_SECONDS = 5.0
+_REFUSE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
-"""Between two attempts to accept while the system has nothing left: until then the socket stays readable."""
+"""Delay between attempts to accept while the system is out of resources: the socket stays readable meanwhile."""
 
 
 class Listener:
@@ -52,7 +52,7 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._clients: set[asyncio.Task[None]] = set()
-        self._crowd = ConnectionLimits(services.limits.connections, services.limits.connections_per_address)
+        self._limits = ConnectionLimits(services.limits.connections, services.limits.connections_per_address)
         self._draining = False
         self._full = False
 
@@ -62,12 +62,12 @@ class Listener:
 
     @property
     def connections(self) -> int:
-        """How many are here, logged in or not."""
-        return len(self._crowd)
+        """The number of open connections, logged in or not."""
+        return len(self._limits)
 
     @property
     def accepting(self) -> bool:
-        """Whether new connections are taken: after `open`, until `drain`."""
+        """Whether new connections are accepted: after `open`, until `drain`."""
         return bool(self._accepting) and not self._draining
 
     async def open(self, host: str, port: int) -> None:
@@ -89,139 +89,137 @@ class Listener:
 
     async def _accept(self, server: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        short = False
+        exhausted = False
         while True:
             try:
                 client, address = await loop.sock_accept(server)
             except OSError as fault:
-                if fault.errno not in _OUT_OF_RESOURCES:  # a client that left in the queue
+                if fault.errno not in _OUT_OF_RESOURCES:  # the client left while it was in the queue
                     continue
-                if not short:
+                if not exhausted:
                     _log.error("no connection can be accepted: %s", fault.strerror)
-                short = True
+                exhausted = True
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            if short:
+            if exhausted:
                 _log.warning("connections are accepted again")
-            short = False
-            self._let_in(client, ClientAddress.of(address[0], address[1]))
+            exhausted = False
+            self._admit(client, ClientAddress.of(address[0], address[1]))
 
-    def _let_in(self, client: socket.socket, visitor: ClientAddress) -> None:
-        admission = self._crowd.enter(visitor)
-        self._note_crowd()
-        if not admission.inside:
-            # Before TLS nothing is told, so closing is all there is to do: no task, no timer.
+    def _admit(self, client: socket.socket, peer: ClientAddress) -> None:
+        admission = self._limits.enter(peer)
+        self._log_limit()
+        if not admission.accepted:
+            # No error is sent before TLS: close without a task or a timer.
             client.close()
             if (refusal := admission.refusal) is not None:
                 self._services.refused_logins.note_before_tls(
-                    visitor, refusal.reference, refusal.sqlstate, refusal.message
+                    peer, refusal.reference, refusal.sqlstate, refusal.message
                 )
             return
         try:
             client.setblocking(False)
-            keep_alive(client)
-        except OSError:  # it is gone already; reading from it will tell
+            set_keepalive(client)
+        except OSError:  # the client is gone already; the next read reports it
             _log.debug("a connection ended as it was accepted")
-        task = asyncio.create_task(self._serve(client, visitor, admission))
+        task = asyncio.create_task(self._serve(client, peer, admission))
         self._clients.add(task)
         task.add_done_callback(self._served)
 
-    def _note_crowd(self) -> None:
-        """Said once, and once more when there is room again: clients that come and go would say it all the time."""
-        most, here = self._services.limits.connections, len(self._crowd)
-        if not self._full and here >= most:
+    def _log_limit(self) -> None:
+        """Log once when the limit is reached, and once when a tenth of the connections is free again."""
+        most, connections = self._services.limits.connections, len(self._limits)
+        if not self._full and connections >= most:
             self._full = True
             _log.error("all %d connections are taken: no more clients are served", most)
-        elif self._full and here < most - most // 10:
+        elif self._full and connections < most - most // 10:
             self._full = False
             _log.warning("clients are served again")
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._clients.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
-            _log.error("a connection ended in a fault of pgjit's own", exc_info=fault)
+            _log.error("a connection ended in an internal error", exc_info=fault)
 
-    async def _serve(self, client: socket.socket, visitor: ClientAddress, admission: Admission) -> None:
+    async def _serve(self, client: socket.socket, peer: ClientAddress, admission: Admission) -> None:
         try:
-            await self._visit(client, visitor, admission)
+            await self._handle(client, peer, admission)
         finally:
-            self._crowd.leave(visitor)
-            self._note_crowd()
+            self._limits.leave(peer)
+            self._log_limit()
 
     # --- one connection --------------------------------------------------------------------------------
 
-    async def _visit(self, client: socket.socket, visitor: ClientAddress, admission: Admission) -> None:
-        """All steps until a session is open share one deadline."""
+    async def _handle(self, client: socket.socket, peer: ClientAddress, admission: Admission) -> None:
+        """Handle one connection. All steps until a session is open share one deadline."""
         seconds = self._services.limits.handshake_seconds
-        if admission.refusal is not None:  # it is here to be told so, or for a cancel request, as others may be
-            seconds = min(seconds, _TOLD_SECONDS)
+        if admission.refusal is not None:  # accepted only to send the error, or for a cancel request
+            seconds = min(seconds, _REFUSE_SECONDS)
         deadline = asyncio.get_running_loop().time() + seconds
         link: Link | None = None
         try:
             async with asyncio.timeout_at(deadline):
                 with client:
-                    arrived = await before_tls(client)
-                    if isinstance(arrived, StartupMessage):
-                        await self._refuse_plain(client, arrived, visitor)
+                    first = await before_tls(client)
+                    if isinstance(first, StartupMessage):
+                        await self._refuse_plain(client, first, peer)
                         return
-                    if isinstance(arrived, CancelRequest):
-                        await self._cancel(arrived)
+                    if isinstance(first, CancelRequest):
+                        await self._cancel(first)
                         return
-                    link = await start_tls(client, self._tls, direct=arrived.direct)
+                    link = await start_tls(client, self._tls, direct=first.direct)
                 message = await first_message(link)
         except asyncio.CancelledError:
             stopped = ShuttingDown()
-            self._services.refused_logins.note(visitor.source, stopped.reference, stopped.sqlstate, stopped.message)
+            self._services.refused_logins.note(peer.source, stopped.reference, stopped.sqlstate, stopped.message)
             if link is not None:
                 link.abort()
             raise
         except PgjitError as error:
-            await self._refuse(link, error, visitor)
+            await self._refuse(link, error, peer)
         except ClosedWithoutData:
-            _log.debug("%s looked whether the port is open", visitor.source)
+            _log.debug("%s checked whether the port is open", peer.source)
         except (TimeoutError, OSError, RemoteProtocolError) as fault:
-            # Before TLS is up nothing is told: the client could not tell our words from an attacker's.
-            self._note_failed(visitor, fault, encrypted=link is not None)
+            # No error is sent before TLS: the client could not tell it from an attacker's.
+            self._note_failed(peer, fault, encrypted=link is not None)
             if link is not None:
                 link.abort()
         else:
-            await self._after_tls(link, message, visitor, admission.refusal, deadline)
+            await self._after_tls(link, message, peer, admission.refusal, deadline)
 
-    async def _refuse_plain(self, client: socket.socket, message: StartupMessage, visitor: ClientAddress) -> None:
-        """No password is asked for: a client that falls back to plain text must not send its token."""
+    async def _refuse_plain(self, client: socket.socket, message: StartupMessage, peer: ClientAddress) -> None:
+        """Refuse without requesting a password: a client that falls back to plain text must not send its token."""
         error = TlsRequired()
-        self._services.refused_logins.note_before_tls(
-            visitor, error.reference, error.sqlstate, error.message, message
-        )
+        self._services.refused_logins.note_before_tls(peer, error.reference, error.sqlstate, error.message, message)
         await asyncio.get_running_loop().sock_sendall(client, error_response(error.fields()))
         client.shutdown(socket.SHUT_WR)
 
-    def _note_failed(self, visitor: ClientAddress, fault: Exception, *, encrypted: bool) -> None:
+    def _note_failed(self, peer: ClientAddress, fault: Exception, *, encrypted: bool) -> None:
         reason = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
         if isinstance(fault, TimeoutError):
             reason = f"nothing more came within {self._services.limits.handshake_seconds:g} s"
         if encrypted:
-            self._services.refused_logins.note(visitor.source, "handshake-failed", "08P01", reason)
+            self._services.refused_logins.note(peer.source, "handshake-failed", "08P01", reason)
         else:
-            self._services.refused_logins.note_before_tls(visitor, "handshake-failed", "08P01", reason)
+            self._services.refused_logins.note_before_tls(peer, "handshake-failed", "08P01", reason)
 
     async def _after_tls(
         self,
         link: Link,
         message: StartupMessage | CancelRequest,
-        visitor: ClientAddress,
-        full: TooManyConnections | None,
+        peer: ClientAddress,
+        refusal: TooManyConnections | None,
         deadline: float,
     ) -> None:
         if isinstance(message, CancelRequest):
             await self._cancel(message)
             await link.close()
             return
-        error: PgjitError | None = ShuttingDown() if self._draining else full
+        error: PgjitError | None = ShuttingDown() if self._draining else refusal
         if error is not None:
-            await self._refuse(link, error, visitor, message)
+            await self._refuse(link, error, peer, message)
             return
-        session = Session(self._services, link, visitor.source, tls_text(link))
+        session = Session(self._services, link, peer.source, tls_version_and_cipher(link))
         try:
             await session.run(message, deadline)
         except JournalUnavailable:
@@ -230,28 +228,32 @@ class Listener:
             link.abort()
 
     async def _refuse(
-        self, link: Link | None, error: PgjitError, visitor: ClientAddress, startup: StartupMessage | None = None
+        self,
+        link: Link | None,
+        error: PgjitError,
+        peer: ClientAddress,
+        startup: StartupMessage | None = None,
     ) -> None:
         self._services.refused_logins.note(
-            visitor.source, error.reference, error.sqlstate, error.detail or error.message, startup=startup
+            peer.source, error.reference, error.sqlstate, error.detail or error.message, startup=startup
         )
         if link is not None:
             link.write(error_response(error.fields()))
             await link.close()
 
     async def _cancel(self, request: CancelRequest) -> None:
-        """Keys that were not issued here are ignored, without a word, as PostgreSQL does.
+        """Cancel in the session with this key; an unknown key is ignored silently, as in PostgreSQL.
 
-        Returns when the server has dealt with it: that the connection is closed then tells the client so.
+        Returns when the server has processed the request. Closing the connection then reports that to the client.
         """
         session = self._services.registry.by_cancel_key(request.pid, request.secret)
         if session is not None:
             await session.cancel()
 
-    # --- the end ---------------------------------------------------------------------------------------
+    # --- shutdown --------------------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:
-        """Take no more clients; end idle sessions at once, the others when they are idle or time is up."""
+        """Stop accepting. End idle sessions at once, and the others when they are idle or `seconds` have passed."""
         self._draining = True
         for task in self._accepting:
             task.cancel()
@@ -259,25 +261,25 @@ class Listener:
         for server in self._sockets:
             server.close()
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while len(self._services.registry) and loop.time() < until:
+        deadline = loop.time() + seconds
+        while len(self._services.registry) and loop.time() < deadline:
             await self._end_sessions(session for session in self._services.registry if session.idle)
             await asyncio.sleep(0.05)
         await self._end_sessions(self._services.registry)
         for session in self._services.registry:
             session.abandon()
         if self._clients:
-            _, left = await asyncio.wait(self._clients, timeout=_FAREWELL_SECONDS)
-            for task in left:  # they are not logged in: a session waits for its backend's end above
+            _, remaining = await asyncio.wait(self._clients, timeout=_CLOSE_SECONDS)
+            for task in remaining:  # not logged in: the sessions were ended above
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*remaining, return_exceptions=True)
         self._services.refused_logins.close()
 
     async def _end_sessions(self, sessions: Iterable[RegisteredSession]) -> None:
         ends = [asyncio.create_task(session.end("shutdown")) for session in sessions]
         if not ends:
             return
-        _, left = await asyncio.wait(ends, timeout=_END_SECONDS)
-        for end in left:
+        _, remaining = await asyncio.wait(ends, timeout=_END_SECONDS)
+        for end in remaining:
             end.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*remaining, return_exceptions=True)

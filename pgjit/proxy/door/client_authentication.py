@@ -1,7 +1,7 @@
-"""Who is the client: its token, as a cleartext password inside TLS or by OAUTHBEARER, made into an identity.
+"""Client authentication: the token arrives as a cleartext password inside TLS or by OAUTHBEARER.
 
-Decides the order of the messages and their limits; whether a token is good is the provider's. Every token that
-is not accepted ends in the same error, whatever was wrong with it and however it came.
+Decides the order of the messages and their size limits. The identity provider verifies the token. Every refused token
+gives the same error, whatever the fault and the method.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["authenticate"]
 
 _PASSWORD_MESSAGE = 0x70
 _SASL_OVERHEAD = 512  # name of the mechanism, GS2 header, `host` and `port` beside the token
-_SWALLOWED = 1024 * 1024
-_SWALLOW_SECONDS = 2.0
+_MOST_DISCARDED = 1024 * 1024
+_DISCARD_SECONDS = 2.0
 _KVSEP_SECONDS = 5.0
 
 
@@ -41,7 +41,7 @@ class UnsupportedAuthorizationIdentity(PgjitError):
 async def authenticate(
     link: Link, method: AuthenticationMethod, provider: Provider, token_bytes: int, clock: Clock
 ) -> Identity:
-    """Ask for a token and check it, at the moment when it came.
+    """Request a token and verify it, as of the time when it arrived.
 
     Raises TokenRefused, ServerUnavailable, ProtocolFault, LinkClosed and RemoteProtocolError.
     """
@@ -66,7 +66,7 @@ async def _by_password(link: Link, provider: Provider, token_bytes: int, clock: 
 
 
 async def _by_oauthbearer(link: Link, provider: Provider, token_bytes: int, clock: Clock) -> Identity:
-    """No AuthenticationSASLFinal follows where it succeeds: the mechanism has nothing more to say."""
+    """On success no AuthenticationSASLFinal follows: the mechanism has no final server message."""
     limit = token_bytes + _SASL_OVERHEAD
     link.write(auth.authentication_sasl((oauthbearer.MECHANISM,)))
     initial = auth.decode_sasl_initial(await _message(link, limit))
@@ -85,7 +85,7 @@ async def _by_oauthbearer(link: Link, provider: Provider, token_bytes: int, cloc
     try:
         return await provider.verify(_token(value, token_bytes), clock())
     except TokenRefused:
-        await _tell_where(link, provider.discovery)
+        await _send_discovery(link, provider.discovery)
         raise
 
 
@@ -100,17 +100,17 @@ def _token(value: bytes, token_bytes: int) -> str:
     return token
 
 
-async def _tell_where(link: Link, discovery: Discovery) -> None:
-    """Say where a good token comes from; the client answers with one separator byte, and then it is refused.
+async def _send_discovery(link: Link, discovery: Discovery) -> None:
+    """Send where a good token comes from. The client answers with one separator byte, and is then refused.
 
-    What it answers makes no difference any more: the journal keeps the reason why its token was refused.
+    Its answer is not checked: the journal keeps the reason why the token was refused.
     """
-    told = {
+    error = {
         "status": "invalid_token",
         "openid-configuration": discovery.openid_configuration,
         "scope": discovery.scope,
     }
-    link.write(auth.authentication_sasl_continue(orjson.dumps(told)))
+    link.write(auth.authentication_sasl_continue(orjson.dumps(error)))
     with contextlib.suppress(LinkClosed, PgjitError, TimeoutError):
         async with asyncio.timeout(_KVSEP_SECONDS):
             await _message(link, len(oauthbearer.KVSEP))
@@ -120,7 +120,7 @@ async def _tell_where(link: Link, discovery: Discovery) -> None:
 
 
 async def _message(link: Link, limit: int) -> bytes:
-    """The body of the one message that may come now. Nothing over `limit` is kept."""
+    """The body of the only message that may come now. A body over `limit` is discarded."""
     data = bytearray()
     while len(data) < 5:
         data += await _receive(link)
@@ -130,7 +130,7 @@ async def _message(link: Link, limit: int) -> bytes:
     if length < 0:
         raise ProtocolFault("password response with invalid length")
     if length > limit:
-        await _swallow(link, 5 + length - len(data))
+        await _discard(link, 5 + length - len(data))
         raise TokenRefused("too-large", "the password message is over the size limit")
     while len(data) < 5 + length:
         data += await _receive(link)
@@ -146,11 +146,11 @@ async def _receive(link: Link) -> bytes:
     return data
 
 
-async def _swallow(link: Link, left: int) -> None:
-    """Read over what is too large: closing with bytes unread would take our answer from the client."""
-    if left > _SWALLOWED:
+async def _discard(link: Link, remaining: int) -> None:
+    """Read and drop the rest of an oversized message: closing with unread bytes would lose our error."""
+    if remaining > _MOST_DISCARDED:
         return
     with contextlib.suppress(LinkClosed, TimeoutError):
-        async with asyncio.timeout(_SWALLOW_SECONDS):
-            while left > 0:
-                left -= len(await _receive(link))
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while remaining > 0:
+                remaining -= len(await _receive(link))

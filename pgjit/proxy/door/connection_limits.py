@@ -1,7 +1,7 @@
-"""How many may come in: connections over all and of one address. Pure.
+"""Connection limits: in total, and from one address. Pure.
 
-Decides who is let in, who is let in only to be told that there is no room, and who is turned away at the
-door. Does not know why somebody comes, and writes nothing down.
+Decides which connections are served, which are accepted only to send an error, and which are closed at once. Does not
+know what a connection is for, and records nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pgjit.proxy.quota import Quota
 
 __all__ = ["Admission", "ClientAddress", "ConnectionLimits"]
 
-_TOLD = 32
-_TOLD_OF_ADDRESS = 8
-"""So many beyond a limit are let in to be told: it costs a TLS handshake each. Cancel requests are served there."""
+_EXTRA = 32
+_EXTRA_OF_ADDRESS = 8
+"""Connections accepted beyond a limit to send an error: a TLS handshake each. Their cancel requests are served."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAddress:
-    """Where a connection comes from."""
+    """The address of a client."""
 
     source: str  # address and port, as the journal has it
-    network: str  # the address; of IPv6 its /64, since one machine has all of those
+    network: str  # the IPv4 address, or the /64 of an IPv6 address, all of which one machine may use
 
     @classmethod
     def of(cls, host: str, port: int) -> ClientAddress:
@@ -40,14 +40,14 @@ class ClientAddress:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """`inside`: has to leave again. `refusal`: what it is told, if it is told anything."""
+    """`accepted`: the connection counts, and must `leave`. `refusal`: the error to send or to record."""
 
-    inside: bool
+    accepted: bool
     refusal: TooManyConnections | None = None
 
 
 class ConnectionLimits:
-    """The connections that are here, logged in or not."""
+    """Counts the open connections, logged in or not."""
 
     def __init__(self, most: int, most_of_address: int) -> None:
         self._proxy: Quota[None] = Quota(most)
@@ -56,25 +56,25 @@ class ConnectionLimits:
     def __len__(self) -> int:
         return self._proxy[None]
 
-    def enter(self, visitor: ClientAddress) -> Admission:
-        refusal = self._refusal(visitor)
-        if not self._proxy.take(None, beyond=_TOLD):
-            return Admission(inside=False, refusal=refusal)
-        if not self._addresses.take(visitor.network, beyond=_TOLD_OF_ADDRESS):
+    def enter(self, client: ClientAddress) -> Admission:
+        refusal = self._refusal(client)
+        if not self._proxy.take(None, beyond=_EXTRA):
+            return Admission(accepted=False, refusal=refusal)
+        if not self._addresses.take(client.network, beyond=_EXTRA_OF_ADDRESS):
             self._proxy.give_back(None)
-            return Admission(inside=False, refusal=refusal)
-        return Admission(inside=True, refusal=refusal)
+            return Admission(accepted=False, refusal=refusal)
+        return Admission(accepted=True, refusal=refusal)
 
-    def leave(self, visitor: ClientAddress) -> None:
+    def leave(self, client: ClientAddress) -> None:
         self._proxy.give_back(None)
-        self._addresses.give_back(visitor.network)
+        self._addresses.give_back(client.network)
 
-    def _refusal(self, visitor: ClientAddress) -> TooManyConnections | None:
-        if self._addresses.full(visitor.network):
+    def _refusal(self, client: ClientAddress) -> TooManyConnections | None:
+        if self._addresses.full(client.network):
             return TooManyConnections(
                 "too many connections from your address",
                 reference="too-many-connections-of-address",
-                detail=f"At most {self._addresses.most} from {visitor.network} are served at once.",
+                detail=f"At most {self._addresses.most} from {client.network} are served at once.",
                 hint="Close connections that are not used, and try again.",
             )
         if self._proxy.full(None):

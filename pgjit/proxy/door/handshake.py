@@ -1,7 +1,7 @@
-"""From an accepted socket to the first message inside TLS, without losing a byte or using one too many.
+"""From an accepted socket to the first message inside TLS.
 
-Decides which requests may come before TLS and in which order. A socket stays raw until TLS is due: the event
-loop's own upgrade loses bytes that were read too far. Knows no session and writes nothing down.
+Decides which requests may come before TLS, and in which order. The socket stays raw until the TLS handshake: the
+event loop's own upgrade loses bytes that were read ahead. Does not know sessions, and records nothing.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = [
     "TlsHandshake",
     "before_tls",
     "first_message",
-    "keep_alive",
+    "set_keepalive",
     "start_tls",
-    "tls_text",
+    "tls_version_and_cipher",
 ]
 
 ALPN = "postgresql"
 _TLS_RECORD = b"\x16"
-_TLS_SECONDS = 300.0  # the caller's own deadline is what counts
+_TLS_SECONDS = 300.0  # never reached: the caller has a shorter deadline
 
-# A client that vanished is noticed: after a minute of silence it is probed. The last one also ends a client that
-# is there and does not read for so long; its loss is counted in minutes, so that a reader may pause.
+# Detects a client that vanished: after a minute of silence it is probed. TCP_USER_TIMEOUT also ends a client that
+# does not read; it is set to minutes, so that a client may pause.
 _KEEP_ALIVE = {
     "TCP_KEEPIDLE": 60,
     "TCP_KEEPALIVE": 60,  # the same under the name that macOS gives it
@@ -52,18 +52,18 @@ _KEEP_ALIVE = {
 
 
 class ClosedWithoutData(LinkClosed):
-    """The peer connected and left without a byte: whoever looks whether the port is open does that."""
+    """The peer closed the connection without sending a byte: a port check."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsHandshake:
-    """The next bytes are the client's TLS handshake; `direct`: it did not ask before."""
+    """The next bytes are the client's TLS handshake. `direct`: without an SSLRequest before it."""
 
     direct: bool
 
 
-def keep_alive(client: socket.socket) -> None:
-    """Send without delay, and notice a peer that is gone, as far as this system can."""
+def set_keepalive(client: socket.socket) -> None:
+    """Set TCP_NODELAY, and the keepalive options that this system has."""
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE.items():
@@ -75,40 +75,40 @@ def keep_alive(client: socket.socket) -> None:
 
 
 async def before_tls(client: socket.socket) -> TlsHandshake | StartupMessage | CancelRequest:
-    """Answer requests for encryption until something else is due.
+    """Answer requests for encryption until another message or a TLS handshake comes.
 
     Raises RemoteProtocolError and LinkClosed (ClosedWithoutData is a subclass of it). No byte that arrived before `S`
     was sent is read after it.
     """
     loop = asyncio.get_running_loop()
     try:
-        first = await _peek(client)
+        first_byte = await _peek(client)
     except ConnectionError as fault:
         raise ClosedWithoutData(str(fault)) from None
-    if not first:
-        raise ClosedWithoutData("the client left without a word")
-    if first == _TLS_RECORD:
+    if not first_byte:
+        raise ClosedWithoutData("the client left without a byte")
+    if first_byte == _TLS_RECORD:
         return TlsHandshake(direct=True)
-    asked_gss = False
+    gss_requested = False
     while True:
         message = decode_startup(await _read_startup(client))
         if isinstance(message, OtherVersion):
             raise RemoteProtocolError(f"unsupported frontend protocol {message.major}.{message.minor}")
         if not isinstance(message, EncryptionRequest):
             return message
-        if message.gss and asked_gss:
+        if message.gss and gss_requested:
             raise RemoteProtocolError("a second request for GSSAPI encryption")
-        if _stuffed(client):
+        if _has_unread_bytes(client):
             raise RemoteProtocolError("received unencrypted data after a request for encryption")
         if not message.gss:
             await loop.sock_sendall(client, b"S")
             return TlsHandshake(direct=False)
-        asked_gss = True
+        gss_requested = True
         await loop.sock_sendall(client, b"N")
 
 
 async def _peek(client: socket.socket) -> bytes:
-    """The first byte, left where it is. b"" at the end of the stream."""
+    """The first byte, left in the socket. b"" at the end of the stream."""
     loop = asyncio.get_running_loop()
     while True:
         try:
@@ -122,8 +122,8 @@ async def _peek(client: socket.socket) -> bytes:
                 loop.remove_reader(client)
 
 
-def _stuffed(client: socket.socket) -> bool:
-    """Whether bytes wait behind a request for encryption: somebody in between may have sent them."""
+def _has_unread_bytes(client: socket.socket) -> bool:
+    """Whether bytes follow a request for encryption: an attacker may have injected them."""
     try:
         return bool(client.recv(1, socket.MSG_PEEK))
     except BlockingIOError:
@@ -131,10 +131,10 @@ def _stuffed(client: socket.socket) -> bool:
 
 
 async def _read_startup(client: socket.socket) -> bytes:
-    return await _exactly(client, startup_length(await _exactly(client, 4)))
+    return await _receive_exactly(client, startup_length(await _receive_exactly(client, 4)))
 
 
-async def _exactly(client: socket.socket, count: int) -> bytes:
+async def _receive_exactly(client: socket.socket, count: int) -> bytes:
     loop = asyncio.get_running_loop()
     data = b""
     while len(data) < count:
@@ -149,24 +149,24 @@ async def _exactly(client: socket.socket, count: int) -> bytes:
 
 
 async def start_tls(client: socket.socket, tls: ssl.SSLContext, *, direct: bool) -> Link:
-    """Raises OSError (ssl.SSLError is one), RemoteProtocolError. `client` is empty afterwards: one file a client."""
+    """Detaches `client`. Raises OSError (ssl.SSLError is a subclass) and RemoteProtocolError."""
     loop = asyncio.get_running_loop()
     client_socket = socket.socket(fileno=client.detach())  # the transport closes it
     client_socket.setblocking(False)
-    link = Link()  # uvloop returns a protocol of its own here
+    link = Link()  # uvloop returns its own protocol object here
     try:
         await loop.connect_accepted_socket(lambda: link, client_socket, ssl=tls, ssl_handshake_timeout=_TLS_SECONDS)
     except BaseException:
         client_socket.close()
         raise
-    chosen = getattr(link.detail("ssl_object"), "selected_alpn_protocol", lambda: None)()
-    if direct and chosen != ALPN:
+    protocol = getattr(link.detail("ssl_object"), "selected_alpn_protocol", lambda: None)()
+    if direct and protocol != ALPN:
         link.abort()
         raise RemoteProtocolError("direct TLS without ALPN")
     return link
 
 
-def tls_text(link: Link) -> str:
+def tls_version_and_cipher(link: Link) -> str:
     tls = link.detail("ssl_object")
     version = getattr(tls, "version", lambda: None)()
     cipher = getattr(tls, "cipher", lambda: None)()
@@ -177,10 +177,10 @@ def tls_text(link: Link) -> str:
 
 
 async def first_message(link: Link) -> StartupMessage | CancelRequest:
-    """The one message that comes before we speak.
+    """The startup message or cancel request inside TLS.
 
-    Raises PgjitError for what PostgreSQL answers with an error, RemoteProtocolError for what it closes the
-    connection on without a word, LinkClosed.
+    Raises PgjitError where PostgreSQL answers with an error, RemoteProtocolError where it closes the connection
+    without one, and LinkClosed.
     """
     data = b""
     while len(data) < 4 or len(data) < 4 + startup_length(data[:4]):
@@ -193,9 +193,9 @@ async def first_message(link: Link) -> StartupMessage | CancelRequest:
         message = decode_startup(data[4:end])
     except StartupLayoutError as fault:
         raise ProtocolFault(str(fault)) from None
-    if isinstance(message, EncryptionRequest | OtherVersion):  # a request is a version number to who expects one
+    if isinstance(message, EncryptionRequest | OtherVersion):  # read as a protocol version here, as PostgreSQL does
         code = int.from_bytes(data[4:8])
         raise unsupported_version(code >> 16, code & 0xFFFF)
     if len(data) > end:
-        raise RemoteProtocolError("bytes behind the first message that nothing asked for")
+        raise RemoteProtocolError("bytes behind the first message that nothing requested")
     return message

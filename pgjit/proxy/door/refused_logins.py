@@ -1,8 +1,8 @@
-"""Each connection that does not become a session, written down with the true reason.
+"""Records each connection that does not become a session, with the true reason.
 
-Decides what is kept of a flood: what costs the client a TLS handshake is recorded one by one; before that, so
-many a second are, and the rest is counted into one record a second for each address. Nothing is left out but who
-connects and leaves without a byte: that is a look whether the port is open, and no login.
+Decides how a flood is recorded. After a TLS handshake each refusal has its own record. Before TLS a limited number a
+second have one; the others are counted into one record a second for each address. Only a port check (a connection
+closed without a byte) is not recorded.
 """
 
 from __future__ import annotations
@@ -25,40 +25,42 @@ from pgwire.messages.startup import StartupMessage
 __all__ = ["Counted", "RefusedLogins", "Tally"]
 
 _log = logging.getLogger("pgjit.refusals")
-_TURN_SECONDS = 1.0
+_INTERVAL_SECONDS = 1.0
 _SINGLE_OF_ADDRESS = 10
 _SINGLE = 100
-_ADDRESSES = 256
+_MOST_COUNTED = 256
 OTHERS = "other addresses"
 
 
 class Counted(NamedTuple):
+    """The key by which refusals are counted together."""
+
     network: str
     reference: str
     sqlstate: str
 
 
 class Tally:
-    """What of one turn is recorded one by one, and how much of what was only counted. Pure."""
+    """The refusals of one interval: which have their own record, and the counts of the others. Pure."""
 
     def __init__(self) -> None:
         self._single: Counter[str] = Counter()
         self._counted: Counter[Counted] = Counter()
 
-    def single(self, network: str) -> bool:
-        """Whether one more of this address may have a record of its own in this turn."""
+    def allow_single(self, network: str) -> bool:
+        """Whether one more refusal of this address has its own record in this interval."""
         if self._single[network] >= _SINGLE_OF_ADDRESS or self._single.total() >= _SINGLE:
             return False
         self._single[network] += 1
         return True
 
-    def count(self, what: Counted, times: int = 1) -> None:
-        if what not in self._counted and len(self._counted) >= _ADDRESSES:
-            what = what._replace(network=OTHERS)
-        self._counted[what] += times
+    def count(self, key: Counted, times: int = 1) -> None:
+        if key not in self._counted and len(self._counted) >= _MOST_COUNTED:
+            key = key._replace(network=OTHERS)
+        self._counted[key] += times
 
-    def turn(self) -> list[tuple[Counted, int]]:
-        """What was counted in this turn; the next one begins."""
+    def drain(self) -> list[tuple[Counted, int]]:
+        """The counts of this interval; the next one begins."""
         counted = list(self._counted.items())
         self._single.clear()
         self._counted.clear()
@@ -83,7 +85,7 @@ class RefusedLogins:
         startup: StartupMessage | None = None,
         identity: Identity | None = None,
     ) -> bool:
-        """Record it now. False where the journal does not take it."""
+        """Record a refusal now. False if the journal does not accept it."""
         self._telemetry.login(reference)
         return self._write(source, reference, sqlstate, reason, startup, identity)
 
@@ -118,36 +120,38 @@ class RefusedLogins:
 
     def note_before_tls(
         self,
-        visitor: ClientAddress,
+        client: ClientAddress,
         reference: str,
         sqlstate: str,
         reason: str,
         startup: StartupMessage | None = None,
     ) -> None:
-        """Record one that cost the client next to nothing: now, or counted with others within a second."""
+        """Record a refusal before TLS: now, or within a second, counted together with others."""
         self._telemetry.login(reference)
-        self._wind()
-        if self._tally.single(visitor.network) and self._write(visitor.source, reference, sqlstate, reason, startup):
+        self._start_timer()
+        if self._tally.allow_single(client.network) and self._write(
+            client.source, reference, sqlstate, reason, startup
+        ):
             return
-        self._tally.count(Counted(visitor.network, reference, sqlstate))
+        self._tally.count(Counted(client.network, reference, sqlstate))
 
-    def _wind(self) -> None:
+    def _start_timer(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_TURN_SECONDS, self._turn)
+            self._timer = asyncio.get_running_loop().call_later(_INTERVAL_SECONDS, self._write_counts)
 
-    def _turn(self) -> None:
+    def _write_counts(self) -> None:
         self._timer = None
-        for what, times in self._tally.turn():
+        for key, times in self._tally.drain():
             reason = f"{times} refused within a second, counted together"
-            if not self._write(what.network, what.reference, what.sqlstate, reason, count=times):
-                self._tally.count(what, times)  # the journal may take it later
-                self._wind()
+            if not self._write(key.network, key.reference, key.sqlstate, reason, count=times):
+                self._tally.count(key, times)  # the journal may accept it later
+                self._start_timer()
 
     def close(self) -> None:
-        """Write down what was only counted so far."""
+        """Record the refusals that were only counted so far."""
         if self._timer is not None:
             self._timer.cancel()
-            self._turn()
+            self._write_counts()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

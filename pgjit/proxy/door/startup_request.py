@@ -1,7 +1,7 @@
-"""What a client asks for in its startup message, pure.
+"""Parses a client's startup message: user, database, reason, ticket, and the session settings it requests. Pure.
 
-Decides what is a setting of the session, and what is refused whatever the policy says. Which settings may be given
-is decided by `startup_settings`, when the policy is known.
+Decides which parameters are session settings, and which are refused under every policy. `startup_settings.py` decides
+which settings a policy accepts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pgwire.messages.startup import StartupMessage
 __all__ = ["StartupRequest", "read_startup_request", "unsupported_version"]
 
 _UTF8 = frozenset({"utf8", "utf-8", "unicode"})
-_OWN = ("pgjit.reason", "pgjit.ticket")
+_PGJIT_PARAMETERS = ("pgjit.reason", "pgjit.ticket")
 _MAX_VALUE = 256
 _MAX_NAME = 127  # two parts of 63
 _MAX_REASON = 1000
@@ -26,15 +26,15 @@ class StartupRequest:
     database: str
     application_name: str | None
     reason: str | None
-    settings: dict[str, str] = field(default_factory=dict)  # that it asks for, in lower case
-    ticket: str | None = None  # it is in `reason` as well
+    settings: dict[str, str] = field(default_factory=dict)  # session settings by name in lower case
+    ticket: str | None = None  # also part of `reason`
 
 
 _FALSE = frozenset({"false", "off", "no", "0"})
 
 
 class Unsupported(PgjitError):
-    """A part of the protocol that is not served here."""
+    """A part of the protocol that pgjit does not serve."""
 
     sqlstate = "0A000"
     severity = "FATAL"
@@ -48,55 +48,59 @@ def unsupported_version(major: int, minor: int) -> PgjitError:
 
 
 def read_startup_request(startup: StartupMessage) -> StartupRequest:
-    """Raises PgjitError (28000, 0A000, 08P01) for what is not accepted."""
+    """Raises PgjitError (28000, 0A000, 08P01) for parameters that are refused."""
     if startup.major != 3:
         raise unsupported_version(startup.major, startup.minor)
-    given: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in startup.parameters.items():
         if name.startswith("_pq_."):
             continue
-        _add(given, name.lower(), value)
-    for name, value in _options(given.pop("options", "")):
-        _add(given, name.lower(), value)
-    user = given.pop("user", "")
+        _add(parameters, name.lower(), value)
+    for name, value in _options(parameters.pop("options", "")):
+        _add(parameters, name.lower(), value)
+    user = parameters.pop("user", "")
     if not user:
         raise AccessRefused(
             "no user name was given",
             reference="startup-parameter",
             hint="Name the policy as the user.",
         )
-    database = given.pop("database", "") or user
-    if given.pop("replication", "false").lower() not in _FALSE:
+    database = parameters.pop("database", "") or user
+    if parameters.pop("replication", "false").lower() not in _FALSE:
         raise Unsupported(
             "replication connections are not served here",
             reference="replication",
             detail="A replication connection reads every change of the server, past any policy.",
             hint="Leave `replication` out; replicate from the server itself.",
         )
-    application_name = given.pop("application_name", None)
-    reason, ticket = _reason(given)
-    settings = {_setting(name): _plain(name, value) for name, value in given.items() if not _is_utf8(name, value)}
+    application_name = parameters.pop("application_name", None)
+    reason, ticket = _reason(parameters)
+    settings = {
+        _setting_name(name): _setting_value(name, value)
+        for name, value in parameters.items()
+        if not _is_utf8(name, value)
+    }
     return StartupRequest(user[:63], database[:63], application_name, reason, settings, ticket)
 
 
-def _add(given: dict[str, str], name: str, value: str) -> None:
-    if name in given:
+def _add(parameters: dict[str, str], name: str, value: str) -> None:
+    if name in parameters:
         raise ProtocolFault(f"startup parameter `{name[:63]}` is given twice")
-    given[name] = value
+    parameters[name] = value
 
 
-def _reason(given: dict[str, str]) -> tuple[str | None, str | None]:
-    reason, ticket = (given.pop(name, "").strip() for name in _OWN)
+def _reason(parameters: dict[str, str]) -> tuple[str | None, str | None]:
+    reason, ticket = (parameters.pop(name, "").strip() for name in _PGJIT_PARAMETERS)
     text = f"{reason} (ticket {ticket})" if reason and ticket else reason or ticket
     return text[:_MAX_REASON] or None, ticket[:_MAX_REASON] or None
 
 
 def _is_utf8(name: str, value: str) -> bool:
-    """client_encoding is accepted where it says what is sent to the server anyway."""
+    """client_encoding is accepted with the value that pgjit sends to the server anyway."""
     return name == "client_encoding" and value.strip("'\"").lower() in _UTF8
 
 
-def _setting(name: str) -> str:
+def _setting_name(name: str) -> str:
     if name == "client_encoding":
         raise AccessRefused(
             "client_encoding must be UTF8",
@@ -109,12 +113,12 @@ def _setting(name: str) -> str:
             f"startup parameter `{name[:63]}` is not accepted",
             reference="startup-parameter",
             detail="pgjit has no parameter of that name.",
-            hint=f"There are {' and '.join(_OWN)}.",
+            hint=f"There are {' and '.join(_PGJIT_PARAMETERS)}.",
         )
     return name[:_MAX_NAME]
 
 
-def _plain(name: str, value: str) -> str:
+def _setting_value(name: str, value: str) -> str:
     if len(value) > _MAX_VALUE:
         raise AccessRefused(f"startup parameter `{name}` is too long", reference="startup-parameter")
     return value
@@ -123,13 +127,13 @@ def _plain(name: str, value: str) -> str:
 def _options(text: str) -> list[tuple[str, str]]:
     """The settings of `options`: `-c name=value`, `-cname=value`, `--name=value`.
 
-    Split at blanks, with PostgreSQL's backslash escapes; single quotes group as well, so that a reason reads
-    naturally in PGOPTIONS.
+    Words are split at blanks, with PostgreSQL's backslash escapes. Single quotes group too, so that a reason can be
+    written naturally in PGOPTIONS.
     """
     words = _words(text)
     settings: list[tuple[str, str]] = []
     while words:
-        given = word = words.pop(0)
+        option = word = words.pop(0)
         if word == "-c" and words:
             word = words.pop(0)
         elif word.startswith(("--", "-c")):
@@ -141,7 +145,7 @@ def _options(text: str) -> list[tuple[str, str]]:
             raise AccessRefused(
                 "startup parameter `options` is not accepted as it is",
                 reference="startup-parameter",
-                detail=f"It holds `{given[:63]}`, which is something else than a setting.",
+                detail=f"`{option[:63]}` in it is not a setting.",
                 hint="Write PGOPTIONS=\"-c pgjit.reason='why you need this'\".",
             )
         settings.append((name.replace("-", "_"), value))

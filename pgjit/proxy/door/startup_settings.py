@@ -1,6 +1,7 @@
-"""Which settings a client may give in its startup message: what SET may do under its policy. Pure.
+"""Decides which settings of a startup message are accepted: those that SET may change under the policy. Pure.
 
-Decides before a window is opened. What becomes of an accepted setting beside pgjit's own is decided by `settings`.
+The check is made before a window is opened. `proxy/server_settings.py` combines the accepted settings with those of
+pgjit.
 """
 
 from __future__ import annotations
@@ -17,50 +18,50 @@ from pgjit.sql.statement import Setting
 
 __all__ = ["check_for_any_policy", "check_settings"]
 
-_ALWAYS_OURS = TIMEOUTS | {
+_RESERVED = TIMEOUTS | {
     "client_connection_check_interval", "client_encoding", "role", "session_authorization",
     "standard_conforming_strings",
 }  # fmt: skip
-"""What pgjit gives to every session, under `access: full` as well: it ends the session, or tells whose it is."""
+"""Settings that pgjit sets for every session, under `access: full` too: they end or identify the session."""
 
 
 def check_for_any_policy(
-    opening: StartupRequest, policies: Iterable[Policy], targets: Mapping[str, Target]
+    request: StartupRequest, policies: Iterable[Policy], targets: Mapping[str, Target]
 ) -> StartupRequest:
-    """Raises AccessRefused where no policy of the connection accepts the settings: then no token is asked for."""
-    fault: AccessRefused | None = None
+    """Raises AccessRefused, before a token is requested, if no policy of the connection accepts the settings."""
+    refusal: AccessRefused | None = None
     for policy in policies:
-        if policy.connection != opening.database:
+        if policy.connection != request.database:
             continue
         try:
-            check_settings(opening, policy, targets[policy.connection])
+            check_settings(request, policy, targets[policy.connection])
         except AccessRefused as refused:
-            fault = refused
+            refusal = refused
         else:
-            return opening
-    if fault is not None:
-        raise fault
-    return opening
+            return request
+    if refusal is not None:
+        raise refusal
+    return request
 
 
-def check_settings(opening: StartupRequest, policy: Policy, target: Target) -> None:
+def check_settings(request: StartupRequest, policy: Policy, target: Target) -> None:
     """Raises AccessRefused for the first setting that is not accepted."""
-    # Who is a superuser does not count here: `role` is `none` in every startup packet.
+    # Whether the login is a superuser does not matter: `role` is `none` in every startup packet.
     start = SessionStart(role=target.user, superuser=False, search_path=target.search_path)
-    for name, value in opening.settings.items():
-        found = _objection(name, value, policy, start)
-        if found is not None:
+    for name, value in request.settings.items():
+        refused = _objection(name, value, policy, start)
+        if refused is not None:
             raise AccessRefused(
                 f"startup parameter `{name}` is not accepted",
                 reference="startup-parameter",
-                detail=f"{found.message[0].upper()}{found.message[1:]}. {found.detail}",
-                hint=found.hint,
+                detail=f"{refused.message[0].upper()}{refused.message[1:]}. {refused.detail}",
+                hint=refused.hint,
             )
 
 
 def _objection(name: str, value: str, policy: Policy, start: SessionStart) -> Objection | None:
     terms = policy.statements
-    if terms.access is Preset.FULL and name not in _ALWAYS_OURS:
+    if terms.access is Preset.FULL and name not in _RESERVED:
         return None
     for entry in terms.deny:
         if entry.settings is not None and entry.settings.match(setting_name(name), lenient=True):

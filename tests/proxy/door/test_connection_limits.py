@@ -24,53 +24,53 @@ def test_an_address_counts_by_what_one_machine_has(host: str, network: str) -> N
     assert ClientAddress.of(host, 51000) == ClientAddress(f"{host}:51000", network)
 
 
-def kinds(crowd: ConnectionLimits, visitor: ClientAddress, count: int) -> list[str]:
-    return [_kind(crowd.enter(visitor)) for _ in range(count)]
+def kinds(limits: ConnectionLimits, client: ClientAddress, count: int) -> list[str]:
+    return [_kind(limits.enter(client)) for _ in range(count)]
 
 
 def _kind(admission: Admission) -> str:
-    if not admission.inside:
+    if not admission.accepted:
         assert admission.refusal is not None
         return "away"
     return "in" if admission.refusal is None else admission.refusal.reference
 
 
 def test_an_address_over_its_limit_is_told_a_few_times_and_then_turned_away() -> None:
-    crowd = ConnectionLimits(500, 3)
+    limits = ConnectionLimits(500, 3)
     one, other = ClientAddress.of("10.0.0.7", 1), ClientAddress.of("10.0.0.8", 1)
-    assert kinds(crowd, one, 13) == ["in"] * 3 + ["too-many-connections-of-address"] * 8 + ["away"] * 2
-    assert kinds(crowd, other, 3) == ["in"] * 3
-    assert len(crowd) == 14
+    assert kinds(limits, one, 13) == ["in"] * 3 + ["too-many-connections-of-address"] * 8 + ["away"] * 2
+    assert kinds(limits, other, 3) == ["in"] * 3
+    assert len(limits) == 14
 
 
 def test_all_together_are_told_a_few_times_and_then_turned_away() -> None:
-    crowd = ConnectionLimits(10, 100)
+    limits = ConnectionLimits(10, 100)
     assert (
-        kinds(crowd, ClientAddress.of("10.0.0.7", 1), 44)
+        kinds(limits, ClientAddress.of("10.0.0.7", 1), 44)
         == ["in"] * 10 + ["too-many-connections"] * 32 + ["away"] * 2
     )
 
 
 def test_one_network_of_ipv6_is_one_address() -> None:
-    crowd = ConnectionLimits(500, 1)
-    assert kinds(crowd, ClientAddress.of("2001:db8::1", 1), 1) == ["in"]
-    assert kinds(crowd, ClientAddress.of("2001:db8::ffff:1", 1), 1) == ["too-many-connections-of-address"]
-    assert kinds(crowd, ClientAddress.of("2001:db8:0:1::1", 1), 1) == ["in"]
+    limits = ConnectionLimits(500, 1)
+    assert kinds(limits, ClientAddress.of("2001:db8::1", 1), 1) == ["in"]
+    assert kinds(limits, ClientAddress.of("2001:db8::ffff:1", 1), 1) == ["too-many-connections-of-address"]
+    assert kinds(limits, ClientAddress.of("2001:db8:0:1::1", 1), 1) == ["in"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=200))
 def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool]]) -> None:
-    crowd, inside = ConnectionLimits(6, 2), []
+    limits, inside = ConnectionLimits(6, 2), []
     for last, comes in moves:
-        visitor = ClientAddress.of(f"10.0.0.{last}", 1)
-        if comes and crowd.enter(visitor).inside:
-            inside.append(visitor)
-        elif not comes and visitor in inside:
-            inside.remove(visitor)
-            crowd.leave(visitor)
-        assert len(crowd) == len(inside) <= 6 + 32
+        client = ClientAddress.of(f"10.0.0.{last}", 1)
+        if comes and limits.enter(client).accepted:
+            inside.append(client)
+        elif not comes and client in inside:
+            inside.remove(client)
+            limits.leave(client)
+        assert len(limits) == len(inside) <= 6 + 32
         assert all(inside.count(each) <= 2 + 8 for each in inside)
-    for visitor in inside:
-        crowd.leave(visitor)
-    assert len(crowd) == 0
-    assert crowd.enter(ClientAddress.of("10.0.0.1", 1)) == Admission(inside=True)
+    for client in inside:
+        limits.leave(client)
+    assert len(limits) == 0
+    assert limits.enter(ClientAddress.of("10.0.0.1", 1)) == Admission(accepted=True)

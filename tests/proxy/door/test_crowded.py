@@ -32,7 +32,7 @@ async def test_that_all_places_are_taken_is_said_once_and_once_more_when_there_i
 async def test_who_is_only_here_to_be_told_does_not_keep_that_place_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "_TOLD_SECONDS", 0.05)
+    monkeypatch.setattr(listener, "_REFUSE_SECONDS", 0.05)
     async with Door(tmp_path, ProxyLimits(connections=1)) as door, await ScriptedClient.open(door.port):
         await until(lambda: door.listener.connections >= 1)
         async with await ScriptedClient.open(door.port) as silent:

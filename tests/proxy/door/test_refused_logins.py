@@ -32,20 +32,20 @@ class FullSink(FileSink):
 
 def test_so_many_of_an_address_and_so_many_over_all_have_records_of_their_own() -> None:
     tally = Tally()
-    assert [tally.single("a") for _ in range(12)] == [True] * 10 + [False] * 2
-    assert sum(tally.single(f"b{n}") for n in range(200)) == 90
-    tally.turn()
-    assert tally.single("a")
+    assert [tally.allow_single("a") for _ in range(12)] == [True] * 10 + [False] * 2
+    assert sum(tally.allow_single(f"b{n}") for n in range(200)) == 90
+    tally.drain()
+    assert tally.allow_single("a")
 
 
 def test_more_addresses_than_are_kept_apart_are_others() -> None:
     tally = Tally()
     for number in range(300):
         tally.count(Counted(f"a{number}", "handshake-failed", "08P01"))
-    turned = dict(tally.turn())
+    turned = dict(tally.drain())
     assert len(turned) == 257
     assert turned[Counted("other addresses", "handshake-failed", "08P01")] == 44
-    assert tally.turn() == []
+    assert tally.drain() == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["a", "b"])), max_size=500))
@@ -53,7 +53,7 @@ def test_what_is_counted_is_all_there(refused: list[tuple[int, str]]) -> None:
     tally = Tally()
     for number, reference in refused:
         tally.count(Counted(f"a{number}", reference, "08P01"))
-    assert sum(times for _, times in tally.turn()) == len(refused)
+    assert sum(times for _, times in tally.drain()) == len(refused)
 
 
 @pytest.mark.parametrize(("full_at", "single"), [(99, 10), (0, 0), (5, 5), (12, 10)])
@@ -66,7 +66,7 @@ async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
     for number in range(15):
         sink.full = number >= full_at
         refusals.note_before_tls(ONE, "handshake-failed", "08P01", "closed")
-    refusals._turn()
+    refusals._write_counts()
     sink.full = False
     refusals.close()
     await journal.close()
