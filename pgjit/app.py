@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
@@ -24,11 +24,13 @@ from pgjit.errors import InvalidFile, JournalUnavailable
 from pgjit.file_descriptors import descriptors_for, raise_limit, room
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
+from pgjit.identity.directory import Directory
 from pgjit.identity.graph import graph_from_section
 from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.judging.worker_process import WorkerProcess
+from pgjit.parts import Parts
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.registry import Registry
@@ -49,139 +51,250 @@ _log = logging.getLogger("pgjit.app")
 class App:
     """`async with App(config) as app:` serves until the block is left; leaving it drains."""
 
+    _tls: ssl.SSLContext
+    _provider: Provider
+    _store: Store
+    _journal: Journal
+    _telemetry: Telemetry
+    _kept_backends: KeptBackends
+    _windows: Windows
+    _memberships: Memberships
+    _servers: dict[str, Servers]
+    _catalogs: dict[str, CatalogCache]
+    _services: Services
+    _listener: Listener
+
     def __init__(self, config: Config, *, export_metrics: bool = False, warm: bool = False) -> None:
         """`warm`: the processes that judge are there before the first client, not when one first needs them."""
         self._config = config
         self._warm = warm
         self._export = export_metrics
-        self._stack = AsyncExitStack()
+        self._clock = Clock()
+        self._registry = Registry()
+        # The order is that of their start: each needs those before it. They are stopped in the reverse order.
+        self._parts = Parts(
+            {
+                "store": self._run_store,
+                "journal": self._run_journal,
+                "telemetry": self._run_telemetry,
+                "kept backends": self._run_kept_backends,
+                "windows": self._run_windows,
+                "identity provider": self._run_provider,
+                "memberships": self._run_memberships,
+                "servers": self._run_servers,
+                "ends of kept backends": self._run_ends_of_kept_backends,
+                "catalogs": self._run_catalogs,
+                "judge workers": self._run_judge_workers,
+                # Stopped after the listener: during the drain, probes read from it that pgjit is alive, not ready.
+                "admin port": self._run_admin_port,
+                "listener": self._run_listener,
+            }
+        )
         self.port = 0
         self.admin_port = 0
 
     async def __aenter__(self) -> Self:
-        """Raises InvalidFile, ServerUnavailable, JournalUnavailable or OSError; what was opened is closed."""
-        try:
-            await self._open()
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        """Raises InvalidFile, ServerUnavailable, JournalUnavailable or OSError; what was started is stopped."""
+        self._tls = _server_tls(self._config)
+        self._provider = _provider(self._config)
+        await self._parts.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._stack.aclose()
+        await self._parts.stop()
 
-    async def _open(self) -> None:
-        config, stack = self._config, self._stack
-        tls = _server_tls(config)
-        provider = _provider(config)
-        clock = Clock()
-        store: Store = STORES[config.file.store.kind](f"sqlite:///{config.path(config.file.store.path)}")
-        await store.open()
-        stack.push_async_callback(store.close)
-        if floor := await store.clock_floor():
-            clock.not_before(floor)
-        journal = await self._journal(store, clock)
-        telemetry = Telemetry(version=VERSION, export=self._export)
-        stack.callback(telemetry.close)
-        registry = Registry()
-        kept = KeptBackends(store, journal, clock, telemetry)
-        stack.push_async_callback(kept.close)
-        await kept.load()
-        windows = Windows(store, journal, registry, clock, kept)
-        stack.push_async_callback(windows.close)
-        await windows.resume(config.policies)
-        await provider.start()
-        stack.push_async_callback(provider.close)
-        memberships = await self._memberships(store, clock)
-        servers = {name: Servers(target) for name, target in config.targets.items()}
-        for each in servers.values():
-            stack.push_async_callback(each.close)
-        stack.push_async_callback(kept.stop)
-        kept.start(servers)
-        services = Services(
-            provider=provider,
-            policies=config.policies,
-            targets=config.targets,
-            servers=servers,
-            windows=windows,
-            kept_backends=kept,
-            registry=registry,
-            journal=journal,
-            flush_before_forward=config.file.journal.sync == "always",
-            clock=clock,
-            limits=_limits(config),
-            new_worker=WorkerProcess,
-            catalogs=self._catalogs(servers),
-            telemetry=telemetry,
-            authentication=config.authentication,
-            memberships=memberships,
-        )
-        stack.push_async_callback(services.judge_workers.close)
-        if self._warm:
-            await services.judge_workers.start()
-        await self._serve(services, provider, tls)
+    # --- what is kept ----------------------------------------------------------------------------------
 
-    def _catalogs(self, servers: Mapping[str, Servers]) -> dict[str, CatalogCache]:
-        """One for each connection: read when a session first needs it, and looked after from then on."""
-        catalogs = {name: CatalogCache(target, servers[name]) for name, target in self._config.targets.items()}
-        for each in catalogs.values():
-            self._stack.push_async_callback(each.close)
-            watching = asyncio.create_task(each.watch())
-            self._stack.push_async_callback(_cancelled, watching)
-        return catalogs
+    @asynccontextmanager
+    async def _run_store(self) -> AsyncIterator[None]:
+        store = self._config.file.store
+        self._store = STORES[store.kind](f"sqlite:///{self._config.path(store.path)}")
+        await self._store.open()
+        try:
+            if floor := await self._store.clock_floor():
+                self._clock.not_before(floor)
+            yield
+        finally:
+            await self._store.close()
 
-    async def _memberships(self, store: Store, clock: Clock) -> Memberships:
-        config, section = self._config, self._config.file.identity
-        directory = graph_from_section(section, config.folder)
+    @asynccontextmanager
+    async def _run_journal(self) -> AsyncIterator[None]:
+        config, clock = self._config, self._clock
+        sink = SINKS[config.file.journal.kind](config.path(config.file.journal.path))
+        self._journal = Journal.open(sink, sync=config.file.journal.sync)
+        try:
+            await reconcile(self._store, self._journal, config.policies, clock())
+            policies = tuple((policy.name, policy.version) for policy in config.policies.values())
+            started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)
+            self._journal.append([started])
+            try:
+                yield
+            finally:
+                _note_stop(self._journal, clock)
+        finally:
+            await self._journal.close()
+
+    @asynccontextmanager
+    async def _run_telemetry(self) -> AsyncIterator[None]:
+        self._telemetry = Telemetry(version=VERSION, export=self._export)
+        try:
+            yield
+        finally:
+            self._telemetry.close()
+
+    # --- windows ---------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _run_kept_backends(self) -> AsyncIterator[None]:
+        self._kept_backends = KeptBackends(self._store, self._journal, self._clock, self._telemetry)
+        try:
+            await self._kept_backends.load()
+            yield
+        finally:
+            await self._kept_backends.close()
+
+    @asynccontextmanager
+    async def _run_windows(self) -> AsyncIterator[None]:
+        self._windows = Windows(self._store, self._journal, self._registry, self._clock, self._kept_backends)
+        try:
+            await self._windows.resume(self._config.policies)
+            yield
+        finally:
+            await self._windows.close()
+
+    # --- identities ------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _run_provider(self) -> AsyncIterator[None]:
+        await self._provider.start()
+        try:
+            yield
+        finally:
+            await self._provider.close()
+
+    @asynccontextmanager
+    async def _run_memberships(self) -> AsyncIterator[None]:
+        directory = graph_from_section(self._config.file.identity, self._config.folder)
         if directory is None:
-            return Memberships()
-        self._stack.push_async_callback(directory.close)
+            self._memberships = Memberships()
+            yield
+            return
+        try:
+            self._memberships = await self._memberships_from(directory)
+            self._memberships.start()
+            try:
+                yield
+            finally:
+                await self._memberships.close()
+        finally:
+            await directory.close()
+
+    async def _memberships_from(self, directory: Directory) -> Memberships:
+        section = self._config.file.identity
         assert section.graph is not None
         schedule = RecheckSchedule(
             recheck=timedelta(seconds=section.graph.recheck),
             max_stale=timedelta(seconds=section.graph.max_stale),
             token_age=timedelta(seconds=section.max_token_age),
         )
-        memberships = Memberships(
+        return Memberships(
             directory,
             source=section.group_source,
-            groups=config.policies.groups,
+            groups=self._config.policies.groups,
             schedule=schedule,
-            clock=clock,
-            denials=store,
-            denied=await store.denials(clock()),
+            clock=self._clock,
+            denials=self._store,
+            denied=await self._store.denials(self._clock()),
         )
-        memberships.start()
-        self._stack.push_async_callback(memberships.close)
-        return memberships
 
-    async def _journal(self, store: Store, clock: Clock) -> Journal:
-        config = self._config
-        sink = SINKS[config.file.journal.kind](config.path(config.file.journal.path))
-        journal = Journal.open(sink, sync=config.file.journal.sync)
-        self._stack.push_async_callback(journal.close)
-        await reconcile(store, journal, config.policies, clock())
-        policies = tuple((policy.name, policy.version) for policy in config.policies.values())
-        journal.append([ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)])
-        self._stack.callback(_note_stop, journal, clock)
-        return journal
+    # --- servers ---------------------------------------------------------------------------------------
 
-    async def _serve(self, services: Services, provider: Provider, tls: ssl.SSLContext) -> None:
+    @asynccontextmanager
+    async def _run_servers(self) -> AsyncIterator[None]:
+        self._servers = {name: Servers(target) for name, target in self._config.targets.items()}
+        async with AsyncExitStack() as stack:
+            for each in self._servers.values():
+                stack.push_async_callback(each.close)
+            yield
+
+    @asynccontextmanager
+    async def _run_ends_of_kept_backends(self) -> AsyncIterator[None]:
+        self._kept_backends.start(self._servers)
+        try:
+            yield
+        finally:
+            await self._kept_backends.stop()
+
+    @asynccontextmanager
+    async def _run_catalogs(self) -> AsyncIterator[None]:
+        """One for each connection: read when a session first needs it, and looked after from then on."""
+        targets = self._config.targets
+        self._catalogs = {name: CatalogCache(target, self._servers[name]) for name, target in targets.items()}
+        async with AsyncExitStack() as stack:
+            for each in self._catalogs.values():
+                stack.push_async_callback(each.close)
+                stack.push_async_callback(_cancelled, asyncio.create_task(each.watch()))
+            yield
+
+    # --- sessions --------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _run_judge_workers(self) -> AsyncIterator[None]:
+        self._services = self._filled_services()
+        workers = self._services.judge_workers
+        try:
+            if self._warm:
+                await workers.start()
+            yield
+        finally:
+            await workers.close()
+
+    def _filled_services(self) -> Services:
         config = self._config
-        listener = Listener(services, tls)
+        return Services(
+            provider=self._provider,
+            policies=config.policies,
+            targets=config.targets,
+            servers=self._servers,
+            windows=self._windows,
+            kept_backends=self._kept_backends,
+            registry=self._registry,
+            journal=self._journal,
+            flush_before_forward=config.file.journal.sync == "always",
+            clock=self._clock,
+            limits=_limits(config),
+            new_worker=WorkerProcess,
+            catalogs=self._catalogs,
+            telemetry=self._telemetry,
+            authentication=config.authentication,
+            memberships=self._memberships,
+        )
+
+    @asynccontextmanager
+    async def _run_admin_port(self) -> AsyncIterator[None]:
+        self._listener = Listener(self._services, self._tls)
         checks = {
-            "identity keys fetched": lambda: provider.ready,
-            "journal writable": lambda: services.journal.writable,
-            "accepting connections": lambda: listener.accepting,
+            "identity keys fetched": lambda: self._provider.ready,
+            "journal writable": lambda: self._journal.writable,
+            "accepting connections": lambda: self._listener.accepting,
         }
-        admin = AdminServer(admin_api(checks))
-        # Closed after the listener: who watches the drain reads from it that pgjit is alive and not ready.
-        self._stack.push_async_callback(admin.close)
-        self._stack.push_async_callback(listener.drain, config.file.limits.drain_seconds)
-        await listener.open(config.file.listen.host, config.file.listen.port)
-        self.port = listener.ports[0]
-        await admin.open(config.file.admin.host, config.file.admin.port)
-        self.admin_port = admin.port
+        admin, place = AdminServer(admin_api(checks)), self._config.file.admin
+        try:
+            await admin.open(place.host, place.port)
+            self.admin_port = admin.port
+            yield
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def _run_listener(self) -> AsyncIterator[None]:
+        listener, place = self._listener, self._config.file.listen
+        try:
+            await listener.open(place.host, place.port)
+            self.port = listener.ports[0]
+            yield
+        finally:
+            await listener.drain(self._config.file.limits.drain_seconds)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -10,8 +10,8 @@ import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -25,6 +25,7 @@ from pgjit.demo.client import write_psql
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials, Emulator, TlsFiles
 from pgjit.identity.fetch import client_for
+from pgjit.parts import Parts
 
 __all__ = ["POLICIES", "World"]
 
@@ -59,55 +60,78 @@ class World:
         config: Mapping[str, object] | None = None,
     ) -> None:
         """`ttl` sets the length of windows by policy. `config` replaces whole sections of the configuration file."""
-        self._stack = AsyncExitStack()
-        self._given = folder
+        self._fixed_folder = folder
         self._ttl = ttl or {}
         self._policies = policies
-        self._database = database
+        self._fixed_database = database
         self._port = port
         self._config = config or {}
+        self._parts = Parts(
+            {
+                "folder": self._run_folder,
+                "database": self._run_database,
+                "emulator": self._run_emulator,
+                "proxy": self._run_proxy,
+            }
+        )
         self.folder = Path()
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._open()
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        await self._parts.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         # Nothing uses the emulator any more: it stops while the proxy stops.
         closing = asyncio.create_task(self.emulator.close())
         try:
-            await self._stack.aclose()
+            await self._parts.stop()
         finally:
             await closing
 
-    async def _open(self) -> None:
-        if self._given is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="pgjit-"))
-            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        else:
-            self.folder = self._given
-        self.certificates = make_certificates(self.folder)
-        self.database = self._database or await self._start_database()
-        self.psql = write_psql(self.folder, self.database.psql_path)
+    @asynccontextmanager
+    async def _run_folder(self) -> AsyncIterator[None]:
+        if self._fixed_folder is not None:
+            self.folder = self._fixed_folder
+            self.certificates = make_certificates(self.folder)
+            yield
+            return
+        self.folder = Path(tempfile.mkdtemp(prefix="pgjit-"))
+        try:
+            self.certificates = make_certificates(self.folder)
+            yield
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @asynccontextmanager
+    async def _run_database(self) -> AsyncIterator[None]:
+        self.database = self._fixed_database or DemoDatabase()
+        if self._fixed_database is None:
+            # The account that the server runs as must be able to reach its folder.
+            await asyncio.to_thread(self.database.start, self.folder)
+        try:
+            self.psql = write_psql(self.folder, self.database.psql_path)
+            yield
+        finally:
+            if self._fixed_database is None:
+                await asyncio.to_thread(self.database.stop)
+
+    @asynccontextmanager
+    async def _run_emulator(self) -> AsyncIterator[None]:
         self.emulator = Emulator()
         tls = TlsFiles(self.certificates.certificate, self.certificates.key)
         await self.emulator.start("127.0.0.1", 0, tls=tls)
-        self._stack.push_async_callback(self.emulator.close)
+        try:
+            yield
+        finally:
+            await self.emulator.close()
+
+    @asynccontextmanager
+    async def _run_proxy(self) -> AsyncIterator[None]:
         self._copy_policies()
         self.config_file = self._write_config()
         self.app = App(await asyncio.to_thread(load_config, self.config_file))
-        await self._stack.enter_async_context(self.app)
-
-    async def _start_database(self) -> DemoDatabase:
-        database = DemoDatabase()
-        # The account that the server runs as must be able to reach its folder.
-        await asyncio.to_thread(database.start, self.folder)
-        self._stack.push_async_callback(asyncio.to_thread, database.stop)
-        return database
+        async with self.app:
+            yield
 
     def _copy_policies(self) -> None:
         target = self.folder / "policies"
