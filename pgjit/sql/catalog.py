@@ -1,7 +1,7 @@
-"""A server's catalog as a value: which relations, columns, functions, operators and types exist, in which schemas.
+"""A server's system catalog as a value: the relations, columns, functions, operators and types of one database.
 
-A snapshot of one database, as one login role would name things in it. Read by `pgjit.server.catalog_cache`, kept as
-JSON for tests and for use without a server. Decides nothing; holds no data of any table.
+A snapshot, as one login role sees the names. `pgjit.server` reads it; as JSON it serves tests and `pgjit policy`
+without a server. Decides nothing, and holds no data of any table.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ class QName(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
-    type: str = ""  # as format_type tells it, with its schema unless built in; empty in the system catalogs
+    type: str = ""  # as format_type writes it, with its schema unless built in; empty in the system catalogs
     filled: bool = False  # NOT NULL
-    made_of: tuple[str, ...] = ()  # of a generated column: the columns of its relation that its expression reads
+    made_of: tuple[str, ...] = ()  # of a generated column: the columns that its expression reads
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """What the query of a view or a rule uses."""
+    """A relation that the query of a view or a rule uses."""
 
     relation: QName
-    columns: tuple[str, ...] = ()  # in the order of their names; none where only rows are counted
-    whole: bool = False  # its row as a whole is used: every column
+    columns: tuple[str, ...] = ()  # in the order of their names; none if the query only counts rows
+    whole: bool = False  # the query uses the whole row: every column
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,15 @@ class Relation:
     kind: str  # pg_class.relkind: r, p, v, m, f, S, c
     columns: tuple[Column, ...] = ()
     owner: str = ""
-    reads: tuple[Dependency, ...] = ()  # of a view or materialized view; never of those of PostgreSQL itself
+    reads: tuple[Dependency, ...] = ()  # of a view or materialized view that is not built in
     calls: tuple[QName, ...] = ()  # functions that its query calls
-    rules: tuple[str, ...] = ()  # insert, update, delete: what rewrite rules make into something else
-    parents: tuple[QName, ...] = ()  # what it is a partition of or inherits from
+    rules: tuple[str, ...] = ()  # insert, update, delete: the commands that rewrite rules replace
+    parents: tuple[QName, ...] = ()  # the relations that it is a partition of or inherits from
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One signature. Of the built-in ones only those fields are filled that tell them apart."""
+    """One overload. A built-in one has only the fields that tell it from other overloads."""
 
     builtin: bool = False  # PostgreSQL's own; an extension may have put others into pg_catalog
     arguments: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Function:
     security_definer: bool = False
     language: str = ""
     extension: str | None = None
-    computes: bool = False  # of an extension: the catalog's facts let it be one that only computes or reads
+    computes: bool = False  # of an extension, and by its catalog entry it only computes or reads
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with `count` arguments."""
@@ -111,8 +111,8 @@ class Type:
     base: str = ""  # of a domain; the type of a range's bounds
     uses: tuple[str, ...] = ()  # types that the checks of a domain cast to
     oids: tuple[int, ...] = field(default=(), compare=False)
-    """Of an enum and of an extension's: its number and its array type's, by which parameters name them. Other servers
-    have others."""
+    """Of an enum or an extension's type: its object id and that of its array type, as parameters of Parse name them.
+    They differ from server to server."""
     extension: str | None = None
 
 
@@ -120,7 +120,7 @@ class Type:
 class Cast:
     target: QName
     source: QName
-    function: QName | None  # None: the value is taken as it is
+    function: QName | None  # None: the types are binary-coercible
     context: str = "e"  # e explicit, a assignment, i implicit
 
 
@@ -129,47 +129,47 @@ class Catalog:
     """Objects by schema and name."""
 
     server_version: int  # 180001
-    search_path: tuple[str, ...]  # as it is pinned, without `pg_catalog`, which is searched first
+    search_path: tuple[str, ...]  # as pinned, without `pg_catalog`, which is searched first
     database: str = ""
     role: str = ""
     relations: dict[str, dict[str, Relation]] = field(default_factory=dict)
     functions: dict[str, dict[str, tuple[Function, ...]]] = field(default_factory=dict)
     operators: dict[str, dict[str, tuple[Operator, ...]]] = field(default_factory=dict)
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
-    casts: tuple[Cast, ...] = ()  # that call a function which is not built in, or lead to a type of its own unasked
+    casts: tuple[Cast, ...] = ()  # those that call a function, or lead implicitly to a type, that is not built in
     encoding: str = "UTF8"  # of the database
-    superuser: bool = True  # whether the login role is one; where it is not known it may be
-    pinned_path: str | None = None  # the text of the pinned search_path, of which `search_path` is what there is
+    superuser: bool = True  # whether the login role is one; True if not known
+    pinned_path: str | None = None  # the text of the pinned search_path; `search_path` has its existing schemas
     secrets: dict[str, tuple[str, ...]] | None = None
-    """Columns of system catalogs in which this role can see what may be a secret, as `pg_roles.rolconfig`: each with
-    the settings that it shows, none where it holds options. None: nobody has looked."""
+    """Columns of system catalogs, such as `pg_roles.rolconfig`, in which this role can see what may be a secret: each
+    with the settings that it shows, or none if it holds options. None: not examined."""
     quotes: tuple[CopiedColumn, ...] = ()
     operands: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """Of the built-in operators, the types of their sides ("" where there is none) where a cast of the database's own
-    leads from or to one of them unasked: such a cast may be what makes the operator fit."""
-    extensions: dict[str, str] = field(default_factory=dict)  # those that are installed, with their versions
+    """Operand types of built-in operators ("" for a missing side), if an implicit cast of the database itself starts
+    from or leads to one of them: such a cast may make the operator fit."""
+    extensions: dict[str, str] = field(default_factory=dict)  # the installed ones, with their versions
     version: str = field(default="", init=False, compare=False)
     children: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
     open_types: frozenset[str] = field(default=frozenset(), init=False, compare=False)
-    """Types of their own that a value of a built-in type becomes unasked, as `schema.name`."""
+    """Types that are not built in and that a built-in type is implicitly cast to, as `schema.name`. Domains, too."""
     made_from: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
-    """The types of their own that become another one unasked."""
+    """By target type: the types that are not built in and that are implicitly cast to it."""
     column_names: frozenset[str] = field(default=frozenset(), init=False, compare=False)
     enums: frozenset[int] = field(default=frozenset(), init=False, compare=False)
-    """Numbers of those enums, and of their array types, that no function, operator or cast takes: whatever is done
-    with such a value, nothing of its own is called."""
+    """Object ids of the enums, and of their array types, that no function, operator or cast takes: using such a value
+    never calls a function of the database itself."""
     extension_types: dict[str, frozenset[int]] = field(default_factory=dict, init=False, compare=False)
-    """By extension: the numbers of its types and of their array types, but for domains and rows."""
+    """By extension: the object ids of its types and of their array types, without domains and row types."""
     own_types: dict[QName, frozenset[str]] = field(default_factory=dict, init=False, compare=False)
-    """Of the relations that have any: the types of their columns that are not built in, as `plain_type` has them."""
+    """By relation: the types of its columns that are not built in, as `plain_type` writes them."""
 
     checks: dict[QName, tuple[QName, ...]] = field(default_factory=dict, init=False, compare=False)
-    """Of types and rows that hold a value of a domain, however deep: the functions that its checks call."""
+    """By type: the functions in the checks of every domain that a value of it holds, at any depth."""
 
     derived: dict[QName, dict[str, frozenset[str]]] = field(default_factory=dict, init=False, compare=False)
-    """Of the relations that have generated columns, or whose kin has: what each of these is made of."""
+    """By relation: its generated columns with their source columns, over its whole inheritance tree."""
     checked_arguments: frozenset[str] = field(default=frozenset(), init=False, compare=False)
-    """Types that functions take and that such checks are for."""
+    """The types in `checks` that functions take as arguments."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", fingerprint(self))
@@ -188,12 +188,12 @@ class Catalog:
         return f"<Catalog {self.version} of {self.database}>"
 
     def has_schema(self, name: str) -> bool:
-        """Whether anything is known to be in it."""
+        """Whether the catalog has any object in that schema."""
         return any(name in each for each in (self.relations, self.functions, self.types, self.operators))
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The schemas in which an unqualified name is looked for, in their order."""
+        """The schemas that an unqualified name is looked up in, in order."""
         return self.search_path if BUILTIN in self.search_path else (BUILTIN, *self.search_path)
 
     @property
@@ -255,7 +255,7 @@ def _enums(catalog: Catalog) -> frozenset[int]:
 
 
 def _extension_types(catalog: Catalog) -> dict[str, frozenset[int]]:
-    """Without those that a function of somebody else casts: what is made of a parameter then stands nowhere."""
+    """Types that a function from elsewhere casts are left out: such a cast of a parameter would not be seen."""
     made: dict[QName, set[str | None]] = {}
     for cast in catalog.casts:
         if cast.function is not None and cast.function.schema != BUILTIN:
@@ -273,18 +273,18 @@ def _extension_types(catalog: Catalog) -> dict[str, frozenset[int]]:
 
 
 def plain_type(name: str) -> str:
-    """Of an array, its elements' type; without quotes."""
+    """The type's name without quotes; for an array, that of its elements."""
     return name.removesuffix("[]").replace('"', "")
 
 
 def qname_of(name: str) -> QName:
-    """Of a type as format_type writes it; of an array, its elements' type."""
+    """The qualified name of a type that format_type wrote; for an array, that of its elements."""
     schema, _, own = plain_type(name).rpartition(".")
     return QName(schema or BUILTIN, own)
 
 
 def is_builtin_type(name: str) -> bool:
-    """format_type writes no schema for these."""
+    """Whether format_type writes the type without a schema, or with a system schema."""
     return "." not in name or name.startswith(_SYSTEM)
 
 
@@ -312,7 +312,7 @@ def _checked_arguments(catalog: Catalog) -> frozenset[str]:
 
 
 def _checks(types: dict[str, dict[str, Type]], rows: dict[QName, frozenset[str]]) -> dict[QName, tuple[QName, ...]]:
-    """From each domain with checks outwards: to what is made of it, and what is made of that."""
+    """From each domain with checks to the types that hold it, and on to the types that hold those."""
     holders: dict[QName, list[QName]] = {}
     left: list[tuple[QName, tuple[QName, ...]]] = []
     for schema, names in types.items():
@@ -336,7 +336,7 @@ def _checks(types: dict[str, dict[str, Type]], rows: dict[QName, frozenset[str]]
 
 
 def _column_names(relations: dict[str, dict[str, Relation]]) -> frozenset[str]:
-    """Of relations and composite types: what `f(x)` may mean where `f` is no function."""
+    """Column names of relations and composite types: `f(x)` may mean `x.f` if there is no function `f`."""
     return frozenset(
         column.name for names in relations.values() for relation in names.values() for column in relation.columns
     )
@@ -352,7 +352,7 @@ def _children(relations: dict[str, dict[str, Relation]]) -> dict[QName, tuple[QN
 
 
 def _derived(catalog: Catalog) -> dict[QName, dict[str, frozenset[str]]]:
-    """A part may make a column of other columns than the whole does: who reads the one may read the other."""
+    """A partition may compute a column from other columns than its parent, so the sources of all are joined."""
     found: dict[QName, dict[str, frozenset[str]]] = {}
     for schema, names in catalog.relations.items():
         for name, relation in names.items():
@@ -367,7 +367,7 @@ def _derived(catalog: Catalog) -> dict[QName, dict[str, frozenset[str]]]:
 
 
 def _kin_of(catalog: Catalog, name: QName) -> dict[QName, Relation]:
-    """The relation, all that it is a part of, and all their parts."""
+    """The relation with its whole inheritance tree: all its ancestors, and all their descendants."""
     found: dict[QName, Relation] = {}
     left = [name]
     while left:

@@ -1,7 +1,7 @@
-"""What a command says in words of the syntax tree that are no names: CASCADE, OWNER TO, TEMPORARY, options.
+"""The clauses of utility commands that are not names: CASCADE, OWNER TO, TEMPORARY, options.
 
-The tree has such clauses as the values of fields, so that a list of the fields alone would let all of them pass.
-Decides nothing.
+In the syntax tree such a clause is the value of a field. An allow-list of field names would therefore let all of
+them pass, so the values are collected as well. Decides nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PLAIN = frozenset(
     FetchStmt InsertStmt MergeStmt PrepareStmt SelectStmt TransactionStmt UpdateStmt VariableSetStmt VariableShowStmt
 """.split()
 )
-"""Statements that are judged by other facts; not walked over a second time."""
+"""Statements that are judged by other facts, and are not walked a second time."""
 
 _WORDS = frozenset(
     {"behavior", "contype", "defname", "defnamespace", "onCommit", "oncommit", "relpersistence", "subtype"}

@@ -1,6 +1,6 @@
-"""A value that is made of dataclasses, as a short text that differs where it differs. Pure.
+"""A fingerprint of a value that is made of dataclasses: equal values have equal fingerprints. Pure.
 
-Goes through it piece by piece: in one piece a large catalog would hold up every other thread.
+The value is serialised piece by piece: in one piece a large catalog would block every other thread.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["fingerprint"]
 
 
 def fingerprint(value: DataclassInstance) -> str:
-    """Sixteen hexadecimal digits, of the fields that are given when it is made and that count when it is compared.
+    """Sixteen hexadecimal digits, made from the fields with `init` and `compare`.
 
-    Its dictionaries hold dictionaries of dataclasses, by schema and name, in the order in which they were filled.
+    Its dictionaries hold dictionaries of dataclasses, by schema and name. Their order counts.
     """
     digest = hashlib.sha256()
     for each in fields(value):
@@ -32,7 +32,7 @@ def fingerprint(value: DataclassInstance) -> str:
 
 
 def _compared(piece: Any) -> Any:
-    """Without the fields that do not count, where the dataclasses in it have any."""
+    """A piece without the fields that have `compare=False`."""
     if not (isinstance(piece, tuple) and len(piece) == 2 and isinstance(piece[1], dict)):
         return piece
     key, held = piece

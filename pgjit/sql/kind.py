@@ -1,8 +1,8 @@
 """The kind of a statement in the words that policies use: PostgreSQL's own command tags, in kebab-case.
 
-`drop-table`, `create-materialized-view`, `alter-text-search-dictionary`: the tags of the documentation's table of
-event triggers, and of `CommandComplete`. Where a tag says less than the syntax (`CREATE USER` is `CREATE ROLE`) the
-tag counts; kinds without a tag of their own are `explain-analyze`, `copy-in` and `copy-out`. Decides nothing.
+Examples are `drop-table`, `create-materialized-view` and `alter-text-search-dictionary`: the tags of event triggers
+and of `CommandComplete` in PostgreSQL's documentation. `CREATE USER` has the tag of `CREATE ROLE`, so that is its
+kind. Kinds without a tag of their own are `explain-analyze`, `copy-in` and `copy-out`. Decides nothing.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ _OBJECTS: dict[str, str] = {  # where the tag's word for an object differs from 
 
 
 def kind_of(node_type: str, node: Node) -> str:
-    """The kind of a statement; of an unknown one, its node's name."""
+    """The kind of a statement. An unknown node type gives its own name in kebab-case."""
     if own := _OWN.get(node_type):
         return own(node)
     return _TAGS.get(node_type) or _WORD.sub("-", node_type.removesuffix("Stmt")).lower()
 
 
 def _on(verb: str, key: str) -> Callable[[Node], str]:
-    """Of a statement whose node tells the object's kind under `key`."""
+    """For a statement whose node has the object's kind under `key`."""
     return lambda node: f"{verb}-{_object(node.get(key))}"
 
 
@@ -101,7 +101,7 @@ def _object(word: object) -> str:
 
 
 def _renamed(node: Node) -> str:
-    """A column or a constraint is renamed in something: `ALTER VIEW v RENAME COLUMN`."""
+    """To rename a column is to alter its relation: `ALTER VIEW v RENAME COLUMN` is `alter-view`."""
     part = node.get("renameType") in ("OBJECT_COLUMN", "OBJECT_ATTRIBUTE")
     return f"alter-{_object(node.get('relationType' if part else 'renameType'))}"
 

@@ -1,7 +1,7 @@
-"""What a statement does to the session's names of prepared statements and cursors, and what it runs by a name.
+"""What a statement does to the session's prepared statements and cursors: PREPARE, EXECUTE, DECLARE, CLOSE ...
 
-Sees through EXPLAIN and CREATE TABLE AS, inside which an EXECUTE may stand. Decides nothing: what a name stands for
-is the session's to know.
+EXPLAIN and CREATE TABLE AS may hold an EXECUTE, and are looked into. Decides nothing, and does not know what a name
+stands for: the session keeps that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ScannedToken", "StatementText", "effect_of"]
 
 
 class ScannedToken(Protocol):
-    """As the scanner gives it, in characters of the message."""
+    """A token of the scanner. Offsets are in characters of the message."""
 
     @property
     def start(self) -> int: ...
@@ -34,8 +34,8 @@ class StatementText:
     """The message that a statement is in."""
 
     text: str
-    where: Callable[[int], int]  # from a byte of it to a character
-    tokens: Callable[[], Sequence[ScannedToken]]  # asked for only where an argument is no constant
+    where: Callable[[int], int]  # from a byte offset to an offset in characters
+    tokens: Callable[[], Sequence[ScannedToken]]  # called only if an argument is not a constant
 
 
 _AROUND = frozenset({"ExplainStmt", "CreateTableAsStmt"})
@@ -46,7 +46,7 @@ _WITH_HOLD = 0x20  # CURSOR_OPT_HOLD
 _MAY_NAME = re.compile(
     r"\b(?:prepare|deallocate|discard|execute|open|close|move|call|perform|language)\b", re.IGNORECASE
 )
-"""Words without which the code of a DO block leaves the names alone. Of other languages nothing is known."""
+"""Code of a DO block without any of these words changes no name. `language` is one: other languages are not known."""
 
 
 def effect_of(node_type: str, node: dict[str, Any], own: str, source: StatementText) -> NameEffect | None:
@@ -94,7 +94,7 @@ def _execute(node: dict[str, Any], source: StatementText, *, around: bool) -> Na
 
 
 def _constant(parameter: dict[str, Any]) -> Argument | None:
-    """A number, a string without its quotes, NULL; None for anything else, which is an expression."""
+    """A number, a string without its quotes, or NULL. None for every other expression."""
     constant = parameter.get("A_Const")
     if constant is None:
         return None
@@ -112,12 +112,12 @@ def _constant(parameter: dict[str, Any]) -> Argument | None:
 
 
 def _written(parameters: list[dict[str, Any]], source: StatementText) -> list[str]:
-    """The arguments as they are written: what stands between the commas of the parentheses that they are in."""
+    """The text of each argument: the parts between the commas of the argument list."""
     within = next((source.where(place) for each in parameters if (place := _place(each)) is not None), None)
     if within is None:
         return []
     tokens = source.tokens()
-    opened: list[int] = []  # tokens that open what is still open
+    opened: list[int] = []  # the parentheses and brackets that are open here
     for number, token in enumerate(tokens):
         if token.name in _OPENS:
             opened.append(number)
@@ -143,6 +143,6 @@ def _split(text: str, tokens: Sequence[ScannedToken]) -> list[str]:
 
 
 def _place(parameter: dict[str, Any]) -> int | None:
-    """Some byte inside an argument."""
+    """A byte offset inside an argument."""
     place = next(iter(parameter.values())).get("location")
     return place if isinstance(place, int) else None

@@ -1,7 +1,8 @@
-"""SQL text to facts, by PostgreSQL's own parser: the only importer of pglast.
+"""Parses SQL with PostgreSQL's own parser (pglast) and collects the facts about each statement.
 
-Only `parse_sql_json` is used: it fails cleanly where the parser's own Python tree would end the process on a
-deeply nested statement. The walk over the tree is iterative for the same reason. Decides nothing.
+INVARIANT: only this file imports pglast. It calls `parse_sql_json` alone: on a deeply nested statement that fails
+cleanly, where pglast's Python tree would end the process. The walk over the tree is iterative for the same reason.
+Decides nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from pglast.parser import ParseError, parse_sql_json, scan
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
 from pgjit.sql.encodings import beyond_ascii
-from pgjit.sql.guards.oversized_tree import has_oversized_tree
-from pgjit.sql.guards.quadratic_lexing import lexes_quadratically
+from pgjit.sql.guards.check_text import check_text, check_tree_size, not_unicode, too_deep
 from pgjit.sql.kind import kind_of
 from pgjit.sql.name_effects import ScannedToken, StatementText, effect_of
 from pgjit.sql.scopes.expressions import Values
@@ -33,43 +33,29 @@ from pgjit.sql.walk import Walk
 
 __all__ = ["read_message", "read_values_of"]
 
-_OUTPUT = 2 * 1024 * 1024
-_OUTPUT_RATIO = 128  # no other syntax that is known comes near it
 _INDEX = re.compile(r",? at index \d+\Z")
 _OWN_SETTING = re.compile(r"\bshow\s+pgjit\s*\.", re.IGNORECASE)
 _HINT = "The grammar is PostgreSQL's own, of version 18."
-_OWN_HINT = "`SHOW pgjit.window` and its like are answered by pgjit: send each as a message of its own."
+_OWN_HINT = "pgjit answers `SHOW pgjit.window` and the like only when each is sent as a message of its own."
 
 
 def read_message(text: str, *, most: int | None = None) -> Message:
     """The statements of `text`, at most `most`, and the facts about each.
 
-    Raises StatementRefused: 42601 where it does not parse, 54001 where it is nested too deeply to be read,
-    54000 for too many statements, and where a tree is many times its size, 22021 for characters that cannot be in a
-    statement.
+    Raises StatementRefused: 42601 for a syntax error, 54001 for nesting that is too deep, 54000 for too many
+    statements or a tree that is too large, 22021 for characters that no statement can hold.
     """
-    if "\0" in text:
-        raise StatementRefused(
-            "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",
-            hint="Leave the zero byte out: PostgreSQL's text ends at it.",
-        )  # fmt: skip
-    if lexes_quadratically(text):
-        raise _too_deep()
-    if has_oversized_tree(text):
-        raise _too_wide()
+    check_text(text)
     try:
         output = parse_sql_json(text)
-        if len(output) > max(_OUTPUT, _OUTPUT_RATIO * len(text)):
-            raise _too_wide()
+        check_tree_size(len(output), len(text))
         tree = orjson.loads(output)
     except ParseError as fault:
         raise _unparseable(text, fault) from None
     except UnicodeEncodeError:
-        raise StatementRefused(
-            "statement is not valid Unicode", reference="invalid-encoding", sqlstate="22021"
-        ) from None
-    except orjson.JSONDecodeError:  # its fixed limit of depth; unlike json's, the same on any stack
-        raise _too_deep() from None
+        raise not_unicode() from None
+    except orjson.JSONDecodeError:  # orjson's limit of depth is fixed; json's would depend on the stack
+        raise too_deep() from None
     where = _positions(text)
     tokens = cache(lambda: scan(text))
     statements = tree.get("stmts", [])
@@ -82,7 +68,7 @@ def read_message(text: str, *, most: int | None = None) -> Message:
 
 
 def read_values_of(statement: Statement) -> Values:
-    """The values of a statement that was read before: few are asked for, and they take more room than its facts."""
+    """The expressions of a statement, parsed once more: few statements need them, and they take much memory."""
     (raw,) = orjson.loads(parse_sql_json(statement.text))["stmts"]
     return read_values(*next(iter(raw["stmt"].items())))
 
@@ -90,38 +76,20 @@ def read_values_of(statement: Statement) -> Values:
 def _unparseable(text: str, fault: ParseError) -> StatementRefused:
     message = str(fault.args[0]) if fault.args else "syntax error"
     if "memory exhausted" in message or "nesting" in message or "too deep" in message or "stack depth" in message:
-        return _too_deep()
+        return too_deep()
     index = fault.args[1] if len(fault.args) > 1 and isinstance(fault.args[1], int) else None
     return StatementRefused(
         _INDEX.sub("", message),
         reference="syntax-error",
         sqlstate="42601",
-        detail="What does not parse cannot be judged, and is not run.",
+        detail="A statement that does not parse cannot be judged, and is not run.",
         hint=_OWN_HINT if _OWN_SETTING.search(text) else _HINT,  # `window` is a reserved word
         position=None if index is None else min(index, len(text)) + 1,
     )
 
 
-def _too_deep() -> StatementRefused:
-    return StatementRefused(
-        "statement is nested too deeply to be judged",
-        reference="statement-too-deep",
-        sqlstate="54001",
-        hint="Write long lists as IN (...) or = ANY (array), and split long chains of operators.",
-    )
-
-
-def _too_wide() -> StatementRefused:
-    return StatementRefused(
-        "statement assigns too many columns from one query or row to be judged",
-        reference="statement-too-large",
-        sqlstate="54000",
-        hint="Write `SET a = 1, b = 2`, or take the values FROM a subquery.",
-    )
-
-
 def _positions(text: str) -> Callable[[int], int]:
-    """From a byte offset of the parser's to characters of `text`, both from 0."""
+    """A function from the parser's byte offsets to offsets in characters of `text`, both from 0."""
     if text.isascii():
         return lambda offset: offset
     wide = [(index, len(character.encode()) - 1) for index, character in enumerate(text) if character > "\x7f"]
@@ -140,17 +108,17 @@ def _statement(
     start = where(raw.get("stmt_location", 0))
     length = raw.get("stmt_len", 0)
     end = where(raw.get("stmt_location", 0) + length) if length else len(text)
-    own = text[start:end]
-    begin = start + len(own) - len(own.lstrip())
+    own_text = text[start:end]
+    begin = start + len(own_text) - len(own_text.lstrip())
     node_type, node = next(iter(raw["stmt"].items()))
     walk = Walk(where)
     walk.over(node_type, node)
     return Statement(
         index=index,
         kind=kind_of(node_type, node),
-        text=own.strip(),
+        text=own_text.strip(),
         position=begin,
-        effect=effect_of(node_type, node, own, StatementText(text, where, tokens)),
+        effect=effect_of(node_type, node, own_text, StatementText(text, where, tokens)),
         nodes=frozenset(walk.nodes),
         fields=frozenset(walk.fields),
         inner=tuple(walk.inner),

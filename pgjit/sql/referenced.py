@@ -1,7 +1,6 @@
-"""What a statement touches: the values that resolving its names gives, and that policies judge.
+"""The objects that a statement references: the result of `resolve`, which the rules of a policy judge. Values only.
 
-A list here is never too short, but may be too long: where a reference could mean several things, each of them
-is listed. Decides nothing.
+A list here may be too long but is never too short: if a name can mean several objects, each of them is listed.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ __all__ = [
 ]
 
 Action = Literal["read", "insert", "update", "delete", "lock", "define"]
-"""`lock`: LOCK TABLE and FOR UPDATE and its kind. `define`: DDL, TRUNCATE, VACUUM: whatever else names a relation."""
+"""`lock`: LOCK TABLE, FOR UPDATE and the like. `define`: every other command on a relation, such as DDL or VACUUM."""
 
 Via = Literal["named", "view", "parent", "child"]
-"""How a statement comes to an object.
+"""How a statement comes to reference an object.
 
-`named`: it is written there. `view`: a view (or rule) that is written there reads or writes it, with the rights of
-the view's owner, or a generated column is made of it. `parent`: a partition or an inheriting table is written there,
-and this is what it is a part of. `child`: it is a part of what is written there. What must not be touched must not be
-reached in any way; to allow something, what is named counts, as it does for the server.
+`named`: the statement names it. `view`: a named view or rule uses it, with the rights of the view's owner, or a
+generated column is computed from it. `parent`: the statement names a partition or inheriting table of it. `child`: it
+is a partition or inheriting table of a named one. A denial counts for all of these; a permission is needed only for
+what is named, as on the server.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencedRelation:
-    schema: str | None  # None where there is no catalog to tell: then `candidates` has the schemas it may be in
+    schema: str | None  # None without a catalog: `candidates` has the schemas that it may be in
     name: str
-    kind: str | None  # pg_class.relkind: r, p, v, m, f, S, c; None where there is no catalog
+    kind: str | None  # pg_class.relkind: r, p, v, m, f, S, c; None without a catalog
     action: Action
     position: int | None = None  # characters of the message from 1
     via: Via = "named"
-    through: tuple[str, ...] = ()  # `schema.name` of the relations on the way, the one that is written first
+    through: tuple[str, ...] = ()  # the relations in between, as `schema.name`; the named one is the first
     candidates: tuple[str, ...] = ()
-    filled: frozenset[str] = frozenset()  # of what is written to: its columns that are NOT NULL
+    filled: frozenset[str] = frozenset()  # of a target: its columns that are NOT NULL
 
     @property
     def builtin(self) -> bool:
@@ -59,9 +58,9 @@ class ReferencedRelation:
 
 @dataclass(frozen=True, slots=True)
 class ReferencedColumn:
-    """A column that is read (also in a condition, a join, an order) or written."""
+    """A column that is read (also in a condition, a join or an ORDER BY) or written."""
 
-    schema: str | None  # as in ReferencedRelation
+    schema: str | None  # None without a catalog, as in ReferencedRelation
     relation: str
     column: str | None  # None: any of its columns, or all
     action: Literal["read", "write"]
@@ -74,19 +73,19 @@ class ReferencedColumn:
 
 @dataclass(frozen=True, slots=True)
 class ReferencedFunction:
-    """A function that may be called: each that overload resolution could choose, by name and number of arguments."""
+    """A function that may be called: all overloads of a name that fit the number of arguments."""
 
-    schema: str | None  # None where there is no catalog
+    schema: str | None  # None without a catalog
     name: str
-    signatures: tuple[str, ...] = ()  # `integer, text`; of all that fit
+    signatures: tuple[str, ...] = ()  # of every fitting overload, such as `integer, text`
     builtin: bool = False
-    volatility: str | None = None  # i, s or v: the worst of those that fit
-    kind: str | None = None  # p, a, w or f: the first of these that any of those that fit is
+    volatility: str | None = None  # i, s or v: the worst of the fitting overloads
+    kind: str | None = None  # p, a, w or f: the first of these that a fitting overload has
     security_definer: bool = False
-    extension: str | None = None  # that all of those that fit are of
-    computes: bool = False  # as `Function.computes`, of all that fit
+    extension: str | None = None  # the extension that every fitting overload belongs to
+    computes: bool = False  # `Function.computes` of every fitting overload
     position: int | None = None
-    through: tuple[str, ...] = ()  # views, types, casts or operators that call it
+    through: tuple[str, ...] = ()  # the views, types, casts or operators that call it
     candidates: tuple[str, ...] = ()
 
     @property
@@ -124,16 +123,16 @@ class ReferencedOperator:
 
 
 class NameSuggestion(NamedTuple):
-    """A name that may have been meant: `text` as a statement would write it, `name` in its parts with the schema."""
+    """A name that may have been meant. `text`: as a statement would write it. `name`: its parts, with the schema."""
 
     name: tuple[str, ...]
     text: str
-    standalone: bool  # a table that is no part of another and has none, and no view
+    standalone: bool  # a table without parents and children, and not a view
 
 
 @dataclass(frozen=True, slots=True)
 class ResolutionFault:
-    """Where the statement and the catalog do not agree, or nobody could tell what is meant: it is refused.
+    """A name that the catalog does not have, or whose meaning is not certain: the statement is refused.
 
     `kind` is one of: unknown-relation, unknown-column, unknown-function, unknown-type,
     unknown-operator, unknown-schema, rule, too-much, database, hides, encoding.
@@ -142,25 +141,25 @@ class ResolutionFault:
     kind: str
     detail: str
     position: int | None = None
-    name: tuple[str, ...] = ()  # that is unknown, as written
-    suggestions: tuple[NameSuggestion, ...] = ()  # that may have been meant; a policy may deny some of them
-    alias: str | None = None  # under which the table that is named can be seen
-    not_in_from: bool = False  # of a column: its table is not in FROM
+    name: tuple[str, ...] = ()  # the unknown name, as written
+    suggestions: tuple[NameSuggestion, ...] = ()  # names that may have been meant; a policy may deny some
+    alias: str | None = None  # the alias that hides the name of the table
+    not_in_from: bool = False  # the column's table is not in FROM
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """What a session of the connection begins with, as far as settings speak of it."""
+    """The role and the search_path with which every session of the connection starts."""
 
-    role: str  # it logs in as this one
+    role: str  # the login role
     superuser: bool
-    search_path: str | None  # as it is pinned
+    search_path: str | None  # the pinned setting
 
 
 class CopiedColumn(NamedTuple):
-    """Values of a relation's column that a system catalog repeats, where every role can read them."""
+    """A column some of whose values a system catalog holds as well, where every role can read them."""
 
-    place: str  # pg_attribute.attmissingval or pg_class.relpartbound
+    place: str  # the catalog's column: pg_attribute.attmissingval or pg_class.relpartbound
     relation: tuple[str, str]
     column: str
 
@@ -174,21 +173,21 @@ class ReferencedObjects:
     operators: tuple[ReferencedOperator, ...] = ()
     settings: tuple[Setting, ...] = ()
     faults: tuple[ResolutionFault, ...] = ()
-    fields: frozenset[str] = frozenset()  # `f` of `(value).f` where the catalog has no function that could be meant
-    start: SessionStart | None = None  # None where there is no catalog
-    secrets: dict[str, tuple[str, ...]] | None = None  # as `Catalog.secrets`; None where nobody knows
-    quotes: tuple[CopiedColumn, ...] | None = None  # as `Catalog.quotes`; None where nobody knows
-    extensions: Mapping[str, str] = field(default_factory=dict)  # that are installed, with their versions
+    fields: frozenset[str] = frozenset()  # `f` of `(value).f` if the catalog has no function `f`
+    start: SessionStart | None = None  # None without a catalog
+    secrets: dict[str, tuple[str, ...]] | None = None  # as `Catalog.secrets`; None if not known
+    quotes: tuple[CopiedColumn, ...] | None = None  # as `Catalog.quotes`; None if not known
+    extensions: Mapping[str, str] = field(default_factory=dict)  # the installed ones, with their versions
     _named: dict[tuple[str | None, str], list[ReferencedRelation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def missing(self, *what: str) -> frozenset[tuple[str, ...]]:
-        """Names as written that are not in the catalog: `what` are words of doubts."""
-        return frozenset(fault.name for fault in self.faults if fault.kind in what)
+    def missing(self, *kinds: str) -> frozenset[tuple[str, ...]]:
+        """The names, as written, of the faults of these kinds."""
+        return frozenset(fault.name for fault in self.faults if fault.kind in kinds)
 
     def named(self, schema: str | None, name: str) -> list[ReferencedRelation]:
-        """What happens to the relation of that name. Many columns are asked for: looked for once."""
+        """The entries of `relations` with that name, by an index that is built once: many columns need it."""
         if not self._named:
             for each in self.relations:
                 self._named.setdefault((each.schema, each.name), []).append(each)

@@ -1,7 +1,7 @@
-"""Which settings a statement shows: by SHOW, and by `current_setting`.
+"""The settings whose values a statement reads: by SHOW, and by `current_setting`.
 
-A name is known where it is a constant, and where it is the name in a row of `pg_settings`: psql lists settings so.
-One pass over the tree, without recursion. Decides nothing.
+The name is known if it is a constant, or the column `name` of `pg_settings`: psql lists settings in that way. One
+pass over the tree, without recursion. Decides nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _called(call: Node, select: Node, position: int | None) -> ShownSetting:
 
 
 def _parameter(argument: Node) -> int | None:
-    """`$1`, also as `$1::text`: no other cast leaves the name as it was sent."""
+    """The number of `$1` or `$1::text`. Any other cast may change the name."""
     while "TypeCast" in argument:
         kind = argument["TypeCast"].get("typeName", {})
         if strings_of(kind.get("names", []))[-1:] not in _TEXTS or "typmods" in kind or "arrayBounds" in kind:
@@ -62,7 +62,7 @@ def _parameter(argument: Node) -> int | None:
 
 
 def _names_row(argument: Node, select: Node) -> bool:
-    """Whether it is `s.name` FROM pg_settings AS s, or `name` where nothing else is in FROM."""
+    """Whether it is `s.name` FROM pg_settings AS s, or `name` with pg_settings as the only FROM item."""
     names = strings_of(argument.get("ColumnRef", {}).get("fields", []))
     items = _items(select)
     if names == ("name",):
@@ -72,7 +72,7 @@ def _names_row(argument: Node, select: Node) -> bool:
 
 
 def _items(select: Node) -> list[Node]:
-    """What is in FROM, as far as a join gives it no other name."""
+    """The items of FROM, without those inside a join that has an alias."""
     found: list[Node] = []
     left = list(select.get("fromClause", []))
     while left:

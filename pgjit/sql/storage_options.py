@@ -1,7 +1,8 @@
-"""`WITH (autovacuum_enabled = off)`: the parser reads a bare word among the options of a relation as a type's name.
+"""Storage parameters, `WITH (autovacuum_enabled = off)`: the parser reads the bare word `off` as a type's name.
 
-Decides which options are those of a relation, where no value is a type. In sequences (`AS bigint`) and in what
-defines types and operators it is one. Decides nothing of what an option does.
+Decides which options are storage parameters of a relation: their values are never types, and are turned into strings
+in the tree. In CREATE SEQUENCE (`AS bigint`), CREATE TYPE and CREATE OPERATOR such a value is a type. Does not decide
+what an option does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _BY_INDEX = ("CONSTR_PRIMARY", "CONSTR_UNIQUE", "CONSTR_EXCLUSION")
 
 
 def spell_options(node: dict[str, Any]) -> None:
-    """Put words in the place of such types, in the tree itself."""
+    """Replace such types by strings, in the tree itself."""
     lists = [node.get("options", []), node.get("into", {}).get("options", [])]
     for element in node.get("tableElts", []):
         lists += _of_constraints(element)

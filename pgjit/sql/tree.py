@@ -1,4 +1,4 @@
-"""The few shapes of libpg_query's JSON that more than one reader of the tree knows."""
+"""Reads the parts of libpg_query's JSON that several readers of the tree need: names, aliases, constants."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def relation_of(node: dict[str, Any]) -> tuple[str, ...]:
 
 
 def strings_of(parts: list[Any]) -> tuple[str, ...]:
-    """A qualified name: `[{String: {sval: ...}}, ...]`. An empty part stands for what is not a string."""
+    """A qualified name from `[{String: {sval: ...}}, ...]`. A node that is not a string gives an empty part."""
     return tuple(str(part.get("String", {}).get("sval", "")) for part in parts if isinstance(part, dict))
 
 
 def alias_of(node: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """The alias of an item of FROM and the names that it gives to columns; those of its definition list too."""
+    """The alias of a FROM item and its column aliases, with the names of its column definition list."""
     alias = node.get("alias", {})
     defined = (entry.get("ColumnDef", {}).get("colname", "") for entry in node.get("coldeflist", []))
     return alias.get("aliasname"), (*strings_of(alias.get("colnames", [])), *defined)
@@ -35,7 +35,7 @@ _NUMERIC = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8"})
 
 
 def numbers_among(values: list[Any]) -> tuple[int, ...]:
-    """Which of them are numbers for certain: constants as `1` and `2.5`, and casts to such types."""
+    """The indexes of those that are certainly numbers: constants such as `1` and `2.5`, casts to numeric types."""
     return tuple(index for index, value in enumerate(values) if isinstance(value, dict) and _is_number(value))
 
 

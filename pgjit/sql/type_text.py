@@ -1,6 +1,6 @@
-"""A type that is named in a string, as `pg_input_is_valid('1', 'numeric(5,2)')` has it: its name in parts.
+"""Parses a type's name in a string, as in `pg_input_is_valid('1', 'numeric(5,2)')`.
 
-Knows the common forms; what it does not know is None, and refused by those who ask.
+Knows the common forms. For any other it returns None, and the caller refuses the statement.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _PART = r'(?:[a-z_][a-z0-9_$]*|"(?:[^"]|"")+")'
 _NAMED = re.compile(rf"({_PART})(?:\s*\.\s*({_PART}))?")
 _MODIFIER = re.compile(r"\(\s*[0-9]+\s*(?:,\s*-?[0-9]+\s*)?\)")
 _ARRAY = re.compile(r"(?:\s*\[\s*[0-9]*\s*\])+\Z")
-_GRAMMAR = {  # words that the grammar turns into names of pg_catalog
+_GRAMMAR = {  # type names that the grammar itself turns into types of pg_catalog
     "bigint": "int8", "bit": "bit", "bit varying": "varbit", "boolean": "bool", "char": "bpchar",
     "char varying": "varchar", "character": "bpchar", "character varying": "varchar", "dec": "numeric",
     "decimal": "numeric", "double precision": "float8", "float": "float8", "int": "int4", "integer": "int4",

@@ -1,8 +1,8 @@
-"""The walk over a statement's tree: collects names and node types, at any depth, without recursion.
+"""Walks a statement's tree and collects names and node types, at any depth, without recursion.
 
-The tree is libpg_query's JSON: node types are keys that begin with a capital, but fields of a fixed type
-(`larg`, `relation`, `intoClause`, `typeName`) carry no type key. So field names are collected as well, and
-relations, types and function calls are known by their shape. Decides nothing.
+The tree is libpg_query's JSON. A node type is a key that begins with a capital letter, but fields of a fixed type
+(`larg`, `relation`, `intoClause`, `typeName`) have no such key. So field names are collected as well, and relations,
+types and function calls are recognised by their fields. Decides nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _READS_INPUT = frozenset({"pg_input_is_valid", "pg_input_error_info"})
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 Places = dict[tuple[str, ...], int]
-"""Names, each with the byte offset where it first stands; -1 where the parser tells none."""
+"""Names, each with the byte offset of its first occurrence; -1 if the parser gives no offset."""
 
 
 class Walk:
-    """`over` fills the sets; `names` gives a set of names with their places, in the order of the text."""
+    """`over` fills the sets; `names` returns one of them with positions, in the order of the text."""
 
     def __init__(self, where: Callable[[int], int]) -> None:
         self._where = where
@@ -102,10 +102,10 @@ class Walk:
             _note(self.types, strings_of(value["names"]), value)
 
     def _input(self, name: tuple[str, ...], node: dict[str, Any]) -> None:
-        """Reading a value of a type runs the checks of that type: it is as if it were cast to."""
+        """A function that reads a value of a type runs the checks of that type, as a cast does."""
         arguments = node.get("args", [])
-        given = _constant(arguments[1]) if len(arguments) == 2 else None
-        kind = type_in_text(given) if given is not None else None
+        type_name = _constant(arguments[1]) if len(arguments) == 2 else None
+        kind = type_in_text(type_name) if type_name is not None else None
         if kind is None:
             _note(self.unread_types, name, node)
         else:
@@ -132,7 +132,7 @@ class Walk:
         _note(self.functions, strings_of(node.get("method", [])), node)
 
     def type_name(self, node: dict[str, Any]) -> None:
-        if "names" not in node:  # nothing to know it by: a name that no list has
+        if "names" not in node:  # a type without a name: it gets one that no allow-list has
             _note(self.types, ("",), node)
 
     def copy(self, node: dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ class Walk:
         _note(self.targets, relation_of(relation), relation)
 
     def view(self, node: dict[str, Any]) -> None:
-        """What is written to through a view that is made here."""
+        """A new view may pass writes on to its relation, which is therefore a target."""
         for opened in passed_on_by("ViewStmt", node):
             self.target({"relation": opened.relation})
 
@@ -210,13 +210,13 @@ def _by_offset(item: tuple[tuple[str, ...], int]) -> int:
 
 
 def _note(places: Places, parts: tuple[str, ...], node: dict[str, Any]) -> None:
-    """Keep a name with its first place: libpg_query leaves out an offset of 0."""
+    """Keep a name with its first offset. libpg_query leaves out an offset of 0."""
     offset = node.get("location", 0)
     places[parts] = min(offset, places.get(parts, offset))
 
 
 def _spell_serial(node: dict[str, Any]) -> None:
-    """`serial` and its like, for a column that is made, are no types: PostgreSQL puts others in their place."""
+    """`serial` and the like are not types: PostgreSQL makes the column an integer. So does this, in the tree."""
     elements = node.get("tableElts", []) + [
         command.get("AlterTableCmd", {}).get("def", {}) for command in node.get("cmds", [])
     ]
@@ -242,7 +242,7 @@ def _constant(argument: Any) -> str | None:
 
 
 def _set_config(node: dict[str, Any], place: int | None) -> Setting:
-    """`set_config(name, value, local)`: the name must be written out; a value may come as a parameter."""
+    """`set_config(name, value, local)`: the name must be a constant, the value may be a parameter."""
     arguments = [argument for argument in node.get("args", []) if isinstance(argument, dict)]
     first = arguments[0].get("A_Const", {}).get("sval", {}).get("sval") if len(arguments) == 3 else None
     if first is None:

@@ -96,7 +96,7 @@ def _renamed(
     statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None
 ) -> Iterator[Violation]:
     """A new name is one that is made: where only some relations are meant, it takes what may make it."""
-    new = {use.name[-1] for use in statement.scopes.uses if use.beside}
+    new = {use.name[-1] for use in statement.scopes.command_relations if use.same_schema_as}
     made = statement.kind.replace("alter-", "create-")
     if not new or not narrowed(terms, statement.kind):
         return

@@ -1,8 +1,8 @@
-"""Text that the parser's lexer takes the square of its length for: found before it is parsed.
+"""Finds text for which the lexer's time would grow with the square of the length, before it is parsed.
 
-Operator characters are the one: at each `+`, `-` and `/*` of a run of them the lexer reads to the run's end, and
-gives all but the first back. Sixteen kilobytes of `/*` take a third of a second, 250 a minute. Decides from the text
-alone.
+Runs of operator characters do that: at each `+`, `-` and `/*` the lexer reads to the end of the run and gives back
+all but the first character. 16 kilobytes of `/*` take a third of a second, 250 kilobytes a minute. Decides from the
+text alone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import re
 __all__ = ["MOST", "lexes_quadratically"]
 
 MOST = 30_000_000
-"""Characters that are read again, of all runs: below 0.1 s. A line of 5,000 dashes in a comment stays below."""
+"""Characters that the lexer reads again, in all runs: 0.1 s at most. A comment line of 5,000 dashes stays below."""
 
-_SHORT = 4_000  # less text than this cannot come to it
+_SHORT = 4_000  # shorter text cannot exceed MOST
 _RUN = re.compile(r"[~!@#^&|`?+\-*/%<>=]{64,}")
 
 
 def lexes_quadratically(text: str) -> bool:
     if len(text) <= _SHORT:
         return False
-    again = 0
+    read_again = 0
     for found in _RUN.finditer(text):
         run = found[0]
-        again += (run.count("+") + run.count("-") + run.count("/*")) * len(run)
-    return again > MOST
+        read_again += (run.count("+") + run.count("-") + run.count("/*")) * len(run)
+    return read_again > MOST

@@ -1,7 +1,7 @@
-"""What becomes what: the casts of a catalog that call functions, by their sources, and what a type holds.
+"""Finds the function of a cast from one type to another, by PostgreSQL's rules; and what the values of a type hold.
 
-Types are named as `schema.name`, built-in ones by their name in pg_catalog, arrays with `[]` behind. Decides which
-casts PostgreSQL's rules would find from one type to another; which of them a statement needs is `coercions.py`.
+Only casts that call a function count. Types are written as `schema.name`, built-in ones by their name in pg_catalog,
+arrays with `[]` appended. Which casts a statement needs is decided in `coercions.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pgjit.sql.resolve.reachable_types import ReachableTypes
 __all__ = ["ANY", "NULL", "UNKNOWN_TYPES", "UNTYPED", "ApplicableCast", "CastTable", "cast_table_of", "plain_name"]
 
 UNTYPED = "'"
-"""In a set of types: a constant that is read as what is wanted of it."""
+"""In a set of types: an untyped literal, which takes the type that its context needs."""
 NULL = "''"
-"""In a set of types: NULL, which is read as what is wanted of it and put to no check."""
+"""In a set of types: NULL, which takes the type that its context needs and passes every check."""
 UNKNOWN_TYPES = frozenset((UNTYPED, NULL))
 ANY = "?"
 """In a set of types: some built-in type."""
@@ -32,14 +32,14 @@ _NAMES = {
 
 
 class ApplicableCast(NamedTuple):
-    """A cast that may be applied: its function, and the type that it is for."""
+    """A cast that may be applied: its function and its source type."""
 
     function: QName
     source: str
 
 
 def plain_name(text: str) -> str:
-    """A type as format_type writes it, in the words of this file."""
+    """A type that format_type wrote, in the spelling of this file."""
     kind, array = text.replace('"', ""), ""
     while kind.endswith("[]"):
         kind, array = kind[:-2], "[]"
@@ -73,7 +73,7 @@ class CastTable:
         return self._builtin_sources
 
     def any_of(self, types: ReachableTypes) -> bool:
-        """Whether a cast starts from one of these, or leads to one of these or a built-in one from a built-in one."""
+        """Whether a cast may apply: from one of these, or from a built-in type to one of these or a built-in one."""
         for source, casts in self._casts.items():
             builtin = is_builtin_type(source)
             if types.has(source.removesuffix("[]")):
@@ -94,7 +94,7 @@ class CastTable:
         return (element if name.schema == BUILTIN else f"{name.schema}.{element}") + array
 
     def flat(self, kind: str) -> str:
-        """Of a domain, what is below it."""
+        """The base type of a domain, through any number of domains; any other type as it is."""
         known = self._flat.get(kind)
         if known is None:
             known = self._flat[kind] = self._below(kind)
@@ -115,7 +115,7 @@ class CastTable:
         return bool(self.columns(kind)) and not is_builtin_type(kind)
 
     def columns(self, kind: str) -> dict[str, str]:
-        """Of a row type: its columns and their types."""
+        """The columns of a row type, with their types."""
         known = self._columns.get(kind)
         if known is None:
             relation = self._catalog.relation(qname_of(kind)) if not kind.endswith("[]") else None
@@ -125,7 +125,7 @@ class CastTable:
         return known
 
     def inner(self, kind: str) -> frozenset[str]:
-        """The type and what its values hold: elements, columns, what is below a domain; not what bounds a range."""
+        """The type and the types in its values: elements, columns, base types; not the bounds of a range."""
         known = self._inner.get(kind)
         if known is None:
             found: set[str] = set()
@@ -144,12 +144,12 @@ class CastTable:
         return known
 
     def _base(self, kind: str) -> str:
-        """What casts are looked for by: of an array of a domain, the array of what is below that."""
+        """The type that casts are looked up by: base types in place of domains, also in an array."""
         kind = self.flat(kind)
         return self.flat(kind[:-2]) + "[]" if kind.endswith("[]") else kind
 
     def casts(self, source: str, target: str | None, contexts: str) -> Iterator[ApplicableCast]:
-        """Those that lead from one type to another; `target` None: to any built-in one."""
+        """The casts from one type to another, in these contexts. `target` None: to any built-in type."""
         source = self._base(source)
         if target is not None:
             target = self._base(target)
@@ -164,7 +164,7 @@ class CastTable:
                 yield made, ApplicableCast(function, source)
 
     def _of(self, source: str) -> Iterator[tuple[str, str, QName]]:
-        """Arrays are cast by their elements."""
+        """All casts from a type. An array is cast element by element."""
         if source == ANY:
             yield from self._from_builtin
             return
@@ -174,7 +174,7 @@ class CastTable:
                 yield target + "[]", context, function
 
     def into_row(self, fields: Iterable[str], target: str, contexts: str) -> Iterator[ApplicableCast]:
-        """A row that has no type of its own becomes one: column by column."""
+        """An anonymous row that becomes a row type is cast column by column."""
         kind = self.flat(target).removesuffix("[]")
         inside = set(self.columns(kind).values())
         for field in fields:
@@ -182,7 +182,7 @@ class CastTable:
                 yield from self.casts(field, column, contexts)
 
     def to_json(self, kinds: Iterable[str], targets: tuple[str, ...]) -> Iterator[ApplicableCast]:
-        """What is not built in, and neither an array nor a row, is made into JSON by its own cast."""
+        """JSON functions cast a value to json if its type is not built in and neither an array nor a row."""
         for kind in {one for each in kinds for one in self.inner(each)}:
             if not is_builtin_type(kind) and not kind.endswith("[]") and not self.is_row(kind):
                 for target in targets:
@@ -194,7 +194,7 @@ _MOST_KNOWN = 4
 
 
 def cast_table_of(catalog: Catalog) -> CastTable:
-    """Put together once for each version of a catalog."""
+    """The table of a catalog, built once for each version of it."""
     found = _known.get(catalog.version)
     if found is None:
         found = _known[catalog.version] = CastTable(catalog)

@@ -1,7 +1,7 @@
-"""A catalog from the rows that a server gave: and what each view reads, found in its own query.
+"""Builds a Catalog from the rows that a server returned, and finds the relations that each view reads.
 
-The server's own record of what a view depends on leaves out rows that are used as a whole, so the text of the
-view is resolved as well; what either tells counts. Pure.
+The server's pg_depend does not list rows that a view uses as a whole. So the query of each view is resolved as well;
+a relation or column counts if either source has it. Pure.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _secrets(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
 
 
 def _quotes(rows: Rows, names: Mapping[int, QName]) -> tuple[CopiedColumn, ...]:
-    """Of a part, the values are those of all that it is a part of."""
+    """A partition's values belong to its ancestors as well."""
     parents = _grouped(rows["parents"], "inhrelid", lambda row: row["inhparent"])
     found: set[CopiedColumn] = set()
     for row in rows["quotes"]:
@@ -126,7 +126,7 @@ def _quotes(rows: Rows, names: Mapping[int, QName]) -> tuple[CopiedColumn, ...]:
 
 
 def _columns(rows: Rows) -> dict[int, tuple[Column, ...]]:
-    """One value for all columns that are alike: a large server has the same few over and over."""
+    """Equal columns share one value: a large server has few different ones."""
     made = {(row["attrelid"], row["attname"]): tuple(row["sources"]) for row in rows["generated"]}
     builtin = {row["oid"] for row in rows["relations"] if row["builtin"]}
     known: dict[tuple[str, str, bool, tuple[str, ...]], Column] = {}
@@ -134,11 +134,11 @@ def _columns(rows: Rows) -> dict[int, tuple[Column, ...]]:
     for row in rows["columns"]:
         oid = row["attrelid"]
         own = oid not in builtin
-        alike = (
+        equal_columns = (
             (name, kind, filled and own, made.get((oid, name), ()))
             for name, kind, filled in zip(row["names"], row["types"], row["filled"], strict=True)
         )
-        found[oid] = tuple(known.setdefault(each, Column(*each)) for each in alike)
+        found[oid] = tuple(known.setdefault(each, Column(*each)) for each in equal_columns)
     return found
 
 
@@ -178,7 +178,7 @@ _NO_ARGUMENTS = frozenset({"internal", "cstring", "regclass", "regproc", "regpro
 
 
 def _computes(row: Row) -> bool:
-    """Of a function of an extension: no fact of it says more. What its C code does is not among them."""
+    """Whether an extension's function only computes or reads, by its catalog entry. Its C code is not examined."""
     return (
         row["volatility"] in ("i", "s")
         and not row["prosecdef"]
@@ -190,7 +190,7 @@ def _computes(row: Row) -> bool:
 
 
 def _operators(rows: Iterable[Row]) -> dict[str, dict[str, tuple[Operator, ...]]]:
-    """Of the built-in ones the names alone."""
+    """All operators; of the built-in ones the names alone."""
     found: dict[str, dict[str, tuple[Operator, ...]]] = {}
     for row in rows:
         names = found.setdefault(row["nspname"], {})
@@ -251,7 +251,7 @@ def _with_views(catalog: Catalog, queries: Mapping[QName, tuple[str, tuple[str, 
 def _view(relation: Relation, query: str, checks: set[QName], catalog: Catalog) -> Relation:
     referenced = _resolved(query, catalog)
     used = {dependency.relation: set(dependency.columns) for dependency in relation.reads}
-    if referenced is None:  # what cannot be read may use all of them
+    if referenced is None:  # a query that is not understood may use all of them
         reads = tuple(Dependency(name, (), whole=True) for name in used)
         return replace(relation, reads=reads, calls=tuple(sorted({*relation.calls, *checks})))
     for read in referenced.relations:

@@ -1,9 +1,9 @@
-"""Calls that nobody wrote: the functions of casts, and the checks of domains, that a statement's values may need.
+"""Coercions: the cast functions and domain checks that PostgreSQL may call where a statement does not name them.
 
-Decides where PostgreSQL may turn a value into one of another type: in a cast that is written, where values meet that
-are given one type (operators, calls, CASE, UNION), where a truth value or a number is wanted, where a value is
-assigned, and in functions that make JSON. A domain's value alone is its base type's; an array, a range or a row of it
-that meets others makes values into the domain's.
+Decides where a value may be coerced to another type: in an explicit cast; where several values get a common type
+(operators, calls, CASE, UNION); where a boolean or a number is required; in an assignment; and in functions that
+make JSON. A value of a domain by itself counts as its base type. An array, a range or a row of the domain beside
+other values coerces those to the domain. `casts.py` finds the function of each cast.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _FILL = frozenset({
 _FROM_JSON = _FILL | {"json_to_record", "json_to_recordset", "jsonb_to_record", "jsonb_to_recordset"}
 _FILL_OPERATOR = "#="
 _AS_TEXT = frozenset({"quote_literal", "quote_nullable"})
-"""Functions in SQL that cast a value of any type to text. So does `||` beside a text."""
+"""Functions written in SQL that cast a value of any type to text. `||` with a text does so, too."""
 
 
 class Coercions(NamedTuple):
     casts: tuple[ApplicableCast, ...] = ()
-    checked: tuple[str, ...] = ()  # types whose checks values may be put to
+    checked: tuple[str, ...] = ()  # types whose domain checks may run
 
 
 def coercions_of(
     catalog: Catalog, path: tuple[str, ...], values: Values, inference: TypeInference, *, stored: bool
 ) -> Coercions:
-    """`stored`: the text of a view. Of that the server knows the casts and checks that are in its query."""
+    """`stored`: for the query of a view. The server has recorded its casts and checks, but for those in functions."""
     sites = _Sites(catalog, path, values, inference, stored=stored)
     for value in values.values:
         sites.at(value)
@@ -64,13 +64,13 @@ class _Sites:
         self._values = values.values
         self._inference = inference
         self._stored = stored
-        self._conversions: CastTable = cast_table_of(catalog)
+        self._cast_table: CastTable = cast_table_of(catalog)
         self.casts: list[ApplicableCast] = []
         self.checked: list[str] = []
-        self._seen: set[tuple[object, ...]] = set()  # sites of the same names and types
+        self._seen: set[tuple[object, ...]] = set()  # sites with the same names and types, done already
 
     def at(self, value: Value) -> None:
-        """What the value's parts may be made into there."""
+        """Add the coercions of a value's parts."""
         if value.kind == "json":
             self._json(value.parts, ("json", "jsonb"))
         elif value.kind == "call":
@@ -89,21 +89,21 @@ class _Sites:
             case "into":
                 for kind in self._kinds(value.parts):
                     for target in value.name or (None,):
-                        self.casts += self._conversions.casts(kind, target, "ai")
+                        self.casts += self._cast_table.casts(kind, target, "ai")
             case "execute":
                 self._execute(value)
             case "declared":
                 target = self._inference.type_named(value.name, array=value.array)
                 if not is_builtin_type(target):
-                    self.casts += self._conversions.casts(ANY, target, "ai")
+                    self.casts += self._cast_table.casts(ANY, target, "ai")
             case "assign":
                 self._assign(value)
             case "same":
-                self._alike([self._inference.types[part] for part in value.parts])
+                self._common_type([self._inference.types[part] for part in value.parts])
             case "union":
                 self._union(value)
 
-    def _again(self, *site: object) -> bool:
+    def _is_done(self, *site: object) -> bool:
         if site in self._seen:
             return True
         self._seen.add(site)
@@ -113,45 +113,46 @@ class _Sites:
         return self._inference.union(parts)
 
     def _execute(self, value: Value) -> None:
-        """Into which types is not known here: from a built-in one to one's own counts where that is declared."""
+        """The parameter types are not known here. A cast from a built-in type counts where PREPARE declares it."""
         for kind in self._kinds(value.parts):
-            flat = self._conversions.flat(kind)
-            for target in self._conversions.leads_to(flat):
+            flat = self._cast_table.flat(kind)
+            for target in self._cast_table.leads_to(flat):
                 if not is_builtin_type(flat) or is_builtin_type(target):
-                    self.casts += self._conversions.casts(kind, target, "ai")
+                    self.casts += self._cast_table.casts(kind, target, "ai")
 
     def _cast(self, target: str, parts: tuple[int, ...], contexts: str) -> None:
         for kind in self._kinds(parts):
-            self.casts += self._conversions.casts(kind, target, contexts)
-        self.casts += self._conversions.casts(target, target, "eai")  # to its length
+            self.casts += self._cast_table.casts(kind, target, contexts)
+        self.casts += self._cast_table.casts(target, target, "eai")  # to its length
         for part in parts:
-            self.casts += self._conversions.into_row(self._inference.fields[part], target, contexts)
+            self.casts += self._cast_table.into_row(self._inference.fields[part], target, contexts)
 
     def _json(self, parts: Iterable[int], targets: tuple[str, ...]) -> None:
         kinds = set(self._kinds(parts))
         for part in parts:
             kinds |= self._inference.fields[part]
-        self.casts += self._conversions.to_json(kinds, targets)
+        self.casts += self._cast_table.to_json(kinds, targets)
 
-    # Where values meet that are given one type.
+    # Values that get a common type.
 
-    def _alike(self, sides: list[TypeSet]) -> None:
-        """The common type of several is one of theirs."""
-        if self._again("alike", *dict.fromkeys(sides), len(sides) > 1):
+    def _common_type(self, sides: list[TypeSet]) -> None:
+        """The common type of several values is one of their types."""
+        if self._is_done("common type", *dict.fromkeys(sides), len(sides) > 1):
             return
         every = {kind for kinds in sides for kind in kinds}
         self._inference.spend(4 * len(every) + len(sides))
-        flat = {self._conversions.flat(kind) for kind in every}
+        flat = {self._cast_table.flat(kind) for kind in every}
         for kind in every if len(every) > 1 else ():
-            for target, found in self._conversions.implicit(kind):
+            for target, found in self._cast_table.implicit(kind):
                 if target in flat or (ANY in flat and is_builtin_type(target)):
                     self.casts.append(found)
-        self._beside(sides, null=False)
+        self._check_beside(sides, null=False)
 
-    def _beside(self, sides: list[TypeSet], *, rows: bool = True, null: bool = True) -> None:
-        """An array, a range or a row that holds a domain: what stands beside it becomes one, unless it is one.
+    def _check_beside(self, sides: list[TypeSet], *, rows: bool = True, null: bool = True) -> None:
+        """Values beside an array, a range or a row that holds a domain are coerced to that type, and checked.
 
-        `rows`: whether a row counts, which operators take as it is; `null`: whether NULL is checked, as in calls.
+        `rows`: whether row types count (not for operators, which take a row as it is). `null`: whether NULL is
+        checked, as in calls.
         """
         if not self._catalog.checks:
             return
@@ -159,8 +160,8 @@ class _Sites:
         for index, kinds in enumerate(sides):
             self._inference.spend(len(kinds))
             for kind in kinds:
-                flat = self._conversions.flat(kind)
-                if qname_of(flat) not in self._catalog.checks or (self._conversions.is_row(flat) and not rows):
+                flat = self._cast_table.flat(kind)
+                if qname_of(flat) not in self._catalog.checks or (self._cast_table.is_row(flat) and not rows):
                     continue
                 if any(others - same - {kind} for number, others in enumerate(sides) if number != index):
                     self.checked.append(flat)
@@ -169,9 +170,9 @@ class _Sites:
         left, right = (self._inference.columns[part] for part in value.parts)
         if left is not None and right is not None and len(left) == len(right):
             for pair in zip(left, right, strict=True):
-                self._alike(list(pair))
-        else:  # which meets which is not known
-            self._alike([self._all_of(part) for part in value.parts])
+                self._common_type(list(pair))
+        else:  # which columns are paired is not known
+            self._common_type([self._all_of(part) for part in value.parts])
 
     def _all_of(self, part: int) -> TypeSet:
         columns = self._inference.columns[part]
@@ -179,18 +180,18 @@ class _Sites:
         return found | ({ANY, UNTYPED} if columns is None else set())
 
     def natural(self) -> None:
-        """Which columns two sides have in common is not looked for: each may meet another of its name."""
+        """NATURAL JOIN: every column may be compared with any other of its name."""
         if self._stored:
             return
         for kinds in self._inference.by_names():
             if any(not is_builtin_type(kind) for kind in kinds):
                 self._compared(("=",), [kinds, kinds])
-                self._alike([kinds, kinds])
+                self._common_type([kinds, kinds])
 
     def _operator(self, value: Value) -> None:
         name = value.name[-1] if value.name else ""
         sides = [self._inference.types[part] for part in value.parts]
-        if self._again("operator", value.name, *sides, *(self._inference.fields[part] for part in value.parts)):
+        if self._is_done("operator", value.name, *sides, *(self._inference.fields[part] for part in value.parts)):
             return
         if name == _FILL_OPERATOR:
             self._fill([self._inference.types[value.parts[0]], self._inference.fields[value.parts[0]]])
@@ -198,30 +199,30 @@ class _Sites:
             for part in value.parts:
                 for kind in self._inference.types[part]:
                     if not is_builtin_type(kind):
-                        self.casts += self._conversions.casts(kind, "text", "eai")
+                        self.casts += self._cast_table.casts(kind, "text", "eai")
         if self._stored:
             return
         self._compared(value.name, sides)
         if name == "||":
             elements = [frozenset(kind.removesuffix("[]") for kind in kinds) for kinds in sides]
-            self._alike([kinds for kinds in elements if kinds - UNKNOWN_TYPES - {ANY}])
+            self._common_type([kinds for kinds in elements if kinds - UNKNOWN_TYPES - {ANY}])
         for side, part in zip(sides, value.parts, strict=True):
             if self._inference.fields[part] and not side - {"record"}:
                 self._rows(value.parts)
-        self._beside(sides, rows=False)
+        self._check_beside(sides, rows=False)
 
     def _rows(self, parts: tuple[int, ...]) -> None:
         """Rows are compared column by column."""
         inside = [self._inference.fields[part] for part in parts]
         inside = [
             kinds
-            | {inner for kind in self._inference.types[part] for inner in self._conversions.columns(kind).values()}
+            | {inner for kind in self._inference.types[part] for inner in self._cast_table.columns(kind).values()}
             for kinds, part in zip(inside, parts, strict=True)
         ]
         self._compared(("=",), inside)
 
     def _compared(self, written: tuple[str, ...], sides: list[TypeSet]) -> None:
-        if self._again("=", written, *sides):
+        if self._is_done("=", written, *sides):
             return
         candidates = []
         for schema in self._path if len(written) == 1 else written[-2:-1]:
@@ -232,7 +233,7 @@ class _Sites:
         shaped = [[plain_name(kind) for kind in pair if kind] for pair in candidates]
         fitting = [pair for pair in shaped if len(pair) == len(sides)]
         self._inference.spend(len(candidates))
-        self.casts += casts_for_call(self._conversions, fitting, sides, self._inference.spend)
+        self.casts += casts_for_call(self._cast_table, fitting, sides, self._inference.spend)
 
     def _call(self, value: Value) -> None:
         types = [self._inference.types[part] for part in value.parts]
@@ -240,7 +241,7 @@ class _Sites:
         self._called(value.name, value.number, types, fields)
 
     def _attribute(self, value: Value) -> None:
-        """`(x).f` and `x.f` call `f` where x has no such column."""
+        """`(x).f` and `x.f` call `f` if x has no such column."""
         if value.kind == "field":
             sources, name = list(value.parts), value.name[-1] if value.name else ""
         elif len(value.name) > 1:
@@ -251,14 +252,14 @@ class _Sites:
             kinds = frozenset(
                 kind
                 for kind in self._inference.types[part]
-                if name not in self._conversions.columns(self._conversions.flat(kind))
+                if name not in self._cast_table.columns(self._cast_table.flat(kind))
             )
             if kinds:
                 self._called((name,), 1, [kinds], [self._inference.fields[part]])
 
     def _called(self, written: tuple[str, ...], count: int, types: list[TypeSet], fields: list[TypeSet]) -> None:
         name = written[-1] if written else ""
-        if self._again(written, count, *types, *fields):
+        if self._is_done(written, count, *types, *fields):
             return
         if name in _FILL:
             self._fill(types[:1] + fields[:1] if count >= 0 else types + fields)
@@ -266,35 +267,35 @@ class _Sites:
         every = frozenset[str]().union(*types)
         if any(schema == BUILTIN for schema, _ in signatures):
             if "json" in name and name not in _FROM_JSON:
-                self.casts += self._conversions.to_json(every.union(*fields), ("json",))
+                self.casts += self._cast_table.to_json(every.union(*fields), ("json",))
             elif name in _AS_TEXT:
                 for kind in every:
-                    self.casts += self._conversions.casts(kind, "text", "eai")
+                    self.casts += self._cast_table.casts(kind, "text", "eai")
         if self._stored:
             return
         if count < 0:
             taken = {plain_name(kind) for _, one in signatures for kind in one.arguments}
             for kind in every:
-                self.casts += (found for target, found in self._conversions.implicit(kind) if target in taken)
-            self._alike_where_polymorphic([types])
+                self.casts += (found for target, found in self._cast_table.implicit(kind) if target in taken)
+            self._common_type_of_polymorphic([types])
             return
-        candidates = [_stretched(one.arguments, count, variadic=one.variadic) for _, one in signatures]
-        self.casts += casts_for_call(self._conversions, candidates, types, self._inference.spend)
+        candidates = [_expand_variadic(one.arguments, count, variadic=one.variadic) for _, one in signatures]
+        self.casts += casts_for_call(self._cast_table, candidates, types, self._inference.spend)
         for taken_by in candidates:
             for inside, kind in zip(fields, taken_by, strict=False):
-                self.casts += self._conversions.into_row(inside, kind, "i")
-        self._alike_where_polymorphic(
+                self.casts += self._cast_table.into_row(inside, kind, "i")
+        self._common_type_of_polymorphic(
             [[kinds for kinds, kind in zip(types, one, strict=False) if kind in POLYMORPHIC] for one in candidates]
         )
 
-    def _alike_where_polymorphic(self, groups: list[list[TypeSet]]) -> None:
+    def _common_type_of_polymorphic(self, groups: list[list[TypeSet]]) -> None:
         for group in groups:
             if len(group) > 1:
-                self._beside(group)
-                self._alike([frozenset(kind.removesuffix("[]") for kind in kinds) for kinds in group])
+                self._check_beside(group)
+                self._common_type([frozenset(kind.removesuffix("[]") for kind in kinds) for kinds in group])
 
     def _fill(self, rows: Iterable[TypeSet]) -> None:
-        """A row that is filled from JSON or hstore: its columns are checked."""
+        """A row that is filled from JSON or hstore: the checks of its columns run."""
         for kinds in rows:
             self.checked += sorted(kind for kind in kinds if qname_of(kind) in self._catalog.checks)
 
@@ -302,26 +303,26 @@ class _Sites:
 
     def _assign(self, value: Value) -> None:
         name = self._inference.relation(value.name)
-        columns = self._conversions.columns(str(name)) if name is not None else {}
+        columns = self._cast_table.columns(str(name)) if name is not None else {}
         named = [columns.get(column, ANY) for column in value.columns] or list(columns.values())
         (query,) = value.parts
-        given = self._inference.columns[query]
-        if value.number or given is None:
-            inner = {one for kind in named for one in self._conversions.inner(kind)}
+        values = self._inference.columns[query]
+        if value.number or values is None:
+            inner = {one for kind in named for one in self._cast_table.inner(kind)}
             pairs = [(kind, target) for kind in self._all_of(query) for target in inner]
         else:
-            pairs = [(kind, target) for kinds, target in zip(given, named, strict=False) for kind in kinds]
+            pairs = [(kind, target) for kinds, target in zip(values, named, strict=False) for kind in kinds]
         for kind, target in pairs:
-            self.casts += self._conversions.casts(kind, target, "ai")
-            self.casts += self._conversions.casts(target, target, "ai")
+            self.casts += self._cast_table.casts(kind, target, "ai")
+            self.casts += self._cast_table.casts(target, target, "ai")
         for part in (query, *self._values[query].parts):
             for target in named:
-                if self._conversions.is_row(self._conversions.flat(target).removesuffix("[]")):
-                    self.casts += self._conversions.into_row(self._inference.fields[part], target, "ai")
+                if self._cast_table.is_row(self._cast_table.flat(target).removesuffix("[]")):
+                    self.casts += self._cast_table.into_row(self._inference.fields[part], target, "ai")
 
 
-def _stretched(taken: tuple[str, ...], count: int, *, variadic: bool) -> list[str]:
-    """The types of so many arguments: the last of VARIADIC stands for several."""
+def _expand_variadic(taken: tuple[str, ...], count: int, *, variadic: bool) -> list[str]:
+    """The parameter types for `count` arguments: a VARIADIC parameter is repeated."""
     found = [plain_name(kind) for kind in taken]
     if variadic and found and (count >= len(found)):
         last = found.pop()

@@ -1,6 +1,6 @@
-"""Columns and rows: which of the levels' names a reference may mean, from its own level outwards.
+"""Resolves column references: `a`, `t.a`, `t.*`, `(t).a`, from the query level of the reference outwards.
 
-Decides how far a search goes on: to the level outside, unless it was found for certain where it stands.
+Decides whether the search goes on to the outer query level: it does, unless the name is certain to be in this one.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class ColumnResolver:
             self._natural(self._name_scopes[level])
         for reference, position in sorted(self._levels[level].references.items(), key=_by_place):
             if not self._refer(level, reference, position):
-                self._objects.fault(self._unknown(level, reference, position))
+                self._objects.add_fault(self._unknown(level, reference, position))
 
     def _unknown(self, level: int, reference: Reference, position: int | None) -> ResolutionFault:
-        """As PostgreSQL has it: a column that does not exist, or a table that is not in FROM."""
+        """PostgreSQL's own error: a column that does not exist, or a table that is not in FROM."""
         parts = (*reference.parts, reference.attribute) if reference.attribute else reference.parts
         name_scopes = [scope for scope, _ in self._outwards(level, early=False)]
         table, name = (parts[-1:], "") if reference.star else (parts[-2:-1], parts[-1])
@@ -51,29 +51,33 @@ class ColumnResolver:
             detail = f"missing FROM-clause entry for table `{table[0]}`"
             alias = alias_of_table(table[0], name_scopes)
             return ResolutionFault("unknown-column", detail, position, parts, alias=alias, not_in_from=True)
-        seeks = (
+        searches = (
             self._catalog is not None
             and name
-            and self._objects.suggests(sum(len(scope.names) for scope in name_scopes))
+            and self._objects.may_suggest(sum(len(scope.names) for scope in name_scopes))
         )
-        near = (
-            suggest_columns(name, name_scopes, self._catalog, *table) if seeks and self._catalog is not None else ()
+        suggestions = (
+            suggest_columns(name, name_scopes, self._catalog, *table)
+            if searches and self._catalog is not None
+            else ()
         )
-        return ResolutionFault("unknown-column", f"column `{'.'.join(parts)}` does not exist", position, parts, near)
+        return ResolutionFault(
+            "unknown-column", f"column `{'.'.join(parts)}` does not exist", position, parts, suggestions
+        )
 
     def _natural(self, scope: NameScope) -> None:
-        """What two sources of the level have in common is compared."""
+        """NATURAL JOIN: the columns that two FROM items have in common are compared."""
         for name, sources in scope.names.items():
             if len(sources) > 1 or scope.opaque or scope.unknown:
                 self._touch(scope, sources, name, None)
         for unknown in scope.unknown:
-            self._objects.row(scope.entries[unknown], None)
+            self._objects.add_row(scope.entries[unknown], None)
 
     def _refer(self, level: int, reference: Reference, position: int | None) -> bool:
         parts = reference.parts
         if reference.star and not parts:
             for entry in self._name_scopes[level].entries.values():
-                self._objects.row(entry, position)
+                self._objects.add_row(entry, position)
             return True
         if len(parts) == 1 and reference.star:
             return self._row(level, reference, position)
@@ -84,7 +88,7 @@ class ColumnResolver:
         return self._with_schema(level, reference, position)
 
     def _outwards(self, level: int, *, early: bool) -> Iterator[tuple[NameScope, bool]]:
-        """The levels, and whether all of each one's sources can be seen from where it is looked at."""
+        """The scopes from this level outwards, and whether all FROM items of each are visible from here."""
         partial = early
         while level >= 0:
             scope = self._name_scopes[level]
@@ -94,14 +98,14 @@ class ColumnResolver:
             level = self._levels[level].parent
 
     def _name(self, level: int, reference: Reference, position: int | None) -> bool:
-        """A name alone: a column, or else a row."""
+        """`a`: a column, or else a table's row."""
         name = reference.parts[0]
         found = False
         for scope, complete in self._outwards(level, early=reference.early):
             sources = scope.names.get(name, ()) or self._with_system_column(scope, name)
             self._touch(scope, sources, name, position)
             for unknown in scope.unknown:
-                self._objects.column(scope.entries[unknown], name, "read", position, whole=False)
+                self._objects.add_column(scope.entries[unknown], name, "read", position, whole=False)
             found = found or bool(sources) or bool(scope.unknown) or scope.opaque
             if sources and complete:
                 break
@@ -121,14 +125,14 @@ class ColumnResolver:
         self._objects.spend(len(sources))
         for source in sources:
             if entry := scope.entries.get(source):
-                self._objects.column(entry, entry.columns.get(name, name), "read", position, whole=False)
-            elif source not in scope.own:  # a join with new names: what it calls so is one of all
+                self._objects.add_column(entry, entry.columns.get(name, name), "read", position, whole=False)
+            elif source not in scope.own:  # a join with column aliases: this may be any of its columns
                 self._all(scope, position)
 
     def _all(self, scope: NameScope, position: int | None) -> None:
         self._objects.spend(len(scope.entries))
         for entry in scope.entries.values():
-            self._objects.row(entry, position)
+            self._objects.add_row(entry, position)
 
     def _with_system_column(self, scope: NameScope, name: str) -> list[int]:
         if name not in SYSTEM_COLUMNS:
@@ -137,7 +141,7 @@ class ColumnResolver:
         return [index for index, entry in scope.entries.items() if _has_system_column(entry, name)]
 
     def _row(self, level: int, reference: Reference, position: int | None) -> bool:
-        """`a` as a row, `a.*`, or `a.b` where `attribute` is b."""
+        """`a` as a row, `a.*`, or `a.b` with the attribute b."""
         found = False
         for scope, complete in self._outwards(level, early=reference.early):
             sources = scope.aliases.get(reference.parts[0], ())
@@ -146,7 +150,7 @@ class ColumnResolver:
                 if reference.attribute is not None:
                     found = self._field(scope, source, reference.attribute, position) or found
                 elif entry := scope.entries.get(source):
-                    self._objects.row(entry, position)
+                    self._objects.add_row(entry, position)
                     if not reference.star and entry.name:
                         self._objects.row_values[entry.name] = None
                     found = True
@@ -171,7 +175,7 @@ class ColumnResolver:
             self._all(scope, position)
         self._touch(scope, sources, name, position)
         for unknown in scope.unknown:
-            self._objects.column(scope.entries[unknown], name, "read", position, whole=False)
+            self._objects.add_column(scope.entries[unknown], name, "read", position, whole=False)
         own = any(name in names or opaque for names, opaque in scope.own.values())
         if self._catalog and not sources and self._routines.attribute(name, position, rows=True):
             self._all(scope, position)
@@ -180,15 +184,15 @@ class ColumnResolver:
 
     def _field_of(self, entry: RangeTableEntry, name: str, position: int | None) -> bool:
         if entry.relation is None or name in entry.columns or _has_system_column(entry, name):
-            self._objects.column(entry, entry.columns.get(name, name), "read", position, whole=False)
+            self._objects.add_column(entry, entry.columns.get(name, name), "read", position, whole=False)
             return True
         if self._routines.attribute(name, position, rows=True):
-            self._objects.row(entry, position)
+            self._objects.add_row(entry, position)
             return True
         return False
 
     def _with_schema(self, level: int, reference: Reference, position: int | None) -> bool:
-        """`s.t.b` and `s.t.*`, also with the database before."""
+        """`s.t.b` and `s.t.*`, also with the database in front."""
         *names, last = (*reference.parts, "") if reference.star else reference.parts
         if len(names) == 3 and (self._catalog is None or names[0] == self._catalog.database):
             names = names[1:]
@@ -200,7 +204,7 @@ class ColumnResolver:
             entries = [entry for entry in scope.entries.values() if _is(entry, names[0], names[1])]
             for entry in entries:
                 if reference.star:
-                    self._objects.row(entry, position)
+                    self._objects.add_row(entry, position)
                     found = True
                 else:
                     found = self._field_of(entry, last, position) or found
@@ -214,7 +218,7 @@ def _by_place(item: tuple[Reference, int | None]) -> int:
 
 
 def _is(entry: RangeTableEntry, schema: str, name: str) -> bool:
-    """Whether `schema.name` means that source: with an alias it does not."""
+    """Whether `schema.name` means that entry. If it has an alias, it does not."""
     if entry.alias is not None and not entry.target:
         return False
     if entry.name is not None:

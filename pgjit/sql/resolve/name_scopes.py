@@ -1,7 +1,7 @@
-"""The names that each level of a statement offers: columns and aliases, found with the catalog.
+"""Builds the name scope of each query level: its columns and aliases, from the catalog.
 
-Decides what a name can refer to in one level; `resolve.py` goes from level to level. Iterative, and bounded by
-the number of names that the levels have.
+Decides what a name can refer to within one query level; `columns.py` goes from level to level. Iterative, and bounded
+by the number of names.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"})
 
 @dataclass(frozen=True, slots=True)
 class RangeTableEntry:
-    """A relation in FROM, or a target."""
+    """A relation in FROM, or the target of a write."""
 
-    name: QName | None  # None where it is not in the catalog, or there is none
+    name: QName | None  # None if it is not in the catalog, or without a catalog
     written: tuple[str, ...]
     relation: Relation | None = None
-    columns: dict[str, str] = field(default_factory=dict)  # the name that is seen, the relation's own name
+    columns: dict[str, str] = field(default_factory=dict)  # the visible name: the relation's own name
     only: bool = False
     target: bool = False
     alias: str | None = None
@@ -33,16 +33,16 @@ class RangeTableEntry:
 
 @dataclass(slots=True)
 class NameScope:
-    names: dict[str, list[int]] = field(default_factory=dict)  # columns that are certain, in which sources
+    names: dict[str, list[int]] = field(default_factory=dict)  # certain columns, and the FROM items that have them
     aliases: dict[str, list[int]] = field(default_factory=dict)
     entries: dict[int, RangeTableEntry] = field(default_factory=dict)
-    unknown: list[int] = field(default_factory=list)  # bases of which the columns are not known
-    opaque: bool = False  # some source may have columns of other names
-    renamed: bool = False  # a join gives new names: what is found here is not certain
-    hidden: set[int] = field(default_factory=set)  # sources that a join's alias hides
+    unknown: list[int] = field(default_factory=list)  # entries whose columns are not known
+    opaque: bool = False  # some FROM item may have columns of other names
+    renamed: bool = False  # a join has column aliases: what is found here is not certain
+    hidden: set[int] = field(default_factory=set)  # FROM items that a join's alias hides
     outputs: dict[str, None] = field(default_factory=dict)
     outputs_opaque: bool = False
-    own: dict[int, tuple[dict[str, None], bool]] = field(default_factory=dict)  # of sources that are no relations
+    own: dict[int, tuple[dict[str, None], bool]] = field(default_factory=dict)  # columns of other FROM items
 
     def add(self, name: str, source: int) -> None:
         self.names.setdefault(name, []).append(source)
@@ -51,9 +51,9 @@ class NameScope:
 def name_scopes_of(
     levels: tuple[QueryLevel, ...], entry: Callable[[FromItem], RangeTableEntry], spend: Callable[[int], None]
 ) -> list[NameScope]:
-    """One frame for each level. A level that waits for itself (a recursive query) has columns of any name.
+    """One scope for each query level. A recursive query, which needs its own scope, may have columns of any name.
 
-    `spend` is told how many names there are, and may raise.
+    `spend` is called with the number of names, and may raise.
     """
     name_scopes: list[NameScope | None] = [None] * len(levels)
     begun = bytearray(len(levels))
@@ -136,7 +136,7 @@ def _outputs(level: QueryLevel, scope: NameScope, name_scopes: list[NameScope | 
         found = range(len(level.sources)) if not star else scope.aliases.get(star[0], ())
         hidden = bool(star) and not scope.hidden.isdisjoint(found)
         if scope.renamed or hidden or len(star) > 1 or (star and not found):
-            scope.outputs_opaque = True  # something is there, and its names are not certain
+            scope.outputs_opaque = True  # it has columns, but their names are not certain
             continue
         for index in found:
             _add_star(index, scope)

@@ -1,7 +1,7 @@
-"""Names that may have been meant where one is not in the catalog, as PostgreSQL's own hints give them.
+"""Suggests names for one that the catalog does not have, as PostgreSQL's own hints do ("Perhaps you meant ...").
 
-Decides which names are near enough. Whether a policy lets them be named is the rules' to say: a denied name is no
-suggestion. Bounded: of large catalogs only names that begin or end alike are compared.
+Decides which names are similar enough. The rules of a policy leave out the names that it denies. Bounded: in a large
+catalog only names with the same beginning or end are compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COMPARED = 300
 
 
 def similar_names(name: str, known: Iterable[str], cutoff: float = 0.7) -> list[str]:
-    """Those of `known` that look like a misspelling of `name`, the nearest first."""
+    """Those of `known` of which `name` may be a misspelling, the most similar first."""
     alike = (each for each in known if _alike(name, each))
     return difflib.get_close_matches(name, list(islice(alike, _COMPARED)), n=_MOST, cutoff=cutoff)
 
@@ -34,7 +34,7 @@ def _alike(one: str, other: str) -> bool:
 def suggest_columns(
     name: str, name_scopes: Iterable[NameScope], catalog: Catalog, alias: str | None = None
 ) -> tuple[NameSuggestion, ...]:
-    """Columns of the sources that can be seen, or of the one that is named so."""
+    """Columns of the visible FROM items, or of the one with that alias."""
     entries = [entry for scope in name_scopes for entry in scope.entries.values() if entry.name is not None]
     if alias is not None:
         entries = [entry for entry in entries if _shown(entry) == alias]
@@ -51,7 +51,7 @@ def suggest_columns(
 
 
 def alias_of_table(alias: str, name_scopes: Iterable[NameScope]) -> str | None:
-    """The alias under which the table of that name can be seen, where it has one."""
+    """The alias of the visible table of that name, if it has one."""
     for scope in name_scopes:
         for entry in scope.entries.values():
             if entry.written[-1] == alias and entry.alias not in (None, alias):
@@ -60,7 +60,7 @@ def alias_of_table(alias: str, name_scopes: Iterable[NameScope]) -> str | None:
 
 
 def suggest_relations(written: tuple[str, ...], catalog: Catalog) -> tuple[NameSuggestion, ...]:
-    """First those of that very name in other schemas, then those that are nearly called so."""
+    """Relations of that name in other schemas; if there are none, relations with similar names."""
     name = written[-1]
     schemas = [schema for schema in catalog.relations if not schema.startswith(("pg_", "information_schema"))]
     exact = [QName(schema, name) for schema in schemas if name in catalog.relations[schema]]

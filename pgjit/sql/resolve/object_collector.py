@@ -1,7 +1,7 @@
-"""Collects what a statement touches: each object once, where it is met first, with all that it leads to.
+"""Collects the objects that a statement references: each once, at its first position, with all that it expands to.
 
-Decides that a column of a table is also one of its parts and of what it is a part of. Bounded: beyond a number of
-objects, or of steps to find them, there is a doubt in their place.
+Decides that a column of a table is also a column of its partitions and parents. Bounded: beyond a number of columns,
+or of steps to find them, a ResolutionFault takes their place.
 """
 
 from __future__ import annotations
@@ -29,37 +29,38 @@ __all__ = ["MOST_COLUMNS", "MOST_STEPS", "ObjectCollector", "RelationFilter", "S
 
 MOST_COLUMNS = 20_000
 MOST_STEPS = 120_000
-"""Of looking at what columns and calls may mean: a tenth of a second. A column that is touched counts as five."""
+"""Steps of looking up columns and calls: about a tenth of a second. A column that is added counts as five."""
 
 _WRITES = frozenset({"insert", "update", "delete"})
-_WITH_ALL = frozenset({"named", "child"})  # a part has every column of what it is a part of
+_WITH_ALL = frozenset({"named", "child"})  # a partition has every column of its parent
 
 ColumnAction = Literal["read", "write"]
 
 
 class StepBudgetExceeded(Exception):
-    """No more is looked at: a doubt says so."""
+    """The budget is used up. A ResolutionFault was added that reports it."""
 
 
 @dataclass(slots=True)
 class StepBudget:
-    """How much may still be looked at, for all statements of a message."""
+    """The steps that are left for all statements of a message."""
 
     left: int = MOST_STEPS
-    suggestions: int = 3  # names that are looked for in place of unknown ones: a client is told of one
+    suggestions: int = 3  # unknown names for which similar ones are searched: the client gets one error
 
 
 RelationFilter = Callable[[QName], bool]
+"""Whether the columns of a relation matter to the caller."""
 
 
 class ObjectCollector:
     def __init__(
         self, catalog: Catalog | None, path: tuple[str, ...], steps: StepBudget, columns_matter: RelationFilter
     ) -> None:
-        """`wanted`: of which relations the columns count, where only a part or the whole of them is written."""
+        """`columns_matter`: for relations that the statement does not name, only their partitions or parents."""
         self._catalog = catalog
         self._columns_matter = columns_matter
-        self._kin: dict[tuple[QName, bool], tuple[ExpandedRelation, ...]] = {}
+        self._relatives: dict[tuple[QName, bool], tuple[ExpandedRelation, ...]] = {}
         self._path = path
         self._relations: dict[tuple[object, ...], ReferencedRelation] = {}
         self._columns: dict[tuple[object, ...], ReferencedColumn] = {}
@@ -68,48 +69,48 @@ class ObjectCollector:
         self._operators: dict[tuple[str | None, ...], ReferencedOperator] = {}
         self._fields: set[str] = set()
         self._faults: dict[ResolutionFault, None] = {}
-        self._steps: dict[tuple[QName, bool], tuple[ExpandedRelation, ...]] = {}
+        self._expansions: dict[tuple[QName, bool], tuple[ExpandedRelation, ...]] = {}
         self._rows: set[tuple[object, ...]] = set()
-        self._asked: set[tuple[object, ...]] = set()
-        self._steps_left = steps
-        self.row_values: dict[QName, None] = {}  # relations of which a row is used as a value
+        self._added: set[tuple[object, ...]] = set()
+        self._budget = steps
+        self.row_values: dict[QName, None] = {}  # relations whose row is used as a value
         self.called: list[tuple[QName, tuple[str, ...], int | None]] = []  # functions that views call
 
-    def fault(self, fault: ResolutionFault) -> None:
+    def add_fault(self, fault: ResolutionFault) -> None:
         self._faults[fault] = None
 
     def spend(self, steps: int) -> None:
-        """Raises StepBudgetExceeded where they are used up."""
-        self._steps_left.left -= steps
-        if self._steps_left.left < 0:
-            self.fault(ResolutionFault("too-much", f"what its names mean takes more than {MOST_STEPS} steps to find"))
+        """Raises StepBudgetExceeded if fewer are left."""
+        self._budget.left -= steps
+        if self._budget.left < 0:
+            self.add_fault(ResolutionFault("too-much", f"resolving its names takes more than {MOST_STEPS} steps"))
             raise StepBudgetExceeded
 
-    def suggests(self, compared: int) -> bool:
-        """Whether to look, among so many names, for one that was meant. Raises StepBudgetExceeded."""
-        if not self._steps_left.suggestions:
+    def may_suggest(self, compared: int) -> bool:
+        """Whether to compare an unknown name with so many known ones. Raises StepBudgetExceeded."""
+        if not self._budget.suggestions:
             return False
-        self._steps_left.suggestions -= 1
+        self._budget.suggestions -= 1
         self.spend(1 + compared // 20)
         return True
 
-    def function(self, function: ReferencedFunction) -> None:
+    def add_function(self, function: ReferencedFunction) -> None:
         self._functions.setdefault((function.schema, function.name, function.signatures, function.through), function)
 
-    def type(self, result: ReferencedType) -> None:
-        self._types.setdefault((result.schema, result.name), result)
+    def add_type(self, type_: ReferencedType) -> None:
+        self._types.setdefault((type_.schema, type_.name), type_)
 
-    def field(self, name: str) -> None:
+    def add_field(self, name: str) -> None:
         self._fields.add(name)
 
-    def operator(self, operator: ReferencedOperator) -> None:
+    def add_operator(self, operator: ReferencedOperator) -> None:
         self._operators.setdefault((operator.schema, operator.name, operator.extension), operator)
 
     def result(self, settings: tuple[Setting, ...], *, locking: bool) -> ReferencedObjects:
         if locking:
             for found in list(self._relations.values()):
                 if found.action == "read":
-                    self._add(found, "lock")
+                    self._add_with_action(found, "lock")
         return ReferencedObjects(
             tuple(self._relations.values()),
             tuple(self._columns.values()),
@@ -125,14 +126,14 @@ class ObjectCollector:
             {} if self._catalog is None else self._catalog.extensions,
         )
 
-    def _add(self, found: ReferencedRelation, action: Action) -> None:
+    def _add_with_action(self, found: ReferencedRelation, action: Action) -> None:
         locked = ReferencedRelation(
             found.schema, found.name, found.kind, action, found.position, found.via, found.through, found.candidates
         )
         self._relations.setdefault((found.schema, found.name, action, found.via), locked)
 
     def met_types(self) -> set[str]:
-        """Types that values have here: of columns and rows of the relations that were met, and those written."""
+        """The types of values so far: of the relations' rows and columns, and the types that are named."""
         if self._catalog is None:
             return set()
         names = {QName(one.schema, one.name) for one in self._relations.values() if one.schema}
@@ -150,49 +151,49 @@ class ObjectCollector:
 
     # Relations.
 
-    def relation(self, entry: RangeTableEntry, action: Action) -> None:
-        """A relation is used, and all that it leads to."""
-        asked = (entry.name or entry.written, entry.only, action)
-        if asked in self._asked:
+    def add_relation(self, entry: RangeTableEntry, action: Action) -> None:
+        """Add a relation with all that it expands to."""
+        key = (entry.name or entry.written, entry.only, action)
+        if key in self._added:
             return
-        self._asked.add(asked)
+        self._added.add(key)
         if entry.name is None:
             schema, candidates = self.unresolved(entry.written)
             found = ReferencedRelation(schema, entry.written[-1], None, action, entry.position, candidates=candidates)
             self._relations.setdefault((schema, candidates, found.name, action), found)
             return
-        steps = self._lead(entry.name, only=entry.only)
+        steps = self._expand(entry.name, only=entry.only)
         self.spend(len(steps))
-        for step in steps:
+        for reached in steps:
             self._relations.setdefault(
-                (*step.name, action, step.via),
+                (*reached.name, action, reached.via),
                 ReferencedRelation(
-                    *step.name,
-                    step.relation.kind,
+                    *reached.name,
+                    reached.relation.kind,
                     action,
                     entry.position,
-                    via=step.via,
-                    through=step.through,
-                    filled=_filled(step.relation) if action in _WRITES else frozenset(),
+                    via=reached.via,
+                    through=reached.through,
+                    filled=_filled(reached.relation) if action in _WRITES else frozenset(),
                 ),
             )
-            self._behind(step, action, entry.position)
+            self._add_uses(reached, action, entry.position)
 
-    def _behind(self, step: ExpandedRelation, action: Action, position: int | None) -> None:
-        self.spend(len(step.columns or ()) // 2)
-        for column in step.columns or ():
-            self._column(step, column, "read", position, whole=False)
+    def _add_uses(self, reached: ExpandedRelation, action: Action, position: int | None) -> None:
+        self.spend(len(reached.columns or ()) // 2)
+        for column in reached.columns or ():
+            self._column(reached, column, "read", position, whole=False)
             if action in _WRITES:
-                self._column(step, column, "write", position, whole=False)
-        if action in step.relation.rules and step.via in ("named", "view"):
-            self.fault(
-                ResolutionFault("rule", f"a rule on `{step.name}` turns {action} into something else", position)
+                self._column(reached, column, "write", position, whole=False)
+        if action in reached.relation.rules and reached.via in ("named", "view"):
+            self.add_fault(
+                ResolutionFault("rule", f"a rule on `{reached.name}` turns {action} into something else", position)
             )
-        for name in step.relation.calls:
-            self.called.append((name, (*step.through, str(step.name)), position))
+        for name in reached.relation.calls:
+            self.called.append((name, (*reached.through, str(reached.name)), position))
 
-    def created(self, entry: RangeTableEntry) -> None:
-        """What is new is made in the first schema of the path."""
+    def add_created(self, entry: RangeTableEntry) -> None:
+        """Add a relation that the statement creates: in the first schema of the search path."""
         schema, candidates = self.unresolved(entry.written)
         if schema is None and self._catalog is not None:
             schema, candidates = (self._catalog.search_path or (None,))[0], ()
@@ -202,65 +203,67 @@ class ObjectCollector:
         )
 
     def unresolved(self, written: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-        """The schema that is written, or those that it may be in: all names in pg_catalog begin with `pg_`."""
+        """The written schema, or those it may be in. Every name in pg_catalog begins with `pg_`."""
         if len(written) > 1:
             return written[-2], ()
         return None, self._path if written[-1].startswith("pg_") else self._path[1:] or self._path
 
-    def _lead(self, name: QName, *, only: bool) -> tuple[ExpandedRelation, ...]:
+    def _expand(self, name: QName, *, only: bool) -> tuple[ExpandedRelation, ...]:
         key = (name, only)
-        steps = self._steps.get(key)
+        steps = self._expansions.get(key)
         if steps is None:
             assert self._catalog is not None
-            steps = self._steps[key] = expand(self._catalog, name, only=only)
+            steps = self._expansions[key] = expand(self._catalog, name, only=only)
             self.spend(8 * len(steps))
             if len(steps) > MOST_RELATIONS:
-                self.fault(ResolutionFault("too-much", f"`{name}` leads to more than {MOST_RELATIONS} relations"))
+                self.add_fault(
+                    ResolutionFault("too-much", f"`{name}` expands to more than {MOST_RELATIONS} relations")
+                )
         return steps
 
     # Columns.
 
-    def column(
+    def add_column(
         self, entry: RangeTableEntry, name: str, action: ColumnAction, position: int | None, *, whole: bool
     ) -> None:
         if entry.target and action == "read":
-            self.relation(entry, "read")
+            self.add_relation(entry, "read")
         if entry.name is None:
             self._unresolved_column(entry, name, action, position, whole=whole)
             return
-        steps = self._with_columns(entry.name, only=entry.only)
+        steps = self._carrying_columns(entry.name, only=entry.only)
         self.spend(len(steps))
-        for step in steps:
-            if step.via in _WITH_ALL or _has(step.relation, name):
-                self._column(step, name, action, position, whole=whole)
+        for reached in steps:
+            if reached.via in _WITH_ALL or _has(reached.relation, name):
+                self._column(reached, name, action, position, whole=whole)
 
-    def _with_columns(self, name: QName, *, only: bool) -> tuple[ExpandedRelation, ...]:
-        """The relation, and of its kin those whose columns anybody asks for: a table may have thousands of parts."""
+    def _carrying_columns(self, name: QName, *, only: bool) -> tuple[ExpandedRelation, ...]:
+        """The relation, and those of its relatives whose columns matter: a table may have thousands of partitions."""
         key = (name, only)
-        kin = self._kin.get(key)
-        if kin is None:
-            steps = self._lead(name, only=only)
+        relatives = self._relatives.get(key)
+        if relatives is None:
+            steps = self._expand(name, only=only)
             self.spend(len(steps))
-            kin = self._kin[key] = tuple(
-                step
-                for step in steps
-                if step.columns is None and (step.via == "named" or self._columns_matter(step.name))
+            relatives = self._relatives[key] = tuple(
+                reached
+                for reached in steps
+                if reached.columns is None and (reached.via == "named" or self._columns_matter(reached.name))
             )
-        return kin
+        return relatives
 
-    def row(self, entry: RangeTableEntry, position: int | None) -> None:
-        """All columns: by a star, or the row as a value."""
-        asked = (entry.name or entry.written, entry.only, entry.target)
-        if asked in self._rows:
+    def add_row(self, entry: RangeTableEntry, position: int | None) -> None:
+        """Add all columns: for a star, or for the row as a value."""
+        key = (entry.name or entry.written, entry.only, entry.target)
+        if key in self._rows:
             return
-        self._rows.add(asked)
+        self._rows.add(key)
         if entry.name is None:
             if entry.target:
-                self.relation(entry, "read")
+                self.add_relation(entry, "read")
             self._unresolved_column(entry, None, "read", position, whole=True)
             return
         for name in entry.columns.values():
-            self.column(entry, name, "read", position, whole=True)
+            self.add_column(entry, name, "read", position, whole=True)
 
     def _unresolved_column(
         self, entry: RangeTableEntry, name: str | None, action: ColumnAction, position: int | None, *, whole: bool
@@ -268,38 +271,40 @@ class ObjectCollector:
         key = (entry.written, name, action)
         if key in self._columns:
             return
-        self._full()
+        self._count_column()
         schema, candidates = self.unresolved(entry.written)
         self._columns[key] = ReferencedColumn(
             schema, entry.written[-1], name, action, position, whole, candidates=candidates
         )
 
     def _column(
-        self, step: ExpandedRelation, name: str, action: ColumnAction, position: int | None, *, whole: bool
+        self, reached: ExpandedRelation, name: str, action: ColumnAction, position: int | None, *, whole: bool
     ) -> None:
-        key = (*step.name, name, action, step.via)
+        key = (*reached.name, name, action, reached.via)
         if key in self._columns:
             return
-        self._full()
+        self._count_column()
         self._columns[key] = ReferencedColumn(
-            *step.name, name, action, position, whole, via=step.via, through=step.through
+            *reached.name, name, action, position, whole, via=reached.via, through=reached.through
         )
-        if action == "read" and self._catalog is not None and step.name in self._catalog.derived:
-            self._made_of(step, name, position, whole=whole)
+        if action == "read" and self._catalog is not None and reached.name in self._catalog.derived:
+            self._add_sources(reached, name, position, whole=whole)
 
-    def _made_of(self, step: ExpandedRelation, name: str, position: int | None, *, whole: bool) -> None:
-        """Who reads a generated column reads what its expression reads, here and in all that is kin."""
+    def _add_sources(self, reached: ExpandedRelation, name: str, position: int | None, *, whole: bool) -> None:
+        """To read a generated column is to read the columns of its expression, in all relatives as well."""
         assert self._catalog is not None
-        for source in self._catalog.derived[step.name].get(name, ()):
-            for kin in self._with_columns(step.name, only=False):
-                if _has(kin.relation, source):
-                    through = (*step.through, f"{step.name}.{name}")
-                    self._column(kin._replace(via="view", through=through), source, "read", position, whole=whole)
+        for source in self._catalog.derived[reached.name].get(name, ()):
+            for relatives in self._carrying_columns(reached.name, only=False):
+                if _has(relatives.relation, source):
+                    through = (*reached.through, f"{reached.name}.{name}")
+                    self._column(
+                        relatives._replace(via="view", through=through), source, "read", position, whole=whole
+                    )
 
-    def _full(self) -> None:
+    def _count_column(self) -> None:
         self.spend(5)
         if len(self._columns) >= MOST_COLUMNS:
-            self.fault(ResolutionFault("too-much", f"more than {MOST_COLUMNS} columns are touched"))
+            self.add_fault(ResolutionFault("too-much", f"it references more than {MOST_COLUMNS} columns"))
             raise StepBudgetExceeded
 
 

@@ -1,8 +1,8 @@
-"""Functions, operators, types and casts: which ones a name may mean.
+"""Resolves the names of functions, operators and types; adds the coercions that `coercions.py` finds.
 
-Decides that a name means every function of that name that takes so many arguments, in every schema that is
-searched: which of them is called depends on the types, and those are the server's to find out. What runs without
-being written (defaults, triggers, implicit casts, input functions of columns' types) is not seen here.
+Decides that a name means every function of that name that takes as many arguments, in every schema of the search
+path: the server chooses among them by the argument types. Functions that run without any of these (column defaults,
+triggers, input functions of types) are not seen here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ROWS = frozenset({
 })  # fmt: skip
 _OBJECT_OF_TEXT = ("pg_catalog", "json_object")
 _JSON_OBJECT = 160000  # the version from which JSON_OBJECT is a keyword
-_KINDS = "pawf"  # the worst first
+_KINDS = "pawf"  # a procedure is the worst
 _SERIALS = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"})
 
 
@@ -38,7 +38,7 @@ class RoutineResolver:
     def __init__(
         self, catalog: Catalog | None, path: tuple[str, ...], objects: ObjectCollector, *, stored: bool = False
     ) -> None:
-        """`stored`: for the query of a view."""
+        """`stored`: the statement is the query of a view."""
         self._catalog = catalog
         self._path = path
         self._objects = objects
@@ -66,7 +66,7 @@ class RoutineResolver:
         self._unwritten(statement)
 
     def _unwritten(self, statement: Statement) -> None:
-        """What values are cast and checked by where no call is written."""
+        """Add the cast functions and domain checks that run without being named."""
         assert self._catalog is not None
         if not self._may_coerce():
             return
@@ -87,32 +87,32 @@ class RoutineResolver:
                 checked |= called
 
     def _may_coerce(self) -> bool:
-        """Whether a value that is met here may be cast or checked by a function of the database's own."""
+        """Whether a value may be cast or checked by a function that is not built in. If not, no values are read."""
         assert self._catalog is not None
-        conversions = cast_table_of(self._catalog)
-        if not conversions.sources and not self._catalog.checks:
+        cast_table = cast_table_of(self._catalog)
+        if not cast_table.sources and not self._catalog.checks:
             return False
         types = ReachableTypes(self._catalog)
         types.add(self._objects.met_types())
         for name in self._objects.met_functions():
-            for one in self._signatures(name):  # a built-in value may be made into what it takes
+            for one in self._signatures(name):  # a built-in value may be cast to its parameter types
                 types.add((*one.arguments, one.returns, *one.outputs))
         for name in self._objects.met_operators():
             for operator in self._catalog.operators.get(name.schema, {}).get(name.name, ()):
                 types.add(kind for kind in (operator.left, operator.right) if kind is not None)
-        return conversions.any_of(types) or any(types.has(str(name)) for name in self._catalog.checks)
+        return cast_table.any_of(types) or any(types.has(str(name)) for name in self._catalog.checks)
 
     def _without_catalog(self, calls: Calls, operations: Operations) -> None:
         for call, position in calls:
             schema, candidates = self._written(call.parts)
-            self._objects.function(
+            self._objects.add_function(
                 ReferencedFunction(
                     schema, call.parts[-1], builtin=schema == BUILTIN, position=position, candidates=candidates
                 )
             )
         for operation, position in operations:
             schema, candidates = self._written(operation.parts)
-            self._objects.operator(
+            self._objects.add_operator(
                 ReferencedOperator(
                     schema, operation.parts[-1], schema == BUILTIN, position=position, candidates=candidates
                 )
@@ -122,7 +122,7 @@ class RoutineResolver:
         return (parts[-2], ()) if len(parts) > 1 else (None, self._path)
 
     def _types_here(self, calls: Calls, operations: Operations) -> ReachableTypes:
-        """What may be called makes values, which may be what something else can be called with."""
+        """The types of all values. Each call that they make possible may add the type of its result."""
         assert self._catalog is not None
         types = ReachableTypes(self._catalog)
         names = [call.parts for call, _ in calls] + [operation.parts for operation, _ in operations]
@@ -154,17 +154,17 @@ class RoutineResolver:
     # Functions.
 
     def attribute(self, name: str, position: int | None, *, rows: bool = False) -> bool:
-        """`(x).name` or `x.name` that is no column: a function of one argument; of a row where `rows`.
+        """`(x).name` or `x.name` without such a column: a function of one argument, which is a row if `rows`.
 
-        False where there is none.
+        False if there is none.
         """
         if self._catalog is None:
-            self._objects.function(ReferencedFunction(None, name, position=position, candidates=self._path))
+            self._objects.add_function(ReferencedFunction(None, name, position=position, candidates=self._path))
             return True
         some = False
         for schema in self._path:
             fitting = [one for one in self._catalog.functions.get(schema, {}).get(name, ()) if one.takes(1)]
-            if rows and schema == BUILTIN:  # nothing makes a row into another type here
+            if rows and schema == BUILTIN:  # a row is not cast to another type here
                 fitting = [one for one in fitting if one.arguments and one.arguments[0] in _ROWS]
             if fitting:
                 self._add(QName(schema, name), fitting, position)
@@ -172,18 +172,18 @@ class RoutineResolver:
         if not rows:
             harmless = self._cast_to(name, position)
             if harmless and not some:
-                self._objects.field(name)
+                self._objects.add_field(name)
         return some
 
     def _cast_to(self, name: str, position: int | None) -> bool:
-        """`(x).t` casts where t is a type and x has no such field: False unless that is told, or there is none."""
+        """`(x).t` casts if t is a type and x has no such field. True if that calls no function that is not listed."""
         assert self._catalog is not None
         types = [self._catalog.types.get(schema, {}).get(name.removeprefix("_")) for schema in self._path]
         types += [self._catalog.types.get(schema, {}).get(name) for schema in self._path]
-        kinds = {kind.kind for kind in types if kind is not None} - {"c"}  # no value is cast to a row type so
+        kinds = {kind.kind for kind in types if kind is not None} - {"c"}  # row types are not cast to in this way
         if kinds:
             self._type((name,), position)
-        return kinds <= {"b", "e", "m", "r"} and not name.startswith("_")  # as array types may be called
+        return kinds <= {"b", "e", "m", "r"} and not name.startswith("_")  # it may be an array type
 
     def _call(self, call: Call, types: ReachableTypes, position: int | None) -> None:
         some = False
@@ -196,7 +196,7 @@ class RoutineResolver:
             self._unknown("function", call.parts, position)
 
     def _fitting(self, call: Call, types: ReachableTypes) -> list[tuple[str, list[Function]]]:
-        """By schema. A function beside a built-in one that fits has to be one that the arguments can reach."""
+        """The overloads that a call may choose, by schema. Beside a built-in one, the argument types must fit."""
         assert self._catalog is not None
         if call.attribute:
             return []
@@ -212,7 +212,7 @@ class RoutineResolver:
             fitting = _first_without_arguments(fitting)
         if len(schemas) > 1 and any(one.builtin for _, some in fitting for one in some):
             fitting = [
-                (schema, [one for one in some if one.builtin or types.reach_function(one, call.loose)])
+                (schema, [one for one in some if one.builtin or types.reach_function(one, call.untyped)])
                 for schema, some in fitting
             ]
         return [(schema, some) for schema, some in fitting if some]
@@ -221,7 +221,7 @@ class RoutineResolver:
         return self._path if len(parts) == 1 else tuple(parts[-2:-1])
 
     def _cast_or_field(self, parts: tuple[str, ...], position: int | None) -> bool:
-        """`t(x)` casts where t is a type, `f(x)` is `x.f` where no function is called so."""
+        """`t(x)` casts if t is a type; `f(x)` is `x.f` if there is no function f."""
         assert self._catalog is not None
         if any(self._is_type(QName(schema, parts[-1])) for schema in self._schemas(parts)):
             self._type(parts, position)
@@ -238,7 +238,7 @@ class RoutineResolver:
         every = tuple(some)
         for builtin, extension in dict.fromkeys((one.builtin, one.extension) for one in every):
             signatures = [one for one in every if one.builtin is builtin and one.extension == extension]
-            self._objects.function(
+            self._objects.add_function(
                 ReferencedFunction(
                     *name,
                     signatures=() if builtin else tuple(", ".join(one.arguments) for one in signatures),
@@ -253,7 +253,7 @@ class RoutineResolver:
                 )
             )
         if not every:
-            self._objects.function(ReferencedFunction(*name, position=position, through=through))
+            self._objects.add_function(ReferencedFunction(*name, position=position, through=through))
 
     # Types.
 
@@ -266,10 +266,10 @@ class RoutineResolver:
         if self._catalog is None:
             schema = parts[-2] if len(parts) > 1 else None
             candidates = () if schema else self._path
-            self._objects.type(ReferencedType(schema, name, None, schema == BUILTIN, position, candidates))
+            self._objects.add_type(ReferencedType(schema, name, None, schema == BUILTIN, position, candidates))
             return
         if len(parts) == 1 and name in _SERIALS:
-            self._objects.type(ReferencedType(BUILTIN, name, "b", builtin=True, position=position))
+            self._objects.add_type(ReferencedType(BUILTIN, name, "b", builtin=True, position=position))
             return
         for word in (name, name.removeprefix("_")):  # `_t` is the array type of `t`
             for schema in self._schemas(parts):
@@ -283,14 +283,16 @@ class RoutineResolver:
         detail = f"{what} `{'.'.join(parts)}` does not exist"
         if len(parts) > 1 and not self._catalog.has_schema(parts[-2]):
             what, detail = "schema", f"schema `{parts[-2]}` does not exist"
-        self._objects.fault(ResolutionFault(f"unknown-{what}", detail, position, parts))
+        self._objects.add_fault(ResolutionFault(f"unknown-{what}", detail, position, parts))
 
     def _known_type(self, name: QName, position: int | None) -> None:
         assert self._catalog is not None
         kind = self._catalog.types.get(name.schema, {}).get(name.name)
         builtin = name.schema in (BUILTIN, "information_schema")
         extension = kind.extension if kind else None
-        self._objects.type(ReferencedType(*name, kind.kind if kind else "c", builtin, position, extension=extension))
+        self._objects.add_type(
+            ReferencedType(*name, kind.kind if kind else "c", builtin, position, extension=extension)
+        )
         self._checks(str(name), position)
 
     def _checked_arguments(self, signatures: Iterable[Function]) -> set[str]:
@@ -301,7 +303,7 @@ class RoutineResolver:
         return kinds & self._catalog.checked_arguments
 
     def _checks(self, kind: str, position: int | None) -> None:
-        """What the checks of domains in it call."""
+        """Add the functions in the checks of the domains that a type holds."""
         assert self._catalog is not None
         name = qname_of(kind)
         for function in self._catalog.checks.get(name, ()):
@@ -318,40 +320,40 @@ class RoutineResolver:
         if not named:
             text = ".".join(operation.parts)
             detail = f"operator `{text}` does not exist"
-            self._objects.fault(ResolutionFault("unknown-operator", detail, position, operation.parts))
+            self._objects.add_fault(ResolutionFault("unknown-operator", detail, position, operation.parts))
         if BUILTIN in named:
-            self._objects.operator(ReferencedOperator(BUILTIN, name, builtin=True, position=position))
+            self._objects.add_operator(ReferencedOperator(BUILTIN, name, builtin=True, position=position))
         for schema, one in self._own_operators(operation, types):
-            self._objects.operator(ReferencedOperator(schema, name, extension=one.extension, position=position))
+            self._objects.add_operator(ReferencedOperator(schema, name, extension=one.extension, position=position))
             for kind in (one.left, one.right):
                 self._checks(kind or "", position)
 
     def _own_operators(self, operation: OperatorUse, types: ReachableTypes) -> list[tuple[str, Operator]]:
-        """Those that are not built in and that may be chosen."""
+        """The operators that are not built in and that may be chosen."""
         assert self._catalog is not None
-        loose = None if len(operation.parts) > 1 else operation.loose
+        untyped = None if len(operation.parts) > 1 else operation.untyped
         every = [
             (schema, one)
             for schema in self._schemas(operation.parts)
             for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
         ]
         self._objects.spend(len(every))
-        return [(schema, one) for schema, one in every if types.reach_operator(one, operation.sides, loose)]
+        return [(schema, one) for schema, one in every if types.reach_operator(one, operation.sides, untyped)]
 
 
 def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[tuple[str, list[Function]]]:
-    """Of functions without any argument the first schema's is called: nothing else tells them apart."""
+    """Without arguments, the overload of the first schema is called: no type distinguishes them."""
     first = next((schema for schema, some in fitting if any(not one.arguments for one in some)), None)
     return [(schema, [one for one in some if one.arguments or schema == first]) for schema, some in fitting]
 
 
 def _all_calls(statement: Statement, version: int) -> Calls:
-    """Also those that stand where no expression does: the method of TABLESAMPLE, the function of a trigger.
+    """All calls, also outside of expressions: the method of TABLESAMPLE, the function of a trigger.
 
-    `version` is the server's, 0 where it is not known: what an older one takes for a call is one then.
+    `version` is the server's, 0 if not known: syntax that an older server takes for a call is one then.
     """
     calls = [(call, at) for call, at in statement.scopes.calls if call.before is None or version < call.before]
-    if version < _JSON_OBJECT:  # the parser writes `pg_catalog.` before it, an older server looks for it in its path
+    if version < _JSON_OBJECT:  # the parser adds `pg_catalog.`, an older server uses its search path
         calls += [(call._replace(parts=call.parts[-1:]), at) for call, at in calls if call.parts == _OBJECT_OF_TEXT]
     known = {call.parts for call, _ in calls}
     return calls + [(Call(one.parts, None), one.position) for one in statement.functions if one.parts not in known]

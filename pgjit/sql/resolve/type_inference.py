@@ -1,7 +1,8 @@
-"""The types that a statement's values may have: what columns, casts and calls give, and what is made of it has.
+"""Type inference: the set of types that each value of a statement may have.
 
-A set may be too large, never too small: where a name is not found, its value may have any type of the statement.
-Decides nothing about what becomes of the values: `coercions.py` does.
+Types come from columns, casts and calls, and are passed on from the parts of a value to the value. A set may be too
+large but is never too small: if a name is not found, its value may have any type of the statement. Which casts the
+values need is decided in `coercions.py`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _SAME = frozenset({
     "array_reverse", "array_sample", "array_shuffle", "array_sort", "first_value", "lag", "last_value", "lead", "max",
     "min", "nth_value", "trim_array", "unnest",
 })  # fmt: skip
-"""Built-in functions that give what they are given, or arrays or elements of it."""
-_OFFSET = frozenset({"lag", "lead", "nth_value"})  # of which the second argument is a number
+"""Built-in functions whose result has the type of their argument, or of its elements, or of an array of it."""
+_OFFSET = frozenset({"lag", "lead", "nth_value"})  # their second argument is a number
 _ROUNDS = 12
-"""Of passing types on: with more of them every value that is still growing may have any type of the statement."""
+"""Rounds of passing types on. Then every value without a stable set may have any type of the statement."""
 
 
 class TypeInference:
-    """After `run`: of each value its `types`, and in `fields` those of the columns of a row without a type."""
+    """After `run`: the `types` of each value, and in `fields` the types of the columns of an anonymous row."""
 
     def __init__(
         self, catalog: Catalog, path: tuple[str, ...], values: Values, conversions: CastTable,
@@ -40,17 +41,19 @@ class TypeInference:
         self._catalog = catalog
         self._path = path
         self._all = values
-        self._conversions = conversions
+        self._cast_table = conversions
         self.spend = spend
         self.values = values.values
         self.types: list[TypeSet] = [_NONE] * len(self.values)
         self.fields: list[TypeSet] = [_NONE] * len(self.values)
         self.columns: list[RowTypes | None] = [None] * len(self.values)
         self._rows: set[str] = set()
-        self._named: dict[str, set[str]] = {}  # columns of rows, by their names
-        self._wild: set[str] = {ANY, UNTYPED}
-        self._unfound = False
-        self._made_by: dict[tuple[object, ...], TypeSet] = {}  # what calls give, by names and types
+        self._named: dict[str, set[str]] = {}  # types of the columns of row types, by column name
+        self._every_type: set[str] = {ANY, UNTYPED}
+        self._unknown_names_have_any_type = False
+        self._results_by_call: dict[
+            tuple[object, ...], TypeSet
+        ] = {}  # result types of calls, by name and argument types
 
     def run(self) -> None:
         for index, value in enumerate(self.values):
@@ -58,10 +61,10 @@ class TypeInference:
                 self._row(str(name))
                 self.types[index] = frozenset((str(name),))
         if self._settle():
-            self._unfound = True  # what is found nowhere by now may have any type
+            self._unknown_names_have_any_type = True  # names that are still not found may have any type
             if self._settle():
                 return
-        self.types = [frozenset(self._wild) if kinds else kinds for kinds in self.types]
+        self.types = [frozenset(self._every_type) if kinds else kinds for kinds in self.types]
 
     def _settle(self) -> bool:
         for _ in range(_ROUNDS):
@@ -87,21 +90,21 @@ class TypeInference:
         return changed or len(self._rows) != rows
 
     def _met(self, types: Iterable[str]) -> None:
-        self._wild.update(types)
+        self._every_type.update(types)
         for kind in types:
             if not is_builtin_type(kind) and kind not in self._rows:
-                for inner in self._conversions.inner(kind):
+                for inner in self._cast_table.inner(kind):
                     self._row(inner)
 
     def _row(self, kind: str) -> None:
         if kind in self._rows:
             return
         self._rows.add(kind)
-        columns = self._conversions.columns(kind)
+        columns = self._cast_table.columns(kind)
         self.spend(len(columns))
         for name, column in columns.items():
             self._named.setdefault(name, set()).add(column)
-            self._wild.add(column)
+            self._every_type.add(column)
 
     def relation(self, written: tuple[str, ...]) -> QName | None:
         if len(written) == 1 and written[0] in self._all.queries:
@@ -120,7 +123,7 @@ class TypeInference:
                     return (word if schema == BUILTIN else str(found)) + ("[]" if more else "")
         return name + ("[]" if array else "")
 
-    # What a value's types are.
+    # The types of one value.
 
     def _of(self, value: Value) -> tuple[TypeSet, TypeSet]:
         match value.kind:
@@ -167,7 +170,7 @@ class TypeInference:
             case "other":
                 types |= {ANY}
             case "within":
-                types |= {column for kind in types for column in self._conversions.columns(kind).values()}
+                types |= {column for kind in types for column in self._cast_table.columns(kind).values()}
         return types, fields
 
     def union(self, parts: Iterable[int]) -> TypeSet:
@@ -181,7 +184,7 @@ class TypeInference:
         return frozenset(found)
 
     def _element(self, kind: str) -> str:
-        flat = self._conversions.flat(kind)
+        flat = self._cast_table.flat(kind)
         return flat[:-2] if flat.endswith("[]") else flat if is_builtin_type(flat) else ANY
 
     def _array(self, kind: str) -> str:
@@ -198,7 +201,7 @@ class TypeInference:
         if sources and all(self.values[index].kind == "relation" and self.types[index] for index in sources):
             kinds = {kind for index in sources for kind in self.types[index]}
             if "record" not in kinds:
-                rows = [self._conversions.columns(kind) for kind in kinds]
+                rows = [self._cast_table.columns(kind) for kind in kinds]
                 if found := frozenset(row[name] for row in rows if name in row):
                     return found, _NONE
                 return self._results(name, 1, self._path, ()) | self._by_name(name) or frozenset((ANY,)), _NONE
@@ -214,7 +217,7 @@ class TypeInference:
         return self._inside(self._all.names.get(name, ()))
 
     def _anything(self) -> TypeSet:
-        return frozenset(self._wild) if self._unfound else _NONE
+        return frozenset(self._every_type) if self._unknown_names_have_any_type else _NONE
 
     def _by_name(self, name: str) -> TypeSet:
         found = self.union(self._all.names.get(name, ()))
@@ -229,10 +232,10 @@ class TypeInference:
     def _field(self, value: Value) -> tuple[TypeSet, TypeSet]:
         if not value.name:  # `(x).*`
             kinds = self._within(value.parts)
-            return kinds | {inner for kind in kinds for inner in self._conversions.columns(kind).values()}, _NONE
+            return kinds | {inner for kind in kinds for inner in self._cast_table.columns(kind).values()}, _NONE
         name = value.name[0]
         kinds = self.union(value.parts)
-        rows = [self._conversions.columns(self._conversions.flat(kind)) for kind in kinds]
+        rows = [self._cast_table.columns(self._cast_table.flat(kind)) for kind in kinds]
         found = {row[name] for row in rows if name in row}
         if any(self.fields[part] for part in value.parts):
             found |= self._by_name(name) or self._within(value.parts)
@@ -243,7 +246,7 @@ class TypeInference:
     # Calls.
 
     def signatures(self, parts: tuple[str, ...], count: int) -> Iterator[tuple[str, Function]]:
-        """`count` below 0: it does not tell the signature."""
+        """The overloads that take `count` arguments; below 0: all of them."""
         for schema in self._path if len(parts) == 1 else parts[-2:-1]:
             for one in self._catalog.functions.get(schema, {}).get(parts[-1], ()):
                 if count < 0 or one.takes(count):
@@ -262,9 +265,9 @@ class TypeInference:
             parts = parts[:1] + parts[2:]
         kinds = self.union(parts)
         key = (name, count, schemas, kinds)
-        known = self._made_by.get(key)
+        known = self._results_by_call.get(key)
         if known is None:
-            known = self._made_by[key] = self._returned(name, count, schemas, kinds)
+            known = self._results_by_call[key] = self._returned(name, count, schemas, kinds)
         return known
 
     def _returned(self, name: str, count: int, schemas: tuple[str, ...], kinds: TypeSet) -> TypeSet:
@@ -295,12 +298,12 @@ class TypeInference:
     def _operator(self, value: Value) -> tuple[TypeSet, TypeSet]:
         name = value.name[-1] if value.name else ""
         key = (value.name,)
-        known = self._made_by.get(key)
+        known = self._results_by_call.get(key)
         if known is None:
             schemas = self._path if len(value.name) == 1 else value.name[-2:-1]
             every = [one for schema in schemas for one in self._catalog.operators.get(schema, {}).get(name, ())]
             self.spend(2 * len(every))
-            known = self._made_by[key] = frozenset((ANY, *(plain_name(one.returns) for one in every)))
+            known = self._results_by_call[key] = frozenset((ANY, *(plain_name(one.returns) for one in every)))
         found = set(known)
         if name == "||":
             found |= self._polymorphic("array_append", self.union(value.parts))
@@ -309,12 +312,12 @@ class TypeInference:
         return frozenset(found), _NONE
 
     def by_names(self) -> Iterator[TypeSet]:
-        """Of each name that a column has, the types of all that are called so."""
+        """For each column name, the types of all columns with that name."""
         for name in {**self._named, **self._all.names}:
             yield self._by_name(name)
 
     def sources(self, alias: str) -> list[int]:
-        """What is called so in FROM."""
+        """The FROM items with that alias."""
         return self._all.aliases.get(alias, [])
 
     # Columns of queries.
@@ -331,7 +334,7 @@ class TypeInference:
         match value.kind:
             case "relation":
                 if (name := self.relation(value.name)) is not None:
-                    return tuple(frozenset((kind,)) for kind in self._conversions.columns(str(name)).values())
+                    return tuple(frozenset((kind,)) for kind in self._cast_table.columns(str(name)).values())
                 queries = self._all.queries.get(value.name[-1], ())
                 return self.columns[queries[0]] if len(queries) == 1 else None
             case "query":
@@ -353,10 +356,10 @@ class TypeInference:
         return None
 
     def _one(self, kinds: TypeSet) -> TypeSet:
-        """What values of these types are made into."""
+        """The common type of values with these types."""
         typed = kinds - UNKNOWN_TYPES
-        if len(typed) > 1 or UNTYPED in kinds:  # a domain beside others is what is below it
-            typed = frozenset(self._conversions.flat(kind) for kind in typed)
+        if len(typed) > 1 or UNTYPED in kinds:  # beside other types a domain counts as its base type
+            typed = frozenset(self._cast_table.flat(kind) for kind in typed)
         return typed or kinds
 
     def _concatenated(self, parts: tuple[int, ...]) -> RowTypes | None:

@@ -1,4 +1,7 @@
-"""Relations that commands name without a query: COPY, the lists of names in DROP and COMMENT, what a view opens."""
+"""Reads the relations that commands name outside of a query: COPY, RENAME, the lists of names in DROP and COMMENT.
+
+Also the relations that a new view would pass writes on to. Knows no catalog, decides nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pgjit.sql.scopes.scopes import CommandRelation
 from pgjit.sql.scopes.updatable_views import passed_on_by
 from pgjit.sql.tree import relation_of, strings_of
 
-__all__ = ["uses_of"]
+__all__ = ["command_relations_of"]
 
 _RELATIONS = frozenset({
     "OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE", "OBJECT_FOREIGN_TABLE", "OBJECT_INDEX",
@@ -21,7 +24,7 @@ _PARTS = frozenset({
 _PASSED_ON: tuple[Literal["insert", "update", "delete"], ...] = ("insert", "update", "delete")
 
 
-def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -> list[CommandRelation]:
+def command_relations_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -> list[CommandRelation]:
     if node_type == "CopyStmt" and "relation" in node:
         columns = strings_of(node.get("attlist", []))
         relation = node["relation"]
@@ -34,14 +37,16 @@ def uses_of(node_type: str, node: dict[str, Any], where: Callable[[int], int]) -
     if node_type in ("ViewStmt", "CreateSchemaStmt"):
         return [
             CommandRelation(
-                relation_of(relation), action, where(relation.get("location", 0)) + 1, columns, loose=True
+                relation_of(relation), action, where(relation.get("location", 0)) + 1, columns, columns_uncertain=True
             )
             for relation, columns in passed_on_by(node_type, node)
             for action in _PASSED_ON
         ]
     if node_type == "RenameStmt" and node.get("renameType") in _RELATIONS:
         return [
-            CommandRelation((node["newname"],), "define", None, creates=True, beside=relation_of(node["relation"]))
+            CommandRelation(
+                (node["newname"],), "define", None, creates=True, same_schema_as=relation_of(node["relation"])
+            )
         ]
     objects = node.get("objects", []) if node_type == "DropStmt" else [node.get("object")]
     kind = node.get("removeType") or node.get("objtype") or node.get("renameType") or node.get("objectType")

@@ -1,7 +1,8 @@
-"""The expressions of a statement as values: what each is made of, and where several meet that are given one type.
+"""The expressions of a statement as a flat list of values: the parts of each, and which values get a common type.
 
-The list is flat: a value's parts stand behind it, but for what is found by its name. Names of columns are not told
-apart by level: `a` is every column of that name. Knows no catalog, decides nothing. Iterative.
+The parts of a value are later in the list, unless they are looked up by name. Column names are not told apart by
+query level: `a` is every column of that name. For type inference in `pgjit.sql.resolve`. Knows no catalog, decides
+nothing. Iterative.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ Node = dict[str, Any]
 class Value(NamedTuple):
     """`kind` decides what `name` and `parts` mean:
 
-    loose: a constant that is read as what is wanted of it; null: NULL; parameter: `$1`; typed: of the type `name`
+    loose: an untyped literal; null: NULL; parameter: `$1`; typed: of the type `name`
     column: `name` as written; cast: to the type `name`, `array` where it ends in `[]`; store: the same by assignment
-    call, operator: what is called, with its arguments; each: an element of an array
-    array, row: made of its parts; same: parts that are given one type; pick: one of its parts; other: something else
-    field: `(x).name`; json: made into JSON; into: taken as one of the types `name`, none for any, by assignment
-    assign: into `columns` of the relation `name`, `number` 1 where into a part of one; execute: parameters
-    of EXECUTE; declared: a type of one
-    query: its output columns; union: of two queries; star: `name.*` of its parts; relation, rows, joined: of FROM
-    within: one of rows, or of its columns
-    nth: the column `number` of a query; merged: what a join makes of its sides
+    call, operator: its name, with its arguments; each: an element of an array
+    array, row: made of its parts; same: parts that get a common type; pick: one of its parts; other: something else
+    field: `(x).name`; json: converted to JSON; into: assigned to one of the types `name`, or to any if empty
+    assign: assigned to `columns` of the relation `name`, with `number` 1 to a part of a column
+    execute: arguments of EXECUTE; declared: a parameter type of PREPARE
+    query: its output columns; union: of two queries; star: `name.*` of its parts
+    relation, rows, joined: items of FROM; merged: columns that a join merges; within: a row, or one of its columns
+    nth: the column `number` of a query
     """
 
     kind: str
@@ -42,8 +43,8 @@ class Value(NamedTuple):
 class Values(NamedTuple):
     values: tuple[Value, ...]
     names: dict[str, list[int]]  # output columns, by their names
-    aliases: dict[str, list[int]]  # of what stands in FROM
-    queries: dict[str, list[int]]  # of WITH
+    aliases: dict[str, list[int]]  # of FROM items
+    queries: dict[str, list[int]]  # common table expressions
     natural: bool  # has a NATURAL JOIN
 
 
@@ -62,7 +63,7 @@ class Expressions:
         return len(self.values) - 1
 
     def expression(self, node: Any) -> int:
-        """A place for it; what it is, is looked at later."""
+        """The index of the expression's value. The value is read later."""
         index = self.add(Value("loose"))
         if isinstance(node, dict) and node:
             self.todo.append((index, node))
@@ -76,7 +77,7 @@ class Expressions:
             self.add(Value("into", ("bool",), (self.expression(node),)))
 
     def below(self, node: Any) -> tuple[int, ...]:
-        """The next expressions below, whatever is between."""
+        """The nearest expressions below a node of any type."""
         found: list[int] = []
         left: list[Any] = [node]
         while left:
@@ -84,7 +85,7 @@ class Expressions:
             if type(value) is list:
                 left.extend(value)
             elif type(value) is dict:
-                if "relname" in value:  # outside of FROM: what a command is about
+                if "relname" in value:  # outside of FROM: a relation that a command names
                     self.about(value)
                 for key, inner in value.items():
                     if type(inner) is list:
@@ -101,7 +102,7 @@ class Expressions:
         return tuple(found)
 
     def about(self, node: Node) -> int:
-        """A relation whose columns are seen by the name of that alone."""
+        """A relation that a command names, whose columns are visible without an alias."""
         name = relation_of(node)
         index = self.add(Value("relation", name))
         self.aliases.setdefault(name[-1], []).append(index)
@@ -263,7 +264,7 @@ class Expressions:
             self.values[index] = Value("pick", parts=(first,))
 
     def json(self, index: int, node: Node) -> None:
-        """A constructor or a function of SQL/JSON: `RETURNING t` casts what it makes."""
+        """A constructor or a function of SQL/JSON: `RETURNING t` casts the result."""
         made = self.add(Value("json", parts=self.below(node)))
         output = node.get("output") or node.get("constructor", {}).get("output", {})
         kind = output.get("typeName")
@@ -288,12 +289,12 @@ class Expressions:
 
 
 def type_of(node: Node) -> tuple[tuple[str, ...], bool]:
-    """The name of a TypeName, and whether it is an array of that."""
+    """The name of a type, and whether it is an array of it."""
     return strings_of(node.get("names", [])), bool(node.get("arrayBounds"))
 
 
 def _rows(left: Any, right: Any) -> list[tuple[Any, Any]] | None:
-    """The pairs that are compared where two rows are."""
+    """The pairs of columns, if two rows are compared."""
     sides = [side.get("RowExpr", {}).get("args") if isinstance(side, dict) else None for side in (left, right)]
     if sides[0] is None or sides[1] is None or len(sides[0]) != len(sides[1]):
         return None

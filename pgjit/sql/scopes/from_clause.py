@@ -1,6 +1,7 @@
-"""FROM: its relations, queries, functions and joins, as sources of a level.
+"""Reads a FROM clause: its relations, subqueries, functions and joins become the FROM items of a query level.
 
-Decides what hides what: a query of a WITH hides a table of that name, a join's alias what it joins. Iterative.
+Decides what hides what: a common table expression hides a table of its name, the alias of a join hides the items that
+it joins. Iterative.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ T = TypeVar("T")
 
 
 class CteScope(NamedTuple):
-    """The queries of a WITH that can be seen, and those of the WITHs around it."""
+    """The common table expressions that are visible, with those of the WITH clauses around."""
 
     queries: dict[
         str, tuple[int, int, tuple[str, ...], tuple[str, ...]]
-    ]  # order, level, its columns, further columns
-    visible: int  # those whose order is lower
+    ]  # order, level, column aliases, added columns
+    visible: int  # those with a lower order are visible
     outer: CteScope | None
 
 
 class ExpressionPlace(NamedTuple):
-    """Where an expression stands."""
+    """The query level of an expression, and what is visible there."""
 
     level: int = -1
     ctes: CteScope | None = None
@@ -44,7 +45,7 @@ def keep_first(found: dict[T, int | None], key: T, place: int | None) -> None:
 
 
 class FromClause(ABC):
-    """The half of the reading of a statement that turns FROM into sources."""
+    """The part of reading a statement that turns FROM into items. The subclass reads everything else."""
 
     def __init__(self, where: Callable[[int], int]) -> None:
         self._where = where
@@ -65,11 +66,11 @@ class FromClause(ABC):
 
     @abstractmethod
     def expression(self, value: Any, place: ExpressionPlace) -> None:
-        """Note what an expression refers to."""
+        """Note the references in an expression."""
 
     @abstractmethod
     def begin(self, node_type: str, node: Node, level: int, ctes: CteScope | None) -> None:
-        """Put a query on the list of things to do."""
+        """Put a query on the list of work."""
 
     def sources(self, items: list[Node], place: ExpressionPlace) -> None:
         here = self.levels[place.level]
@@ -128,17 +129,17 @@ class FromClause(ABC):
         return _of_query(alias, columns, (), (), level, owner)
 
     def other(self, node_type: str, node: Node, owner: int) -> FromItem:
-        """Functions, XMLTABLE, JSON_TABLE: their columns are not all known."""
+        """A function, XMLTABLE or JSON_TABLE: not all of its columns are known."""
         alias, columns = alias_of(node)
         if alias is None and node_type == "RangeFunction":
             first = node.get("functions", [{}])[0].get("List", {}).get("items", [{}])[0]
             alias = (strings_of(first.get("FuncCall", {}).get("funcname", [])) or (None,))[-1]
-        alias = alias or _NAMED_SO.get(node_type)
+        alias = alias or _DEFAULT_ALIASES.get(node_type)
         return FromItem("other", alias=alias, columns=columns, owner=owner, opaque=True)
 
 
-_NAMED_SO = {"JsonTable": "json_table", "RangeTableFunc": "xmltable"}
-"""What has no alias."""
+_DEFAULT_ALIASES = {"JsonTable": "json_table", "RangeTableFunc": "xmltable"}
+"""Names of FROM items without an alias."""
 
 
 def _of_query(
@@ -149,7 +150,7 @@ def _of_query(
     level: int,
     owner: int,
 ) -> FromItem:
-    """Where columns get new names, the old ones are no longer certain, nor which of them are left."""
+    """With column aliases, the query's own names are uncertain: the aliases may not cover all columns."""
     new = columns or renamed
     return FromItem(
         "query", alias=alias, columns=new + added, level=-1 if new else level, owner=owner, opaque=bool(new)

@@ -1,7 +1,7 @@
-"""SQL/JSON: which functions its syntax calls, and what an older server takes it for.
+"""SQL/JSON syntax as function calls: `JSON_ARRAY(x)` works like the function `json_build_array`.
 
-Decides that `JSON_ARRAY(x)` makes JSON of any value as `json_build_array` does, and that a server from before it was
-syntax reads it as a call of a function `json_array`, which anybody may have defined. Knows no catalog.
+A server without that syntax reads it as a call of a function `json_array`, which anybody may have defined: that call
+is noted as well, with the version up to which it counts. Knows no catalog.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ __all__ = ["SYNTAX", "calls_of"]
 
 
 class Form(NamedTuple):
-    """One node of the tree."""
+    """A node type of SQL/JSON."""
 
-    since: int  # the server version that has it
-    calls: str | None = None  # the built-in function that treats its values alike
-    name: str | None = None  # what an older server calls; None where it finds no syntax there
+    since: int  # the first server version with this syntax
+    calls: str | None = None  # the built-in function that treats its values in the same way
+    name: str | None = None  # the function that an older server calls; None: it is a syntax error there
 
 
 SYNTAX: dict[str, Form] = {
@@ -40,7 +40,7 @@ _FUNCTIONS = {"JSON_EXISTS_OP": "json_exists", "JSON_QUERY_OP": "json_query", "J
 
 
 def calls_of(node_type: str, node: dict[str, Any]) -> tuple[Call, ...]:
-    """What is called where a node of that type stands, by servers that know it and by those that do not."""
+    """The functions that a node of that type calls, on servers with this syntax and on older ones."""
     form = SYNTAX[node_type]
     found = []
     if form.calls is not None:

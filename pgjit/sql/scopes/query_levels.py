@@ -1,7 +1,7 @@
-"""From a statement's tree to the levels of its queries: who can see whose columns, as PostgreSQL's analysis has it.
+"""Reads the query levels of a statement from its tree: which names are visible where, as in PostgreSQL's analysis.
 
-Iterative: what is found on the way is put on a list of things to do. Where less than all could be told from the
-tree alone, more is noted than is there. Knows no catalog, decides nothing.
+Iterative: inner queries are put on a list of work. If the tree alone leaves a case open, all possibilities are noted.
+Knows no catalog, decides nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pgjit.sql.scopes.command_relations import uses_of
+from pgjit.sql.scopes.command_relations import command_relations_of
 from pgjit.sql.scopes.from_clause import CteScope, ExpressionPlace, FromClause, Node, keep_first
 from pgjit.sql.scopes.json_syntax import SYNTAX, calls_of
 from pgjit.sql.scopes.scopes import (
@@ -35,7 +35,7 @@ def read_scopes(node_type: str, node: Node, where: Callable[[int], int]) -> Scop
         method(reading, inner, place)
     return Scopes(
         tuple(reading.levels),
-        (*reading.uses, *uses_of(node_type, node, where)),
+        (*reading.command_relations, *command_relations_of(node_type, node, where)),
         tuple(reading.writes),
         tuple(sorted(reading.calls.items(), key=_by_place)),
         tuple(sorted(reading.operations.items(), key=_by_place)),
@@ -50,7 +50,7 @@ class _Reading(FromClause):
         super().__init__(where)
         self._kind = kind
         self._made = statement.get("relation") if kind == "CreateStmt" else None
-        self.uses: list[CommandRelation] = []
+        self.command_relations: list[CommandRelation] = []
         self.writes: list[TargetColumns] = []
         self.calls: dict[Call, int | None] = {}
         self.queries: set[str] = set()
@@ -67,7 +67,7 @@ class _Reading(FromClause):
                 continue
             if type(node) is not dict:
                 continue
-            if "relname" in node:  # outside of FROM: what a command is about
+            if "relname" in node:  # outside of FROM: a relation that a command names
                 self.use(node)
                 continue
             for key, inner in node.items():
@@ -80,16 +80,17 @@ class _Reading(FromClause):
                     left.append(inner)
 
     def use(self, node: Node) -> None:
-        # What COPY copies is told with its columns: `uses_of`. SET CONSTRAINTS names constraints by the same shape.
+        # COPY's relation is read with its columns, in `command_relations_of`. SET CONSTRAINTS names constraints in
+        # the form of relations.
         if self._kind not in ("CopyStmt", "ConstraintsSetStmt"):
             creates = self._kind.startswith(("Create", "View", "Composite"))
             action: Literal["lock", "define"] = "lock" if self._kind == "LockStmt" else "define"
-            beyond = self._made is not None and node is not self._made
-            self.uses.append(
-                CommandRelation(relation_of(node), action, self.at(node), creates=creates, beyond=beyond)
+            mentioned = self._made is not None and node is not self._made
+            self.command_relations.append(
+                CommandRelation(relation_of(node), action, self.at(node), creates=creates, mentioned=mentioned)
             )
 
-    # What an expression may hold. True: what is in it is looked at as well.
+    # The nodes of an expression. A handler returns True if the nodes inside are to be read as well.
 
     def column(self, node: Node, place: ExpressionPlace) -> bool:
         fields = node.get("fields", [])
@@ -112,9 +113,9 @@ class _Reading(FromClause):
             if parts != ("",):
                 known = names.pop(0)
                 self.refer(Reference(parts, early=place.early, attribute=known), column, place)
-        loose = _loose([node.get("arg")])
+        untyped = _untyped([node.get("arg")])
         for name in names:
-            keep_first(self.calls, Call((name,), 1, attribute=True, loose=loose), None)
+            keep_first(self.calls, Call((name,), 1, attribute=True, untyped=untyped), None)
         if known is None:
             return True
         self.todo.append((_Reading.expression, node["indirection"], place))
@@ -123,9 +124,9 @@ class _Reading(FromClause):
     def call(self, node: Node, _place: ExpressionPlace) -> bool:
         tells = not (node.get("func_variadic") or node.get("agg_within_group"))
         arguments = node.get("args", [])
-        loose = _loose(arguments) if tells else None
-        numbers = numbers_among(arguments) if loose is not None else ()
-        call = Call(strings_of(node.get("funcname", [])), len(arguments) if tells else None, False, loose, numbers)
+        untyped = _untyped(arguments) if tells else None
+        numbers = numbers_among(arguments) if untyped is not None else ()
+        call = Call(strings_of(node.get("funcname", [])), len(arguments) if tells else None, False, untyped, numbers)
         keep_first(self.calls, call, self.at(node))
         return True
 
@@ -135,27 +136,27 @@ class _Reading(FromClause):
         if "BETWEEN" in node.get("kind", ""):
             names = [(name,) for name in (">=", "<=", "<", ">")]
         for name in names:
-            keep_first(self.operations, OperatorUse(name, len(sides), _loose(sides)), self.at(node))
+            keep_first(self.operations, OperatorUse(name, len(sides), _untyped(sides)), self.at(node))
         return True
 
     def case(self, node: Node, _place: ExpressionPlace) -> bool:
         if "arg" in node:
             compared = [entry.get("CaseWhen", {}).get("expr") for entry in node.get("args", [])]
-            keep_first(self.operations, OperatorUse(("=",), 2, _loose([node["arg"], compared])), self.at(node))
+            keep_first(self.operations, OperatorUse(("=",), 2, _untyped([node["arg"], compared])), self.at(node))
         return True
 
     def sublink(self, node: Node, _place: ExpressionPlace) -> bool:
         self.arrays = self.arrays or node.get("subLinkType") == "ARRAY_SUBLINK"
         if "testexpr" in node:
             name = strings_of(node.get("operName", [])) or ("=",)  # IN
-            keep_first(self.operations, OperatorUse(name, 2, _loose([node["testexpr"]])), self.at(node))
+            keep_first(self.operations, OperatorUse(name, 2, _untyped([node["testexpr"]])), self.at(node))
         return True
 
     def assign(self, node: Node, _place: ExpressionPlace) -> bool:
         return bool(node.get("colno", 1) == 1)  # the others hold the same tree again
 
     def query(self, node: Node, place: ExpressionPlace) -> bool:
-        """A query in an expression sees the level that it stands in."""
+        """A query in an expression: its parent is the level of the expression."""
         level = self.open(place.level, partial=place.early)
         self.todo.append((_Reading.select, node, ExpressionPlace(level, place.ctes)))
         return False
@@ -164,7 +165,7 @@ class _Reading(FromClause):
 
     def begin(self, node_type: str, node: Node, level: int, ctes: CteScope | None) -> None:
         method = _STATEMENTS.get(node_type)
-        if method is None:  # nothing that PostgreSQL takes there
+        if method is None:  # PostgreSQL accepts no other statement there
             self.levels[level].opaque = True
             method = _Reading.expression
         self.todo.append((method, node, ExpressionPlace(level, ctes)))
@@ -210,7 +211,7 @@ class _Reading(FromClause):
             elif key == "lockingClause":
                 self.locking = True
             elif key == "intoClause":
-                self.uses.append(
+                self.command_relations.append(
                     CommandRelation(relation_of(inner["rel"]), "define", self.at(inner["rel"]), creates=True)
                 )
             elif key != "withClause":
@@ -306,20 +307,20 @@ class _Reading(FromClause):
 
 
 def _added(entry: Node) -> tuple[str, ...]:
-    """The columns that SEARCH and CYCLE add to a query of a WITH."""
+    """The columns that SEARCH and CYCLE add to a common table expression."""
     search, cycle = entry.get("search_clause", {}), entry.get("cycle_clause", {})
     names = (search.get("search_seq_column"), cycle.get("cycle_mark_column"), cycle.get("cycle_path_column"))
     return tuple(name for name in names if name)
 
 
-def _loose(values: list[Any]) -> tuple[int, ...] | None:
-    """Which of them are read as what is wanted of them: constants without a type, NULL, parameters."""
+def _untyped(values: list[Any]) -> tuple[int, ...] | None:
+    """The indexes of those that may take any type: untyped literals, NULL, parameters."""
     if any(isinstance(value, dict) and "NamedArgExpr" in value for value in values):
         return None
-    return tuple(index for index, value in enumerate(values) if _is_loose(value))
+    return tuple(index for index, value in enumerate(values) if _is_untyped(value))
 
 
-def _is_loose(value: Any) -> bool:
+def _is_untyped(value: Any) -> bool:
     left = [value]
     while left:
         node = left.pop()
@@ -363,7 +364,7 @@ def _calling(node_type: str) -> _Handler:
 
 
 def _modifying(node_type: str) -> _Handler:
-    """INSERT, UPDATE, DELETE and MERGE of a WITH: they see no level outside of themselves."""
+    """A data-modifying statement in WITH: no outer level is visible from it."""
 
     def handler(reading: _Reading, node: Node, place: ExpressionPlace) -> bool:
         reading.begin(node_type, node, reading.open(-1), place.ctes)

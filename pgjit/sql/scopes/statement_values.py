@@ -1,7 +1,6 @@
-"""From a statement's tree to its values: its queries, what stands in their FROM, what is written to which columns.
+"""Reads the values of a statement from its tree: its queries, their FROM items, and the assignments to columns.
 
-Names of columns are not told apart by level: `a` stands for every column of that name. Knows no catalog, decides
-nothing. Iterative.
+The expressions in them are read by `expressions.py`. Knows no catalog, decides nothing. Iterative.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class _Reading(Expressions):
             self.add(Value("into", (), (part,)))
         self.values[index] = Value("pick", parts=(self.source(node.get("relation", {})),))
 
-    # Statements that are no queries.
+    # Utility commands.
 
     def prepare(self, index: int, node: Node) -> None:
         self.parameters = tuple(type_of(entry.get("TypeName", {})) for entry in node.get("argtypes", []))
@@ -50,7 +49,7 @@ class _Reading(Expressions):
         self.values[index] = Value("execute", parts=self.every(node.get("params")))
 
     def defined(self, index: int, node: Node) -> None:
-        """A column of a table that is made or changed: its default, or what its values become."""
+        """A column that is created or altered: its default, or the new values of USING."""
         constraints = [one.get("Constraint", {}) for one in node.get("constraints", [])]
         values = [one.get("raw_expr") for one in constraints if one.get("contype") != "CONSTR_CHECK"]
         self.every({"Constraint": one} for one in constraints if one.get("contype") == "CONSTR_CHECK")
@@ -133,7 +132,7 @@ class _Reading(Expressions):
         return tuple(self.source(item) for item in items)
 
     def source(self, item: Node) -> int:
-        """One of FROM; of a join, both of its sides, and what it merges."""
+        """A FROM item. A join gives its items, and the columns that it merges."""
         merged: list[int] = []
         left, found = [item], []
         while left:
@@ -179,7 +178,7 @@ class _Reading(Expressions):
         return index
 
     def table_columns(self, columns: list[Node]) -> None:
-        """Of XMLTABLE and JSON_TABLE, those of its nested parts as well."""
+        """The columns of XMLTABLE and JSON_TABLE, nested ones included."""
         left = list(columns)
         while left:
             _, own = one_of(left.pop())
@@ -209,7 +208,7 @@ class _Reading(Expressions):
             self.names.setdefault(word, []).append(within)
         return index, alias or next((one[-1] for one in called if one), None), columns
 
-    # What is written.
+    # Data-modifying statements.
 
     def insert(self, index: int, node: Node) -> None:
         self.with_clause(node)
@@ -297,7 +296,7 @@ _WITHIN = ("arg", "defresult", "subselect", "val")
 
 
 def _output_names(value: Node) -> set[str]:
-    """What PostgreSQL may call an output column that is given no name; one name too many does no harm."""
+    """The names that PostgreSQL may give an output column without an alias. A name too many does no harm."""
     found: set[str] = set()
     left = [value]
     while left:

@@ -1,7 +1,7 @@
-"""What could be written through a view that is made: PostgreSQL passes writes on where a view is simple enough.
+"""Automatically updatable views: PostgreSQL passes a write to such a view on to the relation below it.
 
-Decides from the text alone: a view counts as one that passes writes on unless something in its query certainly
-keeps it from that. Knows no catalog.
+Decides from the text of CREATE VIEW alone: the view counts as updatable unless something in its query certainly
+prevents that. Knows no catalog.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ __all__ = ["PassedOn", "passed_on_by"]
 
 Node = dict[str, Any]
 
-_KEEPS = frozenset({"distinctClause", "groupClause", "limitCount", "limitOffset", "withClause"})
+_PREVENTS = frozenset({"distinctClause", "groupClause", "limitCount", "limitOffset", "withClause"})
 
 
 class PassedOn(NamedTuple):
-    """A relation that a view passes writes on to, and its columns that are seen; None where it may be any."""
+    """A relation that a view passes writes on to, with the columns that it shows; None: any of them."""
 
     relation: Node
     columns: tuple[str, ...] | None
 
 
 def passed_on_by(node_type: str, node: Node) -> list[PassedOn]:
-    """Also of the views that CREATE SCHEMA makes."""
+    """The relations that a CREATE VIEW, or a CREATE SCHEMA with views, makes writable through views."""
     if node_type == "CreateSchemaStmt":
         elements = [element.get("ViewStmt") for element in node.get("schemaElts", [])]
         return [opened for view in elements if view for opened in passed_on_by("ViewStmt", view)]
     query = node.get("query", {}).get("SelectStmt", {}) if node_type == "ViewStmt" else {}
     sources = query.get("fromClause", [])
-    if len(sources) != 1 or "RangeVar" not in sources[0] or not _KEEPS.isdisjoint(query):
+    if len(sources) != 1 or "RangeVar" not in sources[0] or not _PREVENTS.isdisjoint(query):
         return []
     targets = [target.get("ResTarget", {}).get("val", {}) for target in query.get("targetList", [])]
     if any("agg_star" in target.get("FuncCall", {}) for target in targets):  # count(*)

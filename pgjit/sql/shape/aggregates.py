@@ -1,7 +1,7 @@
-"""Which values of a query are made of many rows: by an aggregate that collects, or by ARRAY(SELECT ...).
+"""Which values of a query hold many rows: by an aggregate that collects, such as array_agg, or by ARRAY(SELECT ...).
 
-One pass over the tree, each node looked at once. An aggregate inside a subquery may be one of the level outside: it
-counts for all levels whose values it stands in. Decides nothing.
+One pass over the tree. An aggregate in a subquery may belong to an outer query level, so it counts for every level
+whose values it is part of. Decides nothing.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _FROM = frozenset({"RangeFunction", "RangeTableFunc", "JsonTable"})
 
 @dataclass(slots=True)
 class AggregatedValues:
-    """What the values of a query, or the arguments of a function in FROM, hold."""
+    """The aggregates and subqueries in the target list of a query, or in the arguments of a function in FROM."""
 
-    outer: AggregatedValues | None = None  # that they are part of
-    collects: bool = False  # an aggregate that makes one value of many rows
-    calls: bool = False  # a function that may be one
+    outer: AggregatedValues | None = None  # the values that these are part of
+    collects: bool = False  # has an aggregate that collects many rows into one value
+    calls: bool = False  # has a function that may be such an aggregate
     queries: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
-    """Subqueries that are values. True: ARRAY(SELECT ...), all of whose rows are."""
+    """Subqueries that are values. True: ARRAY(SELECT ...), whose value holds all its rows."""
 
 
 _NONE = AggregatedValues()
@@ -51,7 +51,7 @@ _Left = list[tuple[Any, AggregatedValues | None, bool]]
 
 
 class AggregateReading:
-    """Of a query as a whole."""
+    """The aggregates of a whole statement: `values` returns those of one query."""
 
     def __init__(self, query: dict[str, Any]) -> None:
         self.collects = False
@@ -97,7 +97,7 @@ class AggregateReading:
                 left.append((inner, outer, False))
 
     def _node(self, key: str, node: dict[str, Any], values: AggregatedValues | None, *, direct: bool) -> bool:
-        """Whether what is below it is still a value of the same query."""
+        """Whether the nodes below are still values of the same query."""
         collects = calls = False
         if key == "FuncCall":
             name = aggregate_name(node)
@@ -119,7 +119,7 @@ class AggregateReading:
 
 
 def aggregate_name(call: dict[str, Any]) -> str | None:
-    """The name of what is built in. `percentile_cont` of an array gives as many values as the array has."""
+    """The name of a built-in function. `percentile_cont` of an array counts as array_agg: it returns an array."""
     name = _builtin_name(call)
     if name in _PERCENTILES and not _is_short(next(iter(call.get("args", [])), {})):
         return "array_agg"

@@ -1,7 +1,7 @@
-"""Items of one FROM that no condition joins: their product. Decides nothing.
+"""Finds cartesian products: items of one FROM clause that no condition joins. Decides nothing.
 
-Two items are joined when a condition speaks of both. Of a column without its item's name it cannot be told whose it
-is: then it is taken for whichever joins most, once for each condition.
+Two items are joined if a condition names columns of both. The item of an unqualified column is not known: it is then
+taken to join whichever groups are left, once for each condition.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class UnjoinedItem(NamedTuple):
 
 
 class _Groups:
-    """Items by what joins them."""
+    """The items of a FROM clause in groups: those that conditions join are in one (union-find)."""
 
     def __init__(self, count: int) -> None:
         self._of = list(range(count))
-        self.loose = 0  # conditions that join two groups, whichever these are
+        self.unassigned = 0  # conditions that join two groups which are not known
 
     def group(self, index: int) -> int:
         while self._of[index] != index:
-            self._of[index] = self._of[self._of[index]]  # a shorter way for the next that asks
+            self._of[index] = self._of[self._of[index]]  # path halving
             index = self._of[index]
         return index
 
@@ -40,13 +40,13 @@ class _Groups:
         for each in groups[1:]:
             self._of[each] = groups[0]
 
-    def left(self) -> list[int]:
+    def representatives(self) -> list[int]:
         """The first item of each group."""
         return [index for index, above in enumerate(self._of) if index == above]
 
 
 def cartesian_product(clause: list[Any], condition: Any, references: References) -> UnjoinedItem | None:
-    """The first item that nothing joins with those before it."""
+    """The first item that no condition joins with the items before it."""
     items = items_of(clause)
     if len(items) < 2:
         return None
@@ -60,18 +60,18 @@ def cartesian_product(clause: list[Any], condition: Any, references: References)
     for index, item in enumerate(items):
         if item[0] == "RangeFunction" or item[1].get("lateral"):
             _join(references.below(item[1]), groups, places, index)
-    left = groups.left()
-    if len(left) - groups.loose < 2:
+    left = groups.representatives()
+    if len(left) - groups.unassigned < 2:
         return None
     for indexes in crossed:
         groups.join(indexes)
-    return UnjoinedItem(items[left[1]], explicit=len(groups.left()) - groups.loose < 2)
+    return UnjoinedItem(items[left[1]], explicit=len(groups.representatives()) - groups.unassigned < 2)
 
 
 def _joins(
     clause: list[Any], items: list[Item], groups: _Groups, places: dict[str, int], references: References
 ) -> list[list[int]]:
-    """Take what JOIN says into account; the items that CROSS JOIN puts side by side are given back."""
+    """Join the groups by the JOINs of the clause. Returns the items of each CROSS JOIN."""
     index_of = {id(node): index for index, (_, node) in enumerate(items)}
     crossed: list[list[int]] = []
     left = [(node, False) for node in clause]
@@ -87,11 +87,11 @@ def _joins(
             if all(side and "JoinExpr" not in side for side in sides):
                 groups.join(index_of[id(item)] for _, item in items_of(sides))
             else:
-                groups.loose += 1
+                groups.unassigned += 1
         elif "quals" in join:
             for part in _conjuncts([join["quals"]]):
                 _join(references.below(part), groups, places)
-        elif not inside:  # what is inside a CROSS JOIN is given back with it
+        elif not inside:  # the items inside a CROSS JOIN are returned with it
             crossed.append([index_of[id(item)] for _, item in items_of([join.get("larg"), join.get("rarg")])])
     return crossed
 
@@ -103,7 +103,7 @@ def _join(found: frozenset[ColumnReference], groups: _Groups, places: dict[str, 
     bare = {each.column for each in found if each.qualifier is None and not each.inner}
     groups.join(known)
     if bare and (known or len(bare) > 1):
-        groups.loose += 1
+        groups.unassigned += 1
 
 
 def _conjuncts(conditions: list[Any]) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ def _conjuncts(conditions: list[Any]) -> list[dict[str, Any]]:
 
 
 def _single(item: Item) -> bool:
-    """It gives one row: an aggregate, LIMIT 1, one row of VALUES, or a SELECT from nothing."""
+    """Whether an item has one row: an aggregate, LIMIT 1, one row of VALUES, or a SELECT without FROM."""
     kind, node = item
     query: dict[str, Any] = next(iter(node.get("subquery", {}).values()), {}) if kind == "RangeSubselect" else {}
     if not is_select(query) or "larg" in query:

@@ -1,8 +1,8 @@
-"""What a condition narrows: whether a column of the written relation decides which rows are meant.
+"""Whether the condition of an UPDATE, DELETE or MERGE narrows the rows, by a column of the target.
 
-A guard against the forgotten WHERE and its look-alikes (`true`, `1 = 1`, `id = id`, a condition on another table
-alone), not against somebody who means to write to every row. What is true of every row unless a column is NULL
-(`id IS NOT NULL`) is left to who knows the columns.
+This protects from a forgotten WHERE and from conditions that look like one (`true`, `1 = 1`, `id = id`, a condition
+on another table only). It does not stop a user who wants to write to every row. `id IS NOT NULL` narrows only if the
+column may be NULL: the result says so, and the caller knows the columns.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _STRICT_FUNCTIONS = frozenset(
     "abs btrim char_length length lower ltrim md5 octet_length round rtrim trim trunc upper".split()
 )
 _TRUTHS = {"IS_TRUE": False, "IS_NOT_FALSE": False, "IS_FALSE": True, "IS_NOT_TRUE": True}
-"""Tests of what is true or false, and whether they turn it round."""
+"""Boolean tests, and whether each negates its operand."""
 
 
 def narrowing_of(condition: Any, target: frozenset[str], references: References, *, alone: bool) -> Narrowing:
-    """`target`: the names by which the statement may call the written relation.
+    """`target`: the names by which the statement may refer to the target relation.
 
-    `alone`: there is no other item in FROM or USING, so that a bare name is one of its columns.
+    `alone`: there is no other item in FROM or USING, so an unqualified name is a column of the target.
     """
     if not condition:
         return Narrowing()
@@ -47,7 +47,7 @@ class _Decider:
         return reference.qualifier in self._target
 
     def __call__(self, node: Node, *, negated: bool) -> Iterator[Token]:
-        """A condition without AND, OR and NOT at its top, as tokens."""
+        """The tokens of a condition that is not an AND, OR or NOT."""
         kind, value = next(iter(node.items()))
         if kind == "CurrentOfExpr":
             yield True
@@ -59,16 +59,16 @@ class _Decider:
             yield any(self._own(reference) for reference in self._references.below(node))
 
     def _null_unless(self, value: Node, node: Node) -> Iterator[Token]:
-        """It is true of every row where the value is not NULL: that narrows where one of its columns may be."""
+        """For a condition that is true unless the value is NULL: it narrows if one of its columns may be NULL."""
         found = list(_nulls(value, self._target, alone=self._alone))
-        if None in found:  # what else it may be is not known
+        if None in found:  # it may be NULL for other reasons
             yield any(self._own(reference) for reference in self._references.below(node))
         else:
             yield from (token for token in found if token is not None)
 
 
 def _tested(kind: str, value: Node, *, negated: bool) -> Node | None:
-    """Of `x IS NOT NULL` and what means the same: x."""
+    """x, for `x IS NOT NULL` and conditions with the same meaning."""
     tests = {"NullTest": "nulltesttype", "BooleanTest": "booltesttype"}
     test = value.get(tests[kind]) if kind in tests else None
     if test in ("IS_NULL", "IS_UNKNOWN") if negated else test in ("IS_NOT_NULL", "IS_NOT_UNKNOWN"):
@@ -83,7 +83,7 @@ def _tested(kind: str, value: Node, *, negated: bool) -> Node | None:
 
 
 def _nulls(value: Node, target: frozenset[str], *, alone: bool) -> Iterator[Token | None]:
-    """Whether a value may be NULL, as tokens after their parts; None for what nobody can tell."""
+    """Whether a value may be NULL, as tokens, the parts before the whole. None: not known."""
     left: list[tuple[Node, bool]] = [(value, False)]
     while left:
         node, done = left.pop()
@@ -103,7 +103,7 @@ def _nulls(value: Node, target: frozenset[str], *, alone: bool) -> Iterator[Toke
 
 
 def _parts_of_value(node: Node) -> tuple[list[Node], Any]:
-    """`a + b` is NULL where any of them is, `coalesce(a, b)` where all are."""
+    """`a + b` is NULL if any operand is, `coalesce(a, b)` if all are."""
     kind: str = next(iter(node), "")
     inner: Node = node.get(kind, {})
     if kind == "CoalesceExpr":
@@ -118,9 +118,9 @@ def _parts_of_value(node: Node) -> tuple[list[Node], Any]:
 
 
 def _tokens(condition: Node, decide: _Decider) -> Iterator[Token]:
-    """AND narrows where one part does, OR where all do and no two are opposites; below NOT the other way round.
+    """AND narrows if one part does; OR if all do and no two are opposites; under NOT the reverse.
 
-    Without recursion: the parts are decided before the whole.
+    Without recursion: the parts come before the whole.
     """
     order: list[tuple[Node, bool]] = []
     left = [(condition, False)]

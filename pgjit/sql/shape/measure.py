@@ -1,4 +1,4 @@
-"""A statement's tree to its shape, in one pass by levels: without recursion, each node looked at once.
+"""Reads the shape of a statement from its tree, level by level: without recursion, each node once.
 
 Decides nothing.
 """
@@ -25,7 +25,7 @@ _HOLDS = {"ExplainStmt": "query", "DeclareCursorStmt": "query", "PrepareStmt": "
 
 
 def measure(node_type: str, node: Node, where: Callable[[int], int]) -> Shape:
-    """`where` turns a byte offset into characters of the message, both from 0."""
+    """`where` turns a byte offset into an offset in characters of the message, both from 0."""
     depth, selects, writes = _levels({node_type: node})
     places = _Places(where)
     analyze = node_type == "ExplainStmt" and _analyzes(node)
@@ -59,7 +59,7 @@ class _Places:
 
 
 def _levels(root: Node) -> tuple[int, list[Node], list[tuple[str, Node]]]:
-    """How many levels there are, and every SELECT and every write, the outermost first."""
+    """The depth of the tree, and every SELECT and every write, the outermost first."""
     depth = 0
     selects: list[Node] = []
     writes: list[tuple[str, Node]] = []
@@ -109,7 +109,7 @@ def _write(kind: str, node: Node, references: References, places: _Places) -> Wr
 
 
 def _sweeps(clause: Node) -> bool:
-    """WHEN NOT MATCHED BY SOURCE without a condition: it takes every row that the join does not."""
+    """WHEN NOT MATCHED BY SOURCE without a condition: it writes every row that the join does not match."""
     return (
         clause.get("matchKind") == "MERGE_WHEN_NOT_MATCHED_BY_SOURCE"
         and clause.get("commandType") in ("CMD_UPDATE", "CMD_DELETE")

@@ -1,6 +1,6 @@
-"""Whether a condition narrows, as far as the text tells it: what is left depends on which columns may be NULL.
+"""Whether a condition narrows, as a value that still depends on which columns may be NULL.
 
-A value, made by `conditions.py` and read by who knows the columns.
+`conditions.py` makes it from the tree. The caller knows the columns and asks for the result.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ __all__ = ["ALWAYS", "Narrowing", "Token"]
 
 ALWAYS: Final = "none"
 Token = bool | str | tuple[Literal["any", "all", "none"], int]
-"""Whether a part narrows; a column, which does where it may be NULL; or how so many parts before it make one: where
-any of them narrows, where all do, or never."""
+"""True or false: whether a part narrows. A column: it narrows if it may be NULL. A pair: how many parts before it are
+joined to one, which narrows if any of them does, if all do, or never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
     tokens: tuple[Token, ...] = ()
-    """The parts before the whole. Empty: there is no condition."""
+    """In postfix order. Empty: there is no condition."""
 
     def word(self, filled: Collection[str] = ()) -> Literal["no", "constant", "yes"]:
-        """`no`: there is no condition. `constant`: there is one that no column of the written relation decides.
+        """`no`: there is no condition. `constant`: no column of the target decides it. `yes`: it narrows.
 
-        `filled`: its columns that are never NULL.
+        `filled`: the columns of the target that are NOT NULL.
         """
         if not self.tokens:
             return "no"

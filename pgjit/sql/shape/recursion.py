@@ -1,7 +1,7 @@
-"""What a recursive query gathers: whether its values grow with each step, and how many steps there are at most.
+"""WITH RECURSIVE: whether a value grows with each step of the recursion, and how many steps there can be.
 
-A value that grows holds a row of each step, however few rows the result has. The number of steps is known where a
-counter starts at a constant, is raised by one, and is held below a constant. Decides nothing.
+A growing value holds a row of every step, even if the result has few rows. The number of steps is known if a counter
+starts at a constant, is incremented by one, and is compared with a constant upper bound. Decides nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NO_LONGER = frozenset("+ - * / % = <> < > <= >= ~~ !~~ ~~* !~~* ~ !~ ~* !~* -> 
 _ONE_VALUE = frozenset(
     "date_part date_trunc extract left mod nullif power right round substr substring to_char".split()
 )
-"""Functions of several arguments whose value is no longer than one of them."""
+"""Functions of several arguments whose result is not longer than one of them."""
 _BUILDS = frozenset({"A_ArrayExpr", "RowExpr", "SubLink", "JsonObjectConstructor", "JsonArrayConstructor", "XmlExpr"})
 
 
@@ -30,7 +30,7 @@ class Recursion(NamedTuple):
 
 
 def recursion_of(common: Node) -> Recursion | None:
-    """Of a query of WITH RECURSIVE; None where it does not read from itself."""
+    """For a common table expression of WITH RECURSIVE. None if it does not read from itself."""
     name = str(common.get("ctename", ""))
     query: Node = next(iter(common.get("ctequery", {}).values()), {})
     first, step = query.get("larg", {}), query.get("rarg", {})
@@ -45,7 +45,7 @@ def _is(name: str, node: Node) -> bool:
 
 
 def _grows(step: Node) -> bool:
-    """Whether anything in it but conditions may make a longer value of others."""
+    """Whether an expression of the recursive term, conditions aside, may make a value longer."""
     for node in _below({key: value for key, value in step.items() if key != "whereClause"}):
         expression = node.get("A_Expr")
         if expression is not None and not _NO_LONGER.issuperset(strings_of(expression.get("name", []))[-1:]):
@@ -59,7 +59,7 @@ def _grows(step: Node) -> bool:
 
 
 def _steps(name: str, columns: tuple[str, ...], first: Node, step: Node) -> int | None:
-    """`n` from a constant, `n + 1` in the step, `n < constant` among its conditions."""
+    """`n` starts at a constant, the step has `n + 1`, and its condition has `n < constant`."""
     own = {each.get("alias", {}).get("aliasname", name) for _, each in items_of(step.get("fromClause", []))
            if _is(name, each) and "colnames" not in each.get("alias", {})}  # fmt: skip
     if not own:

@@ -1,6 +1,6 @@
-"""References to columns below a node of the syntax tree, each node looked at once. Decides nothing.
+"""Collects the column references below a node of the syntax tree. Decides nothing.
 
-Selects are read from the innermost outwards, so that an outer one takes what an inner one was found to hold.
+SELECTs are read from the innermost outwards and their references are kept, so that each node is visited once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ class ColumnReference(NamedTuple):
 
     qualifier: str | None
     column: str | None  # None: all columns
-    inner: bool = False  # inside a subselect: without a qualifier it may be that one's own
+    inner: bool = False  # inside a subquery: without a qualifier it may be a column of that
 
 
 def is_select(node: dict[str, Any]) -> bool:
-    """A SELECT, also where the tree gives its type by the field alone (`larg`, `rarg`)."""
+    """Whether a node is a SELECT, also without a type key (`larg`, `rarg`)."""
     return "limitOption" in node
 
 
@@ -28,7 +28,7 @@ class References:
         self._selects: dict[int, frozenset[ColumnReference]] = {}
 
     def keep(self, select: dict[str, Any]) -> None:
-        """Read a select of which all inner ones were kept before."""
+        """Read a SELECT. All SELECTs inside it must have been kept before."""
         own = {name for item in items_of(select.get("fromClause", [])) if (name := name_of(item)) is not None}
         found = self.below(list(select.values()))
         self._selects[id(select)] = frozenset(
@@ -56,7 +56,7 @@ class References:
 
 
 def items_of(clause: list[Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The items of a FROM as (node type, node), those inside joins as well, in their order."""
+    """The items of a FROM clause, also those inside joins, as (node type, node) in their order."""
     found: list[tuple[str, dict[str, Any]]] = []
     left = list(reversed(clause))
     while left:
@@ -72,7 +72,7 @@ def items_of(clause: list[Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def name_of(item: tuple[str, dict[str, Any]]) -> str | None:
-    """What a column of the item may be qualified with."""
+    """The qualifier of the item's columns: its alias, or else its relation's name."""
     kind, node = item
     if kind == "RangeTableSample":
         node = node.get("relation", {}).get("RangeVar", {})

@@ -1,8 +1,8 @@
-"""What bounds the rows that a query gives: the constant LIMITs that hold over each relation it reads from.
+"""Which constant LIMITs bound the rows of a result, for each relation that the query reads from.
 
-A LIMIT that is not a constant, that is NULL or ALL, or that lets ties through is none; nor is one of a value that
-is made of many rows. What runs once for each row of another query, or for each step of a recursive one, gives its
-rows as often. Decides nothing.
+Not a bound: a LIMIT that is not a constant, NULL, ALL or WITH TIES, and one over a value that is aggregated from many
+rows. A subquery that runs for each row of another query, or for each step of a recursive one, multiplies its rows.
+Decides nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ __all__ = ["LimitedRelation", "Limits", "gives_one_row", "row_sources"]
 
 Node = dict[str, Any]
 Limits = tuple[tuple[int, int], ...]
-"""LIMITs from the outside inwards, each smaller than the one before: which one it is, and how many rows it lets
-through, as often as it is applied."""
+"""LIMITs from the outermost inwards, each smaller than the one before: its number, and the rows that it lets through
+in all the times that it is applied."""
 
 _WHOLE = re.compile(r"[0-9]{1,18}\Z")
-_DEEPEST = 16  # LIMITs over one relation that are kept; more of them only bound it better
+_DEEPEST = 16  # LIMITs that are kept for one relation; more could only lower the bound
 
 
 class LimitedRelation(NamedTuple):
     relation: Node  # a RangeVar
     limits: Limits
-    strict: Limits  # where any function that is not known may collect rows into its value
+    strict: Limits  # if every unknown function is taken for an aggregate that collects rows
 
     @property
     def most(self) -> int | None:
@@ -37,13 +37,13 @@ class LimitedRelation(NamedTuple):
 
 
 class _LimitContext(NamedTuple):
-    """What holds over a query."""
+    """The LIMITs over a query, and how often it runs."""
 
     limits: Limits = ()
-    times: int | None = 1  # how often it runs at most; None: as often as it likes
+    times: int | None = 1  # the most times that it runs; None: unbounded
 
     def under(self, select: Node, most: int | None) -> _LimitContext:
-        """`most`: rows that it gives each time it runs."""
+        """`most`: the rows of one run."""
         if most is None or self.times is None or len(self.limits) >= _DEEPEST:
             return self
         total = most * self.times
@@ -52,7 +52,7 @@ class _LimitContext(NamedTuple):
         return _LimitContext((*self.limits, (id(select), total)), self.times)
 
     def by_row(self, select: Node, most: int | None) -> _LimitContext:
-        """Of a value in the list of a query that gives so many rows: it is looked up for each of them."""
+        """For a subquery in the target list: it runs for each of the `most` rows of the query."""
         if "fromClause" not in select:
             return self.under(select, 1)
         known = [most * self.times] if most is not None and self.times is not None else []
@@ -60,7 +60,7 @@ class _LimitContext(NamedTuple):
         return _LimitContext(self.limits, min(known) if known else None)
 
     def apart(self) -> _LimitContext:
-        """What was before does not bound it."""
+        """The LIMITs around do not bound it."""
         return _LimitContext((), self.times)
 
     def often(self) -> _LimitContext:
@@ -75,15 +75,15 @@ class _LimitContext(NamedTuple):
 
 class _Level(NamedTuple):
     select: Node
-    ways: tuple[_LimitContext, _LimitContext]  # as things are; where functions that are not known collect
-    hidden: frozenset[str]  # names that stand for a query of a WITH here
-    recursion: Recursion | None = None  # of the query that this is the whole of
+    ways: tuple[_LimitContext, _LimitContext]  # as written; if unknown functions are taken for aggregates
+    hidden: frozenset[str]  # names of common table expressions that are visible here
+    recursion: Recursion | None = None  # of the common table expression, if this is its whole query
 
 
 def row_sources(query: Node) -> list[LimitedRelation]:
-    """Of a SELECT. Relations that only conditions read from give no rows.
+    """The relations whose rows a SELECT returns. One that only a condition reads returns none.
 
-    A bound holds over what is below it unless something between collects: a LIMIT of one array is none of its rows.
+    A LIMIT bounds all below it, unless an aggregate between collects rows: one array may hold any number of them.
     """
     found: list[LimitedRelation] = []
     left = [_Level(query, (_LimitContext(), _LimitContext()), frozenset())]
@@ -100,7 +100,7 @@ def row_sources(query: Node) -> list[LimitedRelation]:
 
 
 def _numbered(limits: Limits, numbers: dict[int, int]) -> Limits:
-    """The same for each reading of a text."""
+    """With numbers that are the same each time that a text is parsed."""
     return tuple((numbers.setdefault(key, len(numbers)), most) for key, most in limits)
 
 
@@ -134,7 +134,7 @@ def _read(level: _Level, reading: AggregateReading, left: list[_Level], found: l
             if "schemaname" in relation or relation["relname"] not in hidden:
                 found.append(LimitedRelation(relation, ways[0].limits, ways[1].limits))
             continue
-        for inner, array in reading.values(item).queries:  # a function takes the rows of an array apart
+        for inner, array in reading.values(item).queries:  # a function such as unnest returns the rows of an array
             each = _each(ways, _LimitContext.often) if beside else ways
             left.append(_Level(inner, _each(each, _LimitContext.apart) if array else each, hidden))
 
@@ -142,7 +142,7 @@ def _read(level: _Level, reading: AggregateReading, left: list[_Level], found: l
 def _with(
     level: _Level, reading: AggregateReading, ways: tuple[_LimitContext, _LimitContext], left: list[_Level]
 ) -> frozenset[str]:
-    """The queries of its WITH, which may be read from anywhere; and the names that are hidden behind theirs."""
+    """Add the common table expressions, which may be read from anywhere. Returns the names that they hide."""
     hidden = level.hidden
     clause = level.select.get("withClause", {})
     queries = [each.get("CommonTableExpr", {}) for each in clause.get("ctes", [])]
@@ -178,7 +178,7 @@ def _kinds(select: Node) -> list[str]:
 
 
 def gives_one_row(query: Node) -> bool:
-    """By an aggregate, or by LIMIT 1; or all that it reads from does."""
+    """Whether a query has one row: by an aggregate, by LIMIT 1, or as all its relations have."""
     if _one_row(query, SUMS_UP | COLLECTS) or _limit(query) == 1:
         return True
     found = row_sources(query)
@@ -208,7 +208,7 @@ def _limit(select: Node) -> int | None:
 
 
 def _one_row(select: Node, aggregates: frozenset[str] = SUMS_UP) -> bool:
-    """One of these aggregates in the list of values, without GROUP BY."""
+    """Whether its target list has one of these aggregates, without GROUP BY."""
     if "groupClause" in select or "larg" in select:
         return False
     for target in select.get("targetList", []):

@@ -1,4 +1,4 @@
-"""The shape of a statement: how deep it is, what its conditions narrow, what bounds its rows. Values only."""
+"""The shape of a statement: its depth, its writes and their conditions, the limits of its rows. Values only."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ class WriteShape:
 
     @property
     def narrowed(self) -> Literal["no", "constant", "yes"]:
-        """Where any column may be NULL."""
+        """The result if every column may be NULL."""
         return self.narrowing.word()
 
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """A relation whose rows the statement gives to the client, and how many of them at most."""
+    """A relation whose rows the statement returns to the client, and the most rows of it."""
 
     relation: tuple[str, ...]  # its name as written, in its parts
     position: int | None
     limits: tuple[tuple[int, int], ...] = ()
-    """The constant LIMITs that hold over it, from the outside inwards, each smaller than the one before: which one it
-    is (two relations may be under one), and how many rows it lets through."""
+    """The constant LIMITs over it, from the outermost inwards, each smaller than the one before: its number (two
+    relations may be under the same LIMIT), and the rows that it lets through."""
     strict: tuple[tuple[int, int], ...] = ()
-    """The same, where a function that is not known may collect rows into its value."""
+    """The same, if every unknown function is taken for an aggregate that collects rows."""
 
     @property
     def most(self) -> int | None:
-        """None: no constant LIMIT holds over it."""
+        """None: there is no constant LIMIT over it."""
         return self.limits[-1][1] if self.limits else None
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Items of one FROM that no condition joins."""
+    """A cartesian product: items of one FROM clause that no condition joins."""
 
     position: int | None
-    explicit: bool  # they are only joined by CROSS JOIN, which says that it is meant
+    explicit: bool  # written as CROSS JOIN, so it is intended
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    analyze: bool = False  # EXPLAIN ANALYZE: what it explains is run
+    analyze: bool = False  # EXPLAIN ANALYZE, which runs the statement
     depth: int = 0  # levels of the syntax tree
     writes: tuple[WriteShape, ...] = ()
     sources: tuple[RowSource, ...] = ()

@@ -1,6 +1,6 @@
-"""Which parts of a tree mean the same, and which conditions are true of every row by how they are written.
+"""Tautologies: conditions that are true for every row by how they are written, such as `id = id` or `a LIKE '%'`.
 
-Decides by the tree alone.
+Also compares parts of a tree for equality. Decides from the tree alone.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Node = dict[str, Any]
 
 _PLACES = frozenset({"location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end", "arg_location"})
 _NEVER_NEGATIVE = frozenset({"abs", "cardinality", "char_length", "length", "octet_length"})
-_ALL = re.compile(r"\^?(\.\*|\(\.\*\))?\$?\Z")  # a regular expression that everything matches
+_ALL = re.compile(r"\^?(\.\*|\(\.\*\))?\$?\Z")  # a regular expression that matches everything
 
 
 def same_tree(one: Any, other: Any) -> bool:
-    """Whether two parts of the tree are alike but for where they stand."""
+    """Whether two parts of a tree are equal, apart from their locations."""
     left = [(one, other)]
     while left:
         first, second = left.pop()
@@ -47,7 +47,7 @@ def uncast(node: Node) -> Node:
 
 
 def own_column(node: Node, target: frozenset[str], *, alone: bool) -> str | None:
-    """The column of the written relation that this is: `id`, or with its name or alias before it."""
+    """The column of the target that a node names: `id`, or with the target's name or alias in front."""
     names = strings_of(node.get("ColumnRef", {}).get("fields", []))
     if "" in names or not names:
         return None
@@ -62,7 +62,7 @@ def builtin_call(call: Node) -> str | None:
 
 
 def is_tautology(expression: Node, target: frozenset[str], *, alone: bool) -> bool:
-    """Both sides are the same (`id = id`), or it is a pattern that everything matches, or a length from 0 on."""
+    """Whether both sides are the same (`id = id`), a pattern matches everything, or a length is at least 0."""
     left, right = expression.get("lexpr"), expression.get("rexpr")
     if not isinstance(left, dict):
         return False

@@ -42,8 +42,8 @@ def test_ordinary_long_statements_are_not(text: str) -> None:
 
 
 def test_output_that_is_many_times_the_text_is_refused_whatever_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgjit.sql.parse._OUTPUT", 100)
-    monkeypatch.setattr("pgjit.sql.parse._OUTPUT_RATIO", 1)
+    monkeypatch.setattr("pgjit.sql.guards.check_text._TREE_BYTES", 100)
+    monkeypatch.setattr("pgjit.sql.guards.check_text._TREE_RATIO", 1)
 
     with pytest.raises(StatementRefused, match="too many columns"):
         read_message("SELECT 1")
