@@ -79,7 +79,7 @@ class Session:
 
     @property
     def idle(self) -> bool:
-        return self._live is None or self._live.pump.relay.idle
+        return self._live is None or self._live.pump.state.idle
 
     async def run(self, startup: StartupMessage, deadline: float) -> None:
         """Live from the startup message to the end; be logged in by `deadline`, in the loop's time.

@@ -13,6 +13,7 @@ from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnde
 from pgjit.proxy.access import Access
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.relay.pump import Ending, Pump
+from pgjit.proxy.relay.transitions import EndState
 from pgjit.proxy.services import Services
 from pgjit.proxy.window.backend_stop import BackendStop
 from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
@@ -43,7 +44,7 @@ class LiveSession:
     @property
     def silent(self) -> bool:
         """The server says nothing more that a client could be told."""
-        return self.upstream.link.closed or self.pump.answers.broken
+        return self.upstream.link.closed or self.pump.state.desynchronised
 
 
 class SessionEnd:
@@ -61,11 +62,11 @@ class SessionEnd:
         """Raises JournalUnavailable where the end could not be recorded."""
         live, ending = self._live, self._ending
         pump = live.pump
-        pump.answers.ending, pump.answers.farewell = True, ending.error
+        pump.state.begin_ending(ending.error)
         proof: Proof | None = None
         if live.silent:
             # However long it takes to see what has become of the backend: the client need not wait for that.
-            self._part(WorkOutcome.UNANSWERED if pump.relay.queue else self._fate())
+            self._part(WorkOutcome.UNANSWERED if pump.state.queue.requests else self._fate())
         if ending.clean:
             await live.upstream.leave()
         else:
@@ -89,13 +90,13 @@ class SessionEnd:
 
     async def _stop_backend(self) -> Proof:
         live, services = self._live, self._services
-        relay = live.pump.relay
+        queue = live.pump.state.queue
         live.pump.give_up_copy()
         stop = BackendStop(live.backend.process, live.backend.control, services.clock, live.upstream)
         self._stopping = asyncio.create_task(
             stop.run(
-                cancel=relay.single,
-                answered=lambda: live.silent or not relay.queue,
+                cancel=queue.single,
+                answered=lambda: live.silent or not queue.requests,
                 alert=self._alert,
             )
         )
@@ -147,12 +148,12 @@ class SessionEnd:
 
     def _fate(self) -> WorkOutcome:
         """What is known when the backend is gone and all that it has sent was read."""
-        pump = self._live.pump
-        if pump.answers.stopped:
+        state = self._live.pump.state
+        if state.end is EndState.STOPPED:
             return WorkOutcome.CANCELLED
-        if pump.relay.queue:
+        if state.queue.requests:
             return WorkOutcome.UNANSWERED
-        return WorkOutcome.IDLE if pump.relay.status == "I" else WorkOutcome.OPEN
+        return WorkOutcome.IDLE if state.transaction_status == "I" else WorkOutcome.OPEN
 
     def _part(self, fate: WorkOutcome) -> None:
         """Tell the client now, and see it off."""
@@ -163,23 +164,23 @@ class SessionEnd:
     def _tell(self, fate: WorkOutcome) -> None:
         """The last word to the client, where one can be said: inside a message it cannot."""
         ending, pump = self._ending, self._live.pump
-        if ending.error is not None and not ending.told and not pump.answers.inside_message:
+        if ending.error is not None and not ending.told and not pump.inside_message:
             self._client.write(error_response(with_work_outcome(ending.error, fate)))
 
     # --- the journal -----------------------------------------------------------------------------------
 
     def _write_down(self, proof: Proof | None) -> None:
         live, ending, now = self._live, self._ending, self._services.clock()
-        relay = live.pump.relay
+        state = live.pump.state
         live.pump.note(
             [
-                *relay.cut(now),
+                *state.cut(now),
                 SessionEnded(
                     context=live.context,
                     at=now,
                     reason=ending.reason,
                     detail=ending.error.message if ending.error else None,
-                    executions=relay.recorder.executions,
+                    executions=state.recorder.executions,
                     proof=proof,
                 ),
             ]

@@ -15,6 +15,8 @@ __all__ = ["ASYNCHRONOUS", "FINAL_RESPONSES", "FRONTEND", "RESPONSES", "RETURNS_
 class Phase(Enum):
     """Where the client's side of a connection stands."""
 
+    __hash__ = object.__hash__  # as of `Asked`
+
     PASSWORD = "password"  # noqa: S105 - the phase in which one is awaited
     READY = "ready"
     COPYING = "copying"  # the server answered CopyInResponse and takes data
@@ -32,6 +34,9 @@ FRONTEND: dict[Phase, frozenset[int]] = {
 
 class RequestKind(Enum):
     """A request that the server has yet to answer to the end."""
+
+    # A member equals itself alone. Enum's own hash is a call of Python for each look into a table.
+    __hash__ = object.__hash__
 
     QUERY = "query"
     FUNCTION_CALL = "function call"

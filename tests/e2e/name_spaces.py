@@ -17,12 +17,10 @@ from types import TracebackType
 
 from pgjit.audit.event import Event, Execution, Outcome
 from pgjit.judging.judge import Judgement
-from pgjit.proxy.relay.client_side import ClientSide
-from pgjit.proxy.relay.server_side import ServerSide
 from pgwire.framing import FrameReader
 from pgwire.messages.query import decode_error
 from pgwire.messages.startup import encode_startup
-from tests.fakes.talk import CONTEXT, NOW
+from tests.fakes.both_ends import BothEnds
 
 __all__ = ["Place", "Told", "Wire", "compare", "constants", "misrecorded"]
 
@@ -117,11 +115,6 @@ class Wire:
         self._place = place
         self._judge = judge
         self._unrestricted = unrestricted
-        self._ids = 0
-
-    def _new(self) -> str:
-        self._ids += 1
-        return f"x{self._ids}"
 
     def direct(self, messages: list[bytes]) -> Told:
         told = Told()
@@ -135,37 +128,31 @@ class Wire:
 
     def through(self, messages: list[bytes]) -> Told:
         told = Told()
-        relay = ClientSide(
-            CONTEXT, self._judge, ends_at=CONTEXT.window.ends_at, new_id=self._new,
-            new_token=lambda: b"pgjit_deny_" + self._new().encode(), unrestricted=self._unrestricted,
-            encoding=self._place.encoding,
-        )  # fmt: skip
-        answers = ServerSide(relay, {})
+        ends = BothEnds(judge=self._judge, unrestricted=self._unrestricted, encoding=self._place.encoding)
         reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
         with _Socket(self._place) as session, _until_it_leaves(told):
             incoming = session.frames()
             for message in messages:
                 left = reader.feed(message)
                 while left:
-                    plan = relay.from_client(left, NOW)
+                    plan = ends.frames(left)
                     assert plan.fault is None, plan.fault
                     told.events += plan.events
                     session.socket.sendall(plan.data)
                     left = list(plan.rest)
                     if left:
-                        self._answer(session, relay, answers, next(incoming), told)
-            while relay.queue:
-                self._answer(session, relay, answers, next(incoming), told)
+                        self._answer(session, ends, next(incoming), told)
+            while ends.state.queue.requests:
+                self._answer(session, ends, next(incoming), told)
         return told
 
-    def _answer(
-        self, session: _Socket, relay: ClientSide, answers: ServerSide, frame: tuple[str, bytes], told: Told
-    ) -> None:
+    def _answer(self, session: _Socket, ends: BothEnds, frame: tuple[str, bytes], told: Told) -> None:
         kind, raw = frame
-        run = relay.queue[0].current if relay.queue else None
+        head = ends.state.queue.head
+        run = None if head is None else head.current
         if kind in "Dd" and run is not None:
             told.rows.append((run.id, raw[5:]))
-        step = answers.from_server(raw, NOW)
+        step = ends.server(raw)
         assert step.fault is None, step.fault
         told.events += step.events
         session.socket.sendall(step.to_server)

@@ -19,8 +19,8 @@ from pgjit.demo.world import World
 from pgwire.messages.extended import sync
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
+from tests.fakes.both_ends import bind, execute, parse, query
 from tests.fakes.scripted_client import ScriptedClient, trusting
-from tests.fakes.talk import bind, execute, parse, query
 from tests.run.waiting import until, until_it_holds
 
 ALIVE = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"

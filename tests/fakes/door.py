@@ -27,8 +27,8 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.services import ProxyLimits, Services
 from pgjit.proxy.window.windows import Windows
 from pgjit.telemetry import Telemetry
+from tests.fakes.both_ends import CONTEXT
 from tests.fakes.scripted_client import trusting
-from tests.fakes.talk import CONTEXT
 from tests.fakes.workers import InThread
 from tests.run.waiting import until
 

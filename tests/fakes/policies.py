@@ -9,7 +9,7 @@ from pgjit.policy.policy import Grant, Policy, Preset, StatementTerms
 from pgjit.proxy.access import Access
 from pgjit.server.credential import FixedSecret
 from pgjit.server.target import Host, Target
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 
 __all__ = ["TARGET", "access", "policy"]
 

@@ -12,7 +12,7 @@ from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Prin
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.identity.membership_rechecks import GroupSource, RecheckSchedule
 from pgjit.proxy.membership import Denials, Memberships
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 
 __all__ = [
     "GROUP",

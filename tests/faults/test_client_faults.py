@@ -15,11 +15,11 @@ from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
 from pgjit.proxy.window import wait_until as alarm
 from pgwire.messages.extended import sync
+from tests.fakes.both_ends import answer, bind, close, error, execute, parse, query
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer, Step, expect, send, until_left
 from tests.fakes.scripted_server import answer as answering
 from tests.fakes.stage import Stage, errors, kinds
-from tests.fakes.talk import answer, bind, close, error, execute, parse, query
 from tests.run.waiting import until
 
 READY, BEGUN, FAILED = answer("Z", b"I"), answer("Z", b"T"), answer("Z", b"E")

@@ -16,9 +16,9 @@ from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
 from pgjit.server import link
 from pgwire.messages.extended import sync
+from tests.fakes.both_ends import answer, bind, execute, parse, query
 from tests.fakes.scripted_server import Peer, Step, expect, notice, send, status, until_left
 from tests.fakes.stage import Stage, kinds
-from tests.fakes.talk import answer, bind, execute, parse, query
 
 READY, DONE = answer("Z", b"I"), answer("C", b"SELECT 1\0")
 MIB = 1 << 20
@@ -134,7 +134,7 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
             await enough.wait()  # the proxy asks for answers, and sends no more
         session = stage.session
         assert session._live is not None
-        assert len(session._live.pump.relay.queue) < 10_100
+        assert len(session._live.pump.state.queue.requests) < 10_100
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         stage.end_window()

@@ -11,11 +11,11 @@ import pytest
 from pgjit.audit.sinks.file import FileSink
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
-from pgjit.proxy.relay import pump as conversation
+from pgjit.proxy.relay import pump
 from pgwire.messages.extended import sync
+from tests.fakes.both_ends import answer, bind, error, execute, parse, query
 from tests.fakes.scripted_server import Peer, expect, send, until_left
 from tests.fakes.stage import Stage, errors, kinds
-from tests.fakes.talk import answer, bind, error, execute, parse, query
 from tests.run.waiting import until
 
 READY = answer("Z", b"I")
@@ -100,7 +100,7 @@ async def test_at_the_end_of_a_session(
     how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client is let go at once; who waits for the journal is the session, and its end comes when it can."""
-    monkeypatch.setattr(conversation, "_SETTLE_SECONDS", 30)
+    monkeypatch.setattr(pump, "_SETTLE_SECONDS", 30)
     async with Stage(tmp_path, certificates, [expect("S"), send(READY), until_left()], sink=Disk) as stage:
         async with await stage.client() as client:
             await client.send(sync())
@@ -125,7 +125,7 @@ async def test_at_the_end_of_a_session(
 async def test_for_good(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(conversation, "_SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(pump, "_SETTLE_SECONDS", 0.2)
     async with Stage(tmp_path, certificates, [until_left()], sink=Disk) as stage:
         async with await stage.client() as client:
             disk_of(stage).full = True

@@ -12,11 +12,11 @@ from pgjit.policy.policy import Preset
 from pgwire.messages.authentication import encode_password
 from pgwire.messages.extended import sync
 from pgwire.messages.startup import encode_startup
+from tests.fakes.both_ends import answer, bind, execute, parse, query
 from tests.fakes.door import GOOD
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer, fatal
 from tests.fakes.stage import STARTUP, Stage
-from tests.fakes.talk import answer, bind, execute, parse, query
 
 READY = answer("Z", b"I")
 TERMINATE = b"X\0\0\0\4"

@@ -10,11 +10,11 @@ import pytest
 from pgjit.demo.certificates import Certificates
 from pgwire.messages.authentication import encode_password
 from pgwire.messages.startup import encode_startup
+from tests.fakes.both_ends import answer
 from tests.fakes.door import GOOD
 from tests.fakes.scripted_client import Heard
 from tests.fakes.scripted_server import OK, Step, close, cut, fatal, notice, send, until_left
 from tests.fakes.stage import STARTUP, Stage, errors, kinds, welcome
-from tests.fakes.talk import answer
 
 WELCOME = welcome(4200)
 

@@ -11,13 +11,13 @@ import pytest
 
 from pgjit.demo.certificates import Certificates
 from pgjit.proxy.rate_limit import RateLimit
-from pgjit.proxy.relay import pump as conversation
+from pgjit.proxy.relay import pump
 from pgjit.proxy.relay.pump import Pump
 from pgwire.messages.extended import sync
+from tests.fakes.both_ends import CONTEXT, answer, bind, execute, parse, query
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer
 from tests.fakes.stage import Stage, errors, kinds
-from tests.fakes.talk import CONTEXT, answer, bind, execute, parse, query
 
 READY = answer("Z", b"T")
 TERMINATE = b"X\0\0\0\4"
@@ -67,9 +67,9 @@ async def test_of_parameters_that_no_record_will_have_nothing_is_held(
             await client.send(query("BEGIN"))
             await client.frames("Z")
             await _bind_much(client, 30)
-            relay = _live(stage).relay
-            assert relay.names.size < 30 * 10_000
-            assert relay.queued == 0
+            state = _live(stage).state
+            assert state.prepared_statements.size < 30 * 10_000
+            assert state.queue.bytes == 0
             await client.send(execute(b"p0") + sync())
             await client.frames("Z")
         await stage.over()
@@ -81,12 +81,12 @@ async def test_of_parameters_that_no_record_will_have_nothing_is_held(
 async def test_what_is_sent_and_not_answered_is_bounded_by_its_bytes(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_MOST_QUEUED_BYTES", 2_500_000)
+    monkeypatch.setattr(pump, "_MOST_QUEUED_BYTES", 2_500_000)
     most = 0
 
     async def watch(peer: Peer) -> None:
         nonlocal most
-        most = max(most, _live(stage).relay.queued)
+        most = max(most, _live(stage).state.queue.bytes)
 
     async def step(peer: Peer) -> None:
         held = b""
@@ -118,12 +118,10 @@ async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
                 await client.send(query("BEGIN"))
                 await client.frames("Z")
                 await _bind_much(client, 3)
-                conversation = _live(stage)
-                held = [
-                    weakref.ref(each)
-                    for each in (conversation, conversation.relay, conversation.relay.names, conversation.answers)
-                ]
-                del conversation
+                live = _live(stage)
+                parts = [live, live.state, live.state.prepared_statements, live._client_side, live._server_side]
+                held = [weakref.ref(part) for part in parts]
+                del live, parts
                 if end == "goodbye":
                     await client.send(TERMINATE)
                     await client.ended()

@@ -12,9 +12,9 @@ import pytest
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
 from pgwire.messages.extended import sync
+from tests.fakes.both_ends import answer, bind, error, execute, parse, query
 from tests.fakes.scripted_server import Step, close, expect, fatal, send, status, until_left
 from tests.fakes.stage import Stage, errors, kinds
-from tests.fakes.talk import answer, bind, error, execute, parse, query
 
 READY = answer("Z", b"I")
 COLUMNS, ROW, DONE = answer("T", b"\0\0"), answer("D", b"\0\1\0\0\0\x017"), answer("C", b"SELECT 1\0")

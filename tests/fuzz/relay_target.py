@@ -1,7 +1,7 @@
 """The relay between any client and any server: what both say is fuzzed, in turns.
 
 Raises where something is wrong: an exception that is no fault of either side, a message to the server of a type
-that may not be sent, text that was refused and goes on all the same, an execution without its record (`Talk` sees
+that may not be sent, text that was refused and goes on all the same, an execution without its record (`BothEnds` sees
 to that).
 """
 
@@ -14,7 +14,7 @@ from pgwire.framing import CONTINUED, FrameReader
 from pgwire.messages.extended import decode_parse
 from pgwire.messages.query import decode_query
 from pgwire.state import FRONTEND, Phase
-from tests.fakes.talk import Talk, answer, bind, close, describe, error, execute, parse, query
+from tests.fakes.both_ends import BothEnds, answer, bind, close, describe, error, execute, parse, query
 
 __all__ = ["SEEDS", "relay"]
 
@@ -32,16 +32,16 @@ def _turns(data: bytes) -> Iterator[tuple[bool, bytes]]:
 
 
 def relay(data: bytes) -> None:
-    talk = Talk()
+    ends = BothEnds()
     at_server = FrameReader(lambda _: 100_000, data=b"d")
     for from_server, said in _turns(data):
         if from_server:
-            step = talk.server(said)
+            step = ends.server(said)
             if step.fault is not None:
                 return
             continue
         try:
-            plan = talk.client(said)
+            plan = ends.client(said)
         except RemoteProtocolError:
             return  # no frame: the reader refuses it before the relay sees it
         _held(at_server, plan.data)

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.proxy.relay.client_side import ClientSide
 from pgjit.proxy.relay.in_flight import Planned
+from pgjit.proxy.relay.refusal import Refuser
 from pgwire.framing import Frame, FrameReader, StreamReader
 from pgwire.messages.query import decode_query
 from pgwire.reader import message
-from tests.fakes.talk import query
+from tests.fakes.both_ends import query
 from tests.fuzz import targets
 from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, Sample
@@ -65,7 +65,7 @@ def test_any_bytes_hold_for_any_target(target: targets.Target, data: bytes) -> N
 
 
 def test_a_relay_that_forgets_to_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ClientSide, "refuse_query", lambda self, plan, *_: plan.items.append(Planned(query("bad"))))
+    monkeypatch.setattr(Refuser, "refuse_query", lambda self, plan, *_: plan.items.append(Planned(query("bad"))))
     with pytest.raises(AssertionError):
         relay(SEEDS[1])
 

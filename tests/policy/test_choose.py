@@ -10,8 +10,8 @@ from pgjit.errors import AccessRefused
 from pgjit.identity.identity import GroupId
 from pgjit.policy.choose import choose_policy
 from pgjit.policy.load import Policies
+from tests.fakes.both_ends import CONTEXT
 from tests.fakes.policies import policy
-from tests.fakes.talk import CONTEXT
 
 POLICIES = Policies(
     [

@@ -10,7 +10,7 @@ import pytest
 from pgjit.identity.identity import Credential, GroupId, IdentityKind
 from pgjit.policy.identity_terms import IdentityTerms, unmet
 from pgjit.policy.load import Policies, load_policies
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 
 GROUP = GroupId("5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11")
 TEXT = """\

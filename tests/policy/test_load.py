@@ -19,7 +19,7 @@ from pgjit.policy.language import LimitSection, PolicyFile, SelectorEntry, State
 from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Grant, Preset
 from pgjit.sql.kind import kind_of
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 
 ROOT = Path(__file__).parents[2]
 GROUP = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"

@@ -9,8 +9,8 @@ import pytest
 from pgjit.policy.policy import Preset
 from pgjit.proxy.door.startup_request import StartupRequest
 from pgjit.proxy.server_settings import session_settings, tripwire
+from tests.fakes.both_ends import NOW
 from tests.fakes.policies import access
-from tests.fakes.talk import NOW
 
 OPENING = StartupRequest("ann", "shop", "psql", None, {"TimeZone": "UTC"})
 END = NOW + timedelta(minutes=10)

@@ -1,48 +1,49 @@
-"""The way of a query, pure: frames and now in, bytes and records out.
+"""The client's half of the relay, pure: the client's messages in, bytes for the server and records out.
 
-Decides what is forwarded, what is refused in its place, what is recorded, and what each answer of the server
-means for that. Knows no socket, no journal, and no clock but of its own work: the session writes the records of a
-plan before it sends the plan's bytes, and comes back with `withdraw` when the journal cannot take them.
+Decides for each message whether it is forwarded, refused in its place, or has to wait. Knows no socket, no journal,
+and no clock but of its own work: the pump writes the records of a plan before it sends the plan's bytes, and calls
+`withdraw` of the state when the journal cannot take them. What the server answers is `server_side.py`'s.
 
 INVARIANT: no frame that came from a client is forwarded unless a branch below names its type and judged it.
-Under `access: full` (`unrestricted`) nothing is refused for what it does: it is recorded all the same.
+Under `access: full` (`unrestricted`) no rule refuses a statement: it is recorded all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from pgjit.audit.event import Parameters, SessionContext
+from pgjit.audit.event import Parameters
 from pgjit.audit.parameters import kept
 from pgjit.errors import ProtocolFault
-from pgjit.grants.usage import Usage
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.policy.policy import NO_LIMITS
-from pgjit.proxy.relay.budget import Budget
-from pgjit.proxy.relay.executed_statement import (
-    Resolver,
-    Unresolvable,
-    Unsettled,
-    describes_endless,
-    resolve_message,
+from pgjit.proxy.relay.executed_statement import Resolver, Unresolvable, Unsettled, describes_endless, resolve_message
+from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
+from pgjit.proxy.relay.limits import hold_behind, over_budget, refuses_execution, refuses_portal, refuses_together
+from pgjit.proxy.relay.prepared_statements import (
+    DOUBT,
+    Change,
+    ExecutedStatement,
+    Portal,
+    Prepared,
+    readable,
+    unknown,
 )
-from pgjit.proxy.relay.in_flight import ClientPlan, Planned
-from pgjit.proxy.relay.limits import Limited
-from pgjit.proxy.relay.prepared_statements import DOUBT, Change, ExecutedStatement, Portal, Prepared, unknown
 from pgjit.proxy.relay.protocol_rules import (
     FUNCTION_CALL,
     TOO_LONG_TOGETHER,
     TOO_MANY_NAMES,
-    numbered,
     parse_violations,
     uncertain_name,
 )
-from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY
-from pgjit.proxy.relay.rejection import poison_parse
+from pgjit.proxy.relay.reading_settings import note_reading
+from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY, Refuser
 from pgjit.proxy.relay.rejudging import JudgedAgain, Look
+from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.show_pgjit import answer, unknown_setting
+from pgjit.proxy.relay.transitions import InputEvent, InputState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
 from pgwire.messages import extended
@@ -53,65 +54,61 @@ from pgwire.state import FRONTEND, Phase, RequestKind
 
 __all__ = ["ClientPlan", "ClientSide"]
 
+_SKIPPED = InputState.SKIPPED
+_SYNC = InputEvent.SYNC
+_LEGAL = FRONTEND[Phase.READY]
 _PASSED_OVER = frozenset(b"BDCEH")
 _JUDGED = frozenset(b"QP")
 _SECONDS_AT_ONCE = 0.005
-"""Spent on judging messages, the others get their turn before more of them are."""
-
-
-def _nobody(_: bytes) -> None:
-    """Judges nothing."""
+"""After so much time on judging messages, the other sessions get their turn."""
 
 
 class _NotJudged(Exception):
-    """A statement that takes too long to judge here: somebody has to judge it first."""
+    """A statement takes too long to judge here: the judge's worker has to do it first."""
 
 
 class _UnknownName(Exception):
-    """A statement with a name that is not in the catalog, of which nobody has asked the server yet."""
+    """A statement uses a name that is not in the catalog, and the catalog was not read again yet."""
 
 
-class ClientSide(Limited):
-    """Judges what the client sends. What is sent on is in flight until `server_side.py` has seen its answer."""
+@dataclass(slots=True)
+class _Batch:
+    """One call of `from_client`."""
+
+    plan: ClientPlan
+    now: datetime
+    judged: Mapping[bytes, Judgement]  # by the judge's worker
+    settled: bool  # the next message is judged for good, with the catalog as it is
+
+
+class ClientSide:
+    """Judges what the client sends. Each request that it sends is in flight until `server_side.py` saw its answer."""
 
     def __init__(
         self,
-        context: SessionContext,
+        state: RelayState,
         judge: Callable[[bytes], Judgement | None],
         *,
-        ends_at: datetime,
-        new_id: Callable[[], str],
-        new_token: Callable[[], bytes],
-        unrestricted: bool = False,
-        budget: Budget | None = None,
-        hides_details: bool = False,
-        encoding: str = "UTF8",
         looks_again: bool = False,
         spent: Callable[[], float] = lambda: 0.0,
         latest: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`encoding` is the server's.
-
-        `judge`: None where it takes too long; then `from_client` stops, to be called again with the answer.
+        """`judge` returns None for what takes too long: `from_client` stops, and is called again with the answer.
 
         `looks_again`: `from_client` stops before it refuses a statement for a name that the catalog does not have.
-        It has to be called again, with `settled`, when the catalog was looked at.
+        It has to be called again, with `settled`, when the catalog was read again.
+        `spent`: seconds of work of this thread. `latest`: the number of the judge that has the latest catalog.
         """
-        super().__init__(context, ends_at=ends_at, new_id=new_id, new_token=new_token, encoding=encoding)
-        self.budget = budget or Budget(NO_LIMITS, Usage())
-        self.hides_details = hides_details  # of constraints: they quote columns that may be denied
+        self._state = state
         self._judge = judge
-        self.unrestricted = unrestricted
         self._looks_again = looks_again
-        self._settled = False
-        self._spent = spent  # seconds of work of this thread
+        self._spent = spent
         self._again = JudgedAgain(latest)
+        self._refuser = Refuser(state)
 
     def close(self) -> None:
-        """Nothing is judged any more: who judges need not be held."""
-        self._judge = _nobody
-
-    # --- from the client -------------------------------------------------------------------------------
+        """Nothing is judged any more, and the judge need not be held."""
+        self._judge = lambda _: None
 
     def from_client(
         self,
@@ -123,18 +120,17 @@ class ClientSide(Limited):
     ) -> ClientPlan:
         """Judge `frames` in order. `judged` holds answers that were found outside the event loop.
 
-        `settled`: the first of them is judged for good, with the catalog as it was found to be.
+        `settled`: the first of them is judged for good, with the catalog as it is now.
         """
-        plan = ClientPlan()
-        self._settled = settled
-        known = judged or {}
+        state, plan = self._state, ClientPlan()
+        batch = _Batch(plan, now, judged or {}, settled)
         enough = self._spent() + _SECONDS_AT_ONCE
         for index, frame in enumerate(frames):
-            if self.holds:
+            if state.holds:
                 plan.rest = frames[index:]
                 return plan
             try:
-                self._frame(plan, frame, now, known)
+                self._frame(batch, frame)
             except _NotJudged as unjudged:
                 plan.rest, plan.unjudged = frames[index:], unjudged.args[0]
                 return plan
@@ -143,8 +139,8 @@ class ClientSide(Limited):
                 return plan
             except RemoteProtocolError as fault:
                 plan.fault = ProtocolFault(f"malformed message: {fault}")
-            self._settled = False
-            if self.waits and not self.holds:
+            batch.settled = False
+            if state.waits and not state.holds:
                 plan.rest = frames[index:]
                 return plan
             if plan.fault is not None or plan.goodbye:
@@ -154,239 +150,249 @@ class ClientSide(Limited):
                 return plan
         return plan
 
-    def _frame(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
-        if self.copy_in.takes(plan, frame):
+    def _frame(self, batch: _Batch, frame: Frame) -> None:
+        state, plan = self._state, batch.plan
+        if state.copy_in.takes(plan, frame):
             return
-        if frame.kind not in FRONTEND[Phase.READY]:
+        if frame.kind not in _LEGAL:
             plan.fault = ProtocolFault(f"invalid frontend message type {frame.kind}")
             return
-        if self.skipping and frame.kind in _PASSED_OVER:
+        if state.input is _SKIPPED and frame.kind in _PASSED_OVER:
             return  # the server would pass over it up to the next Sync: nothing happens, nothing is sent
         if frame.missing:
-            self.refuse_too_large(plan, frame, now)
+            self._refuser.refuse_too_large(plan, frame, batch.now)
             return
         match chr(frame.kind):
             case "Q":
-                self._query(plan, frame, now, known)
+                self._query(batch, frame)
             case "P":
-                self._parse(plan, frame, now, known)
+                self._parse(batch, frame)
             case "B":
-                self._bind(plan, frame, now, known)
+                self._bind(batch, frame)
             case "E":
-                self._execute(plan, frame, now, known)
-            case "D" | "C" as code:
-                self._describe_or_close(plan, frame, code, now)
+                self._execute(batch, frame)
+            case "D":
+                self._describe(batch, frame)
+            case "C":
+                self._close(batch, frame)
             case "S":
                 BodyReader(frame.body).end()
-                self.skipping = False
-                self.send(plan, frame.raw, self.pending(RequestKind.SYNC))
+                state.move_input(_SYNC)
+                state.send(plan, frame.raw, state.request(RequestKind.SYNC))
             case "H":
                 BodyReader(frame.body).end()
                 plan.items.append(Planned(frame.raw))
             case "F":
-                self._function_call(plan, frame, now)
+                self._function_call(batch, frame)
             case "X":
                 plan.goodbye = True
             case kind:
                 raise AssertionError(f"message of type {kind} is in the table and has no branch")
 
-    def _query(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
+    # --- the simple protocol ---------------------------------------------------------------------------
+
+    def _query(self, batch: _Batch, frame: Frame) -> None:
+        state, plan, now = self._state, batch.plan, batch.now
         sql = decode_query(frame.body)
-        judgement = self._judged(sql, known)
-        violations, running = judgement.violations, list[ExecutedStatement]()
+        judgement = self._judged(batch, sql)
+        violations, executed = judgement.violations, list[ExecutedStatement]()
         if not violations:
             try:
-                running, violations = self._running(judgement, known)
+                executed, violations = self._executed(batch, judgement)
             except Unsettled:
                 return
-        pending = self.pending(RequestKind.QUERY, changes=DROPPED_BY_QUERY, unread=judgement.unread)
+        request = state.request(RequestKind.QUERY, DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
-        self.expect(pending.changes, pending)
+        state.expect(request.changes, request)
         raw = frame.raw
         if not violations and judgement.pgjit_setting is not None:
-            raw, violations = self._about(judgement, now, encode_query, raw)
-        violations = violations or self.over_budget(len(judgement.statements) or int(judgement.unread))
+            raw, violations = self._show(judgement.pgjit_setting, now, encode_query, raw)
+        violations = violations or over_budget(state, len(judgement.statements) or int(judgement.unread))
         if violations:
-            self.refuse_query(plan, judgement, violations, now, pending, running)
+            self._refuser.refuse_query(plan, judgement, violations, now, request, executed)
             return
         if judgement.pgjit_setting is not None or judgement.unread:
             kind = None if judgement.unread else "show"
-            changes = DOUBT if judgement.unread else ()
-            running = [ExecutedStatement(judgement.text, kind, None, changes=changes)]
-        for each in running:
-            self.mind(each)
-            self.expect(each.changes, pending)
-            run = self.recorder.execution(plan.events, now, "simple", each)
+            executed = [ExecutedStatement(judgement.text, kind, None, changes=DOUBT if judgement.unread else ())]
+        for each in executed:
+            note_reading(state, each)
+            state.expect(each.changes, request)
+            run = state.recorder.execution(plan.events, now, "simple", each)
             run.changes, run.copies_in = each.changes, each.copies_in
-            pending.runs.append(run)
-        self.send(plan, raw, pending, executes=bool(pending.runs))
-        self.copy_in.offer(plan, pending)
-        self.hold_behind(plan, pending)
+            request.runs.append(run)
+        self._send_execution(batch, raw, request)
 
-    def _running(
-        self, judgement: Judgement, known: Mapping[bytes, Judgement]
-    ) -> tuple[list[ExecutedStatement], tuple[Violation, ...]]:
-        """What the statements of a Query stand for, and what refuses it for that. Raises Unsettled."""
+    def _send_execution(self, batch: _Batch, data: bytes, request: InFlight) -> None:
+        state, plan = self._state, batch.plan
+        state.send(plan, data, request, executes=bool(request.runs))
+        state.copy_in.offer(plan, request)
+        hold_behind(state, plan, request)
+
+    def _executed(self, batch: _Batch, judgement: Judgement) -> tuple[list[ExecutedStatement], tuple[Violation, ...]]:
+        """The executions that the statements of a Query come to, and why they are refused. Raises Unsettled."""
+        state = self._state
         try:
-            running = resolve_message(
-                judgement, self.names, self.unsettled, unrestricted=self.unrestricted, again=self._not_any_more(known)
-            )
-        except Unresolvable as found:
-            return [], (found.violation,)
-        violations = self.too_much(running)
-        return [] if TOO_LONG_TOGETHER in violations else running, violations
+            executed = resolve_message(
+                judgement, state.prepared_statements, state.unsettled,
+                unrestricted=state.unrestricted, again=self._not_any_more(batch),
+            )  # fmt: skip
+        except Unresolvable as refused:
+            return [], (refused.violation,)
+        violations = refuses_together(state, executed)
+        return [] if TOO_LONG_TOGETHER in violations else executed, violations
 
-    def _judged(self, sql: bytes, known: Mapping[bytes, Judgement]) -> Judgement:
+    def _judged(self, batch: _Batch, sql: bytes) -> Judgement:
         """Raises _NotJudged and _UnknownName, before anything was done about the message."""
-        judgement = known.get(sql) or self._judge(sql)
-        if not self.plainly and judgement is not None and (b"\\" in sql or not sql.isascii()):
+        state = self._state
+        judgement = batch.judged.get(sql) or self._judge(sql)
+        if not state.same_reading and judgement is not None and (b"\\" in sql or not sql.isascii()):
             return Judgement(judgement.text, (), (), unread=True)
         if judgement is None:
             raise _NotJudged(sql)
-        if self._looks_again and not self._settled and not self.skipping and judgement.has_unknown_name:
+        if self._looks_again and not batch.settled and state.input is not _SKIPPED and judgement.has_unknown_name:
             raise _UnknownName
         return judgement
 
-    def _about(
-        self, judgement: Judgement, now: datetime, encode: Callable[[bytes], bytes], raw: bytes
+    def _show(
+        self, setting: str, now: datetime, encode: Callable[[bytes], bytes], raw: bytes
     ) -> tuple[bytes, tuple[Violation, ...]]:
-        sql = answer(judgement.pgjit_setting or "", self.context, self._ends_at, now)
+        """The message in place of a SHOW of pgjit's own `setting`, or why it is refused."""
+        sql = answer(setting, self._state.context, self._state.ends_at, now)
         if sql is not None:
             return encode(sql.encode()), ()
-        return raw, (unknown_setting(judgement.pgjit_setting or ""),)
+        return raw, (unknown_setting(setting),)
 
-    def _parse(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
+    # --- the extended protocol -------------------------------------------------------------------------
+
+    def _parse(self, batch: _Batch, frame: Frame) -> None:
+        state, names = self._state, self._state.prepared_statements
         parse = extended.decode_parse(frame.body)
-        judgement = self._judged(parse.text, known)
+        judgement = self._judged(batch, parse.text)
         violations = judgement.violations
-        certain = self.names.is_certain(parse.name)
-        if not self.unrestricted:
+        certain = names.is_certain(parse.name)
+        if not state.unrestricted:
             violations = violations or parse_violations(judgement, parse)
             if not certain:
-                violations = violations or (uncertain_name(_shown(parse.name), self.names.encoding),)
-        if parse.name and self.names.full:
+                violations = violations or (uncertain_name(readable(parse.name), names.encoding),)
+        if parse.name and names.full:
             violations = violations or (TOO_MANY_NAMES,)
         raw = frame.raw
         if not violations and judgement.pgjit_setting is not None:
-            raw, violations = self._about(
-                judgement, now, lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw
-            )
-        pending = self.pending(RequestKind.PARSE)
+            raw, violations = self._show(
+                judgement.pgjit_setting, batch.now,
+                lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw,
+            )  # fmt: skip
         if violations:
-            self.count_refused(len(judgement.statements))
-            pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
-            pending.runs = self.recorder.refused(plan.events, now, "extended", judgement, violations)
-            self.send(plan, poison_parse(pending.refusal, parse.name), pending, executes=True)
-            self.skipping = True
+            self._refuser.refuse_parse(batch.plan, judgement, violations, batch.now, parse.name)
             return
-        statement = judgement.statements[0] if judgement.statements else None
-        prepared = Prepared(
-            judgement.text, statement, judgement.unread, judgement.observed, judge=judgement.judge_number
-        )
-        pending.changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
-        self.expect(pending.changes, pending)
-        self.send(plan, raw, pending)
+        prepared = Prepared.of(judgement)
+        changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
+        self._send_change(batch, raw, state.request(RequestKind.PARSE, changes))
 
-    def _bind(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
+    def _send_change(self, batch: _Batch, data: bytes, request: InFlight) -> None:
+        self._state.expect(request.changes, request)
+        self._state.send(batch.plan, data, request)
+
+    def _bind(self, batch: _Batch, frame: Frame) -> None:
+        state, names = self._state, self._state.prepared_statements
+        plan, now = batch.plan, batch.now
         bind = extended.decode_bind(frame.body)
-        if self.unsettled("statement", bind.name):
+        if state.unsettled("statement", bind.name):
             return
-        prepared = self.names.statement(bind.name)
-        if prepared is None and self.unrestricted:
+        prepared = names.statement(bind.name)
+        if prepared is None and state.unrestricted:
             prepared = unknown("prepared statement", bind.name)
         if prepared is None:
-            self.refuse_name(plan, "prepared statement", bind.name, "26000", now)
+            self._refuser.refuse_name(plan, "prepared statement", bind.name, "26000", now)
             return
-        certain = self.names.is_certain(bind.portal)
-        if refused := self.no_portal(bind.portal, certain=certain):
-            self.refuse_in_place(plan, f"-- portal {_shown(bind.portal)!r}", refused, now)
+        certain = names.is_certain(bind.portal)
+        if refused := refuses_portal(state, bind.portal, certain=certain):
+            self._refuser.refuse_in_place(plan, f"-- portal {readable(bind.portal)!r}", refused, now)
             return
-        if (refused := self._not_any_more(known)(prepared)) is not None:
-            self.refuse_in_place(plan, prepared.text, refused, now)
+        if (refused := self._not_any_more(batch)(prepared)) is not None:
+            self._refuser.refuse_in_place(plan, prepared.text, refused, now)
             return
         parameters = kept(Parameters(values=bind.values, formats=bind.formats)) if bind.values else None
-        changes = (
-            Change("portal", bind.portal, Portal(prepared, parameters, bind.name)), *(() if certain else DOUBT)
-        )  # fmt: skip
-        pending = self.pending(RequestKind.BIND, changes=changes)
-        self.expect(changes, pending)
-        self.send(plan, frame.raw, pending)
+        portal = Portal(prepared, parameters, bind.name)
+        changes = (Change("portal", bind.portal, portal), *(() if certain else DOUBT))
+        self._send_change(batch, frame.raw, state.request(RequestKind.BIND, changes))
 
-    def _describe_or_close(self, plan: ClientPlan, frame: Frame, code: str, now: datetime) -> None:
+    def _close(self, batch: _Batch, frame: Frame) -> None:
         target = extended.decode_target(frame.body)
-        if code == "C":
-            changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
-            pending = self.pending(RequestKind.CLOSE, changes=changes)
-            self.expect(changes, pending)
-            self.send(plan, frame.raw, pending)
-            return
+        changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
+        self._send_change(batch, frame.raw, self._state.request(RequestKind.CLOSE, changes))
+
+    def _describe(self, batch: _Batch, frame: Frame) -> None:
+        state = self._state
+        target = extended.decode_target(frame.body)
         try:
-            endless = describes_endless(target, self.names, self.unsettled)
+            endless = describes_endless(target, state.prepared_statements, state.unsettled)
         except Unsettled:
             return
         if endless is not None:
-            self.refuse_in_place(plan, f"-- description of {_shown(target.name)!r}", endless, now)
+            text = f"-- description of {readable(target.name)!r}"
+            self._refuser.refuse_in_place(batch.plan, text, endless, batch.now)
             return
         asked = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
-        self.send(plan, frame.raw, self.pending(asked))
+        state.send(batch.plan, frame.raw, state.request(asked))
 
-    def _execute(self, plan: ClientPlan, frame: Frame, now: datetime, known: Mapping[bytes, Judgement]) -> None:
-        execute = extended.decode_execute(frame.body)
-        if self.unsettled("portal", execute.portal):
+    def _execute(self, batch: _Batch, frame: Frame) -> None:
+        state, plan, now = self._state, batch.plan, batch.now
+        name = extended.decode_execute(frame.body).portal
+        if state.unsettled("portal", name):
             return
-        portal = self.names.portal(execute.portal)
+        portal = state.prepared_statements.portal(name)
         # The unnamed portal is a Bind's, or there is none. What a failed Query leaves behind under that name in an
         # aborted transaction is freed memory: executing it ends all sessions of the server (seen with PostgreSQL 15).
-        if portal is None and self.unrestricted and execute.portal:
-            portal = Portal(unknown("portal", execute.portal), None, b"")
+        if portal is None and state.unrestricted and name:
+            portal = Portal(unknown("portal", name), None, b"")
         if portal is None:
-            self.refuse_name(plan, "portal", execute.portal, "34000", now)
+            self._refuser.refuse_name(plan, "portal", name, "34000", now)
             return
-        again = self._not_any_more(known)
         try:
-            if (refused := again(portal.prepared)) is not None:
-                raise Unresolvable(refused)
-            running = self._resolver(again).portal(execute.portal, portal, _shown(portal.statement_name) or None)
+            executed = self._resolve_portal(batch, name, portal)
         except Unsettled:
             return
-        except Unresolvable as found:
-            self.refuse_in_place(plan, portal.prepared.text, found.violation, now)
+        except Unresolvable as refused:
+            self._refuser.refuse_in_place(plan, portal.prepared.text, refused.violation, now)
             return
-        if violations := self.over_limits(running):
-            self.refuse_in_place(plan, running.text, violations[0], now)
+        if violations := refuses_execution(state, executed):
+            self._refuser.refuse_in_place(plan, executed.text, violations[0], now)
             return
-        self.mind(running)
-        run = self.recorder.execution(plan.events, now, "extended", running)
-        run.prepared, run.changes, run.copies_in = portal.prepared, running.changes, running.copies_in
-        pending = self.pending(RequestKind.EXECUTE, runs=[run])
-        self.expect(run.changes, pending)
-        self.send(plan, frame.raw, pending, executes=True)
-        self.copy_in.offer(plan, pending)
-        self.hold_behind(plan, pending)
+        note_reading(state, executed)
+        run = state.recorder.execution(plan.events, now, "extended", executed)
+        run.prepared, run.changes, run.copies_in = portal.prepared, executed.changes, executed.copies_in
+        request = state.request(RequestKind.EXECUTE)
+        request.runs.append(run)
+        state.expect(run.changes, request)
+        self._send_execution(batch, frame.raw, request)
 
-    def _not_any_more(self, known: Mapping[bytes, Judgement]) -> Look:
-        """Why what was prepared is refused by now. Raises as `_judged` does."""
-        if self.unrestricted:
-            return lambda _: None
-        return lambda prepared: self._again.refuses(prepared, lambda sql: self._judged(sql, known))
-
-    def _resolver(self, again: Look) -> Resolver:
-        return Resolver(
-            self.names, self.names.encoding, unrestricted=self.unrestricted,
-            settled=lambda space, name: not self.unsettled(space, name), again=again,
+    def _resolve_portal(self, batch: _Batch, name: bytes, portal: Portal) -> ExecutedStatement:
+        """Raises Unsettled and Unresolvable."""
+        state, again = self._state, self._not_any_more(batch)
+        if (refused := again(portal.prepared)) is not None:
+            raise Unresolvable(refused)
+        resolver = Resolver(
+            state.prepared_statements, state.prepared_statements.encoding, unrestricted=state.unrestricted,
+            settled=lambda space, key: not state.unsettled(space, key), again=again,
         )  # fmt: skip
+        return resolver.portal(name, portal, readable(portal.statement_name) or None)
 
-    def _function_call(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+    def _not_any_more(self, batch: _Batch) -> Look:
+        """Why what was prepared is refused by now. Raises as `_judged` does."""
+        if self._state.unrestricted:
+            return lambda _: None
+        return lambda prepared: self._again.refuses(prepared, lambda sql: self._judged(batch, sql))
+
+    def _function_call(self, batch: _Batch, frame: Frame) -> None:
+        state = self._state
         call = decode_function_call(frame.body)
         text = f"-- function call by number, {call.function}"
-        if not self.unrestricted or self.budget.limits_results:  # its result is no row, and could not be cut
-            self.refuse_in_place(plan, text, FUNCTION_CALL, now, query=True)
+        if not state.unrestricted or state.budget.limits_results:  # its result is no row, and could not be cut
+            self._refuser.refuse_in_place(batch.plan, text, FUNCTION_CALL, batch.now, query=True)
             return
         parameters = kept(Parameters(values=call.arguments, formats=call.formats))
-        running = ExecutedStatement(text, "function-call", None, parameters)
-        run = self.recorder.execution(plan.events, now, "simple", running)
-        self.send(plan, frame.raw, self.pending(RequestKind.FUNCTION_CALL, runs=[run]), executes=True)
-
-
-def _shown(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
+        executed = ExecutedStatement(text, "function-call", None, parameters)
+        request = state.request(RequestKind.FUNCTION_CALL)
+        request.runs.append(state.recorder.execution(batch.plan.events, batch.now, "simple", executed))
+        state.send(batch.plan, frame.raw, request, executes=True)

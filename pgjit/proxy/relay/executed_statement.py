@@ -28,6 +28,7 @@ from pgjit.proxy.relay.prepared_statements import (
     Space,
     Trial,
     changes_of,
+    readable,
 )
 from pgjit.proxy.relay.protocol_rules import (
     TOO_LONG_TOGETHER,
@@ -104,7 +105,7 @@ class Resolver:
     def portal(self, name: bytes, portal: Portal, prepared_as: str | None) -> ExecutedStatement:
         """`portal` begins to run, or goes on."""
         if portal.doubtful and not self._unrestricted:
-            raise Unresolvable(doubtful_name("portal", _readable(name), "34000", self._index))
+            raise Unresolvable(doubtful_name("portal", readable(name), "34000", self._index))
         running = portal.began
         if running is None:
             running = self.run(portal.prepared, portal.parameters, prepared_as)
@@ -112,7 +113,7 @@ class Resolver:
                 began = replace(portal, began=replace(running, changes=()))
                 running = replace(running, changes=(*running.changes, Change("portal", name, began)))
         if portal.doubtful:
-            return _in_doubt(running, f"portal `{_readable(name)}` may have been changed")
+            return _in_doubt(running, f"portal `{readable(name)}` may have been changed")
         return running
 
     def _run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> ExecutedStatement:
@@ -266,7 +267,3 @@ def _unshown(statement: Statement, parameters: Parameters | None) -> Violation |
     whole = given.values if given.length is None else (*given.values[:-1], b"?")
     expressed = EXPRESSION in given.formats
     return unshown_parameter(statement, [b"?"] * len(whole) if expressed else whole)
-
-
-def _readable(name: bytes) -> str:
-    return name.decode("utf-8", "replace")

@@ -1,6 +1,6 @@
-"""What was sent to the server and is not answered to the end: values that the relay keeps in a queue.
+"""The values of the relay: a request that the server has yet to answer, its executions, and a plan of what to send.
 
-Decides nothing; `client_side.py` fills and empties it.
+Decides nothing. `send_queue.py` keeps the requests; `transitions.py` has the states of one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from pgjit.audit.event import Event, Execution
 from pgjit.errors import PgjitError
 from pgjit.proxy.relay.prepared_statements import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Refusal
+from pgjit.proxy.relay.transitions import REQUEST, RequestEvent, RequestState
 from pgwire.framing import Frame
 from pgwire.state import RequestKind
 
 __all__ = ["ClientPlan", "InFlight", "Planned", "Run"]
 
 
+_DONE = RequestState.DONE
 _HEAVY = 256 * 1024
 
 
@@ -45,12 +47,24 @@ class InFlight:
     segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
     at: int = 0  # the run that the server is dealing with
     changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
+    state: RequestState = RequestState.SENT
     refusal: Refusal | None = None
-    rejected: bool = False  # the server rejected it, as a refusal needs
     unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
-    answered: bool = False  # the server has finished with it
-    over: bool = False  # the current run is over a limit: nothing more of its result goes on
     size: int = 0  # bytes of its message: what is kept of it takes no more, but for the records' own
+
+    def move(self, event: RequestEvent) -> None:
+        self.state = REQUEST[self.state][event]
+
+    def refuse(self, refusal: Refusal) -> None:
+        """The server gets a text in its place that it must reject."""
+        self.refusal = refusal
+        self.unread = False
+        self.move(RequestEvent.REFUSE)
+
+    @property
+    def answered(self) -> bool:
+        """The server has finished with it, or never will begin."""
+        return self.state is _DONE
 
     @property
     def current(self) -> Run | None:
@@ -59,7 +73,9 @@ class InFlight:
     @property
     def may_copy_in(self) -> bool:
         """Whether the server may still come to ask for data while it deals with this."""
-        return not self.answered and (self.unread or any(run.copies_in for run in self.runs[self.at :]))
+        return self.state is not RequestState.DONE and (
+            self.unread or any(run.copies_in for run in self.runs[self.at :])
+        )
 
     @property
     def brings(self) -> Prepared | Portal | None:
@@ -78,7 +94,7 @@ class Planned:
     """Bytes for the server, and the request that they make there (None: nothing will be answered)."""
 
     data: bytes
-    pending: InFlight | None = None
+    request: InFlight | None = None
     executes: bool = False  # it runs something: its record must be in the journal first
 
 

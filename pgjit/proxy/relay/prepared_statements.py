@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeVar
 
 from pgjit.audit.event import Parameters
+from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import READING
 from pgjit.sql.encodings import key_of
@@ -31,6 +32,7 @@ __all__ = [
     "Trial",
     "Unit",
     "changes_of",
+    "readable",
     "unknown",
 ]
 
@@ -55,6 +57,11 @@ class Prepared:
     doubtful: bool = False  # it stood under its name once; since then something ran that may have changed that
     unresolved: str | None = None  # why nobody here knows what it is
     judge: int = 0  # which one allowed it: with the catalog of that time
+
+    @classmethod
+    def of(cls, judgement: Judgement) -> Prepared:
+        statement = judgement.statements[0] if judgement.statements else None
+        return cls(judgement.text, statement, judgement.unread, judgement.observed, judge=judgement.judge_number)
 
     @property
     def size(self) -> int:
@@ -323,10 +330,15 @@ class Trial:
                 self._all[change.space] = change
 
 
+def readable(name: bytes) -> str:
+    """For a record or an error."""
+    return name.decode("utf-8", "replace")
+
+
 def unknown(what: str, name: bytes) -> Prepared:
     """What stands on record for a name that only the server knows."""
-    readable = name.decode("utf-8", "replace")
-    return Prepared(f"-- {what} {readable!r}", None, unread=True, unresolved=f"{what} `{readable}` is not known here")
+    shown = readable(name)
+    return Prepared(f"-- {what} {shown!r}", None, unread=True, unresolved=f"{what} `{shown}` is not known here")
 
 
 def changes_of(

@@ -23,6 +23,7 @@ from pgjit.policy.policy import Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
 from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
 from pgjit.proxy.services import Services
@@ -90,23 +91,25 @@ class Pump:
         self._judged = access.policy.statements.access is not Preset.FULL
         self._changed = False  # this session has changed what is in the catalog, perhaps
         self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
-        self.relay = ClientSide(
+        self.state = RelayState(
             context,
-            self._judge,
             ends_at=access.ends_at,
             new_id=lambda: "x_" + uuid.uuid4().hex,
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
-            unrestricted=not self._judged,
             budget=Budget(access.policy.limits, usage),
-            hides_details=access.policy.statements.needs_names,
             encoding=upstream.parameters.get("server_encoding", ""),
+            unrestricted=not self._judged,
+        )
+        self._client_side = ClientSide(
+            self.state,
+            self._judge,
             looks_again=True,
             spent=time.thread_time,
             latest=lambda: services.judge(access.policy).number,
         )
-        self._answered = asyncio.Event()  # set whenever the server has said something
-        self.answers = ServerSide(self.relay, tripwire)
-        self._overtime = StatementTimeout(access.policy.limits, self.relay, self.answers)
+        self._server_side = ServerSide(self.state, tripwire, hides_details=access.policy.statements.needs_names)
+        self._answered = asyncio.Event()  # set whenever the server has sent something
+        self._timeout = StatementTimeout(access.policy.limits, self.state)
 
     def over(self, ending: Ending) -> None:
         """The first reason counts."""
@@ -118,7 +121,7 @@ class Pump:
         self._client.back_pressure(self._server)
         self._server.stream(self._from_server, self._server_left, peer=self._client)
         tasks = [asyncio.create_task(self._from_client())]
-        if self._overtime.needed:
+        if self._timeout.needed:
             tasks.append(asyncio.create_task(self._look_at_the_time()))
         for task in tasks:
             task.add_done_callback(self._task_failed)
@@ -132,7 +135,7 @@ class Pump:
     async def _look_at_the_time(self) -> None:
         while not self._over.done():
             await asyncio.sleep(LOOK_SECONDS)
-            match self._overtime.look(self._services.clock()):
+            match self._timeout.look(self._services.clock()):
                 case "statement":
                     self._stop()
                 case "transaction":
@@ -156,7 +159,7 @@ class Pump:
             if not data:
                 self.over(Ending("client-gone"))
                 return
-            if self._changed and self.relay.idle:
+            if self._changed and self.state.idle:
                 self._changed = False
                 await self._look(soon=True)
             try:
@@ -177,7 +180,7 @@ class Pump:
             if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
             batch = _batch(frames, at)
-            plan = self.relay.from_client(batch, now, judged, settled=settled)
+            plan = self._client_side.from_client(batch, now, judged, settled=settled)
             await self._carry_out(plan)
             done = len(batch) - len(plan.rest)
             at += done
@@ -221,15 +224,15 @@ class Pump:
     async def _make_way(self) -> None:
         """Before more goes on: the others get their turn, and what has to wait for an answer waits."""
         await asyncio.sleep(0)
-        while self.relay.waits and not self._over.done():
+        while self.state.waits and not self._over.done():
             await self._answer()
 
     @property
     def _crowded(self) -> bool:
         """As much is sent and not answered as may be held. What a COPY sends is not held."""
-        relay = self.relay
-        much = len(relay.queue) >= _MOST_QUEUED or relay.queued >= _MOST_QUEUED_BYTES
-        return much and not relay.copy_in.active
+        queue = self.state.queue
+        much = len(queue.requests) >= _MOST_QUEUED or queue.bytes >= _MOST_QUEUED_BYTES
+        return much and not self.state.copy_in.active
 
     async def _room(self) -> None:
         if self._crowded:
@@ -239,7 +242,7 @@ class Pump:
 
     async def _slow_down(self) -> None:
         """One whose records fill the journal waits until it has not had more of it than anyone may."""
-        identity = self.relay.context.identity.key
+        identity = self.state.context.identity.key
         if (wait := self._services.journal_rate.wait(identity)) and not self._over.done():
             _log.warning("identity %s fills the journal, and is slowed down for %.1f s", identity.oid, wait)
             left = (self._client.lost, self._over)
@@ -267,7 +270,7 @@ class Pump:
                 if self._services.flush_before_forward:
                     await self._services.journal.flush()
             except JournalUnavailable:
-                data = self.relay.withdraw(plan)
+                data = self.state.withdraw(plan)
             self._measure(plan.events)
         if self._over.done() or self._end.passed:
             return
@@ -275,7 +278,7 @@ class Pump:
         if plan.fault is not None:
             self.over(Ending("protocol", plan.fault))
         elif plan.goodbye:
-            self.over(Ending("client", clean=self.relay.idle))
+            self.over(Ending("client", clean=self.state.idle))
 
     def _judge(self, sql: bytes) -> Judgement | None:
         """With the latest catalog; None where it takes too long for the event loop."""
@@ -283,7 +286,7 @@ class Pump:
 
     async def _judge_elsewhere(self, sql: bytes) -> dict[bytes, Judgement]:
         """Wait for that, unless nobody wants it any more: a session's end does not wait for it."""
-        identity = self.relay.context.identity.key
+        identity = self.state.context.identity.key
         judging = asyncio.ensure_future(self._services.judge_in_worker(identity, self._policy, sql))
         try:
             await asyncio.wait((judging, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
@@ -298,7 +301,7 @@ class Pump:
     # --- from the server -------------------------------------------------------------------------------
 
     def _from_server(self, data: bytes) -> None:
-        step = self.answers.from_server(data, self._services.clock())
+        step = self._server_side.from_server(data, self._services.clock())
         self._answered.set()
         if step.events:
             self.note(step.events)
@@ -311,7 +314,7 @@ class Pump:
             self.over(Ending(step.reason, step.fault))
 
     def _server_left(self) -> None:
-        if (last := self.answers.last_words) is not None:
+        if (last := self.state.last_words) is not None:
             self.over(Ending("server", last, told=True))
             return
         error = ServerUnavailable(
@@ -326,7 +329,7 @@ class Pump:
     def _append(self, events: Sequence[Event]) -> None:
         size = self._services.journal.append([*self._unwritten, *events] if self._unwritten else events)
         self._unwritten.clear()
-        self._services.journal_rate.use(self.relay.context.identity.key, size)
+        self._services.journal_rate.use(self.state.context.identity.key, size)
 
     def note(self, events: Sequence[Event]) -> None:
         """Record what has happened already. What the journal cannot take now is kept and comes first later."""
@@ -339,12 +342,17 @@ class Pump:
 
     def close(self) -> None:
         """Let go of what holds this: what the session held is given back at once."""
-        self.relay.close()
+        self._client_side.close()
 
     def give_up_copy(self) -> None:
         """End a COPY from the client from our side, where that can be done: inside a data message it cannot."""
         if not self._frames.inside_data:
-            self._server.write(self.relay.copy_in.give_up(b"access has ended"))
+            self._server.write(self.state.copy_in.give_up(b"access has ended"))
+
+    @property
+    def inside_message(self) -> bool:
+        """The client has a message in part: nothing else can be sent to it now."""
+        return self._server_side.inside_message
 
     @property
     def unsettled(self) -> bool:

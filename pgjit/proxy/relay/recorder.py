@@ -107,11 +107,11 @@ class Recorder:
             duration_us=max(0, int((now - run.started).total_seconds() * 1e6)),  # the clock may go back
         )
 
-    def rest(self, pending: InFlight, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:
-        """Outcomes of all that is left to run of `pending`, alike."""
-        left = [self.outcome(run, now, ended, sqlstate=sqlstate) for run in pending.runs[pending.at :]]
-        pending.at = len(pending.runs)
-        pending.unread = False
+    def finish(self, request: InFlight, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:
+        """The same outcome for each run of `request` that has none yet."""
+        left = [self.outcome(run, now, ended, sqlstate=sqlstate) for run in request.runs[request.at :]]
+        request.at = len(request.runs)
+        request.unread = False
         return left
 
 

@@ -1,6 +1,6 @@
-"""What is refused in its place: by a message that the server must reject, under a record that says why. Pure.
+"""Refuses a message in its place: sends one that the server must reject, and records why. Pure.
 
-Decides nothing about what is refused; `client_side.py` does.
+Does not decide what is refused; `client_side.py` does. `rejection.py` makes the bytes.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ from datetime import datetime
 
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight
-from pgjit.proxy.relay.prepared_statements import Change, ExecutedStatement
+from pgjit.proxy.relay.prepared_statements import Change, ExecutedStatement, readable
 from pgjit.proxy.relay.protocol_rules import message_too_large, numbered, unknown_name
 from pgjit.proxy.relay.recorder import Protocol
-from pgjit.proxy.relay.rejection import poison_parse, poison_query
-from pgjit.proxy.relay.send_queue import SendQueue
+from pgjit.proxy.relay.rejection import rejected_parse, rejected_query
+from pgjit.proxy.relay.relay_state import RelayState
+from pgjit.proxy.relay.transitions import InputEvent, InputState
 from pgwire.framing import Frame
 from pgwire.state import RequestKind
 
-__all__ = ["DROPPED_BY_QUERY", "Refusing"]
+__all__ = ["DROPPED_BY_QUERY", "Refuser"]
 
 DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
-class Refusing(SendQueue):
-    """The outbox, for who refuses what would go into it."""
+class Refuser:
+    """Of one session."""
 
-    budget: Budget
+    def __init__(self, state: RelayState) -> None:
+        self._state = state
 
-    def count_refused(self, statements: int = 1) -> None:
-        if not self.skipping:
-            self.budget.refused(statements)
+    def _count(self, statements: int = 1) -> None:
+        if self._state.input is InputState.FORWARDED:
+            self._state.budget.refused(statements)
 
     def refuse_query(
         self,
@@ -40,19 +41,32 @@ class Refusing(SendQueue):
         judgement: Judgement,
         violations: tuple[Violation, ...],
         now: datetime,
-        pending: InFlight,
-        running: Sequence[ExecutedStatement],
+        request: InFlight,
+        executed: Sequence[ExecutedStatement],
     ) -> None:
-        self.count_refused(len(judgement.statements))
-        pending.refusal = self.refusal(numbered(violations[0], len(judgement.statements)).error())
-        pending.unread = False
-        pending.runs = self.recorder.refused(plan.events, now, "simple", judgement, violations, running)
-        self.send(plan, poison_query(pending.refusal), pending, executes=True)
+        state, statements = self._state, len(judgement.statements)
+        self._count(statements)
+        refusal = state.refusal(numbered(violations[0], statements).error())
+        request.refuse(refusal)
+        request.runs = state.recorder.refused(plan.events, now, "simple", judgement, violations, executed)
+        state.send(plan, rejected_query(refusal), request, executes=True)
+
+    def refuse_parse(
+        self, plan: ClientPlan, judgement: Judgement, violations: tuple[Violation, ...], now: datetime, name: bytes
+    ) -> None:
+        state, statements = self._state, len(judgement.statements)
+        self._count(statements)
+        refusal = state.refusal(numbered(violations[0], statements).error())
+        request = state.request(RequestKind.PARSE)
+        request.refuse(refusal)
+        request.runs = state.recorder.refused(plan.events, now, "extended", judgement, violations)
+        state.send(plan, rejected_parse(refusal, name), request, executes=True)
+        state.move_input(InputEvent.REFUSED)
 
     def refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
         """INVARIANT: what was not judged under a name here is not run under it."""
-        readable = name.decode("utf-8", "replace")
-        self.refuse_in_place(plan, f"-- {what} {readable!r}", unknown_name(what, readable, sqlstate, None), now)
+        shown = readable(name)
+        self.refuse_in_place(plan, f"-- {what} {shown!r}", unknown_name(what, shown, sqlstate, None), now)
 
     def refuse_in_place(
         self,
@@ -64,30 +78,29 @@ class Refusing(SendQueue):
         query: bool = False,
         name: bytes | None = None,
     ) -> None:
-        self.count_refused()
+        state = self._state
+        self._count()
         changes = DROPPED_BY_QUERY if query else ()
-        pending = self.pending(
-            RequestKind.QUERY if query else RequestKind.PARSE,
-            changes=changes,
-            refusal=self.refusal(violation.error()),
-        )
-        self.expect(changes, pending)
-        assert pending.refusal is not None
+        refusal = state.refusal(violation.error())
+        request = state.request(RequestKind.QUERY if query else RequestKind.PARSE, changes)
+        request.refuse(refusal)
+        state.expect(changes, request)
         protocol: Protocol = "simple" if query else "extended"
         judgement = Judgement(text, (), (violation,))
-        pending.runs = self.recorder.refused(plan.events, now, protocol, judgement, (violation,))
-        data = poison_query(pending.refusal) if query else poison_parse(pending.refusal, name)
-        self.send(plan, data, pending, executes=True)
-        self.skipping = self.skipping or not query
+        request.runs = state.recorder.refused(plan.events, now, protocol, judgement, (violation,))
+        data = rejected_query(refusal) if query else rejected_parse(refusal, name)
+        state.send(plan, data, request, executes=True)
+        if not query:
+            state.move_input(InputEvent.REFUSED)
 
     def refuse_too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
-        """Under every policy: only the beginning of the message is there."""
-        name, found, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
+        """Under every policy: only the beginning of the message was read."""
+        name, end, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
         self.refuse_in_place(
             plan,
             f"-- the beginning of a message of type {chr(frame.kind)!r}: {text.decode('utf-8', 'replace')}",
             message_too_large(len(frame.raw) + frame.missing),
             now,
             query=frame.kind in b"QF",
-            name=name if found else None,
+            name=name if end else None,
         )

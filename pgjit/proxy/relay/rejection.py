@@ -13,7 +13,7 @@ from pgjit.errors import PgjitError
 from pgwire.messages.extended import Parse, encode_parse
 from pgwire.messages.query import encode_query, error_response
 
-__all__ = ["Refusal", "poison_parse", "poison_query"]
+__all__ = ["Refusal", "rejected_parse", "rejected_query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class Refusal:
         return error_response(self.error.fields())
 
 
-def poison_query(refusal: Refusal) -> bytes:
+def rejected_query(refusal: Refusal) -> bytes:
     return encode_query(refusal.token)
 
 
-def poison_parse(refusal: Refusal, name: bytes | None = None) -> bytes:
+def rejected_parse(refusal: Refusal, name: bytes | None = None) -> bytes:
     """In place of a Parse under its own `name`; in place of another message under a name nobody uses."""
     return encode_parse(Parse(refusal.token if name is None else name, refusal.token, ()))

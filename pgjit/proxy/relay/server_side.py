@@ -1,7 +1,8 @@
-"""What the server answered, pure: to which request, with what outcome, in which words to the client.
+"""The server's half of the relay, pure: the server's bytes in, bytes for the client and outcomes out.
 
-The second half of the relay. Decides nothing about what may run; ends the session when the server says
-something that the protocol has no place for, or reports a setting that must not change.
+Decides to which request a message belongs, with which outcome the request ends, and what the client reads. Ends the
+session when the server sends what the protocol has no place for, or reports a setting that must not change. Decides
+nothing about what may run: that is `client_side.py`'s.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from datetime import datetime
 from pgjit.audit.event import Event
 from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
-from pgjit.proxy.relay.client_side import ClientSide
 from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.prepared_statements import ExecutedStatement, Portal, Prepared
-from pgjit.proxy.relay.reading_settings import reads_otherwise
+from pgjit.proxy.relay.reading_settings import reads_differently
 from pgjit.proxy.relay.recorder import Ended
+from pgjit.proxy.relay.rejection import Refusal
+from pgjit.proxy.relay.relay_state import RelayState
+from pgjit.proxy.relay.transitions import EndEvent, InputEvent, RequestEvent, RequestState, StreamEvent, StreamState
 from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting
@@ -39,6 +42,9 @@ _QUOTING = ("21", "22", "23", "44")
 """Classes of errors whose DETAIL may quote data: of constraints, of what should have been one row, of values."""
 _FINISHES = frozenset(b"CIs")
 _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
+_CUT, _REFUSED = RequestState.CUT, RequestState.REFUSED
+_FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
+_LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
 
 @dataclass(slots=True)
@@ -54,33 +60,34 @@ class ServerStep:
 
 
 class ServerSide:
-    """Reads the server's stream and keeps `relay`'s queue true."""
+    """Reads the server's stream and takes what it answers out of the queue of `state`."""
 
-    def __init__(self, relay: ClientSide, tripwire: dict[str, str]) -> None:
-        self._relay = relay
-        self._tripwire = tripwire  # settings that must keep these values for the session to live
+    def __init__(self, state: RelayState, tripwire: dict[str, str], *, hides_details: bool = False) -> None:
+        """`tripwire`: settings that must keep these values for the session to live.
+
+        `hides_details`: of constraints, for they quote columns that may be denied.
+        """
+        self._state = state
+        self._tripwire = tripwire
+        self.hides_details = hides_details
         # Where notices count they are held until they are whole: one that is begun could not be left out.
-        opaque = b"VA" if relay.budget.limits_results else b"VNA"
+        opaque = b"VA" if state.budget.limits_results else b"VNA"
         self._stream = StreamReader(opaque=opaque, limit=MAX_CONTROL)
-        self.ending = False  # pgjit is ending the session: the server's own farewell is not passed on
-        self.farewell: PgjitError | None = None  # why it ends
-        self.last_words: ServerEndedSession | None = None  # why the server ended it, as the client has read it
-        self.stopped = False  # since then the server has said of what was running that it did not come to its end
-        self._muted = False  # an error of ours ended a unit that the server goes on with: its answers are for nobody
-        self.broken = False  # it cannot be followed any more: nothing that still comes means anything
-        self.inside_message = False  # the client has a message in part: nothing else can be said to it now
-        self.since: datetime | None = None  # when the server last finished with something
+
+    @property
+    def inside_message(self) -> bool:
+        """The client has a message in part: nothing else can be sent to it now."""
+        state, head = self._state, self._state.queue.head
+        cut = head is not None and head.state is _CUT
+        return self._stream.inside_message and state.stream is _FOLLOWING and not cut
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
         step = ServerStep()
-        if self.broken:
+        if self._state.stream is _DESYNCHRONISED:
             return step
         self._read(step, data, now)
-        self.broken = step.fault is not None
-        # What goes on before a fault ends with a message.
-        head = self._relay.queue[0] if self._relay.queue else None
-        silent = self._muted or (head is not None and head.over)
-        self.inside_message = not self.broken and self._stream.inside_message and not silent
+        if step.fault is not None:
+            self._state.move_stream(StreamEvent.FAULT)
         return step
 
     def _read(self, step: ServerStep, data: bytes, now: datetime) -> None:
@@ -118,17 +125,17 @@ class ServerSide:
 
     def _control(self, step: ServerStep, chunk: bytes, control: ControlMessage, now: datetime) -> bytes | None:
         """The bytes to send instead of the message; None to send it as it is."""
-        if not self._muted:
+        if self._state.stream is not _DISCARDING:
             return self._answer(step, chunk, control, now)
         replaced = self._answer(step, chunk, control, now)
         if control.kind == 0x5A:
-            self._muted = False
-        told = control.kind in ASYNCHRONOUS or control.kind in b"\0Z" or self.last_words is not None
-        return replaced if told else b""
+            self._state.move_stream(StreamEvent.READY)
+        passes = control.kind in ASYNCHRONOUS or control.kind in b"\0Z" or self._state.last_words is not None
+        return replaced if passes else b""
 
     def _answer(self, step: ServerStep, chunk: bytes, control: ControlMessage, now: datetime) -> bytes | None:
         kind = control.kind
-        head = self._relay.queue[0] if self._relay.queue else None
+        head = self._state.queue.head
         if not kind or kind in ASYNCHRONOUS:
             if kind == 0x53:  # ParameterStatus
                 self._watch(step, chunk[control.start + 5 : control.end])
@@ -138,7 +145,7 @@ class ServerSide:
         if head is None or kind not in RESPONSES[head.asked]:
             step.fault = _server_fault(f"it sent a message of type {chr(kind)!a} that nothing asked for")
             return None
-        if head.refusal is not None and not head.rejected:
+        if head.state is _REFUSED:
             # INVARIANT: what was refused is rejected by the server; anything else is a hole, and ends here.
             step.fault = _server_fault("it accepted a message that it had to reject")
             return None
@@ -149,43 +156,52 @@ class ServerSide:
 
         A message counts with its whole length when it begins: its rest cannot be left out any more.
         """
-        head = self._relay.queue[0] if self._relay.queue else None
+        head = self._state.queue.head
         if control.rows and (head is None or head.refusal is not None or head.asked not in RETURNS_ROWS):
             step.fault = _server_fault("it sent rows that nothing asked for")
             return control.size
         run = None if head is None else head.current
+        discarding = self._state.stream is _DISCARDING
         if head is None or run is None:
-            return 0 if self._muted else control.size
-        if self._muted or head.over:
+            return 0 if discarding else control.size
+        if discarding or head.state is _CUT:
             return 0
         start = control.start - control.size
         first, end = max(start, self._stream.lead), control.start
         if first < end and not control.kind:
             end += self._stream.missing
-        rows = control.rows
-        room = self._relay.budget.room(run.rows, run.size)
+        rows, budget = control.rows, self._state.budget
+        room = budget.room(run.rows, run.size)
         if room is not None and (rows > room[0] or end - first > room[1]):
             rows, end = fitting(chunk, first, control.start, *room)
-            head.over = step.cancel = end < control.start
+            if end < control.start:
+                self._cut(step, head)
         run.rows += rows
         run.size += end - first
-        self._relay.budget.count(rows, end - first)
+        budget.count(rows, end - first)
         return min(end, control.start) - start
+
+    def _cut(self, step: ServerStep, head: InFlight) -> None:
+        """The result of `head` is over a limit: nothing more of it goes on, and the server is to stop it."""
+        step.cancel = True
+        if head.state is RequestState.SENT:
+            head.move(RequestEvent.OVER_LIMIT)
 
     def _notice(self, step: ServerStep, size: int, head: InFlight | None) -> bytes | None:
         """It counts as bytes of what runs: functions may say anything by it. Over a limit it is left out.
 
         Of what runs without being an execution (planning at a Parse or Bind), the window alone is counted.
         """
-        budget = self._relay.budget
+        budget = self._state.budget
         if head is None or not budget.limits_results:
             return None
-        if self._muted or head.over:
+        if self._state.stream is _DISCARDING or head.state is _CUT:
             return b""
         run = head.current
         room = budget.room(run.rows, run.size) if run is not None else budget.room(0, 0)
         if room is not None and size > room[1]:
-            head.over = step.cancel = run is not None
+            if run is not None:
+                self._cut(step, head)
             return b""
         if run is not None:
             run.size += size
@@ -193,163 +209,174 @@ class ServerSide:
         return None
 
     def _answered(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> bytes | None:
-        relay = self._relay
-        replaced = b"" if head.over and kind == 0x63 else None  # CopyDone: an error comes in its place
-        if kind == 0x47 and not relay.copy_in.begin(head):  # CopyInResponse
+        state = self._state
+        replaced = b"" if head.state is _CUT and kind == 0x63 else None  # CopyDone: an error comes in its place
+        if kind == 0x47 and not state.copy_in.begin(head):  # CopyInResponse
             step.fault = _server_fault("it asked for data that nobody offered")
             return None
         if kind in _FINISHES and head.asked in _RUNNING:
             replaced = self._finished(step, body, kind, head, now)
         if kind == 0x5A:
-            relay.status, self.since = decode_ready(body), now
-            if relay.status == "I":
-                relay.names.transaction_over()
+            state.transaction_status, state.finished_at = decode_ready(body), now
+            if state.transaction_status == "I":
+                state.prepared_statements.transaction_over()
             called = head.asked is RequestKind.FUNCTION_CALL
-            step.events.extend(relay.recorder.rest(head, now, "completed" if called else "skipped"))
+            step.events.extend(state.recorder.finish(head, now, "completed" if called else "skipped"))
         if kind in FINAL_RESPONSES[head.asked]:
-            head.answered = True
-            relay.names.confirm(head.changes)
-            relay.pop()
+            head.move(_LAST_ANSWER)
+            state.prepared_statements.confirm(head.changes)
+            state.queue.pop()
         return replaced
 
     def _finished(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> bytes | None:
-        self._relay.copy_in.stop()
-        self.since = now
+        state = self._state
+        state.copy_in.stop()
+        state.finished_at = now
         run = head.current
         if run is None:
-            # A rule of the database may answer one statement with more than one tag: nothing to count it to.
+            # A rule of the database may answer one statement with more than one tag: it belongs to no execution.
             return None
         command = decode_command_complete(body) if kind == 0x43 else None
         ended: Ended = "suspended" if kind == 0x73 else "completed"
         head.at += 1
-        self._relay.names.confirm(run.changes)
-        if head.over:
-            return self._too_late(step, head, run, now)
-        step.events.append(self._relay.recorder.outcome(run, now, ended, command=command))
+        state.prepared_statements.confirm(run.changes)
+        cut = head.state is _CUT
+        head.move(_COMPLETED)
+        if cut:
+            return self._cut_too_late(step, head, run, now)
+        step.events.append(state.recorder.outcome(run, now, ended, command=command))
         return None
 
-    def _too_late(self, step: ServerStep, head: InFlight, run: Run, now: datetime) -> bytes:
+    def _cut_too_late(self, step: ServerStep, head: InFlight, run: Run, now: datetime) -> bytes:
         """The server completed what was to be cancelled: the client reads an error, and nothing more of this unit."""
-        relay = self._relay
-        error = relay.budget.passed(run.rows, run.size, stopped=False)
-        step.events.append(relay.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
-        head.over = False
-        self._muted = True
-        if head.asked is RequestKind.EXECUTE and all(
-            pending.asked is not RequestKind.SYNC for pending in relay.queue
-        ):
-            relay.skipping = True
+        state = self._state
+        error = state.budget.passed(run.rows, run.size, stopped=False)
+        step.events.append(state.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
+        state.move_stream(StreamEvent.ERROR_OF_OURS)
+        if head.asked is RequestKind.EXECUTE and not state.queue.has_sync:
+            state.move_input(InputEvent.ERROR)
         return error_response(error.fields())
 
+    # --- errors ----------------------------------------------------------------------------------------
+
     def _error(self, step: ServerStep, raw: bytes, head: InFlight | None, now: datetime) -> bytes | None:
-        fields = decode_error(raw[5:])
-        severity = fields.get("V", fields.get("S", "ERROR"))
-        if severity in ("FATAL", "PANIC"):
-            if self.ending:
-                self.stopped = self.stopped or head is not None
+        state, fields = self._state, decode_error(raw[5:])
+        if fields.get("V", fields.get("S", "ERROR")) in ("FATAL", "PANIC"):
+            if state.ending:
+                if head is not None:
+                    state.move_end(EndEvent.STOPPED)
                 return b""
-            self.last_words = ServerEndedSession(fields.get("C", "XX000"), fields.get("M", "no message"))
+            state.last_words = ServerEndedSession(fields.get("C", "XX000"), fields.get("M", "no message"))
+            state.move_end(EndEvent.FATAL)
         if head is None:
             return None
-        relay = self._relay
-        unseen = relay.copy_in.stop()
-        head.rejected, self.since = True, now
-        replaced: bytes | None
+        unseen = state.copy_in.stop()
+        cut = head.state is _CUT
+        head.move(RequestEvent.ERROR)
+        state.finished_at = now
         if head.refusal is not None:
-            # Any error rejects it: the server may have come upon another one first (a cancel, a timeout).
-            ours = head.refusal.answers(raw)
-            sqlstate = head.refusal.error.fields()["C"] if ours else fields.get("C")
-            step.events.extend(relay.recorder.rest(head, now, "refused", sqlstate))
-            replaced = head.refusal.response() if ours else self._cancelled(fields)
+            replaced = self._rejected(step, raw, fields, head, head.refusal, now)
         else:
-            limited: BudgetSpent | None = None
-            if (run := head.current) is not None:
-                head.at += 1
-                limited = self._limit(head, run, now, fields.get("C"))
-                ended: Ended = "failed" if limited is None else "limited"
-                sqlstate = fields.get("C") if limited is None else limited.sqlstate
-                step.events.append(relay.recorder.outcome(run, now, ended, sqlstate=sqlstate))
-            elif (brought := head.brings) is not None:
-                self._never_ran(step, brought, now, fields.get("C"))
-            step.events.extend(relay.recorder.rest(head, now, "skipped"))
-            replaced = (
-                error_response(limited.fields()) if limited else self._cancelled(fields) or self._discreet(fields)
-            )
+            replaced = self._failed(step, fields, head, now, cut=cut)
         self._after_error(step, head, now)
-        step.to_server = b"".join([relay.late_sync() for _ in range(unseen)])
+        step.to_server = b"".join([state.late_sync() for _ in range(unseen)])
         return replaced
+
+    def _rejected(
+        self, step: ServerStep, raw: bytes, fields: dict[str, str], head: InFlight, refusal: Refusal, now: datetime
+    ) -> bytes | None:
+        """Any error rejects a refused request: another one may come first (a cancel, a timeout)."""
+        ours = refusal.answers(raw)
+        sqlstate = refusal.error.fields()["C"] if ours else fields.get("C")
+        step.events.extend(self._state.recorder.finish(head, now, "refused", sqlstate))
+        return refusal.response() if ours else self._cancelled(fields)
+
+    def _failed(
+        self, step: ServerStep, fields: dict[str, str], head: InFlight, now: datetime, *, cut: bool
+    ) -> bytes | None:
+        recorder, limited = self._state.recorder, None
+        if (run := head.current) is not None:
+            head.at += 1
+            limited = self._limit(run, now, fields.get("C"), cut=cut)
+            ended: Ended = "failed" if limited is None else "limited"
+            sqlstate = fields.get("C") if limited is None else limited.sqlstate
+            step.events.append(recorder.outcome(run, now, ended, sqlstate=sqlstate))
+        elif (brought := head.brings) is not None:
+            self._never_ran(step, brought, now, fields.get("C"))
+        step.events.extend(recorder.finish(head, now, "skipped"))
+        if limited is not None:
+            return error_response(limited.fields())
+        return self._cancelled(fields) or self._discreet(fields)
 
     def _discreet(self, fields: dict[str, str]) -> bytes | None:
         """The server's error without what a result would not be allowed to tell; None: it tells no such thing."""
-        relay = self._relay
         told = dict(fields)
-        if relay.hides_details and fields.get("C", "").startswith(_QUOTING):
+        if self.hides_details and fields.get("C", "").startswith(_QUOTING):
             told.pop("D", None)  # it quotes the row, or the key
-        if relay.budget.limits_results:
+        if self._state.budget.limits_results:
             told = {code: _shortened(text) for code, text in told.items()}
         return None if told == fields else error_response(told)
 
-    def _limit(self, head: InFlight, run: Run, now: datetime, sqlstate: str | None) -> BudgetSpent | None:
+    def _limit(self, run: Run, now: datetime, sqlstate: str | None, *, cut: bool) -> BudgetSpent | None:
         """The limit of the policy that the server's error comes from; None where it has reasons of its own."""
-        budget = self._relay.budget
-        if head.over:
-            head.over = False
+        budget = self._state.budget
+        if cut:
             return budget.passed(run.rows, run.size, stopped=True)
-        return budget.overran(run.started, now) if sqlstate == "57014" and self.farewell is None else None
+        return budget.overran(run.started, now) if sqlstate == "57014" and self._state.end_error is None else None
 
     def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:
         """The server rejected a Parse or a Bind: its execution failed, whether or not it was asked for already.
 
         What such an error says may come from the data: planning runs functions. So it is on record in any case.
         """
-        relay = self._relay
+        state = self._state
         prepared, parameters = (
             (brought.prepared, brought.parameters) if isinstance(brought, Portal) else (brought, None)
         )
-        for pending in itertools.takewhile(lambda pending: pending.asked is not RequestKind.SYNC, relay.queue):
-            if (run := pending.current) is not None and run.prepared is prepared:
-                pending.at += 1
-                step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
+        for request in itertools.takewhile(
+            lambda request: request.asked is not RequestKind.SYNC, state.queue.requests
+        ):
+            if (run := request.current) is not None and run.prepared is prepared:
+                request.at += 1
+                step.events.append(state.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
                 return
         kind = prepared.statement.kind if prepared.statement else None
-        running = ExecutedStatement(prepared.text, kind, prepared.statement, parameters)
-        run = relay.recorder.execution(step.events, now, "extended", running)
-        step.events.append(relay.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
+        executed = ExecutedStatement(prepared.text, kind, prepared.statement, parameters)
+        run = state.recorder.execution(step.events, now, "extended", executed)
+        step.events.append(state.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
 
     def _cancelled(self, fields: dict[str, str]) -> bytes | None:
         """The server's word that it cancelled a statement because we end the session: say why, here already.
 
         Many a client leaves at the first error and never reads the FATAL that follows.
         """
-        if self.farewell is None or fields.get("C") != "57014":
+        error = self._state.end_error
+        if error is None or fields.get("C") != "57014":
             return None
-        self.stopped = True
-        why = {
-            code: text
-            for code, text in with_work_outcome(self.farewell, WorkOutcome.CANCELLED).items()
-            if code in "DHR"
-        }
-        message = self.farewell.message.replace("terminating connection", "canceling statement")
+        self._state.move_end(EndEvent.STOPPED)
+        why = {code: text for code, text in with_work_outcome(error, WorkOutcome.CANCELLED).items() if code in "DHR"}
+        message = error.message.replace("terminating connection", "canceling statement")
         return error_response({**fields, "M": message, **why})
 
     def _after_error(self, step: ServerStep, head: InFlight, now: datetime) -> None:
         """An error in the extended protocol makes the server pass over everything up to the next Sync."""
-        relay = self._relay
+        state, requests = self._state, self._state.queue.requests
         if head.asked not in (RequestKind.QUERY, RequestKind.FUNCTION_CALL, RequestKind.SYNC):
-            while relay.queue and relay.queue[0].asked is not RequestKind.SYNC:
-                passed_over = relay.pop()
-                passed_over.answered = True
-                step.events.extend(relay.recorder.rest(passed_over, now, "skipped"))
-            relay.skipping = relay.skipping or not relay.queue
+            while requests and requests[0].asked is not RequestKind.SYNC:
+                passed_over = state.queue.pop()
+                passed_over.move(RequestEvent.PASSED_OVER)
+                step.events.extend(state.recorder.finish(passed_over, now, "skipped"))
+            if not requests:
+                state.move_input(InputEvent.ERROR)
         elif head.asked is RequestKind.QUERY:
-            relay.names.confirm(head.changes)
+            state.prepared_statements.confirm(head.changes)
             head.changes = ()
-        relay.names.fall_back(change for pending in relay.queue for change in pending.all_changes())
+        state.fall_back()
 
     def _watch(self, step: ServerStep, body: bytes) -> None:
         name, value = decode_parameter_status(body)
-        if self._relay.unrestricted and reads_otherwise(name, value):
-            self._relay.reads_otherwise()
+        if self._state.unrestricted and reads_differently(name, value):
+            self._state.read_differently()
         wanted = self._tripwire.get(name)
         if wanted is not None and value != wanted and not (name == "client_encoding" and value.lower() in UTF8):
             step.reason = "tripwire"

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from pgjit.policy.policy import Limits
-from pgjit.proxy.relay.client_side import ClientSide
 from pgjit.proxy.relay.in_flight import Run
-from pgjit.proxy.relay.server_side import ServerSide
+from pgjit.proxy.relay.relay_state import RelayState
 
 __all__ = ["LOOK_SECONDS", "StatementTimeout"]
 
@@ -25,10 +24,9 @@ _IN_TRANSACTION = ("T", "E")
 class StatementTimeout:
     """Of one session."""
 
-    def __init__(self, limits: Limits, relay: ClientSide, answers: ServerSide) -> None:
+    def __init__(self, limits: Limits, state: RelayState) -> None:
         self._limits = limits
-        self._relay = relay
-        self._answers = answers
+        self._state = state
         self._cancelled: tuple[Run, datetime] | None = None
 
     @property
@@ -37,11 +35,12 @@ class StatementTimeout:
 
     def look(self, now: datetime) -> Literal["statement", "transaction"] | None:
         """What went on for too long: a statement, to be cancelled, or an idle transaction, which ends the session."""
-        since = self._answers.since
-        if not self._relay.queue:
-            idle = since if self._relay.status in _IN_TRANSACTION else None
+        state, head = self._state, self._state.queue.head
+        since = state.finished_at
+        if head is None:
+            idle = since if state.transaction_status in _IN_TRANSACTION else None
             return "transaction" if _passed(self._limits.idle_in_transaction, idle, now) else None
-        run = self._relay.queue[0].current
+        run = head.current
         if run is None or not _passed(self._limits.statement_time, max(run.started, since or run.started), now):
             return None
         if self._cancelled is not None and self._cancelled[0] is run and now - self._cancelled[1] < _AGAIN:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.proxy.relay.in_flight import ClientPlan
-from pgjit.proxy.relay.rejection import Refusal, poison_parse, poison_query
+from pgjit.proxy.relay.rejection import Refusal, rejected_parse, rejected_query
 from pgwire.state import RequestKind
 
 __all__ = ["withdrawn"]
@@ -19,18 +19,18 @@ def withdrawn(plan: ClientPlan, refusal: Callable[[PgjitError], Refusal]) -> byt
     """The bytes to send in place of the plan's; its requests are changed accordingly."""
     data: list[bytes] = []
     for item in plan.items:
-        pending = item.pending
-        if not item.executes or pending is None:
+        request = item.request
+        if not item.executes or request is None:
             data.append(item.data)
             continue
-        pending.refusal = refusal(JournalUnavailable())
-        pending.runs = []
-        pending.unread = False
-        if pending.asked in (RequestKind.QUERY, RequestKind.FUNCTION_CALL):
-            pending.asked = RequestKind.QUERY
-            data.append(poison_query(pending.refusal))
+        rejection = refusal(JournalUnavailable())
+        request.refuse(rejection)
+        request.runs = []
+        if request.asked in (RequestKind.QUERY, RequestKind.FUNCTION_CALL):
+            request.asked = RequestKind.QUERY
+            data.append(rejected_query(rejection))
         else:
-            pending.asked = RequestKind.PARSE
-            pending.changes = ()
-            data.append(poison_parse(pending.refusal))
+            request.asked = RequestKind.PARSE
+            request.changes = ()
+            data.append(rejected_parse(rejection))
     return b"".join(data)

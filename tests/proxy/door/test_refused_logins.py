@@ -14,7 +14,7 @@ from pgjit.audit.sinks.file import FileSink
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.refused_logins import Counted, RefusedLogins, Tally
 from pgjit.telemetry import Telemetry
-from tests.fakes.talk import NOW
+from tests.fakes.both_ends import NOW
 
 ONE = ClientAddress("10.0.0.7:51000", "10.0.0.7")
 

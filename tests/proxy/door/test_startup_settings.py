@@ -12,8 +12,8 @@ from pgjit.policy.policy import Policy, Preset, SettingCaps
 from pgjit.proxy.door.startup_request import StartupRequest
 from pgjit.proxy.door.startup_settings import check_settings
 from pgjit.proxy.server_settings import session_settings
+from tests.fakes.both_ends import NOW
 from tests.fakes.policies import TARGET, access, policy
-from tests.fakes.talk import NOW
 from tests.fixtures.terms import terms
 
 END = NOW + timedelta(minutes=10)

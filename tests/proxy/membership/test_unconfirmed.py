@@ -20,7 +20,7 @@ from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import POLICY
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 from tests.fakes.watched import GROUP, MAX_STALE, NOW, SECOND, Counting, memberships
 from tests.run.waiting import a_while
 

@@ -16,8 +16,8 @@ from pgjit.proxy.relay.prepared_statements import ExecutedStatement, PreparedSta
 from pgjit.sql.encodings import key_of
 from pgwire.messages.extended import sync
 from pgwire.messages.query import command_complete, ready_for_query
+from tests.fakes.both_ends import BothEnds, answer, bind, describe, error, execute, parse, query
 from tests.fakes.policies import policy
-from tests.fakes.talk import Talk, answer, bind, describe, error, execute, parse, query
 
 READY, OPEN = ready_for_query(b"I"), ready_for_query(b"T")
 LONG = "é" * 32
@@ -92,21 +92,21 @@ def test_a_name_of_the_protocol_is_cut_as_the_server_cuts_it(name: str, encoding
 
 @pytest.mark.parametrize("sent", [parse("SELECT 1", "日".encode() * 30), bind(b"", "日".encode() * 30)])
 def test_a_name_of_the_protocol_that_nobody_knows_on_the_server_is_refused(sent: bytes) -> None:
-    talk = Talk(encoding="EUC_JP")
-    talk.client(parse("SELECT 1"), sync())
-    talk.server(answer("1"), READY)
-    assert sent not in talk.client(sent).data
+    ends = BothEnds(encoding="EUC_JP")
+    ends.client(parse("SELECT 1"), sync())
+    ends.server(answer("1"), READY)
+    assert sent not in ends.client(sent).data
 
 
 def test_an_execute_waits_while_its_name_is_unsettled() -> None:
-    talk = Talk()
-    talk.client(parse("SELECT 1", b"x"), sync())
-    talk.server(answer("1"), READY)
-    plan = talk.client(query("SELECT broke; DEALLOCATE x; PREPARE x SELECT 2"), query("EXECUTE x"))
+    ends = BothEnds()
+    ends.client(parse("SELECT 1", b"x"), sync())
+    ends.server(answer("1"), READY)
+    plan = ends.client(query("SELECT broke; DEALLOCATE x; PREPARE x SELECT 2"), query("EXECUTE x"))
     assert [frame.raw for frame in plan.rest] == [query("EXECUTE x")]
-    talk.server(error("42P01", "broke"), READY)
-    talk.frames(plan.rest)
-    assert talk.executions[-1][0] == "SELECT 1"
+    ends.server(error("42P01", "broke"), READY)
+    ends.frames(plan.rest)
+    assert ends.executions[-1][0] == "SELECT 1"
 
 
 def test_what_a_name_in_another_segment_stands_for_is_not_known_yet() -> None:
@@ -114,19 +114,19 @@ def test_what_a_name_in_another_segment_stands_for_is_not_known_yet() -> None:
         resolve_message(JUDGE(b"EXECUTE x"), PreparedStatements(), lambda *_: True, unrestricted=False)
 
 
-def last(talk: Talk) -> Execution:
-    return [event for event in talk.events if isinstance(event, Execution)][-1]
+def last(ends: BothEnds) -> Execution:
+    return [event for event in ends.events if isinstance(event, Execution)][-1]
 
 
-def started(frames: Sequence[bytes], answers: Sequence[bytes]) -> Talk:
-    talk = Talk()
-    talk.client(*frames)
-    assert talk.server(*answers).fault is None
-    return talk
+def started(frames: Sequence[bytes], answers: Sequence[bytes]) -> BothEnds:
+    ends = BothEnds()
+    ends.client(*frames)
+    assert ends.server(*answers).fault is None
+    return ends
 
 
 def test_a_portal_is_what_it_began_to_run() -> None:
-    talk = started(
+    ends = started(
         [
             query("BEGIN"),
             parse("SELECT 1", b"d"),
@@ -137,26 +137,26 @@ def test_a_portal_is_what_it_began_to_run() -> None:
         ],
         [command_complete("BEGIN"), OPEN, answer("1"), answer("1"), answer("2"), answer("s"), OPEN],
     )
-    talk.client(query("DEALLOCATE d"), parse("SELECT 2", b"d"), sync())
-    talk.server(command_complete("DEALLOCATE"), OPEN, answer("1"), OPEN)
-    talk.client(execute(b"p"), sync())
-    assert (last(talk).statement, last(talk).through) == ("SELECT 1", ("EXECUTE d",))
+    ends.client(query("DEALLOCATE d"), parse("SELECT 2", b"d"), sync())
+    ends.server(command_complete("DEALLOCATE"), OPEN, answer("1"), OPEN)
+    ends.client(execute(b"p"), sync())
+    assert (last(ends).statement, last(ends).through) == ("SELECT 1", ("EXECUTE d",))
 
 
 def test_a_portal_that_did_not_begin_is_what_the_name_stands_for_then() -> None:
     """A FETCH behind what failed has not run; a savepoint keeps the portal."""
-    talk = started(
+    ends = started(
         [query("BEGIN"), parse("SELECT 1", b"d"), parse("EXECUTE d", b"e"), bind(b"e", b"p"), sync()],
         [command_complete("BEGIN"), OPEN, answer("1"), answer("1"), answer("2"), OPEN],
     )
-    talk.client(query("SELECT 1/0; FETCH p"))
-    talk.server(error("22012", "division by zero"), ready_for_query(b"E"))
-    talk.client(query("ROLLBACK TO s"))
-    talk.server(command_complete("ROLLBACK"), OPEN)
-    talk.client(query("DEALLOCATE d"), parse("SELECT 2", b"d"), sync())
-    talk.server(command_complete("DEALLOCATE"), OPEN, answer("1"), OPEN)
-    talk.client(execute(b"p"), sync())
-    assert last(talk).statement == "SELECT 2"
+    ends.client(query("SELECT 1/0; FETCH p"))
+    ends.server(error("22012", "division by zero"), ready_for_query(b"E"))
+    ends.client(query("ROLLBACK TO s"))
+    ends.server(command_complete("ROLLBACK"), OPEN)
+    ends.client(query("DEALLOCATE d"), parse("SELECT 2", b"d"), sync())
+    ends.server(command_complete("DEALLOCATE"), OPEN, answer("1"), OPEN)
+    ends.client(execute(b"p"), sync())
+    assert last(ends).statement == "SELECT 2"
 
 
 def test_portals_end_with_their_transaction_but_those_with_hold() -> None:
@@ -169,21 +169,21 @@ def test_portals_end_with_their_transaction_but_those_with_hold() -> None:
 
 
 def test_writes_by_a_name_come_alone_where_results_are_limited() -> None:
-    talk = Talk(budget=Budget(Limits(rows=5), Usage()))
-    talk.client(parse("INSERT x", b"d"), sync())
-    talk.server(answer("1"), READY)
-    talk.client(query("SELECT 1; EXECUTE d"))
-    assert talk.executions == [("SELECT 1", "deny"), ("INSERT x", "deny")]
+    ends = BothEnds(budget=Budget(Limits(rows=5), Usage()))
+    ends.client(parse("INSERT x", b"d"), sync())
+    ends.server(answer("1"), READY)
+    ends.client(query("SELECT 1; EXECUTE d"))
+    assert ends.executions == [("SELECT 1", "deny"), ("INSERT x", "deny")]
 
 
 def test_what_is_executed_by_name_in_one_message_is_bounded_by_its_text_on_record() -> None:
     """A few bytes each would have a long statement recorded."""
-    talk = Talk(unrestricted=True)
-    talk.client(parse("SELECT 1 " + "x" * 90_000, b"d"), sync())
-    talk.server(answer("1"), READY)
-    talk.client(query("; ".join(["EXECUTE d"] * 13)))
-    assert [event.decision for event in talk.events if isinstance(event, Execution)] == ["deny"] * 13
-    assert max(len(event.statement) for event in talk.events if isinstance(event, Execution)) < 20
+    ends = BothEnds(unrestricted=True)
+    ends.client(parse("SELECT 1 " + "x" * 90_000, b"d"), sync())
+    ends.server(answer("1"), READY)
+    ends.client(query("; ".join(["EXECUTE d"] * 13)))
+    assert [event.decision for event in ends.events if isinstance(event, Execution)] == ["deny"] * 13
+    assert max(len(event.statement) for event in ends.events if isinstance(event, Execution)) < 20
 
 
 @pytest.mark.parametrize("unrestricted", [False, True])
@@ -199,7 +199,7 @@ def test_what_executes_itself_is_not_described(
     before: tuple[bytes, ...], kind: str, name: bytes, unrestricted: bool
 ) -> None:
     """The server follows it until its stack is gone, and all its sessions with it."""
-    talk = Talk(unrestricted=unrestricted)
-    plan = talk.client(*before, describe(kind, name), sync())
+    ends = BothEnds(unrestricted=unrestricted)
+    plan = ends.client(*before, describe(kind, name), sync())
     assert describe(kind, name) not in plan.data
-    assert last(talk).violations[0].sqlstate == "54001"
+    assert last(ends).violations[0].sqlstate == "54001"

@@ -7,6 +7,7 @@ import pytest
 from pgjit.audit.event import Parameters
 from pgjit.proxy.relay.in_flight import InFlight
 from pgjit.proxy.relay.prepared_statements import MOST, Change, Portal, Prepared, PreparedStatements, changes_of
+from pgjit.proxy.relay.transitions import RequestEvent
 from pgjit.sql.statement import NameEffect, Statement
 from pgwire.state import RequestKind
 
@@ -98,7 +99,7 @@ def test_a_name_is_unsettled_while_a_change_of_another_segment_is_under_way() ->
     names.expect([Change("statement", b"u", TWO)], same)
     assert names.unsettled("statement", b"u", 2) is None
     assert names.unsettled("statement", b"u", 3) is same
-    same.answered = True
+    same.move(RequestEvent.LAST_ANSWER)
     assert names.unsettled("statement", b"u", 3) is None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgjit.errors import StatementRefused
-from pgjit.proxy.relay.rejection import Refusal, poison_parse, poison_query
+from pgjit.proxy.relay.rejection import Refusal, rejected_parse, rejected_query
 from pgwire.messages.extended import Parse, decode_parse
 from pgwire.messages.query import decode_error, decode_query
 
@@ -11,13 +11,13 @@ REFUSAL = Refusal(b"pgjit_deny_1", StatementRefused("no `delete` here", referenc
 
 
 def test_the_text_that_is_sent_is_the_token_alone() -> None:
-    assert decode_query(poison_query(REFUSAL)[5:]) == b"pgjit_deny_1"
-    assert decode_parse(poison_parse(REFUSAL, b"p1")[5:]) == Parse(b"p1", b"pgjit_deny_1", ())
-    assert decode_parse(poison_parse(REFUSAL, b"")[5:]).name == b""
+    assert decode_query(rejected_query(REFUSAL)[5:]) == b"pgjit_deny_1"
+    assert decode_parse(rejected_parse(REFUSAL, b"p1")[5:]) == Parse(b"p1", b"pgjit_deny_1", ())
+    assert decode_parse(rejected_parse(REFUSAL, b"")[5:]).name == b""
 
 
 def test_in_place_of_another_message_the_name_is_one_that_nobody_uses() -> None:
-    assert decode_parse(poison_parse(REFUSAL)[5:]).name == b"pgjit_deny_1"
+    assert decode_parse(rejected_parse(REFUSAL)[5:]).name == b"pgjit_deny_1"
 
 
 def test_the_answer_is_known_by_the_token() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pgjit.audit.event import Execution, Outcome
 from pgwire.messages.extended import sync
 from pgwire.messages.query import decode_error, error_response, parameter_status
-from tests.fakes.talk import Talk, answer, bind, describe, error, execute, parse, query
+from tests.fakes.both_ends import BothEnds, answer, bind, describe, error, execute, parse, query
 
 READY = answer("Z", b"I")
 PARSED, BOUND = answer("1"), answer("2")
@@ -18,56 +18,56 @@ DONE = answer("C", b"SELECT 1\0")
 SUSPENDED = answer("s")
 
 
-def asked(*frames: bytes) -> Talk:
-    talk = Talk()
-    assert talk.client(*frames).fault is None
-    return talk
+def asked(*frames: bytes) -> BothEnds:
+    ends = BothEnds()
+    assert ends.client(*frames).fault is None
+    return ends
 
 
 def test_what_the_server_answers_goes_to_the_client_as_it_is() -> None:
-    talk = asked(query("SELECT 1"))
+    ends = asked(query("SELECT 1"))
     stream = answer("T", b"\0\0") + ROW + DONE + READY
-    assert b"".join(talk.server(stream).data) == stream
-    outcome = talk.last_outcome
+    assert b"".join(ends.server(stream).data) == stream
+    outcome = ends.last_outcome
     assert (outcome.ended, outcome.command, outcome.rows, outcome.bytes) == ("completed", "SELECT 1", 1, len(ROW))
     assert outcome.duration_us == 5000
 
 
 def test_an_error_that_is_not_about_a_refusal_goes_on_as_it_is() -> None:
-    talk = asked(query("SELECT 1/0"))
+    ends = asked(query("SELECT 1/0"))
     raw = error("22012", "division by zero")
-    assert b"".join(talk.server(raw, READY).data) == raw + READY
-    assert (talk.last_outcome.ended, talk.last_outcome.sqlstate) == ("failed", "22012")
+    assert b"".join(ends.server(raw, READY).data) == raw + READY
+    assert (ends.last_outcome.ended, ends.last_outcome.sqlstate) == ("failed", "22012")
 
 
 def test_another_error_than_ours_rejects_a_refused_query_as_well() -> None:
-    talk = asked(query("DELETE bad"))
+    ends = asked(query("DELETE bad"))
     raw = error("57014", "canceling statement due to user request")
-    step = talk.server(raw, READY)
+    step = ends.server(raw, READY)
     assert step.fault is None
     assert b"".join(step.data) == raw + READY
-    assert (talk.last_outcome.ended, talk.last_outcome.sqlstate) == ("refused", "57014")
+    assert (ends.last_outcome.ended, ends.last_outcome.sqlstate) == ("refused", "57014")
 
 
 def test_the_token_of_an_earlier_refusal_is_not_taken_for_this_one() -> None:
-    talk = asked(query("DELETE bad"), query("DELETE bad"))
-    assert b"C42501" in b"".join(talk.server(talk.refused_by_server(b"pgjit_deny_0001"), READY).data)
-    assert b"C42501" not in b"".join(talk.server(talk.refused_by_server(b"pgjit_deny_0001"), READY).data)
+    ends = asked(query("DELETE bad"), query("DELETE bad"))
+    assert b"C42501" in b"".join(ends.server(ends.refused_by_server(b"pgjit_deny_0001"), READY).data)
+    assert b"C42501" not in b"".join(ends.server(ends.refused_by_server(b"pgjit_deny_0001"), READY).data)
 
 
 def test_a_suspended_portal_ends_one_execution_and_the_next_is_its_own() -> None:
-    talk = asked(parse("SELECT 1"), bind(), execute(limit=2), execute(limit=2), sync())
-    talk.server(PARSED, BOUND, ROW, ROW, SUSPENDED, ROW, DONE, READY)
-    assert [ended for _, ended in talk.outcomes] == ["suspended", "completed"]
-    assert [one.rows for one in talk.events if isinstance(one, Outcome)] == [2, 1]
+    ends = asked(parse("SELECT 1"), bind(), execute(limit=2), execute(limit=2), sync())
+    ends.server(PARSED, BOUND, ROW, ROW, SUSPENDED, ROW, DONE, READY)
+    assert [ended for _, ended in ends.outcomes] == ["suspended", "completed"]
+    assert [one.rows for one in ends.events if isinstance(one, Outcome)] == [2, 1]
 
 
 def test_rows_of_copy_are_counted() -> None:
-    talk = asked(query("COPY x TO STDOUT"))
+    ends = asked(query("COPY x TO STDOUT"))
     row = answer("d", b"1\t2\n")
-    step = talk.server(answer("H", b"\0\0\0"), row, row, row, answer("c"), answer("C", b"COPY 3\0"), READY)
+    step = ends.server(answer("H", b"\0\0\0"), row, row, row, answer("c"), answer("C", b"COPY 3\0"), READY)
     assert step.fault is None
-    outcome = talk.last_outcome
+    outcome = ends.last_outcome
     assert (outcome.ended, outcome.rows, outcome.bytes, outcome.command) == ("completed", 3, 3 * len(row), "COPY 3")
 
 
@@ -76,36 +76,36 @@ def test_rows_of_copy_are_counted() -> None:
     [("INSERT 0 3", 3), ("UPDATE 7", 7), ("CREATE TABLE", 0), ("SELECT ²", 0), ("SELECT " + "9" * 5000, 0), ("", 0)],
 )
 def test_rows_that_were_not_sent_are_those_of_the_command_tag(tag: str, rows: int) -> None:
-    talk = asked(query("INSERT"))
-    talk.server(answer("C", tag.encode() + b"\0"), READY)
-    assert talk.last_outcome.rows == rows
+    ends = asked(query("INSERT"))
+    ends.server(answer("C", tag.encode() + b"\0"), READY)
+    assert ends.last_outcome.rows == rows
 
 
 def test_an_empty_prepared_statement_has_an_outcome() -> None:
-    talk = asked(parse(""), bind(), execute(), sync())
-    assert talk.server(PARSED, BOUND, answer("I"), READY).fault is None
-    assert (talk.last_outcome.ended, talk.last_outcome.command) == ("completed", None)
+    ends = asked(parse(""), bind(), execute(), sync())
+    assert ends.server(PARSED, BOUND, answer("I"), READY).fault is None
+    assert (ends.last_outcome.ended, ends.last_outcome.command) == ("completed", None)
 
 
 def test_describe_is_answered_to_its_end() -> None:
-    talk = asked(parse("SELECT 1", b"p"), describe("S", b"p"), bind(b"p"), describe("P"), sync())
-    assert talk.server(PARSED, answer("t"), answer("T"), BOUND, answer("n"), READY).fault is None
-    assert talk.relay.idle
+    ends = asked(parse("SELECT 1", b"p"), describe("S", b"p"), bind(b"p"), describe("P"), sync())
+    assert ends.server(PARSED, answer("t"), answer("T"), BOUND, answer("n"), READY).fault is None
+    assert ends.state.idle
 
 
 def test_an_error_at_sync_leaves_the_next_batch_alone() -> None:
-    talk = asked(parse("SELECT 1"), bind(), execute(), sync(), parse("SELECT 2"), bind(), execute(), sync())
-    talk.server(PARSED, BOUND, DONE, error("23503", "deferred"), READY, PARSED, BOUND, DONE, READY)
-    assert talk.outcomes == [("SELECT 1", "completed"), ("SELECT 2", "completed")]
-    assert talk.relay.idle
+    ends = asked(parse("SELECT 1"), bind(), execute(), sync(), parse("SELECT 2"), bind(), execute(), sync())
+    ends.server(PARSED, BOUND, DONE, error("23503", "deferred"), READY, PARSED, BOUND, DONE, READY)
+    assert ends.outcomes == [("SELECT 1", "completed"), ("SELECT 2", "completed")]
+    assert ends.state.idle
 
 
 @pytest.mark.parametrize("status", ["I", "T", "E"])
 def test_the_status_of_the_transaction_is_the_servers(status: str) -> None:
-    talk = asked(query("BEGIN"))
-    talk.server(answer("C", b"BEGIN\0"), answer("Z", status.encode()))
-    assert status == talk.relay.status
-    assert (status == "I") is talk.relay.idle
+    ends = asked(query("BEGIN"))
+    ends.server(answer("C", b"BEGIN\0"), answer("Z", status.encode()))
+    assert status == ends.state.transaction_status
+    assert (status == "I") is ends.state.idle
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_the_status_of_the_transaction_is_the_servers(status: str) -> None:
 )
 @pytest.mark.parametrize("busy", [True, False])
 def test_what_may_come_anytime_goes_on_anytime(message: bytes, busy: bool) -> None:
-    talk = asked(query("SELECT 1")) if busy else Talk()
-    step = talk.server(message)
+    ends = asked(query("SELECT 1")) if busy else BothEnds()
+    step = ends.server(message)
     assert (step.fault, b"".join(step.data)) == (None, message)
 
 
@@ -161,10 +161,10 @@ def test_a_server_that_accepts_a_refused_parse_ends_the_session() -> None:
 
 
 def test_a_setting_that_must_not_change_ends_the_session_before_anything_else_goes_on() -> None:
-    talk = Talk({"standard_conforming_strings": "on"})
-    assert talk.server(parameter_status("standard_conforming_strings", "on")).fault is None
-    assert talk.server(parameter_status("TimeZone", "UTC")).fault is None
-    step = talk.server(parameter_status("standard_conforming_strings", "off"), ROW)
+    ends = BothEnds({"standard_conforming_strings": "on"})
+    assert ends.server(parameter_status("standard_conforming_strings", "on")).fault is None
+    assert ends.server(parameter_status("TimeZone", "UTC")).fault is None
+    step = ends.server(parameter_status("standard_conforming_strings", "off"), ROW)
     assert step.reason == "tripwire"
     assert step.fault is not None
     assert step.fault.reference == "tripwire"
@@ -173,17 +173,17 @@ def test_a_setting_that_must_not_change_ends_the_session_before_anything_else_go
 
 def test_the_servers_own_farewell_is_hidden_only_while_pgjit_ends_the_session() -> None:
     farewell = error("57P01", "terminating connection due to administrator command", "FATAL")
-    assert b"".join(Talk().server(farewell).data) == farewell
-    talk = asked(query("SELECT 1"))
-    talk.answers.ending = True
+    assert b"".join(BothEnds().server(farewell).data) == farewell
+    ends = asked(query("SELECT 1"))
+    ends.state.begin_ending(None)
     cancelled = error("57014", "canceling statement due to user request")
-    assert b"".join(talk.server(cancelled, READY, farewell).data) == cancelled + READY
+    assert b"".join(ends.server(cancelled, READY, farewell).data) == cancelled + READY
 
 
 def test_a_refusal_read_by_the_client_holds_no_token() -> None:
-    talk = asked(query("DELETE bad"))
-    data = b"".join(talk.server(talk.refused_by_server(), READY).data)
-    assert talk.token not in data
+    ends = asked(query("DELETE bad"))
+    data = b"".join(ends.server(ends.refused_by_server(), READY).data)
+    assert ends.token not in data
     assert decode_error(data[5 : -len(READY)])["S"] == "ERROR"
 
 
@@ -192,8 +192,8 @@ def test_a_refusal_read_by_the_client_holds_no_token() -> None:
 CONVERSATION = (query("SELECT 1; SELECT 2"), query("DELETE bad"), query("SELECT 3"))
 
 
-def conversation(talk: Talk) -> bytes:
-    refusal = talk.refused_by_server(b"pgjit_deny_0001")
+def conversation(ends: BothEnds) -> bytes:
+    refusal = ends.refused_by_server(b"pgjit_deny_0001")
     return b"".join([answer("T"), ROW, DONE, ROW, ROW, DONE, READY, refusal, READY, ROW, DONE, READY])
 
 
@@ -216,28 +216,28 @@ kinds = st.sampled_from(list("12TDCIZEHcdsnt3NSAGRKV"))
 
 @given(st.lists(st.tuples(kinds, st.binary(max_size=12)), max_size=8), st.binary(max_size=20))
 def test_garbage_of_the_server_never_raises(messages: list[tuple[str, bytes]], rest: bytes) -> None:
-    talk = asked(query("SELECT 1"), parse("SELECT 2"), bind(), execute(), sync(), query("bad"))
+    ends = asked(query("SELECT 1"), parse("SELECT 2"), bind(), execute(), sync(), query("bad"))
     for kind, body in messages:
-        if talk.server(answer(kind, body)).fault is not None:
+        if ends.server(answer(kind, body)).fault is not None:
             return
-    talk.server(rest)
+    ends.server(rest)
 
 
 @pytest.mark.parametrize("frames", [(parse("SELECT 1"), sync()), (parse("SELECT 1"), describe("S"), sync())])
 def test_a_statement_that_the_server_rejects_before_it_is_executed_is_on_record(frames: tuple[bytes, ...]) -> None:
-    talk = asked(*frames)
-    assert talk.executions == []
-    talk.server(error("42P01", "no such table"), READY)
-    assert talk.executions == [("SELECT 1", "allow")]
-    assert talk.outcomes == [("SELECT 1", "failed")]
-    assert talk.last_outcome.sqlstate == "42P01"
+    ends = asked(*frames)
+    assert ends.executions == []
+    ends.server(error("42P01", "no such table"), READY)
+    assert ends.executions == [("SELECT 1", "allow")]
+    assert ends.outcomes == [("SELECT 1", "failed")]
+    assert ends.last_outcome.sqlstate == "42P01"
 
 
 def test_a_bind_that_the_server_rejects_is_on_record_with_its_values() -> None:
-    talk = asked(parse("SELECT 1"), bind(values=(b"7",)), sync())
-    talk.server(PARSED, error("22P02", "bad number"), READY)
-    assert talk.outcomes == [("SELECT 1", "failed")]
-    recorded = [event for event in talk.events if isinstance(event, Execution)]
+    ends = asked(parse("SELECT 1"), bind(values=(b"7",)), sync())
+    ends.server(PARSED, error("22P02", "bad number"), READY)
+    assert ends.outcomes == [("SELECT 1", "failed")]
+    recorded = [event for event in ends.events if isinstance(event, Execution)]
     assert recorded[0].parameters is not None
     assert recorded[0].parameters.values == (b"7",)
 
@@ -246,20 +246,20 @@ def test_a_bind_that_the_server_rejects_is_on_record_with_its_values() -> None:
 def test_an_execution_whose_parse_or_bind_is_rejected_has_failed_and_those_behind_it_are_skipped(
     answered: tuple[bytes, ...],
 ) -> None:
-    talk = asked(parse("SELECT 1"), bind(), execute(), parse("SELECT 2"), bind(), execute(), sync())
-    talk.server(*answered, error("42P01", "no such table"), READY)
-    assert talk.outcomes == [("SELECT 1", "failed"), ("SELECT 2", "skipped")]
-    assert len(talk.executions) == 2
+    ends = asked(parse("SELECT 1"), bind(), execute(), parse("SELECT 2"), bind(), execute(), sync())
+    ends.server(*answered, error("42P01", "no such table"), READY)
+    assert ends.outcomes == [("SELECT 1", "failed"), ("SELECT 2", "skipped")]
+    assert len(ends.executions) == 2
 
 
 @pytest.mark.parametrize(
     ("sqlstate", "told"), [("23505", False), ("21000", False), ("22P02", False), ("44000", False), ("42601", True)]
 )
 def test_where_columns_may_be_denied_an_error_about_data_quotes_none(sqlstate: str, told: bool) -> None:
-    talk = Talk()
-    talk.relay.hides_details = True
-    talk.client(query("SELECT 1"))
-    step = talk.server(error_response({"S": "ERROR", "C": sqlstate, "M": "no", "D": "Row: (1, secret)"}), READY)
+    ends = BothEnds()
+    ends.server_side.hides_details = True
+    ends.client(query("SELECT 1"))
+    step = ends.server(error_response({"S": "ERROR", "C": sqlstate, "M": "no", "D": "Row: (1, secret)"}), READY)
     data = b"".join(step.data)
     assert b"no" in data
     assert (b"secret" in data) == told
@@ -267,7 +267,7 @@ def test_where_columns_may_be_denied_an_error_about_data_quotes_none(sqlstate: s
 
 @pytest.mark.parametrize("name", ["UTF8", "utf8", "UTF-8", "Unicode"])
 def test_another_name_of_utf8_is_no_change(name: str) -> None:
-    talk = Talk({"client_encoding": "UTF8"})
-    assert talk.server(parameter_status("client_encoding", name)).fault is None
-    changed = talk.server(parameter_status("client_encoding", "LATIN1"))
+    ends = BothEnds({"client_encoding": "UTF8"})
+    assert ends.server(parameter_status("client_encoding", name)).fault is None
+    changed = ends.server(parameter_status("client_encoding", "LATIN1"))
     assert changed.reason == "tripwire"

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pgjit.proxy.relay.show_pgjit import ABOUT, answer
-from tests.fakes.talk import CONTEXT, NOW
+from tests.fakes.both_ends import CONTEXT, NOW
 
 END = NOW + timedelta(minutes=30)
 

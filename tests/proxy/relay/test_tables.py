@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pgjit.proxy.relay.in_flight import InFlight
+from pgjit.proxy.relay.transitions import InputEvent, RequestState
 from pgwire.errors import RemoteProtocolError
 from pgwire.reader import message
 from pgwire.state import ASYNCHRONOUS, FRONTEND, RESPONSES, Phase, RequestKind
-from tests.fakes.talk import Talk, query
+from tests.fakes.both_ends import BothEnds, query
 from tests.protocol.samples import SAMPLES
 
 EVERY_KIND = range(256)
@@ -48,29 +49,29 @@ def _allowed(asked: RequestKind | None, kind: int) -> bool:
 @pytest.mark.parametrize("asked", [None, *RequestKind])
 def test_a_request_is_answered_by_what_its_row_names_and_by_nothing_else(asked: RequestKind | None) -> None:
     for kind in EVERY_KIND:
-        talk = Talk()
+        ends = BothEnds()
         if asked is not None:
-            talk.relay.queue.append(InFlight(asked))
-        step = talk.server(_sent(kind))
+            ends.state.queue.append(InFlight(asked), 0)
+        step = ends.server(_sent(kind))
         assert (step.fault is None) == _allowed(asked, kind), chr(kind)
         assert step.fault is None or step.data == [], "what is at fault does not go to the client"
 
 
 @pytest.mark.parametrize("kind", set(EVERY_KIND[1:]) - FRONTEND[Phase.READY], ids=chr)
 def test_a_client_that_sends_what_no_row_names_ends_and_nothing_of_it_goes_on(kind: int) -> None:
-    plan = Talk().client(_sent(kind), query("SELECT 1"))
+    plan = BothEnds().client(_sent(kind), query("SELECT 1"))
     assert plan.fault is not None
     assert (plan.items, plan.events) == ([], [])
 
 
 def test_a_client_that_sends_a_type_of_zero_ends_even_where_it_may_send_data() -> None:
-    talk = Talk()
-    talk.client(query("COPY x FROM STDIN"))
-    talk.server(_sent(COPY_IN))
-    assert talk.relay.copy_in.active
+    ends = BothEnds()
+    ends.client(query("COPY x FROM STDIN"))
+    ends.server(_sent(COPY_IN))
+    assert ends.state.copy_in.active
     for raws in ([_sent(0)], [_sent(COPY_DATA), _sent(0)]):
         with pytest.raises(RemoteProtocolError):
-            talk.client(*raws)
+            ends.client(*raws)
 
 
 class Sequence(RuleBasedStateMachine):
@@ -78,32 +79,32 @@ class Sequence(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.talk = Talk()
+        self.ends = BothEnds()
 
     @rule(asked=st.sampled_from(RequestKind))
     def ask(self, asked: RequestKind) -> None:
-        self.talk.relay.queue.append(InFlight(asked))
+        self.ends.state.queue.append(InFlight(asked), 0)
 
     @rule()
     def ask_what_is_refused(self) -> None:
-        self.talk.relay.skipping = False
-        self.talk.client(query("DELETE bad"))
+        self.ends.state.move_input(InputEvent.SYNC)
+        self.ends.client(query("DELETE bad"))
 
     @rule(kind=st.sampled_from(sorted(BODIES)) | st.integers(0, 255))
     def answer(self, kind: int) -> None:
         self._answer(kind)
 
-    @precondition(lambda self: self.talk.relay.queue)
+    @precondition(lambda self: self.ends.state.queue.requests)
     @rule(data=st.data())
     def answer_from_the_row(self, data: st.DataObject) -> None:
-        self._answer(data.draw(st.sampled_from(sorted(RESPONSES[self.talk.relay.queue[0].asked]))))
+        self._answer(data.draw(st.sampled_from(sorted(RESPONSES[self.ends.state.queue.requests[0].asked]))))
 
     def _answer(self, kind: int) -> None:
-        before = list(self.talk.relay.queue)
+        before = list(self.ends.state.queue.requests)
         head = before[0] if before else None
-        hole = head is not None and head.refusal is not None and not head.rejected
-        step = self.talk.server(_sent(kind))
-        after = list(self.talk.relay.queue)
+        hole = head is not None and head.state is RequestState.REFUSED
+        step = self.ends.server(_sent(kind))
+        after = list(self.ends.state.queue.requests)
         if step.fault is not None:
             assert step.data == []
             self.begin()  # that session is over

@@ -8,7 +8,7 @@ from pgjit.audit.event import Execution
 from pgwire.messages.extended import sync
 from pgwire.messages.function_call import FunctionCall, encode_function_call
 from pgwire.messages.query import command_complete, ready_for_query
-from tests.fakes.talk import Talk, answer, bind, describe, execute, parse, query
+from tests.fakes.both_ends import BothEnds, answer, bind, describe, execute, parse, query
 
 READY = ready_for_query(b"I")
 LARGE = "x" * 150_000
@@ -24,37 +24,37 @@ MESSAGES = {
 @pytest.mark.parametrize("unrestricted", [False, True])
 @pytest.mark.parametrize("name", MESSAGES)
 def test_it_is_refused_in_its_place_and_the_session_lives_on(name: str, unrestricted: bool) -> None:
-    talk = Talk(unrestricted=unrestricted)
+    ends = BothEnds(unrestricted=unrestricted)
     raw = MESSAGES[name]
-    plan = talk.client(raw[:1500], raw[1500:], sync())
+    plan = ends.client(raw[:1500], raw[1500:], sync())
     assert plan.fault is None
     assert len(plan.data) < 2_000
-    assert [one.violations[0].sqlstate for one in talk.events if isinstance(one, Execution)] == ["54000"]
-    step = talk.server(talk.refused_by_server(), *([READY] if raw[0] in b"QF" else []), READY)
+    assert [one.violations[0].sqlstate for one in ends.events if isinstance(one, Execution)] == ["54000"]
+    step = ends.server(ends.refused_by_server(), *([READY] if raw[0] in b"QF" else []), READY)
     assert step.fault is None
     assert b"C54000" in b"".join(step.data)
-    assert [ended for _, ended in talk.outcomes] == ["refused"]
-    talk.client(query("SELECT 1"))
-    assert talk.server(command_complete("SELECT 1"), READY).fault is None
-    assert talk.relay.idle
+    assert [ended for _, ended in ends.outcomes] == ["refused"]
+    ends.client(query("SELECT 1"))
+    assert ends.server(command_complete("SELECT 1"), READY).fault is None
+    assert ends.state.idle
 
 
 def test_a_parse_leaves_no_name_behind() -> None:
-    talk = Talk()
-    plan = talk.client(MESSAGES["parse"], sync())
+    ends = BothEnds()
+    plan = ends.client(MESSAGES["parse"], sync())
     assert b"name\0pgjit_deny_" in plan.data
-    talk.server(talk.refused_by_server(), READY)
-    plan = talk.client(bind(b"name"), execute(), sync())
+    ends.server(ends.refused_by_server(), READY)
+    plan = ends.client(bind(b"name"), execute(), sync())
     assert bind(b"name") not in plan.data
 
 
 def test_a_query_drops_the_unnamed_statement_as_any_query_does() -> None:
-    talk = Talk()
-    talk.client(parse("SELECT 1"), sync())
-    talk.server(answer("1"), READY)
-    talk.client(MESSAGES["query"])
-    talk.server(talk.refused_by_server(), READY)
-    plan = talk.client(bind(), sync())
+    ends = BothEnds()
+    ends.client(parse("SELECT 1"), sync())
+    ends.server(answer("1"), READY)
+    ends.client(MESSAGES["query"])
+    ends.server(ends.refused_by_server(), READY)
+    plan = ends.client(bind(), sync())
     assert bind() not in plan.data
 
 

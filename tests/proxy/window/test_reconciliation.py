@@ -25,7 +25,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.reconciliation import reconcile
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 
 ANN = CONTEXT.identity
 

@@ -26,7 +26,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
-from tests.fakes.talk import CONTEXT
+from tests.fakes.both_ends import CONTEXT
 from tests.run.waiting import until, until_it_holds
 
 ANN = replace(

@@ -1,12 +1,13 @@
-"""A relay between a client and a server that are both played by the test: a transcript of frames.
+"""The relay, with a test at both of its ends: the test sends what a client and a server would send.
 
-`Talk` holds the relay to what is true of every plan, whatever the test asks: see `client`.
+`BothEnds` holds the relay to what is true of every plan, whatever the test is about: see `frames`.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
@@ -16,6 +17,7 @@ from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide, ServerStep
 from pgjit.sql.statement import NameEffect, Statement
 from pgwire.framing import Frame, FrameReader
@@ -24,7 +26,7 @@ from pgwire.messages.extended import encode_target as target
 from pgwire.messages.query import encode_query, error_response
 
 __all__ = [
-    "CONTEXT", "NOW", "Talk", "answer", "bind", "close", "describe", "error", "execute", "judge_words",
+    "CONTEXT", "NOW", "BothEnds", "answer", "bind", "close", "describe", "error", "execute", "judge_words",
     "parse", "query",
 ]  # fmt: skip
 
@@ -89,7 +91,7 @@ def _statement(index: int, text: str) -> Statement:
     return Statement(index=index, kind=kind, text=text, position=0, effect=effect)
 
 
-# --- what a client says ---
+# --- messages of a client ---
 
 
 def query(text: str) -> bytes:
@@ -116,7 +118,7 @@ def close(kind: str = "S", name: bytes = b"") -> bytes:
     return target(b"C", DescribeTarget(kind, name))
 
 
-# --- what a server says ---
+# --- messages of a server ---
 
 
 def answer(kind: str, body: bytes = b"") -> bytes:
@@ -127,59 +129,62 @@ def error(sqlstate: str, message: str, severity: str = "ERROR") -> bytes:
     return error_response({"S": severity, "V": severity, "C": sqlstate, "M": message})
 
 
-class Talk:
+class BothEnds:
     def __init__(
         self,
         tripwire: dict[str, str] | None = None,
         *,
+        judge: Callable[[bytes], Judgement | None] = judge_words,
         unrestricted: bool = False,
         budget: Budget | None = None,
         encoding: str = "UTF8",
+        looks_again: bool = False,
+        spent: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._ids = 0
+        self._ids = itertools.count(1)
         self._tokens = 0
-        self.relay = ClientSide(
+        self.judge = judge  # a test may replace it
+        self.state = RelayState(
             CONTEXT,
-            judge_words,
             ends_at=CONTEXT.window.ends_at,
-            new_id=self._new_id,
+            new_id=lambda: f"x{next(self._ids)}",
             new_token=self._new_token,
-            unrestricted=unrestricted,
             budget=budget,
             encoding=encoding,
+            unrestricted=unrestricted,
         )
+        self.client_side = ClientSide(self.state, self._judgement, looks_again=looks_again, spent=spent)
+        self.server_side = ServerSide(self.state, tripwire or {})
         self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
-        self.answers = ServerSide(self.relay, tripwire or {})
         self.events: list[Event] = []
 
-    def _new_id(self) -> str:
-        self._ids += 1
-        return f"x{self._ids}"
+    def _judgement(self, sql: bytes) -> Judgement | None:
+        return self.judge(sql)
 
     def _new_token(self) -> bytes:
         self._tokens += 1
-        return b"pgjit_deny_%04d" % self._tokens
+        return self.token
 
     @property
     def token(self) -> bytes:
         """The latest."""
         return b"pgjit_deny_%04d" % self._tokens
 
-    def client(self, *raws: bytes) -> ClientPlan:
-        """What the client's frames come to. Every run in the plan's bytes has its record in the same plan."""
-        return self.frames(self._reader.feed(b"".join(raws)))
+    def client(self, *raws: bytes, settled: bool = False) -> ClientPlan:
+        return self.frames(self._reader.feed(b"".join(raws)), settled=settled)
 
-    def frames(self, frames: Sequence[Frame]) -> ClientPlan:
-        plan = self.relay.from_client(frames, NOW)
+    def frames(self, frames: Sequence[Frame], *, settled: bool = False) -> ClientPlan:
+        """The plan for the client's frames. Every run in the plan's bytes has its record in the same plan."""
+        plan = self.client_side.from_client(frames, NOW, settled=settled)
         recorded = {event.execution_id for event in plan.events if isinstance(event, Execution)}
-        running = [run.id for item in plan.items if item.pending for run in item.pending.runs]
-        assert set(running) <= recorded
-        assert all(item.executes for item in plan.items if item.pending and item.pending.runs)
+        sent = [run.id for item in plan.items if item.request for run in item.request.runs]
+        assert set(sent) <= recorded
+        assert all(item.executes for item in plan.items if item.request and item.request.runs)
         self.events += plan.events
         return plan
 
     def server(self, *raws: bytes) -> ServerStep:
-        step = self.answers.from_server(b"".join(raws), NOW + timedelta(milliseconds=5))
+        step = self.server_side.from_server(b"".join(raws), NOW + timedelta(milliseconds=5))
         self.events += step.events
         return step
 
@@ -197,6 +202,11 @@ class Talk:
         """(statement, how it ended), in the order of the outcomes."""
         texts = {one.execution_id: one.statement for one in self.events if isinstance(one, Execution)}
         return [(texts[one.execution_id], one.ended) for one in self.events if isinstance(one, Outcome)]
+
+    @property
+    def results(self) -> list[tuple[str, int, str | None]]:
+        """(how it ended, rows, SQLSTATE), in the order of the outcomes."""
+        return [(one.ended, one.rows, one.sqlstate) for one in self.events if isinstance(one, Outcome)]
 
     @property
     def last_outcome(self) -> Outcome:
