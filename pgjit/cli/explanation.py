@@ -11,10 +11,11 @@ from rich.text import Text
 
 from pgjit.cli.caret import line_and_column, pointed
 from pgjit.cli.plain import plain
-from pgjit.judging.dry_run import grounds_of_judgement
+from pgjit.judging.dry_run import explain_judgement
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.policy.explain import Ground
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Mode, Policy
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.statement import Statement
@@ -75,7 +76,7 @@ class Explanation:
             console.print()
             _show_violation(self.judgement.text, violation, console)
         for line in _remarks(self.policy, self.judgement):
-            console.print(Text(f"note: {line}"), soft_wrap=True)
+            console.print(Text(f"note: {plain(line)}"), soft_wrap=True)
         for statement, grounds in zip(self.judgement.statements, self.grounds, strict=True):
             self._show_statement(statement, grounds, console)
 
@@ -101,8 +102,9 @@ class Explanation:
         return f"{by}{joined} {ground.place}" + (f" `{plain(line)}`" if line else "")
 
 
-def explain(policy: Policy, judgement: Judgement, catalog: Catalog | None) -> Explanation:
-    grounds = grounds_of_judgement(policy, judgement, catalog)
+def explain(policy: Policy, judgement: Judgement, catalog: Catalog | None, passages: Passages) -> Explanation:
+    """`passages`: collected by the same judgement."""
+    grounds = explain_judgement(policy, judgement, catalog, passages)
     return Explanation(policy, judgement, grounds, _lines(ground.place for each in grounds for ground in each))
 
 
@@ -167,7 +169,11 @@ def _show_violation(text: str, violation: Violation, console: Console) -> None:
 
 def _remarks(policy: Policy, judgement: Judgement) -> Iterator[str]:
     if policy.mode is Mode.OBSERVE and not judgement.allowed:
-        yield "the policy observes: it runs all the same, and this is on record"
+        yield "the policy observes, but what its preset refuses is refused"
+    for violation in judgement.observed:
+        yield (
+            f"the policy observes: it runs all the same. Enforced, `{violation.rule}` refuses it: {violation.message}"
+        )
     if judgement.pgjit_setting is not None:
         yield f"pgjit itself answers this: SHOW pgjit.{judgement.pgjit_setting}"
     elif judgement.allowed and judgement.unread:

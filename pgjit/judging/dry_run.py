@@ -13,13 +13,15 @@ from pgjit.judging.judge import Judgement, assess
 from pgjit.policy.choose import choose_policy
 from pgjit.policy.explain import Ground, grounds_of
 from pgjit.policy.load import Policies
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Policy
 from pgjit.policy.suite import Case, CaseCaller, CaseOutcome
 from pgjit.sql.catalog import Catalog
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.resolve import resolve
 from pgjit.sql.statement import Statement
 
-__all__ = ["REFERENCES", "grounds_of_judgement", "policy_for", "rehearse"]
+__all__ = ["REFERENCES", "explain_judgement", "policy_for", "rehearse"]
 
 REFERENCES = frozenset(
     {
@@ -54,29 +56,39 @@ def rehearse(policies: Policies, case: Case, limit: int, catalog: Catalog | None
         policy = policies[case.policy or ""] if case.caller is None else policy_for(policies, case.caller)
     except AccessRefused as fault:
         return CaseOutcome(case=case, decision="deny", rules=(fault.reference,), message=fault.message)
-    judgement = assess(policy, case.sql.encode("utf-8", "surrogatepass"), limit, catalog)
-    grounds = grounds_of_judgement(policy, judgement, catalog)
+    passages = Passages()
+    judgement = assess(policy, case.sql.encode("utf-8", "surrogatepass"), limit, catalog, passages=passages)
+    found = (*judgement.violations, *judgement.observed)
     return CaseOutcome(
         case=case,
         decision="allow" if judgement.allowed else "deny",
         policy=policy.name,
         rules=tuple(dict.fromkeys(violation.rule for violation in judgement.violations)),
         message=judgement.violations[0].message if judgement.violations else None,
-        places=frozenset(ground.place for each in grounds for ground in each if ground.place is not None),
+        places=passages.places.union(violation.entry for violation in found if violation.entry),
     )
 
 
-def grounds_of_judgement(
-    policy: Policy, judgement: Judgement, catalog: Catalog | None
+def explain_judgement(
+    policy: Policy, judgement: Judgement, catalog: Catalog | None, passages: Passages
 ) -> tuple[tuple[Ground, ...], ...]:
-    """For each statement, what it touches and which line of the policy decided on it."""
-    return tuple(_grounds(policy, statement, judgement, catalog) for statement in judgement.statements)
+    """For each statement, what is in it and which line of the policy decided on it.
+
+    `passages`: collected by the same judgement.
+    """
+    return tuple(
+        _explain_statement(policy, statement, judgement, catalog, passages) for statement in judgement.statements
+    )
 
 
-def _grounds(
-    policy: Policy, statement: Statement, judgement: Judgement, catalog: Catalog | None
+def _explain_statement(
+    policy: Policy, statement: Statement, judgement: Judgement, catalog: Catalog | None, passages: Passages
 ) -> tuple[Ground, ...]:
-    try:
-        return grounds_of(policy.statements, statement, resolve(statement, catalog), judgement.violations)
-    except Exception:  # noqa: BLE001 - it was judged and refused as a whole: there is nothing more to tell
-        return ()
+    referenced = passages.referenced(statement)
+    if referenced is None:  # no rule needed the names, or no rule was asked: they are resolved for the list alone
+        try:
+            referenced = resolve(statement, catalog)
+        except Exception:  # noqa: BLE001 - what the rules reported remains
+            referenced = ReferencedObjects()
+    place = policy.statements.place
+    return grounds_of(statement, referenced, place, judgement.violations, passages.of(statement))

@@ -17,6 +17,7 @@ from pgjit.errors import PgjitError
 from pgjit.policy.decision import Allow, Violation
 from pgjit.policy.dialects import syntax_hint
 from pgjit.policy.evaluate import evaluate, parameter_types
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Mode, Policy, Preset
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
@@ -74,11 +75,18 @@ class Judgement:
 
 
 def assess(
-    policy: Policy, sql: bytes, limit: int, catalog: Catalog | None = None, *, steps: StepBudget | None = None
+    policy: Policy,
+    sql: bytes,
+    limit: int,
+    catalog: Catalog | None = None,
+    *,
+    steps: StepBudget | None = None,
+    passages: Passages | None = None,
 ) -> Judgement:
     """Judge the text of one Query or Parse message, its names resolved with `catalog`. Never raises.
 
     `steps` limits the name resolution. If none are left afterwards, the judgement is incomplete.
+    `passages` collects what an explanation needs. A live judgement has none.
     """
     full = policy.statements.access is Preset.FULL
     if len(sql) > limit:
@@ -100,7 +108,7 @@ def assess(
         )
     if show := _SHOW_PGJIT.match(sql):
         return Judgement(text, (), (), show[1].decode().lower())
-    return _read(text) if full else _judge_text(policy, text, catalog, steps or StepBudget())
+    return _read(text) if full else _judge_text(policy, text, catalog, steps or StepBudget(), passages)
 
 
 def unjudged(policy: Policy, sql: bytes, violation: Violation) -> Judgement:
@@ -132,7 +140,9 @@ def _read(text: str) -> Judgement:
         return Judgement(text, (), (), unread=True)
 
 
-def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: StepBudget) -> Judgement:
+def _judge_text(
+    policy: Policy, text: str, catalog: Catalog | None, steps: StepBudget, passages: Passages | None
+) -> Judgement:
     try:
         message = read_message(text, most=MOST_STATEMENTS)
     except PgjitError as fault:
@@ -151,14 +161,16 @@ def _judge_text(policy: Policy, text: str, catalog: Catalog | None, steps: StepB
     except Exception as fault:  # noqa: BLE001 - INVARIANT: text that cannot be judged is refused
         return _refused(text, _unjudgeable(fault))
     try:
-        return _decide(policy, text, message, catalog, steps)
+        return _decide(policy, text, message, catalog, steps, passages)
     except Exception as fault:  # noqa: BLE001 - as above
         return _refused(text, _unjudgeable(fault), message.statements)
 
 
-def _decide(policy: Policy, text: str, message: Message, catalog: Catalog | None, steps: StepBudget) -> Judgement:
+def _decide(
+    policy: Policy, text: str, message: Message, catalog: Catalog | None, steps: StepBudget, passages: Passages | None
+) -> Judgement:
     step_limit = steps.left
-    decision = evaluate(policy, message, catalog, steps=steps)
+    decision = evaluate(policy, message, catalog, steps=steps, passages=passages)
     if isinstance(decision, Allow):
         return Judgement(text, message.statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations

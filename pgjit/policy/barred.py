@@ -61,6 +61,6 @@ def _refusal(sql: str, terms: StatementTerms) -> Violation | None:
     for rule in RULES.values():
         if rule.asked(terms):
             for statement in message.statements:
-                for violation in rule.check(statement, terms, None):
+                for violation in rule.check(statement, terms, None, None):
                     return violation
     return None

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from pgjit.policy.decision import Allow, Decision, Deny, Violation
-from pgjit.policy.match import deniable, kinds_of, opened_extensions
+from pgjit.policy.match import build_denial_test, collect_kinds, find_opened_extensions
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Policy, Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
@@ -33,29 +34,37 @@ def evaluate(
     rules: Iterable[Rule] = tuple(RULES.values()),
     *,
     steps: StepBudget | None = None,
+    passages: Passages | None = None,
 ) -> Decision:
     """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none.
 
-    `steps`: how far the names in it may lead, all together.
+    `steps`: how far the names in it may lead, all together. `passages` collects what an explanation needs.
     """
     terms = policy.statements
     if terms.access is Preset.FULL:
         return Allow()
     asked = tuple(rule for rule in rules if rule.asked(terms))
-    violations = tuple(islice(_violations(terms, message, catalog, asked, steps or StepBudget()), MOST))
+    violations = tuple(islice(_violations(terms, message, catalog, asked, steps or StepBudget(), passages), MOST))
     return Deny(violations) if violations else Allow()
 
 
 def _violations(
-    terms: StatementTerms, message: Message, catalog: Catalog | None, rules: tuple[Rule, ...], steps: StepBudget
+    terms: StatementTerms,
+    message: Message,
+    catalog: Catalog | None,
+    rules: tuple[Rule, ...],
+    steps: StepBudget,
+    passages: Passages | None,
 ) -> Iterator[Violation]:
     for rule in rules:
         if rule.message is not None:
             yield from rule.message(message, terms)
     for statement in message.statements:
         referenced = referenced_objects(terms, statement, catalog, steps)
+        if passages is not None:
+            passages.begin(statement, referenced)
         for rule in rules:
-            yield from rule.check(statement, terms, referenced)
+            yield from rule.check(statement, terms, referenced, passages)
 
 
 def referenced_objects(
@@ -64,7 +73,7 @@ def referenced_objects(
     """What the statement touches; None where the policy does not ask and nobody could tell."""
     if catalog is None and not terms.needs_names:
         return None
-    return resolve(statement, catalog, steps=steps, columns_matter=deniable(terms))
+    return resolve(statement, catalog, steps=steps, columns_matter=build_denial_test(terms))
 
 
 def parameter_types(policy: Policy, message: Message, catalog: Catalog | None) -> frozenset[int]:
@@ -72,8 +81,8 @@ def parameter_types(policy: Policy, message: Message, catalog: Catalog | None) -
     that the policy does not open."""
     if catalog is None:
         return frozenset()
-    kinds = frozenset[str]().union(*(kinds_of(statement) for statement in message.statements))
-    opened = opened_extensions(policy.statements, catalog.extensions, kinds)
+    kinds = frozenset[str]().union(*(collect_kinds(statement) for statement in message.statements))
+    opened = find_opened_extensions(policy.statements, catalog.extensions, kinds)
     if not opened:
         return catalog.enums
     return catalog.enums.union(*(catalog.extension_types.get(name, frozenset()) for name in opened))

@@ -1,50 +1,32 @@
-"""Why a statement may touch what it touches, or may not: for each object the line of the policy that says so.
+"""Why a statement may run, or may not: each object in it, with the entry of the policy that decided on it.
 
-For people and tests to read. Decides nothing: what runs is decided by the rules, whose findings go in here.
+For people and tests to read. Decides nothing: it sorts what the rules reported while they judged the statement. What
+refuses an object is a violation; what allows it is a passage; where there is neither, the preset allows it.
+
+INVARIANT: nothing is shown as refused without a violation, and nothing as allowed that a violation names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from pgjit.policy.decision import Violation
-from pgjit.policy.match import (
-    Sort,
-    column_grounds,
-    denial_of_column,
-    denial_of_name,
-    denial_of_operator,
-    denial_of_relation,
-    denials_of_kind,
-    extension_grounds,
-    grounds_of_name,
-    kind_grounds,
-    kinds_of,
-    operator_grounds,
-    relation_grounds,
-    words_of_column,
-    words_of_relation,
-)
-from pgjit.policy.policy import Preset, StatementTerms
-from pgjit.policy.selector import Selector
+from pgjit.policy.decision import JudgedObject, ObjectSort, Violation
+from pgjit.policy.evaluate import MOST
+from pgjit.policy.match import collect_kinds, verbs_on_column, verbs_on_relation
+from pgjit.policy.passages import Passage
 from pgjit.policy.session_settings import setting_name
-from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects, ReferencedOperator, ReferencedType
-from pgjit.sql.statement import Setting, Statement
+from pgjit.sql.referenced import ReferencedObjects
+from pgjit.sql.statement import Statement
 
 __all__ = ["Ground", "grounds_of"]
-
-Object = Literal["kind", "relation", "column", "function", "type", "operator", "setting"]
-_BUILTIN = "pg_catalog"
-_OF_KINDS = ("statement-kind", "ddl", "ddl-clause", "procedural-code", "select-into", "catalog-write")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """One object, and what decided on it."""
 
-    sort: Object
+    sort: ObjectSort
     name: str
     action: str | None = None  # of relations and columns
     position: int | None = None  # characters of the message from 1
@@ -57,142 +39,122 @@ class Ground:
         return self.rule is None
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An object of the statement, and the kinds of statements that it is written by."""
+
+    object: JudgedObject
+    name: str
+    kinds: frozenset[str] = frozenset()
+
+    def meant_by(self, other: JudgedObject) -> bool:
+        """Whether what was decided on `other` holds for this object."""
+        mine = self.object
+        if other.sort == "kind" and mine.sort in ("relation", "column"):
+            return mine.action != "read" and not self.kinds.isdisjoint(filter(None, other.name))
+        return other.means(mine)
+
+    def refused_by(self, violation: Violation) -> bool:
+        return any(self.meant_by(each) or self._falls_with(each) for each in violation.objects)
+
+    def _falls_with(self, other: JudgedObject) -> bool:
+        """What writes falls with the whole statement, and a column with its relation."""
+        mine = self.object
+        if other.sort == "kind":
+            return other.name == (None,) and mine.action not in (None, "read")
+        if mine.sort != "column" or other.sort != "relation":
+            return False
+        relation = replace(mine, sort="relation", name=mine.name[:-1], position=other.position)
+        if mine.action == "write" and other.action not in (None, "read"):
+            relation = replace(relation, action=other.action)
+        return other.means(relation)
+
+
 def grounds_of(
-    terms: StatementTerms, statement: Statement, referenced: ReferencedObjects, violations: Iterable[Violation]
+    statement: Statement,
+    referenced: ReferencedObjects,
+    preset: str,
+    violations: Collection[Violation],
+    passages: Iterable[Passage],
 ) -> tuple[Ground, ...]:
-    """`violations`: what was found in the message."""
-    grounds = _Grounds(terms, statement, referenced, violations)
-    return tuple(dict.fromkeys(grounds.all()))
+    """`referenced`: the objects in the statement. `preset`: its place in the policy. `violations`: of the message.
+
+    Where the message was refused as a whole there is nothing to say of its statements. Where the rules stopped after
+    the most violations that are kept, nothing is known of the objects that no violation names.
+    """
+    if any(each.statement is None for each in violations):
+        return ()
+    refusals = [
+        replace(each, objects=tuple(_as_listed(found, statement) for found in each.objects))
+        for each in violations
+        if each.statement == statement.index
+    ]
+    reports = [replace(each, object=_as_listed(each.object, statement)) for each in passages]
+    listed = list(_list_objects(statement, referenced))
+    listed += _others(listed, refusals, reports)
+    grounds = (_ground(each, preset, refusals, reports) for each in listed)
+    return tuple(dict.fromkeys(each for each in grounds if not each.allowed or len(violations) < MOST))
 
 
-class _Grounds:
-    def __init__(
-        self,
-        terms: StatementTerms,
-        statement: Statement,
-        referenced: ReferencedObjects,
-        violations: Iterable[Violation],
-    ) -> None:
-        self._terms = terms
-        self._statement = statement
-        self._touched = referenced
-        self._kinds = kinds_of(statement)
-        mine = [each for each in violations if each.statement == statement.index]
-        self._refused: dict[int | None, str] = {each.position: each.rule for each in reversed(mine) if each.position}
-        self._found = list(dict.fromkeys(each.rule for each in mine))
-
-    def all(self) -> Iterator[Ground]:
-        yield from self._kind()
-        yield from self._relations()
-        yield from self._columns()
-        for function in self._touched.functions:
-            yield self._named("function", "functions", function)
-        for kind in self._touched.types:
-            yield self._named("type", "types", kind)
-        for operator in self._touched.operators:
-            yield self._operator(operator)
-        for setting in self._touched.settings:
-            yield self._setting(setting)
-
-    def _ground(
-        self, sort: Object, name: str, position: int | None, denial: Selector | None, place: str | None,
-        *, unlisted: str, action: str | None = None, through: tuple[str, ...] = (),
-    ) -> Ground:  # fmt: skip
-        rule: str | None
-        if self._terms.access is Preset.FULL:
-            place, rule = self._terms.place, None
-        elif denial is not None:
-            place, rule = denial.place, "denied"
-        elif place is None:
-            rule = self._refused.get(position, unlisted)
-        else:
-            rule = self._refused.get(position)
-            place = place if rule is None else None
-        if rule is not None and not self._refuses(rule):
-            rule, place = None, place or self._terms.place
-        return Ground(
-            sort=sort, name=name, action=action, position=position, through=through, place=place or None, rule=rule
-        )
-
-    def _refuses(self, rule: str) -> bool:
-        """INVARIANT: what refuses an object is among the findings of the rules; without one, nothing is refused."""
-        return rule in self._found or (rule == "denied" and bool(self._found))
-
-    def _kind(self) -> Iterator[Ground]:
-        denied = dict(denials_of_kind(self._terms, self._statement))
-        for kind in sorted(self._kinds):
-            place = kind_grounds(self._terms, kind)
-            rule = self._first(_OF_KINDS) if place is None else None
-            place = self._terms.place if place is None and rule is None else place
-            yield self._ground("kind", kind, None, denied.get(kind), place, unlisted=rule or "")
-
-    def _first(self, rules: tuple[str, ...]) -> str | None:
-        """Which of these rules refuses the statement."""
-        return next((rule for rule in rules if rule in self._found), None)
-
-    def _of_action(self, action: str) -> str | None:
-        """The rule that refuses what is done, whatever it is done to."""
-        if action == "read":
-            return None
-        return self._first(("locking-clause", *_OF_KINDS) if action == "lock" else _OF_KINDS)
-
-    def _relations(self) -> Iterator[Ground]:
-        for relation in self._touched.relations:
-            words = words_of_relation(self._statement, relation)
-            rule = self._of_action(relation.action)
-            yield self._ground(
-                "relation", _dotted(relation.schema, relation.name), relation.position,
-                denial_of_relation(self._terms, words, relation),
-                relation_grounds(self._terms, words, relation) if rule is None else None,
-                unlisted=rule or "unlisted-relation", action=relation.action, through=relation.through,
-            )  # fmt: skip
-
-    def _columns(self) -> Iterator[Ground]:
-        for column in self._touched.columns:
-            words = words_of_column(self._statement, column, self._touched)
-            rule = self._of_action(column.action)
-            yield self._ground(
-                "column", _dotted(column.schema, column.relation, column.column or "*"), column.position,
-                denial_of_column(self._terms, words, column),
-                column_grounds(self._terms, words, column) if rule is None else None,
-                unlisted=rule or "unlisted-relation", action=column.action, through=column.through,
-            )  # fmt: skip
-
-    def _named(self, sort: Object, names: Sort, found: ReferencedFunction | ReferencedType) -> Ground:
-        name = (found.schema or _BUILTIN, found.name)
-        place = grounds_of_name(self._terms, names, name, self._kinds) or self._extension(found)
-        return self._ground(
-            sort, found.text, found.position,
-            denial_of_name(self._terms, names, (found.schema, found.name), self._kinds),
-            place or (self._terms.place if found.builtin or found.schema is None else None),
-            unlisted="function-call" if sort == "function" else "foreign-type",
-            through=found.through if isinstance(found, ReferencedFunction) else (),
-        )  # fmt: skip
-
-    def _operator(self, found: ReferencedOperator) -> Ground:
-        place = operator_grounds(self._terms, (found.text, found.name), self._kinds) or self._extension(found)
-        return self._ground(
-            "operator", found.text, found.position,
-            denial_of_operator(self._terms, (found.schema, found.name), self._kinds),
-            place or (self._terms.place if found.builtin or found.schema is None else None),
-            unlisted="foreign-operator",
-        )  # fmt: skip
-
-    def _extension(self, found: ReferencedFunction | ReferencedType | ReferencedOperator) -> str | None:
-        return extension_grounds(self._terms, found, self._touched.extensions, self._kinds)
-
-    def _setting(self, setting: Setting) -> Ground:
-        place, denial = self._terms.place, None
-        if setting.name is not None:
-            name = setting_name(setting.name)
-            named = [each for each in self._terms.allow if each.settings and each.settings.match(name, lenient=False)]
-            place = named[0].place if named else place
-            denied = [each for each in self._terms.deny if each.settings and each.settings.match(name, lenient=True)]
-            denial = denied[0] if denied else None
-        return self._ground(
-            "setting", setting.name or "*", setting.position, denial, place, unlisted="session-setting"
-        )
+def _as_listed(found: JudgedObject, statement: Statement) -> JudgedObject:
+    """Rules judge EXPLAIN ANALYZE as EXPLAIN; among the kinds of a statement it is one of its own."""
+    if statement.shape.analyze and found.sort == "kind" and found.name == (statement.kind,):
+        return replace(found, name=("explain-analyze",))
+    return found
 
 
-def _dotted(*parts: str | None) -> str:
+def _ground(listed: _Listed, preset: str, refusals: list[Violation], reports: list[Passage]) -> Ground:
+    found = listed.object
+    refusal = next((each for each in refusals if listed.refused_by(each)), None)
+    if refusal is None:
+        # What is said of the object itself comes before what is said of the kind of statement that writes it.
+        closest = sorted(reports, key=lambda each: each.object.sort != found.sort)
+        place = next((each.place for each in closest if listed.meant_by(each.object)), preset)
+    else:
+        place = refusal.entry or ""
+    return Ground(
+        sort=found.sort,
+        name=listed.name,
+        action=found.action,
+        position=found.position,
+        through=found.through or (),
+        place=place or None,
+        rule=None if refusal is None else refusal.rule,
+    )
+
+
+def _list_objects(statement: Statement, referenced: ReferencedObjects) -> Iterator[_Listed]:
+    for kind in sorted(collect_kinds(statement)):
+        yield _Listed(JudgedObject("kind", (kind,)), kind)
+    for relation in referenced.relations:
+        name = (relation.schema, relation.name)
+        found = JudgedObject("relation", name, relation.position, relation.through, relation.action)
+        yield _Listed(found, _dotted(name), verbs_on_relation(statement, relation))
+    for column in referenced.columns:
+        parts = (column.schema, column.relation, column.column or "*")
+        found = JudgedObject("column", parts, column.position, column.through, column.action)
+        yield _Listed(found, _dotted(parts), verbs_on_column(statement, column, referenced))
+    for function in referenced.functions:
+        name = (function.schema, function.name)
+        yield _Listed(JudgedObject("function", name, function.position, function.through), function.text)
+    for kind_of_value in referenced.types:
+        name = (kind_of_value.schema, kind_of_value.name)
+        yield _Listed(JudgedObject("type", name, kind_of_value.position), kind_of_value.text)
+    for operator in referenced.operators:
+        name = (operator.schema, operator.name)
+        yield _Listed(JudgedObject("operator", name, operator.position), operator.text)
+    for setting in referenced.settings:
+        name = setting_name(setting.name or "*")
+        yield _Listed(JudgedObject("setting", name, setting.position), setting.name or "*")
+
+
+def _others(listed: list[_Listed], refusals: list[Violation], reports: list[Passage]) -> Iterator[_Listed]:
+    """What the rules decided on beside what the statement touches, such as settings that are shown."""
+    decided = [each for violation in refusals for each in violation.objects] + [each.object for each in reports]
+    for found in dict.fromkeys(decided):
+        if found.name != (None,) and not any(each.meant_by(found) for each in listed):
+            yield _Listed(found, _dotted(found.name))
+
+
+def _dotted(parts: Iterable[str | None]) -> str:
     return ".".join(part for part in parts if part)

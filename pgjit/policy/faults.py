@@ -14,7 +14,7 @@ from pgjit.document import Document
 from pgjit.policy.barred import barred
 from pgjit.policy.kinds import CALLING, SEEN, UNREAD, WRITES, addable_kinds, preset_kinds, words_of
 from pgjit.policy.language import SelectorEntry, StatementSection
-from pgjit.policy.match import kind_grounds
+from pgjit.policy.match import find_permission_for_kind
 from pgjit.policy.pattern import Patterns, parse_pattern
 from pgjit.policy.policy import Policy, Preset, StatementTerms
 from pgjit.policy.rules import RULES
@@ -97,7 +97,7 @@ def _impossible(entry: SelectorEntry, access: Preset) -> Iterator[tuple[str, str
             names = ", ".join(f"`{each}`" for each in unseen[:3]) + (" and others" if len(unseen) > 3 else "")
             yield (
                 "kinds",
-                f"`{word}` cannot be allowed for some relations: not all is seen of what is touched by {names}",
+                f"`{word}` cannot be allowed for some relations: not all is seen of what is referenced by {names}",
             )
         elif "columns" in sorts and not kinds <= preset:
             yield "kinds", f"`{word}` cannot be allowed for some columns: name the relation"
@@ -159,7 +159,7 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
             yield f"{entry.place}: this entry of `allow` can allow nothing: {reason}"
         if unread := sorted((entry.kinds or frozenset()) & UNREAD):
             names = ", ".join(f"`{kind}`" for kind in unread[:3]) + (" and others" if len(unread) > 3 else "")
-            yield f"{entry.place}: {names}: allowed whole, whatever is touched or left behind"
+            yield f"{entry.place}: {names}: allowed whole, whatever is referenced or left behind"
     for name, options in terms.switches.items():
         if terms.access not in RULES[name].switch and RULES[name].switch:
             place = document.place(("statements", "rules", name))
@@ -170,7 +170,7 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
 
 
 def _never(entry: Selector, terms: StatementTerms) -> str | None:
-    if entry.kinds is not None and not any(kind_grounds(terms, kind) for kind in entry.kinds):
+    if entry.kinds is not None and not any(find_permission_for_kind(terms, kind) for kind in entry.kinds):
         return f"`access: {terms.access}` allows none of its kinds"
     for other in terms.deny:
         if other is entry:

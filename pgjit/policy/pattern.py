@@ -99,6 +99,10 @@ class Patterns:
         """Whether all that `other` means is certainly meant by this one."""
         return not self.excluded and all(any(mine.covers(its) for mine in self.included) for its in other.included)
 
+    def head(self, count: int) -> Patterns:
+        """What is included, each without its last parts. What is excluded is none of them."""
+        return Patterns(tuple(each.head(count) for each in self.included))
+
     def qualified(self, schema: str) -> Patterns:
         return Patterns(
             tuple(each.qualified(schema) for each in self.included),

@@ -16,6 +16,7 @@ from pgjit.identity.identity import GroupId
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.kinds import addable_kinds, preset_kinds
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.pattern import Patterns
 from pgjit.policy.preset import Preset
 from pgjit.policy.selector import Selector
 
@@ -123,11 +124,20 @@ class StatementTerms:
         given = self.switches.get(name)
         return given if isinstance(given, shape) else shape()
 
-    @property
-    def preset(self) -> StatementTerms:
-        """The preset, with what `allow` adds to it and without what narrows it: what `mode: observe` enforces.
+    @cached_property
+    def denied_relations(self) -> tuple[tuple[Patterns | None, Patterns | None, Patterns | None], ...]:
+        """For each entry of `deny` on relations: those it names, their schemas, and the relations of its columns."""
+        return tuple(
+            (each.relations, each.schemas, None if each.columns is None else each.columns.head(1))
+            for each in self.deny
+            if each.names_relations
+        )
 
-        What is beyond the preset stays as narrow as it is, by `deny` as well: nobody observes a table being dropped.
+    @cached_property
+    def preset(self) -> StatementTerms:
+        """What `mode: observe` enforces: the preset and what `allow` adds to it, without what narrows it.
+
+        A kind beyond the preset keeps its limits, those of `deny` included: no table is dropped to be observed.
         """
         added: list[Selector] = []
         for each in self.allow:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pgjit.policy.decision import Violation
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.sql.referenced import ReferencedObjects
@@ -18,16 +19,17 @@ from pgjit.sql.statement import Message, Statement
 
 __all__ = ["JUDGED", "Check", "MessageCheck", "Rule"]
 
-Check = Callable[[Statement, StatementTerms, ReferencedObjects | None], Iterator[Violation]]
-"""`ReferencedObjects` is None where no names were resolved: without a catalog, and no relations in the policy."""
+Check = Callable[[Statement, StatementTerms, ReferencedObjects | None, Passages | None], Iterator[Violation]]
+"""`ReferencedObjects` is None where no names were resolved: without a catalog, and no relations in the policy. A rule
+reports to `Passages` what it lets pass because of an entry. It decides the same where that is None."""
 MessageCheck = Callable[[Message, StatementTerms], Iterator[Violation]]
 
 JUDGED = frozenset({Preset.READ_ONLY, Preset.READ_WRITE})
 """The presets under which rules are asked."""
 
 
-def _nothing(
-    _statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None
+def _find_nothing(
+    _statement: Statement, _terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
 ) -> Iterator[Violation]:
     yield from ()
 
@@ -36,7 +38,7 @@ def _nothing(
 class Rule:
     name: str  # kebab-case; the reference of its violations, its file, its page
     doc: str | None  # its module's docstring: what it is about, why, and what to write instead
-    check: Check = _nothing
+    check: Check = _find_nothing
     message: MessageCheck | None = None  # for what is wrong with the message as a whole
     options: type[RuleOptions] = RuleOptions
     on: frozenset[Preset] = JUDGED  # under which presets it is asked unless the policy says otherwise

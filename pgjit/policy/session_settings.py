@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
+from pgjit.policy.selector import Selector
 from pgjit.sql.referenced import SessionStart
 from pgjit.sql.statement import Setting
 
@@ -26,6 +27,7 @@ __all__ = [
     "TIMEOUTS",
     "UTF8",
     "Objection",
+    "find_opening_entry",
     "objection",
     "setting_name",
     "shown_size",
@@ -136,7 +138,7 @@ def objection(setting: Setting, terms: StatementTerms, start: SessionStart | Non
             "What it is set to, and which setting it is, has to be known to be judged.",
             "Write both out as constants.",
         )
-    if name not in PINNED and _opened(name, terms):
+    if find_opening_entry(name, terms) is not None:
         return None
     if setting.back:
         return _back(name, terms, start)
@@ -153,16 +155,19 @@ def _named(setting: Setting) -> str:
     return f"setting `{setting.name}`" if setting.name else "a setting that is not a constant"
 
 
-def _opened(name: str, terms: StatementTerms) -> bool:
-    """Whether the policy names it."""
-    if name == "statement_timeout":
-        return False
-    return any(
-        entry.settings is not None
-        and (entry.kinds is None or "set" in entry.kinds)
-        and entry.settings.match(setting_name(name), lenient=False)
-        for entry in terms.allow
-    )
+def find_opening_entry(name: str, terms: StatementTerms) -> Selector | None:
+    """The entry of `allow` that lets the setting be changed as its other rules do not."""
+    if name == "statement_timeout" or name in PINNED:
+        return None
+    parts = setting_name(name)
+    for entry in terms.allow:
+        if (
+            entry.settings is not None
+            and (entry.kinds is None or "set" in entry.kinds)
+            and entry.settings.match(parts, lenient=False)
+        ):
+            return entry
+    return None
 
 
 def _unlisted(name: str) -> Objection:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.dialects import function_hint
 from pgjit.policy.match import (
-    column_grounds,
-    denial_of_column,
-    denial_of_name,
-    denial_of_relation,
-    kinds_of,
-    relation_grounds,
-    words_of_column,
-    words_of_relation,
+    collect_kinds,
+    find_denial_of_column,
+    find_denial_of_name,
+    find_denial_of_relation,
+    find_permission_for_column,
+    find_permission_for_relation,
+    verbs_on_column,
+    verbs_on_relation,
 )
 from pgjit.policy.policy import StatementTerms
 from pgjit.sql.referenced import (
@@ -58,24 +58,24 @@ def _column_may(
 ) -> bool:
     schema, relation, name = suggestion.name[:3]
     column = ReferencedColumn(schema, relation, name, "read")
-    words = words_of_column(statement, column, referenced)
+    verbs = verbs_on_column(statement, column, referenced)
     return (
         (suggestion.standalone or not terms.denies_relations)
         and _relation_may(statement, terms, suggestion._replace(name=(schema, relation)))
-        and denial_of_column(terms, words, column) is None
-        and column_grounds(terms, words, column) is not None
+        and find_denial_of_column(terms, verbs, column) is None
+        and find_permission_for_column(terms, verbs, column) is not None
     )
 
 
 def _relation_may(statement: Statement, terms: StatementTerms, suggestion: NameSuggestion) -> bool:
     relation = ReferencedRelation(suggestion.name[0], suggestion.name[1], None, "read")
-    words = words_of_relation(statement, relation)
+    verbs = verbs_on_relation(statement, relation)
     return (
         (suggestion.standalone or not terms.denies_relations)
-        and denial_of_relation(terms, words, relation) is None
-        and relation_grounds(terms, words, relation) is not None
+        and find_denial_of_relation(terms, verbs, relation) is None
+        and find_permission_for_relation(terms, verbs, relation) is not None
     )
 
 
 def _function_may(statement: Statement, terms: StatementTerms, name: str) -> bool:
-    return denial_of_name(terms, "functions", ("pg_catalog", name), kinds_of(statement)) is None
+    return find_denial_of_name(terms, "functions", ("pg_catalog", name), collect_kinds(statement)) is None

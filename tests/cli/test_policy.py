@@ -159,16 +159,21 @@ def test_names_are_resolved_with_the_catalog_that_is_given(
     assert run([*command, *SHOP[:2], "--catalog", str(tmp_path / "nowhere.json")]) == Status.UNAVAILABLE
 
 
-def test_a_policy_that_observes_says_that_it_runs_all_the_same(
+def test_a_policy_that_observes_says_what_runs_all_the_same_and_what_does_not(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "reader.yaml"
-    path.write_text(path.read_text().replace("record: true", "record: true\nmode: observe"))
-    command = ["policy", "explain", "--policies", str(folder), "--policy", "reader", "DROP TABLE x"]
-    assert run(command) == Status.FAILED
-    assert "the policy observes" in capsys.readouterr().out
-    assert run([*command, "--json"]) == Status.FAILED
+    text = path.read_text().replace("record: true", "record: true\nmode: observe")
+    path.write_text(text.replace("  allow:", "  rules:\n    limit-required: true\n  allow:"))
+    command = ["policy", "explain", "--policies", str(folder), "--policy", "reader"]
+    assert run([*command, "DROP TABLE x"]) == Status.FAILED
+    assert "the policy observes, but what its preset refuses is refused" in capsys.readouterr().out
+    assert run([*command, "DROP TABLE x", "--json"]) == Status.FAILED
     assert json.loads(capsys.readouterr().out)["mode"] == "observe"
+    assert run([*command, "SELECT id FROM payments"]) == Status.OK
+    out = capsys.readouterr().out
+    assert "it runs all the same. Enforced, `limit-required` refuses it: reading `payments` needs a LIMIT" in out
+    assert "refused by" not in out
 
 
 # --- batch ---------------------------------------------------------------------------------------------------

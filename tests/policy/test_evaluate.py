@@ -16,6 +16,7 @@ from pgjit.errors import PgjitError
 from pgjit.identity.identity import GroupId
 from pgjit.policy.decision import Allow, Decision, Deny, Violation
 from pgjit.policy.evaluate import MOST, evaluate
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Grant, Policy, Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules import RULES
@@ -164,13 +165,13 @@ def test_a_kind_of_statement_that_nobody_knows_is_refused() -> None:
 
 
 def _refuses_all(
-    statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None
+    statement: Statement, _terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
 ) -> Iterator[Violation]:
     yield Violation(rule="test", message="no", statement=statement.index)
 
 
 def _refuses_none(
-    _statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None
+    _statement: Statement, _terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
 ) -> Iterator[Violation]:
     yield from ()
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from pgjit.judging.dry_run import explain_judgement
+from pgjit.judging.judge import assess
 from pgjit.policy.decision import Deny
 from pgjit.policy.evaluate import evaluate
-from pgjit.policy.explain import Ground, grounds_of
+from pgjit.policy.explain import Ground
 from pgjit.policy.load import load_policies
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog, Operator, QName
 from pgjit.sql.parse import read_message
-from pgjit.sql.resolve.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
 SHOP = Catalog.from_json((ROOT / "policies" / "shop.catalog.json").read_bytes())
@@ -50,11 +52,10 @@ def policy(tmp_path: Path) -> Policy:
 
 
 def _grounds(policy: Policy, sql: str, catalog: Catalog | None = SHOP) -> list[Ground]:
-    message = read_message(sql)
-    decision = evaluate(policy, message, catalog)
-    violations = decision.violations if isinstance(decision, Deny) else ()
-    (statement,) = message.statements
-    return list(grounds_of(policy.statements, statement, resolve(statement, catalog), violations))
+    passages = Passages()
+    judgement = assess(policy, sql.encode(), 10_000, catalog, passages=passages)
+    (grounds,) = explain_judgement(policy, judgement, catalog, passages)
+    return list(grounds)
 
 
 @pytest.mark.parametrize(

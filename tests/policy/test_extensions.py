@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
-from pgjit.judging.dry_run import grounds_of_judgement
+from pgjit.judging.dry_run import explain_judgement
 from pgjit.judging.judge import Judgement, assess
 from pgjit.policy.candidates import extension_notes
 from pgjit.policy.extensions import extension_of, is_current, known_extensions
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Cast, Catalog, Function, Operator, QName, Type
 from tests.fixtures.odd import SHOP
@@ -195,8 +196,9 @@ def test_an_explanation_gives_the_line_that_opens_it() -> None:
     policy = _policy("pg_trgm")
     allow = tuple(dataclasses.replace(entry, place="p.yaml:9:5") for entry in policy.statements.allow)
     policy = dataclasses.replace(policy, statements=dataclasses.replace(policy.statements, allow=allow))
-    judgement = assess(policy, b"SELECT similarity('a', 'b'), 'a' <% 'b'", 10_000, KNOWN)
-    ((*grounds,),) = grounds_of_judgement(policy, judgement, KNOWN)
+    passages = Passages()
+    judgement = assess(policy, b"SELECT similarity('a', 'b'), 'a' <% 'b'", 10_000, KNOWN, passages=passages)
+    ((*grounds,),) = explain_judgement(policy, judgement, KNOWN, passages)
     assert {(ground.sort, ground.name, ground.place) for ground in grounds if ground.sort != "kind"} == {
         ("function", "public.similarity", "p.yaml:9:5"),
         ("operator", "public.<%", "p.yaml:9:5"),

@@ -63,7 +63,7 @@ def _violations(case: Case, *names: str) -> list[Violation]:
     found = [violation for rule in asked if rule.message for violation in rule.message(message, case.terms)]
     for statement in message.statements:
         referenced = referenced_objects(case.terms, statement, CATALOGS[case.catalog] if case.catalog else None)
-        found += [violation for rule in asked for violation in rule.check(statement, case.terms, referenced)]
+        found += [violation for rule in asked for violation in rule.check(statement, case.terms, referenced, None)]
     return found
 
 

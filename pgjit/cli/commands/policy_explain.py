@@ -16,6 +16,7 @@ from pgjit.cli.explanation import explain
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, CatalogFile, Folder, StatementBytes, one, read, read_catalog
 from pgjit.cli.status import Status
 from pgjit.judging.judge import Judgement, assess
+from pgjit.policy.passages import Passages
 
 __all__ = ["policy_explain"]
 
@@ -59,8 +60,9 @@ def policy_explain(
     if batch is not None:
         _answer(batch, judge)
         return Status.OK
-    judgement = judge(_text(sql, file))
-    explanation = explain(chosen, judgement, known)
+    passages = Passages()
+    judgement = assess(chosen, _text(sql, file), statement_bytes, known, passages=passages)
+    explanation = explain(chosen, judgement, known, passages)
     if as_json:
         print(json.dumps(explanation.document(), indent=2, ensure_ascii=False))
     else:

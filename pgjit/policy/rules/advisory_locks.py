@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.families import family_of
-from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.match import collect_kinds, find_permission_for_name
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -27,12 +28,15 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     for function in statement.functions:
         if family_of(function) != "advisory-locks":
             continue
         name = ("pg_catalog", function.builtin)
-        if grounds_of_name(terms, "functions", name, kinds_of(statement)) is None:
+        place = find_permission_for_name(terms, "functions", name, collect_kinds(statement))
+        if place is None:
             yield Violation(
                 rule="advisory-locks",
                 message=f"function `{function.text}` is not allowed under this policy",
@@ -40,7 +44,10 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
                 hint="Leave it out, or ask for the function to be named in the policy.",
                 position=function.position or statement.position + 1,
                 statement=statement.index,
+                objects=(JudgedObject("function", function.parts),),
             )
+        elif passages is not None:
+            passages.add(statement, place, "function", function.parts)
 
 
 RULE = Rule("advisory-locks", __doc__, _check, switch=frozenset({Preset.READ_ONLY, Preset.READ_WRITE}))

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
-from pgjit.policy.decision import Violation
-from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.decision import JudgedObject, Violation
+from pgjit.policy.match import collect_kinds, find_permission_for_name
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -43,38 +44,38 @@ ROW_FUNCTIONS = frozenset(
 """Built-in functions that take any row and may not be called."""
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     # With a catalog, what is called in this way is among the functions that are touched: function-call judges it.
     known: set[str | None] = set()
     if referenced is not None:
         known = {each.column for each in referenced.columns if each.schema is not None} | referenced.fields
     for name in statement.attributes:
-        if (
-            name not in BUILTIN_FUNCTIONS
-            and name not in COLUMNS
-            and name not in known
-            and not _named(name, statement, terms)
-        ):
+        if name in BUILTIN_FUNCTIONS or name in COLUMNS or name in known:
+            continue
+        place = find_permission_for_name(terms, "functions", ("pg_catalog", name), collect_kinds(statement))
+        if place is None:
             yield _violation(
                 statement,
+                name,
                 f"`{name}` may not be taken out of a value under this policy",
                 f"(value).{name} calls the function {name}(value) where the value has no such column.",
                 "Name the column of a table as alias.column, without parentheses.",
             )
+        elif passages is not None:
+            passages.add(statement, place, "function", (name,))
     for name in sorted(statement.columns & ROW_FUNCTIONS):
         yield _violation(
             statement,
+            name,
             f"function `{name}` is not allowed under this policy",
             f"A column that is called {name} cannot be told from a call of that function with the whole row.",
             "Leave it out.",
         )
 
 
-def _named(name: str, statement: Statement, terms: StatementTerms) -> bool:
-    return grounds_of_name(terms, "functions", ("pg_catalog", name), kinds_of(statement)) is not None
-
-
-def _violation(statement: Statement, message: str, detail: str, hint: str) -> Violation:
+def _violation(statement: Statement, name: str, message: str, detail: str, hint: str) -> Violation:
     return Violation(
         rule="attribute-call",
         message=message,
@@ -82,6 +83,7 @@ def _violation(statement: Statement, message: str, detail: str, hint: str) -> Vi
         hint=hint,
         position=statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("function", (name,)),),
     )
 
 

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -33,7 +34,9 @@ class CartesianProductOptions(RuleOptions):
     cross_join: bool = Field(False, strict=True, description="Whether a product may be written as CROSS JOIN.")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     options = terms.options("cartesian-product", CartesianProductOptions)
     for product in statement.shape.products:
         if product.explicit and options.cross_join:
@@ -46,6 +49,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
             + (" A product that is meant may be written as CROSS JOIN." if options.cross_join else ""),
             position=product.position or statement.position + 1,
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

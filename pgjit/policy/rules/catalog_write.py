@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -24,16 +25,24 @@ from pgjit.sql.statement import Name, Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, _terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     for target in statement.targets:
         if _is_catalog(target):
-            yield _violation(statement, f"catalog `{target.text}`", target.position)
+            yield _violation(
+                statement,
+                f"catalog `{target.text}`",
+                target.position,
+                JudgedObject("relation", target.parts, action="write"),
+            )
     for each in referenced.relations if referenced is not None else ():
         if each.builtin and each.through and each.action != "read":
-            yield _violation(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", each.position)
+            found = JudgedObject("relation", (each.schema, each.name), each.position, each.through, "write")
+            yield _violation(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", each.position, found)
 
 
-def _violation(statement: Statement, what: str, position: int | None) -> Violation:
+def _violation(statement: Statement, what: str, position: int | None, found: JudgedObject) -> Violation:
     return Violation(
         rule="catalog-write",
         message=f"{what} may not be written to",
@@ -43,6 +52,7 @@ def _violation(statement: Statement, what: str, position: int | None) -> Violati
         else "Write to tables of your own schemas only; settings are changed with SET.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 

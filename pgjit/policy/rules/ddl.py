@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.kinds import DDL, UNREAD
-from pgjit.policy.match import kind_grounds, narrowed
+from pgjit.policy.match import find_permission_for_kind, is_narrowed
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -26,16 +27,26 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
-    allowed = kind_grounds(terms, statement.kind) is not None
-    if statement.kind in DDL and not allowed:
-        yield _violation(statement, statement.kind, terms)
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
+    place = find_permission_for_kind(terms, statement.kind)
+    if statement.kind in DDL:
+        if place is None:
+            yield _violation(statement, statement.kind, terms)
+        elif passages is not None:
+            passages.add(statement, place, "kind", (statement.kind,))
     for kind in statement.inner:
         # What is inside a statement that is allowed whole, such as CREATE SCHEMA, is allowed by its own kind, where
         # that is allowed for all relations: it makes them in a schema that no entry has named.
-        whole = allowed and statement.kind in UNREAD and not narrowed(terms, kind)
-        if kind in DDL and kind != statement.kind and not (whole and kind_grounds(terms, kind) is not None):
+        whole = place is not None and statement.kind in UNREAD and not is_narrowed(terms, kind)
+        inner_place = find_permission_for_kind(terms, kind) if whole else None
+        if kind not in DDL or kind == statement.kind:
+            continue
+        if inner_place is None:
             yield _violation(statement, kind, terms)
+        elif passages is not None:
+            passages.add(statement, inner_place, "kind", (kind,))
 
 
 def _violation(statement: Statement, kind: str, terms: StatementTerms) -> Violation:
@@ -49,6 +60,7 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms) -> Violat
         hint=_hint(statement, kind),
         position=statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("kind", (kind,)),),
     )
 
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
 from pgjit.policy.kinds import SEEN
-from pgjit.policy.match import kind_grounds, narrowed, relation_grounds
+from pgjit.policy.match import find_permission_for_kind, find_permission_for_relation, is_narrowed
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -63,8 +64,10 @@ _ALTERED = {  # ALTER TABLE and its kind rename and change what is of another ki
 _TOLD = {"behavior=DROP_CASCADE": "CASCADE", "relpersistence=t": "TEMPORARY"}
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
-    if SEEN.isdisjoint((statement.kind, *statement.inner)) or kind_grounds(terms, statement.kind) is None:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
+    if SEEN.isdisjoint((statement.kind, *statement.inner)) or find_permission_for_kind(terms, statement.kind) is None:
         return
     for clause in sorted(statement.clauses - _LISTED):
         told = _TOLD.get(clause) or clause.partition("=")[2].removeprefix("AT_")
@@ -85,7 +88,7 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
                 "Use the command that is for objects of its kind.",
             )  # fmt: skip
     yield from _renamed(statement, terms, referenced)
-    if statement.kind in SEEN and not statement.defined and narrowed(terms, statement.kind):
+    if statement.kind in SEEN and not statement.defined and is_narrowed(terms, statement.kind):
         yield _violation(
             statement, "which relations are meant is not said, and only some are allowed",
             "The policy allows this for the relations that it names: name one of them.",
@@ -98,11 +101,11 @@ def _renamed(
     """A new name is one that is made: where only some relations are meant, it takes what may make it."""
     new = {use.name[-1] for use in statement.scopes.command_relations if use.same_schema_as}
     made = statement.kind.replace("alter-", "create-")
-    if not new or not narrowed(terms, statement.kind):
+    if not new or not is_narrowed(terms, statement.kind):
         return
     for relation in referenced.relations if referenced is not None else ():
         given = relation.name in new and relation.kind is None and relation.action == "define"
-        if given and relation_grounds(terms, frozenset({made}), relation) is None:
+        if given and find_permission_for_relation(terms, frozenset({made}), relation) is None:
             yield _violation(
                 statement, f"the name `{relation.name}` may not be given",
                 f"What is renamed is made under another name: that takes `{made}` for the new name.",
@@ -122,6 +125,7 @@ def _violation(statement: Statement, message: str, hint: str | None) -> Violatio
         hint=hint or "Leave it out, and name every object that is meant, in a schema of its own.",
         position=statement.position + 1,
         statement=statement.index,
+        objects=STATEMENT,
     )
 
 

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.match import (
     Sort,
-    denial_of_column,
-    denial_of_name,
-    denial_of_operator,
-    denial_of_relation,
-    denial_of_setting,
-    denials_of_kind,
-    kinds_of,
-    words_of_column,
-    words_of_relation,
+    collect_kinds,
+    find_denial_of_column,
+    find_denial_of_name,
+    find_denial_of_operator,
+    find_denial_of_relation,
+    find_denial_of_setting,
+    find_denials_of_kind,
+    verbs_on_column,
+    verbs_on_relation,
 )
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.selector import Selector
@@ -36,11 +37,14 @@ from pgjit.sql.statement import Name, Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     if not terms.deny:
         return
-    for kind, entry in denials_of_kind(terms, statement):
-        yield _violation(statement, entry, f"{kind.replace('-', ' ').upper()}", None)
+    for kind, entry in find_denials_of_kind(terms, statement):
+        found = JudgedObject("kind", (kind,))
+        yield _violation(statement, entry, found, f"{kind.replace('-', ' ').upper()}", None)
     yield from _written(statement, terms)
     if referenced is not None:
         yield from _relations(statement, terms, referenced)
@@ -49,7 +53,7 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
 
 def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
     """By the names as they are written."""
-    kinds = kinds_of(statement)
+    kinds = collect_kinds(statement)
     written: tuple[tuple[Sort, tuple[Name, ...]], ...] = (
         ("functions", statement.functions),
         ("types", statement.types),
@@ -57,50 +61,72 @@ def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]
     for sort, names in written:
         for name in names:
             parts = (None, *name.parts)[-2:]
-            if entry := denial_of_name(terms, sort, parts, kinds):
-                yield _violation(statement, entry, f"{sort[:-1]} `{name.text}`", name.position)
+            if entry := find_denial_of_name(terms, sort, parts, kinds):
+                found = JudgedObject("function" if sort == "functions" else "type", name.parts)
+                yield _violation(statement, entry, found, f"{found.sort} `{name.text}`", name.position)
     for name in statement.operators:
-        if entry := denial_of_operator(terms, name.parts, kinds):
-            yield _violation(statement, entry, f"operator `{name.text}`", name.position)
+        if entry := find_denial_of_operator(terms, name.parts, kinds):
+            found = JudgedObject("operator", name.parts)
+            yield _violation(statement, entry, found, f"operator `{name.text}`", name.position)
     for kind, settings in (("set", statement.settings), ("show", statement.shown_settings)):
         for setting in settings:
-            if setting.name and (entry := denial_of_setting(terms, kind, setting_name(setting.name))):
-                yield _violation(statement, entry, f"setting `{setting.name}`", setting.position)
+            if setting.name and (entry := find_denial_of_setting(terms, kind, setting_name(setting.name))):
+                found = JudgedObject("setting", setting_name(setting.name), setting.position)
+                yield _violation(statement, entry, found, f"setting `{setting.name}`", setting.position)
 
 
 def _relations(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects) -> Iterator[Violation]:
     for relation in referenced.relations:
-        if entry := denial_of_relation(terms, words_of_relation(statement, relation), relation):
+        if entry := find_denial_of_relation(terms, verbs_on_relation(statement, relation), relation):
             name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
-            yield _violation(statement, entry, f"relation `{name}`", relation.position, relation.through)
+            found = JudgedObject(
+                "relation", (relation.schema, relation.name), relation.position, relation.through, relation.action
+            )
+            yield _violation(statement, entry, found, f"relation `{name}`", relation.position, relation.through)
     for column in referenced.columns:
-        if entry := denial_of_column(terms, words_of_column(statement, column, referenced), column):
+        if entry := find_denial_of_column(terms, verbs_on_column(statement, column, referenced), column):
             if column.whole_row:
                 continue  # told by star-on-denied
             own = f"column `{column.column}`" if column.column else "a column"
-            yield _violation(statement, entry, f"{own} of `{column.relation}`", column.position, column.through)
+            parts = (column.schema, column.relation, column.column)
+            found = JudgedObject("column", parts, column.position, column.through, column.action)
+            yield _violation(
+                statement, entry, found, f"{own} of `{column.relation}`", column.position, column.through
+            )
 
 
 def _names(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects) -> Iterator[Violation]:
     """By the names as the catalog resolves them; those that are written are told already."""
-    kinds = kinds_of(statement)
+    kinds = collect_kinds(statement)
     for function in referenced.functions:
         if function.schema is not None and (
-            entry := denial_of_name(terms, "functions", (function.schema, function.name), kinds)
+            entry := find_denial_of_name(terms, "functions", (function.schema, function.name), kinds)
         ):
-            yield _violation(statement, entry, f"function `{function.text}`", function.position, function.through)
+            found = JudgedObject("function", (function.schema, function.name), function.position, function.through)
+            yield _violation(
+                statement, entry, found, f"function `{function.text}`", function.position, function.through
+            )
     for kind in referenced.types:
-        if kind.schema is not None and (entry := denial_of_name(terms, "types", (kind.schema, kind.name), kinds)):
-            yield _violation(statement, entry, f"type `{kind.text}`", kind.position)
+        if kind.schema is not None and (
+            entry := find_denial_of_name(terms, "types", (kind.schema, kind.name), kinds)
+        ):
+            found = JudgedObject("type", (kind.schema, kind.name), kind.position)
+            yield _violation(statement, entry, found, f"type `{kind.text}`", kind.position)
     for operator in referenced.operators:
         if operator.schema is not None and (
-            entry := denial_of_operator(terms, (operator.schema, operator.name), kinds)
+            entry := find_denial_of_operator(terms, (operator.schema, operator.name), kinds)
         ):
-            yield _violation(statement, entry, f"operator `{operator.text}`", operator.position)
+            found = JudgedObject("operator", (operator.schema, operator.name), operator.position)
+            yield _violation(statement, entry, found, f"operator `{operator.text}`", operator.position)
 
 
 def _violation(
-    statement: Statement, entry: Selector, what: str, position: int | None, through: tuple[str, ...] = ()
+    statement: Statement,
+    entry: Selector,
+    found: JudgedObject,
+    what: str,
+    position: int | None,
+    through: tuple[str, ...] = (),
 ) -> Violation:
     reached = f", read through `{'`, `'.join(through)}`," if through else ""
     return Violation(
@@ -110,6 +136,8 @@ def _violation(
         hint="Leave it out: what a policy denies is not opened by anything that it allows.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
+        entry=entry.place,
     )
 
 

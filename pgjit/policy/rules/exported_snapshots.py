@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.families import family_of
-from pgjit.policy.match import grounds_of_name, kinds_of
+from pgjit.policy.match import collect_kinds, find_permission_for_name
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -26,20 +27,30 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 _FUNCTION = ("pg_catalog", "pg_export_snapshot")
+_SNAPSHOT = "transaction snapshot"
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
-    if grounds_of_name(terms, "functions", _FUNCTION, kinds_of(statement)) is not None:
-        return
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
+    place = find_permission_for_name(terms, "functions", _FUNCTION, collect_kinds(statement))
+    for found, what, position in _uses(statement):
+        if place is None:
+            yield _violation(statement, found, what, position)
+        elif passages is not None:
+            passages.add(statement, place, found.sort, found.name)
+
+
+def _uses(statement: Statement) -> Iterator[tuple[JudgedObject, str, int | None]]:
     for function in statement.functions:
         if family_of(function) == "exported-snapshots":
-            yield _violation(statement, f"function `{function.text}`", function.position)
+            yield JudgedObject("function", function.parts), f"function `{function.text}`", function.position
     for setting in statement.settings:
-        if setting.name == "transaction snapshot":
-            yield _violation(statement, "SET TRANSACTION SNAPSHOT", setting.position)
+        if setting.name == _SNAPSHOT:
+            yield JudgedObject("setting", ("", _SNAPSHOT)), "SET TRANSACTION SNAPSHOT", setting.position
 
 
-def _violation(statement: Statement, what: str, position: int | None) -> Violation:
+def _violation(statement: Statement, found: JudgedObject, what: str, position: int | None) -> Violation:
     return Violation(
         rule="exported-snapshots",
         message=f"{what} is not allowed under this policy",
@@ -47,6 +58,7 @@ def _violation(statement: Statement, what: str, position: int | None) -> Violati
         hint="Begin with ISOLATION LEVEL REPEATABLE READ, or ask for `rules: {exported-snapshots: false}`.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 

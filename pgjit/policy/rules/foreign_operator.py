@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.extensions import extension_of
-from pgjit.policy.match import extension_grounds, kinds_of, operator_grounds
+from pgjit.policy.match import collect_kinds, find_permission_for_extension, find_permission_for_operator
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -36,9 +37,11 @@ BUILTIN = frozenset(
 )
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
-    kinds = kinds_of(statement)
-    told: set[str] = set()
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
+    kinds = collect_kinds(statement)
+    refused: set[str] = set()
     extended = set(_of_extensions(referenced))
     missing = referenced.missing("unknown-operator") if referenced is not None else frozenset()
     for operator in statement.operators:
@@ -46,18 +49,28 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
             continue  # the catalog knows whose it is: told below
         if operator.parts in missing:
             continue  # unresolved-name says so, as the server does
-        if operator.builtin not in BUILTIN and operator_grounds(terms, (operator.text,), kinds) is None:
-            told.add(operator.text)
-            yield _violation(statement, operator.text, operator.position)
+        if operator.builtin in BUILTIN:
+            continue
+        place = find_permission_for_operator(terms, (operator.text,), kinds)
+        if place is None:
+            refused.add(operator.text)
+            yield _violation(statement, JudgedObject("operator", operator.parts), operator.text, operator.position)
+        elif passages is not None:
+            passages.add(statement, place, "operator", operator.parts)
     for each in referenced.operators if referenced is not None else ():
-        if each.builtin or each.schema is None or each.name in told or each.text in told:
+        if each.builtin or each.schema is None or each.name in refused or each.text in refused:
             continue
         if each.extension is not None and each.name in BUILTIN:
             continue  # as likely the built-in one: an extension adds a meaning for its own types
-        if operator_grounds(terms, (each.text, each.name), kinds) is not None:
-            continue
-        if referenced is None or extension_grounds(terms, each, referenced.extensions, kinds) is None:
-            yield _violation(statement, each.text, each.position, each.extension)
+        name = (each.schema, each.name)
+        place = find_permission_for_operator(terms, (each.text, each.name), kinds)
+        if place is None and referenced is not None:
+            place = find_permission_for_extension(terms, each, referenced.extensions, kinds)
+        if place is None:
+            found = JudgedObject("operator", name, each.position)
+            yield _violation(statement, found, each.text, each.position, each.extension)
+        elif passages is not None:
+            passages.add(statement, place, "operator", name, each.position)
 
 
 def _of_extensions(referenced: ReferencedObjects | None) -> Iterator[tuple[str, ...]]:
@@ -68,7 +81,9 @@ def _of_extensions(referenced: ReferencedObjects | None) -> Iterator[tuple[str, 
             yield (each.schema, each.name)
 
 
-def _violation(statement: Statement, name: str, position: int | None, extension: str | None = None) -> Violation:
+def _violation(
+    statement: Statement, found: JudgedObject, name: str, position: int | None, extension: str | None = None
+) -> Violation:
     known = extension_of(extension)
     opened = f"ask for `extensions: [{extension}]`" if known and not known.closed else "ask for it to be named"
     return Violation(
@@ -78,6 +93,7 @@ def _violation(statement: Statement, name: str, position: int | None, extension:
         hint=f"Use a built-in operator, or {opened} in the policy.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 

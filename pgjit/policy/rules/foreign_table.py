@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -24,10 +25,17 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     for relation in referenced.relations if referenced is not None else ():
         name = (relation.schema, relation.name)
-        if relation.kind != "f" or any(each.relations and each.relations.name(name) for each in terms.allow):
+        if relation.kind != "f":
+            continue
+        entry = next((each for each in terms.allow if each.relations and each.relations.name(name)), None)
+        if entry is not None:
+            if passages is not None:
+                passages.add(statement, entry.place, "relation", name, relation.position, relation.through)
             continue
         through = f", behind `{relation.through[0]}`," if relation.through else ""
         yield Violation(
@@ -37,6 +45,7 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
             hint="Ask for a connection to that server, or for the table to be named in the policy.",
             position=relation.position or statement.position + 1,
             statement=statement.index,
+            objects=(JudgedObject("relation", name, relation.position, relation.through),),
         )
 
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.extensions import extension_of
-from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
+from pgjit.policy.match import collect_kinds, find_permission_for_extension, find_permission_for_name
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects, ReferencedType
@@ -43,10 +44,12 @@ _UNKNOWN = {"unknown-type": "42704", "unknown-schema": "3F000"}
 """What the server says of a type that it does not have."""
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
-    kinds = kinds_of(statement)
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
+    kinds = collect_kinds(statement)
     known = tuple(each for each in referenced.types if each.schema is not None) if referenced is not None else ()
-    found = {each.name for each in known}
+    resolved = {each.name for each in known}
     enums = {(each.schema, each.name) for each in known if _is_enum(each)}
     extended = {(each.schema, each.name) for each in known if each.extension is not None}
     missing = (
@@ -57,23 +60,33 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
             continue  # the catalog knows whose it is: told below
         if len(kind.parts) == 1 and kind.parts in missing:
             continue  # unresolved-name says so, as the server does
-        if len(kind.parts) == 1 and kind.parts[0] in found and not _builtin(kind):
+        if len(kind.parts) == 1 and kind.parts[0] in resolved and not _builtin(kind):
             continue  # the catalog knows which it is: told below
         if kind.parts in enums:
             continue
+        if _builtin(kind):
+            continue
         name = ("pg_catalog", *kind.parts)[-2:]
-        if not _builtin(kind) and (len(kind.parts) > 2 or grounds_of_name(terms, "types", name, kinds) is None):
-            violation = _violation(statement, kind.text, kind.position)
+        place = None if len(kind.parts) > 2 else find_permission_for_name(terms, "types", name, kinds)
+        if place is None:
+            violation = _violation(statement, JudgedObject("type", kind.parts), kind.text, kind.position)
             if fault := missing.get(kind.parts):
                 violation = replace(violation, message=fault.detail, sqlstate=_UNKNOWN[fault.kind])
             yield violation
+        elif passages is not None:
+            passages.add(statement, place, "type", kind.parts)
     for each in known:
         if each.builtin or _is_enum(each):
             continue
-        if grounds_of_name(terms, "types", (each.schema, each.name), kinds) is not None:
-            continue
-        if referenced is None or extension_grounds(terms, each, referenced.extensions, kinds) is None:
-            yield _violation(statement, each.text, each.position, each.extension)
+        name = (each.schema or "", each.name)
+        place = find_permission_for_name(terms, "types", name, kinds)
+        if place is None and referenced is not None:
+            place = find_permission_for_extension(terms, each, referenced.extensions, kinds)
+        if place is None:
+            found = JudgedObject("type", name, each.position)
+            yield _violation(statement, found, each.text, each.position, each.extension)
+        elif passages is not None:
+            passages.add(statement, place, "type", name, each.position)
 
 
 def _is_enum(kind: ReferencedType) -> bool:
@@ -86,7 +99,9 @@ def _builtin(kind: Name) -> bool:
     return name is not None and name.removeprefix("_") in BUILTIN  # `_int4` is the array type of `int4`
 
 
-def _violation(statement: Statement, name: str, position: int | None, extension: str | None = None) -> Violation:
+def _violation(
+    statement: Statement, found: JudgedObject, name: str, position: int | None, extension: str | None = None
+) -> Violation:
     known = extension_of(extension)
     opened = f"`extensions: [{extension}]`" if known and not known.closed else "this one to be named"
     return Violation(
@@ -96,6 +111,7 @@ def _violation(statement: Statement, name: str, position: int | None, extension:
         hint=f"Cast to a built-in type, such as text, or ask for {opened} in the policy.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 

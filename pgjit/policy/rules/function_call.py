@@ -24,11 +24,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.dialects import function_hint
 from pgjit.policy.extensions import extension_of, left_out
 from pgjit.policy.families import family_of
-from pgjit.policy.match import extension_grounds, grounds_of_name, kinds_of
+from pgjit.policy.match import collect_kinds, find_permission_for_extension, find_permission_for_name
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects
@@ -51,7 +52,9 @@ _JUDGED_ELSEWHERE = frozenset({"pg_input_error_info", "pg_input_is_valid", "set_
 _TYPE = "Write its type out as a constant that names a built-in one, such as 'integer'."
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     found = referenced.functions if referenced is not None else ()
     resolved = {each.name for each in found if each.schema is not None}
     extended = {(each.schema, each.name) for each in found if each.extension is not None}
@@ -60,28 +63,48 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
     for function in statement.functions:
         if function.parts in missing:
             continue  # unresolved-name says so, as the server does
-        if len(function.parts) == 1 and function.parts[0] in resolved and not _listed(function):
+        if len(function.parts) == 1 and function.parts[0] in resolved and not _is_builtin(function):
             continue  # the catalog knows which it is: told below
         if function.parts in extended:
             continue  # likewise
-        if function.parts in unread and not _named(function, statement, terms):
-            yield replace(_violation(statement, function.text, function.position), hint=_TYPE)
-        elif not _allowed(function, statement, terms):
+        if function.parts not in unread and _listed(function):
+            continue
+        place = _find_permission(function, statement, terms)
+        if place is not None:
+            if passages is not None:
+                passages.add(statement, place, "function", function.parts)
+        elif function.parts in unread:
+            written = JudgedObject("function", function.parts)
+            yield replace(_violation(statement, written, function.text, function.position), hint=_TYPE)
+        else:
             known = referenced is not None and referenced.start is not None
             yield _unlisted(statement, function, exists=not known or function.parts[-1] in resolved)
     yield from _older_calls(statement, referenced)
-    for each in found:
-        if (
-            referenced is not None
-            and each.schema is not None
-            and not _touched_allowed(each, statement, terms, referenced)
-        ):
-            yield _of_touched(statement, each, referenced)
+    if referenced is not None:
+        yield from _check_resolved(statement, terms, referenced, passages)
+
+
+def _check_resolved(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects, passages: Passages | None
+) -> Iterator[Violation]:
+    """The functions that calls, views, casts and operators resolve to in the server's catalog."""
+    kinds = collect_kinds(statement)
+    for function in referenced.functions:
+        if function.schema is None or _is_listed(function, statement):
+            continue
+        name = (function.schema, function.name)
+        place = find_permission_for_name(terms, "functions", name, kinds)
+        if place is None:
+            place = find_permission_for_extension(terms, function, referenced.extensions, kinds)
+        if place is None:
+            yield _of_touched(statement, function, referenced)
+        elif passages is not None:
+            passages.add(statement, place, "function", name, function.position, function.through)
 
 
 def _unlisted(statement: Statement, function: Name, *, exists: bool) -> Violation:
-    """`f(x)` is also `x.f` where some row has such a column: then no doubt says that there is no such function."""
-    violation = _violation(statement, function.text, function.position)
+    """`f(x)` is also `x.f` where some row has such a column: then no fault says that there is no such function."""
+    violation = _violation(statement, JudgedObject("function", function.parts), function.text, function.position)
     violation = replace(violation, hint=function_hint(function.text) or violation.hint)
     if exists:
         return violation
@@ -101,33 +124,34 @@ def _older_calls(statement: Statement, referenced: ReferencedObjects | None) -> 
                 hint="Give `pgjit policy` the server's catalog; a session has it.",
                 position=position or statement.position + 1,
                 statement=statement.index,
+                objects=(JudgedObject("function", call.parts),),
             )
 
 
 def _listed(function: Name) -> bool:
+    """Whether every statement may call it, or another rule decides on it."""
+    if function.parts[:-1] == (_INFORMATION_SCHEMA,) and function.parts[-1] in INFORMATION:
+        return True
+    return _is_builtin(function)
+
+
+def _is_builtin(function: Name) -> bool:
     builtin = function.builtin
     return builtin is not None and (
         builtin in BUILTIN_FUNCTIONS or builtin in _JUDGED_ELSEWHERE or family_of(function) is not None
     )
 
 
-def _allowed(function: Name, statement: Statement, terms: StatementTerms) -> bool:
-    if _listed(function) or (function.parts[:-1] == (_INFORMATION_SCHEMA,) and function.parts[-1] in INFORMATION):
-        return True
-    return _named(function, statement, terms)
-
-
-def _named(function: Name, statement: Statement, terms: StatementTerms) -> bool:
-    """Whether the policy names it."""
+def _find_permission(function: Name, statement: Statement, terms: StatementTerms) -> str | None:
+    """The place of the entry that names it, as it is written."""
     if not terms.allow or len(function.parts) > 2:
-        return False
+        return None
     name = ("pg_catalog", *function.parts)[-2:]
-    return grounds_of_name(terms, "functions", name, kinds_of(statement)) is not None
+    return find_permission_for_name(terms, "functions", name, collect_kinds(statement))
 
 
-def _touched_allowed(
-    function: ReferencedFunction, statement: Statement, terms: StatementTerms, referenced: ReferencedObjects
-) -> bool:
+def _is_listed(function: ReferencedFunction, statement: Statement) -> bool:
+    """Whether every statement may call it, or another rule decides on it by the name that is written."""
     if function.name in BUILTIN_FUNCTIONS and (function.builtin or function.extension is not None):
         return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
     if function.builtin and function.schema == _INFORMATION_SCHEMA and function.name in INFORMATION:
@@ -135,17 +159,12 @@ def _touched_allowed(
     written = not function.through and any(
         function.name == name.parts[-1] for name in statement.functions if name.parts
     )
-    if function.builtin and written and _listed(Name((function.name,))):
-        return True  # judged by the rule on its kind, as it is written
-    name, kinds = (function.schema, function.name), kinds_of(statement)
-    return (
-        grounds_of_name(terms, "functions", name, kinds) is not None
-        or extension_grounds(terms, function, referenced.extensions, kinds) is not None
-    )
+    return function.builtin and written and _is_builtin(Name((function.name,)))
 
 
 def _of_touched(statement: Statement, found: ReferencedFunction, referenced: ReferencedObjects) -> Violation:
-    violation = _violation(statement, found.text, found.position, found.through)
+    judged = JudgedObject("function", (found.schema, found.name), found.position, found.through)
+    violation = _violation(statement, judged, found.text, found.position, found.through)
     extension = extension_of(found.extension)
     if extension is None:
         return violation
@@ -155,7 +174,9 @@ def _of_touched(statement: Statement, found: ReferencedFunction, referenced: Ref
     return replace(violation, detail=detail, hint=hint)
 
 
-def _violation(statement: Statement, name: str, position: int | None, through: tuple[str, ...] = ()) -> Violation:
+def _violation(
+    statement: Statement, judged: JudgedObject, name: str, position: int | None, through: tuple[str, ...] = ()
+) -> Violation:
     detail = "Only built-in functions that compute or read are allowed, and those that the policy names."
     hint = "Use a built-in function, or ask for the function to be named in the policy."
     if through:
@@ -169,6 +190,7 @@ def _violation(statement: Statement, name: str, position: int | None, through: t
         hint=hint,
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(judged,),
     )
 
 

@@ -42,8 +42,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.passages import Passages
 from pgjit.policy.pattern import Patterns, names
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
@@ -68,7 +69,9 @@ class LimitRequiredOptions(RuleOptions):
     at_most: int = Field(1000, ge=1, strict=True, description="The largest LIMIT.")
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     options = terms.options("limit-required", LimitRequiredOptions)
     meant = Patterns.of(options.relations, 1, 2)
     strict = _own_aggregates(statement, referenced)
@@ -107,6 +110,7 @@ def _violation(statement: Statement, source: RowSource, message: str, most: int)
         " (array_agg); or ask for one row: count(*), sum, avg, without GROUP BY.",
         position=source.position or statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("relation", source.relation, source.position, action="read"),),
     )
 
 

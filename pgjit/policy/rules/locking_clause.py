@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -21,7 +22,9 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, _terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     if statement.locking:
         yield Violation(
             rule="locking-clause",
@@ -30,6 +33,7 @@ def _check(statement: Statement, _terms: StatementTerms, _touched: ReferencedObj
             hint="Leave the locking clause out.",
             position=statement.position + 1,
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -21,7 +22,9 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, _terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, _terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     if statement.shown is not None and statement.shown.lower().startswith("pgjit."):
         yield Violation(
             rule="own-setting",
@@ -29,6 +32,7 @@ def _check(statement: Statement, _terms: StatementTerms, _touched: ReferencedObj
             hint="Send it as a message of its own.",
             position=statement.position + 1,
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.kinds import PROCEDURAL
-from pgjit.policy.match import kind_grounds
+from pgjit.policy.match import find_permission_for_kind
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -25,10 +26,14 @@ from pgjit.sql.statement import Statement
 __all__ = ["RULE"]
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     for kind in dict.fromkeys((statement.kind, *statement.inner)):
-        inside = kind != statement.kind
-        if kind in PROCEDURAL and (inside or kind_grounds(terms, kind) is None):
+        if kind not in PROCEDURAL:
+            continue
+        place = find_permission_for_kind(terms, kind) if kind == statement.kind else None
+        if place is None:
             yield Violation(
                 rule="procedural-code",
                 message=f"{kind.upper()} is not allowed under this policy",
@@ -36,7 +41,10 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
                 hint="Send the statements themselves; a procedure can be named in the policy.",
                 position=statement.position + 1,
                 statement=statement.index,
+                objects=(JudgedObject("kind", (kind,)),),
             )
+        elif passages is not None:
+            passages.add(statement, place, "kind", (kind,))
 
 
 RULE = Rule("procedural-code", __doc__, _check)

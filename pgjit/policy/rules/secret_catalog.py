@@ -27,9 +27,11 @@ Instead: name the columns that are needed rather than `*`. The number of distinc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.match import keeps_back
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.rules.secret_setting import may_show
@@ -50,14 +52,18 @@ _WHY = {
 _UNKNOWN = "Whether there is a secret in it cannot be told without the server's catalog."
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     for relation in statement.relations:
         if _whole(relation):
-            yield _of_catalog(statement, f"catalog `{relation.text}`", relation)
+            found = JudgedObject("relation", relation.parts)
+            yield _of_catalog(statement, f"catalog `{relation.text}`", relation, found)
     for each in referenced.relations if referenced is not None else ():
         name = Name((each.schema, each.name), each.position) if each.schema is not None else None
         if name is not None and each.through and _whole(name):
-            yield _of_catalog(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", name)
+            found = JudgedObject("relation", name.parts, each.position, each.through)
+            yield _of_catalog(statement, f"catalog `{each.name}`, behind `{each.through[0]}`,", name, found)
     yield from _columns(statement, terms, referenced)
     yield from _functions(statement, terms, referenced)
 
@@ -69,7 +75,7 @@ def _columns(
         if not any(relation.parts[-1:] and relation.parts[-1] in _NAMES for relation in statement.relations):
             return
         referenced = resolve(statement, None)
-    seen: set[tuple[str, str]] = set()
+    refused: dict[tuple[str, str], Violation] = {}  # one for each relation, with all columns that are secret
     renamed = {
         source.name[-1]
         for level in statement.scopes.levels
@@ -78,18 +84,24 @@ def _columns(
     }
     for column in referenced.columns:
         relation = _known(column.schema, column.relation)
-        if relation is None or relation in seen or column.action == "write":
+        if relation is None or column.action == "write":
             continue
         secrets = SECRETS[relation]
         hides = column.schema is None and column.relation in renamed  # by a list of other names for its columns
         asked = secrets if column.column is None or hides else {column.column} & secrets.keys()
-        for name in asked:
-            if _is_kept(secrets[name], terms, referenced):
-                seen.add(relation)
-                behind = f", behind `{column.through[0]}`," if column.through else ""
-                what = f"column `{name}` of catalog `{column.relation}`{behind}"
-                yield _of_column(statement, what, column.position, secrets[name], referenced)
-                break
+        name = next((each for each in asked if _is_kept(secrets[each], terms, referenced)), None)
+        if name is None:
+            continue
+        found = JudgedObject(
+            "column", (column.schema, column.relation, column.column), column.position, column.through, "read"
+        )
+        if (first := refused.get(relation)) is not None:
+            refused[relation] = replace(first, objects=(*first.objects, found))
+            continue
+        behind = f", behind `{column.through[0]}`," if column.through else ""
+        what = f"column `{name}` of catalog `{column.relation}`{behind}"
+        refused[relation] = _of_column(statement, what, column.position, secrets[name], referenced, found)
+    yield from refused.values()
 
 
 def _functions(
@@ -100,7 +112,8 @@ def _functions(
     called |= dict.fromkeys([*statement.attributes, *statement.columns], None)  # (value).name calls it as well
     for name in FUNCTIONS.keys() & called.keys():
         if _is_kept(FUNCTIONS[name], terms, facts):
-            yield _of_column(statement, f"what function `{name}` gives", called[name], FUNCTIONS[name], facts)
+            found = JudgedObject("function", ("pg_catalog", name))
+            yield _of_column(statement, f"what function `{name}` gives", called[name], FUNCTIONS[name], facts, found)
 
 
 def _known(schema: str | None, relation: str) -> tuple[str, str] | None:
@@ -126,7 +139,7 @@ def _is_kept(secret: Secret, terms: StatementTerms, referenced: ReferencedObject
     return settings is not None and (not settings or not all(may_show(terms, name) for name in settings))
 
 
-def _of_catalog(statement: Statement, what: str, name: Name) -> Violation:
+def _of_catalog(statement: Statement, what: str, name: Name, found: JudgedObject) -> Violation:
     return Violation(
         rule="secret-catalog",
         message=f"{what} may not be read",
@@ -134,11 +147,17 @@ def _of_catalog(statement: Statement, what: str, name: Name) -> Violation:
         hint=INSTEAD.get(name.parts[-1], "Read the table that it belongs to, by its own name."),
         position=name.position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 
 def _of_column(
-    statement: Statement, what: str, position: int | None, secret: Secret, referenced: ReferencedObjects
+    statement: Statement,
+    what: str,
+    position: int | None,
+    secret: Secret,
+    referenced: ReferencedObjects,
+    found: JudgedObject,
 ) -> Violation:
     unknown = secret.when == "found" and referenced.secrets is None
     named = [] if referenced.secrets is None else referenced.secrets.get(secret.place, ())
@@ -152,6 +171,7 @@ def _of_column(
         hint=hint,
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 

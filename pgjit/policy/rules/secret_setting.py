@@ -21,10 +21,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.dialects import setting_hint
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
+from pgjit.policy.selector import Selector
 from pgjit.policy.session_settings import setting_name
 from pgjit.policy.shown_settings import SHOWN
 from pgjit.sql.referenced import ReferencedObjects
@@ -40,20 +42,34 @@ _BOUND = frozenset({"select", "explain", "declare", "insert", "update", "delete"
 
 def may_show(terms: StatementTerms, name: str) -> bool:
     """Whether the value of a setting may be shown under a policy."""
-    name = name.lower()
-    return name in SHOWN or any(
-        entry.settings is not None
-        and (entry.kinds is None or "show" in entry.kinds)
-        and entry.settings.match(setting_name(name), lenient=False)
-        for entry in terms.allow
-    )
+    return name.lower() in SHOWN or showing_entry(terms, name) is not None
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def showing_entry(terms: StatementTerms, name: str) -> Selector | None:
+    """The entry of `allow` that lets the value of a setting be shown."""
+    parts = setting_name(name.lower())
+    for entry in terms.allow:
+        if (
+            entry.settings is not None
+            and (entry.kinds is None or "show" in entry.kinds)
+            and entry.settings.match(parts, lenient=False)
+        ):
+            return entry
+    return None
+
+
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     for shown in statement.shown_settings:
         if shown.name is not None and not shown.everything:
-            if not shown.name.startswith(_OWN) and not may_show(terms, shown.name):
+            if shown.name.startswith(_OWN) or shown.name.lower() in SHOWN:
+                continue
+            entry = showing_entry(terms, shown.name)
+            if entry is None:
                 yield _named(statement, shown, shown.name)
+            elif passages is not None:
+                passages.add(statement, entry.place, "setting", setting_name(shown.name), shown.position)
         elif shown.everything or _of_view(statement, shown, referenced):
             yield from _all(statement, shown, terms, referenced)
         elif shown.parameter is not None and statement.kind in _BOUND:
@@ -105,6 +121,7 @@ def _all(
         hint="Show those that are needed by their names: SHOW work_mem.",
         position=shown.position or statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("setting", ("", "*"), shown.position),),
     )
 
 
@@ -122,6 +139,7 @@ def _named(statement: Statement, shown: ShownSetting, name: str) -> Violation:
         sqlstate="42704" if how else "42501",
         position=shown.position or statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("setting", setting_name(name), shown.position),),
     )
 
 
@@ -133,6 +151,7 @@ def _unnamed(statement: Statement, position: int | None) -> Violation:
         hint="Write the name as a constant, or read pg_settings; a parameter may name what is on the list.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("setting", ("", "?"), position),),
     )
 
 

@@ -25,10 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
-from pgjit.policy.session_settings import FREE, Objection, objection
+from pgjit.policy.session_settings import FREE, Objection, find_opening_entry, objection, setting_name
 from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Setting, Statement
 
@@ -38,14 +39,19 @@ _JUDGED_ELSEWHERE = frozenset({"transaction", "session characteristics", "transa
 """By transaction-mode and exported-snapshots."""
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     start = None if referenced is None else referenced.start
     for setting in statement.settings:
         if statement.kind == "set" and setting.name in _JUDGED_ELSEWHERE:
             continue
         own = statement.kind == "set" or setting.called
         found = objection(setting, terms, start) if own else _lasting(setting)
-        if found is not None:
+        if found is None:
+            if own and passages is not None:
+                _report(statement, setting, terms, passages)
+        else:
             yield Violation(
                 rule="session-setting",
                 message=found.message,
@@ -53,7 +59,14 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
                 hint=found.hint,
                 position=setting.position or statement.position + 1,
                 statement=statement.index,
+                objects=(JudgedObject("setting", setting_name(setting.name or "*"), setting.position),),
             )
+
+
+def _report(statement: Statement, setting: Setting, terms: StatementTerms, passages: Passages) -> None:
+    entry = None if setting.name is None else find_opening_entry(setting.name, terms)
+    if entry is not None:
+        passages.add(statement, entry.place, "setting", setting_name(setting.name or ""), setting.position)
 
 
 def _lasting(setting: Setting) -> Objection | None:

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -30,7 +31,9 @@ class StatementDepthOptions(RuleOptions):
     at_most: int = Field(500, ge=1, strict=True, description="Levels of the syntax tree.")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     most = terms.options("statement-depth", StatementDepthOptions).at_most
     if statement.shape.depth > most:
         yield Violation(
@@ -41,6 +44,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
             position=statement.position + 1,
             sqlstate="54001",
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

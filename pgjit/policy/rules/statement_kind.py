@@ -24,9 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.kinds import DDL, PROCEDURAL, WRITES, preset_kinds
-from pgjit.policy.match import kind_grounds
+from pgjit.policy.match import find_permission_for_kind
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -54,10 +55,16 @@ _INSTEAD_OF = {
 _JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     allowed = preset_kinds(terms.access)
-    if statement.kind not in _JUDGED_ELSEWHERE and kind_grounds(terms, statement.kind) is None:
-        yield _violation(statement, statement.kind, terms)
+    if statement.kind not in _JUDGED_ELSEWHERE:
+        place = find_permission_for_kind(terms, statement.kind)
+        if place is None:
+            yield _violation(statement, statement.kind, terms)
+        elif passages is not None:
+            passages.add(statement, place, "kind", (statement.kind,))
     for kind in statement.inner:
         if kind == "execute" and statement.kind in _EXPLAINS and DDL.isdisjoint(statement.inner):
             continue  # what its name stands for was judged, and is looked at when it runs
@@ -79,6 +86,7 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms, *, inside
         hint=hint or "Read with SELECT; to change data, ask for a policy that may write.",
         position=statement.position + 1,
         statement=statement.index,
+        objects=(JudgedObject("kind", (kind,)),),
     )
 
 

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
 from pgjit.policy.options import RuleOptions
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -31,7 +32,9 @@ class StatementSizeOptions(RuleOptions):
     at_most: int = Field(262_144, ge=1, strict=True, description="Bytes of one statement.")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     most = terms.options("statement-size", StatementSizeOptions).at_most
     size = len(statement.text.encode())
     if size > most:
@@ -43,6 +46,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
             position=statement.position + 1,
             sqlstate="54000",
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

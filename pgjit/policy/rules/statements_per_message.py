@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
@@ -40,6 +40,7 @@ def _check(message: Message, terms: StatementTerms) -> Iterator[Violation]:
             position=message.statements[most].position + 1,
             sqlstate="54000",
             statement=most,
+            objects=STATEMENT,
         )
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -29,7 +30,9 @@ _READ_WRITE = "transaction_read_only=0"
 _MODES = ("transaction_isolation=", "transaction_deferrable=", "transaction_read_only=1")
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     for option in sorted(statement.options):
         if option in _KINDS or option.startswith(_MODES):
             continue
@@ -45,6 +48,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
             hint="Begin without READ WRITE." if writing else "Use BEGIN, COMMIT, ROLLBACK and savepoints.",
             position=statement.position + 1,
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, Violation
 from pgjit.policy.kinds import UNREAD, WRITING
-from pgjit.policy.match import kind_grounds
+from pgjit.policy.match import find_permission_for_kind
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Preset, StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -102,8 +103,10 @@ _FIELDS_OF_OTHERS = _WRITING_FIELDS | _DEFINING_FIELDS
 """Of the kinds beyond the presets that a policy may allow. What their words say is the rule `ddl-clause`'s."""
 
 
-def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObjects | None) -> Iterator[Violation]:
-    beyond = statement.kind not in WRITING and kind_grounds(terms, statement.kind) is not None
+def _check(
+    statement: Statement, terms: StatementTerms, _referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
+    beyond = statement.kind not in WRITING and find_permission_for_kind(terms, statement.kind) is not None
     if beyond and statement.kind in UNREAD:
         return  # allowed whole, and told so to who writes the policy
     unknown_nodes, unknown_fields = statement.nodes - READING_NODES, statement.fields - READING_FIELDS
@@ -123,6 +126,7 @@ def _check(statement: Statement, terms: StatementTerms, _touched: ReferencedObje
             hint="Write it with plain SELECT syntax and function calls.",
             position=statement.position + 1,
             statement=statement.index,
+            objects=STATEMENT,
         )
 
 

@@ -16,9 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.kinds import WRITES
-from pgjit.policy.match import column_grounds, relation_grounds, words_of_column, words_of_relation
+from pgjit.policy.match import (
+    find_permission_for_column,
+    find_permission_for_relation,
+    verbs_on_column,
+    verbs_on_relation,
+)
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.sql.referenced import ReferencedObjects
@@ -30,14 +36,18 @@ __all__ = ["RULE"]
 _ONLY_READ = "End the view's query with OFFSET 0: then it can only be read."
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
+) -> Iterator[Violation]:
     if referenced is None or not terms.names_relations:
         return
     refused: set[tuple[str | None, str]] = set()
-    told: set[str] = set()
+    messages: set[str] = set()
     for relation in referenced.relations:
         hint = None
-        if relation_grounds(terms, words_of_relation(statement, relation), relation) is None:
+        place = find_permission_for_relation(terms, verbs_on_relation(statement, relation), relation)
+        names = (relation.schema, relation.name)
+        if place is None:
             refused.add((relation.schema, relation.name))
             verb = statement.kind.replace("-", " ") if relation.action == "define" else relation.action
             done = "read" if verb == "read" else f"used for {verb.upper()}"
@@ -45,21 +55,36 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
             message = f"relation `{name}` may not be {done} under this policy"
             if relation.action in WRITES and "create-view" in (statement.kind, *statement.inner):
                 message, hint = f"relation `{name}` may not be written to, and could be through this view", _ONLY_READ
-                if message in told:
+                if message in messages:
                     continue
-                told.add(message)
-            yield _violation(statement, message, relation.position, hint)
+                messages.add(message)
+            found = JudgedObject(
+                "relation",
+                names,
+                None if hint else relation.position,
+                None if hint else relation.through,
+                relation.action,
+            )
+            yield _violation(statement, found, message, relation.position, hint)
+        elif passages is not None:
+            passages.add(statement, place, "relation", names, relation.position, relation.through, relation.action)
     for column in referenced.columns:
         if (column.schema, column.relation) in refused or column.whole_row:  # told by star-on-denied
             continue
-        if column_grounds(terms, words_of_column(statement, column, referenced), column) is None:
+        place = find_permission_for_column(terms, verbs_on_column(statement, column, referenced), column)
+        parts = (column.schema, column.relation, column.column)
+        if place is None:
             own = f"column `{column.column}`" if column.column else "some column"
-            yield _violation(
-                statement, f"{own} of `{column.relation}` may not be touched under this policy", column.position
-            )
+            message = f"{own} of `{column.relation}` may not be referenced under this policy"
+            found = JudgedObject("column", parts, column.position, column.through, column.action)
+            yield _violation(statement, found, message, column.position)
+        elif passages is not None:
+            passages.add(statement, place, "column", parts, column.position, column.through, column.action)
 
 
-def _violation(statement: Statement, message: str, position: int | None, hint: str | None = None) -> Violation:
+def _violation(
+    statement: Statement, found: JudgedObject, message: str, position: int | None, hint: str | None = None
+) -> Violation:
     return Violation(
         rule="unlisted-relation",
         message=message,
@@ -67,6 +92,7 @@ def _violation(statement: Statement, message: str, position: int | None, hint: s
         hint=hint or "Use what the policy names, with its schema, or ask for this to be named.",
         position=position or statement.position + 1,
         statement=statement.index,
+        objects=(found,),
     )
 
 

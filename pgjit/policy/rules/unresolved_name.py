@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import STATEMENT, JudgedObject, ObjectSort, Violation
 from pgjit.policy.dialects import dialect_hint
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rule import Rule
 from pgjit.policy.suggestions import suggested
@@ -38,6 +39,13 @@ _SQLSTATES = {  # what the server says of a name that it does not know: clients 
     "database": "0A000",
     "unknown-schema": "3F000",
 }
+_SORTS: dict[str, ObjectSort] = {
+    "unknown-relation": "relation",
+    "unknown-column": "column",
+    "unknown-function": "function",
+    "unknown-operator": "operator",
+    "unknown-type": "type",
+}
 _HINTS = {
     "database": "Leave the database out: dbname is the name of the connection, and need not be that of its database.",
     "unknown-relation": "information_schema.tables lists what there is; write names with their schema.",
@@ -51,7 +59,9 @@ _FROM = "Name the table in FROM, or use the alias that it has there."
 _HINT = "Check the spelling, and write names with their schema and columns with their table."
 
 
-def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     if referenced is None:
         return
     for fault in referenced.faults:
@@ -66,6 +76,7 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
             position=fault.position or statement.position + 1,
             sqlstate="42P01" if fault.not_in_from else _SQLSTATES.get(fault.kind, "42501"),
             statement=statement.index,
+            objects=_objects(fault),
         )
     unknown = ("unknown-relation", "database")
     if not terms.denies_relations or any(fault.kind in unknown for fault in referenced.faults):
@@ -79,8 +90,17 @@ def _check(statement: Statement, terms: StatementTerms, referenced: ReferencedOb
                 hint="Try again when the catalog has been read; it is given to `pgjit policy` as a file.",
                 position=relation.position or statement.position + 1,
                 statement=statement.index,
+                objects=(JudgedObject("relation", (relation.schema, relation.name), relation.position),),
             )
             return
+
+
+def _objects(fault: ResolutionFault) -> tuple[JudgedObject, ...]:
+    """What is not known; the whole statement where the fault is about no single name."""
+    sort = _SORTS.get(fault.kind)
+    if sort is None or not fault.name:
+        return STATEMENT
+    return (JudgedObject(sort, fault.name),)
 
 
 def _hints(

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
+from pgjit.policy.passages import Passages
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.preset import Preset
 from pgjit.policy.rule import Rule
@@ -29,7 +30,9 @@ __all__ = ["RULE"]
 _ACTIONS = frozenset({"insert", "update", "delete"})
 
 
-def _check(statement: Statement, _terms: StatementTerms, referenced: ReferencedObjects | None) -> Iterator[Violation]:
+def _check(
+    statement: Statement, _terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
+) -> Iterator[Violation]:
     for write in statement.shape.writes:
         narrowed = write.narrowing.word(_filled(write, referenced))
         if narrowed == "yes":
@@ -44,6 +47,7 @@ def _check(statement: Statement, _terms: StatementTerms, referenced: ReferencedO
             hint="Say in WHERE which rows are meant, by columns of the table, with its name or alias beside others.",
             position=write.position or statement.position + 1,
             statement=statement.index,
+            objects=(JudgedObject("relation", write.relation, write.position, action="write"),),
         )
 
 
