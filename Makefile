@@ -9,7 +9,7 @@ EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --du
 
 .PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-slow fuzz lint format types imports docs check clean
 
-setup: $(VENV)/.ready ## make .venv with pgjit and everything that the demo and the tests need
+setup: $(VENV)/.ready ## create .venv with pgjit and what the demo and the tests need
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pgjit needs Python 3.11 or newer; set PYTHON=...")'
@@ -20,28 +20,28 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "setup 3/3: ready; \`make demo\` and \`make test\` come next"
 	@touch $@
 
-demo: setup ## the whole story on parts of its own; ARGS=--once ends after it
+demo: setup ## show pgjit at work; ARGS=--once ends after the story
 	$(BIN)/pgjit demo $(ARGS)
 
-test: setup ## the test suite, by one worker more than there are cores; ARGS='-k name' narrows it
+test: setup ## all tests, with one worker more than there are cores; ARGS='-k name' selects
 	$(BIN)/python -m pytest $(EVERY_CORE) $(ARGS)
 
 test-fast: setup ## the tests that need no server and no socket
 	$(BIN)/python -m pytest $(EVERY_CORE) --fast $(ARGS)
 
-test-foreign: setup ## clients in Go, Java, Rust and for Node, which are built for it
+test-foreign: setup ## clients in Go, Java, Rust and for Node, which it builds
 	$(BIN)/python -m pytest -m "foreign and not slow" --durations=25 $(ARGS)
 
 test-drivers: setup ## every client against every server, and the drivers' own test suites directly and through pgjit
 	$(BIN)/python -m pytest -m "drivers and not slow" --durations=25 $(ARGS)
 
-test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), directly and through pgjit; they are fetched
+test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), which it fetches, directly and through pgjit
 	$(BIN)/python -m pytest -m "tools and not slow" --durations=25 $(ARGS)
 
-test-slow: setup ## what takes longer than the suite may
+test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --durations=25 $(ARGS)
 
-fuzz: setup ## any bytes against the wire protocol and the relay, guided by coverage; SECONDS=60 for a minute
+fuzz: setup ## random bytes against the wire protocol and the relay, guided by coverage; SECONDS=60 for a minute
 	$(BIN)/python -m tests.fuzz.run -max_total_time=$(SECONDS) -print_final_stats=1 $(ARGS)
 
 lint: setup
@@ -58,12 +58,12 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-docs: setup ## write docs/config.md, docs/cli.md, docs/rules and the schema of policies anew from the code
+docs: setup ## generate docs/config.md, docs/cli.md, docs/rules and the schema of policies from the code
 	$(BIN)/python -m tests.repo.config_reference
 	$(BIN)/python -m tests.repo.rule_pages
 	$(BIN)/python -m tests.repo.cli_reference
 
-check: lint types imports test ## all that has to hold before a change is taken
+check: lint types imports test ## everything that must pass before a change is merged
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
