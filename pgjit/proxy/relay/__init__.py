@@ -1,0 +1,22 @@
+"""The traffic of a session: each message of the client is judged, recorded and forwarded, or refused in its place.
+
+This room decides what goes to the server, what the client receives, which records are written, and when one side has
+to wait for the other. Its files are pure but for `pump.py`: frames and the time in, bytes and records out.
+
+- **frame**: one message as bytes, in full or cut at its limit (`pgwire.framing`).
+- **request**: a message that the server answers, from its bytes to the last message of the answer (`in_flight.py`).
+  It is sent, refused, cut, failed or done.
+- **run**: one execution of a statement. It has one record before it begins and one for its outcome (`recorder.py`).
+- **plan** and **step**: the result of a batch of the client's frames, and of a piece of the server's stream.
+- **rejection**: a text with a one-off token that replaces a refused message. The server must reject it, and its error
+  becomes ours (`rejection.py`, `refusal.py`).
+
+Start with `pump.py`: it reads both links, writes the records of a plan, then sends its bytes. `client_side.py` has a
+branch for each message of the client, `server_side.py` for each answer. Both work on one `RelayState`
+(`relay_state.py`), whose states and transitions are tables in `transitions.py`. What a name stands for is in
+`prepared_statements.py`, and what runs when it is executed in `executed_statement.py`. COPY is in `copy_in.py`, the
+limits of results in `budget.py` and `limits.py`.
+
+The room does not judge statements (`pgjit.judging` does), and knows neither how a client logged in nor how a window
+ends. It does not open or close links.
+"""

@@ -1,7 +1,7 @@
-"""What a policy's limits leave: of one execution, and of the window that its sessions share. Pure.
+"""What the policy's limits leave to one execution, and to the window that several sessions share. Pure.
 
-Decides when a limit is passed and what that is called. Does not know how a result is cut; rows and bytes are counted
-as the server sends them, headers included; notices are bytes and no rows.
+Decides when a limit is exceeded, and the error for it. Rows and bytes are counted as the server sends them, headers
+included; a notice counts with its bytes. Does not know how a result is cut: `server_side.py` does that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WINDOW = "No more is given in this window. Ask for less in the next one, or for
 
 
 class Budget:
-    """Of one session; `usage` is its window's, shared."""
+    """The budget of one session. `usage` belongs to the window, and other sessions count into it as well."""
 
     def __init__(self, limits: Limits, usage: Usage) -> None:
         self.limits = limits
@@ -30,7 +30,7 @@ class Budget:
         )
 
     def refuses(self, statements: int = 1) -> Violation | None:
-        """Why `statements` more may not begin; None if they may, and then they are counted."""
+        """Why `statements` more may not begin. None if they may: then they are counted."""
         limits, usage = self.limits, self.usage
         spent: tuple[str, int] | None = None
         if limits.window_statements is not None and usage.statements + statements > limits.window_statements:
@@ -52,11 +52,11 @@ class Budget:
         )
 
     def refused(self, statements: int) -> None:
-        """They count as well: who is refused costs a judgement and a record."""
+        """Refused statements count as well: each costs a judgement and a record."""
         self.usage.statements += max(1, statements)
 
     def room(self, rows: int, size: int) -> tuple[int, int] | None:
-        """How many rows and bytes more an execution may give that gave `rows` and `size`; None where all fit."""
+        """How many more rows and bytes an execution may return after `rows` and `size`. None: there is no limit."""
         if not self.limits_results:
             return None
         limits, usage = self.limits, self.usage
@@ -69,13 +69,13 @@ class Budget:
         self.usage.rows += rows
         self.usage.bytes += size
 
-    def passed(self, rows: int, size: int, *, stopped: bool) -> BudgetSpent:
-        """What the client reads in place of the rest of a result that had given `rows` and `size`.
+    def exceeded(self, rows: int, size: int, *, stopped: bool) -> BudgetSpent:
+        """The error in place of the rest of a result, of which the client got `rows` and `size` bytes.
 
         `stopped`: the statement was cancelled at the server. Otherwise the server had already completed it.
         """
         limits, usage = self.limits, self.usage
-        # A cut is between two rows: of bytes something may be left, too little for the next row.
+        # A cut is between two rows: some bytes may be left, too few for the next row.
         left = [
             (most - used, name, most)
             for name, most, used in (
@@ -97,7 +97,7 @@ class Budget:
         )
 
     def overran(self, started: datetime, now: datetime) -> BudgetSpent | None:
-        """Whether a statement that the server timed out had used up the policy's own time."""
+        """The error for a statement that the server cancelled, if it had used up the time that the policy gives."""
         most = self.limits.statement_time
         if most is None or now - started < most:
             return None

@@ -12,7 +12,7 @@ from datetime import datetime
 from pgjit.audit.event import Event, Execution
 from pgjit.errors import PgjitError
 from pgjit.proxy.relay.prepared_statements import Change, Portal, Prepared
-from pgjit.proxy.relay.rejection import Refusal
+from pgjit.proxy.relay.rejection import Rejection
 from pgjit.proxy.relay.transitions import REQUEST, RequestEvent, RequestState
 from pgwire.framing import Frame
 from pgwire.state import RequestKind
@@ -48,16 +48,16 @@ class InFlight:
     at: int = 0  # the run that the server is dealing with
     changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
     state: RequestState = RequestState.SENT
-    refusal: Refusal | None = None
+    rejection: Rejection | None = None
     unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
     size: int = 0  # bytes of its message: what is kept of it takes no more, but for the records' own
 
     def move(self, event: RequestEvent) -> None:
         self.state = REQUEST[self.state][event]
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, rejection: Rejection) -> None:
         """The server gets a text in its place that it must reject."""
-        self.refusal = refusal
+        self.rejection = rejection
         self.unread = False
         self.move(RequestEvent.REFUSE)
 

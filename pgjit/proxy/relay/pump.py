@@ -135,7 +135,7 @@ class Pump:
     async def _look_at_the_time(self) -> None:
         while not self._over.done():
             await asyncio.sleep(LOOK_SECONDS)
-            match self._timeout.look(self._services.clock()):
+            match self._timeout.check(self._services.clock()):
                 case "statement":
                     self._stop()
                 case "transaction":

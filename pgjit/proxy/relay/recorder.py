@@ -1,6 +1,6 @@
-"""The relay's records: an Execution for what is about to run or was refused, an Outcome for how it ended.
+"""Makes the relay's records: an Execution before a statement runs or when it is refused, an Outcome when it ended.
 
-Decides what stands in them and nothing else: no statement is judged here, and nothing is written.
+Decides only what the records contain. It judges no statement and writes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipp
 
 
 class Recorder:
-    """Of one session. `events` is where a record goes: the plan's or the step's list."""
+    """For one session. A record is appended to `events`: the list of the plan or of the step."""
 
     def __init__(self, context: SessionContext, new_id: Callable[[], str]) -> None:
         self._context = context
@@ -35,7 +35,7 @@ class Recorder:
         events: list[Event],
         now: datetime,
         protocol: Protocol,
-        running: ExecutedStatement,
+        executed: ExecutedStatement,
         *,
         violations: Sequence[Violation] | None = None,
     ) -> Run:
@@ -47,14 +47,14 @@ class Recorder:
                 execution_id=run.id,
                 at=now,
                 protocol=protocol,
-                statement=running.text,
-                kind=running.kind,
+                statement=executed.text,
+                kind=executed.kind,
                 decision="allow" if violations is None else "deny",
-                violations=tuple(running.observed if violations is None else violations),
-                parameters=running.parameters,
-                prepared_as=running.prepared_as,
-                through=running.through,
-                unresolved=running.unresolved,
+                violations=tuple(executed.observed if violations is None else violations),
+                parameters=executed.parameters,
+                prepared_as=executed.prepared_as,
+                through=executed.through,
+                unresolved=executed.unresolved,
             )
         )
         return run
@@ -66,16 +66,16 @@ class Recorder:
         protocol: Protocol,
         judgement: Judgement,
         violations: tuple[Violation, ...],
-        running: Sequence[ExecutedStatement] = (),
+        executed: Sequence[ExecutedStatement] = (),
     ) -> list[Run]:
-        """All statements of a message run, or none: each is recorded as refused, with what refused it."""
+        """Records every statement of a message as refused, with its violations: all of a message run, or none."""
         if not judgement.statements:
             return [
                 self.execution(
                     events, now, protocol, ExecutedStatement(judgement.text, None, None), violations=violations
                 )
             ]
-        each_as = running or [ExecutedStatement(each.text, each.kind, each) for each in judgement.statements]
+        each_as = executed or [ExecutedStatement(each.text, each.kind, each) for each in judgement.statements]
         return [
             self.execution(
                 events, now, protocol, as_,
@@ -116,7 +116,7 @@ class Recorder:
 
 
 def _rows(command: str | None, seen: int) -> int:
-    """Rows of an outcome: those sent, or those that the command tag counts (`INSERT 0 3`)."""
+    """The rows that were sent or, if none were, those that the command tag counts (`INSERT 0 3`)."""
     if seen or command is None:
         return seen
     last = command.rsplit(" ", 1)[-1]

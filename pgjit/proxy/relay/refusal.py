@@ -46,21 +46,21 @@ class Refuser:
     ) -> None:
         state, statements = self._state, len(judgement.statements)
         self._count(statements)
-        refusal = state.refusal(numbered(violations[0], statements).error())
-        request.refuse(refusal)
+        rejection = state.new_rejection(numbered(violations[0], statements).error())
+        request.refuse(rejection)
         request.runs = state.recorder.refused(plan.events, now, "simple", judgement, violations, executed)
-        state.send(plan, rejected_query(refusal), request, executes=True)
+        state.send(plan, rejected_query(rejection), request, executes=True)
 
     def refuse_parse(
         self, plan: ClientPlan, judgement: Judgement, violations: tuple[Violation, ...], now: datetime, name: bytes
     ) -> None:
         state, statements = self._state, len(judgement.statements)
         self._count(statements)
-        refusal = state.refusal(numbered(violations[0], statements).error())
+        rejection = state.new_rejection(numbered(violations[0], statements).error())
         request = state.request(RequestKind.PARSE)
-        request.refuse(refusal)
+        request.refuse(rejection)
         request.runs = state.recorder.refused(plan.events, now, "extended", judgement, violations)
-        state.send(plan, rejected_parse(refusal, name), request, executes=True)
+        state.send(plan, rejected_parse(rejection, name), request, executes=True)
         state.move_input(InputEvent.REFUSED)
 
     def refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
@@ -81,14 +81,14 @@ class Refuser:
         state = self._state
         self._count()
         changes = DROPPED_BY_QUERY if query else ()
-        refusal = state.refusal(violation.error())
+        rejection = state.new_rejection(violation.error())
         request = state.request(RequestKind.QUERY if query else RequestKind.PARSE, changes)
-        request.refuse(refusal)
+        request.refuse(rejection)
         state.expect(changes, request)
         protocol: Protocol = "simple" if query else "extended"
         judgement = Judgement(text, (), (violation,))
         request.runs = state.recorder.refused(plan.events, now, protocol, judgement, (violation,))
-        data = rejected_query(refusal) if query else rejected_parse(refusal, name)
+        data = rejected_query(rejection) if query else rejected_parse(rejection, name)
         state.send(plan, data, request, executes=True)
         if not query:
             state.move_input(InputEvent.REFUSED)

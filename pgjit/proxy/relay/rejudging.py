@@ -1,7 +1,7 @@
-"""Prepared statements that were judged with an older catalog: they are judged again when they are to run. Pure.
+"""Judges a prepared statement again before it runs, if the catalog has changed since it was prepared. Pure.
 
-The server plans what was prepared with what is there by now: a view may read other columns, a function may be another
-one. INVARIANT: what runs by a name is allowed by the latest catalog, however long ago it was prepared.
+The server plans a prepared statement with its present catalog: a view may read other columns by now, a function may
+be another one. INVARIANT: what runs by a name is allowed by the latest catalog, however long ago it was prepared.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Look = Callable[[Prepared], Violation | None]
 
 
 class JudgedAgain:
-    """Which of them are allowed by the latest catalog, of one session."""
+    """Remembers for one session which texts the latest catalog allows."""
 
     def __init__(self, latest: Callable[[], int]) -> None:
-        """`latest`: the number of the judge that has the latest catalog."""
+        """`latest` returns the number of the judge that has the latest catalog."""
         self._latest = latest
         self._by = 0
-        self._allowed: set[str] = set()  # texts, which the names hold as well
+        self._allowed: set[str] = set()  # bounded: the prepared statements hold these texts as well
 
     def refuses(self, prepared: Prepared, judge: Callable[[bytes], Judgement]) -> Violation | None:
-        """Why it may not run any more. Raises what `judge` raises where that has to be found out elsewhere."""
+        """Why it may not run any more. Raises what `judge` raises: the judge's worker may have to do it."""
         latest = self._latest()
         if prepared.statement is None or prepared.unread or prepared.judge == latest:
             return None
@@ -38,13 +38,14 @@ class JudgedAgain:
             return None
         judgement = judge(prepared.text.encode())
         if judgement.violations:
-            return _by_now(judgement.violations[0])
+            return _changed_since(judgement.violations[0])
         if judgement.judge_number == latest:
             self._allowed.add(prepared.text)
         return None
 
 
-def _by_now(found: Violation) -> Violation:
-    """Its place is one in the text that was prepared, and not in the one that is refused."""
+def _changed_since(violation: Violation) -> Violation:
+    """Without a position: that is one in the prepared text, and the client sent another one."""
     when = "It was allowed when it was prepared; what is on the server has changed since."
-    return replace(found, position=None, statement=None, detail=f"{found.detail} {when}" if found.detail else when)
+    detail = f"{violation.detail} {when}" if violation.detail else when
+    return replace(violation, position=None, statement=None, detail=detail)

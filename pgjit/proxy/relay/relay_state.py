@@ -18,7 +18,7 @@ from pgjit.proxy.relay.copy_in import CopyIn
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
 from pgjit.proxy.relay.prepared_statements import Change, PreparedStatements, Space, Unit
 from pgjit.proxy.relay.recorder import Recorder
-from pgjit.proxy.relay.rejection import Refusal
+from pgjit.proxy.relay.rejection import Rejection
 from pgjit.proxy.relay.send_queue import SendQueue
 from pgjit.proxy.relay.transitions import (
     END,
@@ -155,7 +155,7 @@ class RelayState:
 
     def withdraw(self, plan: ClientPlan) -> bytes:
         """The journal could not take the plan's records: the bytes to send in place of the plan's."""
-        data = withdrawn(plan, self.refusal)
+        data = withdrawn(plan, self.new_rejection)
         self.fall_back()
         return data
 
@@ -179,5 +179,5 @@ class RelayState:
         self.prepared_statements.clear()
         return events
 
-    def refusal(self, error: PgjitError) -> Refusal:
-        return Refusal(self._new_token(), error)
+    def new_rejection(self, error: PgjitError) -> Rejection:
+        return Rejection(self._new_token(), error)

@@ -7,6 +7,8 @@ nothing of what the requests are about.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import takewhile
 
 from pgjit.proxy.relay.in_flight import InFlight
 from pgwire.state import RequestKind
@@ -31,6 +33,10 @@ class SendQueue:
     @property
     def has_sync(self) -> bool:
         return any(request.asked is RequestKind.SYNC for request in self.requests)
+
+    def before_sync(self) -> Iterator[InFlight]:
+        """The requests that an error of the head makes the server pass over, the head first."""
+        return takewhile(lambda request: request.asked is not RequestKind.SYNC, self.requests)
 
     def append(self, request: InFlight, size: int) -> None:
         request.size = size

@@ -7,7 +7,6 @@ nothing about what may run: that is `client_side.py`'s.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +17,6 @@ from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.prepared_statements import ExecutedStatement, Portal, Prepared
 from pgjit.proxy.relay.reading_settings import reads_differently
 from pgjit.proxy.relay.recorder import Ended
-from pgjit.proxy.relay.rejection import Refusal
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.transitions import EndEvent, InputEvent, RequestEvent, RequestState, StreamEvent, StreamState
 from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
@@ -157,7 +155,7 @@ class ServerSide:
         A message counts with its whole length when it begins: its rest cannot be left out any more.
         """
         head = self._state.queue.head
-        if control.rows and (head is None or head.refusal is not None or head.asked not in RETURNS_ROWS):
+        if control.rows and (head is None or head.rejection is not None or head.asked not in RETURNS_ROWS):
             step.fault = _server_fault("it sent rows that nothing asked for")
             return control.size
         run = None if head is None else head.current
@@ -250,7 +248,7 @@ class ServerSide:
     def _cut_too_late(self, step: ServerStep, head: InFlight, run: Run, now: datetime) -> bytes:
         """The server completed what was to be cancelled: the client reads an error, and nothing more of this unit."""
         state = self._state
-        error = state.budget.passed(run.rows, run.size, stopped=False)
+        error = state.budget.exceeded(run.rows, run.size, stopped=False)
         step.events.append(state.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
         state.move_stream(StreamEvent.ERROR_OF_OURS)
         if head.asked is RequestKind.EXECUTE and not state.queue.has_sync:
@@ -274,8 +272,8 @@ class ServerSide:
         cut = head.state is _CUT
         head.move(RequestEvent.ERROR)
         state.finished_at = now
-        if head.refusal is not None:
-            replaced = self._rejected(step, raw, fields, head, head.refusal, now)
+        if head.rejection is not None:
+            replaced = self._rejected(step, raw, fields, head, now)
         else:
             replaced = self._failed(step, fields, head, now, cut=cut)
         self._after_error(step, head, now)
@@ -283,13 +281,15 @@ class ServerSide:
         return replaced
 
     def _rejected(
-        self, step: ServerStep, raw: bytes, fields: dict[str, str], head: InFlight, refusal: Refusal, now: datetime
+        self, step: ServerStep, raw: bytes, fields: dict[str, str], head: InFlight, now: datetime
     ) -> bytes | None:
         """Any error rejects a refused request: another one may come first (a cancel, a timeout)."""
-        ours = refusal.answers(raw)
-        sqlstate = refusal.error.fields()["C"] if ours else fields.get("C")
+        rejection = head.rejection
+        assert rejection is not None
+        ours = rejection.is_answer(raw)
+        sqlstate = rejection.error.fields()["C"] if ours else fields.get("C")
         step.events.extend(self._state.recorder.finish(head, now, "refused", sqlstate))
-        return refusal.response() if ours else self._cancelled(fields)
+        return rejection.response() if ours else self._cancelled(fields)
 
     def _failed(
         self, step: ServerStep, fields: dict[str, str], head: InFlight, now: datetime, *, cut: bool
@@ -321,7 +321,7 @@ class ServerSide:
         """The limit of the policy that the server's error comes from; None where it has reasons of its own."""
         budget = self._state.budget
         if cut:
-            return budget.passed(run.rows, run.size, stopped=True)
+            return budget.exceeded(run.rows, run.size, stopped=True)
         return budget.overran(run.started, now) if sqlstate == "57014" and self._state.end_error is None else None
 
     def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:
@@ -333,9 +333,7 @@ class ServerSide:
         prepared, parameters = (
             (brought.prepared, brought.parameters) if isinstance(brought, Portal) else (brought, None)
         )
-        for request in itertools.takewhile(
-            lambda request: request.asked is not RequestKind.SYNC, state.queue.requests
-        ):
+        for request in state.queue.before_sync():
             if (run := request.current) is not None and run.prepared is prepared:
                 request.at += 1
                 step.events.append(state.recorder.outcome(run, now, "failed", sqlstate=sqlstate))

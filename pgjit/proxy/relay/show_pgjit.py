@@ -1,6 +1,6 @@
-"""`SHOW pgjit.window` and its kind: what a session can ask pgjit about itself, in pgjit's own words.
+"""`SHOW pgjit.window` and the other settings by which a session learns about itself.
 
-Gives the SELECT of a constant that is sent in place of the SHOW, so that the server answers in order.
+Returns a SELECT of a constant. It is sent in place of the SHOW, so that the server answers in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def unknown_setting(name: str) -> Violation:
 
 
 def answer(name: str, context: SessionContext, ends_at: datetime, now: datetime) -> str | None:
-    """The SQL that answers `SHOW pgjit.<name>`; None where there is no such thing."""
+    """The SQL in place of `SHOW pgjit.<name>`. None: there is no such setting."""
     match name:
         case "window":
             text = f"{context.window.id}: {utc_text(context.window.opened_at)} to {utc_text(ends_at)}"
@@ -39,6 +39,6 @@ def answer(name: str, context: SessionContext, ends_at: datetime, now: datetime)
             text = str(timedelta(seconds=max(0, int((ends_at - now).total_seconds()))))
         case _:
             return None
-    # Built from values of our own that hold no quote; doubling them costs nothing and keeps it true.
+    # The values are our own and hold no quote. Doubling quotes makes this certain.
     quoted = text.replace("'", "''")
     return f"SELECT '{quoted}'::pg_catalog.text AS \"pgjit.{name}\""

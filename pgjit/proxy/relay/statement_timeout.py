@@ -1,7 +1,7 @@
-"""When a statement or a transaction has gone on for longer than the policy allows, by the proxy's own clock. Pure.
+"""Finds a statement or an idle transaction that lasts longer than the policy allows, by the proxy's own clock. Pure.
 
-The server is given the same limits as timeouts, and is exact where they hold. But a session under `access: full`, a
-DO block or a procedure can change those settings; so the proxy looks after them too, a little later than the server.
+The server has the same limits as its own timeouts, and they are exact. But under `access: full`, a DO block or a
+procedure can change those settings. So the proxy checks as well, a little later than the server would.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ _IN_TRANSACTION = ("T", "E")
 
 
 class StatementTimeout:
-    """Of one session."""
-
     def __init__(self, limits: Limits, state: RelayState) -> None:
         self._limits = limits
         self._state = state
@@ -33,15 +31,15 @@ class StatementTimeout:
     def needed(self) -> bool:
         return self._limits.statement_time is not None or self._limits.idle_in_transaction is not None
 
-    def look(self, now: datetime) -> Literal["statement", "transaction"] | None:
-        """What went on for too long: a statement, to be cancelled, or an idle transaction, which ends the session."""
+    def check(self, now: datetime) -> Literal["statement", "transaction"] | None:
+        """What lasts too long: a statement, to be cancelled, or an idle transaction, which ends the session."""
         state, head = self._state, self._state.queue.head
         since = state.finished_at
         if head is None:
             idle = since if state.transaction_status in _IN_TRANSACTION else None
-            return "transaction" if _passed(self._limits.idle_in_transaction, idle, now) else None
+            return "transaction" if _exceeded(self._limits.idle_in_transaction, idle, now) else None
         run = head.current
-        if run is None or not _passed(self._limits.statement_time, max(run.started, since or run.started), now):
+        if run is None or not _exceeded(self._limits.statement_time, max(run.started, since or run.started), now):
             return None
         if self._cancelled is not None and self._cancelled[0] is run and now - self._cancelled[1] < _AGAIN:
             return None
@@ -49,5 +47,5 @@ class StatementTimeout:
         return "statement"
 
 
-def _passed(most: timedelta | None, since: datetime | None, now: datetime) -> bool:
+def _exceeded(most: timedelta | None, since: datetime | None, now: datetime) -> bool:
     return most is not None and since is not None and now - since >= most + _SLACK

@@ -1,6 +1,6 @@
-"""A plan whose records the journal cannot take: everything in it that runs something is refused.
+"""Withdraws a plan whose records the journal cannot take: every request that runs something is refused.
 
-What runs nothing stays, the rest the server must reject, in its place.
+Requests that run nothing stay as they are. The others are replaced by a text that the server must reject.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.proxy.relay.in_flight import ClientPlan
-from pgjit.proxy.relay.rejection import Refusal, rejected_parse, rejected_query
+from pgjit.proxy.relay.rejection import Rejection, rejected_parse, rejected_query
 from pgwire.state import RequestKind
 
 __all__ = ["withdrawn"]
 
 
-def withdrawn(plan: ClientPlan, refusal: Callable[[PgjitError], Refusal]) -> bytes:
-    """The bytes to send in place of the plan's; its requests are changed accordingly."""
+def withdrawn(plan: ClientPlan, new_rejection: Callable[[PgjitError], Rejection]) -> bytes:
+    """Returns the bytes to send in place of the plan's, and refuses its requests."""
     data: list[bytes] = []
     for item in plan.items:
         request = item.request
         if not item.executes or request is None:
             data.append(item.data)
             continue
-        rejection = refusal(JournalUnavailable())
+        rejection = new_rejection(JournalUnavailable())
         request.refuse(rejection)
         request.runs = []
         if request.asked in (RequestKind.QUERY, RequestKind.FUNCTION_CALL):

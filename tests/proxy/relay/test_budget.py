@@ -80,12 +80,12 @@ def test_a_cut_says_which_limit_how_much_was_given_and_what_became_of_the_statem
 ) -> None:
     budget = Budget(limits, Usage())
     budget.count(5, 50)
-    error = budget.passed(5, 50, stopped=True)
+    error = budget.exceeded(5, 50, stopped=True)
     assert (error.reference, error.fields()["C"], error.severity) == (reference, "54000", "ERROR")
     assert error.detail is not None
     assert "5 rows" in error.detail
     assert "was cancelled" in error.detail
-    assert "completed" in str(budget.passed(5, 50, stopped=False).detail)
+    assert "completed" in str(budget.exceeded(5, 50, stopped=False).detail)
 
 
 def test_a_timeout_is_the_policys_only_once_its_time_is_over() -> None:

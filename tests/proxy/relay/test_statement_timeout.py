@@ -28,39 +28,39 @@ def begun(*raws: bytes) -> tuple[BothEnds, StatementTimeout]:
 
 @pytest.mark.parametrize("raws", [(query("select 1"),), (parse("select 1"), bind(), execute(), sync())])
 def test_a_statement_that_runs_for_longer_is_to_be_cancelled_once_in_a_while(raws: tuple[bytes, ...]) -> None:
-    ends, overtime = begun(*raws)
+    ends, timeout = begun(*raws)
     if len(raws) > 1:
         ends.server(b"1\0\0\0\4", b"2\0\0\0\4")
-    found = [overtime.look(NOW + at(seconds)) for seconds in (0, 10.4, 10.6, 11, 15.5, 15.7)]
+    found = [timeout.check(NOW + at(seconds)) for seconds in (0, 10.4, 10.6, 11, 15.5, 15.7)]
     assert found == [None, None, "statement", None, None, "statement"]
 
 
 def test_the_next_statement_of_a_message_has_time_of_its_own() -> None:
-    ends, overtime = begun(query("select 1; select 2"))
+    ends, timeout = begun(query("select 1; select 2"))
     ends.server_side.from_server(command_complete("SELECT 1"), NOW + at(9))
-    assert overtime.look(NOW + at(19.4)) is None
-    assert overtime.look(NOW + at(19.6)) == "statement"
+    assert timeout.check(NOW + at(19.4)) is None
+    assert timeout.check(NOW + at(19.6)) == "statement"
 
 
 def test_what_waits_behind_another_has_its_time_from_when_that_one_was_answered() -> None:
-    ends, overtime = begun(query("select 1"), query("select 2"))
+    ends, timeout = begun(query("select 1"), query("select 2"))
     ends.server_side.from_server(command_complete("SELECT 1") + ready_for_query(b"I"), NOW + at(9))
-    assert overtime.look(NOW + at(12)) is None
-    assert overtime.look(NOW + at(19.6)) == "statement"
+    assert timeout.check(NOW + at(12)) is None
+    assert timeout.check(NOW + at(19.6)) == "statement"
 
 
 @pytest.mark.parametrize(("status", "found"), [(b"I", None), (b"T", "transaction"), (b"E", "transaction")])
 def test_a_transaction_that_lies_idle_ends_the_session(status: bytes, found: str | None) -> None:
-    ends, overtime = begun(query("begin"))
+    ends, timeout = begun(query("begin"))
     ends.server_side.from_server(command_complete("BEGIN") + ready_for_query(status), NOW)
-    assert overtime.look(NOW + at(20.4)) is None
-    assert overtime.look(NOW + at(20.6)) == found
+    assert timeout.check(NOW + at(20.4)) is None
+    assert timeout.check(NOW + at(20.6)) == found
     ends.client(query("select 1"))
-    assert overtime.look(NOW + at(5)) is None
+    assert timeout.check(NOW + at(5)) is None
 
 
 def test_nothing_is_looked_at_where_a_policy_says_nothing() -> None:
     ends, _ = begun(query("select 1"))
-    overtime = StatementTimeout(Limits(rows=5), ends.state)
-    assert not overtime.needed
-    assert overtime.look(NOW + at(100_000)) is None
+    timeout = StatementTimeout(Limits(rows=5), ends.state)
+    assert not timeout.needed
+    assert timeout.check(NOW + at(100_000)) is None
