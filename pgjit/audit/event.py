@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgjit.grants.server_process import Instance, ServerProcess
+from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
@@ -111,7 +111,7 @@ class Proof:
     took_ms: int
     error: str | None = None
     by: Literal["look", "restart"] | None = None  # its server has no such process, or was started anew since
-    server: Instance | None = None  # the one that answered last
+    server: ServerInstance | None = None  # the one that answered last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

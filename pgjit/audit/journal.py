@@ -142,7 +142,7 @@ class Journal:
         except (OSError, ValueError) as error:
             raise JournalUnavailable from error
 
-    def told_of_windows(self, since: datetime) -> set[tuple[str, str]]:
+    def recorded_windows(self, since: datetime) -> set[tuple[str, str]]:
         """Which records of windows are in it since then: their type, and the window. Blocks while it reads.
 
         Raises JournalUnavailable.

@@ -38,7 +38,7 @@ from pgjit.audit.event import (
 )
 from pgjit.audit.parameters import kept
 from pgjit.audit.unseen import spelled_out
-from pgjit.grants.server_process import Instance, ServerProcess
+from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
@@ -229,7 +229,7 @@ def _process(process: ServerProcess) -> dict[str, object]:
     return {"pid": process.pid, "started_at": time_text(process.started), "server": _instance(process.instance)}
 
 
-def _instance(instance: Instance) -> dict[str, object]:
+def _instance(instance: ServerInstance) -> dict[str, object]:
     return {
         "system": instance.system,
         "started_at": time_text(instance.started),

@@ -1,0 +1,18 @@
+"""Windows: since when, until when, and who may open the next one.
+
+This room decides when a window opens, when a login joins it, when it is over, and for how long the next one is
+refused. It decides purely, from values and `now`; a store keeps the result.
+
+- **window**: the time granted to one identity under one policy (`window.py`). Its start and end never change.
+- **cooldown**: the time after a window's end in which no new one opens: until `retry_at`.
+- **store**: the contract of what keeps windows (`store.py`). The stores themselves are in `stores/`.
+- **outbox**: the records of openings and ends that the journal has still to take (`outbox.py`).
+- **kept backend**: a session's backend, in the store until it is seen to be gone (`kept_backend.py`).
+
+Start with `lifecycle.py`: `decide` returns Join, Open or a refusal, and `effective_end` the end under today's policy.
+Then `store.py`, and `stores/sql.py` for its transactions. `server_process.py` decides what proves that a backend is
+gone. `usage.py` is the budget that was used, and `journal_mark.py` the last journal record that the store has noted.
+
+The room does not know sessions, clients or the wire protocol. It does not end a session: `proxy/window/` carries out
+the end, and writes the records.
+"""

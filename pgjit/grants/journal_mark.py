@@ -1,4 +1,4 @@
-"""Up to which record a store has seen its journal. A value: the journal gives it, the store keeps it."""
+"""The last record of a journal that the store has noted. At the next start it shows whether the journal lost any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["JournalMark"]
 
 @dataclass(frozen=True, slots=True)
 class JournalMark:
-    """A record that outlives the machine: its number, and the SHA-256 of its line in hexadecimal."""
+    """A record that survives a crash of the machine: its number, and the SHA-256 of its line in hexadecimal."""
 
     seq: int
     sha256: str

@@ -1,4 +1,8 @@
-"""A backend that a session has on a server, as a store keeps it for the process that comes after. Pure."""
+"""A session's backend, as the store keeps it until the backend is seen to be gone. Pure.
+
+A process that is killed leaves its backends running on the servers. The next process reads them from the store and
+ends them.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ from datetime import datetime
 
 import orjson
 
-from pgjit.grants.server_process import Instance, ServerProcess
+from pgjit.grants.server_process import ServerInstance, ServerProcess
 
 __all__ = ["BackendAddress", "KeptBackend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendAddress:
-    """Where it was reached: one address of one host of a connection."""
+    """Where pgjit reached the server: one address of one host of a connection."""
 
     connection: str
     host: str
@@ -27,29 +31,31 @@ class BackendAddress:
 class KeptBackend:
     session_id: str
     window_id: str
-    place: BackendAddress
+    address: BackendAddress
     process: ServerProcess
 
     @property
     def note(self) -> str:
-        """All of it that has no column of its own."""
-        return orjson.dumps({"place": self.place, "process": self.process}).decode()
+        """The address and the process, as JSON: the store has no columns for them."""
+        return orjson.dumps({"address": self.address, "process": self.process}).decode()
 
     @classmethod
     def read(cls, session_id: str, window_id: str, note: str) -> KeptBackend:
         """Raises ValueError, KeyError or TypeError."""
-        found = orjson.loads(note)
-        place, process = found["place"], found["process"]
-        sockaddr = place["sockaddr"]
+        parts = orjson.loads(note)
+        address, process = parts["address"], parts["process"]
+        sockaddr = address["sockaddr"]
         instance = process["instance"]
         return cls(
             session_id=session_id,
             window_id=window_id,
-            place=BackendAddress(**{**place, "sockaddr": sockaddr if isinstance(sockaddr, str) else tuple(sockaddr)}),
+            address=BackendAddress(
+                **{**address, "sockaddr": sockaddr if isinstance(sockaddr, str) else tuple(sockaddr)}
+            ),
             process=ServerProcess(
                 pid=process["pid"],
                 started=datetime.fromisoformat(process["started"]),
                 role=process["role"],
-                instance=Instance(**{**instance, "started": datetime.fromisoformat(instance["started"])}),
+                instance=ServerInstance(**{**instance, "started": datetime.fromisoformat(instance["started"])}),
             ),
         )

@@ -1,7 +1,7 @@
-"""When a window opens, is joined, is over, and may be asked for again. Pure: `now` is an argument.
+"""When a window opens, when a login joins it, when it is over, and when the next one may open. Pure: `now` is given.
 
 Decides from the latest window of an identity under a policy. Does not know where windows are kept, nor what
-happens to the sessions of one that ends.
+happens to the sessions of a window that ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from pgjit.errors import AccessRefused, CoolingDown
 from pgjit.grants.window import Login, Window
 from pgjit.policy.policy import Policy
 
-__all__ = ["Admission", "Join", "Open", "OtherSource", "Refused", "TokenUsed", "decide", "effective_end", "under"]
+__all__ = [
+    "Join",
+    "Open",
+    "OtherSource",
+    "Refused",
+    "TokenUsed",
+    "WindowDecision",
+    "decide",
+    "effective_end",
+    "under_policy",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """There is none: these are the times of the one to open. They are fixed from here on."""
+    """No window is live: open one with these times. They never change."""
 
     opened_at: datetime
     ends_at: datetime
@@ -34,7 +44,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The last window is over and the next may not be opened before `retry_at`."""
+    """The last window is over, and the next may not open before `retry_at`."""
 
     policy: str
     ended_at: datetime
@@ -54,14 +64,14 @@ class OtherSource:
         return AccessRefused(
             f"window under policy `{self.policy}` is bound to another address",
             reference="other-source",
-            detail="All sessions of a window come from the address that opened it: the policy says so.",
-            hint="Connect from there, or wait until the window is over.",
+            detail="The policy requires that all sessions of a window come from the address that opened it.",
+            hint="Connect from that address, or wait until the window is over.",
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsed:
-    """The token has opened a session already, and the policy takes each one once."""
+    """The token has already opened a session, and the policy accepts each token once."""
 
     policy: str
 
@@ -69,25 +79,25 @@ class TokenUsed:
         return AccessRefused(
             "access token was used already",
             reference="token-used",
-            detail=f"Under policy `{self.policy}` a token opens one session and no second one.",
+            detail=f"Under policy `{self.policy}` a token opens one session only.",
             hint="Get a fresh access token for every connection.",
         )
 
 
-Admission = Join | Open | Refused | OtherSource | TokenUsed
+WindowDecision = Join | Open | Refused | OtherSource | TokenUsed
 
 
 def effective_end(window: Window, policy: Policy) -> datetime:
-    """The end of `window` under the policy as it reads now.
+    """The end of `window` under the policy as it is now.
 
-    INVARIANT: never later than the end that was granted. A policy whose ttl was cut ends open windows
-    earlier; one whose ttl was raised gives more time to the next window only.
+    INVARIANT: never later than the end that was granted. A shorter ttl ends open windows earlier. A longer ttl counts
+    for the next window only.
     """
     return min(window.ends_at, window.opened_at + policy.ttl)
 
 
-def under(window: Window, policy: Policy) -> Window:
-    """`window` with the end that is in force under `policy`; the time of the next one does not move."""
+def under_policy(window: Window, policy: Policy) -> Window:
+    """`window` with the end that is in force under `policy`; `retry_at` does not change."""
     return replace(window, ends_at=effective_end(window, policy))
 
 
@@ -99,12 +109,12 @@ def decide(
     seen: datetime | None = None,
     login: Login | None = None,
     token_used: bool = False,
-) -> Admission:
-    """What becomes of someone who asks for access now, by `login`.
+) -> WindowDecision:
+    """Whether `login` joins the window, opens one, or is refused.
 
-    `seen` is the latest moment that anyone has written down. A clock that is behind it was set back: what
-    was over at `seen` stays over. A window that opens is still measured from `now`, the caller's own clock:
-    measured from `seen` it would be longer than its ttl for everyone whose clock is right.
+    `seen` is the latest moment in the store. If `now` is earlier, the clock was set back: a window that was over at
+    `seen` stays over. The times of a window that opens are still counted from `now`: counted from `seen`, it would be
+    longer than its ttl by every clock that is right.
     """
     admission = _by_time(latest, policy, _utc(now), seen)
     if isinstance(admission, Refused):
@@ -125,7 +135,7 @@ def _by_time(latest: Window | None, policy: Policy, now: datetime, seen: datetim
         return _open(policy, now)
     ended_at = _end(latest, policy, at)
     if at < ended_at:
-        return Join(under(latest, policy))
+        return Join(under_policy(latest, policy))
     if at < latest.retry_at:
         return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
     return _open(policy, now)
@@ -140,11 +150,11 @@ def _end(latest: Window, policy: Policy, at: datetime) -> datetime:
     """When `latest` ended or will end; not after `at` if it cannot be joined."""
     end = effective_end(latest, policy)
     if latest.ended_at is not None:
-        # `ended_at` is when the end was carried out, which for a ttl is a little after the end itself. A
-        # store that was written by a clock ahead of ours still says that it is over.
+        # `ended_at` is when the end was carried out: a little after the end of the ttl. A store that was written by a
+        # clock ahead of ours still shows that the window is over.
         return min(end, latest.ended_at, at)
     if latest.connection != policy.connection:
-        # It was granted for another database than the one that the policy names today.
+        # The window was granted for another database than the policy names today.
         return min(end, at)
     return end
 

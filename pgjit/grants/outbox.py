@@ -1,4 +1,8 @@
-"""The records that a window still has to have in the journal. A value: a store keeps it, `windows.py` writes them."""
+"""The transactional outbox: records of windows that the journal has still to take. Values only.
+
+The store commits an entry together with the window's opening or end; `proxy/window/windows.py` writes the record to
+the journal and then deletes the entry. So a process that is killed in between leaves no window without its records.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ from typing import Literal
 
 from pgjit.grants.window import Window
 
-__all__ = ["Kind", "OutboxEntry"]
+__all__ = ["OutboxEntry", "RecordKind"]
 
-Kind = Literal["opened", "ended"]
+RecordKind = Literal["opened", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    kind: Kind
+    """One record that is due: `window.opened` or `window.ended`."""
+
+    kind: RecordKind
     window: Window
-    note: str  # what a record says beside the window, as it was given
+    note: str  # what the record holds beside the window, as JSON

@@ -1,7 +1,8 @@
-"""A process of a database server, named so that it cannot be mistaken for another one. Values only; pure.
+"""A process of a database server, identified so that it cannot be mistaken for another one. Pure.
 
-Decides what proves that it is gone. A process id alone is used again by the operating system, and an address may lead
-to another server a moment later: a look proves something of the server that it was made on, and of no other.
+Decides what proves that a process is gone. A process id alone is not enough: the operating system uses it again. An
+address is not enough: a moment later it may lead to another server. So an answer proves something only about the
+server that gave it.
 """
 
 from __future__ import annotations
@@ -10,38 +11,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["Instance", "ProcessSighting", "ServerProcess", "Verdict", "verdict"]
+__all__ = ["ProcessSighting", "ProcessStatus", "ServerInstance", "ServerProcess", "process_status"]
 
-Verdict = Literal[
+ProcessStatus = Literal[
     "there",
     "gone",  # the server that it ran on does not have it any more
-    "restarted",  # that server was started anew since: none of its processes lived through that
-    "elsewhere",  # another server answered, which says nothing of this one
+    "restarted",  # that server was restarted since, which no process survives
+    "elsewhere",  # another server answered, which proves nothing
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class ServerInstance:
     """One run of one server: from the start of its postmaster to its end."""
 
     system: str | None  # the system identifier; a standby has its primary's. None: the login may not read it
     started: datetime  # when the postmaster did
-    timeline: str | None = None  # of a primary: another one after every promotion
+    timeline: str | None = None  # of a primary; it changes with every promotion
     standby: bool = False
     endpoint: str | None = None  # the server's own address and port; None over a Unix socket
 
     @property
     def run(self) -> tuple[str | None, datetime]:
-        """What names it: a server may be promoted, and be reached at another address, without being another one."""
+        """What identifies it. A promotion or another address does not make it another server."""
         return self.system, self.started
 
-    def is_same_run(self, other: Instance) -> bool:
+    def is_same_run(self, other: ServerInstance) -> bool:
         return self.run == other.run
 
-    def restarted_as(self, later: Instance, *, link_lost: bool) -> bool:
-        """Whether `later` is this server after a restart, and neither a copy, a standby nor what was promoted.
+    def restarted_as(self, later: ServerInstance, *, link_lost: bool) -> bool:
+        """Whether `later` is this server after a restart, and not a copy, a standby or a promoted standby.
 
-        `link_lost`: the server has closed a connection that was open until then, as a restart does.
+        `link_lost`: the server closed an open connection, as it does when it restarts.
         """
         if self.system is None or self.system != later.system or later.started <= self.started:
             return False
@@ -55,19 +56,19 @@ class ServerProcess:
     pid: int
     started: datetime
     role: int  # the oid of the role that it logged in as
-    instance: Instance
+    instance: ServerInstance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSighting:
-    """What one question found: which server answered, and whether the process is there."""
+    """The answer to one query: which server answered, and whether the process is there."""
 
-    instance: Instance
+    instance: ServerInstance
     there: bool
 
 
-def verdict(process: ServerProcess, sight: ProcessSighting, *, link_lost: bool) -> Verdict:
-    """What `sight` proves of `process`. INVARIANT: nothing, where another server was looked at."""
+def process_status(process: ServerProcess, sight: ProcessSighting, *, link_lost: bool) -> ProcessStatus:
+    """What `sight` proves about `process`. INVARIANT: an answer of another server proves nothing."""
     if process.instance.is_same_run(sight.instance):
         return "there" if sight.there else "gone"
     if process.instance.restarted_as(sight.instance, link_lost=link_lost):

@@ -1,4 +1,4 @@
-"""Work that is done to its end, whoever stops waiting for it."""
+"""Work that runs to its end even if its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 async def uninterrupted(work: Awaitable[T]) -> T:
-    """What `work` gives. Cancelled meanwhile, this ends only when `work` has: nothing of it is left half done."""
+    """The result of `work`. If the caller is cancelled, CancelledError is raised only after `work` has ended."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,4 +1,7 @@
-"""The contract of a window store. It keeps; lifecycle.py decides."""
+"""The contract of a window store: it keeps what lifecycle.py decides.
+
+Every method but `close` raises ServerUnavailable when the store cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Protocol
 
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
-from pgjit.grants.outbox import Kind, OutboxEntry
+from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
 from pgjit.identity.directory import DirectoryAnswer, Principal
@@ -20,7 +23,7 @@ __all__ = ["Store"]
 
 class Store(Protocol):
     async def open(self) -> None:
-        """Open and migrate, for this process alone. Raises ServerUnavailable when that cannot be done."""
+        """Open the store for this process alone, and bring its schema up to date."""
 
     async def admit(
         self,
@@ -30,70 +33,66 @@ class Store(Protocol):
         login: Login | None = None,
         note: str | None = None,
     ) -> tuple[Window, bool]:
-        """Join the identity's window under `policy`, or open one; True if it was opened now.
+        """Join the identity's window under `policy`, or open one; True if this call opened it.
 
-        With `note` the record of an opening is due from then on, and kept with the window.
+        With `note`, an entry for the opening is put into the outbox in the same transaction.
 
-        One transaction that excludes every other `admit`, so that two connections at once open one window.
-        Raises AccessRefused where lifecycle.py refuses (CoolingDown is one), and ServerUnavailable when the store
-        cannot be used: nothing is admitted then.
+        The transaction excludes every other `admit`, so that two logins at once open one window. Raises AccessRefused
+        if lifecycle.py refuses (CoolingDown is one).
         """
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
-        """Mark the window ended; False if it already was. Never moves an end that is set.
+        """Mark the window ended; False if it already was. Never changes an end that is set.
 
-        With `note` the record of an end that is set now is due from then on.
+        With `note`, an entry for an end that is set now is put into the outbox in the same transaction.
         """
 
-    async def due(self) -> list[OutboxEntry]:
-        """What the journal has yet to be told, in the order of the windows, an opening before an end."""
+    async def outbox(self) -> list[OutboxEntry]:
+        """The records that the journal has still to take, in the order of the windows, an opening before an end."""
 
-    async def recorded(self, window_id: str, kind: Kind) -> None:
-        """The journal has taken it. Raises ServerUnavailable."""
+    async def recorded(self, window_id: str, kind: RecordKind) -> None:
+        """The journal has taken the record: delete its entry from the outbox."""
 
     async def usage(self, window_id: str) -> Usage:
-        """What was noted of its use; nothing, where nothing was. Raises ServerUnavailable."""
+        """The usage that was noted; zero if none was."""
 
     async def note_usage(self, window_id: str, used: Usage) -> None:
-        """Keep what was used so far: it only grows. Raises ServerUnavailable."""
+        """Keep the usage so far. It only grows."""
 
     async def unended(self) -> list[Window]:
-        """Windows that no process has marked ended yet, whether their time is over or not."""
+        """Windows that no process has marked ended, whether their time is over or not."""
 
     async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
-        """Those of the windows that are in the store, by id. Raises ServerUnavailable."""
+        """The windows of these ids that the store has, by id."""
 
     async def restore(self, windows: Sequence[Window], now: datetime) -> None:
-        """Keep windows that the store has lost, as they are given. Raises ServerUnavailable.
+        """Insert windows that the store has lost.
 
-        From then on a token that was issued before `now` is not accepted as one that was never used.
+        The store has lost used tokens too: from then on every token issued before `now` counts as used.
         """
 
     async def journal_mark(self, journal: str) -> JournalMark | None:
-        """How far the store has seen the journal of that name. Raises ServerUnavailable."""
+        """The last record of that journal that was noted."""
 
     async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
-        """Keep how far it has seen it. Raises ServerUnavailable."""
+        """Note the last record of that journal."""
 
     async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
-        """Keep what a directory has denied, in place of what it said of the principal before.
-
-        Raises ServerUnavailable.
-        """
+        """Keep until `until` that the directory denied the principal, in place of an earlier denial."""
 
     async def drop_denial(self, principal: Principal) -> None:
-        """The directory has said yes since. Raises ServerUnavailable."""
+        """Delete the denial: the directory has confirmed the principal since."""
 
     async def denials(self, now: datetime) -> list[tuple[Principal, DirectoryAnswer]]:
-        """Those that are to be kept for longer than `now`. Raises ServerUnavailable."""
+        """The denials that are to be kept beyond `now`."""
 
     async def backends(self) -> list[KeptBackend]:
-        """Those that were not noted to be over, whoever noted them. Raises ServerUnavailable."""
+        """The backends that are not known to be gone, of this process and of earlier ones."""
 
     async def note_backends(self, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
-        """Keep those that have begun; forget those that are over, by session. Raises ServerUnavailable."""
+        """Insert the backends that have begun; delete those that are gone, by session id."""
 
     async def clock_floor(self) -> datetime | None:
-        """The latest moment in the store: the clock of a process that starts now is not behind it."""
+        """The latest moment in the store: the clock of a process that starts must not be behind it."""
 
     async def close(self) -> None: ...

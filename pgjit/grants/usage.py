@@ -1,4 +1,4 @@
-"""What was used of a window, by all of its sessions together. The value only; `proxy/relay/budget.py` counts."""
+"""How much of its budget a window has used, all its sessions together. A value; `proxy/relay/budget.py` counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The granted time: fixed when it opens. Values only; lifecycle.py decides, a store keeps them."""
+"""A window: the granted time, fixed when it opens. Values only; lifecycle.py decides, a store keeps them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Login", "Window"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What a connection came with, as far as a window can be bound to it."""
+    """The facts about a login that a window can be bound to."""
 
     source: str  # the client's address, without its port
     token_id: str

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess
+from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
 from pgjit.server.control_queries import (
     RIGHTS,
     ROLE,
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 _FAULTS = (TimeoutError, LinkClosed, RemoteProtocolError, QueryFailed)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_PROCESS = ServerProcess(pid=0, started=_EPOCH, role=0, instance=Instance(system=None, started=_EPOCH))
+_NO_PROCESS = ServerProcess(pid=0, started=_EPOCH, role=0, instance=ServerInstance(system=None, started=_EPOCH))
 """No server process has this id. The health check sends the terminate query for it, which signals nothing."""
 
 
@@ -49,7 +49,7 @@ class ControlConnection:
         self._rights = Rights()
         self._query_lock = asyncio.Lock()
         self._dropped = False
-        self._instance: Instance | None = None
+        self._instance: ServerInstance | None = None
 
     @classmethod
     async def open(cls, upstream: Upstream, deadline: float) -> ControlConnection:
@@ -60,7 +60,7 @@ class ControlConnection:
         return connection
 
     @property
-    def instance(self) -> Instance:
+    def instance(self) -> ServerInstance:
         assert self._instance is not None, "`open` identified the server"
         return self._instance
 
@@ -100,7 +100,7 @@ class ControlConnection:
         sighting, _ = await self._read(observe_query(process, self._rights), read_sighting)
         return replace(sighting, instance=self._with_socket(sighting.instance))
 
-    def _with_socket(self, instance: Instance) -> Instance:
+    def _with_socket(self, instance: ServerInstance) -> ServerInstance:
         """Over a Unix socket the server reports no address: its endpoint is the socket's path."""
         address = self._upstream.address
         return replace(instance, endpoint=str(address.host)) if address.host.is_unix else instance

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pgjit.errors import ServerUnavailable
-from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess
+from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
 from pgjit.server.control_connection import ControlConnection, ControlConnectionFailed
 from pgjit.server.control_settings import NEWEST, control_settings
 from pgjit.server.dial import Address
@@ -160,7 +160,9 @@ class ControlPool:
 
     # --- queries ---------------------------------------------------------------------------------------
 
-    async def _query(self, query: Callable[[ControlConnection], Awaitable[T]], instance: Instance | None = None) -> T:
+    async def _query(
+        self, query: Callable[[ControlConnection], Awaitable[T]], instance: ServerInstance | None = None
+    ) -> T:
         """Try the connections to `instance`, or those to the current server; then a new connection."""
         reason = ""
         for connection in sorted(self._to(instance) or self._current(), key=lambda one: not one.idle):
@@ -181,7 +183,7 @@ class ControlPool:
             reason = str(failed) or reason
             raise self._unavailable(f"control connection to {self.address} failed ({reason})", None) from None
 
-    def _to(self, instance: Instance | None) -> list[ControlConnection]:
+    def _to(self, instance: ServerInstance | None) -> list[ControlConnection]:
         if instance is None:
             return []
         return [one for one in self._connections if one.alive and one.instance.is_same_run(instance)]

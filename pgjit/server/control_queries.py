@@ -1,6 +1,6 @@
 """The SQL queries of a control connection, and how their rows are read. Pure.
 
-Every row begins with the columns of an `Instance`: it names the server that sent it. The queries call functions
+Every row begins with the columns of a `ServerInstance`: it names the server that sent it. The queries call functions
 and read no views, so a lock on a system catalog cannot delay them: after the first query the backend's caches hold
 what they need.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess
+from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
 
 __all__ = [
     "RIGHTS", "ROLE", "Rights", "identify_query", "observe_query", "read_process", "read_rights", "read_sighting",
@@ -57,7 +57,7 @@ _COLUMNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Which columns of an `Instance` this login may read: a server may be stricter than PostgreSQL's defaults."""
+    """Which columns of a `ServerInstance` this login may read: a server may be stricter than the defaults."""
 
     system: bool = True
     timeline: bool = True
@@ -108,12 +108,12 @@ def _instance(rights: Rights) -> str:
     )
 
 
-def _read_instance(row: Row) -> Instance:
+def _read_instance(row: Row) -> ServerInstance:
     """Raises ValueError for a row that no server sends."""
     system, started, timeline, standby, endpoint = row[:_COLUMNS]
     if started is None:
         raise ValueError("the server does not report its start time")
-    return Instance(
+    return ServerInstance(
         system=system, started=_moment(started), timeline=timeline, standby=standby == "t", endpoint=endpoint
     )
 

@@ -25,7 +25,7 @@ from pgjit.audit.event import (
     WindowEnding,
     WindowOpened,
 )
-from pgjit.grants.server_process import Instance, ServerProcess
+from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.policy.decision import Violation
@@ -80,7 +80,7 @@ def execution(statement: str = "SELECT 1", parameters: Parameters | None = None)
     )
 
 
-INSTANCE = Instance(system="7713", started=AT, timeline="00000001", endpoint="10.0.0.1:5432")
+INSTANCE = ServerInstance(system="7713", started=AT, timeline="00000001", endpoint="10.0.0.1:5432")
 PROCESS = ServerProcess(pid=4242, started=AT, role=16384, instance=INSTANCE)
 GONE = Proof(cancel_sent=True, terminate_sent=True, gone=True, by="look", server=INSTANCE, checked_at=AT, took_ms=12)
 

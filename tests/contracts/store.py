@@ -13,7 +13,7 @@ from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import BackendAddress, KeptBackend
 from pgjit.grants.outbox import OutboxEntry
-from pgjit.grants.server_process import Instance, ServerProcess
+from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, Window
@@ -274,21 +274,21 @@ class StoreContract:
         await other.open()
         try:
             ended = replace(first, ended_at=NOW + HOUR, end_reason="ttl")
-            assert await other.due() == [
+            assert await other.outbox() == [
                 OutboxEntry("opened", ended, "an opening"),
                 OutboxEntry("ended", ended, "an end"),
                 OutboxEntry("opened", second, "another"),
             ]
             await other.recorded(first.id, "opened")
             await other.recorded(first.id, "opened")
-            assert [each.note for each in await store.due()] == ["an end", "another"]
+            assert [each.note for each in await store.outbox()] == ["an end", "another"]
         finally:
             await other.close()
 
     async def test_without_a_note_nothing_is_due(self, store: Store) -> None:
         window, _ = await store.admit(ALICE, POLICY, NOW)
         await store.end(window.id, NOW + HOUR, "ttl")
-        assert await store.due() == []
+        assert await store.outbox() == []
 
     async def test_a_store_that_is_not_open_admits_nobody(self, make: Callable[[], Store]) -> None:
         store = make()
@@ -353,12 +353,14 @@ class StoreContract:
             KeptBackend(
                 session_id=f"s_{number}",
                 window_id="w_1",
-                place=BackendAddress(connection="shop", host=host, port=5432, family=number, sockaddr=sockaddr),
+                address=BackendAddress(connection="shop", host=host, port=5432, family=number, sockaddr=sockaddr),
                 process=ServerProcess(
                     pid=4711,
                     started=NOW,
                     role=16384,
-                    instance=Instance(system="7713", started=NOW - HOUR, timeline=None, standby=True, endpoint=None),
+                    instance=ServerInstance(
+                        system="7713", started=NOW - HOUR, timeline=None, standby=True, endpoint=None
+                    ),
                 ),
             )
             for number, (host, sockaddr) in enumerate(reached)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from pgjit.grants.server_process import Instance, ServerProcess
+from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgwire.messages.query import command_complete
 from pgwire.messages.results import encode_data_row
 from tests.fakes.scripted_server import READY, Step, expect, send
@@ -19,7 +19,7 @@ __all__ = ["HERE", "PROCESS", "answer_control", "instance_row", "introduced", "r
 BEGAN = "2026-11-24T09:00:00.000000"
 STARTED = "2026-11-24T09:30:00.123456"
 ROLE = 16384
-HERE = Instance(
+HERE = ServerInstance(
     system="7713", started=datetime(2026, 11, 24, 9, tzinfo=UTC), timeline="00000001", endpoint="10.0.0.1:5432"
 )
 PROCESS = ServerProcess(
@@ -33,16 +33,16 @@ def row(*values: str | None) -> bytes:
     return encode_data_row(encoded) + command_complete("SELECT 1") + READY
 
 
-def instance_row(instance: Instance = HERE) -> Sequence[str | None]:
+def instance_row(instance: ServerInstance = HERE) -> Sequence[str | None]:
     started = instance.started.strftime("%Y-%m-%dT%H:%M:%S.%f")
     return instance.system, started, instance.timeline, "t" if instance.standby else "f", instance.endpoint
 
 
-def seen(there: bool, terminated: bool = False, instance: Instance = HERE) -> bytes:
+def seen(there: bool, terminated: bool = False, instance: ServerInstance = HERE) -> bytes:
     return row(*instance_row(instance), str(int(there)), str(int(terminated)))
 
 
-def introduced(instance: Instance = HERE) -> list[Step]:
+def introduced(instance: ServerInstance = HERE) -> list[Step]:
     """A control connection that has just logged in asks what it may read, and where it is."""
     return [expect("Q"), send(row("t", "t")), expect("Q"), send(seen(False, instance=instance))]
 
@@ -52,7 +52,7 @@ def answer_control(
     *,
     there: Callable[[int], bool],
     terminate: Callable[[int], None] = lambda _: None,
-    instance: Instance = HERE,
+    instance: ServerInstance = HERE,
     started: str = STARTED,
 ) -> bytes:
     if "has_function_privilege" in question:

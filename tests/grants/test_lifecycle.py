@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.grants.lifecycle import Join, Open, Refused, decide, effective_end, under
+from pgjit.grants.lifecycle import Join, Open, Refused, decide, effective_end, under_policy
 from pgjit.grants.window import Window
 from tests.contracts.store import ALICE, HOUR, NOW, POLICY, store_contract_policy
 
@@ -95,7 +95,7 @@ def test_the_refusal_is_the_error_that_a_client_reads() -> None:
 def test_a_reloaded_policy_shortens_a_window_and_never_lengthens_it(ttl: timedelta, expected: datetime) -> None:
     policy = replace(POLICY, ttl=ttl)
     assert effective_end(WINDOW, policy) == expected
-    assert under(WINDOW, policy) == replace(WINDOW, ends_at=expected)
+    assert under_policy(WINDOW, policy) == replace(WINDOW, ends_at=expected)
 
 
 @given(

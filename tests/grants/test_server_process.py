@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgjit.grants.server_process import Instance, ProcessSighting, ServerProcess, Verdict, verdict
+from pgjit.grants.server_process import ProcessSighting, ProcessStatus, ServerInstance, ServerProcess, process_status
 
 BEGAN = datetime(2026, 11, 24, 9, tzinfo=UTC)
-HERE = Instance(system="7713", started=BEGAN, timeline="00000001", endpoint="10.0.0.1:5432")
+HERE = ServerInstance(system="7713", started=BEGAN, timeline="00000001", endpoint="10.0.0.1:5432")
 PROCESS = ServerProcess(pid=4711, started=BEGAN + timedelta(minutes=30), role=16384, instance=HERE)
 LATER = replace(HERE, started=BEGAN + timedelta(hours=1))
 
-CASES: list[tuple[str, Instance, bool, Verdict]] = [
+CASES: list[tuple[str, ServerInstance, bool, ProcessStatus]] = [
     # who answers, as what, whether the server had closed the session's link, what it proves where no process is seen
     ("the same run", HERE, False, "gone"),
     ("the same run, reached by another address", replace(HERE, endpoint="10.0.0.2:5432"), False, "gone"),
@@ -35,20 +35,21 @@ CASES: list[tuple[str, Instance, bool, Verdict]] = [
 
 @pytest.mark.parametrize(("who", "answers", "lost", "expected"), CASES, ids=[case[0] for case in CASES])
 def test_only_its_own_server_proves_that_a_process_is_gone(
-    who: str, answers: Instance, lost: bool, expected: Verdict
+    who: str, answers: ServerInstance, lost: bool, expected: ProcessStatus
 ) -> None:
-    assert verdict(PROCESS, ProcessSighting(instance=answers, there=False), link_lost=lost) == expected
+    assert process_status(PROCESS, ProcessSighting(instance=answers, there=False), link_lost=lost) == expected
     still = "there" if expected == "gone" else expected
-    assert verdict(PROCESS, ProcessSighting(instance=answers, there=True), link_lost=lost) == still
+    assert process_status(PROCESS, ProcessSighting(instance=answers, there=True), link_lost=lost) == still
 
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_without_a_system_identifier_a_restart_proves_nothing_and_the_same_run_does(lost: bool) -> None:
     nameless = replace(PROCESS, instance=replace(HERE, system=None))
     assert (
-        verdict(nameless, ProcessSighting(instance=replace(LATER, system=None), there=False), link_lost=lost)
+        process_status(nameless, ProcessSighting(instance=replace(LATER, system=None), there=False), link_lost=lost)
         == "elsewhere"
     )
     assert (
-        verdict(nameless, ProcessSighting(instance=replace(HERE, system=None), there=False), link_lost=lost) == "gone"
+        process_status(nameless, ProcessSighting(instance=replace(HERE, system=None), there=False), link_lost=lost)
+        == "gone"
     )

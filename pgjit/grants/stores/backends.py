@@ -1,4 +1,4 @@
-"""The table of backends: a row from a session's beginning until its backend was seen to be gone."""
+"""The table of backends: a row from the start of a session until its backend is seen to be gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["kept_backends", "note_backends"]
 
 
 def kept_backends(connection: sa.Connection) -> list[KeptBackend]:
-    """Raises ValueError, KeyError or TypeError for a row that nobody here has written."""
+    """Raises ValueError, KeyError or TypeError for a row that pgjit did not write."""
     rows = connection.execute(sa.select(backends).order_by(backends.c.session_id))
     return [KeptBackend.read(row.session_id, row.window_id, row.note) for row in rows]
 

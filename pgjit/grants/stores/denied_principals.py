@@ -1,4 +1,4 @@
-"""The rows of what directories have denied. Decides nothing: who keeps them says until when."""
+"""The table of denials: principals that a directory denied. Decides nothing: the caller gives their expiry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY = ("tid", "oid", "is_user", "acting")
 
 
 def keep(connection: sa.Connection, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
-    """Also forgets those that need no keeping any more."""
+    """Insert or replace the denial, and delete those that have expired."""
     connection.execute(sa.delete(denials).where(denials.c.keep_until < to_micros(found.at)))
     values = {
         "at": to_micros(found.at),

@@ -1,4 +1,4 @@
-"""The tables of the window store, as SQLAlchemy knows them. The migrations make them; nothing else does.
+"""The tables of the window store, as SQLAlchemy knows them. The migrations create them, and triggers on them.
 
 Moments are whole microseconds since 1970-01-01 UTC: no database can read a time zone into them, and they
 compare as they are.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, Table, Text
 
 __all__ = [
     "backends",
     "clock",
-    "due",
     "from_micros",
     "journal_marks",
     "metadata",
+    "outbox",
     "to_micros",
     "usages",
     "used_tokens",
@@ -39,8 +39,14 @@ windows = Table(
     Column("retry_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("end_reason", Text),
-    Column("source", Text),
+    Column("source", Text),  # the address that opened it
+    CheckConstraint("ends_at > opened_at", name="a_window_ends_after_it_opened"),
+    CheckConstraint("retry_at >= ends_at", name="the_next_window_comes_after_this_one"),
+    CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
+    sqlite_autoincrement=True,
 )
+Index("windows_by_holder", windows.c.tid, windows.c.oid, windows.c.policy, windows.c.seq)
+Index("windows_unended", windows.c.seq, sqlite_where=windows.c.ended_at.is_(None))
 
 used_tokens = Table(
     "used_tokens",
@@ -49,8 +55,9 @@ used_tokens = Table(
     Column("token_id", Text, primary_key=True),
     Column("policy", Text, primary_key=True),
     Column("used_at", BigInteger, nullable=False),
-    Column("keep_until", BigInteger, nullable=False),  # a token that has ended needs no remembering
+    Column("keep_until", BigInteger, nullable=False),  # an expired token need not be remembered
 )
+Index("used_tokens_by_age", used_tokens.c.keep_until)
 
 usages = Table(
     "usage",
@@ -61,12 +68,13 @@ usages = Table(
     Column("statements", BigInteger, nullable=False),
 )
 
-due = Table(
-    "due",
+outbox = Table(
+    "outbox",
     metadata,
     Column("window_id", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),  # `opened` or `ended`
+    Column("kind", Text, primary_key=True),
     Column("note", Text, nullable=False),
+    CheckConstraint("kind IN ('opened', 'ended')", name="a_window_is_opened_and_ended"),
 )
 
 clock = Table(
@@ -74,7 +82,8 @@ clock = Table(
     metadata,
     Column("id", Integer, primary_key=True),  # always 1
     Column("seen_at", BigInteger, nullable=False),
-    Column("tokens_from", BigInteger),  # when it was found to have lost windows: earlier tokens may be used up
+    Column("tokens_from", BigInteger),  # when lost windows were restored: earlier tokens may have been used
+    CheckConstraint("id = 1", name="there_is_one_clock"),
 )
 
 journal_marks = Table(
@@ -94,8 +103,8 @@ denials = Table(
     Column("acting", Boolean, primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
-    Column("groups", Text, nullable=False),  # those of which it is a member all the same, as a JSON list
-    Column("keep_until", BigInteger, nullable=False),  # no token from before it lives longer
+    Column("groups", Text, nullable=False),  # of which it is still a member, as a JSON list
+    Column("keep_until", BigInteger, nullable=False),  # no earlier token is valid for longer
 )
 
 backends = Table(

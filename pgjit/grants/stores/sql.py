@@ -1,13 +1,13 @@
 """The window store in an SQL database: SQLite in a file of its own.
 
-Keeps what lifecycle.py decided. Knows transactions and durability; does not know what a policy means.
+Keeps what lifecycle.py decides. Knows transactions and durability; does not know what a policy means.
 
-One writer at a time: `admit` takes SQLite's write lock before it reads (BEGIN IMMEDIATE), so two connections
-at once, of one process or of two, open one window. A commit is on the disk before it returns
-(synchronous=FULL), so a window that someone was given survives a crash with its end.
+One writer at a time: a transaction takes SQLite's write lock before it reads (BEGIN IMMEDIATE), so that two logins at
+once, in one process or in two, open one window. A commit is on the disk before it returns (synchronous=FULL), so that
+a granted window and its end survive a crash.
 
-All of it happens in one thread of its own, a transaction at a time: the event loop waits for no disk, and a login
-costs one change of threads.
+Transactions run one after the other in a thread of their own: the event loop waits for no disk, and a login costs one
+change of threads.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from pgjit.errors import ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
 from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
-from pgjit.grants.outbox import Kind, OutboxEntry
+from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores import denied_principals
 from pgjit.grants.stores.backends import kept_backends, note_backends
 from pgjit.grants.stores.schema import (
     clock,
-    due,
     from_micros,
     journal_marks,
+    outbox,
     to_micros,
     usages,
     used_tokens,
@@ -54,8 +54,8 @@ from pgjit.policy.policy import Policy
 
 __all__ = ["SqlStore"]
 
-_SEEN_EVERY = timedelta(seconds=1)  # a join writes the time down at most this often: it costs an fsync
-_KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is let pass
+_SEEN_EVERY = timedelta(seconds=1)  # a join updates the clock at most this often: it costs an fsync
+_KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is accepted
 
 T = TypeVar("T")
 
@@ -74,9 +74,11 @@ class SqlStore:
         thread = ThreadPoolExecutor(1, thread_name_prefix="window store")
         try:
             self._connection = await asyncio.get_running_loop().run_in_executor(thread, connect, self._file)
-        except (OSError, SQLAlchemyError, sqlite3.Error, CommandError) as error:
+        except (OSError, SQLAlchemyError, sqlite3.Error, CommandError, ServerUnavailable) as error:
             thread.shutdown()
             self._file.release()
+            if isinstance(error, ServerUnavailable):
+                raise
             raise _unavailable(error) from error
         self._thread = thread
 
@@ -92,7 +94,7 @@ class SqlStore:
             return _admit(connection, identity, policy, now, login, note)
 
         admitted = await self._transaction(work)
-        # A refusal was committed too: that this moment was seen must outlive a clock that is set back.
+        # A refusal was committed too: the moment must be in the store, in case the clock is set back later.
         if isinstance(admitted, Refused | OtherSource | TokenUsed):
             raise admitted.error()
         return admitted
@@ -103,20 +105,20 @@ class SqlStore:
             values = {"window": window_id, "at": to_micros(at), "reason": reason}
             first = connection.execute(_END, values).rowcount == 1
             if note is not None and first:
-                _is_due(connection, window_id, "ended", note)
+                _add_to_outbox(connection, window_id, "ended", note)
             return first
 
         return await self._transaction(work)
 
-    async def due(self) -> list[OutboxEntry]:
+    async def outbox(self) -> list[OutboxEntry]:
         return await self._transaction(
-            lambda connection: [OutboxEntry(row.kind, _read(row), row.note) for row in connection.execute(_ALL_DUE)]
+            lambda connection: [OutboxEntry(row.kind, _read(row), row.note) for row in connection.execute(_OUTBOX)]
         )
 
-    async def recorded(self, window_id: str, kind: Kind) -> None:
+    async def recorded(self, window_id: str, kind: RecordKind) -> None:
         await self._transaction(
             lambda connection: connection.execute(
-                sa.delete(due).where(due.c.window_id == window_id, due.c.kind == kind)
+                sa.delete(outbox).where(outbox.c.window_id == window_id, outbox.c.kind == kind)
             )
         )
 
@@ -201,7 +203,7 @@ class SqlStore:
             self._file.release()
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        """What `work` gives. All of it is committed, or nothing is and ServerUnavailable is raised."""
+        """The result of `work`. All of it is committed; or nothing is, and ServerUnavailable is raised."""
         thread, connection = self._thread, self._connection
         if thread is None or connection is None:
             raise ServerUnavailable(
@@ -211,15 +213,15 @@ class SqlStore:
 
         def transact() -> T:
             if time.monotonic() > latest:
-                raise TimeoutError("others have kept the window store busy for too long")
+                raise TimeoutError("other transactions kept the window store busy for too long")
             self._file.check()
             with connection.begin():
                 done = work(connection)
-                self._file.check()  # what is committed into a file that is gone was not granted
+                self._file.check()  # a commit into a file that was removed grants nothing
             return done
 
         try:
-            # Whoever stops waiting does so when it is known what has become of it.
+            # A caller that is cancelled leaves only when it is known whether the transaction was committed.
             return await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, transact))
         except (OSError, SQLAlchemyError, sqlite3.Error) as error:
             raise _unavailable(error) from error
@@ -249,11 +251,11 @@ def _admit(
     window = _window(decision, identity, policy, login)
     connection.execute(sa.insert(windows).values(_row(window)))
     if note is not None:
-        _is_due(connection, window.id, "opened", note)
+        _add_to_outbox(connection, window.id, "opened", note)
     return window, True
 
 
-# Made once: what they are compiled to is found by the object.
+# Made once: SQLAlchemy caches what it compiles by the statement object.
 _LATEST = (
     sa.select(windows)
     .where(
@@ -266,10 +268,10 @@ _LATEST = (
 )
 _SEEN = sa.select(clock.c.seen_at)
 _UNENDED = sa.select(windows).where(windows.c.ended_at.is_(None)).order_by(windows.c.seq)
-_ALL_DUE = (
-    sa.select(windows, due.c.kind, due.c.note)
-    .join(due, due.c.window_id == windows.c.id)
-    .order_by(windows.c.seq, due.c.kind.desc())
+_OUTBOX = (
+    sa.select(windows, outbox.c.kind, outbox.c.note)
+    .join(outbox, outbox.c.window_id == windows.c.id)
+    .order_by(windows.c.seq, outbox.c.kind.desc())
 )
 _END = (
     sa.update(windows)
@@ -287,7 +289,7 @@ def _latest(connection: sa.Connection, identity: IdentityKey, policy: str) -> Wi
 def _may_be_used(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login) -> bool:
     tokens_from = connection.execute(sa.select(clock.c.tokens_from)).scalar_one_or_none()
     if tokens_from is not None and (login.token_issued_at is None or to_micros(login.token_issued_at) <= tokens_from):
-        return True  # the store had lost windows, and with them what it knew of tokens
+        return True  # the store had lost windows, and with them the used tokens
     found = connection.execute(
         sa.select(used_tokens.c.used_at).where(
             used_tokens.c.tid == identity.tid,
@@ -299,7 +301,7 @@ def _may_be_used(connection: sa.Connection, identity: IdentityKey, policy: str, 
 
 
 def _use_up(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login, now: datetime) -> None:
-    """Remember it for as long as it could be shown again, and forget those that are long over."""
+    """Keep the token for as long as it could be used again, and delete those that have expired."""
     connection.execute(sa.delete(used_tokens).where(used_tokens.c.keep_until < to_micros(now)))
     connection.execute(
         sa.insert(used_tokens).values(
@@ -312,8 +314,8 @@ def _use_up(connection: sa.Connection, identity: IdentityKey, policy: str, login
     )
 
 
-def _is_due(connection: sa.Connection, window_id: str, kind: Kind, note: str) -> None:
-    connection.execute(sa.insert(due).values(window_id=window_id, kind=kind, note=note))
+def _add_to_outbox(connection: sa.Connection, window_id: str, kind: RecordKind, note: str) -> None:
+    connection.execute(sa.insert(outbox).values(window_id=window_id, kind=kind, note=note))
 
 
 def _seen(connection: sa.Connection) -> datetime | None:
@@ -373,7 +375,7 @@ def _row(window: Window) -> dict[str, str | int | None]:
 
 
 def _unavailable(error: BaseException) -> ServerUnavailable:
-    cause = getattr(error, "orig", None) or error  # what the database said, without SQLAlchemy's page of text
+    cause = getattr(error, "orig", None) or error  # the database's own message, without SQLAlchemy's page of text
     return ServerUnavailable(
         "window store cannot be used",
         reference="store-unavailable",

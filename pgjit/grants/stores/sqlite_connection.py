@@ -1,16 +1,20 @@
-"""The way to a SQLite store: which URLs name one, its schema brought up to date, durable transactions.
+"""Opening a SQLite store: which URLs name one, which schema it has, how durable its transactions are.
 
-Decides how commits are made and who waits for whom. What is kept is sql.py's.
+Decides which schema versions are accepted, how commits are made and how long to wait for a lock. What is kept is
+decided in `sql.py`.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
@@ -28,7 +32,7 @@ def path_of(url: str) -> Path:
     try:
         parsed = sa.make_url(url)
     except ArgumentError as error:
-        raise _bad_url("It does not read as a URL.") from error
+        raise _bad_url("It is not a URL.") from error
     if parsed.drivername != "sqlite":
         raise _bad_url(f"It begins with `{parsed.drivername}`.")
     if parsed.host or parsed.username or parsed.query:
@@ -42,13 +46,13 @@ def _bad_url(detail: str) -> ServerUnavailable:
     return ServerUnavailable(
         "window store cannot be used",
         reference="store-unavailable",
-        detail=f"Its URL is not one of a store. {detail}",
+        detail=f"Its URL does not name a store. {detail}",
         hint="Write `sqlite:////var/lib/pgjit/windows.sqlite3`: four slashes begin an absolute path.",
     )
 
 
 def connect(file: StoreFile) -> sa.Connection:
-    """To a file that is there and of today's schema, from the thread that this is called in."""
+    """A connection to the file, which has the current schema then. To be used by the thread that calls this."""
     file.take()
     path = file.path
     _migrate(path)
@@ -65,20 +69,38 @@ def disconnect(connection: sa.Connection) -> None:
 
 
 def _migrate(path: Path) -> None:
-    """Bring the file's schema up to date. Blocks: runs in a thread."""
+    """Bring the file's schema up to date. Blocks. Raises ServerUnavailable for a schema that is not known."""
     engine = sa.create_engine(
         URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}
     )
     _write_lock_first(engine)
     try:
-        with engine.begin() as connection:  # a second process that opens waits here and finds it done
+        with engine.begin() as connection:  # a second process that opens the file waits here, and finds it done
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
             config.set_main_option("path_separator", "os")
             config.attributes["connection"] = connection
+            _check_version(path, connection, ScriptDirectory.from_config(config))
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def _check_version(path: Path, connection: sa.Connection, scripts: ScriptDirectory) -> None:
+    version = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if version is None or version in known:
+        return
+    head = scripts.get_current_head()
+    if re.fullmatch(r"000[1-7]", version):
+        detail = f"{path} has schema version {version}, from before the first release; this pgjit reads {head}."
+        hint = "Move the file away and start again: pgjit restores the windows from the journal, as ended."
+    else:
+        detail = f"{path} has schema version {version}, which this pgjit does not know; it reads {head}."
+        hint = "Start the version of pgjit that wrote the file, or a later one."
+    raise ServerUnavailable(
+        "window store cannot be used", reference="store-version-unknown", detail=detail, hint=hint
+    )
 
 
 def _write_lock_first(engine: sa.Engine) -> None:
@@ -87,7 +109,7 @@ def _write_lock_first(engine: sa.Engine) -> None:
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver begins no transaction of its own
         cursor = connection.cursor()
-        # busy_timeout first: the change to WAL may have to wait for another process.
+        # busy_timeout first: the switch to WAL may have to wait for another process.
         for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

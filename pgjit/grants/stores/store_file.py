@@ -1,6 +1,6 @@
-"""The file of a SQLite store: held by one process, and still the file that was opened.
+"""The file of a SQLite store: one process holds it, and its path still leads to the file that was opened.
 
-Knows paths, locks and inodes. Does not know what is in the file.
+Knows paths, locks and inodes. Does not know the file's contents.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["StoreFile"]
 
 
 class StoreFile:
-    """`shared`: several processes may hold it. Only tests of concurrent transactions want that.
+    """`shared`: several processes may hold it. Only tests of concurrent transactions use that.
 
-    The lock is on a file beside the store: SQLite loses its own locks when another descriptor of the store is closed.
+    The lock is on a second file: SQLite loses its own locks when another descriptor of the store is closed.
     """
 
     def __init__(self, path: Path, *, shared: bool = False) -> None:
@@ -27,7 +27,7 @@ class StoreFile:
         self._identity: tuple[int, int] | None = None
 
     def take(self) -> None:
-        """Make the file if it is missing, readable by nobody else, and lock it. Raises OSError."""
+        """Lock the file, and create it if it is missing; only its owner may read it. Raises OSError."""
         if not self._shared:
             self._lock = self._locked()
         try:
@@ -44,7 +44,7 @@ class StoreFile:
         self._identity = found.st_dev, found.st_ino
 
     def check(self) -> None:
-        """Raise OSError when the path leads to another file than the one that was taken, or to none."""
+        """Raise OSError if the path leads to another file than the one that was locked, or to none."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class StoreFile:
 
     def release(self) -> None:
         if self._lock >= 0:
-            os.close(self._lock)  # which gives the lock back
+            os.close(self._lock)  # which releases the lock
             self._lock = -1
 
     def _locked(self) -> int:

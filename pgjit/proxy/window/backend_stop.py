@@ -15,7 +15,7 @@ from datetime import datetime
 
 from pgjit.audit.event import Proof
 from pgjit.errors import ServerUnavailable
-from pgjit.grants.server_process import ProcessSighting, ServerProcess, Verdict, verdict
+from pgjit.grants.server_process import ProcessSighting, ProcessStatus, ServerProcess, process_status
 from pgjit.server.control_pool import ControlPool
 from pgjit.server.upstream import Upstream, cancel_running
 
@@ -68,7 +68,7 @@ class BackendStop:
         self._terminated = False
         self._reached = False  # a control connection has answered
         self._seen: ProcessSighting | None = None
-        self._verdict: Verdict = "there"
+        self._verdict: ProcessStatus = "there"
 
     async def run(self, *, cancel: bool, answered: Callable[[], bool], alert: Alert) -> None:
         """Stop it, running statement included, and return when it is gone.
@@ -113,7 +113,7 @@ class BackendStop:
     def _judge(self, sight: ProcessSighting) -> None:
         self._seen = sight
         lost = not self._let_go and self._link is not None and self._link.closed
-        self._verdict = verdict(self.process, sight, link_lost=lost)
+        self._verdict = process_status(self.process, sight, link_lost=lost)
         self._reached = self._reached or self._verdict != "elsewhere"
 
     def _watched(self, alert: Alert) -> ExitStack:

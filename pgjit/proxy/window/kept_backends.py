@@ -56,7 +56,7 @@ class KeptBackends:
             sockaddr=address.sockaddr,
         )
         self._changes[session_id] = KeptBackend(
-            session_id=session_id, window_id=window.id, place=place, process=backend.process
+            session_id=session_id, window_id=window.id, address=place, process=backend.process
         )
         self._changed.set()
 
@@ -120,7 +120,7 @@ class KeptBackends:
 
     async def _end(self, kept: KeptBackend, servers: Mapping[str, Servers]) -> None:
         _log.warning("backend %d of session %s was left behind: it is ended", kept.process.pid, kept.session_id)
-        place = kept.place
+        place = kept.address
         if place.connection not in servers:
             _log.critical("connection %s is configured no more: its backend cannot be ended", place.connection)
             return

@@ -17,7 +17,7 @@ from pgjit.clock import Clock, Until
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.lifecycle import effective_end
-from pgjit.grants.outbox import Kind, OutboxEntry
+from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
@@ -49,8 +49,8 @@ class Windows:
         self._kept = kept
         self._clock = clock
         self._timers: dict[str, tuple[Until, asyncio.Task[None]]] = {}
-        self._due: dict[tuple[str, Kind], WindowOpened | WindowEnded] = {}  # what the journal has not taken yet
-        self._told: set[tuple[str, Kind]] = set()  # what it has taken, and the store does not know of yet
+        self._due: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # what the journal has not taken yet
+        self._told: set[tuple[str, RecordKind]] = set()  # what it has taken, and the store does not know of yet
         self._usages: dict[str, Usage] = {}
         self._noted: dict[str, Usage] = {}  # as the store has them
         self._mark: JournalMark | None = None  # as the store has it
@@ -69,9 +69,9 @@ class Windows:
 
     async def _take_up_records(self) -> None:
         """Those that an earlier process owed. It may have been killed right after the journal took one."""
-        if not (due := await self._store.due()):
+        if not (due := await self._store.outbox()):
             return
-        told = self._journal.told_of_windows(min(each.window.opened_at for each in due))
+        told = self._journal.recorded_windows(min(each.window.opened_at for each in due))
         for each in due:
             key = each.window.id, each.kind
             if (f"window.{each.kind}", each.window.id) in told:
@@ -250,7 +250,7 @@ class Windows:
                 await asyncio.sleep(_AGAIN)
 
     async def _is_due(self, window_id: str) -> bool:
-        return any((each.window.id, each.kind) == (window_id, "ended") for each in await self._store.due())
+        return any((each.window.id, each.kind) == (window_id, "ended") for each in await self._store.outbox())
 
     async def close(self) -> None:
         """Stop the timers. The windows stay as they are, for the next process to take up."""

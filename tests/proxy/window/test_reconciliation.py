@@ -93,7 +93,7 @@ def _delete(machine: Machine) -> None:
 
 def _empty(machine: Machine) -> None:
     with sqlite3.connect(machine.store_path) as direct:
-        for table in ("windows", "due", "usage", "clock", "used_tokens"):
+        for table in ("windows", "outbox", "usage", "clock", "used_tokens"):
             direct.execute(f"DELETE FROM {table}")
     direct.close()
 

@@ -19,7 +19,7 @@ from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, ServerUnavailable
-from pgjit.grants.outbox import Kind, OutboxEntry
+from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import Credential, IdentityKey, IdentityKind
 from pgjit.proxy.registry import Registry
@@ -58,7 +58,7 @@ class Forgetful(SqlStore):
     deaf = False
     torn = False
 
-    async def recorded(self, window_id: str, kind: Kind) -> None:
+    async def recorded(self, window_id: str, kind: RecordKind) -> None:
         if self.deaf:
             raise ServerUnavailable("killed", reference="store-unavailable")
         await super().recorded(window_id, kind)
@@ -110,7 +110,7 @@ class House:
 
     async def ended(self) -> None:
         async def over() -> bool:
-            due = await self.store.due()
+            due = await self.store.outbox()
             return not await self.store.unended() and all(each.kind != "ended" for each in due)
 
         await until_it_holds(over)
@@ -139,7 +139,7 @@ async def test_an_opening_that_could_not_be_recorded_is_recorded_after_a_restart
         assert str(record["time"]).startswith(NOW.replace(tzinfo=None).isoformat())
         [window] = await house.store.unended()
         assert record["window"]["id"] == window.id  # type: ignore[index]
-        assert await house.store.due() == []
+        assert await house.store.outbox() == []
     async with house.process():
         assert len(house.records) == 1
 
@@ -162,14 +162,14 @@ async def test_a_process_that_is_killed_right_after_a_record_does_not_write_it_t
         house.store.deaf = True
         await admit(windows)
     async with house.process() as windows:
-        assert await house.store.due() == []
+        assert await house.store.outbox() == []
         assert house.types == {"window.opened": 1}
         house.store.deaf = True
         house.now += HOUR
         async with asyncio.timeout(60):
             await until(lambda: house.types["window.ended"] == 1)
     async with house.process() as windows:
-        assert await house.store.due() == []
+        assert await house.store.outbox() == []
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
 

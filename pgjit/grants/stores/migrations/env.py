@@ -1,4 +1,4 @@
-"""What Alembic runs: the steps, on the connection and inside the transaction that the store gives."""
+"""Alembic's entry point: runs the revisions on the store's connection, inside its transaction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__: list[str] = []
 
 connection = context.config.attributes["connection"]
 if not isinstance(connection, Connection):
-    raise TypeError("migrations run inside a store that opens, on its connection")
-# Schema changes are part of the transaction (also in SQLite), so a step is made whole or not at all.
+    raise TypeError("migrations run when a store is opened, on its connection")
+# Schema changes are part of the transaction, in SQLite too: a revision is applied whole or not at all.
 context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()
