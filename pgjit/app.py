@@ -219,11 +219,11 @@ class App:
 
     @asynccontextmanager
     async def _run_ends_of_kept_backends(self) -> AsyncIterator[None]:
-        self._kept_backends.start(self._servers)
+        self._kept_backends.end_orphans(self._servers)
         try:
             yield
         finally:
-            await self._kept_backends.stop()
+            await self._kept_backends.stop_ending()
 
     @asynccontextmanager
     async def _run_catalogs(self) -> AsyncIterator[None]:

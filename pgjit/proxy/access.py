@@ -1,4 +1,4 @@
-"""The proof that a session was authorized: without an `Access` there is no login to a server. A value."""
+"""The value of an authorization: no login to a server is possible without an `Access`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Access:
 
     @property
     def ends_at(self) -> datetime:
-        """When the session ends: with its window, or with its token where the policy binds it to that."""
+        """When the session ends: with its window, or earlier with its token if the policy binds it to the token."""
         if self.policy.identity.bind_to_token:
             return min(self.window_ends_at, self.identity.expires_at)
         return self.window_ends_at

@@ -1,7 +1,7 @@
-"""Memberships while sessions live: asked at login, asked again at intervals, and ended when they are lost.
+"""Group memberships: resolved at login, rechecked while sessions live; a session ends when its membership is lost.
 
-Asks the directory once for an identity, however many of its sessions there are. What the answers mean, and when the
-next question is due, is decided in `identity/membership.py`.
+Decides when a token's claim is enough and when the directory is queried, once for all sessions of an identity. The
+meaning of an answer, and the time of the next query, are decided in `identity/membership.py`.
 """
 
 from __future__ import annotations
@@ -31,68 +31,68 @@ from pgjit.identity.membership_rechecks import (
 from pgjit.policy.policy import Policy
 from pgjit.single_flight import SingleFlightByKey
 
-__all__ = ["Denials", "Memberships", "ResolvedIdentity", "Watched"]
+__all__ = ["Denials", "Memberships", "ResolvedIdentity", "WatchedSession"]
 
 _log = logging.getLogger("pgjit.membership")
-_AT_ONCE = 16  # questions to the directory under way
-_REPEATED = timedelta(seconds=5)
-"""Who is refused and comes again this soon gets the same answer: logins do not make a flood of questions."""
+_MOST_QUERIES = 16  # concurrent queries to the directory
+_REFUSAL_CACHE = timedelta(seconds=5)
+"""A refusal is repeated for this long without a new query: repeated logins must not flood the directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedIdentity:
-    """An identity with the groups that count for it, and who said so when."""
+    """An identity with its effective groups, their source, and when they were checked."""
 
     identity: Identity
     source: Literal["claim", "graph"]
     checked_at: datetime
-    found: DirectoryAnswer | None = None  # None: nobody looks again
-    actor: DirectoryAnswer | None = None  # of the app that acts for a user
+    answer: DirectoryAnswer | None = None  # None: never rechecked
+    actor: DirectoryAnswer | None = None  # about the app that acts for the user
 
     def evidence(self, policy: Policy) -> Evidence:
-        """What opens `policy` to the identity."""
+        """The membership or role that opens `policy` to the identity."""
         if policy.group is None:
             role, issued_at = policy.identity.role, self.identity.issued_at
             return Evidence(group=None, role=role, source="claim", checked_at=issued_at)
         return Evidence(group=policy.group, role=None, source=self.source, checked_at=self.checked_at)
 
 
-class Watched(Protocol):
-    """A live session, as far as it matters here."""
+class WatchedSession(Protocol):
+    """The part of a live session that rechecks need."""
 
     async def end(self, reason: str) -> None:
         """End it, and wait until its backend is gone."""
 
 
 class Denials(Protocol):
-    """Where denials outlive this process. Both raise ServerUnavailable."""
+    """Keeps denials beyond this process. Both methods raise ServerUnavailable."""
 
-    async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None: ...
+    async def keep_denial(self, principal: Principal, answer: DirectoryAnswer, until: datetime) -> None: ...
 
     async def drop_denial(self, principal: Principal) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    session: Watched
-    told: bool = False
+    session: WatchedSession
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Seat:
-    """What a session needs of one principal: membership in `group`, or where that is None that it is enabled."""
+class _Requirement:
+    """A session needs its principal to be enabled and, if `group` is set, a member of it."""
 
     member: _Member
     group: GroupId | None
-    lost: str  # the reason of the end
+    lost_reason: str  # of the session's end
 
 
 _MOST_UNCONFIRMED = 100_000
-"""Principals with good tokens that a directory says nothing about; more than that is an outage of all."""
+"""Limit on principals whose valid tokens the directory has not confirmed yet. More would be an outage for all."""
 
 
 class Memberships:
-    """Without a directory, groups are those of the token and nobody looks again."""
+    """Without a directory the groups are those of the token, and are not rechecked."""
 
     def __init__(
         self,
@@ -107,31 +107,31 @@ class Memberships:
         denials: Denials | None = None,
         denied: Iterable[tuple[Principal, DirectoryAnswer]] = (),
     ) -> None:
-        """`groups`: those that any policy is for; nothing else is asked about. `jitter` gives 0 to 1.
+        """`groups`: the groups of all policies; the directory is queried for these only. `jitter` returns 0 to 1.
 
-        `denials` keeps what the directory denies, `denied` is what an earlier process has kept so.
+        `denials` stores the directory's denials; `denied` are those that an earlier process stored.
         """
         self._directory = None if source is GroupSource.CLAIM else directory
         self._source = source
         self._groups = frozenset(groups)
         self._schedule = schedule or RecheckSchedule()
-        self._roll = MembershipRechecks(self._schedule)
+        self._rechecks = MembershipRechecks(self._schedule)
         self._answers = DirectoryAnswerCache(self._schedule, clock())
         self._denials = denials
-        self._denied: set[Principal] = set()  # those of whom a denial is kept
-        for principal, found in denied:
-            self._answers.note(principal, found)
+        self._denied: set[Principal] = set()  # principals with a stored denial
+        for principal, answer in denied:
+            self._answers.note(principal, answer)
             self._denied.add(principal)
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._seats: dict[Principal, list[_Seat]] = {}
-        self._asking: SingleFlightByKey[Principal, DirectoryAnswer] = SingleFlightByKey(
+        self._requirements: dict[Principal, list[_Requirement]] = {}
+        self._queries: SingleFlightByKey[Principal, DirectoryAnswer] = SingleFlightByKey(
             stopped=lambda: DirectoryUnavailable("pgjit is stopping")
         )
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._query_slots = asyncio.Semaphore(_MOST_QUERIES)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failing_since: datetime | None = None  # of all look-ups, and of those about each principal
+        self._failing_since: datetime | None = None  # all look-ups fail since then
         self._unconfirmed: dict[Principal, datetime] = {}
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Memberships:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._asking.close()
+        await self._queries.close()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -155,23 +155,23 @@ class Memberships:
     # --- login ---------------------------------------------------------------------------------------------
 
     async def resolve(self, identity: Identity, suffices: Callable[[Identity], bool]) -> ResolvedIdentity:
-        """The identity with its groups. `suffices` tells whether they open what is asked for.
+        """The identity with its groups. `suffices`: whether these groups open the requested connection.
 
-        Raises TokenRefused where the directory says that the principal, or the app that acts for it, is disabled or
-        gone; ServerUnavailable where there is no answer that counts.
+        Raises TokenRefused if the directory reports that the principal, or the app that acts for it, is disabled or
+        gone. Raises ServerUnavailable if there is no recent answer.
         """
         if self._directory is None:
             return ResolvedIdentity(identity, "claim", identity.issued_at)
         acting = Principal.acting_for(identity)
-        found, actor = await asyncio.gather(
-            self._subject(identity, suffices), _nobody() if acting is None else self._actor(acting, identity)
+        answer, actor = await asyncio.gather(
+            self._subject(identity, suffices), _no_actor() if acting is None else self._actor(acting, identity)
         )
         if actor is not None and actor.state is not PrincipalState.ENABLED:
             raise TokenRefused(
                 f"acting-app-{actor.state}",
                 f"the directory says that the app that acts for the user is {actor.state}",
             )
-        return _standing(identity, found, actor)
+        return _resolved(identity, answer, actor)
 
     def _subject(
         self, identity: Identity, suffices: Callable[[Identity], bool]
@@ -183,7 +183,7 @@ class Memberships:
             Principal.of(identity),
             identity.issued_at,
             claimed if self._source is GroupSource.CLAIM_THEN_GRAPH and identity.groups_known else None,
-            lambda found: _opens(found, identity, suffices),
+            lambda answer: _opens(answer, identity, suffices),
         )
 
     def _actor(self, acting: Principal, identity: Identity) -> Coroutine[None, None, DirectoryAnswer]:
@@ -192,7 +192,7 @@ class Memberships:
             acting,
             identity.issued_at,
             claimed if self._source is GroupSource.CLAIM_THEN_GRAPH else None,
-            lambda found: found.state is PrincipalState.ENABLED,
+            lambda answer: answer.state is PrincipalState.ENABLED,
         )
 
     async def _find(
@@ -202,19 +202,19 @@ class Memberships:
         claimed: DirectoryAnswer | None,
         suffices: Callable[[DirectoryAnswer], bool],
     ) -> DirectoryAnswer:
-        """What is known of it, or is answered now. `claimed`: what a token says, where a token's word may do."""
+        """A cached answer, or a new one. `claimed`: the token's claim as an answer, if a claim may be enough."""
         now = self._clock()
-        word = TokenTrust.CONTRADICTED
-        if claimed is not None and not self._long_down(principal, now):
-            word = self._answers.word(principal, issued_at, now, suffices)
-        if claimed is not None and word is TokenTrust.TRUSTED:
-            return self._believed(principal, claimed)
+        trust = TokenTrust.CONTRADICTED
+        if claimed is not None and not self._unconfirmed_too_long(principal, now):
+            trust = self._answers.word(principal, issued_at, now, suffices)
+        if claimed is not None and trust is TokenTrust.TRUSTED:
+            return self._accept_claim(principal, claimed)
         latest = self._answers.latest(principal)
-        as_young = self._schedule.recheck if latest is not None and suffices(latest) else _REPEATED
-        if latest is not None and now - latest.at < min(as_young, self._schedule.recheck):
+        max_age = self._schedule.recheck if latest is not None and suffices(latest) else _REFUSAL_CACHE
+        if latest is not None and now - latest.at < min(max_age, self._schedule.recheck):
             return latest
         try:
-            found = await self._ask(principal)
+            answer = await self._query(principal)
         except DirectoryUnavailable as unavailable:
             latest = self._answers.latest(principal)
             if latest is not None and self._clock() - latest.at < self._schedule.max_stale:
@@ -225,147 +225,147 @@ class Memberships:
                 detail=f"The directory does not answer: {unavailable}.",
                 hint="Try again in a moment; the operators of this proxy have to look at its directory.",
             ) from None
-        await self._keep(principal, found, denied=not suffices(found))
-        return found
+        await self._store_denial(principal, answer, denied=not suffices(answer))
+        return answer
 
-    async def _keep(self, principal: Principal, found: DirectoryAnswer, *, denied: bool) -> None:
-        """INVARIANT: what the directory has denied outlives this process, until it says otherwise."""
+    async def _store_denial(self, principal: Principal, answer: DirectoryAnswer, *, denied: bool) -> None:
+        """INVARIANT: a denial by the directory outlives this process, until the directory answers otherwise."""
         if self._denials is None or not (denied or principal in self._denied):
             return
         try:
             if denied:
-                await self._denials.keep_denial(principal, found, self._answers.outlives(found))
+                await self._denials.keep_denial(principal, answer, self._answers.outlives(answer))
                 self._denied.add(principal)
             else:
                 await self._denials.drop_denial(principal)
                 self._denied.discard(principal)
         except ServerUnavailable as fault:
-            _log.error("what the directory denies %s is not written down: %s", principal.key.oid, fault.detail)
+            _log.error("the directory's denial of %s is not stored: %s", principal.key.oid, fault.detail)
 
-    def _believed(self, principal: Principal, claimed: DirectoryAnswer) -> DirectoryAnswer:
+    def _accept_claim(self, principal: Principal, claimed: DirectoryAnswer) -> DirectoryAnswer:
         if len(self._unconfirmed) < _MOST_UNCONFIRMED:
-            self._unconfirmed.setdefault(principal, claimed.at)  # until the directory says so itself
+            self._unconfirmed.setdefault(principal, claimed.at)  # until the directory confirms it
         return claimed
 
-    def _long_down(self, principal: Principal, now: datetime) -> bool:
-        """Whether a token's own word is not enough any more: it, or nobody's, was confirmed for too long."""
+    def _unconfirmed_too_long(self, principal: Principal, now: datetime) -> bool:
+        """Whether a claim is no longer enough: this principal, or any, was not confirmed for too long."""
         since = min(filter(None, (self._failing_since, self._unconfirmed.get(principal))), default=None)
         return since is not None and now - since >= self._schedule.max_stale
 
     # --- sessions ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def watching(self, session: Watched, standing: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
-        """Look again while the session lives. `group`: the policy's; None: it is for an app role."""
-        with contextlib.ExitStack() as seats:
+    def watching(self, session: WatchedSession, standing: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
+        """Recheck while the session lives. `group`: of the policy; None for a policy by app role."""
+        with contextlib.ExitStack() as stack:
             member = _Member(session)
-            if standing.found is not None:
-                seat = _Seat(member, group, "membership-lost")
-                seats.enter_context(self._seated(Principal.of(standing.identity), seat, standing.found))
+            if standing.answer is not None:
+                requirement = _Requirement(member, group, "membership-lost")
+                stack.enter_context(self._required(Principal.of(standing.identity), requirement, standing.answer))
             acting = Principal.acting_for(standing.identity)
             if standing.actor is not None and acting is not None:
-                seat = _Seat(member, None, "acting-app-lost")
-                seats.enter_context(self._seated(acting, seat, standing.actor))
+                requirement = _Requirement(member, None, "acting-app-lost")
+                stack.enter_context(self._required(acting, requirement, standing.actor))
             yield
 
     @contextlib.contextmanager
-    def _seated(self, principal: Principal, seat: _Seat, found: DirectoryAnswer) -> Iterator[None]:
-        self._roll.enter(principal, found, self._first(found))
-        self._seats.setdefault(principal, []).append(seat)
+    def _required(self, principal: Principal, requirement: _Requirement, answer: DirectoryAnswer) -> Iterator[None]:
+        self._rechecks.enter(principal, answer, self._first_recheck(answer))
+        self._requirements.setdefault(principal, []).append(requirement)
         try:
             yield
         finally:
-            self._roll.leave(principal)
-            left = [each for each in self._seats.pop(principal) if each is not seat]
+            self._rechecks.leave(principal)
+            left = [each for each in self._requirements.pop(principal) if each is not requirement]
             if left:
-                self._seats[principal] = left
+                self._requirements[principal] = left
 
-    def _first(self, found: DirectoryAnswer) -> datetime:
-        """A token's word is checked at once, Graph's own at some time within the interval: not all at one time."""
+    def _first_recheck(self, answer: DirectoryAnswer) -> datetime:
+        """A claim is checked soon, an answer of the directory within the interval; jitter spreads the queries."""
         recheck = self._schedule.recheck
-        if found.claimed:
-            return found.at + min(recheck / 4, timedelta(seconds=2)) * self._jitter()
-        return found.at + recheck * (1 + self._jitter()) / 2
+        if answer.claimed:
+            return answer.at + min(recheck / 4, timedelta(seconds=2)) * self._jitter()
+        return answer.at + recheck * (1 + self._jitter()) / 2
 
     async def _watch(self) -> None:
-        tick = min(0.5, self._schedule.recheck / timedelta(seconds=10))
+        interval = min(0.5, self._schedule.recheck / timedelta(seconds=10))
         while True:
-            self.turn()
-            await self._sleep(tick)
+            self.tick()
+            await self._sleep(interval)
 
-    def turn(self) -> None:
-        """Ask about those who are due, and end what cannot be confirmed any more."""
+    def tick(self) -> None:
+        """Query the principals that are due, and end sessions whose membership is lost or unconfirmed."""
         now = self._clock()
-        for principal in self._roll.due(now):
+        for principal in self._rechecks.due(now):
             self._spawn(self._recheck(principal))
-        for principal in list(self._seats):
-            self._carry_out(principal, now)
+        for principal in list(self._requirements):
+            self._end_lost_sessions(principal, now)
 
     async def _recheck(self, principal: Principal) -> None:
         try:
-            await self._ask(principal)
+            await self._query(principal)
         except DirectoryUnavailable as unavailable:
-            self._roll.failed(principal, self._clock(), unavailable.retry_after)
-        self._carry_out(principal, self._clock())
+            self._rechecks.failed(principal, self._clock(), unavailable.retry_after)
+        self._end_lost_sessions(principal, self._clock())
 
-    def _carry_out(self, principal: Principal, now: datetime) -> None:
-        found = self._roll.latest(principal)
-        if found is None:
+    def _end_lost_sessions(self, principal: Principal, now: datetime) -> None:
+        answer = self._rechecks.latest(principal)
+        if answer is None:
             return
-        for seat in self._seats.get(principal, ()):
-            match membership_status(found, seat.group, now, self._schedule.max_stale):
+        for requirement in self._requirements.get(principal, ()):
+            match membership_status(answer, requirement.group, now, self._schedule.max_stale):
                 case MembershipStatus.MEMBER:
                     continue
                 case MembershipStatus.LOST:
-                    reason = seat.lost
-                    if not seat.member.told:
-                        self._spawn(self._keep(principal, found, denied=True))
+                    reason = requirement.lost_reason
+                    if not requirement.member.ending:
+                        self._spawn(self._store_denial(principal, answer, denied=True))
                 case MembershipStatus.UNKNOWN:
                     reason = "membership-unknown"
-            if not seat.member.told:
-                seat.member.told = True
-                self._spawn(seat.member.session.end(reason))
+            if not requirement.member.ending:
+                requirement.member.ending = True
+                self._spawn(requirement.member.session.end(reason))
 
     # --- the directory -------------------------------------------------------------------------------------
 
-    async def _ask(self, principal: Principal) -> DirectoryAnswer:
-        """What the directory answers now, with one look-up for all who need it."""
-        return await self._asking(principal, lambda: self._look_up(principal))
+    async def _query(self, principal: Principal) -> DirectoryAnswer:
+        """Query the directory. Concurrent calls for one principal share a query."""
+        return await self._queries(principal, lambda: self._look_up(principal))
 
     async def _look_up(self, principal: Principal) -> DirectoryAnswer:
         assert self._directory is not None
-        async with self._places:
+        async with self._query_slots:
             now = self._clock()
             try:
-                found = await self._directory.look_up(principal, self._groups, now)
+                answer = await self._directory.look_up(principal, self._groups, now)
             except DirectoryUnavailable as unavailable:
                 fault = unavailable
-            except Exception as unexpected:  # noqa: BLE001 - no fault of a look-up may end the looking
+            except Exception as unexpected:  # noqa: BLE001 - no failure of a look-up may stop the rechecks
                 fault = DirectoryUnavailable(type(unexpected).__name__)
             else:
                 self._failing_since = None
                 self._unconfirmed.pop(principal, None)
-                self._roll.answered(principal, found)
-                self._answers.note(principal, found)
-                return found
+                self._rechecks.answered(principal, answer)
+                self._answers.note(principal, answer)
+                return answer
         if self._failing_since is None:
             self._failing_since = now
         _log.warning("membership of %s in tenant %s is not known: %s", principal.key.oid, principal.key.tid, fault)
         raise fault
 
 
-async def _nobody() -> None:
+async def _no_actor() -> None:
     return None
 
 
-def _standing(identity: Identity, found: DirectoryAnswer, actor: DirectoryAnswer | None) -> ResolvedIdentity:
-    if found.claimed:
-        return ResolvedIdentity(identity, "claim", identity.issued_at, found, actor)
-    if found.state is not PrincipalState.ENABLED:
-        raise TokenRefused(f"principal-{found.state}", f"the directory says that the principal is {found.state}")
-    known = replace(identity, groups=found.groups, groups_known=True)
-    return ResolvedIdentity(known, "graph", found.at, found, actor)
+def _resolved(identity: Identity, answer: DirectoryAnswer, actor: DirectoryAnswer | None) -> ResolvedIdentity:
+    if answer.claimed:
+        return ResolvedIdentity(identity, "claim", identity.issued_at, answer, actor)
+    if answer.state is not PrincipalState.ENABLED:
+        raise TokenRefused(f"principal-{answer.state}", f"the directory says that the principal is {answer.state}")
+    known = replace(identity, groups=answer.groups, groups_known=True)
+    return ResolvedIdentity(known, "graph", answer.at, answer, actor)
 
 
-def _opens(found: DirectoryAnswer, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:
-    return found.state is PrincipalState.ENABLED and suffices(replace(identity, groups=found.groups))
+def _opens(answer: DirectoryAnswer, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:
+    return answer.state is PrincipalState.ENABLED and suffices(replace(identity, groups=answer.groups))

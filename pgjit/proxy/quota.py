@@ -1,6 +1,6 @@
-"""How many may hold a place at once: counted by key, up to a limit. Pure.
+"""Quotas: how many places each key may hold at once. Pure.
 
-Decides whether a place is free. Does not know what the places are for, nor which error says that none is.
+Decides whether a place is free. Does not know what the places are for, or which error reports that none is free.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Quota(Generic[K]):
-    """At most `most` places for each key; without it, the limit comes with each call of `take`."""
+    """At most `most` places for each key. Without `most`, each call of `take` gives the limit."""
 
     def __init__(self, most: int | None = None) -> None:
         self.most = most
@@ -33,9 +33,9 @@ class Quota(Generic[K]):
         return self.most is not None and self._held[key] >= self.most
 
     def take(self, key: K, *, most: int | None = None, beyond: int = 0) -> bool:
-        """Take a place for `key`; False if there is none. `most` stands for the quota's own limit.
+        """Take a place for `key`; False if none is free. `most` overrides the quota's limit.
 
-        `beyond`: so many places more than the limit.
+        `beyond`: allow that many places above the limit.
         """
         limit = self.most if most is None else most
         if limit is not None and self._held[key] >= limit + beyond:

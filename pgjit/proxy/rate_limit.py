@@ -1,6 +1,6 @@
-"""What each of many may use of something by time: so much a second, and some more at once. Pure but for its clock.
+"""A rate limit for each key, as a token bucket: `rate` a second, with a burst. Pure, except for its clock.
 
-Decides how long one has to wait who has used more. Nothing is refused: whoever goes on is slowed to the rate.
+Decides how long a key has to wait after it used more than its rate. Nothing is refused: the user is slowed down.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from typing import Generic, TypeVar
 
 __all__ = ["RateLimit"]
 
-_MOST_KEPT = 10_000
+_MOST_KEYS = 10_000
 
 K = TypeVar("K", bound=Hashable)
 
 
 class RateLimit(Generic[K]):
-    """`rate` a second for each, and `burst` seconds' worth of it at once."""
+    """`rate` a second for each key; the burst is `burst` seconds' worth."""
 
     def __init__(self, rate: float, burst: float, *, steady: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._steady = steady
-        self._even: dict[K, float] = {}  # when each will have paid for all that it has used
+        self._paid_until: dict[K, float] = {}  # when the rate has covered all that the key used
 
-    def use(self, who: K, amount: float) -> None:
+    def use(self, key: K, amount: float) -> None:
         now = self._steady()
-        self._even[who] = max(now, self._even.get(who, now)) + amount / self._rate
-        if len(self._even) > _MOST_KEPT:
-            self._even = {each: even for each, even in self._even.items() if even > now}
+        self._paid_until[key] = max(now, self._paid_until.get(key, now)) + amount / self._rate
+        if len(self._paid_until) > _MOST_KEYS:
+            self._paid_until = {key: until for key, until in self._paid_until.items() if until > now}
 
-    def wait(self, who: K) -> float:
-        """Seconds until `who` may go on."""
-        return max(0.0, self._even.get(who, 0.0) - self._steady() - self._burst)
+    def wait(self, key: K) -> float:
+        """Seconds until `key` is within its rate again."""
+        return max(0.0, self._paid_until.get(key, 0.0) - self._steady() - self._burst)

@@ -1,4 +1,6 @@
-"""The live sessions: found by window to end them, by cancel key to cancel in them."""
+"""The registry of live sessions. A window finds its sessions here to end them; a cancel request finds its session,
+and so its backend, by the cancel key.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ __all__ = ["RegisteredSession", "Registry"]
 
 
 class RegisteredSession(Protocol):
-    """A session, as far as those see it who look for it, cancel in it or end it."""
+    """The part of a session that the registry's users need: to find it, cancel in it or end it."""
 
     cancel_secret: bytes
 
@@ -22,7 +24,7 @@ class RegisteredSession(Protocol):
     def idle(self) -> bool: ...
     @property
     def abandoned(self) -> bool:
-        """It was left behind: its backend was not seen to end."""
+        """It ended here before its backend was seen to be gone; the next process ends the backend."""
 
     async def cancel(self) -> None: ...
     async def end(self, reason: str) -> None: ...
@@ -32,7 +34,7 @@ class RegisteredSession(Protocol):
 class Registry:
     def __init__(self) -> None:
         self._sessions: dict[str, RegisteredSession] = {}
-        # Two servers may give the same process id: a list, hardly ever longer than one.
+        # Two servers may use the same process id: a list, hardly ever longer than one.
         self._by_pid: dict[int, list[RegisteredSession]] = {}
         self._pids: dict[str, int] = {}
 
@@ -62,12 +64,12 @@ class Registry:
         return [session for session in self if session.window_id == window_id]
 
     def by_cancel_key(self, pid: int, secret: bytes) -> RegisteredSession | None:
-        """The session that was given this key; None for any other key, also one of another length.
+        """The session with this cancel key; None for any other key, also one of another length.
 
-        How long the comparison takes does not tell how much of a secret was right.
+        The comparison takes constant time: it does not reveal how much of a secret was right.
         """
-        found = None
+        match = None
         for session in self._by_pid.get(pid, ()):
             if hmac.compare_digest(session.cancel_secret, secret):
-                found = session
-        return found
+                match = session
+        return match

@@ -1,4 +1,7 @@
-"""What every session shares: the value that app.py fills once and hands to the listener."""
+"""The services that all sessions share. `app.py` builds this value once.
+
+Chooses the judge of a session: the current version of its policy with the latest catalog.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ from pgjit.telemetry import Telemetry
 __all__ = ["ProxyLimits", "Services"]
 
 _JOURNAL_BURST = 30.0
-"""Seconds' worth of it that may come at once."""
+"""The burst of `journal_bytes_per_second`, in seconds' worth."""
 
 _log = logging.getLogger("pgjit.services")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyLimits:
-    """What one proxy takes on, and for how long it waits: `limits` of its configuration."""
+    """The limits and time limits of one proxy: `limits` of its configuration."""
 
     connections: int = 500  # clients at once, logged in or not
     connections_per_address: int = 100  # of one IPv4 address, or one /64 of IPv6
@@ -48,10 +51,10 @@ class ProxyLimits:
     server_login_seconds: float = 20.0  # over all hosts of a connection
     catalog_seconds: float = 10.0  # that a login waits for a catalog to be read
     statement_bytes: int = STATEMENT_BYTES
-    judging_seconds: float = 30.0  # for one message's statements
+    judging_seconds: float = 30.0  # for the statements of one message
     message_bytes: int = 16 * 1024 * 1024
     token_bytes: int = 16 * 1024
-    journal_bytes_per_second: int = 8 * 1024 * 1024  # that one identity may cause, over a time
+    journal_bytes_per_second: int = 8 * 1024 * 1024  # that one identity may cause, on average
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,9 +69,11 @@ class Services:
     flush_before_forward: bool  # `journal.sync: always`
     clock: Clock
     limits: ProxyLimits
-    new_worker: Callable[[], Worker]  # judges what takes too long for the event loop
+    new_worker: Callable[[], Worker]  # judges statements that take too long for the event loop
     telemetry: Telemetry
-    authentication: Mapping[str, AuthenticationMethod] = field(default_factory=dict)  # by connection; else a password
+    authentication: Mapping[str, AuthenticationMethod] = field(
+        default_factory=dict
+    )  # by connection; the default is a password
     memberships: Memberships = field(default_factory=Memberships)
     kept_backends: KeptBackends | None = None
     refused_logins: RefusedLogins = field(init=False)
@@ -91,7 +96,7 @@ class Services:
         self.sessions_under.give_back((identity, policy))
 
     def judge(self, policy: Policy) -> Judge:
-        """The judge of this version of the policy and of the latest catalog, its memory shared by all sessions."""
+        """The judge of this policy version with the latest catalog. Its cache is shared by all sessions."""
         catalogs = self.catalogs.get(policy.connection)
         catalog = None if catalogs is None else catalogs.latest
         key = (policy.name, policy.version)
@@ -101,9 +106,9 @@ class Services:
         return judge
 
     async def require_catalog(self, policy: Policy) -> None:
-        """See that names can be resolved.
+        """Wait until the catalog of the policy's connection is cached, so that names can be resolved.
 
-        Raises CatalogBeingRead, and ServerUnavailable where they cannot and the policy needs it.
+        Raises CatalogBeingRead. Raises ServerUnavailable if the catalog cannot be read and the policy needs it.
         """
         catalogs = self.catalogs.get(policy.connection)
         if catalogs is None or policy.statements.access is Preset.FULL:
@@ -118,7 +123,10 @@ class Services:
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
     async def refresh_catalog(self, policy: Policy, *, soon: bool = False) -> None:
-        """See whether the catalog has changed; where that cannot be seen, the one that was read goes on to count."""
+        """Refresh the catalog.
+
+        If that fails, the cached one stays in use. `soon`: this session may have changed it.
+        """
         catalogs = self.catalogs.get(policy.connection)
         if catalogs is None:
             return
@@ -128,6 +136,6 @@ class Services:
             _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
     async def judge_in_worker(self, identity: IdentityKey, policy: Policy, sql: bytes) -> Judgement:
-        """As the judge would, in another process and in turn: one client's statement does not stall the others."""
+        """Judge in a worker process, queued by identity, and cache the judgement."""
         judge = self.judge(policy)
         return judge.cache(sql, await self.judge_workers.assess(identity, policy, sql, judge.catalog))

@@ -1,7 +1,7 @@
 """One client connection, start to end: greet, authenticate, authorize, connect, relay, end.
 
-Reads as the story of a session. What is accepted, allowed and refused is decided elsewhere and tried here in
-order; every path out of here leaves no backend behind.
+Decides the order of these steps; other modules decide what each step accepts. Every path out of here ends the
+backend.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from pgjit.proxy.door.startup_request import StartupRequest, read_startup_reques
 from pgjit.proxy.door.startup_settings import check_for_any_policy, check_settings
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.relay.pump import Ending, Pump
-from pgjit.proxy.server_settings import session_settings, tripwire
+from pgjit.proxy.server_settings import session_settings, watched_parameters
 from pgjit.proxy.services import Services
 from pgjit.proxy.session_end import LiveSession, SessionEnd
 from pgjit.proxy.window.end_errors import end_error, end_reason
-from pgjit.proxy.window.wait_until import reached
+from pgjit.proxy.window.wait_until import wait_until
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import cancel_running
@@ -48,7 +48,7 @@ __all__ = ["Session"]
 
 _CANCEL_SECONDS = 5.0
 _SECRET_BYTES = {0: 4, 2: 32}
-"""Length of a cancel key's secret by the minor version: what PostgreSQL itself sends."""
+"""Length of a cancel key's secret by minor protocol version, as PostgreSQL sends it."""
 
 
 class Session:
@@ -62,10 +62,10 @@ class Session:
         self._id = "s_" + uuid.uuid4().hex
         self._live: LiveSession | None = None
         self._ending: SessionEnd | None = None
-        self.abandoned = False  # it is over for this process, and its backend was not seen to end
+        self.abandoned = False  # ended here before its backend was seen to be gone
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
-        self._place: tuple[IdentityKey, str] | None = None  # among the sessions of its identity, under its policy
+        self._place: tuple[IdentityKey, str] | None = None  # the quota place: identity and policy
         self._cancelling: asyncio.Task[bool] | None = None
         self.cancel_secret = b""
 
@@ -82,9 +82,10 @@ class Session:
         return self._live is None or self._live.pump.state.idle
 
     async def run(self, startup: StartupMessage, deadline: float) -> None:
-        """Live from the startup message to the end; be logged in by `deadline`, in the loop's time.
+        """Run the session from the startup message to its end. The login must be done by `deadline`, in the loop's
+        time.
 
-        Raises JournalUnavailable where the end could not be recorded, and nothing else but cancellation.
+        Raises JournalUnavailable if the end could not be recorded, and otherwise only CancelledError.
         """
         try:
             await self._log_in(startup, deadline)
@@ -97,10 +98,10 @@ class Session:
     async def _log_in(self, startup: StartupMessage, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
-                opening = self._greet(startup)
-                standing = await self._authenticate(opening)
-                access = await self._authorize(standing.identity, opening)
-                live = await self._connect(access, standing, opening)
+                request = self._greet(startup)
+                resolved = await self._authenticate(request)
+                access = await self._authorize(resolved.identity, request)
+                live = await self._connect(access, resolved, request)
         except PgjitError as refused:
             self._refuse(refused, startup)
         except TimeoutError:
@@ -128,35 +129,35 @@ class Session:
 
     # --- authenticate ----------------------------------------------------------------------------------
 
-    async def _authenticate(self, opening: StartupRequest) -> ResolvedIdentity:
-        """Who it is, and with which groups."""
+    async def _authenticate(self, request: StartupRequest) -> ResolvedIdentity:
+        """Verify the token, and resolve the groups of the identity."""
         services = self._services
-        method = services.authentication.get(opening.database, AuthenticationMethod.PASSWORD)
+        method = services.authentication.get(request.database, AuthenticationMethod.PASSWORD)
         self._identity = await authenticate(
             self._client, method, services.provider, services.limits.token_bytes, services.clock
         )
         return await services.memberships.resolve(
-            self._identity, lambda known: opens(services.policies, known, opening.database, opening.user)
+            self._identity, lambda identity: opens(services.policies, identity, request.database, request.user)
         )
 
     # --- authorize -------------------------------------------------------------------------------------
 
-    async def _authorize(self, identity: Identity, opening: StartupRequest) -> Access:
+    async def _authorize(self, identity: Identity, request: StartupRequest) -> Access:
         services = self._services
-        policy = choose_policy(services.policies, identity, opening.database, opening.user)
+        policy = choose_policy(services.policies, identity, request.database, request.user)
         target = services.targets[policy.connection]
-        check_settings(opening, policy, target)
+        check_settings(request, policy, target)
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         self._take_place(identity.key, policy)
-        # A window that opens while no server can be reached, or nothing can be judged yet, is spent for nothing.
+        # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
         await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
         await services.require_catalog(policy)
-        window, ends_at = await services.windows.admit(identity, policy, self._source, opening.reason)
+        window, ends_at = await services.windows.admit(identity, policy, self._source, request.reason)
         return Access(identity, policy, window, ends_at, target)
 
     def _take_place(self, key: IdentityKey, policy: Policy) -> None:
-        """Before a window is opened: who has no place gets no window either."""
+        """Take a quota place. Done before a window is opened: without a place there is no window."""
         places, under = self._services.sessions_of, self._services.sessions_under
         most = policy.limits.sessions
         if not under.take((key, policy.name), most=most):
@@ -178,25 +179,25 @@ class Session:
 
     # --- connect ---------------------------------------------------------------------------------------
 
-    async def _connect(self, access: Access, standing: ResolvedIdentity, opening: StartupRequest) -> LiveSession:
+    async def _connect(self, access: Access, resolved: ResolvedIdentity, request: StartupRequest) -> LiveSession:
         services = self._services
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
-            lambda major: session_settings(access, opening, self._id, major, services.clock()),
-            services.limits.server_login_seconds, frozenset(opening.settings),
+            lambda major: session_settings(access, request, self._id, major, services.clock()),
+            services.limits.server_login_seconds, frozenset(request.settings),
         )  # fmt: skip
         try:
             if runs_unread(access.policy.statements):
                 await backend.hold_reserve_login()
-            return self._introduce(access, standing, opening, backend)
+            return self._open_session(access, resolved, request, backend)
         except BaseException:
             await backend.leave()
             raise
 
-    def _introduce(
-        self, access: Access, standing: ResolvedIdentity, opening: StartupRequest, backend: Backend
+    def _open_session(
+        self, access: Access, resolved: ResolvedIdentity, request: StartupRequest, backend: Backend
     ) -> LiveSession:
-        """Record the session, then tell the client that it is in. Raises JournalUnavailable, fatal."""
+        """Record the session, then send AuthenticationOk. Raises JournalUnavailable, fatal."""
         services, upstream = self._services, backend.upstream
         context = SessionContext(
             identity=access.identity,
@@ -213,9 +214,9 @@ class Session:
             raise end_error(end_reason(access), access)
         try:
             opened = SessionOpened(
-                context=context, at=now, application_name=opening.application_name, tls=self._tls,
-                startup_user=opening.user, server_version=upstream.server_version,
-                membership=standing.evidence(access.policy), reason=opening.reason, ticket=opening.ticket,
+                context=context, at=now, application_name=request.application_name, tls=self._tls,
+                startup_user=request.user, server_version=upstream.server_version,
+                membership=resolved.evidence(access.policy), reason=request.reason, ticket=request.ticket,
                 process=backend.process,
             )  # fmt: skip
             services.journal.append([opened])
@@ -227,7 +228,7 @@ class Session:
             context,
             self._client,
             upstream,
-            tripwire(access, upstream.parameters),
+            watched_parameters(access, upstream.parameters),
             services.windows.usage(access.window),
         )
         self._client.write(
@@ -236,7 +237,7 @@ class Session:
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
             + ready_for_query(b"I")
         )
-        return LiveSession(context, access, standing, backend, pump)
+        return LiveSession(context, access, resolved, backend, pump)
 
     # --- relay -----------------------------------------------------------------------------------------
 
@@ -245,12 +246,12 @@ class Session:
         self._live = live
         services.registry.add(self._id, self)
         if services.kept_backends is not None:
-            services.kept_backends.begun(self._id, live.access.window, live.backend)
+            services.kept_backends.add(self._id, live.access.window, live.backend)
         services.telemetry.session(+1)
         services.telemetry.login("opened")
-        expiring = self._until_token_ends(live)
+        token_timer = self._start_token_timer(live)
         try:
-            with services.memberships.watching(self, live.standing, live.access.policy.group):
+            with services.memberships.watching(self, live.resolved, live.access.policy.group):
                 ending = await live.pump.run()
             self._ending = SessionEnd(services, self._client, live, ending)
             try:
@@ -258,8 +259,8 @@ class Session:
             finally:
                 self.abandoned = self._ending.abandoned
         finally:
-            if expiring is not None:
-                expiring.cancel()
+            if token_timer is not None:
+                token_timer.cancel()
             live.backend.release()
             live.pump.close()
             services.registry.remove(self._id)
@@ -267,25 +268,25 @@ class Session:
             self._finished.set()
             self._live = self._ending = None
 
-    def _until_token_ends(self, live: LiveSession) -> asyncio.Task[None] | None:
-        """Where the policy binds the session to its token: ends it at that time. The window has a timer already."""
+    def _start_token_timer(self, live: LiveSession) -> asyncio.Task[None] | None:
+        """A timer for the token's expiry, if the policy binds the session to it. The window has its own timer."""
         access = live.access
         if access.ends_at >= access.window_ends_at:
             return None
 
         until = self._services.clock.until(access.ends_at)
 
-        async def carry_out() -> None:
-            await reached(until)
+        async def end_at_expiry() -> None:
+            await wait_until(until)
             live.pump.over(Ending("token-expired", end_error("token-expired", access)))
 
-        return asyncio.create_task(carry_out())
+        return asyncio.create_task(end_at_expiry())
 
     async def cancel(self) -> None:
-        """The client's own cancel: passed on to the server under the real key, one at a time.
+        """Forward a client's cancel request to the server, with the server's own cancel key.
 
-        Returns when the server has dealt with it. Who comes meanwhile waits for the one that is under way, so
-        that nobody makes the server serve more than one cancel for a session.
+        Returns when the server has processed it. Concurrent requests share one, so that a client cannot make the
+        server handle more than one at a time for a session.
         """
         if self._live is None:
             return
@@ -294,7 +295,7 @@ class Session:
         await asyncio.wait({self._cancelling})
 
     async def end(self, reason: str) -> None:
-        """End this session from outside, and wait until its backend is gone."""
+        """End this session, and wait until its backend is gone."""
         live = self._live
         if live is None:
             return
@@ -302,20 +303,20 @@ class Session:
         await self._finished.wait()
 
     def abandon(self) -> None:
-        """This process stops: an end that is under way is left to the one that comes after."""
+        """Shutdown: stop waiting for the backend's end; the next process ends it."""
         if self._ending is not None:
             self._ending.abandon()
 
     # --- refusals --------------------------------------------------------------------------------------
 
     def _refuse(self, error: PgjitError, startup: StartupMessage) -> None:
-        """Write the refusal down with its true reason; the client reads the error's own words."""
+        """Record the refusal with its true reason, and send the client the error's own text."""
         reason = error.explanation if isinstance(error, TokenRefused) else (error.detail or error.message)
         reference = error.reason if isinstance(error, TokenRefused) else error.reference
-        shown: PgjitError = error
+        client_error = error
         if not self._note_refusal(reference, error.fields()["C"], reason, startup):
-            shown = JournalUnavailable(fatal=True)
-        self._client.write(error_response(_for_client(shown).fields()))
+            client_error = JournalUnavailable(fatal=True)
+        self._client.write(error_response(_for_client(client_error).fields()))
 
     def _note_refusal(self, reference: str, sqlstate: str, reason: str, startup: StartupMessage) -> bool:
         return self._services.refused_logins.note(
@@ -324,7 +325,7 @@ class Session:
 
 
 def _for_client(error: PgjitError) -> PgjitError:
-    """What the client reads: the server's own words stay in the journal."""
+    """The error for the client: the server's own messages stay in the journal."""
     if isinstance(error, ServerUnavailable):
         return error.for_client()
     return error

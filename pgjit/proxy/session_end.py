@@ -1,6 +1,7 @@
-"""How a session ends: no backend is left behind, the client reads what is known, and all of it is written down.
+"""The end of a session: stop its backend, send the client the last error, and record the end.
 
-Decides the order of these, and when a client need not wait any longer. How a backend is stopped is `deadline.py`'s.
+Decides the order of these steps, and when the client need not wait any longer. A COPY that is running is cut off
+here. `window/backend_stop.py` stops the backend.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _log = logging.getLogger("pgjit.session")
 
 @dataclass(slots=True)
 class LiveSession:
-    """What exists only while a backend does."""
+    """The parts of a session that has a backend."""
 
     context: SessionContext
     access: Access
-    standing: ResolvedIdentity
+    resolved: ResolvedIdentity
     backend: Backend
     pump: Pump
 
@@ -42,8 +43,8 @@ class LiveSession:
         return self.backend.upstream
 
     @property
-    def silent(self) -> bool:
-        """The server says nothing more that a client could be told."""
+    def server_done(self) -> bool:
+        """The server sends nothing more that could go to the client."""
         return self.upstream.link.closed or self.pump.state.desynchronised
 
 
@@ -53,38 +54,38 @@ class SessionEnd:
         self._client = client
         self._live = live
         self._ending = ending
-        self._parting: asyncio.Task[None] | None = None  # the client has been told, and is seen off
+        self._closing_client: asyncio.Task[None] | None = None  # set once the client has its last error
         self._stopping: asyncio.Task[None] | None = None
-        self.abandoned = False  # it was left behind: its backend was not seen to end
-        self._remains = False  # an alert was raised
+        self.abandoned = False  # the wait was stopped before the backend was seen to be gone
+        self._alerted = False
 
     async def carry_out(self) -> None:
-        """Raises JournalUnavailable where the end could not be recorded."""
+        """End the session. Raises JournalUnavailable if the end could not be recorded."""
         live, ending = self._live, self._ending
         pump = live.pump
         pump.state.begin_ending(ending.error)
         proof: Proof | None = None
-        if live.silent:
-            # However long it takes to see what has become of the backend: the client need not wait for that.
-            self._part(WorkOutcome.UNANSWERED if pump.state.queue.requests else self._fate())
+        if live.server_done:
+            # The client need not wait until the backend is seen to be gone.
+            self._dismiss_client(WorkOutcome.UNANSWERED if pump.state.queue.requests else self._work_outcome())
         if ending.clean:
             await live.upstream.leave()
         else:
             proof = await self._stop_backend()
         live.upstream.link.abort()
         if self._services.kept_backends is not None and (proof is None or proof.gone):
-            self._services.kept_backends.over(live.context.session_id)
-        if self._parting is None:
-            self._tell(self._fate() if proof is None or proof.gone else WorkOutcome.REMAINS)
-        self._write_down(proof)
+            self._services.kept_backends.remove(live.context.session_id)
+        if self._closing_client is None:
+            self._send_last_error(self._work_outcome() if proof is None or proof.gone else WorkOutcome.REMAINS)
+        self._record(proof)
         if pump.unsettled:
-            await self._client.close()  # it need not wait for a journal
+            await self._client.close()  # the client need not wait for the journal
             await pump.settle()
-        if self._parting is not None:
-            await self._parting
+        if self._closing_client is not None:
+            await self._closing_client
 
     def abandon(self) -> None:
-        """Stop waiting for the backend's end: the process that comes after takes it up."""
+        """Stop waiting for the backend's end; the next process ends it."""
         if self._stopping is not None:
             self._stopping.cancel()
 
@@ -96,7 +97,7 @@ class SessionEnd:
         self._stopping = asyncio.create_task(
             stop.run(
                 cancel=queue.single,
-                answered=lambda: live.silent or not queue.requests,
+                answered=lambda: live.server_done or not queue.requests,
                 alert=self._alert,
             )
         )
@@ -105,7 +106,7 @@ class SessionEnd:
         except asyncio.CancelledError:
             self._stopping.cancel()
             raise
-        stopping, self._stopping = self._stopping, None  # it holds this, and would not let go of it
+        stopping, self._stopping = self._stopping, None  # breaks a reference cycle
         gone = not stopping.cancelled()
         self.abandoned = not gone
         if gone:
@@ -113,7 +114,7 @@ class SessionEnd:
         proof = stop.proof(gone=gone)
         await _drained(live.upstream.link)
         services.telemetry.ended(proof.took_ms, gone=gone)
-        if self._remains:
+        if self._alerted:
             services.telemetry.remaining(-1)
             if gone:
                 _log.warning("backend %s is gone after %d ms", live.upstream.backend_pid, proof.took_ms)
@@ -126,9 +127,9 @@ class SessionEnd:
             "backend %s at %s was not seen to end for %d ms: %s",
             live.upstream.backend_pid, live.upstream.address, proof.took_ms, proof.error,
         )  # fmt: skip
-        if self._remains:
+        if self._alerted:
             return
-        self._remains = True
+        self._alerted = True
         services.telemetry.remaining(+1)
         context = live.context
         live.pump.note(
@@ -142,12 +143,12 @@ class SessionEnd:
                 )
             ]
         )
-        self._part(WorkOutcome.REMAINS)
+        self._dismiss_client(WorkOutcome.REMAINS)
 
     # --- the client ------------------------------------------------------------------------------------
 
-    def _fate(self) -> WorkOutcome:
-        """What is known when the backend is gone and all that it has sent was read."""
+    def _work_outcome(self) -> WorkOutcome:
+        """What is known of the session's work, after the backend is gone and its last messages were read."""
         state = self._live.pump.state
         if state.end is EndState.STOPPED:
             return WorkOutcome.CANCELLED
@@ -155,21 +156,21 @@ class SessionEnd:
             return WorkOutcome.UNANSWERED
         return WorkOutcome.IDLE if state.transaction_status == "I" else WorkOutcome.OPEN
 
-    def _part(self, fate: WorkOutcome) -> None:
-        """Tell the client now, and see it off."""
-        if self._parting is None:
-            self._tell(fate)
-            self._parting = asyncio.create_task(self._client.close())
+    def _dismiss_client(self, outcome: WorkOutcome) -> None:
+        """Send the client its last error now, and close its connection."""
+        if self._closing_client is None:
+            self._send_last_error(outcome)
+            self._closing_client = asyncio.create_task(self._client.close())
 
-    def _tell(self, fate: WorkOutcome) -> None:
-        """The last word to the client, where one can be said: inside a message it cannot."""
+    def _send_last_error(self, outcome: WorkOutcome) -> None:
+        """Send the client the error, unless it has received a message only in part."""
         ending, pump = self._ending, self._live.pump
         if ending.error is not None and not ending.told and not pump.inside_message:
-            self._client.write(error_response(with_work_outcome(ending.error, fate)))
+            self._client.write(error_response(with_work_outcome(ending.error, outcome)))
 
     # --- the journal -----------------------------------------------------------------------------------
 
-    def _write_down(self, proof: Proof | None) -> None:
+    def _record(self, proof: Proof | None) -> None:
         live, ending, now = self._live, self._ending, self._services.clock()
         state = live.pump.state
         live.pump.note(
@@ -188,7 +189,7 @@ class SessionEnd:
 
 
 async def _drained(link: Link) -> None:
-    """The server has closed; what it sent last goes on to the client, unless that one does not read."""
+    """Wait until the server's last bytes were forwarded; not longer if the client does not read."""
     try:
         await asyncio.wait_for(asyncio.shield(link.lost), 0.25)
     except TimeoutError:

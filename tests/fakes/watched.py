@@ -134,5 +134,5 @@ async def pass_time(watch: Memberships, directory: Counting, seconds: float) -> 
     """Second by second, as the loop would."""
     for _ in range(int(seconds)):
         directory.now += SECOND
-        watch.turn()
+        watch.tick()
         await settled()

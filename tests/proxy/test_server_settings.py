@@ -8,7 +8,7 @@ import pytest
 
 from pgjit.policy.policy import Preset
 from pgjit.proxy.door.startup_request import StartupRequest
-from pgjit.proxy.server_settings import session_settings, tripwire
+from pgjit.proxy.server_settings import session_settings, watched_parameters
 from tests.fakes.both_ends import NOW
 from tests.fakes.policies import access
 
@@ -78,8 +78,8 @@ def test_an_application_name_is_cut_behind_the_sessions_id() -> None:
 def test_what_must_not_change_are_the_pinned_and_who_one_is() -> None:
     reported = {"session_authorization": "reader", "is_superuser": "off", "TimeZone": "UTC"}
     pinned = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
-    assert tripwire(access(Preset.READ_WRITE, END), {}) == pinned
-    assert tripwire(access(Preset.READ_ONLY, END), reported) == {
+    assert watched_parameters(access(Preset.READ_WRITE, END), {}) == pinned
+    assert watched_parameters(access(Preset.READ_ONLY, END), reported) == {
         **pinned, "default_transaction_read_only": "on", "session_authorization": "reader", "is_superuser": "off",
     }  # fmt: skip
 
@@ -90,4 +90,4 @@ def test_under_full_access_the_login_roles_own_defaults_stand_and_nothing_is_pin
     assert {"statement_timeout", "idle_in_transaction_session_timeout", "client_connection_check_interval"} <= set(
         found
     )
-    assert tripwire(access(Preset.FULL, END), {"session_authorization": "x", "is_superuser": "off"}) == {}
+    assert watched_parameters(access(Preset.FULL, END), {"session_authorization": "x", "is_superuser": "off"}) == {}

@@ -1,9 +1,9 @@
-"""What happens when a window ends mid-query: cancel, terminate, look that it is gone, and say so.
+"""Stops one backend, for example when a window ends mid-query: cancel, terminate, check that it is gone, prove it.
 
-Closing the socket alone does not stop a running statement: the server notices when it next writes, and may
-commit before that. Decides the order and the patience; when the end is, is the window's.
+Closing the socket alone does not stop a running statement, COPY included: the server notices only at its next write,
+and may commit before. Decides the order of the steps and their time limits; `windows.py` decides when a window ends.
 
-INVARIANT: an end is never given up. It goes on until the backend was seen to be gone, or this is cancelled.
+INVARIANT: the stop is never given up. It goes on until the backend is seen to be gone, or this task is cancelled.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from pgjit.server.upstream import Upstream, cancel_running
 
 __all__ = ["BackendStop"]
 
-CANCEL_PATIENCE = 0.3
-"""Seconds that a CancelRequest may take before the backend is terminated without it."""
+CANCEL_SECONDS = 0.3
+"""Time limit for the CancelRequest; the backend is terminated after it in any case."""
 
-ANSWER_PATIENCE = 0.2
-LOOK_EVERY = 0.02
-CONTROL_PATIENCE = 1.0
-"""Seconds without an answer from a control connection until the session's own socket is closed. That ends a backend
-which is idle, and gives its slot back: a new control connection may need it."""
+ANSWER_SECONDS = 0.2
+CHECK_EVERY = 0.02
+CONTROL_SECONDS = 1.0
+"""Seconds without an answer from a control connection until the session's own socket is closed. That ends an idle
+backend and frees its slot, which a new control connection may need."""
 
 ALERT_AFTER = 3.0
 ALERT_EVERY = 60.0
-"""Seconds until a backend that does not go is told of, loudly, and from then on again."""
+"""Seconds until the alert for a backend that does not end, and between repeated alerts."""
 
-_LOOKS = 25  # between two requests to end
-_SHORTEST, _LONGEST = 0.05, 2.0
-_NOT_YET = {
+_CHECKS = 25  # between two terminate requests
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_FAULTS = {
     "there": "the backend does not end",
-    "elsewhere": "another server answers at its address, which proves nothing of this one",
+    "elsewhere": "another server answers at its address, which proves nothing about this one",
 }
 
 Alert = Callable[["BackendStop"], None]
 
 
 class BackendStop:
-    """The end of one backend, as far as it has come; `proof` says what was seen of it."""
+    """The progress of one stop; `proof` reports what was seen so far."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class BackendStop:
         clock: Callable[[], datetime],
         upstream: Upstream | None = None,
     ) -> None:
-        """`upstream`: the session's own connection; None where an earlier process had it."""
+        """`upstream`: the session's own connection; None for a backend that an earlier process left."""
         link = None if upstream is None else upstream.link
         self.process = process
         self.cancelled = False
@@ -63,94 +63,94 @@ class BackendStop:
         self._control = control
         self._clock = clock
         self._link = link
-        self._let_go = False  # we have closed it: that it is closed says nothing of the server any more
+        self._closed_by_us = False  # then a closed link proves nothing about the server
         self._begun = clock()
         self._terminated = False
-        self._reached = False  # a control connection has answered
-        self._seen: ProcessSighting | None = None
-        self._verdict: ProcessStatus = "there"
+        self._answered = False  # by a control connection to the right server
+        self._sighting: ProcessSighting | None = None
+        self._status: ProcessStatus = "there"
 
     async def run(self, *, cancel: bool, answered: Callable[[], bool], alert: Alert) -> None:
-        """Stop it, running statement included, and return when it is gone.
+        """Stop the backend with its running statement, and return when it is gone.
 
-        Without `cancel` it is terminated at once: where more work waits at the server, cancelling what runs would
-        let the next statement begin, and commit. `answered` tells that the cancelled statement's error has come.
-        `alert` is called when it takes long, and again for as long as it does.
+        Without `cancel` it is terminated at once: if more statements are queued at the server, cancelling the running
+        one would let the next begin, and commit. `answered`: whether the error of the cancelled statement has
+        arrived. `alert` is called repeatedly if the stop takes long.
         """
-        with self._watched(alert):
+        with self._timers(alert):
             if cancel and self._upstream is not None:
-                self.cancelled = await cancel_running(self._upstream, CANCEL_PATIENCE)
+                self.cancelled = await cancel_running(self._upstream, CANCEL_SECONDS)
                 if self.cancelled:
-                    await _until(answered)
+                    await _wait_for_answer(answered)
             await self._until_gone()
 
     async def _until_gone(self) -> None:
-        pause = _SHORTEST
+        pause = _SHORTEST_PAUSE
         while True:
             try:
-                await self._ask_to_end()
-                for _ in range(_LOOKS):
-                    if self._verdict in ("gone", "restarted"):
+                await self._terminate()
+                for _ in range(_CHECKS):
+                    if self._status in ("gone", "restarted"):
                         return
-                    if self._verdict == "elsewhere":
+                    if self._status == "elsewhere":
                         break
-                    await asyncio.sleep(LOOK_EVERY)
-                    self._judge(await self._control.observe(self.process))
-                self.fault = _NOT_YET[self._verdict]
-                if self._verdict == "elsewhere":
+                    await asyncio.sleep(CHECK_EVERY)
+                    self._assess(await self._control.observe(self.process))
+                self.fault = _FAULTS[self._status]
+                if self._status == "elsewhere":
                     await self._control.reconnect()
             except ServerUnavailable as unavailable:
                 self.fault = unavailable.detail or unavailable.message
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _ask_to_end(self) -> None:
-        # Terminating is a request: it is looked at whether it goes, and asked again every now and then.
-        sight, terminated = await self._control.terminate(self.process)
+    async def _terminate(self) -> None:
+        # Termination is a request: check whether the backend exits, and repeat it now and then.
+        sighting, terminated = await self._control.terminate(self.process)
         self._terminated = self._terminated or terminated
-        self._judge(sight)
+        self._assess(sighting)
 
-    def _judge(self, sight: ProcessSighting) -> None:
-        self._seen = sight
-        lost = not self._let_go and self._link is not None and self._link.closed
-        self._verdict = process_status(self.process, sight, link_lost=lost)
-        self._reached = self._reached or self._verdict != "elsewhere"
+    def _assess(self, sighting: ProcessSighting) -> None:
+        self._sighting = sighting
+        lost = not self._closed_by_us and self._link is not None and self._link.closed
+        self._status = process_status(self.process, sighting, link_lost=lost)
+        self._answered = self._answered or self._status != "elsewhere"
 
-    def _watched(self, alert: Alert) -> ExitStack:
-        """What happens by itself for as long as it takes."""
+    def _timers(self, alert: Alert) -> ExitStack:
+        """Timers that run during the stop: close the link, raise alerts."""
         loop = asyncio.get_running_loop()
         stack = ExitStack()
-        stack.callback(loop.call_later(CONTROL_PATIENCE, self._close_link).cancel)
-        stack.callback(loop.call_later(ALERT_AFTER, self._tell_again, stack, alert).cancel)
+        stack.callback(loop.call_later(CONTROL_SECONDS, self._close_link).cancel)
+        stack.callback(loop.call_later(ALERT_AFTER, self._alert_repeatedly, stack, alert).cancel)
         return stack
 
-    def _tell_again(self, stack: ExitStack, alert: Alert) -> None:
-        again = asyncio.get_running_loop().call_later(ALERT_EVERY, self._tell_again, stack, alert)
-        stack.callback(again.cancel)
+    def _alert_repeatedly(self, stack: ExitStack, alert: Alert) -> None:
+        next_alert = asyncio.get_running_loop().call_later(ALERT_EVERY, self._alert_repeatedly, stack, alert)
+        stack.callback(next_alert.cancel)
         alert(self)
 
     def _close_link(self) -> None:
-        if self._link is not None and not self._reached and not self._link.closed:
-            self._let_go = True
+        if self._link is not None and not self._answered and not self._link.closed:
+            self._closed_by_us = True
             self._link.abort()
 
     def proof(self, *, gone: bool) -> Proof:
-        """What was seen until now."""
+        """The proof of what was seen until now."""
         now = self._clock()
         return Proof(
             cancel_sent=self.cancelled,
             terminate_sent=self._terminated,
             gone=gone,
-            by=None if not gone else "restart" if self._verdict == "restarted" else "look",
-            server=None if self._seen is None else self._seen.instance,
+            by=None if not gone else "restart" if self._status == "restarted" else "look",
+            server=None if self._sighting is None else self._sighting.instance,
             checked_at=now,
             took_ms=int((now - self._begun).total_seconds() * 1000),
             error=None if gone else self.fault,
         )
 
 
-async def _until(answered: Callable[[], bool]) -> None:
-    """Give the error a moment to come: terminated too early, the client would never read it."""
-    until = asyncio.get_running_loop().time() + ANSWER_PATIENCE
-    while not answered() and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110 - the relay is pure
+async def _wait_for_answer(answered: Callable[[], bool]) -> None:
+    """Wait briefly for the error of the cancelled statement: an early termination would lose it."""
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    while not answered() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - the relay is pure
         await asyncio.sleep(0.005)

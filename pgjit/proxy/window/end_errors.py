@@ -1,6 +1,6 @@
-"""What a session that is ended from outside is told: one error for each reason, and what is known of its work. Pure.
+"""The errors that a client receives when its session is ended, with the outcome of its work. Pure.
 
-INVARIANT: that something was rolled back is said only where the server has said so, or nothing was running.
+INVARIANT: an error reports a rollback only if the server reported it, or nothing was running.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["AccessEnded", "WorkOutcome", "end_error", "end_reason", "idle_in_tra
 
 
 class WorkOutcome(StrEnum):
-    """What has become of a session's work, as far as it is known."""
+    """What is known of the session's work."""
 
     IDLE = "Nothing was running."
     OPEN = "Nothing was running; the open transaction was rolled back."
@@ -28,7 +28,7 @@ class WorkOutcome(StrEnum):
 
 
 class AccessEnded(PgjitError):
-    """The window may go on, but not for this session."""
+    """The session ends; the window may go on."""
 
     sqlstate = "57P01"
     severity = "FATAL"
@@ -39,7 +39,7 @@ class AccessEnded(PgjitError):
 
 
 class IdleInTransactionTimeout(PgjitError):
-    """A transaction was begun and left alone."""
+    """A transaction was idle for too long."""
 
     sqlstate = "25P03"
     severity = "FATAL"
@@ -95,13 +95,13 @@ def end_error(reason: str, access: Access) -> PgjitError:
 
 
 def end_reason(access: Access) -> str:
-    """Why a session is over when its time is: its window is, or its token, to which the policy binds it."""
+    """The reason of the end at `ends_at`: the window's ttl, or the token that the policy binds the session to."""
     return "ttl" if access.ends_at >= access.window_ends_at else "token-expired"
 
 
-def with_work_outcome(error: PgjitError, fate: WorkOutcome) -> dict[str, str]:
-    """The error's fields with what is known of the session's work; one that is not about its end stays as it is."""
+def with_work_outcome(error: PgjitError, outcome: WorkOutcome) -> dict[str, str]:
+    """The error's fields; an error about the session's end has the outcome in its DETAIL."""
     fields = error.fields()
     if isinstance(error, WindowOver | AccessEnded | IdleInTransactionTimeout | ShuttingDown):
-        fields["D"] = f"{fields['D']} {fate}" if "D" in fields else fate.value
+        fields["D"] = f"{fields['D']} {outcome}" if "D" in fields else outcome.value
     return fields

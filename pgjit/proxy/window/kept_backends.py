@@ -1,7 +1,7 @@
-"""The backends of all sessions, kept in the store while they are there, and the end of those that were left behind.
+"""Keeps the backends of all sessions in the store, and ends the orphans: backends that an earlier process left.
 
-A process that is killed, or stops before a backend was seen to end, leaves it in the store: the one that comes after
-ends it, and no window is over before. Decides when the store is written: a little after a session began, so that no
+A process that is killed, or stops before a backend was seen to be gone, leaves it in the store. The next process ends
+it, and its window does not end before. Decides when the store is written: shortly after a session began, so that no
 login waits for it.
 """
 
@@ -27,7 +27,7 @@ from pgjit.telemetry import Telemetry
 __all__ = ["KeptBackends"]
 
 _log = logging.getLogger("pgjit.windows")
-_AGAIN = 1.0
+_RETRY_SECONDS = 1.0
 
 
 class KeptBackends:
@@ -36,17 +36,17 @@ class KeptBackends:
         self._journal = journal
         self._clock = clock
         self._telemetry = telemetry
-        self._changes: dict[str, KeptBackend | None] = {}  # by session; None: it is over
+        self._changes: dict[str, KeptBackend | None] = {}  # unsaved changes by session; None: it is over
         self._changed = asyncio.Event()
-        self._writing: asyncio.Task[None] | None = None
-        self._left: dict[str, KeptBackend] = {}  # what an earlier process left behind
+        self._saving: asyncio.Task[None] | None = None
+        self._orphans: dict[str, KeptBackend] = {}  # by session
         self._windows: dict[str, Window] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
-        self._less = asyncio.Event()  # set whenever one of those is gone
+        self._orphan_gone = asyncio.Event()
 
     # --- sessions of this process ----------------------------------------------------------------------
 
-    def begun(self, session_id: str, window: Window, backend: Backend) -> None:
+    def add(self, session_id: str, window: Window, backend: Backend) -> None:
         address = backend.upstream.address
         place = BackendAddress(
             connection=backend.upstream.target.name,
@@ -60,21 +60,21 @@ class KeptBackends:
         )
         self._changed.set()
 
-    def over(self, session_id: str) -> None:
-        """Its backend was seen to be gone, or left of its own accord."""
+    def remove(self, session_id: str) -> None:
+        """The backend was seen to be gone, or was logged out."""
         self._changes[session_id] = None
         self._changed.set()
 
-    async def _keep_writing(self) -> None:
+    async def _keep_saving(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if not await self.write():
-                await asyncio.sleep(_AGAIN)
+            if not await self.save():
+                await asyncio.sleep(_RETRY_SECONDS)
                 self._changed.set()
 
-    async def write(self) -> bool:
-        """Whether the store has all that has changed."""
+    async def save(self) -> bool:
+        """Save the changes; False if the store does not accept them."""
         changes, self._changes = self._changes, {}
         if not changes:
             return True
@@ -85,44 +85,46 @@ class KeptBackends:
             )
         except PgjitError as fault:
             self._changes = {**changes, **self._changes}
-            _log.error("%d backends are not written down yet: %s", len(changes), fault.message)
+            _log.error("%d backends are not saved yet: %s", len(changes), fault.message)
             return False
         return True
 
-    # --- what an earlier process left ------------------------------------------------------------------
+    # --- orphans: backends that an earlier process left ------------------------------------------------
 
     async def load(self) -> None:
-        """Raises ServerUnavailable."""
+        """Read the orphans from the store. Raises ServerUnavailable."""
         try:
-            self._left = {kept.session_id: kept for kept in await self._store.backends()}
+            self._orphans = {kept.session_id: kept for kept in await self._store.backends()}
         except (KeyError, TypeError, ValueError) as fault:
             raise ServerUnavailable(
                 "window store cannot be used",
                 reference="store-unavailable",
-                detail="What it says of a backend cannot be read.",
+                detail="The entry of a backend cannot be read.",
             ) from fault
-        self._windows = await self._store.known({kept.window_id for kept in self._left.values()})
-        self._writing = asyncio.create_task(self._keep_writing())
+        self._windows = await self._store.known({kept.window_id for kept in self._orphans.values()})
+        self._saving = asyncio.create_task(self._keep_saving())
 
-    def start(self, servers: Mapping[str, Servers]) -> None:
-        """End them: nobody is on them any more."""
-        for kept in self._left.values():
+    def end_orphans(self, servers: Mapping[str, Servers]) -> None:
+        """Start to end the orphans: no client uses them any more."""
+        for kept in self._orphans.values():
             self._ending[kept.session_id] = asyncio.create_task(self._end(kept, servers))
 
-    def left(self, window_id: str) -> int:
-        return sum(kept.window_id == window_id for kept in self._left.values())
+    def count_orphans(self, window_id: str) -> int:
+        return sum(kept.window_id == window_id for kept in self._orphans.values())
 
-    async def gone(self, window_id: str) -> None:
-        """Return when none of them is left in this window."""
-        while self.left(window_id):
-            self._less.clear()
-            await self._less.wait()
+    async def wait_until_gone(self, window_id: str) -> None:
+        """Return when this window has no orphans."""
+        while self.count_orphans(window_id):
+            self._orphan_gone.clear()
+            await self._orphan_gone.wait()
 
     async def _end(self, kept: KeptBackend, servers: Mapping[str, Servers]) -> None:
-        _log.warning("backend %d of session %s was left behind: it is ended", kept.process.pid, kept.session_id)
+        _log.warning(
+            "backend %d of session %s was left by an earlier process: it is ended", kept.process.pid, kept.session_id
+        )
         place = kept.address
         if place.connection not in servers:
-            _log.critical("connection %s is configured no more: its backend cannot be ended", place.connection)
+            _log.critical("connection %s is no longer configured: its backend cannot be ended", place.connection)
             return
         address = Address(Host(place.host, place.port), place.family, place.sockaddr)
         async with servers[place.connection].control_at(address) as control:
@@ -140,13 +142,13 @@ class KeptBackends:
 
             await stop.run(cancel=False, answered=lambda: True, alert=alert)
         proof = stop.proof(gone=True)
-        while not self._record(kept, proof, BackendGone):  # noqa: ASYNC110 - no event tells that a journal is back
-            await asyncio.sleep(_AGAIN)
+        while not self._record(kept, proof, BackendGone):  # noqa: ASYNC110 - no event reports that the journal is back
+            await asyncio.sleep(_RETRY_SECONDS)
         if alerted:
             self._telemetry.remaining(-1)
-        self.over(kept.session_id)
-        del self._left[kept.session_id]
-        self._less.set()
+        self.remove(kept.session_id)
+        del self._orphans[kept.session_id]
+        self._orphan_gone.set()
 
     def _record(self, kept: KeptBackend, proof: Proof, kind: type[BackendGone | BackendRemains]) -> bool:
         window = self._windows.get(kept.window_id)
@@ -161,16 +163,16 @@ class KeptBackends:
             return False
         return True
 
-    # --- the end of this process -----------------------------------------------------------------------
+    # --- shutdown --------------------------------------------------------------------------------------
 
-    async def stop(self) -> None:
-        """What is not gone by now is left to the process that comes after."""
+    async def stop_ending(self) -> None:
+        """Stop waiting for orphans; the next process ends those that remain."""
         for task in self._ending.values():
             task.cancel()
         await asyncio.gather(*self._ending.values(), return_exceptions=True)
 
     async def close(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
-        await self.write()
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.gather(self._saving, return_exceptions=True)
+        await self.save()

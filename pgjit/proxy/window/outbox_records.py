@@ -1,6 +1,7 @@
-"""The records of a window's opening and end, and the note of each that outlives this process. Pure.
+"""The journal records of a window's opening and end, and the outbox notes that they can be rebuilt from. Pure.
 
-Decides what of a record cannot be told from the window itself. A note is read by the version that comes after.
+A note holds the fields of the record that the window itself does not have. The store keeps it until the journal has
+the record; a later version of pgjit must be able to read it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["end_note", "opening_note", "record_of"]
 
 
 def opening_note(identity: Identity, policy: Policy, at: datetime, source: str, reason: str | None) -> str:
-    who = {
+    fields = {
         "kind": identity.kind,
         "app_id": identity.app_id,
         "display": identity.display,
@@ -32,45 +33,47 @@ def opening_note(identity: Identity, policy: Policy, at: datetime, source: str, 
         "credential": identity.credential,
         "acrs": sorted(identity.acrs),
     }
-    return _text({"identity": who, "policy_version": policy.version, "at": at, "source": source, "reason": reason})
+    return _text({"identity": fields, "policy_version": policy.version, "at": at, "source": source, "reason": reason})
 
 
 def end_note(at: datetime, sessions: int) -> str:
     return _text({"at": at, "sessions": sessions})
 
 
-def record_of(due: OutboxEntry) -> WindowOpened | WindowEnded:
-    """The record that is due. Raises ValueError, KeyError or TypeError for a note that nobody here has written."""
-    note = orjson.loads(due.note)
+def record_of(entry: OutboxEntry) -> WindowOpened | WindowEnded:
+    """The record of an outbox entry. Raises ValueError, KeyError or TypeError for a malformed note."""
+    note = orjson.loads(entry.note)
     at = datetime.fromisoformat(note["at"])
-    if due.kind == "ended":
-        return WindowEnded(window=due.window, at=at, reason=due.window.end_reason or "ttl", sessions=note["sessions"])
+    if entry.kind == "ended":
+        return WindowEnded(
+            window=entry.window, at=at, reason=entry.window.end_reason or "ttl", sessions=note["sessions"]
+        )
     return WindowOpened(
-        identity=_identity(due.window, note["identity"]),
-        policy=due.window.policy,
+        identity=_identity(entry.window, note["identity"]),
+        policy=entry.window.policy,
         policy_version=note["policy_version"],
-        window=due.window,
+        window=entry.window,
         at=at,
         source=note["source"],
         reason=note["reason"],
     )
 
 
-def _identity(window: Window, who: dict[str, Any]) -> Identity:
-    """Without its groups, which no record holds."""
+def _identity(window: Window, fields: dict[str, Any]) -> Identity:
+    """The identity without its groups, which no record holds."""
     return Identity(
         key=IdentityKey(window.identity.tid, window.identity.oid),
-        kind=IdentityKind(who["kind"]),
-        app_id=who["app_id"],
-        display=who["display"],
+        kind=IdentityKind(fields["kind"]),
+        app_id=fields["app_id"],
+        display=fields["display"],
         groups=frozenset(),
-        token_id=who["token_id"],
-        issued_at=datetime.fromisoformat(who["issued_at"]),
-        expires_at=datetime.fromisoformat(who["expires_at"]),
-        blueprint_id=who["blueprint_id"],
-        on_behalf_of=who["on_behalf_of"],
-        credential=None if who["credential"] is None else Credential(who["credential"]),
-        acrs=frozenset(who["acrs"]),
+        token_id=fields["token_id"],
+        issued_at=datetime.fromisoformat(fields["issued_at"]),
+        expires_at=datetime.fromisoformat(fields["expires_at"]),
+        blueprint_id=fields["blueprint_id"],
+        on_behalf_of=fields["on_behalf_of"],
+        credential=None if fields["credential"] is None else Credential(fields["credential"]),
+        acrs=frozenset(fields["acrs"]),
     )
 
 

@@ -1,8 +1,8 @@
-"""Store and journal compared when pgjit starts: what one of them has lost, the other still has.
+"""Reconciles store and journal when pgjit starts: each may have lost what the other still has.
 
-The journal has the windows that a store has lost, and the store has seen how far the journal went. Decides what
-becomes of a difference: windows are kept again as ended, numbers are not given twice, and both are on record. Nothing
-is refused, so that a restart always brings pgjit back, but never with a window that was used already.
+The journal has the windows that a store lost, and the store has the last position of the journal. Decides how a
+difference is repaired: lost windows are restored as ended, sequence numbers are not used twice, and both repairs are
+recorded. A difference never prevents the start; a used window is never open again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pgjit.proxy.window.outbox_records import end_note
 __all__ = ["reconcile"]
 
 _log = logging.getLogger("pgjit.windows")
-_AT_LEAST = timedelta(hours=48)
-"""How far back the journal is read where every policy's window and cooldown are shorter: policies change."""
+_MIN_LOOKBACK = timedelta(hours=48)
+"""How far back the journal is read at least: the policies may have had longer windows and cooldowns before."""
 
 
 async def reconcile(store: Store, journal: Journal, policies: Mapping[str, Policy], now: datetime) -> None:
-    """Bring an opened store and an opened journal to the same. Raises ServerUnavailable and JournalUnavailable."""
-    journal.append(await _gap(store, journal, now))
+    """Reconcile an opened store and journal. Raises ServerUnavailable and JournalUnavailable."""
+    journal.append(await _repair_gap(store, journal, now))
     try:
         journal.append(await _restore(store, journal, policies.values(), now))
-        await _count_again(store, journal, policies)
+        await _restore_usages(store, journal, policies)
     except (KeyError, TypeError, ValueError) as fault:
         raise ServerUnavailable(
             f"journal `{journal.name}` cannot be used",
@@ -43,35 +43,35 @@ async def reconcile(store: Store, journal: Journal, policies: Mapping[str, Polic
         ) from fault
 
 
-async def _gap(store: Store, journal: Journal, now: datetime) -> list[Event]:
+async def _repair_gap(store: Store, journal: Journal, now: datetime) -> list[Event]:
     mark = await store.journal_mark(journal.name)
     if mark is None or await asyncio.to_thread(journal.holds, mark):
         return []
-    found = journal.seq
+    last_seq = journal.seq
     journal.go_on_after(mark.seq)
     _log.critical(
         "journal %s does not hold record %d as the window store has seen it; its last record is %d",
-        journal.name, mark.seq, found,
+        journal.name, mark.seq, last_seq,
     )  # fmt: skip
     gap = JournalGap(
         at=now,
-        reason="missing" if found < mark.seq else "changed",
+        reason="missing" if last_seq < mark.seq else "changed",
         expected=mark.seq,
         expected_sha256=mark.sha256,
-        found=found,
+        found=last_seq,
     )
     return [gap]
 
 
 async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], now: datetime) -> list[Event]:
-    longest = max((policy.ttl + policy.cooldown for policy in policies), default=_AT_LEAST)
-    since = now - max(longest, _AT_LEAST)
+    longest = max((policy.ttl + policy.cooldown for policy in policies), default=_MIN_LOOKBACK)
+    since = now - max(longest, _MIN_LOOKBACK)
     recorded = await asyncio.to_thread(lambda: windows_of(journal.records_back(since, b"window.")))
     kept = await store.known([each.window.id for each in recorded])
     lost = lost_windows(recorded, kept, now)
     if not lost:
         return []
-    # Those whose end is not on record yet are ended below, which makes that record due.
+    # Windows whose end is not recorded yet are ended below, which puts that record in the outbox.
     await store.restore(
         [replace(each.window, ended_at=None, end_reason=None) if each.end_due else each.window for each in lost], now
     )
@@ -81,22 +81,25 @@ async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], n
             reason = each.window.end_reason or "ttl"
             await store.end(each.window.id, each.window.ended_at, reason, end_note(now, 0))
     _log.critical(
-        "the window store had lost %d windows that journal %s has: they are kept again, as ended",
+        "the window store had lost %d windows that journal %s has: they are restored, as ended",
         len(lost), journal.name,
     )  # fmt: skip
     return [StoreRestored(at=now, windows=tuple(each.window.id for each in lost))]
 
 
-async def _count_again(store: Store, journal: Journal, policies: Mapping[str, Policy]) -> None:
-    """What open windows were used for: a store that was rolled back has a part of it. It only grows there."""
-    counted = [
+async def _restore_usages(store: Store, journal: Journal, policies: Mapping[str, Policy]) -> None:
+    """Recompute the usage of open windows: a store from a backup has an older value.
+
+    Usage in the store only grows.
+    """
+    limited = [
         window
         for window in await store.unended()
         if window.policy in policies and policies[window.policy].limits.of_window
     ]
-    if not counted:
+    if not limited:
         return
-    since, window_ids = min(window.opened_at for window in counted), {window.id for window in counted}
-    used = await asyncio.to_thread(lambda: usages_of(journal.records_back(since, b"outcome"), window_ids))
-    for window_id, usage in used.items():
+    since, window_ids = min(window.opened_at for window in limited), {window.id for window in limited}
+    usages = await asyncio.to_thread(lambda: usages_of(journal.records_back(since, b"outcome"), window_ids))
+    for window_id, usage in usages.items():
         await store.note_usage(window_id, usage)

@@ -1,6 +1,7 @@
-"""The life of windows in this process: admit, record, and end each at its time.
+"""The windows of this process: admits logins, records openings and ends, and ends each window on time.
 
-Decides when a window's end is carried out. Whether one may be opened is `grants/lifecycle.py`'s.
+`_carry_out` is the end of a window: it ends the sessions and records the end. `grants/lifecycle.py` decides whether a
+window may be opened and when it ends.
 """
 
 from __future__ import annotations
@@ -27,75 +28,79 @@ from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
-from pgjit.proxy.window.wait_until import reached
+from pgjit.proxy.window.wait_until import wait_until
 
 __all__ = ["Windows"]
 
 _log = logging.getLogger("pgjit.windows")
-_NOTE_EVERY = 2.0
-_PATIENCE = 5.0
-"""Seconds until a window whose backends do not go is written down as one that is ending."""
-_AGAIN = 1.0
-"""Seconds until an end that could not be written down is tried again."""
+_SAVE_EVERY = 2.0
+_END_SECONDS = 5.0
+"""Seconds until a window whose backends remain is recorded as ending."""
+_RETRY_SECONDS = 1.0
+"""Seconds until recording an end is tried again."""
 
 
 class Windows:
     def __init__(
-        self, store: Store, journal: Journal, registry: Registry, clock: Clock, kept: KeptBackends | None = None
+        self,
+        store: Store,
+        journal: Journal,
+        registry: Registry,
+        clock: Clock,
+        kept_backends: KeptBackends | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._registry = registry
-        self._kept = kept
+        self._kept_backends = kept_backends
         self._clock = clock
         self._timers: dict[str, tuple[Until, asyncio.Task[None]]] = {}
-        self._due: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # what the journal has not taken yet
-        self._told: set[tuple[str, RecordKind]] = set()  # what it has taken, and the store does not know of yet
+        self._outbox: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # not in the journal yet
+        self._recorded: set[tuple[str, RecordKind]] = set()  # in the journal, but still in the store's outbox
         self._usages: dict[str, Usage] = {}
-        self._noted: dict[str, Usage] = {}  # as the store has them
-        self._mark: JournalMark | None = None  # as the store has it
-        self._noting: asyncio.Task[None] | None = None
+        self._saved_usages: dict[str, Usage] = {}  # as the store has it
+        self._saved_mark: JournalMark | None = None  # as the store has it
+        self._saving: asyncio.Task[None] | None = None
 
     async def resume(self, policies: Mapping[str, Policy]) -> None:
-        """Take up the windows that an earlier process left: those that are over are recorded as ended.
+        """Resume the windows that an earlier process left open, and record the end of those that are over.
 
-        `policies`: as they are today. One whose `ttl` was cut ends its windows by that.
+        `policies`: the current ones. A shortened `ttl` ends a window earlier.
         """
-        await self._take_up_records()
+        await self._resume_outbox()
         for window in await self._store.unended():
             policy = policies.get(window.policy)
             self._schedule(window, window.ends_at if policy is None else effective_end(window, policy))
-        self._noting = asyncio.create_task(self._keep_noting())
+        self._saving = asyncio.create_task(self._keep_saving())
 
-    async def _take_up_records(self) -> None:
-        """Those that an earlier process owed. It may have been killed right after the journal took one."""
-        if not (due := await self._store.outbox()):
+    async def _resume_outbox(self) -> None:
+        """Record what an earlier process left in the outbox, unless the journal has it already."""
+        if not (entries := await self._store.outbox()):
             return
-        told = self._journal.recorded_windows(min(each.window.opened_at for each in due))
-        for each in due:
-            key = each.window.id, each.kind
-            if (f"window.{each.kind}", each.window.id) in told:
-                self._told.add(key)
+        recorded = self._journal.recorded_windows(min(entry.window.opened_at for entry in entries))
+        for entry in entries:
+            key = entry.window.id, entry.kind
+            if (f"window.{entry.kind}", entry.window.id) in recorded:
+                self._recorded.add(key)
                 continue
             try:
-                self._due[key] = record_of(each)
+                self._outbox[key] = record_of(entry)
             except (ValueError, KeyError, TypeError) as fault:
                 raise ServerUnavailable(
                     "window store cannot be used",
                     reference="store-unavailable",
-                    detail=f"What it says of the record of window {each.window.id} cannot be read.",
+                    detail=f"The outbox entry of window {entry.window.id} cannot be read.",
                 ) from fault
-        await self._catch_up()
+        await self._flush_outbox()
 
     async def admit(
         self, identity: Identity, policy: Policy, source: str, reason: str | None
     ) -> tuple[Window, datetime]:
-        """The window of `identity` under `policy`, joined or opened, and its end.
+        """Join or open the window of `identity` under `policy`; returns it with its end.
 
         Raises CoolingDown, ServerUnavailable (no store) and JournalUnavailable (the opening cannot be recorded).
         """
-        # A login may run out of time in here: what the store was asked for is written down all the same, or a window
-        # would be open that nobody knows of.
+        # A login may time out in here; the opening is recorded all the same. No window may be open without a record.
         return await uninterrupted(self._admit(identity, policy, source, reason))
 
     async def _admit(
@@ -111,115 +116,121 @@ class Windows:
         note = opening_note(identity, policy, now, source, reason)
         window, opened = await self._store.admit(identity.key, policy, now, login, note)
         if opened:
-            self._due[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
+            self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
         if policy.limits.of_window and window.id not in self._usages:
-            used = await self._store.usage(window.id)
-            self._usages.setdefault(window.id, used)
+            usage = await self._store.usage(window.id)
+            self._usages.setdefault(window.id, usage)
         ends_at = effective_end(window, policy)
         self._schedule(window, ends_at)
-        if (window.id, "opened") in self._due:
+        if (window.id, "opened") in self._outbox:
             try:
-                self._tell()
+                self._write_outbox()
             except JournalUnavailable:
                 raise JournalUnavailable(fatal=True) from None
         timer = self._timers.get(window.id)
         return window, ends_at if timer is None else min(ends_at, timer[0].expected_at)
 
     def usage(self, window: Window) -> Usage:
-        """What was used of it, counted by all of its sessions."""
+        """The usage of the window, counted by all its sessions."""
         return self._usages.setdefault(window.id, Usage())
 
-    async def _keep_noting(self) -> None:
+    async def _keep_saving(self) -> None:
         while True:
-            await asyncio.sleep(_NOTE_EVERY)
-            await self._note_changed()
-            await self._catch_up()
-            await self._note_mark()
+            await asyncio.sleep(_SAVE_EVERY)
+            await self._save_usages()
+            await self._flush_outbox()
+            await self._save_mark()
 
-    async def _note_mark(self) -> None:
-        """Let the store know how far the journal has come: a journal that is cut is seen at the next start."""
+    async def _save_mark(self) -> None:
+        """Save the journal's position in the store: a truncated journal is detected at the next start."""
         mark = self._journal.mark
-        if mark is None or mark == self._mark:
+        if mark is None or mark == self._saved_mark:
             return
         try:
             await self._store.note_journal_mark(self._journal.name, mark)
         except PgjitError as fault:
-            _log.error("how far the journal has come is not written down yet: %s", fault.message)
+            _log.error("the position of the journal is not saved yet: %s", fault.message)
         else:
-            self._mark = mark
+            self._saved_mark = mark
 
-    def _tell(self) -> None:
-        """Record what is due. Raises JournalUnavailable; what was not taken stays due."""
-        for key, event in list(self._due.items()):
+    def _write_outbox(self) -> None:
+        """Write the outbox to the journal. Raises JournalUnavailable; unwritten records stay in the outbox."""
+        for key, event in list(self._outbox.items()):
             self._journal.append([event])
-            del self._due[key]
-            self._told.add(key)
+            del self._outbox[key]
+            self._recorded.add(key)
 
-    async def _catch_up(self) -> None:
-        """Bring journal and store to the same; what cannot be done now is done later."""
+    async def _flush_outbox(self) -> None:
+        """Write the outbox to the journal, then remove the written entries from the store.
+
+        Failures are retried later.
+        """
         try:
-            self._tell()
+            self._write_outbox()
         except JournalUnavailable:
-            _log.error("%d records of windows are not in the journal yet", len(self._due))
+            _log.error("%d records of windows are not in the journal yet", len(self._outbox))
         try:
-            for key in list(self._told):
+            for key in list(self._recorded):
                 await self._store.recorded(*key)
-                self._told.discard(key)
+                self._recorded.discard(key)
         except PgjitError as fault:
-            _log.error("that records of windows were written is not written down yet: %s", fault.message)
+            _log.error("recorded outbox entries are not removed from the store yet: %s", fault.message)
 
-    async def _note_changed(self) -> None:
-        """Keep what was used: after a restart a window has what it had left, but for the last moments."""
-        for window_id, used in list(self._usages.items()):
-            now = replace(used)
-            if now == self._noted.get(window_id, Usage()):
+    async def _save_usages(self) -> None:
+        """Save changed usages: after a restart a window keeps its usage, except that of the last moments."""
+        for window_id, usage in list(self._usages.items()):
+            current = replace(usage)
+            if current == self._saved_usages.get(window_id, Usage()):
                 continue
             try:
-                await self._store.note_usage(window_id, now)
+                await self._store.note_usage(window_id, current)
             except PgjitError as fault:
-                _log.error("what was used of window %s is not written down yet: %s", window_id, fault.message)
+                _log.error("the usage of window %s is not saved yet: %s", window_id, fault.message)
                 return
-            self._noted[window_id] = now
+            self._saved_usages[window_id] = current
 
     def _schedule(self, window: Window, ends_at: datetime) -> None:
-        known, until = self._timers.get(window.id), self._clock.until(ends_at)
-        if known is not None:
-            if ends_at >= known[0].moment:
+        timer, until = self._timers.get(window.id), self._clock.until(ends_at)
+        if timer is not None:
+            if ends_at >= timer[0].moment:
                 return
-            known[1].cancel()  # a policy whose `ttl` was cut ends it earlier than it was taken up for
-            until = replace(until, steady=min(until.steady, known[0].steady))
+            timer[1].cancel()  # a shortened `ttl` ends the window earlier than scheduled
+            until = replace(until, steady=min(until.steady, timer[0].steady))
         self._timers[window.id] = until, asyncio.create_task(self._carry_out(window, until))
 
     async def _carry_out(self, window: Window, until: Until) -> None:
-        await reached(until)
+        """Wait for the window's end, then end its sessions and record the end."""
+        await wait_until(until)
         ends_at = until.moment
         sessions = await self._end_sessions(window, ends_at)
         if sessions is None:
-            return  # it ends in the process that comes after
-        await self._note_end(window, ends_at, sessions)
+            return  # the next process records the end
+        await self._record_end(window, ends_at, sessions)
         self._timers.pop(window.id, None)
         self._usages.pop(window.id, None)
-        self._noted.pop(window.id, None)
+        self._saved_usages.pop(window.id, None)
 
     async def _end_sessions(self, window: Window, ends_at: datetime) -> int | None:
-        """How many there were; None where one was left behind by a process that stops."""
+        """End all sessions; returns their number, or None if a shutdown abandoned one."""
         sessions = self._registry.of_window(window.id)
-        left = [] if self._kept is None else [self._kept.gone(window.id)]
-        ends = asyncio.gather(*(session.end("ttl") for session in sessions), *left)
+        orphans = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(window.id)]
+        ends = asyncio.gather(*(session.end("ttl") for session in sessions), *orphans)
         try:
-            await asyncio.wait({ends}, timeout=_PATIENCE)
+            await asyncio.wait({ends}, timeout=_END_SECONDS)
             if not ends.done():
-                self._note_ending(window, ends_at)
+                self._record_ending(window, ends_at)
             await ends
         finally:
             ends.cancel()
-        left_behind = any(session.abandoned for session in sessions)
-        return None if left_behind else len(sessions)
+        return None if any(session.abandoned for session in sessions) else len(sessions)
 
-    def _note_ending(self, window: Window, ends_at: datetime) -> None:
-        """It is over, but not ended: INVARIANT: its end is written down when all of its backends are gone."""
-        left = 0 if self._kept is None else self._kept.left(window.id)
-        remaining = len(self._registry.of_window(window.id)) + left
+    def _record_ending(self, window: Window, ends_at: datetime) -> None:
+        """Record that the window is over and backends remain.
+
+        INVARIANT: its end is recorded when all of its backends are gone.
+        """
+        orphans = 0 if self._kept_backends is None else self._kept_backends.count_orphans(window.id)
+        remaining = len(self._registry.of_window(window.id)) + orphans
         _log.error("window %s is over, and %d of its backends were not seen to end yet", window.id, remaining)
         ended = replace(window, ends_at=min(window.ends_at, ends_at))
         try:
@@ -227,39 +238,39 @@ class Windows:
         except JournalUnavailable:
             _log.error("that window %s is ending is not in the journal", window.id)
 
-    async def _note_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
-        """Write the end down in store and journal; both are tried until they take it.
+    async def _record_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
+        """Record the end in store and journal; retries until both have it.
 
-        INVARIANT: of a window there is one end in the journal. A login that was admitted at the last moment brings a
-        window here a second time: then the store knows its end already.
+        INVARIANT: the journal has one end of each window. A login that was admitted at the last moment brings a
+        window here a second time: then the store has its end already.
         """
         note = end_note(self._clock(), sessions)
         ended = replace(window, ended_at=ends_at, end_reason="ttl")
-        noted = doubtful = False
-        while not noted or (window.id, "ended") in self._due:
+        saved = doubtful = False
+        while not saved or (window.id, "ended") in self._outbox:
             try:
-                if not noted:
+                if not saved:
                     first = await self._store.end(window.id, ends_at, "ttl", note)
-                    if first or (doubtful and await self._is_due(window.id)):
-                        self._due[window.id, "ended"] = record_of(OutboxEntry("ended", ended, note))
-                    noted = True
-                self._tell()
+                    if first or (doubtful and await self._in_outbox(window.id)):
+                        self._outbox[window.id, "ended"] = record_of(OutboxEntry("ended", ended, note))
+                    saved = True
+                self._write_outbox()
             except PgjitError as fault:
-                doubtful = doubtful or not noted  # a commit that failed may have been one
-                _log.error("end of window %s is not written down yet: %s", window.id, fault.message)
-                await asyncio.sleep(_AGAIN)
+                doubtful = doubtful or not saved  # a commit that reported a failure may have succeeded
+                _log.error("end of window %s is not recorded yet: %s", window.id, fault.message)
+                await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _is_due(self, window_id: str) -> bool:
-        return any((each.window.id, each.kind) == (window_id, "ended") for each in await self._store.outbox())
+    async def _in_outbox(self, window_id: str) -> bool:
+        return any((entry.window.id, entry.kind) == (window_id, "ended") for entry in await self._store.outbox())
 
     async def close(self) -> None:
-        """Stop the timers. The windows stay as they are, for the next process to take up."""
-        if self._noting is not None:
-            self._noting.cancel()
-            await asyncio.gather(self._noting, return_exceptions=True)
-            await self._note_changed()
-            await self._catch_up()
-            await self._note_mark()
+        """Stop the timers. Open windows stay in the store; the next process resumes them."""
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.gather(self._saving, return_exceptions=True)
+            await self._save_usages()
+            await self._flush_outbox()
+            await self._save_mark()
         timers = [timer for _, timer in self._timers.values()]
         for timer in timers:
             timer.cancel()

@@ -38,7 +38,7 @@ async def test_without_a_directory_the_tokens_groups_count_and_nobody_looks_agai
     standing = await watch.resolve(ann, in_group)
     assert standing == ResolvedIdentity(ann, "claim", ann.issued_at)
     with watch.watching(Live(Counting()), standing, GROUP):
-        watch.turn()
+        watch.tick()
     await watch.close()
 
 

@@ -71,7 +71,7 @@ async def test_a_claim_that_was_never_confirmed_lets_nobody_in_for_ever_because_
             with watch.watching(session, standing, GROUP):
                 while not session.reasons:
                     directory.now += SECOND
-                    watch.turn()
+                    watch.tick()
                     await settle()
             assert session.reasons == ["membership-unknown"]
     await watch.close()
