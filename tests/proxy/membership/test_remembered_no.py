@@ -169,5 +169,5 @@ async def test_a_store_that_cannot_keep_a_no_changes_nothing_of_the_answer(
     await store.close()
     directory.removed.add("ann")
     assert not (await first.resolve(replace(identity("ann"), groups_known=False), in_group)).identity.groups
-    assert "is not written down" in caplog.text
+    assert "is not stored" in caplog.text
     await first.close()
