@@ -165,7 +165,7 @@ class SessionEnd:
     def _send_last_error(self, outcome: WorkOutcome) -> None:
         """Send the client the error, unless it has received a message only in part."""
         ending, pump = self._ending, self._live.pump
-        if ending.error is not None and not ending.told and not pump.inside_message:
+        if ending.error is not None and not ending.error_sent and not pump.inside_message:
             self._client.write(error_response(with_work_outcome(ending.error, outcome)))
 
     # --- the journal -----------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Ending:
     reason: str
     error: PgjitError | None = None
     clean: bool = False
-    told: bool = False  # the client has read why already, in the server's own words
+    error_sent: bool = False  # the client has the server's own error already
 
 
 class Pump:
@@ -315,7 +315,7 @@ class Pump:
 
     def _server_left(self) -> None:
         if (last := self.state.last_words) is not None:
-            self.over(Ending("server", last, told=True))
+            self.over(Ending("server", last, error_sent=True))
             return
         error = ServerUnavailable(
             "terminating connection: the database server closed the connection",
