@@ -1,4 +1,4 @@
-"""A judgement as people and programs read it: the decision, and everything that led to it."""
+"""Prints a judgement for people, or returns it as JSON for programs: the decision, and everything that led to it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _MAKES = {"prepare": "execute", "declare": "fetch"}
 class Explanation:
     policy: Policy
     judgement: Judgement
-    grounds: tuple[tuple[Ground, ...], ...]  # of each statement
-    lines: dict[str, str]  # text of the policy's lines, by their place
+    grounds: tuple[tuple[Ground, ...], ...]  # for each statement
+    lines: dict[str, str]  # the text of the policy's lines, by their place
 
     def document(self) -> dict[str, object]:
         judgement = self.judgement
@@ -109,7 +109,7 @@ def explain(policy: Policy, judgement: Judgement, catalog: Catalog | None, passa
 
 
 def _lines(places: Iterable[str | None]) -> dict[str, str]:
-    """What stands at the places, as far as the files can be read."""
+    """The text of the line at each place, if its file can be read."""
     found: dict[str, str] = {}
     files: dict[str, list[str]] = {}
     for place in sorted({place for place in places if place}):
@@ -125,7 +125,7 @@ def _lines(places: Iterable[str | None]) -> dict[str, str]:
 
 
 def _gathered(grounds: tuple[Ground, ...]) -> Iterator[Ground]:
-    """The columns of one relation on one line, if the same was decided on them."""
+    """Joins the columns of one relation with the same decision into one ground."""
     columns: dict[Ground, list[str]] = {}
     for ground in grounds:
         if ground.sort != "column":
@@ -142,7 +142,7 @@ def _gathered(grounds: tuple[Ground, ...]) -> Iterator[Ground]:
 
 
 def _violation(text: str, violation: Violation) -> dict[str, object]:
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "rule": violation.rule,
         "message": violation.message,
         "detail": violation.detail,
@@ -152,8 +152,8 @@ def _violation(text: str, violation: Violation) -> dict[str, object]:
         "position": violation.position,
     }
     if violation.position is not None:
-        told["line"], told["column"] = line_and_column(text, violation.position)
-    return told
+        fields["line"], fields["column"] = line_and_column(text, violation.position)
+    return fields
 
 
 def _show_violation(text: str, violation: Violation, console: Console) -> None:
@@ -186,14 +186,14 @@ def _remarks(policy: Policy, judgement: Judgement) -> Iterator[str]:
     if not judgement.allowed:
         return
     if len(judgement.statements) > 1:
-        yield "in the extended protocol each statement is a message of its own: several in one are refused"
+        yield "the extended protocol refuses several statements in one message: send each in its own"
     if condition := _condition(judgement):
         yield f"it runs {condition}"
-        yield "in a session the name has to be one that was prepared or declared there, and judged"
+        yield "the name must have been prepared or declared, and judged, in the same session"
 
 
 def _condition(judgement: Judgement) -> str | None:
-    """What an EXECUTE or a FETCH needs, of a name that the message itself does not make."""
+    """The condition of an EXECUTE or FETCH whose name the message itself does not define."""
     made: set[tuple[str, str]] = set()
     for statement in judgement.statements:
         effect = statement.effect

@@ -44,7 +44,7 @@ def policy_check(
     suites, suite_faults = load_suites(paths, policies, RULES.keys() | REFERENCES) if not faults else ([], [])
     faults = [*faults, *suite_faults]
     known = read_catalog(catalog)
-    absent = [told for policy in policies.values() for told in _of_server(policy, known)] if known else []
+    absent = [warning for policy in policies.values() for warning in _of_server(policy, known)] if known else []
     warnings = [*policies.warnings, *absent]
     if as_json:
         result = {

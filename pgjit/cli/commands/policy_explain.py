@@ -1,4 +1,4 @@
-"""`pgjit policy explain`: what a policy decides on a statement, and why; on one, or on a file of them."""
+"""`pgjit policy explain`: prints what a policy decides on a statement, or on each statement of a file, and why."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Judge = Callable[[bytes], Judgement]
 
 def policy_explain(
     sql: Annotated[
-        str | None, typer.Argument(help="The statement, as the text of one message; `-` or none: standard input.")
+        str | None, typer.Argument(help="The statement, as the text of one message. `-` or none: standard input.")
     ] = None,
     policies: Folder = Path("policies"),
-    policy: Annotated[str | None, typer.Option(help="The policy; not needed where there is only one.")] = None,
+    policy: Annotated[str | None, typer.Option(help="The policy. Not needed if the folder has only one.")] = None,
     file: Annotated[Path | None, typer.Option(help="A file with the statement.")] = None,
     batch: Annotated[
         Path | None,
@@ -41,10 +41,10 @@ def policy_explain(
     statement_bytes: StatementBytes = STATEMENT_BYTES,
     as_json: AsJson = False,
 ) -> int:
-    """Explain what a policy decides on a statement, by the code that judges sessions.
+    """Explain what a policy decides on a statement. The code that judges sessions decides.
 
-    Tells the decision, every violation with its place, and which line of the policy allowed what the statement
-    touches. Exit code 0 if it is allowed, 1 if it is denied; with --batch 0 if every line was answered.
+    Prints the decision, every violation with its position, and for each object that the statement touches the line of
+    the policy that allowed it. The exit code is 0 if it is allowed, 1 if it is denied; with --batch it is 0.
     """
     given = [name for name, value in (("SQL", sql), ("--file", file), ("--batch", batch)) if value is not None]
     if len(given) > 1:

@@ -1,4 +1,4 @@
-"""`pgjit policy test`: plays the tests beside the policies, by the code that judges sessions."""
+"""`pgjit policy test`: runs the tests beside the policies, with the code that judges sessions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["policy_test"]
 def policy_test(
     folder: Annotated[Path, typer.Argument(help="The folder with the policies and their tests.")] = Path("policies"),
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Say which rules, policies and entries of them no test touched.")
+        bool, typer.Option("--coverage", help="List the rules, policies and entries that no test covers.")
     ] = False,
     statement_bytes: StatementBytes = STATEMENT_BYTES,
     as_json: AsJson = False,
 ) -> int:
     """Run the tests beside the policies (`*_test.yaml`).
 
-    What no test lists is not tested. Exit code 1 if an outcome is not what was expected, or if there is no test.
+    The exit code is 1 if a result is not the expected one, or if there is no test.
     """
     policies = read(folder)
     suites, faults = load_suites(suite_paths(folder), policies, RULES.keys() | REFERENCES)
@@ -99,7 +99,7 @@ def _show(outcomes: list[CaseOutcome], console: Console) -> None:
     for outcome in failed:
         _show_failure(outcome, console)
     if not outcomes:
-        console.print("There is no test: nothing is known to be right.")
+        console.print("There is no test.")
         return
     counts = Counter(outcome.passed for outcome in outcomes)
     console.print(f"\n{counts[True]} passed, {counts[False]} failed")
