@@ -1,4 +1,4 @@
-"""The two ways in which a client may hand over its token."""
+"""The two methods by which a client may send its token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["AuthenticationMethod"]
 
 
 class AuthenticationMethod(StrEnum):
-    """How a client gives its token."""
+    """As the password, or by the SASL mechanism OAUTHBEARER."""
 
     PASSWORD = "password"  # noqa: S105 - the name of the method
     OAUTHBEARER = "oauthbearer"

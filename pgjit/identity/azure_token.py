@@ -1,6 +1,6 @@
-"""One token of this machine's Azure managed identity, by azure-identity, an optional part of the installation.
+"""Fetches one token of this machine's Azure managed identity, with azure-identity (an optional dependency).
 
-Decides nothing but which words of that library are fit to be read. No token is in any error.
+Decides which error texts of that library may be shown. No token is in any error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MOST_SHOWN = 300
 
 
 class NoToken(Exception):
-    """Why there is none, for the operators."""
+    """No token could be fetched. The text is for the operators."""
 
 
 def installed() -> bool:
@@ -26,9 +26,9 @@ def installed() -> bool:
 
 
 def fetch(scope: str, client_id: str | None) -> tuple[str, timedelta]:
-    """A token for `scope`, and how long it is still good. `client_id` names one of several identities of the machine.
+    """A token for `scope` and its remaining lifetime. `client_id` selects one of several identities of the machine.
 
-    Blocks: its asynchronous half needs another HTTP client, of which we already have one. Raises NoToken.
+    Blocks: the asynchronous API of azure-identity would need a second HTTP library. Raises NoToken.
     """
     try:
         from azure.core.exceptions import AzureError
@@ -36,12 +36,12 @@ def fetch(scope: str, client_id: str | None) -> tuple[str, timedelta]:
     except ImportError:
         raise NoToken("azure-identity is not installed: pip install 'pgjit[azure]'") from None
     try:
-        # Made anew each time: it has a cache of its own, which would give a refused token again.
+        # A new credential each time: one that is kept has a cache, which would return a refused token again.
         with ManagedIdentityCredential(client_id=client_id) as identity:
             token = identity.get_token(scope)
     except AzureError as fault:
         text = " ".join(str(fault).split())[:_MOST_SHOWN]
         raise NoToken(f"managed identity gave no token: {text}") from None
-    except Exception as fault:  # noqa: BLE001 - what else a library may raise is not known to be fit for a log
+    except Exception as fault:  # noqa: BLE001 - the text of any other error may hold a secret
         raise NoToken(f"managed identity gave no token ({type(fault).__name__})") from None
     return str(token.token), timedelta(seconds=max(0.0, token.expires_on - time.time()))

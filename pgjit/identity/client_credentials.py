@@ -1,7 +1,7 @@
-"""Our own tokens: how pgjit proves itself to the token endpoint, and how long a token of its own is used.
+"""pgjit's own access tokens, by the client credentials grant (RFC 6749, 4.4; RFC 7523 for certificates).
 
-Decides the request of the client credentials grant (RFC 6749, 4.4; RFC 7523 for certificates). No secret, assertion
-or token is in any error, log or `repr`.
+Decides the request to the token endpoint, and how long a token is kept. No secret, assertion or token is in any
+error, log or `repr`.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _FETCH_SECONDS: Final = 10.0
 
 
 class ClientProof(Protocol):
-    """How pgjit proves who it is."""
+    """How pgjit authenticates as a client: by a secret, a certificate or a federated token."""
 
     def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:
-        """What goes into the request beside `client_id`. Blocks on files. Raises OSError or ValueError."""
+        """The form fields that authenticate the client. May read files. Raises OSError or ValueError."""
 
 
 class TokenSource(Protocol):
@@ -55,7 +55,7 @@ class TokenSource(Protocol):
         """A token for `tenant`. Raises DirectoryUnavailable."""
 
     def drop(self, tenant: str, token: str) -> None:
-        """It was not accepted: the next one is fetched anew."""
+        """The token was not accepted: forget it, so that the next one is fetched."""
 
     async def close(self) -> None:
         """Stop the fetches under way."""
@@ -63,7 +63,7 @@ class TokenSource(Protocol):
 
 class ClientSecret:
     def __init__(self, read: Callable[[], str]) -> None:
-        """`read` is called for every token: a secret that was changed is used from then on."""
+        """`read` is called for every token, so that a changed secret is used at once."""
         self._read = read
 
     def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - ClientProof's
@@ -102,20 +102,20 @@ class ClientCertificate:
 
 
 class FederatedToken:
-    """A token that the platform puts into a file, of an issuer that the app registration trusts."""
+    """A token in a file that the platform writes, by an issuer that the app registration trusts."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def parameters(self, client_id: str, endpoint: str, now: datetime) -> Mapping[str, str]:  # noqa: ARG002 - ClientProof's
-        token = self._path.read_text("ascii").strip()  # changed by the platform before it ends
+        token = self._path.read_text("ascii").strip()  # the platform replaces it before it expires
         if not token:
             raise ValueError("the file with the federated token is empty")
         return {"client_assertion_type": _ASSERTION, "client_assertion": token}
 
 
 class ClientCredentialsTokens:
-    """Access tokens for one resource, one of each tenant, kept until shortly before they end."""
+    """Access tokens for one resource, one for each tenant, kept until shortly before they expire."""
 
     def __init__(
         self, *, client: httpx.AsyncClient, authority: str, client_id: str, scope: str, proof: ClientProof
@@ -138,7 +138,7 @@ class ClientCredentialsTokens:
         return await self._fetching(tenant, lambda: self._renew(tenant, now))
 
     def drop(self, tenant: str, token: str) -> None:
-        """It was not accepted: the next one is fetched anew."""
+        """The token was not accepted: forget it, so that the next one is fetched."""
         if self._kept.get(tenant, ("",))[0] == token:
             del self._kept[tenant]
 
@@ -148,7 +148,7 @@ class ClientCredentialsTokens:
     async def _renew(self, tenant: str, now: datetime) -> str:
         async with asyncio.timeout(_FETCH_SECONDS):
             token, lifetime = await self._fetch(tenant, now)
-        # Not the last minutes of it; of a short one at least half.
+        # Until five minutes before it expires; at least half of a short lifetime.
         self._kept[tenant] = token, now + max(lifetime - _BEFORE_END, lifetime / 2)
         return token
 

@@ -1,4 +1,4 @@
-"""The contract of a directory: where memberships are looked up while sessions live. Decides nothing."""
+"""The contract of a directory: where group memberships are looked up while sessions are open. Decides nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Directory", "DirectoryAnswer", "DirectoryUnavailable", "Principal", 
 
 
 class PrincipalState(StrEnum):
-    """What the directory says of a principal itself."""
+    """The state of a principal's own account."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -23,9 +23,9 @@ class PrincipalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom to look up: an identity without what its token says, or the app that acts for it.
+    """Who is looked up: the account of an identity, or the app that acts for it.
 
-    With `acting` the key holds a client id in place of an object id: a user's token names its app by no other.
+    With `acting` the key holds a client id instead of an object id: a user's token names its app only by that.
     """
 
     key: IdentityKey
@@ -38,7 +38,7 @@ class Principal:
 
     @classmethod
     def acting_for(cls, identity: Identity) -> Principal | None:
-        """The app, or the agent, that acts for a user; an app that acts for itself is the identity."""
+        """The app or agent that acts for a user. None if the identity is an app itself."""
         if not identity.is_user or identity.app_id is None:
             return None
         return cls(IdentityKey(identity.key.tid, identity.app_id), is_user=False, acting=True)
@@ -46,16 +46,16 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryAnswer:
-    """What a directory answered, and when it was asked; or what a token claims, until it has answered."""
+    """A directory's answer and the time of the query; or, with `claimed`, the claims of a token in its place."""
 
     at: datetime
     state: PrincipalState
-    groups: frozenset[GroupId]  # of those that were asked for
+    groups: frozenset[GroupId]  # the queried groups that it is a member of
     claimed: bool = False
 
 
 class DirectoryUnavailable(Exception):
-    """There is no answer now. The text is for the log; it quotes nothing that came by network."""
+    """The directory gave no usable answer. The text is for the log, and quotes nothing that came by network."""
 
     def __init__(self, why: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(why)
@@ -64,11 +64,11 @@ class DirectoryUnavailable(Exception):
 
 class Directory(Protocol):
     async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
-        """The state of `principal`, and of which of `groups` it is a member, directly or through other groups.
+        """The state of `principal`, and those of `groups` that it is a member of, directly or transitively.
 
-        Of an app that acts for others the state is all that is asked for.
+        For an app that acts for others, only the state is queried.
 
-        Raises DirectoryUnavailable for every answer that is not a whole and sound one.
+        Raises DirectoryUnavailable for every answer that is incomplete or malformed.
         """
 
     async def close(self) -> None:

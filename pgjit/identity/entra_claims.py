@@ -1,7 +1,7 @@
-"""What a token whose signature is verified says, and whether that is an identity: claims and now in, Identity out.
+"""Reads the claims of an Entra access token whose signature is verified: claims and now in, Identity out.
 
-Decides issuer, tenant, audience, times, kind of token, principal and groups of Entra's access tokens.
-Knows no key, no network and no clock of its own. A claim that is not used here is not looked at.
+Decides issuer, tenant, audience, times, kind of token, principal and groups. `oidc_claims.py` shares the checks of
+times. Knows no key, no network and no clock. Claims that are not named here are ignored.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = [
     "ExpectedEntraClaims",
     "Issuer",
     "check_times",
+    "display_claim",
     "find_issuer",
     "read_identity",
-    "shown",
     "text_claim",
 ]
 
@@ -35,7 +35,7 @@ _LATEST: Final = 253_402_300_799  # the last second that a datetime holds
 _BACKDATED: Final = timedelta(minutes=10)  # Entra dates `iat` five minutes back: a token of 24 h says 24 h 5 min
 _TOKEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}\Z")
 _FACETS: Final = re.compile(r"[0-9]{1,6}( [0-9]{1,6})*\Z")
-_AGENT, _AGENT_USER = 11, 13  # facets of actor and subject (`xms_act_fct`, `xms_sub_fct`)
+_AGENT, _AGENT_USER = 11, 13  # facets of the actor and the subject (`xms_act_fct`, `xms_sub_fct`)
 _ID_TOKEN: Final = frozenset({"nonce", "at_hash", "c_hash"})
 _GRAPH: Final = "Microsoft Graph"
 _OTHER_AUDIENCES: Final = {
@@ -55,7 +55,7 @@ _OTHER_AUDIENCES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """One tenant's issuer of one version of tokens, and what they have to say beside `iss`."""
+    """One tenant's issuer of one version of tokens, and the other claims that its tokens must have."""
 
     issuer: str
     tenant: str
@@ -65,16 +65,16 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedEntraClaims:
-    """What a token must say to be ours."""
+    """What the claims of an accepted token must be."""
 
     issuers: tuple[Issuer, ...]
     leeway: timedelta
     max_age: timedelta
-    overage: bool = False  # whether a token may leave its groups out: a directory is asked for them
+    overage: bool = False  # whether a token may lack its groups: the directory is queried instead
 
 
 def find_issuer(claims: Claims, expected: ExpectedEntraClaims) -> Issuer:
-    """The issuer that a token says it is of, to the letter; its tenant and version have to agree."""
+    """The accepted issuer that equals `iss`, to the letter. The claims `tid` and `ver` must agree with it."""
     version, name = text_claim(claims, "ver"), text_claim(claims, "iss")
     if version not in {each.version for each in expected.issuers}:
         raise TokenRefused("wrong-version", _version_hint(version))
@@ -83,21 +83,23 @@ def find_issuer(claims: Claims, expected: ExpectedEntraClaims) -> Issuer:
         raise TokenRefused("wrong-issuer", f"the token was not issued by {_names(expected.issuers)}")
     issuer = found[0]
     if version != issuer.version:
-        raise TokenRefused("wrong-version", f"{issuer.issuer} does not issue tokens of the version that it says")
+        raise TokenRefused("wrong-version", f"{issuer.issuer} does not issue tokens of the version in `ver`")
     if text_claim(claims, "tid") != issuer.tenant:
         raise TokenRefused("wrong-tenant", f"the token is not of tenant {issuer.tenant}")
     return issuer
 
 
 def read_identity(claims: Claims, expected: ExpectedEntraClaims, now: datetime) -> Identity:
-    """The identity in `claims`, or TokenRefused. Only for claims under a signature by a key of that issuer."""
+    """The identity in `claims`, or TokenRefused. The signature must have been verified before."""
     issuer = find_issuer(claims, expected)
     _check_audience(claims, issuer)
     issued_at, expires_at = check_times(claims, expected, now)
     app_id = _client(claims)
     app_only = _app_only(claims)
     actor, subject = _facets(claims, "xms_act_fct"), _facets(claims, "xms_sub_fct")
-    agent = _AGENT in actor | subject or "xms_par_app_azp" in claims  # any sign of one: they are asked for singly
+    agent = (
+        _AGENT in actor | subject or "xms_par_app_azp" in claims
+    )  # any sign of an agent counts: a policy must name agents explicitly
     kind = _kind(subject, agent=agent, app_only=app_only)
     oid = _guid(claims, "oid")
     if not text_claim(claims, "sub"):
@@ -144,7 +146,7 @@ def _token_id(claims: Claims) -> str:
     return value
 
 
-# --- where from, for whom, when --------------------------------------------------------------------------
+# --- issuer, audience, times -----------------------------------------------------------------------------
 
 
 def _version_hint(version: str) -> str:
@@ -158,8 +160,8 @@ def _version_hint(version: str) -> str:
 
 def _names(issuers: tuple[Issuer, ...]) -> str:
     most = 3
-    shown = " or ".join(each.issuer for each in issuers[:most])
-    return shown if len(issuers) <= most else f"{shown}, nor by {len(issuers) - most} others that are accepted"
+    named = " or ".join(each.issuer for each in issuers[:most])
+    return named if len(issuers) <= most else f"{named}, nor by {len(issuers) - most} others that are accepted"
 
 
 def _check_audience(claims: Claims, issuer: Issuer) -> None:
@@ -185,7 +187,7 @@ def _second(claims: Claims, name: str) -> datetime:
 
 
 def check_times(claims: Claims, expected: ExpectedEntraClaims, now: datetime) -> tuple[datetime, datetime]:
-    """When it was issued and when it ends. Differences only: near year 9999 a sum would overflow."""
+    """The times of issue and of expiry. Computed with differences: near year 9999 a sum would overflow."""
     issued, begins, ends = (_second(claims, name) for name in ("iat", "nbf", "exp"))
     if now - ends >= expected.leeway:
         raise TokenRefused("expired", f"the token ended at {ends:%Y-%m-%d %H:%M:%S} UTC")
@@ -202,16 +204,16 @@ def check_times(claims: Claims, expected: ExpectedEntraClaims, now: datetime) ->
     return issued, ends
 
 
-# --- what kind of token, of whom -------------------------------------------------------------------------
+# --- kind of token, principal ----------------------------------------------------------------------------
 
 
 def _is_id_token(claims: Claims) -> bool:
-    """Without an app that got it, or with what binds it to a sign-in: it is for an app, not of one."""
+    """An id token names no client that requested it, or it is bound to a sign-in (`nonce`)."""
     return not _ID_TOKEN.isdisjoint(claims) or claims.keys().isdisjoint({"azp", "appid", "scp", "roles", "idtyp"})
 
 
 def _client(claims: Claims) -> str:
-    """The app that got the token."""
+    """The client id of the app that requested the token."""
     if not _ID_TOKEN.isdisjoint(claims):
         raise TokenRefused("id-token", "it is an id token: it holds `nonce`, `at_hash` or `c_hash`")
     named = [_guid(claims, name) for name in ("azp", "appid") if name in claims]
@@ -225,7 +227,7 @@ def _client(claims: Claims) -> str:
 
 
 def _app_only(claims: Claims) -> bool:
-    """Whether there is no user in it."""
+    """Whether the token is an app's own, without a user."""
     scopes = text_claim(claims, "scp").strip(" /") if "scp" in claims else ""  # agents: empty or `/` without a user
     declared = text_claim(claims, "idtyp") if "idtyp" in claims else None
     match declared:
@@ -254,12 +256,14 @@ def _kind(subject: frozenset[int], *, agent: bool, app_only: bool) -> IdentityKi
 
 
 def _credential(claims: Claims) -> Credential | None:
-    """`azpacr` of v2 tokens, `appidacr` of v1: 0, 1 or 2. Another number may mean anything, so nothing."""
-    said = {text_claim(claims, name) for name in ("azpacr", "appidacr") if name in claims}
-    if len(said) > 1:
+    """`azpacr` of v2 tokens, `appidacr` of v1: 0, 1 or 2. Other numbers are not defined, and give None."""
+    values = {text_claim(claims, name) for name in ("azpacr", "appidacr") if name in claims}
+    if len(values) > 1:
         raise TokenRefused("bad-claim", "the claims `azpacr` and `appidacr` differ")
     return (
-        {"0": Credential.NONE, "1": Credential.SECRET, "2": Credential.CERTIFICATE}.get(said.pop()) if said else None
+        {"0": Credential.NONE, "1": Credential.SECRET, "2": Credential.CERTIFICATE}.get(values.pop())
+        if values
+        else None
     )
 
 
@@ -287,11 +291,11 @@ def _facets(claims: Claims, name: str) -> frozenset[int]:
 
 
 def _groups(claims: Claims, *, overage: bool) -> frozenset[GroupId] | None:
-    """The group ids; None where the token only points to them. It is never a reason to look where it points."""
-    elsewhere = claims.get("_claim_names", {})
-    if not isinstance(elsewhere, dict):
+    """The group ids; None if the token only refers to them. The URL in such a reference is never used."""
+    references = claims.get("_claim_names", {})
+    if not isinstance(references, dict):
         raise TokenRefused("bad-claim", "the claim `_claim_names` is not an object")
-    if "groups" in elsewhere or "hasgroups" in claims:
+    if "groups" in references or "hasgroups" in claims:
         if overage and "groups" not in claims:
             return None
         raise TokenRefused(
@@ -309,11 +313,11 @@ def _groups(claims: Claims, *, overage: bool) -> frozenset[GroupId] | None:
 
 def _display(claims: Claims, kind: IdentityKind, oid: str) -> str:
     of_app = kind in (IdentityKind.APP, IdentityKind.AGENT)
-    return shown(claims, ("app_displayname",) if of_app else ("preferred_username", "upn", "name")) or oid
+    return display_claim(claims, ("app_displayname",) if of_app else ("preferred_username", "upn", "name")) or oid
 
 
-def shown(claims: Claims, names: tuple[str, ...]) -> str | None:
-    """A name to show: mutable and chosen by others, so it is cut, cleaned and never compared."""
+def display_claim(claims: Claims, names: tuple[str, ...]) -> str | None:
+    """A name for display only: others choose it and may change it, so it is cut, cleaned and never compared."""
     for name in names:
         value = claims.get(name)
         if isinstance(value, str):

@@ -1,7 +1,7 @@
-"""One JSON object from a server that is not trusted: of bounded size, not compressed, not from elsewhere.
+"""Fetches a JSON object from a server that is not trusted: bounded in size, not compressed, without redirects.
 
-Decides what an answer may be at all, and whether a proxy may stand in the way. The time that it may take is the
-caller's, and so is what it means.
+Decides which responses are read at all, and whether an HTTP proxy is used. The caller sets a time limit, and reads
+the contents.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ __all__ = ["AnswerRefused", "client_for", "fetch_object", "read_answer"]
 
 MAX_BODY_BYTES: Final = 512 * 1024
 PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
-"""Not compressed: a few bytes could become very many."""
+"""Not compressed: a small response could decompress to a very large one."""
 
 _JSON: Final = frozenset({"application/json", "application/jwk-set+json"})
 
 
 class AnswerRefused(Exception):
-    """What came is not an answer that can be used. The text quotes nothing of it."""
+    """The response cannot be used. The text quotes nothing of it."""
 
 
 def client_for(url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client for the server at `url`. A proxy named by the environment leads out, never back to this machine."""
+    """A client for the server at `url`. An HTTP proxy in the environment is not used for this machine itself."""
     local = is_loopback(httpx.URL(url).host)
     return httpx.AsyncClient(transport=transport, verify=_trusted(), timeout=5.0, trust_env=not local)
 
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """The authorities that certify the web, or those that the environment names. They are read once."""
+    """The public certificate authorities, or those that the environment names. They are read once."""
     return httpx.create_ssl_context()
 
 

@@ -1,7 +1,7 @@
-"""Microsoft Graph as directory: who is a member of which of the groups that policies are for.
+"""Microsoft Graph as directory: which groups named by policies a principal is a member of.
 
-Decides what is asked and which answers are sound. The URLs are built from the configuration and from the object id of
-a verified token; nothing in a token or in an answer leads anywhere. When it is asked is not decided here.
+Decides the queries, and which answers are valid. URLs are built from the configuration and the object id of a
+verified token, never from other parts of a token or from an answer. Does not decide when a membership is looked up.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ __all__ = ["GraphDirectory", "GraphSettings", "graph_from_section"]
 
 BATCH: Final = 20  # groups that one checkMemberGroups takes
 _LOOK_UP_SECONDS: Final = 10.0
-_PAUSE: Final = timedelta(seconds=30)  # where Graph does not say for how long
+_PAUSE: Final = timedelta(seconds=30)  # without a Retry-After header
 _LONGEST_PAUSE: Final = timedelta(minutes=10)
 _NOT_FOUND: Final = "Request_ResourceNotFound"
-_EVERYWHERE: Final = frozenset({
+_FIRST_PARTY_CLIENTS: Final = frozenset({
     "04b07795-8ddb-461a-bbee-02f9e1bf7b46",  # Azure CLI
     "1950a258-227b-4e31-a9cf-717495945fc2",  # Azure PowerShell
     "872cd9fa-d31f-45e0-9eab-6e460a02d1f1",  # Visual Studio
     "aebc6443-996d-45c2-90f0-388ff96faa56",  # Visual Studio Code
 })  # fmt: skip
-"""Microsoft's own clients, with which people sign in: a tenant need not hold an object of them."""
+"""Microsoft's own clients, with which people sign in: a tenant may have no service principal for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphSettings:
-    """Raises InvalidFile, with every fault."""
+    """The validated settings. Raises InvalidFile with all faults."""
 
     url: str
     authority: str
-    client_id: str | None  # of the app registration; with a managed identity of that one, where there are several
+    client_id: str | None  # of the app registration; or of the managed identity, if there are several
     proof: ClientProof | None  # None: this machine's managed identity
     allow_http: bool = False
 
@@ -83,10 +83,10 @@ class GraphDirectory:
         await self._client.aclose()
 
     async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
-        """What Graph says of the principal. Raises DirectoryUnavailable."""
+        """The state and memberships of the principal. Raises DirectoryUnavailable."""
         tenant = principal.key.tid
         if now < (until := self._quiet_until.get(tenant, now)):
-            raise DirectoryUnavailable("Graph has asked not to be asked yet", retry_after=until - now)
+            raise DirectoryUnavailable("Graph has asked for a pause", retry_after=until - now)
         try:
             async with asyncio.timeout(_LOOK_UP_SECONDS):
                 return await self._look_up(principal, groups, now)
@@ -118,28 +118,28 @@ class GraphDirectory:
         return DirectoryAnswer(at=now, state=state, groups=member)
 
     async def _state(self, key: IdentityKey, place: str, now: datetime, name: str = "id") -> PrincipalState | None:
-        """Whether it is enabled; None where there is no such principal. `name`: the member that holds `key.oid`."""
+        """Whether the account is enabled; None if it does not exist. `name`: the property that holds `key.oid`."""
         answer = await self._ask(key.tid, "GET", f"{place}?$select={name},accountEnabled", None, now)
         if answer is None:
             return None
-        said, enabled = answer.get(name), answer.get("accountEnabled")
-        if not isinstance(said, str) or said.lower() != key.oid or not isinstance(enabled, bool):
+        object_id, enabled = answer.get(name), answer.get("accountEnabled")
+        if not isinstance(object_id, str) or object_id.lower() != key.oid or not isinstance(enabled, bool):
             raise AnswerRefused("Graph's answer does not say whether the principal is enabled")
         return PrincipalState.ENABLED if enabled else PrincipalState.DISABLED
 
     async def _state_of_app(self, key: IdentityKey, now: datetime) -> PrincipalState:
-        """Of the service principal of a client id. An agent's may have none beside its object id."""
+        """The state of the service principal with a client id. An agent's may be found by its object id alone."""
         places = ((f"(appId='{key.oid}')", "appId"), (f"/{key.oid}", "id"))
         for place, name in places:
             state = await self._state(key, f"/v1.0/servicePrincipals{place}", now, name)
             if state is not None:
                 return state
-        return PrincipalState.ENABLED if key.oid in _EVERYWHERE else PrincipalState.DELETED
+        return PrincipalState.ENABLED if key.oid in _FIRST_PARTY_CLIENTS else PrincipalState.DELETED
 
     async def _members(
         self, principal: Principal, place: str, batch: list[GroupId], now: datetime
     ) -> frozenset[GroupId] | None:
-        """Of which of `batch` it is a member; None where there is no such principal."""
+        """Those of `batch` that it is a member of; None if there is no such principal."""
         answer = await self._ask(
             principal.key.tid, "POST", f"{place}/checkMemberGroups", {"groupIds": list(batch)}, now
         )
@@ -158,7 +158,7 @@ class GraphDirectory:
     async def _ask(
         self, tenant: str, method: str, path: str, body: Mapping[str, object] | None, now: datetime
     ) -> dict[str, object] | None:
-        """The answer; None where Graph says that there is no such object."""
+        """The response's JSON object; None if Graph reports that there is no such object."""
         for attempt in range(2):
             token = await self._tokens.get(tenant, now)
             headers = {**PLAIN, "Authorization": f"Bearer {token}"}
@@ -166,7 +166,7 @@ class GraphDirectory:
                 method, self._url + path, json=body, headers=headers, follow_redirects=False
             ) as response:
                 if response.status_code == httpx.codes.UNAUTHORIZED and attempt == 0:
-                    self._tokens.drop(tenant, token)  # it may have been revoked: once more with a new one
+                    self._tokens.drop(tenant, token)  # it may be revoked: retry with a new one
                     continue
                 return await _answer(response, now)
         raise AssertionError("the second attempt returns or raises")
@@ -176,7 +176,7 @@ Part = PrincipalState | frozenset[GroupId] | None
 
 
 async def _together(*questions: Coroutine[None, None, Part]) -> list[Part]:
-    """All answers; the first fault ends the other questions."""
+    """All answers. The first error cancels the other queries."""
     tasks = [asyncio.create_task(question) for question in questions]
     try:
         return await asyncio.gather(*tasks)
@@ -203,7 +203,7 @@ async def _answer(response: httpx.Response, now: datetime) -> dict[str, object] 
 
 
 def _retry_after(text: str, now: datetime) -> timedelta:
-    """Seconds, or a moment (RFC 9110, 10.2.3)."""
+    """A Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
     text = text.strip()
     if text.isascii() and text.isdecimal() and len(text) <= 9:
         pause = timedelta(seconds=int(text))
@@ -230,7 +230,7 @@ def _tokens(settings: GraphSettings, client: httpx.AsyncClient) -> TokenSource:
 
 
 def graph_from_section(section: IdentitySection, folder: Path) -> GraphDirectory | None:
-    """The directory that the configuration names, if it names one. Raises InvalidFile."""
+    """The directory in the configuration, if there is one. Raises InvalidFile."""
     graph = section.graph
     if graph is None:
         return None
@@ -250,8 +250,8 @@ def _proof(graph: GraphSection, folder: Path) -> ClientProof | None:
     if graph.federated_token is not None:
         return FederatedToken(folder / graph.federated_token)
     if graph.secret is not None and graph.secret.env is not None:
-        given = os.environ.get(graph.secret.env, "")
-        return ClientSecret(lambda: given)
+        secret = os.environ.get(graph.secret.env, "")
+        return ClientSecret(lambda: secret)
     if graph.secret is not None and graph.secret.file is not None:
         path = folder / graph.secret.file
         return ClientSecret(lambda: path.read_text("ascii").removesuffix("\n"))

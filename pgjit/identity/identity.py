@@ -1,4 +1,4 @@
-"""Who calls: the value that a verified token becomes. Decides nothing and reads no token."""
+"""The identity of a caller: the value that a verified token gives. Decides nothing, and reads no token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple, NewType
 __all__ = ["Credential", "GroupId", "Identity", "IdentityKey", "IdentityKind"]
 
 GroupId = NewType("GroupId", str)
-"""What a group is told by: with Entra its object id, a GUID in lower case. Never a display name."""
+"""The key of a group: with Entra its object id, a GUID in lower case. Never a display name."""
 
 
 class IdentityKind(StrEnum):
@@ -21,15 +21,15 @@ class IdentityKind(StrEnum):
 
 
 class Credential(StrEnum):
-    """How the app that got the token proved itself (`azpacr`)."""
+    """How the app that requested the token authenticated (`azpacr`)."""
 
-    NONE = "none"  # a public client: it has nothing to prove itself with
+    NONE = "none"  # a public client: it cannot authenticate
     SECRET = "secret"  # noqa: S105 - the name of the kind
     CERTIFICATE = "certificate"  # or another signed assertion, a federated one included
 
 
 class IdentityKey(NamedTuple):
-    """What an identity is told by. With Entra: tenant id and object id, GUIDs in lower case."""
+    """The key of an identity. With Entra: tenant id and object id, GUIDs in lower case."""
 
     tid: str
     oid: str
@@ -37,7 +37,7 @@ class IdentityKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A caller whose token was verified. `display` is for showing only and is never compared."""
+    """A caller with a verified token. `display` is for display only and is never compared."""
 
     key: IdentityKey
     kind: IdentityKind
@@ -47,19 +47,19 @@ class Identity:
     token_id: str  # `uti` of the token: joins our records with the provider's sign-in log
     issued_at: datetime
     expires_at: datetime
-    roles: frozenset[str] = frozenset()  # app roles: good for as long as the token is
-    groups_known: bool = True  # False: the token says that there are more than it holds
-    blueprint_id: str | None = None  # of an agent: what it was made from. For the record; nothing is granted by it
-    on_behalf_of: str | None = None  # object id of the user for whom an agent acts; it is `key.oid` then
-    credential: Credential | None = None  # None: the token does not say
-    acrs: frozenset[str] = frozenset()  # authentication contexts that were met
+    roles: frozenset[str] = frozenset()  # app roles: valid as long as the token
+    groups_known: bool = True  # False: the token does not list them
+    blueprint_id: str | None = None  # of an agent: its blueprint. For the record only; it grants nothing
+    on_behalf_of: str | None = None  # object id of the user for whom an agent acts, which is `key.oid` then
+    credential: Credential | None = None  # None: not in the token
+    acrs: frozenset[str] = frozenset()  # authentication contexts that were satisfied
 
     @property
     def is_user(self) -> bool:
-        """Whether the directory keeps it among its users; it keeps all others among its service principals."""
+        """Whether it is a user in the directory. All others are service principals."""
         return self.kind in (IdentityKind.USER, IdentityKind.AGENT_USER)
 
     @property
     def principals(self) -> frozenset[IdentityKind]:
-        """All kinds that take part: for a user for whom an agent acts, both."""
+        """Every kind involved: for a user on whose behalf an agent acts, both."""
         return frozenset({self.kind, IdentityKind.AGENT} if self.on_behalf_of else {self.kind})

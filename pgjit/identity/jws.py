@@ -1,7 +1,7 @@
-"""Is this text one well-formed signed token? Takes a compact JWS apart, and refuses all that is not plain.
+"""Parses a compact JWS (RFC 7515) strictly: size, alphabet, three canonical segments, RS256 and a key id.
 
-Decides the shape alone: size, alphabet, three canonical segments, a header with RS256 and a key id. Checks no
-signature and knows no claim: what is returned here is not to be trusted before its signature is.
+Decides the form only. Verifies no signature and knows no claim: nothing that is returned here may be trusted before
+the signature is verified.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pgjit.errors import TokenRefused
 
 __all__ = ["HARD_MAX_BYTES", "KID", "Jws", "StrictJsonError", "parse_compact_jws", "read_object", "unbase64url"]
 
-HARD_MAX_BYTES: Final = 64 * 1024  # of a password message: PostgreSQL reads no longer one either
-KID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")  # ASCII, so that it can be shown and compared as it is
+HARD_MAX_BYTES: Final = 64 * 1024  # of a password message: PostgreSQL does not accept a longer one
+KID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")  # printable ASCII, so that it can be logged and compared
 
 _MAX_HEADER_BYTES: Final = 1024
 _MAX_DEPTH: Final = 8
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
 _HEADERS: Final = frozenset({"alg", "kid", "typ", "x5t"})
-# Named only to say in the journal what was tried: every parameter outside _HEADERS is refused.
-_TELLING: Final = {
+# These have their own reason in the journal. Every other parameter outside _HEADERS is refused as well.
+_REASONS: Final = {
     "nonce": ("graph-token", "the header holds `nonce`: a token for Microsoft Graph, which only Graph can check"),
     "jku": ("key-in-header", "the header names a place of its own to take the key from"),
     "x5u": ("key-in-header", "the header names a place of its own to take the key from"),
@@ -40,12 +40,12 @@ _TELLING: Final = {
 
 
 class StrictJsonError(ValueError):
-    """What is wrong with a JSON text. Quotes nothing of it."""
+    """A JSON text is not accepted. The message quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jws:
-    """A token taken apart. Nothing in it is verified. `repr` shows nothing of it."""
+    """A parsed token. Nothing in it is verified. `repr` shows nothing of it."""
 
     kid: str
     token: str
@@ -55,7 +55,7 @@ class Jws:
 
 
 def parse_compact_jws(token: str, max_bytes: int, types: frozenset[str] = frozenset({"JWT"})) -> Jws:
-    """The token's parts, or TokenRefused. `types`: what the header's `typ` may say."""
+    """The parsed token, or TokenRefused. `types`: the accepted values of `typ` in the header."""
     if not token:
         raise TokenRefused("empty-token", "the password is empty")
     if len(token) > min(max_bytes, HARD_MAX_BYTES):
@@ -73,7 +73,7 @@ def parse_compact_jws(token: str, max_bytes: int, types: frozenset[str] = frozen
 
 
 def unbase64url(text: str) -> bytes:
-    """The bytes of canonical, unpadded base64url. One value has one spelling only; raises ValueError."""
+    """Decodes canonical, unpadded base64url: each value has one encoding only. Raises ValueError."""
     if not text:
         raise ValueError("is empty")
     if not _SEGMENT.match(text):
@@ -94,7 +94,7 @@ def _key_id(header_bytes: bytes, types: frozenset[str]) -> str:
         header = read_object(header_bytes)
     except StrictJsonError as fault:
         raise TokenRefused("malformed-header", f"the header {fault}") from None
-    for name, (reason, explanation) in _TELLING.items():
+    for name, (reason, explanation) in _REASONS.items():
         if name in header:
             raise TokenRefused(reason, explanation)
     if header.keys() - _HEADERS:
@@ -114,7 +114,7 @@ def _key_id(header_bytes: bytes, types: frozenset[str]) -> str:
 
 
 def read_object(data: bytes) -> dict[str, object]:
-    """One JSON object, read so that every reader sees the same in it: no name twice, no NaN, bounded depth."""
+    """Parses a JSON object that every parser reads alike: no duplicate name, no NaN, bounded depth."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except StrictJsonError:
@@ -143,7 +143,7 @@ def _no_constant(_text: str) -> NoReturn:
 
 
 def _check_values(value: object) -> None:
-    """Depth, and text that no journal could write: half of a surrogate pair."""
+    """Check the depth, and that no text has half a surrogate pair, which the journal could not write."""
     pending: list[tuple[object, int]] = [(value, 1)]
     while pending:
         item, depth = pending.pop()

@@ -1,7 +1,7 @@
-"""A provider whose tokens are JWTs, signed with keys that their issuers publish: what Entra and OIDC have in common.
+"""The common part of the providers for Entra and OpenID Connect: tokens are JWTs, signed with published keys.
 
-Decides how keys are fetched, how a token is verified, and the bounds of the settings that go with it. Which issuers
-there are and which claims are good is decided by each provider in `providers/`.
+Decides how keys are fetched, how a token is verified, and the limits of the settings for that. Each provider in
+`providers/` decides which issuers and claims are accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LONGEST_AGE: Final = timedelta(hours=24)  # the longest that Entra issues to wor
 
 
 class JwtSettings(Protocol):
-    """What a provider's settings have for this."""
+    """The settings that every such provider has."""
 
     @property
     def leeway(self) -> timedelta:
@@ -43,7 +43,7 @@ class JwtSettings(Protocol):
 
     @property
     def token_types(self) -> frozenset[str]:
-        """What `typ` in a token's header may be."""
+        """The accepted values of `typ` in a token's header."""
 
     @property
     def key_host(self) -> str:
@@ -58,7 +58,7 @@ S = TypeVar("S", bound=JwtSettings)
 
 
 def bounds_faults(settings: JwtSettings) -> list[str]:
-    """Which numbers in the settings are out of bounds, one sentence each."""
+    """The settings that are out of bounds, one sentence each."""
     faults = []
     if not timedelta() <= settings.leeway <= MAX_LEEWAY:
         faults.append("`leeway` is not between 0 and 60 seconds")
@@ -70,7 +70,7 @@ def bounds_faults(settings: JwtSettings) -> list[str]:
 
 
 class JwtProvider(ABC, Generic[S]):
-    """A Provider. A subclass says which claims are good, and where a client gets a token."""
+    """A Provider. A subclass decides which claims are accepted, and where a client gets a token."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class JwtProvider(ABC, Generic[S]):
     @property
     @abstractmethod
     def discovery(self) -> Discovery:
-        """How to get a token that is accepted here."""
+        """How a client gets a token for this proxy."""
 
     async def start(self) -> None:
         """Begin fetching keys in the background. Does not raise when an issuer cannot be reached."""
@@ -105,7 +105,7 @@ class JwtProvider(ABC, Generic[S]):
 
     @property
     def ready(self) -> bool:
-        """True while there are keys of every issuer to check tokens with."""
+        """Whether there are keys of every issuer."""
         return self._ring.ready
 
     async def close(self) -> None:

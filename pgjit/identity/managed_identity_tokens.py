@@ -1,6 +1,6 @@
-"""Our own tokens as this machine's managed identity: nothing is kept in a file, and there is no secret.
+"""pgjit's own access tokens, as this machine's managed identity: no secret and no file is needed.
 
-Decides how long a token is used and that it is asked for once at a time. No token is in any error, log or `repr`.
+Decides how long a token is kept, and that one fetch runs at a time. No token is in any error, log or `repr`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ __all__ = ["ManagedIdentityTokens"]
 
 _BEFORE_END: Final = timedelta(minutes=5)
 
-Fetched = tuple[str, timedelta]  # a token, and how long it is still good
+Fetched = tuple[str, timedelta]  # a token and its remaining lifetime
 
 
 class ManagedIdentityTokens:
-    """Of the one tenant that the machine is in: a managed identity has no tokens of others."""
+    """The token of the machine's own tenant: a managed identity has tokens of no other."""
 
     def __init__(
         self, scope: str, client_id: str | None, fetch: Callable[[str, str | None], Fetched] | None = None
     ) -> None:
-        """`client_id` names one of several identities of the machine."""
+        """`client_id` selects one of several identities of the machine."""
         self._scope = scope
         self._client_id = client_id
         self._fetch = fetch or _from_azure
@@ -36,7 +36,7 @@ class ManagedIdentityTokens:
             self._fetch_in_thread, stopped=lambda: DirectoryUnavailable("pgjit is stopping")
         )
 
-    async def get(self, tenant: str, now: datetime) -> str:  # noqa: ARG002 - of the one that there is
+    async def get(self, tenant: str, now: datetime) -> str:  # noqa: ARG002 - there is only one
         """Raises DirectoryUnavailable."""
         if self._kept is not None and now < self._kept[1]:
             return self._kept[0]
@@ -45,7 +45,7 @@ class ManagedIdentityTokens:
         return token
 
     def drop(self, tenant: str, token: str) -> None:  # noqa: ARG002
-        """It was not accepted: the next one is fetched anew."""
+        """The token was not accepted: forget it, so that the next one is fetched."""
         if self._kept is not None and self._kept[0] == token:
             self._kept = None
 

@@ -1,7 +1,7 @@
-"""What the claims of an OpenID Connect issuer's access token prove: claims and now in, Identity out.
+"""Reads the claims of an OpenID Connect issuer's access token: claims and now in, Identity out.
 
-Decides issuer, audience, times, kind of token, principal and groups of JWT access tokens (RFC 9068, and what is
-issued like them). Knows no key, no network and no clock of its own.
+Decides issuer, audience, times, kind of token, principal and groups of JWT access tokens (RFC 9068 and similar ones).
+Knows no key, no network and no clock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.entra_claims import Claims, ExpectedEntraClaims, check_times, shown, text_claim
+from pgjit.identity.entra_claims import Claims, ExpectedEntraClaims, check_times, display_claim, text_claim
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 
 __all__ = ["ExpectedOidcClaims", "read_oidc_identity"]
@@ -24,7 +24,7 @@ _ID_TOKEN: Final = frozenset({"nonce", "at_hash", "c_hash"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedOidcClaims:
-    """What a token must say to be ours."""
+    """What the claims of an accepted token must be."""
 
     issuer: str
     audience: str
@@ -51,7 +51,7 @@ def read_oidc_identity(claims: Claims, expected: ExpectedOidcClaims, now: dateti
         key=IdentityKey(expected.issuer, subject),
         kind=kind,
         app_id=app_id,
-        display=shown(claims, ("preferred_username", "name")) or subject,
+        display=display_claim(claims, ("preferred_username", "name")) or subject,
         groups=_groups(claims, expected.groups_claim),
         token_id=_name(claims, "jti"),
         issued_at=issued_at,
@@ -75,7 +75,7 @@ def _name(claims: Claims, name: str) -> str:
 
 
 def _client(claims: Claims) -> str:
-    """The app that got the token."""
+    """The client id of the app that requested the token."""
     named = {_name(claims, name) for name in ("client_id", "azp") if name in claims}
     if len(named) != 1:
         raise TokenRefused("not-an-access-token", "`client_id` and `azp` do not name one app that got this token")
@@ -83,14 +83,14 @@ def _client(claims: Claims) -> str:
 
 
 def _groups(claims: Claims, name: str) -> frozenset[GroupId]:
-    """What the claim lists: a member of that name, or else the end of a path with dots."""
-    found: object = claims.get(name)
-    if found is None and "." in name:
-        found = claims
+    """The groups in the claim of that name, or at the end of that path with dots."""
+    groups: object = claims.get(name)
+    if groups is None and "." in name:
+        groups = claims
         for step in name.split("."):
-            found = found.get(step) if isinstance(found, Mapping) else None
-    if found is None:
+            groups = groups.get(step) if isinstance(groups, Mapping) else None
+    if groups is None:
         return frozenset()
-    if not isinstance(found, list) or not all(isinstance(each, str) and 0 < len(each) <= 255 for each in found):
+    if not isinstance(groups, list) or not all(isinstance(each, str) and 0 < len(each) <= 255 for each in groups):
         raise TokenRefused("bad-claim", f"the claim `{name}` is not a list of names")
-    return frozenset(GroupId(each) for each in found)
+    return frozenset(GroupId(each) for each in groups)

@@ -1,4 +1,4 @@
-"""The contract of an identity provider. Which one is used is decided by app.py."""
+"""The contract of an identity provider. `app.py` opens the one that the configuration names."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["Discovery", "Provider"]
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """Where a client that has no token gets one: what OAUTHBEARER tells it."""
+    """Where a client without a token can get one: sent in the refusal of OAUTHBEARER (RFC 7628)."""
 
     openid_configuration: str  # URL of the issuer's metadata
     scope: str
 
 
 class Provider(Protocol):
-    """Turns a token into an Identity, or refuses it."""
+    """Verifies tokens: a token to an Identity, or TokenRefused."""
 
     async def start(self) -> None:
-        """Begin fetching keys in the background. Does not raise when the provider cannot be reached."""
+        """Begin fetching keys in the background. Does not raise if the provider cannot be reached."""
 
     @property
     def ready(self) -> bool:
-        """True once keys were fetched and tokens can be checked."""
+        """Whether there are keys, so that tokens can be verified."""
 
     @property
     def discovery(self) -> Discovery:
-        """How to get a token that is accepted here."""
+        """How a client gets a token for this proxy."""
 
     async def verify(self, token: str, now: datetime) -> Identity:
         """The identity that `token` proves.
 
-        Raises TokenRefused for every token that is not accepted, ServerUnavailable while there are no keys
-        to check any token with.
+        Raises TokenRefused for every token that is not accepted, ServerUnavailable if there are no keys to verify it
+        with.
         """
 
     async def close(self) -> None:

@@ -1,7 +1,6 @@
-"""The `identity` section of the configuration: which keys it has, and which of them go together.
+"""The `identity` section of the configuration: its keys, and which of them go together.
 
-Decides the shape alone. What is a safe URL and how the keys are used is the provider's; what a secret file holds is
-read when it is needed.
+Decides the form only. The providers check URLs and use the keys; the contents of a secret file are read when needed.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class GraphSecretSection(_Section):
     """Where the client secret is: never in this file."""
 
     env: str | None = Field(default=None, description="name of an environment variable")
-    file: Path | None = Field(default=None, description="file that holds it, read whenever a token is asked for")
+    file: Path | None = Field(default=None, description="file that holds it, read for every token request")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -83,13 +82,13 @@ class GraphSection(_Section):
         default=False, description="as this machine's managed identity; needs `pip install 'pgjit[azure]'`"
     )
     recheck: float = Field(
-        default=60, ge=1, le=3600, description="seconds from one look at an identity with live sessions to the next"
+        default=60, ge=1, le=3600, description="seconds between two lookups of an identity with open sessions"
     )
     max_stale: float = Field(
         default=300,
         ge=1,
         le=24 * 3600,
-        description="seconds that the last answer counts while there is no new one; then sessions end",
+        description="seconds that the last answer stays valid if no new one comes; then sessions end",
     )
 
     @field_validator("client_id")
@@ -143,8 +142,8 @@ class IdentitySection(_Section):
     groups: GroupSource | None = Field(
         default=None,
         description=(
-            "`entra`: where groups come from: the token, Microsoft Graph, or the token at login and Graph from then "
-            "on; `graph` where `identity.graph` is given, `claim` otherwise"
+            "`entra`: where groups come from: the token, Microsoft Graph, or the token at login and Graph "
+            "afterwards; `graph` where `identity.graph` is given, `claim` otherwise"
         ),
     )
     graph: GraphSection | None = None
@@ -162,7 +161,7 @@ class IdentitySection(_Section):
         default=24 * 3600,
         ge=60,
         le=24 * 3600,
-        description="seconds since a token was issued, whatever it says itself",
+        description="the greatest age of a token in seconds, whatever its own expiry",
     )
     allow_http: bool = Field(
         default=False, description="accept `http://` URLs beyond this machine; for test set-ups only"
@@ -203,11 +202,11 @@ class IdentitySection(_Section):
 
 
 def group_warnings(section: IdentitySection, groups: Iterable[tuple[str, GroupId]]) -> list[str]:
-    """What stops nothing and is hardly meant. `groups`: the names of policies, and the group that each is for."""
-    told = []
+    """Warnings about settings that are valid but hardly intended. `groups`: each policy's name and its group."""
+    warnings = []
     groups = list(groups)
     if section.provider == "entra" and section.group_source is GroupSource.CLAIM and groups:
-        told.append(
+        warnings.append(
             "`identity.groups` is `claim`: nobody looks again while sessions live, and a removal is seen with the "
             "next token, for a managed identity up to a day later; a token without the claim opens no policy that is "
             "for a group. Name `identity.graph` to look memberships up"
@@ -217,12 +216,14 @@ def group_warnings(section: IdentitySection, groups: Iterable[tuple[str, GroupId
             uuid.UUID(group)
         except ValueError:
             if section.provider == "entra":
-                told.append(f"policy `{policy}` is for the group `{group}`, which is no object id: nobody is in it")
-    return told
+                warnings.append(
+                    f"policy `{policy}` is for the group `{group}`, which is no object id: nobody is in it"
+                )
+    return warnings
 
 
 def check_identity(document: Document, folder: Path, section: IdentitySection) -> None:
-    """What can be seen to be missing before anything is started, as faults of `document`."""
+    """Add a fault to `document` for each secret, file or package that is missing at start."""
     graph = section.graph
     if graph is None:
         return

@@ -1,7 +1,7 @@
-"""The identity provider's signing keys: fetched ahead, kept through an outage, never from where a token says.
+"""The signing keys of an issuer: fetched in advance, refreshed, and kept through an outage.
 
-Decides which keys are good, how old they may get and how often they are fetched. Knows no token beyond the
-key id it is asked for.
+Decides which keys are accepted, how old they may be and how often the key set is fetched. The URLs are pinned by the
+configuration, and no token can change them. Of a token it knows only the key id.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ REFRESH_SECONDS: Final = 3600.0
 MAX_AGE_SECONDS: Final = 24 * 3600.0
 FORCED_EVERY_SECONDS: Final = 15.0
 FORCED_AT_ONCE: Final = 3
-"""Fetches for key ids that are not known: so many at once, then one every so often. Anyone can invent a key id, and
-each of these fetches finds every key that is published: a flood of them delays a new key by no more than that."""
+"""Unknown key ids cause at most so many fetches at once, then one every FORCED_EVERY_SECONDS. Anyone can invent a key
+id. A flood of them delays a new key no longer than that, since each fetch finds all published keys."""
 
 _MAX_KEYS: Final = 1000
 _RSA_BITS: Final = range(2048, 8193)
@@ -38,58 +38,58 @@ _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class KeysRefused(Exception):
-    """What was fetched cannot be trusted or used; the keys from before are kept."""
+    """The fetched key set cannot be used. The keys from before are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySource:
-    """One issuer, and where its keys are: pinned by the configuration, whatever a token says."""
+    """One issuer and the URLs of its keys, as the configuration pins them."""
 
-    issuer: str  # what its metadata, and `iss` of its tokens, have to say
+    issuer: str  # equals `issuer` in its metadata and `iss` in its tokens
     metadata: str  # URL of its metadata
-    keys: str | None = None  # URL of its keys, where that is on another host than the metadata
-    key_issuers: frozenset[str] = frozenset()  # what else the member `issuer` of a key may say
-    tenant: str = ""  # stands for `{tenantid}` there
+    keys: str | None = None  # URL of its key set, if that is on another host than the metadata
+    key_issuers: frozenset[str] = frozenset()  # other accepted values of a key's member `issuer`
+    tenant: str = ""  # replaces `{tenantid}` in that member
 
 
 class SigningKeys:
-    """The keys of one issuer, by key id."""
+    """The key set of one issuer. A background task refreshes it."""
 
     def __init__(
         self,
-        place: KeySource,
+        source: KeySource,
         *,
         client: httpx.AsyncClient,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         fetch_seconds: float = 5.0,
     ) -> None:
-        """`client` is closed by who gave it. `fetch_seconds` is for one fetch in all, both documents."""
-        self.issuer = place.issuer
-        self._place = place
-        self._metadata_url = httpx.URL(place.metadata)
+        """The caller closes `client`. `fetch_seconds`: the time limit for metadata and key set together."""
+        self.issuer = source.issuer
+        self._source = source
+        self._metadata_url = httpx.URL(source.metadata)
         self._client = client
         self._monotonic = monotonic
         self._sleep = sleep
         self._fetch_seconds = fetch_seconds
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = 0.0
-        self._forced = 0.0  # fetches that key ids caused, less those that time has paid back
+        self._forced = 0.0  # fetches for unknown key ids, minus one for every FORCED_EVERY_SECONDS since
         self._forced_at = 0.0
         self._fetching = SingleFlight(self._fetch, stopped=lambda: KeysRefused("pgjit is stopping"))
         self._background: asyncio.Task[None] | None = None
 
-    # --- life ----------------------------------------------------------------------------------------------
+    # --- start and close, look-ups -------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin fetching. A provider that cannot be reached is tried again, and does not raise here."""
+        """Begin fetching in the background. Does not raise: an issuer that cannot be reached is retried."""
         if self._background is None:
             self._fetching.begin()  # now: a token that comes before the first answer waits for it
             self._background = asyncio.create_task(self._keep_fresh(), name="signing keys")
 
     @property
     def ready(self) -> bool:
-        """True while there are keys young enough to trust."""
+        """Whether there are keys that are not too old."""
         return bool(self._keys) and self._monotonic() - self._fetched_at < MAX_AGE_SECONDS
 
     async def close(self) -> None:
@@ -100,11 +100,11 @@ class SigningKeys:
         await self._fetching.close()
 
     def known(self, kid: str) -> PyJWK | None:
-        """The key named `kid` if it is here, without a look elsewhere."""
+        """The key with the id `kid`, if it was fetched before."""
         return self._keys.get(kid) if self.ready else None
 
     async def get(self, kid: str) -> PyJWK:
-        """The key named `kid`. Raises TokenRefused when there is none, ServerUnavailable without any keys."""
+        """The key with the id `kid`. Raises TokenRefused if there is none, ServerUnavailable without any keys."""
         if self.ready and kid in self._keys:
             return self._keys[kid]
         if self._fetching.running is not None or (self.ready and self._may_force()):
@@ -121,7 +121,7 @@ class SigningKeys:
         return self._keys[kid]
 
     def _may_force(self) -> bool:
-        """Whether a key id that is not known may cause a fetch; if so, it is counted."""
+        """Whether an unknown key id may cause a fetch now. If so, the fetch is counted."""
         if self._background is None:
             return False
         now = self._monotonic()
@@ -142,18 +142,18 @@ class SigningKeys:
             await self._sleep(min(2.0 ** min(failures - 1, 10), longest) if failures else REFRESH_SECONDS)
 
     async def _refresh(self) -> bool:
-        """Whether new keys were taken. Does not raise."""
+        """Whether a new key set was accepted. Does not raise."""
         try:
             return await self._fetching()
         except KeysRefused:  # this is being closed
             return False
 
     async def _fetch(self) -> bool:
-        """Whether new keys were taken. Does not raise: what went wrong is logged, the last good keys stay."""
+        """Whether a new key set was accepted. Does not raise: what went wrong is logged, the last good keys stay."""
         try:
             async with asyncio.timeout(self._fetch_seconds):
                 metadata = await fetch_object(self._client, self._metadata_url)
-                keys = parse_key_set(await fetch_object(self._client, self._keys_url(metadata)), self._place)
+                keys = parse_key_set(await fetch_object(self._client, self._keys_url(metadata)), self._source)
         except TimeoutError:
             fault = f"no whole answer within {self._fetch_seconds:g} s"
         except (KeysRefused, AnswerRefused) as refused:
@@ -169,16 +169,16 @@ class SigningKeys:
     def _keys_url(self, metadata: Mapping[str, object]) -> httpx.URL:
         if metadata.get("issuer") != self.issuer:
             raise KeysRefused("the metadata is of another issuer")
-        place = metadata.get("jwks_uri")
-        if not isinstance(place, str):
-            raise KeysRefused("the metadata names no place of the keys")
+        jwks_uri = metadata.get("jwks_uri")
+        if not isinstance(jwks_uri, str):
+            raise KeysRefused("the metadata has no valid `jwks_uri`")
         try:
-            url = httpx.URL(place)
+            url = httpx.URL(jwks_uri)
         except httpx.InvalidURL:
-            raise KeysRefused("the metadata names no place of the keys") from None
-        if self._place.keys is not None:
-            if place != self._place.keys:
-                raise KeysRefused("the metadata names keys at another place than the configuration")
+            raise KeysRefused("the metadata has no valid `jwks_uri`") from None
+        if self._source.keys is not None:
+            if jwks_uri != self._source.keys:
+                raise KeysRefused("the metadata names keys at another URL than the configuration")
         elif _origin(url) != _origin(self._metadata_url) or url.userinfo:
             raise KeysRefused("the metadata names keys on another host")
         return url
@@ -188,14 +188,14 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
-# --- which keys are good ----------------------------------------------------------------------------------
+# --- which keys are accepted ------------------------------------------------------------------------------
 
 
-def parse_key_set(document: Mapping[str, object], place: KeySource) -> dict[str, PyJWK]:
-    """The usable keys of a key set by their id; raises KeysRefused when the set as a whole is not to be used.
+def parse_key_set(document: Mapping[str, object], source: KeySource) -> dict[str, PyJWK]:
+    """The usable keys of a key set, by key id. Raises KeysRefused if the whole set must not be used.
 
-    Keys of other kinds and other issuers are left out. A set that shows private keys or names one twice
-    was not made by a sound issuer.
+    Keys of other kinds and other issuers are left out. A set with private keys or duplicate key ids is refused: no
+    correct issuer publishes one.
     """
     entries = document.get("keys")
     if not isinstance(entries, list) or len(entries) > _MAX_KEYS:
@@ -213,7 +213,7 @@ def parse_key_set(document: Mapping[str, object], place: KeySource) -> dict[str,
         if kid in seen:
             raise KeysRefused("the key set holds a key id twice")
         seen.add(kid)
-        key = _read_key(entry, place)
+        key = _read_key(entry, source)
         if key is not None:
             keys[kid] = key
     if not keys:
@@ -221,13 +221,13 @@ def parse_key_set(document: Mapping[str, object], place: KeySource) -> dict[str,
     return keys
 
 
-def _read_key(entry: Mapping[str, object], place: KeySource) -> PyJWK | None:
+def _read_key(entry: Mapping[str, object], source: KeySource) -> PyJWK | None:
     if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
         return None
     if "issuer" in entry:
         signs_for = entry["issuer"]
-        issuers = {place.issuer, *place.key_issuers}
-        if not isinstance(signs_for, str) or signs_for.replace("{tenantid}", place.tenant) not in issuers:
+        issuers = {source.issuer, *source.key_issuers}
+        if not isinstance(signs_for, str) or signs_for.replace("{tenantid}", source.tenant) not in issuers:
             return None
     modulus, exponent = entry.get("n"), entry.get("e")
     if not isinstance(modulus, str) or not isinstance(exponent, str):
@@ -239,5 +239,5 @@ def _read_key(entry: Mapping[str, object], place: KeySource) -> PyJWK | None:
         return None
     if bits not in _RSA_BITS or not 65537 <= public < 2**32 or public % 2 == 0:
         return None
-    # Only these members: whatever else stands there has no say in how a signature is verified.
+    # Only these members: no other member may change how a signature is verified.
     return PyJWK({"kty": "RSA", "n": modulus, "e": exponent}, algorithm="RS256")

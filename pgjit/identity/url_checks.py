@@ -1,4 +1,4 @@
-"""Which URLs a configuration may name as places to take keys and memberships from. Pure."""
+"""Checks the URLs that a configuration names for keys, tokens and memberships: https, no user, no query. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["is_loopback", "origin_faults", "url_faults"]
 
 
 def origin_faults(name: str, value: str, *, allow_http: bool) -> list[str]:
-    """What is wrong with `value` as the origin of an issuer's URLs, which the key `name` holds."""
+    """The faults of `value`, the configuration key `name`, as an origin (`https://host`)."""
     try:
         url = httpx.URL(value)
     except httpx.InvalidURL:

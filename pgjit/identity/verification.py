@@ -1,6 +1,6 @@
-"""From a token to claims under a verified signature: the steps that every provider takes in the same order.
+"""Verifies a token in a fixed order, the same for every provider: form, key, signature, payload, claims, issuer.
 
-Decides that order: shape, key, signature, payload. Which claims are then good is the provider's.
+The provider's `read` decides which claims are accepted.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["KeyRing", "Verification"]
 
 Claims = Mapping[str, object]
 Reader = Callable[[Claims], tuple[str, Identity]]
-"""The issuer that the claims are of, and the identity in them; or TokenRefused."""
+"""Reads claims: their issuer and the identity in them, or TokenRefused."""
 
 _SIGNATURES: Final = PyJWS(algorithms=["RS256"], options={"enforce_minimum_key_length": True})
 
 
 class KeyRing:
-    """The keys of all issuers that are accepted, each fetched from its own pinned place."""
+    """The key sets of all accepted issuers, each fetched from its own pinned URL."""
 
     def __init__(self, sets: Sequence[SigningKeys]) -> None:
         self._sets = {keys.issuer: keys for keys in sets}
@@ -39,13 +39,13 @@ class KeyRing:
 
     @property
     def ready(self) -> bool:
-        """True while there are keys of every issuer."""
+        """Whether there are keys of every issuer."""
         return all(keys.ready for keys in self._sets.values())
 
     async def find(self, kid: str) -> list[PyJWK]:
-        """The different keys of that name: issuers choose names without asking each other, so there may be several.
+        """The different keys with that key id. Several issuers may use the same id.
 
-        Raises TokenRefused where there is none, or ServerUnavailable where it could be known.
+        Raises TokenRefused if no key set has it, ServerUnavailable if a key set is missing that might have it.
         """
         if known := _different(keys.known(kid) for keys in self._sets.values()):
             return known
@@ -53,18 +53,18 @@ class KeyRing:
         if found := _different(answer for answer in answers if isinstance(answer, PyJWK)):
             return found
         refusals = [answer for answer in answers if isinstance(answer, BaseException)]
-        # Where one of the sets is not there, nobody knows whether the key is in it.
+        # If one key set is missing, the key may be in it.
         raise next((each for each in refusals if isinstance(each, ServerUnavailable)), refusals[0])
 
     async def check_issuer(self, issuer: str, kid: str, key: PyJWK) -> None:
-        """That `key` is what `issuer` itself publishes under that name: tenants do not sign for each other."""
+        """Check that `issuer` itself publishes `key` under that id: one tenant must not sign for another."""
         own = await self._sets[issuer].get(kid)
         if not _same(own, key):
             raise TokenRefused("wrong-key", f"the token is signed by a key that is not {issuer}'s")
 
 
 class Verification:
-    """What a token proves, step by step."""
+    """The steps from a token to an identity."""
 
     def __init__(self, ring: KeyRing, *, max_bytes: int, types: frozenset[str] = frozenset({"JWT"})) -> None:
         self._ring = ring
@@ -72,7 +72,7 @@ class Verification:
         self._types = types
 
     async def verify(self, token: str, read: Reader) -> Identity:
-        """The identity that `read` finds. Raises TokenRefused, or ServerUnavailable without the keys to tell."""
+        """The identity that `read` returns. Raises TokenRefused, or ServerUnavailable without the keys."""
         try:
             jws = parse_compact_jws(token, self._max_bytes, self._types)
             claims, key = _claims(jws, await self._ring.find(jws.kid))
@@ -80,14 +80,14 @@ class Verification:
             await self._ring.check_issuer(issuer, jws.kid, key)
         except (TokenRefused, ServerUnavailable):
             raise
-        except Exception as fault:  # noqa: BLE001 - what nobody thought of is refused as well
+        except Exception as fault:  # noqa: BLE001 - an unexpected error refuses the token as well
             # Without the cause: its text could quote the token.
             raise TokenRefused("check-failed", f"the token could not be checked: {type(fault).__name__}") from None
         return identity
 
 
 def _different(keys: Iterable[PyJWK | None]) -> list[PyJWK]:
-    """Without those that are the same key once more: Entra publishes one under all of its tenants."""
+    """Without duplicates: Entra publishes the same keys for all of its tenants."""
     found: list[PyJWK] = []
     for key in keys:
         if key is not None and not any(_same(key, each) for each in found):
@@ -101,7 +101,7 @@ def _same(one: PyJWK, other: PyJWK) -> bool:
 
 
 def _claims(jws: Jws, keys: Sequence[PyJWK]) -> tuple[dict[str, object], PyJWK]:
-    """The payload, and the key under whose signature it is."""
+    """The claims in the payload, and the key that signed them."""
     key, payload = _signed_by(jws, keys)
     try:
         return read_object(payload), key
@@ -110,10 +110,10 @@ def _claims(jws: Jws, keys: Sequence[PyJWK]) -> tuple[dict[str, object], PyJWK]:
 
 
 def _signed_by(jws: Jws, keys: Sequence[PyJWK]) -> tuple[PyJWK, bytes]:
-    why = "there is no key"
+    reason = "there is no key"
     for key in keys:
         try:
             return key, _SIGNATURES.decode_complete(jws.token, key, algorithms=["RS256"])["payload"]
         except InvalidTokenError as fault:
-            why = type(fault).__name__
-    raise TokenRefused("bad-signature", f"the signature does not hold: {why}")
+            reason = type(fault).__name__
+    raise TokenRefused("bad-signature", f"the signature does not hold: {reason}")

@@ -120,7 +120,7 @@ class Memberships:
         self._denials = denials
         self._denied: set[Principal] = set()  # principals with a stored denial
         for principal, answer in denied:
-            self._answers.note(principal, answer)
+            self._answers.record(principal, answer)
             self._denied.add(principal)
         self._clock = clock
         self._sleep = sleep
@@ -206,7 +206,7 @@ class Memberships:
         now = self._clock()
         trust = TokenTrust.CONTRADICTED
         if claimed is not None and not self._unconfirmed_too_long(principal, now):
-            trust = self._answers.word(principal, issued_at, now, suffices)
+            trust = self._answers.trust_in_token(principal, issued_at, now, suffices)
         if claimed is not None and trust is TokenTrust.TRUSTED:
             return self._accept_claim(principal, claimed)
         latest = self._answers.latest(principal)
@@ -234,7 +234,7 @@ class Memberships:
             return
         try:
             if denied:
-                await self._denials.keep_denial(principal, answer, self._answers.outlives(answer))
+                await self._denials.keep_denial(principal, answer, self._answers.last_expiry_before(answer))
                 self._denied.add(principal)
             else:
                 await self._denials.drop_denial(principal)
@@ -270,12 +270,12 @@ class Memberships:
 
     @contextlib.contextmanager
     def _required(self, principal: Principal, requirement: _Requirement, answer: DirectoryAnswer) -> Iterator[None]:
-        self._rechecks.enter(principal, answer, self._first_recheck(answer))
+        self._rechecks.open_session(principal, answer, self._first_recheck(answer))
         self._requirements.setdefault(principal, []).append(requirement)
         try:
             yield
         finally:
-            self._rechecks.leave(principal)
+            self._rechecks.close_session(principal)
             left = [each for each in self._requirements.pop(principal) if each is not requirement]
             if left:
                 self._requirements[principal] = left
@@ -305,7 +305,7 @@ class Memberships:
         try:
             await self._query(principal)
         except DirectoryUnavailable as unavailable:
-            self._rechecks.failed(principal, self._clock(), unavailable.retry_after)
+            self._rechecks.record_failure(principal, self._clock(), unavailable.retry_after)
         self._end_lost_sessions(principal, self._clock())
 
     def _end_lost_sessions(self, principal: Principal, now: datetime) -> None:
@@ -345,8 +345,8 @@ class Memberships:
             else:
                 self._failing_since = None
                 self._unconfirmed.pop(principal, None)
-                self._rechecks.answered(principal, answer)
-                self._answers.note(principal, answer)
+                self._rechecks.record_answer(principal, answer)
+                self._answers.record(principal, answer)
                 return answer
         if self._failing_since is None:
             self._failing_since = now

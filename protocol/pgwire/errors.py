@@ -1,4 +1,4 @@
-"""The two kinds of fault in a wire protocol: theirs and ours."""
+"""The errors of the wire protocol: the peer's fault (remote) or the caller's (local)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ __all__ = ["LocalProtocolError", "RemoteProtocolError", "WireError"]
 
 
 class WireError(Exception):
-    """A message that may not exist. Only the subclasses are raised."""
+    """A message that the protocol does not allow. Only the subclasses are raised."""
 
 
 class RemoteProtocolError(WireError):
-    """The peer sent something that the protocol does not allow."""
+    """The peer sent a message that the protocol does not allow."""
 
 
 class LocalProtocolError(WireError):
-    """We tried to send something that the protocol does not allow: a fault of our own."""
+    """The caller tried to write a message that the protocol does not allow."""

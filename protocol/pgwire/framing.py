@@ -1,8 +1,8 @@
 """Bytes to frames: type byte, Int32 length, body (PostgreSQL documentation, "Message Flow").
 
-`FrameReader` gives whole frames: for the client's side, where every message is judged but the data of a COPY.
-`StreamReader` is for the server's side: it gives control messages whole and only counts the data that flows between
-them, so that a result costs one hop per row and no object. Neither knows what a message means.
+`FrameReader` is for the client's stream, where every message is judged: it returns whole frames, but COPY data as it
+comes. `StreamReader` is for the server's stream: it returns control messages whole and only counts the data between
+them, so that a row costs one step and no object. Neither knows what a message means.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["CONTINUED", "BrokenStream", "ControlMessage", "Frame", "FrameReader", "StreamReader", "fitting"]
+__all__ = ["CONTINUED", "BrokenStream", "ControlMessage", "Frame", "FrameReader", "StreamReader", "fitting_messages"]
 
 _HEADER = 5
 _BEGINNING = _HEADER + 1024
@@ -22,8 +22,8 @@ _LENGTH = struct.Struct("!I").unpack_from
 
 class Frame(NamedTuple):
     kind: int  # the type byte
-    raw: bytes  # the whole frame, header included; of data, one message or several, the last perhaps in part
-    missing: int = 0  # bytes of it that were dropped, because it is over the limit
+    raw: bytes  # the whole frame with its header; for data, one or several messages, the last perhaps in part
+    missing: int = 0  # bytes that were dropped, as the frame is over its limit
 
     @property
     def body(self) -> bytes:
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 
 
 CONTINUED = 0
-"""The kind of a frame that goes on with a data message which the frames before it began."""
+"""The kind of a frame that continues a data message of the frames before."""
 
 _MAX_DATA = (1 << 30) - 1  # PostgreSQL's own limit (PQ_LARGE_MESSAGE_LIMIT): larger data messages are not sent
 
@@ -39,17 +39,17 @@ _MAX_DATA = (1 << 30) - 1  # PostgreSQL's own limit (PQ_LARGE_MESSAGE_LIMIT): la
 class FrameReader:
     """Feed bytes in any pieces, get whole frames. A frame over its limit is refused before it is buffered.
 
-    Of the kinds in `cut` such a frame is given all the same, but for its first 1029 bytes it is dropped as it comes:
-    whoever reads it can refuse it in its place.
+    A frame of a kind in `cut` that is over its limit is returned with its first 1029 bytes; the rest is dropped as it
+    comes. So the caller can refuse it in its place in the stream.
 
-    Messages of the kinds in `data` (CopyData) are given as they come: a run of them in one frame, and what is
-    missing of the last one in frames of kind `CONTINUED`. They are never held, so the limit is not theirs.
+    Messages of the kinds in `data` (CopyData) are returned as they come: a run of them in one frame, and the rest of
+    the last one in frames of kind `CONTINUED`. They are never buffered, so they have no limit.
     """
 
     __slots__ = ("_buffer", "_cut", "_data", "_drop", "_limit", "_need", "_skip")
 
     def __init__(self, limit: Callable[[int], int], *, data: bytes = b"", cut: bytes = b"") -> None:
-        self._limit = limit  # type byte -> most bytes that such a frame may have
+        self._limit = limit  # from the type byte to the most bytes of such a frame
         self._cut = frozenset(cut)
         self._drop = 0  # bytes still to come of a frame that was cut
         self._data = frozenset(data)
@@ -59,16 +59,16 @@ class FrameReader:
 
     @property
     def pending(self) -> int:
-        """Bytes held of a frame that is not whole yet."""
+        """The buffered bytes of a frame that is not complete."""
         return len(self._buffer)
 
     @property
     def inside_data(self) -> bool:
-        """A data message was given in part."""
+        """Whether a data message was returned in part."""
         return self._skip > 0
 
     def feed(self, data: bytes) -> list[Frame]:
-        """All frames that are whole now. Raises RemoteProtocolError."""
+        """All frames that are complete now. Raises RemoteProtocolError."""
         if self._buffer:
             self._buffer += data
             if len(self._buffer) < self._need:
@@ -113,7 +113,7 @@ class FrameReader:
         return frames
 
     def _cut_short(self, frames: list[Frame], data: bytes, at: int, size: int) -> int:
-        """Give the beginning of a frame of `size` bytes and drop the rest, as far as it is in `data`."""
+        """Return the beginning of a frame of `size` bytes, and drop the rest that is in `data`."""
         missing = size - _BEGINNING
         frames.append(Frame(data[at], data[at : at + _BEGINNING], missing))
         dropped = min(missing, len(data) - at - _BEGINNING)
@@ -121,7 +121,7 @@ class FrameReader:
         return at + _BEGINNING + dropped
 
     def _run(self, data: bytes, at: int, kind: int) -> int:
-        """Where the run of data messages ends that begins at `at`: at another message, or with `data`."""
+        """The end of the run of data messages that begins at `at`: the next other message, or the end of `data`."""
         size = len(data)
         while size - at >= _HEADER and data[at] == kind:
             length: int = _LENGTH(data, at + 1)[0]
@@ -138,10 +138,10 @@ def _impossible(kind: int, length: int) -> RemoteProtocolError:
     return RemoteProtocolError(f"message of type {chr(kind)!a} with length {length}")
 
 
-def fitting(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[int, int]:
-    """Of the data messages from `start` on: how many fit into `rows` and `size` bytes, and where the next begins.
+def fitting_messages(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[int, int]:
+    """How many data messages from `start` on fit into `rows` and `size` bytes, and where the next one begins.
 
-    A last one that is not whole before `end` counts with all of its length; the next then begins behind `end`.
+    The last one may end after `end`: it counts with its full length, and the next one begins there.
     """
     count, at = 0, start
     while at + _HEADER <= end and count < rows:
@@ -155,17 +155,17 @@ def fitting(chunk: bytes, start: int, end: int, rows: int, size: int) -> tuple[i
 
 
 class ControlMessage(NamedTuple):
-    """A control message inside a chunk, and the data that flowed before it."""
+    """A control message in a chunk, with the rows and bytes of data before it."""
 
     kind: int  # type byte; 0 closes a chunk that ends in data
     start: int  # where the message begins and ends in the chunk
-    end: int  # of an opaque one, perhaps before its own end
+    end: int  # for an opaque one, perhaps before its own end
     rows: int  # data messages since the previous control message
     size: int  # their bytes
 
 
 class BrokenStream(RemoteProtocolError):
-    """What cannot be a message came; `chunk` and `controls` are the whole ones before it in the same piece."""
+    """The server sent bytes that are no message. `chunk` and `controls` hold the complete messages before them."""
 
     def __init__(self, fault: RemoteProtocolError, chunk: bytes, controls: list[ControlMessage]) -> None:
         super().__init__(*fault.args)
@@ -173,11 +173,11 @@ class BrokenStream(RemoteProtocolError):
 
 
 class StreamReader:
-    """Feed what the server sent; get the bytes that may go on now, and the control messages in them.
+    """Feed the server's bytes; get the bytes that may be passed on now, and the control messages in them.
 
-    Messages of the kinds in `data` (DataRow, CopyData) are let through as they come, whole or not, and only
-    counted. Those in `opaque` (FunctionCallResponse, notices) are told of when their header is there, and let
-    through in the same way: they may be large, and nobody looks inside. All others are held until they are whole.
+    Messages of the kinds in `data` (DataRow, CopyData) are passed on as they come, complete or not, and only counted.
+    Those in `opaque` (FunctionCallResponse, notices) are reported when their header is there, and passed on in the
+    same way: they may be large, and are not read. All others are buffered until they are complete.
     """
 
     __slots__ = ("_counted", "_data", "_held", "_limit", "_need", "_opaque", "_skip", "lead")
@@ -185,25 +185,25 @@ class StreamReader:
     def __init__(self, *, data: bytes = b"Dd", opaque: bytes = b"VNA", limit: int) -> None:
         self._data = frozenset(data)
         self._opaque = frozenset(opaque)
-        self._limit = limit  # of a control message: those are held in memory
+        self._limit = limit  # for a control message, which is buffered
         self._held = bytearray()
         self._need = _HEADER
-        self._skip = 0  # bytes still to come of a message that was let through in part
-        self._counted = True  # that message is data, and its bytes count as such
-        self.lead = 0  # bytes at the beginning of the latest chunk that end a message of the one before
+        self._skip = 0  # bytes still to come of a message that was passed on in part
+        self._counted = True  # whether that message is data
+        self.lead = 0  # bytes at the beginning of the latest chunk that belong to a message of the chunk before
 
     @property
     def inside_message(self) -> bool:
-        """A message was let through in part: nothing can be put in between now."""
+        """Whether a message was passed on in part: no other bytes may be inserted now."""
         return self._skip > 0
 
     @property
     def missing(self) -> int:
-        """Bytes still to come of the data message that the latest chunk ends within."""
+        """Bytes still to come of the data message at the end of the latest chunk."""
         return self._skip if self._counted else 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[ControlMessage]]:
-        """The chunk that may go on, and its control messages in order. Raises BrokenStream, and is of no use then."""
+        """The chunk to pass on, with its control messages in order. After BrokenStream the reader is unusable."""
         if self._held:
             self._held += data
             if len(self._held) < self._need:

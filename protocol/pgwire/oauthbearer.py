@@ -1,6 +1,6 @@
-"""OAUTHBEARER (RFC 7628) as PostgreSQL 18 speaks it: the client's one message, and what a refusal says.
+"""The SASL mechanism OAUTHBEARER (RFC 7628) as PostgreSQL 18 implements it: the client's initial response.
 
-Decides the shape of the message and nothing about the token in it.
+Decides the layout of that message, and nothing about the token in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["KVSEP", "MECHANISM", "AuthorizationIdentityError", "bearer_token", "
 
 MECHANISM = "OAUTHBEARER"
 KVSEP = b"\x01"
-"""Ends each pair and the list; by itself the client's answer to a refusal."""
+"""Ends each pair and the list. Alone it is the client's answer to an error."""
 
 _KEY = re.compile(rb"[A-Za-z]+\Z")
 _VALUE = re.compile(rb"[\x21-\x7e \t\r\n]*\Z")
@@ -22,11 +22,11 @@ _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)\Z", re.IGNORECASE)
 
 
 class AuthorizationIdentityError(RemoteProtocolError):
-    """The client wants to act as somebody else."""
+    """The client asks to act as another identity."""
 
 
 def decode_initial(response: bytes) -> bytes:
-    """The value of `auth`: empty where the client asks how to get a token. Raises RemoteProtocolError."""
+    """The value of `auth`; empty if the client asks how to get a token. Raises RemoteProtocolError."""
     flag, comma, rest = response.partition(b",")
     if flag != b"n" or not comma:
         raise RemoteProtocolError("OAUTHBEARER message with channel binding, or without its GS2 header")
@@ -41,7 +41,7 @@ def decode_initial(response: bytes) -> bytes:
         key, equals, value = pair.partition(b"=")
         if not equals or not _KEY.match(key) or not _VALUE.match(value):
             raise RemoteProtocolError("OAUTHBEARER message with something else than key=value")
-        if key != b"auth":  # `host` and `port`, and whatever the RFC's successors have: not asked
+        if key != b"auth":  # `host`, `port` and unknown keys are ignored
             continue
         if found is not None:
             raise RemoteProtocolError("OAUTHBEARER message with two `auth` values")

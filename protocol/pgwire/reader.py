@@ -1,7 +1,7 @@
-"""The parts that messages are made of, read and written: integers, strings, counted lists, values.
+"""Reads and writes the parts of a message's body: integers, strings, counted lists, values.
 
-Knows no message. Reading raises RemoteProtocolError and nothing else where something does not fit, and takes a
-piece only after it was seen to be there: a count alone never costs memory. Writing raises LocalProtocolError.
+Knows no message. Reading raises RemoteProtocolError and no other error. It takes a piece only if the bytes are there:
+a count alone never allocates memory. Writing raises LocalProtocolError.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class BodyReader:
         return self._number(_INT16)
 
     def count(self) -> int:
-        """An Int16 that counts what follows: PostgreSQL reads it unsigned."""
+        """An Int16 that counts the items that follow. PostgreSQL reads it as unsigned."""
         return self._number(_UINT16)
 
     def int32(self) -> int:
@@ -77,7 +77,7 @@ class BodyReader:
         return struct.unpack(f"!{count}I", self.take(4 * count))
 
     def formats(self) -> tuple[int, ...]:
-        """A counted list of format codes: 0 is text, 1 is binary, more there are not."""
+        """A counted list of format codes: 0 is text, 1 is binary; there are no others."""
         codes = self.int16s(self.count())
         if not _FORMATS.issuperset(codes):
             raise RemoteProtocolError("format code that does not exist")
@@ -116,14 +116,14 @@ class BodyReader:
 
 
 def cstring(text: bytes) -> bytes:
-    """`text` with its zero terminator. Raises LocalProtocolError where it holds one already."""
+    """`text` with a zero terminator. Raises LocalProtocolError if it holds a zero byte already."""
     if b"\0" in text:
         raise LocalProtocolError("a string with a zero byte cannot be sent")
     return text + b"\0"
 
 
 def packed(layout: str, *numbers: int) -> bytes:
-    """`numbers` in network order. Raises LocalProtocolError where one does not fit its place."""
+    """`numbers` in network byte order. Raises LocalProtocolError if one is out of range."""
     try:
         return struct.pack("!" + layout, *numbers)
     except struct.error as error:
@@ -131,7 +131,7 @@ def packed(layout: str, *numbers: int) -> bytes:
 
 
 def counted(layout: str, numbers: Sequence[int]) -> bytes:
-    """An Int16 that says how many, and the numbers, each of the same `layout`."""
+    """An Int16 count, and the numbers, each with the same `layout`."""
     return packed(f"H{len(numbers)}{layout}", len(numbers), *numbers)
 
 
@@ -150,6 +150,6 @@ def values(items: Sequence[bytes | None]) -> bytes:
 
 
 def message(kind: bytes, *parts: bytes) -> bytes:
-    """One message: type byte, length of itself and the body, body."""
+    """One message: type byte, Int32 length (its own four bytes included), body."""
     body = b"".join(parts)
     return kind + packed("i", len(body) + 4) + body

@@ -1,8 +1,7 @@
-"""Which message may come when, as tables. A missing entry is the error.
+"""Which message is legal when, as tables (PostgreSQL documentation, "Message Flow"). A missing entry is an error.
 
-Knows types, not contents. `FRONTEND` is what a client may send in each phase, `ANSWERS` what the server may answer
-to the message that it is dealing with, `FINAL` which of those is the last one (PostgreSQL documentation, "Message
-Flow").
+`FRONTEND`: what a client may send in each phase. `RESPONSES`: what the server may answer to each kind of request.
+`FINAL_RESPONSES`: which of those is the last. Knows the types of messages, not their contents.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ __all__ = ["ASYNCHRONOUS", "FINAL_RESPONSES", "FRONTEND", "RESPONSES", "RETURNS_
 
 
 class Phase(Enum):
-    """Where the client's side of a connection stands."""
+    """The phase of a connection, on the client's side."""
 
-    __hash__ = object.__hash__  # as of `Asked`
+    __hash__ = object.__hash__  # as in `RequestKind`
 
-    PASSWORD = "password"  # noqa: S105 - the phase in which one is awaited
+    PASSWORD = "password"  # noqa: S105 - the phase in which the password is awaited
     READY = "ready"
     COPYING = "copying"  # the server answered CopyInResponse and takes data
 
@@ -33,9 +32,9 @@ FRONTEND: dict[Phase, frozenset[int]] = {
 
 
 class RequestKind(Enum):
-    """A request that the server has yet to answer to the end."""
+    """A message of the client that the server answers."""
 
-    # A member equals itself alone. Enum's own hash is a call of Python for each look into a table.
+    # A member equals only itself. Enum's own hash would call Python code for each look-up in a table.
     __hash__ = object.__hash__
 
     QUERY = "query"
@@ -50,7 +49,7 @@ class RequestKind(Enum):
 
 
 ASYNCHRONOUS = frozenset(b"SNA")
-"""ParameterStatus, NoticeResponse, NotificationResponse."""
+"""ParameterStatus, NoticeResponse, NotificationResponse: they may come at any time."""
 
 RESPONSES: dict[RequestKind, frozenset[int]] = {
     RequestKind.QUERY: frozenset(b"TCIEZGHcD"),
@@ -77,4 +76,4 @@ FINAL_RESPONSES: dict[RequestKind, frozenset[int]] = {
 }
 
 RETURNS_ROWS = frozenset({RequestKind.QUERY, RequestKind.EXECUTE})
-"""Requests that may be answered with rows: DataRow, CopyData."""
+"""Requests whose responses may include DataRow or CopyData."""

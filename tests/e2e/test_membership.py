@@ -80,14 +80,14 @@ async def test_who_is_removed_while_a_statement_runs_is_stopped_within_the_inter
         connection = await connect_psycopg(world, token, "reader")
         sleeping = asyncio.create_task(cut_off(connection, "not open to you any more"))
         await running(world, connection.info.backend_pid)
-        asked = entra.graph.checks[OID]
-        await until(lambda: entra.graph.checks[OID] > asked + 1)  # who is a member stays
+        requested = entra.graph.checks[OID]
+        await until(lambda: entra.graph.checks[OID] > requested + 1)  # who is a member stays
         assert not sleeping.done()
         entra.graph.people[OID].groups.clear()
-        asked = entra.graph.checks[OID]
+        requested = entra.graph.checks[OID]
         await gone(world, connection.info.backend_pid)
         # At the first no; another answer may have been under way, and one more be asked for while the backend ends.
-        assert entra.graph.checks[OID] <= asked + 3
+        assert entra.graph.checks[OID] <= requested + 3
         await sleeping
         record = await ended(world)
         proof = record["proof"]
@@ -137,9 +137,9 @@ async def test_while_graph_is_down_the_last_answer_counts_for_so_long(
         token = entra.token(OID)
         connection = await connect_psycopg(world, token, "reader")
         entra.graph.fault = httpx.Response(500)
-        asked = entra.graph.checks[OID]
+        requested = entra.graph.checks[OID]
         await cut_off(connection, "could not be confirmed")
-        assert entra.graph.checks[OID] > asked  # it was asked again before the session ended
+        assert entra.graph.checks[OID] > requested  # it was asked again before the session ended
         assert (await ended(world))["reason"] == "membership-unknown"
         said = await psql(world, token, "reader", "SELECT 1")
         assert "memberships cannot be checked now" in said.err
@@ -155,10 +155,10 @@ async def test_many_sessions_of_one_identity_are_one_question_an_interval(
     async with graph_world(database, tmp_path, entra, graph={"recheck": 2, "max_stale": 6}) as world:
         token = entra.token(OID)
         connections = await asyncio.gather(*(connect_psycopg(world, token, "reader") for _ in range(15)))
-        asked = entra.graph.checks[OID]
-        assert asked < 15
-        await until(lambda: entra.graph.checks[OID] > asked)
-        assert entra.graph.checks[OID] < asked + 15
+        requested = entra.graph.checks[OID]
+        assert requested < 15
+        await until(lambda: entra.graph.checks[OID] > requested)
+        assert entra.graph.checks[OID] < requested + 15
         for connection in connections:
             await connection.close()
 
@@ -211,14 +211,14 @@ async def test_groups_that_a_token_has_no_room_for_are_looked_up_in_graph_and_no
     async with world:
         said = await psql(world, entra.token(OID, **elsewhere), "reader", "SELECT 'in'")  # type: ignore[arg-type]
         assert said.out == "in\n"
-        assert not any("trap" in asked for asked in entra.graph.asked)
+        assert not any("trap" in requested for requested in entra.graph.requested)
 
 
 async def test_by_the_token_alone_nobody_looks_again(database: DemoDatabase, tmp_path: Path, entra: StandIn) -> None:
     async with graph_world(database, tmp_path, entra) as world:
         said = await psql(world, entra.token(OID, GROUP), "reader", "SELECT 'in'")
         assert said.out == "in\n"
-        assert entra.graph.asked == []
+        assert entra.graph.requested == []
 
 
 # --- the token -----------------------------------------------------------------------------------------------

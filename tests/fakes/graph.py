@@ -34,7 +34,7 @@ class FakeGraph(httpx.AsyncBaseTransport):
         self.url = GRAPH
         self.people: dict[str, Person] = {}
         self.clients: dict[str, Person] = {}  # apps by their client id
-        self.asked: list[str] = []  # method and path
+        self.requested: list[str] = []  # method and path
         self.batches: list[list[str]] = []
         self.tokens_given = 0
         self.forms: list[dict[str, str]] = []
@@ -54,14 +54,14 @@ class FakeGraph(httpx.AsyncBaseTransport):
     @property
     def checks(self) -> Counter[str]:
         """How often each principal's groups were asked for."""
-        return Counter(path.split("/")[-2] for path in self.asked if path.endswith("checkMemberGroups"))
+        return Counter(path.split("/")[-2] for path in self.requested if path.endswith("checkMemberGroups"))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
         if request.url.path.endswith("/oauth2/v2.0/token"):
             response = self._token(request, body)
         else:
-            self.asked.append(f"{request.method} {request.url.path}")
+            self.requested.append(f"{request.method} {request.url.path}")
             if self.hold is not None:
                 await self.hold.wait()
             if isinstance(self.fault, Exception):

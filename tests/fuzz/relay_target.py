@@ -34,14 +34,14 @@ def _turns(data: bytes) -> Iterator[tuple[bool, bytes]]:
 def relay(data: bytes) -> None:
     ends = BothEnds()
     at_server = FrameReader(lambda _: 100_000, data=b"d")
-    for from_server, said in _turns(data):
+    for from_server, data_sent in _turns(data):
         if from_server:
-            step = ends.server(said)
+            step = ends.server(data_sent)
             if step.fault is not None:
                 return
             continue
         try:
-            plan = ends.client(said)
+            plan = ends.client(data_sent)
         except RemoteProtocolError:
             return  # no frame: the reader refuses it before the relay sees it
         _held(at_server, plan.data)

@@ -25,7 +25,7 @@ Target = Callable[[bytes], None]
 _LIMIT = 200
 _MOST = 2**30 - 1  # of what is let through as it comes
 _CUT_LIMIT, _BEGINNING = 1100, 1029  # over the one, only the other is given
-_OPAQUE = b"VNA"  # let through as it comes, and told of
+_OPAQUE = b"VNA"  # passed on as it comes, and reported
 _SHORT = frozenset(b"SHXc")  # no body: nothing but the header fits
 
 

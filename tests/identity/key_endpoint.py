@@ -1,4 +1,4 @@
-"""A key endpoint that answers as it is told, a clock to go with it, and the answers that must not be trusted."""
+"""A key endpoint that answers as a test sets it, a clock to go with it, and the answers that must not be trusted."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ def unreachable(request: httpx.Request) -> httpx.Response:
 
 
 class Endpoint(httpx.AsyncBaseTransport):
-    """Answers as it is told, and counts."""
+    """Answers as a test sets it, and keeps the URLs that were requested."""
 
     def __init__(self) -> None:
         self.answer: Answer = answers(keys=key_set(OLD))
         self.hold: asyncio.Event | None = None
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(str(request.url))
+        self.requested.append(str(request.url))
         if self.hold is not None:
             await self.hold.wait()
         response = self.answer(request)
@@ -83,7 +83,7 @@ class Endpoint(httpx.AsyncBaseTransport):
 
     @property
     def fetches(self) -> int:
-        return sum(METADATA_PATH in url for url in self.asked)
+        return sum(METADATA_PATH in url for url in self.requested)
 
 
 class Pace:
@@ -181,18 +181,18 @@ PLACES: dict[object, str] = {
     "//evil.example/keys": "on another host",
     KEYS_PATH: "on another host",
     "": "on another host",
-    "https://login.example:port/": "names no place",
-    5: "names no place",
-    None: "names no place",
+    "https://login.example:port/": "no valid `jwks_uri`",
+    5: "no valid `jwks_uri`",
+    None: "no valid `jwks_uri`",
 }
 UNTRUSTED: dict[str, tuple[Answer, str]] = {
     "unreachable": (unreachable, "ConnectError"),
-    **{f"keys: {name}": (answers(keys=body), said) for name, (body, said) in BODIES.items()},
-    **{f"metadata: {name}": (answers(body, GOOD_SET), said) for name, (body, said) in BODIES.items()},
-    **{name: (answers(keys=document), said) for name, (document, said) in KEY_SETS.items()},
+    **{f"keys: {name}": (answers(keys=body), expected) for name, (body, expected) in BODIES.items()},
+    **{f"metadata: {name}": (answers(body, GOOD_SET), expected) for name, (body, expected) in BODIES.items()},
+    **{name: (answers(keys=document), expected) for name, (document, expected) in KEY_SETS.items()},
     **{
-        f"keys at {place!r}"[:60]: (answers({**METADATA, "jwks_uri": place}, GOOD_SET), said)
-        for place, said in PLACES.items()
+        f"keys at {place!r}"[:60]: (answers({**METADATA, "jwks_uri": place}, GOOD_SET), expected)
+        for place, expected in PLACES.items()
     },
     **{
         f"issuer {issuer!r}": (answers({**METADATA, "issuer": issuer}, GOOD_SET), "of another issuer")

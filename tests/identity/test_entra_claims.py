@@ -245,7 +245,7 @@ def test_what_is_shown_is_harmless(name: str) -> None:
 
 # --- what else a token tells ---------------------------------------------------------------------------------
 
-TOLD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+ATTRIBUTES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "a secret": ({"azpacr": "1"}, {"credential": Credential.SECRET}),
     "a certificate": ({"azpacr": "2"}, {"credential": Credential.CERTIFICATE}),
     "a certificate, in version 1": ({"azpacr": ABSENT, "appidacr": "2"}, {"credential": Credential.CERTIFICATE}),
@@ -262,11 +262,11 @@ TOLD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
         {"idtyp": "user", "scp": "access", "xms_act_fct": "11", "xms_par_app_azp": OTHER},
         {"kind": IdentityKind.USER, "blueprint_id": OTHER, "on_behalf_of": OID, "is_user": True},
     ),
-    "an agent for a user, told by its blueprint alone": (
+    "an agent for a user, recognised by its blueprint only": (
         {"idtyp": "user", "scp": "access", "xms_par_app_azp": OTHER},
         {"kind": IdentityKind.USER, "on_behalf_of": OID, "principals": {IdentityKind.USER, IdentityKind.AGENT}},
     ),
-    "an agent for a user, told by its subject": (
+    "an agent for a user, recognised by its subject": (
         {"idtyp": "user", "scp": "access", "xms_sub_fct": "11"},
         {"kind": IdentityKind.USER, "on_behalf_of": OID},
     ),
@@ -278,11 +278,11 @@ TOLD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", ATTRIBUTES)
 def test_what_the_claims_tell_is_in_the_identity(name: str) -> None:
-    changes, told = TOLD[name]
+    changes, attributes = ATTRIBUTES[name]
     identity = judged(changes)
-    assert {attribute: getattr(identity, attribute) for attribute in told} == told
+    assert {attribute: getattr(identity, attribute) for attribute in attributes} == attributes
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ async def test_an_agents_groups_are_asked_for_among_the_service_principals(
 ) -> None:
     found = await directory.look_up(AGENT, [group(1), group(2)], NOW)
     assert found == DirectoryAnswer(at=NOW, state=PrincipalState.ENABLED, groups=frozenset({group(1)}))
-    assert sorted(graph.asked) == [
+    assert sorted(graph.requested) == [
         f"GET /v1.0/servicePrincipals/{OID}",
         f"POST /v1.0/servicePrincipals/{OID}/checkMemberGroups",
     ]
@@ -88,7 +88,7 @@ async def test_an_agents_groups_are_asked_for_among_the_service_principals(
 async def test_a_person_is_looked_for_among_the_users(directory: GraphDirectory, graph: FakeGraph) -> None:
     graph.add(OID, group(1), kind="users")
     assert (await directory.look_up(PERSON, [group(1)], NOW)).groups == {group(1)}
-    assert all("/users/" in asked for asked in graph.asked)
+    assert all("/users/" in requested for requested in graph.requested)
 
 
 async def test_an_object_of_another_type_is_not_there(directory: GraphDirectory) -> None:
@@ -134,7 +134,7 @@ async def test_an_app_is_asked_for_by_its_client_id_and_for_nothing_but_its_stat
     assert await directory.look_up(ACTING, [group(1)], NOW) == DirectoryAnswer(
         at=NOW, state=PrincipalState.ENABLED, groups=nothing
     )
-    assert graph.asked == [f"GET /v1.0/servicePrincipals(appId='{APP}')"]
+    assert graph.requested == [f"GET /v1.0/servicePrincipals(appId='{APP}')"]
     app.enabled = False
     assert (await directory.look_up(ACTING, [group(1)], NOW)).state is PrincipalState.DISABLED
     app.enabled = "yes"
@@ -314,11 +314,11 @@ FAULTS: dict[str, tuple[httpx.Response | Exception, str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_an_answer_that_is_not_sound_is_none(directory: GraphDirectory, graph: FakeGraph, name: str) -> None:
-    graph.fault, said = FAULTS[name]
+    graph.fault, expected = FAULTS[name]
     fault = await unavailable(directory)
-    assert any(each in str(fault) for each in said.split("|"))
+    assert any(each in str(fault) for each in expected.split("|"))
     assert fault.retry_after is None
-    assert all("169.254" not in asked for asked in graph.asked)
+    assert all("169.254" not in requested for requested in graph.requested)
     graph.fault = None
     assert (await directory.look_up(AGENT, [group(1)], NOW)).groups == {group(1)}
 
@@ -342,7 +342,7 @@ async def test_without_a_token_of_ours_there_is_no_answer_and_no_secret_in_words
     graph.token_fault = TOKEN_FAULTS[name]
     fault = await unavailable(directory)
     assert SECRET not in str(fault)
-    assert graph.asked == []
+    assert graph.requested == []
 
 
 # --- when Graph wants to be left alone -----------------------------------------------------------------------
@@ -369,10 +369,10 @@ async def test_a_pause_that_graph_asks_for_is_kept(
     pause = timedelta(seconds=seconds)
     assert (await unavailable(directory)).retry_after == pause
     graph.fault = None
-    asked = len(graph.asked)
+    requested = len(graph.requested)
     early = await unavailable(directory, NOW + pause - timedelta(milliseconds=1))
     assert early.retry_after == timedelta(milliseconds=1)
-    assert len(graph.asked) == asked
+    assert len(graph.requested) == requested
     assert (await directory.look_up(AGENT, [group(1)], NOW + pause)).groups == {group(1)}
 
 
@@ -384,10 +384,10 @@ async def test_no_secret_and_no_token_is_in_a_log_or_an_error(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     await directory.look_up(AGENT, [group(1)], NOW)
-    told = [str(directory.__dict__)]
+    shown = [str(directory.__dict__)]
     for graph.fault, _ in FAULTS.values():
-        told.append(repr(await unavailable(directory)))
-    everything = caplog.text + "".join(told)
+        shown.append(repr(await unavailable(directory)))
+    everything = caplog.text + "".join(shown)
     assert SECRET not in everything
     assert "graph-token-" not in everything
 

@@ -165,8 +165,8 @@ JSON_FAULTS = {
 
 @pytest.mark.parametrize("name", JSON_FAULTS)
 def test_json_that_readers_could_read_differently_is_refused(name: str) -> None:
-    data, said = JSON_FAULTS[name]
-    with pytest.raises(StrictJsonError, match=said):
+    data, expected = JSON_FAULTS[name]
+    with pytest.raises(StrictJsonError, match=expected):
         read_object(data)
 
 

@@ -64,7 +64,7 @@ def roll(recheck: timedelta = MINUTE) -> MembershipRechecks:
 def test_an_identity_is_asked_about_once_however_many_sessions_it_has() -> None:
     watched = roll()
     for _ in range(20):
-        watched.enter(ANN, found(), NOW + MINUTE)
+        watched.open_session(ANN, found(), NOW + MINUTE)
     assert watched.due(NOW + MINUTE - SECOND) == []
     assert watched.due(NOW + MINUTE) == [ANN]
     assert watched.due(NOW + MINUTE) == []  # it is being asked about
@@ -72,31 +72,31 @@ def test_an_identity_is_asked_about_once_however_many_sessions_it_has() -> None:
 
 def test_the_next_question_comes_an_interval_after_the_one_that_was_due() -> None:
     watched = roll()
-    watched.enter(ANN, found(), NOW)
+    watched.open_session(ANN, found(), NOW)
     for number in range(100):
         due = NOW + number * MINUTE
         assert watched.due(due - SECOND) == []
         assert watched.due(due) == [ANN]
-        watched.answered(ANN, found(due + SECOND))  # noticed a second late each time: no drift
+        watched.record_answer(ANN, found(due + SECOND))  # noticed a second late each time: no drift
 
 
 def test_an_answer_that_a_login_got_counts_as_this_rounds() -> None:
     watched = roll()
-    watched.enter(ANN, found(), NOW + MINUTE)
-    watched.answered(ANN, found(NOW + 30 * SECOND))
+    watched.open_session(ANN, found(), NOW + MINUTE)
+    watched.record_answer(ANN, found(NOW + 30 * SECOND))
     assert watched.due(NOW + 90 * SECOND - SECOND) == []
     assert watched.due(NOW + 90 * SECOND) == [ANN]
 
 
 def test_without_an_answer_it_is_asked_ever_slower_but_not_slower_than_usual() -> None:
     watched = roll()
-    watched.enter(ANN, found(), NOW)
+    watched.open_session(ANN, found(), NOW)
     now = NOW
     asked_at: list[datetime] = []
     while len(asked_at) < 12:
         if watched.due(now):
             asked_at.append(now)
-            watched.failed(ANN, now, None)
+            watched.record_failure(ANN, now, None)
         now += SECOND
     pauses = [(later - earlier) / SECOND for earlier, later in pairwise(asked_at)]
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 53, 60, 60]
@@ -105,18 +105,18 @@ def test_without_an_answer_it_is_asked_ever_slower_but_not_slower_than_usual() -
 
 def test_a_pause_that_the_directory_asks_for_is_kept() -> None:
     watched = roll()
-    watched.enter(ANN, found(), NOW)
+    watched.open_session(ANN, found(), NOW)
     assert watched.due(NOW) == [ANN]
-    watched.failed(ANN, NOW, timedelta(seconds=45))
+    watched.record_failure(ANN, NOW, timedelta(seconds=45))
     assert watched.due(NOW + 44 * SECOND) == []
     assert watched.due(NOW + 45 * SECOND) == [ANN]
 
 
 def test_who_has_no_session_is_not_asked_about_and_in_time_forgotten() -> None:
     watched = roll()
-    watched.enter(ANN, found(), NOW)
-    watched.enter(BOB, found(), NOW)
-    watched.leave(ANN)
+    watched.open_session(ANN, found(), NOW)
+    watched.open_session(BOB, found(), NOW)
+    watched.close_session(ANN)
     assert watched.due(NOW) == [BOB]
     assert watched.latest(ANN) == found()
     watched.due(NOW + 5 * MINUTE)
@@ -126,14 +126,14 @@ def test_who_has_no_session_is_not_asked_about_and_in_time_forgotten() -> None:
 
 def test_whom_a_token_alone_has_spoken_of_is_asked_about_even_if_the_session_is_over() -> None:
     watched = roll()
-    watched.enter(ANN, found(claimed=True), NOW + SECOND)
-    watched.leave(ANN)
+    watched.open_session(ANN, found(claimed=True), NOW + SECOND)
+    watched.close_session(ANN)
     assert watched.due(NOW) == []
     assert watched.due(NOW + SECOND) == [ANN]
     assert watched.due(NOW + 2 * SECOND) == []
-    watched.failed(ANN, NOW + SECOND, None)
+    watched.record_failure(ANN, NOW + SECOND, None)
     assert watched.due(NOW + 3 * SECOND) == [ANN]
-    watched.answered(ANN, found(NOW + 3 * SECOND))
+    watched.record_answer(ANN, found(NOW + 3 * SECOND))
     assert watched.due(NOW + 4 * MINUTE) == []
     watched.due(NOW + 6 * MINUTE)
     assert len(watched) == 0
@@ -141,18 +141,18 @@ def test_whom_a_token_alone_has_spoken_of_is_asked_about_even_if_the_session_is_
 
 def test_who_is_never_confirmed_and_has_no_session_is_forgotten() -> None:
     watched = roll()
-    watched.enter(ANN, found(claimed=True), NOW)
-    watched.leave(ANN)
+    watched.open_session(ANN, found(claimed=True), NOW)
+    watched.close_session(ANN)
     assert watched.due(NOW) == [ANN]
-    watched.failed(ANN, NOW, None)
+    watched.record_failure(ANN, NOW, None)
     assert watched.due(NOW + 5 * MINUTE) == []
     assert len(watched) == 0
 
 
 def test_an_older_answer_never_takes_the_place_of_a_newer_one() -> None:
     watched = roll()
-    watched.enter(ANN, found(NOW), NOW)
-    watched.answered(ANN, found(NOW - MINUTE, PrincipalState.DISABLED))
+    watched.open_session(ANN, found(NOW), NOW)
+    watched.record_answer(ANN, found(NOW - MINUTE, PrincipalState.DISABLED))
     assert watched.latest(ANN) == found(NOW)
 
 
@@ -175,16 +175,16 @@ def test_there_is_never_more_than_one_question_under_way_nor_two_in_an_interval(
             asking, answered_since = True, False
             asked_at.append(now)
         if step == "enter":
-            watched.enter(ANN, found(now), now + MINUTE)
+            watched.open_session(ANN, found(now), now + MINUTE)
             sessions += 1
         elif step == "leave" and sessions:
-            watched.leave(ANN)
+            watched.close_session(ANN)
             sessions -= 1
         elif step == "answer" and asking:
-            watched.answered(ANN, found(asked_at[-1]))
+            watched.record_answer(ANN, found(asked_at[-1]))
             asking, answered_since = False, True
         elif step == "fail" and asking:
-            watched.failed(ANN, now, None)
+            watched.record_failure(ANN, now, None)
             asking = False
 
 
@@ -226,28 +226,28 @@ def test_a_tokens_word_is_weighed_against_what_the_directory_has_said(
 ) -> None:
     known = answers()
     if found is not None:
-        known.note(ANN, found)
-    assert known.word(ANN, NOW + issued, NOW + asked, says_mine) is expected
+        known.record(ANN, found)
+    assert known.trust_in_token(ANN, NOW + issued, NOW + asked, says_mine) is expected
 
 
 def test_an_answer_that_is_older_than_the_latest_changes_nothing() -> None:
     known = answers()
-    known.note(ANN, NO)
-    known.note(ANN, found(NOW - SECOND))
+    known.record(ANN, NO)
+    known.record(ANN, found(NOW - SECOND))
     assert known.latest(ANN) == NO
 
 
 def test_what_had_to_be_forgotten_is_doubted_and_what_no_token_outlives_is_not() -> None:
     known = answers(most=2)
     for number in range(3):
-        known.note(Principal(IdentityKey("t", str(number)), is_user=False), replace(NO, at=NOW + number * SECOND))
+        known.record(Principal(IdentityKey("t", str(number)), is_user=False), replace(NO, at=NOW + number * SECOND))
     first = Principal(IdentityKey("t", "0"), is_user=False)
     assert len(known) == 2
-    assert known.word(first, NOW - SECOND, NOW, says_mine) is TokenTrust.UNCONFIRMED
-    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenTrust.TRUSTED
-    known.note(ANN, replace(NO, at=NOW + DAY + 2 * MINUTE))
+    assert known.trust_in_token(first, NOW - SECOND, NOW, says_mine) is TokenTrust.UNCONFIRMED
+    assert known.trust_in_token(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenTrust.TRUSTED
+    known.record(ANN, replace(NO, at=NOW + DAY + 2 * MINUTE))
     assert len(known) == 1
-    assert known.word(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenTrust.TRUSTED
+    assert known.trust_in_token(first, NOW + 2 * MINUTE, NOW + 2 * MINUTE, says_mine) is TokenTrust.TRUSTED
 
 
 @given(
@@ -263,10 +263,10 @@ def test_a_token_from_before_a_no_is_never_good_however_much_is_forgotten(
     for who, pause in noes:
         now += pause * SECOND
         principal = Principal(IdentityKey("t", str(who)), is_user=False)
-        known.note(principal, replace(NO, at=now))
+        known.record(principal, replace(NO, at=now))
         said_no[principal] = now
     assert len(known) <= most
     for principal, at in said_no.items():
         issued_at = now - issued * SECOND
         if issued_at <= at:
-            assert known.word(principal, issued_at, now, says_mine) is not TokenTrust.TRUSTED
+            assert known.trust_in_token(principal, issued_at, now, says_mine) is not TokenTrust.TRUSTED

@@ -124,9 +124,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("keys", FAULTS)
 def test_what_does_not_go_together_is_a_fault_at_its_place(tmp_path: Path, keys: str) -> None:
-    with pytest.raises(InvalidFile) as told:
+    with pytest.raises(InvalidFile) as refused:
         load(tmp_path, keys)
-    (only,) = told.value.faults
+    (only,) = refused.value.faults
     assert FAULTS[keys] in only
     assert f"{tmp_path / 'pgjit.yaml'}:4:" in only
     assert "hunter2" not in only
@@ -135,9 +135,9 @@ def test_what_does_not_go_together_is_a_fault_at_its_place(tmp_path: Path, keys:
 def test_a_certificate_without_its_key_is_a_fault_at_the_start(tmp_path: Path) -> None:
     _rsa_certificate(tmp_path)
     section = load(tmp_path, f"{ENTRA}, graph: {{{GRAPH}, certificate: rsa.crt, key: server.key}}").file.identity
-    with pytest.raises(InvalidFile) as told:
+    with pytest.raises(InvalidFile) as refused:
         graph_from_section(section, tmp_path)
-    assert told.value.faults[0].startswith("`graph.certificate`: the key is not")
+    assert refused.value.faults[0].startswith("`graph.certificate`: the key is not")
 
 
 WARNED: dict[str, tuple[str, str, list[str]]] = {
@@ -155,12 +155,12 @@ WARNED: dict[str, tuple[str, str, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", WARNED)
-def test_what_is_hardly_meant_is_told(tmp_path: Path, name: str) -> None:
-    keys, whom, told = WARNED[name]
+def test_what_is_hardly_meant_gives_a_warning(tmp_path: Path, name: str) -> None:
+    keys, whom, expected = WARNED[name]
     config = load(tmp_path, keys)
     if whom:
         (tmp_path / "policies" / "reader.yaml").write_text(policy_text(whom=whom))
         config = load_config(tmp_path / "pgjit.yaml")
     warnings = [each for each in config.warnings if "is not named as its database" not in each]
-    assert len(warnings) == len(told)
-    assert all(warning.startswith(begin) for warning, begin in zip(warnings, told, strict=True))
+    assert len(warnings) == len(expected)
+    assert all(warning.startswith(begin) for warning, begin in zip(warnings, expected, strict=True))

@@ -77,7 +77,7 @@ async def test_keys_come_from_the_pinned_place_and_are_bound_to_one_algorithm(
     await started(keys, pace)
     assert ready(keys) is True
     assert (await keys.get(OLD.kid)).algorithm_name == "RS256"
-    assert endpoint.asked == [AUTHORITY + METADATA_PATH, AUTHORITY + KEYS_PATH]
+    assert endpoint.requested == [AUTHORITY + METADATA_PATH, AUTHORITY + KEYS_PATH]
     assert pace.slept == [HOUR]
 
 
@@ -236,7 +236,7 @@ async def test_nothing_is_fetched_before_start_or_after_close(
 ) -> None:
     with pytest.raises(ServerUnavailable):
         await keys.get(OLD.kid)
-    assert endpoint.asked == []
+    assert endpoint.requested == []
     await started(keys, pace)
     await keys.close()
     assert await refusal(keys, NEW.kid) == "unknown-key"
@@ -261,11 +261,11 @@ async def test_an_answer_that_is_not_sound_changes_nothing(
     keys: SigningKeys, endpoint: Endpoint, pace: Pace, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     await started(keys, pace)
-    endpoint.answer, said = UNTRUSTED[name]
+    endpoint.answer, expected = UNTRUSTED[name]
     await pace.next_round()
-    assert said in caplog.text
+    assert expected in caplog.text
     assert endpoint.fetches == 2
-    assert all(url.startswith(f"{AUTHORITY}/{TENANT}/") for url in endpoint.asked)
+    assert all(url.startswith(f"{AUTHORITY}/{TENANT}/") for url in endpoint.requested)
     await keys.get(OLD.kid)
     assert await refusal(keys, NEW.kid) == "unknown-key"
 
@@ -274,9 +274,9 @@ async def test_an_answer_that_is_not_sound_changes_nothing(
 async def test_an_answer_that_is_not_sound_starts_nothing(
     keys: SigningKeys, endpoint: Endpoint, pace: Pace, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    endpoint.answer, said = UNTRUSTED[name]
+    endpoint.answer, expected = UNTRUSTED[name]
     await started(keys, pace)
-    assert said in caplog.text
+    assert expected in caplog.text
     assert ready(keys) is False
 
 

@@ -1,4 +1,4 @@
-"""Tokens that must not be accepted, each with the reason that the journal is told.
+"""Tokens that must not be accepted, each with the reason that the journal records.
 
 Most are signed by the right key: what is wrong is what is signed.
 """
@@ -129,12 +129,15 @@ ATTACKS: dict[str, Row] = {
         )
         for form in ("PEM", "DER", "PKCS1", "JWK", "nothing")
     },
-    "RS256 said, HS256 done": (lambda e: with_alg(e, "RS256", hmac_with(public_forms(e)["PEM"])), "bad-signature"),
+    "RS256 named, HS256 done": (
+        lambda e: with_alg(e, "RS256", hmac_with(public_forms(e)["PEM"])),
+        "bad-signature",
+    ),
     "RS384 by the same key": (
         lambda e: with_alg(e, "RS384", lambda d: e.signing_key.private.sign(d, padding.PKCS1v15(), SHA384())),
         "wrong-algorithm",
     ),
-    "RS256 said, RS384 done": (
+    "RS256 declared, RS384 done": (
         lambda e: with_alg(e, "RS256", lambda d: e.signing_key.private.sign(d, padding.PKCS1v15(), SHA384())),
         "bad-signature",
     ),
@@ -144,7 +147,7 @@ ATTACKS: dict[str, Row] = {
         ),
         "wrong-algorithm",
     ),
-    "RS256 said, PS256 done": (
+    "RS256 declared, PS256 done": (
         lambda e: with_alg(
             e, "RS256", lambda d: e.signing_key.private.sign(d, padding.PSS(padding.MGF1(SHA256()), 32), SHA256())
         ),
@@ -182,7 +185,7 @@ ATTACKS: dict[str, Row] = {
     "b64 without crit": (header(b64=False), "header-parameter"),
     "compressed": (header(zip="DEF"), "header-parameter"),
     "token in a token": (nested, "malformed-claims"),
-    "token in a token, said so": (header(cty="JWT"), "header-parameter"),
+    "token in a token, declared": (header(cty="JWT"), "header-parameter"),
     "encrypted": (
         lambda e: ".".join([b64(js({"alg": "dir", "enc": "A256GCM"})), "AA", "AA", "AA", "AA"]),
         "malformed-token",

@@ -84,18 +84,18 @@ def test_protocol_options_are_told_from_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minor", "spoken", "told"), [(0, 0, False), (1, 0, True), (2, 2, False), (3, 2, True), (9999, 2, True)]
+    ("minor", "spoken", "negotiates"), [(0, 0, False), (1, 0, True), (2, 2, False), (3, 2, True), (9999, 2, True)]
 )
-def test_only_3_0_and_3_2_are_spoken(minor: int, spoken: int, told: bool) -> None:
-    asked = StartupMessage(3, minor, {"user": "ann"})
-    assert asked.spoken_minor == spoken
-    assert asked.negotiation == (NegotiateVersion(3, spoken, ()) if told else None)
+def test_only_3_0_and_3_2_are_spoken(minor: int, spoken: int, negotiates: bool) -> None:
+    startup = StartupMessage(3, minor, {"user": "ann"})
+    assert startup.spoken_minor == spoken
+    assert startup.negotiation == (NegotiateVersion(3, spoken, ()) if negotiates else None)
 
 
 @pytest.mark.parametrize(("minor", "spoken"), [(0, 0), (1, 0), (2, 2), (3, 2)])
 def test_an_unknown_protocol_option_is_negotiated_under_any_version(minor: int, spoken: int) -> None:
-    asked = StartupMessage(3, minor, {"_pq_.a": "1", "user": "ann", "_pq_.b": ""})
-    assert asked.negotiation == NegotiateVersion(3, spoken, ("_pq_.a", "_pq_.b"))
+    startup = StartupMessage(3, minor, {"_pq_.a": "1", "user": "ann", "_pq_.b": ""})
+    assert startup.negotiation == NegotiateVersion(3, spoken, ("_pq_.a", "_pq_.b"))
 
 
 def test_the_packet_of_another_major_version_is_not_taken_apart() -> None:

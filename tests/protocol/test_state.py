@@ -30,24 +30,24 @@ def test_no_row_names_a_message_that_does_not_exist(kinds: frozenset[int]) -> No
     assert kinds <= {sample.raw[0] for sample in SAMPLES if sample.typed}
 
 
-@pytest.mark.parametrize("asked", RequestKind)
-def test_any_request_may_fail_and_none_may_turn_into_replication(asked: RequestKind) -> None:
-    assert ord("E") in RESPONSES[asked]
-    assert ord("W") not in RESPONSES[asked]
-    assert not RESPONSES[asked] & ASYNCHRONOUS
+@pytest.mark.parametrize("request_kind", RequestKind)
+def test_any_request_may_fail_and_none_may_turn_into_replication(request_kind: RequestKind) -> None:
+    assert ord("E") in RESPONSES[request_kind]
+    assert ord("W") not in RESPONSES[request_kind]
+    assert not RESPONSES[request_kind] & ASYNCHRONOUS
 
 
-@pytest.mark.parametrize("asked", RequestKind)
-def test_every_request_has_its_last_answer(asked: RequestKind) -> None:
-    assert FINAL_RESPONSES[asked]
-    assert FINAL_RESPONSES[asked] <= RESPONSES[asked]
+@pytest.mark.parametrize("request_kind", RequestKind)
+def test_every_request_has_its_last_answer(request_kind: RequestKind) -> None:
+    assert FINAL_RESPONSES[request_kind]
+    assert FINAL_RESPONSES[request_kind] <= RESPONSES[request_kind]
 
 
 def test_only_what_runs_statements_may_copy_or_give_data() -> None:
-    assert {asked for asked in RequestKind if ord("G") in RESPONSES[asked]} == _COPIES
-    assert {asked for asked in RequestKind if ord("D") in RESPONSES[asked]} == _COPIES
+    assert {request_kind for request_kind in RequestKind if ord("G") in RESPONSES[request_kind]} == _COPIES
+    assert {request_kind for request_kind in RequestKind if ord("D") in RESPONSES[request_kind]} == _COPIES
     assert _COPIES == RETURNS_ROWS
 
 
 def test_only_query_function_call_and_sync_end_in_ready() -> None:
-    assert {asked for asked in RequestKind if ord("Z") in RESPONSES[asked]} == _READY
+    assert {request_kind for request_kind in RequestKind if ord("Z") in RESPONSES[request_kind]} == _READY

@@ -1,7 +1,7 @@
-"""Microsoft Entra as identity provider: an access token for our API registration is the proof.
+"""Microsoft Entra as identity provider: verifies access tokens for the API registration of this proxy.
 
-Decides which tenants, versions and audiences are ours. Makes no call that a token could steer: the places it fetches
-from are pinned by the configuration, one for each tenant and version.
+Decides which tenants, token versions and audiences are accepted. Keys come from the URLs that the configuration pins,
+one for each tenant and version; nothing in a token changes them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VERSIONS: Final = {"v1": "1.0", "v2": "2.0"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntraSettings:
-    """Which tokens are ours. Raises InvalidFile, with every fault, when it cannot say so safely."""
+    """Which tokens are accepted. Raises InvalidFile with all faults, also where the settings would be unsafe."""
 
     tenants: tuple[str, ...]
     audience: str
@@ -69,7 +69,7 @@ class EntraSettings:
         return faults + bounds_faults(self)
 
     def issuer(self, tenant: str, version: str) -> str:
-        """What `iss` of a token says."""
+        """The claim `iss` of its tokens."""
         return f"{self.sts}/{tenant}/" if version == "v1" else f"{self.authority}/{tenant}/v2.0"
 
     @property
@@ -111,7 +111,7 @@ class EntraProvider(JwtProvider[EntraSettings]):
 
     @property
     def discovery(self) -> Discovery:
-        """Entra's own metadata of the first tenant, and all permissions of the one API."""
+        """The metadata URL of the first tenant, and the scope of all permissions of the API."""
         issuer = self.settings.issuer(self.settings.tenants[0], "v2")
         return Discovery(f"{issuer}/.well-known/openid-configuration", f"{self.settings.audience}/.default")
 

@@ -1,7 +1,7 @@
-"""Any OpenID Connect issuer as identity provider: a JWT access token for our audience is the proof.
+"""Any OpenID Connect issuer as identity provider: verifies JWT access tokens for the audience of this proxy.
 
-Decides which issuer and audience are ours; what the claims prove is oidc_claims.py's. Keys come from the issuer's own
-metadata, from its own host or from the place that the configuration names, and from nowhere else.
+Decides which issuer and audience are accepted; `oidc_claims.py` reads the claims. Keys come from the URL in the
+issuer's metadata, which must be on the issuer's host or be the one that the configuration names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["OidcProvider", "OidcSettings", "from_section"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcSettings:
-    """Which tokens are ours. Raises InvalidFile, with every fault."""
+    """Which tokens are accepted. Raises InvalidFile with all faults."""
 
     issuer: str
     audience: str

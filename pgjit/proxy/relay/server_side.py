@@ -21,7 +21,7 @@ from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.transitions import EndEvent, InputEvent, RequestEvent, RequestState, StreamEvent, StreamState
 from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting
+from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting_messages
 from pgwire.messages.query import (
     decode_command_complete,
     decode_error,
@@ -171,7 +171,7 @@ class ServerSide:
         rows, budget = control.rows, self._state.budget
         room = budget.room(run.rows, run.size)
         if room is not None and (rows > room[0] or end - first > room[1]):
-            rows, end = fitting(chunk, first, control.start, *room)
+            rows, end = fitting_messages(chunk, first, control.start, *room)
             if end < control.start:
                 self._cut(step, head)
         run.rows += rows

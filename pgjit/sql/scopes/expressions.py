@@ -1,6 +1,6 @@
 """The expressions of a statement as a flat list of values: the parts of each, and which values get a common type.
 
-The parts of a value are later in the list, unless they are looked up by name. Column names are not told apart by
+The parts of a value are later in the list, unless they are looked up by name. Column names are not distinguished by
 query level: `a` is every column of that name. For type inference in `pgjit.sql.resolve`. Knows no catalog, decides
 nothing. Iterative.
 """

@@ -1,4 +1,4 @@
-"""Authentication on both sides: what the proxy asks its client, what the server asks the proxy."""
+"""Authentication, in both roles: the proxy authenticates its client, and logs in to the server."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _MD5, _SASL, _SASL_CONTINUE, _SASL_FINAL = 5, 10, 11, 12
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationRequest:
-    """`code`: 0 Ok, 3 cleartext, 5 MD5, 10 SASL, 11 SASLContinue, 12 SASLFinal; `data`: what follows it."""
+    """`code`: 0 Ok, 3 cleartext, 5 MD5, 10 SASL, 11 SASLContinue, 12 SASLFinal; `data`: the bytes after it."""
 
     code: int
     data: bytes
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """Of a SASL request (10): the names offered, in the server's order. Raises RemoteProtocolError."""
+        """The mechanisms that a SASL request (10) offers, in the server's order. Raises RemoteProtocolError."""
         reader = BodyReader(self.data)
         names = []
         while name := reader.string():
@@ -52,7 +52,7 @@ class AuthenticationRequest:
 @dataclass(frozen=True, slots=True)
 class SASLInitialResponse:
     mechanism: str
-    response: bytes | None  # none: the client waits for a challenge first
+    response: bytes | None  # None: the client waits for a challenge
 
 
 def authentication_ok() -> bytes:
@@ -81,7 +81,7 @@ def authentication_sasl_final(data: bytes) -> bytes:
 
 
 def decode_authentication(body: bytes) -> AuthenticationRequest:
-    """Whatever the server asks for: a code that is not known is for the caller to refuse by its number."""
+    """Any authentication request. The caller refuses codes that it does not know."""
     reader = BodyReader(body)
     request = AuthenticationRequest(reader.int32(), reader.rest())
     if request.code in _DATALESS and request.data:
@@ -123,7 +123,7 @@ def encode_sasl_initial(mechanism: str, response: bytes | None) -> bytes:
 
 
 def decode_sasl_response(body: bytes) -> bytes:
-    """All of the body: what is in it is the mechanism's."""
+    """The whole body, which the SASL mechanism reads."""
     return body
 
 

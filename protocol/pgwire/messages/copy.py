@@ -1,6 +1,6 @@
-"""COPY: the three responses that open it, the data, and its two ends.
+"""COPY: the three responses that start it, the data, and the two messages that end it.
 
-Decides shape alone; which of them may come when is in `pgwire.state`.
+Decides their layout only; `pgwire.state` decides which may come when.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CopyResponse:
-    """CopyInResponse, CopyOutResponse and CopyBothResponse have one shape."""
+    """CopyInResponse, CopyOutResponse and CopyBothResponse, which have the same layout."""
 
     format: int  # 0: text, in lines; 1: binary
-    columns: tuple[int, ...]  # the format of each column; all 0 where `format` is
+    columns: tuple[int, ...]  # the format of each column; all 0 if `format` is 0
 
 
 def decode_copy_response(body: bytes) -> CopyResponse:

@@ -1,4 +1,4 @@
-"""Extended query: Parse, Bind, Describe, Execute, Close, Flush, Sync, and what confirms them."""
+"""The extended query protocol: Parse, Bind, Describe, Execute, Close, Flush, Sync, and their responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast path: FunctionCall names a function by its object id, without a statement, and its response."""
+"""The function call sub-protocol: FunctionCall names a function by its object id, without a statement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simple query, how it ends, and what the server says at any time. Rows are in `results`."""
+"""The simple query protocol, and messages that the server may send at any time. Rows are in `results`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def encode_query(text: bytes) -> bytes:
 
 
 def decode_query(body: bytes) -> bytes:
-    """The text of a Query: its one zero byte is its last. Raises RemoteProtocolError."""
+    """The text of a Query, without its final zero byte. Raises RemoteProtocolError if it holds another one."""
     if not body or body.find(b"\0") != len(body) - 1:
         raise RemoteProtocolError("query text must hold one zero byte, at its end")
     return body[:-1]

@@ -1,6 +1,6 @@
-"""The shape of a result and its rows: RowDescription, ParameterDescription, DataRow.
+"""The columns, parameters and rows of a result: RowDescription, ParameterDescription, DataRow.
 
-The relay reads none of them, it counts them by their frames. They are here for tools and tests.
+The relay does not read them: it counts rows by their frames. They are here for logins, catalogs and tests.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Field:
     """One column of a result."""
 
     name: bytes
-    table: int  # object id of the table that the column is from; 0 where it is from none
-    column: int  # its attribute number there; 0 where it is from none
+    table: int  # object id of the column's table; 0 if it has none
+    column: int  # its attribute number in that table; 0 if it has none
     type: int  # object id
     size: int  # negative: of variable width
     modifier: int
-    format: int  # 0 text, 1 binary; 0 as well where it is not known yet
+    format: int  # 0 text, 1 binary; also 0 if not known yet
 
 
 def decode_row_description(body: bytes) -> tuple[Field, ...]:

@@ -1,7 +1,7 @@
-"""What a client may send first: StartupMessage, SSLRequest, GSSENCRequest, CancelRequest.
+"""The first message of a client: StartupMessage, SSLRequest, GSSENCRequest or CancelRequest.
 
-Decides their shape and limits (PostgreSQL documentation, "Message Formats"). Does not decide which
-parameters are accepted: that is the session's.
+Decides their layout and limits (PostgreSQL documentation, "Message Formats"). Does not decide which parameters are
+accepted: `pgjit.proxy.door` does.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ __all__ = [
 ]
 
 MAX_STARTUP = 10_000
-"""Most bytes after the length word, as in PostgreSQL (MAX_STARTUP_PACKET_LENGTH)."""
+"""The most bytes after the length word, as in PostgreSQL (MAX_STARTUP_PACKET_LENGTH)."""
 
 NEWEST_MINOR = 2
-"""Protocol 3.2 is the newest that is spoken here, and 3.0 the only other one: 3.1 is reserved."""
+"""Protocol 3.2 is the newest version supported here, and 3.0 the only other one: 3.1 is reserved."""
 
 _CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
 _WORD = struct.Struct("!I")
 
 
 class StartupLayoutError(RemoteProtocolError):
-    """A StartupMessage whose parameters cannot be read: what PostgreSQL tells the client as well."""
+    """A StartupMessage whose parameters cannot be read. The text is PostgreSQL's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class OtherVersion:
-    """A startup message of another major version than 3: what follows has a shape that only that version knows."""
+    """A startup message of another major version than 3. The layout of its body is not known."""
 
     major: int
     minor: int
@@ -73,17 +73,17 @@ class StartupMessage:
 
     @property
     def unknown_options(self) -> tuple[str, ...]:
-        """The `_pq_.` protocol options: none is known here, all are answered in NegotiateProtocolVersion."""
+        """The `_pq_.` protocol options. None is supported: NegotiateProtocolVersion lists them all."""
         return tuple(name for name in self.parameters if name.startswith("_pq_."))
 
     @property
     def spoken_minor(self) -> int:
-        """The minor version that both sides speak from here on."""
+        """The minor version that both sides use from here on."""
         return NEWEST_MINOR if self.minor >= NEWEST_MINOR else 0
 
     @property
     def negotiation(self) -> NegotiateVersion | None:
-        """What the client has to be told before anything else, where it gets something else than it asked for."""
+        """The NegotiateProtocolVersion to send first, if the client does not get all that it requested."""
         if self.minor == self.spoken_minor and not self.unknown_options:
             return None
         return NegotiateVersion(3, self.spoken_minor, self.unknown_options)
@@ -91,7 +91,7 @@ class StartupMessage:
 
 @dataclass(frozen=True, slots=True)
 class NegotiateVersion:
-    """The server's answer where it speaks an older minor version, or knows not all protocol options."""
+    """NegotiateProtocolVersion: the server supports an older minor version only, or not all protocol options."""
 
     major: int
     minor: int
@@ -99,7 +99,7 @@ class NegotiateVersion:
 
 
 def startup_length(head: bytes) -> int:
-    """How many bytes follow the first four. Raises RemoteProtocolError beyond 4..10000."""
+    """The number of bytes after the length word. Raises RemoteProtocolError unless it is 4 to 10000."""
     length = int(_WORD.unpack(head)[0]) - 4
     if not 4 <= length <= MAX_STARTUP:
         raise RemoteProtocolError(f"startup packet with length {length}")
@@ -107,7 +107,7 @@ def startup_length(head: bytes) -> int:
 
 
 def decode_startup(body: bytes) -> StartupMessage | OtherVersion | CancelRequest | EncryptionRequest:
-    """The first message, from what follows its length word. Raises RemoteProtocolError."""
+    """The first message, from the bytes after its length word. Raises RemoteProtocolError."""
     reader = BodyReader(body)
     code = reader.uint32()
     if code in (_SSL, _GSS):
@@ -163,13 +163,13 @@ def encode_gss_request() -> bytes:
 
 
 def encode_negotiate_version(answer: NegotiateVersion) -> bytes:
-    """The field is the whole version number, not the minor one, in every PostgreSQL that sends it."""
+    """The version field is the whole version number, not the minor one, as in every PostgreSQL that sends it."""
     version = packed("HHI", answer.major, answer.minor, len(answer.unknown))
     return message(b"v", version, *[cstring(name.encode()) for name in answer.unknown])
 
 
 def decode_negotiate_version(body: bytes) -> NegotiateVersion:
-    """The whole version and the options, as servers send it since PostgreSQL 15. Raises RemoteProtocolError."""
+    """The whole version and the options, as servers send them since PostgreSQL 15. Raises RemoteProtocolError."""
     reader = BodyReader(body)
     version, count = reader.uint32(), reader.uint32()
     names = [reader.string() for _ in range(count)]

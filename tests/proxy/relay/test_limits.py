@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
 from pgjit.proxy.relay.budget import Budget
-from pgwire.framing import fitting
+from pgwire.framing import fitting_messages
 from pgwire.messages.extended import sync
 from pgwire.messages.query import command_complete, decode_error, ready_for_query
 from pgwire.reader import message
@@ -227,7 +227,7 @@ def test_what_fits_never_is_over_either_limit_and_one_more_would_be(
 ) -> None:
     whole = b"".join(message(b"D", b"x" * each) for each in sizes)
     end = max(0, len(whole) - cut)
-    count, at = fitting(whole, 0, end, rows, size)
+    count, at = fitting_messages(whole, 0, end, rows, size)
     lengths = [each + 5 for each in sizes]
     assert count <= rows
     assert sum(lengths[:count]) <= size

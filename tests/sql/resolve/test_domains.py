@@ -159,13 +159,13 @@ def _called(sql: str, catalog: Catalog) -> set[str]:
 
 
 def _looked(sql: str, connection: psycopg.Connection) -> bool:
-    told: list[object] = []
-    connection.add_notice_handler(told.append)
+    notices: list[object] = []
+    connection.add_notice_handler(notices.append)
     try:
         connection.execute(sql)
     finally:
-        connection.remove_notice_handler(told.append)
-    return bool(told)
+        connection.remove_notice_handler(notices.append)
+    return bool(notices)
 
 
 @pytest.mark.parametrize("sql", CHECKED)

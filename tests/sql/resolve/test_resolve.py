@@ -23,8 +23,8 @@ def _one(sql: str) -> Statement:
 
 def _cases() -> list[tuple[str, str]]:
     lines = (FIXTURES / "touched.txt").read_text("utf-8").splitlines()
-    told = [line for line in lines if line and not line.startswith("#")]
-    return [(sql, referenced.strip()) for sql, referenced in zip(told[::2], told[1::2], strict=True)]
+    content = [line for line in lines if line and not line.startswith("#")]
+    return [(sql, referenced.strip()) for sql, referenced in zip(content[::2], content[1::2], strict=True)]
 
 
 @pytest.mark.parametrize(("sql", "referenced"), _cases())

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.live
 
 LOGGING = (
     "mood_int", "mood_json", "hue_text", "hue_jsonb", "flag_bool", "flag_int", "flag_text", "int_flag", "state_json",
-    "span_text", "unit_measure", "grade_rank", "feel_text", "told",
+    "span_text", "unit_measure", "grade_rank", "feel_text", "code_check",
     "text_int", "int_tag", "bool_num", "ints_vec", "vec_ints", "base_text",
 )  # fmt: skip
 
@@ -49,11 +49,11 @@ class Casting:
 
     def called(self, sql: str) -> set[str]:
         """The functions that the server called: all of it is undone."""
-        told: set[str] = set()
+        notices: set[str] = set()
         self.fault = ""
 
         def note(diagnostic: psycopg.errors.Diagnostic) -> None:
-            told.add(diagnostic.message_primary or "")
+            notices.add(diagnostic.message_primary or "")
 
         self.connection.add_notice_handler(note)
         try:
@@ -64,7 +64,7 @@ class Casting:
         finally:
             self.connection.remove_notice_handler(note)
             self.connection.execute("DEALLOCATE ALL")
-        return told & set(LOGGING)
+        return notices & set(LOGGING)
 
     def _run(self, sql: str) -> None:
         with self.connection.cursor() as cursor:
