@@ -1,0 +1,18 @@
+"""The audit journal: what happened, recorded before it happens.
+
+This room decides which events there are, how each is written, and what a failed write means. An execution is recorded
+before its bytes go to the server: if the journal cannot take the record, the statement does not run.
+
+- **event**: something that happened, as a value (`event.py`): an execution, its outcome, a session, a window.
+- **record**: one line of JSON for one event (`record.py`). Its members are documented in `docs/journal.md`.
+- **journal**: the sequence of records, numbered without a gap (`journal.py`).
+- **sink**: the contract of what keeps the lines (`sink.py`). The sinks themselves are in `sinks/`.
+- **mark**: the last record that is on the disk; the store notes it, so that lost records are noticed.
+
+Start with `event.py`, then `journal.py`: `append` writes records, `flush` puts them on the disk. `parameters.py`
+decides how much of bound values is kept, `invisible_characters.py` which characters are escaped. `window_history.py`
+reads windows back from records, for a store that has lost them.
+
+The room does not know who records events, nor why: `proxy/relay/` records executions, `proxy/window/` windows. It
+imports nothing of `server` and `proxy`.
+"""

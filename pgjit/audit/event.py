@@ -1,4 +1,4 @@
-"""What happened: the events of the audit journal, as values. How they are written is record.py's."""
+"""What happened: the events of the audit journal, as values. `record.py` writes them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionContext:
-    """Who, under what, through what: on every record of a session."""
+    """Identity, policy, window and connection: in every record of a session."""
 
     identity: Identity
     policy: str
@@ -54,13 +54,13 @@ class Parameters:
 
     values: tuple[bytes | None, ...]
     formats: tuple[int, ...]  # per value: 0 text, 1 binary, 2 an expression that is written out in an EXECUTE
-    count: int | None = None  # how many there were, where not all are kept; see parameters.py
-    length: int | None = None  # of the last value, where its beginning alone is kept
+    count: int | None = None  # how many there were, if not all are kept; see parameters.py
+    length: int | None = None  # of the last value, if only its beginning is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """A statement that is about to be forwarded, or was refused. Its Outcome follows under the same id."""
+    """A statement that is about to be forwarded, or that was refused. Its Outcome follows with the same id."""
 
     context: SessionContext
     execution_id: str
@@ -73,7 +73,7 @@ class Execution:
     parameters: Parameters | None = None
     prepared_as: str | None = None  # the prepared statement or portal that it runs
     through: tuple[str, ...] = ()  # the texts that led to it (EXECUTE, FETCH), beginning with the client's own
-    unresolved: str | None = None  # why it may be another one that ran: under `access: full` alone
+    unresolved: str | None = None  # why another one may have run: only under `access: full`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +85,11 @@ class Outcome:
     at: datetime
     ended: Literal[
         "completed",  # the server reported success
-        "suspended",  # a portal gave its row limit; more may follow under another execution
+        "suspended",  # a portal returned its row limit; more may follow in another execution
         "failed",  # the server reported an error
-        "limited",  # over a limit of the policy: the rest of its result was left out, or it was stopped
+        "limited",  # over a limit of the policy: the rest of its result was dropped, or it was stopped
         "refused",  # a rule refused it; the database never saw it
-        "skipped",  # an earlier error of the same batch: the server passed over it
+        "skipped",  # the server skipped it after an earlier error of the same batch
         "cut",  # the session ended before the server answered
     ]
     command: str | None  # the command tag
@@ -102,7 +102,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was seen while a backend was stopped."""
+    """What was done to stop a backend, and what was seen."""
 
     cancel_sent: bool
     terminate_sent: bool
@@ -110,17 +110,17 @@ class Proof:
     checked_at: datetime
     took_ms: int
     error: str | None = None
-    by: Literal["look", "restart"] | None = None  # its server has no such process, or was started anew since
+    by: Literal["look", "restart"] | None = None  # its server has no such process, or was restarted since
     server: ServerInstance | None = None  # the one that answered last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What says that the policy is for this identity: a group or an app role, and who said so when."""
+    """Why the policy is open to this identity: a group or an app role, its source, and when it was checked."""
 
     group: str | None
     role: str | None
-    source: Literal["claim", "graph"]  # of the group; an app role stands in the token
+    source: Literal["claim", "graph"]  # of the group; an app role is always a claim
     checked_at: datetime
 
 
@@ -169,28 +169,28 @@ class WindowEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowEnding:
-    """The window is over, and not all of its backends were seen to be gone yet."""
+    """The window is over, but some of its backends were not seen to be gone yet."""
 
     window: Window
     at: datetime
     reason: str
-    sessions: int  # whose backends remain
+    sessions: int  # sessions whose backends remain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRemains:
-    """An alert: what a session left at the server does not end, or cannot be seen to."""
+    """An alert: the backend of a session does not end, or cannot be seen to end."""
 
     session_id: str
     window: Window
     process: ServerProcess
     at: datetime
-    proof: Proof  # what was seen until now
+    proof: Proof  # what was seen so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendGone:
-    """What an earlier process left at the server was seen to be gone."""
+    """A backend that an earlier process left behind was seen to be gone."""
 
     session_id: str
     window: Window
@@ -201,7 +201,7 @@ class BackendGone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRefused:
-    """A connection that did not become a session, with the true reason. No part of a token is ever here."""
+    """A connection that did not become a session, with the true reason. It never holds any part of a token."""
 
     at: datetime
     source: str
@@ -211,7 +211,7 @@ class LoginRefused:
     startup_user: str | None
     startup_database: str | None
     identity: Identity | None = None
-    count: int = 1  # more: so many of one address, all refused for this reason before TLS
+    count: int = 1  # more than 1: so many from one address, all refused for this reason before TLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,18 +230,18 @@ class ServiceStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalGap:
-    """The journal does not hold what the store has seen in it: records after `found` are missing, or were changed."""
+    """The journal lacks records that the store has noted: those after `found` are missing, or were changed."""
 
     at: datetime
     reason: Literal["missing", "changed"]
-    expected: int  # the last record that the store has seen
+    expected: int  # the last record that the store has noted
     expected_sha256: str  # of its line
     found: int  # the last record that is in the journal; 0: it is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRestored:
-    """The store had lost windows that the journal has: they are in it again, as ended."""
+    """The store had lost windows that the journal has. They were restored, as ended."""
 
     at: datetime
     windows: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""The audit journal: every event as the next line of a sink, without a gap, or an error.
+"""The audit journal: every event becomes the next line of a sink, without a gap, or there is an error.
 
-Decides the sequence, what a failure means and when lines are made to outlive the machine. Does not know
-where lines go (sink.py) nor how they read (record.py).
+Decides the sequence, what a failed write means, and when lines are flushed to the disk. Does not know where lines go
+(`sink.py`) nor how they are written (`record.py`).
 
-`append` does not await: when it returns, the records are with the kernel, and what they record may happen.
-A write that fails leaves nothing behind and may be tried again. A failed fsync, or a sink whose content is
-not known any more, fails the journal for good: after either, nobody can say what was kept.
+`append` does not await: when it returns, the kernel has the records, and what they record may happen. A write that
+fails leaves nothing behind, and the next may succeed. After a failed fsync, or when the content of the sink is not
+known any more, the journal has failed for good: nobody can know what was kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Literal
 import orjson
 
 from pgjit.audit.event import Event
-from pgjit.audit.record import render, time_text
+from pgjit.audit.record import ContextCache, render, time_text
 from pgjit.audit.sink import Sink, SinkBroken
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
@@ -35,8 +35,10 @@ _HEAD = re.compile(rb'\{"seq":[0-9]+,"time":"(?P<time>[^"]*)","type":"(?P<type>[
 
 
 class Journal:
-    """Made by `Journal.open`. `sync` says who asks for fsync: `interval`, the journal itself, every
-    `interval` seconds while there is something new; `always`, its users, with `await flush()`.
+    """Opened with `Journal.open`. `sync` decides when it is flushed.
+
+    With `interval` the journal does it itself, every `interval` seconds while it has new records. With `always` its
+    users do it, with `await flush()`.
     """
 
     def __init__(
@@ -50,14 +52,15 @@ class Journal:
         self._sync_mode = sync
         self._interval = interval
         self._failed: str | None = None  # for good
-        self._refused = False  # the last write failed; the next may not
+        self._refused = False  # the last write failed; the next may succeed
+        self._contexts = ContextCache()
         self._timer: asyncio.TimerHandle | None = None
         self._fsync = SingleFlight(self._flush_once, stopped=JournalUnavailable)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @classmethod
     def open(cls, sink: Sink, *, sync: Literal["interval", "always"] = "interval", interval: float = 1.0) -> Journal:
-        """Take the sink and go on after its last record. Raises ServerUnavailable."""
+        """Open the sink, and continue after its last record. Raises ServerUnavailable."""
         try:
             last = sink.open()
         except OSError as error:
@@ -79,7 +82,7 @@ class Journal:
 
     @property
     def writable(self) -> bool:
-        """Whether a record would be taken now. Tries it, after a write has failed."""
+        """Whether a record could be written now. Probes the sink after a failed write."""
         if self._failed is not None:
             return False
         if self._refused:
@@ -93,18 +96,18 @@ class Journal:
 
     @property
     def name(self) -> str:
-        """Where it is, for people."""
+        """Where it is, for messages."""
         return self._sink.name
 
     @property
     def mark(self) -> JournalMark | None:
-        """The last record that outlives the machine; None when there is none in the sink."""
+        """The last record that was flushed to the disk; None if the sink has none."""
         if not self._synced_last:
             return None
         return JournalMark(_seq_of(self._synced_last), _digest(self._synced_last))
 
     def holds(self, mark: JournalMark) -> bool:
-        """Whether the record of `mark` is in it, unchanged. Blocks while it reads back to there.
+        """Whether the record of `mark` is in the journal, unchanged. Blocks while it reads back to that record.
 
         Raises JournalUnavailable.
         """
@@ -119,13 +122,13 @@ class Journal:
             raise JournalUnavailable from error
         return False
 
-    def go_on_after(self, seq: int) -> None:
-        """Give no number again up to `seq`: records that had them are missing from the sink."""
+    def skip_numbers_to(self, seq: int) -> None:
+        """Use no number up to `seq` again: the records that had them are missing from the sink."""
         self._seq = max(self._seq, seq)
         self._synced = max(self._synced, seq)
 
     def records_back(self, since: datetime, kinds: bytes) -> Iterator[dict[str, Any]]:
-        """The records since then whose type begins with `kinds`, the last one first. Blocks while it reads.
+        """The records since `since` whose type begins with `kinds`, the last first. Blocks while it reads.
 
         Raises JournalUnavailable.
         """
@@ -137,13 +140,13 @@ class Journal:
                     continue
                 if head["type"].startswith(kinds):
                     yield orjson.loads(line)
-                elif head["time"].decode() < first:  # those of windows may have come late
+                elif head["time"].decode() < first:  # records of windows may have been written late
                     return
         except (OSError, ValueError) as error:
             raise JournalUnavailable from error
 
     def recorded_windows(self, since: datetime) -> set[tuple[str, str]]:
-        """Which records of windows are in it since then: their type, and the window. Blocks while it reads.
+        """The records of windows since `since`: type and window id of each. Blocks while it reads.
 
         Raises JournalUnavailable.
         """
@@ -153,15 +156,15 @@ class Journal:
             raise JournalUnavailable from error
 
     def append(self, events: Sequence[Event]) -> int:
-        """Record `events`, in order and all or none; the bytes that it took. Raises JournalUnavailable."""
+        """Record all of `events`, in order, or none. Returns their size in bytes. Raises JournalUnavailable."""
         if not events:
             return 0
         if self._failed is not None:
             raise JournalUnavailable
         try:
-            lines = [render(event, seq) for seq, event in enumerate(events, self._seq + 1)]
+            lines = [render(event, seq, self._contexts) for seq, event in enumerate(events, self._seq + 1)]
         except (TypeError, ValueError) as error:
-            _log.exception("an event cannot be written down, so it does not happen")
+            _log.exception("an event cannot be recorded, so it does not happen")
             raise JournalUnavailable from error
         try:
             self._sink.append(b"".join(lines))
@@ -176,9 +179,9 @@ class Journal:
         return sum(map(len, lines))
 
     async def flush(self) -> None:
-        """Return when every record appended before the call outlives the machine. Raises JournalUnavailable.
+        """Return when every record appended before the call is on the disk. Raises JournalUnavailable.
 
-        Callers share one fsync: those who come while it runs wait for the next, which covers them all.
+        Callers share fsyncs: those who call while one runs wait for the next, which covers their records.
         """
         target = self._seq
         while self._synced < target:
@@ -187,7 +190,7 @@ class Journal:
             await self._fsync()
 
     async def close(self) -> None:
-        """Flush and give the sink back. Raises JournalUnavailable if the last records may be lost."""
+        """Flush, and close the sink. Raises JournalUnavailable if the last records may be lost."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -201,12 +204,12 @@ class Journal:
             self._sink.close()
 
     async def _flush_once(self) -> None:
-        """One fsync in the journal's own thread. Never raises: those who wait look at what it left."""
+        """One fsync in the journal's own thread. Does not raise: `flush` checks what it reached."""
         covered, last = self._seq, self._last
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.flush)
         except OSError as error:
-            # The kernel may have dropped the pages it could not write and report success next time.
+            # The kernel may have dropped the pages that it could not write, and may report success the next time.
             self._fail(f"records up to {covered} may not be on the disk: {error}")
         else:
             self._synced, self._synced_last = covered, last
@@ -230,7 +233,7 @@ class Journal:
     def _note_failure(self, error: OSError) -> None:
         if isinstance(error, SinkBroken):
             self._fail(str(error))
-        elif not self._refused:  # said once, not for every statement that is refused
+        elif not self._refused:  # logged once, not for every refused statement
             self._refused = True
             _log.error("journal %s takes no records, statements are refused: %s", self._sink.name, error)
 

@@ -1,6 +1,6 @@
-"""How much of an execution's parameters is kept, from their Bind on: nothing is held that no record will have. Pure.
+"""How much of an execution's parameters is kept, from their Bind on: only what its record will have. Pure.
 
-Decides where they are cut. How they read in a record is record.py's.
+Decides where they are cut. How they are written is decided in `record.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ __all__ = ["PARAMETER_BYTES", "kept"]
 PARAMETER_BYTES = 4096
 """How much of one execution's parameters is kept."""
 
-_VALUE_COST = 4  # counted for every value besides its bytes: many empty values are bounded as well
+_VALUE_COST = 4  # counted for every value besides its bytes: it limits the number of empty values too
 
 
 def kept(parameters: Parameters) -> Parameters:
-    """The first of them, and how many there were; the last that is kept may be the beginning of a value."""
+    """The first of the values, and how many there were; the last of them may be cut."""
     if parameters.count is not None:
         return parameters
     values: list[bytes | None] = []

@@ -1,10 +1,10 @@
-"""How an event is written: one line of JSON, whatever is in it. Pure.
+"""How an event is written: as one line of JSON, whatever it contains. Pure.
 
-Decides names and order of a record's members. Does not know where lines go. Members that tell who and under
-what come first and in a fixed order, so that a line reads well in a terminal too.
+Decides the names and the order of a record's members. Does not know where lines go. The members for identity, policy
+and window come first and in a fixed order, so that a line reads well in a terminal.
 
-A line stays a line, a terminal stays sane, and a reader sees what is there: JSON escapes the control characters up
-to 0x1F, and `unseen.py` the rest of what nobody sees.
+No content can break a line, control a terminal or hide from a reader: JSON escapes the control characters up to 0x1F,
+and `invisible_characters.py` the other characters that are not shown.
 """
 
 from __future__ import annotations
@@ -36,37 +36,47 @@ from pgjit.audit.event import (
     WindowEnding,
     WindowOpened,
 )
+from pgjit.audit.invisible_characters import escape_invisible
 from pgjit.audit.parameters import kept
-from pgjit.audit.unseen import spelled_out
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
 
-__all__ = ["REFUSED_TEXT", "render", "render_context", "time_text"]
+__all__ = ["REFUSED_TEXT", "ContextCache", "render", "time_text"]
 
 REFUSED_TEXT = 2048
-"""Characters that are kept of a statement that was refused; of a longer one its length and its SHA-256 as well."""
+"""How many characters of a refused statement are kept. The record of a longer one has its length and SHA-256 too."""
 
 _EXPRESSION = 2
-
 _CONTEXTS_KEPT = 1024
-_contexts: dict[int, tuple[SessionContext, bytes]] = {}
 
 
-def render(event: Event, seq: int) -> bytes:
+class ContextCache:
+    """The rendered members of session contexts. Rendering them for every record would be most of a record's cost."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[int, tuple[SessionContext, bytes]] = {}
+
+    def members(self, context: SessionContext) -> bytes:
+        """The members that every record of a session has."""
+        # The cache holds its contexts, so no other object has the id of one of them.
+        rendered = self._rendered.get(id(context))
+        if rendered is None:
+            if len(self._rendered) >= _CONTEXTS_KEPT:
+                self._rendered.clear()
+            rendered = self._rendered[id(context)] = context, _context(context)
+        return rendered[1]
+
+
+def render(event: Event, seq: int, contexts: ContextCache | None = None) -> bytes:
     """The record of `event` as line `seq` of its journal, with the newline."""
     head = b'{"seq":%d,"time":"%s","type":' % (seq, time_text(event.at).encode())
-    return b"".join((head, _members(event), b"}\n"))
+    return b"".join((head, _members(event, contexts or ContextCache()), b"}\n"))
 
 
-def render_context(context: SessionContext) -> bytes:
-    """The members that every record of a session has. Rendered once per context: it is on the hot path."""
-    known = _contexts.get(id(context))
-    # The table holds on to its contexts, so no other object can have the id of one that is in it.
-    if known is not None:
-        return known[1]
-    fragment = _inside(
+def _context(context: SessionContext) -> bytes:
+    return _inside(
         {
             "identity": _identity(context.identity),
             "policy": context.policy,
@@ -78,23 +88,19 @@ def render_context(context: SessionContext) -> bytes:
             "source": context.source,
         }
     )
-    if len(_contexts) >= _CONTEXTS_KEPT:
-        _contexts.clear()
-    _contexts[id(context)] = (context, fragment)
-    return fragment
 
 
-def _members(event: Event) -> bytes:
-    """`"type"` with the members that follow it, from the type's value on."""
+def _members(event: Event, contexts: ContextCache) -> bytes:
+    """The value of `"type"`, and the members that follow."""
     match event:
         case Execution():
-            return b'"execution",%s,%s' % (render_context(event.context), _execution(event))
+            return b'"execution",%s,%s' % (contexts.members(event.context), _execution(event))
         case Outcome():
-            return b'"outcome",%s,%s' % (render_context(event.context), _outcome(event))
+            return b'"outcome",%s,%s' % (contexts.members(event.context), _outcome(event))
         case SessionOpened():
-            return b'"session.opened",%s,%s' % (render_context(event.context), _inside(_opened(event)))
+            return b'"session.opened",%s,%s' % (contexts.members(event.context), _inside(_opened(event)))
         case SessionEnded():
-            return b'"session.ended",%s,%s' % (render_context(event.context), _inside(_ended(event)))
+            return b'"session.ended",%s,%s' % (contexts.members(event.context), _inside(_ended(event)))
         case WindowOpened():
             return b'"window.opened",%s' % _inside(_window_opened(event))
         case WindowEnding():
@@ -123,7 +129,7 @@ def _members(event: Event) -> bytes:
 
 
 def _execution(event: Execution) -> bytes:
-    # Put together by hand: this and _outcome are written for every statement that runs.
+    # Without a dict of all members, which is slower: this and _outcome are written for every statement that runs.
     parts = [
         b'"execution":%s,"protocol":"%s","decision":"%s"'
         % (_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
@@ -143,7 +149,7 @@ def _execution(event: Execution) -> bytes:
 
 
 def _statement(event: Execution) -> bytes:
-    """What runs is there whole. What was refused is bounded, or whoever is refused fills the journal."""
+    """The whole text of a statement that runs. A refused one is cut: refused clients could fill the journal."""
     text = event.statement
     if event.decision == "allow" or len(text) <= REFUSED_TEXT:
         return b'"statement":%s' % _json(text)
@@ -170,7 +176,7 @@ def _outcome(event: Outcome) -> bytes:
 
 
 def _parameters(parameters: Parameters) -> dict[str, object]:
-    """Text as text, binary as base64, NULL as null, an expression as `sql`; `truncated` says that not all is here."""
+    """Text as text, binary as base64, NULL as null, an expression as `sql`; `truncated` where some are left out."""
     parameters = kept(parameters)
     last = len(parameters.values) - 1
     values: list[object] = []
@@ -206,7 +212,7 @@ def _text(value: bytes, *, whole: bool) -> str | None:
 
 
 def _format(formats: tuple[int, ...], index: int) -> int:
-    """As Bind says it: none means text for all, one stands for all."""
+    """The format of a value, as in Bind: no formats mean text, one format is for all values."""
     if len(formats) == 1:
         return formats[0]
     return formats[index] if index < len(formats) else 0
@@ -374,12 +380,12 @@ def _json(value: object) -> bytes:
     try:
         text = orjson.dumps(value)
     except orjson.JSONEncodeError:
-        # A lone surrogate is no character and cannot be written. What cannot be written is spelled out:
-        # a statement must not escape its record by being odd.
+        # A lone surrogate is no character and cannot be encoded. It is written as an escape: a statement must not
+        # stay out of the journal because it has one.
         text = orjson.dumps(_writable(value))
     if text.isascii() and b"\x7f" not in text:
         return text
-    return spelled_out(text.decode()).encode()
+    return escape_invisible(text.decode()).encode()
 
 
 def _writable(value: object) -> object:

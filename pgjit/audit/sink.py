@@ -1,4 +1,4 @@
-"""The contract of an audit sink: where the journal's lines go. It keeps bytes and knows no record."""
+"""The contract of an audit sink: it keeps the journal's lines. It knows bytes, not records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Sink", "SinkBroken"]
 
 
 class SinkBroken(OSError):
-    """What is in the sink is no longer known. Nothing more may be appended until it was opened anew."""
+    """The content of the sink is not known any more. Nothing may be appended until it is opened again."""
 
 
 class Sink(Protocol):
@@ -17,28 +17,27 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """Where it is, for people."""
+        """Where it is, for messages."""
 
     def open(self) -> bytes | None:
-        """Take it for this process alone; the last line that is in it, or None when it is empty.
+        """Open it for this process alone. Returns its last line; None if it is empty.
 
-        A line that a crash left half-written is moved aside first. Raises OSError.
+        A line that a crash left unfinished is moved to another place first. Raises OSError.
         """
 
     def append(self, lines: bytes) -> None:
-        """Put whole lines at the end, where they outlive this process; all of them or none.
+        """Append all of these lines or none. When it returns, they survive the end of this process.
 
-        Raises OSError when they could not be taken and nothing of them is left, SinkBroken when that is
-        not certain.
+        Raises OSError if nothing was appended, SinkBroken if that is not certain.
         """
 
     def probe(self) -> None:
         """Raise OSError if an append would fail now. Leaves no trace."""
 
     def lines_back(self) -> Iterator[bytes]:
-        """The whole lines that are in it now, the last one first. Raises OSError."""
+        """The complete lines, the last first. Raises OSError."""
 
     def flush(self) -> None:
-        """Return when everything appended before the call outlives the machine. Raises OSError."""
+        """Return when everything appended before the call survives a crash of the machine. Raises OSError."""
 
     def close(self) -> None: ...

@@ -1,8 +1,7 @@
-"""What the journal's records say of windows, and which of them a store has lost. Pure.
+"""Windows as the journal's records show them, and which of them a store has lost. Pure.
 
-A store that was rolled back, emptied or deleted has forgotten windows whose cooldown is not over. The journal has
-not. Decides what such a window is from then on: ended. Does not know how records are read, nor where windows are
-kept.
+A store that was rolled back, emptied or deleted has lost windows whose cooldown is not over. The journal still has
+them. Decides that such a window has ended. Does not know how records are read, nor where windows are kept.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from pgjit.grants.usage import Usage
 from pgjit.grants.window import Window
 from pgjit.identity.identity import IdentityKey
 
-__all__ = ["LOST", "Lost", "RecordedWindow", "lost_windows", "usages_of", "windows_of"]
+__all__ = ["LOST", "LostWindow", "RecordedWindow", "lost_windows", "usages_of", "windows_of"]
 
 LOST = "store-lost"
-"""The reason of an end that is set because the store had lost the window while it was open."""
+"""The reason of an end that is set because the store lost the window while it was open."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedWindow:
-    """A window as its records have it: with its end, if that is on record."""
+    """A window as its records show it: with its end, if the end is recorded."""
 
     window: Window
     ended: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A window to keep again. `end_due`: its end is not in the journal yet."""
+class LostWindow:
+    """A window to restore. `end_due`: its end is not in the journal yet."""
 
     window: Window
     end_due: bool
@@ -55,10 +54,10 @@ def windows_of(records: Iterable[Mapping[str, Any]]) -> list[RecordedWindow]:
     return found
 
 
-def lost_windows(recorded: Iterable[RecordedWindow], kept: Mapping[str, Window], now: datetime) -> list[Lost]:
-    """Those whose cooldown is not over and which are not in the store, `kept`.
+def lost_windows(recorded: Iterable[RecordedWindow], kept: Mapping[str, Window], now: datetime) -> list[LostWindow]:
+    """The windows that are not in the store (`kept`), and whose cooldown is not over.
 
-    INVARIANT: a window that was lost is not joined again: nobody knows what was left of its budget.
+    INVARIANT: a lost window is never joined again: nobody knows how much of its budget was left.
     """
     lost = []
     for each in recorded:
@@ -66,16 +65,16 @@ def lost_windows(recorded: Iterable[RecordedWindow], kept: Mapping[str, Window],
         if window.id in kept or window.retry_at <= now:
             continue
         if each.ended:
-            lost.append(Lost(window, end_due=False))
+            lost.append(LostWindow(window, end_due=False))
         else:
             at = min(now, window.ends_at)
             reason = "ttl" if window.ends_at <= now else LOST
-            lost.append(Lost(replace(window, ended_at=at, end_reason=reason), end_due=True))
+            lost.append(LostWindow(replace(window, ended_at=at, end_reason=reason), end_due=True))
     return lost
 
 
 def usages_of(outcomes: Iterable[Mapping[str, Any]], window_ids: Collection[str]) -> dict[str, Usage]:
-    """What those windows were used for, by the outcomes on record. Raises KeyError and TypeError."""
+    """The usage of these windows, summed over their recorded outcomes. Raises KeyError and TypeError."""
     used = {window_id: Usage() for window_id in window_ids}
     for outcome in outcomes:
         usage = used.get(outcome["window"]["id"])

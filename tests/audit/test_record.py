@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgjit.audit.event import Parameters, ServiceStopped
 from pgjit.audit.parameters import PARAMETER_BYTES
-from pgjit.audit.record import REFUSED_TEXT, render, render_context
+from pgjit.audit.record import REFUSED_TEXT, ContextCache, render
 from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
 
 TIME = "2026-11-24T09:30:00.000042Z"
@@ -270,16 +270,19 @@ def test_a_thousand_empty_parameters_are_bounded_too() -> None:
     )
 
 
-def test_the_part_of_the_context_is_rendered_once_for_each_context() -> None:
-    assert render_context(CONTEXT) is render_context(CONTEXT)
+def test_the_members_of_a_context_are_rendered_once() -> None:
+    contexts = ContextCache()
+    assert contexts.members(CONTEXT) is contexts.members(CONTEXT)
     other = replace(CONTEXT, session_id="s_2")
-    assert render_context(other) != render_context(CONTEXT)
+    assert contexts.members(other) != contexts.members(CONTEXT)
+    assert ContextCache().members(CONTEXT) == contexts.members(CONTEXT)
 
 
 def test_contexts_that_come_and_go_are_never_mixed_up() -> None:
+    contexts = ContextCache()
     for number in range(3000):
-        record = json.loads(render(replace(execution(), context=replace(CONTEXT, backend_pid=number)), 1))
-        assert record["backend_pid"] == number
+        event = replace(execution(), context=replace(CONTEXT, backend_pid=number))
+        assert json.loads(render(event, 1, contexts))["backend_pid"] == number
 
 
 def test_times_of_another_zone_are_written_in_utc() -> None:

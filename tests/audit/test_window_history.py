@@ -10,7 +10,7 @@ import pytest
 
 from pgjit.audit.event import Event, WindowEnded, WindowOpened
 from pgjit.audit.record import render
-from pgjit.audit.window_history import Lost, lost_windows, usages_of, windows_of
+from pgjit.audit.window_history import LostWindow, lost_windows, usages_of, windows_of
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Window
 from tests.audit.audit_events import AT, IDENTITY, WINDOW
@@ -68,7 +68,7 @@ def test_a_record_of_an_earlier_version_has_no_time_of_the_next_window() -> None
 )
 def test_a_lost_window_is_ended_and_that_goes_on_record(now: object, ended_at: object, reason: str) -> None:
     lost = lost_windows(windows_of(_records(_opened())), {}, now)  # type: ignore[arg-type]
-    assert lost == [Lost(replace(WINDOW_FROM_THERE, ended_at=ended_at, end_reason=reason), end_due=True)]  # type: ignore[arg-type]
+    assert lost == [LostWindow(replace(WINDOW_FROM_THERE, ended_at=ended_at, end_reason=reason), end_due=True)]  # type: ignore[arg-type]
 
 
 def test_a_lost_window_whose_end_is_on_record_gets_no_second_one() -> None:

@@ -1,7 +1,7 @@
-"""A file of lines, one writer, mode 0600: the sink of a single machine.
+"""A file of lines with one writer, mode 0600: the sink of a single machine.
 
-Knows partial writes, torn tails and locks. Does not know what a line says. Lines are in the kernel's hands
-when `append` returns: they outlive this process, and after `flush` the machine too.
+Knows partial writes, torn lines and locks. Does not know what a line contains. When `append` returns, the kernel has
+the lines: they survive the end of this process, and after `flush` a crash of the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["FileSink"]
 
 _log = logging.getLogger("pgjit.journal")
 _BLOCK = 65536
-_PROBE = b" " * 4096  # a whole page: a full disk has no room for one
+_PROBE = b" " * 4096  # a whole page: a full disk has no space for one
 
 
 class FileSink:
@@ -42,7 +42,7 @@ class FileSink:
             self._length = _full_length(self._descriptor)
             self._move_torn_tail()
             os.fsync(self._descriptor)
-            _sync_folder(self._path)  # the file's own name must outlive the machine as well
+            _sync_folder(self._path)  # the file's name must survive a crash too
             self._broken = False
             return _last_line(self._descriptor, self._length)
         except BaseException:
@@ -50,10 +50,10 @@ class FileSink:
             raise
 
     def append(self, lines: bytes) -> None:
-        self._see_that_it_is_ours()
+        self._check_file()
         rest = memoryview(lines)
         try:
-            while rest:  # once, except where the disk fills up in the middle: the next write says so
+            while rest:  # once, unless the disk fills up in between: then the next write fails
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
             self._cut_back()
@@ -61,7 +61,7 @@ class FileSink:
         self._length += len(lines)
 
     def probe(self) -> None:
-        self._see_that_it_is_ours()
+        self._check_file()
         try:
             if os.write(self._descriptor, _PROBE) != len(_PROBE):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
@@ -83,7 +83,7 @@ class FileSink:
 
     def close(self) -> None:
         if self._descriptor >= 0:
-            os.close(self._descriptor)  # which gives the lock back
+            os.close(self._descriptor)  # which releases the lock
             self._descriptor = -1
 
     def _take(self) -> None:
@@ -97,8 +97,8 @@ class FileSink:
         if stat.S_IMODE(found.st_mode) != 0o600:
             os.fchmod(self._descriptor, 0o600)
 
-    def _see_that_it_is_ours(self) -> None:
-        """Refuse to write into a file that was removed, cut or written to behind our back."""
+    def _check_file(self) -> None:
+        """Raise SinkBroken if the file was removed, or changed by another process."""
         if self._broken or self._descriptor < 0:
             raise SinkBroken(f"{self._path} is not open")
         found = os.fstat(self._descriptor)
@@ -110,7 +110,7 @@ class FileSink:
             raise SinkBroken(f"{self._path} was changed by someone else while it was written")
 
     def _cut_back(self) -> None:
-        """Take back what was written of lines that did not fit."""
+        """Remove what was written of lines that did not fit."""
         try:
             os.ftruncate(self._descriptor, self._length)
         except OSError as error:
@@ -147,7 +147,7 @@ class FileSink:
 
 
 def _full_length(descriptor: int) -> int:
-    """How far the file consists of whole lines."""
+    """The length of the file up to its last newline."""
     return _after_newline(descriptor, os.fstat(descriptor).st_size)
 
 
@@ -159,7 +159,7 @@ def _last_line(descriptor: int, length: int) -> bytes | None:
 
 
 def _after_newline(descriptor: int, end: int) -> int:
-    """Where the line begins that reaches to `end`: behind the last newline before it, or at 0."""
+    """Where the line that reaches to `end` begins: after the last newline before it, or at 0."""
     while end > 0:
         start = max(0, end - _BLOCK)
         found = os.pread(descriptor, end - start, start).rfind(b"\n")

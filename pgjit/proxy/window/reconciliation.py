@@ -48,7 +48,7 @@ async def _repair_gap(store: Store, journal: Journal, now: datetime) -> list[Eve
     if mark is None or await asyncio.to_thread(journal.holds, mark):
         return []
     last_seq = journal.seq
-    journal.go_on_after(mark.seq)
+    journal.skip_numbers_to(mark.seq)
     _log.critical(
         "journal %s does not hold record %d as the window store has seen it; its last record is %d",
         journal.name, mark.seq, last_seq,

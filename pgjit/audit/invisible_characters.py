@@ -1,17 +1,17 @@
-"""Characters that a reader does not see, or that make him see others: how they stand in a line of JSON. Pure.
+"""Characters that are not shown, or that change how others are shown: they are escaped in a line of JSON. Pure.
 
-Decides which these are: what ends lines, steers terminals, turns the direction of text, joins or parts letters, has
-no width, or chooses a letter's shape. All of them are escaped, so that who parses the line has the text as it was,
-and who looks at it sees that there is something.
+Decides which characters these are: those that end lines, control terminals, change the direction of text, join or
+separate letters, have no width, or select a letter's shape. A program that parses the line gets the text unchanged. A
+person who reads the line sees the escapes.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["UNSEEN", "spelled_out"]
+__all__ = ["INVISIBLE", "escape_invisible"]
 
-UNSEEN: tuple[tuple[int, int], ...] = (
+INVISIBLE: tuple[tuple[int, int], ...] = (
     (0x7F, 0x9F),  # DEL and the C1 controls
     (0xAD, 0xAD),  # soft hyphen
     (0x34F, 0x34F),  # combining grapheme joiner
@@ -42,15 +42,15 @@ UNSEEN: tuple[tuple[int, int], ...] = (
     (0x1D173, 0x1D17A),  # musical symbols that begin and end
     (0xE0000, 0xE0FFF),  # tags, and more variation selectors
 )
-"""First and last of each range: general category Cf, Zl, Zp and Cc beyond JSON's own, what Unicode calls default
-ignorable, and the blanks that are no spaces."""
+"""First and last of each range: the general categories Cf, Zl, Zp, and Cc as far as JSON does not escape it; default
+ignorable code points; and blank characters that are not spaces."""
 
-_UNSEEN = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSEEN) + "]")
+_INVISIBLE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in INVISIBLE) + "]")
 
 
-def spelled_out(text: str) -> str:
-    """A line of JSON with these characters as escapes, beyond U+FFFF as a pair."""
-    return _UNSEEN.sub(_escape, text)
+def escape_invisible(text: str) -> str:
+    """A line of JSON with these characters as escapes; beyond U+FFFF as a surrogate pair."""
+    return _INVISIBLE.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:
