@@ -35,7 +35,7 @@ TESTED = {
     "proto-19": "test_what_sql_prepared_is_bound_by_its_name",
     "proto-22": "test_a_pipeline_of_reads_is_answered_in_order",
     "proto-26": DOOR + "test_a_cancel_key_that_was_not_issued_here_cancels_nothing",
-    "proto-29": "tests.proxy.test_answers:"
+    "proto-29": "tests.proxy.relay.test_server_side:"
     "test_a_setting_that_must_not_change_ends_the_session_before_anything_else_goes_on",
     "proto-30": "test_a_chain_of_24100_terms_is_refused_and_the_session_lives_on",
     "proto-32": "test_the_small_messages_are_answered",
