@@ -1,8 +1,8 @@
-"""What runs when a statement does: of EXECUTE, FETCH and MOVE the statement that their name stands for. Pure.
+"""Finds the statement that runs in the end: EXECUTE, FETCH and MOVE run the one that their name stands for. Pure.
 
-Decides what is on record as run, which rules of kind it is under, and what it does to the names; and what is refused
-because nobody here can say what a name stands for. A name may stand for an EXECUTE or a FETCH itself. What a portal
-runs by a name is settled when it begins: it gives the rest of that, whatever becomes of the name.
+Decides which text the record has, which kind it is judged by, and what it does to the names. Refuses a statement
+whose name stands for something that pgjit does not know. A name may stand for an EXECUTE or a FETCH in turn. A portal
+that runs a statement by its name keeps that statement from its beginning on, whatever becomes of the name.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _DEEPEST = 16
 _MOST_BY_NAME = 1024 * 1024
 _IN_EXPLAIN = WRITES | {"select"}
 EXPRESSION = 2
-"""The format of a parameter that is written out in an EXECUTE, as an expression: the server works it out."""
+"""The format of a parameter that an EXECUTE gives as an expression: only the server knows its value."""
 
 
 class Unsettled(Exception):
-    """A name may yet stand for one thing or another: the server has to answer first."""
+    """What a name stands for depends on an answer that the server has yet to send."""
 
 
 class Unresolvable(Exception):
@@ -84,37 +84,40 @@ class Resolver:
         index: int | None = None,
         again: Look = lambda _: None,
     ) -> None:
-        """`index`: of the statement in its message. `again`: why a prepared statement may not run any more."""
+        """`index`: the place of the statement in its message.
+
+        `again` returns why a prepared statement may not run any more.
+        """
         self._known = known
         self._encoding = encoding
         self._unrestricted = unrestricted
         self._settled = settled
         self._index = index
         self._again = again
-        self._deep = 0
+        self._depth = 0
 
     def run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> ExecutedStatement:
         """Raises Unsettled and Unresolvable."""
         if prepared.doubtful and not self._unrestricted:
             raise Unresolvable(doubtful_name("prepared statement", prepared_as or "", "26000", self._index))
-        running = self._run(prepared, parameters, prepared_as)
+        executed = self._run(prepared, parameters, prepared_as)
         if prepared.doubtful:
-            return _in_doubt(running, f"prepared statement `{prepared_as or ''}` may have been changed")
-        return running
+            return _in_doubt(executed, f"prepared statement `{prepared_as or ''}` may have been changed")
+        return executed
 
     def portal(self, name: bytes, portal: Portal, prepared_as: str | None) -> ExecutedStatement:
         """`portal` begins to run, or goes on."""
         if portal.doubtful and not self._unrestricted:
             raise Unresolvable(doubtful_name("portal", readable(name), "34000", self._index))
-        running = portal.began
-        if running is None:
-            running = self.run(portal.prepared, portal.parameters, prepared_as)
-            if running.through:
-                began = replace(portal, began=replace(running, changes=()))
-                running = replace(running, changes=(*running.changes, Change("portal", name, began)))
+        executed = portal.began
+        if executed is None:
+            executed = self.run(portal.prepared, portal.parameters, prepared_as)
+            if executed.through:
+                began = replace(portal, began=replace(executed, changes=()))
+                executed = replace(executed, changes=(*executed.changes, Change("portal", name, began)))
         if portal.doubtful:
-            return _in_doubt(running, f"portal `{readable(name)}` may have been changed")
-        return running
+            return _in_doubt(executed, f"portal `{readable(name)}` may have been changed")
+        return executed
 
     def _run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> ExecutedStatement:
         statement, text = prepared.statement, prepared.text
@@ -134,8 +137,8 @@ class Resolver:
             return self._refuse(itself, uncertain_name(effect.name, self._encoding, self._index))
         if effect.verb not in ("execute", "fetch"):
             return replace(itself, changes=changes_of(statement, parameters, prepared.observed, prepared.judge))
-        self._deep += 1
-        if self._deep > _DEEPEST:
+        self._depth += 1
+        if self._depth > _DEEPEST:
             # Under every policy: one that executes itself can only fail, and EXPLAIN of it takes the server's stack
             # and with it all sessions (seen with PostgreSQL 15).
             raise Unresolvable(names_too_deep(self._index))
@@ -168,7 +171,7 @@ class Resolver:
             raise Unsettled
 
     def _inside(self, statement: Statement, inner: ExecutedStatement) -> ExecutedStatement:
-        """EXPLAIN changes no names. Of a utility statement it tells nothing."""
+        """EXPLAIN changes no names, and does not explain a utility statement."""
         kind = inner.statement.kind if inner.statement else None
         if kind not in _IN_EXPLAIN and inner.unresolved is None and not self._unrestricted:
             raise Unresolvable(not_in_explain(kind or "nothing", statement))
@@ -189,41 +192,41 @@ def resolve_message(
     unrestricted: bool,
     again: Look = lambda _: None,
 ) -> list[ExecutedStatement]:
-    """What each statement of a Query runs, one after the other. Raises Unsettled and Unresolvable."""
+    """The execution of each statement of a Query, in order. Raises Unsettled and Unresolvable."""
     trial: Trial | None = None
-    found: list[ExecutedStatement] = []
+    executions: list[ExecutedStatement] = []
     for statement in judgement.statements:
         observed = tuple(each for each in judgement.observed if each.statement in (None, statement.index))
         if statement.effect is None:  # most of them
-            found.append(ExecutedStatement(statement.text, statement.kind, statement, observed=observed))
+            executions.append(ExecutedStatement(statement.text, statement.kind, statement, observed=observed))
             continue
         trial = trial or Trial(names)
         resolver = Resolver(
             trial, names.encoding, unrestricted=unrestricted, index=statement.index,
             settled=partial(_settled, trial, unsettled), again=again,
         )  # fmt: skip
-        running = resolver.run(
+        executed = resolver.run(
             Prepared(statement.text, statement, observed=observed, judge=judgement.judge_number), None, None
         )
-        trial.expect(running.changes)
-        found.append(running)
-    return found
+        trial.expect(executed.changes)
+        executions.append(executed)
+    return executions
 
 
 def _settled(trial: Trial, unsettled: Callable[[Space, bytes], bool], space: Space, name: bytes) -> bool:
     return trial.settles(space, name) or not unsettled(space, name)
 
 
-def too_long_together(running: Sequence[ExecutedStatement]) -> Violation | None:
-    """What is run by a name is recorded whole, however short the text was that ran it."""
-    size = sum(len(each.text) for each in running if each.through)
-    return TOO_LONG_TOGETHER if len(running) > 1 and size > _MOST_BY_NAME else None
+def too_long_together(executed: Sequence[ExecutedStatement]) -> Violation | None:
+    """A short EXECUTE may run a long text, and the record has the whole of it."""
+    size = sum(len(each.text) for each in executed if each.through)
+    return TOO_LONG_TOGETHER if len(executed) > 1 and size > _MOST_BY_NAME else None
 
 
 def describes_endless(
     target: DescribeTarget, names: PreparedStatements, unsettled: Callable[[Space, bytes], bool]
 ) -> Violation | None:
-    """Why a Describe is refused under every policy: what executes itself the server follows until its stack is gone.
+    """Why a Describe is refused under every policy: a statement that executes itself uses up the server's stack.
 
     Raises Unsettled.
     """
@@ -236,19 +239,19 @@ def describes_endless(
     resolver = Resolver(names, names.encoding, unrestricted=True, settled=lambda *name: not unsettled(*name))
     try:
         resolver.run(prepared, None, None)
-    except Unresolvable as found:
-        return found.violation
+    except Unresolvable as refused:
+        return refused.violation
     return None
 
 
-def makes_names(running: ExecutedStatement) -> bool:
-    effect = None if running.statement is None else running.statement.effect
-    return effect is not None and effect.verb in ("prepare", "declare") and not running.inside
+def makes_names(executed: ExecutedStatement) -> bool:
+    effect = None if executed.statement is None else executed.statement.effect
+    return effect is not None and effect.verb in ("prepare", "declare") and not executed.inside
 
 
-def _in_doubt(running: ExecutedStatement, why: str) -> ExecutedStatement:
-    """Under `access: full`: it runs, and may be anything."""
-    return replace(running, unresolved=running.unresolved or why, unread=True, changes=(*running.changes, *DOUBT))
+def _in_doubt(executed: ExecutedStatement, why: str) -> ExecutedStatement:
+    """Under `access: full`: it runs, although it may be something else."""
+    return replace(executed, unresolved=executed.unresolved or why, unread=True, changes=(*executed.changes, *DOUBT))
 
 
 def _parameters(effect: NameEffect) -> Parameters | None:
@@ -262,8 +265,8 @@ def _parameters(effect: NameEffect) -> Parameters | None:
 def _unshown(statement: Statement, parameters: Parameters | None) -> Violation | None:
     if not statement.shown_settings:
         return None
-    given = parameters or Parameters(values=(), formats=())
-    # An expression in an EXECUTE, and what is not kept whole, is no name on the list.
-    whole = given.values if given.length is None else (*given.values[:-1], b"?")
-    expressed = EXPRESSION in given.formats
+    parameters = parameters or Parameters(values=(), formats=())
+    # The list has no name for an expression, or for a value that is not kept in full.
+    whole = parameters.values if parameters.length is None else (*parameters.values[:-1], b"?")
+    expressed = EXPRESSION in parameters.formats
     return unshown_parameter(statement, [b"?"] * len(whole) if expressed else whole)

@@ -1,9 +1,9 @@
-"""The session's names: prepared statements and portals, shared by the wire protocol and SQL.
+"""The session's prepared statements and portals. Messages of the protocol and SQL share their names.
 
-Decides what a name stands for at each moment. Two views are kept: what the server has confirmed, and what
-will hold when everything sent so far succeeds; an error falls back to the first. While a change is under way that
-may yet fail without what is sent next being passed over, nobody can say: the name is unsettled. Knows no socket, and
-not what runs by a name (`executed_statement.py`).
+Decides what a name stands for at each moment. Two views are kept: what the server has confirmed, and what will hold
+if everything that was sent succeeds. An error falls back to the first. A name is unsettled while a change of it is
+under way that may fail although the next message runs. Does not know what runs by a name: `executed_statement.py`
+does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Space = Literal["statement", "portal"]
 
 MOST = 10_000
 MOST_BYTES = 32 * 1024 * 1024
-"""Names that a session may hold, for an error copies what is known of them; and bytes of what they stand for."""
+"""How many names a session may hold, for each error copies them, and how many bytes of what they stand for."""
 
 _OVERHEAD = 1024
 _NAMED = 200
@@ -48,15 +48,15 @@ _NAMED = 200
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement that was judged when it was parsed; None where the text was empty or, `unread`, not parsed."""
+    """A statement that was judged when it was prepared. It is None for an empty text, and for an `unread` one."""
 
     text: str
     statement: Statement | None
     unread: bool = False
-    observed: tuple[Violation, ...] = ()  # what would have refused it, were the policy enforced
-    doubtful: bool = False  # it stood under its name once; since then something ran that may have changed that
-    unresolved: str | None = None  # why nobody here knows what it is
-    judge: int = 0  # which one allowed it: with the catalog of that time
+    observed: tuple[Violation, ...] = ()  # what would refuse it if the policy were enforced
+    doubtful: bool = False  # something ran since that may have changed what the name stands for
+    unresolved: str | None = None  # why pgjit does not know what it is
+    judge: int = 0  # the number of the judge, and so of the catalog, that allowed it
 
     @classmethod
     def of(cls, judgement: Judgement) -> Prepared:
@@ -65,7 +65,7 @@ class Prepared:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, about."""
+        """About how many bytes it takes."""
         facts = self.statement
         named = 0 if facts is None else len(facts.relations) + len(facts.functions) + len(facts.types)
         return _OVERHEAD + 2 * len(self.text) + _NAMED * named
@@ -77,21 +77,21 @@ class Portal:
     parameters: Parameters | None
     statement_name: bytes
     hold: bool = False  # it outlives its transaction
-    began: ExecutedStatement | None = None  # what it runs by a name of its own: settled when it begins to
+    began: ExecutedStatement | None = None  # the statement that it runs by a name: fixed when it begins
     doubtful: bool = False
 
     @property
     def size(self) -> int:
-        """What it runs counts as well: it may be all that is left of that."""
+        """The statement counts as well: this portal may be all that still holds it."""
         values = () if self.parameters is None else self.parameters.values
         return _OVERHEAD + self.prepared.size + sum(len(value) for value in values if value)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of the names. Without a `value` the name is dropped; without a `name`, all are.
+    """A change of one name, or of all where `name` is None. Without a `value` they are dropped.
 
-    In `doubt` none is dropped, and nobody can say what they stand for.
+    In `doubt` no name is dropped, and pgjit does not know any more what they stand for.
     """
 
     space: Space
@@ -102,19 +102,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ExecutedStatement:
-    """One execution, as what it is."""
+    """One execution, of the statement that runs in the end."""
 
     text: str
     kind: str | None
     statement: Statement | None
     parameters: Parameters | None = None
     prepared_as: str | None = None
-    through: tuple[str, ...] = ()  # the texts that led to it, beginning with the client's own
+    through: tuple[str, ...] = ()  # the texts that led to it; the first is the client's own
     changes: tuple[Change, ...] = ()
     observed: tuple[Violation, ...] = ()
-    unresolved: str | None = None  # why nobody can say that it is this
+    unresolved: str | None = None  # why it may be another statement
     unread: bool = False
-    inside: bool = False  # EXPLAIN or CREATE TABLE AS, which `kind` tells, runs it
+    inside: bool = False  # EXPLAIN or CREATE TABLE AS runs it, as `kind` says
 
     @property
     def copies_in(self) -> bool:
@@ -132,12 +132,12 @@ class ExecutedStatement:
 
 
 DOUBT = (Change("statement", None, doubt=True), Change("portal", None, doubt=True))
-"""Something ran that nobody has read: what any name stands for now, the server knows."""
+"""Something ran that pgjit has not read: only the server knows what a name stands for now."""
 
 
 @dataclass(slots=True)
 class _View:
-    """Kept by the names that the server keeps them by."""
+    """What each name stands for. The keys are the names as the server cuts and converts them."""
 
     statements: dict[bytes, Prepared] = field(default_factory=dict)
     portals: dict[bytes, Portal] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class _View:
     size: int = 0
 
     def apply(self, change: Change, key: bytes | None) -> None:
-        # Four times for every Query: plain tests cost a fraction of what matching patterns does.
+        # This runs four times for every Query, and plain tests cost a fraction of pattern matching.
         if key is None:
             self._all(change)
         elif change.space == "statement":
@@ -163,12 +163,12 @@ class _View:
         self.size -= sum(value.size for value in values if value is not None)
 
     def drop(self, key: bytes) -> None:
-        """The portal of that name, which is no more."""
+        """The portal of that name has ended with its transaction."""
         self._forget(self.portals.pop(key, None))
 
     def _all(self, change: Change) -> None:
         if change.space == "statement":
-            unnamed = self.statements.pop(b"", None)  # of which SQL knows nothing
+            unnamed = self.statements.pop(b"", None)  # SQL cannot change it
             self.statements = _doubted(self.statements) if change.doubt else {}
             if unnamed is not None:
                 self.statements[b""] = unnamed
@@ -199,7 +199,7 @@ def _doubted(known: dict[bytes, _Named]) -> dict[bytes, _Named]:
 
 
 class Unit(Protocol):
-    """What was sent and makes a change: a later error passes over all of its `segment`, and of no other."""
+    """A request that changes a name. An error passes over the rest of its `segment`, and of no other."""
 
     @property
     def segment(self) -> int: ...
@@ -210,16 +210,16 @@ class Unit(Protocol):
 
 class PreparedStatements:
     def __init__(self, encoding: str = "UTF8") -> None:
-        """`encoding`: the server's. It tells names apart by their first 63 bytes in that (NAMEDATALEN)."""
+        """`encoding`: the server's. The first 63 bytes of a name in this encoding count (NAMEDATALEN)."""
         self.encoding = encoding
         self._confirmed = _View()
         self._expected = _View()
-        # What changed each name last (None: all of them), numbered in the order of sending.
+        # The latest change of each name (None: of all names), numbered in the order of sending.
         self._last: dict[tuple[str, bytes | None], tuple[int, Unit]] = {}
         self._count = 0
 
     def is_certain(self, name: bytes) -> bool:
-        """Whether it is known which name this is to the server."""
+        """Whether pgjit knows which name this is to the server."""
         return key_of(name, self.encoding) is not None
 
     def key(self, name: bytes) -> bytes:
@@ -239,9 +239,9 @@ class PreparedStatements:
         return len(self._expected) >= MOST or self._expected.size >= MOST_BYTES
 
     def unsettled(self, space: Space, name: bytes, segment: int) -> Unit | None:
-        """The change of `name` that is under way in another segment: if it fails, `segment` goes on all the same.
+        """The change of `name` under way in another segment, if any: if it fails, `segment` runs all the same.
 
-        A change in the same one settles the name, whatever came before: if it fails, what follows is passed over.
+        A change in the same segment settles the name: if it fails, what follows is passed over.
         """
         changes = [change for key in (self.key(name), None) if (change := self._last.get((space, key)))]
         if not changes:
@@ -250,7 +250,7 @@ class PreparedStatements:
         return None if last.answered or last.segment == segment else last
 
     def expect(self, changes: Iterable[Change], by: Unit) -> None:
-        """`by` was sent, and makes `changes` if it succeeds."""
+        """The request `by` was sent, and makes `changes` if it succeeds."""
         for change in changes:
             key = None if change.name is None else self.key(change.name)
             self._expected.apply(change, key)
@@ -264,30 +264,30 @@ class PreparedStatements:
             self._confirmed.apply(change, None if change.name is None else self.key(change.name))
 
     def fall_back(self, still_expected: Iterable[Change]) -> None:
-        """An error: what was expected of the failed batch will not come, what was sent after it still may."""
+        """After an error: the changes of the failed requests will not come, those of later requests may."""
         self._expected = self._confirmed.copy()
         for change in still_expected:
             self._expected.apply(change, None if change.name is None else self.key(change.name))
 
     def transaction_over(self) -> None:
-        """The server has none open: of the portals that it had, those WITH HOLD are left."""
+        """The transaction is over, and its portals with it. Those WITH HOLD are left."""
         for key, portal in list(self._confirmed.portals.items()):
             if self._expected.portals.get(key) is portal:
                 self._expected.drop(key)
             self._confirmed.drop(key)
 
     def clear(self) -> None:
-        """The session is over: nothing of it is held any longer."""
+        """The session is over: let go of everything."""
         self._confirmed, self._expected, self._last = _View(), _View(), {}
 
     @property
     def size(self) -> int:
-        """Bytes of what is held under names, about."""
+        """About how many bytes the names hold."""
         return max(self._confirmed.size, self._expected.size)
 
 
 class Trial:
-    """The names as they will be within a message of several statements, before anything of it is expected."""
+    """The names as they are between the statements of one message, before the message is sent."""
 
     def __init__(self, names: PreparedStatements) -> None:
         self._names = names
@@ -295,12 +295,12 @@ class Trial:
         self._all: dict[Space, Change] = {}
 
     def statement(self, name: bytes) -> Prepared | None:
-        found = self._find("statement", name)
-        return found if isinstance(found, Prepared) else None
+        value = self._find("statement", name)
+        return value if isinstance(value, Prepared) else None
 
     def portal(self, name: bytes) -> Portal | None:
-        found = self._find("portal", name)
-        return found if isinstance(found, Portal) else None
+        value = self._find("portal", name)
+        return value if isinstance(value, Portal) else None
 
     def settles(self, space: Space, name: bytes) -> bool:
         return space in self._all or (space, self._names.key(name)) in self._made
@@ -336,7 +336,7 @@ def readable(name: bytes) -> str:
 
 
 def unknown(what: str, name: bytes) -> Prepared:
-    """What stands on record for a name that only the server knows."""
+    """For the record, a statement under a name that only the server knows."""
     shown = readable(name)
     return Prepared(f"-- {what} {shown!r}", None, unread=True, unresolved=f"{what} `{shown}` is not known here")
 
@@ -347,11 +347,11 @@ def changes_of(
     observed: tuple[Violation, ...] = (),
     judge: int = 0,
 ) -> tuple[Change, ...]:
-    """What running `statement` itself does to the names (PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD, code)."""
+    """What `statement` itself does to the names when it runs: PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD, code."""
     effect = statement.effect
     if effect is None:
         return ()
-    # What is prepared or declared changes no name when it runs: only the PREPARE or DECLARE itself did.
+    # The statement inside changes no name when it runs: only the PREPARE or DECLARE did.
     itself = replace(statement, effect=None, kind=next(iter(statement.inner), statement.kind))
     return _changes(effect, Prepared(statement.text, itself, observed=observed, judge=judge), parameters)
 

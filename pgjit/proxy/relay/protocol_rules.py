@@ -1,6 +1,6 @@
-"""What the protocol layer refuses by itself, under every policy: unknown names, and what cannot be judged.
+"""The violations that the relay itself finds, under every policy: unknown names, and messages that cannot be judged.
 
-Decides on messages; what statements may do is the policy's rules'.
+Decides about messages. What a statement may do is decided by the policy's rules (`pgjit.policy.rules`).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def names_too_deep(statement: int | None) -> Violation:
 
 
 def not_in_explain(kind: str, statement: Statement) -> Violation:
-    """As `statement-kind` says it of a statement that is written there."""
+    """In the words of the rule `statement-kind` for a statement that is written inside EXPLAIN."""
     inside, outside = (each.replace("-", " ").upper() for each in (kind, statement.kind))
     return Violation(
         rule="statement-kind",
@@ -116,7 +116,7 @@ def not_in_explain(kind: str, statement: Statement) -> Violation:
 
 
 def refused_sibling(found: Violation, statement: int) -> Violation:
-    """Of a statement in which nothing was found, and that is refused because of another one in its message."""
+    """For a statement without a violation of its own: another one in its message is refused."""
     return Violation(
         rule="refused-with-message",
         message=f"statement {(found.statement or 0) + 1} of its message is refused",
@@ -128,7 +128,7 @@ def refused_sibling(found: Violation, statement: int) -> Violation:
 
 
 def numbered(found: Violation, statements: int) -> Violation:
-    """For the client: which statement of several it is."""
+    """Adds, for the client, which statement of the message it is."""
     if statements < 2 or found.statement is None:
         return found
     which = f"It is statement {found.statement + 1} of the {statements} in the message, none of which ran."
@@ -150,11 +150,11 @@ ONE_WRITE = Violation(
     hint="Send each statement in a message of its own, within BEGIN and COMMIT.",
     sqlstate="54000",
 )
-"""Of a message under a policy that limits results: a write in it could run behind a result that is cut."""
+"""Where results are limited, a write could run behind a result that is cut."""
 
 
 def parse_violations(judgement: Judgement, parse: Parse) -> tuple[Violation, ...]:
-    """Of a Parse message whose text was allowed: several statements, parameters of user-defined types but enums."""
+    """For a Parse whose text is allowed: several statements, or a parameter of a user-defined type but an enum."""
     if len(judgement.statements) > 1:
         several = Violation(
             rule="several-statements",

@@ -1,7 +1,7 @@
-"""The relay at work: bytes between two links, every batch recorded before it goes on.
+"""Moves the bytes of a session between client and server, and records every batch before it is sent.
 
-Decides when a conversation is over and in which order journal and network are used. What is forwarded is the
-relay's to say.
+Decides when the session's traffic is over, and in which order the journal and the links are used. `client_side.py`
+decides what is forwarded, `server_side.py` what the client receives. This is the room's only file with I/O.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _TEXTUAL = b"QPBF"
 _MOST_UNWRITTEN = 10_000
 _AT_ONCE = 32
 _BYTES_AT_ONCE = 32 * 1024
-"""Most messages that are judged and recorded together: a few bytes may run, and so record, a long statement each."""
+"""How many messages are judged and recorded together. A few bytes may run, and so record, a long statement."""
 
 _MOST_QUEUED = 10_000
 _MOST_QUEUED_BYTES = 8 * 1024 * 1024
-"""Most requests that may wait for the server's answer, and bytes of them. PostgreSQL holds back some 1,600 answers at
-most, in 8 KiB."""
+"""How many requests, and how many bytes of them, may wait for the server's answer. PostgreSQL holds back about 1,600
+answers, in 8 KiB."""
 
 _CHANGES = DDL | PROCEDURAL
 _LOOK_SECONDS = 5.0
@@ -57,7 +57,7 @@ _CANCEL_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a conversation is over. `clean`: the client said goodbye with nothing running."""
+    """Why the traffic is over. `clean`: the client sent Terminate with nothing running."""
 
     reason: str
     error: PgjitError | None = None
@@ -89,8 +89,8 @@ class Pump:
         )
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._judged = access.policy.statements.access is not Preset.FULL
-        self._changed = False  # this session has changed what is in the catalog, perhaps
-        self._unwritten: list[Event] = []  # outcomes that the journal could not take yet
+        self._changed = False  # this session may have changed the catalog
+        self._unwritten: list[Event] = []  # outcomes that the journal could not take so far
         self.state = RelayState(
             context,
             ends_at=access.ends_at,
@@ -112,17 +112,17 @@ class Pump:
         self._timeout = StatementTimeout(access.policy.limits, self.state)
 
     def over(self, ending: Ending) -> None:
-        """The first reason counts."""
+        """End the traffic. The first reason counts."""
         if not self._over.done():
             self._over.set_result(ending)
 
     async def run(self) -> Ending:
-        """Relay until it is over. Nothing of the client goes on after this returns."""
+        """Forward until the end. Nothing of the client is sent after this returns."""
         self._client.back_pressure(self._server)
         self._server.stream(self._from_server, self._server_left, peer=self._client)
         tasks = [asyncio.create_task(self._from_client())]
         if self._timeout.needed:
-            tasks.append(asyncio.create_task(self._look_at_the_time()))
+            tasks.append(asyncio.create_task(self._check_timeouts()))
         for task in tasks:
             task.add_done_callback(self._task_failed)
         try:
@@ -132,7 +132,7 @@ class Pump:
                 task.cancel()
             await asyncio.gather(*tasks, *([self._stopping] if self._stopping else []), return_exceptions=True)
 
-    async def _look_at_the_time(self) -> None:
+    async def _check_timeouts(self) -> None:
         while not self._over.done():
             await asyncio.sleep(LOOK_SECONDS)
             match self._timeout.check(self._services.clock()):
@@ -161,7 +161,7 @@ class Pump:
                 return
             if self._changed and self.state.idle:
                 self._changed = False
-                await self._look(soon=True)
+                await self._check_catalog(soon=True)
             try:
                 frames = self._frames.feed(data)
                 await self._pass_on(frames)
@@ -173,8 +173,8 @@ class Pump:
         at, settled = 0, False
         judged: dict[bytes, Judgement] = {}
         while at < len(frames):
-            await self._stopped()
-            await self._room()
+            await self._wait_for_cancel()
+            await self._wait_for_room()
             await self._slow_down()
             now = self._services.clock()
             if self._end.passed or self._over.done():
@@ -189,18 +189,18 @@ class Pump:
             if plan.unknown:
                 judged = await self._look_again(judged)
             if plan.unjudged is not None:
-                judged |= await self._judge_elsewhere(plan.unjudged)
+                judged |= await self._judge_in_worker(plan.unjudged)
             if at < len(frames):
-                await self._make_way()
+                await self._yield_to_others()
 
     async def _look_again(self, judged: dict[bytes, Judgement]) -> dict[bytes, Judgement]:
         """Before a name is refused that is not in the catalog: it may have been made a moment ago."""
         before = self._services.judge(self._policy)
-        await self._look()
+        await self._check_catalog()
         return judged if self._services.judge(self._policy) is before else {}
 
-    async def _look(self, *, soon: bool = False) -> None:
-        """See what is on the server by now."""
+    async def _check_catalog(self, *, soon: bool = False) -> None:
+        """Have the catalog checked for changes at the server."""
         looking = asyncio.ensure_future(self._services.refresh_catalog(self._policy, soon=soon))
         try:
             left = (looking, self._client.lost, self._over)
@@ -212,8 +212,8 @@ class Pump:
         if self._client.lost.done():
             self.over(Ending("client-gone"))
 
-    async def _stopped(self) -> None:
-        """Nothing is sent while a cancel request of our own is under way: it would be what is cancelled."""
+    async def _wait_for_cancel(self) -> None:
+        """Wait for our own cancel request: it could cancel what is sent meanwhile."""
         while self._stopping is not None and not self._over.done():
             await asyncio.wait((self._stopping, self._client.lost, self._over), return_when=asyncio.FIRST_COMPLETED)
             if self._stopping.done():
@@ -221,27 +221,27 @@ class Pump:
             elif self._client.lost.done():
                 self.over(Ending("client-gone"))
 
-    async def _make_way(self) -> None:
-        """Before more goes on: the others get their turn, and what has to wait for an answer waits."""
+    async def _yield_to_others(self) -> None:
+        """Give the other sessions their turn, and wait for an answer if the next message depends on it."""
         await asyncio.sleep(0)
         while self.state.waits and not self._over.done():
-            await self._answer()
+            await self._wait_for_answer()
 
     @property
-    def _crowded(self) -> bool:
-        """As much is sent and not answered as may be held. What a COPY sends is not held."""
+    def _queue_is_full(self) -> bool:
+        """The queue is full. Data of a COPY is not held in it."""
         queue = self.state.queue
         much = len(queue.requests) >= _MOST_QUEUED or queue.bytes >= _MOST_QUEUED_BYTES
         return much and not self.state.copy_in.active
 
-    async def _room(self) -> None:
-        if self._crowded:
+    async def _wait_for_room(self) -> None:
+        if self._queue_is_full:
             self._server.write(extended.flush())  # or the answers may stay with the server
-        while self._crowded and not self._over.done():
-            await self._answer()
+        while self._queue_is_full and not self._over.done():
+            await self._wait_for_answer()
 
     async def _slow_down(self) -> None:
-        """One whose records fill the journal waits until it has not had more of it than anyone may."""
+        """An identity that fills the journal waits until it is within its share."""
         identity = self.state.context.identity.key
         if (wait := self._services.journal_rate.wait(identity)) and not self._over.done():
             _log.warning("identity %s fills the journal, and is slowed down for %.1f s", identity.oid, wait)
@@ -250,8 +250,8 @@ class Pump:
             if self._client.lost.done():
                 self.over(Ending("client-gone"))
 
-    async def _answer(self) -> None:
-        """Wait until the server says something, or the client is gone."""
+    async def _wait_for_answer(self) -> None:
+        """Wait until the server sends something, or the client is gone."""
         self._answered.clear()
         answered = asyncio.ensure_future(self._answered.wait())
         try:
@@ -281,11 +281,11 @@ class Pump:
             self.over(Ending("client", clean=self.state.idle))
 
     def _judge(self, sql: bytes) -> Judgement | None:
-        """With the latest catalog; None where it takes too long for the event loop."""
+        """Judge with the latest catalog. None: it takes too long for the event loop."""
         return self._services.judge(self._policy).judge_inline(sql)
 
-    async def _judge_elsewhere(self, sql: bytes) -> dict[bytes, Judgement]:
-        """Wait for that, unless nobody wants it any more: a session's end does not wait for it."""
+    async def _judge_in_worker(self, sql: bytes) -> dict[bytes, Judgement]:
+        """Wait for the judge's worker. The end of the session does not wait for it."""
         identity = self.state.context.identity.key
         judging = asyncio.ensure_future(self._services.judge_in_worker(identity, self._policy, sql))
         try:
@@ -332,7 +332,7 @@ class Pump:
         self._services.journal_rate.use(self.state.context.identity.key, size)
 
     def note(self, events: Sequence[Event]) -> None:
-        """Record what has happened already. What the journal cannot take now is kept and comes first later."""
+        """Record what has happened. What the journal cannot take now is kept, and written first later."""
         try:
             self._append(events)
         except JournalUnavailable:
@@ -341,11 +341,11 @@ class Pump:
                 self.over(Ending("journal", JournalUnavailable(fatal=True)))
 
     def close(self) -> None:
-        """Let go of what holds this: what the session held is given back at once."""
+        """Let go of the judge, so that the session's memory is freed at once."""
         self._client_side.close()
 
     def give_up_copy(self) -> None:
-        """End a COPY from the client from our side, where that can be done: inside a data message it cannot."""
+        """End a COPY from the client from our side. Inside a data message this cannot be done."""
         if not self._frames.inside_data:
             self._server.write(self.state.copy_in.give_up(b"access has ended"))
 
@@ -356,11 +356,11 @@ class Pump:
 
     @property
     def unsettled(self) -> bool:
-        """The journal could not take all that happened."""
+        """The journal could not take every record."""
         return bool(self._unwritten)
 
     async def settle(self) -> None:
-        """At the end: try again to write what could not be written."""
+        """At the end: try again to write the records that are left."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _SETTLE_SECONDS
         while self._unwritten and loop.time() < until:
@@ -372,14 +372,14 @@ class Pump:
     def _measure(self, events: Sequence[Event]) -> None:
         executions = [event for event in events if isinstance(event, Execution)]
         denied = sum(1 for event in executions if event.decision == "deny")
-        # What a session has changed itself is known to it at once: it may make names mean another thing.
+        # A session sees its own changes at once: they may make a name mean something else.
         ran = (event.kind for event in executions if event.decision == "allow")
         self._changed = self._changed or (self._judged and not _CHANGES.isdisjoint(ran))
         self._services.telemetry.executions(len(executions) - denied, denied)
 
 
 def _batch(frames: Sequence[Frame], at: int) -> Sequence[Frame]:
-    """What is judged before the other sessions get their turn: so many messages, or so many bytes of them."""
+    """The frames that are judged before the other sessions get their turn."""
     size, end = 0, at
     while end < len(frames) and end - at < _AT_ONCE and size < _BYTES_AT_ONCE:
         size += len(frames[end].raw)
