@@ -333,8 +333,8 @@ class ClientSide:
             text = f"-- description of {readable(target.name)!r}"
             self._refuser.refuse_in_place(batch.plan, text, endless, batch.now)
             return
-        asked = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
-        state.send(batch.plan, frame.raw, state.request(asked))
+        kind = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
+        state.send(batch.plan, frame.raw, state.request(kind))
 
     def _execute(self, batch: _Batch, frame: Frame) -> None:
         state, plan, now = self._state, batch.plan, batch.now

@@ -48,15 +48,15 @@ class CopyIn:
         if not request.may_copy_in:
             return
         self._offered = request
-        if request.asked is not RequestKind.QUERY:
-            # The Sync that follows waits as well, so the answer has to be asked for.
+        if request.kind is not RequestKind.QUERY:
+            # The Sync that follows waits as well, so a Flush makes the server answer.
             plan.items.append(Planned(_FLUSH))
 
     def begin(self, head: InFlight) -> bool:
         """The server asks for data on behalf of `head`. False: nothing in that request may do so."""
         run = head.current
         if run is None and head.unread:
-            run = head.runs[-1]  # nobody knows how many statements an unread text has
+            run = head.runs[-1]  # an unread text may have any number of statements
         if run is None or not (run.copies_in or head.unread):
             return False
         run.copies_in = False
@@ -66,7 +66,7 @@ class CopyIn:
         return True
 
     def stop(self) -> int:
-        """The server takes no more: an error, or the end of what asked for data.
+        """The server takes no more data: an error came, or the statement is complete.
 
         Returns how many Syncs the server has yet to see: those behind the data that it did not like, which were
         ignored here while it still seemed to copy. A Sync before any data was ignored by the server as well.

@@ -1,4 +1,4 @@
-"""The values of the relay: a request that the server has yet to answer, its executions, and a plan of what to send.
+"""The values of the relay: a request that the server has yet to answer, its executions, and a plan for sending.
 
 Decides nothing. `send_queue.py` keeps the requests; `transitions.py` has the states of one.
 """
@@ -31,8 +31,8 @@ class Run:
     id: str
     started: datetime
     changes: tuple[Change, ...] = ()
-    prepared: Prepared | None = None  # what it executes, in the extended protocol
-    copies_in: bool = False  # the server may answer it by asking the client for data
+    prepared: Prepared | None = None  # in the extended protocol
+    copies_in: bool = False  # the server may answer it with CopyInResponse
     rows: int = 0
     size: int = 0
     received: int = 0  # bytes of COPY data that the client sent for it
@@ -42,15 +42,15 @@ class Run:
 class InFlight:
     """A request that the server has yet to answer. A Query holds a run for each of its statements."""
 
-    asked: RequestKind
+    kind: RequestKind
     runs: list[Run] = field(default_factory=list)
     segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
     at: int = 0  # the run that the server is dealing with
-    changes: tuple[Change, ...] = ()  # what it does to the names as a message, beside its runs
+    changes: tuple[Change, ...] = ()  # by the message itself, beside those of its runs
     state: RequestState = RequestState.SENT
     rejection: Rejection | None = None
-    unread: bool = False  # a Query of more statements, perhaps, than it has runs: its text was not parsed
-    size: int = 0  # bytes of its message: what is kept of it takes no more, but for the records' own
+    unread: bool = False  # a Query whose text was not parsed: it may have more statements than runs
+    size: int = 0  # bytes of its message; what is kept for it takes no more, but for the records
 
     def move(self, event: RequestEvent) -> None:
         self.state = REQUEST[self.state][event]
@@ -72,15 +72,15 @@ class InFlight:
 
     @property
     def may_copy_in(self) -> bool:
-        """Whether the server may still come to ask for data while it deals with this."""
-        return self.state is not RequestState.DONE and (
-            self.unread or any(run.copies_in for run in self.runs[self.at :])
-        )
+        """Whether the server may still answer it with CopyInResponse."""
+        if self.state is _DONE:
+            return False
+        return self.unread or any(run.copies_in for run in self.runs[self.at :])
 
     @property
     def brings(self) -> Prepared | Portal | None:
-        """Of a Parse and of a Bind: what they make under its name."""
-        return self.changes[0].value if self.asked in (RequestKind.PARSE, RequestKind.BIND) and self.changes else None
+        """What a Parse or a Bind makes under its name."""
+        return self.changes[0].value if self.kind in (RequestKind.PARSE, RequestKind.BIND) and self.changes else None
 
     def all_changes(self) -> tuple[Change, ...]:
         changes = self.changes
@@ -91,28 +91,28 @@ class InFlight:
 
 @dataclass(slots=True)
 class Planned:
-    """Bytes for the server, and the request that they make there (None: nothing will be answered)."""
+    """Bytes for the server, and the request that they are. None: the server does not answer them."""
 
     data: bytes
     request: InFlight | None = None
-    executes: bool = False  # it runs something: its record must be in the journal first
+    executes: bool = False  # it runs something: the record must be in the journal first
 
 
 @dataclass(slots=True)
 class ClientPlan:
-    """What a batch of client frames comes to."""
+    """The result of a batch of the client's frames."""
 
     items: list[Planned] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
-    rest: Sequence[Frame] = ()  # what has to wait: for the server (copy_in.py), or for the others' turn
-    unjudged: bytes | None = None  # `rest` begins with this text, which has to be judged elsewhere first
-    unknown: bool = False  # `rest` begins with a statement that the catalog, as it is now, may know more of
-    goodbye: bool = False  # the client said Terminate
-    fault: PgjitError | None = None  # the client broke the protocol: nothing of it goes on, the session ends
+    rest: Sequence[Frame] = ()  # frames that wait for the server's answer, or for the turn of other sessions
+    unjudged: bytes | None = None  # `rest` begins with this text, which the judge's worker has to judge first
+    unknown: bool = False  # `rest` begins with a statement for which the catalog should be read again
+    goodbye: bool = False  # the client sent Terminate
+    fault: PgjitError | None = None  # the client broke the protocol: nothing is forwarded, the session ends
 
     @property
     def heavy(self) -> bool:
-        """Its records are long enough to be written before there are more: a few bytes may run a long statement."""
+        """Its records should be written before there are more: a few bytes may run a long statement."""
         texts = (len(event.statement) for event in self.events if isinstance(event, Execution))
         return sum(texts) > _HEAVY
 

@@ -1,4 +1,4 @@
-"""What the limits mean for a message before it is sent: what is refused, and what waits behind a result. Pure.
+"""Checks a message against the limits before it is sent, and lets messages wait behind a result. Pure.
 
 Counting is `budget.py`'s. Cutting a result at its limit is `server_side.py`'s.
 """
@@ -22,11 +22,11 @@ _SKIPPED = InputState.SKIPPED
 
 
 def hold_behind(state: RelayState, plan: ClientPlan, request: InFlight) -> None:
-    """A result that may be cut ends in an error of ours: what is behind it must not have run by then."""
+    """A result that may be cut may end in an error of ours: the next message must not have run by then."""
     if not state.budget.limits_results or not request.runs or state.input is _SKIPPED or request.may_copy_in:
         return
     state.send_alone(request)
-    if request.asked is RequestKind.EXECUTE:
+    if request.kind is RequestKind.EXECUTE:
         plan.items.append(Planned(extended.flush()))  # the Sync waits as well
 
 

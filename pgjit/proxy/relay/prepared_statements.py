@@ -114,7 +114,7 @@ class ExecutedStatement:
     observed: tuple[Violation, ...] = ()
     unresolved: str | None = None  # why it may be another statement
     unread: bool = False
-    inside: bool = False  # EXPLAIN or CREATE TABLE AS runs it, as `kind` says
+    inside: bool = False  # EXPLAIN or CREATE TABLE AS runs it, see `kind`
 
     @property
     def copies_in(self) -> bool:

@@ -1,6 +1,6 @@
 """Where a session stands between its client and its server: the one object that both sides of the relay share. Pure.
 
-Decides what is held back because the server would pass over it, and what has to wait for an answer. Each state is
+Decides which messages are not sent because the server would pass over them, and which ones wait. Each state is
 an enum, and moves by the tables of `transitions.py`. It judges nothing.
 """
 
@@ -76,7 +76,7 @@ class RelayState:
         self._awaited: Unit | None = None  # it may change the name that the client's next message uses
         self._alone: InFlight | None = None  # its result may be cut: nothing is sent behind it before it is answered
 
-    # --- what is true now ------------------------------------------------------------------------------
+    # --- the present state ------------------------------------------------------------------------------
 
     @property
     def idle(self) -> bool:
@@ -116,26 +116,26 @@ class RelayState:
         self.end = END[self.end][event]
 
     def begin_ending(self, error: PgjitError | None) -> None:
-        """pgjit ends the session. `error`: what the client reads; None where nobody reads any more."""
+        """pgjit ends the session. `error`: for the client; None where the client is gone."""
         self.move_end(EndEvent.BEGIN)
         self.end_error = error
 
     def read_differently(self) -> None:
         """Under `access: full`: from now on the server may read texts and names in another way than pgjit."""
         self.same_reading = False
-        self.prepared_statements.encoding = ""  # of a name that is not ASCII nobody knows any more which one it is
+        self.prepared_statements.encoding = ""  # so no name but an ASCII one is certain
 
     # --- requests --------------------------------------------------------------------------------------
 
-    def request(self, asked: RequestKind, changes: tuple[Change, ...] = (), *, unread: bool = False) -> InFlight:
-        return InFlight(asked, segment=self.queue.segment, changes=changes, unread=unread)
+    def request(self, kind: RequestKind, changes: tuple[Change, ...] = (), *, unread: bool = False) -> InFlight:
+        return InFlight(kind, segment=self.queue.segment, changes=changes, unread=unread)
 
     def expect(self, changes: Iterable[Change], by: InFlight) -> None:
         if self.input is not _SKIPPED:
             self.prepared_statements.expect(changes, by)
 
     def unsettled(self, space: Space, name: bytes) -> bool:
-        """INVARIANT: what is executed is recorded as what it is: a name that may yet stand for another waits."""
+        """INVARIANT: the record has the statement that runs. So the use of a name waits for a change under way."""
         self._awaited = self.prepared_statements.unsettled(space, name, self.queue.segment)
         return self._awaited is not None
 
@@ -160,7 +160,7 @@ class RelayState:
         return data
 
     def fall_back(self) -> None:
-        """Something failed: only what is still in the queue may change a name."""
+        """Something failed: only the requests in the queue may still change a name."""
         self.prepared_statements.fall_back(
             change for request in self.queue.requests for change in request.all_changes()
         )

@@ -1,7 +1,7 @@
 """The requests that were sent to the server and are not answered to the end, in the order of sending.
 
-Decides in which segment a request is: an error makes the server pass over the rest of its segment, up to Sync. Knows
-nothing of what the requests are about.
+Decides in which segment a request is: an error makes the server pass over the rest of its segment, up to Sync.
+Does not know what the requests run.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class SendQueue:
     @property
     def single(self) -> bool:
         """At most one unit of work is with the server: when it is cancelled, nothing is left to run."""
-        return sum(request.asked in (RequestKind.QUERY, RequestKind.SYNC) for request in self.requests) <= 1
+        return sum(request.kind in (RequestKind.QUERY, RequestKind.SYNC) for request in self.requests) <= 1
 
     @property
     def has_sync(self) -> bool:
-        return any(request.asked is RequestKind.SYNC for request in self.requests)
+        return any(request.kind is RequestKind.SYNC for request in self.requests)
 
     def before_sync(self) -> Iterator[InFlight]:
         """The requests that an error of the head makes the server pass over, the head first."""
-        return takewhile(lambda request: request.asked is not RequestKind.SYNC, self.requests)
+        return takewhile(lambda request: request.kind is not RequestKind.SYNC, self.requests)
 
     def append(self, request: InFlight, size: int) -> None:
         request.size = size
@@ -44,7 +44,7 @@ class SendQueue:
         self.requests.append(request)
         if self.head is None:
             self.head = request
-        if request.asked in _ENDS_SEGMENT:
+        if request.kind in _ENDS_SEGMENT:
             self.segment += 1
 
     def pop(self) -> InFlight:

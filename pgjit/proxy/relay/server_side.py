@@ -34,10 +34,10 @@ from pgwire.state import ASYNCHRONOUS, FINAL_RESPONSES, RESPONSES, RETURNS_ROWS,
 __all__ = ["ServerSide", "ServerStep"]
 
 MAX_CONTROL = 16 * 1024 * 1024
-_MOST_TOLD = 1000
+_LONGEST_FIELD = 1000
 """Characters of a field of an error, where the policy limits what a result may give."""
 _QUOTING = ("21", "22", "23", "44")
-"""Classes of errors whose DETAIL may quote data: of constraints, of what should have been one row, of values."""
+"""Classes of errors whose DETAIL may quote data: constraints, subqueries of more than one row, values."""
 _FINISHES = frozenset(b"CIs")
 _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 _CUT, _REFUSED = RequestState.CUT, RequestState.REFUSED
@@ -47,28 +47,28 @@ _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
 @dataclass(slots=True)
 class ServerStep:
-    """What a chunk from the server comes to."""
+    """The result of a piece of the server's stream."""
 
     data: list[bytes] = field(default_factory=list)  # for the client, in order
     events: list[Event] = field(default_factory=list)
     fault: PgjitError | None = None  # the session cannot go on
-    reason: str = "server"  # why, for the journal
-    to_server: bytes = b""  # what the server has yet to be sent
-    cancel: bool = False  # what runs is over a limit: it is to be cancelled at the server
+    reason: str = "server"  # of the fault, for the journal
+    to_server: bytes = b""  # to be sent to the server
+    cancel: bool = False  # the result is over a limit: the statement is to be cancelled at the server
 
 
 class ServerSide:
-    """Reads the server's stream and takes what it answers out of the queue of `state`."""
+    """Reads the server's stream, and takes answered requests out of the queue of `state`."""
 
     def __init__(self, state: RelayState, tripwire: dict[str, str], *, hides_details: bool = False) -> None:
         """`tripwire`: settings that must keep these values for the session to live.
 
-        `hides_details`: of constraints, for they quote columns that may be denied.
+        `hides_details`: errors lose a DETAIL that may quote columns which the policy denies.
         """
         self._state = state
         self._tripwire = tripwire
         self.hides_details = hides_details
-        # Where notices count they are held until they are whole: one that is begun could not be left out.
+        # If notices count they are held until they are whole: one that has begun could not be left out.
         opaque = b"VA" if state.budget.limits_results else b"VNA"
         self._stream = StreamReader(opaque=opaque, limit=MAX_CONTROL)
 
@@ -140,22 +140,22 @@ class ServerSide:
             return self._notice(step, control.end - control.start, head) if kind == 0x4E else None
         if kind == 0x45:  # ErrorResponse
             return self._error(step, chunk[control.start : control.end], head, now)
-        if head is None or kind not in RESPONSES[head.asked]:
+        if head is None or kind not in RESPONSES[head.kind]:
             step.fault = _server_fault(f"it sent a message of type {chr(kind)!a} that nothing asked for")
             return None
         if head.state is _REFUSED:
-            # INVARIANT: what was refused is rejected by the server; anything else is a hole, and ends here.
+            # INVARIANT: the server rejects a refused request. Any other answer is a hole, and ends the session.
             step.fault = _server_fault("it accepted a message that it had to reject")
             return None
         return self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
 
     def _count(self, step: ServerStep, control: ControlMessage, chunk: bytes) -> int:
-        """How many bytes of the data before `control` go on: all of them, or those within the limits.
+        """How many bytes of the data before `control` are passed on: all of them, or those within the limits.
 
-        A message counts with its whole length when it begins: its rest cannot be left out any more.
+        A message counts with its whole length when it begins, for its rest cannot be left out later.
         """
         head = self._state.queue.head
-        if control.rows and (head is None or head.rejection is not None or head.asked not in RETURNS_ROWS):
+        if control.rows and (head is None or head.rejection is not None or head.kind not in RETURNS_ROWS):
             step.fault = _server_fault("it sent rows that nothing asked for")
             return control.size
         run = None if head is None else head.current
@@ -180,15 +180,15 @@ class ServerSide:
         return min(end, control.start) - start
 
     def _cut(self, step: ServerStep, head: InFlight) -> None:
-        """The result of `head` is over a limit: nothing more of it goes on, and the server is to stop it."""
+        """The result of `head` is over a limit: nothing more of it is passed on, and the server is to stop it."""
         step.cancel = True
         if head.state is RequestState.SENT:
             head.move(RequestEvent.OVER_LIMIT)
 
     def _notice(self, step: ServerStep, size: int, head: InFlight | None) -> bytes | None:
-        """It counts as bytes of what runs: functions may say anything by it. Over a limit it is left out.
+        """A notice counts as bytes of its execution, for a function may put data in it. Over a limit it is left out.
 
-        Of what runs without being an execution (planning at a Parse or Bind), the window alone is counted.
+        A notice of planning, at a Parse or Bind, belongs to no execution and counts for the window alone.
         """
         budget = self._state.budget
         if head is None or not budget.limits_results:
@@ -212,15 +212,15 @@ class ServerSide:
         if kind == 0x47 and not state.copy_in.begin(head):  # CopyInResponse
             step.fault = _server_fault("it asked for data that nobody offered")
             return None
-        if kind in _FINISHES and head.asked in _RUNNING:
+        if kind in _FINISHES and head.kind in _RUNNING:
             replaced = self._finished(step, body, kind, head, now)
         if kind == 0x5A:
             state.transaction_status, state.finished_at = decode_ready(body), now
             if state.transaction_status == "I":
                 state.prepared_statements.transaction_over()
-            called = head.asked is RequestKind.FUNCTION_CALL
+            called = head.kind is RequestKind.FUNCTION_CALL
             step.events.extend(state.recorder.finish(head, now, "completed" if called else "skipped"))
-        if kind in FINAL_RESPONSES[head.asked]:
+        if kind in FINAL_RESPONSES[head.kind]:
             head.move(_LAST_ANSWER)
             state.prepared_statements.confirm(head.changes)
             state.queue.pop()
@@ -246,12 +246,12 @@ class ServerSide:
         return None
 
     def _cut_too_late(self, step: ServerStep, head: InFlight, run: Run, now: datetime) -> bytes:
-        """The server completed what was to be cancelled: the client reads an error, and nothing more of this unit."""
+        """The server completed the statement before the cancel: the client reads an error, and nothing more of it."""
         state = self._state
         error = state.budget.exceeded(run.rows, run.size, stopped=False)
         step.events.append(state.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
         state.move_stream(StreamEvent.ERROR_OF_OURS)
-        if head.asked is RequestKind.EXECUTE and not state.queue.has_sync:
+        if head.kind is RequestKind.EXECUTE and not state.queue.has_sync:
             state.move_input(InputEvent.ERROR)
         return error_response(error.fields())
 
@@ -309,25 +309,25 @@ class ServerSide:
         return self._cancelled(fields) or self._discreet(fields)
 
     def _discreet(self, fields: dict[str, str]) -> bytes | None:
-        """The server's error without what a result would not be allowed to tell; None: it tells no such thing."""
-        told = dict(fields)
+        """The server's error without data that a result could not have; None: it has no such data."""
+        shown = dict(fields)
         if self.hides_details and fields.get("C", "").startswith(_QUOTING):
-            told.pop("D", None)  # it quotes the row, or the key
+            shown.pop("D", None)  # it quotes the row, or the key
         if self._state.budget.limits_results:
-            told = {code: _shortened(text) for code, text in told.items()}
-        return None if told == fields else error_response(told)
+            shown = {code: _shortened(text) for code, text in shown.items()}
+        return None if shown == fields else error_response(shown)
 
     def _limit(self, run: Run, now: datetime, sqlstate: str | None, *, cut: bool) -> BudgetSpent | None:
-        """The limit of the policy that the server's error comes from; None where it has reasons of its own."""
+        """The policy's limit behind the server's error. None: the error has another reason."""
         budget = self._state.budget
         if cut:
             return budget.exceeded(run.rows, run.size, stopped=True)
         return budget.overran(run.started, now) if sqlstate == "57014" and self._state.end_error is None else None
 
     def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:
-        """The server rejected a Parse or a Bind: its execution failed, whether or not it was asked for already.
+        """The server rejected a Parse or a Bind: its execution failed, whether or not an Execute was sent already.
 
-        What such an error says may come from the data: planning runs functions. So it is on record in any case.
+        Such an error may hold data, for planning runs functions. So it is recorded in any case.
         """
         state = self._state
         prepared, parameters = (
@@ -344,9 +344,9 @@ class ServerSide:
         step.events.append(state.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
 
     def _cancelled(self, fields: dict[str, str]) -> bytes | None:
-        """The server's word that it cancelled a statement because we end the session: say why, here already.
+        """The server cancelled a statement because pgjit ends the session: the error gives the reason already here.
 
-        Many a client leaves at the first error and never reads the FATAL that follows.
+        Many clients leave at the first error and never read the FATAL that follows.
         """
         error = self._state.end_error
         if error is None or fields.get("C") != "57014":
@@ -359,14 +359,14 @@ class ServerSide:
     def _after_error(self, step: ServerStep, head: InFlight, now: datetime) -> None:
         """An error in the extended protocol makes the server pass over everything up to the next Sync."""
         state, requests = self._state, self._state.queue.requests
-        if head.asked not in (RequestKind.QUERY, RequestKind.FUNCTION_CALL, RequestKind.SYNC):
-            while requests and requests[0].asked is not RequestKind.SYNC:
+        if head.kind not in (RequestKind.QUERY, RequestKind.FUNCTION_CALL, RequestKind.SYNC):
+            while requests and requests[0].kind is not RequestKind.SYNC:
                 passed_over = state.queue.pop()
                 passed_over.move(RequestEvent.PASSED_OVER)
                 step.events.extend(state.recorder.finish(passed_over, now, "skipped"))
             if not requests:
                 state.move_input(InputEvent.ERROR)
-        elif head.asked is RequestKind.QUERY:
+        elif head.kind is RequestKind.QUERY:
             state.prepared_statements.confirm(head.changes)
             head.changes = ()
         state.fall_back()
@@ -375,19 +375,19 @@ class ServerSide:
         name, value = decode_parameter_status(body)
         if self._state.unrestricted and reads_differently(name, value):
             self._state.read_differently()
-        wanted = self._tripwire.get(name)
-        if wanted is not None and value != wanted and not (name == "client_encoding" and value.lower() in UTF8):
+        expected = self._tripwire.get(name)
+        if expected is not None and value != expected and not (name == "client_encoding" and value.lower() in UTF8):
             step.reason = "tripwire"
             step.fault = ServerUnavailable(
                 f"terminating connection: setting `{name}` changed",
                 reference="tripwire",
-                detail=f"It was `{wanted}` and is now `{value}`: what is judged may no longer be what runs.",
+                detail=f"It was `{expected}` and is now `{value}`: what is judged may no longer be what runs.",
                 hint="Connect again, and leave this setting as it is.",
             )
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_TOLD else f"{text[:_MOST_TOLD]}... (cut)"
+    return text if len(text) <= _LONGEST_FIELD else f"{text[:_LONGEST_FIELD]}... (cut)"
 
 
 def _server_fault(what: str) -> PgjitError:

@@ -73,7 +73,7 @@ REQUEST: dict[RequestState, dict[RequestEvent, RequestState]] = {
 
 
 class InputState(_State):
-    """Of what the client sends."""
+    """Of the client's messages."""
 
     FORWARDED = "forwarded"
     SKIPPED = "skipped"  # the server passes over it, up to the next Sync: it is not sent
@@ -100,7 +100,7 @@ INPUT: dict[InputState, dict[InputEvent, InputState]] = {
 
 
 class StreamState(_State):
-    """Of what the server sends."""
+    """Of the server's stream."""
 
     FOLLOWING = "following"
     DISCARDING = "discarding"  # the client read an error of pgjit's: the rest up to ReadyForQuery is not passed on

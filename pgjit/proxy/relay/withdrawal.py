@@ -26,11 +26,11 @@ def withdrawn(plan: ClientPlan, new_rejection: Callable[[PgjitError], Rejection]
         rejection = new_rejection(JournalUnavailable())
         request.refuse(rejection)
         request.runs = []
-        if request.asked in (RequestKind.QUERY, RequestKind.FUNCTION_CALL):
-            request.asked = RequestKind.QUERY
+        if request.kind in (RequestKind.QUERY, RequestKind.FUNCTION_CALL):
+            request.kind = RequestKind.QUERY
             data.append(rejected_query(rejection))
         else:
-            request.asked = RequestKind.PARSE
+            request.kind = RequestKind.PARSE
             request.changes = ()
             data.append(rejected_parse(rejection))
     return b"".join(data)

@@ -97,7 +97,7 @@ class Sequence(RuleBasedStateMachine):
     @precondition(lambda self: self.ends.state.queue.requests)
     @rule(data=st.data())
     def answer_from_the_row(self, data: st.DataObject) -> None:
-        self._answer(data.draw(st.sampled_from(sorted(RESPONSES[self.ends.state.queue.requests[0].asked]))))
+        self._answer(data.draw(st.sampled_from(sorted(RESPONSES[self.ends.state.queue.requests[0].kind]))))
 
     def _answer(self, kind: int) -> None:
         before = list(self.ends.state.queue.requests)
@@ -109,14 +109,14 @@ class Sequence(RuleBasedStateMachine):
             assert step.data == []
             self.begin()  # that session is over
             return
-        assert _allowed(head.asked if head else None, kind)
+        assert _allowed(head.kind if head else None, kind)
         assert not hole or kind in ASYNCHRONOUS or kind == ERROR, "what was refused was answered as if it had run"
         assert b"".join(step.data) == _sent(kind) or (hole and kind == ERROR)
         gone = len(before) - len(after)
         assert after == before[gone:], "requests are done with in the order in which they were asked"
         if gone > 1:
             assert kind == ERROR, "only an error ends more than one request"
-            assert all(one.asked is not RequestKind.SYNC for one in before[:gone]), "and none behind the next Sync"
+            assert all(one.kind is not RequestKind.SYNC for one in before[:gone]), "and none behind the next Sync"
 
 
 TestSequence = Sequence.TestCase
