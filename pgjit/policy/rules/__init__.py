@@ -1,4 +1,25 @@
-"""The rules, in the order in which their findings are told. A new one takes a row here."""
+"""The rules: each checks one thing in a statement, in a file of its own.
+
+This room decides which rules there are, and the order in which their violations are listed. The client receives the
+first violation as its error. The name of a rule is the reference of its errors, the name of its file, of its page in
+`docs/rules/` and of its cases in `tests/policy/rules/`.
+
+Words:
+
+- *check*: the function of a rule. It takes a statement's facts, the policy's terms and the referenced objects, and
+  yields a violation for everything that it refuses.
+- *referenced objects*: what the names in the statement resolve to. None where the policy does not need them.
+- *passages*: where a rule reports the objects that it lets pass because of an entry. None in a live judgement.
+- *on*: the presets under which a rule is applied. *switch*: the presets under which a policy may change that.
+- *options*: what a policy may say about a rule under `rules`.
+
+A reader starts with `select_into.py`, the shortest rule, then `denied.py`. The docstring of each file is its page:
+what the rule is about, `Why:`, and `Instead:`. A new rule needs a row in `RULES`.
+
+INVARIANT: rules are independent. None can allow what another refuses, and one more rule can only refuse more.
+
+Rules do not know who asks, what ran before, or the syntax tree.
+"""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Advisory locks.
 
-The functions that take or give back an advisory lock are refused: `pg_advisory_lock`, `pg_try_advisory_lock`,
-their kind for transactions and for sharing, and `pg_advisory_unlock`. `pg_advisory_unlock_all` may be called. A
-policy may name single functions under `allow`, or switch the rule off.
+The functions that take or release an advisory lock are refused: `pg_advisory_lock`, `pg_try_advisory_lock`, their
+variants for transactions and shared locks, and `pg_advisory_unlock`. `pg_advisory_unlock_all` may be called. A policy
+may name single functions under `allow`, or switch the rule off.
 
-Why: they are what applications keep each other out with: whoever holds one of theirs stops a migration, a queue or a
-scheduler, and no table shows it.
+Why: applications use advisory locks to exclude each other. A session that holds such a lock can stop a migration, a
+queue or a scheduler, and no table shows it.
 
-Instead: read without one. A consistent view over several statements is what `BEGIN ISOLATION LEVEL REPEATABLE READ`
-gives.
+Instead: read without a lock. `BEGIN ISOLATION LEVEL REPEATABLE READ` gives several statements the same view of the
+data.
 """
 
 from __future__ import annotations

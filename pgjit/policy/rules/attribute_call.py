@@ -1,16 +1,20 @@
 """Functions called as if they were columns.
 
-A function of one argument can be called as if it were a column: `(value).name`. The syntax does not show which of
-both is meant, so a name is taken out of a value only if it is harmless as either: a built-in function that may be
-called, a column of PostgreSQL's own catalogs and functions, a function that the policy names, a column that the
-server's catalog knows there, or what no function that takes one value is called in that catalog. Of `alias.name` the
-few built-in functions are refused that take any row.
+PostgreSQL lets a function of one argument be called like a column: `(value).name`. The syntax does not show whether
+a column or a function is meant. A name may therefore be taken out of a value only if it is harmless as both:
 
-Why: `SELECT ('DELETE ...'::text).ts_stat` runs a statement of its own, and `(pid).pg_terminate_backend` ends a
-session: neither looks like a function call.
+- a built-in function that may be called
+- a column of PostgreSQL's own catalogs and functions
+- a function that the policy names
+- with a catalog: a column that the catalog has there, or a name that no function of one argument has
+
+In `alias.name` only the few built-in functions are refused that take any row.
+
+Why: `SELECT ('DELETE ...'::text).ts_stat` runs a statement, and `(pid).pg_terminate_backend` ends a session. Neither
+looks like a function call.
 
 Instead: write `alias.column` for the column of a table, and call functions by their name. Without a catalog
-`alias.name` may still call a function of your own that takes the row: keep such functions from the login role.
+`alias.name` may still call a function of your own that takes the row: do not give the login role such functions.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Products of tables.
 
-Every item of a FROM has to be joined with the others: by ON, USING, NATURAL, or by a condition of WHERE that speaks
-of both. `ON true` joins nothing. Of a column without its table's name it cannot be told whose it is: a condition
-with one may join any two items. Subqueries of a single row need no condition, and neither do functions over columns
-of other items. With `cross_join: true` a product that is written as CROSS JOIN is taken as meant. USING and FROM of
-DELETE and UPDATE count as well.
+Every item of a FROM clause must be joined with the others: by ON, USING, NATURAL, or by a condition in WHERE that
+names both. `ON true` joins nothing. A column without its table's name may belong to any item, so a condition with
+such a column joins any two items. A subquery of a single row needs no condition, and neither does a function of
+columns of other items. With `cross_join: true` a product may be written as CROSS JOIN. The rule also checks USING in
+DELETE and FROM in UPDATE.
 
-Why: two tables of a million rows without a condition between them are 10^12 rows: the statement never ends, and
-keeps a processor and the disks busy until something ends it.
+Why: two tables of a million rows without a condition between them make 10^12 rows. Such a statement never ends, and
+keeps a processor and the disks busy until it is stopped.
 
-Instead: join the tables by their keys, and write the name or alias of its table before each column.
+Instead: join the tables by their keys, and write the table's name or alias before each column.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Writing to system catalogs.
 
-INSERT, UPDATE, DELETE and MERGE may not have a relation of `pg_catalog`, `information_schema` or another schema of
-the system as their target, nor may a view that passes writes on. Without a schema, a name that begins with `pg_` is
-taken for the system's.
+INSERT, UPDATE, DELETE and MERGE may not write to a relation of `pg_catalog`, `information_schema` or another system
+schema, nor to a view that passes writes on to one. A name without a schema that begins with `pg_` is taken for a
+system relation.
 
-Why: `UPDATE pg_settings` changes a setting as SET does, past the rule on settings; writing to a real catalog can
-break the database.
+Why: `UPDATE pg_settings` changes a setting as SET does, but the rule on settings does not see it. Writing to a real
+catalog can break the database.
 
-Instead: Write to tables of your own schemas. A view of a catalog is made with `OFFSET 0` at its end: then it can only
-be read. Settings are changed with SET, as far as `session-setting` allows it.
+Instead: write to tables of your own schemas. To make a view of a catalog, end its query with `OFFSET 0`: such a view
+can only be read. Change settings with SET, as far as `session-setting` allows it.
 """
 
 from __future__ import annotations

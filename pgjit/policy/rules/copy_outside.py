@@ -1,10 +1,10 @@
 """COPY outside.
 
-COPY with a file or a program on the server is refused under every policy but one with `access: full`.
+COPY with a file or a program on the server is refused, except under `access: full`.
 
-Why: It reads or writes the server's files, or runs a program there, with the rights of the server.
+Why: it reads or writes files of the server, or runs a program there, with the rights of the server process.
 
-Instead: Use COPY ... TO STDOUT: the rows come to the client.
+Instead: use COPY ... TO STDOUT, which sends the rows to the client.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """Statements that define objects.
 
 CREATE, ALTER, DROP, TRUNCATE, COMMENT, GRANT, REVOKE, REFRESH MATERIALIZED VIEW and every other statement that
-makes, changes or takes away an object or a right, at the top of a message and inside another statement. Under
-`read-write` a policy may allow kinds of them, some for named relations only; never inside another statement.
+creates, changes or removes an object or a right are refused, at the top of a message and inside other statements.
+Under `read-write` a policy may allow kinds of them, some of them for named relations only. It cannot allow them
+inside other statements.
 
-Why: what such a statement does cannot be undone with data, holds up everybody who uses the object, and can leave
-code behind that runs with somebody else's rights later. Temporary tables can stand in the place of real ones.
+Why: DDL cannot be undone by writing data, and it locks out everybody who uses the object. It can leave code behind
+that later runs with another role's rights. A temporary table can hide the real table of the same name.
 
-Instead: have schema changes made by a migration under review, under a policy that allows them:
-`{kinds: [ddl-table, create-index], relations: ["staging.*"]}`. What is needed twice can be written as a WITH.
+Instead: have schema changes made by a reviewed migration, under a policy that allows them:
+`{kinds: [ddl-table, create-index], relations: ["staging.*"]}`. A result that is needed twice in one statement can be
+written as a WITH query.
 """
 
 from __future__ import annotations

@@ -1,18 +1,23 @@
 """Clauses of statements that define objects.
 
-Where a policy allows DDL, LOCK, VACUUM and their like, what they may say is on a list. Off it are CASCADE, changed
-owners and schemas, row level security, triggers and rules that are switched, inheritance that is changed, temporary
-objects, SET UNLOGGED, storage parameters that nobody knows, objects in the schemas of the system, and ALTER INDEX and
-its like for what is of another kind. A new name takes the kind that makes such a relation, where kinds are allowed
-for named relations: RENAME TO of a table takes `create-table` for the new name. A statement that does not say which
-relations it is about is refused where only some are allowed.
+Where a policy allows DDL, LOCK, VACUUM and the like, their clauses must be on a list. These are not on it:
 
-Why: CASCADE takes away objects that the statement does not name. An owner, a policy on rows or a switched trigger
-changes what others may do. A temporary table stands in the place of the real one of its name. An unlogged table is
-empty after a crash.
+- CASCADE
+- changes of owners, schemas, row level security and inheritance
+- enabling or disabling triggers and rules
+- temporary objects, SET UNLOGGED, unknown storage parameters
+- objects in system schemas
+- ALTER INDEX and the like for an object of another kind
 
-Instead: name every object, drop what depends on it first, and leave owners, schemas and row security to a
-migration under `access: full`. Tables in a schema of your own do what temporary ones do.
+If a policy allows kinds for named relations only, a new name needs the kind that creates such a relation: ALTER TABLE
+... RENAME TO needs `create-table` for the new name. A statement that does not name its relations is refused where
+only some relations are allowed.
+
+Why: CASCADE drops objects that the statement does not name. A change of owner, row security or triggers changes what
+others may do. A temporary table hides the real table of its name. An unlogged table is empty after a crash.
+
+Instead: name every object, and drop dependent objects first. Leave owners, schemas and row security to a migration
+under `access: full`. Use tables in a schema of your own in place of temporary ones.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What an entry of `deny` names.
+"""Objects and kinds that an entry of `deny` names.
 
-A statement is refused when it is of a kind, or touches an object, that an entry of `deny` names, whatever allows
-it: written out or reached through a view, a partition or `*`. Without the server's catalog a name without its
-schema is taken for every object that it may mean.
+A statement is refused if its kind, or an object in it, is named by an entry of `deny`. No entry of `allow` changes
+that. An object counts whether the statement names it or reaches it through a view, a partition or `*`. Without the
+server's catalog, a name without its schema stands for every object that it may mean.
 
-Why: deny wins, so that what must not be touched can be said once, and no later entry of `allow` opens it again.
+Why: `deny` wins, so that an object can be excluded once, and no later entry of `allow` opens it again.
 
-Instead: leave the object out. Columns of a table can be listed without those that are denied.
+Instead: leave the object out. Name the columns of a table that are not denied.
 """
 
 from __future__ import annotations

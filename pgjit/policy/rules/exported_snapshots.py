@@ -1,13 +1,13 @@
 """Exported snapshots.
 
 `pg_export_snapshot` and SET TRANSACTION SNAPSHOT are refused. A policy may switch the rule off, or name
-`pg_export_snapshot` under `allow`: then both may be used.
+`pg_export_snapshot` under `allow`, which allows both.
 
-Why: PostgreSQL writes a file for each exported snapshot and keeps it until the transaction ends; as long as one is
-held, VACUUM removes nothing that it can see.
+Why: PostgreSQL writes a file for each exported snapshot and keeps it until the transaction ends. While a snapshot is
+held, VACUUM cannot remove rows that it can see.
 
-Instead: `BEGIN ISOLATION LEVEL REPEATABLE READ` gives a consistent view over the statements of one session. DuckDB's
-scanner exports a snapshot for its other threads: ask for the switch, or scan with one thread.
+Instead: `BEGIN ISOLATION LEVEL REPEATABLE READ` gives the statements of one session the same view of the data.
+DuckDB's scanner exports a snapshot for its other threads: ask for the switch, or scan with one thread.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Operators that are not built in.
 
-A statement may use the operators of `pg_catalog`, and operators that its policy names under `allow`, written
-exactly as there.
+A statement may use the operators of `pg_catalog`, and operators that its policy names under `allow`, written exactly
+as there.
 
-An operator of an extension that has a built-in one's name is taken for that: whoever adds an extension has
-looked at it, and nobody can tell the two apart where types are not written.
+An extension's operator that has the name of a built-in one is treated as built in. Where the types of the operands
+are not written, nobody can tell the two apart, and whoever installed the extension has reviewed it.
 
-Why: an operator is a function call in disguise, and a user-defined one can do anything that its owner may.
+Why: an operator calls a function, and a user-defined operator can do anything that its owner may do.
 
-Instead: use a built-in operator, or ask for this one to be named in the policy, such as `operators: [<=>]`, or for
-its extension, such as `extensions: [vector]`.
+Instead: use a built-in operator. Or ask for the operator to be named in the policy, as `operators: [<=>]`, or for its
+extension, as `extensions: [vector]`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """Foreign tables.
 
-With the server's catalog, a foreign table that a statement touches, or that a view behind it reads, has to be named
-by an entry of `allow` without a glob, or the rule be switched off.
+The rule needs the server's catalog. A foreign table that a statement names, or that a view behind it reads, must be
+named by an entry of `allow` without a glob. A policy may switch the rule off.
 
-Why: what it reads is on another server, where this session's read-only mode means nothing: a foreign table over a
-view that writes does write there. It also speaks to that server with rights that no policy here has given.
+Why: the data of a foreign table is on another server, where this session's read-only mode has no effect. A foreign
+table over a view that writes does write there. It also uses rights on that server that no policy has given.
 
-Instead: ask for access to that server by a connection of its own, or for the foreign table to be named in the
-policy.
+Instead: ask for access to that server by a connection of its own, or for the foreign table to be named in the policy.
 """
 
 from __future__ import annotations

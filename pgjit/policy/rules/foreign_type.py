@@ -1,13 +1,13 @@
 """Types that are not built in.
 
-A statement may cast to the types of `pg_catalog` that clients use, to those types of the database that the server's
-catalog knows to be enums and arrays of them, and to types that its policy names under `allow`.
+A statement may cast to the types of `pg_catalog` that clients use, to enums of the database and arrays of them, as
+far as the server's catalog shows them, and to types that its policy names under `allow`.
 
-Why: reading or converting to a value of a user-defined type can run code: input functions, casts, the checks of
-domains. An enum's value is read by PostgreSQL's own code.
+Why: reading or converting a value of a user-defined type can run code: input functions, casts, the checks of domains.
+PostgreSQL's own code reads the value of an enum.
 
-Instead: cast to a built-in type, such as text, or ask for this one to be named in the policy as
-`types: [schema.name]`, or for its extension, such as `extensions: [citext]`.
+Instead: cast to a built-in type, such as text. Or ask for the type to be named in the policy, as
+`types: [schema.name]`, or for its extension, as `extensions: [citext]`.
 """
 
 from __future__ import annotations

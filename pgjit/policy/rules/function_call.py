@@ -1,21 +1,25 @@
 """Functions off the list.
 
 A statement may call built-in functions that only compute or read, those of `information_schema` among them, and
-functions that its policy names under `allow`. A name without a schema is taken for the built-in one, unless the
-server's catalog has another that the call could mean: then that one has to be named as well. Methods of TABLESAMPLE
-are functions too, and so is what views, casts, operators and domains call, also where no cast is written: `m + 1`
-calls the function of an implicit cast of `m` to integer, and `to_json(m)` that of a cast to json.
+functions that its policy names under `allow`. A name without a schema means the built-in function, unless the
+server's catalog has another function that the call could mean. Then that one must be named as well.
 
-Why: a function can do all that its owner may: read files, end other sessions, send data elsewhere, run SQL that is
-hidden in a string. Volatile built-in functions are refused but for those that only give time, chance or sizes, or
-what the system's own views show; so are functions that read files, run SQL given as text, or assign a transaction id
-(`txid_current`, `pg_current_xact_id`). `pg_input_is_valid` may be called with a constant that names a built-in type.
-The list is `pgjit/policy/builtin_functions.txt`.
+Sampling methods of TABLESAMPLE are functions too. So are the functions that views, casts, operators and domains call,
+even where no cast is written: `m + 1` calls the function of an implicit cast of `m` to integer, and `to_json(m)` that
+of a cast to json.
 
-Instead: use a built-in function, or write the query out. For the functions of a known extension ask for
-`extensions: [pg_trgm]` in the policy, which opens those that only compute or read: the list is
-`pgjit/policy/extensions.yaml`. For another function ask for it to be named as `functions: [schema.name]`, and call it
-with its schema.
+Why: a function can do all that its owner may do: read files, end other sessions, send data elsewhere, run SQL from a
+string. These built-in functions are refused:
+
+- volatile functions, except those that only return time, random values or sizes, or that system views call
+- functions that read files, run SQL from a text, or assign a transaction id (`txid_current`, `pg_current_xact_id`)
+
+`pg_input_is_valid` may be called with a constant that names a built-in type. The list is
+`pgjit/policy/builtin_functions.txt`.
+
+Instead: use a built-in function, or write the query out. For a known extension ask for `extensions: [pg_trgm]` in the
+policy, which opens the functions that only compute or read. The list is `pgjit/policy/extensions.yaml`. For another
+function ask for `functions: [schema.name]` in the policy, and call it with its schema.
 """
 
 from __future__ import annotations

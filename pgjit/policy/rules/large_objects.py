@@ -1,11 +1,11 @@
 """Large objects.
 
-Functions that make, read, write or remove a large object are refused: `lo_create`, `lo_get`, `lo_put`, `loread` and
-their kind. A policy of `read-write` access may switch the rule off, or name single functions under `allow`. Those
-that reach the server's files, `lo_import` and `lo_export`, are judged by `function-call`.
+Functions that create, read, write or remove a large object are refused: `lo_create`, `lo_get`, `lo_put`, `loread` and
+the like. A policy of `read-write` access may switch the rule off, or name single functions under `allow`.
+`lo_import` and `lo_export` use the server's files: `function-call` judges them.
 
-Why: up to PostgreSQL 15 a read-only transaction does not stop them, any role may make new ones, and what is in them
-is under none of the rules on relations.
+Why: before PostgreSQL 16 a read-only transaction does not stop these functions. Any role may create large objects,
+and no rule on relations covers their contents.
 
 Instead: keep contents in a column of type `bytea`.
 """

@@ -1,37 +1,36 @@
 """SELECT without LIMIT.
 
-What is bounded: how many rows of one relation a statement gives, in its result and inside of its values. At most
-`at_most` of them may come of one relation, over all parts of the statement together.
+The rule bounds the rows of one relation that a statement returns, in its result and inside its values. All parts of
+the statement together may return at most `at_most` rows of one relation.
 
-A query that gives rows of a relation needs a constant LIMIT (or FETCH FIRST) of at most `at_most`. LIMIT ALL, LIMIT
-NULL, a LIMIT that is a parameter or an expression, and WITH TIES are none. A LIMIT counts for all that is below it.
-The arms of a UNION, the queries of a WITH and other parts may have LIMITs of their own: for one relation they are
-added up. A query that gives one row by an aggregate without GROUP BY needs none; with GROUP BY it gives a row for
-each group, and needs one. Relations that only conditions read from are not meant.
+A query that returns rows of a relation needs a constant LIMIT (or FETCH FIRST) of at most `at_most`. LIMIT ALL, LIMIT
+NULL, a LIMIT that is a parameter or an expression, and WITH TIES do not count. A LIMIT holds for everything below it.
+Each part, such as an arm of a UNION or a WITH query, may have its own LIMIT. The LIMITs for one relation are added
+up. A query with an aggregate and without GROUP BY returns one row and needs no LIMIT. With GROUP BY it returns a row
+for each group, and needs one. Relations that are read only in conditions do not count.
 
-What runs again for each row of another query, a subquery among its values or LATERAL, gives its LIMIT as often: the
-query around it needs a LIMIT.
+A subquery that runs for each row of another query (a subquery among its values, or LATERAL) applies its LIMIT for
+each row. The query around it needs a LIMIT as well.
 
-An aggregate that collects makes one value of many rows: `array_agg`, `string_agg`, `json_agg` and its kind,
-`xmlagg`, `range_agg`, `percentile_cont` and `percentile_disc` of an array that is not a short constant, any that is
-not built in, and `ARRAY(SELECT ...)`. A query whose values it stands in needs a LIMIT below it, in the query that
-it reads from: its own LIMIT, and those of the queries around it, are none. Where one stands anywhere in a
-statement, the queries of a WITH need their own LIMIT. Subqueries that are values count like FROM.
+An aggregate that collects makes one value of many rows: `array_agg`, `string_agg`, `json_agg` and the like, `xmlagg`,
+`range_agg`, `percentile_cont` and `percentile_disc` of an array that is not a short constant, any aggregate that is
+not built in, and `ARRAY(SELECT ...)`. Such an aggregate needs a LIMIT below it, in the query that it reads from. The
+LIMIT of its own query, or of the queries around it, does not count. If a statement has such an aggregate anywhere,
+each WITH query needs its own LIMIT. A subquery that is a value counts like one in FROM.
 
-A value of a recursive query that is made longer with each step (`path || name`) holds a row of each step: the steps
-need a bound, by a counter that starts at a constant, `depth + 1`, and a condition such as `depth < 100` in the
+A recursive query can make a value longer with each step (`path || name`). Such a value holds a row of each step, so
+the steps need a bound: a counter that starts at a constant, `depth + 1`, and a condition such as `depth < 100` in the
 recursive part.
 
-Of COPY, cursors, prepared statements and EXPLAIN ANALYZE the query counts; COPY of a table has no LIMIT.
+For COPY, cursors, prepared statements and EXPLAIN ANALYZE the rule checks their query. COPY of a table has no LIMIT.
 
-It holds for all relations, or for those under `relations`; a view is a relation of its own here, since it may count
-and group.
+The rule covers all relations, or those under `relations`. It treats a view as a relation of its own, since the view
+may count and group.
 
-Why: a result of millions of rows helps no reader and costs everybody: the server, the network, and the model that
-has to make sense of it.
+Why: a result of millions of rows helps no reader. It burdens the server, the network, and the model that reads it.
 
-Instead: add LIMIT, to GROUP BY as well, or ask the database for the number itself: count(*), sum, avg. Later rows
-come by a condition on the key of the last one, in a statement of their own.
+Instead: add LIMIT, after GROUP BY as well, or ask the database for the number itself: count(*), sum, avg. To read
+later rows, send another statement with a condition on the key of the last row.
 """
 
 from __future__ import annotations

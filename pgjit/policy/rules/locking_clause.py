@@ -2,10 +2,10 @@
 
 FOR UPDATE, FOR NO KEY UPDATE, FOR SHARE and FOR KEY SHARE are refused at any depth under `read-only` access.
 
-Why: They write to the rows that they lock, and hold up everybody who writes to them.
+Why: they write to the rows that they lock, and block everybody who writes to those rows.
 
-Instead: Leave the clause out. A consistent view over several statements is what `BEGIN ISOLATION LEVEL REPEATABLE
-READ` gives.
+Instead: leave the clause out. `BEGIN ISOLATION LEVEL REPEATABLE READ` gives several statements the same view of the
+data.
 """
 
 from __future__ import annotations

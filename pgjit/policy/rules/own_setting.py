@@ -3,9 +3,9 @@
 `SHOW pgjit.window`, `SHOW pgjit.policy`, `SHOW pgjit.identity` and `SHOW pgjit.remaining` are refused in a message
 with other statements, inside another statement, or misspelt.
 
-Why: pgjit answers them itself, and a message is either answered by pgjit or goes to the server whole.
+Why: pgjit answers them itself. It can answer a message, or forward it to the server, but not both.
 
-Instead: Send `SHOW pgjit.window` as a message of its own.
+Instead: send `SHOW pgjit.window` as a message of its own.
 """
 
 from __future__ import annotations

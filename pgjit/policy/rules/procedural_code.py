@@ -1,13 +1,13 @@
 """Procedural code.
 
 DO blocks and calls of procedures are refused, at the top of a message and inside another statement. A policy may
-allow `call` for the procedures that it names, and `do` as a whole under `read-write`.
+allow `call` for the procedures that it names. Under `read-write` it may allow `do` as a whole.
 
-Why: the code of a DO block is a text that no rule reads, and a procedure may do what its owner may. Both can end
-the transaction and begin another one in another mode, so that a read-only transaction does not hold them.
+Why: the code of a DO block is a text that no rule reads, and a procedure may do what its owner may do. Both can end
+the transaction and begin another one in another mode, so a read-only transaction does not bind them.
 
-Instead: send the statements themselves, one by one or in one message. A calculation can be a query with WITH. For
-a procedure ask for `{kinds: [call], functions: [schema.name]}` in the policy.
+Instead: send the statements themselves, one by one or in one message. A calculation can be a query with WITH. For a
+procedure ask for `{kinds: [call], functions: [schema.name]}` in the policy.
 """
 
 from __future__ import annotations

@@ -2,26 +2,27 @@
 
 Some system catalogs may not be read at all: `pg_authid`, `pg_shadow`, `pg_largeobject`, `pg_hba_file_rules`,
 `pg_ident_file_mappings`, `pg_file_settings`, `pg_config`, `pg_backend_memory_contexts`, `pg_shmem_allocations`, and
-the tables of `pg_toast`. Of others it is single columns, by `*` and by the row as a value too, and through views:
+the tables of `pg_toast`. In others single columns may not be read: by name, by `*`, by the row as a value, or through
+a view. These are the columns:
 
 - Always: `pg_user_mapping.umoptions`, the values of `pg_statistic`, `stxdmcv` and `stxdexpr` of
   `pg_statistic_ext_data`.
-- Options and settings, where the server has a secret there that the login role can see: `umoptions` of
-  `pg_user_mappings`, `srvoptions`, `ftoptions`, `attfdwoptions`, `fdwoptions`, the views of `information_schema` on
-  them, `pg_subscription.subconninfo`; `setting` and `reset_val` of `pg_settings`, `pg_roles.rolconfig`,
+- Options and settings, where the login role could see a secret in them: `umoptions` of `pg_user_mappings`,
+  `srvoptions`, `ftoptions`, `attfdwoptions`, `fdwoptions`, the views of `information_schema` on them,
+  `pg_subscription.subconninfo`; `setting` and `reset_val` of `pg_settings`, `pg_roles.rolconfig`,
   `pg_user.useconfig`, `pg_db_role_setting.setconfig`, `pg_proc.proconfig` and `pg_get_functiondef`. An option counts
-  as a secret by its name or by what its value looks like; a setting, if `secret-setting` would not show it.
+  as a secret by its name or by the look of its value; a setting, if `secret-setting` would not show it.
 - Values of tables, where the policy keeps any column or table back: `most_common_vals`, `histogram_bounds` and the
-  like of `pg_stats`, `pg_stats_ext` and `pg_stats_ext_exprs`; and where it keeps back just the column whose values
-  they repeat: `pg_attribute.attmissingval` and `pg_class.relpartbound`.
+  like of `pg_stats`, `pg_stats_ext` and `pg_stats_ext_exprs`. Where it keeps back the very column whose values they
+  repeat: `pg_attribute.attmissingval` and `pg_class.relpartbound`.
 
-Without the server's catalog nobody knows what is there: then all of these columns are refused.
+Without the server's catalog it is not known where secrets are. Then all of these columns are refused.
 
-Why: `pg_read_all_data` gives read access to password hashes in `pg_authid`; every role can read the settings of all
-others; statistics hold sampled values of columns.
+Why: `pg_read_all_data` gives read access to the password hashes in `pg_authid`. Every role can read the settings of
+all others. Statistics hold sampled values of columns.
 
 Instead: name the columns that are needed rather than `*`. The number of distinct values and the share of nulls are in
-`pg_stats`; roles without passwords are in `pg_roles`.
+`pg_stats`; roles without their passwords are in `pg_roles`.
 """
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
 """Settings whose value may be a secret.
 
-SHOW, `current_setting` and SHOW ALL show settings that are on a list: those of PostgreSQL and of a few extensions,
-but for what runs a command or connects elsewhere (`primary_conninfo`, `archive_command`, `ssl_passphrase_command`).
-Any other, an application's own `app.*` above all, needs an entry of `allow` under `settings`, without `kinds` or with
-the kind `show`. The name in `current_setting` has to be a constant, or the name in a row of `pg_settings`, or a
-parameter, which is judged by the list alone when it is known. SHOW ALL
-runs where the server has nothing off the list that the login role can see.
+SHOW, `current_setting` and SHOW ALL may show the settings on a list: those of PostgreSQL and of a few extensions. The
+list leaves out settings that run a command or connect elsewhere (`primary_conninfo`, `archive_command`,
+`ssl_passphrase_command`). Any other setting, above all an application's own `app.*`, needs an entry of `allow` under
+`settings`, without `kinds` or with the kind `show`.
 
-The list is `pgjit/policy/shown_settings.txt`. Columns that show settings are judged by `secret-catalog`.
+The name in `current_setting` must be a constant, the name in a row of `pg_settings`, or a parameter. A parameter may
+name settings of the list only, and is judged when its value is known. SHOW ALL runs if every setting that is set on
+the server, and that the login role can see, may be shown.
 
-Why: connection strings, keys and tokens lie in settings: of replication, of archiving, and of applications that keep
+The list is `pgjit/policy/shown_settings.txt`. `secret-catalog` judges columns that show settings.
+
+Why: settings hold connection strings, keys and tokens: of replication, of archiving, and of applications that keep
 them with `ALTER ROLE ... SET` or `ALTER DATABASE ... SET`, where every role can read them.
 
-Instead: SHOW one setting by its name, or ask `pg_settings`. For another ask for a policy that names it:
+Instead: show one setting by its name, or read `pg_settings`. For another setting ask for a policy that names it:
 `allow: [{kinds: show, settings: app.tenant}]`.
 """
 

@@ -1,10 +1,10 @@
 """SELECT INTO.
 
-SELECT ... INTO is refused at any depth, also in the branches of a UNION and under EXPLAIN.
+SELECT ... INTO is refused at any depth, also in the arms of a UNION and under EXPLAIN.
 
-Why: It creates a table.
+Why: it creates a table.
 
-Instead: Leave INTO out and read the rows; keep them on your side.
+Instead: leave INTO out, read the rows, and keep them on your side.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Sequences.
 
-`nextval`, `setval`, `currval` and `lastval` are refused. A policy of `read-write` access may switch the rule off,
-or name single functions under `allow`. Defaults of columns that draw from a sequence are not touched by it.
+`nextval`, `setval`, `currval` and `lastval` are refused. A policy of `read-write` access may switch the rule off, or
+name single functions under `allow`. Column defaults that use a sequence still work.
 
-Why: they write: `setval` makes the next inserts of others fail, and what `nextval` takes is gone for good.
+Why: these functions write. `setval` makes later inserts of others fail, and a number that `nextval` takes is gone.
 
-Instead: leave the column out of an INSERT, or write DEFAULT: the sequence is used then. Where a sequence stands can
-be read from `pg_sequences`.
+Instead: leave the column out of an INSERT, or write DEFAULT, which uses the sequence. `pg_sequences` shows the last
+value of a sequence.
 """
 
 from __future__ import annotations

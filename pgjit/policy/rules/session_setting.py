@@ -1,24 +1,24 @@
 """Settings of the session.
 
-SET, SET LOCAL, RESET, `set_config` and the startup packet change what one list allows, and nothing else:
+SET, SET LOCAL, RESET, `set_config` and the startup packet may change the settings of one list, and no others:
 
 - output, isolation and planning, to constants; the value of `set_config` may be a parameter: `TimeZone`, `DateStyle`,
   `application_name`, `client_min_messages`, `default_transaction_isolation`, `enable_*`, costs, `jit`,
-  `plan_cache_mode`, `join_collapse_limit`, `pg_trgm.*_threshold`, `hnsw.ef_search`, `ivfflat.probes` and their kind
+  `plan_cache_mode`, `join_collapse_limit`, `pg_trgm.*_threshold`, `hnsw.ef_search`, `ivfflat.probes` and the like
 - memory and processes up to the policy's limits: `work_mem`, `hash_mem_multiplier`, `max_parallel_workers_per_gather`
-- timeouts, over 0 and up to what the policy gives: `statement_timeout`, `idle_in_transaction_session_timeout` and
-  their kind; `lock_timeout` over 0
-- what is pinned, only to what it is or to what is stricter: `search_path`, `client_encoding`, read only, `role`
-- RESET goes back to what the session began with, and RESET ALL as well
+- timeouts above 0, up to the policy's limits: `statement_timeout`, `idle_in_transaction_session_timeout` and the
+  like; `lock_timeout` above 0
+- pinned settings, only to their present value or a stricter one: `search_path`, `client_encoding`, read only, `role`
+- RESET and RESET ALL restore the values that the session began with
 
-A policy may name more under `settings`, but for those that are pinned. Where the login role is a superuser, or
-nobody knows, `role` and `session_authorization` may not even be set to what they are.
+A policy may name more settings under `settings`, but no pinned ones. If the login role is or may be a superuser,
+`role` and `session_authorization` may not be set at all.
 
 Why: `search_path` changes what names mean, `client_encoding` changes where a string ends, `row_security` and
-`session_replication_role` switch off protection, `statement_timeout` lifts a limit, memory is everybody's, and
-settings of an application's own are what row security policies often trust.
+`session_replication_role` switch off protection, `statement_timeout` lifts a limit, and memory is shared by all
+sessions. Row security policies often trust an application's own settings.
 
-Instead: Qualify names with their schema rather than setting `search_path`; set a timeout or memory within the limits.
+Instead: write names with their schema rather than setting `search_path`; set a timeout or memory within the limits.
 """
 
 from __future__ import annotations

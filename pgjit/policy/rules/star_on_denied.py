@@ -3,7 +3,7 @@
 `SELECT *`, `t.*`, a row as a value (`SELECT t FROM t`, `row_to_json(t)`) and COPY of a whole table are refused where
 an entry of `deny` names a column of that relation, or where `allow` names only some of its columns.
 
-Why: `*` reads every column, those of tomorrow included.
+Why: `*` reads every column, including those that are added later.
 
 Instead: name the columns that are needed.
 """

@@ -1,12 +1,12 @@
 """Statements that are nested too deeply.
 
 A statement's syntax tree may have `at_most` levels. `SELECT 1` has seven; a subquery adds four or more, a call or an
-operator two. What is so deep that it cannot be read at all is refused in any case.
+operator two. A statement that is too deep for the parser is refused in any case.
 
-Why: reading and planning a deep tree costs memory at every level, on the server as well, and no question that
-people ask is that deep.
+Why: reading and planning a deep tree costs memory at every level, on the server as well. No question that people ask
+is that deep.
 
-Instead: write long chains of operators as lists (`IN`, `= ANY`), and subqueries inside subqueries as a WITH.
+Instead: write long chains of operators as lists (`IN`, `= ANY`), and subqueries inside subqueries as a WITH query.
 """
 
 from __future__ import annotations

@@ -1,23 +1,24 @@
 """Kinds of statements.
 
-A policy allows kinds of statements, and everything else is refused: at the top of a message and inside EXPLAIN,
-PREPARE, DECLARE, COPY and WITH.
+A policy allows kinds of statements. Every other kind is refused, at the top of a message and inside EXPLAIN, PREPARE,
+DECLARE, COPY and WITH.
 
 - `read-only`: SELECT (also VALUES and TABLE), EXPLAIN, SHOW, SET and RESET, BEGIN, COMMIT, ROLLBACK and savepoints,
   DECLARE, FETCH, MOVE and CLOSE, PREPARE, EXECUTE and DEALLOCATE, DISCARD, UNLISTEN, COPY ... TO STDOUT
 - `read-write`: these, and INSERT, UPDATE, DELETE, MERGE, COPY ... FROM STDIN
-- `full`: anything; no rule is asked
+- `full`: anything; no rule is applied
 
-Why: A read-only transaction does not stop all that it seems to: VACUUM, NOTIFY, ALTER SYSTEM and a DO block that
-begins a new transaction all run in one. `EXPLAIN ANALYZE CREATE TABLE AS` leaves a table behind on PostgreSQL 15.
+Under `read-only` and `read-write` a policy may add kinds by name: `{kinds: [vacuum], relations: ["staging.*"]}`.
 
-Under either of the first two a policy may add kinds by their names: `{kinds: [vacuum], relations: ["staging.*"]}`.
+EXPLAIN EXECUTE is allowed, because the statement behind the name was judged when it was prepared. If that is no
+SELECT, INSERT, UPDATE, DELETE or MERGE, the EXPLAIN is refused when it runs.
 
-EXPLAIN EXECUTE passes: what the name stands for was judged when it was prepared. Where that is no SELECT, INSERT,
-UPDATE, DELETE or MERGE, it is refused when it runs.
+Why: a read-only transaction does not stop everything that it seems to stop. VACUUM, NOTIFY, ALTER SYSTEM and a DO
+block that begins a new transaction all run in one. `EXPLAIN ANALYZE CREATE TABLE AS` leaves a table behind on
+PostgreSQL 15.
 
-Instead: Read with SELECT. To change rows, ask for access under a policy with `access: read-write`. What is beyond it,
-DDL, DO and CALL included, runs where the policy names it, or under `access: full`.
+Instead: read with SELECT. To change rows, ask for a policy with `access: read-write`. Other kinds, DDL, DO and CALL
+included, run where the policy names them, or under `access: full`.
 """
 
 from __future__ import annotations

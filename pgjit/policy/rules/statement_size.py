@@ -1,13 +1,11 @@
 """Statements that are too long.
 
-A statement may have `at_most` bytes of text. The proxy has a limit of its own for whole messages, which no policy
-lifts.
+A statement may have `at_most` bytes of text. The proxy also has a limit for whole messages, which no policy raises.
 
-Why: reading a statement, planning it and keeping its record all cost in proportion to its length; values belong in
+Why: the cost of parsing a statement, planning it and keeping its record grows with its length. Values belong in
 parameters.
 
-Instead: send values as parameters, long lists as one array (`= ANY ($1)`), and rows in several statements or by
-COPY.
+Instead: send values as parameters, long lists as one array (`= ANY ($1)`), and rows in several statements or by COPY.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Messages of too many statements.
 
-A message of the simple protocol may hold `at_most` statements between semicolons.
+A message of the simple protocol may hold `at_most` statements, separated by semicolons.
 
-Why: all statements of a message are judged before the first one runs, and wait for each other; a script of
-thousands keeps this proxy busy in one piece.
+Why: all statements of a message are judged before the first one runs. A script of thousands of statements keeps this
+proxy busy.
 
-Instead: send the statements in several messages. A message is a transaction of its own only if BEGIN is not in it.
+Instead: send the statements in several messages. A message is a transaction of its own only if it does not hold
+BEGIN.
 """
 
 from __future__ import annotations

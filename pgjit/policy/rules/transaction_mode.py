@@ -1,12 +1,12 @@
 """Transaction modes.
 
-READ WRITE is refused under `read-only` access wherever it can be written: BEGIN, START TRANSACTION, SET
-TRANSACTION, SET SESSION CHARACTERISTICS. Two-phase commit is refused under every policy.
+READ WRITE is refused under `read-only` access in BEGIN, START TRANSACTION, SET TRANSACTION and SET SESSION
+CHARACTERISTICS. Two-phase commit is refused except under `access: full`.
 
-Why: A session is read-only by its startup parameters, and a transaction that says READ WRITE is not. A prepared
-transaction outlives the window that made it.
+Why: a session is read-only by its startup parameters, and READ WRITE overrides them. A prepared transaction outlives
+the window in which it was made.
 
-Instead: Write BEGIN without a mode, or with READ ONLY and an isolation level.
+Instead: write BEGIN without a mode, or with READ ONLY and an isolation level.
 """
 
 from __future__ import annotations

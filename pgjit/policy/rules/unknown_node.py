@@ -1,12 +1,12 @@
 """Syntax that is not known.
 
-Every node and every field of the syntax tree has to be on a list. What is not known is refused, whatever it may
-mean. All that a SELECT of PostgreSQL 18 can say is on it, SQL/JSON included; what only statements that write or
-define can say belongs to those.
+Every node and every field of the syntax tree must be on a list. Unknown syntax is refused, whatever it may mean. The
+list for reading has all that a SELECT of PostgreSQL 18 can use, SQL/JSON included. The lists for statements that
+write or define have the rest.
 
-Why: A rule can only judge what it knows, and PostgreSQL gains syntax with every version.
+Why: a rule can only judge syntax that it knows, and PostgreSQL gains syntax with every version.
 
-Instead: Write it with plain SELECT syntax and function calls.
+Instead: write the statement with plain SELECT syntax and function calls.
 """
 
 from __future__ import annotations

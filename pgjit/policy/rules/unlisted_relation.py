@@ -1,15 +1,17 @@
 """Relations and columns that `allow` does not name.
 
-Where an entry of `allow` names relations, schemas or columns, it takes the place of what the preset allows for the
-kinds that it speaks of: what is read, or written, must then be named. An entry for one kind of writing speaks for
-all writing. Reading the system catalogs stays allowed. A
-view is allowed by its own name; what it reads is the server's to allow, and `deny`'s to refuse. Who makes a view that
-PostgreSQL would pass writes on through needs what is behind it to be allowed for writing.
+An entry of `allow` that names relations, schemas or columns replaces the preset for the kinds that it covers. What
+such statements read or write must then be named. An entry for one kind of writing covers all kinds of writing.
+Reading the system catalogs stays allowed.
 
-Why: every object that a statement touches must be allowed, and a table that is made tomorrow is not allowed yet.
+A view is allowed by its own name. Whether it may read the relations behind it is decided by the server, and by
+`deny`. A view that PostgreSQL would pass writes through may be created only if the relations behind it may be written
+to.
 
-Instead: use what the policy names, or ask for the relation to be named there. A view that is only to be read is made
-with `OFFSET 0` at the end of its query: nothing is written through it.
+Why: every object in a statement must be allowed, and a table that is created tomorrow is not allowed yet.
+
+Instead: use the relations that the policy names, or ask for the relation to be named. To create a view that is only
+read, end its query with `OFFSET 0`: nothing can be written through it.
 """
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
-"""Names that cannot be told.
+"""Names that cannot be resolved.
 
-Where names are resolved, each has to be one that the server's catalog knows: a relation, a column, a function, an
-operator or a type that is not in it is refused, and so is a statement in which too much could be meant. Names are
-resolved against the catalog of the connection, with its pinned `search_path`. Without a catalog nobody knows what a
-view reads, so that a policy that denies relations or columns refuses every statement that reads or writes one.
-Where a policy names relations, none is made or dropped that hides another one of a later schema of the path.
+Where names are resolved, the server's catalog must have each of them. A statement is refused if a relation, a column,
+a function, an operator or a type in it is not in the catalog, or if its names could mean too many objects. Names are
+resolved in the catalog of the connection, with its pinned `search_path`.
 
-Why: a rule on `public.customers` can only hold if it is known what `customers` means. Where statement and catalog
-disagree, one of the two is not what it seems.
+Without a catalog it is not known what a view reads. A policy that denies relations or columns then refuses every
+statement that reads or writes a relation. Where a policy names relations, a relation may not be created or dropped if
+it hides another one of a later schema of the path.
 
-Instead: check the spelling, write names with their schema, and columns with their table's name or alias. The hint
-names what may have been meant, unless the policy denies it, and how PostgreSQL writes what other systems call
-otherwise (`coalesce` for `ifnull`). Before a name is refused the server's catalog is looked at again: what was made a
-moment ago is known.
+Why: a rule on `public.customers` holds only if it is known what `customers` means. If the statement and the catalog
+disagree, one of them is not what it seems.
+
+Instead: check the spelling; write names with their schema, and columns with their table's name or alias. The hint
+shows similar names, except those that the policy denies, and how PostgreSQL spells what other systems call otherwise
+(`coalesce` for `ifnull`). Before a name is refused, pgjit reads the server's catalog again: an object that was
+created a moment ago is known.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """UPDATE and DELETE without a condition.
 
-UPDATE and DELETE need a WHERE that some column of the written table decides, and MERGE a condition of its join that
-does; WHEN NOT MATCHED BY SOURCE needs a condition of its own. What is true of every row is none: `WHERE true`,
+UPDATE and DELETE need a WHERE that depends on a column of the written table. MERGE needs such a join condition, and
+WHEN NOT MATCHED BY SOURCE a condition of its own. A condition that is true of every row does not count: `WHERE true`,
 `1 = 1`, `id = id`, `id IS NULL OR id IS NOT NULL`, `name LIKE '%'`, `length(name) >= 0`, a condition on another table
-alone; and, as the catalog tells it, `id IS NOT NULL` and the like on a column that is NOT NULL. Beside
-other tables, and inside a subquery, a column has to be written with its table's name or alias to be known.
+alone. With the server's catalog, neither does `id IS NOT NULL` and the like on a column that is NOT NULL. If the
+statement has other tables, or the column is in a subquery, it must be written with its table's name or alias.
 
-Why: a forgotten WHERE changes or empties a whole table, and it is the mistake that generated statements make most.
-The rule is a guard against accidents: who means to write to every row can write a condition that holds for all.
+Why: a forgotten WHERE changes or empties a whole table, and it is the most common mistake of generated statements.
+The rule guards against accidents: a condition that holds for all rows can still be written on purpose.
 
-Instead: say which rows are meant. Where it is every row, ask for a policy that switches the rule off.
+Instead: say in WHERE which rows are meant. If every row is meant, ask for a policy that switches the rule off.
 """
 
 from __future__ import annotations
