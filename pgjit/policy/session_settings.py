@@ -82,7 +82,7 @@ PINNED = {
     "default_transaction_read_only": "The policy gives read-only access.",
     "idle_in_transaction_session_timeout": "It ends a session if pgjit cannot.",
     "idle_session_timeout": "It ends a session if pgjit cannot.",
-    "is_superuser": "It is what the login role is.",
+    "is_superuser": "It reports whether the login role is a superuser.",
     "local_preload_libraries": "It loads code into the server.",
     "role": "A session has the rights of its login role.",
     "row_security": "It decides whether row security applies.",
@@ -135,7 +135,7 @@ def objection(setting: Setting, terms: StatementTerms, start: SessionStart | Non
     if name is None or not setting.constant:
         return Objection(
             f"{_named(setting)} may not be changed",
-            "What it is set to, and which setting it is, has to be known to be judged.",
+            "The setting and its value have to be known to be judged.",
             "Write both out as constants.",
         )
     if find_opening_entry(name, terms) is not None:
@@ -214,13 +214,13 @@ def _timeout(name: str, value: str | None, terms: StatementTerms) -> Objection |
         allowed = "" if most is None else f"constants from 1 ms to {_milliseconds(most)} ms, and "
     return Objection(
         f"setting `{name}` may not be set {_to(value)}",
-        "It may be made shorter than what the policy gives; 0 switches it off.",
+        "It may be made shorter than the policy's limit; 0 would switch it off.",
         f"Allowed are {allowed}RESET {name}.",
     )
 
 
 def _to(value: str | None) -> str:
-    return "to what is no constant" if value is None else f"to `{value}`"
+    return "to a value that is not a constant" if value is None else f"to `{value}`"
 
 
 def length_of(value: str | None) -> float | None:
@@ -250,7 +250,7 @@ def _pinned(setting: Setting, name: str, terms: StatementTerms, start: SessionSt
     writing = name == "default_transaction_read_only" and terms.access is not Preset.READ_ONLY
     if value in kept or (writing and value in _OFF):  # then off is what it is
         return None
-    hint = "It stays as the session began."
+    hint = "It keeps the value that the session began with."
     if kept:
         hint = "It may be set to on." if kept is ON else f"It may be set to {max(kept)}."
     return Objection(f"setting `{name}` may not be changed", PINNED[name], hint)
@@ -264,7 +264,11 @@ def _search_path(setting: Setting, start: SessionStart | None) -> Objection | No
         asked = tuple(value for value in setting.values if value is not None)
     if asked is not None and pinned is not None and _known(asked) == _known(pinned):
         return None
-    told = "" if start is None or start.search_path is None else f"; it may be set to what it is: {start.search_path}"
+    told = (
+        ""
+        if start is None or start.search_path is None
+        else f"; it may be set to its present value: {start.search_path}"
+    )
     return Objection(
         "setting `search_path` may not be changed",
         PINNED["search_path"],
@@ -301,7 +305,7 @@ def _role(name: str) -> Objection:
     return Objection(
         f"setting `{name}` may not be changed",
         PINNED[name],
-        f"Leave {what} out: it is the login role, and stays it.",
+        f"Leave {what} out: a session keeps its login role.",
     )
 
 

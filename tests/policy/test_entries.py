@@ -179,7 +179,7 @@ def test_what_is_denied_is_told_with_the_place_of_its_entry() -> None:
 
     assert isinstance(decision, Deny)
     (found,) = decision.violations
-    assert (found.rule, found.detail, found.position) == ("denied", "The entry stands at reader.yaml:12:7.", 21)
+    assert (found.rule, found.detail, found.position) == ("denied", "The entry is at reader.yaml:12:7.", 21)
     assert (
         found.message == "relation `public.payments`, read through `public.monthly_revenue`, is denied by this policy"
     )

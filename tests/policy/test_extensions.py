@@ -135,7 +135,7 @@ def test_a_version_that_was_not_looked_through_opens_nothing() -> None:
     newer = dataclasses.replace(KNOWN, extensions={**VERSIONS, "pg_trgm": "1.7", "postgis": "3.3.9"})
     (found,) = _judged("SELECT similarity('a', 'b')", "pg_trgm", catalog=newer).violations
     assert found.detail == (
-        "It is of extension `pg_trgm`, and stays closed: version 1.7 was not looked through; 1.6 was."
+        "It belongs to extension `pg_trgm`, and stays closed: version 1.7 was not looked through; 1.6 was."
     )
     assert _judged("SELECT st_astext(null)", "postgis", catalog=newer).allowed
     assert not _judged(

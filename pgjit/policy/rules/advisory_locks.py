@@ -40,7 +40,7 @@ def _check(
             yield Violation(
                 rule="advisory-locks",
                 message=f"function `{function.text}` is not allowed under this policy",
-                detail="An advisory lock can hold up the applications that agree on it.",
+                detail="An advisory lock can block applications that use the same lock.",
                 hint="Leave it out, or ask for the function to be named in the policy.",
                 position=function.position or statement.position + 1,
                 statement=statement.index,

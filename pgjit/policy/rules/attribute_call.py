@@ -74,7 +74,7 @@ def _check(
             statement,
             name,
             f"function `{name}` is not allowed under this policy",
-            f"A column that is called {name} cannot be told from a call of that function with the whole row.",
+            f"`alias.{name}` may be a column, or a call of that function with the whole row.",
             "Leave it out.",
         )
 

@@ -46,7 +46,7 @@ def _check(
             message="a product of tables is not allowed under this policy",
             detail="No condition joins this item with those before it.",
             hint="Join by columns of both, each with its table's name or alias."
-            + (" A product that is meant may be written as CROSS JOIN." if options.cross_join else ""),
+            + (" An intended product may be written as CROSS JOIN." if options.cross_join else ""),
             position=product.position or statement.position + 1,
             statement=statement.index,
             objects=STATEMENT,

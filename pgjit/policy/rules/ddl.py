@@ -57,8 +57,8 @@ def _violation(statement: Statement, kind: str, terms: StatementTerms) -> Violat
         rule="ddl",
         message=f"{kind.replace('-', ' ').upper()}{' inside another statement' if inside else ''} "
         "is not allowed under this policy",
-        detail=f"Under {terms.access.value} access no object may be defined, changed or taken away, but for what the "
-        "policy allows.",
+        detail=f"Under {terms.access.value} access no object may be created, changed or dropped, unless the policy "
+        "allows it.",
         hint=_hint(statement, kind),
         position=statement.position + 1,
         statement=statement.index,

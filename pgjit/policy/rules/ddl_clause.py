@@ -83,19 +83,19 @@ def _check(
         schemas |= {each.schema for each in referenced.relations if each.action in ("define", "lock") and each.schema}
     for schema in sorted(schemas):
         if schema.startswith("pg_") or schema == "information_schema":
-            yield _violation(statement, f"nothing may be defined in schema `{schema}`", None)
+            yield _violation(statement, f"no object may be defined in schema `{schema}`", None)
     kinds = _altered(statement.kind)
     for relation in referenced.relations if referenced is not None else ():
         if relation.via == "named" and relation.action == "define" and relation.kind not in kinds:
             named = statement.kind.replace("-", " ").upper()
             yield _violation(
-                statement, f"`{relation.schema}.{relation.name}` is nothing that {named} is for",
-                "Use the command that is for objects of its kind.",
+                statement, f"`{relation.schema}.{relation.name}` is not an object that {named} is for",
+                "Use the command for objects of its kind.",
             )  # fmt: skip
     yield from _renamed(statement, terms, referenced)
     if statement.kind in SEEN and not statement.defined and is_narrowed(terms, statement.kind):
         yield _violation(
-            statement, "which relations are meant is not said, and only some are allowed",
+            statement, "the statement names no relation, and only some are allowed",
             "The policy allows this for the relations that it names: name one of them.",
         )  # fmt: skip
 
@@ -113,7 +113,7 @@ def _renamed(
         if given and find_permission_for_relation(terms, frozenset({made}), relation) is None:
             yield _violation(
                 statement, f"the name `{relation.name}` may not be given",
-                f"What is renamed is made under another name: that takes `{made}` for the new name.",
+                f"Renaming needs the right to create under the new name: `{made}` for that name.",
             )  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def _violation(statement: Statement, message: str, hint: str | None) -> Violatio
     return Violation(
         rule="ddl-clause",
         message=message,
-        detail="What such statements may say is on a list, and this is not on it.",
-        hint=hint or "Leave it out, and name every object that is meant, in a schema of its own.",
+        detail="The clauses of such statements must be on a list, and this one is not.",
+        hint=hint or "Leave it out, and name every object, in a schema of your own.",
         position=statement.position + 1,
         statement=statement.index,
         objects=STATEMENT,

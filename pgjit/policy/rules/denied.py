@@ -132,8 +132,8 @@ def _violation(
     return Violation(
         rule="denied",
         message=f"{what}{reached} is denied by this policy",
-        detail=f"The entry stands at {entry.place}." if entry.place else None,
-        hint="Leave it out: what a policy denies is not opened by anything that it allows.",
+        detail=f"The entry is at {entry.place}." if entry.place else None,
+        hint="Leave it out: no entry of `allow` opens what a policy denies.",
         position=position or statement.position + 1,
         statement=statement.index,
         objects=(found,),

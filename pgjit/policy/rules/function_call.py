@@ -173,7 +173,7 @@ def _of_touched(statement: Statement, found: ReferencedFunction, referenced: Ref
     if extension is None:
         return violation
     reason = left_out(found, referenced.extensions)
-    detail = f"It is of extension `{extension.name}`" + (f", and stays closed: {reason}." if reason else ".")
+    detail = f"It belongs to extension `{extension.name}`" + (f", and stays closed: {reason}." if reason else ".")
     hint = violation.hint if reason else f"Ask for `extensions: [{extension.name}]` under `allow` of the policy."
     return replace(violation, detail=detail, hint=hint)
 

@@ -39,7 +39,7 @@ def _check(
             yield Violation(
                 rule="large-objects",
                 message=f"function `{function.text}` is not allowed under this policy",
-                detail="Not every server's read-only transactions stop large objects from being written.",
+                detail="Before PostgreSQL 16 a read-only transaction does not stop writes to large objects.",
                 hint="Read contents from a column, or ask for the function to be named in the policy.",
                 position=function.position or statement.position + 1,
                 statement=statement.index,

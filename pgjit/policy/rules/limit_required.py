@@ -103,9 +103,9 @@ def _violation(statement: Statement, source: RowSource, message: str, most: int)
     return Violation(
         rule="limit-required",
         message=message,
-        detail=f"At most {most} rows may come of one relation, over all parts of a statement and in one value."
-        " GROUP BY gives a row for each group, and needs a LIMIT as well.",
-        hint=f"Add a constant LIMIT of at most {most} to the whole, and below what collects rows into one value"
+        detail=f"At most {most} rows of one relation may be returned, by all parts of a statement together and"
+        " in one value. GROUP BY returns a row for each group, and needs a LIMIT as well.",
+        hint=f"Add a constant LIMIT of at most {most} to the statement, and below aggregates that collect rows"
         " (array_agg); or ask for one row: count(*), sum, avg, without GROUP BY.",
         position=source.position or statement.position + 1,
         statement=statement.index,

@@ -37,7 +37,7 @@ def _check(
             yield Violation(
                 rule="procedural-code",
                 message=f"{kind.upper()} is not allowed under this policy",
-                detail="What is in the code of a block or a procedure cannot be judged.",
+                detail="The code of a block or a procedure cannot be judged.",
                 hint="Send the statements themselves; a procedure can be named in the policy.",
                 position=statement.position + 1,
                 statement=statement.index,

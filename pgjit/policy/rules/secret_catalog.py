@@ -45,12 +45,12 @@ __all__ = ["RULE"]
 
 _NAMES = frozenset(name for _, name in SECRETS)
 _WHY = {
-    "always": "It holds credentials, or contents of tables past their own rules.",
-    "found": "It holds what may be a credential: an option or a setting that is on no list of harmless ones.",
-    "quoted": "It repeats values of a column that this policy does not let be read.",
+    "always": "It holds credentials, or contents of tables that no rule on those tables covers.",
+    "found": "It holds an option or a setting that may be a credential: it is on no list of harmless ones.",
+    "quoted": "It repeats values of a column that may not be read under this policy.",
     "sampled": "It holds sampled values of columns, and this policy keeps some columns back.",
 }
-_UNKNOWN = "Whether there is a secret in it cannot be told without the server's catalog."
+_UNKNOWN = "Without the server's catalog it is not known whether it holds a secret."
 
 
 def _check(
@@ -114,7 +114,9 @@ def _functions(
     for name in FUNCTIONS.keys() & called.keys():
         if _is_kept(FUNCTIONS[name], terms, facts):
             found = JudgedObject("function", ("pg_catalog", name))
-            yield _of_column(statement, f"what function `{name}` gives", called[name], FUNCTIONS[name], facts, found)
+            yield _of_column(
+                statement, f"the result of function `{name}`", called[name], FUNCTIONS[name], facts, found
+            )
 
 
 def _known(schema: str | None, relation: str) -> tuple[str, str] | None:

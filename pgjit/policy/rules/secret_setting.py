@@ -115,12 +115,12 @@ def _all(
     if secrets is not None and not kept:
         return
     names = ", ".join(f"`{name}`" for name in kept[:5])
-    unknown = "Whether any of them holds a secret cannot be told without the server's catalog."
+    unknown = "Without the server's catalog it is not known whether any of them holds a secret."
     yield Violation(
         rule="secret-setting",
         message="not all settings may be shown",
         detail=f"These are set and may hold a secret: {names}." if kept else unknown,
-        hint="Show those that are needed by their names: SHOW work_mem.",
+        hint="Show the settings that you need by name: SHOW work_mem.",
         position=shown.position or statement.position + 1,
         statement=statement.index,
         objects=(JudgedObject("setting", ("", "*"), shown.position),),
@@ -129,14 +129,14 @@ def _all(
 
 def _named(statement: Statement, shown: ShownSetting, name: str) -> Violation:
     near = difflib.get_close_matches(name, SHOWN, n=1, cutoff=0.8) if "." not in name else []
-    hint = f"Perhaps you meant `{near[0]}`." if near else "A policy may let it be shown, under `settings`."
+    hint = f"Perhaps you meant `{near[0]}`." if near else "A policy may allow it under `settings`."
     how = setting_hint(name)  # `SHOW tables`: no setting, but what other systems show so
     return Violation(
         rule="secret-setting",
         message=f"unrecognized configuration parameter `{name}`"
         if how
         else f"the value of setting `{name}` may not be shown",
-        detail="Settings may hold secrets; those that do not are on a list, and it is not on it.",
+        detail="Settings may hold secrets. Those that do not are on a list, and this one is not.",
         hint=how or hint,
         sqlstate="42704" if how else "42501",
         position=shown.position or statement.position + 1,
@@ -149,8 +149,8 @@ def _unnamed(statement: Statement, position: int | None) -> Violation:
     return Violation(
         rule="secret-setting",
         message="a setting whose name is not a constant may not be shown",
-        detail="Settings may hold secrets; those that do not are on a list, by their names.",
-        hint="Write the name as a constant, or read pg_settings; a parameter may name what is on the list.",
+        detail="Settings may hold secrets. Only those on a list may be shown, so the name must be known.",
+        hint="Write the name as a constant, or read pg_settings; a parameter may name a setting on the list.",
         position=position or statement.position + 1,
         statement=statement.index,
         objects=(JudgedObject("setting", ("", "?"), position),),

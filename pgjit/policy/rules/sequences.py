@@ -38,8 +38,8 @@ def _check(
             yield Violation(
                 rule="sequences",
                 message=f"function `{function.text}` is not allowed under this policy",
-                detail="It changes a sequence, or tells what this session drew from one.",
-                hint="Leave the column out or write DEFAULT, and read pg_sequences to see where one stands.",
+                detail="It changes a sequence, or returns a value that this session took from one.",
+                hint="Leave the column out or write DEFAULT, and read pg_sequences for the last value.",
                 position=function.position or statement.position + 1,
                 statement=statement.index,
                 objects=(JudgedObject("function", function.parts),),

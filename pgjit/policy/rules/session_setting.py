@@ -75,7 +75,7 @@ def _lasting(setting: Setting) -> Objection | None:
         return None
     return Objection(
         f"setting `{setting.name or 'ALL'}` may not be kept for later sessions",
-        "It stays with a function, a role or a database, whatever sessions of others rest on.",
+        "It would stay with a function, a role or a database, and apply to sessions of others.",
         "Set it in the session that needs it.",
     )
 

@@ -39,7 +39,7 @@ def _check(
         yield Violation(
             rule="statement-size",
             message=f"statement of {size} bytes is longer than this policy allows",
-            detail=f"Statements may have {most} bytes.",
+            detail=f"A statement may have {most} bytes.",
             hint="Send values as parameters, or in several statements.",
             position=statement.position + 1,
             sqlstate="54000",

@@ -122,7 +122,7 @@ def _check(
             message="statement uses syntax that is not allowed under this policy",
             detail=f"It belongs to statements that write or define, which the policy does not allow: {names}."
             if elsewhere
-            else f"pgjit does not know this syntax, and judges nothing that it does not know: {names}.",
+            else f"pgjit does not know this syntax, and refuses syntax that it does not know: {names}.",
             hint="Write it with plain SELECT syntax and function calls.",
             position=statement.position + 1,
             statement=statement.index,

@@ -56,7 +56,7 @@ def _check(
             name = f"{relation.schema}.{relation.name}" if relation.schema else relation.name
             message = f"relation `{name}` may not be {done} under this policy"
             if relation.action in WRITES and "create-view" in (statement.kind, *statement.inner):
-                message, hint = f"relation `{name}` may not be written to, and could be through this view", _ONLY_READ
+                message, hint = f"relation `{name}` may not be written to, and this view would allow it", _ONLY_READ
                 if message in messages:
                     continue
                 messages.add(message)
@@ -77,7 +77,7 @@ def _check(
         parts = (column.schema, column.relation, column.column)
         if place is None:
             own = f"column `{column.column}`" if column.column else "some column"
-            message = f"{own} of `{column.relation}` may not be referenced under this policy"
+            message = f"{own} of `{column.relation}` may not be used under this policy"
             found = JudgedObject("column", parts, column.position, column.through, column.action)
             yield _violation(statement, found, message, column.position)
         elif passages is not None:
@@ -90,8 +90,8 @@ def _violation(
     return Violation(
         rule="unlisted-relation",
         message=message,
-        detail="The policy names what may be used, and this is not among it.",
-        hint=hint or "Use what the policy names, with its schema, or ask for this to be named.",
+        detail="The policy names the objects that may be used, and this is not one of them.",
+        hint=hint or "Use an object that the policy names, with its schema, or ask for this one to be named.",
         position=position or statement.position + 1,
         statement=statement.index,
         objects=(found,),

@@ -50,11 +50,11 @@ _SORTS: dict[str, ObjectSort] = {
 }
 _HINTS = {
     "database": "Leave the database out: dbname is the name of the connection, and need not be that of its database.",
-    "unknown-relation": "information_schema.tables lists what there is; write names with their schema.",
+    "unknown-relation": "information_schema.tables lists the relations; write names with their schema.",
     "unknown-column": "information_schema.columns lists the columns of a table.",
     "unknown-function": "Check the spelling and the number of arguments, and write its schema if it is not built in.",
     "unknown-operator": "Check the spelling, and write OPERATOR(schema.name) if it is not built in.",
-    "unknown-schema": "information_schema.schemata lists what there is.",
+    "unknown-schema": "information_schema.schemata lists the schemas.",
     "unknown-type": "Check the spelling, and write its schema if it is not built in.",
 }
 _FROM = "Name the table in FROM, or use the alias that it has there."
@@ -72,7 +72,7 @@ def _check(
         yield Violation(
             rule="unresolved-name",
             message=fault.detail,
-            detail="What a name means has to be known to be judged.",
+            detail="The meaning of a name has to be known to judge the statement.",
             hint=" ".join(_hints(statement, terms, referenced, fault))
             or (_FROM if fault.not_in_from else _HINTS.get(fault.kind, _HINT)),
             position=fault.position or statement.position + 1,
@@ -87,9 +87,9 @@ def _check(
         if relation.kind is None and not relation.builtin and relation.action != "define":
             yield Violation(
                 rule="unresolved-name",
-                message=f"what `{relation.name}` is cannot be told without the server's catalog",
+                message=f"without the server's catalog it is not known what `{relation.name}` is",
                 detail="The policy denies relations or columns, and a view could read them.",
-                hint="Try again when the catalog has been read; it is given to `pgjit policy` as a file.",
+                hint="Try again when the catalog has been read; `pgjit policy` takes it as a file.",
                 position=relation.position or statement.position + 1,
                 statement=statement.index,
                 objects=(JudgedObject("relation", (relation.schema, relation.name), relation.position),),

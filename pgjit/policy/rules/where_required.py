@@ -42,7 +42,7 @@ def _check(
             rule="where-required",
             message=f"{word} without a condition is not allowed under this policy"
             if narrowed == "no"
-            else f"the condition of this {word} is decided by no column of the table that it writes to",
+            else f"the condition of this {word} depends on no column of the table that it writes to",
             detail="It would write to every row of the table.",
             hint="Say in WHERE which rows are meant, by columns of the table, with its name or alias beside others.",
             position=write.position or statement.position + 1,
