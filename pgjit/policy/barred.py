@@ -1,8 +1,7 @@
-"""Entries of `allow` that name what a rule refuses all the same: found by asking the rules. Pure.
+"""Entries of `allow` that open nothing, because a rule refuses the object that they name. Pure.
 
-An entry such as `settings: [search_path]` reads as if it opened something. Decides by judging a statement that needs
-nothing but the entry's object, under the policy that has the entry. Names with globs are not tried:
-they may mean others.
+An entry such as `settings: [search_path]` looks as if it opened something. This module judges a statement that uses
+only the object, under the policy with the entry. Names with globs are not tried: they may mean other objects.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pgjit.sql.parse import read_message
 __all__ = ["barred"]
 
 _CATALOGS = frozenset({"pg_catalog", "information_schema"})
-_VALUES = ("1", "'x'")  # a setting that takes neither of them is opened for something else
+_VALUES = ("1", "'x'")  # if a setting takes neither, the entry may be meant for another value
 
 
 def barred(entry: Selector, terms: StatementTerms) -> Iterator[str]:
@@ -34,7 +33,7 @@ def barred(entry: Selector, terms: StatementTerms) -> Iterator[str]:
 
 
 def _probes(entry: Selector) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """For each object that is named exactly, statements of which one would run if the entry opened it."""
+    """For each object that is named without globs: statements, one of which would run if the entry opened it."""
     for name in _exact(entry.settings):
         setting = ".".join(_quoted(part) for part in name if part)
         yield ".".join(part for part in name if part), tuple(f"SET {setting} = {value}" for value in _VALUES)
@@ -59,7 +58,7 @@ def _quoted(name: str) -> str:
 def _refusal(sql: str, terms: StatementTerms) -> Violation | None:
     message = read_message(sql)
     for rule in RULES.values():
-        if rule.asked(terms):
+        if rule.applies(terms):
             for statement in message.statements:
                 for violation in rule.check(statement, terms, None, None):
                     return violation

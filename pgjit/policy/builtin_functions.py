@@ -1,4 +1,4 @@
-"""The built-in functions that any statement may call: `builtin_functions.txt`, whose head says how the list is made.
+"""The built-in functions that any statement may call: `builtin_functions.txt`. Its head explains the list.
 
 A test compares the list with the catalogs of real servers.
 """

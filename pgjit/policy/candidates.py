@@ -1,7 +1,7 @@
-"""What an entry of `allow` that names extensions opens on a server, as far as that is less than it seems. Pure.
+"""Notes on entries of `allow` that name extensions and open less on a server than they seem to. Pure.
 
-For an extension that is not on the list the catalog's facts propose functions. They are no proof: what C code does
-with text is not among them, so that a person looks them through and names them under `functions`.
+For an extension that is not on pgjit's list, the catalog's facts propose functions. They prove nothing: the catalog
+does not show what C code does with a text. A person has to review the functions and name them under `functions`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pgjit.sql.catalog import Catalog, Function
 
 __all__ = ["candidates", "extension_notes"]
 
-_MOST = 40  # names that are proposed in one line
+_MOST = 40  # names in one line
 _TEXTUAL = frozenset({"text", "name", "bytea", "character varying"})
 
 
 def extension_notes(policy: Policy, catalog: Catalog) -> Iterator[str]:
-    """One line for each, with its place in the policy's file."""
+    """One line for each extension, with the place of its entry."""
     for entry in policy.statements.allow:
         for name in sorted(entry.extensions):
             if note := _note(name, catalog):
@@ -45,17 +45,15 @@ def _note(name: str, catalog: Catalog) -> str | None:
 
 def _proposal(name: str, catalog: Catalog) -> str:
     plain, textual = candidates(name, catalog)
-    told = [f"Its functions that by the catalog may only compute or read: {_listed(plain)}."] if plain else []
+    sentences = [f"Its functions that by the catalog only compute or read: {_listed(plain)}."] if plain else []
     if textual:
-        told.append(f"Those written in C that take text, which they might run or open: {_listed(textual)}.")
-    told.append(
-        "Look them through, and name them under `functions`." if told else "No function of it is a candidate."
-    )
-    return " ".join(told)
+        sentences.append(f"Those written in C that take text, which they might run or open: {_listed(textual)}.")
+    sentences.append("Review them, and name them under `functions`." if sentences else "It has no candidates.")
+    return " ".join(sentences)
 
 
 def candidates(name: str, catalog: Catalog) -> tuple[list[str], list[str]]:
-    """Functions whose every signature is one by the catalog's facts; those in C that take text apart."""
+    """Functions that only compute or read by the catalog's facts, and separately those in C that take text."""
     plain: list[str] = []
     textual: list[str] = []
     for schema, names in sorted(catalog.functions.items()):

@@ -1,6 +1,6 @@
-"""The rules in words: what each is about, why it is there, what to write instead, and how a policy switches it.
+"""The page of each rule: what it is about, why it exists, what to write instead, and how a policy switches it.
 
-All of it comes from the docstrings of the rules and from their options; `pgjit policy rules` and docs/rules show it.
+The text comes from the docstrings of the rules and from their options. `pgjit policy rules` and docs/rules show it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Page:
     about: str  # paragraphs
     why: str
     instead: str
-    switch: str  # a sentence: when it is asked, and who may say otherwise
+    switch: str  # a sentence: under which presets it is applied, and whether a policy may change that
     options: tuple[Option, ...]
 
 
 def catalogue() -> tuple[Page, ...]:
-    """Every rule, in the order in which findings are told."""
+    """Every rule, in the order in which violations are listed."""
     return tuple(page(rule) for rule in RULES.values())
 
 
@@ -75,12 +75,12 @@ def _written(value: object) -> str:
 
 def _switch(rule: Rule) -> str:
     if not rule.switch:
-        return "It is asked under `read-only` and `read-write`, and cannot be switched off."
+        return "It is applied under `read-only` and `read-write`, and cannot be switched off."
     presets = " and ".join(f"`{each}`" for each in sorted(rule.on))
-    asked = f"It is asked under {presets}" if rule.on else "It is off until a policy switches it on"
+    applied = f"It is applied under {presets}" if rule.on else "It is off until a policy switches it on"
     where = "" if rule.switch == JUDGED else " under " + " and ".join(f"`{each}`" for each in sorted(rule.switch))
     other = "a policy may switch it off" if rule.on >= rule.switch else "a policy may switch it"
-    return f"{asked}." if not rule.on else f"{asked}; {other}{where}."
+    return f"{applied}." if not rule.on else f"{applied}; {other}{where}."
 
 
 _RULE_NAME = re.compile(r"`([a-z]+(?:-[a-z]+)+)`")

@@ -1,6 +1,6 @@
 """Which policy opens which connection to whom: pure, default deny.
 
-The names are those of a startup packet: its database is the connection, its user the policy.
+The names come from a startup packet: its database names the connection, its user the policy.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["choose_policy", "opens"]
 def choose_policy(policies: Policies, identity: Identity, database: str, user: str) -> Policy:
     """The policy that gives `identity` the connection `database` as `user`. Raises AccessRefused.
 
-    The user names it; any other name is accepted where exactly one policy of the identity covers the
-    connection. A name that is another policy's is not: who asks for one policy must not get a second one.
+    The user names it. A user name that is no policy's is accepted if exactly one policy of the identity covers the
+    connection. The name of another policy is refused: a client that asks for one policy must not get another.
     """
     policy = _choose(policies, identity, database, user)
     if (missing := unmet(policy.identity, identity)) is not None:
@@ -32,7 +32,7 @@ def choose_policy(policies: Policies, identity: Identity, database: str, user: s
 
 
 def opens(policies: Policies, identity: Identity, database: str, user: str) -> bool:
-    """Whether the groups of `identity` open what is asked for, whatever else the policy requires."""
+    """Whether the groups of `identity` open the connection, whatever else the policy requires."""
     try:
         _choose(policies, identity, database, user)
     except AccessRefused:

@@ -1,4 +1,7 @@
-"""What the tests of policies left out: rules, policies, and lines of policies that decided nothing. Pure."""
+"""What the tests of policies leave out: rules, policies, and entries that decided nothing. Pure.
+
+An entry is covered if a rule let an object pass because of it, or refused one because of it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ __all__ = ["Coverage", "coverage_of"]
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What no test touched."""
+    """What no test covers."""
 
     rules: tuple[str, ...]
     policies: tuple[str, ...]
@@ -25,14 +28,14 @@ class Coverage:
 
 
 def coverage_of(policies: Policies, outcomes: Collection[CaseOutcome]) -> Coverage:
-    """Of outcomes that came out as expected: a test that fails shows nothing."""
+    """Only tests that pass count."""
     good = [outcome for outcome in outcomes if outcome.passed]
     rules = {rule for outcome in good for rule in outcome.rules}
-    asked = {outcome.policy for outcome in good}
+    tested = {outcome.policy for outcome in good}
     decided = {place for outcome in good for place in outcome.places}
     entries = [each for policy in policies.values() for each in (*policy.statements.allow, *policy.statements.deny)]
     return Coverage(
         rules=tuple(rule for rule in RULES if rule not in rules),
-        policies=tuple(name for name in sorted(policies) if name not in asked),
+        policies=tuple(name for name in sorted(policies) if name not in tested),
         lines=tuple(entry.place for entry in entries if entry.place not in decided),
     )

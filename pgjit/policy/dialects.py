@@ -1,6 +1,6 @@
-"""How PostgreSQL writes what other systems write otherwise: the hints of errors about names and syntax. Pure.
+"""Hints for names and syntax of other database systems: how PostgreSQL writes the same. Pure.
 
-The list is `dialects.yaml`. Decides nothing: what is hinted at is refused as PostgreSQL itself refuses it.
+The list is `dialects.yaml`. It decides nothing: such statements are refused, as PostgreSQL itself refuses them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SORTS = {
     "unknown-type": "types",
 }
 REWRITES = (*_SORTS.values(), "settings", "syntax")
-_LOOKED_AT = 4_000  # characters of a text that does not parse
+_SEARCHED = 4_000  # characters of a text that does not parse
 
 
 @cache
@@ -38,32 +38,33 @@ def _syntax() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(text, re.IGNORECASE), how) for text, how in rewrites()["syntax"].items())
 
 
-def _said(how: str) -> str:
+def _hint(how: str) -> str:
     return f"In PostgreSQL it is written like `{how}`."
 
 
 def dialect_hint(faults: Iterable[ResolutionFault]) -> str | None:
-    """Of the first unknown name that another system has. What stands in a call may be unknown as its unit is."""
+    """The hint for the first unknown name that another system has. Functions first: an unknown argument, such as a
+    unit of time, is often part of a call that PostgreSQL does not have."""
     every = [fault for fault in faults if fault.kind in _SORTS and not fault.not_in_from]
     for fault in sorted(every, key=lambda each: each.kind != "unknown-function"):
         known = rewrites()[_SORTS[fault.kind]]
         how = known.get(".".join(fault.name)) or known.get(fault.name[-1] if fault.name else "")
         if how is not None:
-            return _said(how)
+            return _hint(how)
     return None
 
 
 def function_hint(name: str) -> str | None:
     how = rewrites()["functions"].get(name)
-    return None if how is None else _said(how)
+    return None if how is None else _hint(how)
 
 
 def setting_hint(name: str) -> str | None:
     how = rewrites()["settings"].get(name)
-    return None if how is None else _said(how)
+    return None if how is None else _hint(how)
 
 
 def syntax_hint(text: str) -> str | None:
-    """Of a text that does not parse."""
-    start = text[:_LOOKED_AT]
-    return next((_said(how) for pattern, how in _syntax() if pattern.search(start)), None)
+    """The hint for a text that does not parse."""
+    start = text[:_SEARCHED]
+    return next((_hint(how) for pattern, how in _syntax() if pattern.search(start)), None)

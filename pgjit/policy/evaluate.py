@@ -1,7 +1,7 @@
 """May this message run under this policy: every rule over every statement. Pure.
 
-INVARIANT: a message runs only when no rule found anything in any of its statements, so one more rule can only
-refuse more. Under `access: full` no rule is asked: such a policy records, and refuses nothing.
+INVARIANT: a message runs only if no rule yields a violation for any of its statements, so one more rule can only
+refuse more. Under `access: full` no rule is applied: such a policy records, and refuses nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pgjit.sql.statement import Message, Statement
 __all__ = ["MOST", "evaluate", "parameter_types", "referenced_objects"]
 
 MOST = 100
-"""Violations that are told of one message: what refuses it is recorded, and a record has to stay readable."""
+"""The most violations of one message. They are recorded, and a record has to stay readable."""
 
 
 def evaluate(
@@ -38,13 +38,13 @@ def evaluate(
 ) -> Decision:
     """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none.
 
-    `steps`: how far the names in it may lead, all together. `passages` collects what an explanation needs.
+    `steps` limits the name resolution of the whole message. `passages` collects what an explanation needs.
     """
     terms = policy.statements
     if terms.access is Preset.FULL:
         return Allow()
-    asked = tuple(rule for rule in rules if rule.asked(terms))
-    violations = tuple(islice(_violations(terms, message, catalog, asked, steps or StepBudget(), passages), MOST))
+    applied = tuple(rule for rule in rules if rule.applies(terms))
+    violations = tuple(islice(_violations(terms, message, catalog, applied, steps or StepBudget(), passages), MOST))
     return Deny(violations) if violations else Allow()
 
 
@@ -70,15 +70,15 @@ def _violations(
 def referenced_objects(
     terms: StatementTerms, statement: Statement, catalog: Catalog | None, steps: StepBudget | None = None
 ) -> ReferencedObjects | None:
-    """What the statement touches; None where the policy does not ask and nobody could tell."""
+    """The objects in the statement. None without a catalog, if the policy does not need names."""
     if catalog is None and not terms.needs_names:
         return None
     return resolve(statement, catalog, steps=steps, columns_matter=build_denial_test(terms))
 
 
 def parameter_types(policy: Policy, message: Message, catalog: Catalog | None) -> frozenset[int]:
-    """The types, beside the built-in ones, that parameters of the message may be given: reading them runs no code
-    that the policy does not open."""
+    """The types that parameters may have besides the built-in ones: those whose input runs no code, or only code that
+    the policy opens."""
     if catalog is None:
         return frozenset()
     kinds = frozenset[str]().union(*(collect_kinds(statement) for statement in message.statements))

@@ -1,9 +1,9 @@
 """Why a statement may run, or may not: each object in it, with the entry of the policy that decided on it.
 
-For people and tests to read. Decides nothing: it sorts what the rules reported while they judged the statement. What
-refuses an object is a violation; what allows it is a passage; where there is neither, the preset allows it.
+For people to read. Decides nothing: it assigns the reports of the rules to objects. A violation refuses an object, a
+passage allows it. If there is neither, the preset allows it.
 
-INVARIANT: nothing is shown as refused without a violation, and nothing as allowed that a violation names.
+INVARIANT: no object is shown as refused without a violation, and none as allowed that a violation names.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Listed:
         return any(self.meant_by(each) or self._falls_with(each) for each in violation.objects)
 
     def _falls_with(self, other: JudgedObject) -> bool:
-        """What writes falls with the whole statement, and a column with its relation."""
+        """A refused statement refuses what it writes, and a refused relation its columns."""
         mine = self.object
         if other.sort == "kind":
             return other.name == (None,) and mine.action not in (None, "read")
@@ -79,8 +79,8 @@ def grounds_of(
 ) -> tuple[Ground, ...]:
     """`referenced`: the objects in the statement. `preset`: its place in the policy. `violations`: of the message.
 
-    Where the message was refused as a whole there is nothing to say of its statements. Where the rules stopped after
-    the most violations that are kept, nothing is known of the objects that no violation names.
+    If the message was refused as a whole, its statements have no grounds. If the rules stopped at the limit of
+    violations, only refused objects are shown: it is not known whether the others are allowed.
     """
     if any(each.statement is None for each in violations):
         return ()
@@ -107,7 +107,7 @@ def _ground(listed: _Listed, preset: str, refusals: list[Violation], reports: li
     found = listed.object
     refusal = next((each for each in refusals if listed.refused_by(each)), None)
     if refusal is None:
-        # What is said of the object itself comes before what is said of the kind of statement that writes it.
+        # A report on the object itself counts before one on the kind of statement that writes it.
         closest = sorted(reports, key=lambda each: each.object.sort != found.sort)
         place = next((each.place for each in closest if listed.meant_by(each.object)), preset)
     else:
@@ -149,7 +149,7 @@ def _list_objects(statement: Statement, referenced: ReferencedObjects) -> Iterat
 
 
 def _others(listed: list[_Listed], refusals: list[Violation], reports: list[Passage]) -> Iterator[_Listed]:
-    """What the rules decided on beside what the statement touches, such as settings that are shown."""
+    """Objects that rules decided on, and that are not among the referenced ones, such as settings that are shown."""
     decided = [each for violation in refusals for each in violation.objects] + [each.object for each in reports]
     for found in dict.fromkeys(decided):
         if found.name != (None,) and not any(each.meant_by(found) for each in listed):

@@ -1,8 +1,9 @@
 """Which objects of an extension a policy may open as a whole, and why others stay closed.
 
-The list is `extensions.yaml`. Decides nothing of what a policy opens. INVARIANT: an extension that is not on the
-list, or newer than what was looked through, opens nothing; and an object belongs to one by the server's own record
-of it (pg_depend), never by its name.
+The list is `extensions.yaml`. What a policy opens is decided in `match.py`.
+
+INVARIANT: an extension that is not on the list, or is newer than the reviewed version, opens nothing. An object
+belongs to an extension by the server's own record (pg_depend), never by its name.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class _Signature:
 @dataclass(frozen=True, slots=True)
 class Extension:
     name: str
-    checked: str  # the newest version that was looked through
-    why: str = ""  # what the functions do that are not in `only`
+    checked: str  # the newest version that was reviewed
+    why: str = ""  # what the functions outside `only` do
     only: tuple[_Signature, ...] | None = None
     also: tuple[_Signature, ...] = ()
     left: Mapping[_Signature, str] = field(default_factory=dict, hash=False)
@@ -55,7 +56,7 @@ class Extension:
 
     @property
     def closed(self) -> bool:
-        """Nothing of it is opened."""
+        """Whether nothing of it can be opened."""
         return self.only == ()
 
     def reason(self, schema: str, name: str, arguments: str, *, computes: bool) -> str | None:
@@ -116,7 +117,7 @@ def extension_of(name: str | None) -> Extension | None:
 
 
 def is_current(extension: Extension, version: str | None) -> bool:
-    """Whether that version was looked through: as many numbers as are on the list are compared."""
+    """Whether that version was reviewed. Only as many numbers are compared as the list has."""
     if version is None:
         return False
     newest, installed = _numbers(extension.checked), _numbers(version)
@@ -128,7 +129,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def left_out(found: ReferencedFunction, extensions: Mapping[str, str]) -> str | None:
-    """Why a function stays closed though its extension is opened; None where it is not, or nothing is known of it."""
+    """Why a function stays closed although its extension is opened. None if it is open, or the extension unknown."""
     extension = extension_of(found.extension)
     if extension is None:
         return None
@@ -142,13 +143,13 @@ def left_out(found: ReferencedFunction, extensions: Mapping[str, str]) -> str | 
 
 
 def is_open(name: str | None, extensions: Mapping[str, str]) -> bool:
-    """Whether anything of an installed extension is opened where a policy names it."""
+    """Whether a policy that names an installed extension opens anything of it."""
     extension = extension_of(name)
     return extension is not None and not extension.closed and is_current(extension, extensions.get(extension.name))
 
 
 def opens(found: ReferencedFunction | ReferencedType | ReferencedOperator, extensions: Mapping[str, str]) -> bool:
-    """Whether it is among what a policy opens that names its extension. `extensions`: the installed ones."""
+    """Whether a policy that names the extension opens this object. `extensions`: the installed ones."""
     extension = extension_of(found.extension)
     if extension is None or not is_open(extension.name, extensions):
         return False

@@ -1,4 +1,4 @@
-"""Built-in functions that have a rule of their own, and which rule that is."""
+"""Built-in functions that have a rule of their own, and the name of that rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGE_OBJECTS = frozenset(
     lo_truncate lo_truncate64 lo_unlink loread lowrite
 """.split()
 )
-"""Those that speak with the client; `lo_import` and `lo_export` read and write the server's files."""
+"""They exchange data with the client. `lo_import` and `lo_export` use the server's files, and are no part of this."""
 
 _ADVISORY = re.compile(r"pg_(try_)?advisory_((xact_)?lock|unlock)(_shared)?\Z")
 

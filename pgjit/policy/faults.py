@@ -1,6 +1,6 @@
-"""What is wrong with policies that are well written: entries that cannot mean what they say, or can do nothing.
+"""Faults of policies whose keys and values are valid: entries that cannot be allowed, or that have no effect.
 
-Faults stop the start; warnings are for people to read.
+A fault prevents the start. A warning is for people to read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OBJECTS = ("relations", "columns", "schemas", "functions", "types", "settings")
 
 
 def entry_faults(section: StatementSection) -> Iterator[tuple[Where, str]]:
-    """What `allow` and `rules` cannot say under their preset, each with the key that says it."""
+    """What `allow`, `deny` and `rules` cannot express under their preset, each with its key."""
     for index, entry in enumerate(section.allow):
         where: Where = ("statements", "allow", index)
         for key, text in (*_impossible(entry, section.access), *_uncertain(entry)):
@@ -50,9 +50,9 @@ def entry_faults(section: StatementSection) -> Iterator[tuple[Where, str]]:
 
 
 def entry_faults_as_far_as_read(document: Document) -> Iterator[tuple[Where, str]]:
-    """The same for a file with other faults: of the entries that can be read by themselves.
+    """The same for a file with other faults, as far as single entries can be read.
 
-    So nobody mends one fault to find the next one in the same entry.
+    So all faults of an entry are reported at once.
     """
     try:
         access = Preset(str(document.written(("statements", "access")) or Preset.READ_ONLY))
@@ -77,7 +77,7 @@ def _of_readable_part(raw: dict[str, object], access: Preset) -> Iterator[tuple[
     try:
         entry = SelectorEntry.model_validate(readable)
     except ValidationError:
-        return  # nothing of it can be read, or it names two sorts of objects: that is a fault of its own
+        return  # it cannot be read, or names two sorts of objects: that is reported elsewhere
     yield from _impossible(entry, access)
     yield from _uncertain(entry)
 
@@ -97,7 +97,7 @@ def _impossible(entry: SelectorEntry, access: Preset) -> Iterator[tuple[str, str
             names = ", ".join(f"`{each}`" for each in unseen[:3]) + (" and others" if len(unseen) > 3 else "")
             yield (
                 "kinds",
-                f"`{word}` cannot be allowed for some relations: not all is seen of what is referenced by {names}",
+                f"`{word}` cannot be allowed for some relations: pgjit does not see every object that {names} use",
             )
         elif "columns" in sorts and not kinds <= preset:
             yield "kinds", f"`{word}` cannot be allowed for some columns: name the relation"
@@ -108,7 +108,7 @@ def _impossible(entry: SelectorEntry, access: Preset) -> Iterator[tuple[str, str
 
 
 def _uncertain(entry: SelectorEntry) -> Iterator[tuple[str, str]]:
-    """What is allowed must be certain: a bare name may be anybody's."""
+    """Names under `allow` that could mean more than one object."""
     for key, least in (("relations", 2), ("columns", 3)):
         for text in getattr(entry, key) or ():
             if text.lstrip("!") != "*" and len(parse_pattern(text.lstrip("!")).parts) < least:
@@ -159,14 +159,14 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
             yield f"{entry.place}: this entry of `allow` can allow nothing: {reason}"
         if unread := sorted((entry.kinds or frozenset()) & UNREAD):
             names = ", ".join(f"`{kind}`" for kind in unread[:3]) + (" and others" if len(unread) > 3 else "")
-            yield f"{entry.place}: {names}: allowed whole, whatever is referenced or left behind"
+            yield f"{entry.place}: {names}: allowed as a whole, whatever they use or leave behind"
     for name, options in terms.switches.items():
         if terms.access not in RULES[name].switch and RULES[name].switch:
             place = document.place(("statements", "rules", name))
             yield f"{place}: `{name}` can change nothing: `access: {terms.access}` decides it"
         elif not options.enabled and terms.access not in RULES[name].on:
             place = document.place(("statements", "rules", name))
-            yield f"{place}: `{name}` is not asked under `access: {terms.access}` anyway"
+            yield f"{place}: `{name}` is not applied under `access: {terms.access}` anyway"
 
 
 def _never(entry: Selector, terms: StatementTerms) -> str | None:

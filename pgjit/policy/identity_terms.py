@@ -1,6 +1,6 @@
-"""What a policy asks of an identity and of its token: the keys as written, and the value that they become.
+"""What a policy requires of an identity and its token: the keys in the file, and the value made of them. Pure.
 
-Decides whom a policy is for beside its group, and what else has to hold before it opens anything. Pure.
+Decides for whom a policy is, besides its group, and what else must hold before it opens a connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ACRS = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityTerms:
-    """Nothing of it: any member of the group, with any token that the provider accepts."""
+    """By default: any member of the group, with any token that the provider accepts."""
 
     role: str | None = None  # an app role, where the policy names no group
     credential: Credential | None = None
@@ -36,14 +36,14 @@ class IdentityTerms:
     single_use_token: bool = False
 
     def selects(self, group: GroupId | None, groups: Iterable[GroupId], roles: Iterable[str]) -> bool:
-        """Whether the policy is for who has these groups and roles."""
+        """Whether the policy is for an identity with these groups and roles."""
         if group is not None:
             return group in groups
         return self.role is not None and self.role in roles
 
 
 def unmet(terms: IdentityTerms, identity: Identity) -> str | None:
-    """What the policy requires and the identity's token does not show, in words; None when all is met."""
+    """The requirement that the identity's token does not meet, in words; None if it meets all."""
     if terms.principals and not identity.principals <= terms.principals:
         wanted = ", ".join(sorted(terms.principals))
         shown = " on behalf of a ".join(sorted(identity.principals))

@@ -1,6 +1,7 @@
-"""The words that policies use for kinds of statements, which of them each preset allows, and which `allow` may add.
+"""The kinds of statements: their names in policies, which of them each preset allows, and which `allow` may add.
 
-A kind that is not here is refused under every preset but `full`, those that PostgreSQL will invent included.
+A kind that is not listed here is refused under every preset but `full`. That includes kinds that a later PostgreSQL
+adds.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ DDL = frozenset({
     "comment", "grant", "grant-role", "import-foreign-schema", "reassign-owned", "refresh-materialized-view",
     "revoke", "revoke-role", "security-label", "truncate",
 }).union(*_BY_OBJECT.values())  # fmt: skip
-"""What defines or changes objects, or who may use them."""
+"""Statements that define or change objects, or rights on them."""
 
 SEEN = frozenset({
     "create-table", "create-table-as", "create-materialized-view", "create-view", "create-index", "create-sequence",
@@ -54,7 +55,7 @@ SEEN = frozenset({
     "drop-view", "drop-materialized-view", "drop-index", "drop-sequence", "truncate", "comment",
     "refresh-materialized-view", "lock", "vacuum", "analyze", "reindex", "cluster",
 })  # fmt: skip
-"""Kinds whose syntax is known in full, and whose relations are all seen: they may be allowed for some relations."""
+"""Kinds whose whole syntax is known, and all of whose relations are found. They may be allowed for some relations."""
 
 CALLING = frozenset({"call", "create-function", "create-procedure", "create-trigger", "create-event-trigger"})
 """Kinds that name a function, which has to be allowed as well."""
@@ -63,7 +64,7 @@ _SIMPLE = frozenset({"listen", "notify", "checkpoint", "set-constraints"})
 _FULL_ONLY = frozenset({"load", "alter-system"})  # they reach past the database, and past the session
 
 UNREAD = (DDL | PROCEDURAL) - SEEN - {"call"}
-"""Kinds that are allowed whole or not at all: what they touch, or what code they leave behind, no rule can tell."""
+"""Kinds that are allowed as a whole or not at all: no rule knows which objects they use or what code they leave."""
 
 _UNDER_READ_ONLY = frozenset({"call", "lock", "listen", "notify", "set-constraints"})
 
@@ -80,14 +81,14 @@ defines or changes an object."""
 
 
 def preset_kinds(access: Preset) -> frozenset[str]:
-    """The kinds that a preset allows. `full` asks for none."""
+    """The kinds that a preset allows. Under `full` kinds are not checked."""
     return WRITING if access is Preset.READ_WRITE else READING
 
 
 def addable_kinds(access: Preset) -> frozenset[str]:
     """The kinds beyond the preset that an entry of `allow` may add to it.
 
-    Under `read-only` those that PostgreSQL runs in a read-only transaction and that cannot leave it by what they say.
+    Under `read-only`: those that PostgreSQL runs in a read-only transaction, and that cannot end it.
     """
     return _UNDER_READ_ONLY if access is Preset.READ_ONLY else (DDL | PROCEDURAL | SEEN | _SIMPLE)
 

@@ -1,6 +1,6 @@
 """The policy language: which keys a policy file may have, and what each of them may hold.
 
-Decides the shape alone; conflicts between policies, and entries that can do nothing, are found elsewhere. Reference:
+Decides the shape alone. `faults.py` finds conflicts between policies, and entries without effect. Reference:
 policies/README.md.
 """
 
@@ -34,7 +34,7 @@ __all__ = ["CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "Sel
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 CONNECTION_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
-"""Connections may be named as their databases are: some tools take the one for the other."""
+"""A connection may have the name of its database: some tools take one for the other."""
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
 _SIZE = re.compile(r"([1-9][0-9]{0,8})(kB|MB|GB)\Z")
 _OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")

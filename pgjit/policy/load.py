@@ -1,6 +1,6 @@
 """Policy files to policies: every fault of every file at once, each with its place.
 
-Decides how what is written becomes the values that statements are judged by. Which keys there are is the language's.
+Decides how the keys of a file become values. `language.py` decides which keys exist.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Policies(dict[str, Policy]):
 
 
 def load_policies(folder: Path) -> tuple[Policies, list[str]]:
-    """All policies of `folder` (`*.yaml`, tests beside them left out) and all faults, each with its place."""
+    """All policies of `folder` (`*.yaml` without `*_test.yaml`), and all faults with their places."""
     faults: list[str] = []
     loaded: list[tuple[Policy, Document]] = []
     if not folder.is_dir():
@@ -64,12 +64,12 @@ def load_policies(folder: Path) -> tuple[Policies, list[str]]:
         if policy is not None:
             loaded.append((policy, document))
     faults += conflicts(loaded)
-    told = tuple(warning for policy, document in loaded for warning in warnings(policy, document))
-    return Policies((policy for policy, _ in loaded), told), faults
+    warned = tuple(warning for policy, document in loaded for warning in warnings(policy, document))
+    return Policies((policy for policy, _ in loaded), warned), faults
 
 
 def read_policy(document: Document) -> Policy | None:
-    """One policy; None when there are faults, all of which are in the document's list then."""
+    """One policy; None if there are faults. They are in the document's list."""
     written = document.model(PolicyFile)
     if written is None:
         for where, text in entry_faults_as_far_as_read(document):
@@ -117,7 +117,7 @@ def _nowhere(_where: Where) -> str:
 def terms_of(
     section: StatementSection, longest: timedelta | None = None, place: Callable[[Where], str] = _nowhere
 ) -> StatementTerms:
-    """The statement section as what statements are judged by; `place` gives the place of a key in its file."""
+    """The statement section as a value. `place` returns the place of a key in its file."""
 
     def entries(key: str, written: list[SelectorEntry]) -> tuple[Selector, ...]:
         return tuple(
@@ -147,7 +147,7 @@ def _selector(entry: SelectorEntry, place: str, *, allow: bool) -> Selector:
     functions = [entry.function] if entry.function else entry.functions
     types = [entry.type] if entry.type else entry.types
     operators = [entry.operator] if entry.operator else entry.operators or []
-    builtin = "pg_catalog" if allow else None  # what is allowed must be certain: a bare name is the built-in one
+    builtin = "pg_catalog" if allow else None  # under `allow` a name without a schema is the built-in one
     return Selector(
         kinds=None if entry.kinds is None else words_of(entry.kinds),
         relations=_patterns(entry.relations),

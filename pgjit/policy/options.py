@@ -1,4 +1,4 @@
-"""What `rules` may say of one rule: `true`, `false`, or a mapping of its options. Each rule adds its own."""
+"""The value of one rule under `rules`: `true`, `false`, or a mapping of options. Each rule adds its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["RuleOptions"]
 class RuleOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(default=True, strict=True, description="Whether the rule is asked.")
+    enabled: bool = Field(default=True, strict=True, description="Whether the rule is applied.")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,7 +1,7 @@
-"""What the rules let pass because the policy has an entry for it: collected while a statement is judged, where asked.
+"""Passages: the objects that rules let pass because of an entry, collected while a statement is judged.
 
-Decides nothing. The rules report here what they decide anyway: an explanation and the coverage of tests are made of
-these reports and of the violations. A live judgement has no collector, and pays for a comparison with None.
+Decides nothing. The rules report here what they decide anyway. Explanations and the coverage of tests are made of
+these reports and of the violations. A live judgement has no collector, and pays only for a comparison with None.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Passages:
         self._passages: dict[int, list[Passage]] = {}
 
     def begin(self, statement: Statement, referenced: ReferencedObjects | None) -> None:
-        """The rules are about to judge this statement, which touches that."""
+        """The rules begin to judge this statement. `referenced` is what they get."""
         self._referenced[statement.index] = referenced
         self._passages[statement.index] = []
 
@@ -45,7 +45,7 @@ class Passages:
         return tuple(self._passages.get(statement.index, ()))
 
     def referenced(self, statement: Statement) -> ReferencedObjects | None:
-        """What the rules were given; None where no names were resolved."""
+        """The objects that the rules got; None where no names were resolved."""
         return self._referenced.get(statement.index)
 
     @property

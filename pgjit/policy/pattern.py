@@ -1,7 +1,7 @@
-"""Names with globs: which objects an entry of a policy means. Pure; knows no policy and no catalog.
+"""Names with globs: which objects an entry of a policy means. Pure. It knows no policy and no catalog.
 
 A name is written as in SQL: parts between dots, folded to lower case unless quoted. `*` stands for any characters
-within one part. A part of an object's name that is None is not known: `lenient` says whether it may be anything.
+within one part. A part of an object's name that is None is unknown. With `lenient` an unknown part matches anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Part:
         return name == self.text if self.glob is None else self.glob.fullmatch(name) is not None
 
     def covers(self, other: Part) -> bool:
-        """Whether all that `other` means is certainly meant by this one."""
+        """Whether this certainly means everything that `other` means."""
         if other.glob is not None:
             return self.glob is not None and self.text in (_ANY, other.text)
         return self.matches(other.text, lenient=False)
@@ -45,11 +45,11 @@ class Pattern:
     parts: tuple[Part, ...]
 
     def matches(self, name: Name, *, lenient: bool) -> bool:
-        """A pattern of fewer parts than the name says nothing of those on the left."""
+        """A pattern with fewer parts than the name matches any parts on the left."""
         if len(self.parts) > len(name):
             return False
         at = len(name)
-        for part in reversed(self.parts):  # the last is what tells most names apart; many columns are asked for
+        for part in reversed(self.parts):  # the last part distinguishes most names, and there are many columns
             at -= 1
             if not part.matches(name[at], lenient=lenient):
                 return False
@@ -60,15 +60,15 @@ class Pattern:
         return all(part.glob is None for part in self.parts)
 
     def head(self, count: int) -> Pattern:
-        """Without the last parts: of `schema.table.column`, the table."""
+        """Without the last parts: `schema.table.column` becomes `schema.table`."""
         return Pattern(self.text, self.parts[: len(self.parts) - count])
 
     def qualified(self, schema: str) -> Pattern:
-        """With `schema` where it is written without one."""
+        """With `schema` in front, if it has none."""
         return Pattern(self.text, (Part(schema), *self.parts)) if len(self.parts) == 1 else self
 
     def covers(self, other: Pattern) -> bool:
-        """Whether all that `other` means is certainly meant by this one."""
+        """Whether this certainly means everything that `other` means."""
         if len(self.parts) > len(other.parts):
             return False
         pairs = zip(self.parts, other.parts[len(other.parts) - len(self.parts) :], strict=True)
@@ -77,13 +77,13 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """A list of them: what is included, without what is excluded by `!`."""
+    """A list of patterns: those included, without those excluded by `!`."""
 
     included: tuple[Pattern, ...]
     excluded: tuple[Pattern, ...] = ()
 
     def match(self, name: Name, *, lenient: bool) -> bool:
-        """Whether `name` is meant: for certain, or with `lenient` perhaps."""
+        """Whether `name` is certainly meant, or with `lenient` possibly."""
         for each in self.included:
             if each.matches(name, lenient=lenient):
                 return not any(one.matches(name, lenient=not lenient) for one in self.excluded)
@@ -96,11 +96,11 @@ class Patterns:
         )
 
     def covers(self, other: Patterns) -> bool:
-        """Whether all that `other` means is certainly meant by this one."""
+        """Whether this certainly means everything that `other` means."""
         return not self.excluded and all(any(mine.covers(its) for mine in self.included) for its in other.included)
 
     def head(self, count: int) -> Patterns:
-        """What is included, each without its last parts. What is excluded is none of them."""
+        """The included patterns without their last parts. Excluded ones are dropped."""
         return Patterns(tuple(each.head(count) for each in self.included))
 
     def qualified(self, schema: str) -> Patterns:

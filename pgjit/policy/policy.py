@@ -1,6 +1,6 @@
 """A policy: which group may use which connection, how it is granted, for how long, which statements.
 
-The value only; `load.py` reads it from YAML and `evaluate.py` applies its statement section.
+Values only. `load.py` reads them from YAML, and `evaluate.py` applies the statement section.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Grant(StrEnum):
 
 
 class Mode(StrEnum):
-    """What becomes of a statement that the policy refuses."""
+    """What happens to a statement that the policy refuses."""
 
     ENFORCE = "enforce"
     OBSERVE = "observe"  # it runs, and what would have been refused is on record
@@ -40,7 +40,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingCaps:
-    """How far a session may set what takes memory and processes that others need as well."""
+    """The most that a session may set for memory and processes, which all sessions share."""
 
     work_mem: int = 64 * 2**20  # bytes
     hash_mem_multiplier: float = 4
@@ -49,7 +49,7 @@ class SettingCaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much. None: as much as there is."""
+    """Limits of an execution, a window, a session. None: unlimited."""
 
     rows: int | None = None  # of one execution
     bytes: int | None = None
@@ -81,38 +81,38 @@ class StatementTerms:
     allow: tuple[Selector, ...] = ()
     deny: tuple[Selector, ...] = ()
     switches: Mapping[str, RuleOptions] = field(default_factory=dict, hash=False)
-    """What `rules` says of the rules that it names."""
+    """The rules that the policy switches or gives options, by name."""
     longest: timedelta | None = None
-    """The longest that SET statement_timeout may give: the limit of a statement's time, or the length of a window."""
+    """The longest statement_timeout that may be set: the limit of a statement's time, or the length of a window."""
     idle: timedelta | None = None
-    """The longest that a transaction may lie idle, where the policy limits that."""
+    """The longest that a transaction may be idle, if the policy limits it."""
     caps: SettingCaps = SettingCaps()
     place: str = ""
     """file:line:column of the preset, for explanations."""
 
     @cached_property
     def needs_names(self) -> bool:
-        """Whether names have to be resolved to tell what it allows."""
+        """Whether names have to be resolved to judge a statement."""
         return self.names_relations or self.denies_relations
 
     @cached_property
     def names_relations(self) -> bool:
-        """Whether `allow` says which relations may be used."""
+        """Whether `allow` names the relations that may be used."""
         return bool(self.relational)
 
     @cached_property
     def denies_relations(self) -> bool:
-        """Whether `deny` says which relations must not be reached, through views as well."""
+        """Whether `deny` names relations, which must not be reached through views either."""
         return any(each.names_relations for each in self.deny)
 
     @cached_property
     def relational(self) -> tuple[Selector, ...]:
-        """The entries of `allow` that speak of relations."""
+        """The entries of `allow` that name relations."""
         return tuple(each for each in self.allow if each.names_relations)
 
     @cached_property
     def general(self) -> tuple[Selector, ...]:
-        """Those of them that speak of every kind of statement."""
+        """Those of them without kinds: they are about every kind of statement."""
         return tuple(each for each in self.relational if each.kinds is None)
 
     @cached_property
@@ -120,7 +120,7 @@ class StatementTerms:
         return any(each.columns is not None for each in self.allow)
 
     def options(self, name: str, shape: type[O]) -> O:
-        """What the policy says of a rule; the rule's own defaults where it says nothing more than on."""
+        """The options that the policy gives a rule; the rule's defaults where it gives none."""
         given = self.switches.get(name)
         return given if isinstance(given, shape) else shape()
 
@@ -169,7 +169,7 @@ class Policy:
     group_name: str | None  # shown to people, never compared
     grant: Grant
     ttl: timedelta
-    cooldown: timedelta  # from a window's end to the next request; the ttl unless the policy says otherwise
+    cooldown: timedelta  # from a window's end to the next request; by default the ttl
     record: bool
     statements: StatementTerms
     source: str  # the file it was read from

@@ -8,7 +8,7 @@ __all__ = ["Preset"]
 
 
 class Preset(StrEnum):
-    """What may be done where nothing more is said."""
+    """What a policy allows before its entries."""
 
     READ_ONLY = "read-only"
     READ_WRITE = "read-write"

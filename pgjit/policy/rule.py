@@ -1,7 +1,7 @@
-"""The contract of a rule: it looks at one statement's facts under a policy's terms, and says what it found.
+"""The contract of a rule: it takes one statement's facts and a policy's terms, and yields violations.
 
-INVARIANT: rules are independent. A statement runs when none of them found anything, so that one more rule can
-only refuse more.
+INVARIANT: rules are independent. A statement runs if none of them yields a violation, so one more rule can only
+refuse more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ reports to `Passages` what it lets pass because of an entry. It decides the same
 MessageCheck = Callable[[Message, StatementTerms], Iterator[Violation]]
 
 JUDGED = frozenset({Preset.READ_ONLY, Preset.READ_WRITE})
-"""The presets under which rules are asked."""
+"""The presets under which rules are applied."""
 
 
 def _find_nothing(
@@ -37,18 +37,18 @@ def _find_nothing(
 @dataclass(frozen=True, slots=True)
 class Rule:
     name: str  # kebab-case; the reference of its violations, its file, its page
-    doc: str | None  # its module's docstring: what it is about, why, and what to write instead
+    doc: str | None  # its module's docstring, which becomes its page
     check: Check = _find_nothing
-    message: MessageCheck | None = None  # for what is wrong with the message as a whole
+    message: MessageCheck | None = None  # checks the message as a whole
     options: type[RuleOptions] = RuleOptions
-    on: frozenset[Preset] = JUDGED  # under which presets it is asked unless the policy says otherwise
-    switch: frozenset[Preset] = frozenset()  # under which presets a policy may say otherwise
+    on: frozenset[Preset] = JUDGED  # the presets under which it is applied, unless the policy switches it
+    switch: frozenset[Preset] = frozenset()  # the presets under which a policy may switch it
 
     @property
     def summary(self) -> str:
         return (self.doc or "").partition("\n")[0].rstrip(".:")
 
-    def asked(self, terms: StatementTerms) -> bool:
+    def applies(self, terms: StatementTerms) -> bool:
         given = terms.switches.get(self.name)
         if given is None or terms.access not in self.switch:
             return terms.access in self.on

@@ -1,4 +1,4 @@
-"""The JSON schema of a policy file, for editors: it completes keys and marks faults while one writes."""
+"""The JSON schema of a policy file. Editors use it to complete keys and to mark faults."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which columns of the system catalogs hold what may be a secret, and when it is one.
+"""The columns of system catalogs that may hold a secret, and under which condition they do.
 
-A value only; `secret-catalog` applies it.
+Values only. The rule `secret-catalog` applies them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 __all__ = ["FUNCTIONS", "INSTEAD", "SECRETS", "Secret"]
 
 When = Literal["always", "found", "quoted", "sampled"]
-"""`always`. `found`: where the server has a secret there that the login role can see. `quoted`: where it repeats
-values of a column that the policy does not let be read. `sampled`: where the policy keeps anything back at all."""
+"""`always`. `found`: if the login role could see a secret there. `quoted`: if it repeats values of a column that the
+policy does not allow to be read. `sampled`: if the policy keeps any relation or column back."""
 
 
 class Secret(NamedTuple):
@@ -31,7 +31,7 @@ INSTEAD = {
         "Nothing shows the same without it: ask for what it holds outside of this database.",
     ),
 }
-"""Catalogs that may not be read at all, and what to do instead."""
+"""Catalogs that may not be read at all, each with a hint."""
 
 _FOUND = {
     "pg_attribute": "attfdwoptions", "pg_foreign_table": "ftoptions", "pg_foreign_server": "srvoptions",
@@ -79,11 +79,11 @@ def _secrets() -> dict[tuple[str, str], dict[str, Secret]]:
 
 
 SECRETS = _secrets()
-"""Of the schemas and relations: their columns."""
+"""By schema and relation: its secret columns."""
 
 FUNCTIONS = {
     "pg_get_functiondef": Secret("found", "pg_proc.proconfig"),
     "pg_get_partition_constraintdef": Secret("quoted", "pg_class.relpartbound"),
     "pg_show_all_settings": Secret("found", "pg_settings.setting"),
 }
-"""Built-in functions that give the same as a column."""
+"""Built-in functions that return the same as a column."""

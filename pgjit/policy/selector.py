@@ -1,6 +1,6 @@
 """One entry of `allow` or `deny`: which kinds of statements, and which objects. Values only.
 
-Keys combine as AND, the lists inside them are OR. An entry names at most one sort of object.
+Keys are combined with AND, the names in a list with OR. An entry names at most one sort of object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["Selector"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    kinds: frozenset[str] | None = None  # of statements, as `Statement.kind` says them; None: any
+    kinds: frozenset[str] | None = None  # as in `Statement.kind`; None: any
     relations: Patterns | None = None
     columns: Patterns | None = None
     functions: Patterns | None = None
@@ -22,12 +22,12 @@ class Selector:
     schemas: Patterns | None = None
     settings: Patterns | None = None
     operators: frozenset[str] = frozenset()  # as statements write them: `<=>` or `public.<=>`
-    extensions: frozenset[str] = frozenset()  # opened as a whole; of `allow` alone
+    extensions: frozenset[str] = frozenset()  # opened as a whole; only in `allow`
     place: str = ""  # file:line:column of the entry
 
     @property
     def names_relations(self) -> bool:
-        """Whether it speaks of relations: the whole of them, or their columns."""
+        """Whether it names relations, or their columns or schemas."""
         return any(each is not None for each in (self.relations, self.columns, self.schemas))
 
     @property

@@ -1,9 +1,9 @@
 """Which settings a session may change, and to what: one list for SET, RESET, `set_config` and the startup packet.
 
-A setting that is in no class here is refused, unless a policy names it. Pure; decides nothing about settings that a
-command keeps for later sessions (`ALTER ROLE ... SET`), which only `FREE` ones may be.
+A setting in none of the classes here is refused, unless a policy names it. Pure. Settings that a command keeps for
+later sessions (`ALTER ROLE ... SET`) are decided by the rule `session-setting`: only `FREE` ones may be kept.
 
-INVARIANT: a pinned setting may be set to nothing but what it is, or to what is stricter; no policy opens it.
+INVARIANT: a pinned setting may be set only to its present value or to a stricter one. No policy opens it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _EXTENSIONS = """
     rum.array_similarity_function rum_fuzzy_search_limit
 """
 FREE = frozenset(f"{_OUTPUT} {_TRANSACTIONS} {_PLANNER} {_EXTENSIONS}".split())
-"""They change how output looks, how a transaction is isolated or how a plan is found: no rule rests on them."""
+"""They change the format of output, the isolation of transactions or the planner. No rule depends on them."""
 CAPPED = {
     "work_mem": "work_mem",
     "hash_mem_multiplier": "hash_mem_multiplier",
@@ -69,12 +69,12 @@ CAPPED = {
     "max_parallel_workers": "parallel_workers",
     "max_parallel_workers_per_gather": "parallel_workers",
 }
-"""Memory and processes that others need as well, each with the limit of a policy that bounds it."""
+"""Memory and processes, which all sessions share. Each with the limit of the policy that bounds it."""
 TIMEOUTS = frozenset({
     "idle_in_transaction_session_timeout", "idle_session_timeout", "lock_timeout", "statement_timeout",
     "transaction_timeout",
 })  # fmt: skip
-"""They may be made shorter than what the policy gives, never switched off."""
+"""They may be made shorter than the policy's limit, never switched off."""
 PINNED = {
     "backslash_quote": "It decides where a string ends.",
     "client_connection_check_interval": "It ends statements whose client is gone.",
@@ -95,14 +95,14 @@ PINNED = {
     "transaction_read_only": "The policy gives read-only access.",
     "transaction_timeout": "It ends a session if pgjit cannot.",
 }
-"""What judging and the end of a window rest on: no policy but one of `full` access lets it be changed."""
+"""Judging and the end of a window depend on them. Only a policy of `full` access lets them be changed."""
 UTF8 = frozenset({"utf8", "utf-8", "unicode"})
-"""The names of one encoding: the server reports it by the one that it was set by."""
+"""Names of one encoding: the server reports the name by which it was set."""
 _ROLES = frozenset({"role", "session_authorization"})
 _READ_ONLY = frozenset({"default_transaction_read_only", "transaction_read_only"})
 ON = frozenset({"on", "t", "tr", "tru", "true", "y", "ye", "yes", "1"})
 _OFF = frozenset({"of", "off", "f", "fa", "fal", "fals", "false", "n", "no", "0"})
-_KEPT = {  # values that say what is so
+_KEPT = {  # their present values
     "backslash_quote": frozenset({"safe_encoding"}),
     "client_connection_check_interval": frozenset({"500", "500ms"}),
     "session_replication_role": frozenset({"origin"}),
@@ -120,7 +120,7 @@ _LISTED = "A policy may name more of them under `settings`."
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a setting may not be changed so, and what would be accepted."""
+    """Why a change of a setting is refused, and what would be accepted."""
 
     message: str
     detail: str
@@ -128,7 +128,7 @@ class Objection:
 
 
 def objection(setting: Setting, terms: StatementTerms, start: SessionStart | None) -> Objection | None:
-    """What speaks against this change in a session; None: it may be made. `start`: None where nobody knows."""
+    """Why this change in a session is refused; None if it may be made. `start` is None if it is not known."""
     name = setting.name
     if setting.everything:  # RESET ALL goes back to what the session began with: its pinned settings
         return None
@@ -156,7 +156,7 @@ def _named(setting: Setting) -> str:
 
 
 def find_opening_entry(name: str, terms: StatementTerms) -> Selector | None:
-    """The entry of `allow` that lets the setting be changed as its other rules do not."""
+    """The entry of `allow` that lets the setting be changed freely."""
     if name == "statement_timeout" or name in PINNED:
         return None
     parts = setting_name(name)
@@ -185,9 +185,9 @@ def _unlisted(name: str) -> Objection:
 
 
 def _back(name: str, terms: StatementTerms, start: SessionStart | None) -> Objection | None:
-    """RESET and SET ... TO DEFAULT go back to what the session began with."""
+    """RESET and SET ... TO DEFAULT restore the value that the session began with."""
     if name == "transaction_read_only" and terms.access is Preset.READ_ONLY:
-        # Up to PostgreSQL 15 it goes back to the default of PostgreSQL, and not to that of the session.
+        # Before PostgreSQL 16 it restores the default of PostgreSQL, not that of the session.
         return Objection(
             f"setting `{name}` may not be reset", PINNED[name], "It may be set to on; a new transaction is read-only."
         )
@@ -203,10 +203,14 @@ def _timeout(name: str, value: str | None, terms: StatementTerms) -> Objection |
     most = terms.longest
     if name == "idle_in_transaction_session_timeout":
         most = terms.idle or most
-    asked = length_of(value)
+    new_value = length_of(value)
     # Waiting for a lock counts in `statement_timeout` as well.
     bounded = name != "lock_timeout"
-    if asked is not None and asked >= 1 and (not bounded or (most is not None and asked <= _milliseconds(most))):
+    if (
+        new_value is not None
+        and new_value >= 1
+        and (not bounded or (most is not None and new_value <= _milliseconds(most)))
+    ):
         return None
     if not bounded:
         allowed = "constants from 1 ms, and "
@@ -259,12 +263,12 @@ def _pinned(setting: Setting, name: str, terms: StatementTerms, start: SessionSt
 def _search_path(setting: Setting, start: SessionStart | None) -> Objection | None:
     pinned = None if start is None or start.search_path is None else _schemas(start.search_path)
     if setting.called:
-        asked = None if setting.value is None else _schemas(setting.value)
+        new_value = None if setting.value is None else _schemas(setting.value)
     else:  # each of the values of SET is one name
-        asked = tuple(value for value in setting.values if value is not None)
-    if asked is not None and pinned is not None and _known(asked) == _known(pinned):
+        new_value = tuple(value for value in setting.values if value is not None)
+    if new_value is not None and pinned is not None and _known(new_value) == _known(pinned):
         return None
-    told = (
+    present = (
         ""
         if start is None or start.search_path is None
         else f"; it may be set to its present value: {start.search_path}"
@@ -272,7 +276,7 @@ def _search_path(setting: Setting, start: SessionStart | None) -> Objection | No
     return Objection(
         "setting `search_path` may not be changed",
         PINNED["search_path"],
-        f"Write names with their schema{told}.",
+        f"Write names with their schema{present}.",
     )
 
 
@@ -282,7 +286,7 @@ def _known(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _schemas(text: str) -> tuple[str, ...] | None:
-    """The names of a list as the server reads it: folded unless quoted. None where it is no such list."""
+    """The names in a list as the server reads them: folded unless quoted. None if it is no list of names."""
     names: list[str] = []
     left = text.strip()
     while left:
@@ -315,8 +319,8 @@ def _role(name: str) -> Objection:
 def _capped(name: str, value: str | None, terms: StatementTerms) -> Objection | None:
     limit = CAPPED[name]
     most = getattr(terms.caps, limit)
-    asked = _amount(name, value)
-    if asked is not None and asked <= most:
+    new_value = _amount(name, value)
+    if new_value is not None and new_value <= most:
         return None
     shown = shown_size(most) if limit == "work_mem" else f"{most:g}"
     return Objection(

@@ -1,4 +1,4 @@
-"""The settings whose value may be shown to everybody: `shown_settings.txt`, whose head says how the list is made."""
+"""The settings whose value may be shown to everybody: `shown_settings.txt`. Its head explains the list."""
 
 from __future__ import annotations
 

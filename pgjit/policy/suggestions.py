@@ -1,6 +1,6 @@
-"""Which names a hint may give where one is unknown: never one that the policy denies, or does not allow. Pure.
+"""Which similar names a hint may show for an unknown one: never one that the policy denies or does not allow. Pure.
 
-INVARIANT: a name that the policy denies is in no hint, nor is one of something that could lead to what it denies.
+INVARIANT: no hint shows a name that the policy denies, nor an object that could lead to a denied one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tests of policies, as people write them beside the policies (`*_test.yaml`): the cases, and what they expect.
 
-Decides the shape of such a file and whether an outcome is what was expected. Runs nothing: what a policy decides is
-not known here. Reference: policies/README.md.
+Decides the shape of such a file, and whether an outcome is the expected one. It judges nothing; `judging/dry_run.py`
+runs the tests. Reference: policies/README.md.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Section(BaseModel):
 
 
 class CallerSection(_Section):
-    """Who a test speaks for."""
+    """The identity of a test."""
 
     groups: list[Annotated[str, BeforeValidator(_guid)]] = Field(
         default_factory=list, description="object ids of the groups that it is a member of"
@@ -83,13 +83,13 @@ class SuiteFile(_Section):
         default=None,
         description="a catalog that names are resolved with, as `pgjit catalog` writes it",
     )
-    identities: dict[str, CallerSection] = Field(default_factory=dict, description="who the tests speak for")
+    identities: dict[str, CallerSection] = Field(default_factory=dict, description="identities of the tests")
     tests: list[CaseSection] = Field(min_length=1, description="the tests")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseCaller:
-    """Who asks for what, where a test names no policy."""
+    """An identity and what it connects to, where a test names no policy."""
 
     name: str
     groups: frozenset[GroupId]
@@ -117,7 +117,7 @@ class Suite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseOutcome:
-    """What became of one case."""
+    """The result of one case."""
 
     case: Case
     decision: Decision
@@ -140,7 +140,7 @@ def suite_paths(folder: Path) -> list[Path]:
 def load_suites(
     paths: Iterable[Path], policies: Iterable[str], references: Iterable[str]
 ) -> tuple[list[Suite], list[str]]:
-    """All suites, and all faults with their places. `references`: what a refusal may name as its rule."""
+    """All suites, and all faults with their places. `references`: the rules that a test may expect."""
     known, rules = sorted(policies), sorted(references)
     suites: list[Suite] = []
     faults: list[str] = []

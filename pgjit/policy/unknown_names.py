@@ -1,6 +1,6 @@
-"""Names in a policy that mean nothing on a server: an entry of `deny` with a slip of the pen denies nothing. Pure.
+"""Names in a policy that the server does not have: a misspelt entry of `deny` denies nothing. Pure.
 
-Decides which names are told; they are warnings, since what is not there today may be there tomorrow.
+Decides which names are reported. They are warnings, since the object may be created later.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Names = frozenset[tuple[str, ...]]
 _SORTS = ("relations", "columns", "functions", "types", "schemas")
 
 _YET_TO_BE = frozenset(kind for kind in SEEN if kind.startswith("create-") or kind.endswith("index"))
-"""Kinds that are allowed for what is not there yet, or for indexes, which the catalog does not have."""
+"""Kinds for objects that do not exist yet, or for indexes, which the catalog does not hold."""
 
 
 def absent_names(policy: Policy, catalog: Catalog) -> Iterator[str]:
-    """One line for each, with its place in the policy's file."""
+    """One line for each name, with the place of its entry."""
     known = {sort: _known(sort, catalog) for sort in _SORTS}
     for entry in (*policy.statements.allow, *policy.statements.deny):
         for sort in _SORTS:
@@ -43,7 +43,7 @@ def _absent(entry: Selector, sort: str, known: Names) -> Iterator[Pattern]:
 
 
 def _near(pattern: Pattern, known: Names) -> str:
-    """The name that was meant, as far as that can be guessed."""
+    """The most similar name, as a question."""
     count = len(pattern.parts)
     near = difflib.get_close_matches(pattern.text, sorted({".".join(name[-count:]) for name in known}), n=1)
     return f"; did you mean `{near[0]}`?" if near else ""

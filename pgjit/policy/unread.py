@@ -1,4 +1,4 @@
-"""Whether a policy lets run what no rule can tell the effect of. Pure."""
+"""Whether a policy allows statements whose effects no rule knows. Pure."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["runs_unread"]
 
 
 def runs_unread(terms: StatementTerms) -> bool:
-    """Under `access: full`, and where `allow` has kinds such as `do` or DDL that leaves code behind."""
+    """Under `access: full`, and if `allow` has kinds such as `do`, or DDL that leaves code behind."""
     return terms.access is Preset.FULL or any(entry.kinds and entry.kinds & UNREAD for entry in terms.allow)

@@ -148,8 +148,8 @@ def test_a_policy_that_says_little(tmp_path: Path) -> None:
         ("statements:\n  allow:\n    - kinds: alter-system",
          "9:7: `statements.allow.0.kinds` `alter-system` cannot be allowed here: nothing but `access: full` runs it"),
         ("statements:\n  access: read-write\n  allow:\n    - {kinds: create-cast, schemas: [public]}",
-         ("10:8: `statements.allow.0.kinds` `create-cast` cannot be allowed for some relations: not all is seen "
-          "of what is touched by `create-cast`")),
+         ("10:8: `statements.allow.0.kinds` `create-cast` cannot be allowed for some relations: pgjit does not see "
+          "every object that `create-cast` use")),
         ("statements:\n  access: read-write\n  allow:\n    - {kinds: [truncate], columns: [a.b.c]}",
          "10:8: `statements.allow.0.kinds` `truncate` cannot be allowed for some columns: name the relation"),
         ("statements:\n  access: read-write\n  allow:\n    - {kinds: [do], functions: [a.b]}",
@@ -234,11 +234,11 @@ def test_a_fault_is_told_at_its_place(tmp_path: Path, text: str, fault: str) -> 
         ("allow: [{operators: [<=>]}]\n  deny: [{operators: [<=>]}]",
          "8:11: this entry of `allow` can allow nothing: 9:10 refuses all of it"),
         ("access: read-write\n  allow: [{kinds: [do, ddl-role, call]}]",
-         "9:11: `alter-role`, `create-role`, `do` and others: allowed whole, whatever is touched or left behind"),
+         "9:11: `alter-role`, `create-role`, `do` and others: allowed as a whole, whatever they use or leave behind"),
         ("rules: {sequences: false}",
          "8:11: `sequences` can change nothing: `access: read-only` decides it"),
         ("rules: {limit-required: false}",
-         "8:11: `limit-required` is not asked under `access: read-only` anyway"),
+         "8:11: `limit-required` is not applied under `access: read-only` anyway"),
     ],
 )  # fmt: skip
 def test_what_can_do_nothing_is_warned_of(tmp_path: Path, statements: str, warning: str) -> None:

@@ -59,7 +59,7 @@ def _name(case: Case) -> str:
 
 def _violations(case: Case, *names: str) -> list[Violation]:
     message = read_message(case.sql)
-    asked = [RULES[name] for name in names if RULES[name].asked(case.terms)]
+    asked = [RULES[name] for name in names if RULES[name].applies(case.terms)]
     found = [violation for rule in asked if rule.message for violation in rule.message(message, case.terms)]
     for statement in message.statements:
         referenced = referenced_objects(case.terms, statement, CATALOGS[case.catalog] if case.catalog else None)

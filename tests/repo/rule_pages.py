@@ -29,7 +29,7 @@ _HEAD = """\
 A statement runs when no rule finds anything in it; a message runs when all of its statements may. Rules are
 independent: one more can only refuse more. The name of a rule is the reference of the error (`pgjit:<name>` in the
 field `R` of the ErrorResponse), of its file in `pgjit/policy/rules` and of its page here. Under `access: full` no
-rule is asked. These pages are written by `make docs` from the rules themselves.
+rule is applied. These pages are written by `make docs` from the rules themselves.
 
 | rule | about |
 |---|---|

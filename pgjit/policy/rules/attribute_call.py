@@ -33,7 +33,7 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["COLUMNS", "ROW_FUNCTIONS", "RULE"]
 
-# The file's head says how the list is made; a test compares it with the catalogs of real servers.
+# The head of the file explains the list; a test compares it with the catalogs of real servers.
 COLUMNS = frozenset(
     line
     for line in (files("pgjit.policy") / "builtin_columns.txt").read_text("utf-8").splitlines()
@@ -51,7 +51,7 @@ ROW_FUNCTIONS = frozenset(
 def _check(
     statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, passages: Passages | None
 ) -> Iterator[Violation]:
-    # With a catalog, what is called in this way is among the functions that are touched: function-call judges it.
+    # With a catalog, a function that is called in this way is among the referenced ones: function-call judges it.
     known: set[str | None] = set()
     if referenced is not None:
         known = {each.column for each in referenced.columns if each.schema is not None} | referenced.fields

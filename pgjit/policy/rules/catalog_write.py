@@ -57,7 +57,7 @@ def _violation(statement: Statement, what: str, position: int | None, found: Jud
 
 
 def _is_catalog(relation: Name) -> bool:
-    """Without a schema, `pg_...` is taken for the system's: its schema is searched first."""
+    """A name `pg_...` without a schema is taken for a system relation: PostgreSQL searches pg_catalog first."""
     *schemas, name = relation.parts or ("",)
     if not schemas:
         return name.startswith("pg_") or not name

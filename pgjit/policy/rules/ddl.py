@@ -39,8 +39,8 @@ def _check(
         elif passages is not None:
             passages.add(statement, place, "kind", (statement.kind,))
     for kind in statement.inner:
-        # What is inside a statement that is allowed whole, such as CREATE SCHEMA, is allowed by its own kind, where
-        # that is allowed for all relations: it makes them in a schema that no entry has named.
+        # A statement inside one that is allowed as a whole, such as CREATE SCHEMA, is allowed if its kind is allowed
+        # for all relations: it creates them in a schema that no entry names.
         whole = place is not None and statement.kind in UNREAD and not is_narrowed(terms, kind)
         inner_place = find_permission_for_kind(terms, kind) if whole else None
         if kind not in DDL or kind == statement.kind:

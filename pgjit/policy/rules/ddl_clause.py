@@ -63,10 +63,10 @@ _VALUES: dict[str, str] = {
     """,
 }
 _LISTED = frozenset(f"{word}={value}" for word, values in _VALUES.items() for value in values.split())
-_ALTERED = {  # ALTER TABLE and its kind rename and change what is of another kind as well
+_ALTERED = {  # ALTER TABLE and the like also rename and change objects of other kinds
     "alter-index": "", "alter-materialized-view": "m", "alter-sequence": "S", "alter-table": "rpf", "alter-view": "v",
 }  # fmt: skip
-_TOLD = {"behavior=DROP_CASCADE": "CASCADE", "relpersistence=t": "TEMPORARY"}
+_WRITTEN = {"behavior=DROP_CASCADE": "CASCADE", "relpersistence=t": "TEMPORARY"}
 
 
 def _check(
@@ -75,8 +75,8 @@ def _check(
     if SEEN.isdisjoint((statement.kind, *statement.inner)) or find_permission_for_kind(terms, statement.kind) is None:
         return
     for clause in sorted(statement.clauses - _LISTED):
-        told = _TOLD.get(clause) or clause.partition("=")[2].removeprefix("AT_")
-        yield _violation(statement, f"`{told}` is not allowed in a statement that defines objects", None)
+        written = _WRITTEN.get(clause) or clause.partition("=")[2].removeprefix("AT_")
+        yield _violation(statement, f"`{written}` is not allowed in a statement that defines objects", None)
     schemas = {name[-2] for name in statement.defined if len(name) > 1}
     schemas |= {"pg_catalog" for name in statement.defined if len(name) == 1 and name[0].startswith("pg_")}
     if referenced is not None:
@@ -103,7 +103,7 @@ def _check(
 def _renamed(
     statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None
 ) -> Iterator[Violation]:
-    """A new name is one that is made: where only some relations are meant, it takes what may make it."""
+    """Renaming creates a name: if only some relations are allowed, creating one of the new name must be allowed."""
     new = {use.name[-1] for use in statement.scopes.command_relations if use.same_schema_as}
     made = statement.kind.replace("alter-", "create-")
     if not new or not is_narrowed(terms, statement.kind):
@@ -118,7 +118,7 @@ def _renamed(
 
 
 def _altered(kind: str) -> tuple[str | None, ...]:
-    """The kinds of relations that a command may change; None of those that the catalog does not have."""
+    """The kinds of relations that a command may change. None: a relation that the catalog does not have."""
     return (None, *_ALTERED.get(kind, "rpfvmS"))
 
 

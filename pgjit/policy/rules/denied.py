@@ -52,7 +52,7 @@ def _check(
 
 
 def _written(statement: Statement, terms: StatementTerms) -> Iterator[Violation]:
-    """By the names as they are written."""
+    """Names as they are written."""
     kinds = collect_kinds(statement)
     written: tuple[tuple[Sort, tuple[Name, ...]], ...] = (
         ("functions", statement.functions),
@@ -86,7 +86,7 @@ def _relations(statement: Statement, terms: StatementTerms, referenced: Referenc
     for column in referenced.columns:
         if entry := find_denial_of_column(terms, verbs_on_column(statement, column, referenced), column):
             if column.whole_row:
-                continue  # told by star-on-denied
+                continue  # star-on-denied reports it
             own = f"column `{column.column}`" if column.column else "a column"
             parts = (column.schema, column.relation, column.column)
             found = JudgedObject("column", parts, column.position, column.through, column.action)
@@ -96,7 +96,7 @@ def _relations(statement: Statement, terms: StatementTerms, referenced: Referenc
 
 
 def _names(statement: Statement, terms: StatementTerms, referenced: ReferencedObjects) -> Iterator[Violation]:
-    """By the names as the catalog resolves them; those that are written are told already."""
+    """Names as the catalog resolves them, where they are resolved."""
     kinds = collect_kinds(statement)
     for function in referenced.functions:
         if function.schema is not None and (

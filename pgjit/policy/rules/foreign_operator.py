@@ -46,9 +46,9 @@ def _check(
     missing = referenced.missing("unknown-operator") if referenced is not None else frozenset()
     for operator in statement.operators:
         if operator.parts in extended:
-            continue  # the catalog knows whose it is: told below
+            continue  # the catalog knows its extension: see below
         if operator.parts in missing:
-            continue  # unresolved-name says so, as the server does
+            continue  # unresolved-name reports it, as the server does
         if operator.builtin in BUILTIN:
             continue
         place = find_permission_for_operator(terms, (operator.text,), kinds)
@@ -61,7 +61,7 @@ def _check(
         if each.builtin or each.schema is None or each.name in refused or each.text in refused:
             continue
         if each.extension is not None and each.name in BUILTIN:
-            continue  # as likely the built-in one: an extension adds a meaning for its own types
+            continue  # probably the built-in one, to which an extension adds a meaning for its own types
         name = (each.schema, each.name)
         place = find_permission_for_operator(terms, (each.text, each.name), kinds)
         if place is None and referenced is not None:
@@ -74,7 +74,7 @@ def _check(
 
 
 def _of_extensions(referenced: ReferencedObjects | None) -> Iterator[tuple[str, ...]]:
-    """Operators of extensions, with their schema and without, as they may be written."""
+    """Operators of extensions, with their schema and without, as statements may write them."""
     for each in referenced.operators if referenced is not None else ():
         if each.extension is not None and each.schema is not None:
             yield (each.name,)

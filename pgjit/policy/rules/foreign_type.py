@@ -41,7 +41,7 @@ BUILTIN = frozenset(
 
 
 _UNKNOWN = {"unknown-type": "42704", "unknown-schema": "3F000"}
-"""What the server says of a type that it does not have."""
+"""The server's SQLSTATEs for a type that it does not have."""
 
 
 def _check(
@@ -57,11 +57,11 @@ def _check(
     )
     for kind in statement.types:
         if kind.parts in extended:
-            continue  # the catalog knows whose it is: told below
+            continue  # the catalog knows its extension: see below
         if len(kind.parts) == 1 and kind.parts in missing:
-            continue  # unresolved-name says so, as the server does
+            continue  # unresolved-name reports it, as the server does
         if len(kind.parts) == 1 and kind.parts[0] in resolved and not _builtin(kind):
-            continue  # the catalog knows which it is: told below
+            continue  # the catalog knows which type it is: see below
         if kind.parts in enums:
             continue
         if _builtin(kind):
@@ -90,7 +90,7 @@ def _check(
 
 
 def _is_enum(kind: ReferencedType) -> bool:
-    """What begins with `_` may as well be the array type of something else in another schema."""
+    """A name that begins with `_` may be the array type of another type in another schema."""
     return kind.kind == "e" and not kind.name.startswith("_")
 
 

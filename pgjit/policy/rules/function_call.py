@@ -47,10 +47,10 @@ INFORMATION = frozenset(
     _pg_interval_type _pg_numeric_precision _pg_numeric_precision_radix _pg_numeric_scale _pg_truetypid _pg_truetypmod
 """.split()
 )
-"""Those of `information_schema`, in SQL, which drivers call for primary keys and indexes."""
+"""Functions of `information_schema`, written in SQL. Drivers call them for primary keys and indexes."""
 _INFORMATION_SCHEMA = "information_schema"
 _JUDGED_ELSEWHERE = frozenset({"pg_input_error_info", "pg_input_is_valid", "set_config"})
-"""By their arguments: session-setting, and foreign-type where they name a type as a constant."""
+"""session-setting judges their arguments, and foreign-type those that name a type as a constant."""
 
 
 _TYPE = "Write its type out as a constant that names a built-in one, such as 'integer'."
@@ -66,9 +66,9 @@ def _check(
     missing = referenced.missing("unknown-function", "unknown-schema") if referenced is not None else frozenset()
     for function in statement.functions:
         if function.parts in missing:
-            continue  # unresolved-name says so, as the server does
+            continue  # unresolved-name reports it, as the server does
         if len(function.parts) == 1 and function.parts[0] in resolved and not _is_builtin(function):
-            continue  # the catalog knows which it is: told below
+            continue  # the catalog knows which function it is: see below
         if function.parts in extended:
             continue  # likewise
         if function.parts not in unread and _listed(function):
@@ -107,7 +107,7 @@ def _check_resolved(
 
 
 def _unlisted(statement: Statement, function: Name, *, exists: bool) -> Violation:
-    """`f(x)` is also `x.f` where some row has such a column: then no fault says that there is no such function."""
+    """`f(x)` is also `x.f` if a row has such a column: then unresolved-name does not report the function."""
     violation = _violation(statement, JudgedObject("function", function.parts), function.text, function.position)
     violation = replace(violation, hint=function_hint(function.text) or violation.hint)
     if exists:
@@ -116,7 +116,7 @@ def _unlisted(statement: Statement, function: Name, *, exists: bool) -> Violatio
 
 
 def _older_calls(statement: Statement, referenced: ReferencedObjects | None) -> Iterator[Violation]:
-    """Without a catalog: what is syntax to one server is to an older one a call of a function of that name."""
+    """Without a catalog: syntax of a newer server, which an older one reads as a call of a function of that name."""
     unknown = None if referenced is None else {each.name for each in referenced.functions if each.schema is None}
     for call, position in statement.scopes.calls:
         name = call.parts[-1]
@@ -157,7 +157,7 @@ def _find_permission(function: Name, statement: Statement, terms: StatementTerms
 def _is_listed(function: ReferencedFunction, statement: Statement) -> bool:
     """Whether every statement may call it, or another rule decides on it by the name that is written."""
     if function.name in BUILTIN_FUNCTIONS and (function.builtin or function.extension is not None):
-        return True  # of an extension: as likely the built-in one, to which it adds a meaning for its own types
+        return True  # probably the built-in one, to which an extension adds a meaning for its own types
     if function.builtin and function.schema == _INFORMATION_SCHEMA and function.name in INFORMATION:
         return True
     written = not function.through and any(

@@ -54,7 +54,7 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["RULE", "LimitRequiredOptions"]
 
-Limits = tuple[tuple[int, int], ...]  # which LIMIT it is, and how many rows it lets through
+Limits = tuple[tuple[int, int], ...]  # the number of each LIMIT, and its rows
 
 _BOTH = frozenset({Preset.READ_ONLY, Preset.READ_WRITE})
 
@@ -83,19 +83,23 @@ def _check(
         if fitting:
             parts.setdefault(source.relation[-1], []).append((source, tuple(fitting)))
             continue
-        told = f"reading `{'.'.join(source.relation)}` needs a LIMIT"
+        message = f"reading `{'.'.join(source.relation)}` needs a LIMIT"
         if limits:
-            told = f"{limits[-1][1]} rows of `{'.'.join(source.relation)}` are more than this policy allows at once"
-        yield _violation(statement, source, told, options.at_most)
+            message = (
+                f"{limits[-1][1]} rows of `{'.'.join(source.relation)}` are more than this policy allows at once"
+            )
+        yield _violation(statement, source, message, options.at_most)
     for name, bounded in parts.items():
         total = min(_total(bounded, 0), _total(bounded, -1))
         if total > options.at_most:
-            told = f"the parts of the statement give up to {total} rows of `{name}`"
-            yield _violation(statement, bounded[-1][0], f"{told}, more than this policy allows", options.at_most)
+            parts_give = f"the parts of the statement give up to {total} rows of `{name}`"
+            yield _violation(
+                statement, bounded[-1][0], f"{parts_give}, more than this policy allows", options.at_most
+            )
 
 
 def _total(bounded: list[tuple[RowSource, Limits]], which: int) -> int:
-    """Rows in all, by the outermost LIMIT of each part, which others may share, or by its innermost."""
+    """Rows in all: by the outermost LIMIT of each part, which parts may share, or by the innermost."""
     return sum(dict(limits[which] for _, limits in bounded).values())
 
 
@@ -114,14 +118,14 @@ def _violation(statement: Statement, source: RowSource, message: str, most: int)
 
 
 def _own_aggregates(statement: Statement, referenced: ReferencedObjects | None) -> bool:
-    """Whether it may call an aggregate that is not built in: what that one collects is not known."""
+    """Whether it may call an aggregate that is not built in. It may collect rows."""
     if referenced is not None and all(each.schema is not None for each in referenced.functions):
         return any(not each.builtin and each.kind != "f" for each in referenced.functions)
     return any(each.builtin not in BUILTIN_FUNCTIONS for each in statement.functions)
 
 
 def _meant(source: RowSource, meant: Patterns, referenced: ReferencedObjects | None) -> bool:
-    """By the name as it is resolved; where it is not, by any schema that it may be in."""
+    """Whether the rule covers the relation, by its resolved name; if it has none, in any schema that it may be in."""
     name = source.relation[-2:]
     if name[0] in ("pg_catalog", "information_schema") and len(name) > 1:
         return False

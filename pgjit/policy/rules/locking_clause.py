@@ -37,7 +37,7 @@ def _check(
         )
 
 
-# Under `read-only` the server refuses them as well; under `read-write` a policy may want none.
+# Under `read-only` the server refuses them as well. Under `read-write` a policy may switch the rule on.
 RULE = Rule(
     "locking-clause", __doc__, _check,
     on=frozenset({Preset.READ_ONLY}), switch=frozenset({Preset.READ_WRITE}),

@@ -76,7 +76,7 @@ def _columns(
         if not any(relation.parts[-1:] and relation.parts[-1] in _NAMES for relation in statement.relations):
             return
         referenced = resolve(statement, None)
-    refused: dict[tuple[str, str], Violation] = {}  # one for each relation, with all columns that are secret
+    refused: dict[tuple[str, str], Violation] = {}  # for each relation one, with all secret columns
     renamed = {
         source.name[-1]
         for level in statement.scopes.levels
@@ -89,8 +89,8 @@ def _columns(
             continue
         secrets = SECRETS[relation]
         hides = column.schema is None and column.relation in renamed  # by a list of other names for its columns
-        asked = secrets if column.column is None or hides else {column.column} & secrets.keys()
-        name = next((each for each in asked if _is_kept(secrets[each], terms, referenced)), None)
+        candidates = secrets if column.column is None or hides else {column.column} & secrets.keys()
+        name = next((each for each in candidates if _is_kept(secrets[each], terms, referenced)), None)
         if name is None:
             continue
         found = JudgedObject(
@@ -120,7 +120,7 @@ def _functions(
 
 
 def _known(schema: str | None, relation: str) -> tuple[str, str] | None:
-    """Where the schema is not known it may be that of the system."""
+    """A relation whose schema is not known may be one of the system."""
     schemas = ("pg_catalog", "information_schema") if schema is None else (schema,)
     return next(((each, relation) for each in schemas if (each, relation) in SECRETS), None)
 

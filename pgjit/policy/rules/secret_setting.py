@@ -39,7 +39,7 @@ __all__ = ["RULE", "may_show", "unshown_parameter"]
 _OWN = "pgjit."
 _CALL = "current_setting"
 _BOUND = frozenset({"select", "explain", "declare", "insert", "update", "delete", "merge"})
-"""Kinds whose parameters are values that a client binds, and never those of a function or of an EXECUTE to come."""
+"""Kinds whose parameters are values that the client binds, and not those of a function or of a later EXECUTE."""
 
 
 def may_show(terms: StatementTerms, name: str) -> bool:
@@ -75,7 +75,7 @@ def _check(
         elif shown.everything or _of_view(statement, shown, referenced):
             yield from _all(statement, shown, terms, referenced)
         elif shown.parameter is not None and statement.kind in _BOUND:
-            continue  # the name is judged when it is known: by `unshown_parameter`, before the statement runs
+            continue  # `unshown_parameter` judges the name before the statement runs
         else:
             yield _unnamed(statement, shown.position)
     if _CALL in statement.attributes or _CALL in statement.columns:  # (value).current_setting calls it as well
@@ -83,9 +83,9 @@ def _check(
 
 
 def unshown_parameter(statement: Statement, values: Sequence[bytes | None]) -> Violation | None:
-    """Of a statement that is about to run with these parameters, as texts: a name among them that is not shown.
+    """The violation of a statement that is about to run with these parameters, if one names a setting off the list.
 
-    The list alone counts: what a policy names beside it has to be written out.
+    Only the list counts: a setting that a policy names has to be written as a constant.
     """
     for shown in statement.shown_settings:
         if shown.parameter is None:
@@ -97,7 +97,7 @@ def unshown_parameter(statement: Statement, values: Sequence[bytes | None]) -> V
 
 
 def _of_view(statement: Statement, shown: ShownSetting, referenced: ReferencedObjects | None) -> bool:
-    """Whether `pg_settings` is what it seems to be."""
+    """Whether `pg_settings` is the view of the system."""
     others = [] if referenced is None else [each for each in referenced.relations if each.name == "pg_settings"]
     return (
         shown.of_view

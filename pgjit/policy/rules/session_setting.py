@@ -36,7 +36,7 @@ from pgjit.sql.statement import Setting, Statement
 __all__ = ["RULE"]
 
 _JUDGED_ELSEWHERE = frozenset({"transaction", "session characteristics", "transaction snapshot"})
-"""By transaction-mode and exported-snapshots."""
+"""transaction-mode and exported-snapshots judge them."""
 
 
 def _check(
@@ -70,7 +70,7 @@ def _report(statement: Statement, setting: Setting, terms: StatementTerms, passa
 
 
 def _lasting(setting: Setting) -> Objection | None:
-    """What a function, a role or a database is given for sessions to come."""
+    """Why a function, a role or a database may not get the setting for later sessions."""
     if setting.name in FREE and setting.constant and not setting.back:
         return None
     return Objection(

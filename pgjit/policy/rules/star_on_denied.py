@@ -26,10 +26,10 @@ __all__ = ["RULE"]
 def _check(
     statement: Statement, terms: StatementTerms, referenced: ReferencedObjects | None, _passages: Passages | None
 ) -> Iterator[Violation]:
-    told: set[tuple[str | None, str, int | None]] = set()
+    reported: set[tuple[str | None, str, int | None]] = set()
     for column in referenced.columns if referenced is not None else ():
         key = (column.schema, column.relation, column.position)
-        if not column.whole_row or key in told:
+        if not column.whole_row or key in reported:
             continue
         words = verbs_on_column(statement, column, referenced)
         denial = find_denial_of_column(terms, words, column)
@@ -37,7 +37,7 @@ def _check(
             not terms.names_columns or find_permission_for_column(terms, words, column) is not None
         ):
             continue
-        told.add(key)
+        reported.add(key)
         which = f"column `{column.column}`" if column.column else "some of its columns"
         yield Violation(
             rule="star-on-denied",

@@ -36,7 +36,7 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["RULE"]
 
-_INSIDE = frozenset({"select", "return"})  # what may stand inside another statement, beside what writes
+_INSIDE = frozenset({"select", "return"})  # allowed inside other statements, besides kinds that write
 _EXPLAINS = frozenset({"explain", "explain-analyze"})
 _INSTEAD_OF = {
     "alter-system": "pg_settings shows what is set; this session's own settings are changed with SET.",
@@ -52,7 +52,7 @@ _INSTEAD_OF = {
     "set-constraints": "Leave it out: nothing is written here.",
     "vacuum": "The server does that itself: n_dead_tup and last_autovacuum are in pg_stat_user_tables.",
 }
-"""Of what no policy for writing would allow by itself: what the statement may have been for."""
+"""Hints for kinds that `access: read-write` does not allow either, by the likely purpose of the statement."""
 _JUDGED_ELSEWHERE = DDL | PROCEDURAL
 
 
@@ -68,7 +68,7 @@ def _check(
             passages.add(statement, place, "kind", (statement.kind,))
     for kind in statement.inner:
         if kind == "execute" and statement.kind in _EXPLAINS and DDL.isdisjoint(statement.inner):
-            continue  # what its name stands for was judged, and is looked at when it runs
+            continue  # the prepared statement was judged, and is checked again when it runs
         if kind not in _INSIDE | (allowed & WRITES) | _JUDGED_ELSEWHERE:
             yield _violation(statement, kind, terms, inside=True)
 

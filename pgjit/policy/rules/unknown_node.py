@@ -100,7 +100,7 @@ _DEFINING_FIELDS = frozenset(
 )
 _OF_OTHERS = WRITING_NODES | DEFINING_NODES
 _FIELDS_OF_OTHERS = _WRITING_FIELDS | _DEFINING_FIELDS
-"""Of the kinds beyond the presets that a policy may allow. What their words say is the rule `ddl-clause`'s."""
+"""Syntax of the kinds beyond the presets that a policy may allow. `ddl-clause` judges its values."""
 
 
 def _check(
@@ -108,7 +108,7 @@ def _check(
 ) -> Iterator[Violation]:
     beyond = statement.kind not in WRITING and find_permission_for_kind(terms, statement.kind) is not None
     if beyond and statement.kind in UNREAD:
-        return  # allowed whole, and told so to who writes the policy
+        return  # allowed as a whole: `pgjit policy check` warns of it
     unknown_nodes, unknown_fields = statement.nodes - READING_NODES, statement.fields - READING_FIELDS
     if beyond:
         unknown_nodes, unknown_fields = unknown_nodes - DEFINING_NODES, unknown_fields - _DEFINING_FIELDS

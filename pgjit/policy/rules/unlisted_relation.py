@@ -71,7 +71,7 @@ def _check(
         elif passages is not None:
             passages.add(statement, place, "relation", names, relation.position, relation.through, relation.action)
     for column in referenced.columns:
-        if (column.schema, column.relation) in refused or column.whole_row:  # told by star-on-denied
+        if (column.schema, column.relation) in refused or column.whole_row:  # star-on-denied reports it
             continue
         place = find_permission_for_column(terms, verbs_on_column(statement, column, referenced), column)
         parts = (column.schema, column.relation, column.column)

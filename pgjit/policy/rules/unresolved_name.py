@@ -32,7 +32,7 @@ from pgjit.sql.statement import Statement
 
 __all__ = ["RULE"]
 
-_SQLSTATES = {  # what the server says of a name that it does not know: clients tell by it that something is missing
+_SQLSTATES = {  # as the server reports an unknown name: clients recognize a missing object by it
     "unknown-relation": "42P01",
     "unknown-column": "42703",
     "unknown-function": "42883",
@@ -68,7 +68,7 @@ def _check(
         return
     for fault in referenced.faults:
         if fault.kind == "hides" and not terms.needs_names:
-            continue  # both may be touched
+            continue  # both are allowed
         yield Violation(
             rule="unresolved-name",
             message=fault.detail,
@@ -98,7 +98,7 @@ def _check(
 
 
 def _objects(fault: ResolutionFault) -> tuple[JudgedObject, ...]:
-    """What is not known; the whole statement where the fault is about no single name."""
+    """The unknown object, or the whole statement if the fault is about no single name."""
     sort = _SORTS.get(fault.kind)
     if sort is None or not fault.name:
         return STATEMENT

@@ -52,7 +52,7 @@ def _check(
 
 
 def _filled(write: WriteShape, referenced: ReferencedObjects | None) -> frozenset[str]:
-    """The columns that are never NULL; of several relations of that name, in all."""
+    """The columns that are NOT NULL in every relation of that name."""
     found = [
         each.filled
         for each in (referenced.relations if referenced is not None else ())
