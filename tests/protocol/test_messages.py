@@ -22,7 +22,7 @@ from pgwire.messages.authentication import (
     decode_sasl_initial,
 )
 from pgwire.messages.copy import CopyResponse, decode_copy_fail, decode_copy_response, encode_copy_response
-from pgwire.messages.extended import Bind, decode_bind, decode_parse, decode_target
+from pgwire.messages.extended import decode_bind, decode_parse, decode_target
 from pgwire.messages.function_call import decode_function_call, decode_function_call_response
 from pgwire.messages.query import (
     decode_error,
@@ -204,11 +204,6 @@ def test_the_mechanisms_of_a_sasl_request_keep_the_servers_order() -> None:
     assert request.mechanisms == ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")
     with pytest.raises(RemoteProtocolError):
         assert AuthenticationRequest(10, b"SCRAM-SHA-256\0").mechanisms
-
-
-@pytest.mark.parametrize(("given", "expected"), [((), 0), ((1,), 1), ((0, 1), 1)])
-def test_a_format_is_for_all_values_or_one_for_each(given: tuple[int, ...], expected: int) -> None:
-    assert expected == Bind(b"", b"", given, (b"a", b"b"), ()).format_of(1)
 
 
 def test_both_faults_are_one_kind_and_differ() -> None:

@@ -6,7 +6,7 @@ or of steps to find them, a ResolutionFault takes their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -139,9 +139,6 @@ class ObjectCollector:
         names = {QName(one.schema, one.name) for one in self._relations.values() if one.schema}
         types = {kind for name in names for kind in self._catalog.own_types.get(name, ())}
         return types | {str(name) for name in names} | {one.text for one in self._types.values()}
-
-    def column_references(self) -> Iterable[ReferencedColumn]:
-        return self._columns.values()
 
     def met_functions(self) -> set[QName]:
         return {QName(one.schema, one.name) for one in self._functions.values() if one.schema and not one.builtin}

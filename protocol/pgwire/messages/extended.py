@@ -45,11 +45,6 @@ class Bind:
     values: tuple[bytes | None, ...]
     results: tuple[int, ...]
 
-    def format_of(self, index: int) -> int:
-        if not self.formats:
-            return 0
-        return self.formats[0] if len(self.formats) == 1 else self.formats[index]
-
 
 @dataclass(frozen=True, slots=True)
 class Execute:
