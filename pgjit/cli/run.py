@@ -67,12 +67,25 @@ def run(arguments: Sequence[str]) -> int:
         place = f"{fault.filename}: " if fault.filename else ""
         print(f"error: {place}{fault.strerror or fault}", file=sys.stderr)
         return Status.UNAVAILABLE
+    except ModuleNotFoundError as missing:
+        if not (missing.name or "").startswith("pgjit.demo"):
+            raise
+        return _report(_demo_missing(first), Status.UNAVAILABLE)
     except _WRONG_USAGE as fault:
         fault.show()
         return Status.USAGE
     except (KeyboardInterrupt, typer.Abort):
         return Status.FAILED
     return int(result or 0)
+
+
+def _demo_missing(name: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"command `{name}` is not part of this installation",
+        reference="demo-not-installed",
+        detail="The package `pgjit.demo` is missing: a production image does not have it.",
+        hint="Install it with: pip install 'pgjit[demo]'. Or build the image with: --target demo.",
+    )
 
 
 def _report(fault: PgjitError, status: Status) -> Status:
