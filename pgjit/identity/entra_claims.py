@@ -32,7 +32,9 @@ GUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA
 Claims = Mapping[str, object]
 
 _LATEST: Final = 253_402_300_799  # the last second that a datetime holds
-_BACKDATED: Final = timedelta(minutes=10)  # Entra dates `iat` five minutes back: a token of 24 h says 24 h 5 min
+_BACKDATED: Final = timedelta(
+    minutes=10
+)  # Entra dates `iat` five minutes back: a token for 24 h lasts 24 h 5 min by its claims
 _TOKEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}\Z")
 _FACETS: Final = re.compile(r"[0-9]{1,6}( [0-9]{1,6})*\Z")
 _AGENT, _AGENT_USER = 11, 13  # facets of the actor and the subject (`xms_act_fct`, `xms_sub_fct`)
@@ -172,7 +174,9 @@ def _check_audience(claims: Claims, issuer: Issuer) -> None:
     if known == _GRAPH:
         raise TokenRefused("graph-token", "it is a token for Microsoft Graph, and not for this proxy")
     if _is_id_token(claims):
-        raise TokenRefused("id-token", "it is an id token: it tells an app who signed in, and opens nothing")
+        raise TokenRefused(
+            "id-token", "it is an id token: it is for an app that a user signs in to, and opens nothing"
+        )
     meant = f": it is for {known}" if known else ""
     raise TokenRefused("wrong-audience", f"the token is not for {' or '.join(sorted(issuer.audiences))}{meant}")
 
@@ -244,7 +248,9 @@ def _app_only(claims: Claims) -> bool:
         case None if _roles(claims):
             return True
         case _:
-            raise TokenRefused("unknown-kind", "`idtyp`, `scp` and `roles` do not tell an app from a user")
+            raise TokenRefused(
+                "unknown-kind", "`idtyp`, `scp` and `roles` do not show whether it is of an app or of a user"
+            )
 
 
 def _kind(subject: frozenset[int], *, agent: bool, app_only: bool) -> IdentityKind:

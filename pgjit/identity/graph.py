@@ -105,9 +105,9 @@ class GraphDirectory:
     async def _look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
         if principal.acting:
             return DirectoryAnswer(at=now, state=await self._state_of_app(principal.key, now), groups=frozenset())
-        asked = sorted(group for group in groups if GUID.match(group))
+        queried = sorted(group for group in groups if GUID.match(group))
         place = f"/v1.0/{'users' if principal.is_user else 'servicePrincipals'}/{principal.key.oid}"
-        batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
+        batches = [queried[start : start + BATCH] for start in range(0, len(queried), BATCH)]
         state, *found = await _together(
             self._state(principal.key, place, now),
             *(self._members(principal, place, batch, now) for batch in batches),
@@ -124,7 +124,7 @@ class GraphDirectory:
             return None
         object_id, enabled = answer.get(name), answer.get("accountEnabled")
         if not isinstance(object_id, str) or object_id.lower() != key.oid or not isinstance(enabled, bool):
-            raise AnswerRefused("Graph's answer does not say whether the principal is enabled")
+            raise AnswerRefused("Graph's answer does not show whether the principal is enabled")
         return PrincipalState.ENABLED if enabled else PrincipalState.DISABLED
 
     async def _state_of_app(self, key: IdentityKey, now: datetime) -> PrincipalState:
@@ -152,7 +152,7 @@ class GraphDirectory:
             raise AnswerRefused("Graph's answer is not a list of groups")
         member = frozenset(GroupId(each.lower()) for each in value)
         if not member <= set(batch):
-            raise AnswerRefused("Graph's answer names groups that were not asked for")
+            raise AnswerRefused("Graph's answer names groups that were not queried")
         return member
 
     async def _ask(

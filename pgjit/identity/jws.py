@@ -31,9 +31,9 @@ _REASONS: Final = {
     "x5u": ("key-in-header", "the header names a place of its own to take the key from"),
     "jwk": ("key-in-header", "the header brings its own key"),
     "x5c": ("key-in-header", "the header brings its own certificate"),
-    "crit": ("header-parameter", "the header asks for extensions"),
-    "b64": ("header-parameter", "the header asks for an unencoded payload"),
-    "zip": ("header-parameter", "the header asks for decompression"),
+    "crit": ("header-parameter", "the header requires extensions"),
+    "b64": ("header-parameter", "the header requires an unencoded payload"),
+    "zip": ("header-parameter", "the header requires decompression"),
     "enc": ("header-parameter", "the token is encrypted"),
     "cty": ("header-parameter", "the token holds another token"),
 }

@@ -111,7 +111,7 @@ class GraphSection(_Section):
 
 
 class IdentitySection(_Section):
-    """Who issues the tokens."""
+    """The identity provider, and which of its tokens are accepted."""
 
     provider: str = Field(default="entra", description="kind of identity provider: `entra`, or `oidc` for any other")
     audience: str = Field(
@@ -207,9 +207,9 @@ def group_warnings(section: IdentitySection, groups: Iterable[tuple[str, GroupId
     groups = list(groups)
     if section.provider == "entra" and section.group_source is GroupSource.CLAIM and groups:
         warnings.append(
-            "`identity.groups` is `claim`: nobody looks again while sessions live, and a removal is seen with the "
-            "next token, for a managed identity up to a day later; a token without the claim opens no policy that is "
-            "for a group. Name `identity.graph` to look memberships up"
+            "`identity.groups` is `claim`: memberships are not looked up again while sessions are open. A removal "
+            "takes effect with the next token, for a managed identity up to a day later. A token without the claim "
+            "opens no policy for a group. Configure `identity.graph` to look memberships up"
         )
     for policy, group in groups:
         try:
@@ -217,7 +217,7 @@ def group_warnings(section: IdentitySection, groups: Iterable[tuple[str, GroupId
         except ValueError:
             if section.provider == "entra":
                 warnings.append(
-                    f"policy `{policy}` is for the group `{group}`, which is no object id: nobody is in it"
+                    f"policy `{policy}` is for the group `{group}`, which is not an object id: it has no members"
                 )
     return warnings
 

@@ -89,7 +89,7 @@ class BodyReader:
         return None if length == -1 else self.take(length)
 
     def values(self) -> tuple[bytes | None, ...]:
-        """As many as a count before them says. In one loop: a catalog is some ten thousand rows of them."""
+        """A counted list of values. In one loop, for speed: a catalog has ten thousand rows of them."""
         count = self.count()
         body, at, size = self._body, self._at, len(self._body)
         found: list[bytes | None] = []

@@ -51,7 +51,7 @@ def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixtu
     assert run(["check", "--config", str(config), "--json"]) == Status.OK
     told = json.loads(capsys.readouterr().out)
     warning, *named = told.pop("warnings")
-    assert warning["message"].startswith("`identity.groups` is `claim`: nobody looks again")
+    assert warning["message"].startswith("`identity.groups` is `claim`: memberships are not looked up again")
     assert [(each["line"] is not None, each["message"].partition(", `")[0]) for each in named] == [
         (True, "connection `prod-replica` is not named as its database"),
         (True, "connection `prod-primary` is not named as its database"),

@@ -281,15 +281,15 @@ FAULTS: dict[str, tuple[httpx.Response | Exception, str]] = {
     "not found, as a web page": (httpx.Response(404, html="<html>"), "not JSON"),
     "a web page": (httpx.Response(200, html="<html>sign in</html>"), "not JSON"),
     "a list": (httpx.Response(200, json=[]), "not a JSON object"),
-    "an empty object": (httpx.Response(200, json={}), "does not say|not a list"),
+    "an empty object": (httpx.Response(200, json={}), "does not show|not a list"),
     "groups as text": (
         httpx.Response(200, json={"value": group(1), "id": OID, "accountEnabled": True}),
         "not a list",
     ),
     "groups as numbers": (httpx.Response(200, json={"value": [1], "id": OID, "accountEnabled": True}), "not a list"),
-    "groups that were not asked for": (
+    "groups that were not queried": (
         httpx.Response(200, json={"value": [group(9)], "id": OID, "accountEnabled": True}),
-        "not asked for",
+        "not queried",
     ),
     "the first page of several": (
         httpx.Response(
@@ -300,10 +300,13 @@ FAULTS: dict[str, tuple[httpx.Response | Exception, str]] = {
     ),
     "another principal": (
         httpx.Response(200, json={"value": [], "id": CLIENT, "accountEnabled": True}),
-        "does not say",
+        "does not show",
     ),
-    "enabled as text": (httpx.Response(200, json={"value": [], "id": OID, "accountEnabled": "true"}), "does not say"),
-    "enabled unknown": (httpx.Response(200, json={"value": [], "id": OID, "accountEnabled": None}), "does not say"),
+    "enabled as text": (
+        httpx.Response(200, json={"value": [], "id": OID, "accountEnabled": "true"}),
+        "does not show",
+    ),
+    "enabled unknown": (httpx.Response(200, json={"value": [], "id": OID, "accountEnabled": None}), "does not show"),
     "much": (httpx.Response(200, json={"value": ["x" * 600_000]}), "larger than"),
     "a name twice": (
         httpx.Response(200, content=b'{"value":[],"value":[]}', headers={"content-type": "application/json"}),

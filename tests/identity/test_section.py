@@ -146,7 +146,7 @@ WARNED: dict[str, tuple[str, str, list[str]]] = {
     "the token's groups, and policies for roles alone": (ENTRA, "role: Database.Read", []),
     "a group by a name": (
         f"{ENTRA}, graph: {{{GRAPH}, {SECRET}}}", "group: {claim: admins}",
-        ["policy `reader` is for the group `admins`, which is no object id: nobody is in it"],
+        ["policy `reader` is for the group `admins`, which is not an object id: it has no members"],
     ),
     "a group by a name, of another issuer": (
         "provider: oidc, issuer: https://login.example, audience: pgjit", "group: {claim: admins}", [],

@@ -39,7 +39,7 @@ class EntraSettings:
     max_token_age: timedelta = LONGEST_AGE
     max_token_bytes: int = 16 * 1024
     allow_http: bool = False
-    overage: bool = False  # a token without its groups is accepted: a directory is asked for them
+    overage: bool = False  # a token without its groups is accepted, and the directory is queried
     token_types: frozenset[str] = field(default=frozenset({"JWT"}), init=False)
     expected: ExpectedEntraClaims = field(init=False, repr=False, compare=False)  # of a token's claims
 

@@ -44,12 +44,12 @@ class ReachableTypes:
                 left += [plain_type(str(parent)) for parent in found.parents]
         return any_new
 
-    def reach_function(self, function: Function, untyped: tuple[int, ...] | None) -> bool:
+    def may_call(self, function: Function, untyped: tuple[int, ...] | None) -> bool:
         if untyped is None or function.variadic:
             return True
         return all(self._can_be(kind, index in untyped) for index, kind in enumerate(function.arguments))
 
-    def reach_operator(self, operator: Operator, sides: int, untyped: tuple[int, ...] | None) -> bool:
+    def may_use(self, operator: Operator, sides: int, untyped: tuple[int, ...] | None) -> bool:
         kinds = [kind for kind in (operator.left, operator.right) if kind is not None]
         if sides and sides != len(kinds):
             return False

@@ -133,7 +133,7 @@ class RoutineResolver:
             types.add(made for one in self._signatures(name) for made in (one.returns, *one.outputs))
         more = True
         while more:
-            functions = [one for call, _ in calls for _, some in self._fitting(call, types) for one in some]
+            functions = [one for call, _ in calls for _, overloads in self._fitting(call, types) for one in overloads]
             operators = [one for operation, _ in operations for _, one in self._own_operators(operation, types)]
             more = types.add(
                 [made for one in functions if not one.builtin for made in (one.returns, *one.outputs)]
@@ -161,22 +161,22 @@ class RoutineResolver:
         if self._catalog is None:
             self._objects.add_function(ReferencedFunction(None, name, position=position, candidates=self._path))
             return True
-        some = False
+        any_fits = False
         for schema in self._path:
             fitting = [one for one in self._catalog.functions.get(schema, {}).get(name, ()) if one.takes(1)]
             if rows and schema == BUILTIN:  # a row is not cast to another type here
                 fitting = [one for one in fitting if one.arguments and one.arguments[0] in _ROWS]
             if fitting:
                 self._add(QName(schema, name), fitting, position)
-                some = True
+                any_fits = True
         if not rows:
             harmless = self._cast_to(name, position)
-            if harmless and not some:
+            if harmless and not any_fits:
                 self._objects.add_field(name)
-        return some
+        return any_fits
 
     def _cast_to(self, name: str, position: int | None) -> bool:
-        """`(x).t` casts if t is a type and x has no such field. True if that calls no function that is not listed."""
+        """`(x).t` casts if t is a type and x has no field t. False if it may call functions that are not listed."""
         assert self._catalog is not None
         types = [self._catalog.types.get(schema, {}).get(name.removeprefix("_")) for schema in self._path]
         types += [self._catalog.types.get(schema, {}).get(name) for schema in self._path]
@@ -186,13 +186,13 @@ class RoutineResolver:
         return kinds <= {"b", "e", "m", "r"} and not name.startswith("_")  # it may be an array type
 
     def _call(self, call: Call, types: ReachableTypes, position: int | None) -> None:
-        some = False
+        any_fits = False
         for schema, signatures in self._fitting(call, types):
             self._add(QName(schema, call.parts[-1]), signatures, position)
-            some = True
+            any_fits = True
             for kind in self._checked_arguments(signatures):
                 self._checks(kind, position)
-        if not some and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
+        if not any_fits and not (call.arguments == 1 and self._cast_or_field(call.parts, position)):
             self._unknown("function", call.parts, position)
 
     def _fitting(self, call: Call, types: ReachableTypes) -> list[tuple[str, list[Function]]]:
@@ -202,20 +202,24 @@ class RoutineResolver:
             return []
         schemas = self._schemas(call.parts)
         named = [(schema, list(self._signatures(QName(schema, call.parts[-1])))) for schema in schemas]
-        self._objects.spend(1 + sum(len(all_) for _, all_ in named))
+        self._objects.spend(1 + sum(len(overloads) for _, overloads in named))
         count = call.arguments
-        fitting = [(schema, [one for one in all_ if count is None or one.takes(count)]) for schema, all_ in named]
-        fitting = [(schema, [one for one in some if takes_numbers(one, call.numbers)]) for schema, some in fitting]
-        if not any(some for _, some in fitting):
+        fitting = [
+            (schema, [one for one in overloads if count is None or one.takes(count)]) for schema, overloads in named
+        ]
+        fitting = [
+            (schema, [one for one in overloads if takes_numbers(one, call.numbers)]) for schema, overloads in fitting
+        ]
+        if not any(overloads for _, overloads in fitting):
             fitting = named
         if count == 0:
             fitting = _first_without_arguments(fitting)
-        if len(schemas) > 1 and any(one.builtin for _, some in fitting for one in some):
+        if len(schemas) > 1 and any(one.builtin for _, overloads in fitting for one in overloads):
             fitting = [
-                (schema, [one for one in some if one.builtin or types.reach_function(one, call.untyped)])
-                for schema, some in fitting
+                (schema, [one for one in overloads if one.builtin or types.may_call(one, call.untyped)])
+                for schema, overloads in fitting
             ]
-        return [(schema, some) for schema, some in fitting if some]
+        return [(schema, overloads) for schema, overloads in fitting if overloads]
 
     def _schemas(self, parts: tuple[str, ...]) -> tuple[str, ...]:
         return self._path if len(parts) == 1 else tuple(parts[-2:-1])
@@ -233,9 +237,9 @@ class RoutineResolver:
         return self._catalog.functions.get(name.schema, {}).get(name.name, ())
 
     def _add(
-        self, name: QName, some: Iterable[Function], position: int | None, through: tuple[str, ...] = ()
+        self, name: QName, overloads: Iterable[Function], position: int | None, through: tuple[str, ...] = ()
     ) -> None:
-        every = tuple(some)
+        every = tuple(overloads)
         for builtin, extension in dict.fromkeys((one.builtin, one.extension) for one in every):
             signatures = [one for one in every if one.builtin is builtin and one.extension == extension]
             self._objects.add_function(
@@ -338,13 +342,13 @@ class RoutineResolver:
             for one in self._catalog.operators.get(schema, {}).get(operation.parts[-1], ())
         ]
         self._objects.spend(len(every))
-        return [(schema, one) for schema, one in every if types.reach_operator(one, operation.sides, untyped)]
+        return [(schema, one) for schema, one in every if types.may_use(one, operation.sides, untyped)]
 
 
 def _first_without_arguments(fitting: list[tuple[str, list[Function]]]) -> list[tuple[str, list[Function]]]:
     """Without arguments, the overload of the first schema is called: no type distinguishes them."""
-    first = next((schema for schema, some in fitting if any(not one.arguments for one in some)), None)
-    return [(schema, [one for one in some if one.arguments or schema == first]) for schema, some in fitting]
+    first = next((schema for schema, overloads in fitting if any(not one.arguments for one in overloads)), None)
+    return [(schema, [one for one in overloads if one.arguments or schema == first]) for schema, overloads in fitting]
 
 
 def _all_calls(statement: Statement, version: int) -> Calls:

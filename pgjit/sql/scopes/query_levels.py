@@ -122,11 +122,11 @@ class _Reading(FromClause):
         return False
 
     def call(self, node: Node, _place: ExpressionPlace) -> bool:
-        tells = not (node.get("func_variadic") or node.get("agg_within_group"))
+        counts = not (node.get("func_variadic") or node.get("agg_within_group"))
         arguments = node.get("args", [])
-        untyped = _untyped(arguments) if tells else None
+        untyped = _untyped(arguments) if counts else None
         numbers = numbers_among(arguments) if untyped is not None else ()
-        call = Call(strings_of(node.get("funcname", [])), len(arguments) if tells else None, False, untyped, numbers)
+        call = Call(strings_of(node.get("funcname", [])), len(arguments) if counts else None, False, untyped, numbers)
         keep_first(self.calls, call, self.at(node))
         return True
 
