@@ -14,7 +14,7 @@ from pgjit.demo.world import World
 from pgwire.messages.query import encode_query
 from pgwire.reader import message
 from tests.e2e.worlds import Record, add_reader, add_writer, ask, open_world, records
-from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient, trusting
 from tests.run.work import Turns
 
 SYNC = message(b"S")
@@ -64,9 +64,9 @@ async def log_in(world: World, user: str = "reader", connection: str = "prod-rep
     return client
 
 
-async def said(client: ScriptedClient, data: bytes, ends: int) -> list[Heard]:
+async def said(client: ScriptedClient, data: bytes, ends: int) -> list[ReceivedFrame]:
     await client.send(data)
-    heard: list[Heard] = []
+    heard: list[ReceivedFrame] = []
     async with asyncio.timeout(60):
         for _ in range(ends):
             heard += await client.frames(until="Z")

@@ -19,7 +19,7 @@ from tests.e2e.test_holes import log_in
 from tests.e2e.test_what_ran import breaker
 from tests.e2e.worlds import change, records
 from tests.fakes.policies import policy
-from tests.fakes.scripted_client import Heard, ScriptedClient
+from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient
 
 ENCODINGS = ("UTF8", "LATIN1")
 
@@ -99,8 +99,8 @@ async def writer(world: World) -> ScriptedClient:
     return await log_in(world, "writer", "write-target")
 
 
-async def ended(client: ScriptedClient) -> list[Heard]:
-    heard: list[Heard] = []
+async def ended(client: ScriptedClient) -> list[ReceivedFrame]:
+    heard: list[ReceivedFrame] = []
     async with asyncio.timeout(60):
         while not any(kind == "D" and body.endswith(b"end") for kind, body in heard):
             more = await client.frames(until="Z")

@@ -16,7 +16,7 @@ from pgwire.messages.startup import encode_startup
 from pgwire.reader import message
 from tests.e2e.test_holes import SYNC, bind, close, execute, log_in, parse, said
 from tests.e2e.worlds import add_reader, records
-from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient, trusting
 from tests.run.waiting import until
 
 COLLECTION = Path(__file__).parents[1] / "fixtures" / "redteam" / "read-only.jsonl"
@@ -50,20 +50,20 @@ def test_every_row_of_the_protocol_is_a_test() -> None:
         assert callable(getattr(importlib.import_module(module or __name__), name))
 
 
-def kinds(heard: list[Heard]) -> str:
+def kinds(heard: list[ReceivedFrame]) -> str:
     return "".join(kind for kind, _ in heard)
 
 
-def errors(heard: list[Heard]) -> list[tuple[str, str]]:
+def errors(heard: list[ReceivedFrame]) -> list[tuple[str, str]]:
     fields = [decode_error(body) for kind, body in heard if kind == "E"]
     return [(one["C"], one.get("R", "")) for one in fields]
 
 
-def values(heard: list[Heard]) -> list[bytes]:
+def values(heard: list[ReceivedFrame]) -> list[bytes]:
     return [body[6:] for kind, body in heard if kind == "D"]
 
 
-async def opened(world: World, packet: bytes) -> list[Heard]:
+async def opened(world: World, packet: bytes) -> list[ReceivedFrame]:
     client = await ScriptedClient.open(world.app.port)
     async with client:
         await client.start_tls(trusting(world.certificates.authority))

@@ -26,7 +26,7 @@ from pgjit.server.upstream import Upstream, cancel_running, connect_upstream
 from tests.e2e.clients import connect_asyncpg
 from tests.e2e.tls_server import PASSWORD, TlsServer, binaries
 from tests.e2e.worlds import add_reader, open_world, records
-from tests.fakes.authority import Authority
+from tests.fakes.certificate_authority import Authority
 from tests.run.waiting import until_it_holds
 
 BINARIES = binaries()

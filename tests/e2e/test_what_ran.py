@@ -13,7 +13,7 @@ from pgwire.messages.query import decode_error, encode_query
 from pgwire.reader import message
 from tests.e2e.test_holes import SYNC, bind, close, execute, log_in, parse, said
 from tests.e2e.worlds import READERS, WRITERS, Record, add_breaker, ask, open_world, records
-from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient, trusting
 
 INSERT = "INSERT INTO notes (written_by, note) VALUES (1, 'unseen')"
 RETURNING = INSERT + " RETURNING note"
@@ -58,7 +58,7 @@ def ran(world: World) -> list[Record]:
     return [r for r in records(world, "execution") if r["execution"] in done]
 
 
-def sqlstates(heard: list[Heard]) -> list[str]:
+def sqlstates(heard: list[ReceivedFrame]) -> list[str]:
     return [decode_error(body)["C"] for kind, body in heard if kind == "E"]
 
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.fakes.authority import Authority, Pair
+from tests.fakes.certificate_authority import Authority, Pair
 
 __all__ = ["PASSWORD", "TlsServer", "binaries"]
 

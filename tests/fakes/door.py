@@ -1,6 +1,6 @@
-"""The listener and all that is behind it up to a login, without a server: a provider that knows one token.
+"""The listener with a provider that knows one token, and without a server.
 
-Nobody has a policy here: who is authenticated is refused with 28000, and that is how a test sees it.
+There is no policy: an authenticated client is refused with 28000, which shows a test that its token was accepted.
 """
 
 from __future__ import annotations
@@ -29,21 +29,24 @@ from pgjit.proxy.window.windows import Windows
 from pgjit.telemetry import Telemetry
 from tests.fakes.both_ends import CONTEXT
 from tests.fakes.scripted_client import trusting
-from tests.fakes.workers import InThread
+from tests.fakes.thread_worker import ThreadWorker
 from tests.run.waiting import until
 
-__all__ = ["DISCOVERY", "GOOD", "Door", "KnowsOneToken"]
+__all__ = ["DISCOVERY", "GOOD", "Door", "OneTokenProvider"]
 
 GOOD = "good.to.ken"
 DISCOVERY = Discovery("https://login.test/t/v2.0/.well-known/openid-configuration", "api/.default")
 
 
-class KnowsOneToken:
-    """A provider. `asked` has every token that it was asked about; the token `later` finds no keys."""
+class OneTokenProvider:
+    """A provider that accepts `GOOD`.
+
+    `verified` has every token that it received; the token `later` finds no keys.
+    """
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.asked_at: list[datetime] = []
+        self.verified: list[str] = []
+        self.verified_at: list[datetime] = []
         self.ready = True
         self.discovery = DISCOVERY
 
@@ -52,8 +55,8 @@ class KnowsOneToken:
     async def close(self) -> None: ...
 
     async def verify(self, token: str, now: datetime) -> Identity:
-        self.asked.append(token)
-        self.asked_at.append(now)
+        self.verified.append(token)
+        self.verified_at.append(now)
         if token == "later":
             raise ServerUnavailable("tokens cannot be checked now", reference="no-keys")
         if token != GOOD:
@@ -73,7 +76,7 @@ class Door:
         self._folder = folder
         self._limits = limits or ProxyLimits()
         self._authentication = authentication or {}
-        self.provider = KnowsOneToken()
+        self.provider = OneTokenProvider()
 
     async def __aenter__(self) -> Self:
         certificates = make_certificates(self._folder)
@@ -98,7 +101,7 @@ class Door:
             flush_before_forward=False,
             clock=clock,
             limits=self._limits,
-            new_worker=InThread,
+            new_worker=ThreadWorker,
             telemetry=self._telemetry,
             authentication=self._authentication,
         )
@@ -124,7 +127,7 @@ class Door:
         return [record["reference"] for record in self.refused]
 
     async def empty(self) -> None:
-        """Return when no connection is left, with everything given back."""
+        """Return when no connection remains and all places are given back."""
         await until(lambda: not self.listener.connections)
         assert len(self.services.registry) == 0
         assert len(self.services.sessions_of) == 0

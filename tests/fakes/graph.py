@@ -1,4 +1,4 @@
-"""A Graph that knows whom a test tells it, answers as it is told, and counts: with its token endpoint, no network."""
+"""A fake Microsoft Graph with its token endpoint: answers as a test sets it, and counts requests. No network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP clients for servers of the test's own. The authorities of the web are read once: it takes 40 ms each time."""
+"""HTTP clients for servers in tests. The system's CA certificates are read once, because that takes 40 ms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies and what comes with them, for tests that need one of each."""
+"""A policy, a target and an `Access`, for tests that need one of each."""
 
 from __future__ import annotations
 

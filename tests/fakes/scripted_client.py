@@ -1,7 +1,7 @@
-"""A client of bytes: plain or TLS, in pieces as small as asked for, cut off after any number of them.
+"""A client that sends bytes: plain or TLS, in pieces of any size, cut off after any number of bytes.
 
-What it sends is counted as it goes over the wire, TLS records included, so `cut_after` may fall anywhere in a
-handshake. It reads frames, and knows nothing else of the protocol.
+`cut_after` counts bytes on the wire, TLS records included, so the cut may fall anywhere in a handshake. The client
+reads frames, and knows nothing else of the protocol.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pgwire.messages.startup import encode_ssl_request, encode_startup
 
 __all__ = ["Cut", "ScriptedClient", "trusting"]
 
-Heard = tuple[str, bytes]
+ReceivedFrame = tuple[str, bytes]
 
 
 class Cut(Exception):
-    """The client has sent as much as it was to send, and closed."""
+    """The client sent its last byte and closed."""
 
 
 def trusting(authority: Path, *, alpn: str | None = "postgresql") -> ssl.SSLContext:
@@ -45,10 +45,10 @@ class ScriptedClient:
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._reader = FrameReader(lambda _: 1 << 24)
-        self._frames: list[Heard] = []
+        self._frames: list[ReceivedFrame] = []
         self.sent = 0  # bytes on the wire
-        self.piece = 0  # most bytes in one send; 0: all at once
-        self.pause = 0.0  # seconds between two of them
+        self.piece = 0  # limit on the bytes of one send; 0: all at once
+        self.pause = 0.0  # seconds between two sends
 
     @classmethod
     async def open(cls, port: int, *, cut_after: int | None = None, host: str = "127.0.0.1") -> ScriptedClient:
@@ -73,7 +73,7 @@ class ScriptedClient:
     # --- sending ---------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """Inside TLS if that was started. Raises Cut where the script ends."""
+        """Send inside TLS if it was started. Raises Cut at `cut_after`."""
         if self._tls is None:
             await self._send_raw(data)
             return
@@ -81,7 +81,7 @@ class ScriptedClient:
         await self._send_raw(self._outgoing.read())
 
     async def send_raw(self, data: bytes) -> None:
-        """Past TLS, even where it was started."""
+        """Send outside TLS, even if it was started."""
         await self._send_raw(data)
 
     async def _send_raw(self, data: bytes) -> None:
@@ -97,21 +97,21 @@ class ScriptedClient:
             raise Cut
 
     def reset(self) -> None:
-        """Be gone at once: the peer reads an error, not an end."""
+        """Reset the connection: the peer reads an error, not an end of the stream."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     # --- TLS -------------------------------------------------------------------------------------------
 
-    async def ask(self, request: bytes) -> bytes:
-        """Send a request for encryption; its answer of one byte, or b"" where there is none."""
+    async def request_encryption(self, request: bytes) -> bytes:
+        """Send a request for encryption; returns the answer of one byte, or b"" if there is none."""
         await self.send(request)
         return await self._receive_raw(1)
 
     async def start_tls(self, context: ssl.SSLContext, *, direct: bool = False) -> None:
-        """Raises ssl.SSLError, and ConnectionError where the peer ends it."""
+        """Raises ssl.SSLError, and ConnectionError if the peer ends the handshake."""
         if not direct:
-            assert await self.ask(encode_ssl_request()) == b"S"
+            assert await self.request_encryption(encode_ssl_request()) == b"S"
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         while True:
             try:
@@ -129,7 +129,7 @@ class ScriptedClient:
     # --- reading ---------------------------------------------------------------------------------------
 
     async def receive(self) -> bytes:
-        """What comes next; b"" at the end, also where the end is a reset."""
+        """The next bytes; b"" at the end of the stream or a reset."""
         if self._tls is None:
             return await self._receive_raw()
         while True:
@@ -149,7 +149,7 @@ class ScriptedClient:
         except ConnectionError:
             return b""
 
-    async def frame(self) -> Heard | None:
+    async def frame(self) -> ReceivedFrame | None:
         """The next message as (type, body); None at the end."""
         while not self._frames:
             data = await self.receive()
@@ -158,32 +158,35 @@ class ScriptedClient:
             self._frames = [(chr(frame.kind), frame.body) for frame in self._reader.feed(data)]
         return self._frames.pop(0)
 
-    async def frames(self, until: str = "") -> list[Heard]:
+    async def frames(self, until: str = "") -> list[ReceivedFrame]:
         """The messages up to one of the types in `until`, or up to the end."""
-        heard: list[Heard] = []
+        received: list[ReceivedFrame] = []
         while (frame := await self.frame()) is not None:
-            heard.append(frame)
+            received.append(frame)
             if frame[0] in until:
                 break
-        return heard
+        return received
 
     async def error(self) -> dict[str, str]:
-        """The fields of the one ErrorResponse with which the peer closes; {} where it closes without."""
-        heard = await self.frames()
-        assert [kind for kind, _ in heard] in (["E"], []), heard
-        return decode_error(heard[0][1]) if heard else {}
+        """The fields of the one ErrorResponse with which the peer closes; {} if it closes without one."""
+        received = await self.frames()
+        assert [kind for kind, _ in received] in (["E"], []), received
+        return decode_error(received[0][1]) if received else {}
 
     async def log_in(self, parameters: dict[str, str], token: str, *, minor: int = 0) -> tuple[int, bytes]:
-        """From the startup message to ReadyForQuery, with the token as password: the cancel key, pid and secret."""
+        """From the startup message to ReadyForQuery, with the token as password.
+
+        Returns the cancel key: pid and secret.
+        """
         await self.send(encode_startup(parameters, minor=minor))
         await self.frames(until="RE")
         await self.send(encode_password(token.encode()))
-        heard = await self.frames(until="ZE")
-        assert heard[-1] == ("Z", b"I"), heard
-        return next(decode_backend_key_data(body) for kind, body in heard if kind == "K")
+        received = await self.frames(until="ZE")
+        assert received[-1] == ("Z", b"I"), received
+        return next(decode_backend_key_data(body) for kind, body in received if kind == "K")
 
     async def ended(self) -> bool:
-        """Read to the end; whether nothing more was said."""
+        """Whether the stream ends without further bytes."""
         with contextlib.suppress(ssl.SSLError):
             return await self.receive() == b""
         return True

@@ -1,12 +1,12 @@
-"""A server that plays a script over real sockets: what it expects, what it sends, where it cuts.
+"""A server that plays a script over real sockets: it expects, sends, and cuts connections.
 
     async with ScriptedServer([tls(context), startup(), send(OK, KEY, READY), until_left()]) as server:
         ...  # connect to 127.0.0.1, server.port
         assert server.peers[0].startup.parameters["user"] == "ann"
 
-Each connection plays the whole script; `ScriptedServer(first, second)` gives each of the first connections a script
-of its own and the last one to all that follow. A step that does not see what it expects fails the test when the
-block is left. For a step of one's own write `async def step(peer: Peer) -> None`.
+Each connection plays the whole script. With `ScriptedServer(first, second)` the first connection plays `first`, and
+all later ones play `second`. A failed expectation fails the test when the block is left. A custom step is an `async
+def step(peer: Peer) -> None`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = [
 
 
 class Peer:
-    """One connection: what came on it so far."""
+    """One connection, with the messages it received so far."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -62,14 +62,14 @@ class Peer:
         self.cancel: CancelRequest | None = None
         self.frames: list[Frame] = []
         self.left = asyncio.Event()  # set when the connection is over
-        self.cancelled = asyncio.Event()  # for who plays several connections: a CancelRequest named this one
-        self.rest = b""  # what came after the script's last expectation
+        self.cancelled = asyncio.Event()  # set by scripts of several connections: a CancelRequest had this one's key
+        self.rest = b""  # bytes received after the script's last expectation
 
     @property
     def last(self) -> Frame:
         return self.frames[-1]
 
-    async def opening(self) -> StartupMessage | OtherVersion | CancelRequest | EncryptionRequest:
+    async def first_message(self) -> StartupMessage | OtherVersion | CancelRequest | EncryptionRequest:
         return decode_startup(await self.reader.readexactly(startup_length(await self.reader.readexactly(4))))
 
     async def frame(self) -> Frame:
@@ -85,7 +85,7 @@ class Peer:
 
 Step = Callable[[Peer], Awaitable[None]]
 
-# --- what a server sends during a login ---
+# --- messages of a server during a login ---
 
 
 def authentication(code: int, data: bytes = b"") -> bytes:
@@ -113,15 +113,15 @@ def notice(text: str) -> bytes:
 
 
 def tls(context: ssl.SSLContext) -> Step:
-    """Expect an SSLRequest, agree, and go on inside TLS."""
+    """Expect an SSLRequest, accept it, and continue inside TLS."""
 
     async def step(peer: Peer) -> None:
-        assert await peer.opening() == EncryptionRequest(gss=False)
+        assert await peer.first_message() == EncryptionRequest(gss=False)
         await peer.write(b"S")
         plain = peer.writer.transport
         try:
             await peer.writer.start_tls(context)
-        except AttributeError:  # how asyncio of Python 3.11 says that the other side left in the handshake
+        except AttributeError:  # asyncio of Python 3.11 reports in this way that the peer left in the handshake
             peer.writer._transport = plain  # type: ignore[attr-defined]
             raise ConnectionResetError from None
 
@@ -130,24 +130,24 @@ def tls(context: ssl.SSLContext) -> Step:
 
 def startup() -> Step:
     async def step(peer: Peer) -> None:
-        opening = await peer.opening()
-        assert isinstance(opening, StartupMessage), opening
-        peer.startup = opening
+        first = await peer.first_message()
+        assert isinstance(first, StartupMessage), first
+        peer.startup = first
 
     return step
 
 
 def cancel_request() -> Step:
     async def step(peer: Peer) -> None:
-        opening = await peer.opening()
-        assert isinstance(opening, CancelRequest), opening
-        peer.cancel = opening
+        first = await peer.first_message()
+        assert isinstance(first, CancelRequest), first
+        peer.cancel = first
 
     return step
 
 
 def expect(kind: str) -> Step:
-    """The next message is of this type; it is `peer.last` then."""
+    """The next message must have this type; it becomes `peer.last`."""
 
     async def step(peer: Peer) -> None:
         frame = await peer.frame()
@@ -164,7 +164,7 @@ def send(*messages: bytes) -> Step:
 
 
 def answer(make: Callable[[Peer], bytes]) -> Step:
-    """Send what `make` gives for what has come so far."""
+    """Send the bytes that `make` returns for the messages so far."""
 
     async def step(peer: Peer) -> None:
         await peer.write(make(peer))
@@ -193,7 +193,7 @@ def close(*, reset: bool = False) -> Step:
 
 
 def until_left() -> Step:
-    """Say nothing more until the other side has closed; what still comes is in `peer.rest`."""
+    """Send nothing more until the other side has closed; bytes that still arrive are in `peer.rest`."""
 
     async def step(peer: Peer) -> None:
         try:
@@ -244,7 +244,7 @@ class ScriptedServer:
             for step in script:
                 await step(peer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # the other side has gone: whether it should have is for the test to say
+            pass  # the other side has gone; the test decides whether that is right
         except Exception as fault:  # noqa: BLE001 - raised again when the block is left
             self.faults.append(fault)
         finally:

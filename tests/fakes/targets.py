@@ -1,4 +1,4 @@
-"""Targets of tests: one that is a scripted server, and what such a server says to log someone in."""
+"""Targets that lead to scripted servers, and the steps by which such a server logs a client in."""
 
 from __future__ import annotations
 

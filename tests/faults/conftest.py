@@ -1,4 +1,4 @@
-"""Certificates for the tests of this folder, and the event loop that `pgjit serve` runs on."""
+"""Certificates for these tests, and the event loop that `pgjit serve` uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that misbehaves or vanishes, at any moment: what it began is stopped, and nothing is left."""
+"""A client that misbehaves or vanishes at any moment: its work is stopped, and nothing remains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.both_ends import answer, bind, close, error, execute, parse, qu
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer, Step, expect, send, until_left
 from tests.fakes.scripted_server import answer as answering
-from tests.fakes.stage import Stage, errors, kinds
+from tests.fakes.whole_proxy import WholeProxy, errors, kinds
 from tests.run.waiting import until
 
 READY, BEGUN, FAILED = answer("Z", b"I"), answer("Z", b"T"), answer("Z", b"E")
@@ -102,7 +102,7 @@ MOMENTS = {
 }  # fmt: skip
 
 
-async def reach(stage: Stage, client: ScriptedClient, moment: Moment) -> None:
+async def reach(proxy: WholeProxy, client: ScriptedClient, moment: Moment) -> None:
     """Be at that moment: the server has got to the last step of its script."""
     for said, heard in zip(moment.asks, moment.hears, strict=True):
         await client.send(said)
@@ -111,12 +111,12 @@ async def reach(stage: Stage, client: ScriptedClient, moment: Moment) -> None:
         elif heard:
             await client.frames(heard)
     recorded = len(moment.outcomes)
-    await until(lambda: len(stage.records("execution")) >= recorded)
+    await until(lambda: len(proxy.records("execution")) >= recorded)
 
 
-def of(stage: Stage, moment: Moment) -> tuple[str, ...]:
+def of(proxy: WholeProxy, moment: Moment) -> tuple[str, ...]:
     """The outcomes. Whether a statement's own error or the session's end came first is the server's to say."""
-    return tuple("failed" if one == "cut" else one for one in stage.outcomes)
+    return tuple("failed" if one == "cut" else one for one in proxy.outcomes)
 
 
 def expected(moment: Moment) -> tuple[str, ...]:
@@ -158,14 +158,14 @@ async def test_a_client_that_vanishes_leaves_nothing_running(
     when: str, how: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     moment = MOMENTS[when]
-    async with Stage(tmp_path, certificates, moment.does, preset=Preset.FULL) as stage:
-        async with await stage.client() as client:
-            await reach(stage, client, moment)
+    async with WholeProxy(tmp_path, certificates, moment.does, preset=Preset.FULL) as proxy:
+        async with await proxy.client() as client:
+            await reach(proxy, client, moment)
             await LEAVING[how](client)
-            await stage.over()
-        assert of(stage, moment) == expected(moment)
-        assert stage.session_ended["reason"] == "client-gone"
-        assert stage.session_ended["proof"]["gone"]
+            await proxy.over()
+        assert of(proxy, moment) == expected(moment)
+        assert proxy.session_ended["reason"] == "client-gone"
+        assert proxy.session_ended["proof"]["gone"]
 
 
 @pytest.mark.parametrize(
@@ -173,18 +173,18 @@ async def test_a_client_that_vanishes_leaves_nothing_running(
 )
 async def test_a_goodbye_stops_what_runs(when: str, tmp_path: Path, certificates: Certificates) -> None:
     moment = MOMENTS[when]
-    async with Stage(tmp_path, certificates, moment.does, preset=Preset.FULL) as stage:
-        async with await stage.client() as client:
-            await reach(stage, client, moment)
+    async with WholeProxy(tmp_path, certificates, moment.does, preset=Preset.FULL) as proxy:
+        async with await proxy.client() as client:
+            await reach(proxy, client, moment)
             await client.send(TERMINATE)
             if when == "COPY in that is not answered yet":
                 await _closes(client)  # the goodbye itself has to wait there
             else:
                 await client.frames()
-        await stage.over()
-        assert of(stage, moment) == expected(moment)
-        assert stage.session_ended["reason"] in ("client", "client-gone")
-        assert (stage.session_ended["proof"] is None) is moment.idle
+        await proxy.over()
+        assert of(proxy, moment) == expected(moment)
+        assert proxy.session_ended["reason"] in ("client", "client-gone")
+        assert (proxy.session_ended["proof"] is None) is moment.idle
 
 
 @pytest.mark.parametrize("when", MOMENTS)
@@ -193,25 +193,25 @@ async def test_the_end_of_the_window_ends_it_with_proof(
 ) -> None:
     monkeypatch.setattr(alarm, "_TICK", 0.01)
     moment = MOMENTS[when]
-    async with Stage(tmp_path, certificates, moment.does, preset=Preset.FULL) as stage:
-        async with await stage.client() as client:
-            await reach(stage, client, moment)
+    async with WholeProxy(tmp_path, certificates, moment.does, preset=Preset.FULL) as proxy:
+        async with await proxy.client() as client:
+            await reach(proxy, client, moment)
             if when == "mid-row":
-                stage.server.farewell = b""
-            stage.end_window()
+                proxy.server.termination_error = b""
+            proxy.end_window()
             async with asyncio.timeout(60):
                 heard = await client.frames()
-        await stage.over()
-        told = errors(heard)
+        await proxy.over()
+        received_errors = errors(heard)
         if when == "mid-row":
-            assert told == [], "inside a message nothing can be said"
+            assert received_errors == [], "no error can be sent inside a message"
         else:
-            assert told[-1:] == [("FATAL", "57P01")]
-            assert told[:-1] in ([], [("ERROR", "57014")])
-        assert of(stage, moment) == expected(moment)
-        assert stage.session_ended["reason"] == "ttl"
-        assert stage.session_ended["proof"]["gone"]
-        assert stage.session_ended["proof"]["cancel_sent"] or when == "pipeline of 100"
+            assert received_errors[-1:] == [("FATAL", "57P01")]
+            assert received_errors[:-1] in ([], [("ERROR", "57014")])
+        assert of(proxy, moment) == expected(moment)
+        assert proxy.session_ended["reason"] == "ttl"
+        assert proxy.session_ended["proof"]["gone"]
+        assert proxy.session_ended["proof"]["cancel_sent"] or when == "pipeline of 100"
 
 
 GARBAGE = {
@@ -232,16 +232,16 @@ GARBAGE = {
 
 @pytest.mark.parametrize("name", GARBAGE)
 async def test_garbage_ends_the_session_with_one_error(name: str, tmp_path: Path, certificates: Certificates) -> None:
-    async with Stage(tmp_path, certificates, [until_left()]) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [until_left()]) as proxy:
+        async with await proxy.client() as client:
             await client.send(GARBAGE[name])
             async with asyncio.timeout(60):
                 heard = await client.frames()
-        await stage.over()
+        await proxy.over()
         assert errors(heard) == [("FATAL", "08P01")]
         assert kinds(heard) == "E"
-        assert stage.session_ended["reason"] == "protocol"
-        assert stage.server.sessions[4200].rest == b"", "nothing of it reached the server"
+        assert proxy.session_ended["reason"] == "protocol"
+        assert proxy.server.sessions[4200].rest == b"", "nothing of it reached the server"
 
 
 async def test_a_client_that_does_not_read_and_vanishes(tmp_path: Path, certificates: Certificates) -> None:
@@ -258,15 +258,15 @@ async def test_a_client_that_does_not_read_and_vanishes(tmp_path: Path, certific
                 full.set()
         await until_left()(peer)
 
-    async with Stage(tmp_path, certificates, [expect("Q"), send(COLUMNS), flood]) as stage:
-        client = await stage.client()
+    async with WholeProxy(tmp_path, certificates, [expect("Q"), send(COLUMNS), flood]) as proxy:
+        client = await proxy.client()
         await client.send(query("SELECT 1"))
         async with asyncio.timeout(60):
             await full.wait()
         client.reset()
-        await stage.over()
-        assert stage.outcomes == ["cut"]
-        assert stage.session_ended["reason"] == "client-gone"
+        await proxy.over()
+        assert proxy.outcomes == ["cut"]
+        assert proxy.session_ended["reason"] == "client-gone"
 
 
 async def test_a_refusal_in_each_of_several_segments(tmp_path: Path, certificates: Certificates) -> None:
@@ -289,16 +289,16 @@ async def test_a_refusal_in_each_of_several_segments(tmp_path: Path, certificate
             )
         await until_left()(peer)
 
-    async with Stage(tmp_path, certificates, [play]) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [play]) as proxy:
+        async with await proxy.client() as client:
             await client.send(segment * segments)
             heard = [frame for _ in range(segments) for frame in await client.frames("Z")]
             await client.send(TERMINATE)
             assert await client.ended()
-        await stage.over()
+        await proxy.over()
         assert kinds(heard) == "12DCEZ" * segments
         assert errors(heard) == [("ERROR", "42501")] * segments
-        assert stage.outcomes == ["completed", "refused"] * segments
+        assert proxy.outcomes == ["completed", "refused"] * segments
 
 
 async def test_long_names_and_portals_that_are_suspended_resumed_and_closed(
@@ -312,15 +312,15 @@ async def test_long_names_and_portals_that_are_suspended_resumed_and_closed(
     )  # fmt: skip
     says = PARSED + BOUND + ROW + answer("s") + ROW + DONE + answer("3") * 2 + READY
     steps = [*(expect(kind) for kind in "PBEECCS"), send(says), until_left()]
-    async with Stage(tmp_path, certificates, steps) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps) as proxy:
+        async with await proxy.client() as client:
             await client.send(asks)
             assert kinds(await client.frames("Z")) == "12DsDC33Z"
             await client.send(TERMINATE)
             assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["suspended", "completed"]
-        assert [record["statement"] for record in stage.records("execution")] == ["SELECT 1"] * 2
+        await proxy.over()
+        assert proxy.outcomes == ["suspended", "completed"]
+        assert [record["statement"] for record in proxy.records("execution")] == ["SELECT 1"] * 2
 
 
 @pytest.mark.parametrize("kind", ["statement", "portal"])
@@ -333,13 +333,13 @@ async def test_a_closed_name_is_refused_afterwards(kind: str, tmp_path: Path, ce
         return PARSED + BOUND + answer("3") + error("42601", f'at "{token}"') + READY
 
     steps = [*(expect(kind) for kind in "PBCPS"), answering(rejected), until_left()]
-    async with Stage(tmp_path, certificates, steps) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps) as proxy:
+        async with await proxy.client() as client:
             await client.send(asks)
             heard = await client.frames("Z")
             assert kinds(heard) == "123EZ"
             assert errors(heard) == [("ERROR", "26000" if kind == "statement" else "34000")]
             await client.send(TERMINATE)
             assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["refused"]
+        await proxy.over()
+        assert proxy.outcomes == ["refused"]

@@ -1,4 +1,4 @@
-"""Much of everything: order is kept, memory is not filled, and nobody waits for one who waits for him."""
+"""Floods: order is kept, memory stays bounded, and no two sides wait for each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pgjit.server import link
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import answer, bind, execute, parse, query
 from tests.fakes.scripted_server import Peer, Step, expect, notice, send, status, until_left
-from tests.fakes.stage import Stage, kinds
+from tests.fakes.whole_proxy import WholeProxy, kinds
 
 READY, DONE = answer("Z", b"I"), answer("C", b"SELECT 1\0")
 MIB = 1 << 20
@@ -76,33 +76,33 @@ BATCH = (notice("look") + NOTIFICATION + CHANGE) * 1000
 
 async def test_notices_notifications_and_settings_flow_in_order(tmp_path: Path, certificates: Certificates) -> None:
     steps = [expect("Q"), repeat(BATCH, 40), send(DONE + READY), until_left()]
-    async with Stage(tmp_path, certificates, steps) as stage, await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps) as proxy, await proxy.client() as client:
         with at_most(16):
             await client.send(query("SELECT 1"))
             assert await drink(client, DONE + READY) == len(BATCH) * 40 + len(DONE + READY)
         await client.send(TERMINATE)
         assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed"]
+        await proxy.over()
+        assert proxy.outcomes == ["completed"]
 
 
 async def test_a_notice_of_100_mib_passes_in_pieces(tmp_path: Path, certificates: Certificates) -> None:
     size = 100 * MIB
     head = b"N" + struct.pack("!I", size + 4)
     steps = [expect("Q"), send(head), repeat(b"x" * MIB, 100), send(DONE + READY), until_left()]
-    async with Stage(tmp_path, certificates, steps) as stage, await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps) as proxy, await proxy.client() as client:
         with at_most(16):
             await client.send(query("SELECT 1"))
             assert await drink(client, DONE + READY) == len(head) + size + len(DONE + READY)
         await client.send(TERMINATE)
         assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed"]
+        await proxy.over()
+        assert proxy.outcomes == ["completed"]
 
 
 async def test_a_flood_of_syncs_is_answered_one_by_one(tmp_path: Path, certificates: Certificates) -> None:
     count = 100_000
-    async with Stage(tmp_path, certificates, [answer_syncs()]) as stage, await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [answer_syncs()]) as proxy, await proxy.client() as client:
         sending = asyncio.create_task(client.send(sync() * count))
         heard = 0
         while heard < count * len(READY):
@@ -111,8 +111,8 @@ async def test_a_flood_of_syncs_is_answered_one_by_one(tmp_path: Path, certifica
         assert heard == count * len(READY)
         await client.send(TERMINATE)
         assert await client.ended()
-        await stage.over()
-        assert stage.session_ended["proof"] is None
+        await proxy.over()
+        assert proxy.session_ended["proof"] is None
 
 
 async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certificates: Certificates) -> None:
@@ -128,19 +128,19 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
         await until_left()(peer)
         assert taken < 100_000
 
-    async with Stage(tmp_path, certificates, [expect("Q"), busy]) as stage, await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [expect("Q"), busy]) as proxy, await proxy.client() as client:
         sending = asyncio.create_task(client.send(query("SELECT 1") + sync() * 200_000))
         async with asyncio.timeout(60):
             await enough.wait()  # the proxy asks for answers, and sends no more
-        session = stage.session
+        session = proxy.session
         assert session._live is not None
         assert len(session._live.pump.state.queue.requests) < 10_100
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        stage.end_window()
-        await stage.over()
-        assert stage.outcomes == ["cut"]
-        assert stage.session_ended["reason"] == "ttl"
+        proxy.end_window()
+        await proxy.over()
+        assert proxy.outcomes == ["cut"]
+        assert proxy.session_ended["reason"] == "ttl"
 
 
 @pytest.mark.parametrize("how", ["closes", "resets"])
@@ -159,13 +159,13 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
     first, steps = query("COPY t FROM STDIN"), [expect("Q"), busy]
     if waits_for == "the server to read":
         steps = [expect("Q"), send(answer("G", b"\0\0\0")), busy]
-    async with Stage(tmp_path, certificates, steps, preset=Preset.FULL) as stage, await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps, preset=Preset.FULL) as proxy, await proxy.client() as client:
         await client.send(first)
         if waits_for == "the server to read":
             await client.frames("G")
         client.piece = 65536
 
-        session = stage.session
+        session = proxy.session
         # No more than it takes: the end of a connection does not arrive behind what the system has no room for.
         async with asyncio.timeout(60):
             while not session._client._pause_reasons:
@@ -175,9 +175,9 @@ async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
             client.reset()
         else:
             client._socket.close()
-        await stage.over()
-        assert stage.outcomes == ["cut"]
-        assert stage.session_ended["reason"] == "client-gone"
+        await proxy.over()
+        assert proxy.outcomes == ["cut"]
+        assert proxy.session_ended["reason"] == "client-gone"
 
 
 async def test_small_messages_that_record_much_are_not_recorded_all_at_once(
@@ -193,21 +193,21 @@ async def test_small_messages_that_record_much_are_not_recorded_all_at_once(
         await peer.write(answer("1") + answer("2") + DONE * runs + READY)
         await until_left()(peer)
 
-    async with Stage(tmp_path, certificates, [play]) as stage, await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [play]) as proxy, await proxy.client() as client:
         with at_most(24):
             await client.send(parse(text) + bind() + execute() * runs + sync())
             assert kinds(await client.frames("Z")) == "12" + "C" * runs + "Z"
         await client.send(TERMINATE)
         assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed"] * runs
+        await proxy.over()
+        assert proxy.outcomes == ["completed"] * runs
 
 
 @pytest.mark.parametrize("size", [32 * MIB])
 async def test_both_sides_write_at_once(size: int, tmp_path: Path, certificates: Certificates) -> None:
     """A COPY of the client goes one way while notices go the other: neither waits for the other's end."""
     piece = answer("d", b"x" * (MIB - 5))
-    told = notice("y" * (MIB - 100))
+    notices = notice("y" * (MIB - 100))
 
     async def play(peer: Peer) -> None:
         await peer.frame()
@@ -215,7 +215,7 @@ async def test_both_sides_write_at_once(size: int, tmp_path: Path, certificates:
 
         async def tell() -> None:
             for _ in range(size // MIB):
-                await peer.write(told)
+                await peer.write(notices)
 
         telling = asyncio.create_task(tell())
         while (await peer.frame()).kind != ord("c"):
@@ -224,8 +224,8 @@ async def test_both_sides_write_at_once(size: int, tmp_path: Path, certificates:
         await peer.write(DONE + READY)
         await until_left()(peer)
 
-    async with Stage(tmp_path, certificates, [play], preset=Preset.READ_WRITE) as stage:
-        async with await stage.client() as client, asyncio.timeout(60):
+    async with WholeProxy(tmp_path, certificates, [play], preset=Preset.READ_WRITE) as proxy:
+        async with await proxy.client() as client, asyncio.timeout(60):
             await client.send(query("COPY t FROM STDIN"))
             assert kinds(await client.frames("G")) == "G"
 
@@ -235,10 +235,10 @@ async def test_both_sides_write_at_once(size: int, tmp_path: Path, certificates:
                 await client.send(answer("c"))
 
             giving = asyncio.create_task(give())
-            assert await drink(client, DONE + READY) == len(told) * (size // MIB) + len(DONE + READY)
+            assert await drink(client, DONE + READY) == len(notices) * (size // MIB) + len(DONE + READY)
             await giving
             await client.send(TERMINATE)
             assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed"]
-        assert stage.records("outcome")[0]["received"] == size
+        await proxy.over()
+        assert proxy.outcomes == ["completed"]
+        assert proxy.records("outcome")[0]["received"] == size

@@ -1,4 +1,4 @@
-"""A journal that takes nothing more, in the middle of something: nothing new runs, and what ran is written later."""
+"""A journal that fails in the middle of a session: nothing new runs, and outcomes are recorded later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgjit.proxy.relay import pump
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import answer, bind, error, execute, parse, query
 from tests.fakes.scripted_server import Peer, expect, send, until_left
-from tests.fakes.stage import Stage, errors, kinds
+from tests.fakes.whole_proxy import WholeProxy, errors, kinds
 from tests.run.waiting import until
 
 READY = answer("Z", b"I")
@@ -33,9 +33,9 @@ class Disk(FileSink):
         super().append(lines)
 
 
-def disk_of(stage: Stage) -> Disk:
-    assert isinstance(stage.sink, Disk)
-    return stage.sink
+def disk_of(proxy: WholeProxy) -> Disk:
+    assert isinstance(proxy.sink, Disk)
+    return proxy.sink
 
 
 async def test_in_the_middle_of_pipelined_work(tmp_path: Path, certificates: Certificates) -> None:
@@ -56,24 +56,24 @@ async def test_in_the_middle_of_pipelined_work(tmp_path: Path, certificates: Cer
         await peer.write(DONE)
         await until_left()(peer)
 
-    async with Stage(tmp_path, certificates, [play], sink=Disk) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [play], sink=Disk) as proxy:
+        async with await proxy.client() as client:
             await client.send(SEGMENT)
-            await until(lambda: stage.records("execution"))
-            disk_of(stage).full = True
+            await until(lambda: proxy.records("execution"))
+            disk_of(proxy).full = True
             await client.send(SEGMENT)
             go_on.set()
             heard = await client.frames("Z") + await client.frames("Z")
             assert kinds(heard) == "12CZ12EZ"
             assert errors(heard) == [("ERROR", "58030")]
-            assert stage.records("outcome") == []
-            disk_of(stage).full = False
+            assert proxy.records("outcome") == []
+            disk_of(proxy).full = False
             await client.send(SEGMENT)
             assert kinds(await client.frames("Z")) == "12CZ"
             await client.send(TERMINATE)
             assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed", "completed"]
+        await proxy.over()
+        assert proxy.outcomes == ["completed", "completed"]
 
 
 async def test_during_a_copy(tmp_path: Path, certificates: Certificates) -> None:
@@ -81,18 +81,18 @@ async def test_during_a_copy(tmp_path: Path, certificates: Certificates) -> None
         expect("Q"), send(answer("G", b"\0\0\0")), expect("d"), expect("d"), expect("c"),
         send(answer("C", b"COPY 2\0") + READY), until_left(),
     ]  # fmt: skip
-    async with Stage(tmp_path, certificates, steps, sink=Disk, preset=Preset.READ_WRITE) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps, sink=Disk, preset=Preset.READ_WRITE) as proxy:
+        async with await proxy.client() as client:
             await client.send(query("COPY t FROM STDIN"))
             await client.frames("G")
-            disk_of(stage).full = True
+            disk_of(proxy).full = True
             await client.send(answer("d", b"1\n") * 2 + answer("c"))
             assert kinds(await client.frames("Z")) == "CZ"
-            disk_of(stage).full = False
+            disk_of(proxy).full = False
             await client.send(TERMINATE)
             assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed"]
+        await proxy.over()
+        assert proxy.outcomes == ["completed"]
 
 
 @pytest.mark.parametrize("how", ["goodbye", "gone", "window"])
@@ -101,39 +101,39 @@ async def test_at_the_end_of_a_session(
 ) -> None:
     """The client is let go at once; who waits for the journal is the session, and its end comes when it can."""
     monkeypatch.setattr(pump, "_SETTLE_SECONDS", 30)
-    async with Stage(tmp_path, certificates, [expect("S"), send(READY), until_left()], sink=Disk) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [expect("S"), send(READY), until_left()], sink=Disk) as proxy:
+        async with await proxy.client() as client:
             await client.send(sync())
             await client.frames("Z")
-            disk_of(stage).full = True
+            disk_of(proxy).full = True
             if how == "goodbye":
                 await client.send(TERMINATE)
             elif how == "window":
-                stage.end_window()
+                proxy.end_window()
             if how != "gone":
                 async with asyncio.timeout(60):
                     assert errors(await client.frames()) == ([("FATAL", "57P01")] if how == "window" else [])
-        [peer] = stage.server.sessions.values()
+        [peer] = proxy.server.sessions.values()
         async with asyncio.timeout(60):
             await peer.left.wait()
-        assert len(stage.services.registry) == 1
-        disk_of(stage).full = False
-        await stage.over()
-        assert stage.session_ended["reason"] == {"goodbye": "client", "gone": "client-gone", "window": "ttl"}[how]
+        assert len(proxy.services.registry) == 1
+        disk_of(proxy).full = False
+        await proxy.over()
+        assert proxy.session_ended["reason"] == {"goodbye": "client", "gone": "client-gone", "window": "ttl"}[how]
 
 
 async def test_for_good(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pump, "_SETTLE_SECONDS", 0.2)
-    async with Stage(tmp_path, certificates, [until_left()], sink=Disk) as stage:
-        async with await stage.client() as client:
-            disk_of(stage).full = True
+    async with WholeProxy(tmp_path, certificates, [until_left()], sink=Disk) as proxy:
+        async with await proxy.client() as client:
+            disk_of(proxy).full = True
             await client.send(TERMINATE)
             assert await client.ended()
         async with asyncio.timeout(60):
-            await until(lambda: not stage.listener.connections)
-        assert len(stage.services.registry) == len(stage.services.sessions_of) == 0
+            await until(lambda: not proxy.listener.connections)
+        assert len(proxy.services.registry) == len(proxy.services.sessions_of) == 0
         assert "the end of a session could not be recorded" in caplog.text
-        assert not stage.left_over()
-        disk_of(stage).full = False
+        assert not proxy.left_over()
+        disk_of(proxy).full = False

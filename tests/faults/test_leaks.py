@@ -1,4 +1,4 @@
-"""Hundreds of sessions, opened and ended in every way: what they held is given back."""
+"""Hundreds of sessions, opened and ended in every way: all resources are released."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes.both_ends import answer, bind, execute, parse, query
 from tests.fakes.door import GOOD
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer, fatal
-from tests.fakes.stage import STARTUP, Stage
+from tests.fakes.whole_proxy import STARTUP, WholeProxy
 
 READY = answer("Z", b"I")
 TERMINATE = b"X\0\0\0\4"
@@ -48,8 +48,8 @@ async def serve(peer: Peer) -> None:
                 await peer.write(READY)
 
 
-async def one(stage: Stage, way: int) -> None:
-    async with await stage.dial() as client:
+async def one(proxy: WholeProxy, way: int) -> None:
+    async with await proxy.dial() as client:
         if way == 0:  # gone before it said who it is
             return
         await client.send(encode_startup(STARTUP))
@@ -93,23 +93,23 @@ WAYS = 12
 
 
 async def test_what_sessions_held_is_given_back(tmp_path: Path, certificates: Certificates) -> None:
-    async with Stage(tmp_path, certificates, [serve], preset=Preset.FULL) as stage:
+    async with WholeProxy(tmp_path, certificates, [serve], preset=Preset.FULL) as proxy:
 
         async def round_of(sessions: int) -> tuple[int, int, int]:
             """Descriptors, memory and live sessions after so many."""
             for start in range(0, sessions, AT_ONCE):
-                await asyncio.gather(*(one(stage, way % WAYS) for way in range(start, start + AT_ONCE)))
-            await stage.over()
-            stage.server.peers.clear()
-            stage.server.sessions.clear()
-            stage.server.controls[:] = [peer for peer in stage.server.controls if not peer.left.is_set()]
-            stage.server._tasks = {task for task in stage.server._tasks if not task.done()}
+                await asyncio.gather(*(one(proxy, way % WAYS) for way in range(start, start + AT_ONCE)))
+            await proxy.over()
+            proxy.server.peers.clear()
+            proxy.server.sessions.clear()
+            proxy.server.controls[:] = [peer for peer in proxy.server.controls if not peer.left.is_set()]
+            proxy.server._tasks = {task for task in proxy.server._tasks if not task.done()}
             gc.collect()
             await asyncio.sleep(0)
             return (
                 len(list(Path("/proc/self/fd").iterdir())),
                 tracemalloc.get_traced_memory()[0],
-                len(stage.services.registry),
+                len(proxy.services.registry),
             )
 
         tracemalloc.start()
@@ -121,4 +121,4 @@ async def test_what_sessions_held_is_given_back(tmp_path: Path, certificates: Ce
         assert live == 0
         assert files_later <= files
         assert (memory_later - memory) / 500 / 1024 < MOST_KIB_EACH
-        assert len(stage.records("session.opened")) > 300
+        assert len(proxy.records("session.opened")) > 300

@@ -1,4 +1,4 @@
-"""A server that misbehaves while a session logs in: one FATAL for the client, one record, nothing left."""
+"""A server that misbehaves during login: the client gets one FATAL, the journal one record, nothing remains."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pgwire.messages.authentication import encode_password
 from pgwire.messages.startup import encode_startup
 from tests.fakes.both_ends import answer
 from tests.fakes.door import GOOD
-from tests.fakes.scripted_client import Heard
+from tests.fakes.scripted_client import ReceivedFrame
 from tests.fakes.scripted_server import OK, Step, close, cut, fatal, notice, send, until_left
-from tests.fakes.stage import STARTUP, Stage, errors, kinds, welcome
+from tests.fakes.whole_proxy import STARTUP, WholeProxy, errors, kinds, welcome
 
 WELCOME = welcome(4200)
 
 
-async def refused(stage: Stage) -> list[Heard]:
+async def refused(proxy: WholeProxy) -> list[ReceivedFrame]:
     """What a client hears that logs in rightly."""
-    async with await stage.dial() as client:
+    async with await proxy.dial() as client:
         await client.send(encode_startup(STARTUP))
         await client.frames(until="R")
         await client.send(encode_password(GOOD.encode()))
@@ -52,16 +52,16 @@ LOGINS: dict[str, tuple[list[Step], str]] = {
 @pytest.mark.parametrize("name", LOGINS)
 async def test_a_session_that_does_not_come_about(name: str, tmp_path: Path, certificates: Certificates) -> None:
     login, sqlstate = LOGINS[name]
-    async with Stage(tmp_path, certificates, [until_left()], login=login, connect_timeout=0.3) as stage:
-        heard = await refused(stage)
-        await stage.over()
+    async with WholeProxy(tmp_path, certificates, [until_left()], login=login, connect_timeout=0.3) as proxy:
+        heard = await refused(proxy)
+        await proxy.over()
         assert kinds(heard) == "E"
         assert errors(heard) == [("FATAL", sqlstate)]
-        [record] = stage.records("login.refused")
+        [record] = proxy.records("login.refused")
         assert record["sqlstate"] == sqlstate
         assert record["identity"] is not None
-        assert stage.records("session.opened") == []
-        assert all(control.sessions == 0 for servers in stage.services.servers.values()
+        assert proxy.records("session.opened") == []
+        assert all(control.sessions == 0 for servers in proxy.services.servers.values()
                    for control in servers._controls.values())  # fmt: skip
 
 
@@ -76,24 +76,24 @@ async def test_a_session_that_does_not_come_about(name: str, tmp_path: Path, cer
 async def test_without_a_control_connection_nobody_gets_in(
     says: bytes, sqlstate: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    async with Stage(tmp_path, certificates, [until_left()]) as stage:
-        stage.server.refuses_control = says
-        assert errors(await refused(stage)) == [("FATAL", sqlstate)]
-        assert stage.server.sessions == {}, "no session is begun that could not be ended"
-        stage.server.refuses_control = None
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [until_left()]) as proxy:
+        proxy.server.refuses_control = says
+        assert errors(await refused(proxy)) == [("FATAL", sqlstate)]
+        assert proxy.server.sessions == {}, "no session is begun that could not be ended"
+        proxy.server.refuses_control = None
+        async with await proxy.client() as client:
             await client.send(b"X\0\0\0\4")
             assert await client.ended()
-        await stage.over()
-        assert len(stage.records("login.refused")) == len(stage.records("session.ended")) == 1
+        await proxy.over()
+        assert len(proxy.records("login.refused")) == len(proxy.records("session.ended")) == 1
 
 
 async def test_a_control_connection_that_died_is_made_anew_to_end_a_session(
     tmp_path: Path, certificates: Certificates
 ) -> None:
-    async with Stage(tmp_path, certificates, [until_left()]) as stage:
-        async with await stage.client():
-            await stage.lose_controls()
-        await stage.over()
-        assert len(stage.server.controls) > 2
-        assert stage.session_ended["proof"]["gone"]
+    async with WholeProxy(tmp_path, certificates, [until_left()]) as proxy:
+        async with await proxy.client():
+            await proxy.lose_controls()
+        await proxy.over()
+        assert len(proxy.server.controls) > 2
+        assert proxy.session_ended["proof"]["gone"]

@@ -1,4 +1,4 @@
-"""What a session holds is bounded, and given back when it ends: at once, not when the cycle collector comes."""
+"""The memory of a session is bounded, and released at its end without the cycle collector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pgwire.messages.extended import sync
 from tests.fakes.both_ends import CONTEXT, answer, bind, execute, parse, query
 from tests.fakes.scripted_client import ScriptedClient
 from tests.fakes.scripted_server import Peer
-from tests.fakes.stage import Stage, errors, kinds
+from tests.fakes.whole_proxy import WholeProxy, errors, kinds
 
 READY = answer("Z", b"T")
 TERMINATE = b"X\0\0\0\4"
@@ -44,8 +44,8 @@ async def serve(peer: Peer) -> None:
                 held.clear()
 
 
-def _live(stage: Stage) -> Pump:
-    session = stage.session
+def _live(proxy: WholeProxy) -> Pump:
+    session = proxy.session
     assert session._live is not None
     return session._live.pump
 
@@ -62,18 +62,18 @@ async def _bind_much(client: ScriptedClient, times: int) -> None:
 async def test_of_parameters_that_no_record_will_have_nothing_is_held(
     tmp_path: Path, certificates: Certificates
 ) -> None:
-    async with Stage(tmp_path, certificates, [serve]) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [serve]) as proxy:
+        async with await proxy.client() as client:
             await client.send(query("BEGIN"))
             await client.frames("Z")
             await _bind_much(client, 30)
-            state = _live(stage).state
+            state = _live(proxy).state
             assert state.prepared_statements.size < 30 * 10_000
             assert state.queue.bytes == 0
             await client.send(execute(b"p0") + sync())
             await client.frames("Z")
-        await stage.over()
-    [record] = [one for one in stage.records("execution") if one["kind"] == "select"]
+        await proxy.over()
+    [record] = [one for one in proxy.records("execution") if one["kind"] == "select"]
     [value] = record["parameters"]["values"]
     assert (value["length"], record["parameters"]["truncated"]) == (len(VALUE), True)
 
@@ -86,7 +86,7 @@ async def test_what_is_sent_and_not_answered_is_bounded_by_its_bytes(
 
     async def watch(peer: Peer) -> None:
         nonlocal most
-        most = max(most, _live(stage).state.queue.bytes)
+        most = max(most, _live(proxy).state.queue.bytes)
 
     async def step(peer: Peer) -> None:
         held = b""
@@ -99,10 +99,10 @@ async def test_what_is_sent_and_not_answered_is_bounded_by_its_bytes(
                 await peer.write(held)
                 held = b""
 
-    async with Stage(tmp_path, certificates, [step]) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [step]) as proxy:
+        async with await proxy.client() as client:
             await _bind_much(client, 20)
-        await stage.over()
+        await proxy.over()
     assert len(VALUE) < most < 2_500_000 + 2 * len(VALUE)
 
 
@@ -110,15 +110,15 @@ async def test_what_is_sent_and_not_answered_is_bounded_by_its_bytes(
 async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
     tmp_path: Path, certificates: Certificates, end: str
 ) -> None:
-    async with Stage(tmp_path, certificates, [serve]) as stage:
+    async with WholeProxy(tmp_path, certificates, [serve]) as proxy:
         gc.collect()
         gc.disable()
         try:
-            async with await stage.client() as client:
+            async with await proxy.client() as client:
                 await client.send(query("BEGIN"))
                 await client.frames("Z")
                 await _bind_much(client, 3)
-                live = _live(stage)
+                live = _live(proxy)
                 parts = [live, live.state, live.state.prepared_statements, live._client_side, live._server_side]
                 held = [weakref.ref(part) for part in parts]
                 del live, parts
@@ -126,9 +126,9 @@ async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
                     await client.send(TERMINATE)
                     await client.ended()
                 elif end == "window":
-                    stage.end_window()
+                    proxy.end_window()
                     await client.ended()
-            await stage.over()
+            await proxy.over()
             assert [ref() for ref in held if ref() is not None] == []
         finally:
             gc.enable()
@@ -146,17 +146,17 @@ async def test_who_fills_the_journal_is_slowed_down_and_its_window_ends_all_the_
             seen.append(frame.body)
             await peer.write(answer("C", b"SELECT 1\0") + READY)
 
-    async with Stage(tmp_path, certificates, [step]) as stage:
-        stage.services.journal_rate = RateLimit(rate=1, burst=100_000, steady=lambda: now)
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [step]) as proxy:
+        proxy.services.journal_rate = RateLimit(rate=1, burst=100_000, steady=lambda: now)
+        async with await proxy.client() as client:
             for text in ("SELECT 1", f"SELECT '{'x' * 200_000}'"):
                 await client.send(query(text))
                 await client.frames("Z")
             await client.send(query("SELECT 2"))
-            while not stage.services.journal_rate.wait(CONTEXT.identity.key):
+            while not proxy.services.journal_rate.wait(CONTEXT.identity.key):
                 await asyncio.sleep(0)
-            stage.end_window()
+            proxy.end_window()
             assert errors(await client.frames("E")) == [("FATAL", "57P01")]
-        await stage.over()
+        await proxy.over()
     assert len(seen) == 2
-    assert stage.records("session.ended")[0]["reason"] == "ttl"
+    assert proxy.records("session.ended")[0]["reason"] == "ttl"

@@ -1,4 +1,4 @@
-"""A server that misbehaves in the middle of a session: one error for the client, one outcome for each execution."""
+"""A server that misbehaves in a session: the client gets one error, each execution one outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pgjit.policy.policy import Preset
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import answer, bind, error, execute, parse, query
 from tests.fakes.scripted_server import Step, close, expect, fatal, send, status, until_left
-from tests.fakes.stage import Stage, errors, kinds
+from tests.fakes.whole_proxy import WholeProxy, errors, kinds
 
 READY = answer("Z", b"I")
 COLUMNS, ROW, DONE = answer("T", b"\0\0"), answer("D", b"\0\1\0\0\0\x017"), answer("C", b"SELECT 1\0")
@@ -30,7 +30,7 @@ BATCH = parse("SELECT 1") + bind() + execute() + sync()
 
 @dataclass(frozen=True)
 class Case:
-    """What the client asks, what the server does then, and what is told and recorded."""
+    """What the client sends, what the server does then, the client's errors, and the records."""
 
     name: str
     asks: bytes
@@ -50,11 +50,11 @@ def header(kind: str, length: int) -> bytes:
     return kind.encode() + struct.pack("!I", length & 0xFFFFFFFF)
 
 
-def dies(name: str, asks: bytes, *does: bytes, told: bool = True, hears: str = "", **more: object) -> Case:
-    """It closes without a word; where the client has half a message nothing can be told."""
+def dies(name: str, asks: bytes, *does: bytes, error: bool = True, hears: str = "", **more: object) -> Case:
+    """The server closes without an error; inside a message the client can get none."""
     outcomes = () if asks == IDLE else ("cut",)
     return Case(
-        f"closes {name}", asks, (*does, close()), (GONE,) if told else (), outcomes, hears,
+        f"closes {name}", asks, (*does, close()), (GONE,) if error else (), outcomes, hears,
         **more,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ def breaks(name: str, asks: bytes, *does: bytes, hears: str = "", **more: object
 CASES = [
     dies("idle", IDLE, READY, hears="Z"),
     dies("running", SELECT),
-    dies("mid-row", SELECT, COLUMNS + ROW[:-1], told=False, hears="T"),
+    dies("mid-row", SELECT, COLUMNS + ROW[:-1], error=False, hears="T"),
     dies("mid-header", SELECT, COLUMNS + ROW + ROW[:3], hears="TD"),
     dies("mid-control", SELECT, COLUMNS + ROW + DONE[:-2], hears="TD"),
     dies("between messages", SELECT, COLUMNS + ROW, hears="TD"),
@@ -122,19 +122,19 @@ def _asked(case: Case) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_one_error_one_outcome_and_nothing_left(case: Case, tmp_path: Path, certificates: Certificates) -> None:
-    async with Stage(tmp_path, certificates, case.steps(_asked(case)), preset=case.preset) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, case.steps(_asked(case)), preset=case.preset) as proxy:
+        async with await proxy.client() as client:
             await client.send(case.asks)
             async with asyncio.timeout(60):
                 heard = await client.frames()
-        await stage.over()
+        await proxy.over()
         assert tuple(errors(heard)) == case.errors
         if case.hears:
             assert kinds(heard)[: len(case.hears)] == case.hears
             assert kinds(heard).rstrip("E") == case.hears.rstrip("E")
-        assert tuple(stage.outcomes) == case.outcomes
-        assert stage.session_ended["reason"] == case.reason
-        assert stage.session_ended["proof"]["gone"]
+        assert tuple(proxy.outcomes) == case.outcomes
+        assert proxy.session_ended["reason"] == case.reason
+        assert proxy.session_ended["proof"]["gone"]
 
 
 PINNED = [
@@ -167,16 +167,16 @@ async def test_a_pinned_setting_that_changes_ends_the_session(
 ) -> None:
     asks, reads, before, hears, outcomes = PLACES[place]
     steps = [*(expect(kind) for kind in reads), send(before + status(name, value) + ROW + READY), until_left()]
-    async with Stage(tmp_path, certificates, steps) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, steps) as proxy:
+        async with await proxy.client() as client:
             await client.send(asks)
             async with asyncio.timeout(60):
                 heard = await client.frames()
-        await stage.over()
+        await proxy.over()
         assert kinds(heard) == hears + "E"
         assert errors(heard) == [("FATAL", "57P03")]
-        assert tuple(stage.outcomes) == outcomes
-        assert stage.session_ended["reason"] == "tripwire"
+        assert tuple(proxy.outcomes) == outcomes
+        assert proxy.session_ended["reason"] == "tripwire"
 
 
 async def test_a_setting_that_may_change_goes_on_everywhere(tmp_path: Path, certificates: Certificates) -> None:
@@ -187,17 +187,17 @@ async def test_a_setting_that_may_change_goes_on_everywhere(tmp_path: Path, cert
         expect("Q"),
         send(change + COLUMNS + change + ROW + change + DONE + change + READY + change),
     ]
-    async with Stage(tmp_path, certificates, [*steps, until_left()]) as stage:
-        async with await stage.client() as client:
+    async with WholeProxy(tmp_path, certificates, [*steps, until_left()]) as proxy:
+        async with await proxy.client() as client:
             await client.send(IDLE)
             assert kinds(await client.frames("S")) == "ZS"
             await client.send(SELECT)
             assert kinds(await client.frames("Z") + await client.frames("S")) == "STSDSCSZS"
             await client.send(b"X\0\0\0\4")
             assert await client.ended()
-        await stage.over()
-        assert stage.outcomes == ["completed"]
-        assert (stage.session_ended["reason"], stage.session_ended["proof"]) == ("client", None)
+        await proxy.over()
+        assert proxy.outcomes == ["completed"]
+        assert (proxy.session_ended["reason"], proxy.session_ended["proof"]) == ("client", None)
 
 
 @pytest.mark.parametrize("how", ["dies", "breaks the protocol"])
@@ -206,16 +206,16 @@ async def test_a_client_need_not_wait_until_it_is_known_what_became_of_the_backe
 ) -> None:
     """The server takes no control connection meanwhile: the session goes on looking, without its client."""
     fault = close() if how == "dies" else send(answer("~"))
-    async with Stage(tmp_path, certificates, [expect("Q"), fault, until_left()]) as stage:
-        async with await stage.client() as client:
-            stage.server.refuses_control = SHUTDOWN
-            await stage.lose_controls()
+    async with WholeProxy(tmp_path, certificates, [expect("Q"), fault, until_left()]) as proxy:
+        async with await proxy.client() as client:
+            proxy.server.refuses_control = SHUTDOWN
+            await proxy.lose_controls()
             await client.send(SELECT)
             async with asyncio.timeout(60):
                 assert errors(await client.frames()) == [GONE if how == "dies" else BROKE]
-            assert len(stage.services.registry) == 1, "it is not over"
-            assert stage.records("session.ended") == []
-        stage.server.refuses_control = None
-        await stage.over()
-        assert stage.outcomes == ["cut"]
-        assert stage.session_ended["proof"]["gone"]
+            assert len(proxy.services.registry) == 1, "it is not over"
+            assert proxy.records("session.ended") == []
+        proxy.server.refuses_control = None
+        await proxy.over()
+        assert proxy.outcomes == ["cut"]
+        assert proxy.session_ended["proof"]["gone"]

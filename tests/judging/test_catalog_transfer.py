@@ -1,4 +1,4 @@
-"""A catalog in parts is the same catalog."""
+"""A catalog that was sent in parts is the same catalog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases are decided by the code that judges sessions, the choice of the policy included."""
+"""A dry run decides with the code that judges sessions, the choice of the policy included."""
 
 from __future__ import annotations
 

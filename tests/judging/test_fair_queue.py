@@ -1,4 +1,4 @@
-"""Turns: whoever has just had one comes last."""
+"""Owners take turns: one that was served goes to the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to judgement: what cannot be judged is refused."""
+"""Text to judgement: text that cannot be judged is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLICY = policy()
 
 
 def refusal(sql: bytes, limit: int = 10_000) -> tuple[str, str]:
-    """(rule, SQLSTATE) of what the client is told."""
+    """(rule, SQLSTATE) of the client's error."""
     first = assess(POLICY, sql, limit).violations[0]
     return first.rule, first.sqlstate
 
@@ -70,12 +70,12 @@ def test_a_text_that_is_too_large_is_there_for_its_record() -> None:
 @pytest.mark.parametrize("fault", [ValueError, RecursionError, MemoryError, KeyError])
 def test_a_fault_of_our_own_refuses(step: str, fault: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
-        raise fault("told to nobody")
+        raise fault("for nobody to see")
 
     monkeypatch.setattr(judging, step, fail)
     judgement = assess(POLICY, b"SELECT 1", 100)
     assert [one.rule for one in judgement.violations] == ["unjudgeable"]
-    assert "told to nobody" not in (judgement.violations[0].detail or "")
+    assert "for nobody to see" not in (judgement.violations[0].detail or "")
     assert len(judgement.statements) == (step == "evaluate")
 
 

@@ -1,4 +1,4 @@
-"""Judging outside the event loop: whose turn it is, and what becomes of what takes too long or kills its process."""
+"""The queues of the judge workers: their order, the time limit, and a worker that dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real process that judges: as the judge would, with catalogs and policies that are sent once."""
+"""A real worker process gives the judge's judgements; catalogs and policies are sent once."""
 
 from __future__ import annotations
 

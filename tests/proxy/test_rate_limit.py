@@ -1,4 +1,4 @@
-"""What each may use by time."""
+"""A rate and a burst for each key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live sessions, found by the key that their client was given and by no other."""
+"""Live sessions are found by their cancel key, and by no other."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ __all__ = ["FIRST", "LIVE", "LONG"]
 
 # Folders and files below tests/ all of whose tests are `live`. A single test in another file has the marker itself.
 LIVE = (
-    "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_crowded.py",
+    "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_handshake.py",
     "proxy/door/test_listener.py",
     "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
     "grants/stores/test_store_file.py", "identity/providers/test_entra.py",

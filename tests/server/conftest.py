@@ -1,4 +1,4 @@
-"""The server of the tests of names serves those of reading its catalog as well."""
+"""The server of the name tests serves the tests that read its catalog, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server's catalog: read once, again when it has changed, and not at all when it cannot be."""
+"""The catalog cache: read once, read again after a change, and an error if the catalog cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The questions that a catalog is read with cost in proportion to what there is: counted in rows, not in seconds."""
+"""The cost of the catalog queries is proportional to the catalog: counted in rows, not in seconds."""
 
 from __future__ import annotations
 

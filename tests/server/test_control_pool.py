@@ -1,4 +1,4 @@
-"""The control connections: their questions, and what happens to them when they die, hang, or lead elsewhere."""
+"""The control pool: its queries, and connections that die, hang, or lead to another server."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pgjit.server.target import ControlLogin
 from pgwire.messages.query import command_complete, error_response
 from pgwire.reader import message
 from tests.fakes.control_answers import (
-    HERE,
+    INSTANCE,
     PROCESS,
     ROLE,
     STARTED,
     answer_control,
+    identified,
     instance_row,
-    introduced,
     row,
-    seen,
+    sighting,
 )
 from tests.fakes.scripted_server import (
     KEY,
@@ -48,35 +48,37 @@ from tests.fakes.targets import address_of, logged_in, target_at
 from tests.run.waiting import until
 
 NO_ROWS = command_complete("SELECT 0") + READY
-GONE = ProcessSighting(instance=HERE, there=False)
-THERE = ProcessSighting(instance=HERE, there=True)
+GONE = ProcessSighting(instance=INSTANCE, there=False)
+PRESENT = ProcessSighting(instance=INSTANCE, there=True)
 
 
 def _control(server: ScriptedServer, deadline: float = 5.0, every: float = 60.0) -> ControlPool:
     return ControlPool(target_at(server), address_of(server), deadline=deadline, every=every)
 
 
-def _line(*replies: bytes) -> list[Step]:
-    """A control connection that answers so many questions of ours."""
+def _control_script(*replies: bytes) -> list[Step]:
+    """A control connection that answers one query with each reply."""
     answers = [step for reply in replies for step in (expect("Q"), send(reply))]
-    return [*logged_in(), *introduced(), *answers, until_left()]
+    return [*logged_in(), *identified(), *answers, until_left()]
 
 
 def _answering(there: Callable[[int], bool] = lambda _: False) -> list[Step]:
     async def play(peer: Peer) -> None:
         while (await peer.frame()).kind == ord("Q"):
-            await peer.write(answer_control(peer.last.body.decode(), there=there))
+            await peer.write(answer_control(peer.last.body.decode(), present=there))
 
     return [*logged_in(), play]
 
 
 async def test_a_backend_is_named_by_pid_start_time_and_server() -> None:
     found = row(*instance_row(), STARTED, str(ROLE))
-    async with ScriptedServer(_line(found, seen(True, True), seen(True), seen(False))) as server:
+    async with ScriptedServer(
+        _control_script(found, sighting(True, True), sighting(True), sighting(False))
+    ) as server:
         control = _control(server)
         assert await control.identify(4711) == PROCESS
-        assert await control.terminate(PROCESS) == (THERE, True)
-        assert [await control.observe(PROCESS), await control.observe(PROCESS)] == [THERE, GONE]
+        assert await control.terminate(PROCESS) == (PRESENT, True)
+        assert [await control.observe(PROCESS), await control.observe(PROCESS)] == [PRESENT, GONE]
         await control.close()
         asked = [frame.body.decode() for frame in server.peers[0].frames][2:]
     assert all("pg_stat_get_activity(4711)" in sql for sql in asked)
@@ -86,7 +88,7 @@ async def test_a_backend_is_named_by_pid_start_time_and_server() -> None:
 
 
 async def test_what_the_login_may_not_read_is_not_asked() -> None:
-    script = [*logged_in(), expect("Q"), send(row("f", "f")), expect("Q"), send(seen(False)), until_left()]
+    script = [*logged_in(), expect("Q"), send(row("f", "f")), expect("Q"), send(sighting(False)), until_left()]
     async with ScriptedServer(script) as server:
         control = _control(server)
         await control.version()
@@ -98,18 +100,18 @@ async def test_what_the_login_may_not_read_is_not_asked() -> None:
 
 async def test_a_backend_that_is_not_seen_is_no_place_for_a_session() -> None:
     """Asked on a new connection as well: the address may lead elsewhere than when the first was made."""
-    async with ScriptedServer(_line(NO_ROWS)) as server:
+    async with ScriptedServer(_control_script(NO_ROWS)) as server:
         control = _control(server)
-        with pytest.raises(ServerUnavailable) as told:
+        with pytest.raises(ServerUnavailable) as raised:
             await control.identify(4711)
-        assert "pooler" in (told.value.hint or "")
-        assert "pg_read_all_stats" in (told.value.hint or "")
+        assert "pooler" in (raised.value.hint or "")
+        assert "pg_read_all_stats" in (raised.value.hint or "")
         assert len(server.peers) == 2
         await control.close()
 
 
 async def test_a_login_that_may_not_see_when_a_backend_began_is_of_no_use() -> None:
-    async with ScriptedServer(_line(row(*instance_row(), None, str(ROLE)))) as server:
+    async with ScriptedServer(_control_script(row(*instance_row(), None, str(ROLE)))) as server:
         control = _control(server)
         with pytest.raises(ServerUnavailable, match="cannot be used now"):
             await control.identify(4711)
@@ -119,7 +121,7 @@ async def test_a_login_that_may_not_see_when_a_backend_began_is_of_no_use() -> N
 async def test_it_tells_the_version_and_whether_the_server_is_a_standby() -> None:
     answers = [(row("f", "f"), Role(False, False)), (row("f", "t"), Role(False, True)),
                (row("t", "f"), Role(True, True))]  # fmt: skip
-    async with ScriptedServer(_line(*(sent for sent, _ in answers))) as server:
+    async with ScriptedServer(_control_script(*(sent for sent, _ in answers))) as server:
         control = _control(server)
         assert await control.version() == 18
         assert [await control.role() for _ in answers] == [expected for _, expected in answers]
@@ -136,7 +138,7 @@ async def test_a_server_without_a_version_is_not_used() -> None:
 
 async def test_what_a_server_says_of_itself_between_answers_is_no_answer() -> None:
     unasked = status("TimeZone", "UTC") + notice("careful") + message(b"A", b"\0\0\0\1c\0p\0")
-    async with ScriptedServer(_line(unasked + seen(False) + unasked, seen(False))) as server:
+    async with ScriptedServer(_control_script(unasked + sighting(False) + unasked, sighting(False))) as server:
         control = _control(server)
         assert [await control.observe(PROCESS), await control.observe(PROCESS)] == [GONE, GONE]
         assert len(server.peers) == 1
@@ -144,9 +146,11 @@ async def test_what_a_server_says_of_itself_between_answers_is_no_answer() -> No
 
 
 async def test_a_connection_that_died_is_made_anew() -> None:
-    async with ScriptedServer([*_line(seen(True))[:-1], close()], _line(seen(False))) as server:
+    async with ScriptedServer(
+        [*_control_script(sighting(True))[:-1], close()], _control_script(sighting(False))
+    ) as server:
         control = _control(server)
-        assert await control.observe(PROCESS) == THERE
+        assert await control.observe(PROCESS) == PRESENT
         assert await control.observe(PROCESS) == GONE
         assert len(server.peers) == 2
         await control.close()
@@ -166,12 +170,12 @@ async def test_a_connection_that_died_is_made_anew() -> None:
     ],
 )
 async def test_a_question_without_an_answer_is_asked_twice_and_then_told(reply: bytes, detail: str) -> None:
-    async with ScriptedServer(_line(reply)) as server:
+    async with ScriptedServer(_control_script(reply)) as server:
         control = _control(server, deadline=0.1)
         await control.version()
-        with pytest.raises(ServerUnavailable) as told:
+        with pytest.raises(ServerUnavailable) as raised:
             await control.observe(PROCESS)
-        assert f"control connection to 127.0.0.1:{server.port} failed ({detail}" in (told.value.detail or "")
+        assert f"control connection to 127.0.0.1:{server.port} failed ({detail}" in (raised.value.detail or "")
         assert len(server.peers) == 2
         await control.close()
 
@@ -184,8 +188,8 @@ async def test_who_gives_up_leaves_no_answer_behind_for_the_next_one() -> None:
         asked.set()
 
     half = send(message(b"D", b"\0\1\0\0\0\1x"))
-    first = [*logged_in(), *introduced(), expect("Q"), half_an_answer, half, until_left()]
-    async with ScriptedServer(first, _line(seen(False), seen(False))) as server:
+    first = [*logged_in(), *identified(), expect("Q"), half_an_answer, half, until_left()]
+    async with ScriptedServer(first, _control_script(sighting(False), sighting(False))) as server:
         control = _control(server)
         given_up = asyncio.create_task(control.observe(PROCESS))
         await asked.wait()
@@ -301,34 +305,34 @@ async def test_there_are_two_as_long_as_a_session_needs_them() -> None:
 
 
 async def test_both_are_asked_every_now_and_then_and_one_that_does_not_answer_is_replaced() -> None:
-    hangs = [*logged_in(), *introduced(), *_line(seen(False))[-3:-1], until_left()]
+    hangs = [*logged_in(), *identified(), *_control_script(sighting(False))[-3:-1], until_left()]
     async with ScriptedServer(_answering(lambda pid: True), hangs, _answering(lambda pid: True)) as server:
         control = _control(server, deadline=0.2, every=0.05)
         control.sessions = 1
         control.add_session(await control.identify(4711))
         await _until(lambda: len(server.peers) >= 3 and server.peers[1].left.is_set())
-        assert await control.observe(PROCESS) == THERE
+        assert await control.observe(PROCESS) == PRESENT
         await control.close()
 
 
 async def test_one_that_is_stuck_costs_one_deadline_and_no_login() -> None:
-    stuck = [*logged_in(), *introduced(), expect("Q"), send(row(*instance_row(), STARTED, str(ROLE))), until_left()]
+    stuck = [*logged_in(), *identified(), expect("Q"), send(row(*instance_row(), STARTED, str(ROLE))), until_left()]
     async with ScriptedServer(stuck, _answering(lambda pid: True)) as server:
         control = _control(server, deadline=0.2)
         control.sessions = 1
         control.add_session(await control.identify(4711))
         await _until(lambda: len(_alive(server)) == 2)
         async with asyncio.timeout(60):
-            assert (await control.terminate(PROCESS))[0] == THERE
+            assert (await control.terminate(PROCESS))[0] == PRESENT
         await control.close()
 
 
 async def test_a_session_on_the_server_that_the_address_leads_to_now_is_seen_by_a_new_connection() -> None:
-    there = replace(HERE, system="9999", started=HERE.started + timedelta(days=1))
+    there = replace(INSTANCE, system="9999", started=INSTANCE.started + timedelta(days=1))
 
     async def other(peer: Peer) -> None:
         while (await peer.frame()).kind == ord("Q"):
-            await peer.write(answer_control(peer.last.body.decode(), there=lambda _: True, instance=there))
+            await peer.write(answer_control(peer.last.body.decode(), present=lambda _: True, instance=there))
 
     async with ScriptedServer(_answering(lambda pid: pid == 1), [*logged_in(), other]) as server:
         control = _control(server)
@@ -337,8 +341,8 @@ async def test_a_session_on_the_server_that_the_address_leads_to_now_is_seen_by_
         control.add_session(first)
         second = await control.identify(4711)
         control.add_session(second)
-        assert (first.instance, second.instance) == (HERE, there)
+        assert (first.instance, second.instance) == (INSTANCE, there)
         # Each is asked about where it runs.
-        assert (await control.observe(first)).instance == HERE
+        assert (await control.observe(first)).instance == INSTANCE
         assert (await control.observe(second)).instance == there
         await control.close()

@@ -1,4 +1,4 @@
-"""Where the login secret comes from: what is remembered, for how long, and that it is never shown."""
+"""Login secrets: what is cached, for how long, and that a secret is never shown."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ async def test_a_file_without_a_secret_is_told_by_its_name(
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CredentialUnavailable) as told:
+    with pytest.raises(CredentialUnavailable) as raised:
         await FromFile(path).secret()
-    assert str(told.value).startswith(f"file `{path}` {reason}")
+    assert str(raised.value).startswith(f"file `{path}` {reason}")
 
 
 async def test_a_source_is_asked_when_it_is_needed_and_when_its_time_is_over() -> None:

@@ -1,4 +1,4 @@
-"""From a host's name to a link: addresses, the start of TLS, and what keeps a link honest."""
+"""From a host name to a link: addresses, the start of TLS, and certificate checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pgjit.server.dial import Address, ServerLink, dial, resolve
 from pgjit.server.login_error import LoginAttempt, LoginFailed
 from pgjit.server.target import Host, Keepalive, SslMode
 from pgwire.messages.startup import EncryptionRequest
-from tests.fakes.authority import Authority, Pair
+from tests.fakes.certificate_authority import Authority, Pair
 from tests.fakes.scripted_server import Peer, ScriptedServer, Step, close, send, tls, until_left
 from tests.fakes.targets import address_of, target_at
 
@@ -34,7 +34,7 @@ async def _failure(*script: Step, **changes: Any) -> LoginFailed:
 
 
 async def _asked_for_tls(peer: Peer) -> None:
-    assert await peer.opening() == EncryptionRequest(gss=False)
+    assert await peer.first_message() == EncryptionRequest(gss=False)
 
 
 def _context(pair: Pair) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""One side of a session over a transport in memory."""
+"""A link over a transport in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pgjit.server.link import HIGH_WATER, RECORD, Link
-from tests.fakes.transport import MemoryTransport
+from tests.fakes.memory_transport import MemoryTransport
 
 
 def connected(*, tls: bool = False, lingers: bool = False) -> tuple[Link, MemoryTransport]:

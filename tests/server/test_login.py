@@ -1,4 +1,4 @@
-"""The messages of a login, against scripted servers: what is answered, and what ends it."""
+"""The messages of a login, against scripted servers: which are answered, and which end it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import ChannelBinding, Host, SslMode
 from pgjit.server.upstream import Upstream, connect_upstream
 from pgwire.reader import BodyReader, message
-from tests.fakes.authority import Authority, Pair
+from tests.fakes.certificate_authority import Authority, Pair
 from tests.fakes.scripted_server import (
     KEY,
     OK,

@@ -1,4 +1,4 @@
-"""Tokens of a managed identity, from an endpoint as Azure App Service offers it."""
+"""Tokens of a managed identity, from an endpoint like that of Azure App Service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A login that waits before its proof: nothing more is sent until it is wanted, and then it is a connection."""
+"""A reserve login: it is paused before the proof, and completes on demand."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_dropped_it_sends_no_proof() -> None:
 async def test_a_control_connection_comes_of_it_where_no_other_login_is_taken() -> None:
     async def answering(peer: Peer) -> None:
         while (await peer.frame()).kind == ord("Q"):
-            await peer.write(answer_control(peer.last.body.decode(), there=lambda _: True) or command_complete("x"))
+            await peer.write(answer_control(peer.last.body.decode(), present=lambda _: True) or command_complete("x"))
 
     kept: list[Step] = [startup(), send(authentication(5, b"salt")), expect("p"), send(OK + _AFTER_OK), answering]
     refused: list[Step] = [startup(), send(fatal("28P01", "no")), close()]

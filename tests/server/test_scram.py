@@ -1,4 +1,4 @@
-"""SCRAM from the client's side: against scramp's server, and what is remembered of a login."""
+"""The client side of SCRAM, against scramp's server, and the cache of derived keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A secret from a command: no shell, bounded, and its failure told without the secret."""
+"""A secret from a command: no shell, limits, and an error without the secret."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ async def _run(code: str, *arguments: str) -> FetchedSecret:
 
 
 async def _failure(code: str) -> str:
-    with pytest.raises(CredentialUnavailable) as told:
+    with pytest.raises(CredentialUnavailable) as raised:
         await _run(code)
-    return str(told.value).removeprefix(f"command `{sys.executable}` ").removeprefix("output of ")
+    return str(raised.value).removeprefix(f"command `{sys.executable}` ").removeprefix("output of ")
 
 
 @pytest.mark.parametrize(

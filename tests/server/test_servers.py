@@ -1,4 +1,4 @@
-"""Which server a session gets: the order of hosts, what moves on, and the control connection to that very one."""
+"""Failover: the order of the hosts, which failures move on, and the control pool of the same server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pgjit.server.servers import Backend, Servers
 from pgjit.server.target import Host, SessionAttrs
 from pgwire.messages.query import command_complete
 from pgwire.messages.results import encode_data_row
-from tests.fakes.control_answers import answer_control, introduced
+from tests.fakes.control_answers import answer_control, identified
 from tests.fakes.scripted_server import (
     KEY,
     OK,
@@ -42,7 +42,7 @@ def serving(*, standby: bool = False, version: str = "18.1", reports: bool = Tru
                 row = encode_data_row((b"t" if standby else b"f", b"f"))
                 await peer.write(row + command_complete("SELECT 1") + READY)
                 continue
-            await peer.write(answer_control(peer.last.body.decode(), there=lambda _: True))
+            await peer.write(answer_control(peer.last.body.decode(), present=lambda _: True))
 
     return [play]
 
@@ -56,9 +56,9 @@ async def _refused(*scripts: list[Step], **changes: Any) -> tuple[ServerUnavaila
         played = [await stack.enter_async_context(ScriptedServer(script)) for script in scripts]
         servers = Servers(target_at(*played, **changes))
         stack.push_async_callback(servers.close)
-        with pytest.raises(ServerUnavailable) as told:
+        with pytest.raises(ServerUnavailable) as raised:
             await _connect(servers)
-    return told.value, played
+    return raised.value, played
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,20 @@ async def test_a_server_that_hangs_is_passed_over_after_its_time() -> None:
     ],
 )
 async def test_a_server_that_says_no_is_the_answer(first: list[Step]) -> None:
-    told, played = await _refused(first, serving())
-    assert not isinstance(told, ServerNotAccepting)
+    error, played = await _refused(first, serving())
+    assert not isinstance(error, ServerNotAccepting)
     assert len(played[0].peers) == 1
     assert played[1].peers == []
 
 
 async def test_the_error_tells_every_server_with_the_step_that_failed() -> None:
     down = [startup(), send(fatal("28000", "no entry")), close()]
-    told, played = await _refused([startup(), close()], down)
-    assert told.detail == (
+    error, played = await _refused([startup(), close()], down)
+    assert error.detail == (
         f"127.0.0.1:{played[0].port}: authenticating: the server closed the connection; "
         f"127.0.0.1:{played[1].port}: authenticating: the server reported 28000: no entry"
     )
-    assert told.for_client().detail is None
+    assert error.for_client().detail is None
 
 
 @pytest.mark.parametrize(
@@ -119,22 +119,22 @@ async def test_the_error_tells_every_server_with_the_step_that_failed() -> None:
     [("53300", "sorry, too many clients already"), ("57P03", "the database system is shutting down")],
 )
 async def test_a_server_that_takes_no_session_now_is_told_with_its_sqlstate(sqlstate: str, said: str) -> None:
-    told, _ = await _refused([startup(), send(fatal(sqlstate, said)), close()], [close()])
-    assert isinstance(told, ServerNotAccepting)
-    assert (told.fields()["C"], told.message) == (sqlstate, said)
+    error, _ = await _refused([startup(), send(fatal(sqlstate, said)), close()], [close()])
+    assert isinstance(error, ServerNotAccepting)
+    assert (error.fields()["C"], error.message) == (sqlstate, said)
 
 
 async def test_no_more_is_waited_than_the_login_may_take() -> None:
     async with ScriptedServer([startup(), until_left()]) as hangs:
         servers = Servers(target_at(*[hangs] * 10, connect_timeout=0.1))
-        with pytest.raises(ServerUnavailable, match="cannot be used now") as told:
+        with pytest.raises(ServerUnavailable, match="cannot be used now") as raised:
             await servers.connect(lambda _: {}, 0.25)
-        assert (told.value.detail or "").endswith("all of them: logging in: no time left after 0.25 s")
+        assert (raised.value.detail or "").endswith("all of them: logging in: no time left after 0.25 s")
         await servers.close()
 
 
 async def test_a_session_whose_backend_is_not_seen_is_not_opened() -> None:
-    blind = [*logged_in(), *introduced(), *answering(None), until_left()]
+    blind = [*logged_in(), *identified(), *answering(None), until_left()]
     async with ScriptedServer(blind, [*logged_in(), until_left()], blind) as server:
         servers = Servers(target_at(server))
         with pytest.raises(ServerUnavailable, match="cannot be used"):
@@ -145,8 +145,8 @@ async def test_a_session_whose_backend_is_not_seen_is_not_opened() -> None:
 
 
 async def test_a_server_without_cancel_keys_is_not_used() -> None:
-    told, _ = await _refused([startup(), send(OK, status("server_version", "18"), READY)])
-    assert "no cancel key" in (told.detail or "")
+    error, _ = await _refused([startup(), send(OK, status("server_version", "18"), READY)])
+    assert "no cancel key" in (error.detail or "")
 
 
 @pytest.mark.parametrize("reports", [True, False], ids=["in_hot_standby is reported", "it is asked for"])
@@ -175,9 +175,9 @@ async def test_the_first_server_of_the_wanted_kind_is_taken(
         servers = Servers(target_at(*played, session_attrs=wanted))
         stack.push_async_callback(servers.close)
         if chosen is None:
-            with pytest.raises(ServerUnavailable) as told:
+            with pytest.raises(ServerUnavailable) as raised:
                 await _connect(servers)
-            assert (told.value.detail or "").count(f"looking for a server that is {wanted.value}") == len(kinds)
+            assert (raised.value.detail or "").count(f"looking for a server that is {wanted.value}") == len(kinds)
             return
         backend = await _connect(servers)
         assert backend.upstream.address.host.port == played[chosen].port
@@ -203,9 +203,9 @@ async def test_a_server_that_became_a_standby_in_between_is_left() -> None:
     control = serving(standby=False)
     async with ScriptedServer(control, [demoted]) as server:
         servers = Servers(target_at(server, session_attrs=SessionAttrs.PRIMARY))
-        with pytest.raises(ServerUnavailable) as told:
+        with pytest.raises(ServerUnavailable) as raised:
             await _connect(servers)
-        assert "it is a standby" in (told.value.detail or "")
+        assert "it is a standby" in (raised.value.detail or "")
         await asyncio.wait_for(server.peers[1].left.wait(), 5)
         await servers.close()
 

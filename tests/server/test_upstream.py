@@ -1,4 +1,4 @@
-"""One address: the credential, once more with a new one, and cancel requests that find the same server."""
+"""One address: the credential, the retry with a new one, and cancel requests to the same server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pgjit.server.credential import CredentialUnavailable
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import SslMode
 from pgjit.server.upstream import Upstream, cancel_running, connect_upstream
-from tests.fakes.authority import Authority
+from tests.fakes.certificate_authority import Authority
 from tests.fakes.scripted_server import (
     ScriptedServer,
     Step,
@@ -153,8 +153,8 @@ async def test_a_cancel_request_goes_through_tls_where_the_session_did(tmp_path:
 @pytest.mark.parametrize("script", [[cancel_request(), until_left()], [close(reset=True)]])
 async def test_a_server_that_cannot_be_told_is_not_waited_for(script: list[Step]) -> None:
     async with ScriptedServer(logged_in(), script) as server:
-        told = await cancel_running(await _logged_in(server), 0.1)
-        assert told is (script[0].__qualname__ == close().__qualname__)
+        processed = await cancel_running(await _logged_in(server), 0.1)
+        assert processed is (script[0].__qualname__ == close().__qualname__)
 
 
 async def test_a_server_that_is_gone_is_not_told() -> None:

@@ -1,4 +1,4 @@
-"""The door's tests run on both event loops: uvloop is what serves, asyncio's own what else there may be."""
+"""The tests of the door run on both event loops: uvloop, which serves, and asyncio's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a client gives its token: every way in, and every way that ends in the same refusal."""
+"""Client authentication: every method, and that every refused token gives the same error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pgwire.messages.query import decode_error, encode_query, terminate
 from pgwire.messages.startup import encode_startup
 from pgwire.oauthbearer import encode_initial
 from tests.fakes.door import DISCOVERY, GOOD, Door
-from tests.fakes.scripted_client import Heard, ScriptedClient
+from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient
 
 PASSWORD = ("R", b"\0\0\0\x03")
 SASL = ("R", b"\0\0\0\x0aOAUTHBEARER\0\0")
@@ -30,17 +30,17 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         yield opened
 
 
-async def asked(door: Door, client: ScriptedClient, database: str) -> Heard | None:
+async def auth_request(door: Door, client: ScriptedClient, database: str) -> ReceivedFrame | None:
     await client.start_tls(door.trust)
     await client.send(encode_startup({"user": "ann", "database": database}))
     return await client.frame()
 
 
-async def outcome(door: Door, database: str, *messages: bytes) -> tuple[list[Heard], dict[str, str]]:
+async def outcome(door: Door, database: str, *messages: bytes) -> tuple[list[ReceivedFrame], dict[str, str]]:
     """What is heard on the way, and the error at the end."""
     async with await ScriptedClient.open(door.port) as client:
-        assert await asked(door, client, database) == (SASL if database == "bearer" else PASSWORD)
-        heard: list[Heard] = []
+        assert await auth_request(door, client, database) == (SASL if database == "bearer" else PASSWORD)
+        heard: list[ReceivedFrame] = []
         for message in messages:
             await client.send(message)
             frame = await client.frame()
@@ -56,7 +56,7 @@ async def outcome(door: Door, database: str, *messages: bytes) -> tuple[list[Hea
 async def test_the_connection_says_how_its_clients_authenticate(door: Door) -> None:
     for database, expected in (("shop", PASSWORD), ("bearer", SASL), ("unknown", PASSWORD)):
         async with await ScriptedClient.open(door.port) as client:
-            assert await asked(door, client, database) == expected
+            assert await auth_request(door, client, database) == expected
 
 
 # --- password ------------------------------------------------------------------------------------------
@@ -107,20 +107,20 @@ async def test_anything_but_one_answer_to_the_request_breaks_the_protocol(
     assert (error["S"], error["C"]) == ("FATAL", "08P01")
     await door.empty()
     assert door.references == ["protocol-violation"]
-    assert door.provider.asked == []
+    assert door.provider.verified == []
 
 
 @pytest.mark.parametrize("database", ["shop", "bearer"])
 async def test_a_token_is_judged_at_the_moment_when_it_came(door: Door, database: str) -> None:
     """Who keeps us waiting does not have a token accepted that ran out meanwhile."""
     async with await ScriptedClient.open(door.port) as client:
-        await asked(door, client, database)
+        await auth_request(door, client, database)
         sent_at = door.services.clock()
         token = GOOD.encode()
         await client.send(encode_password(token) if database == "shop" else initial(b"Bearer " + token))
         assert (await client.error())["C"] == "28000"
-    assert all(moment >= sent_at for moment in door.provider.asked_at)
-    assert len(door.provider.asked_at) == 1
+    assert all(moment >= sent_at for moment in door.provider.verified_at)
+    assert len(door.provider.verified_at) == 1
 
 
 async def test_a_provider_that_cannot_check_is_not_a_bad_token(door: Door) -> None:
@@ -137,7 +137,7 @@ async def test_a_provider_that_cannot_check_is_not_a_bad_token(door: Door) -> No
 @pytest.mark.parametrize("sent", [b"", b"p", b"p\0\0\0\x20half"])
 async def test_a_client_that_leaves_while_it_is_asked_is_recorded(door: Door, database: str, sent: bytes) -> None:
     async with await ScriptedClient.open(door.port) as client:
-        await asked(door, client, database)
+        await auth_request(door, client, database)
         await client.send(sent)
     await door.empty()
     assert [(r["reference"], r["sqlstate"], r["startup_database"]) for r in door.refused] == [
@@ -155,7 +155,7 @@ def initial(auth: bytes) -> bytes:
 async def test_a_bearer_token_logs_in_without_a_final_message(door: Door) -> None:
     heard, error = await outcome(door, "bearer", initial(b"Bearer " + GOOD.encode()))
     assert (heard, error["C"], error["R"]) == ([], "28000", "pgjit:no-policy")
-    assert door.provider.asked == [GOOD]
+    assert door.provider.verified == [GOOD]
 
 
 async def test_a_client_without_an_initial_response_is_asked_for_it(door: Door) -> None:
@@ -163,7 +163,7 @@ async def test_a_client_without_an_initial_response_is_asked_for_it(door: Door) 
     whole = encode_sasl_response(encode_initial(b"Bearer " + GOOD.encode()))
     heard, error = await outcome(door, "bearer", empty, whole)
     assert (heard, error["C"]) == ([("R", b"\0\0\0\x0b")], "28000")
-    assert door.provider.asked == [GOOD]
+    assert door.provider.verified == [GOOD]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ async def test_what_answers_a_refusal_makes_no_difference(door: Door, last: byte
 
 async def test_a_client_that_leaves_at_a_refusal_is_recorded_as_refused(door: Door) -> None:
     async with await ScriptedClient.open(door.port) as client:
-        await asked(door, client, "bearer")
+        await auth_request(door, client, "bearer")
         await client.send(initial(b"Bearer wrong"))
         assert (await client.frame() or ("", b""))[0] == "R"
     await door.empty()
@@ -231,11 +231,11 @@ async def test_a_client_that_leaves_at_a_refusal_is_recorded_as_refused(door: Do
 async def test_a_malformed_exchange_never_reaches_the_provider(door: Door, message: bytes, sqlstate: str) -> None:
     heard, error = await outcome(door, "bearer", message)
     assert (heard, error["S"], error["C"]) == ([], "FATAL", sqlstate)
-    assert door.provider.asked == []
+    assert door.provider.verified == []
     assert len(door.refused) == 1
 
 
 async def test_a_message_over_the_limit_is_not_taken_apart(door: Door) -> None:
     heard, error = await outcome(door, "bearer", initial(b"Bearer " + b"x" * 100_000))
     assert (heard, error["C"]) == ([], "28P01")
-    assert (door.references, door.provider.asked) == (["too-large"], [])
+    assert (door.references, door.provider.verified) == (["too-large"], [])

@@ -1,4 +1,4 @@
-"""Who is let in, told, or turned away: as values."""
+"""Connections that are accepted, accepted to send an error, or closed: as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refused connections in the journal: one by one, or counted, and never left out."""
+"""Refused connections in the journal: recorded one by one or counted, but never left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The startup message: what is accepted, what goes on, what is refused."""
+"""The startup message: parameters that are accepted, passed on, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client may ask for at the start is what SET may do under its policy, and what pgjit gives stays stricter."""
+"""A client may set at startup what SET may do under its policy; pgjit's own settings stay stricter."""
 
 from __future__ import annotations
 

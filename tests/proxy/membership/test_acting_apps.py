@@ -1,4 +1,4 @@
-"""The app that acts for a user is looked up beside the user."""
+"""The app that acts for a user is looked up together with the user."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Prin
 from pgjit.identity.identity import GroupId, IdentityKind
 from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
-from tests.fakes.watched import (
+from tests.fakes.counting_directory import (
     GROUP,
     RECHECK,
     SECOND,
-    Counting,
-    Live,
+    CountingDirectory,
+    RecordedSession,
     identity,
     in_group,
     memberships,
@@ -33,11 +33,11 @@ PEOPLE = [IdentityKind.USER, IdentityKind.AGENT_USER]
 @pytest.mark.parametrize("state", [PrincipalState.DISABLED, PrincipalState.DELETED])
 @pytest.mark.parametrize("source", [GroupSource.GRAPH, GroupSource.CLAIM_THEN_GRAPH])
 async def test_an_app_that_is_disabled_or_gone_ends_the_sessions_of_those_for_whom_it_acts(
-    directory: Counting, kind: IdentityKind, state: PrincipalState, source: GroupSource
+    directory: CountingDirectory, kind: IdentityKind, state: PrincipalState, source: GroupSource
 ) -> None:
     watch = memberships(directory, source)
-    through = Live(directory), Live(directory)
-    other = Live(directory)
+    through = RecordedSession(directory), RecordedSession(directory)
+    other = RecordedSession(directory)
     with ExitStack() as stack:
         for live, who in zip((*through, other), (("ann", "app"), ("bob", "app"), ("ann", "tool")), strict=True):
             known = identity(who[0], GROUP, kind=kind, app=who[1])
@@ -56,14 +56,16 @@ async def test_an_app_that_is_disabled_or_gone_ends_the_sessions_of_those_for_wh
     await watch.close()
 
 
-async def test_an_app_that_acts_for_itself_is_asked_about_once(watch: Memberships, directory: Counting) -> None:
+async def test_an_app_that_acts_for_itself_is_asked_about_once(
+    watch: Memberships, directory: CountingDirectory
+) -> None:
     for kind in (IdentityKind.APP, IdentityKind.AGENT):
         await watch.resolve(identity(kind.value, kind=kind, app="app"), in_group)
-    assert directory.asked == {"app": 1, "agent": 1}  # their object ids
+    assert directory.queries == {"app": 1, "agent": 1}  # their object ids
 
 
 async def test_an_app_that_nobody_can_confirm_ends_the_sessions_that_it_acts_in() -> None:
-    class NotApps(Counting):
+    class NotApps(CountingDirectory):
         async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
             if principal.acting and "app" in self.removed:
                 raise DirectoryUnavailable("Graph answered 403")
@@ -72,7 +74,7 @@ async def test_an_app_that_nobody_can_confirm_ends_the_sessions_that_it_acts_in(
     halting = NotApps()
     watch = memberships(halting)
     ann = identity("ann", kind=IdentityKind.USER, app="app")
-    live = Live(halting)
+    live = RecordedSession(halting)
     with watch.watching(live, await watch.resolve(ann, in_group), GROUP):
         halting.removed.add("app")
         await pass_time(watch, halting, 310)
@@ -82,8 +84,8 @@ async def test_an_app_that_nobody_can_confirm_ends_the_sessions_that_it_acts_in(
     await watch.close()
 
 
-async def test_whoever_loses_both_at_once_is_told_once(watch: Memberships, directory: Counting) -> None:
-    live = Live(directory)
+async def test_whoever_loses_both_at_once_is_told_once(watch: Memberships, directory: CountingDirectory) -> None:
+    live = RecordedSession(directory)
     ann = identity("ann", kind=IdentityKind.USER, app="app")
     with watch.watching(live, await watch.resolve(ann, in_group), GROUP):
         directory.states |= {"app": PrincipalState.DISABLED, "ann": PrincipalState.DISABLED}
@@ -91,17 +93,19 @@ async def test_whoever_loses_both_at_once_is_told_once(watch: Memberships, direc
     assert len(live.ended) == 1
 
 
-async def test_a_thousand_sessions_through_one_app_are_one_question_more_an_interval(directory: Counting) -> None:
+async def test_a_thousand_sessions_through_one_app_are_one_question_more_an_interval(
+    directory: CountingDirectory,
+) -> None:
     spread = itertools.cycle(number / 50 for number in range(50))
     watch = memberships(directory, jitter=lambda: next(spread))
     with ExitStack() as stack:
         for number in range(1000):
             ann = identity(f"user-{number % 50}", kind=IdentityKind.USER, app="app")
-            stack.enter_context(watch.watching(Live(directory), await watch.resolve(ann, in_group), GROUP))
+            stack.enter_context(watch.watching(RecordedSession(directory), await watch.resolve(ann, in_group), GROUP))
         await pass_time(watch, directory, 60)
         for _ in range(3):
-            directory.asked.clear()
+            directory.queries.clear()
             await pass_time(watch, directory, 60)
-            assert directory.asked.total() == 51
-            assert directory.asked["app"] == 1
+            assert directory.queries.total() == 51
+            assert directory.queries["app"] == 1
     await watch.close()

@@ -1,4 +1,4 @@
-"""Who is let in: by the word of the directory, or of the token until the directory has spoken."""
+"""Groups at login: from the directory, or from the token until the directory has answered."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKind
 from pgjit.proxy.membership import Memberships, ResolvedIdentity
-from tests.fakes.watched import (
+from tests.fakes.counting_directory import (
     GROUP,
     MAX_STALE,
     NOW,
     OTHER,
     RECHECK,
     SECOND,
-    Counting,
-    Live,
+    CountingDirectory,
+    RecordedSession,
     identity,
     in_group,
+    let_tasks_run,
     memberships,
     pass_time,
-    settled,
 )
 
 # --- login ---------------------------------------------------------------------------------------------------
@@ -35,23 +35,25 @@ from tests.fakes.watched import (
 async def test_without_a_directory_the_tokens_groups_count_and_nobody_looks_again() -> None:
     watch = Memberships()
     ann = identity("ann", GROUP)
-    standing = await watch.resolve(ann, in_group)
-    assert standing == ResolvedIdentity(ann, "claim", ann.issued_at)
-    with watch.watching(Live(Counting()), standing, GROUP):
+    resolved = await watch.resolve(ann, in_group)
+    assert resolved == ResolvedIdentity(ann, "claim", ann.issued_at)
+    with watch.watching(RecordedSession(CountingDirectory()), resolved, GROUP):
         watch.tick()
     await watch.close()
 
 
-async def test_the_directorys_word_takes_the_place_of_the_tokens(watch: Memberships, directory: Counting) -> None:
-    standing = await watch.resolve(identity("ann", OTHER), in_group)
-    assert standing.identity.groups == {GROUP}
-    assert (standing.source, standing.checked_at) == ("graph", NOW)
-    assert directory.groups_asked == {frozenset({GROUP, OTHER})}
+async def test_the_directorys_word_takes_the_place_of_the_tokens(
+    watch: Memberships, directory: CountingDirectory
+) -> None:
+    resolved = await watch.resolve(identity("ann", OTHER), in_group)
+    assert resolved.identity.groups == {GROUP}
+    assert (resolved.source, resolved.checked_at) == ("graph", NOW)
+    assert directory.groups_queried == {frozenset({GROUP, OTHER})}
 
 
 @pytest.mark.parametrize("state", [PrincipalState.DISABLED, PrincipalState.DELETED])
 async def test_a_principal_that_is_disabled_or_gone_does_not_get_in(
-    watch: Memberships, directory: Counting, state: PrincipalState
+    watch: Memberships, directory: CountingDirectory, state: PrincipalState
 ) -> None:
     directory.states["ann"] = state
     with pytest.raises(TokenRefused) as refused:
@@ -59,11 +61,11 @@ async def test_a_principal_that_is_disabled_or_gone_does_not_get_in(
     assert refused.value.reason == f"principal-{state}"
 
 
-async def test_a_user_is_asked_for_as_a_user(watch: Memberships, directory: Counting) -> None:
+async def test_a_user_is_asked_for_as_a_user(watch: Memberships, directory: CountingDirectory) -> None:
     asked: list[bool] = []
     look_up = directory.look_up
 
-    class Noting(Counting):
+    class Noting(CountingDirectory):
         async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
             asked.append(principal.is_user)
             return await look_up(principal, groups, now)
@@ -74,18 +76,20 @@ async def test_a_user_is_asked_for_as_a_user(watch: Memberships, directory: Coun
     assert asked == [False, True, False, True]
 
 
-async def test_many_logins_of_one_identity_at_once_are_one_question(watch: Memberships, directory: Counting) -> None:
-    standings = await asyncio.gather(*(watch.resolve(identity(), in_group) for _ in range(50)))
-    assert directory.asked == {"ann": 1}
-    assert {standing.checked_at for standing in standings} == {NOW}
+async def test_many_logins_of_one_identity_at_once_are_one_question(
+    watch: Memberships, directory: CountingDirectory
+) -> None:
+    results = await asyncio.gather(*(watch.resolve(identity(), in_group) for _ in range(50)))
+    assert directory.queries == {"ann": 1}
+    assert {resolved.checked_at for resolved in results} == {NOW}
 
 
 async def test_one_who_stops_waiting_does_not_take_the_answer_from_the_others(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.hold = asyncio.Event()
     impatient, patient = (asyncio.create_task(watch.resolve(identity(), in_group)) for _ in range(2))
-    await settled()
+    await let_tasks_run()
     impatient.cancel()
     directory.hold.set()
     assert (await patient).source == "graph"
@@ -93,17 +97,21 @@ async def test_one_who_stops_waiting_does_not_take_the_answer_from_the_others(
         await impatient
 
 
-async def test_an_answer_counts_for_logins_within_the_interval(watch: Memberships, directory: Counting) -> None:
+async def test_an_answer_counts_for_logins_within_the_interval(
+    watch: Memberships, directory: CountingDirectory
+) -> None:
     await watch.resolve(identity(), in_group)
     directory.now += RECHECK - SECOND
     await watch.resolve(identity(), in_group)
-    assert directory.asked["ann"] == 1
+    assert directory.queries["ann"] == 1
     directory.now += SECOND
     await watch.resolve(identity(), in_group)
-    assert directory.asked["ann"] == 2
+    assert directory.queries["ann"] == 2
 
 
-async def test_who_was_added_a_moment_ago_gets_in_at_the_next_try(watch: Memberships, directory: Counting) -> None:
+async def test_who_was_added_a_moment_ago_gets_in_at_the_next_try(
+    watch: Memberships, directory: CountingDirectory
+) -> None:
     directory.removed.add("ann")
     assert not (await watch.resolve(identity(), in_group)).identity.groups
     directory.removed.clear()
@@ -112,17 +120,17 @@ async def test_who_was_added_a_moment_ago_gets_in_at_the_next_try(watch: Members
 
 
 async def test_who_is_refused_and_tries_on_makes_no_flood_of_questions(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")
     for _ in range(100):
         await watch.resolve(identity(), in_group)
         directory.now += SECOND / 10
-    assert directory.asked["ann"] == 2
+    assert directory.queries["ann"] == 2
 
 
 async def test_while_the_directory_is_down_the_last_answer_counts_for_so_long(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
     await watch.resolve(identity(), in_group)
     directory.down = True
@@ -137,7 +145,7 @@ async def test_while_the_directory_is_down_the_last_answer_counts_for_so_long(
 
 
 async def test_a_fault_of_the_look_up_that_nobody_thought_of_is_no_answer(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.broken = RuntimeError("broken")
     with pytest.raises(ServerUnavailable):
@@ -148,32 +156,34 @@ async def test_a_fault_of_the_look_up_that_nobody_thought_of_is_no_answer(
 
 
 async def test_the_tokens_word_lets_in_and_the_directory_is_asked_at_once(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
-    standing = await after_claim.resolve(identity("ann", GROUP), in_group)
-    assert (standing.source, standing.checked_at) == ("claim", NOW - SECOND)
-    assert not directory.asked
+    resolved = await after_claim.resolve(identity("ann", GROUP), in_group)
+    assert (resolved.source, resolved.checked_at) == ("claim", NOW - SECOND)
+    assert not directory.queries
     directory.removed.add("ann")
-    live = Live(directory)
-    with after_claim.watching(live, standing, GROUP):
+    live = RecordedSession(directory)
+    with after_claim.watching(live, resolved, GROUP):
         await pass_time(after_claim, directory, 2)
     assert live.ended == [("membership-lost", NOW + 2 * SECOND)]
 
 
-async def test_a_token_without_its_groups_is_looked_up(after_claim: Memberships, directory: Counting) -> None:
-    standing = await after_claim.resolve(replace(identity(), groups_known=False), in_group)
-    assert standing.identity.groups == {GROUP}
-    assert (standing.source, standing.identity.groups_known) == ("graph", True)
+async def test_a_token_without_its_groups_is_looked_up(
+    after_claim: Memberships, directory: CountingDirectory
+) -> None:
+    resolved = await after_claim.resolve(replace(identity(), groups_known=False), in_group)
+    assert resolved.identity.groups == {GROUP}
+    assert (resolved.source, resolved.identity.groups_known) == ("graph", True)
 
 
 async def test_a_token_does_not_bring_back_what_the_directory_has_denied(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")
     ann = identity("ann", GROUP)
-    standing = await after_claim.resolve(ann, in_group)
-    live = Live(directory)
-    with after_claim.watching(live, standing, GROUP):
+    resolved = await after_claim.resolve(ann, in_group)
+    live = RecordedSession(directory)
+    with after_claim.watching(live, resolved, GROUP):
         await pass_time(after_claim, directory, 3)
     assert live.ended
     for _ in range(200):
@@ -184,21 +194,23 @@ async def test_a_token_does_not_bring_back_what_the_directory_has_denied(
     assert (await after_claim.resolve(ann, in_group)).identity.groups == {GROUP}
 
 
-async def test_one_that_comes_and_goes_makes_no_more_questions(after_claim: Memberships, directory: Counting) -> None:
+async def test_one_that_comes_and_goes_makes_no_more_questions(
+    after_claim: Memberships, directory: CountingDirectory
+) -> None:
     ann = identity("ann", GROUP)
     for _ in range(60):
-        standing = await after_claim.resolve(ann, in_group)
-        with after_claim.watching(Live(directory), standing, GROUP):
+        resolved = await after_claim.resolve(ann, in_group)
+        with after_claim.watching(RecordedSession(directory), resolved, GROUP):
             await pass_time(after_claim, directory, 3)
-    assert 3 <= directory.asked["ann"] <= 4
+    assert 3 <= directory.queries["ann"] <= 4
 
 
 async def test_tokens_alone_do_not_do_while_the_directory_is_down_for_long(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     directory.down = True
     ann = identity("ann", GROUP)
-    live = Live(directory)
+    live = RecordedSession(directory)
     with after_claim.watching(live, await after_claim.resolve(ann, in_group), GROUP):
         await pass_time(after_claim, directory, 310)
     assert live.ended == [("membership-unknown", NOW + MAX_STALE)]

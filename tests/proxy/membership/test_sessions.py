@@ -1,4 +1,4 @@
-"""Memberships while sessions live, by a clock that a test moves and a directory that counts."""
+"""Memberships while sessions live, with a clock that a test moves and a directory that counts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from pgjit.identity.directory import PrincipalState
 from pgjit.identity.membership_rechecks import GroupSource, RecheckSchedule
 from pgjit.proxy.membership import Memberships
-from tests.fakes.watched import (
+from tests.fakes.counting_directory import (
     GROUP,
     MAX_STALE,
     RECHECK,
     SECOND,
-    Counting,
-    Live,
+    CountingDirectory,
+    RecordedSession,
     identity,
     in_group,
     memberships,
@@ -27,9 +27,9 @@ from tests.fakes.watched import (
 
 @pytest.mark.parametrize("what", ["removed", "disabled", "deleted"])
 async def test_who_is_no_member_any_more_is_ended_within_the_interval(
-    watch: Memberships, directory: Counting, what: str
+    watch: Memberships, directory: CountingDirectory, what: str
 ) -> None:
-    ann, bob = Live(directory), Live(directory)
+    ann, bob = RecordedSession(directory), RecordedSession(directory)
     with ExitStack() as stack:
         for name, live in (("ann", ann), ("bob", bob)):
             stack.enter_context(watch.watching(live, await watch.resolve(identity(name), in_group), GROUP))
@@ -48,10 +48,10 @@ async def test_who_is_no_member_any_more_is_ended_within_the_interval(
 
 
 async def test_a_session_by_an_app_role_ends_with_its_principal_and_not_with_a_group(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")
-    live = Live(directory)
+    live = RecordedSession(directory)
     with watch.watching(live, await watch.resolve(identity(), lambda _: True), None):
         await pass_time(watch, directory, 130)
         assert not live.ended
@@ -61,9 +61,9 @@ async def test_a_session_by_an_app_role_ends_with_its_principal_and_not_with_a_g
 
 
 async def test_sessions_outlive_an_outage_that_is_shorter_than_the_bound(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
-    live = Live(directory)
+    live = RecordedSession(directory)
     with watch.watching(live, await watch.resolve(identity(), in_group), GROUP):
         await pass_time(watch, directory, 60)
         directory.down = True
@@ -74,8 +74,8 @@ async def test_sessions_outlive_an_outage_that_is_shorter_than_the_bound(
         assert not live.ended
 
 
-async def test_an_outage_that_is_longer_ends_them(watch: Memberships, directory: Counting) -> None:
-    live = Live(directory)
+async def test_an_outage_that_is_longer_ends_them(watch: Memberships, directory: CountingDirectory) -> None:
+    live = RecordedSession(directory)
     with watch.watching(live, await watch.resolve(identity(), in_group), GROUP):
         await pass_time(watch, directory, 60)
         directory.down = True
@@ -86,21 +86,21 @@ async def test_an_outage_that_is_longer_ends_them(watch: Memberships, directory:
     assert at - last == MAX_STALE
 
 
-async def test_a_pause_that_the_directory_asks_for_is_kept(watch: Memberships, directory: Counting) -> None:
-    with watch.watching(Live(directory), await watch.resolve(identity(), in_group), GROUP):
+async def test_a_pause_that_the_directory_asks_for_is_kept(watch: Memberships, directory: CountingDirectory) -> None:
+    with watch.watching(RecordedSession(directory), await watch.resolve(identity(), in_group), GROUP):
         directory.down, directory.retry_after = True, 120 * SECOND
         await pass_time(watch, directory, 61)
-        asked = directory.asked["ann"]
+        asked = directory.queries["ann"]
         await pass_time(watch, directory, 118)
-        assert directory.asked["ann"] == asked
+        assert directory.queries["ann"] == asked
         await pass_time(watch, directory, 2)
-        assert directory.asked["ann"] == asked + 1
+        assert directory.queries["ann"] == asked + 1
 
 
 async def test_all_sessions_of_one_who_is_removed_end_and_what_follows_is_watched_again(
-    watch: Memberships, directory: Counting
+    watch: Memberships, directory: CountingDirectory
 ) -> None:
-    lives = [Live(directory) for _ in range(5)]
+    lives = [RecordedSession(directory) for _ in range(5)]
     with ExitStack() as stack:
         for live in lives:
             stack.enter_context(watch.watching(live, await watch.resolve(identity(), in_group), GROUP))
@@ -108,15 +108,15 @@ async def test_all_sessions_of_one_who_is_removed_end_and_what_follows_is_watche
         await pass_time(watch, directory, 70)
         assert [reason for live in lives for reason, _ in live.ended] == ["membership-lost"] * 5
         directory.removed.clear()
-        again = Live(directory)
+        again = RecordedSession(directory)
         stack.enter_context(watch.watching(again, await watch.resolve(identity(), in_group), GROUP))
         await pass_time(watch, directory, 70)
         assert not again.ended
     assert all(len(live.ended) == 1 for live in lives)
 
 
-async def test_a_session_is_told_once(watch: Memberships, directory: Counting) -> None:
-    live = Live(directory)
+async def test_a_session_is_told_once(watch: Memberships, directory: CountingDirectory) -> None:
+    live = RecordedSession(directory)
     with watch.watching(live, await watch.resolve(identity(), in_group), GROUP):
         directory.removed.add("ann")
         await pass_time(watch, directory, 300)
@@ -125,25 +125,25 @@ async def test_a_session_is_told_once(watch: Memberships, directory: Counting) -
 
 @pytest.mark.parametrize("source", [GroupSource.GRAPH, GroupSource.CLAIM_THEN_GRAPH])
 async def test_a_thousand_sessions_of_fifty_identities_are_fifty_questions_an_interval(
-    directory: Counting, source: GroupSource
+    directory: CountingDirectory, source: GroupSource
 ) -> None:
     spread = itertools.cycle(number / 50 for number in range(50))
     watch = memberships(directory, source, jitter=lambda: next(spread))
     with ExitStack() as stack:
         for number in range(1000):
             ann = identity(f"agent-{number % 50}", GROUP)
-            stack.enter_context(watch.watching(Live(directory), await watch.resolve(ann, in_group), GROUP))
-        assert directory.asked.total() == (50 if source is GroupSource.GRAPH else 0)
+            stack.enter_context(watch.watching(RecordedSession(directory), await watch.resolve(ann, in_group), GROUP))
+        assert directory.queries.total() == (50 if source is GroupSource.GRAPH else 0)
         await pass_time(watch, directory, 60)  # the first, at its own time for each
         for _ in range(5):
-            directory.asked.clear()
+            directory.queries.clear()
             await pass_time(watch, directory, 60)
-            assert directory.asked.total() == 50
-            assert set(directory.asked.values()) == {1}
+            assert directory.queries.total() == 50
+            assert set(directory.queries.values()) == {1}
     await watch.close()
 
 
-async def test_the_loop_itself_asks_and_ends(directory: Counting) -> None:
+async def test_the_loop_itself_asks_and_ends(directory: CountingDirectory) -> None:
     """With the real loop: an interval of a second, and nobody calling `turn`."""
     watch = Memberships(
         directory,
@@ -154,7 +154,7 @@ async def test_the_loop_itself_asks_and_ends(directory: Counting) -> None:
     watch.start()
     ended = asyncio.Event()
 
-    class Ending(Live):
+    class Ending(RecordedSession):
         async def end(self, reason: str) -> None:
             await super().end(reason)
             ended.set()

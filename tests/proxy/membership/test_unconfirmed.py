@@ -1,4 +1,4 @@
-"""Claims that nobody confirms, and logins that are cut off inside the store."""
+"""Claims that the directory does not confirm, and logins that are cut off inside the store."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import POLICY
 from tests.fakes.both_ends import CONTEXT
-from tests.fakes.watched import GROUP, MAX_STALE, NOW, SECOND, Counting, memberships
+from tests.fakes.counting_directory import GROUP, MAX_STALE, NOW, SECOND, CountingDirectory, memberships
 from tests.run.waiting import a_while
 
 
 @dataclass
-class Half(Counting):
+class Half(CountingDirectory):
     """Answers about apps, refuses about one principal: a consent that is missing for users, or for one tenant."""
 
     refused: set[str] = field(default_factory=set)
@@ -58,17 +58,17 @@ async def test_a_claim_that_was_never_confirmed_lets_nobody_in_for_ever_because_
     )
     bob = replace(ann, key=IdentityKey("t", "bob"))
     with ExitStack() as stack:
-        standing = await watch.resolve(bob, lambda known: GROUP in known.groups)
-        stack.enter_context(watch.watching(Ends(), standing, GROUP))
+        resolved = await watch.resolve(bob, lambda known: GROUP in known.groups)
+        stack.enter_context(watch.watching(Ends(), resolved, GROUP))
         logins = 0
         for _ in range(6):  # half an hour, six times max_stale
             session = Ends()
             try:
-                standing = await watch.resolve(ann, lambda known: GROUP in known.groups)
+                resolved = await watch.resolve(ann, lambda known: GROUP in known.groups)
             except ServerUnavailable:
                 break
             logins += 1
-            with watch.watching(session, standing, GROUP):
+            with watch.watching(session, resolved, GROUP):
                 while not session.reasons:
                     directory.now += SECOND
                     watch.tick()

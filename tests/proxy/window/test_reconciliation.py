@@ -1,4 +1,4 @@
-"""A store that lost windows, a journal that lost records: what a restart makes of them."""
+"""A store that lost windows, a journal that lost records: how a restart repairs them."""
 
 from __future__ import annotations
 

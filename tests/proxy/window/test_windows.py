@@ -1,4 +1,4 @@
-"""Of every window one opening and one end are in the journal, whatever fails and whenever pgjit is killed."""
+"""The journal has one opening and one end of each window, whatever fails and whenever pgjit is killed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Forgetful(SqlStore):
         first = await super().end(window_id, at, reason, note)
         if self.torn:
             self.torn = False
-            raise ServerUnavailable("committed, and nobody was told", reference="store-unavailable")
+            raise ServerUnavailable("committed, but reported as failed", reference="store-unavailable")
         return first
 
 

@@ -1,4 +1,4 @@
-"""What a directory has denied is not forgotten while tokens live that say otherwise."""
+"""A denial by the directory is kept while older tokens that claim otherwise are valid."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
-from tests.fakes.watched import (
+from tests.fakes.counting_directory import (
     GROUP,
     HOUR,
     MAX_STALE,
     NOW,
     RECHECK,
     SECOND,
-    Counting,
-    Live,
+    CountingDirectory,
+    RecordedSession,
     identity,
     in_group,
+    let_tasks_run,
     memberships,
     pass_time,
-    settled,
 )
 
 MINUTE = 60 * SECOND
 
 
 async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     ann = identity("ann", GROUP)
-    live = Live(directory)
+    live = RecordedSession(directory)
     with after_claim.watching(live, await after_claim.resolve(ann, in_group), GROUP):
         directory.removed.add("ann")
         await pass_time(after_claim, directory, 3)
@@ -45,9 +45,9 @@ async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
     for _ in range(24 * 60):  # as long as such a token can live
         await pass_time(after_claim, directory, 1)
         directory.now += 59 * SECOND
-        standing = await after_claim.resolve(ann, in_group)
-        assert standing.source == "graph"
-        assert not standing.identity.groups
+        resolved = await after_claim.resolve(ann, in_group)
+        assert resolved.source == "graph"
+        assert not resolved.identity.groups
     directory.down = True
     directory.now += MAX_STALE
     with pytest.raises(ServerUnavailable):
@@ -55,25 +55,25 @@ async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
 
 
 async def test_who_is_removed_gets_no_row_of_short_sessions_by_its_token(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     """Each is over before its membership would be looked up; the look comes all the same."""
     directory.removed.add("ann")
     ann = identity("ann", GROUP)
     inside = 0
     for _ in range(20):
-        standing = await after_claim.resolve(ann, in_group)
-        if in_group(standing.identity):
+        resolved = await after_claim.resolve(ann, in_group)
+        if in_group(resolved.identity):
             inside += 1
-            with after_claim.watching(Live(directory), standing, GROUP):
-                await settled()
+            with after_claim.watching(RecordedSession(directory), resolved, GROUP):
+                await let_tasks_run()
         await pass_time(after_claim, directory, 1)
     assert inside <= 2
-    assert directory.asked["ann"] <= 5
+    assert directory.queries["ann"] <= 5
 
 
 async def test_a_token_from_after_a_no_is_believed_again_when_that_is_old(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")
     await after_claim.resolve(replace(identity("ann"), groups_known=False), in_group)
@@ -87,7 +87,7 @@ async def test_a_token_from_after_a_no_is_believed_again_when_that_is_old(
 
 
 async def test_a_token_from_before_the_start_is_nothing_without_an_answer(
-    after_claim: Memberships, directory: Counting
+    after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     old = replace(identity("ann", GROUP), issued_at=NOW - HOUR - SECOND)
     directory.removed.add("ann")
@@ -109,7 +109,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     await made.close()
 
 
-async def _restarted(directory: Counting, store: SqlStore) -> Memberships:
+async def _restarted(directory: CountingDirectory, store: SqlStore) -> Memberships:
     return memberships(
         directory,
         GroupSource.CLAIM_THEN_GRAPH,
@@ -121,7 +121,7 @@ async def _restarted(directory: Counting, store: SqlStore) -> Memberships:
 
 @pytest.mark.parametrize("how", ["at a login", "in a session"])
 async def test_a_no_outlives_restarts_while_the_directory_is_down(
-    directory: Counting, store: SqlStore, how: str
+    directory: CountingDirectory, store: SqlStore, how: str
 ) -> None:
     ann = identity("ann", GROUP)
     first = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, denials=store)
@@ -129,7 +129,7 @@ async def test_a_no_outlives_restarts_while_the_directory_is_down(
         directory.removed.add("ann")
         await first.resolve(replace(ann, groups_known=False), in_group)
     else:
-        live = Live(directory)
+        live = RecordedSession(directory)
         with first.watching(live, await first.resolve(ann, in_group), GROUP):
             directory.removed.add("ann")
             await pass_time(first, directory, 3)
@@ -149,7 +149,7 @@ async def test_a_no_outlives_restarts_while_the_directory_is_down(
         await again.close()
 
 
-async def test_a_yes_after_a_no_is_kept_as_well(directory: Counting, store: SqlStore) -> None:
+async def test_a_yes_after_a_no_is_kept_as_well(directory: CountingDirectory, store: SqlStore) -> None:
     first = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, denials=store)
     directory.removed.add("ann")
     ann = replace(identity("ann", GROUP), groups_known=False)
@@ -163,7 +163,7 @@ async def test_a_yes_after_a_no_is_kept_as_well(directory: Counting, store: SqlS
 
 
 async def test_a_store_that_cannot_keep_a_no_changes_nothing_of_the_answer(
-    directory: Counting, store: SqlStore, caplog: pytest.LogCaptureFixture
+    directory: CountingDirectory, store: SqlStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = memberships(directory, GroupSource.CLAIM_THEN_GRAPH, denials=store)
     await store.close()

@@ -1,4 +1,4 @@
-"""Memberships that are looked after by a clock that a test moves, and a directory that counts who is asked for."""
+"""A directory that counts its queries, and memberships with a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
     "OTHER",
     "RECHECK",
     "SECOND",
-    "Counting",
-    "Live",
+    "CountingDirectory",
+    "RecordedSession",
     "identity",
     "in_group",
+    "let_tasks_run",
     "memberships",
     "pass_time",
-    "settled",
 ]
 
 GROUP = GroupId("11111111-1111-4111-8111-111111111111")
@@ -39,12 +39,12 @@ RECHECK, MAX_STALE, HOUR = 60 * SECOND, 300 * SECOND, timedelta(hours=1)
 
 
 @dataclass
-class Counting:
-    """A directory where everybody is in the group, but for those that a test has taken out."""
+class CountingDirectory:
+    """A directory where every principal is in the group, except those that a test has removed."""
 
     now: datetime = NOW
-    asked: Counter[str] = field(default_factory=Counter)
-    groups_asked: set[frozenset[GroupId]] = field(default_factory=set)
+    queries: Counter[str] = field(default_factory=Counter)
+    groups_queried: set[frozenset[GroupId]] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
     states: dict[str, PrincipalState] = field(default_factory=dict)
     down: bool = False
@@ -56,8 +56,8 @@ class Counting:
         return self.now
 
     async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
-        self.asked[principal.key.oid] += 1
-        self.groups_asked.add(frozenset(groups))
+        self.queries[principal.key.oid] += 1
+        self.groups_queried.add(frozenset(groups))
         if self.hold is not None:
             await self.hold.wait()
         if self.broken is not None:
@@ -72,10 +72,10 @@ class Counting:
 
 
 @dataclass(eq=False)
-class Live:
-    """A session: all that is seen of it here is why it ended, and when."""
+class RecordedSession:
+    """A session that records when and why it was ended."""
 
-    directory: Counting
+    directory: CountingDirectory
     ended: list[tuple[str, datetime]] = field(default_factory=list)
 
     async def end(self, reason: str) -> None:
@@ -100,7 +100,7 @@ def in_group(known: Identity) -> bool:
 
 
 def memberships(
-    directory: Counting,
+    directory: CountingDirectory,
     source: GroupSource = GroupSource.GRAPH,
     jitter: Callable[[], float] = lambda: 1.0,
     *,
@@ -108,9 +108,9 @@ def memberships(
     denied: Iterable[tuple[Principal, DirectoryAnswer]] = (),
     begun: timedelta = HOUR,
 ) -> Memberships:
-    """Begun an hour ago: a token that is younger is not doubted for that."""
+    """Memberships that began an hour ago: tokens issued since then are not distrusted for a restart."""
     directory.now -= begun
-    made = Memberships(
+    opened = Memberships(
         directory,
         source=source,
         groups=[GROUP, OTHER],
@@ -121,18 +121,18 @@ def memberships(
         denied=denied,
     )
     directory.now += begun
-    return made
+    return opened
 
 
-async def settled() -> None:
-    """All that can go on without the clock has gone on."""
+async def let_tasks_run() -> None:
+    """Let all tasks run that do not wait for the clock."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def pass_time(watch: Memberships, directory: Counting, seconds: float) -> None:
-    """Second by second, as the loop would."""
+async def pass_time(watch: Memberships, directory: CountingDirectory, seconds: float) -> None:
+    """Advance the clock second by second, as the loop would."""
     for _ in range(int(seconds)):
         directory.now += SECOND
         watch.tick()
-        await settled()
+        await let_tasks_run()

@@ -1,4 +1,4 @@
-"""A transport in memory: what was written, and whether reading is paused."""
+"""A transport in memory: records what was written, and whether reading is paused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["MemoryTransport"]
 
 
 class MemoryTransport(asyncio.Transport):
-    """`close` reports the loss at the next turn of the loop, unless the peer `lingers` with unread data."""
+    """`close` reports the loss at the next iteration of the loop, unless the peer `lingers` with unread data."""
 
     def __init__(self, protocol: asyncio.Protocol, *, tls: bool = False, lingers: bool = False) -> None:
         super().__init__({"ssl_object": object() if tls else None, "peername": ("10.0.0.7", 51000)})

@@ -1,8 +1,8 @@
 """The whole proxy between a scripted client and a scripted server: real listener, sessions, windows, journal.
 
-The server plays a script for each session. By itself it answers what every server must: control connections (a
-backend's start, terminating it, whether it is gone) and cancel requests. `Stage.over` waits until nothing is left and
-holds the journal to what is true of every session, however it ended.
+The server plays a script for each session, and answers control queries and cancel requests by itself.
+`WholeProxy.over` waits until nothing remains, and checks in the journal what holds for every session, however it
+ended.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from pgwire.messages.query import decode_error
 from pgwire.messages.startup import CancelRequest, StartupMessage
 from pgwire.reader import message
 from tests.fakes.control_answers import answer_control
-from tests.fakes.door import GOOD, KnowsOneToken
+from tests.fakes.door import GOOD, OneTokenProvider
 from tests.fakes.policies import policy
-from tests.fakes.scripted_client import Heard, ScriptedClient, trusting
+from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient, trusting
 from tests.fakes.scripted_server import OK, READY, Peer, ScriptedServer, Step, fatal, status
 from tests.fakes.targets import target_at
-from tests.fakes.workers import InThread
+from tests.fakes.thread_worker import ThreadWorker
 from tests.run.waiting import until
 
-__all__ = ["SETTINGS", "STARTUP", "PlayedServer", "Stage", "errors", "kinds", "welcome"]
+__all__ = ["SETTINGS", "STARTUP", "PlayedServer", "WholeProxy", "errors", "kinds", "welcome"]
 
 SETTINGS = {
     "server_version": "18.1",
@@ -66,39 +66,39 @@ def welcome(pid: int) -> bytes:
     return OK + reported + message(b"K", struct.pack("!ii", pid, _SECRET)) + READY
 
 
-def kinds(heard: Sequence[Heard]) -> str:
+def kinds(heard: Sequence[ReceivedFrame]) -> str:
     return "".join([kind for kind, _ in heard])
 
 
-def errors(heard: Sequence[Heard]) -> list[tuple[str, str]]:
-    """(severity, SQLSTATE) of each error that the client has read."""
-    told = [decode_error(body) for kind, body in heard if kind == "E"]
-    return [(fields["V"], fields.get("C", "")) for fields in told]
+def errors(heard: Sequence[ReceivedFrame]) -> list[tuple[str, str]]:
+    """(severity, SQLSTATE) of each error that the client received."""
+    responses = [decode_error(body) for kind, body in heard if kind == "E"]
+    return [(fields["V"], fields.get("C", "")) for fields in responses]
 
 
 class PlayedServer(ScriptedServer):
-    """`sessions` has the connections of sessions in their order; each plays `login`, if given, and then `steps`."""
+    """`sessions` has the connections of sessions in order. Each plays `login`, if given, and then `steps`."""
 
     def __init__(self, steps: Sequence[Step], login: Sequence[Step] | None = None) -> None:
         super().__init__([self._one])
         self.sessions: dict[int, Peer] = {}  # by pid
         self.controls: list[Peer] = []
         self.cancels = 0
-        self.refuses_control: bytes | None = None  # what a control connection reads instead of a welcome
-        self.farewell = fatal("57P01", "terminating connection due to administrator command")
+        self.refuses_control: bytes | None = None  # a control connection receives this instead of a welcome
+        self.termination_error = fatal("57P01", "terminating connection due to administrator command")
         self._steps = steps
         self._login = login
 
     async def _one(self, peer: Peer) -> None:
-        opening = await peer.opening()
-        if isinstance(opening, CancelRequest):
+        first = await peer.first_message()
+        if isinstance(first, CancelRequest):
             self.cancels += 1
-            if (named := self.sessions.get(opening.pid)) is not None:
-                named.cancelled.set()
+            if (target := self.sessions.get(first.pid)) is not None:
+                target.cancelled.set()
             return
-        assert isinstance(opening, StartupMessage)
-        peer.startup = opening
-        if opening.parameters["application_name"] == "pgjit control":
+        assert isinstance(first, StartupMessage)
+        peer.startup = first
+        if first.parameters["application_name"] == "pgjit control":
             await self._control(peer)
             return
         pid = 4200 + len(self.sessions)
@@ -117,29 +117,29 @@ class PlayedServer(ScriptedServer):
         while (await peer.frame()).kind == ord("Q"):
             await peer.write(self._answer(peer.last.body.decode()))
 
-    def _answer(self, question: str) -> bytes:
-        return answer_control(question, there=self._has, terminate=self._terminate)
+    def _answer(self, query: str) -> bytes:
+        return answer_control(query, present=self._has, terminate=self._terminate)
 
     def _has(self, pid: int) -> bool:
         return not _is_gone(self.sessions[pid])
 
     def _terminate(self, pid: int) -> None:
-        named = self.sessions[pid]
-        named.writer.write(self.farewell)
-        named.writer.close()
+        target = self.sessions[pid]
+        target.writer.write(self.termination_error)
+        target.writer.close()
 
 
 def _is_gone(peer: Peer) -> bool:
     return peer.left.is_set() or peer.writer.is_closing()
 
 
-class _Member(KnowsOneToken):
+class _Member(OneTokenProvider):
     async def verify(self, token: str, now: datetime) -> Identity:
         return replace(await super().verify(token, now), groups=frozenset({GroupId("g1")}))
 
 
-class Stage:
-    """`async with Stage(folder, certificates, steps) as stage:`"""
+class WholeProxy:
+    """`async with WholeProxy(folder, certificates, steps) as proxy:`"""
 
     def __init__(
         self,
@@ -161,11 +161,11 @@ class Stage:
         self.sink = sink(self._path)
         self._target = target
         self._stack = AsyncExitStack()
-        self._passed = timedelta()
+        self._clock_offset = timedelta()
 
     @property
     def session(self) -> Session:
-        """The one that lives."""
+        """The only live session."""
         [session] = self.services.registry
         assert isinstance(session, Session)
         return session
@@ -187,7 +187,7 @@ class Stage:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificates.certificate, self._certificates.key)
         self.trust = trusting(self._certificates.authority)
-        clock = Clock(wall=lambda: datetime.now(UTC) + self._passed)
+        clock = Clock(wall=lambda: datetime.now(UTC) + self._clock_offset)
         store = SqlStore(f"sqlite:///{self._folder / 'windows.sqlite3'}")
         await store.open()
         stack.push_async_callback(store.close)
@@ -212,7 +212,7 @@ class Stage:
             flush_before_forward=False,
             clock=clock,
             limits=self._limits,
-            new_worker=InThread,
+            new_worker=ThreadWorker,
             telemetry=telemetry,
         )
         self.listener = Listener(self.services, context)
@@ -221,10 +221,10 @@ class Stage:
         await asyncio.sleep(0)  # it accepts now
         self._tasks = asyncio.all_tasks()
 
-    # --- what happens on it ----------------------------------------------------------------------------
+    # --- clients and events ----------------------------------------------------------------------------
 
     async def dial(self) -> ScriptedClient:
-        """A client inside TLS, with nothing said yet. Its socket is the caller's to close."""
+        """A client inside TLS that has sent nothing yet. The caller closes it."""
         client = await ScriptedClient.open(self.listener.ports[0])
         await client.start_tls(self.trust)
         return client
@@ -237,10 +237,10 @@ class Stage:
 
     def end_window(self) -> None:
         """Set the clock past the end of every window."""
-        self._passed += timedelta(hours=2)
+        self._clock_offset += timedelta(hours=2)
 
     async def lose_controls(self) -> None:
-        """Both control connections of a session that is open die at once."""
+        """Cut both control connections of an open session at once."""
         async with asyncio.timeout(60):
             await until(lambda: len(self.server.controls) >= 2)
         lost = list(self.server.controls)
@@ -249,7 +249,7 @@ class Stage:
         for control in lost:
             await control.left.wait()
 
-    # --- what is left of it ----------------------------------------------------------------------------
+    # --- checks at the end -----------------------------------------------------------------------------
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self._path.read_text().splitlines()]
@@ -267,25 +267,25 @@ class Stage:
         return ended
 
     async def over(self) -> None:
-        """Return when everybody has gone; what is left then, in the process and in the journal, is a fault."""
+        """Return when all connections have ended; check that nothing remains in the process and in the journal."""
         async with asyncio.timeout(60):
             await until(lambda: not self.listener.connections)
             for peer in self.server.sessions.values():
                 await peer.left.wait()
         assert len(self.services.registry) == 0
         assert len(self.services.sessions_of) == 0
-        await asyncio.sleep(0)  # whose connection was the last to go ends in this turn of the loop
-        assert not self.left_over(), "a task is left"
-        self._hold_journal()
+        await asyncio.sleep(0)  # the task of the last connection ends in this iteration of the loop
+        assert not self.left_over(), "a task remains"
+        self._check_journal()
 
     def left_over(self) -> set[asyncio.Task[Any]]:
-        """Tasks of sessions: what the stage itself and the open windows need is left out."""
+        """Tasks of sessions: all but those of the proxy itself and of open windows."""
         expected = self._tasks | self.server._tasks | {task for _, task in self.windows._timers.values()}
         for control in self.servers._controls.values():
             expected.update(control.tasks)
         return {task for task in asyncio.all_tasks() - expected if task is not asyncio.current_task()}
 
-    def _hold_journal(self) -> None:
+    def _check_journal(self) -> None:
         executions = Counter(record["execution"] for record in self.records("execution"))
         outcomes = Counter(record["execution"] for record in self.records("outcome"))
         assert executions == outcomes, "every execution has one outcome"

@@ -1,4 +1,4 @@
-"""Workers that judge in a thread: no process is started for a test that is not about processes."""
+"""A worker that judges in a thread, so that a test starts no process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pgjit.judging.judge import Judgement, assess, without_facts
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 
-__all__ = ["InThread"]
+__all__ = ["ThreadWorker"]
 
 
-class InThread:
+class ThreadWorker:
     async def ready(self) -> None:
         return
 

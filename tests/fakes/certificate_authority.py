@@ -1,4 +1,4 @@
-"""A certificate authority for tests: signs what it is asked to, right or wrong, into PEM files."""
+"""A certificate authority for tests: issues certificates, valid or not, as PEM files."""
 
 from __future__ import annotations
 
