@@ -171,7 +171,9 @@ async def test_a_client_that_vanishes_leaves_nothing_running(
 @pytest.mark.parametrize(
     "when", [name for name in MOMENTS if name not in ("half a message", "inside a message of COPY in")]
 )
-async def test_a_goodbye_stops_what_runs(when: str, tmp_path: Path, certificates: Certificates) -> None:
+async def test_a_terminate_message_stops_the_running_statement(
+    when: str, tmp_path: Path, certificates: Certificates
+) -> None:
     moment = MOMENTS[when]
     async with WholeProxy(tmp_path, certificates, moment.does, preset=Preset.FULL) as proxy:
         async with await proxy.client() as client:

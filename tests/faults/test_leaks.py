@@ -92,7 +92,7 @@ async def _live(client: ScriptedClient, way: int) -> None:
 WAYS = 12
 
 
-async def test_what_sessions_held_is_given_back(tmp_path: Path, certificates: Certificates) -> None:
+async def test_the_resources_of_sessions_are_released(tmp_path: Path, certificates: Certificates) -> None:
     async with WholeProxy(tmp_path, certificates, [serve], preset=Preset.FULL) as proxy:
 
         async def round_of(sessions: int) -> tuple[int, int, int]:

@@ -78,7 +78,7 @@ async def test_of_parameters_that_no_record_will_have_nothing_is_held(
     assert (value["length"], record["parameters"]["truncated"]) == (len(VALUE), True)
 
 
-async def test_what_is_sent_and_not_answered_is_bounded_by_its_bytes(
+async def test_unanswered_requests_are_bounded_by_their_bytes(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pump, "_MOST_QUEUED_BYTES", 2_500_000)
@@ -134,7 +134,7 @@ async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
             gc.enable()
 
 
-async def test_who_fills_the_journal_is_slowed_down_and_its_window_ends_all_the_same(
+async def test_an_identity_that_fills_the_journal_is_slowed_down_and_its_window_ends_on_time(
     tmp_path: Path, certificates: Certificates
 ) -> None:
     now = 0.0

@@ -201,7 +201,7 @@ async def test_a_setting_that_may_change_goes_on_everywhere(tmp_path: Path, cert
 
 
 @pytest.mark.parametrize("how", ["dies", "breaks the protocol"])
-async def test_a_client_need_not_wait_until_it_is_known_what_became_of_the_backend(
+async def test_a_client_does_not_wait_for_the_proof_that_its_backend_is_gone(
     how: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     """The server takes no control connection meanwhile: the session goes on looking, without its client."""

@@ -19,7 +19,7 @@ def _all(queue: FairQueue[str, str]) -> list[str]:
     return found
 
 
-def test_one_who_comes_late_waits_for_one_piece_of_each_of_the_others() -> None:
+def test_a_late_owner_waits_for_one_piece_of_each_other_owner() -> None:
     queue = _queue()
     for number in range(40):
         queue.put("greedy", f"greedy {number}")
@@ -35,7 +35,7 @@ def test_each_owner_keeps_its_order() -> None:
     assert _all(queue) == ["a 1", "b 1", "a 2", "b 2", "a 3"]
 
 
-def test_who_has_had_a_turn_comes_after_one_who_came_meanwhile() -> None:
+def test_a_served_owner_comes_after_one_that_came_meanwhile() -> None:
     queue = _queue()
     queue.put("a", "a 1")
     queue.put("a", "a 2")
@@ -54,7 +54,7 @@ def test_one_owner_may_not_have_more_waiting_than_anyone_may_and_others_still_ma
     assert _all(queue) == ["b 1", "a 1", "a 4"]
 
 
-def test_what_is_not_wanted_any_more_is_dropped_where_it_still_waits() -> None:
+def test_queued_work_that_is_no_longer_needed_is_removed() -> None:
     queue = _queue()
     for work in ("a 1", "a 2", "b 1"):
         queue.put(work[0], work)

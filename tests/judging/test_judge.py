@@ -25,14 +25,14 @@ def refusal(sql: bytes, limit: int = 10_000) -> tuple[str, str]:
     return first.rule, first.sqlstate
 
 
-def test_what_the_policy_allows_has_no_violation() -> None:
+def test_an_allowed_statement_has_no_violation() -> None:
     judgement = assess(POLICY, b"SELECT 1; SELECT 2", 100)
     assert judgement.allowed
     assert [one.text for one in judgement.statements] == ["SELECT 1", "SELECT 2"]
     assert judgement.pgjit_setting is None
 
 
-def test_what_the_policy_refuses_keeps_its_statements_for_the_record() -> None:
+def test_a_refused_message_keeps_its_statements_for_the_record() -> None:
     judgement = assess(POLICY, b"SELECT 1; DELETE FROM orders", 100)
     assert not judgement.allowed
     assert [one.kind for one in judgement.statements] == ["select", "delete"]
@@ -53,7 +53,7 @@ def test_what_the_policy_refuses_keeps_its_statements_for_the_record() -> None:
     ],
     ids=["too large", "not UTF-8", "overlong", "surrogate", "zero byte", "no statement", "unclosed", "show and more"],
 )
-def test_what_cannot_be_judged_is_refused(sql: bytes, expected: tuple[str, str]) -> None:
+def test_text_that_cannot_be_judged_is_refused(sql: bytes, expected: tuple[str, str]) -> None:
     assert expected == refusal(sql)
 
 
@@ -90,7 +90,7 @@ def test_a_fault_of_our_own_refuses(step: str, fault: type[Exception], monkeypat
         (b"SHOW pgjitx.window", None),
     ],
 )
-def test_show_of_our_own_is_told_from_every_other_text(sql: bytes, about: str | None) -> None:
+def test_show_pgjit_is_recognized_and_no_other_text(sql: bytes, about: str | None) -> None:
     assert about == assess(POLICY, sql, 100).pgjit_setting
 
 
@@ -102,7 +102,7 @@ def test_answers_are_remembered_by_the_exact_bytes() -> None:
     assert judge(b"SELECT 1 ").text == "SELECT 1 "
 
 
-def test_the_answer_that_was_not_asked_for_longest_is_forgotten_first() -> None:
+def test_the_least_recently_used_judgement_is_evicted_first() -> None:
     judge = Judge(POLICY, limit=100, cache_size=2)
     one, two = judge(b"SELECT 1"), judge(b"SELECT 2")
     assert judge(b"SELECT 1") is one
@@ -156,7 +156,7 @@ WIDE = replace(
     ],
 )
 @pytest.mark.parametrize("mode", list(Mode))
-def test_what_may_take_long_is_not_judged_on_the_event_loop(sql: str, here: bool, mode: Mode) -> None:
+def test_text_that_may_take_long_is_not_judged_on_the_event_loop(sql: str, here: bool, mode: Mode) -> None:
     judge = Judge(replace(POLICY, mode=mode), limit=100_000, catalog=WIDE)
     judgement = judge.judge_inline(sql.encode())
     assert (judgement is not None) is here
@@ -164,7 +164,7 @@ def test_what_may_take_long_is_not_judged_on_the_event_loop(sql: str, here: bool
         assert judgement == judge(sql.encode())
 
 
-def test_what_was_judged_elsewhere_is_remembered_here() -> None:
+def test_a_judgement_of_a_worker_is_cached() -> None:
     judge = Judge(POLICY, limit=100_000, catalog=WIDE)
     sql = b"SELECT * FROM wide"
     assert judge.judge_inline(sql) is None

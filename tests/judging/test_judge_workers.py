@@ -145,7 +145,7 @@ async def test_the_process_for_large_ones_helps_with_small_ones_while_it_has_not
         await asyncio.gather(*judging.asked)
 
 
-async def test_what_takes_too_long_is_refused_alone_and_its_process_is_killed() -> None:
+async def test_only_the_statement_that_takes_too_long_is_refused_and_its_process_is_killed() -> None:
     async with bench(seconds=0.05, helped=True) as judging:
         slow = await judging.ask(ANN, b"SELECT 'hang'")
         judging.large.alive = True
@@ -189,7 +189,7 @@ async def test_a_fault_of_our_own_refuses_and_the_next_one_is_judged() -> None:
         assert (await sound).allowed
 
 
-async def test_under_full_access_what_could_not_be_judged_runs_unread() -> None:
+async def test_under_full_access_text_that_cannot_be_judged_runs_unparsed() -> None:
     async with bench() as judging:
         deadly = await judging.ask(ANN, b"SELECT 'die'", FULL)
         judging.let_go()
@@ -210,7 +210,7 @@ async def test_one_identity_may_not_fill_the_queue_of_the_others() -> None:
         assert (await other).allowed
 
 
-async def test_who_has_left_is_not_judged_for() -> None:
+async def test_a_cancelled_statement_is_not_judged() -> None:
     async with bench() as judging:
         await judging.ask(BEN, _sql("b", 0))
         left = [await judging.ask(ANN, _sql("a", number)) for number in range(9)]

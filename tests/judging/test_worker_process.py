@@ -59,7 +59,7 @@ async def test_catalogs_and_policies_are_sent_once(process: Watched) -> None:
     assert [process.sent.count(what) for what in ("policy", "catalog")] == [2, 2]
 
 
-async def test_what_was_not_used_for_longest_is_forgotten_and_sent_again(process: Watched) -> None:
+async def test_the_least_recently_used_policy_is_evicted_and_sent_again(process: Watched) -> None:
     catalogs = [replace(CATALOG, relations={}, database=f"d{number}") for number in range(9)]
     for catalog in (*catalogs[:8], catalogs[0], catalogs[8], catalogs[0]):
         await process.judge(POLICY, SQL[0], 1000, catalog)
@@ -72,7 +72,7 @@ async def test_what_was_not_used_for_longest_is_forgotten_and_sent_again(process
     assert process.sent.count("policy") == 42
 
 
-async def test_a_process_that_is_killed_says_so_and_the_next_statement_gets_a_new_one(process: Watched) -> None:
+async def test_a_killed_process_raises_and_the_next_statement_gets_a_new_one(process: Watched) -> None:
     await process.judge(POLICY, SQL[0], 1000, CATALOG)
     first = process.pid
     assert first is not None

@@ -34,7 +34,7 @@ def test_one_does_not_wait_for_another() -> None:
     assert played.shares.wait("nobody") == 0
 
 
-def test_who_used_nothing_for_long_has_no_more_than_the_burst() -> None:
+def test_a_key_that_used_nothing_for_long_has_no_more_than_the_burst() -> None:
     played = Played()
     played.shares.use("ann", 10)
     played.now += 1_000_000
@@ -43,7 +43,7 @@ def test_who_used_nothing_for_long_has_no_more_than_the_burst() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30)), max_size=50))
-def test_who_waits_when_told_to_uses_no_more_than_the_rate_and_the_burst(steps: list[tuple[float, float]]) -> None:
+def test_a_key_that_waits_uses_no_more_than_the_rate_and_the_burst(steps: list[tuple[float, float]]) -> None:
     played = Played()
     used, most, begun = 0.0, 0.0, played.now
     for amount, pause in steps:

@@ -22,7 +22,7 @@ def settings(
     return session_settings(access(preset, END), opening, "s_1", server_major, NOW)
 
 
-def test_what_judging_rests_on_is_pinned() -> None:
+def test_settings_that_judging_relies_on_are_pinned() -> None:
     assert settings() == {
         "TimeZone": "UTC",
         "application_name": "pgjit s_1 psql",
@@ -43,7 +43,7 @@ def test_a_policy_that_may_write_is_not_read_only() -> None:
     assert settings(preset=Preset.READ_WRITE)["default_transaction_read_only"] == "off"
 
 
-def test_nothing_of_the_opening_replaces_what_is_pinned() -> None:
+def test_no_startup_setting_replaces_a_pinned_one() -> None:
     opening = StartupRequest("ann", "shop", None, None, {"client_encoding": "SJIS", "statement_timeout": "0"})
     found = settings(opening=opening)
     assert (found["client_encoding"], found["statement_timeout"]) == ("UTF8", "600000")
@@ -75,7 +75,7 @@ def test_an_application_name_is_cut_behind_the_sessions_id() -> None:
     assert len(name) == 63
 
 
-def test_what_must_not_change_are_the_pinned_and_who_one_is() -> None:
+def test_the_pinned_settings_and_the_user_are_watched() -> None:
     reported = {"session_authorization": "reader", "is_superuser": "off", "TimeZone": "UTC"}
     pinned = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
     assert watched_parameters(access(Preset.READ_WRITE, END), {}) == pinned

@@ -50,7 +50,7 @@ async def _until_it_has(catalogs: CatalogCache, table: str) -> Catalog:
     return catalogs.latest
 
 
-async def test_those_who_ask_at_once_get_one_reading(catalogs: CatalogCache) -> None:
+async def test_concurrent_callers_share_one_reading(catalogs: CatalogCache) -> None:
     first, second = await asyncio.gather(catalogs.get(), catalogs.get())
 
     assert first is second
@@ -78,9 +78,7 @@ async def test_nothing_is_read_anew_while_nothing_changes(catalogs: CatalogCache
     assert await catalogs.refresh() is first
 
 
-async def test_a_look_sees_what_was_made_before_it_was_asked_for(
-    catalogs: CatalogCache, admin: psycopg.Connection
-) -> None:
+async def test_a_refresh_sees_changes_from_before_the_call(catalogs: CatalogCache, admin: psycopg.Connection) -> None:
     await catalogs.get()
     reading = asyncio.create_task(catalogs.refresh())
     await asyncio.sleep(0)  # one that has begun before
@@ -111,7 +109,7 @@ async def test_looks_keep_a_pause_between_them_and_are_shared(names_dsn: str) ->
         await servers.close()
 
 
-async def test_a_look_that_fails_says_so_and_the_next_one_keeps_the_pause(names_dsn: str) -> None:
+async def test_a_refresh_that_fails_raises_and_the_next_one_keeps_the_interval(names_dsn: str) -> None:
     target = replace(target_of(names_dsn), hosts=(Host("/nowhere"),))
     servers = Servers(target)
     away = CatalogCache(target, servers, pause=0.2)
@@ -176,7 +174,7 @@ def config(tmp_path: Path, names_dsn: str) -> Path:
     return path
 
 
-def test_the_command_prints_what_can_be_read_back(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_catalog_that_can_be_read_back(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["catalog", "--connection", "prod-replica", "--config", str(config)]) == Status.OK
 
     printed = Catalog.from_json(capsys.readouterr().out.encode())
@@ -189,7 +187,7 @@ def test_the_command_knows_the_connections(config: Path, capsys: pytest.CaptureF
     assert "there is no connection `other`; known: prod-replica" in " ".join(capsys.readouterr().err.split())
 
 
-async def test_who_does_not_wait_is_told_so_and_the_reading_goes_on(
+async def test_a_caller_that_times_out_gets_an_error_and_the_reading_goes_on(
     catalogs: CatalogCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = asyncio.Event()

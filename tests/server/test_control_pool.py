@@ -87,7 +87,7 @@ async def test_a_backend_is_named_by_pid_start_time_and_server() -> None:
     assert len(server.peers) == 1, "one connection for all of it"
 
 
-async def test_what_the_login_may_not_read_is_not_asked() -> None:
+async def test_columns_that_the_login_may_not_read_are_not_queried() -> None:
     script = [*logged_in(), expect("Q"), send(row("f", "f")), expect("Q"), send(sighting(False)), until_left()]
     async with ScriptedServer(script) as server:
         control = _control(server)
@@ -136,7 +136,7 @@ async def test_a_server_without_a_version_is_not_used() -> None:
         await control.close()
 
 
-async def test_what_a_server_says_of_itself_between_answers_is_no_answer() -> None:
+async def test_unsolicited_messages_between_answers_are_no_answer() -> None:
     unasked = status("TimeZone", "UTC") + notice("careful") + message(b"A", b"\0\0\0\1c\0p\0")
     async with ScriptedServer(_control_script(unasked + sighting(False) + unasked, sighting(False))) as server:
         control = _control(server)
@@ -169,7 +169,7 @@ async def test_a_connection_that_died_is_made_anew() -> None:
         (b"", "no answer"),
     ],
 )
-async def test_a_question_without_an_answer_is_asked_twice_and_then_told(reply: bytes, detail: str) -> None:
+async def test_a_query_without_an_answer_is_sent_twice_and_then_reported(reply: bytes, detail: str) -> None:
     async with ScriptedServer(_control_script(reply)) as server:
         control = _control(server, deadline=0.1)
         await control.version()
@@ -180,7 +180,7 @@ async def test_a_question_without_an_answer_is_asked_twice_and_then_told(reply: 
         await control.close()
 
 
-async def test_who_gives_up_leaves_no_answer_behind_for_the_next_one() -> None:
+async def test_a_cancelled_query_leaves_no_answer_for_the_next_one() -> None:
     """INVARIANT: an answer is never taken for the answer to another question."""
     asked = asyncio.Event()
 
@@ -201,7 +201,7 @@ async def test_who_gives_up_leaves_no_answer_behind_for_the_next_one() -> None:
         await control.close()
 
 
-async def test_those_who_wait_for_one_connection_fail_together() -> None:
+async def test_callers_that_wait_for_one_connection_fail_together() -> None:
     async with ScriptedServer([startup(), until_left()]) as server:
         target = target_at(server, connect_timeout=0.2)
         control = ControlPool(target, address_of(server))
@@ -253,7 +253,7 @@ def _knowing(unknown: set[str]) -> list[Step]:
 @pytest.mark.parametrize(
     ("unknown", "logins"), [(set(), 1), (SINCE_17, 2), (SINCE_17 | SINCE_14, 3)], ids=["17", "14", "13"]
 )
-async def test_every_timeout_that_the_server_knows_is_pinned_and_what_it_knows_is_remembered(
+async def test_every_timeout_of_the_server_is_pinned_and_its_settings_level_is_cached(
     unknown: set[str], logins: int
 ) -> None:
     async with ScriptedServer(_knowing(unknown)) as server:
@@ -304,7 +304,7 @@ async def test_there_are_two_as_long_as_a_session_needs_them() -> None:
         await control.close()
 
 
-async def test_both_are_asked_every_now_and_then_and_one_that_does_not_answer_is_replaced() -> None:
+async def test_both_connections_are_checked_regularly_and_one_without_an_answer_is_replaced() -> None:
     hangs = [*logged_in(), *identified(), *_control_script(sighting(False))[-3:-1], until_left()]
     async with ScriptedServer(_answering(lambda pid: True), hangs, _answering(lambda pid: True)) as server:
         control = _control(server, deadline=0.2, every=0.05)

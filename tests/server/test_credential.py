@@ -40,7 +40,7 @@ async def test_no_secret_is_in_a_repr() -> None:
     assert secret not in repr(vault.credential)
 
 
-async def test_what_was_given_stays() -> None:
+async def test_a_fixed_secret_does_not_change() -> None:
     given = FixedSecret(SECRET)
     given.refused()
     assert await given.secret() == SECRET
@@ -60,7 +60,7 @@ async def test_a_file_is_read_each_time(tmp_path: Path) -> None:
     [(None, "cannot be read: No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff", "is not text"),
      (b"a\0b", "holds a zero byte")],
 )  # fmt: skip
-async def test_a_file_without_a_secret_is_told_by_its_name(
+async def test_a_file_without_a_secret_is_reported_by_its_name(
     tmp_path: Path, content: bytes | None, reason: str
 ) -> None:
     path = tmp_path / "secret"
@@ -71,7 +71,7 @@ async def test_a_file_without_a_secret_is_told_by_its_name(
     assert str(raised.value).startswith(f"file `{path}` {reason}")
 
 
-async def test_a_source_is_asked_when_it_is_needed_and_when_its_time_is_over() -> None:
+async def test_a_secret_is_fetched_on_demand_and_after_its_time_is_over() -> None:
     vault = _Vault(seconds=300)
     assert vault.asked == 0
     assert await vault.credential.secret() == "secret-1"
@@ -81,12 +81,12 @@ async def test_a_source_is_asked_when_it_is_needed_and_when_its_time_is_over() -
     assert await vault.credential.secret() == "secret-2"
 
 
-async def test_a_secret_without_a_time_is_asked_for_at_every_login() -> None:
+async def test_a_secret_without_a_time_is_fetched_at_every_login() -> None:
     vault = _Vault(seconds=0)
     assert [await vault.credential.secret() for _ in range(3)] == ["secret-1", "secret-2", "secret-3"]
 
 
-async def test_all_who_wait_get_one_answer() -> None:
+async def test_concurrent_callers_share_one_fetch() -> None:
     vault = _Vault()
     assert set(await asyncio.gather(*(vault.credential.secret() for _ in range(10)))) == {"secret-1"}
     assert vault.asked == 1

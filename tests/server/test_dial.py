@@ -55,7 +55,7 @@ def test_hosts_read_as_people_write_them(host: Host, text: str) -> None:
     assert str(host) == text
 
 
-def test_an_address_says_which_of_a_names_addresses_it_is() -> None:
+def test_an_address_shows_which_address_of_a_name_it_is() -> None:
     assert str(Address(Host("db"), socket.AF_INET, ("10.0.0.1", 5432))) == "db:5432 (10.0.0.1)"
     assert str(Address(Host("10.0.0.1"), socket.AF_INET, ("10.0.0.1", 5432))) == "10.0.0.1:5432"
     assert str(Address(Host("/tmp"), socket.AF_UNIX, "/tmp/.s.PGSQL.5432")) == "/tmp/.s.PGSQL.5432"
@@ -111,7 +111,7 @@ async def test_a_server_that_leaves_in_place_of_an_answer_moves_on() -> None:
         assert (failed.step, failed.try_next) == ("starting TLS", True)
 
 
-async def test_what_is_no_handshake_is_told_as_openssl_sees_it() -> None:
+async def test_a_failed_handshake_is_reported_with_the_reason_of_openssl() -> None:
     failed = await _failure(_asked_for_tls, send(b"S" + b"E\0\0\0\x10SFATAL\0\0" * 4))
     assert (failed.step, failed.reason, failed.try_next) == ("starting TLS", "wrong version number", False)
 
@@ -128,7 +128,7 @@ async def test_bytes_that_a_forger_puts_before_tls_are_not_read_after_it(tmp_pat
     assert failed.step == "starting TLS"
 
 
-async def test_a_certificate_is_checked_as_the_mode_says(tmp_path: Path) -> None:
+async def test_a_certificate_is_checked_as_sslmode_requires(tmp_path: Path) -> None:
     authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
     pair = authority.server("db.internal")
     mine, other = str(authority.root), str(stranger.root)
@@ -163,7 +163,7 @@ async def test_certificate_files_that_were_changed_are_read_again(tmp_path: Path
         (await _dial(server, sslmode=SslMode.VERIFY_FULL, sslrootcert=str(root))).abort()
 
 
-async def test_certificate_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+async def test_unusable_certificate_files_are_reported(tmp_path: Path) -> None:
     pair = Authority(tmp_path).client("ann")
     other = Authority(tmp_path).client("bob")
     text = tmp_path / "text"

@@ -33,7 +33,7 @@ async def test_writes_in_plain_are_not_cut_and_nothing_is_not_written() -> None:
     assert transport.high_water == HIGH_WATER
 
 
-async def test_what_arrives_is_received_and_the_end_is_empty() -> None:
+async def test_bytes_are_received_and_the_end_is_empty() -> None:
     link, _ = connected()
     waiting = asyncio.create_task(link.receive())
     await asyncio.sleep(0)
@@ -49,7 +49,7 @@ async def test_what_arrives_is_received_and_the_end_is_empty() -> None:
 
 
 @pytest.mark.parametrize("how", ["eof", "lost"])
-async def test_who_waits_is_woken_by_the_end(how: str) -> None:
+async def test_a_waiting_receive_returns_at_the_end(how: str) -> None:
     link, _ = connected()
     waiting = asyncio.create_task(link.receive())
     await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_who_waits_is_woken_by_the_end(how: str) -> None:
     assert await waiting == b""
 
 
-async def test_reading_pauses_while_what_arrived_is_not_taken() -> None:
+async def test_reading_pauses_while_received_bytes_are_not_taken() -> None:
     link, transport = connected()
     link.data_received(b"x" * HIGH_WATER)
     assert transport.turns == []
@@ -71,7 +71,7 @@ async def test_reading_pauses_while_what_arrived_is_not_taken() -> None:
     assert transport.turns == ["pause", "resume"]
 
 
-async def test_a_stream_hands_over_what_waits_first_and_then_as_it_comes() -> None:
+async def test_a_stream_passes_on_buffered_bytes_first_and_then_bytes_as_they_arrive() -> None:
     link, _ = connected()
     peer, _ = connected()
     seen: list[bytes] = []
@@ -83,7 +83,7 @@ async def test_a_stream_hands_over_what_waits_first_and_then_as_it_comes() -> No
     assert seen == [b"a", b"b", b"lost"]
 
 
-async def test_a_stream_that_begins_after_the_end_is_told() -> None:
+async def test_a_stream_that_begins_after_the_end_reports_it() -> None:
     link, _ = connected()
     peer, _ = connected()
     link.data_received(b"a")
@@ -146,7 +146,7 @@ async def test_a_link_that_is_closing_is_neither_written_nor_held() -> None:
     assert not transport.aborted
 
 
-async def test_a_peer_that_does_not_take_what_is_left_is_dropped() -> None:
+async def test_a_peer_that_does_not_read_the_rest_is_dropped() -> None:
     link, transport = connected(lingers=True)
     await link.close(grace=0)
     assert transport.aborted
@@ -161,7 +161,7 @@ async def test_a_link_that_was_never_made_can_be_closed_and_knows_nothing() -> N
     assert link.detail("peername") is None
 
 
-async def test_what_the_transport_knows_is_told_and_abort_drops_it() -> None:
+async def test_details_of_the_transport_are_shown_and_abort_drops_it() -> None:
     link, transport = connected()
     assert link.detail("peername") == ("10.0.0.7", 51000)
     link.abort()

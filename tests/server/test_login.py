@@ -55,7 +55,7 @@ async def _failure(*script: Step, **changes: Any) -> LoginFailed:
     return failed.value
 
 
-async def test_the_startup_packet_holds_what_was_named_and_nothing_else() -> None:
+async def test_the_startup_packet_holds_the_given_parameters_and_nothing_else() -> None:
     async with ScriptedServer([*logged_in(), until_left()]) as server:
         upstream = await _log_in(server)
         assert server.peers[0].startup.parameters == {"user": "ann", "database": "shop", "x.y": "z"}
@@ -141,19 +141,19 @@ async def test_a_silent_server_is_given_up_on_with_the_step_it_was_at(script: li
         (OK + message(b"D", b"\0\0"), "the server broke the protocol (message of type 'D' during login)"),
     ],
 )
-async def test_what_a_server_may_not_say(sent: bytes, reason: str) -> None:
+async def test_protocol_violations_of_a_server_end_the_login(sent: bytes, reason: str) -> None:
     assert (await _failure(startup(), send(sent))).reason == reason
 
 
 @pytest.mark.parametrize(
     ("sqlstate", "try_next"), [("57P03", True), ("57P01", True), ("53300", False), ("28P01", False)]
 )
-async def test_what_makes_another_server_worth_trying(sqlstate: str, try_next: bool) -> None:
+async def test_which_errors_move_on_to_the_next_server(sqlstate: str, try_next: bool) -> None:
     failed = await _failure(startup(), send(fatal(sqlstate, "no")))
     assert (failed.sqlstate, failed.server_message, failed.try_next) == (sqlstate, "no", try_next)
 
 
-async def test_a_password_that_is_not_configured_is_told() -> None:
+async def test_a_missing_password_is_reported() -> None:
     for request in (SASL, authentication(5, b"salt"), authentication(3)):
         failed = await _failure(startup(), send(request), credential=None)
         assert failed.reason == "the server asks for a password and none is configured"

@@ -71,7 +71,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Endpoint]:
     served.server.server_close()
 
 
-async def test_a_token_is_asked_for_by_scope_and_kept_until_shortly_before_its_end(endpoint: _Endpoint) -> None:
+async def test_a_token_is_fetched_by_scope_and_cached_until_shortly_before_its_expiry(endpoint: _Endpoint) -> None:
     fresh = await fetch_token(SCOPE, None)
     assert fresh.value == "token-1"
     assert 3290 < fresh.seconds <= 3300
@@ -93,13 +93,13 @@ async def test_a_token_that_ends_soon_is_not_kept(endpoint: _Endpoint) -> None:
     assert (await fetch_token(SCOPE, None)).seconds == 0
 
 
-async def test_no_identity_is_told(endpoint: _Endpoint) -> None:
+async def test_a_missing_identity_is_reported(endpoint: _Endpoint) -> None:
     endpoint.status = 400
     with pytest.raises(CredentialUnavailable, match=r"managed identity gave no token: .*no managed identity"):
         await fetch_token(SCOPE, None)
 
 
-async def test_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_library_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(CredentialUnavailable, match=r"pip install 'pgjit\[azure\]'"):
         await fetch_token(SCOPE, None)

@@ -29,7 +29,7 @@ async def _failure(code: str) -> str:
     ("printed", "secret"),
     [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("a\n\n", "a\n"), (" x y\n", " x y"), ("ü", "ü")],
 )
-async def test_what_it_prints_less_one_newline_is_the_secret(printed: str, secret: str) -> None:
+async def test_the_output_without_one_newline_is_the_secret(printed: str, secret: str) -> None:
     code = f"import sys; sys.stdout.buffer.write({printed.encode()!r}); sys.stderr.write('fetching')"
     assert await _run(code) == FetchedSecret(secret, 60)
 
@@ -43,7 +43,7 @@ async def test_it_has_nothing_to_read() -> None:
     assert (await _run("import sys; print(repr(sys.stdin.read()))")).value == "''"
 
 
-async def test_a_failure_is_told_in_the_commands_own_words_without_the_secret() -> None:
+async def test_a_failure_shows_the_commands_standard_error_without_the_secret() -> None:
     code = (
         "import sys; print('hunter2-hunter2'); print('token hunter2-hunter2 expired,\\nlog in', file=sys.stderr); "
         "sys.exit(3)"
@@ -54,7 +54,7 @@ async def test_a_failure_is_told_in_the_commands_own_words_without_the_secret() 
     assert await _failure("import os; os.kill(os.getpid(), 9)") == "failed with status -9"
 
 
-async def test_what_is_no_secret_is_told() -> None:
+async def test_output_that_cannot_be_a_secret_is_reported() -> None:
     assert (await _failure("pass")).endswith("is empty")
     assert (await _failure("print()")).endswith("is empty")
     assert (await _failure(r"print('a\0b')")).endswith("holds a zero byte")
@@ -62,7 +62,7 @@ async def test_what_is_no_secret_is_told() -> None:
     assert await _failure("print('x' * 70_000)") == "printed more than 65536 bytes"
 
 
-async def test_a_program_that_is_not_there_is_told() -> None:
+async def test_a_missing_program_is_reported() -> None:
     with pytest.raises(CredentialUnavailable, match="command `/no/such/program` cannot be run: No such file"):
         await run_command(("/no/such/program",), timeout=1, refresh=1)
 

@@ -97,7 +97,7 @@ async def test_a_server_that_hangs_is_passed_over_after_its_time() -> None:
         [startup(), send(b"HTTP/1.1 400 Bad Request")],
     ],
 )
-async def test_a_server_that_says_no_is_the_answer(first: list[Step]) -> None:
+async def test_a_refusal_by_a_server_is_final(first: list[Step]) -> None:
     error, played = await _refused(first, serving())
     assert not isinstance(error, ServerNotAccepting)
     assert len(played[0].peers) == 1
@@ -118,7 +118,7 @@ async def test_the_error_tells_every_server_with_the_step_that_failed() -> None:
     ("sqlstate", "said"),
     [("53300", "sorry, too many clients already"), ("57P03", "the database system is shutting down")],
 )
-async def test_a_server_that_takes_no_session_now_is_told_with_its_sqlstate(sqlstate: str, said: str) -> None:
+async def test_a_server_that_accepts_no_session_now_is_reported_with_its_sqlstate(sqlstate: str, said: str) -> None:
     error, _ = await _refused([startup(), send(fatal(sqlstate, said)), close()], [close()])
     assert isinstance(error, ServerNotAccepting)
     assert (error.fields()["C"], error.message) == (sqlstate, said)
@@ -184,7 +184,7 @@ async def test_the_first_server_of_the_wanted_kind_is_taken(
         await backend.leave()
 
 
-async def test_a_server_that_does_not_tell_what_it_is_is_passed_over() -> None:
+async def test_a_server_with_an_unknown_role_is_skipped() -> None:
     mute = [*logged_in(), close()]
     async with ScriptedServer(mute) as first, ScriptedServer(serving()) as second:
         servers = Servers(target_at(first, second, session_attrs=SessionAttrs.PRIMARY))

@@ -151,13 +151,13 @@ async def test_a_cancel_request_goes_through_tls_where_the_session_did(tmp_path:
 
 
 @pytest.mark.parametrize("script", [[cancel_request(), until_left()], [close(reset=True)]])
-async def test_a_server_that_cannot_be_told_is_not_waited_for(script: list[Step]) -> None:
+async def test_a_cancel_request_that_cannot_be_sent_is_not_waited_for(script: list[Step]) -> None:
     async with ScriptedServer(logged_in(), script) as server:
         processed = await cancel_running(await _logged_in(server), 0.1)
         assert processed is (script[0].__qualname__ == close().__qualname__)
 
 
-async def test_a_server_that_is_gone_is_not_told() -> None:
+async def test_a_cancel_request_to_a_server_that_is_gone_fails() -> None:
     async with ScriptedServer(logged_in()) as server:
         upstream = await _logged_in(server)
     assert not await cancel_running(upstream, 5)

@@ -53,7 +53,7 @@ async def outcome(door: Door, database: str, *messages: bytes) -> tuple[list[Rec
     raise AssertionError(f"no end after {heard}")
 
 
-async def test_the_connection_says_how_its_clients_authenticate(door: Door) -> None:
+async def test_the_connection_decides_how_its_clients_authenticate(door: Door) -> None:
     for database, expected in (("shop", PASSWORD), ("bearer", SASL), ("unknown", PASSWORD)):
         async with await ScriptedClient.open(door.port) as client:
             assert await auth_request(door, client, database) == expected
@@ -135,7 +135,7 @@ async def test_a_provider_that_cannot_check_is_not_a_bad_token(door: Door) -> No
 
 @pytest.mark.parametrize("database", ["shop", "bearer"])
 @pytest.mark.parametrize("sent", [b"", b"p", b"p\0\0\0\x20half"])
-async def test_a_client_that_leaves_while_it_is_asked_is_recorded(door: Door, database: str, sent: bytes) -> None:
+async def test_a_client_that_leaves_during_authentication_is_recorded(door: Door, database: str, sent: bytes) -> None:
     async with await ScriptedClient.open(door.port) as client:
         await auth_request(door, client, database)
         await client.send(sent)
@@ -158,7 +158,7 @@ async def test_a_bearer_token_logs_in_without_a_final_message(door: Door) -> Non
     assert door.provider.verified == [GOOD]
 
 
-async def test_a_client_without_an_initial_response_is_asked_for_it(door: Door) -> None:
+async def test_a_client_without_an_initial_response_is_requested_to_send_one(door: Door) -> None:
     empty = b"p" + struct.pack("!I", 4 + 12 + 4) + b"OAUTHBEARER\0" + b"\xff\xff\xff\xff"
     whole = encode_sasl_response(encode_initial(b"Bearer " + GOOD.encode()))
     heard, error = await outcome(door, "bearer", empty, whole)
@@ -182,7 +182,9 @@ async def test_a_client_without_an_initial_response_is_asked_for_it(door: Door) 
         (b"Bearer " + b"x" * (LIMIT + 1), "too-large"),
     ],
 )
-async def test_a_refused_token_is_told_where_a_good_one_comes_from(door: Door, auth: bytes, reference: str) -> None:
+async def test_the_answer_to_a_refused_token_says_where_a_good_one_comes_from(
+    door: Door, auth: bytes, reference: str
+) -> None:
     heard, error = await outcome(door, "bearer", initial(auth), encode_sasl_response(b"\x01"))
     _, wrong = await outcome(door, "shop", encode_password(b"wrong"))
     assert error == wrong
@@ -197,7 +199,7 @@ async def test_a_refused_token_is_told_where_a_good_one_comes_from(door: Door, a
 
 
 @pytest.mark.parametrize("last", [b"\x01\x01", b"n,,", b"", b"x" * 100])
-async def test_what_answers_a_refusal_makes_no_difference(door: Door, last: bytes) -> None:
+async def test_the_answer_to_the_discovery_message_makes_no_difference(door: Door, last: bytes) -> None:
     _, error = await outcome(door, "bearer", initial(b"Bearer wrong"), encode_sasl_response(last))
     assert error["C"] == "28P01"
     assert door.references == ["unknown"]

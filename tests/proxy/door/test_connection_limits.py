@@ -20,7 +20,7 @@ from pgjit.proxy.door.connection_limits import Admission, ClientAddress, Connect
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_an_address_counts_by_what_one_machine_has(host: str, network: str) -> None:
+def test_an_ipv6_address_counts_by_its_network(host: str, network: str) -> None:
     assert ClientAddress.of(host, 51000) == ClientAddress(f"{host}:51000", network)
 
 
@@ -35,7 +35,7 @@ def _kind(admission: Admission) -> str:
     return "in" if admission.refusal is None else admission.refusal.reference
 
 
-def test_an_address_over_its_limit_is_told_a_few_times_and_then_turned_away() -> None:
+def test_an_address_above_its_limit_gets_a_few_errors_and_then_is_closed() -> None:
     limits = ConnectionLimits(500, 3)
     one, other = ClientAddress.of("10.0.0.7", 1), ClientAddress.of("10.0.0.8", 1)
     assert kinds(limits, one, 13) == ["in"] * 3 + ["too-many-connections-of-address"] * 8 + ["away"] * 2
@@ -43,7 +43,7 @@ def test_an_address_over_its_limit_is_told_a_few_times_and_then_turned_away() ->
     assert len(limits) == 14
 
 
-def test_all_together_are_told_a_few_times_and_then_turned_away() -> None:
+def test_above_the_total_limit_there_are_a_few_errors_and_then_connections_are_closed() -> None:
     limits = ConnectionLimits(10, 100)
     assert (
         kinds(limits, ClientAddress.of("10.0.0.7", 1), 44)

@@ -106,7 +106,7 @@ async def test_a_second_request_for_gssapi_is_refused(door: Door) -> None:
         b"\0",
     ],
 )
-async def test_what_is_no_first_message_is_closed_without_a_word(door: Door, packet: bytes) -> None:
+async def test_an_invalid_first_message_closes_the_connection_without_an_error(door: Door, packet: bytes) -> None:
     async with await ScriptedClient.open(door.port, cut_after=len(packet) if len(packet) < 4 else None) as client:
         try:
             await client.send(packet)
@@ -119,7 +119,7 @@ async def test_what_is_no_first_message_is_closed_without_a_word(door: Door, pac
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_who_looks_whether_the_port_is_open_is_not_a_refused_login(door: Door, reset: bool) -> None:
+async def test_a_port_check_is_not_a_refused_login(door: Door, reset: bool) -> None:
     async with await ScriptedClient.open(door.port) as client:
         if reset:
             client.reset()
@@ -202,7 +202,7 @@ async def test_a_request_for_encryption_inside_tls_is_refused(door: Door, direct
         (encode_startup({"user": "ann", "replication": "maybe"}), "0A000", "replication"),
     ],
 )
-async def test_a_startup_message_that_cannot_be_served_is_told_why(
+async def test_an_unsupported_startup_message_gets_an_error_with_its_reason(
     door: Door, packet: bytes, sqlstate: str, reference: str
 ) -> None:
     async with await ScriptedClient.open(door.port) as client:

@@ -79,7 +79,7 @@ async def test_a_silent_client_is_let_go_at_every_step_and_holds_up_nobody(tmp_p
         assert door.references.count("handshake-failed") == len(STAGES)
 
 
-async def test_a_client_that_says_a_byte_now_and_then_is_let_go_as_well(tmp_path: Path) -> None:
+async def test_a_client_that_sends_a_byte_now_and_then_times_out_too(tmp_path: Path) -> None:
     async with Door(tmp_path, ProxyLimits(handshake_seconds=2)) as door:
         async with await ScriptedClient.open(door.port) as client:
             assert await client.request_encryption(SSL) == b"S"
@@ -109,7 +109,7 @@ async def test_one_deadline_holds_for_all_steps_of_a_login(tmp_path: Path, monke
     assert len(set(deadlines)) == 1
 
 
-async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path: Path) -> None:
+async def test_an_address_above_its_limit_gets_an_error_and_then_is_closed(tmp_path: Path) -> None:
     async with Door(tmp_path, ProxyLimits(connections_per_address=2)) as door:
         held = [await ScriptedClient.open(door.port) for _ in range(2)]
         await until(lambda: door.listener.connections >= 2)
@@ -144,7 +144,7 @@ async def test_beyond_its_limit_an_address_is_told_and_then_turned_away(tmp_path
     assert {r["sqlstate"] for r in turned} == {"53300"}
 
 
-async def test_beyond_the_limit_of_all_connections_a_client_is_told(tmp_path: Path) -> None:
+async def test_above_the_limit_of_all_connections_a_client_gets_an_error(tmp_path: Path) -> None:
     async with Door(tmp_path, ProxyLimits(connections=1)) as door, await ScriptedClient.open(door.port):
         await until(lambda: door.listener.connections >= 1)
         async with await ScriptedClient.open(door.port) as refused:
@@ -242,7 +242,7 @@ def _accepted_from(address: object) -> socket.socket:
     raise AssertionError("there is no such connection")
 
 
-async def test_that_all_places_are_taken_is_said_once_and_once_more_when_there_is_room(
+async def test_a_full_listener_is_logged_once_and_once_more_when_it_has_room(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "pgjit.listener"):
@@ -257,7 +257,7 @@ async def test_that_all_places_are_taken_is_said_once_and_once_more_when_there_i
     assert said == ["all 3 connections are taken: no more clients are served", "clients are served again"]
 
 
-async def test_who_is_only_here_to_be_told_does_not_keep_that_place_for_long(
+async def test_a_connection_accepted_only_for_an_error_times_out_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "_REFUSE_SECONDS", 0.05)

@@ -49,7 +49,7 @@ def test_more_addresses_than_are_kept_apart_are_others() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["a", "b"])), max_size=500))
-def test_what_is_counted_is_all_there(refused: list[tuple[int, str]]) -> None:
+def test_every_counted_refusal_is_recorded(refused: list[tuple[int, str]]) -> None:
     tally = Tally()
     for number, reference in refused:
         tally.count(Counted(f"a{number}", reference, "08P01"))

@@ -56,14 +56,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "value"), ACCEPTED.items())
-def test_what_set_may_do_a_startup_message_may_do(name: str, value: str) -> None:
+def test_a_startup_message_may_set_what_set_may_set(name: str, value: str) -> None:
     assert refused(under(), **{name: value}) is None
     assert refused(under(Preset.READ_WRITE), **{name: value}) is None
     assert refused(under(Preset.FULL), **{name: value}) is None
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED.items())
-def test_what_set_may_not_do_is_refused_with_its_name(name: str, value: str) -> None:
+def test_a_setting_that_set_may_not_change_is_refused_by_name(name: str, value: str) -> None:
     fault = refused(under(), **{name: value})
     assert fault is not None
     fields = fault.fields()
@@ -87,9 +87,7 @@ def test_a_policy_opens_and_denies_settings_at_the_start_as_well() -> None:
         ("role", "postgres", False), ("statement_timeout", "0", False), ("standard_conforming_strings", "off", False),
     ],
 )  # fmt: skip
-def test_under_full_access_only_what_pgjit_gives_to_every_session_is_kept(
-    name: str, value: str, accepted: bool
-) -> None:
+def test_under_full_access_only_the_reserved_settings_are_refused(name: str, value: str, accepted: bool) -> None:
     assert (refused(under(Preset.FULL), **{name: value}) is None) is accepted
 
 
@@ -117,6 +115,6 @@ def test_the_stricter_of_both_is_given_to_the_server(
 
 
 @pytest.mark.parametrize("name", ["session_authorization", "backslash_quote", "transaction_read_only"])
-def test_what_says_what_is_so_is_not_sent_on(name: str) -> None:
+def test_a_setting_with_its_pinned_value_is_not_forwarded(name: str) -> None:
     found = session_settings(access(Preset.READ_ONLY, END), opening(**{name: ACCEPTED[name]}), "s_1", 18, NOW)
     assert name not in found

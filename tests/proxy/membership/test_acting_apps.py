@@ -56,7 +56,7 @@ async def test_an_app_that_is_disabled_or_gone_ends_the_sessions_of_those_for_wh
     await watch.close()
 
 
-async def test_an_app_that_acts_for_itself_is_asked_about_once(
+async def test_an_app_that_acts_for_itself_is_looked_up_once(
     watch: Memberships, directory: CountingDirectory
 ) -> None:
     for kind in (IdentityKind.APP, IdentityKind.AGENT):
@@ -84,7 +84,9 @@ async def test_an_app_that_nobody_can_confirm_ends_the_sessions_that_it_acts_in(
     await watch.close()
 
 
-async def test_whoever_loses_both_at_once_is_told_once(watch: Memberships, directory: CountingDirectory) -> None:
+async def test_a_session_that_loses_both_at_once_is_ended_once(
+    watch: Memberships, directory: CountingDirectory
+) -> None:
     live = RecordedSession(directory)
     ann = identity("ann", kind=IdentityKind.USER, app="app")
     with watch.watching(live, await watch.resolve(ann, in_group), GROUP):

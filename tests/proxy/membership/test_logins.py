@@ -61,7 +61,7 @@ async def test_a_principal_that_is_disabled_or_gone_does_not_get_in(
     assert refused.value.reason == f"principal-{state}"
 
 
-async def test_a_user_is_asked_for_as_a_user(watch: Memberships, directory: CountingDirectory) -> None:
+async def test_a_user_is_looked_up_as_a_user(watch: Memberships, directory: CountingDirectory) -> None:
     asked: list[bool] = []
     look_up = directory.look_up
 
@@ -84,7 +84,7 @@ async def test_many_logins_of_one_identity_at_once_are_one_question(
     assert {resolved.checked_at for resolved in results} == {NOW}
 
 
-async def test_one_who_stops_waiting_does_not_take_the_answer_from_the_others(
+async def test_a_cancelled_login_does_not_cancel_the_query_of_the_others(
     watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.hold = asyncio.Event()
@@ -109,7 +109,7 @@ async def test_an_answer_counts_for_logins_within_the_interval(
     assert directory.queries["ann"] == 2
 
 
-async def test_who_was_added_a_moment_ago_gets_in_at_the_next_try(
+async def test_a_member_added_a_moment_ago_is_accepted_at_the_next_try(
     watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")
@@ -119,7 +119,7 @@ async def test_who_was_added_a_moment_ago_gets_in_at_the_next_try(
     assert (await watch.resolve(identity(), in_group)).identity.groups == {GROUP}
 
 
-async def test_who_is_refused_and_tries_on_makes_no_flood_of_questions(
+async def test_repeated_refused_logins_make_no_flood_of_queries(
     watch: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")
@@ -155,7 +155,7 @@ async def test_a_fault_of_the_look_up_that_nobody_thought_of_is_no_answer(
 # --- the token first -----------------------------------------------------------------------------------------
 
 
-async def test_the_tokens_word_lets_in_and_the_directory_is_asked_at_once(
+async def test_a_claim_opens_the_session_and_the_directory_is_queried_at_once(
     after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     resolved = await after_claim.resolve(identity("ann", GROUP), in_group)
@@ -176,7 +176,7 @@ async def test_a_token_without_its_groups_is_looked_up(
     assert (resolved.source, resolved.identity.groups_known) == ("graph", True)
 
 
-async def test_a_token_does_not_bring_back_what_the_directory_has_denied(
+async def test_a_claim_does_not_override_a_denial_by_the_directory(
     after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     directory.removed.add("ann")

@@ -26,7 +26,7 @@ from tests.fakes.counting_directory import (
 
 
 @pytest.mark.parametrize("what", ["removed", "disabled", "deleted"])
-async def test_who_is_no_member_any_more_is_ended_within_the_interval(
+async def test_a_session_without_membership_ends_within_the_interval(
     watch: Memberships, directory: CountingDirectory, what: str
 ) -> None:
     ann, bob = RecordedSession(directory), RecordedSession(directory)
@@ -97,7 +97,7 @@ async def test_a_pause_that_the_directory_asks_for_is_kept(watch: Memberships, d
         assert directory.queries["ann"] == asked + 1
 
 
-async def test_all_sessions_of_one_who_is_removed_end_and_what_follows_is_watched_again(
+async def test_all_sessions_of_a_removed_member_end_and_later_ones_are_rechecked(
     watch: Memberships, directory: CountingDirectory
 ) -> None:
     lives = [RecordedSession(directory) for _ in range(5)]
@@ -115,7 +115,7 @@ async def test_all_sessions_of_one_who_is_removed_end_and_what_follows_is_watche
     assert all(len(live.ended) == 1 for live in lives)
 
 
-async def test_a_session_is_told_once(watch: Memberships, directory: CountingDirectory) -> None:
+async def test_a_session_is_ended_once(watch: Memberships, directory: CountingDirectory) -> None:
     live = RecordedSession(directory)
     with watch.watching(live, await watch.resolve(identity(), in_group), GROUP):
         directory.removed.add("ann")

@@ -33,7 +33,7 @@ from tests.fakes.counting_directory import (
 MINUTE = 60 * SECOND
 
 
-async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
+async def test_a_token_from_before_a_denial_is_never_enough_again(
     after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     ann = identity("ann", GROUP)
@@ -54,7 +54,7 @@ async def test_a_token_from_before_a_no_is_never_believed_by_itself_again(
         await after_claim.resolve(ann, in_group)
 
 
-async def test_who_is_removed_gets_no_row_of_short_sessions_by_its_token(
+async def test_a_removed_member_gets_no_series_of_short_sessions_by_its_token(
     after_claim: Memberships, directory: CountingDirectory
 ) -> None:
     """Each is over before its membership would be looked up; the look comes all the same."""

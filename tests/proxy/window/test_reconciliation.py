@@ -189,7 +189,7 @@ def _move(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"), [(_cut, "missing"), (_rewrite, "changed"), (_move, "missing"), (Path.unlink, "missing")]
 )
-async def test_a_journal_that_lost_records_gives_no_number_twice_and_says_so(
+async def test_a_journal_that_lost_records_uses_no_number_twice_and_records_the_gap(
     machine: Machine, change: Callable[[Path], None], reason: str
 ) -> None:
     for _ in range(3):

@@ -240,7 +240,7 @@ async def test_a_note_that_cannot_be_read_stops_the_start(house: House) -> None:
     house.sink.close()
 
 
-def test_a_note_holds_what_the_record_says() -> None:
+def test_a_record_can_be_rebuilt_from_its_note() -> None:
     window = replace(CONTEXT.window, identity=ANN.key, policy=POLICY.name)
     opened = record_of(OutboxEntry("opened", window, opening_note(ANN, POLICY, NOW, "10.0.0.7:5", None)))
     assert (opened.identity, opened.policy_version, opened.at) == (ANN, POLICY.version, NOW)  # type: ignore[union-attr]
