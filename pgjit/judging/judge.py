@@ -236,7 +236,7 @@ class Judge:
         self.catalog = catalog
         self.limit = limit
         self._cache_size = cache_size
-        self.number = next(_NUMBERS)  # unique: tells judgements by an older catalog apart
+        self.number = next(_NUMBERS)  # unique, so that judgements by an older catalog are recognized
         self._cache: OrderedDict[bytes, Judgement] = OrderedDict()
 
     def __call__(self, sql: bytes) -> Judgement:

@@ -1,7 +1,7 @@
 """Group memberships: resolved at login, rechecked while sessions live; a session ends when its membership is lost.
 
 Decides when a token's claim is enough and when the directory is queried, once for all sessions of an identity. The
-meaning of an answer, and the time of the next query, are decided in `identity/membership.py`.
+meaning of an answer, and the time of the next query, are decided in `identity/membership_rechecks.py`.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ class _Requirement:
 
     member: _Member
     group: GroupId | None
-    lost_reason: str  # of the session's end
+    end_reason: str  # of the session, if this requirement is no longer met
 
 
 _MOST_UNCONFIRMED = 100_000
-"""Limit on principals whose valid tokens the directory has not confirmed yet. More would be an outage for all."""
+"""Limit on the tracked principals whose tokens the directory has not confirmed. More mean that it is down."""
 
 
 class Memberships:
@@ -169,7 +169,7 @@ class Memberships:
         if actor is not None and actor.state is not PrincipalState.ENABLED:
             raise TokenRefused(
                 f"acting-app-{actor.state}",
-                f"the directory says that the app that acts for the user is {actor.state}",
+                f"the directory reports that the app that acts for the user is {actor.state}",
             )
         return _resolved(identity, answer, actor)
 
@@ -255,17 +255,17 @@ class Memberships:
     # --- sessions ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def watching(self, session: WatchedSession, standing: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
+    def watching(self, session: WatchedSession, resolved: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
         """Recheck while the session lives. `group`: of the policy; None for a policy by app role."""
         with contextlib.ExitStack() as stack:
             member = _Member(session)
-            if standing.answer is not None:
+            if resolved.answer is not None:
                 requirement = _Requirement(member, group, "membership-lost")
-                stack.enter_context(self._required(Principal.of(standing.identity), requirement, standing.answer))
-            acting = Principal.acting_for(standing.identity)
-            if standing.actor is not None and acting is not None:
+                stack.enter_context(self._required(Principal.of(resolved.identity), requirement, resolved.answer))
+            acting = Principal.acting_for(resolved.identity)
+            if resolved.actor is not None and acting is not None:
                 requirement = _Requirement(member, None, "acting-app-lost")
-                stack.enter_context(self._required(acting, requirement, standing.actor))
+                stack.enter_context(self._required(acting, requirement, resolved.actor))
             yield
 
     @contextlib.contextmanager
@@ -276,9 +276,9 @@ class Memberships:
             yield
         finally:
             self._rechecks.close_session(principal)
-            left = [each for each in self._requirements.pop(principal) if each is not requirement]
-            if left:
-                self._requirements[principal] = left
+            others = [each for each in self._requirements.pop(principal) if each is not requirement]
+            if others:
+                self._requirements[principal] = others
 
     def _first_recheck(self, answer: DirectoryAnswer) -> datetime:
         """A claim is checked soon, an answer of the directory within the interval; jitter spreads the queries."""
@@ -317,7 +317,7 @@ class Memberships:
                 case MembershipStatus.MEMBER:
                     continue
                 case MembershipStatus.LOST:
-                    reason = requirement.lost_reason
+                    reason = requirement.end_reason
                     if not requirement.member.ending:
                         self._spawn(self._store_denial(principal, answer, denied=True))
                 case MembershipStatus.UNKNOWN:
@@ -362,9 +362,9 @@ def _resolved(identity: Identity, answer: DirectoryAnswer, actor: DirectoryAnswe
     if answer.claimed:
         return ResolvedIdentity(identity, "claim", identity.issued_at, answer, actor)
     if answer.state is not PrincipalState.ENABLED:
-        raise TokenRefused(f"principal-{answer.state}", f"the directory says that the principal is {answer.state}")
-    known = replace(identity, groups=answer.groups, groups_known=True)
-    return ResolvedIdentity(known, "graph", answer.at, answer, actor)
+        raise TokenRefused(f"principal-{answer.state}", f"the directory reports that the principal is {answer.state}")
+    with_groups = replace(identity, groups=answer.groups, groups_known=True)
+    return ResolvedIdentity(with_groups, "graph", answer.at, answer, actor)
 
 
 def _opens(answer: DirectoryAnswer, identity: Identity, suffices: Callable[[Identity], bool]) -> bool:

@@ -77,8 +77,8 @@ class Services:
     memberships: Memberships = field(default_factory=Memberships)
     kept_backends: KeptBackends | None = None
     refused_logins: RefusedLogins = field(init=False)
-    sessions_of: Quota[IdentityKey] = field(init=False)
-    sessions_under: Quota[tuple[IdentityKey, str]] = field(default_factory=Quota)  # an identity, a policy
+    identity_quota: Quota[IdentityKey] = field(init=False)
+    policy_quota: Quota[tuple[IdentityKey, str]] = field(default_factory=Quota)  # an identity, a policy
     catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
     judge_workers: JudgeWorkers = field(init=False)
     journal_rate: RateLimit[IdentityKey] = field(init=False)
@@ -86,14 +86,14 @@ class Services:
 
     def __post_init__(self) -> None:
         self.refused_logins = RefusedLogins(self.journal, self.clock, self.telemetry)
-        self.sessions_of = Quota(self.limits.sessions_per_identity)
+        self.identity_quota = Quota(self.limits.sessions_per_identity)
         self.journal_rate = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
         self.judge_workers = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
-    def give_back(self, identity: IdentityKey, policy: str) -> None:
+    def release_place(self, identity: IdentityKey, policy: str) -> None:
         """Give back the places of a session that is over."""
-        self.sessions_of.give_back(identity)
-        self.sessions_under.give_back((identity, policy))
+        self.identity_quota.give_back(identity)
+        self.policy_quota.give_back((identity, policy))
 
     def judge(self, policy: Policy) -> Judge:
         """The judge of this policy version with the latest catalog. Its cache is shared by all sessions."""

@@ -82,8 +82,7 @@ class Session:
         return self._live is None or self._live.pump.state.idle
 
     async def run(self, startup: StartupMessage, deadline: float) -> None:
-        """Run the session from the startup message to its end. The login must be done by `deadline`, in the loop's
-        time.
+        """Run the session from the startup message to its end. `deadline`: of the login, in the loop's time.
 
         Raises JournalUnavailable if the end could not be recorded, and otherwise only CancelledError.
         """
@@ -91,7 +90,7 @@ class Session:
             await self._log_in(startup, deadline)
         finally:
             if self._place is not None:
-                self._services.give_back(*self._place)
+                self._services.release_place(*self._place)
             if self._cancelling is not None:
                 self._cancelling.cancel()
 
@@ -158,21 +157,21 @@ class Session:
 
     def _take_place(self, key: IdentityKey, policy: Policy) -> None:
         """Take a quota place. Done before a window is opened: without a place there is no window."""
-        places, under = self._services.sessions_of, self._services.sessions_under
+        per_identity, per_policy = self._services.identity_quota, self._services.policy_quota
         most = policy.limits.sessions
-        if not under.take((key, policy.name), most=most):
+        if not per_policy.take((key, policy.name), most=most):
             raise TooManyConnections(
                 "too many sessions under this policy",
                 reference="limit-sessions",
                 detail=f"The policy gives at most {most} at once (limits.sessions).",
                 hint="Close sessions that are not used, or use a smaller pool.",
             )
-        if not places.take(key):
-            under.give_back((key, policy.name))
+        if not per_identity.take(key):
+            per_policy.give_back((key, policy.name))
             raise TooManyConnections(
                 "too many sessions of your identity",
                 reference="too-many-sessions-of-identity",
-                detail=f"At most {places.most} are open at once, under all policies together.",
+                detail=f"At most {per_identity.most} are open at once, under all policies together.",
                 hint="Close sessions that are not used, or use a smaller pool.",
             )
         self._place = key, policy.name

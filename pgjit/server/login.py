@@ -183,13 +183,13 @@ async def _authenticate(login: _Login, target: Target, secret: str | None) -> No
     required = target.channel_binding is ChannelBinding.REQUIRE
     if request.code == _OK:
         if required:
-            raise login.attempt.failed("channel binding is required and the server asks for no password")
+            raise login.attempt.failed("channel binding is required and the server requests no password")
         return
     if request.code not in (_CLEARTEXT, _MD5, _SASL):
         method = _METHODS.get(request.code, f"method {request.code}")
-        raise login.attempt.failed(f"the server asks for {method}, which is not used here")
+        raise login.attempt.failed(f"the server requests {method}, which is not used here")
     if secret is None:
-        raise login.attempt.failed("the server asks for a password and none is configured")
+        raise login.attempt.failed("the server requests a password and none is configured")
     if request.code == _SASL:
         await _scram(login, target, secret, request.mechanisms)
     elif required:
@@ -206,7 +206,7 @@ async def _cleartext(login: _Login, secret: str) -> None:
     peer = login.link.detail("peername")
     encrypted = login.link.detail("ssl_object") is not None
     if not encrypted and isinstance(peer, tuple):
-        raise login.attempt.failed("the server asks for the password in clear text over an unencrypted link")
+        raise login.attempt.failed("the server requests the password in clear text over an unencrypted link")
     await login.prove(auth.encode_password(secret.encode()))
 
 

@@ -245,7 +245,7 @@ def _check_role(address: Address, attrs: SessionAttrs, role: Role) -> None:
 def _check_reported_role(address: Address, attrs: SessionAttrs, reported: dict[str, str]) -> None:
     """Check the role by ParameterStatus `in_hot_standby` (PostgreSQL 14 and newer).
 
-    `default_transaction_read_only` cannot tell: in this session it is the value of our own startup packet.
+    `default_transaction_read_only` proves nothing: in this session it is the value of our own startup packet.
     """
     standby = reported.get("in_hot_standby")
     if standby is None or attrs is SessionAttrs.READ_ONLY:

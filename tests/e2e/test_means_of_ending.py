@@ -216,6 +216,6 @@ async def test_nothing_is_committed_after_the_last_word(clean: DemoDatabase, tmp
         with pytest.raises(psycopg.Error, match="is over") as told:
             await running
         committed = await _count(world)
-        assert "what it had not committed itself was rolled back" in str(told.value)
+        assert "its uncommitted work was rolled back" in str(told.value)
         await ended(world)
         assert await _count(world) == committed

@@ -78,7 +78,7 @@ async def test_who_is_removed_while_a_statement_runs_is_stopped_within_the_inter
     async with graph_world(database, tmp_path, entra, graph=QUICK) as world:
         token = entra.token(OID, groups=ABSENT)
         connection = await connect_psycopg(world, token, "reader")
-        sleeping = asyncio.create_task(cut_off(connection, "not open to you any more"))
+        sleeping = asyncio.create_task(cut_off(connection, "no longer open to you"))
         await running(world, connection.info.backend_pid)
         requested = entra.graph.checks[OID]
         await until(lambda: entra.graph.checks[OID] > requested + 1)  # who is a member stays
@@ -173,7 +173,7 @@ async def test_the_tokens_groups_let_in_until_graph_has_said_no(
         assert said.out == "in\n"
         entra.graph.people[OID].groups.clear()  # since the token was made
         connection = await connect_psycopg(world, token, "reader")
-        await cut_off(connection, "not open to you any more")
+        await cut_off(connection, "no longer open to you")
         first, second = (each["membership"] for each in records(world, "session.opened"))
         assert isinstance(first, dict)
         assert isinstance(second, dict)

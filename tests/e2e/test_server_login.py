@@ -179,7 +179,7 @@ async def test_methods_that_do_not_show_the_password_work_in_plain_text(target: 
 
 async def test_a_password_is_not_sent_in_clear_text_over_an_unencrypted_link(target: Target) -> None:
     failed = await _refused(_but(target, user="clear", sslmode=SslMode.DISABLE))
-    assert failed.reason == "the server asks for the password in clear text over an unencrypted link"
+    assert failed.reason == "the server requests the password in clear text over an unencrypted link"
 
 
 @pytest.mark.parametrize("user", ["scram", "clear"])
@@ -202,7 +202,7 @@ async def test_channel_binding_is_used_and_can_be_required(target: Target) -> No
 @pytest.mark.parametrize(
     ("user", "reason"),
     [
-        ("open", "channel binding is required and the server asks for no password"),
+        ("open", "channel binding is required and the server requests no password"),
         ("md5", "channel binding is required and the server does not use SCRAM"),
         ("clear", "channel binding is required and the server does not use SCRAM"),
     ],

@@ -130,4 +130,4 @@ class Door:
         """Return when no connection remains and all places are given back."""
         await until(lambda: not self.listener.connections)
         assert len(self.services.registry) == 0
-        assert len(self.services.sessions_of) == 0
+        assert len(self.services.identity_quota) == 0

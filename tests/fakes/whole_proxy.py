@@ -273,7 +273,7 @@ class WholeProxy:
             for peer in self.server.sessions.values():
                 await peer.left.wait()
         assert len(self.services.registry) == 0
-        assert len(self.services.sessions_of) == 0
+        assert len(self.services.identity_quota) == 0
         await asyncio.sleep(0)  # the task of the last connection ends in this iteration of the loop
         assert not self.left_over(), "a task remains"
         self._check_journal()

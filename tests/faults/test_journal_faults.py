@@ -133,7 +133,7 @@ async def test_for_good(
             assert await client.ended()
         async with asyncio.timeout(60):
             await until(lambda: not proxy.listener.connections)
-        assert len(proxy.services.registry) == len(proxy.services.sessions_of) == 0
+        assert len(proxy.services.registry) == len(proxy.services.identity_quota) == 0
         assert "the end of a session could not be recorded" in caplog.text
         assert not proxy.left_over()
         disk_of(proxy).full = False

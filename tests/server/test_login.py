@@ -123,12 +123,12 @@ async def test_a_silent_server_is_given_up_on_with_the_step_it_was_at(script: li
         (authentication(5, b"abc"), "the server broke the protocol (salt of unusual length)"),
         (KEY, "the server broke the protocol (message of type 'K' during authentication)"),
         (message(b"v", b"\0" * 8), "the server broke the protocol (message of type 'v' during authentication)"),
-        (authentication(2), "the server asks for Kerberos V5, which is not used here"),
-        (authentication(7), "the server asks for GSSAPI, which is not used here"),
-        (authentication(9), "the server asks for SSPI, which is not used here"),
-        (authentication(13), "the server asks for method 13, which is not used here"),
-        (authentication(11, b"r=x"), "the server asks for method 11, which is not used here"),
-        (authentication(3), "the server asks for the password in clear text over an unencrypted link"),
+        (authentication(2), "the server requests Kerberos V5, which is not used here"),
+        (authentication(7), "the server requests GSSAPI, which is not used here"),
+        (authentication(9), "the server requests SSPI, which is not used here"),
+        (authentication(13), "the server requests method 13, which is not used here"),
+        (authentication(11, b"r=x"), "the server requests method 11, which is not used here"),
+        (authentication(3), "the server requests the password in clear text over an unencrypted link"),
         (notice("again") * 1001, "the server broke the protocol (more messages than a login has)"),
         (OK + READY, "the server gives no cancel key, so its sessions could not be ended"),
         (OK + KEY + KEY, "the server broke the protocol (message of type 'K' during login)"),
@@ -156,7 +156,7 @@ async def test_which_errors_move_on_to_the_next_server(sqlstate: str, try_next: 
 async def test_a_missing_password_is_reported() -> None:
     for request in (SASL, authentication(5, b"salt"), authentication(3)):
         failed = await _failure(startup(), send(request), credential=None)
-        assert failed.reason == "the server asks for a password and none is configured"
+        assert failed.reason == "the server requests a password and none is configured"
 
 
 async def test_md5_is_answered_once_and_never_followed_by_a_weaker_question() -> None:

@@ -77,7 +77,7 @@ def set_keepalive(client: socket.socket) -> None:
 async def before_tls(client: socket.socket) -> TlsHandshake | StartupMessage | CancelRequest:
     """Answer requests for encryption until another message or a TLS handshake comes.
 
-    Raises RemoteProtocolError and LinkClosed (ClosedWithoutData is a subclass of it). No byte that arrived before `S`
+    Raises RemoteProtocolError and LinkClosed (ClosedWithoutData is a subclass). No byte that arrived before `S`
     was sent is read after it.
     """
     loop = asyncio.get_running_loop()

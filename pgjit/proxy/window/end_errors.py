@@ -17,13 +17,13 @@ __all__ = ["AccessEnded", "WorkOutcome", "end_error", "end_reason", "idle_in_tra
 class WorkOutcome(StrEnum):
     """What is known of the session's work."""
 
-    IDLE = "Nothing was running."
-    OPEN = "Nothing was running; the open transaction was rolled back."
-    CANCELLED = "What was running was cancelled, and what it had not committed itself was rolled back."
-    UNANSWERED = "What was running was stopped before the server had answered: look whether it was committed."
+    IDLE = "No statement was running."
+    OPEN = "No statement was running; the open transaction was rolled back."
+    CANCELLED = "The running statement was cancelled, and its uncommitted work was rolled back."
+    UNANSWERED = "The running statement was stopped before the server had answered: check whether it was committed."
     REMAINS = (
-        "What was running has not been seen to end yet, so it may still be committed: it goes on being ended, "
-        "and the operators of this proxy know of it."
+        "The running statement was not seen to end yet, so it may still be committed: pgjit keeps trying to stop it, "
+        "and has alerted the operators of this proxy."
     )
 
 
@@ -51,7 +51,7 @@ def idle_in_transaction_error(policy: Policy) -> PgjitError:
     return IdleInTransactionTimeout(
         "terminating connection due to idle-in-transaction timeout",
         reference="limit-idle-in-transaction",
-        detail=f"Policy `{policy.name}` lets a transaction lie idle for {most} (limits.idle_in_transaction).",
+        detail=f"Policy `{policy.name}` lets a transaction be idle for {most} (limits.idle_in_transaction).",
         hint="Connect again, and end each transaction when its work is done.",
     )
 
@@ -70,17 +70,17 @@ def end_error(reason: str, access: Access) -> PgjitError:
             )
         case "membership-lost":
             return AccessEnded(
-                f"policy `{policy}` is not open to you any more",
+                f"policy `{policy}` is no longer open to you",
                 reference=reason,
-                detail="Your membership has ended, or your account was disabled.",
-                hint="Ask those who keep the policy's group.",
+                detail="Your group membership ended, or your account was disabled.",
+                hint="Ask the owners of the policy's group.",
             )
         case "acting-app-lost":
             return AccessEnded(
-                f"policy `{policy}` is not open to the app that acts for you any more",
+                f"policy `{policy}` is no longer open to the app that acts for you",
                 reference=reason,
                 detail="It was disabled or deleted.",
-                hint="Ask those who keep the app registration, or the agent.",
+                hint="Ask the owners of the app registration, or of the agent.",
             )
         case "membership-unknown":
             return AccessEnded(

@@ -58,8 +58,8 @@ class Windows:
         self._outbox: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # not in the journal yet
         self._recorded: set[tuple[str, RecordKind]] = set()  # in the journal, but still in the store's outbox
         self._usages: dict[str, Usage] = {}
-        self._saved_usages: dict[str, Usage] = {}  # as the store has it
-        self._saved_mark: JournalMark | None = None  # as the store has it
+        self._saved_usages: dict[str, Usage] = {}  # as last saved in the store
+        self._saved_mark: JournalMark | None = None  # as last saved in the store
         self._saving: asyncio.Task[None] | None = None
 
     async def resume(self, policies: Mapping[str, Policy]) -> None:
@@ -213,8 +213,8 @@ class Windows:
     async def _end_sessions(self, window: Window, ends_at: datetime) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""
         sessions = self._registry.of_window(window.id)
-        orphans = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(window.id)]
-        ends = asyncio.gather(*(session.end("ttl") for session in sessions), *orphans)
+        waits = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(window.id)]
+        ends = asyncio.gather(*(session.end("ttl") for session in sessions), *waits)
         try:
             await asyncio.wait({ends}, timeout=_END_SECONDS)
             if not ends.done():
@@ -227,7 +227,7 @@ class Windows:
     def _record_ending(self, window: Window, ends_at: datetime) -> None:
         """Record that the window is over and backends remain.
 
-        INVARIANT: its end is recorded when all of its backends are gone.
+        INVARIANT: a window's end is recorded only after all of its backends are gone.
         """
         orphans = 0 if self._kept_backends is None else self._kept_backends.count_orphans(window.id)
         remaining = len(self._registry.of_window(window.id)) + orphans
