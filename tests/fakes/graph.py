@@ -53,7 +53,7 @@ class FakeGraph(httpx.AsyncBaseTransport):
 
     @property
     def checks(self) -> Counter[str]:
-        """How often each principal's groups were asked for."""
+        """How often each principal's groups were requested."""
         return Counter(path.split("/")[-2] for path in self.requested if path.endswith("checkMemberGroups"))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

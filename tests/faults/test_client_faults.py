@@ -31,7 +31,7 @@ CANCELLED = error("57014", "canceling statement due to user request")
 
 
 def stopped() -> Step:
-    """What a real server does with a running statement: it runs until it is cancelled, and says so."""
+    """Like a real server: a statement runs until it is cancelled, and then fails with 57014."""
 
     async def step(peer: Peer) -> None:
         cancelled = asyncio.create_task(peer.cancelled.wait())
@@ -47,7 +47,7 @@ def stopped() -> Step:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a session stands: what the client has said, what it has heard, how the server goes on."""
+    """The state of a session: what the client has sent and received, and the server's next steps."""
 
     asks: tuple[bytes, ...]  # each is sent when the one before was answered
     hears: tuple[str, ...]  # up to which type of message it listens after each
@@ -94,7 +94,7 @@ MOMENTS = {
     "suspended portal": Moment(
         (parse("SELECT 1") + bind() + execute(limit=1) + b"H\0\0\0\4",), ("s",),
         (*(expect(kind) for kind in "PBEH"), send(PARSED + BOUND + ROW + answer("s")), until_left()), ("suspended",),
-        idle=True,  # nothing runs, and what was begun is not committed without a Sync
+        idle=True,  # nothing runs, and nothing is committed without a Sync
     ),
     "half a message": Moment(
         (query("SELECT 1")[:-3],), ("",), (until_left(),), ()
@@ -115,7 +115,7 @@ async def reach(proxy: WholeProxy, client: ScriptedClient, moment: Moment) -> No
 
 
 def of(proxy: WholeProxy, moment: Moment) -> tuple[str, ...]:
-    """The outcomes. Whether a statement's own error or the session's end came first is the server's to say."""
+    """The outcomes. The server decides whether a statement's own error or the session's end comes first."""
     return tuple("failed" if one == "cut" else one for one in proxy.outcomes)
 
 
@@ -306,7 +306,7 @@ async def test_a_refusal_in_each_of_several_segments(tmp_path: Path, certificate
 async def test_long_names_and_portals_that_are_suspended_resumed_and_closed(
     tmp_path: Path, certificates: Certificates
 ) -> None:
-    """Names beyond 63 bytes are the server's same name: what is recorded is what runs."""
+    """The server truncates names at 63 bytes: the recorded statement is the one that runs."""
     name = b"n" * 63
     asks = (
         parse("SELECT 1", name + b"first") + bind(name + b"other", b"p" * 70) + execute(b"p" * 80, 1)

@@ -131,7 +131,7 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
     async with WholeProxy(tmp_path, certificates, [expect("Q"), busy]) as proxy, await proxy.client() as client:
         sending = asyncio.create_task(client.send(query("SELECT 1") + sync() * 200_000))
         async with asyncio.timeout(60):
-            await enough.wait()  # the proxy asks for answers, and sends no more
+            await enough.wait()  # the proxy sends a Flush, and then waits for the answers
         session = proxy.session
         assert session._live is not None
         assert len(session._live.pump.state.queue.requests) < 10_100

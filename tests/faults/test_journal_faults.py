@@ -99,7 +99,7 @@ async def test_during_a_copy(tmp_path: Path, certificates: Certificates) -> None
 async def test_at_the_end_of_a_session(
     how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is let go at once; who waits for the journal is the session, and its end comes when it can."""
+    """The client is disconnected at once; the session waits for the journal, and records its end later."""
     monkeypatch.setattr(pump, "_SETTLE_SECONDS", 30)
     async with WholeProxy(tmp_path, certificates, [expect("S"), send(READY), until_left()], sink=Disk) as proxy:
         async with await proxy.client() as client:

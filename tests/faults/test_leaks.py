@@ -25,7 +25,7 @@ MOST_KIB_EACH = 4.0
 
 
 async def serve(peer: Peer) -> None:
-    """A server that does what the text of a Query says."""
+    """A server whose behaviour follows from the text of a Query."""
     while True:
         frame = await peer.frame()
         peer.frames.clear()
@@ -50,11 +50,11 @@ async def serve(peer: Peer) -> None:
 
 async def one(proxy: WholeProxy, way: int) -> None:
     async with await proxy.dial() as client:
-        if way == 0:  # gone before it said who it is
+        if way == 0:  # gone before its startup message
             return
         await client.send(encode_startup(STARTUP))
         await client.frames(until="R")
-        if way == 1:  # gone when it was asked for its token
+        if way == 1:  # gone before its token
             return
         await client.send(encode_password(GOOD.encode() if way != 2 else b"an.other.token"))
         if (await client.frames(until="ZE"))[-1][0] == "E":

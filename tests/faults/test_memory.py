@@ -25,7 +25,7 @@ VALUE = b"x" * 1_000_000
 
 
 async def serve(peer: Peer) -> None:
-    """A server that answers when it is asked to, as PostgreSQL does: at Flush and Sync."""
+    """A server that sends its answers at Flush and Sync, as PostgreSQL does."""
     held: list[bytes] = []
     while True:
         frame = await peer.frame()

@@ -24,7 +24,7 @@ BROKE = ("FATAL", "08P01")
 SHUTDOWN = fatal("57P01", "terminating connection due to administrator command")
 SELECT = query("SELECT 1")
 COPY_IN, COPY_OUT = query("COPY t FROM STDIN"), query("COPY t TO STDOUT")
-IDLE = sync()  # answered first: then the client is logged in, and nothing is asked
+IDLE = sync()  # answered first: then the client is logged in and idle
 BATCH = parse("SELECT 1") + bind() + execute() + sync()
 
 
@@ -89,7 +89,7 @@ CASES = [
       for kind in "DCZSNE" for length in (0, 3, -1, -2**31, 2**30 + 4)),
     breaks("a message longer than any", SELECT, COLUMNS + header("C", 1 << 25), hears="T"),
     dies("with more announced than comes", SELECT, COLUMNS + header("C", 1 << 23) + DONE, hears="T"),
-    # What nothing asked for.
+    # Messages that nothing requested.
     *(breaks(f"{kind!a} while idle", IDLE, READY, answer(kind), hears="Z") for kind in "1CDGHTWZsnt~"),
     *(breaks(f"{kind!a} in answer to a query", SELECT, COLUMNS + ROW + answer(kind), hears="TD")
       for kind in "123tnsVvKRW~\x01"),
@@ -145,7 +145,7 @@ PINNED = [
     ("is_superuser", "on"),
 ]
 PLACES: dict[str, tuple[bytes, str, bytes, str, tuple[str, ...]]] = {
-    # what the client asks, what the server reads, what it says before it, what the client hears, outcomes
+    # the client's messages, those the server reads, its answers, what the client receives, the outcomes
     "idle": (IDLE, "S", READY, "Z", ()),
     "mid-result": (SELECT, "Q", COLUMNS + ROW + ROW, "TDD", ("cut",)),
     "before ReadyForQuery": (SELECT, "Q", COLUMNS + ROW + DONE, "TDC", ("completed",)),
@@ -204,7 +204,7 @@ async def test_a_setting_that_may_change_goes_on_everywhere(tmp_path: Path, cert
 async def test_a_client_does_not_wait_for_the_proof_that_its_backend_is_gone(
     how: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    """The server takes no control connection meanwhile: the session goes on looking, without its client."""
+    """The server accepts no control connection meanwhile: the session continues the stop without its client."""
     fault = close() if how == "dies" else send(answer("~"))
     async with WholeProxy(tmp_path, certificates, [expect("Q"), fault, until_left()]) as proxy:
         async with await proxy.client() as client:

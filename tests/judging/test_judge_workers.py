@@ -25,7 +25,7 @@ LONG = b" /* " + b"x" * LARGE + b" */"
 
 @dataclass
 class Played:
-    """A worker that judges when it is let go, and dies or hangs as its statements say."""
+    """A worker that judges when the test allows it, and dies or hangs for certain statements."""
 
     begun: list[bytes] = field(default_factory=list)
     starts: int = 0

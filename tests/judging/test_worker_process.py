@@ -24,7 +24,7 @@ SQL = [b"SELECT 1", b"SELECT * FROM no_such_table", b"DROP TABLE x", b"SELECT '"
 
 
 class Watched(WorkerProcess):
-    """Notes what it sends."""
+    """Records the messages it sends."""
 
     def __init__(self) -> None:
         super().__init__()

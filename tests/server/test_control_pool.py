@@ -99,7 +99,7 @@ async def test_columns_that_the_login_may_not_read_are_not_queried() -> None:
 
 
 async def test_a_backend_that_is_not_seen_is_no_place_for_a_session() -> None:
-    """Asked on a new connection as well: the address may lead elsewhere than when the first was made."""
+    """Queried on a new connection too: the address may lead to another server than at the first login."""
     async with ScriptedServer(_control_script(NO_ROWS)) as server:
         control = _control(server)
         with pytest.raises(ServerUnavailable) as raised:
@@ -342,7 +342,7 @@ async def test_a_session_on_the_server_that_the_address_leads_to_now_is_seen_by_
         second = await control.identify(4711)
         control.add_session(second)
         assert (first.instance, second.instance) == (INSTANCE, there)
-        # Each is asked about where it runs.
+        # Each process is looked up on its own server.
         assert (await control.observe(first)).instance == INSTANCE
         assert (await control.observe(second)).instance == there
         await control.close()

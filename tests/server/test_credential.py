@@ -14,7 +14,7 @@ SECRET = "hunter2"
 
 
 class _Vault:
-    """Counts how often it is asked; gives `secret-1`, `secret-2`, ..."""
+    """Counts its fetches; returns `secret-1`, `secret-2`, ..."""
 
     def __init__(self, seconds: float = 300) -> None:
         self.asked = 0

@@ -190,7 +190,7 @@ async def test_clear_text_is_answered_on_a_unix_socket(tmp_path: Path) -> None:
     "offer",
     [
         b"SCRAM-SHA-256\0\0",
-        b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0",  # out of order without TLS, but said
+        b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0",  # not usable without TLS, but offered
         b"OTHER\0SCRAM-SHA-256\0MORE\0\0",
     ],
 )
@@ -338,7 +338,7 @@ async def test_binding_that_is_disabled_is_not_claimed(tmp_path: Path) -> None:
 
 
 async def test_an_offer_that_was_cut_on_the_way_is_seen_by_the_server(tmp_path: Path) -> None:
-    """The client says that it could bind (gs2 `y`); a server that offered it refuses then."""
+    """The client's gs2 flag is `y`; a server that offered channel binding then refuses."""
     authority = Authority(tmp_path)
     with pytest.raises(LoginFailed, match="in fact it does"):
         await _bound(authority, authority.server("127.0.0.1"), b"SCRAM-SHA-256\0\0", ChannelBinding.PREFER)

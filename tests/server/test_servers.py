@@ -31,7 +31,7 @@ from tests.fakes.targets import answering, logged_in, target_at
 
 
 def serving(*, standby: bool = False, version: str = "18.1", reports: bool = True) -> list[Step]:
-    """A server for control connections and sessions; `reports`: it tells by itself whether it is a standby."""
+    """A server for control connections and sessions; `reports`: it sends `in_hot_standby`."""
 
     async def play(peer: Any) -> None:
         await startup()(peer)

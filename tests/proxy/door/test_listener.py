@@ -186,7 +186,7 @@ async def test_out_of_file_descriptors_it_waits_without_being_busy(
         with caplog.at_level(logging.WARNING):
             await asyncio.get_running_loop().sock_connect(late, ("127.0.0.1", door.port))
             await until(lambda: "no connection can be accepted" in caplog.text)
-            assert await calls_async(a_while(0.5)) < 1_000  # what is busy makes more in a few milliseconds
+            assert await calls_async(a_while(0.5)) < 1_000  # a busy loop makes more calls in a few milliseconds
             assert caplog.text.count("no connection can be accepted") == 1
         for filler in fillers:
             filler.close()

@@ -144,7 +144,7 @@ async def test_a_thousand_sessions_of_fifty_identities_are_fifty_questions_an_in
 
 
 async def test_the_loop_itself_asks_and_ends(directory: CountingDirectory) -> None:
-    """With the real loop: an interval of a second, and nobody calling `turn`."""
+    """With the real loop: an interval of a second, without calls of `tick`."""
     watch = Memberships(
         directory,
         source=GroupSource.GRAPH,

@@ -42,7 +42,7 @@ ANN = replace(
 
 
 class Full(FileSink):
-    """A disk that is full when a test says so."""
+    """A disk that is full when a test sets it so."""
 
     full = False
 
