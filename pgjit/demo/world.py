@@ -37,6 +37,7 @@ def _policies() -> Path:
 
 
 POLICIES = _policies()
+_SECONDS = 60.0  # for a token, also on a machine that is busy with other work
 SCHEMA_CHECKS = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
 ANALYSTS = "8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"
 
@@ -206,6 +207,7 @@ class World:
                     "client_secret": credentials.client_secret,
                     "scope": f"{self.emulator.audience}/.default",
                 },
+                timeout=_SECONDS,
             )
         response.raise_for_status()
         return str(response.json()["access_token"])

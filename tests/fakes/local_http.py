@@ -16,6 +16,6 @@ def _trusted() -> ssl.SSLContext:
 
 
 def local_http(
-    *, base_url: str = "", headers: dict[str, str] | None = None, timeout: float = 5.0
+    *, base_url: str = "", headers: dict[str, str] | None = None, timeout: float = 60.0
 ) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout, verify=_trusted(), trust_env=False)
