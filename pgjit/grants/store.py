@@ -77,7 +77,7 @@ class Store(Protocol):
     async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
         """Note the last record of that journal."""
 
-    async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
+    async def keep_denial(self, principal: Principal, answer: DirectoryAnswer, until: datetime) -> None:
         """Keep until `until` that the directory denied the principal, in place of an earlier denial."""
 
     async def drop_denial(self, principal: Principal) -> None:

@@ -87,25 +87,25 @@ class FileSink:
             self._descriptor = -1
 
     def _take(self) -> None:
-        found = os.fstat(self._descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        file_status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(file_status.st_mode):
             raise OSError(f"{self._path} is not a regular file")
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OSError(f"another process writes {self._path}") from None
-        if stat.S_IMODE(found.st_mode) != 0o600:
+        if stat.S_IMODE(file_status.st_mode) != 0o600:
             os.fchmod(self._descriptor, 0o600)
 
     def _check_file(self) -> None:
         """Raise SinkBroken if the file was removed, or changed by another process."""
         if self._broken or self._descriptor < 0:
             raise SinkBroken(f"{self._path} is not open")
-        found = os.fstat(self._descriptor)
-        if found.st_nlink == 0:
+        file_status = os.fstat(self._descriptor)
+        if file_status.st_nlink == 0:
             self._broken = True
             raise SinkBroken(f"{self._path} was removed while it was written")
-        if found.st_size != self._length:
+        if file_status.st_size != self._length:
             self._broken = True
             raise SinkBroken(f"{self._path} was changed by someone else while it was written")
 
@@ -162,9 +162,9 @@ def _after_newline(descriptor: int, end: int) -> int:
     """Where the line that reaches to `end` begins: after the last newline before it, or at 0."""
     while end > 0:
         start = max(0, end - _BLOCK)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0
 

@@ -17,13 +17,13 @@ __all__ = ["drop", "keep", "kept"]
 _KEY = ("tid", "oid", "is_user", "acting")
 
 
-def keep(connection: sa.Connection, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
+def keep(connection: sa.Connection, principal: Principal, answer: DirectoryAnswer, until: datetime) -> None:
     """Insert or replace the denial, and delete those that have expired."""
-    connection.execute(sa.delete(denials).where(denials.c.keep_until < to_micros(found.at)))
+    connection.execute(sa.delete(denials).where(denials.c.keep_until < to_micros(answer.at)))
     values = {
-        "at": to_micros(found.at),
-        "state": found.state.value,
-        "groups": orjson.dumps(sorted(found.groups)).decode(),
+        "at": to_micros(answer.at),
+        "state": answer.state.value,
+        "groups": orjson.dumps(sorted(answer.groups)).decode(),
         "keep_until": to_micros(until),
     }
     connection.execute(

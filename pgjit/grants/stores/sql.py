@@ -124,8 +124,8 @@ class SqlStore:
 
     async def usage(self, window_id: str) -> Usage:
         def work(connection: sa.Connection) -> Usage:
-            found = connection.execute(sa.select(usages).where(usages.c.window_id == window_id))
-            row = found.mappings().one_or_none()
+            rows = connection.execute(sa.select(usages).where(usages.c.window_id == window_id))
+            row = rows.mappings().one_or_none()
             return Usage() if row is None else Usage(row["rows"], row["bytes"], row["statements"])
 
         return await self._transaction(work)
@@ -146,8 +146,8 @@ class SqlStore:
         return await self._transaction(lambda connection: [_read(row) for row in connection.execute(_UNENDED)])
 
     async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
-        wanted = sa.select(windows).where(windows.c.id.in_(list(window_ids)))
-        return await self._transaction(lambda connection: {row.id: _read(row) for row in connection.execute(wanted)})
+        query = sa.select(windows).where(windows.c.id.in_(list(window_ids)))
+        return await self._transaction(lambda connection: {row.id: _read(row) for row in connection.execute(query)})
 
     async def restore(self, lost: Sequence[Window], now: datetime) -> None:
         def work(connection: sa.Connection) -> None:
@@ -176,8 +176,8 @@ class SqlStore:
         )
         await self._transaction(lambda connection: connection.execute(statement))
 
-    async def keep_denial(self, principal: Principal, found: DirectoryAnswer, until: datetime) -> None:
-        await self._transaction(lambda connection: denied_principals.keep(connection, principal, found, until))
+    async def keep_denial(self, principal: Principal, answer: DirectoryAnswer, until: datetime) -> None:
+        await self._transaction(lambda connection: denied_principals.keep(connection, principal, answer, until))
 
     async def drop_denial(self, principal: Principal) -> None:
         await self._transaction(lambda connection: denied_principals.drop(connection, principal))
@@ -216,9 +216,9 @@ class SqlStore:
                 raise TimeoutError("other transactions kept the window store busy for too long")
             self._file.check()
             with connection.begin():
-                done = work(connection)
+                result = work(connection)
                 self._file.check()  # a commit into a file that was removed grants nothing
-            return done
+            return result
 
         try:
             # A caller that is cancelled leaves only when it is known whether the transaction was committed.
@@ -290,14 +290,14 @@ def _may_be_used(connection: sa.Connection, identity: IdentityKey, policy: str, 
     tokens_from = connection.execute(sa.select(clock.c.tokens_from)).scalar_one_or_none()
     if tokens_from is not None and (login.token_issued_at is None or to_micros(login.token_issued_at) <= tokens_from):
         return True  # the store had lost windows, and with them the used tokens
-    found = connection.execute(
+    rows = connection.execute(
         sa.select(used_tokens.c.used_at).where(
             used_tokens.c.tid == identity.tid,
             used_tokens.c.token_id == login.token_id,
             used_tokens.c.policy == policy,
         )
     )
-    return found.first() is not None
+    return rows.first() is not None
 
 
 def _use_up(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login, now: datetime) -> None:

@@ -33,23 +33,23 @@ class StoreFile:
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                found = os.fstat(descriptor)
-                if stat.S_IMODE(found.st_mode) != 0o600:
+                file_status = os.fstat(descriptor)
+                if stat.S_IMODE(file_status.st_mode) != 0o600:
                     os.fchmod(descriptor, 0o600)
             finally:
                 os.close(descriptor)
         except BaseException:
             self.release()
             raise
-        self._identity = found.st_dev, found.st_ino
+        self._identity = file_status.st_dev, file_status.st_ino
 
     def check(self) -> None:
         """Raise OSError if the path leads to another file than the one that was locked, or to none."""
         try:
-            found = self.path.stat()
+            file_status = self.path.stat()
         except FileNotFoundError:
             raise OSError(f"{self.path} was removed while pgjit was using it") from None
-        if (found.st_dev, found.st_ino) != self._identity:
+        if (file_status.st_dev, file_status.st_ino) != self._identity:
             raise OSError(f"{self.path} was replaced while pgjit was using it")
 
     def release(self) -> None:
