@@ -59,7 +59,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that is set, by SET, RESET or set_config. `name` is None where it is not a constant."""
+    """A setting that is set, by SET, RESET or set_config. `name` is None if it is not a constant."""
 
     name: str | None
     constant: bool
@@ -99,7 +99,7 @@ class Statement:
     relations: tuple[Name, ...] = ()
     targets: tuple[Name, ...] = ()  # the relations that INSERT, UPDATE, DELETE, MERGE and COPY FROM write to
     types: tuple[Name, ...] = ()
-    unread_types: tuple[Name, ...] = ()  # functions that take a type's name as text, where the text is not known
+    unread_types: tuple[Name, ...] = ()  # functions that take a type's name as text, if the text is not a constant
     operators: tuple[Name, ...] = ()  # as written, with a schema or without
     attributes: tuple[str, ...] = ()  # `name` of `(value).name`: a column, or a function of the value
     columns: frozenset[str] = frozenset()  # `name` of `alias.name`: a column, or a function of the whole row

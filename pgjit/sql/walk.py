@@ -118,11 +118,11 @@ class Walk:
             _note(self.operators, strings_of(parts), node)
 
     def attribute(self, node: dict[str, Any]) -> None:
-        """`(value).name`: a column of the value or, where it has none of that name, a function called with it."""
+        """`(value).name`: a column of the value or, if it has none of that name, a function that takes it."""
         self.attributes.update(dict.fromkeys(name for name in strings_of(node.get("indirection", [])) if name))
 
     def column(self, node: dict[str, Any]) -> None:
-        """`alias.name`: a column or, where there is none of that name, a function called with the whole row."""
+        """`alias.name`: a column or, if there is none of that name, a function that takes the whole row."""
         fields = node.get("fields", [])
         if len(fields) > 1 and (name := strings_of(fields)[-1]):
             self.columns.add(name)

@@ -7,8 +7,8 @@ Words:
 - guard: a check on text, which takes time in proportion to its length and never calls the parser.
 - quadratic lexing: a run of operator characters that the lexer reads again and again.
 - oversized tree: a text whose syntax tree is many times its size.
-- too deep: nesting that the parser, or the reader of its output, does not take.
-- too wide: a multiple assignment that repeats its query for each column.
+- too deep: nesting beyond the limits of the parser or of the JSON reader (reference `statement-too-deep`).
+- too wide: a multiple assignment, which repeats its query for each column (reference `statement-too-large`).
 
 A reader starts in `check_text.py`: `check_text` runs every guard before the parser, `check_tree_size` looks at its
 output. `quadratic_lexing.py` and `oversized_tree.py` have one guard each, with the measurements behind its limit.

@@ -17,7 +17,7 @@ _TREE_RATIO = 128  # no syntax is known that comes near it, but for `SET (a, b) 
 
 
 def check_text(text: str) -> None:
-    """Raises StatementRefused for a zero byte, and where the lexer or the tree would grow with the square."""
+    """Raises StatementRefused for a zero byte, quadratic lexing or an oversized tree."""
     if "\0" in text:
         raise StatementRefused(
             "statement holds a zero byte", reference="invalid-encoding", sqlstate="22021",

@@ -11,7 +11,7 @@ __all__ = ["ColumnReference", "References", "is_select", "items_of", "name_of"]
 
 
 class ColumnReference(NamedTuple):
-    """`qualifier` is the relation's name or alias as written; None where there is none."""
+    """`qualifier` is the relation's name or alias as written; None if there is none."""
 
     qualifier: str | None
     column: str | None  # None: all columns

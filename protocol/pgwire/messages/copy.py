@@ -51,7 +51,7 @@ def _is_possible(response: CopyResponse) -> bool:
 
 
 def decode_copy_data(body: bytes) -> bytes:
-    """All of the body: where a row ends in it is not the protocol's."""
+    """The whole body. The protocol does not define where a row ends in it."""
     return body
 
 
