@@ -54,8 +54,10 @@ from pgwire.state import FRONTEND, Phase, RequestKind
 
 __all__ = ["ClientPlan", "ClientSide"]
 
-_SKIPPED = InputState.SKIPPED
-_SYNC = InputEvent.SYNC
+# Members of an enum, looked up once: each look is a call of Python before 3.12.
+_QUERY, _PARSE, _BIND = RequestKind.QUERY, RequestKind.PARSE, RequestKind.BIND
+_EXECUTE, _SYNC = RequestKind.EXECUTE, RequestKind.SYNC
+_SKIPPED, _INPUT_SYNC = InputState.SKIPPED, InputEvent.SYNC
 _LEGAL = FRONTEND[Phase.READY]
 _PASSED_OVER = frozenset(b"BDCEH")
 _JUDGED = frozenset(b"QP")
@@ -177,8 +179,8 @@ class ClientSide:
                 self._close(batch, frame)
             case "S":
                 BodyReader(frame.body).end()
-                state.move_input(_SYNC)
-                state.send(plan, frame.raw, state.request(RequestKind.SYNC))
+                state.move_input(_INPUT_SYNC)
+                state.send(plan, frame.raw, state.request(_SYNC))
             case "H":
                 BodyReader(frame.body).end()
                 plan.items.append(Planned(frame.raw))
@@ -201,7 +203,7 @@ class ClientSide:
                 executed, violations = self._executed(batch, judgement)
             except Unsettled:
                 return
-        request = state.request(RequestKind.QUERY, DROPPED_BY_QUERY, unread=judgement.unread)
+        request = state.request(_QUERY, DROPPED_BY_QUERY, unread=judgement.unread)
         # A Query drops the unnamed statement and portal before its text is even looked at.
         state.expect(request.changes, request)
         raw = frame.raw
@@ -287,7 +289,7 @@ class ClientSide:
             return
         prepared = Prepared.of(judgement)
         changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
-        self._send_change(batch, raw, state.request(RequestKind.PARSE, changes))
+        self._send_change(batch, raw, state.request(_PARSE, changes))
 
     def _send_change(self, batch: _Batch, data: bytes, request: InFlight) -> None:
         self._state.expect(request.changes, request)
@@ -315,7 +317,7 @@ class ClientSide:
         parameters = kept(Parameters(values=bind.values, formats=bind.formats)) if bind.values else None
         portal = Portal(prepared, parameters, bind.name)
         changes = (Change("portal", bind.portal, portal), *(() if certain else DOUBT))
-        self._send_change(batch, frame.raw, state.request(RequestKind.BIND, changes))
+        self._send_change(batch, frame.raw, state.request(_BIND, changes))
 
     def _close(self, batch: _Batch, frame: Frame) -> None:
         target = extended.decode_target(frame.body)
@@ -362,7 +364,7 @@ class ClientSide:
         note_reading(state, executed)
         run = state.recorder.execution(plan.events, now, "extended", executed)
         run.prepared, run.changes, run.copies_in = portal.prepared, executed.changes, executed.copies_in
-        request = state.request(RequestKind.EXECUTE)
+        request = state.request(_EXECUTE)
         request.runs.append(run)
         state.expect(run.changes, request)
         self._send_execution(batch, frame.raw, request)

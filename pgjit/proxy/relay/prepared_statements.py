@@ -247,7 +247,7 @@ class PreparedStatements:
         if not changes:
             return None
         _, last = max(changes, key=lambda change: change[0])
-        return None if last.answered or last.segment == segment else last
+        return None if last.segment == segment or last.answered else last
 
     def expect(self, changes: Iterable[Change], by: Unit) -> None:
         """The request `by` was sent, and makes `changes` if it succeeds."""
