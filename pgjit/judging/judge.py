@@ -71,7 +71,7 @@ class Judgement:
     @property
     def has_unknown_name(self) -> bool:
         """Refused for a name that the catalog does not have; a refreshed catalog may have it."""
-        return any(found.rule == "unresolved-name" and found.sqlstate in _UNKNOWN_NAME for found in self.violations)
+        return any(each.rule == "unresolved-name" and each.sqlstate in _UNKNOWN_NAME for each in self.violations)
 
 
 def assess(
@@ -181,7 +181,7 @@ def _decide(
         if not refusing:
             return Judgement(text, message.statements, (), observed=violations)
         # The client receives the first violation: it must be one that refuses, not one that is only observed.
-        violations = (*refusing, *(found for found in violations if found not in refusing))
+        violations = (*refusing, *(each for each in violations if each not in refusing))
     return Judgement(text, message.statements, violations)
 
 

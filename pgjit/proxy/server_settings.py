@@ -25,9 +25,9 @@ def session_settings(
     access: Access, request: StartupRequest, session_id: str, server_major: int, now: datetime
 ) -> dict[str, str]:
     """The startup parameters for the server, beside user and database."""
-    left = max(timedelta(milliseconds=1), access.ends_at - now)
+    remaining = max(timedelta(milliseconds=1), access.ends_at - now)
     # The server's timeouts fire a little after pgjit's own end of the session, which is cleaner and leaves a proof.
-    late = _milliseconds(left + _TIMEOUT_SLACK)
+    late = _milliseconds(remaining + _TIMEOUT_SLACK)
     limits = access.policy.limits
     idle = limits.idle_in_transaction
     settings = {
@@ -39,9 +39,9 @@ def session_settings(
         "standard_conforming_strings": "on",
         "search_path": access.target.search_path,
         # Server-side timeouts, in case pgjit itself dies before the window ends.
-        "statement_timeout": _milliseconds(min(left, limits.statement_time or left)),
+        "statement_timeout": _milliseconds(min(remaining, limits.statement_time or remaining)),
         "idle_in_transaction_session_timeout": (
-            late if idle is None else _milliseconds(min(left + _TIMEOUT_SLACK, idle))
+            late if idle is None else _milliseconds(min(remaining + _TIMEOUT_SLACK, idle))
         ),
         # A role that ALTER ROLE set for the login would hide its sessions from the control connection.
         "role": "none",

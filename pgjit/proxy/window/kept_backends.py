@@ -80,8 +80,8 @@ class KeptBackends:
             return True
         try:
             await self._store.note_backends(
-                [kept for kept in changes.values() if kept is not None],
-                [session_id for session_id, kept in changes.items() if kept is None],
+                [entry for entry in changes.values() if entry is not None],
+                [session_id for session_id, entry in changes.items() if entry is None],
             )
         except PgjitError as fault:
             self._changes = {**changes, **self._changes}
@@ -94,23 +94,23 @@ class KeptBackends:
     async def load(self) -> None:
         """Read the orphans from the store. Raises ServerUnavailable."""
         try:
-            self._orphans = {kept.session_id: kept for kept in await self._store.backends()}
+            self._orphans = {entry.session_id: entry for entry in await self._store.backends()}
         except (KeyError, TypeError, ValueError) as fault:
             raise ServerUnavailable(
                 "window store cannot be used",
                 reference="store-unavailable",
                 detail="The entry of a backend cannot be read.",
             ) from fault
-        self._windows = await self._store.known({kept.window_id for kept in self._orphans.values()})
+        self._windows = await self._store.known({entry.window_id for entry in self._orphans.values()})
         self._saving = asyncio.create_task(self._keep_saving())
 
     def end_orphans(self, servers: Mapping[str, Servers]) -> None:
         """Start to end the orphans: no client uses them any more."""
-        for kept in self._orphans.values():
-            self._ending[kept.session_id] = asyncio.create_task(self._end(kept, servers))
+        for entry in self._orphans.values():
+            self._ending[entry.session_id] = asyncio.create_task(self._end(entry, servers))
 
     def count_orphans(self, window_id: str) -> int:
-        return sum(kept.window_id == window_id for kept in self._orphans.values())
+        return sum(entry.window_id == window_id for entry in self._orphans.values())
 
     async def wait_until_gone(self, window_id: str) -> None:
         """Return when this window has no orphans."""
@@ -118,44 +118,44 @@ class KeptBackends:
             self._orphan_gone.clear()
             await self._orphan_gone.wait()
 
-    async def _end(self, kept: KeptBackend, servers: Mapping[str, Servers]) -> None:
+    async def _end(self, entry: KeptBackend, servers: Mapping[str, Servers]) -> None:
         _log.warning(
-            "backend %d of session %s was left by an earlier process: it is ended", kept.process.pid, kept.session_id
+            "an earlier process left backend %d of session %s: it is ended", entry.process.pid, entry.session_id
         )
-        place = kept.address
+        place = entry.address
         if place.connection not in servers:
             _log.critical("connection %s is no longer configured: its backend cannot be ended", place.connection)
             return
         address = Address(Host(place.host, place.port), place.family, place.sockaddr)
         async with servers[place.connection].control_at(address) as control:
-            stop = BackendStop(kept.process, control, self._clock)
+            stop = BackendStop(entry.process, control, self._clock)
             alerted = False
 
             def alert(stop: BackendStop) -> None:
                 nonlocal alerted
                 proof = stop.proof(gone=False)
-                _log.critical("backend %d was not seen to end: %s", kept.process.pid, proof.error)
+                _log.critical("backend %d was not seen to end: %s", entry.process.pid, proof.error)
                 if not alerted:
                     alerted = True
                     self._telemetry.remaining(+1)
-                    self._record(kept, proof, BackendRemains)
+                    self._record(entry, proof, BackendRemains)
 
             await stop.run(cancel=False, answered=lambda: True, alert=alert)
         proof = stop.proof(gone=True)
-        while not self._record(kept, proof, BackendGone):  # noqa: ASYNC110 - no event reports that the journal is back
+        while not self._record(entry, proof, BackendGone):  # noqa: ASYNC110 - no event reports that the journal is back
             await asyncio.sleep(_RETRY_SECONDS)
         if alerted:
             self._telemetry.remaining(-1)
-        self.remove(kept.session_id)
-        del self._orphans[kept.session_id]
+        self.remove(entry.session_id)
+        del self._orphans[entry.session_id]
         self._orphan_gone.set()
 
-    def _record(self, kept: KeptBackend, proof: Proof, kind: type[BackendGone | BackendRemains]) -> bool:
-        window = self._windows.get(kept.window_id)
+    def _record(self, entry: KeptBackend, proof: Proof, kind: type[BackendGone | BackendRemains]) -> bool:
+        window = self._windows.get(entry.window_id)
         if window is None:
             return True
         event: Event = kind(
-            session_id=kept.session_id, window=window, process=kept.process, at=self._clock(), proof=proof
+            session_id=entry.session_id, window=window, process=entry.process, at=self._clock(), proof=proof
         )
         try:
             self._journal.append([event])

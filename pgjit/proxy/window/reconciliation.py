@@ -67,8 +67,8 @@ async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], n
     longest = max((policy.ttl + policy.cooldown for policy in policies), default=_MIN_LOOKBACK)
     since = now - max(longest, _MIN_LOOKBACK)
     recorded = await asyncio.to_thread(lambda: windows_of(journal.records_back(since, b"window.")))
-    kept = await store.known([each.window.id for each in recorded])
-    lost = lost_windows(recorded, kept, now)
+    stored = await store.known([each.window.id for each in recorded])
+    lost = lost_windows(recorded, stored, now)
     if not lost:
         return []
     # Windows whose end is not recorded yet are ended below, which puts that record in the outbox.
