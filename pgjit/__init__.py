@@ -11,6 +11,8 @@ The rooms of this package, in the order in which they may import each other (eac
 - `doctor` examines a login role, `api` serves health and metrics, `demo` is for tests and demonstrations;
 - `config.py` reads the configuration, `app.py` starts and stops all parts, `cli` has the commands.
 
+The other files here are small, and several rooms need them: `errors.py` and `clock.py` first.
+
 Words:
 
 - *identity*: who connects, known by tenant id and object id.
