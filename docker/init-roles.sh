@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs once inside the new server, after the sample data: the roles that the proxy logs in with.
+# Runs once in the new server, after the sample data: creates the roles with which the proxy logs in.
 set -eu
 {
     cat <<'SQL'

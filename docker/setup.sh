@@ -1,5 +1,5 @@
 #!/bin/sh
-# Certificates and passwords of the trial set-up. Runs once: what is there is kept.
+# Certificates and passwords of the trial set-up. Existing files are kept.
 set -eu
 umask 077
 
