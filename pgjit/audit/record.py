@@ -352,16 +352,12 @@ def _window(window: Window) -> dict[str, object]:
     return {"id": window.id, "opened_at": time_text(window.opened_at), "ends_at": time_text(window.ends_at)}
 
 
+_OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "statement")
+
+
 def _violation(found: Violation) -> dict[str, object]:
-    return {
-        "rule": found.rule,
-        "message": found.message,
-        "detail": found.detail,
-        "hint": found.hint,
-        "position": found.position,
-        "sqlstate": found.sqlstate,
-        "statement": found.statement,
-    }
+    objects = [{"object": each.sort, "name": each.text} for each in found.objects[:20]]
+    return {**{key: getattr(found, key) for key in _OF_VIOLATION}, "objects": objects, "entry": found.entry}
 
 
 def time_text(moment: datetime) -> str:

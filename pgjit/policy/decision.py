@@ -26,6 +26,11 @@ class JudgedObject:
     through: tuple[str, ...] | None = None  # the views and the like that lead to it; empty: it is written itself
     action: str | None = None  # of relations and columns; "write": all but "read"
 
+    @property
+    def text(self) -> str | None:
+        """The known parts of the name; None where it stands for any."""
+        return ".".join(part for part in self.name if part) or None
+
     def means(self, other: JudgedObject) -> bool:
         """Whether both may be the same object."""
         return (

@@ -28,7 +28,7 @@ from pgjit.audit.event import (
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
-from pgjit.policy.decision import Violation
+from pgjit.policy.decision import JudgedObject, Violation
 
 __all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution"]
 
@@ -93,7 +93,16 @@ EVENTS: dict[str, Event] = {
         statement="DELETE FROM orders",
         kind="delete",
         decision="deny",
-        violations=(Violation(rule="statement-kind", message="no `delete` here", position=1, statement=0),),
+        violations=(
+            Violation(
+                rule="statement-kind",
+                message="no `delete` here",
+                position=1,
+                statement=0,
+                objects=(JudgedObject("kind", ("delete",)),),
+                entry="reader.yaml:12:7",
+            ),
+        ),
         prepared_as="p1",
     ),
     "outcome": Outcome(

@@ -80,6 +80,8 @@ EXPECTED: dict[str, dict[str, object]] = {
                 "position": 1,
                 "sqlstate": "42501",
                 "statement": 0,
+                "objects": [{"object": "kind", "name": "delete"}],
+                "entry": "reader.yaml:12:7",
             }
         ],
         "prepared_as": "p1",

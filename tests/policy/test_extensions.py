@@ -222,12 +222,12 @@ def test_notes_name_what_opens_less_than_it_seems_and_propose_functions() -> Non
     )
     assert notes[1] == (
         "`extensions` names `postgis` 4.0, which opens nothing: 3.3 was looked through. Its functions that by the "
-        "catalog may only compute or read: `public.st_astext`. Those written in C that take text, which they might "
+        "catalog only compute or read: `public.st_astext`. Those written in C that take text, which they might "
         "run or open: `public.st_transform`. Review them, and name them under `functions`."
     )
     assert notes[2] == (
         "`extensions` names `strange`, which pgjit does not know: it opens nothing. Its functions that by the "
-        "catalog may only compute or read: `public.number`. Those written in C that take text, which they might run "
+        "catalog only compute or read: `public.number`. Those written in C that take text, which they might run "
         "or open: `public.strange`. Review them, and name them under `functions`."
     )
     assert notes[3:] == ["`extensions` names `tablefun`, which the server does not have; did you mean `tablefunc`?"]
