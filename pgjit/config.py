@@ -172,6 +172,9 @@ class LimitsSection(_Section):
     handshake_seconds: float = Field(
         default=30, gt=0, le=300, description="from connecting to the end of the login, TLS included"
     )
+    catalog_seconds: float = Field(
+        default=10, gt=0, le=300, description="that a login waits for the server's catalog to be read"
+    )
     statement_bytes: int = Field(
         default=STATEMENT_BYTES,
         ge=1024,

@@ -37,7 +37,9 @@ def _policies() -> Path:
 
 
 POLICIES = _policies()
-_SECONDS = 60.0  # for a token, also on a machine that is busy with other work
+# A machine that is busy with other work takes its time.
+_PATIENT = {"catalog_seconds": 60, "handshake_seconds": 120}
+_SECONDS = 60.0  # for a token
 SCHEMA_CHECKS = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
 ANALYSTS = "8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"
 
@@ -150,6 +152,8 @@ class World:
             "prod-replica": (self.database.user, self.database.password),
             "prod-primary": (self.database.writer, self.database.writer_password),
         }
+        limits = self._config.get("limits", {})
+        assert isinstance(limits, dict)
         config: dict[str, object] = {
             "listen": {"host": "127.0.0.1", "port": self._port},
             "tls": {"certificate": str(self.certificates.certificate), "key": str(self.certificates.key)},
@@ -165,6 +169,7 @@ class World:
             "journal": {"path": "journal.jsonl"},
             "admin": {"port": 0},
             **self._config,
+            "limits": {**_PATIENT, **limits},
         }
         path = self.folder / "pgjit.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False))

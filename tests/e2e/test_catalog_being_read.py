@@ -11,18 +11,12 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from pgjit.proxy.services import ProxyLimits
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, open_world, records
 
 
-async def test_no_window_is_opened_while_the_catalog_is_being_read(
-    database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fields = ProxyLimits.__init__.__kwdefaults__
-    assert fields is not None
-    monkeypatch.setitem(fields, "catalog_seconds", 0.2)
-    async with open_world(database, tmp_path) as world:
+async def test_no_window_is_opened_while_the_catalog_is_being_read(database: DemoDatabase, tmp_path: Path) -> None:
+    async with open_world(database, tmp_path, config={"limits": {"catalog_seconds": 0.2}}) as world:
         token = await world.token(add_reader(world))
         holder = await asyncpg.connect(
             host=str(database.socket_dir), port=database.port, user="postgres", database=database.database
