@@ -11,11 +11,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from pgjit.clock import Clock
 from pgjit.demo.database import DemoDatabase
@@ -82,7 +83,8 @@ def serve_attacked(version: int = 18) -> Iterator[DemoDatabase]:
         if database.log.exists() and _process(database) not in ("", started):
             # What started it the first time does not know the process that it has been since.
             control_server(database, "-m", "immediate", "stop")
-        database.stop()
+        with suppress(psutil.NoSuchProcess):
+            database.stop()  # it looks for the process that was stopped just now
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""One worker more than there are cores, unless the environment says how many."""
+"""Two workers more than there are cores, unless the environment says how many."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from tests.run.workers import pytest_xdist_auto_num_workers
 
 
-def test_there_is_one_worker_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_two_workers_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    assert pytest_xdist_auto_num_workers() == (os.cpu_count() or 1) + 1
+    assert pytest_xdist_auto_num_workers() == (os.cpu_count() or 1) + 2
 
 
 def test_the_environment_may_say_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
