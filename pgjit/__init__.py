@@ -3,7 +3,8 @@
 A client connects with an access token as its password. pgjit checks the token, opens a window, logs in to the real
 server with its own credential, judges and records every statement, and ends the session when the window is over.
 
-The rooms of this package, in the order in which they may import each other (each imports only from those above it):
+The rooms of this package, in the order in which they may import each other (each imports only from those listed
+before it):
 
 - `sql` reads statements, `identity` checks tokens, `policy` decides what may run;
 - `judging` runs the policy on a text, `grants` keeps windows, `audit` writes the journal;

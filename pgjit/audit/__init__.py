@@ -1,4 +1,4 @@
-"""The audit journal: what happened, recorded before it happens.
+"""The audit journal: executions are recorded before they run, other events when they happen.
 
 This room decides which events there are, how each is written, and what a failed write means. An execution is recorded
 before its bytes go to the server: if the journal cannot take the record, the statement does not run.

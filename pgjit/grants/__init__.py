@@ -3,7 +3,8 @@
 This room decides when a window opens, when a login joins it, when it is over, and for how long the next one is
 refused. It decides purely, from values and `now`; a store keeps the result.
 
-- **window**: the time granted to one identity under one policy (`window.py`). Its start and end never change.
+- **window**: the time granted to one identity under one policy (`window.py`). Its recorded start and
+  end never change; a policy with a shorter `ttl` ends it earlier.
 - **cooldown**: the time after a window's end in which no new one opens: until `retry_at`.
 - **store**: the contract of what keeps windows (`store.py`). The stores themselves are in `stores/`.
 - **outbox**: the records of openings and ends that the journal has still to take (`outbox.py`).

@@ -11,9 +11,10 @@ Words:
 - request: a message that the server answers, such as Parse or Execute (RequestKind).
 - control message: any message of the server but DataRow and CopyData, which are only counted (ControlMessage).
 
-A reader starts in `state.py`: its tables decide whether a message is legal now (is Parse legal? FRONTEND), which
-responses a request may have (RESPONSES) and which is its last (FINAL_RESPONSES). `framing.py` cuts a stream into
-frames, `reader.py` has the parts of a body, `messages/` the messages by phase, `oauthbearer.py` the SASL mechanism.
+A reader starts in `state.py`: its tables decide whether a message is legal now (is Parse legal? FRONTEND; during a
+COPY the relay's own table), which responses a request may have (RESPONSES) and which is its last (FINAL_RESPONSES).
+`framing.py` cuts a stream into frames, `reader.py` has the parts of a body, `messages/` the messages by phase,
+`oauthbearer.py` the SASL mechanism.
 
 INVARIANT: whatever bytes a peer sends, reading raises RemoteProtocolError or returns a value that is written as the
 same bytes. A length or a count alone never allocates memory. LocalProtocolError is a fault of the caller.

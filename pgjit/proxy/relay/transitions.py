@@ -2,7 +2,7 @@
 
 Four enums name the states, four tables the transitions: state, then event, then the next state. A missing entry is
 the error: a `KeyError` here is a fault of pgjit, for `client_side.py` and `server_side.py` check first what the other
-side sends. Which message may come when is `pgwire/state.py`'s.
+side sends. Which message is legal outside of COPY is `pgwire/state.py`'s.
 """
 
 from __future__ import annotations
