@@ -8,7 +8,8 @@ The contract, for both classes:
 - A call starts a run if none is under way; then it waits. Every caller gets the run's result, or its exception.
 - A caller that is cancelled leaves alone. The run goes on, even if nobody waits for it any more, so it needs a time
   limit of its own.
-- `close` cancels the runs and waits for them. Those who wait get the error that `stopped` makes, not CancelledError.
+- `close` cancels the runs and waits for them. Those who wait, and those who call later, get the error that `stopped`
+  makes, not CancelledError.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class SingleFlightByKey(Generic[K, T]):
     def __init__(self, *, stopped: Callable[[], Exception]) -> None:
         self._stopped = stopped
         self._runs: dict[K, asyncio.Task[T]] = {}
+        self._closed = False
 
     async def __call__(self, key: K, run: Run[T]) -> T:
         """The outcome of the run under way for `key`, or else of `run`."""
@@ -42,6 +44,8 @@ class SingleFlightByKey(Generic[K, T]):
 
     def begin(self, key: K, run: Run[T]) -> asyncio.Task[T]:
         """The run under way for `key`, or else `run` as a new one, without waiting for it."""
+        if self._closed:
+            raise self._stopped()
         task = self._runs.get(key)
         if task is None:
             task = self._runs[key] = asyncio.create_task(run())
@@ -52,6 +56,7 @@ class SingleFlightByKey(Generic[K, T]):
         return self._runs.get(key)
 
     async def close(self) -> None:
+        self._closed = True
         tasks = list(self._runs.values())
         for task in tasks:
             task.cancel()

@@ -107,6 +107,8 @@ async def test_closing_stops_the_run_and_its_callers_get_an_error_of_their_own()
     assert flight.running is None
     with pytest.raises(Stopped):
         await caller
+    with pytest.raises(Stopped):
+        await flight()
     await flight.close()
 
 

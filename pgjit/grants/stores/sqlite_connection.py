@@ -94,7 +94,7 @@ def _check_version(path: Path, connection: sa.Connection, scripts: ScriptDirecto
     head = scripts.get_current_head()
     if re.fullmatch(r"000[1-7]", version):
         detail = f"{path} has schema version {version}, from before the first release; this pgjit reads {head}."
-        hint = "Move the file away and start again: pgjit restores the windows from the journal, as ended."
+        hint = "Start and stop the version that wrote it. Then move the file away: the journal restores the windows."
     else:
         detail = f"{path} has schema version {version}, which this pgjit does not know; it reads {head}."
         hint = "Start the version of pgjit that wrote the file, or a later one."

@@ -193,8 +193,8 @@ class ServerSide:
         budget = self._state.budget
         if head is None or not budget.limits_results:
             return None
-        if self._state.stream is _DISCARDING or head.state is _CUT:
-            return b""
+        if self._state.stream is _DISCARDING or head.state in (_CUT, RequestState.REFUSED):
+            return b""  # a refused request runs nothing that could have something to report
         run = head.current
         room = budget.room(run.rows, run.size) if run is not None else budget.room(0, 0)
         if room is not None and size > room[1]:

@@ -276,6 +276,15 @@ def test_a_statement_that_completes_behind_too_many_notices_ends_in_the_error() 
     assert ends.outcomes == [("SELECT 1", "limited")]
 
 
+def test_notices_before_a_refusal_are_left_out_and_cancel_nothing() -> None:
+    ends = limited(bytes=60)
+    ends.client(query("bad"))
+    step = ends.server(NOTICE, answer("N", b"SNOTICE\0M.\0\0"), ends.refused_by_server(), READY)
+    assert said(*step.data) == ["E", "Z"]
+    assert not step.cancel
+    assert ends.state.budget.usage.bytes == 0
+
+
 def test_notices_of_planning_count_for_the_window_and_are_left_out_beyond() -> None:
     usage = Usage()
     ends = BothEnds(budget=Budget(Limits(window_bytes=len(NOTICE) + 1), usage))
