@@ -39,19 +39,20 @@ _MAX_DATA = (1 << 30) - 1  # PostgreSQL's own limit (PQ_LARGE_MESSAGE_LIMIT): la
 class FrameReader:
     """Feed bytes in any pieces, get whole frames. A frame over its limit is refused before it is buffered.
 
-    A frame of a kind in `cut` that is over its limit is returned with its first 1029 bytes; the rest is dropped as it
-    comes. So the caller can refuse it in its place in the stream.
+    A frame of a kind in `cut` that is over its limit is returned with its first 1029 bytes, when it has come to its
+    end; the rest is dropped as it comes. So the caller can refuse it in its place in the stream.
 
     Messages of the kinds in `data` (CopyData) are returned as they come: a run of them in one frame, and the rest of
     the last one in frames of kind `CONTINUED`. They are never buffered, so they have no limit.
     """
 
-    __slots__ = ("_buffer", "_cut", "_data", "_drop", "_limit", "_need", "_skip")
+    __slots__ = ("_beginning", "_buffer", "_cut", "_data", "_drop", "_limit", "_need", "_skip")
 
     def __init__(self, limit: Callable[[int], int], *, data: bytes = b"", cut: bytes = b"") -> None:
         self._limit = limit  # from the type byte to the most bytes of such a frame
         self._cut = frozenset(cut)
-        self._drop = 0  # bytes still to come of a frame that was cut
+        self._drop = 0  # bytes still to come of a frame that is cut
+        self._beginning: Frame | None = None  # what is returned of it when it has come to its end
         self._data = frozenset(data)
         self._buffer = bytearray()
         self._need = _HEADER
@@ -85,6 +86,7 @@ class FrameReader:
         elif self._drop:
             at = min(self._drop, size)
             self._drop -= at
+            self._return_beginning(frames)
         while size - at >= _HEADER:
             kind = data[at]
             if kind in self._data:
@@ -115,10 +117,20 @@ class FrameReader:
     def _cut_short(self, frames: list[Frame], data: bytes, at: int, size: int) -> int:
         """Return the beginning of a frame of `size` bytes, and drop the rest that is in `data`."""
         missing = size - _BEGINNING
-        frames.append(Frame(data[at], data[at : at + _BEGINNING], missing))
+        self._beginning = Frame(data[at], data[at : at + _BEGINNING], missing)
         dropped = min(missing, len(data) - at - _BEGINNING)
         self._drop = missing - dropped
+        self._return_beginning(frames)
         return at + _BEGINNING + dropped
+
+    def _return_beginning(self, frames: list[Frame]) -> None:
+        """Return the beginning of a cut frame when the frame has come to its end.
+
+        No server answers before that. A driver that still writes would read the answer then, and wait for it later.
+        """
+        if not self._drop and self._beginning is not None:
+            frames.append(self._beginning)
+            self._beginning = None
 
     def _run(self, data: bytes, at: int, kind: int) -> int:
         """The end of the run of data messages that begins at `at`: the next other message, or the end of `data`."""

@@ -98,10 +98,12 @@ def frames(data: bytes, flowing: bytes = b"", cut: bytes = b"") -> None:
         for kind, start, end in plain:
             over = kind in cut and end - start > _CUT_LIMIT
             there = start + _BEGINNING if over else end
-            if there <= len(whole) or kind in flowing:
+            if end <= len(whole) or kind in flowing:
                 given.append((kind, whole[start:there]))
                 taken += min(end, len(whole)) - start
                 missing += [end - there] if over else []
+            elif there <= len(whole):
+                taken = len(whole)  # the rest of it is dropped as it comes
         assert _joined(given, flowing) == _joined([(frame.kind, frame.raw) for frame in found], flowing)
         assert missing == [frame.missing for frame in found if frame.missing]
         assert reader.pending == len(whole) - taken

@@ -81,14 +81,16 @@ def test_data_is_given_as_it_comes_and_never_held() -> None:
             FrameReader(lambda _: 100, data=b"d").feed(b"d" + struct.pack("!I", length))
 
 
-def test_a_message_that_may_be_cut_is_given_in_its_beginning_and_dropped_as_it_comes() -> None:
+def test_of_a_message_that_may_be_cut_the_beginning_is_returned_when_its_end_has_come() -> None:
     reader = FrameReader(lambda _: 1100, data=b"d", cut=b"Q")
     large = frame(b"Q", b"x" * 2000)
     assert reader.feed(large[:1000]) == []
-    assert reader.feed(large[1000:1500]) == [Frame(0x51, large[:1029], 2005 - 1029)]
+    assert reader.feed(large[1000:1500]) == []
     assert reader.feed(large[1500:1600]) == []
     assert reader.pending == 0
-    assert reader.feed(large[1600:] + frame(b"S")) == [Frame(0x53, frame(b"S"))]
+    cut = Frame(0x51, large[:1029], 2005 - 1029)
+    assert reader.feed(large[1600:] + frame(b"S")) == [cut, Frame(0x53, frame(b"S"))]
+    assert reader.feed(large + large + frame(b"S")) == [cut, cut, Frame(0x53, frame(b"S"))]
     for raw in (b"P" + struct.pack("!I", 1100), b"Q" + struct.pack("!I", 1 << 30)):
         with pytest.raises(RemoteProtocolError):
             reader.feed(raw)

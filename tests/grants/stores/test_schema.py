@@ -51,7 +51,8 @@ async def test_a_store_is_opened_again_as_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "detail", "hint"), [
-    ("0007", OLD, "Start and stop the version that wrote it. Then move the file away: the journal restores the windows."),
+    ("0007", OLD,
+     "Start and stop the version that wrote it. Then move the file away: the journal restores the windows."),
     ("9999", UNKNOWN, "Start the version of pgjit that wrote the file, or a later one."),
 ])  # fmt: skip
 async def test_a_file_of_another_version_is_refused_and_not_touched(
