@@ -35,7 +35,13 @@ LIVE = (
 _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
 
 # Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
-LONG = ("policy/test_large_catalog.py", "proxy/relay/test_tables.py", "sql/shape/test_row_limits.py")
+LONG = (
+    "policy/test_decision_path.py",
+    "policy/test_large_catalog.py",
+    "proxy/relay/test_tables.py",
+    "proxy/window/test_windows.py",
+    "sql/shape/test_row_limits.py",
+)
 
 # The files that take longest begin: a worker that takes one of them up at the end would keep all others waiting.
 FIRST = (
