@@ -17,7 +17,7 @@ import httpx
 from pgjit.identity.jws import StrictJsonError, read_object
 from pgjit.identity.url_checks import is_loopback
 
-__all__ = ["AnswerRefused", "client_for", "fetch_object", "read_answer"]
+__all__ = ["AnswerRefused", "client_for", "fetch_object", "read_answer", "web_authorities"]
 
 MAX_BODY_BYTES: Final = 512 * 1024
 PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -33,11 +33,11 @@ class AnswerRefused(Exception):
 def client_for(url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """A client for the server at `url`. An HTTP proxy in the environment is not used for this machine itself."""
     local = is_loopback(httpx.URL(url).host)
-    return httpx.AsyncClient(transport=transport, verify=_trusted(), timeout=5.0, trust_env=not local)
+    return httpx.AsyncClient(transport=transport, verify=web_authorities(), timeout=5.0, trust_env=not local)
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
+def web_authorities() -> ssl.SSLContext:
     """The public certificate authorities, or those that the environment names. They are read once."""
     return httpx.create_ssl_context()
 

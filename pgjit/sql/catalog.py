@@ -111,7 +111,7 @@ class Type:
     base: str = ""  # of a domain; the type of a range's bounds
     uses: tuple[str, ...] = ()  # types that the checks of a domain cast to
     oids: tuple[int, ...] = field(default=(), compare=False)
-    """Of an enum or an extension's type: its object id and that of its array type, as parameters of Parse name them.
+    """For an enum or an extension's type: its object id and that of its array type, as parameters of Parse name them.
     They differ from server to server."""
     extension: str | None = None
 

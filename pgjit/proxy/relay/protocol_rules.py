@@ -73,7 +73,7 @@ def doubtful_name(what: str, name: str, sqlstate: str, statement: int | None) ->
     return Violation(
         rule="unknown-name",
         message=f"{what} `{name}` may have been changed",
-        detail="The code of a DO block has run since it was made: what the name stands for now cannot be told.",
+        detail="The code of a DO block has run since it was made: what the name stands for now is not known.",
         hint="Prepare it again, under another name.",
         sqlstate=sqlstate,
         statement=statement,

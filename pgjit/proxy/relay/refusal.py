@@ -26,7 +26,7 @@ DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
 
 
 class Refuser:
-    """Of one session."""
+    """Refuses the messages of one session."""
 
     def __init__(self, state: RelayState) -> None:
         self._state = state

@@ -22,7 +22,7 @@ class _State(Enum):
 
 
 class RequestState(_State):
-    """Of a request, from its bytes to the last message of its answer."""
+    """The states of a request, from its bytes to the last message of its answer."""
 
     SENT = "sent"
     REFUSED = "refused"  # the server got a text in its place that it must reject
@@ -73,7 +73,7 @@ REQUEST: dict[RequestState, dict[RequestEvent, RequestState]] = {
 
 
 class InputState(_State):
-    """Of the client's messages."""
+    """The states of the client's messages."""
 
     FORWARDED = "forwarded"
     SKIPPED = "skipped"  # the server passes over it, up to the next Sync: it is not sent
@@ -100,7 +100,7 @@ INPUT: dict[InputState, dict[InputEvent, InputState]] = {
 
 
 class StreamState(_State):
-    """Of the server's stream."""
+    """The states of the server's stream."""
 
     FOLLOWING = "following"
     DISCARDING = "discarding"  # the client read an error of pgjit's: the rest up to ReadyForQuery is not passed on
@@ -128,7 +128,7 @@ STREAM: dict[StreamState, dict[StreamEvent, StreamState]] = {
 
 
 class CopyState(_State):
-    """Of COPY from the client."""
+    """The states of COPY from the client."""
 
     NONE = "none"
     BEGUN = "begun"  # the server takes data, and has had none yet
@@ -147,7 +147,7 @@ COPY: dict[CopyState, dict[int, CopyState]] = {
 
 
 class EndState(_State):
-    """Of the session's end."""
+    """The states of the session's end."""
 
     OPEN = "open"
     ENDING = "ending"  # by pgjit: the server's own farewell is not passed on

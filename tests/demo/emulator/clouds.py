@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from pgjit.demo.certificates import Certificates, make_certificates
 from pgjit.demo.emulator import (
+    AZURE_CLI,
     Emulator,
     EmulatorSettings,
     FederatedCredential,
@@ -28,19 +29,23 @@ from pgjit.demo.emulator import (
     TlsFiles,
 )
 from pgjit.demo.emulator.issuer import base64url
+from pgjit.demo.emulator.token_endpoint import DEVICE_CODE
 from tests.fakes.local_http import local_http
 
 __all__ = [
     "AUDIENCE",
     "EXCHANGE",
     "GROUP",
+    "ON_BEHALF_OF",
     "OTHER",
     "SCOPE",
     "SUBJECT",
     "TENANT",
     "Cast",
     "Certified",
+    "begin",
     "cast",
+    "redeem",
     "said",
 ]
 
@@ -50,6 +55,7 @@ GROUP = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
 OTHER = "11111111-1111-4111-8111-111111111111"
 SCOPE = f"{AUDIENCE}/.default"
 EXCHANGE = "api://AzureADTokenExchange/.default"
+ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SUBJECT = "system:serviceaccount:agents:schema-check"
 SECRET = "only-for-tests"
 
@@ -146,6 +152,19 @@ class Cast:
             )
         assert response.status_code == status, response.text
         return response
+
+
+async def begin(
+    cast: Cast, scope: str = f"{AUDIENCE}/access openid offline_access", tenant: str = TENANT
+) -> dict[str, str]:
+    response = await cast.post({"client_id": AZURE_CLI, "scope": scope}, "oauth2/v2.0/devicecode", tenant)
+    answer: dict[str, str] = response.json()
+    return answer
+
+
+async def redeem(cast: Cast, code: dict[str, str], tenant: str = TENANT) -> httpx.Response:
+    form = {"grant_type": DEVICE_CODE, "client_id": AZURE_CLI, "device_code": code["device_code"]}
+    return await cast.post(form, tenant=tenant)
 
 
 def said(token: str) -> dict[str, object]:
