@@ -13,7 +13,7 @@ Words:
 - *explanation*: what `pgjit policy explain` prints: the decision, its reasons, the line of the policy.
 
 Start reading with `run.py` (finds the command, turns errors into exit codes), then `table.py`, then one module in
-`commands/`.
+`commands/`. `appearance.py` is the look of `--help`.
 
 - Commands on policies share `policies.py` (options), `explanation.py`, `caret.py` (a position in a statement).
 - Commands that start a client share `client_settings.py` and `token_source.py`.

@@ -55,6 +55,7 @@ SourceName = Annotated[
     TokenOrigin | None,
     typer.Option(
         "--source",
+        metavar="SOURCE",
         envvar="PGJIT_TOKEN_SOURCE",
         help="Where the token comes from. By default the environment decides (`pgjit token --help`).",
     ),

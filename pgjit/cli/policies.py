@@ -1,20 +1,27 @@
-"""The options that the commands on policies share, and how they read the folder, a policy and a catalog."""
+"""The options that the commands on policies share, and how they read the folder, a policy and a catalog.
+
+The rooms that do the work are imported in the functions: help does not wait for them.
+"""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pgjit.errors import InvalidFile
-from pgjit.judging.judge import STATEMENT_BYTES
-from pgjit.policy.load import Policies, load_policies
-from pgjit.policy.policy import Policy
-from pgjit.sql.catalog import Catalog
+
+if TYPE_CHECKING:
+    from pgjit.policy.load import Policies
+    from pgjit.policy.policy import Policy
+    from pgjit.sql.catalog import Catalog
 
 __all__ = ["STATEMENT_BYTES", "AsJson", "CatalogFile", "Folder", "StatementBytes", "one", "read", "read_catalog"]
+
+STATEMENT_BYTES = 2 * 1024 * 1024
+"""`judge.STATEMENT_BYTES`, which takes longer to import than help may take; a test compares them."""
 
 Folder = Annotated[Path, typer.Option("--policies", help="The folder with the policy files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
@@ -28,6 +35,8 @@ StatementBytes = Annotated[
 
 def read(folder: Path) -> Policies:
     """Raises InvalidFile with every fault of every file."""
+    from pgjit.policy.load import load_policies
+
     policies, faults = load_policies(folder)
     if not policies and not faults:
         faults = [f"{folder}:1:1: this folder has no policy"]
@@ -38,6 +47,8 @@ def read(folder: Path) -> Policies:
 
 def read_catalog(path: Path | None) -> Catalog | None:
     """Raises InvalidFile and OSError."""
+    from pgjit.sql.catalog import Catalog
+
     return None if path is None else Catalog.from_json(path.read_bytes())
 
 

@@ -1,27 +1,33 @@
-"""Runs one command: finds it in the table, renders its error, decides the exit code."""
+"""Runs one command: finds it in the table, renders its error, decides the exit code.
+
+INVARIANT: help imports no room that does work; `tests/cli/test_run.py` names the libraries that it must not load.
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.main
 
+from pgjit.cli.appearance import CommandHelp, GroupHelp
 from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
+from pgjit.cli.token_source import NoClientToken
 from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnavailable
 
-__all__ = ["command", "run"]
+__all__ = ["command", "root", "run"]
 
 # The class of all errors of a command line, a parent of typer.BadParameter. typer exports no name for it.
 _WRONG_USAGE: type[Any] = typer.BadParameter.__mro__[2]
-_HELP = """pgjit: just-in-time access to PostgreSQL for AI agents.
-
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 faults in a file, 4 a port, file or server cannot be used."""
+_HELP = "Just-in-time access to PostgreSQL for AI agents."
+_EPILOG = (
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 faults in a file, 4 a port, file or server cannot be "
+    "used, 5 still pending at the end of --wait, 6 no token."
+)
 
 
 def command(name: str) -> typer.Typer:
@@ -32,33 +38,56 @@ def command(name: str) -> typer.Typer:
         return run_by  # a group with subcommands
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     settings = {"allow_interspersed_args": not entry.passes_on}
-    app.command(name=name, help=None, context_settings=settings)(run_by)
+    app.command(name=name, cls=CommandHelp, help=None, context_settings=settings)(run_by)
     return app
 
 
-def _overview() -> str:
-    rows = "\n".join(f"  {name:<10} {entry.summary}" for name, entry in COMMANDS.items())
-    return f"{_HELP}\n\nCommands:\n{rows}\n\n`pgjit COMMAND --help` describes its options."
+def root() -> typer.Typer:
+    """`pgjit` itself: its options, and the commands' names and summaries. It imports none of them."""
+    app = typer.Typer(
+        cls=GroupHelp,
+        help=_HELP,
+        epilog=_EPILOG,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_root_options)
+    for name, entry in COMMANDS.items():
+        app.command(name, help=entry.summary, rich_help_panel=entry.panel)(_no_command)
+    return app
+
+
+def _root_options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None: ...
+
+
+def _no_command() -> None:
+    """Stands in the root for a command: `run` imports the command itself."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit code."""
     first = arguments[0] if arguments else "--help"
-    if first in ("--help", "-h"):
-        print(_overview())
-        return Status.OK
     if first == "--version":
+        from importlib.metadata import version  # here: it takes as long as all else that help needs
+
         print(f"pgjit {version('pgjit')}")
         return Status.OK
-    if first not in COMMANDS:
-        print(f"error: there is no command `{first}`\n\n{_overview()}", file=sys.stderr)
-        return Status.USAGE
     try:
-        result = typer.main.get_command(command(first)).main(
-            args=list(arguments[1:]), prog_name=f"pgjit {first}", standalone_mode=False
-        )
+        if first in COMMANDS:
+            chosen, rest, name = command(first), arguments[1:], f"pgjit {first}"
+        else:
+            chosen, rest, name = root(), arguments or ["--help"], "pgjit"
+        result = typer.main.get_command(chosen).main(args=list(rest), prog_name=name, standalone_mode=False)
     except InvalidFile as fault:
         return _report(fault, Status.INVALID)
+    except NoClientToken as fault:
+        return _report(fault, Status.NO_TOKEN)
     except (ServerUnavailable, JournalUnavailable) as fault:
         return _report(fault, Status.UNAVAILABLE)
     except PgjitError as fault:

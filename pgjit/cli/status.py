@@ -13,3 +13,5 @@ class Status(IntEnum):
     USAGE = 2  # the command line is wrong
     INVALID = 3  # a configuration or policy file has faults
     UNAVAILABLE = 4  # a port, a file or a server that the command needs cannot be used
+    PENDING = 5  # the request is still pending at the end of --wait
+    NO_TOKEN = 6  # the source of tokens gave none

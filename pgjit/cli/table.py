@@ -12,6 +12,7 @@ class Command(NamedTuple):
     function: str
     summary: str
     passes_on: bool = False  # the arguments after the first belong to another program
+    panel: str = "Commands"  # the panel of help in which it is listed
 
 
 COMMANDS: dict[str, Command] = {

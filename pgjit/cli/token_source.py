@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["Token", "TokenOrigin", "choose_source", "fetch_token", "is_credential"]
+__all__ = ["NoClientToken", "Token", "TokenOrigin", "choose_source", "fetch_token", "is_credential"]
 
 TOKEN_VARIABLE: Final = "PGJIT_TOKEN"  # noqa: S105 - the name of a variable
 EMULATOR_VARIABLE: Final = "PGJIT_EMULATOR"
@@ -30,6 +30,10 @@ _CREDENTIALS: Final = (
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 _MAX_BYTES: Final = 64 * 1024
 _MOST_SHOWN: Final = 300
+
+
+class NoClientToken(ServerUnavailable):
+    """The source of tokens gave none."""
 
 
 class TokenOrigin(StrEnum):
@@ -68,7 +72,7 @@ def is_credential(name: str) -> bool:
 
 
 def fetch_token(source: TokenOrigin, audience: str | None, environment: Mapping[str, str] = os.environ) -> Token:
-    """A token for `audience`, which every source but the variable needs. Raises ServerUnavailable."""
+    """A token for `audience`, which every source but the variable needs. Raises NoClientToken."""
     if source is TokenOrigin.VARIABLE:
         return Token(_checked(_variable(environment, TOKEN_VARIABLE, source), source), source)
     if audience is None:
@@ -146,5 +150,5 @@ def _shown(text: str) -> str:
     return " ".join(text.split())[:_MOST_SHOWN]
 
 
-def _none(source: TokenOrigin, detail: str, hint: str | None = None) -> ServerUnavailable:
-    return ServerUnavailable(f"no token from `{source}`", reference="no-token", detail=detail, hint=hint)
+def _none(source: TokenOrigin, detail: str, hint: str | None = None) -> NoClientToken:
+    return NoClientToken(f"no token from `{source}`", reference="no-token", detail=detail, hint=hint)

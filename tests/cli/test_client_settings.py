@@ -181,5 +181,5 @@ def test_where_pgjit_is_has_to_be_said(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_without_a_token_nothing_is_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PGJIT_TOKEN", "no token at all")
-    assert run(["exec", "--host", "h", "prod", "--", "/bin/echo", "was run"]) == Status.UNAVAILABLE
+    assert run(["exec", "--host", "h", "prod", "--", "/bin/echo", "was run"]) == Status.NO_TOKEN
     assert "was run" not in capsys.readouterr().out

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pgjit.cli.policies import STATEMENT_BYTES
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
 from pgjit.demo.certificates import make_certificates
+from pgjit.judging import judge
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -39,6 +44,58 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert "Usage" in capsys.readouterr().out
     assert run(["--help"]) == Status.OK
     assert command in capsys.readouterr().out
+
+
+INNER = tuple(("policy", name) for name in ("check", "test", "explain", "rules"))
+EVERY_HELP = ((), *((name,) for name in COMMANDS), *INNER)
+# Not pydantic: typer itself reads the values of options with it.
+SLOW_TO_IMPORT = (
+    "asyncio", "asyncpg", "cryptography", "duckdb", "fastapi", "httpx", "opentelemetry", "orjson", "pglast",
+    "sqlalchemy", "ssl", "uvloop", "yaml",
+)  # fmt: skip
+
+
+@pytest.mark.live
+def test_help_imports_none_of_the_libraries_that_take_long() -> None:
+    program = f"""
+import contextlib, io, sys
+from pgjit.cli.run import run
+for arguments in {EVERY_HELP!r}:
+    with contextlib.redirect_stdout(io.StringIO()):
+        run([*arguments, "--help"])
+    if loaded := [name for name in {SLOW_TO_IMPORT!r} if name in sys.modules]:
+        sys.exit(f"{{' '.join(arguments)}} --help imports {{loaded}}")
+"""
+    played = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (played.returncode, played.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", EVERY_HELP, ids=" ".join)
+def test_help_has_one_look(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*arguments, "--help"]) == Status.OK
+    out = capsys.readouterr().out
+    assert re.search(rf"Usage: {' '.join(('pgjit', *arguments))} \[OPTIONS\]", out)
+    assert "─ Options ─" in out
+    assert "<bool>" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_root_has_a_version_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == run(["-h"]) == run([]) == Status.OK
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--version" in out
+    assert all(f"{code.value} " in out.partition("Exit codes:")[2] for code in Status)
+    assert run(["--version"]) == Status.OK
+    assert re.match(r"pgjit \d", capsys.readouterr().out)
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["chek"]) == Status.USAGE
+    assert "No such command 'chek'. Did you mean 'check'?" in capsys.readouterr().err
+
+
+def test_the_limit_in_help_is_that_of_the_judge() -> None:
+    assert STATEMENT_BYTES == judge.STATEMENT_BYTES
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["demo", "--ttl", "soon"]])

@@ -78,7 +78,7 @@ def test_what_does_not_look_like_a_token_is_not_passed_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     monkeypatch.setenv("PGJIT_TOKEN", text)
-    assert run(["token", "--source", "variable"]) == Status.UNAVAILABLE
+    assert run(["token", "--source", "variable"]) == Status.NO_TOKEN
     out, err = capsys.readouterr()
     assert out == ""
     assert "no token from `variable`" in err
@@ -88,7 +88,7 @@ def test_what_does_not_look_like_a_token_is_not_passed_on(
 def test_what_the_token_is_for_has_to_be_said(capsys: pytest.CaptureFixture[str]) -> None:
     for source in TokenOrigin:
         if source is not TokenOrigin.VARIABLE:
-            assert run(["token", "--source", source]) == Status.UNAVAILABLE
+            assert run(["token", "--source", source]) == Status.NO_TOKEN
             assert "--audience" in capsys.readouterr().err
 
 

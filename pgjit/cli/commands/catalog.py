@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.loop import run_program
 from pgjit.cli.status import Status
-from pgjit.config import load_config
-from pgjit.server.catalog_cache import CatalogCache
-from pgjit.server.servers import Servers
-from pgjit.server.target import Target
-from pgjit.sql.catalog import Catalog
+
+if TYPE_CHECKING:
+    from pgjit.server.target import Target
+    from pgjit.sql.catalog import Catalog
 
 __all__ = ["catalog"]
 
@@ -27,6 +25,9 @@ def catalog(
 
     Statements are judged with it. It holds no rows of tables. Nothing is written on the server.
     """
+    from pgjit.cli.loop import run_program
+    from pgjit.config import load_config
+
     targets = load_config(config).targets
     target = targets.get(connection)
     if target is None:
@@ -38,6 +39,9 @@ def catalog(
 
 
 async def _read(target: Target) -> Catalog:
+    from pgjit.server.catalog_cache import CatalogCache
+    from pgjit.server.servers import Servers
+
     servers = Servers(target)
     catalogs = CatalogCache(target, servers)
     try:

@@ -11,7 +11,6 @@ import typer
 
 from pgjit.cli.placed import as_fields
 from pgjit.cli.status import Status
-from pgjit.config import load_config
 from pgjit.errors import InvalidFile
 
 __all__ = ["check"]
@@ -22,6 +21,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> int:
     """Check a configuration and its policies. Starts nothing and opens no connection."""
+    from pgjit.config import load_config
+
     try:
         checked = load_config(config)
     except InvalidFile as fault:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pgjit.cli.loop import run_program, stop_signal
 from pgjit.cli.status import Status
-from pgjit.demo.story import POLICY, Story
-from pgjit.demo.world import ANALYSTS, World
+
+if TYPE_CHECKING:
+    from pgjit.demo.world import World
 
 __all__ = ["demo"]
 
 
 def demo(
     once: Annotated[
-        bool, typer.Option(help="End after the story. The exit code is 0 only if every step went as expected.")
+        bool,
+        typer.Option("--once", help="End after the story. The exit code is 0 only if every step went as expected."),
     ] = False,
     ttl: Annotated[int, typer.Option(min=8, max=1800, help="Seconds that the story's window lasts.")] = 12,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the proxy; 0 takes a free one.")] = 0,
@@ -30,11 +31,17 @@ def demo(
     An embedded PostgreSQL is the production replica, a local emulator stands in for Entra, and the real psql
     plays the agent. The story's window is shortened so that you can watch it end.
     """
+    from pgjit.cli.loop import run_program
+
     logging.basicConfig(level=logging.ERROR)
     return run_program(_demo(once=once, ttl=ttl, port=port))
 
 
 async def _demo(*, once: bool, ttl: int, port: int) -> int:
+    from pgjit.cli.loop import stop_signal
+    from pgjit.demo.story import POLICY, Story
+    from pgjit.demo.world import World
+
     console = Console(highlight=False)
     console.print("[dim]starting a database with a sample shop, an identity provider and the proxy ...[/]")
     stop = stop_signal()
@@ -55,6 +62,8 @@ async def _demo(*, once: bool, ttl: int, port: int) -> int:
 
 def _invite(console: Console, world: World) -> None:
     """Print how to try it by hand, as a second identity with its own window."""
+    from pgjit.demo.world import ANALYSTS
+
     analyst = world.emulator.add_app("analyst-notebook", groups=[ANALYSTS])
     emulator = world.emulator
     lines = f"""

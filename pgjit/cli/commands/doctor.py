@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from pgjit.cli.loop import run_program
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
-from pgjit.config import load_config
-from pgjit.doctor.examine import Report, examine
-from pgjit.doctor.finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from pgjit.doctor.examine import Report
+    from pgjit.doctor.finding import Finding
 
 __all__ = ["doctor"]
 
-_STYLE = {Severity.DANGER: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_STYLE = {"danger": "bold red", "warning": "yellow", "note": "cyan"}  # by `Severity`
 _MOST_SHOWN = 8
 
 
@@ -38,6 +38,11 @@ def doctor(
     It logs in with the connection's own credential, reads in a read-only transaction, and changes nothing.
     The exit code is 1 if there is a danger.
     """
+    from pgjit.cli.loop import run_program
+    from pgjit.config import load_config
+    from pgjit.doctor.examine import examine
+    from pgjit.doctor.finding import Severity
+
     if as_json and as_sql:
         raise typer.BadParameter("give either --json or --sql")
     checked = load_config(config)
@@ -56,6 +61,8 @@ def doctor(
 
 
 def _document(report: Report) -> dict[str, object]:
+    from pgjit.doctor.finding import Severity
+
     login = report.subject.login
     return {
         "connection": report.subject.connection,
@@ -68,6 +75,8 @@ def _document(report: Report) -> dict[str, object]:
 
 
 def _show(report: Report, console: Console) -> None:
+    from pgjit.doctor.finding import Severity
+
     login = report.subject.login
     console.print(
         Text(
@@ -85,7 +94,7 @@ def _show(report: Report, console: Console) -> None:
         console.print("Fixes are for a superuser in that database; --sql writes all of them as one script.")
 
 
-def _counted(count: int, severity: Severity) -> str:
+def _counted(count: int, severity: str) -> str:
     return f"{count} {severity}{'' if count == 1 else 's'}"
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.loop import run_program, stop_signal
 from pgjit.cli.status import Status
 
 __all__ = ["emulator"]
@@ -49,6 +48,8 @@ def emulator(
 
     It prints its addresses as one JSON line on standard output.
     """
+    from pgjit.cli.loop import run_program
+
     if (tls_certificate is None) != (tls_key is None) or (tls_certificate and tls_port is None):
         raise typer.BadParameter("--tls-certificate and --tls-key go together, and need --tls-port")
     with contextlib.ExitStack() as folder:
@@ -73,6 +74,7 @@ async def _emulator(
     tls: tuple[Path, Path] | None,
     authority: Path | None,
 ) -> int:
+    from pgjit.cli.loop import stop_signal
     from pgjit.demo.emulator import Emulator, TlsFiles, read_settings
 
     stop = stop_signal()

@@ -41,9 +41,8 @@ def run(
     Only that process has them. It does not have the credentials that could get more tokens. The exit code is that of
     COMMAND.
 
-    export PGJIT_HOST=pgjit.example.com
-
-    pgjit exec prod-replica -- pg_dump --schema-only
+        export PGJIT_HOST=pgjit.example.com
+        pgjit exec prod-replica -- pg_dump --schema-only
     """
     command = command[1:] if command[0] == "--" else command
     if not command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,14 +13,10 @@ from pgjit.cli.placed import as_fields
 from pgjit.cli.policies import AsJson, CatalogFile, read_catalog
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
-from pgjit.judging.dry_run import REFERENCES
-from pgjit.policy.candidates import extension_notes
-from pgjit.policy.load import load_policies
-from pgjit.policy.policy import Policy
-from pgjit.policy.rules import RULES
-from pgjit.policy.suite import load_suites, suite_paths
-from pgjit.policy.unknown_names import absent_names
-from pgjit.sql.catalog import Catalog
+
+if TYPE_CHECKING:
+    from pgjit.policy.policy import Policy
+    from pgjit.sql.catalog import Catalog
 
 __all__ = ["policy_check"]
 
@@ -36,6 +32,11 @@ def policy_check(
     server does not have, and of extensions that open less than their name suggests, with the functions to name
     instead. The exit code is 3 if there is a fault.
     """
+    from pgjit.judging.dry_run import REFERENCES
+    from pgjit.policy.load import load_policies
+    from pgjit.policy.rules import RULES
+    from pgjit.policy.suite import load_suites, suite_paths
+
     policies, faults = load_policies(folder)
     paths = suite_paths(folder) if folder.is_dir() else []
     if not faults and not policies:
@@ -65,6 +66,9 @@ def policy_check(
 
 
 def _of_server(policy: Policy, catalog: Catalog) -> Iterator[str]:
+    from pgjit.policy.candidates import extension_notes
+    from pgjit.policy.unknown_names import absent_names
+
     if catalog.database and policy.connection != catalog.database:
         yield (
             f"{policy.source}:1:1: connection `{policy.connection}` is not named as its database, "

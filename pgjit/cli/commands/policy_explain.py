@@ -6,21 +6,19 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
-import orjson
 import typer
-from rich.console import Console
 
-from pgjit.cli.explanation import explain
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, CatalogFile, Folder, StatementBytes, one, read, read_catalog
 from pgjit.cli.status import Status
-from pgjit.judging.judge import Judgement, assess
-from pgjit.policy.passages import Passages
+
+if TYPE_CHECKING:
+    from pgjit.judging.judge import Judgement
+
+    Judge = Callable[[bytes], Judgement]
 
 __all__ = ["policy_explain"]
-
-Judge = Callable[[bytes], Judgement]
 
 
 def policy_explain(
@@ -51,6 +49,12 @@ def policy_explain(
         raise typer.BadParameter(f"give one of {' and '.join(given)}")
     if batch is not None and as_json:
         raise typer.BadParameter("--batch answers in JSON lines: leave --json out")
+    from rich.console import Console
+
+    from pgjit.cli.explanation import explain
+    from pgjit.judging.judge import assess
+    from pgjit.policy.passages import Passages
+
     chosen = one(read(policies), policy)
     known = read_catalog(catalog)
 
@@ -87,6 +91,8 @@ def _answer(batch: Path, judge: Judge) -> None:
 
 
 def _write(answers: Iterator[dict[str, object]]) -> None:
+    import orjson
+
     for answer in answers:
         sys.stdout.write(orjson.dumps(answer, default=str).decode() + "\n")
     sys.stdout.flush()
@@ -101,6 +107,8 @@ def _answers(lines: BinaryIO, judge: Judge) -> Iterator[dict[str, object]]:
 
 def _line(line: bytes, number: int, judge: Judge) -> dict[str, object]:
     """The answer to one line. What cannot be read is denied like everything that cannot be judged."""
+    import orjson
+
     try:
         read = orjson.loads(line)
     except orjson.JSONDecodeError as fault:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from pgjit.cli.policies import AsJson
 from pgjit.cli.status import Status
-from pgjit.policy.catalogue import Page, catalogue, page
-from pgjit.policy.rules import RULES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pgjit.policy.catalogue import Page
 
 __all__ = ["policy_rules"]
 
@@ -23,6 +24,12 @@ def policy_rules(
     as_json: AsJson = False,
 ) -> int:
     """List the rules that judge statements."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from pgjit.policy.catalogue import catalogue, page
+    from pgjit.policy.rules import RULES
+
     if name is not None and name not in RULES:
         raise typer.BadParameter(f"`{name}` is not one of {', '.join(RULES)}")
     pages = catalogue() if name is None else (page(RULES[name]),)
@@ -39,6 +46,8 @@ def policy_rules(
 
 
 def _show(about: Page, console: Console) -> None:
+    from rich.text import Text
+
     console.print(Text.assemble((about.name, "bold"), f": {about.summary}"), soft_wrap=True)
     for title, text in (("", about.about), ("Why", about.why), ("Instead", about.instead), ("Switch", about.switch)):
         console.print(Text(f"\n{title}: {text}" if title else f"\n{text}"), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,11 +15,11 @@ from pgjit.cli.plain import plain
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, StatementBytes, read
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
-from pgjit.judging.dry_run import REFERENCES, rehearse
-from pgjit.policy.coverage import Coverage, coverage_of
-from pgjit.policy.load import Policies
-from pgjit.policy.rules import RULES
-from pgjit.policy.suite import CaseOutcome, Suite, load_suites, suite_paths
+
+if TYPE_CHECKING:
+    from pgjit.policy.coverage import Coverage
+    from pgjit.policy.load import Policies
+    from pgjit.policy.suite import CaseOutcome, Suite
 
 __all__ = ["policy_test"]
 
@@ -36,6 +36,11 @@ def policy_test(
 
     The exit code is 1 if a result is not the expected one, or if there is no test.
     """
+    from pgjit.judging.dry_run import REFERENCES
+    from pgjit.policy.coverage import coverage_of
+    from pgjit.policy.rules import RULES
+    from pgjit.policy.suite import load_suites, suite_paths
+
     policies = read(folder)
     suites, faults = load_suites(suite_paths(folder), policies, RULES.keys() | REFERENCES)
     if faults:
@@ -57,6 +62,8 @@ def policy_test(
 
 
 def _play(policies: Policies, suite: Suite, limit: int) -> list[CaseOutcome]:
+    from pgjit.judging.dry_run import rehearse
+
     return [rehearse(policies, case, limit, suite.catalog) for case in suite.cases]
 
 

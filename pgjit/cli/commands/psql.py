@@ -40,9 +40,8 @@ def psql(
 
     Options of pgjit come before CONNECTION. Everything after it is passed to psql. The exit code is psql's.
 
-    export PGJIT_HOST=pgjit.example.com
-
-    pgjit psql prod-replica -c 'SHOW pgjit.window'
+        export PGJIT_HOST=pgjit.example.com
+        pgjit psql prod-replica -c 'SHOW pgjit.window'
     """
     place = ProxyAddress.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.app import VERSION, App
-from pgjit.cli.loop import run_program, stop_signal
 from pgjit.cli.status import Status
-from pgjit.config import Config, load_config
+
+if TYPE_CHECKING:
+    from pgjit.config import Config
 
 __all__ = ["serve"]
 
@@ -28,6 +28,9 @@ def serve(
     It lists every fault of the configuration and the policies at once, and does not start with one.
     On SIGTERM idle sessions end at once; running statements have `limits.drain_seconds` to complete.
     """
+    from pgjit.cli.loop import run_program
+    from pgjit.config import load_config
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     loaded = load_config(config)
@@ -37,6 +40,9 @@ def serve(
 
 
 async def _serve(config: Config, *, as_json: bool) -> int:
+    from pgjit.app import VERSION, App
+    from pgjit.cli.loop import stop_signal
+
     stop = stop_signal()
     async with App(config, export_metrics=True, warm=True) as app:
         places = {

@@ -25,7 +25,7 @@ def token(
 ) -> int:
     """Print an access token for pgjit, and nothing else.
 
-    export PGPASSWORD=$(pgjit token)
+        export PGPASSWORD=$(pgjit token)
 
     Without --source, the first of these variables that is set decides: PGJIT_TOKEN (variable); PGJIT_EMULATOR
     (emulator); AZURE_FEDERATED_TOKEN_FILE (workload-identity); AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH

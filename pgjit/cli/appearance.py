@@ -1,0 +1,45 @@
+"""The look of help: one appearance for the root, for groups and for commands.
+
+Decides that a flag has no type, that paragraphs are filled to the width of the terminal, and that indented lines
+(examples) keep their form. typer draws the panels.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["CommandHelp", "GroupHelp"]
+
+
+class CommandHelp(TyperCommand):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "help": _filled(settings.get("help"))})
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _flags_without_type(super().get_params(ctx))
+
+
+class GroupHelp(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "help": _filled(settings.get("help"))})
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _flags_without_type(super().get_params(ctx))
+
+
+def _flags_without_type(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""  # typer would write `<bool>`, as if the flag had a value
+    return parameters
+
+
+def _filled(text: str | None) -> str | None:
+    """Each paragraph on one line, which the terminal wraps. A paragraph that begins with a space keeps its lines."""
+    if text is None:
+        return None
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(each if each.startswith(" ") else " ".join(each.split("\n")) for each in paragraphs)
