@@ -5,6 +5,7 @@ Properties: `fast` by default, `HYPOTHESIS_PROFILE=deep` for a night.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,9 @@ from hypothesis import settings
 # What is imported is compiled once, and not by every worker and every child anew: that is a tenth of the suite.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Thousands of tests are collected, and all of them stay: tests/run/workers.py turns the collector on again.
+gc.disable()
 
 _PARTS = ("clusters", "deadlines", "keys", "needs", "progress", "workers")
 pytest_plugins = [f"tests.run.{part}" for part in _PARTS]

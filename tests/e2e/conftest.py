@@ -13,9 +13,11 @@ import uvloop
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from pgjit.server.catalog_cache import CatalogCache
 from tests.e2e.battery import prepare_battery
 from tests.e2e.contrib import CONTRIB, serve_contrib
 from tests.e2e.everyday import serve_everyday
+from tests.e2e.kept_catalogs import READ_ANEW, reading_once
 from tests.e2e.loose import serve_loose
 from tests.e2e.worlds import open_world
 
@@ -23,6 +25,16 @@ from tests.e2e.worlds import open_world
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The event loop that `pgjit serve` runs on: its TLS is not asyncio's."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+_read = CatalogCache._read_if_changed
+_read_once = reading_once(_read)
+
+
+@pytest.fixture(autouse=True)
+def _catalogs_kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.name not in READ_ANEW:
+        monkeypatch.setattr(CatalogCache, "_read_if_changed", _read_once)
 
 
 @pytest.fixture(scope="session")
