@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pgjit.identity.identity import GroupId
+from pgjit.policy.grant_terms import Grant, GrantTerms
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.kinds import addable_kinds, preset_kinds
 from pgjit.policy.options import RuleOptions
@@ -23,12 +24,6 @@ from pgjit.policy.selector import Selector
 __all__ = ["NO_LIMITS", "Grant", "Limits", "Mode", "Policy", "Preset", "SettingCaps", "StatementTerms"]
 
 O = TypeVar("O", bound=RuleOptions)  # noqa: E741
-
-
-class Grant(StrEnum):
-    """How access is granted."""
-
-    ON_REQUEST = "on-request"  # connecting is the request; a member of the group is granted it at once
 
 
 class Mode(StrEnum):
@@ -177,3 +172,4 @@ class Policy:
     mode: Mode = Mode.ENFORCE
     limits: Limits = NO_LIMITS
     identity: IdentityTerms = field(default_factory=IdentityTerms)
+    terms: GrantTerms = field(default_factory=GrantTerms)

@@ -1,0 +1,56 @@
+"""How access under a policy is granted, beyond who and for how long: values only.
+
+`load.py` reads them from YAML. The grants room and the door apply them; nothing here decides a request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from pgjit.identity.identity import GroupId
+from pgjit.policy.schedule import Schedule
+
+__all__ = ["Grant", "GrantTerms", "ReasonTerms", "ReviewTerms"]
+
+
+class Grant(StrEnum):
+    """How access is granted."""
+
+    ON_REQUEST = "on-request"  # connecting is the request; a member of the group is granted it at once
+    REVIEW = "review"  # people approve the request before a window opens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewTerms:
+    """Who decides a request: people in one of the groups, or with one of the roles."""
+
+    groups: tuple[GroupId, ...] = ()
+    group_names: tuple[str | None, ...] = ()  # one for each of the groups; shown to people, never compared
+    roles: tuple[str, ...] = ()  # app roles
+    approvals: int = 1  # of so many different people
+    one_refusal_ends: bool = True
+    cap_at_least: timedelta = timedelta(minutes=1)  # a reviewer may shorten the ttl, but not below this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonTerms:
+    """What the requester has to write."""
+
+    required: bool = False
+    pattern: str | None = None  # all of the reason, or all of the ticket, has to match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantTerms:
+    """By default: any number of windows at any time, for no written reason."""
+
+    max_per_day: int | None = None  # windows of one identity that open within 24 hours
+    schedule: Schedule | None = None  # None: at any time
+    reason: ReasonTerms = ReasonTerms()
+    open_within: timedelta = timedelta(minutes=15)  # from the approval to the first session
+    lapse_after: timedelta = timedelta(hours=1)  # from the request to the verdict
+    review: ReviewTerms | None = None
+    break_glass: bool = False  # no review before, a sign-off afterwards by those whom `review` names
+    sign_off_within: timedelta = timedelta(hours=24)  # from the window's end
