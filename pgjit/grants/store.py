@@ -5,15 +5,22 @@ Every method but `close` raises ServerUnavailable when the store cannot be used.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from pgjit.grants.actor import Actor
+from pgjit.grants.journal_entry import JournalEntry
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
+from pgjit.grants.listing import Page, RequestFilter, WindowFilter
+from pgjit.grants.lock import Lock
 from pgjit.grants.outbox import OutboxEntry, RecordKind
+from pgjit.grants.request import Request
+from pgjit.grants.scope import Scope
+from pgjit.grants.standing_orders import SessionKill, StandingOrders
 from pgjit.grants.usage import Usage
-from pgjit.grants.window import Login, Window
+from pgjit.grants.window import Login, LoginAsk, SignOff, Window
 from pgjit.identity.directory import DirectoryAnswer, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
@@ -32,6 +39,7 @@ class Store(Protocol):
         now: datetime,
         login: Login | None = None,
         note: str | None = None,
+        ask: LoginAsk | None = None,
     ) -> tuple[Window, bool]:
         """Join the identity's window under `policy`, or open one; True if this call opened it.
 
@@ -39,6 +47,8 @@ class Store(Protocol):
 
         The transaction excludes every other `admit`, so that two logins at once open one window. Raises AccessRefused
         if lifecycle.py refuses (CoolingDown is one).
+
+        Under `grant: review` the approved request is used up in the same transaction, if it is for exactly `ask`.
         """
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
@@ -94,5 +104,73 @@ class Store(Protocol):
 
     async def clock_floor(self) -> datetime | None:
         """The latest moment in the store: the clock of a process that starts must not be behind it."""
+
+    async def file_request(self, request: Request, now: datetime, *, at_most: int) -> Request:
+        """Insert a pending request; or return the live one with the same digest.
+
+        A live one of the same identity and policy with another digest is withdrawn. Raises TooManyRequests for more
+        than `at_most` in an hour, ReviewRefused in the cooldown of a refusal, Locked.
+        """
+
+    async def request(self, request_id: str) -> Request | None:
+        """The request of this id."""
+
+    async def requests(self, narrowed: RequestFilter, after: str | None = None, limit: int = 50) -> Page[Request]:
+        """The requests, newest first. Raises ValueError for a cursor that no page gave."""
+
+    async def change_request(self, request_id: str, change: Callable[[Request], Request]) -> Request:
+        """Replace the request with `change(request)` in one transaction, and put its records into the journal outbox.
+
+        An error that `change` raises leaves everything as it was. Raises RequestUnknown.
+        """
+
+    async def lapse_requests(self, now: datetime) -> list[Request]:
+        """Lapse the requests whose time is over; returns them."""
+
+    async def window(self, window_id: str) -> Window | None:
+        """The window of this id."""
+
+    async def windows(self, narrowed: WindowFilter, after: str | None = None, limit: int = 50) -> Page[Window]:
+        """The windows, newest first. Raises ValueError for a cursor that no page gave."""
+
+    async def revoke(self, scope: Scope, by: Actor, reason: str, at: datetime) -> list[Window]:
+        """Mark the windows in the scope that are not ended as revoked; returns those that this call marked.
+
+        Approved requests in the scope are withdrawn. No window opens before `retry_at` of the one that was revoked.
+        Every node has to end their sessions; see `standing_orders`.
+        """
+
+    async def sign_off(self, window_id: str, sign_off: SignOff) -> Window:
+        """Note that a person looked at a break-glass window.
+
+        Raises WindowUnknown, SignedOffByUser, and AlreadySignedOff (also for a window that is not of break-glass).
+        """
+
+    async def set_lock(self, lock: Lock) -> None:
+        """Keep the lock. Every node has to end the sessions in its scope; see `standing_orders`."""
+
+    async def lift_lock(self, lock_id: str, by: Actor, reason: str, at: datetime) -> Lock | None:
+        """Lift the lock; None if there is none of this id in force."""
+
+    async def locks(self, now: datetime) -> list[Lock]:
+        """The locks in force."""
+
+    async def kill_session(self, kill: SessionKill) -> None:
+        """Keep the order to end one session, for the node that has it."""
+
+    async def session_ended(self, session_id: str) -> None:
+        """The session is gone: its order to end is carried out."""
+
+    async def standing_orders(self, now: datetime) -> StandingOrders:
+        """What every node has to enforce now."""
+
+    async def journal_outbox(self) -> list[JournalEntry]:
+        """The records of this node that its journal has still to take, in order."""
+
+    async def put_into_journal_outbox(self, kind: str, subject: str, note: str) -> None:
+        """Add an entry that records no change of the store."""
+
+    async def journal_took(self, entry_ids: Collection[int]) -> None:
+        """The journal has taken these records: delete their entries."""
 
     async def close(self) -> None: ...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from pgjit.grants.actor import Actor
 from pgjit.identity.identity import IdentityKey
 
-__all__ = ["Login", "Window"]
+__all__ = ["Login", "LoginAsk", "SignOff", "Window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,24 @@ class Login:
     token_id: str
     token_ends_at: datetime
     token_issued_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginAsk:
+    """What a login asks for in its options. None: nothing is said, and an approved request decides."""
+
+    ttl: timedelta | None = None
+    reason: str | None = None
+    ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOff:
+    """A person other than the user has looked at a break-glass window."""
+
+    by: Actor
+    comment: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +56,9 @@ class Window:
     ended_at: datetime | None = None
     end_reason: str | None = None  # `ttl`, `revoked`, ...
     source: str | None = None  # the address of the connection that opened it
+    request: str | None = None  # the approved request that it was opened for
+    break_glass: bool = False
+    revoked_at: datetime | None = None  # set once; the sessions are ended then, and after that the window is
+    revoked_by: Actor | None = None
+    revoke_reason: str | None = None
+    signed_off: SignOff | None = None  # of break-glass

@@ -34,6 +34,7 @@ from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores import denied_principals
 from pgjit.grants.stores.backends import kept_backends, note_backends
+from pgjit.grants.stores.reviewed_sql import ReviewedSqlStore
 from pgjit.grants.stores.schema import (
     clock,
     from_micros,
@@ -47,7 +48,7 @@ from pgjit.grants.stores.schema import (
 from pgjit.grants.stores.sqlite_connection import BUSY_SECONDS, connect, disconnect, path_of
 from pgjit.grants.stores.store_file import StoreFile
 from pgjit.grants.usage import Usage
-from pgjit.grants.window import Login, Window
+from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.directory import DirectoryAnswer, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
@@ -60,7 +61,7 @@ _KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is a
 T = TypeVar("T")
 
 
-class SqlStore:
+class SqlStore(ReviewedSqlStore):
     """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`. `shared`: see StoreFile."""
 
     def __init__(self, url: str, *, shared: bool = False) -> None:
@@ -89,6 +90,7 @@ class SqlStore:
         now: datetime,
         login: Login | None = None,
         note: str | None = None,
+        ask: LoginAsk | None = None,  # noqa: ARG002
     ) -> tuple[Window, bool]:
         def work(connection: sa.Connection) -> tuple[Window, bool] | Refused | OtherSource | TokenUsed:
             return _admit(connection, identity, policy, now, login, note)

@@ -1,0 +1,196 @@
+"""Requests for access: the service that the door, the API and the chat channels call.
+
+It finds or makes a request, applies a verdict, and waits for one. `request_lifecycle.py` decides each change; the
+store applies it in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pgjit.clock import Clock
+from pgjit.grants import request_lifecycle
+from pgjit.grants.listing import Page, RequestFilter
+from pgjit.grants.request import Ask, Request, RequestState
+from pgjit.grants.request_refusals import ApprovalVoid, NoReviewHere, NotAReviewer, RequestUnknown, UnfitValue
+from pgjit.grants.reviewers import Reviewer, own_keys
+from pgjit.grants.store import Store
+from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.policy.grant_terms import Grant
+from pgjit.policy.policy import Policy
+
+__all__ = ["Requests"]
+
+_AT_MOST = 12
+"""New requests of one identity under one policy in an hour."""
+_LOOK_SECONDS = 1.0
+"""A waiting login looks into the store this often, in case another node's notice is lost."""
+
+
+class Requests:
+    """`policies`: the policy of a name as it is now; None if there is none."""
+
+    def __init__(self, store: Store, clock: Clock, policies: Callable[[str], Policy | None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._policies = policies
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def make(
+        self,
+        asker: Identity,
+        policy: Policy,
+        connection: str,
+        *,
+        reason: str | None = None,
+        ticket: str | None = None,
+        ttl: timedelta | None = None,
+        source: str | None = None,
+        belongs_to: frozenset[IdentityKey] = frozenset(),
+    ) -> Request:
+        """The live request for exactly this, or a new one. A live one for something else is withdrawn.
+
+        `belongs_to`: the asker's owners and sponsors, as far as token and directory name them.
+        Raises NoReviewHere, UnfitValue, TooManyRequests, ReviewRefused, Locked, ServerUnavailable.
+        """
+        if policy.grant is not Grant.REVIEW or policy.terms.review is None or policy.terms.break_glass:
+            raise NoReviewHere(policy.name)
+        if connection != policy.connection:
+            raise ValueError("a request is for the connection of its policy")
+        _check(policy, reason, ticket, ttl)
+        ask = Ask(
+            identity=asker.key,
+            connection=connection,
+            policy=policy.name,
+            policy_version=policy.version,
+            ttl=policy.ttl if ttl is None else ttl,
+            reason=reason or "",
+            ticket=ticket,
+        )
+        now = self._clock()
+        own = own_keys(asker, belongs_to)
+        request = request_lifecycle.file(f"r_{uuid.uuid4().hex}", ask, asker, policy, own, source, now)
+        return await self._store.file_request(request, now, at_most=_AT_MOST)
+
+    async def approve(
+        self,
+        request_id: str,
+        reviewer: Reviewer,
+        *,
+        comment: str | None = None,
+        ttl: timedelta | None = None,
+        digest: str | None = None,
+    ) -> Request:
+        """Raises RequestUnknown, RequestDecided, ApprovalVoid, UnfitValue, and what `may_review` raises."""
+        now = self._clock()
+
+        def change(request: Request) -> Request:
+            changed = request_lifecycle.approve(request, reviewer, now, comment=comment, ttl=ttl, digest=digest)
+            if changed is not request:
+                self._check_policy(request, reviewer)
+            return changed
+
+        return await self._change(request_id, change)
+
+    async def refuse(self, request_id: str, reviewer: Reviewer, *, reason: str) -> Request:
+        """Raises what `approve` raises."""
+        now = self._clock()
+        return await self._change(
+            request_id, lambda request: request_lifecycle.refuse(request, reviewer, now, reason=reason)
+        )
+
+    async def withdraw(self, request_id: str, asker: IdentityKey, *, reason: str | None = None) -> Request:
+        """By the requester only: to others the request is unknown. Raises RequestUnknown, RequestDecided."""
+        now = self._clock()
+
+        def change(request: Request) -> Request:
+            if request.ask.identity != asker:
+                raise RequestUnknown(request_id)
+            return request_lifecycle.withdraw(request, now, reason)
+
+        return await self._change(request_id, change)
+
+    async def get(self, request_id: str) -> Request:
+        """Raises RequestUnknown."""
+        request = await self._store.request(request_id)
+        if request is None:
+            raise RequestUnknown(request_id)
+        return request
+
+    async def lapse_due(self, now: datetime) -> list[Request]:
+        """Lapse the requests whose time is over, and return them."""
+        lapsed = await self._store.lapse_requests(now)
+        for request in lapsed:
+            self.changed(request.id)
+        return lapsed
+
+    async def list(self, narrowed: RequestFilter, cursor: str | None = None, limit: int = 50) -> Page[Request]:
+        """The newest first. Raises ValueError for a cursor that no page gave."""
+        return await self._store.requests(narrowed, cursor, limit)
+
+    async def wait(self, request_id: str, until: datetime) -> Request:
+        """The request when it is no longer pending, or as it is at `until`. Raises RequestUnknown."""
+        event, last = asyncio.Event(), self._clock.until(until)
+        self._waiting[request_id].add(event)
+        try:
+            while True:
+                event.clear()
+                request = await self.get(request_id)
+                left = last.left.total_seconds()
+                if request.state is not RequestState.PENDING or left <= 0:
+                    return request
+                try:
+                    await asyncio.wait_for(event.wait(), min(left, _LOOK_SECONDS))
+                except TimeoutError:
+                    continue
+        finally:
+            self._waiting[request_id].discard(event)
+            if not self._waiting[request_id]:
+                del self._waiting[request_id]
+
+    def changed(self, request_id: str) -> None:
+        """Wake those who wait for the request: it was changed here, or another node sent notice."""
+        for event in self._waiting.get(request_id, ()):
+            event.set()
+
+    async def _change(self, request_id: str, change: Callable[[Request], Request]) -> Request:
+        request = await self._store.change_request(request_id, change)
+        self.changed(request_id)
+        return request
+
+    def _check_policy(self, request: Request, reviewer: Reviewer) -> None:
+        """A request under a policy that changed cannot be approved any more."""
+        policy = self._policies(request.ask.policy)
+        if policy is None or policy.version != request.ask.policy_version:
+            raise ApprovalVoid(request, "The policy has changed since.")
+        if policy.terms.review is not None and not reviewer.is_named_by(policy.terms.review):
+            raise NotAReviewer(request)
+
+
+def _check(policy: Policy, reason: str | None, ticket: str | None, ttl: timedelta | None) -> None:
+    if ttl is not None and not timedelta() < ttl <= policy.ttl:
+        raise UnfitValue(
+            "ttl is not one that the policy gives",
+            "ttl-too-long",
+            f"Policy `{policy.name}` gives at most {policy.ttl}.",
+            "Ask for that or less.",
+        )
+    if policy.terms.reason.required and not (reason or "").strip():
+        raise UnfitValue(
+            "reason is missing",
+            "reason-required",
+            f"Policy `{policy.name}` requires a reason.",
+            "Give it: in PGOPTIONS, as in `-c pgjit.reason='schema diff, week 47'`, or with the request.",
+        )
+    for text in (reason, ticket):
+        if text is not None and len(text.encode()) > request_lifecycle.LONGEST_TEXT:
+            raise UnfitValue(
+                "reason is too long",
+                "text-too-long",
+                f"A reason or a ticket has at most {request_lifecycle.LONGEST_TEXT} bytes.",
+                "Shorten it.",
+            )
