@@ -9,5 +9,6 @@ def test_a_policy_that_gives_no_terms_has_those_of_the_documentation() -> None:
     terms = GrantTerms()
 
     assert (timedelta(minutes=15), timedelta(hours=1)) == (terms.open_within, terms.lapse_after)
-    assert (None, None, None) == (terms.max_per_day, terms.schedule, terms.review)
-    assert not terms.break_glass and not terms.reason.required
+    assert (terms.max_per_day, terms.schedule, terms.review) == (None, None, None)
+    assert not terms.break_glass
+    assert not terms.reason.required
