@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from pgjit.grants.request import RequestState
 from pgjit.identity.identity import IdentityKey
 
-__all__ = ["Page", "RequestFilter", "WindowFilter"]
+__all__ = ["ListPage", "RequestFilter", "WindowFilter"]
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class WindowFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ListPage(Generic[T]):
     """The newest first. `next`: the cursor of the page that follows; None: this is the last."""
 
     items: tuple[T, ...]

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from pgjit.clock import Clock
 from pgjit.grants import request_lifecycle
-from pgjit.grants.listing import Page, RequestFilter
+from pgjit.grants.listing import ListPage, RequestFilter
 from pgjit.grants.request import Ask, Request, RequestState
 from pgjit.grants.request_refusals import ApprovalVoid, NoReviewHere, NotAReviewer, RequestUnknown, UnfitValue
 from pgjit.grants.reviewers import Reviewer, own_keys
@@ -128,7 +128,7 @@ class Requests:
             self.changed(request.id)
         return lapsed
 
-    async def list(self, narrowed: RequestFilter, cursor: str | None = None, limit: int = 50) -> Page[Request]:
+    async def list(self, narrowed: RequestFilter, cursor: str | None = None, limit: int = 50) -> ListPage[Request]:
         """The newest first. Raises ValueError for a cursor that no page gave."""
         return await self._store.requests(narrowed, cursor, limit)
 

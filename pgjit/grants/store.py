@@ -13,7 +13,7 @@ from pgjit.grants.actor import Actor
 from pgjit.grants.journal_entry import JournalEntry
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
-from pgjit.grants.listing import Page, RequestFilter, WindowFilter
+from pgjit.grants.listing import ListPage, RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.request import Request
@@ -115,7 +115,7 @@ class Store(Protocol):
     async def request(self, request_id: str) -> Request | None:
         """The request of this id."""
 
-    async def requests(self, narrowed: RequestFilter, after: str | None = None, limit: int = 50) -> Page[Request]:
+    async def requests(self, narrowed: RequestFilter, after: str | None = None, limit: int = 50) -> ListPage[Request]:
         """The requests, newest first. Raises ValueError for a cursor that no page gave."""
 
     async def change_request(self, request_id: str, change: Callable[[Request], Request]) -> Request:
@@ -130,7 +130,7 @@ class Store(Protocol):
     async def window(self, window_id: str) -> Window | None:
         """The window of this id."""
 
-    async def windows(self, narrowed: WindowFilter, after: str | None = None, limit: int = 50) -> Page[Window]:
+    async def windows(self, narrowed: WindowFilter, after: str | None = None, limit: int = 50) -> ListPage[Window]:
         """The windows, newest first. Raises ValueError for a cursor that no page gave."""
 
     async def revoke(self, scope: Scope, by: Actor, reason: str, at: datetime) -> list[Window]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pgjit.grants.actor import Actor
 from pgjit.grants.journal_entry import JournalEntry
-from pgjit.grants.listing import Page, RequestFilter, WindowFilter
+from pgjit.grants.listing import ListPage, RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request
 from pgjit.grants.scope import Scope
@@ -24,7 +24,7 @@ class ReviewedSqlStore:
     async def request(self, request_id: str) -> Request | None:
         raise NotImplementedError
 
-    async def requests(self, narrowed: RequestFilter, after: str | None = None, limit: int = 50) -> Page[Request]:
+    async def requests(self, narrowed: RequestFilter, after: str | None = None, limit: int = 50) -> ListPage[Request]:
         raise NotImplementedError
 
     async def change_request(self, request_id: str, change: Callable[[Request], Request]) -> Request:
@@ -36,7 +36,7 @@ class ReviewedSqlStore:
     async def window(self, window_id: str) -> Window | None:
         raise NotImplementedError
 
-    async def windows(self, narrowed: WindowFilter, after: str | None = None, limit: int = 50) -> Page[Window]:
+    async def windows(self, narrowed: WindowFilter, after: str | None = None, limit: int = 50) -> ListPage[Window]:
         raise NotImplementedError
 
     async def revoke(self, scope: Scope, by: Actor, reason: str, at: datetime) -> list[Window]:

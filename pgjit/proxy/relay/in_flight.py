@@ -13,14 +13,14 @@ from pgjit.audit.event import Event, Execution
 from pgjit.errors import PgjitError
 from pgjit.proxy.relay.prepared_statements import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Rejection
-from pgjit.proxy.relay.transitions import REQUEST, RequestEvent, RequestState
+from pgjit.proxy.relay.transitions import REQUEST, InFlightState, RequestEvent
 from pgwire.framing import Frame
 from pgwire.state import RequestKind
 
 __all__ = ["ClientPlan", "InFlight", "Planned", "Run"]
 
 
-_DONE = RequestState.DONE
+_DONE = InFlightState.DONE
 _HEAVY = 256 * 1024
 
 
@@ -47,7 +47,7 @@ class InFlight:
     segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
     at: int = 0  # the run that the server is dealing with
     changes: tuple[Change, ...] = ()  # by the message itself, beside those of its runs
-    state: RequestState = RequestState.SENT
+    state: InFlightState = InFlightState.SENT
     rejection: Rejection | None = None
     unread: bool = False  # a Query whose text was not parsed: it may have more statements than runs
     size: int = 0  # bytes of its message; what is kept for it takes no more, but for the records

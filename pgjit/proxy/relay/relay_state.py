@@ -26,10 +26,10 @@ from pgjit.proxy.relay.transitions import (
     STREAM,
     EndEvent,
     EndState,
+    InFlightState,
     InputEvent,
     InputState,
     RequestEvent,
-    RequestState,
     StreamEvent,
     StreamState,
 )
@@ -40,7 +40,7 @@ from pgwire.state import RequestKind
 __all__ = ["RelayState"]
 
 _SKIPPED = InputState.SKIPPED
-_DONE = RequestState.DONE
+_DONE = InFlightState.DONE
 
 
 class RelayState:

@@ -18,7 +18,7 @@ from pgjit.proxy.relay.prepared_statements import ExecutedStatement, Portal, Pre
 from pgjit.proxy.relay.reading_settings import reads_differently
 from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
-from pgjit.proxy.relay.transitions import EndEvent, InputEvent, RequestEvent, RequestState, StreamEvent, StreamState
+from pgjit.proxy.relay.transitions import EndEvent, InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
 from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting_messages
@@ -40,7 +40,7 @@ _QUOTING = ("21", "22", "23", "44")
 """Classes of errors whose DETAIL may quote data: constraints, subqueries of more than one row, values."""
 _FINISHES = frozenset(b"CIs")
 _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
-_CUT, _REFUSED = RequestState.CUT, RequestState.REFUSED
+_CUT, _REFUSED = InFlightState.CUT, InFlightState.REFUSED
 _FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
 _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
@@ -182,7 +182,7 @@ class ServerSide:
     def _cut(self, step: ServerStep, head: InFlight) -> None:
         """The result of `head` is over a limit: nothing more of it is passed on, and the server is to stop it."""
         step.cancel = True
-        if head.state is RequestState.SENT:
+        if head.state is InFlightState.SENT:
             head.move(RequestEvent.OVER_LIMIT)
 
     def _notice(self, step: ServerStep, size: int, head: InFlight | None) -> bytes | None:
@@ -193,7 +193,7 @@ class ServerSide:
         budget = self._state.budget
         if head is None or not budget.limits_results:
             return None
-        if self._state.stream is _DISCARDING or head.state in (_CUT, RequestState.REFUSED):
+        if self._state.stream is _DISCARDING or head.state in (_CUT, InFlightState.REFUSED):
             return b""  # a refused request runs nothing that could have something to report
         run = head.current
         room = budget.room(run.rows, run.size) if run is not None else budget.room(0, 0)

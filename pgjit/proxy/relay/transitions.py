@@ -10,9 +10,20 @@ from __future__ import annotations
 from enum import Enum
 
 __all__ = [
-    "COPY", "END", "INPUT", "REQUEST", "STREAM",
-    "CopyState", "EndEvent", "EndState", "InputEvent", "InputState", "RequestEvent", "RequestState",
-    "StreamEvent", "StreamState",
+    "COPY",
+    "END",
+    "INPUT",
+    "REQUEST",
+    "STREAM",
+    "CopyState",
+    "EndEvent",
+    "EndState",
+    "InFlightState",
+    "InputEvent",
+    "InputState",
+    "RequestEvent",
+    "StreamEvent",
+    "StreamState",
 ]  # fmt: skip
 
 
@@ -21,7 +32,7 @@ class _State(Enum):
     __hash__ = object.__hash__
 
 
-class RequestState(_State):
+class InFlightState(_State):
     """The states of a request, from its bytes to the last message of its answer."""
 
     SENT = "sent"
@@ -40,35 +51,35 @@ class RequestEvent(_State):
     PASSED_OVER = "passed over"  # it comes behind an error, before the next Sync
 
 
-REQUEST: dict[RequestState, dict[RequestEvent, RequestState]] = {
-    RequestState.SENT: {
-        RequestEvent.REFUSE: RequestState.REFUSED,
-        RequestEvent.OVER_LIMIT: RequestState.CUT,
-        RequestEvent.COMPLETED: RequestState.SENT,
-        RequestEvent.ERROR: RequestState.FAILED,
-        RequestEvent.LAST_ANSWER: RequestState.DONE,
-        RequestEvent.PASSED_OVER: RequestState.DONE,
+REQUEST: dict[InFlightState, dict[RequestEvent, InFlightState]] = {
+    InFlightState.SENT: {
+        RequestEvent.REFUSE: InFlightState.REFUSED,
+        RequestEvent.OVER_LIMIT: InFlightState.CUT,
+        RequestEvent.COMPLETED: InFlightState.SENT,
+        RequestEvent.ERROR: InFlightState.FAILED,
+        RequestEvent.LAST_ANSWER: InFlightState.DONE,
+        RequestEvent.PASSED_OVER: InFlightState.DONE,
     },
     # INVARIANT: a refused request can only fail. Any other answer ends the session.
-    RequestState.REFUSED: {
-        RequestEvent.REFUSE: RequestState.REFUSED,
-        RequestEvent.ERROR: RequestState.FAILED,
-        RequestEvent.PASSED_OVER: RequestState.DONE,
+    InFlightState.REFUSED: {
+        RequestEvent.REFUSE: InFlightState.REFUSED,
+        RequestEvent.ERROR: InFlightState.FAILED,
+        RequestEvent.PASSED_OVER: InFlightState.DONE,
     },
-    RequestState.CUT: {
-        RequestEvent.REFUSE: RequestState.REFUSED,
-        RequestEvent.COMPLETED: RequestState.SENT,
-        RequestEvent.ERROR: RequestState.FAILED,
-        RequestEvent.LAST_ANSWER: RequestState.DONE,
+    InFlightState.CUT: {
+        RequestEvent.REFUSE: InFlightState.REFUSED,
+        RequestEvent.COMPLETED: InFlightState.SENT,
+        RequestEvent.ERROR: InFlightState.FAILED,
+        RequestEvent.LAST_ANSWER: InFlightState.DONE,
     },
-    RequestState.FAILED: {
-        RequestEvent.REFUSE: RequestState.FAILED,
-        RequestEvent.COMPLETED: RequestState.FAILED,
-        RequestEvent.ERROR: RequestState.FAILED,
-        RequestEvent.LAST_ANSWER: RequestState.DONE,
-        RequestEvent.PASSED_OVER: RequestState.DONE,
+    InFlightState.FAILED: {
+        RequestEvent.REFUSE: InFlightState.FAILED,
+        RequestEvent.COMPLETED: InFlightState.FAILED,
+        RequestEvent.ERROR: InFlightState.FAILED,
+        RequestEvent.LAST_ANSWER: InFlightState.DONE,
+        RequestEvent.PASSED_OVER: InFlightState.DONE,
     },
-    RequestState.DONE: {RequestEvent.REFUSE: RequestState.DONE},
+    InFlightState.DONE: {RequestEvent.REFUSE: InFlightState.DONE},
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pgjit.proxy.relay.in_flight import InFlight
-from pgjit.proxy.relay.transitions import InputEvent, RequestState
+from pgjit.proxy.relay.transitions import InFlightState, InputEvent
 from pgwire.errors import RemoteProtocolError
 from pgwire.reader import message
 from pgwire.state import ASYNCHRONOUS, FRONTEND, RESPONSES, Phase, RequestKind
@@ -102,7 +102,7 @@ class Sequence(RuleBasedStateMachine):
     def _answer(self, kind: int) -> None:
         before = list(self.ends.state.queue.requests)
         head = before[0] if before else None
-        hole = head is not None and head.state is RequestState.REFUSED
+        hole = head is not None and head.state is InFlightState.REFUSED
         step = self.ends.server(_sent(kind))
         after = list(self.ends.state.queue.requests)
         if step.fault is not None:

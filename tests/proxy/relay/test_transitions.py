@@ -17,15 +17,15 @@ from pgjit.proxy.relay.transitions import (
     STREAM,
     CopyState,
     EndState,
+    InFlightState,
     InputState,
     RequestEvent,
-    RequestState,
     StreamState,
 )
 from pgwire.state import FRONTEND, Phase, RequestKind
 
 TABLES: list[tuple[type[Enum], Mapping[Any, Mapping[Any, Any]], Enum]] = [
-    (RequestState, REQUEST, RequestState.SENT),
+    (InFlightState, REQUEST, InFlightState.SENT),
     (InputState, INPUT, InputState.FORWARDED),
     (StreamState, STREAM, StreamState.FOLLOWING),
     (EndState, END, EndState.OPEN),
@@ -50,8 +50,8 @@ def test_during_copy_the_client_sends_what_the_protocol_allows() -> None:
 
 
 def test_a_refused_request_can_only_fail() -> None:
-    row = REQUEST[RequestState.REFUSED]
-    assert {event for event, state in row.items() if state is not RequestState.REFUSED} == {
+    row = REQUEST[InFlightState.REFUSED]
+    assert {event for event, state in row.items() if state is not InFlightState.REFUSED} == {
         RequestEvent.ERROR,
         RequestEvent.PASSED_OVER,
     }
