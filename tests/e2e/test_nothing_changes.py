@@ -210,8 +210,8 @@ def random_statements(watch: Watch, most: int) -> None:
 
 
 async def test_no_statement_of_a_grammar_changes_anything(loose_database: DemoDatabase, tmp_path: Path) -> None:
-    watch = await watched(loose_database, tmp_path, lambda watch: random_statements(watch, 500))
-    assert watch.ran > 25  # what is refused altogether says nothing of what is let through
+    watch = await watched(loose_database, tmp_path, lambda watch: random_statements(watch, 200))
+    assert watch.ran > 10  # what is refused altogether says nothing of what is let through
 
 
 @pytest.mark.slow

@@ -118,16 +118,9 @@ def _written(folder: Path, *tests: str) -> Path:
 
 
 def _command(file: Path, *arguments: str) -> list[str]:
-    plugins = (
-        "-p",
-        "tests.run.deadlines",
-        "-p",
-        "tests.run.needs",
-        "-p",
-        "tests.run.schedule",
-        "-p",
-        "no:cacheprovider",
-    )
+    wanted = [f"tests.run.{part}" for part in ("deadlines", "needs", "schedule")]
+    unused = [f"no:{plugin}" for plugin in ("cacheprovider", "hypothesispytest", "pytest_cov", "anyio")]
+    plugins = [word for plugin in (*wanted, *unused) for word in ("-p", plugin)]
     settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(file.parent), "-o", "timeout_again=1")
     return [
         sys.executable, "-m", "pytest", *plugins, *settings, "--timeout=2", "-v", "--tb=short", *arguments, str(file)

@@ -72,7 +72,7 @@ def test_what_the_server_finds_is_found(connection: psycopg.Connection, live_cat
     accepted: Counter[bool] = Counter()
 
     @given(sql=statements())
-    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     def check(sql: str) -> None:
         depends = _depends(connection, sql)
         accepted[depends is not None] += 1
