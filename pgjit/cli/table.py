@@ -15,6 +15,8 @@ class Command(NamedTuple):
     panel: str = "Commands"  # the panel of help in which it is listed
 
 
+_PEOPLE = "Requests and windows (by the API)"
+
 COMMANDS: dict[str, Command] = {
     "demo": Command(
         "pgjit.cli.commands.demo", "demo", "Show pgjit at work, with a database and identity provider of its own."
@@ -29,5 +31,19 @@ COMMANDS: dict[str, Command] = {
     "token": Command("pgjit.cli.commands.token", "token", "Print an access token, for a client's password."),
     "psql": Command("pgjit.cli.commands.psql", "psql", "Run psql on a connection, with a fresh token.", True),
     "exec": Command("pgjit.cli.commands.exec", "run", "Run any client on a connection, with a fresh token.", True),
+    "request": Command("pgjit.cli.commands.request", "request", "Request access under a policy.", panel=_PEOPLE),
+    "requests": Command("pgjit.cli.commands.requests", "requests", "List requests, or show one.", panel=_PEOPLE),
+    "approve": Command("pgjit.cli.commands.verdicts", "approve", "Approve a request.", panel=_PEOPLE),
+    "refuse": Command("pgjit.cli.commands.verdicts", "refuse", "Refuse a request.", panel=_PEOPLE),
+    "withdraw": Command("pgjit.cli.commands.verdicts", "withdraw", "Withdraw your own request.", panel=_PEOPLE),
+    "windows": Command("pgjit.cli.commands.windows", "windows", "List windows, or show one.", panel=_PEOPLE),
+    "sessions": Command("pgjit.cli.commands.windows", "sessions", "List the live sessions.", panel=_PEOPLE),
+    "revoke": Command("pgjit.cli.commands.revoke", "revoke", "Revoke windows and end their sessions.", panel=_PEOPLE),
+    "kill": Command("pgjit.cli.commands.revoke", "kill", "End one session.", panel=_PEOPLE),
+    "lock": Command("pgjit.cli.commands.locks", "lock", "End what is open, and let nothing open.", panel=_PEOPLE),
+    "unlock": Command("pgjit.cli.commands.locks", "unlock", "Lift a lock.", panel=_PEOPLE),
+    "locks": Command("pgjit.cli.commands.locks", "locks", "List the locks that hold.", panel=_PEOPLE),
+    "sign-off": Command("pgjit.cli.commands.verdicts", "sign_off", "Sign off a break-glass window.", panel=_PEOPLE),
+    "access": Command("pgjit.cli.commands.access", "access", "Show what a group may do now.", panel=_PEOPLE),
     "emulator": Command("pgjit.cli.commands.emulator", "emulator", "Run the local Entra emulator, for tests."),
 }

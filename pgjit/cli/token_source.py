@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from pgjit.cli.plain import plain
 from pgjit.errors import ServerUnavailable
 
 __all__ = ["NoClientToken", "Token", "TokenOrigin", "choose_source", "fetch_token", "is_credential"]
@@ -42,6 +44,7 @@ class TokenOrigin(StrEnum):
     SERVICE_PRINCIPAL = "service-principal"  # AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH
     WORKLOAD_IDENTITY = "workload-identity"  # AZURE_FEDERATED_TOKEN_FILE
     MANAGED_IDENTITY = "managed-identity"  # AZURE_CLIENT_ID names one of several
+    DEVICE_CODE = "device-code"  # a person signs in with a code, in any browser; only if it is named
     AZURE_CLI = "azure-cli"  # the person who ran `az login`
 
 
@@ -116,10 +119,17 @@ def _from_azure(source: TokenOrigin, scope: str, environment: Mapping[str, str])
     client_id = environment.get("AZURE_CLIENT_ID")
     # The library asks Microsoft whether an authority is genuine. One that was set on purpose is not checked.
     named: dict[str, Any] = {"disable_instance_discovery": bool(environment.get("AZURE_AUTHORITY_HOST"))}
+    own: dict[str, Any] = {"client_id": client_id} if client_id else {}
     makers: dict[TokenOrigin, Callable[[], Any]] = {
         TokenOrigin.SERVICE_PRINCIPAL: lambda: azure.EnvironmentCredential(**named),
         TokenOrigin.WORKLOAD_IDENTITY: lambda: azure.WorkloadIdentityCredential(**named),
         TokenOrigin.MANAGED_IDENTITY: lambda: azure.ManagedIdentityCredential(client_id=client_id),
+        TokenOrigin.DEVICE_CODE: lambda: azure.DeviceCodeCredential(
+            tenant_id=environment.get("AZURE_TENANT_ID") or "organizations",
+            prompt_callback=_show_code,
+            **named,
+            **own,
+        ),
         TokenOrigin.AZURE_CLI: azure.AzureCliCredential,
     }
     try:
@@ -130,6 +140,10 @@ def _from_azure(source: TokenOrigin, scope: str, environment: Mapping[str, str])
     except Exception as fault:  # noqa: BLE001 - the text of an unknown error may hold a secret
         raise _none(source, f"azure-identity failed: {type(fault).__name__}.") from None
     return str(token.token), int(token.expires_on)
+
+
+def _show_code(address: str, code: str, _ends: datetime) -> None:
+    print(f"To sign in, open {plain(address)} and enter the code {plain(code)}", file=sys.stderr, flush=True)
 
 
 def _variable(environment: Mapping[str, str], name: str, source: TokenOrigin) -> str:

@@ -1,6 +1,6 @@
-"""The commands of `pgjit`, one module each.
+"""The commands of `pgjit`.
 
-A module here has one function. Its parameters are the options, its docstring is the help text, and its result is the
+A function here is a command. Its parameters are the options, its docstring is the help text, and its result is the
 exit code. `pgjit/cli/table.py` names the module and the function; `docs/cli.md` is generated from them.
 
 - Run the proxy: `serve`, `check` (reads the same files and starts nothing).
@@ -8,6 +8,8 @@ exit code. `pgjit/cli/table.py` names the module and the function; `docs/cli.md`
   connection. `catalog` prints what a server has, for judging statements without it.
 - Look at a server: `doctor`.
 - Connect as a client: `token`, `psql`, `exec`.
+- Decide, as a person, by the API: `request`, `requests`, `verdicts` (approve, refuse, withdraw, sign-off), `windows`
+  (and sessions), `revoke` (and kill), `locks` (and lock, unlock), `access`.
 - Try things: `demo`, `emulator`. They import `pgjit.demo`, which a production image does not have.
 
 Start reading with `check.py`, the shortest. A command does not catch a `PgjitError`: `pgjit/cli/run.py` prints it and

@@ -30,6 +30,7 @@ def token(
     Without --source, the first of these variables that is set decides: PGJIT_TOKEN (variable); PGJIT_EMULATOR
     (emulator); AZURE_FEDERATED_TOKEN_FILE (workload-identity); AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH
     (service-principal); IDENTITY_ENDPOINT (managed-identity). Without any of them it is azure-cli.
+    A person without the Azure CLI gives --source device-code.
     """
     fetched = fetch_token(source or choose_source(os.environ), audience)
     if sys.stdout.isatty():

@@ -1,0 +1,126 @@
+"""`pgjit lock`, `pgjit unlock` and `pgjit locks`: what must not open, until when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.api_settings import (
+    Api,
+    ApiAudience,
+    AsJson,
+    Ca,
+    Reason,
+    ScopeOption,
+    SourceName,
+    Watch,
+    Yes,
+    confirm,
+    connect,
+    duration,
+    moment,
+    scope_of,
+)
+from pgjit.cli.status import Status
+
+__all__ = ["lock", "locks", "unlock"]
+
+
+def lock(
+    reason: Reason,
+    identity: ScopeOption.Identity = None,
+    policy: ScopeOption.Policy = None,
+    connection: ScopeOption.Connection = None,
+    everything: ScopeOption.All = False,
+    lasting: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="How long, such as 2h. By default until unlocked.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="MOMENT", help="Until when, such as 2026-12-01T06:00:00Z.")
+    ] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """Lock an identity, a policy, a connection, or everything. What is open ends at once, and nothing opens.
+
+    Give one of --identity, --policy, --connection and --all.
+    """
+    scope = scope_of(identity, policy, connection, everything)
+    body = {**scope, "until": _until(lasting, until), "reason": reason}
+    with connect(api, ca, audience, source) as client:
+        named = " ".join(name if value is True else f"{name} {value}" for name, value in scope.items())
+        confirm(f"Lock {named}, and end the sessions that are open there?", yes=yes)
+        return _print(client.post("locks", body=body), as_json=as_json)
+
+
+def unlock(
+    lock: Annotated[str, typer.Argument(help="The lock, as `pgjit locks` lists it.")],
+    reason: Reason,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """Lift a lock. Windows that it ended stay ended."""
+    import json
+
+    with connect(api, ca, audience, source) as client:
+        answer = client.delete("locks", lock, reason=reason)
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else f"lock {lock} is lifted")
+    return Status.OK
+
+
+def locks(
+    watch: Watch = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """List the locks that hold now."""
+    from pgjit.cli.grant_texts import lock_table
+    from pgjit.cli.printing import print_list
+
+    with connect(api, ca, audience, source) as client:
+        return print_list(lambda: client.items("locks"), lock_table, as_json=as_json, again=watch)
+
+
+def _until(lasting: str | None, until: str | None) -> str | None:
+    """Raises BadParameter."""
+    if lasting is not None and until is not None:
+        raise typer.BadParameter("give one of --for and --until")
+    length = duration(lasting, "--for")
+    if length is not None:
+        return moment(length)
+    if until is None:
+        return None
+    try:
+        read = datetime.fromisoformat(until)
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        raise typer.BadParameter(
+            "it is a moment with its time zone, such as 2026-12-01T06:00:00Z", param_hint="--until"
+        )
+    return read.isoformat()
+
+
+def _print(made: dict[str, object], *, as_json: bool) -> int:
+    import json
+
+    from pgjit.cli.plain import plain
+
+    if as_json:
+        print(json.dumps(made, indent=2, ensure_ascii=False))
+        return Status.OK
+    until = f"until {made['until']}" if made.get("until") else "until it is unlocked"
+    print(plain(f"lock {made.get('id')} holds {until}"))
+    return Status.OK

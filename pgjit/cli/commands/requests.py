@@ -1,0 +1,43 @@
+"""`pgjit requests`: lists requests for access, or shows one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, SourceName, Watch, connect
+
+__all__ = ["requests"]
+
+
+def requests(
+    request: Annotated[
+        str | None, typer.Argument(help="The request to show. Without it: all that you may see.")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(metavar="STATE", help="pending, approved, refused, lapsed, withdrawn or used."),
+    ] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only your own.")] = False,
+    watch: Watch = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """List requests for access, the latest first, or show one of them.
+
+    A requester sees the own requests, a reviewer also those to decide, an auditor or admin all.
+    """
+    from pgjit.cli.grant_texts import request_details, request_table
+    from pgjit.cli.printing import print_item, print_list
+
+    with connect(api, ca, audience, source) as client:
+        if request is not None:
+            return print_item(lambda: client.get("requests", request), request_details, as_json=as_json, again=watch)
+        own = "true" if mine else None
+        return print_list(
+            lambda: client.items("requests", state=state, mine=own), request_table, as_json=as_json, again=watch
+        )

@@ -1,0 +1,126 @@
+"""`pgjit revoke` and `pgjit kill`: end windows and sessions at once, after showing which they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgjit.cli.api_settings import (
+    Api,
+    ApiAudience,
+    AsJson,
+    Ca,
+    Reason,
+    ScopeOption,
+    SourceName,
+    Yes,
+    confirm,
+    connect,
+    scope_of,
+)
+from pgjit.cli.status import Status
+
+if TYPE_CHECKING:
+    from pgjit.cli.api_client import ApiClient, Item
+
+__all__ = ["kill", "revoke"]
+
+
+def revoke(
+    reason: Reason,
+    window: Annotated[str | None, typer.Argument(help="The window, as `pgjit windows` lists it.")] = None,
+    identity: ScopeOption.Identity = None,
+    policy: ScopeOption.Policy = None,
+    connection: ScopeOption.Connection = None,
+    everything: ScopeOption.All = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """Revoke one window, or all of an identity, a policy, a connection, or everything.
+
+    Their sessions end at once, running statements included, as at the end of the window. Give the window, or one of
+    --identity, --policy, --connection and --all. To keep new windows from opening as well, use `pgjit lock`.
+    """
+    if window is not None and (identity or policy or connection or everything):
+        raise typer.BadParameter("give a window, or what to revoke, and not both")
+    with connect(api, ca, audience, source) as client:
+        if window is not None:
+            _show_windows([client.get("windows", window)], as_json=as_json)
+            confirm("Revoke this window and end its sessions?", yes=yes)
+            answer = client.post("windows", window, "revoke", body={"reason": reason})
+            return _print_revoked([answer], answer, as_json=as_json)
+        scope = scope_of(identity, policy, connection, everything)
+        if not yes:  # what is shown is for the person who confirms it
+            _show_windows(_open_windows(client, scope), as_json=as_json)
+        confirm("Revoke all of these, and whatever opens until then, and end their sessions?", yes=yes)
+        answer = client.post("revoke", body={**scope, "reason": reason})
+        return _print_revoked(answer.get("items") or [], answer, as_json=as_json)
+
+
+def kill(
+    session: Annotated[str, typer.Argument(help="The session, as `pgjit sessions` lists it.")],
+    reason: Reason,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """End one session, running statements included. Its window stays open, so that the client may connect again."""
+    import json
+
+    with connect(api, ca, audience, source) as client:
+        confirm(f"End session {session}?", yes=yes)
+        answer = client.post("sessions", session, "kill", body={"reason": reason})
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else f"session {session} is ending")
+    return Status.OK
+
+
+def _open_windows(client: ApiClient, scope: dict[str, object]) -> list[Item]:
+    return [
+        each for state in ("open", "ending") for each in client.items("windows", state=state) if _is_in(each, scope)
+    ]
+
+
+def _is_in(window: Item, scope: dict[str, object]) -> bool:
+    match scope:
+        case {"identity": identity}:
+            key = window.get("identity") or {}
+            return f"{key.get('tid')}/{key.get('oid')}" == identity
+        case {"policy": policy}:
+            return bool(window.get("policy") == policy)
+        case {"connection": connection}:
+            return bool(window.get("connection") == connection)
+    return True
+
+
+def _show_windows(found: list[Item], *, as_json: bool) -> None:
+    import sys
+    from datetime import UTC, datetime
+
+    from pgjit.cli.grant_texts import window_table
+    from pgjit.cli.printing import width
+
+    print(window_table(found, datetime.now(UTC), width()), file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+def _print_revoked(revoked: list[Item], answer: Item, *, as_json: bool) -> int:
+    import json
+
+    from pgjit.cli.grant_texts import who
+    from pgjit.cli.plain import plain
+
+    if as_json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        return Status.OK
+    for each in revoked:
+        print(plain(f"window {each.get('id')} of {who(each.get('identity'))} is revoked"))
+    if not revoked:
+        print("no window was open")
+    return Status.OK

@@ -1,0 +1,49 @@
+"""`pgjit windows` and `pgjit sessions`: what is open now, and what was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, SourceName, Watch, connect
+
+__all__ = ["sessions", "windows"]
+
+
+def windows(
+    window: Annotated[
+        str | None, typer.Argument(help="The window to show. Without it: all that you may see.")
+    ] = None,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help="open, ending or ended.")] = None,
+    watch: Watch = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """List windows, the latest first, or show one of them."""
+    from pgjit.cli.grant_texts import window_details, window_table
+    from pgjit.cli.printing import print_item, print_list
+
+    with connect(api, ca, audience, source) as client:
+        if window is not None:
+            return print_item(lambda: client.get("windows", window), window_details, as_json=as_json, again=watch)
+        return print_list(lambda: client.items("windows", state=state), window_table, as_json=as_json, again=watch)
+
+
+def sessions(
+    watch: Watch = False,
+    as_json: AsJson = False,
+    api: Api = None,
+    ca: Ca = "system",
+    audience: ApiAudience = None,
+    source: SourceName = None,
+) -> int:
+    """List the live sessions."""
+    from pgjit.cli.grant_texts import session_table
+    from pgjit.cli.printing import print_list
+
+    with connect(api, ca, audience, source) as client:
+        return print_list(lambda: client.items("sessions"), session_table, as_json=as_json, again=watch)

@@ -1,0 +1,263 @@
+"""Requests, windows, sessions and locks of the API as text for people: tables and details.
+
+Decides which members are shown, in which order, and how a moment is written: as the time until it or since it. Pure.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from pgjit.cli.api_client import Item
+from pgjit.cli.columns import TableColumn, columns
+from pgjit.cli.plain import plain
+
+__all__ = [
+    "access_text", "lock_table", "request_details", "request_table", "session_table", "span", "who", "window_details",
+    "window_table",
+]  # fmt: skip
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+_INDENT = 14
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit, rounded down: `45s`, `12m`, `3h`, `2d`."""
+    whole = max(0, int(seconds))
+    for size, unit in _UNITS:
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def who(identity: object) -> str:
+    """The name that people read; the object id where there is none."""
+    if not isinstance(identity, dict):
+        return str(identity) if identity else "-"
+    return str(identity.get("display") or identity.get("oid") or "-")
+
+
+def request_table(items: Sequence[Item], now: datetime, width: int) -> str:
+    titles = (
+        TableColumn("REQUEST", keep=True),
+        TableColumn("STATE", keep=True),
+        TableColumn("WHO"),
+        TableColumn("POLICY"),
+        TableColumn("AGE", keep=True, right=True),
+    )
+    rows = [
+        (_text(each, "id"), _text(each, "state"), who(each.get("identity")), _text(each, "policy"),
+         _since(each.get("created_at"), now))
+        for each in items
+    ]  # fmt: skip
+    return _table(titles, rows, width, "There is no request.")
+
+
+def window_table(items: Sequence[Item], now: datetime, width: int) -> str:
+    titles = (
+        TableColumn("WINDOW", keep=True),
+        TableColumn("STATE", keep=True),
+        TableColumn("WHO"),
+        TableColumn("POLICY"),
+        TableColumn("LEFT", keep=True, right=True),
+        TableColumn("SESS", keep=True, right=True),
+    )
+    rows = [
+        (_text(each, "id"), _text(each, "state"), who(each.get("identity")), _text(each, "policy"),
+         "-" if each.get("state") == "ended" else _until(each.get("ends_at"), now), _text(each, "sessions"))
+        for each in items
+    ]  # fmt: skip
+    return _table(titles, rows, width, "There is no window.")
+
+
+def session_table(items: Sequence[Item], now: datetime, width: int) -> str:
+    titles = (
+        TableColumn("SESSION", keep=True),
+        TableColumn("STATE"),
+        TableColumn("WHO"),
+        TableColumn("POLICY"),
+        TableColumn("LEFT", keep=True, right=True),
+    )
+    rows = [
+        (_text(each, "id"), _text(each, "state"), who(each.get("identity")), _text(each, "policy"),
+         _until(each.get("ends_at"), now))
+        for each in items
+    ]  # fmt: skip
+    return _table(titles, rows, width, "There is no session.")
+
+
+def lock_table(items: Sequence[Item], now: datetime, width: int) -> str:
+    titles = (
+        TableColumn("LOCK", keep=True),
+        TableColumn("KIND", keep=True),
+        TableColumn("TARGET"),
+        TableColumn("LEFT", keep=True, right=True),
+        TableColumn("REASON"),
+    )
+    rows = [
+        (_text(each, "id"), _text(each, "kind"), who(each.get("target")), _until(each.get("until"), now),
+         _text(each, "reason"))
+        for each in items
+    ]  # fmt: skip
+    return _table(titles, rows, width, "There is no lock.")
+
+
+def request_details(request: Item, now: datetime, width: int) -> str:
+    """All that a reviewer decides about, the verdicts, and the digest to which a verdict is bound."""
+    review = request.get("review") or {}
+    reviewers = ", ".join(str(each) for each in [*(review.get("groups") or ()), *(review.get("roles") or ())])
+    needed = request.get("needs")
+    fields = [
+        ("request", _text(request, "id")),
+        ("state", _text(request, "state")),
+        ("identity", _identity(request.get("identity"))),
+        ("policy", f"{_text(request, 'policy')} (version {_text(request, 'policy_version')})"),
+        ("connection", _text(request, "connection")),
+        ("ttl", _length(request.get("ttl_seconds"))),
+        ("reason", request.get("reason")),
+        ("ticket", request.get("ticket")),
+        ("made", _moment(request.get("created_at"), now)),
+        ("lapses", _moment(request.get("lapses_at"), now) if request.get("state") == "pending" else None),
+        ("open by", _moment(request.get("open_by"), now) if request.get("state") == "approved" else None),
+        ("window", request.get("window")),
+        ("approvals", f"{needed} needed, by {reviewers or 'nobody'}" if needed else None),
+        *(("verdict", _verdict(each, now)) for each in request.get("verdicts") or ()),
+        ("digest", request.get("digest")),
+    ]
+    return _fields(fields, width)
+
+
+def window_details(window: Item, now: datetime, width: int) -> str:
+    ended = window.get("state") == "ended"
+    by = window.get("revoked_by")
+    fields = [
+        ("window", _text(window, "id")),
+        ("state", _text(window, "state")),
+        ("identity", _identity(window.get("identity"))),
+        ("policy", _text(window, "policy")),
+        ("connection", _text(window, "connection")),
+        ("opened", _moment(window.get("opened_at"), now)),
+        ("ends", None if ended else _moment(window.get("ends_at"), now)),
+        ("ended", _moment(window.get("ended_at"), now) if ended else None),
+        ("because", window.get("end_reason")),
+        ("revoked by", who(by) if by else None),
+        ("reason", window.get("reason")),
+        ("request", window.get("request")),
+        ("sessions", _text(window, "sessions")),
+        ("next from", _moment(window.get("retry_at"), now)),
+        ("break-glass", "yes" if window.get("break_glass") else None),
+        ("signed off", who(window["signed_off_by"]) if window.get("signed_off_by") else None),
+    ]
+    return _fields(fields, width)
+
+
+def access_text(access: Item, now: datetime, width: int) -> str:
+    """Each policy with all that the API says about it; its members in the API's own words and order."""
+    policies = access.get("policies") or access.get("items") or []
+    if not policies:
+        return "No policy is open to it."
+    texts = []
+    for policy in policies:
+        name = policy.get("name") or policy.get("policy")
+        fields = [
+            (member.replace("_", " ").removesuffix(" seconds"), _member(member, value, now))
+            for member, value in policy.items()
+            if member not in ("name", "policy")
+        ]
+        texts.append(f"policy {plain(str(name))}\n" + _fields(fields, width))
+    return "\n\n".join(texts)
+
+
+def _member(name: str, value: object, now: datetime) -> str:
+    match value:
+        case bool():
+            return "yes" if value else ""
+        case None:
+            return ""
+        case int() if name.endswith("_seconds"):
+            return _length(value)
+        case list():
+            return ", ".join(_member("", each, now) for each in value)
+        case dict():
+            return ", ".join(f"{key} {text}" for key, each in value.items() if (text := _member(key, each, now)))
+    return _moment(value, now) or str(value)
+
+
+def _verdict(verdict: Item, now: datetime) -> str:
+    capped = verdict.get("ttl_seconds")
+    parts = [
+        f"{_text(verdict, 'verdict')} by {who(verdict.get('by'))}, {_moment(verdict.get('at'), now)}",
+        f"at most {_length(capped)}" if capped else "",
+        str(verdict.get("comment") or ""),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _identity(identity: object) -> str:
+    if not isinstance(identity, dict):
+        return who(identity)
+    name = f"{identity['display']}, " if identity.get("display") else ""
+    kind = f"{identity['kind']} " if identity.get("kind") else ""
+    return f"{name}{kind}{identity.get('tid')}/{identity.get('oid')}"
+
+
+def _fields(fields: Iterable[tuple[str, object]], width: int) -> str:
+    lines: list[str] = []
+    width = max(width, 40)
+    for name, value in fields:
+        if value in (None, ""):
+            continue
+        text = plain(" ".join(str(value).split()))
+        head = f"{plain(name):<{_INDENT - 2}}  "
+        indent = " " * _INDENT
+        if any(len(word) > width - _INDENT for word in text.split()):  # ids that are copied whole
+            lines.append(plain(name))
+            head = indent = "    "
+        lines += textwrap.wrap(
+            text, width, initial_indent=head, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines)
+
+
+def _table(titles: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: int, none: str) -> str:
+    return "\n".join(columns(titles, rows, width)) if rows else none
+
+
+def _text(item: Item, name: str) -> str:
+    value = item.get(name)
+    return "-" if value is None else str(value)
+
+
+def _length(seconds: object) -> str:
+    if not isinstance(seconds, int):
+        return "-"
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min" + (f" {rest} s" if rest else "") if minutes else f"{rest} s"
+
+
+def _read(moment: object) -> datetime | None:
+    try:
+        read = datetime.fromisoformat(moment) if isinstance(moment, str) else None
+    except ValueError:
+        return None
+    return read if read is not None and read.tzinfo is not None else None
+
+
+def _since(moment: object, now: datetime) -> str:
+    read = _read(moment)
+    return "-" if read is None else span((now - read).total_seconds())
+
+
+def _until(moment: object, now: datetime) -> str:
+    read = _read(moment)
+    return "-" if read is None else span((read - now).total_seconds())
+
+
+def _moment(moment: object, now: datetime) -> str | None:
+    read = _read(moment)
+    if read is None:
+        return None
+    seconds = (read - now).total_seconds()
+    nearness = f"in {span(seconds)}" if seconds >= 0 else f"{span(-seconds)} ago"
+    return f"{read:%Y-%m-%d %H:%M:%S %Z} ({nearness})"

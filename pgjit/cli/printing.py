@@ -1,0 +1,62 @@
+"""Prints what the API returned: its JSON, or a text of `grant_texts.py`, once or again and again.
+
+Decides the width of texts (80 columns where there is no terminal) and how many items of a list are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final
+
+from pgjit.cli.api_client import Item
+from pgjit.cli.following import watch
+from pgjit.cli.status import Status
+
+__all__ = ["print_item", "print_list", "width"]
+
+_MOST: Final = 100
+
+Table = Callable[[Sequence[Item], datetime, int], str]
+Details = Callable[[Item, datetime, int], str]
+
+
+def width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def print_list(fetch: Callable[[], Iterable[Item]], table: Table, *, as_json: bool, again: bool) -> Status:
+    """Print the list, the first 100 items of it; with `as_json` all of it as one document in a line or more."""
+
+    def draw() -> str:
+        if as_json:
+            return _json({"items": list(fetch())}, again=again)
+        items = list(islice(fetch(), _MOST + 1))
+        text = table(items[:_MOST], datetime.now(UTC), width())
+        return text + (f"\nOnly the latest {_MOST} are shown; --json prints all." if len(items) > _MOST else "")
+
+    return _print(draw, again=again)
+
+
+def print_item(fetch: Callable[[], Item], details: Details, *, as_json: bool, again: bool = False) -> Status:
+    def draw() -> str:
+        item = fetch()
+        return _json(item, again=again) if as_json else details(item, datetime.now(UTC), width())
+
+    return _print(draw, again=again)
+
+
+def _json(document: Item, *, again: bool) -> str:
+    """One line for each document where there are several."""
+    return json.dumps(document, ensure_ascii=False, indent=None if again else 2)
+
+
+def _print(draw: Callable[[], str], *, again: bool) -> Status:
+    if again:
+        watch(draw)
+    else:
+        print(draw())
+    return Status.OK
