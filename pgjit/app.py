@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,12 +15,16 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
 
-from pgjit.api.health import AdminServer, admin_api
+from pgjit.api.health import admin_api
+from pgjit.api.http_api import http_api
+from pgjit.api.section import HttpTlsSection, identity_for_api
+from pgjit.api.services import ApiServices
+from pgjit.api.serving import HttpServer
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
 from pgjit.clock import Clock
-from pgjit.config import Config
+from pgjit.config import Config, TlsSection
 from pgjit.errors import InvalidFile, JournalUnavailable
 from pgjit.file_descriptors import descriptors_for, raise_limit, room
 from pgjit.grants.store import Store
@@ -29,6 +34,7 @@ from pgjit.identity.graph import graph_from_section
 from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
+from pgjit.identity.section import IdentitySection
 from pgjit.judging.worker_process import WorkerProcess
 from pgjit.parts import Parts
 from pgjit.proxy.listener import Listener
@@ -58,6 +64,7 @@ class App:
     _telemetry: Telemetry
     _kept_backends: KeptBackends
     _windows: Windows
+    _directory: Directory | None
     _memberships: Memberships
     _servers: dict[str, Servers]
     _catalogs: dict[str, CatalogCache]
@@ -85,6 +92,8 @@ class App:
                 "ends of kept backends": self._run_ends_of_kept_backends,
                 "catalogs": self._run_catalogs,
                 "judge workers": self._run_judge_workers,
+                # Stopped after the listener too: people see what is ending.
+                "HTTP API": self._run_api,
                 # Stopped after the listener: during the drain, probes read from it that pgjit is alive, not ready.
                 "admin port": self._run_admin_port,
                 "listener": self._run_listener,
@@ -92,11 +101,13 @@ class App:
         )
         self.port = 0
         self.admin_port = 0
+        self.api_port = 0
 
     async def __aenter__(self) -> Self:
         """Raises InvalidFile, ServerUnavailable, JournalUnavailable or OSError; what was started is stopped."""
-        self._tls = _server_tls(self._config)
-        self._provider = _provider(self._config)
+        config = self._config
+        self._tls = _server_tls(config, config.file.tls)
+        self._provider = _provider(config, config.file.identity)
         await self._parts.start()
         return self
 
@@ -175,6 +186,7 @@ class App:
     @asynccontextmanager
     async def _run_memberships(self) -> AsyncIterator[None]:
         directory = graph_from_section(self._config.file.identity, self._config.folder)
+        self._directory = directory
         if directory is None:
             self._memberships = Memberships()
             yield
@@ -270,6 +282,38 @@ class App:
             memberships=self._memberships,
         )
 
+    # --- people ----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _run_api(self) -> AsyncIterator[None]:
+        config, section = self._config, self._config.file.api
+        if section is None:
+            yield
+            return
+        provider = _provider(config, identity_for_api(config.file.identity, section.audience))
+        served = http_api(section, self._api_services(provider), self._services.refused_logins)
+        server = HttpServer(served, _server_tls(config, section.tls or config.file.tls))
+        await provider.start()
+        try:
+            await server.open(section.listen.host, section.listen.port)
+            self.api_port = server.port
+            yield
+        finally:
+            await server.close()
+            await provider.close()
+
+    def _api_services(self, provider: Provider) -> ApiServices:
+        return ApiServices(
+            provider=provider,
+            directory=self._directory,
+            policies=self._config.policies,
+            registry=self._registry,
+            journal=self._journal,
+            clock=self._clock,
+            node=socket.gethostname(),
+            version=VERSION,
+        )
+
     @asynccontextmanager
     async def _run_admin_port(self) -> AsyncIterator[None]:
         self._listener = Listener(self._services, self._tls)
@@ -278,7 +322,7 @@ class App:
             "journal writable": lambda: self._journal.writable,
             "accepting connections": lambda: self._listener.accepting,
         }
-        admin, place = AdminServer(admin_api(checks)), self._config.file.admin
+        admin, place = HttpServer(admin_api(checks)), self._config.file.admin
         try:
             await admin.open(place.host, place.port)
             self.admin_port = admin.port
@@ -316,10 +360,10 @@ def _note_stop(journal: Journal, clock: Clock) -> None:
         _log.error("the stop of the service could not be recorded")
 
 
-def _server_tls(config: Config) -> ssl.SSLContext:
+def _server_tls(config: Config, section: TlsSection | HttpTlsSection) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    certificate, key = config.path(config.file.tls.certificate), config.path(config.file.tls.key)
+    certificate, key = config.path(section.certificate), config.path(section.key)
     try:
         context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as fault:
@@ -327,8 +371,7 @@ def _server_tls(config: Config) -> ssl.SSLContext:
     return context
 
 
-def _provider(config: Config) -> Provider:
-    identity = config.file.identity
+def _provider(config: Config, identity: IdentitySection) -> Provider:
     if identity.provider not in PROVIDERS:
         raise InvalidFile(
             "identity configuration", [f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"]

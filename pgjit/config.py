@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from pgjit.api.section import HttpApiSection, check_http_api
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import shortage
@@ -209,6 +210,7 @@ class ConfigFile(_Section):
     store: StoreSection = StoreSection()
     journal: JournalSection = JournalSection()
     admin: AdminSection = AdminSection()
+    api: HttpApiSection | None = None
     limits: LimitsSection = LimitsSection()
 
     @field_validator("connections")
@@ -263,7 +265,11 @@ def load_config(path: Path) -> Config:
         raise InvalidFile(f"configuration {path}", document.faults)
     folder = path.resolve().parent
     targets = {name: _target(document, folder, name, section) for name, section in file.connections.items()}
-    _check_tls(document, folder / file.tls.certificate, folder / file.tls.key)
+    _check_tls(document, ("tls",), folder / file.tls.certificate, folder / file.tls.key)
+    if file.api is not None:
+        check_http_api(document, file.api, file.identity)
+        if file.api.tls is not None:
+            _check_tls(document, ("api", "tls"), folder / file.api.tls.certificate, folder / file.api.tls.key)
     check_identity(document, folder, file.identity)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
@@ -323,16 +329,16 @@ def _target(document: Document, folder: Path, name: str, section: ConnectionSect
     )
 
 
-def _check_tls(document: Document, certificate: Path, key: Path) -> None:
+def _check_tls(document: Document, where: tuple[str, ...], certificate: Path, key: Path) -> None:
     before = len(document.faults)
-    _readable(document, ("tls", "certificate"), certificate)
-    _readable(document, ("tls", "key"), key)
+    _readable(document, (*where, "certificate"), certificate)
+    _readable(document, (*where, "key"), key)
     if len(document.faults) > before:
         return
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as fault:
-        document.fault(("tls", "certificate"), f"and the key do not go together: {fault}")
+        document.fault((*where, "certificate"), f"and the key do not go together: {fault}")
 
 
 def _readable(document: Document, where: tuple[str, ...], path: Path) -> None:

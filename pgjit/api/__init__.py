@@ -1,19 +1,21 @@
-"""The HTTP API: liveness, readiness and metrics, on the admin port.
+"""HTTP: the API for people and programs, and the admin port with liveness, readiness and metrics.
 
-This room decides the paths, the form of their responses, and how the HTTP server stops. It runs in the proxy's own
-event loop, so a health check that is answered also shows that the loop responds.
+This room decides who may call what over HTTP, in which form errors and lists are returned, and how HTTP servers stop.
+They run in the proxy's own event loop, so nothing here may block.
 
 Words:
 
-- *live*: the event loop responds. `/healthz` returns 200.
-- *ready*: every readiness check is true. `/readyz` returns 200, else 503 with the checks that are false.
-- *check*: a named condition, such as "journal writable". `app.py` supplies the checks.
-- *metrics*: the numbers of `pgjit/telemetry.py`, in Prometheus's text format at `/metrics`.
-- *prompt server*: uvicorn, changed so that it stops at once and leaves signals to the program.
+- *caller*: who sent the token of a call; *role*: requester, reviewer, auditor or admin, by group.
+- *gate*: what every call passes first: token, rate, size. *Endpoint*: one path, in `endpoints/`.
+- *problem*: an error as JSON (RFC 9457), rendered from a PgjitError.
+- *call record*: `api.called` in the journal, written before a call changes anything or reads what belongs to others.
+- *ready*, *live*: what `/readyz` and `/healthz` of the admin port return.
 
-Start reading with `health.py` (the endpoints); `serving.py` has the server that runs them. The demo's emulator uses
-the same server.
+Start reading with `http_api.py` (how the API is put together), then `gate.py`, `caller.py` and `calls.py`; the
+configuration is in `section.py`, the JSON in `shapes.py`. The admin port is `health.py`. Both are served by
+`serving.py`, and so is the demo's emulator.
 
-It does not know sessions, windows, identities or statements: nothing of what agents do can be read here. It does
-not authenticate its callers, so the admin port listens on this machine's own address by default.
+It does not decide requests, windows or locks: `grants` does, and `proxy/window` carries out what ends sessions. The
+admin port does not authenticate its callers, shows nothing of what agents do, and listens on this machine's own
+address by default.
 """

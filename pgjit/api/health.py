@@ -5,17 +5,12 @@ Decides the paths and their status codes. Which conditions make pgjit ready is d
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable
 
-import uvicorn
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from pgjit.api.serving import PromptServer
-
-__all__ = ["AdminServer", "admin_api"]
+__all__ = ["admin_api"]
 
 
 def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
@@ -40,35 +35,3 @@ def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return api
-
-
-class AdminServer:
-    """Serves `api` on a port, in the running event loop."""
-
-    def __init__(self, api: FastAPI) -> None:
-        self._server = PromptServer(uvicorn.Config(api, log_config=None, access_log=False, lifespan="off"))
-        self._task: asyncio.Task[None] | None = None
-        self.port = 0
-
-    async def open(self, host: str, port: int) -> None:
-        """Raises OSError when the port is in use."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, port))
-        except OSError:
-            listening.close()
-            raise
-        self.port = int(listening.getsockname()[1])
-        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
-        serving = asyncio.create_task(self._server.serving.wait())
-        await asyncio.wait({self._task, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if self._task.done():
-            serving.cancel()
-            await self._task
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._server.stop()
-            await self._task

@@ -12,6 +12,7 @@ from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
 
 __all__ = [
+    "ApiCalled",
     "BackendGone",
     "BackendRemains",
     "Event",
@@ -247,6 +248,19 @@ class StoreRestored:
     windows: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCalled:
+    """A call of the HTTP API that changes something, or reads what belongs to others. Written before it happens."""
+
+    at: datetime
+    identity: Identity
+    role: str  # in which the caller acts
+    method: str
+    path: str
+    target: str | None  # what the call is about, if the path does not show it
+    source: str
+
+
 Event = (
     Execution
     | Outcome
@@ -262,4 +276,5 @@ Event = (
     | ServiceStopped
     | JournalGap
     | StoreRestored
+    | ApiCalled
 )

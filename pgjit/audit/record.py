@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import orjson
 
 from pgjit.audit.event import (
+    ApiCalled,
     BackendGone,
     BackendRemains,
     Event,
@@ -126,6 +127,8 @@ def _members(event: Event, contexts: ContextCache) -> bytes:
             return b'"journal.gap",%s' % _inside(_gap(event))
         case StoreRestored():
             return b'"store.restored",%s' % _inside({"windows": list(event.windows)})
+        case ApiCalled():
+            return b'"api.called",%s' % _inside(_api_called(event))
 
 
 def _execution(event: Execution) -> bytes:
@@ -300,12 +303,7 @@ def _window_ended(event: WindowEnded | WindowEnding) -> dict[str, object]:
 
 
 def _gap(event: JournalGap) -> dict[str, object]:
-    return {
-        "reason": event.reason,
-        "expected": event.expected,
-        "expected_sha256": event.expected_sha256,
-        "found": event.found,
-    }
+    return {name: getattr(event, name) for name in ("reason", "expected", "expected_sha256", "found")}
 
 
 def _left_behind(event: BackendRemains | BackendGone) -> dict[str, object]:
@@ -318,6 +316,11 @@ def _left_behind(event: BackendRemains | BackendGone) -> dict[str, object]:
         "backend": _process(event.process),
         "proof": _proof(event.proof),
     }
+
+
+def _api_called(event: ApiCalled) -> dict[str, object]:
+    plain = {name: getattr(event, name) for name in ("role", "method", "path", "target", "source")}
+    return {"identity": _identity(event.identity), **plain}
 
 
 def _login_refused(event: LoginRefused) -> dict[str, object]:

@@ -171,6 +171,9 @@ class World:
             **self._config,
             "limits": {**_PATIENT, **limits},
         }
+        if "api" in self._config:
+            api = {"listen": {"port": 0}, "audience": self.emulator.people_audience}
+            config["api"] = {**api, **dict(self._config["api"])}  # type: ignore[call-overload]
         path = self.folder / "pgjit.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False))
         return path

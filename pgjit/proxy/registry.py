@@ -6,9 +6,31 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
 
-__all__ = ["RegisteredSession", "Registry"]
+from pgjit.identity.identity import Identity
+
+__all__ = ["RegisteredSession", "Registry", "SessionView"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """A live session as people see it: a copy of what is known now."""
+
+    id: str
+    window: str
+    identity: Identity
+    policy: str
+    connection: str
+    backend_pid: int
+    source: str
+    application_name: str | None
+    opened_at: datetime
+    ends_at: datetime
+    executions: int
+    state: Literal["active", "idle", "idle in transaction", "ending"]
 
 
 class RegisteredSession(Protocol):
@@ -25,6 +47,10 @@ class RegisteredSession(Protocol):
     @property
     def abandoned(self) -> bool:
         """It ended here before its backend was seen to be gone; the next process ends the backend."""
+
+    @property
+    def view(self) -> SessionView | None:
+        """None before the session is open and after its end."""
 
     async def cancel(self) -> None: ...
     async def end(self, reason: str) -> None: ...
@@ -59,6 +85,10 @@ class Registry:
         self._by_pid[pid].remove(session)
         if not self._by_pid[pid]:
             del self._by_pid[pid]
+
+    def views(self) -> list[SessionView]:
+        """All live sessions, for people to see."""
+        return [view for session in self if (view := session.view) is not None]
 
     def of_window(self, window_id: str) -> list[RegisteredSession]:
         return [session for session in self if session.window_id == window_id]

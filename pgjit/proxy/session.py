@@ -30,6 +30,7 @@ from pgjit.proxy.door.client_authentication import authenticate
 from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
 from pgjit.proxy.door.startup_settings import check_for_any_policy, check_settings
 from pgjit.proxy.membership import ResolvedIdentity
+from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.pump import Ending, Pump
 from pgjit.proxy.server_settings import session_settings, watched_parameters
 from pgjit.proxy.services import Services
@@ -80,6 +81,10 @@ class Session:
     @property
     def idle(self) -> bool:
         return self._live is None or self._live.pump.state.idle
+
+    @property
+    def view(self) -> SessionView | None:
+        return None if self._live is None else self._live.view
 
     async def run(self, startup: StartupMessage, deadline: float) -> None:
         """Run the session from the startup message to its end. `deadline`: of the login, in the loop's time.
@@ -236,7 +241,7 @@ class Session:
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
             + ready_for_query(b"I")
         )
-        return LiveSession(context, access, resolved, backend, pump)
+        return LiveSession(context, access, resolved, backend, pump, now, request.application_name)
 
     # --- relay -----------------------------------------------------------------------------------------
 

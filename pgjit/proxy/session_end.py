@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
 from pgjit.proxy.access import Access
 from pgjit.proxy.membership import ResolvedIdentity
+from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.pump import Ending, Pump
 from pgjit.proxy.relay.transitions import EndState
 from pgjit.proxy.services import Services
@@ -37,10 +40,36 @@ class LiveSession:
     resolved: ResolvedIdentity
     backend: Backend
     pump: Pump
+    opened_at: datetime
+    application_name: str | None
 
     @property
     def upstream(self) -> Upstream:
         return self.backend.upstream
+
+    @property
+    def view(self) -> SessionView:
+        """The session for the list of live sessions."""
+        context, state = self.context, self.pump.state
+        running: Literal["active", "idle", "idle in transaction", "ending"] = "active"
+        if state.ending:
+            running = "ending"
+        elif not state.queue.requests:
+            running = "idle" if state.transaction_status == "I" else "idle in transaction"
+        return SessionView(
+            id=context.session_id,
+            window=context.window.id,
+            identity=context.identity,
+            policy=context.policy,
+            connection=context.connection,
+            backend_pid=context.backend_pid,
+            source=context.source,
+            application_name=self.application_name,
+            opened_at=self.opened_at,
+            ends_at=self.access.ends_at,
+            executions=state.recorder.executions,
+            state=running,
+        )
 
     @property
     def server_done(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pgjit.audit.event import (
+    ApiCalled,
     BackendGone,
     BackendRemains,
     Event,
@@ -170,4 +171,13 @@ EVENTS: dict[str, Event] = {
     "service.stopped": ServiceStopped(at=AT, reason="SIGTERM"),
     "journal.gap": JournalGap(at=AT, reason="missing", expected=9, expected_sha256="ab" * 32, found=4),
     "store.restored": StoreRestored(at=AT, windows=("w_1", "w_2")),
+    "api.called": ApiCalled(
+        at=AT,
+        identity=IDENTITY,
+        role="admin",
+        method="POST",
+        path="/api/v1/revoke",
+        target="policy reading",
+        source="10.0.0.9:40000",
+    ),
 }

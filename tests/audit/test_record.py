@@ -163,6 +163,14 @@ EXPECTED: dict[str, dict[str, object]] = {
     "service.stopped": {"reason": "SIGTERM"},
     "journal.gap": {"reason": "missing", "expected": 9, "expected_sha256": "ab" * 32, "found": 4},
     "store.restored": {"windows": ["w_1", "w_2"]},
+    "api.called": {
+        "identity": SESSION["identity"],
+        "role": "admin",
+        "method": "POST",
+        "path": "/api/v1/revoke",
+        "target": "policy reading",
+        "source": "10.0.0.9:40000",
+    },
 }
 
 

@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI, Request, Response
 
-from pgjit.api.health import AdminServer
+from pgjit.api.serving import HttpServer
 from tests.fakes.graph import CLIENT, SECRET, FakeGraph
 
 __all__ = ["ABSENT", "AUDIENCE", "OTHER_TENANT", "TENANT", "Key", "StandIn", "secret_file"]
@@ -43,7 +43,7 @@ class StandIn:
     def __init__(self, *tenants: str) -> None:
         self.keys = {tenant: [Key()] for tenant in tenants or (TENANT,)}
         self.graph = FakeGraph()
-        self._server = AdminServer(self._http())
+        self._server = HttpServer(self._http())
         self.url = ""
 
     async def __aenter__(self) -> Self:

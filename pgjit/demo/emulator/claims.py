@@ -104,7 +104,7 @@ def id_claims(
 def _audience(asked: AskedResource, api: Api, version: int) -> str:
     match asked.resource:
         case Resource.API if version == 2 or "use_guid" in api.optional_claims:
-            return api.client_id
+            return asked.audience if asked.audience in api.others else api.client_id
         case Resource.EXCHANGE:
             return EXCHANGE
         case Resource.BLUEPRINT:

@@ -110,6 +110,7 @@ class Api:
     client_id: str
     version: int = 2  # `requestedAccessTokenVersion`
     uris: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # client ids of further APIs, registered with the same settings
     group_claims: GroupClaims = GroupClaims.SECURITY
     assigned_groups: frozenset[str] = frozenset()
     optional_claims: frozenset[str] = OPTIONAL_CLAIMS - {"use_guid"}

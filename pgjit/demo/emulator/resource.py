@@ -65,7 +65,7 @@ def read_scope(
 
 
 def _resource(name: str, api: Api, directory: TenantDirectory, graph: Set[str]) -> Resource:
-    if name == api.client_id or name in api.uris:
+    if name == api.client_id or name in api.uris or name in api.others:
         return Resource.API
     if name.rstrip("/") in GRAPH_AUDIENCES or name in graph:
         return Resource.GRAPH

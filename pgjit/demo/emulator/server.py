@@ -49,7 +49,7 @@ class Emulator:
         self, settings: EmulatorSettings | None = None, *, now: Callable[[], datetime] | None = None
     ) -> None:
         self._settings = settings or EmulatorSettings()
-        api = self._settings.api or Api(client_id=self._settings.audience)
+        api = self._settings.api or Api(client_id=self._settings.audience, others=(self._settings.people_audience,))
         self.cloud = Cloud(self._settings.tenant, replace(api), now)
         self.cloud.issuer.sts = self._settings.sts or ""
         self.cloud.codes.approver = self._settings.approver
@@ -84,6 +84,11 @@ class Emulator:
     @property
     def audience(self) -> str:
         return self._settings.audience
+
+    @property
+    def people_audience(self) -> str:
+        """The audience of a second API: the proxy's HTTP API, for people."""
+        return self.cloud.api.others[0]
 
     @property
     def issuer(self) -> str:

@@ -90,6 +90,7 @@ class EmulatorSettings:
     tenants: tuple[str, ...] = ()  # further tenants
     audience: str = field(default_factory=lambda: str(uuid.uuid4()))
     api: Api | None = None  # None: an API with the client id `audience` and defaults
+    people_audience: str = field(default_factory=lambda: str(uuid.uuid4()))  # of the HTTP API, where `api` is None
     apps: tuple[AppCredentials, ...] = ()
     members: tuple[Member, ...] = ()
     nested: tuple[tuple[str, str], ...] = ()  # a group, and a group that is in it
@@ -177,6 +178,7 @@ class ApiSection(_Section):
 
     version: Annotated[int, Field(ge=1, le=2)] = 2
     uris: tuple[Text, ...] = ()
+    others: tuple[Guid, ...] = ()
     group_claims: GroupClaims = GroupClaims.SECURITY
     assigned_groups: tuple[Guid, ...] = ()
     optional_claims: tuple[Text, ...] = tuple(sorted(OPTIONAL_CLAIMS - {"use_guid"}))
@@ -196,6 +198,7 @@ class ApiSection(_Section):
             client_id=client_id,
             version=self.version,
             uris=self.uris,
+            others=self.others,
             group_claims=self.group_claims,
             assigned_groups=frozenset(self.assigned_groups),
             optional_claims=frozenset(self.optional_claims),

@@ -1,0 +1,99 @@
+"""A call with its caller: requires a role, records the call, carries a change out once.
+
+Decides the order: the role, the record, the idempotency key, the change. INVARIANT: a call that changes anything, or
+reads what belongs to others, is in the journal before it happens; otherwise it does not happen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from pgjit.api.caller import Caller, CallerRole, is_person
+from pgjit.api.idempotency import IdempotencyKeys, Reply, read_key
+from pgjit.api.refusals import CallRefused, RoleRequired
+from pgjit.audit.event import ApiCalled
+from pgjit.audit.journal import Journal
+from pgjit.errors import JournalUnavailable
+
+__all__ = ["ApiCall", "ApiCalls"]
+
+
+class ApiCalls:
+    """Shared by all calls."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], datetime]) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.keys = IdempotencyKeys(clock)
+
+
+class ApiCall:
+    def __init__(self, request: Request, calls: ApiCalls) -> None:
+        self._request = request
+        self._calls = calls
+        self.caller: Caller = request.state.caller
+
+    def require(self, *roles: CallerRole) -> CallerRole:
+        """The first of `roles` that the caller has. Raises RoleRequired; a refused change is recorded as well."""
+        role = self.caller.strongest(roles)
+        if role is None:
+            raise RoleRequired([each.value for each in roles], person=is_person(self.caller.identity))
+        return role
+
+    async def record(self, role: CallerRole, target: str | None = None) -> None:
+        """Raises CallNotRecorded: then nothing happens."""
+        calls, caller = self._calls, self.caller
+        event = ApiCalled(
+            at=calls.clock(),
+            identity=caller.identity,
+            role=role.value,
+            method=self._request.method,
+            path=self._request.url.path[:512],
+            target=None if target is None else target[:512],
+            source=caller.source,
+        )
+        try:
+            calls.journal.append([event])
+            if calls.journal.sync == "always":
+                await calls.journal.flush()
+        except JournalUnavailable:
+            raise _not_recorded() from None
+
+    async def change(
+        self, role: CallerRole, target: str, action: Callable[[], Awaitable[BaseModel]], *, status: int = 200
+    ) -> JSONResponse:
+        """Record the call, then carry `action` out, at most once for an idempotency key."""
+        key = read_key(self._request.headers.get("idempotency-key"))
+        await self.record(role, target)
+
+        async def reply() -> Reply:
+            return Reply(status, (await action()).model_dump(mode="json"))
+
+        if key is None:
+            done = await reply()
+        else:
+            done = await self._calls.keys.run(self.caller.key, key, self._fingerprint(), reply)
+        problem = done.status >= 400
+        return JSONResponse(
+            done.body, done.status, media_type="application/problem+json" if problem else "application/json"
+        )
+
+    def _fingerprint(self) -> bytes:
+        url = self._request.url
+        text = f"{self._request.method} {url.path}?{url.query}\n".encode()
+        return hashlib.sha256(text + self._request.state.body).digest()
+
+
+def _not_recorded() -> CallRefused:
+    return CallRefused(
+        "call was not carried out because it could not be recorded",
+        reference="journal-unavailable",
+        status=503,
+        hint="Try again later; the operators of this proxy have to look at its journal.",
+    )

@@ -1,0 +1,174 @@
+"""What the API sends: the JSON of sessions, policies and the caller. Values only.
+
+Decides the names of members. Moments are RFC 3339 in UTC, lengths of time are whole seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from pgjit.api.caller import Caller
+from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.policy.policy import Policy
+from pgjit.proxy.registry import SessionView
+
+__all__ = [
+    "IdentityJson",
+    "PageJson",
+    "PolicyJson",
+    "ReviewJson",
+    "SessionJson",
+    "VersionJson",
+    "WhoamiJson",
+    "seconds",
+]
+
+T = TypeVar("T")
+
+
+def seconds(length: timedelta) -> int:
+    return int(length.total_seconds())
+
+
+class PageJson(BaseModel, Generic[T]):
+    """A page of a list. `next` is the cursor of the next page, null on the last one."""
+
+    items: list[T]
+    next: str | None
+
+
+class IdentityJson(BaseModel):
+    """`tid` and `oid` are the identity; `display` is for people to read, and its owner chose it."""
+
+    tid: str
+    oid: str
+    kind: str | None
+    display: str | None
+
+    @classmethod
+    def of(cls, identity: Identity) -> IdentityJson:
+        return cls(tid=identity.key.tid, oid=identity.key.oid, kind=identity.kind.value, display=identity.display)
+
+    @classmethod
+    def of_key(cls, key: IdentityKey) -> IdentityJson:
+        return cls(tid=key.tid, oid=key.oid, kind=None, display=None)
+
+
+class VersionJson(BaseModel):
+    version: str
+    node: str
+    api: str
+
+
+class WhoamiJson(BaseModel):
+    """The caller as this API sees it."""
+
+    identity: IdentityJson
+    roles: list[str]
+    groups: list[str]
+    groups_from: str
+    groups_checked_at: datetime
+    token_ends_at: datetime
+
+    @classmethod
+    def of(cls, caller: Caller, *, directory: bool) -> WhoamiJson:
+        return cls(
+            identity=IdentityJson.of(caller.identity),
+            roles=[role for role in ("requester", "reviewer", "auditor", "admin") if role in caller.roles],
+            groups=sorted(caller.identity.groups),
+            groups_from="directory" if directory else "token",
+            groups_checked_at=caller.checked_at,
+            token_ends_at=caller.identity.expires_at,
+        )
+
+
+class ReviewJson(BaseModel):
+    groups: list[str]
+    roles: list[str]
+
+
+class PolicyJson(BaseModel):
+    """The terms of a policy. Its rules for statements are in the policy's file."""
+
+    name: str
+    version: str
+    connection: str
+    group: str | None
+    group_name: str | None
+    role: str | None
+    grant: str
+    mode: str
+    access: str
+    ttl_seconds: int
+    cooldown_seconds: int
+    open_within_seconds: int
+    lapse_after_seconds: int
+    max_per_day: int | None
+    reason_required: bool
+    needs: int
+    review: ReviewJson | None
+    break_glass: bool
+
+    @classmethod
+    def of(cls, policy: Policy) -> PolicyJson:
+        terms = policy.terms
+        review = terms.review
+        return cls(
+            name=policy.name,
+            version=policy.version,
+            connection=policy.connection,
+            group=policy.group,
+            group_name=policy.group_name,
+            role=policy.identity.role,
+            grant=policy.grant.value,
+            mode=policy.mode.value,
+            access=policy.statements.access.value,
+            ttl_seconds=seconds(policy.ttl),
+            cooldown_seconds=seconds(policy.cooldown),
+            open_within_seconds=seconds(terms.open_within),
+            lapse_after_seconds=seconds(terms.lapse_after),
+            max_per_day=terms.max_per_day,
+            reason_required=terms.reason.required,
+            needs=0 if review is None or terms.break_glass else review.approvals,
+            review=None if review is None else ReviewJson(groups=list(review.groups), roles=list(review.roles)),
+            break_glass=terms.break_glass,
+        )
+
+
+class SessionJson(BaseModel):
+    """A live session of this node."""
+
+    id: str
+    window: str
+    identity: IdentityJson
+    policy: str
+    connection: str
+    node: str
+    backend_pid: int
+    source: str
+    application_name: str | None
+    opened_at: datetime
+    ends_at: datetime
+    executions: int
+    state: str
+
+    @classmethod
+    def of(cls, view: SessionView, node: str) -> SessionJson:
+        return cls(
+            id=view.id,
+            window=view.window,
+            identity=IdentityJson.of(view.identity),
+            policy=view.policy,
+            connection=view.connection,
+            node=node,
+            backend_pid=view.backend_pid,
+            source=view.source,
+            application_name=view.application_name,
+            opened_at=view.opened_at,
+            ends_at=view.ends_at,
+            executions=view.executions,
+            state=view.state,
+        )

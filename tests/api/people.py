@@ -1,0 +1,194 @@
+"""The HTTP API in this process, without a socket, and people of every kind who call it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pgjit.api.http_api import PREFIX, http_api
+from pgjit.api.section import HttpApiSection, HttpRolesSection
+from pgjit.api.services import ApiServices
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.errors import JournalUnavailable, TokenRefused
+from pgjit.identity.directory import Directory, DirectoryAnswer, Principal, PrincipalState
+from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
+from pgjit.identity.provider import Discovery
+from pgjit.policy.grant_terms import GrantTerms, ReviewTerms
+from pgjit.policy.load import Policies
+from pgjit.policy.policy import Grant
+from pgjit.proxy.registry import Registry
+from tests.fakes.policies import policy
+
+__all__ = ["ADMINS", "AUDITORS", "MEMBERS", "NOW", "OTHERS", "PEOPLE", "REVIEWERS", "TENANT", "People", "Told", "who"]
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+TENANT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+MEMBERS, OTHERS = GroupId("g-members"), GroupId("g-others")
+REVIEWERS, AUDITORS, ADMINS = GroupId("g-reviewers"), GroupId("g-auditors"), GroupId("g-admins")
+
+
+def who(name: str, *groups: GroupId, kind: IdentityKind = IdentityKind.USER, **changes: Any) -> Identity:
+    identity = Identity(
+        key=IdentityKey(TENANT, f"oid-{name}"),
+        kind=kind,
+        app_id="an-app",
+        display=name,
+        groups=frozenset(groups),
+        token_id=f"token-of-{name}",
+        issued_at=NOW - timedelta(minutes=5),
+        expires_at=NOW + timedelta(hours=1),
+    )
+    return replace(identity, **changes)
+
+
+PEOPLE = {
+    each.display: each
+    for each in (
+        who("nobody"),
+        who("requester", MEMBERS),
+        who("other", OTHERS),
+        who("reviewer", REVIEWERS),
+        who("reviewer2", REVIEWERS),
+        who("member-reviewer", MEMBERS, REVIEWERS),
+        who("auditor", AUDITORS),
+        who("admin", ADMINS),
+        who("app", MEMBERS, REVIEWERS, AUDITORS, ADMINS, kind=IdentityKind.APP),
+        who("agent", MEMBERS, REVIEWERS, AUDITORS, ADMINS, kind=IdentityKind.AGENT),
+        who("agent-user", MEMBERS, REVIEWERS, AUDITORS, ADMINS, kind=IdentityKind.AGENT_USER),
+        who("acted-for", MEMBERS, REVIEWERS, AUDITORS, ADMINS, on_behalf_of="oid-acted-for"),
+    )
+}
+
+
+class Told:
+    """A provider whose tokens are the names of people."""
+
+    ready = True
+    discovery = Discovery("https://login.invalid", "api")
+
+    def __init__(self) -> None:
+        self.people = dict(PEOPLE)
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def verify(self, token: str, now: datetime) -> Identity:
+        identity = self.people.get(token)
+        if identity is None or now >= identity.expires_at:
+            raise TokenRefused("expired", "the token has ended")
+        return identity
+
+
+class KnownGroups:
+    """A directory; `groups` may change at any time."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, frozenset[GroupId]] = {f"oid-{name}": each.groups for name, each in PEOPLE.items()}
+        self.states: dict[str, PrincipalState] = {}
+        self.queries = 0
+
+    async def look_up(self, principal: Principal, groups: Any, now: datetime) -> DirectoryAnswer:
+        self.queries += 1
+        state = self.states.get(principal.key.oid, PrincipalState.ENABLED)
+        known = self.groups.get(principal.key.oid, frozenset())
+        return DirectoryAnswer(at=now, state=state, groups=known & frozenset(groups))
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Refusals:
+    references: list[str] = field(default_factory=list)
+
+    def note(self, source: str, reference: str, sqlstate: str, reason: str, **_: object) -> bool:
+        self.references.append(reference)
+        return True
+
+
+def policies() -> Policies:
+    review = ReviewTerms(groups=(REVIEWERS,))
+    return Policies(
+        (
+            policy("reading", group=MEMBERS),
+            policy("others", group=OTHERS),
+            replace(policy("reviewed", group=MEMBERS), grant=Grant.REVIEW, terms=GrantTerms(review=review)),
+        )
+    )
+
+
+class People:
+    """`async with People(tmp_path) as api:`, then `await api.get("whoami", "admin")`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        directory: Directory | None = None,
+        roles: HttpRolesSection | None = None,
+        **section: Any,
+    ) -> None:
+        self.now = NOW
+        self.provider = Told()
+        self.refused = Refusals()
+        self.registry = Registry()
+        self.path = folder / "journal.jsonl"
+        self.journal = Journal.open(FileSink(self.path))
+        self.services = self._services(directory)
+        groups = roles or HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,))
+        parsed = HttpApiSection(audience="api", roles=groups, **{"requests_per_minute": 6000, **section})
+        self.application = http_api(parsed, self.services, self.refused)
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.application, client=("10.0.0.9", 40000)), base_url="https://pgjit"
+        )
+
+    def _services(self, directory: Directory | None) -> ApiServices:
+        return ApiServices(
+            provider=self.provider,
+            directory=directory,
+            policies=policies(),
+            registry=self.registry,
+            journal=self.journal,
+            clock=lambda: self.now,
+            node="n1",
+            version="0.0.0",
+        )
+
+    async def __aenter__(self) -> People:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.aclose()
+        await self.journal.close()
+
+    async def call(self, method: str, path: str, person: str | None, **options: Any) -> httpx.Response:
+        headers = {**({} if person is None else {"Authorization": f"Bearer {person}"}), **options.pop("headers", {})}
+        url = path if path.startswith("/") else f"{PREFIX}/{path}"
+        return await self._client.request(method, url, headers=headers, **options)
+
+    async def get(self, path: str, person: str | None, **options: Any) -> httpx.Response:
+        return await self.call("GET", path, person, **options)
+
+    async def post(self, path: str, person: str | None, body: object, **options: Any) -> httpx.Response:
+        return await self.call("POST", path, person, json=body, **options)
+
+    def calls(self) -> list[tuple[str, str, str, str]]:
+        """The recorded calls: who, in which role, method, path."""
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [
+            (line["identity"]["display"], line["role"], line["method"], line["path"].removeprefix(PREFIX))
+            for line in lines
+            if line["type"] == "api.called"
+        ]
+
+    def break_journal(self) -> None:
+        def refuse(_events: object) -> int:
+            raise JournalUnavailable
+
+        self.journal.append = refuse  # type: ignore[method-assign,assignment]

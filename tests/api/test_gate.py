@@ -1,0 +1,154 @@
+"""Nothing behind the gate is reached without an accepted token, too often, or with a body that is too large."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pgjit.identity.directory import DirectoryUnavailable, PrincipalState
+from tests.api.people import NOW, REVIEWERS, KnownGroups, People
+
+SHAPE = {"type", "title", "status", "reference", "sqlstate"}
+
+
+def shown(response: httpx.Response) -> tuple[int, str]:
+    """Status and reference of a problem, which is one in form."""
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem.keys() >= SHAPE
+    assert problem["status"] == response.status_code
+    assert problem["type"] == f"urn:pgjit:error:{problem['reference']}"
+    return response.status_code, problem["reference"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Basic YWRtaW46YQ=="},
+        {"Authorization": "Bearer somebody else"},
+        {"Authorization": "admin"},
+        {"Authorization": "Bearer \u00e9".encode()},
+    ],
+)
+@pytest.mark.parametrize("path", ["whoami", "openapi.json", "version", "no-such-path", "/", "/docs"])
+async def test_no_path_is_served_without_an_accepted_token(
+    path: str, headers: dict[str, str], tmp_path: Path
+) -> None:
+    async with People(tmp_path) as api:
+        response = await api.get(path, None, headers=headers)
+        assert shown(response) == (401, "token-refused")
+        assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_two_tokens_are_no_token(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        twice = [("Authorization", "Bearer admin"), ("Authorization", "Bearer admin")]
+        response = await api._client.get("/api/v1/whoami", headers=twice)
+        assert shown(response) == (401, "token-refused")
+
+
+async def test_an_ended_token_is_refused_and_the_reason_is_for_the_record_only(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        api.provider.people["admin"] = replace(api.provider.people["admin"], expires_at=NOW)
+        response = await api.get("whoami", "admin")
+        assert shown(response) == (401, "token-refused")
+        assert "ended" not in response.text
+        assert api.refused.references == ["expired"]
+
+
+async def test_unknown_paths_and_methods_have_the_same_shape(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        assert shown(await api.get("no-such-path", "admin")) == (404, "path-unknown")
+        assert shown(await api.call("PUT", "whoami", "admin")) == (405, "method-not-allowed")
+        assert shown(await api.get("sessions?limit=0", "admin")) == (422, "invalid-call")
+        assert shown(await api.get("sessions?cursor=x", "admin")) == (400, "invalid-cursor")
+
+
+async def test_a_failure_shows_no_trace(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        api.registry.views = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        response = await api.get("sessions", "admin")
+        assert shown(response) == (500, "internal-error")
+        assert "division" not in response.text
+
+
+async def test_every_response_has_the_security_headers_and_none_of_cors(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        for response in (
+            await api.get("whoami", "admin", headers={"Origin": "https://elsewhere"}),
+            await api.get("whoami", None),
+            await api.get("no-such-path", "admin"),
+        ):
+            assert response.headers["cache-control"] == "no-store"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+async def test_a_body_over_the_limit_is_refused_declared_or_not(tmp_path: Path) -> None:
+    async def pieces() -> object:
+        for _ in range(70):
+            yield b" " * 1024
+
+    async with People(tmp_path) as api:
+        whole = await api.call("POST", "revoke", "admin", content=b" " * 70 * 1024)
+        in_pieces = await api.call("POST", "revoke", "admin", content=pieces())
+        assert [shown(whole), shown(in_pieces)] == [(413, "body-too-large")] * 2
+
+
+async def test_calls_are_limited_for_each_caller(tmp_path: Path) -> None:
+    async with People(tmp_path, requests_per_minute=2) as api:
+        responses = [await api.get("whoami", "admin") for _ in range(3)]
+        assert [each.status_code for each in responses] == [200, 200, 429]
+        assert int(responses[-1].headers["retry-after"]) > 0
+        assert (await api.get("whoami", "auditor")).status_code == 200
+
+
+async def test_tokens_that_are_not_accepted_are_limited_for_each_address(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        statuses = [(await api.get("whoami", "forged")).status_code for _ in range(250)]
+        assert 401 in statuses
+        assert statuses[-1] == 429
+
+
+async def test_a_read_uses_an_answer_of_the_last_minute_and_a_change_asks_anew(tmp_path: Path) -> None:
+    directory = KnownGroups()
+    async with People(tmp_path, directory=directory) as api:
+        roles = [(await api.get("whoami", "reviewer")).json()["roles"]]
+        directory.groups["oid-reviewer"] = frozenset()
+        roles.append((await api.get("whoami", "reviewer")).json()["roles"])
+        queries = directory.queries
+        assert shown(await api.post("no-such-path", "reviewer", {})) == (404, "path-unknown")
+        assert directory.queries > queries
+        roles.append((await api.get("whoami", "reviewer")).json()["roles"])
+    assert roles == [["reviewer"], ["reviewer"], []]
+
+
+@pytest.mark.parametrize("account", ["oid-reviewer", "an-app"])
+async def test_a_disabled_account_and_a_disabled_app_of_a_person_are_refused(account: str, tmp_path: Path) -> None:
+    directory = KnownGroups()
+    directory.states[account] = PrincipalState.DISABLED
+    async with People(tmp_path, directory=directory) as api:
+        assert shown(await api.get("whoami", "reviewer")) == (401, "token-refused")
+        assert api.refused.references == ["account-disabled"]
+
+
+async def test_without_an_answer_of_the_directory_nothing_is_served(tmp_path: Path) -> None:
+    class Silent(KnownGroups):
+        async def look_up(self, *_: object) -> object:  # type: ignore[override]
+            raise DirectoryUnavailable("no answer")
+
+    async with People(tmp_path, directory=Silent()) as api:  # type: ignore[arg-type]
+        assert shown(await api.get("whoami", "reviewer")) == (503, "directory-unavailable")
+
+
+async def test_a_directory_takes_the_place_of_the_groups_in_a_token(tmp_path: Path) -> None:
+    directory = KnownGroups()
+    directory.groups["oid-admin"] = frozenset({REVIEWERS})
+    async with People(tmp_path, directory=directory) as api:
+        assert (await api.get("whoami", "admin")).json()["roles"] == ["reviewer"]
