@@ -92,7 +92,7 @@ def scope_of(identity: str | None, policy: str | None, connection: str | None, e
         given["all"] = True
     if len(given) != 1:
         raise typer.BadParameter("give one of --identity, --policy, --connection and --all")
-    if identity is not None and not re.fullmatch(r"[0-9a-fA-F-]{36}/[0-9a-fA-F-]{36}", identity):
+    if identity is not None and not re.fullmatch(r"[^/\s]+/[^/\s]+", identity):
         raise typer.BadParameter("an identity is its tenant id, a slash and its object id", param_hint="--identity")
     return given
 

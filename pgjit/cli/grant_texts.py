@@ -120,6 +120,7 @@ def request_details(request: Item, now: datetime, width: int) -> str:
         ("made", _moment(request.get("created_at"), now)),
         ("lapses", _moment(request.get("lapses_at"), now) if request.get("state") == "pending" else None),
         ("open by", _moment(request.get("open_by"), now) if request.get("state") == "approved" else None),
+        ("next from", _moment(request.get("retry_at"), now)),
         ("window", request.get("window")),
         ("approvals", f"{needed} needed, by {reviewers or 'nobody'}" if needed else None),
         *(("verdict", _verdict(each, now)) for each in request.get("verdicts") or ()),

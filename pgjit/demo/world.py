@@ -44,6 +44,13 @@ SCHEMA_CHECKS = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
 ANALYSTS = "8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"
 
 
+def _with_length(text: str, key: str, length: timedelta) -> str:
+    """The policy with `key` set to `length`. A policy without the key has its default; the key is then added."""
+    line = f"{key}: {max(1, int(length.total_seconds()))}s"
+    changed, count = re.subn(rf"^{key}: \S+", line, text, flags=re.MULTILINE)
+    return changed if count else f"{text.rstrip()}\n{line}\n"
+
+
 class World:
     """`async with World() as world:` starts all parts. Leaving the block stops them."""
 
@@ -59,12 +66,17 @@ class World:
         ttl: Mapping[str, timedelta] | None = None,
         policies: Path = POLICIES,
         database: DemoDatabase | None = None,
+        cooldown: Mapping[str, timedelta] | None = None,
         port: int = 0,
         config: Mapping[str, object] | None = None,
     ) -> None:
-        """`ttl` sets the length of windows by policy. `config` replaces whole sections of the configuration file."""
+        """`ttl` sets the length of windows by policy, `cooldown` the time between them.
+
+        `config` replaces whole sections of the configuration file.
+        """
         self._fixed_folder = folder
         self._ttl = ttl or {}
+        self._cooldown = cooldown or {}
         self._policies = policies
         self._fixed_database = database
         self._port = port
@@ -141,10 +153,10 @@ class World:
         target.mkdir(exist_ok=True)
         for source in sorted(self._policies.glob("*.yaml")):
             text = source.read_text()
-            for name, ttl in self._ttl.items():
-                if re.search(rf"^policy: {re.escape(name)}$", text, re.MULTILINE):
-                    seconds = max(1, int(ttl.total_seconds()))
-                    text = re.sub(r"^ttl: \S+", f"ttl: {seconds}s", text, flags=re.MULTILINE)
+            for key, lengths in (("ttl", self._ttl), ("cooldown", self._cooldown)):
+                for name, length in lengths.items():
+                    if re.search(rf"^policy: {re.escape(name)}$", text, re.MULTILINE):
+                        text = _with_length(text, key, length)
             (target / source.name).write_text(text)
 
     def _write_config(self) -> Path:

@@ -63,7 +63,7 @@ def test_without_a_terminal_nothing_ends_without_yes(
         ("--all", "--policy", "p"),
         ("w_0", "--all"),
         ("--identity", "schema-check-agent"),
-        ("--identity", "7c9e6679/0c4c1bd0"),
+        ("--identity", "a/b/c"),
     ],
 )
 def test_what_is_not_one_thing_is_wrong_usage(api: ApiStandIn, options: tuple[str, ...]) -> None:

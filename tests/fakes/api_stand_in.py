@@ -20,7 +20,7 @@ AGENT = {
     "display": "schema-check-agent",
 }
 REVIEWER = {"tid": TENANT, "oid": "0c4c1bd0-4ad0-4e5e-9a5e-3d6b9e5fc002", "display": "Ada Reviewer"}
-DIGEST = "sha256:" + "5e" * 32
+DIGEST = "5e" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,9 @@ class ApiStandIn:
         if action == "approve" and body.get("digest") != request["digest"]:
             return problem(409, "approval-void", "approval is not for what is requested now")
         request["state"] = {"approve": "approved", "refuse": "refused", "withdraw": "withdrawn"}[action]
-        request["verdicts"].append({"by": REVIEWER, "verdict": action, "comment": body.get("comment"), "at": _at(0)})
+        request["verdicts"].append(
+            {"by": REVIEWER, "verdict": request["state"], "comment": body.get("comment"), "at": _at(0)}
+        )
         return httpx.Response(200, json=request)
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_BY_HAND = "analyst-read-only"
+_PAUSE = timedelta(seconds=10)
+
 
 def demo(
     once: Annotated[
@@ -45,7 +48,7 @@ async def _demo(*, once: bool, ttl: int, port: int) -> int:
     console = Console(highlight=False)
     console.print("[dim]starting a database with a sample shop, an identity provider and the proxy ...[/]")
     stop = stop_signal()
-    async with World(ttl={POLICY: timedelta(seconds=ttl)}, port=port) as world:
+    async with World(ttl={POLICY: timedelta(seconds=ttl)}, cooldown={_BY_HAND: _PAUSE}, port=port) as world:
         console.print(f"[dim]policies/{POLICY}.yaml says ttl: 30m; this story shortens it to {ttl} s (--ttl)[/]")
         story = Story(world, console)
         succeeded = await story.play()
@@ -68,18 +71,18 @@ def _invite(console: Console, world: World) -> None:
     emulator = world.emulator
     lines = f"""
 Try it yourself, as an analyst. Your window opens with your first connection
-and lasts 30 min, whatever you do. Then new connections are refused for 30 min
-(the policy's cooldown). To get a window earlier, stop and restart this demo.
+and lasts 30 min, whatever you do. Then new connections are refused for 10 s
+(the policy's cooldown: as long as its window, and shortened for this demo).
 
 export PGJIT_HOST=localhost PGJIT_PORT={world.app.port} PGJIT_SSLROOTCERT={world.certificates.authority}
 export PGJIT_EMULATOR={emulator.url} PGJIT_AUDIENCE={emulator.audience}
 export AZURE_TENANT_ID={emulator.tenant} AZURE_CLIENT_ID={analyst.client_id}
 export AZURE_CLIENT_SECRET={analyst.client_secret}
-{sys.executable} -m pgjit psql --psql {world.psql} --policy analyst-read-only prod-replica
+{sys.executable} -m pgjit psql --psql {world.psql} --policy {_BY_HAND} prod-replica
 
 `{sys.executable} -m pgjit token` prints a token. With that token in PGPASSWORD:
 
-{world.psql} "{world.conninfo("analyst-read-only")}"
+{world.psql} "{world.conninfo(_BY_HAND)}"
 
 The journal grows in {world.journal}
 Ctrl-C stops everything and leaves nothing behind.

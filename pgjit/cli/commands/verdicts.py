@@ -114,7 +114,7 @@ def _report(request: dict[str, object], *, as_json: bool) -> int:
     if as_json:
         return print_item(lambda: request, request_details, as_json=True)
     verdicts = request.get("verdicts")
-    approvals = [each for each in verdicts if each.get("verdict") == "approve"] if isinstance(verdicts, list) else []
+    approvals = [each for each in verdicts if each.get("verdict") == "approved"] if isinstance(verdicts, list) else []
     line = f"request {request.get('id')} is {request.get('state')}"
     if request.get("state") == "pending" and approvals:
         line += f": {len(approvals)} of {request.get('needs')} approvals"

@@ -16,6 +16,10 @@ def windows(
         str | None, typer.Argument(help="The window to show. Without it: all that you may see.")
     ] = None,
     state: Annotated[str | None, typer.Option(metavar="STATE", help="open, ending or ended.")] = None,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Only those of break-glass that nobody has signed off.")
+    ] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only your own.")] = False,
     watch: Watch = False,
     as_json: AsJson = False,
     api: Api = None,
@@ -30,7 +34,13 @@ def windows(
     with connect(api, ca, audience, source) as client:
         if window is not None:
             return print_item(lambda: client.get("windows", window), window_details, as_json=as_json, again=watch)
-        return print_list(lambda: client.items("windows", state=state), window_table, as_json=as_json, again=watch)
+        own, open_reviews = ("true" if flag else None for flag in (mine, unsigned))
+        return print_list(
+            lambda: client.items("windows", state=state, unsigned=open_reviews, mine=own),
+            window_table,
+            as_json=as_json,
+            again=watch,
+        )
 
 
 def sessions(
