@@ -7,19 +7,35 @@ happens to the sessions of a window that ends.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pgjit.errors import AccessRefused, CoolingDown
-from pgjit.grants.window import Login, Window
+from pgjit.grants.lock import Lock, matching_lock
+from pgjit.grants.request import Ask, Request, RequestState
+from pgjit.grants.request_refusals import (
+    Locked,
+    MaxPerDay,
+    OutsideSchedule,
+    ReviewNeeded,
+    ReviewRefused,
+    UnfitValue,
+    WindowRevoked,
+)
+from pgjit.grants.window import Login, LoginAsk, Window
+from pgjit.identity.identity import IdentityKey
+from pgjit.policy.grant_terms import Grant
 from pgjit.policy.policy import Policy
 
 __all__ = [
+    "Barred",
+    "Facts",
     "Join",
     "Open",
     "OtherSource",
     "Refused",
     "TokenUsed",
     "WindowDecision",
+    "ask_of",
     "decide",
     "effective_end",
     "under_policy",
@@ -40,6 +56,36 @@ class Open:
     opened_at: datetime
     ends_at: datetime
     retry_at: datetime
+    request: Request | None = None  # the approved one, which is used up in the same transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """A lock, a revocation, the schedule, the number of windows in a day, or a review that is missing."""
+
+    refusal: AccessRefused
+
+    def error(self) -> AccessRefused:
+        return self.refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the store knows about the identity and the policy at the moment of the login.
+
+    `seen` is the latest moment in the store. If `now` is earlier, the clock was set back: a window that was over at
+    `seen` stays over. The times of a window that opens are still counted from `now`: counted from `seen`, it would be
+    longer than its ttl by every clock that is right.
+    """
+
+    identity: IdentityKey | None = None
+    seen: datetime | None = None
+    login: Login | None = None
+    ask: LoginAsk | None = None
+    token_used: bool = False
+    locks: tuple[Lock, ...] = ()
+    opened_today: int = 0  # windows of this identity under this policy in the last 24 hours
+    request: Request | None = None  # its latest under this policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +130,19 @@ class TokenUsed:
         )
 
 
-WindowDecision = Join | Open | Refused | OtherSource | TokenUsed
+WindowDecision = Join | Open | Barred | Refused | OtherSource | TokenUsed
 
 
 def effective_end(window: Window, policy: Policy) -> datetime:
     """The end of `window` under the policy as it is now.
 
     INVARIANT: never later than the end that was granted. A shorter ttl ends open windows earlier. A longer ttl counts
-    for the next window only.
+    for the next window only. A schedule that does not have the opening any more ends the window at once.
     """
-    return min(window.ends_at, window.opened_at + policy.ttl)
+    end = min(window.ends_at, window.opened_at + policy.ttl)
+    if policy.terms.schedule is not None:
+        end = min(end, policy.terms.schedule.open_until(window.opened_at) or window.opened_at)
+    return end if window.revoked_at is None else min(end, window.revoked_at)
 
 
 def under_policy(window: Window, policy: Policy) -> Window:
@@ -101,49 +150,93 @@ def under_policy(window: Window, policy: Policy) -> Window:
     return replace(window, ends_at=effective_end(window, policy))
 
 
-def decide(
-    latest: Window | None,
-    policy: Policy,
-    now: datetime,
-    *,
-    seen: datetime | None = None,
-    login: Login | None = None,
-    token_used: bool = False,
-) -> WindowDecision:
-    """Whether `login` joins the window, opens one, or is refused.
-
-    `seen` is the latest moment in the store. If `now` is earlier, the clock was set back: a window that was over at
-    `seen` stays over. The times of a window that opens are still counted from `now`: counted from `seen`, it would be
-    longer than its ttl by every clock that is right.
-    """
-    admission = _by_time(latest, policy, _utc(now), seen)
-    if isinstance(admission, Refused):
+def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | None = None) -> WindowDecision:
+    """Whether the login joins the window, opens one, or is refused."""
+    facts = facts or Facts()
+    now = _utc(now)
+    at = now if facts.seen is None else max(now, _utc(facts.seen))
+    if facts.identity is not None:
+        lock = matching_lock(facts.locks, facts.identity, policy.name, policy.connection, now)
+        if lock is not None:
+            return Barred(Locked(lock))
+    admission = _by_time(latest, policy, now, at, facts)
+    if not isinstance(admission, Join | Open):
         return admission
     terms = policy.identity
-    if terms.single_use_token and (login is None or token_used):
+    if terms.single_use_token and (facts.login is None or facts.token_used):
         return TokenUsed(policy=policy.name)
     if terms.bind_to_source and (
-        login is None or (isinstance(admission, Join) and admission.window.source != login.source)
+        facts.login is None or (isinstance(admission, Join) and admission.window.source != facts.login.source)
     ):
         return OtherSource(policy=policy.name)
     return admission
 
 
-def _by_time(latest: Window | None, policy: Policy, now: datetime, seen: datetime | None) -> Join | Open | Refused:
-    at = now if seen is None else max(now, _utc(seen))
-    if latest is None:
-        return _open(policy, now)
-    ended_at = _end(latest, policy, at)
-    if at < ended_at:
-        return Join(under_policy(latest, policy))
-    if at < latest.retry_at:
-        return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
-    return _open(policy, now)
+def ask_of(request: Request, policy: Policy, ask: LoginAsk | None) -> Ask:
+    """What a login asks for under today's policy; what it does not say is as it was approved."""
+    ask = ask or LoginAsk()
+    return Ask(
+        identity=request.ask.identity,
+        connection=policy.connection,
+        policy=policy.name,
+        policy_version=policy.version,
+        ttl=request.ask.ttl if ask.ttl is None else ask.ttl,
+        reason=request.ask.reason if ask.reason is None else ask.reason,
+        ticket=request.ask.ticket if ask.ticket is None else ask.ticket,
+    )
 
 
-def _open(policy: Policy, now: datetime) -> Open:
-    ends_at = now + policy.ttl
-    return Open(opened_at=now, ends_at=ends_at, retry_at=ends_at + policy.cooldown)
+def _by_time(
+    latest: Window | None, policy: Policy, now: datetime, at: datetime, facts: Facts
+) -> Join | Open | Barred | Refused:
+    if latest is not None:
+        ended_at = _end(latest, policy, at)
+        if at < ended_at:
+            return Join(under_policy(latest, policy))
+        if at < latest.retry_at and latest.revoked_at is not None:
+            reason = latest.revoke_reason
+            return Barred(WindowRevoked(policy=policy.name, reason=reason, retry_at=latest.retry_at))
+        if at < latest.retry_at:
+            return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
+    return _open(policy, now, at, facts)
+
+
+def _open(policy: Policy, now: datetime, at: datetime, facts: Facts) -> Open | Barred:
+    """INVARIANT: the end is the earliest of the ttl, what was asked, a reviewer's cap, and the schedule's end."""
+    terms = policy.terms
+    if terms.max_per_day is not None and facts.opened_today >= terms.max_per_day:
+        return Barred(MaxPerDay(policy=policy.name, most=terms.max_per_day))
+    ttl, asked, request = policy.ttl, None if facts.ask is None else facts.ask.ttl, None
+    if asked is not None:
+        if not timedelta() < asked <= policy.ttl:
+            return Barred(UnfitValue.ttl(policy.name, policy.ttl))
+        ttl = asked
+    if policy.grant is Grant.REVIEW:
+        request = facts.request
+        if barred := _unapproved(request, policy, at, facts.ask):
+            return Barred(barred)
+        ttl = ttl if request is None else min(ttl, request.ttl)
+    ends_at = now + ttl
+    if terms.schedule is not None:
+        # A clock that was set back opens nothing that the later moment would not.
+        scheduled = [terms.schedule.open_until(moment) for moment in (now, at)]
+        if None in scheduled:
+            return Barred(OutsideSchedule(policy=policy.name, opens_at=terms.schedule.next_opening(at)))
+        ends_at = min([ends_at, *(end for end in scheduled if end is not None)])
+    return Open(opened_at=now, ends_at=ends_at, retry_at=ends_at + policy.cooldown, request=request)
+
+
+def _unapproved(request: Request | None, policy: Policy, at: datetime, ask: LoginAsk | None) -> AccessRefused | None:
+    """Why no window opens under `grant: review`; None if `request` is an approval of exactly this."""
+    if request is None:
+        return ReviewNeeded(policy.name)
+    if request.retry_at is not None and at < request.retry_at:
+        return ReviewRefused(request)
+    if request.state is not RequestState.APPROVED or request.open_by is None or at >= request.open_by:
+        return ReviewNeeded(policy.name)
+    if ask_of(request, policy, ask).digest != request.ask.digest:
+        return ReviewNeeded(policy.name)
+    return None
 
 
 def _end(latest: Window, policy: Policy, at: datetime) -> datetime:

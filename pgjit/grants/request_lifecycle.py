@@ -15,7 +15,18 @@ from pgjit.grants.reviewers import Reviewer, may_review
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import Policy
 
-__all__ = ["LONGEST_TEXT", "TRANSITIONS", "RequestChange", "approve", "file", "lapse", "refuse", "use", "withdraw"]
+__all__ = [
+    "LONGEST_TEXT",
+    "TRANSITIONS",
+    "RequestChange",
+    "approve",
+    "file",
+    "is_due",
+    "lapse",
+    "refuse",
+    "use",
+    "withdraw",
+]
 
 LONGEST_TEXT = 4096
 """Bytes of a reason or comment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pgjit.errors import AccessRefused, utc_text
 from pgjit.grants.lock import Lock
@@ -21,6 +21,7 @@ __all__ = [
     "RequestDecided",
     "RequestLapsed",
     "RequestUnknown",
+    "ReviewNeeded",
     "ReviewPending",
     "ReviewRefused",
     "SignedOffByUser",
@@ -29,6 +30,18 @@ __all__ = [
     "WindowRevoked",
     "WindowUnknown",
 ]
+
+
+class ReviewNeeded(AccessRefused):
+    """No live approval is for exactly this. The door then makes or finds the request, and answers ReviewPending."""
+
+    def __init__(self, policy: str) -> None:
+        super().__init__(
+            f"access under policy `{policy}` needs an approval",
+            reference="review-needed",
+            detail="No request for exactly this access is approved.",
+            hint="Make a request, for example with `pgjit request`.",
+        )
 
 
 class ReviewPending(AccessRefused):
@@ -182,6 +195,15 @@ class UnfitValue(AccessRefused):
 
     def __init__(self, message: str, reference: str, detail: str, hint: str) -> None:
         super().__init__(message, reference=reference, detail=detail, hint=hint)
+
+    @classmethod
+    def ttl(cls, policy: str, longest: timedelta) -> UnfitValue:
+        return cls(
+            "ttl is not one that the policy gives",
+            "ttl-too-long",
+            f"Policy `{policy}` gives at most {longest}.",
+            "Ask for that or less.",
+        )
 
 
 class Locked(AccessRefused):

@@ -61,6 +61,15 @@ class Requests:
             raise NoReviewHere(policy.name)
         if connection != policy.connection:
             raise ValueError("a request is for the connection of its policy")
+        if reason is None and ticket is None and ttl is None:
+            live = RequestFilter(
+                states=(RequestState.PENDING, RequestState.APPROVED), identity=asker.key, policy=policy.name
+            )
+            for request in (await self._store.requests(live)).items:
+                if request.ask.policy_version == policy.version and not request_lifecycle.is_due(
+                    request, self._clock()
+                ):
+                    return request  # nobody has to repeat what was asked
         _check(policy, reason, ticket, ttl)
         ask = Ask(
             identity=asker.key,
@@ -94,13 +103,13 @@ class Requests:
                 self._check_policy(request, reviewer)
             return changed
 
-        return await self._change(request_id, change)
+        return await self._change(request_id, change, now)
 
     async def refuse(self, request_id: str, reviewer: Reviewer, *, reason: str) -> Request:
         """Raises what `approve` raises."""
         now = self._clock()
         return await self._change(
-            request_id, lambda request: request_lifecycle.refuse(request, reviewer, now, reason=reason)
+            request_id, lambda request: request_lifecycle.refuse(request, reviewer, now, reason=reason), now
         )
 
     async def withdraw(self, request_id: str, asker: IdentityKey, *, reason: str | None = None) -> Request:
@@ -112,7 +121,7 @@ class Requests:
                 raise RequestUnknown(request_id)
             return request_lifecycle.withdraw(request, now, reason)
 
-        return await self._change(request_id, change)
+        return await self._change(request_id, change, now)
 
     async def get(self, request_id: str) -> Request:
         """Raises RequestUnknown."""
@@ -157,8 +166,8 @@ class Requests:
         for event in self._waiting.get(request_id, ()):
             event.set()
 
-    async def _change(self, request_id: str, change: Callable[[Request], Request]) -> Request:
-        request = await self._store.change_request(request_id, change)
+    async def _change(self, request_id: str, change: Callable[[Request], Request], now: datetime) -> Request:
+        request = await self._store.change_request(request_id, change, now)
         self.changed(request_id)
         return request
 
@@ -173,12 +182,7 @@ class Requests:
 
 def _check(policy: Policy, reason: str | None, ticket: str | None, ttl: timedelta | None) -> None:
     if ttl is not None and not timedelta() < ttl <= policy.ttl:
-        raise UnfitValue(
-            "ttl is not one that the policy gives",
-            "ttl-too-long",
-            f"Policy `{policy.name}` gives at most {policy.ttl}.",
-            "Ask for that or less.",
-        )
+        raise UnfitValue.ttl(policy.name, policy.ttl)
     if policy.terms.reason.required and not (reason or "").strip():
         raise UnfitValue(
             "reason is missing",

@@ -118,10 +118,11 @@ class Store(Protocol):
     async def requests(self, narrowed: RequestFilter, after: str | None = None, limit: int = 50) -> ListPage[Request]:
         """The requests, newest first. Raises ValueError for a cursor that no page gave."""
 
-    async def change_request(self, request_id: str, change: Callable[[Request], Request]) -> Request:
+    async def change_request(self, request_id: str, change: Callable[[Request], Request], now: datetime) -> Request:
         """Replace the request with `change(request)` in one transaction, and put its records into the journal outbox.
 
-        An error that `change` raises leaves everything as it was. Raises RequestUnknown.
+        An error that `change` raises leaves everything as it was. Raises RequestUnknown, and RequestLapsed for a
+        request whose time is over, which is lapsed by then.
         """
 
     async def lapse_requests(self, now: datetime) -> list[Request]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.grants.lifecycle import Join, Open, Refused, decide, effective_end, under_policy
+from pgjit.grants.lifecycle import Facts, Join, Open, Refused, decide, effective_end, under_policy
 from pgjit.grants.window import Window
 from tests.contracts.store import ALICE, HOUR, NOW, POLICY, store_contract_policy
 
@@ -71,11 +71,11 @@ def test_what_becomes_of_someone_who_asks(
 
 
 def test_what_was_over_at_a_moment_seen_stays_over_when_the_clock_is_set_back() -> None:
-    assert decide(WINDOW, POLICY, NOW + TICK, seen=NOW + HOUR) == _refused(NOW + HOUR)
+    assert decide(WINDOW, POLICY, NOW + TICK, Facts(seen=NOW + HOUR)) == _refused(NOW + HOUR)
 
 
 def test_a_window_opened_while_the_clock_is_behind_is_measured_from_that_clock() -> None:
-    assert decide(None, POLICY, NOW, seen=NOW + 5 * HOUR) == _open(NOW)
+    assert decide(None, POLICY, NOW, Facts(seen=NOW + 5 * HOUR)) == _open(NOW)
 
 
 def test_a_moment_without_a_zone_is_not_guessed_at() -> None:
@@ -113,7 +113,7 @@ def test_no_order_of_clocks_ttls_and_ends_gives_an_open_window_more_time(
     for number, (seconds, ttl, ends) in enumerate(steps):
         now += timedelta(seconds=seconds)
         policy = replace(store_contract_policy(), ttl=timedelta(seconds=ttl), cooldown=timedelta(seconds=ttl))
-        decision = decide(latest, policy, now, seen=seen)
+        decision = decide(latest, policy, now, Facts(seen=seen))
         seen = now if seen is None else max(seen, now)
         match decision:
             case Join(window):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, false
 
 __all__ = [
     "backends",
@@ -40,12 +40,29 @@ windows = Table(
     Column("ended_at", BigInteger),
     Column("end_reason", Text),
     Column("source", Text),  # the address that opened it
+    Column("request_id", Text),
+    Column("break_glass", Boolean, nullable=False, server_default=false()),
+    Column("current", Integer),  # 1: the one that logins join; None: it is over, or another one took its place
+    Column("revoked_at", BigInteger),
+    Column("revoked_by", Text),
+    Column("revoke_reason", Text),
+    Column("signed_off", Text),
     CheckConstraint("ends_at > opened_at", name="a_window_ends_after_it_opened"),
     CheckConstraint("retry_at >= ends_at", name="the_next_window_comes_after_this_one"),
     CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
+    CheckConstraint("current IS NULL OR current = 1", name="a_window_is_current_or_not"),
     sqlite_autoincrement=True,
 )
 Index("windows_by_holder", windows.c.tid, windows.c.oid, windows.c.policy, windows.c.seq)
+Index(
+    "one_current_window",
+    windows.c.tid,
+    windows.c.oid,
+    windows.c.policy,
+    unique=True,
+    sqlite_where=windows.c.current.is_not(None),
+    postgresql_where=windows.c.current.is_not(None),
+)
 Index("windows_unended", windows.c.seq, sqlite_where=windows.c.ended_at.is_(None))
 
 used_tokens = Table(

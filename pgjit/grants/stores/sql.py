@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 from alembic.util import CommandError
@@ -29,24 +28,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
-from pgjit.grants.lifecycle import Join, Open, OtherSource, Refused, TokenUsed, decide
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.shielded import uninterrupted
-from pgjit.grants.stores import denied_principals
+from pgjit.grants.stores import admission, denied_principals
 from pgjit.grants.stores.backends import kept_backends, note_backends
-from pgjit.grants.stores.reviewed_sql import ReviewedSqlStore
+from pgjit.grants.stores.clock_floor import latest_moment, note_moment
+from pgjit.grants.stores.reviewed_sql import ReviewedSqlStore, granted
 from pgjit.grants.stores.schema import (
     clock,
-    from_micros,
     journal_marks,
     outbox,
     to_micros,
     usages,
-    used_tokens,
     windows,
 )
 from pgjit.grants.stores.sqlite_connection import BUSY_SECONDS, connect, disconnect, path_of
 from pgjit.grants.stores.store_file import StoreFile
+from pgjit.grants.stores.window_rows import read_window, window_row
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.directory import DirectoryAnswer, Principal
@@ -55,16 +53,14 @@ from pgjit.policy.policy import Policy
 
 __all__ = ["SqlStore"]
 
-_SEEN_EVERY = timedelta(seconds=1)  # a join updates the clock at most this often: it costs an fsync
-_KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is accepted
-
 T = TypeVar("T")
 
 
 class SqlStore(ReviewedSqlStore):
     """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`. `shared`: see StoreFile."""
 
-    def __init__(self, url: str, *, shared: bool = False) -> None:
+    def __init__(self, url: str, *, shared: bool = False, node: str = "") -> None:
+        self.node = node
         self._file = StoreFile(path_of(url), shared=shared)
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sa.Connection | None = None  # of that thread
@@ -90,20 +86,18 @@ class SqlStore(ReviewedSqlStore):
         now: datetime,
         login: Login | None = None,
         note: str | None = None,
-        ask: LoginAsk | None = None,  # noqa: ARG002
+        ask: LoginAsk | None = None,
     ) -> tuple[Window, bool]:
-        def work(connection: sa.Connection) -> tuple[Window, bool] | Refused | OtherSource | TokenUsed:
-            return _admit(connection, identity, policy, now, login, note)
-
-        admitted = await self._transaction(work)
         # A refusal was committed too: the moment must be in the store, in case the clock is set back later.
-        if isinstance(admitted, Refused | OtherSource | TokenUsed):
-            raise admitted.error()
-        return admitted
+        return granted(
+            await self._transaction(
+                lambda connection: admission.admit(connection, self.node, identity, policy, now, login, note, ask)
+            )
+        )
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
         def work(connection: sa.Connection) -> bool:
-            _remember(connection, at)
+            note_moment(connection, at)
             values = {"window": window_id, "at": to_micros(at), "reason": reason}
             first = connection.execute(_END, values).rowcount == 1
             if note is not None and first:
@@ -114,7 +108,9 @@ class SqlStore(ReviewedSqlStore):
 
     async def outbox(self) -> list[OutboxEntry]:
         return await self._transaction(
-            lambda connection: [OutboxEntry(row.kind, _read(row), row.note) for row in connection.execute(_OUTBOX)]
+            lambda connection: [
+                OutboxEntry(row.kind, read_window(row), row.note) for row in connection.execute(_OUTBOX)
+            ]
         )
 
     async def recorded(self, window_id: str, kind: RecordKind) -> None:
@@ -145,19 +141,21 @@ class SqlStore(ReviewedSqlStore):
         await self._transaction(lambda connection: connection.execute(statement))
 
     async def unended(self) -> list[Window]:
-        return await self._transaction(lambda connection: [_read(row) for row in connection.execute(_UNENDED)])
+        return await self._transaction(lambda connection: [read_window(row) for row in connection.execute(_UNENDED)])
 
     async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
         query = sa.select(windows).where(windows.c.id.in_(list(window_ids)))
-        return await self._transaction(lambda connection: {row.id: _read(row) for row in connection.execute(query)})
+        return await self._transaction(
+            lambda connection: {row.id: read_window(row) for row in connection.execute(query)}
+        )
 
     async def restore(self, lost: Sequence[Window], now: datetime) -> None:
         def work(connection: sa.Connection) -> None:
             for window in lost:
                 ended = None if window.ended_at is None else to_micros(window.ended_at)
-                row = {**_row(window), "ended_at": ended, "end_reason": window.end_reason}
+                row = {**window_row(window), "ended_at": ended, "end_reason": window.end_reason}
                 connection.execute(sa.insert(windows).values(row))
-            _remember(connection, now)
+            note_moment(connection, now)
             connection.execute(sa.update(clock).values(tokens_from=to_micros(now)))
 
         await self._transaction(work)
@@ -194,7 +192,7 @@ class SqlStore(ReviewedSqlStore):
         await self._transaction(lambda connection: note_backends(connection, begun, over))
 
     async def clock_floor(self) -> datetime | None:
-        return await self._transaction(_seen)
+        return await self._transaction(latest_moment)
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
@@ -229,46 +227,7 @@ class SqlStore(ReviewedSqlStore):
             raise _unavailable(error) from error
 
 
-def _admit(
-    connection: sa.Connection,
-    identity: IdentityKey,
-    policy: Policy,
-    now: datetime,
-    login: Login | None,
-    note: str | None,
-) -> tuple[Window, bool] | Refused | OtherSource | TokenUsed:
-    once = login if policy.identity.single_use_token else None
-    seen = _seen(connection)
-    used = once is not None and _may_be_used(connection, identity, policy.name, once)
-    latest = _latest(connection, identity, policy.name)
-    decision = decide(latest, policy, now, seen=seen, login=login, token_used=used)
-    if once is not None and isinstance(decision, Join | Open):
-        _use_up(connection, identity, policy.name, once, now)
-    if not isinstance(decision, Join) or seen is None or now >= seen + _SEEN_EVERY:
-        _remember(connection, now)
-    if isinstance(decision, Join):
-        return decision.window, False
-    if not isinstance(decision, Open):
-        return decision
-    window = _window(decision, identity, policy, login)
-    connection.execute(sa.insert(windows).values(_row(window)))
-    if note is not None:
-        _add_to_outbox(connection, window.id, "opened", note)
-    return window, True
-
-
 # Made once: SQLAlchemy caches what it compiles by the statement object.
-_LATEST = (
-    sa.select(windows)
-    .where(
-        windows.c.tid == sa.bindparam("holder_tid"),
-        windows.c.oid == sa.bindparam("holder_oid"),
-        windows.c.policy == sa.bindparam("under_policy"),
-    )
-    .order_by(windows.c.seq.desc())
-    .limit(1)
-)
-_SEEN = sa.select(clock.c.seen_at)
 _UNENDED = sa.select(windows).where(windows.c.ended_at.is_(None)).order_by(windows.c.seq)
 _OUTBOX = (
     sa.select(windows, outbox.c.kind, outbox.c.note)
@@ -278,102 +237,12 @@ _OUTBOX = (
 _END = (
     sa.update(windows)
     .where(windows.c.id == sa.bindparam("window"), windows.c.ended_at.is_(None))
-    .values(ended_at=sa.bindparam("at"), end_reason=sa.bindparam("reason"))
+    .values(ended_at=sa.bindparam("at"), end_reason=sa.bindparam("reason"), current=None)
 )
-
-
-def _latest(connection: sa.Connection, identity: IdentityKey, policy: str) -> Window | None:
-    holder = {"holder_tid": identity.tid, "holder_oid": identity.oid, "under_policy": policy}
-    row = connection.execute(_LATEST, holder).one_or_none()
-    return None if row is None else _read(row)
-
-
-def _may_be_used(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login) -> bool:
-    tokens_from = connection.execute(sa.select(clock.c.tokens_from)).scalar_one_or_none()
-    if tokens_from is not None and (login.token_issued_at is None or to_micros(login.token_issued_at) <= tokens_from):
-        return True  # the store had lost windows, and with them the used tokens
-    rows = connection.execute(
-        sa.select(used_tokens.c.used_at).where(
-            used_tokens.c.tid == identity.tid,
-            used_tokens.c.token_id == login.token_id,
-            used_tokens.c.policy == policy,
-        )
-    )
-    return rows.first() is not None
-
-
-def _use_up(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login, now: datetime) -> None:
-    """Keep the token for as long as it could be used again, and delete those that have expired."""
-    connection.execute(sa.delete(used_tokens).where(used_tokens.c.keep_until < to_micros(now)))
-    connection.execute(
-        sa.insert(used_tokens).values(
-            tid=identity.tid,
-            token_id=login.token_id,
-            policy=policy,
-            used_at=to_micros(now),
-            keep_until=to_micros(login.token_ends_at + _KEPT_AFTER),
-        )
-    )
 
 
 def _add_to_outbox(connection: sa.Connection, window_id: str, kind: RecordKind, note: str) -> None:
     connection.execute(sa.insert(outbox).values(window_id=window_id, kind=kind, note=note))
-
-
-def _seen(connection: sa.Connection) -> datetime | None:
-    micros = connection.execute(_SEEN).scalar_one_or_none()
-    return None if micros is None else from_micros(micros)
-
-
-def _remember(connection: sa.Connection, moment: datetime) -> None:
-    seen_at = to_micros(moment)
-    connection.execute(
-        insert(clock)
-        .values(id=1, seen_at=seen_at)
-        .on_conflict_do_update(index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at)
-    )
-
-
-def _window(times: Open, identity: IdentityKey, policy: Policy, login: Login | None) -> Window:
-    return Window(
-        id=f"w_{uuid.uuid4().hex}",
-        identity=identity,
-        policy=policy.name,
-        connection=policy.connection,
-        opened_at=times.opened_at,
-        ends_at=times.ends_at,
-        retry_at=times.retry_at,
-        source=None if login is None else login.source,
-    )
-
-
-def _read(row: sa.Row[Any]) -> Window:
-    return Window(
-        id=row.id,
-        identity=IdentityKey(row.tid, row.oid),
-        policy=row.policy,
-        connection=row.connection,
-        opened_at=from_micros(row.opened_at),
-        ends_at=from_micros(row.ends_at),
-        retry_at=from_micros(row.retry_at),
-        ended_at=None if row.ended_at is None else from_micros(row.ended_at),
-        end_reason=row.end_reason,
-        source=row.source,
-    )
-
-
-def _row(window: Window) -> dict[str, str | int | None]:
-    return {
-        "id": window.id,
-        "tid": window.identity.tid,
-        "oid": window.identity.oid,
-        "policy": window.policy,
-        "connection": window.connection,
-        "opened_at": to_micros(window.opened_at),
-        "ends_at": to_micros(window.ends_at),
-        "retry_at": to_micros(window.retry_at),
-        "source": window.source,
-    }
 
 
 def _unavailable(error: BaseException) -> ServerUnavailable:

@@ -1,4 +1,4 @@
-"""The first schema: windows with their use, outbox and backends; used tokens, denials, journal marks, the clock."""
+"""The first schema: windows and what belongs to them, requests, locks, tokens, denials, journal marks, the clock."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def upgrade() -> None:
     _windows()
     _of_a_window()
     _of_a_principal()
+    _of_a_review()
+    _orders()
     op.create_table(
         "clock",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -51,12 +53,29 @@ def _windows() -> None:
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("end_reason", sa.Text),
         sa.Column("source", sa.Text),
+        sa.Column("request_id", sa.Text),
+        sa.Column("break_glass", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("current", sa.Integer),
+        sa.Column("revoked_at", sa.BigInteger),
+        sa.Column("revoked_by", sa.Text),
+        sa.Column("revoke_reason", sa.Text),
+        sa.Column("signed_off", sa.Text),
         sa.CheckConstraint("ends_at > opened_at", name="a_window_ends_after_it_opened"),
         sa.CheckConstraint("retry_at >= ends_at", name="the_next_window_comes_after_this_one"),
         sa.CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
+        sa.CheckConstraint("current IS NULL OR current = 1", name="a_window_is_current_or_not"),
         sqlite_autoincrement=True,
     )
     op.create_index("windows_by_holder", "windows", ["tid", "oid", "policy", "seq"])
+    current = sa.text("current IS NOT NULL")
+    op.create_index(
+        "one_current_window",
+        "windows",
+        ["tid", "oid", "policy"],
+        unique=True,
+        sqlite_where=current,
+        postgresql_where=current,
+    )
     op.create_index("windows_unended", "windows", ["seq"], sqlite_where=sa.text("ended_at IS NULL"))
     # INVARIANT: granted times never change and an end is set once. The database enforces it too: no SQL typed by hand
     # and no later code can give a window more time.
@@ -65,7 +84,15 @@ def _windows() -> None:
         "WHEN NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
         "OR NEW.policy IS NOT OLD.policy OR NEW.connection IS NOT OLD.connection "
         "OR NEW.opened_at IS NOT OLD.opened_at OR NEW.ends_at IS NOT OLD.ends_at "
-        "OR NEW.retry_at IS NOT OLD.retry_at OR NEW.source IS NOT OLD.source OR OLD.ended_at IS NOT NULL "
+        "OR NEW.retry_at IS NOT OLD.retry_at OR NEW.source IS NOT OLD.source "
+        "OR NEW.request_id IS NOT OLD.request_id OR NEW.break_glass IS NOT OLD.break_glass "
+        "OR (OLD.ended_at IS NOT NULL "
+        "AND (NEW.ended_at IS NOT OLD.ended_at OR NEW.end_reason IS NOT OLD.end_reason "
+        "OR NEW.revoked_at IS NOT OLD.revoked_at)) "
+        "OR (OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS NOT OLD.revoked_at "
+        "OR NEW.revoked_by IS NOT OLD.revoked_by OR NEW.revoke_reason IS NOT OLD.revoke_reason)) "
+        "OR (OLD.current IS NULL AND NEW.current IS NOT NULL) "
+        "OR (OLD.signed_off IS NOT NULL AND NEW.signed_off IS NOT OLD.signed_off) "
         "BEGIN SELECT RAISE(ABORT, 'a granted window does not change'); END"
     )
 
@@ -123,3 +150,76 @@ def _of_a_principal() -> None:
         sa.Column("groups", sa.Text, nullable=False),
         sa.Column("keep_until", sa.BigInteger, nullable=False),
     )
+
+
+def _of_a_review() -> None:
+    """Requests, and the verdict of each person about one."""
+    live = sa.text("state IN ('pending', 'approved')")
+    op.create_table(
+        "requests",
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.Text, nullable=False, unique=True),
+        *(
+            sa.Column(name, sa.Text, nullable=False)
+            for name in ("tid", "oid", "policy", "connection", "digest", "state")
+        ),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("due_at", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.CheckConstraint(
+            "state IN ('pending', 'approved', 'refused', 'lapsed', 'withdrawn', 'used')", name="a_request_has_a_state"
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("requests_by_holder", "requests", ["tid", "oid", "policy", "seq"])
+    op.create_index("requests_due", "requests", ["due_at"], sqlite_where=live, postgresql_where=live)
+    op.create_index(
+        "one_live_request",
+        "requests",
+        ["tid", "oid", "policy"],
+        unique=True,
+        sqlite_where=live,
+        postgresql_where=live,
+    )
+    # INVARIANT: a request that was refused, lapsed, withdrawn or used does not change, and none changes what it asks.
+    op.execute(
+        "CREATE TRIGGER a_decided_request_is_fixed BEFORE UPDATE ON requests "
+        "WHEN NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
+        "OR NEW.policy IS NOT OLD.policy OR NEW.connection IS NOT OLD.connection OR NEW.digest IS NOT OLD.digest "
+        "OR OLD.state NOT IN ('pending', 'approved') OR NEW.version <= OLD.version "
+        "BEGIN SELECT RAISE(ABORT, 'a decided request does not change'); END"
+    )
+    op.create_table(
+        "verdicts",
+        sa.Column("request_id", sa.Text, primary_key=True),
+        sa.Column("tid", sa.Text, primary_key=True),
+        sa.Column("oid", sa.Text, primary_key=True),
+        sa.Column("body", sa.Text, nullable=False),
+    )
+
+
+def _orders() -> None:
+    """What every node enforces, and the records that the journal has still to take."""
+    op.create_table(
+        "locks",
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.Text, nullable=False, unique=True),
+        sa.Column("until", sa.BigInteger),
+        sa.Column("lifted_at", sa.BigInteger),
+        sa.Column("body", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "session_kills",
+        sa.Column("session_id", sa.Text, primary_key=True),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "journal_outbox",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("node", "kind", "subject", "note")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("journal_outbox_of_node", "journal_outbox", ["node", "id"])
