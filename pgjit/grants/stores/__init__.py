@@ -5,8 +5,8 @@ configuration gives; a new one takes a row there, and `tests/contracts/store.py`
 
 - **store**: an implementation of `Store` in `grants/store.py`. There is one: `SqlStore` in `sql.py`, on SQLite.
 - **store file**: the SQLite file, locked by one process (`store_file.py`).
-- **schema**: the tables (`schema.py`, `review_schema.py`), in whole microseconds of UTC. `migrations/` creates them and brings them up to
-  date when the store opens (`sqlite_connection.py`).
+- **schema**: the tables (`schema.py`, `review_schema.py`), in whole microseconds of UTC. `migrations/` creates them
+  and brings them up to date when the store opens (`sqlite_connection.py`).
 - **floor of the clock**: the latest moment in the store. A process with an earlier clock knows that it was set back.
 - **work function**: it takes a connection inside a transaction. Each noun has a file of them: `window_rows.py`,
   `request_rows.py`, `lock_rows.py`, `journal_entries.py`, `backends.py`, `denied_principals.py`. `admission.py` is
