@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,11 @@ from pgjit.cli.status import Status
 from pgjit.cli.token_source import TokenOrigin, choose_source, fetch_token
 from pgjit.demo.emulator import Emulator, Fault, FaultKind, PrincipalKind, RegisteredPrincipal
 from pgjit.errors import ServerUnavailable
+from tests.demo.emulator.clouds import Cast, cast
 from tests.fixtures.tokens import AUDIENCE, GROUP, TENANT, agent_app, emulator
 from tests.run.processes import own
 
-__all__ = ["emulator"]  # a fixture
+__all__ = ["cast", "emulator"]  # fixtures
 
 TOKEN = f"eyJ0eXAiOiJKV1QifQ.{'c2VjcmV0'}.c2lnbmF0dXJl"
 
@@ -210,3 +212,15 @@ async def test_without_the_azure_cli_that_is_told(tmp_path: Path, monkeypatch: p
 def test_a_source_of_which_nothing_is_set_gives_none(source: TokenOrigin) -> None:
     with pytest.raises(ServerUnavailable, match="no token"):
         fetch_token(source, AUDIENCE, {})
+
+
+async def test_a_person_signs_in_with_a_code_in_any_browser(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cast.emulator.cloud.codes.approver, cast.emulator.cloud.codes.interval = cast.person.oid, 1
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", cast.emulator.tls_url)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cast.certificates.authority))
+    environment = {"AZURE_TENANT_ID": TENANT, "AZURE_AUTHORITY_HOST": cast.emulator.tls_url}
+    token = await fetch(TokenOrigin.DEVICE_CODE, environment)
+    assert jwt.decode(token, options={"verify_signature": False})["oid"] == cast.person.oid
+    assert re.search(r"To sign in, open http\S+ and enter the code [A-Z]{9}\n", capsys.readouterr().err)
