@@ -15,8 +15,9 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
 
+from pgjit.api.event_feed import EventFeed
 from pgjit.api.health import admin_api
-from pgjit.api.http_api import http_api
+from pgjit.api.http_api import http_api, new_endpoints
 from pgjit.api.section import HttpTlsSection, identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import HttpServer
@@ -27,6 +28,7 @@ from pgjit.clock import Clock
 from pgjit.config import Config, TlsSection
 from pgjit.errors import InvalidFile, JournalUnavailable
 from pgjit.file_descriptors import descriptors_for, raise_limit, room
+from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
 from pgjit.identity.directory import Directory
@@ -291,7 +293,9 @@ class App:
             yield
             return
         provider = _provider(config, identity_for_api(config.file.identity, section.audience))
-        served = http_api(section, self._api_services(provider), self._services.refused_logins)
+        services = self._api_services(provider)
+        self._journal.on_written = services.feed.take
+        served = http_api(section, services, self._services.refused_logins, new_endpoints(VERSION))
         server = HttpServer(served, _server_tls(config, section.tls or config.file.tls))
         await provider.start()
         try:
@@ -299,18 +303,23 @@ class App:
             self.api_port = server.port
             yield
         finally:
+            services.feed.close()
             await server.close()
             await provider.close()
 
     def _api_services(self, provider: Provider) -> ApiServices:
+        node, policies = socket.gethostname(), self._config.policies
         return ApiServices(
             provider=provider,
             directory=self._directory,
-            policies=self._config.policies,
+            policies=policies,
             registry=self._registry,
+            store=self._store,
+            requests=Requests(self._store, self._clock, policies.get),
             journal=self._journal,
+            feed=EventFeed(node, self._journal.seq),
             clock=self._clock,
-            node=socket.gethostname(),
+            node=node,
             version=VERSION,
         )
 

@@ -10,18 +10,19 @@ from fastapi import FastAPI
 from pgjit.api.caller import RoleTable
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCalls
-from pgjit.api.endpoints import about, sessions
+from pgjit.api.endpoints import about, events, locks, requests, sessions, windows
 from pgjit.api.gate import CallerAdmission, Gate, RefusedCalls
 from pgjit.api.problems import add_problems, document
 from pgjit.api.section import HttpApiSection
 from pgjit.api.services import ApiServices
 
-__all__ = ["PREFIX", "endpoints_of", "http_api"]
+__all__ = ["PREFIX", "http_api", "new_endpoints"]
 
 PREFIX = "/api/v1"
 
 
-def http_api(section: HttpApiSection, services: ApiServices, refused: RefusedCalls) -> Gate:
+def http_api(section: HttpApiSection, services: ApiServices, refused: RefusedCalls, endpoints: FastAPI) -> Gate:
+    """`endpoints`: what `new_endpoints` returns; it belongs to this API from now on."""
     roles = RoleTable(section.roles, services.policies)
     groups = CallerGroups(services.directory, roles.groups, services.clock)
     admission = CallerAdmission(
@@ -32,25 +33,25 @@ def http_api(section: HttpApiSection, services: ApiServices, refused: RefusedCal
         clock=services.clock,
         per_minute=section.requests_per_minute,
     )
-    return Gate(endpoints_of(services, groups), admission)
+    state = endpoints.state
+    state.calls = ApiCalls(services.journal, services.clock)
+    state.services, state.groups, state.admission = services, groups, admission
+    return Gate(endpoints, admission)
 
 
-def endpoints_of(services: ApiServices, groups: CallerGroups) -> FastAPI:
+def new_endpoints(version: str) -> FastAPI:
     """The endpoints without the gate; its OpenAPI document is the API's."""
     api = FastAPI(
         title="pgjit",
-        version=services.version,
+        version=version,
         description="Requests, reviews, windows, sessions and locks. Every call carries an access token.",
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
     )
-    api.state.calls = ApiCalls(services.journal, services.clock)
-    api.state.services = services
-    api.state.groups = groups
     add_problems(api)
-    for part in (about, sessions):
+    for part in (about, requests, windows, sessions, locks, events):
         api.include_router(part.router, prefix=PREFIX)
     document(api)
     return api

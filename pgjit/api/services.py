@@ -5,22 +5,43 @@ Decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCall
+from pgjit.api.event_feed import EventFeed
+from pgjit.api.refusals import CallRefused
 from pgjit.audit.journal import Journal
+from pgjit.grants.actor import Actor
+from pgjit.grants.lock import Lock
+from pgjit.grants.requests import Requests
+from pgjit.grants.scope import Scope
+from pgjit.grants.store import Store
+from pgjit.grants.window import Window
 from pgjit.identity.directory import Directory
+from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
 from pgjit.proxy.registry import Registry
 
-__all__ = ["ApiServices", "TheCall", "TheGroups", "TheServices"]
+__all__ = ["ApiServices", "EndingService", "TheCall", "TheGroups", "TheServices"]
+
+
+class EndingService(Protocol):
+    """Ends what is open, on every node: `Revocations` of `proxy/window`."""
+
+    async def revoke(self, scope: Scope, reason: str, by: Actor) -> list[Window]: ...
+
+    async def kill(self, session_id: str, reason: str, by: Actor) -> None: ...
+
+    async def lock(self, scope: Scope, reason: str, by: Actor, until: datetime | None = None) -> Lock: ...
+
+    async def unlock(self, lock_id: str, reason: str, by: Actor) -> Lock | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +50,22 @@ class ApiServices:
     directory: Directory | None
     policies: Policies
     registry: Registry
+    store: Store
+    requests: Requests
     journal: Journal
+    feed: EventFeed
     clock: Callable[[], datetime]
     node: str
     version: str
+    revocations: EndingService | None = None
+    owners: Callable[[IdentityKey], Awaitable[frozenset[IdentityKey]]] | None = None  # and sponsors, by the directory
+
+    @property
+    def ending(self) -> EndingService:
+        """Raises CallRefused where nothing can be ended."""
+        if self.revocations is None:
+            raise CallRefused("this node cannot revoke", reference="revocation-unavailable", status=503)
+        return self.revocations
 
 
 def _call(request: Request) -> ApiCall:

@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Literal
@@ -54,6 +54,8 @@ class Journal:
         self._failed: str | None = None  # for good
         self._refused = False  # the last write failed; the next may succeed
         self._contexts = ContextCache()
+        self.on_written: Callable[[int, Sequence[bytes]], None] | None = None
+        """Called with the lines that were written and the number of the first. It must be quick, and not raise."""
         self._timer: asyncio.TimerHandle | None = None
         self._fsync = SingleFlight(self._flush_once, stopped=JournalUnavailable)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
@@ -174,6 +176,8 @@ class Journal:
         self._refused = False
         self._seq += len(events)
         self._last = lines[-1]
+        if self.on_written is not None:
+            self.on_written(self._seq - len(lines) + 1, lines)
         if self._sync_mode == "interval" and self._timer is None:
             self._begin_timer()
         return sum(map(len, lines))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
+from fastapi import FastAPI
 
-from pgjit.api.http_api import PREFIX, http_api
+from pgjit.api.event_feed import EventFeed
+from pgjit.api.http_api import PREFIX, http_api, new_endpoints
 from pgjit.api.section import HttpApiSection, HttpRolesSection
 from pgjit.api.services import ApiServices
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, TokenRefused
+from pgjit.grants.requests import Requests
+from pgjit.grants.store import Store
 from pgjit.identity.directory import Directory, DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.identity.provider import Discovery
@@ -23,6 +30,7 @@ from pgjit.policy.grant_terms import GrantTerms, ReviewTerms
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Grant
 from pgjit.proxy.registry import Registry
+from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.fakes.policies import policy
 
 __all__ = ["ADMINS", "AUDITORS", "MEMBERS", "NOW", "OTHERS", "PEOPLE", "REVIEWERS", "TENANT", "People", "Told", "who"]
@@ -123,6 +131,22 @@ def policies() -> Policies:
     )
 
 
+@functools.cache
+def _endpoints() -> FastAPI:
+    """Made once: each API of the tests takes them over from the one before."""
+    return new_endpoints("0.0.0")
+
+
+class _Until:
+    """As much of a clock as `Requests` calls here."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+
+    def __call__(self) -> datetime:
+        return self._now()
+
+
 class People:
     """`async with People(tmp_path) as api:`, then `await api.get("whoami", "admin")`."""
 
@@ -136,29 +160,46 @@ class People:
     ) -> None:
         self.now = NOW
         self.provider = Told()
+        self.policies = policies()
         self.refused = Refusals()
         self.registry = Registry()
         self.path = folder / "journal.jsonl"
         self.journal = Journal.open(FileSink(self.path))
+        self.feed = EventFeed("n1", self.journal.seq)
+        self.journal.on_written = self.feed.take
+        self.store = MemoryStore()
+        self.ending = MemoryEnding(self.store, lambda: self.now)
         self.services = self._services(directory)
         groups = roles or HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,))
         parsed = HttpApiSection(audience="api", roles=groups, **{"requests_per_minute": 6000, **section})
-        self.application = http_api(parsed, self.services, self.refused)
-        self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.application, client=("10.0.0.9", 40000)), base_url="https://pgjit"
-        )
+        self._section = parsed
+        self._client = self._new_client()
 
     def _services(self, directory: Directory | None) -> ApiServices:
         return ApiServices(
             provider=self.provider,
             directory=directory,
-            policies=policies(),
+            policies=self.policies,
             registry=self.registry,
+            store=cast(Store, self.store),
+            requests=Requests(cast(Store, self.store), cast(Clock, _Until(lambda: self.now)), self.policies.get),
+            revocations=self.ending,
             journal=self.journal,
+            feed=self.feed,
             clock=lambda: self.now,
             node="n1",
             version="0.0.0",
         )
+
+    def _new_client(self) -> httpx.AsyncClient:
+        self.application = http_api(self._section, self.services, self.refused, _endpoints())
+        transport = httpx.ASGITransport(self.application, client=("10.0.0.9", 40000))
+        return httpx.AsyncClient(transport=transport, base_url="https://pgjit")
+
+    def use(self, **changes: Any) -> None:
+        """Other services."""
+        self.services = replace(self.services, **changes)
+        self._client = self._new_client()
 
     async def __aenter__(self) -> People:
         return self

@@ -1,19 +1,29 @@
-"""`sessions`: the live sessions of this node."""
+"""`sessions`: list the live sessions of this node, and kill one."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
+from pgjit.api.bodies import ReasonBody
 from pgjit.api.caller import CallerRole
 from pgjit.api.cursor import LIMIT, MOST, Position, paged, read_cursor
+from pgjit.api.endpoints.requests import RequestId
+from pgjit.api.endpoints.windows import actor_of
 from pgjit.api.services import TheCall, TheServices
 from pgjit.api.shapes import PageJson, SessionJson
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["sessions"])
+
+
+class KilledJson(BaseModel):
+    id: str
+    state: str
 
 
 @router.get("/sessions")
@@ -32,3 +42,15 @@ async def sessions(
         await call.record(role)
     page, following = paged(views, lambda view: Position(view.opened_at, view.id), read_cursor(cursor), limit)
     return PageJson(items=[SessionJson.of(view, services.node) for view in page], next=following)
+
+
+@router.post("/sessions/{session_id}/kill", response_model=KilledJson)
+async def kill(session_id: RequestId, body: ReasonBody, call: TheCall, services: TheServices) -> JSONResponse:
+    """End one session now. Its window stays open."""
+    role = call.require(CallerRole.ADMIN)
+
+    async def action() -> KilledJson:
+        await services.ending.kill(session_id, body.reason, actor_of(call))
+        return KilledJson(id=session_id, state="ending")
+
+    return await call.change(role, f"session {session_id}", action)

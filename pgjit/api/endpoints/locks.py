@@ -1,0 +1,80 @@
+"""`locks`: list, set and lift. A lock keeps its scope closed: nothing opens there, and what is open ends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from pgjit.api.bodies import LockBody, Needed
+from pgjit.api.caller import CallerRole
+from pgjit.api.cursor import LIMIT, MOST, Position, paged, read_cursor
+from pgjit.api.endpoints.requests import RequestId
+from pgjit.api.endpoints.windows import actor_of
+from pgjit.api.grant_shapes import LockJson
+from pgjit.api.refusals import InvalidCall, NothingThere
+from pgjit.api.services import ApiServices, TheCall, TheServices
+from pgjit.api.shapes import PageJson
+from pgjit.grants.scope import Scope, ScopeKind
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["locks"])
+
+
+@router.get("/locks")
+async def locks(
+    call: TheCall,
+    services: TheServices,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = LIMIT,
+) -> PageJson[LockJson]:
+    """The locks in force, the newest first."""
+    position = read_cursor(cursor)
+    await call.record(call.require(CallerRole.AUDITOR, CallerRole.ADMIN))
+    found = await services.store.locks(services.clock())
+    page, following = paged(found, lambda lock: Position(lock.set_at, lock.id), position, limit)
+    return PageJson(items=[LockJson.of(each) for each in page], next=following)
+
+
+@router.post("/locks", status_code=201, response_model=LockJson)
+async def set_lock(body: LockBody, call: TheCall, services: TheServices) -> JSONResponse:
+    """Lock an identity, a policy, a connection, or everything."""
+    role = call.require(CallerRole.ADMIN)
+    scope = body.scope
+    _check_known(scope, services)
+    if body.until is not None and body.until <= services.clock():
+        raise InvalidCall("`until` is over already.")
+
+    async def action() -> LockJson:
+        return LockJson.of(await services.ending.lock(scope, body.reason, actor_of(call), body.until))
+
+    return await call.change(role, str(scope), action, status=201)
+
+
+@router.delete("/locks/{lock_id}", response_model=LockJson)
+async def lift_lock(
+    lock_id: RequestId, reason: Annotated[Needed, Query()], call: TheCall, services: TheServices
+) -> JSONResponse:
+    """Lift a lock. What it ended stays ended."""
+    role = call.require(CallerRole.ADMIN)
+
+    async def action() -> LockJson:
+        lifted = await services.ending.unlock(lock_id, reason, actor_of(call))
+        if lifted is None:
+            raise NothingThere("lock", lock_id)
+        return LockJson.of(lifted)
+
+    return await call.change(role, f"lock {lock_id}", action)
+
+
+def _check_known(scope: Scope, services: ApiServices) -> None:
+    """A lock on a name that is not there would lock nothing, and nobody would notice."""
+    policies = services.policies.values()
+    known = {
+        ScopeKind.POLICY: {policy.name for policy in policies},
+        ScopeKind.CONNECTION: {policy.connection for policy in policies},
+    }.get(scope.kind)
+    if known is not None and scope.target not in known:
+        raise NothingThere(scope.kind.value, str(scope.target))

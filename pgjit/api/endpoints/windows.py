@@ -1,0 +1,162 @@
+"""`windows` and `revoke`: list, show, revoke, give back, sign off."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from pgjit.api.bodies import Name, ReasonBody, ScopeBody, SignOffBody
+from pgjit.api.caller import CallerRole, is_person
+from pgjit.api.cursor import LIMIT, MOST
+from pgjit.api.endpoints.requests import RequestId, reader_role
+from pgjit.api.grant_shapes import WindowJson, window_state
+from pgjit.api.refusals import CallRefused, InvalidCall
+from pgjit.api.services import ApiServices, TheCall, TheServices
+from pgjit.api.shapes import PageJson
+from pgjit.grants.actor import Actor
+from pgjit.grants.listing import WindowFilter
+from pgjit.grants.request_refusals import AgentsNeverReview, WindowUnknown
+from pgjit.grants.reviewers import Reviewer
+from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.window import SignOff, Window
+
+__all__ = ["actor_of", "router", "shown"]
+
+router = APIRouter(tags=["windows"])
+WindowState = Literal["open", "ending", "ended"]
+_PAGES = 10
+
+
+@router.get("/windows")
+async def windows(
+    call: TheCall,
+    services: TheServices,
+    state: WindowState | None = None,
+    policy: Annotated[Name | None, Query()] = None,
+    connection: Annotated[Name | None, Query()] = None,
+    unsigned: bool = False,
+    mine: bool = False,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = LIMIT,
+) -> PageJson[WindowJson]:
+    """The windows that the caller may see, the newest first. `unsigned`: break-glass ones without a sign-off."""
+    caller = call.caller
+    role = CallerRole.REQUESTER if mine else reader_role(caller)
+    narrowed = WindowFilter(
+        ended=None if state is None else state == "ended",
+        identity=caller.key if role is CallerRole.REQUESTER else None,
+        policy=policy,
+        connection=connection,
+        unsigned=unsigned,
+    )
+    if role is not CallerRole.REQUESTER:
+        await call.record(role)
+    found: list[Window] = []
+    for _ in range(_PAGES):
+        try:
+            page = await services.store.windows(narrowed, cursor, limit)
+        except ValueError:
+            raise InvalidCall(
+                "`cursor` must be the `next` of an earlier page.", reference="invalid-cursor", status=400
+            ) from None
+        found = [
+            each
+            for each in page.items
+            if state in (None, window_state(each, services.clock())) and _sees(call, each, services)
+        ]
+        cursor = page.next
+        if found or cursor is None:
+            break
+    return PageJson(items=shown(found, services), next=cursor)
+
+
+@router.get("/windows/{window_id}")
+async def window(window_id: RequestId, call: TheCall, services: TheServices) -> WindowJson:
+    """One window."""
+    found = await _visible(window_id, call, services)
+    if found.identity != call.caller.key:
+        await call.record(reader_role(call.caller), f"window {window_id}")
+    return shown([found], services)[0]
+
+
+@router.post("/windows/{window_id}/revoke", response_model=WindowJson)
+async def revoke_one(window_id: RequestId, body: ReasonBody, call: TheCall, services: TheServices) -> JSONResponse:
+    """End a window and its sessions now. Its owner may do so too, and gives it back by that."""
+    found = await _visible(window_id, call, services)
+    role = CallerRole.REQUESTER if found.identity == call.caller.key else call.require(CallerRole.ADMIN)
+
+    async def action() -> WindowJson:
+        await services.ending.revoke(Scope(ScopeKind.WINDOW, window_id), body.reason, actor_of(call))
+        return shown([await services.store.window(window_id) or found], services)[0]
+
+    return await call.change(role, f"window {window_id}", action)
+
+
+@router.post("/revoke", response_model=PageJson[WindowJson])
+async def revoke(body: ScopeBody, call: TheCall, services: TheServices) -> JSONResponse:
+    """End all windows of an identity, a policy or a connection, or all. Returns those that this call ends."""
+    role = call.require(CallerRole.ADMIN)
+    scope = body.scope
+
+    async def action() -> PageJson[WindowJson]:
+        revoked = await services.ending.revoke(scope, body.reason, actor_of(call))
+        return PageJson(items=shown(revoked, services), next=None)
+
+    return await call.change(role, str(scope), action)
+
+
+@router.post("/windows/{window_id}/sign-off", response_model=WindowJson)
+async def sign_off(window_id: RequestId, body: SignOffBody, call: TheCall, services: TheServices) -> JSONResponse:
+    """A reviewer of the policy has looked at a break-glass window of somebody else."""
+    if not is_person(call.caller.identity):
+        raise AgentsNeverReview
+    role = call.require(CallerRole.REVIEWER)
+
+    async def action() -> WindowJson:
+        found = await services.store.window(window_id)
+        if found is None:
+            raise WindowUnknown(window_id)
+        if not _reviews(call, found, services):
+            raise CallRefused(
+                "window is not yours to sign off",
+                reference="not-a-reviewer",
+                status=403,
+                detail=f"You are in none of the groups that review policy `{found.policy}`.",
+            )
+        signed = SignOff(by=actor_of(call), comment=body.comment, at=services.clock())
+        return shown([await services.store.sign_off(window_id, signed)], services)[0]
+
+    return await call.change(role, f"window {window_id}", action)
+
+
+def actor_of(call: TheCall) -> Actor:
+    identity = call.caller.identity
+    return Actor(key=identity.key, display=identity.display, via="api")
+
+
+def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
+    sessions = Counter(view.window for view in services.registry.views())
+    return [WindowJson.of(each, services.clock(), sessions[each.id]) for each in found]
+
+
+async def _visible(window_id: str, call: TheCall, services: ApiServices) -> Window:
+    found = await services.store.window(window_id)
+    if found is None or not _sees(call, found, services):
+        raise WindowUnknown(window_id)
+    return found
+
+
+def _sees(call: TheCall, window: Window, services: ApiServices) -> bool:
+    caller = call.caller
+    return caller.reads_all or window.identity == caller.key or _reviews(call, window, services)
+
+
+def _reviews(call: TheCall, window: Window, services: ApiServices) -> bool:
+    """Whether the caller reviews the window's policy as it is now."""
+    policy = services.policies.get(window.policy)
+    review = None if policy is None else policy.terms.review
+    reviewer = Reviewer.of(call.caller.identity, "api")
+    return CallerRole.REVIEWER in call.caller.roles and review is not None and reviewer.is_named_by(review)

@@ -1,0 +1,121 @@
+"""The events that people may follow: the latest records of the journal about requests, windows, sessions and locks.
+
+Decides which records are events, how many are kept, and when a reader has missed some. The events are those of this
+node; a reader that has missed some is sent `gap`, and reads the state again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pgjit.api.refusals import TooManyCalls
+from pgjit.identity.identity import IdentityKey
+
+__all__ = ["EventFeed", "FeedEvent"]
+
+_KINDS = (
+    b"request.", b"window.", b"lock.", b"break_glass.", b"session.opened", b"session.ended", b"session.killed",
+)  # fmt: skip
+_TYPE = b'"type":"'
+_KEPT = 2000
+_MOST_READERS = 64
+_MOST_OF_CALLER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    seq: int
+    kind: str
+    record: dict[str, Any]
+
+    @property
+    def identity(self) -> IdentityKey | None:
+        """Whom it is about."""
+        identity = self.record.get("identity")
+        return IdentityKey(identity["tid"], identity["oid"]) if isinstance(identity, dict) else None
+
+
+class EventFeed:
+    def __init__(self, node: str, seq: int = 0) -> None:
+        """`seq`: the last record that the journal had before. `node` is part of every event's id."""
+        self._node = node
+        self._events: deque[FeedEvent] = deque(maxlen=_KEPT)
+        self._before = seq  # every event after this one is kept
+        self._seq = seq
+        self._news = asyncio.Event()
+        self._readers: Counter[IdentityKey] = Counter()
+        self.closed = False
+
+    def take(self, first: int, lines: Sequence[bytes]) -> None:
+        """The journal has written `lines`, the first with this number. Called for every record: it is quick."""
+        self._seq = first + len(lines) - 1
+        for seq, line in enumerate(lines, first):
+            begin = line.find(_TYPE, 0, 100) + len(_TYPE)
+            if line.startswith(_KINDS, begin):
+                self._add(seq, line)
+
+    def _add(self, seq: int, line: bytes) -> None:
+        record = orjson.loads(line)
+        if len(self._events) == _KEPT:
+            self._before = self._events[0].seq
+        self._events.append(FeedEvent(seq, record["type"], record))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def close(self) -> None:
+        """End all streams."""
+        self.closed = True
+        self._news.set()
+
+    # --- readers ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def reading(self, caller: IdentityKey) -> Iterator[None]:
+        """Raises TooManyCalls."""
+        if self._readers[caller] >= _MOST_OF_CALLER or self._readers.total() >= _MOST_READERS:
+            raise TooManyCalls(15)
+        self._readers[caller] += 1
+        try:
+            yield
+        finally:
+            self._readers[caller] -= 1
+            if not self._readers[caller]:
+                del self._readers[caller]
+
+    def id_of(self, event: FeedEvent) -> str:
+        return f"{self._node}:{event.seq}"
+
+    def position(self, last_id: str | None) -> int | None:
+        """The number after which a reader goes on; None if it has missed events, or its id is of another node."""
+        if last_id is None:
+            return self._seq
+        node, _, number = last_id.rpartition(":")
+        if node != self._node or not number.isascii() or not number.isdigit() or len(number) > 18:
+            return None
+        return int(number) if self._before <= int(number) <= self._seq else None
+
+    @property
+    def latest(self) -> int:
+        return self._seq
+
+    def after(self, position: int) -> list[FeedEvent] | None:
+        """The events after `position`; None if some are not kept any more."""
+        if position < self._before:
+            return None
+        return [event for event in self._events if event.seq > position]
+
+    async def wait(self, position: int, seconds: float) -> None:
+        """Until there is an event after `position`, the feed is closed, or the time is over."""
+        news = self._news
+        if self.closed or (self._events and self._events[-1].seq > position):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await news.wait()

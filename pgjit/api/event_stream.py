@@ -1,0 +1,84 @@
+"""One reader's stream of events (Server-Sent Events).
+
+Decides what a reader sees, how often its rights are checked again, and when the stream ends.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from pgjit.api.caller import Caller, CallerRole
+from pgjit.api.event_feed import EventFeed, FeedEvent
+from pgjit.errors import PgjitError
+from pgjit.grants.reviewers import Reviewer
+from pgjit.policy.policy import Policy
+
+__all__ = ["EventStream"]
+
+_SECONDS = 15.0  # between two comments; the rights are checked again then
+_RETRY_MS = 3000
+_SHOWN = ("tid", "oid", "kind", "display")  # of an identity
+
+
+class EventStream:
+    """`check` returns the caller as it is now, or raises PgjitError if the token or the account is not accepted."""
+
+    def __init__(
+        self,
+        feed: EventFeed,
+        policies: Mapping[str, Policy],
+        caller: Caller,
+        check: Callable[[], Awaitable[Caller]],
+        *,
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._feed = feed
+        self._policies = policies
+        self._caller = caller
+        self._check = check
+        self._seconds = seconds
+
+    async def text(self, last_id: str | None) -> AsyncIterator[str]:
+        """INVARIANT: no event is sent later than one interval after the rights to it were last checked."""
+        feed = self._feed
+        with feed.reading(self._caller.key):
+            yield f"retry: {_RETRY_MS}\n\n"
+            position = feed.position(last_id)
+            check_at = time.monotonic() + self._seconds
+            while not feed.closed:
+                events = None if position is None else feed.after(position)
+                if events is None or position is None:
+                    position = feed.latest
+                    yield "event: gap\ndata: {}\n\n"
+                    continue
+                for event in events:
+                    position = event.seq
+                    if self._sees(event):
+                        yield self._written(event)
+                await feed.wait(position, max(0.0, check_at - time.monotonic()))
+                if time.monotonic() < check_at:
+                    continue
+                check_at = time.monotonic() + self._seconds
+                try:
+                    self._caller = await self._check()
+                except PgjitError as refused:
+                    yield f"event: end\ndata: {json.dumps({'reference': refused.reference})}\n\n"
+                    return
+                yield ": still here\n\n"
+
+    def _sees(self, event: FeedEvent) -> bool:
+        caller = self._caller
+        if caller.reads_all or event.identity == caller.key:
+            return True
+        policy = self._policies.get(str(event.record.get("policy")))
+        review = None if policy is None else policy.terms.review
+        reviewer = Reviewer.of(caller.identity, "api")
+        return CallerRole.REVIEWER in caller.roles and review is not None and reviewer.is_named_by(review)
+
+    def _written(self, event: FeedEvent) -> str:
+        record = {name: value for name, value in event.record.items() if name != "seq"}
+        if isinstance(identity := record.get("identity"), dict):
+            record["identity"] = {name: identity.get(name) for name in _SHOWN if name in identity}
+        return f"id: {self._feed.id_of(event)}\nevent: {event.kind}\ndata: {json.dumps(record)}\n\n"

@@ -1,0 +1,144 @@
+"""A reader of events sees what it may see, misses nothing without a word, and is cut off with its rights."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from pgjit.api.caller import Caller, RoleTable
+from pgjit.api.event_feed import EventFeed
+from pgjit.api.event_stream import EventStream
+from pgjit.api.refusals import BearerRefused, TooManyCalls
+from pgjit.api.section import HttpRolesSection
+from tests.api.people import ADMINS, AUDITORS, NOW, PEOPLE, TENANT, policies
+
+
+def line(seq: int, kind: str, owner: str = "requester", policy: str = "reviewed") -> bytes:
+    identity = {"tid": TENANT, "oid": f"oid-{owner}", "token_id": "not shown", "display": owner}
+    return json.dumps(
+        {"seq": seq, "time": "2026-11-24T09:00:00Z", "type": kind, "identity": identity, "policy": policy},
+        separators=(",", ":"),
+    ).encode()
+
+
+def caller(name: str) -> Caller:
+    table = RoleTable(HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
+    return Caller(identity=PEOPLE[name], roles=table.roles_of(PEOPLE[name]), source="10.0.0.9:4", checked_at=NOW)
+
+
+def stream(feed: EventFeed, name: str, *, seconds: float = 600, refused: bool = False) -> EventStream:
+    async def check() -> Caller:
+        if refused:
+            raise BearerRefused
+        return caller(name)
+
+    return EventStream(feed, policies(), caller(name), check, seconds=seconds)
+
+
+async def read(text: AsyncIterator[str], count: int) -> list[str]:
+    """The first of a stream, after its `retry`."""
+    async with asyncio.timeout(60):
+        assert (await anext(text)).startswith("retry: ")
+        return [await anext(text) for _ in range(count)]
+
+
+def kinds(events: list[str]) -> list[str]:
+    return [part.removeprefix("event: ") for each in events for part in each.splitlines() if part.startswith("event")]
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("admin", ["request.made", "window.opened", "lock.set"]),
+        ("auditor", ["request.made", "window.opened", "lock.set"]),
+        ("requester", ["request.made"]),
+        ("reviewer", ["request.made"]),
+        ("nobody", []),
+    ],
+)
+async def test_each_reader_sees_what_it_may_see(name: str, seen: list[str]) -> None:
+    feed = EventFeed("n1", 7)
+    text = stream(feed, name).text("n1:7")
+    feed.take(8, [line(8, "request.made"), line(9, "execution"), line(10, "window.opened", "other", "others")])
+    feed.take(11, [b'{"seq":11,"time":"2026-11-24T09:00:00Z","type":"lock.set","reason":"x"}'])
+    events = await read(text, len(seen))
+    assert kinds(events) == seen
+    assert "not shown" not in "".join(events)
+
+
+async def test_a_reader_goes_on_after_the_last_event_that_it_has_read() -> None:
+    feed = EventFeed("n1")
+    feed.take(1, [line(1, "request.made"), line(2, "request.ended")])
+    [event] = await read(stream(feed, "admin").text("n1:1"), 1)
+    assert event.startswith("id: n1:2\nevent: request.ended\n")
+
+
+@pytest.mark.parametrize("last_id", ["n2:1", "n1:99", "n1:x", "", "n1:-1", "n1:²", "n1:0"])
+async def test_a_reader_that_cannot_go_on_is_sent_gap(last_id: str) -> None:
+    feed = EventFeed("n1", 1)
+    feed.take(2, [line(2, "request.made")])
+    assert kinds(await read(stream(feed, "admin").text(last_id), 1)) == ["gap"]
+
+
+async def test_a_reader_that_is_too_slow_is_sent_gap() -> None:
+    feed = EventFeed("n1")
+    text = stream(feed, "admin").text("n1:0")
+    assert (await anext(text)).startswith("retry: ")
+    for seq in range(1, 2002):
+        feed.take(seq, [line(seq, "request.made")])
+    assert kinds([await anext(text)]) == ["gap"]
+
+
+async def test_a_new_reader_waits_for_what_happens_next() -> None:
+    feed = EventFeed("n1")
+    feed.take(1, [line(1, "request.made")])
+    reading = asyncio.create_task(read(stream(feed, "admin").text(None), 1))
+    await asyncio.sleep(0)
+    feed.take(2, [line(2, "window.opened")])
+    assert kinds(await reading) == ["window.opened"]
+
+
+async def test_a_quiet_stream_has_comments() -> None:
+    assert await read(stream(EventFeed("n1"), "admin", seconds=0).text(None), 2) == [": still here\n\n"] * 2
+
+
+async def test_a_stream_ends_with_the_rights_of_its_reader() -> None:
+    text = stream(EventFeed("n1"), "admin", seconds=0, refused=True).text(None)
+    assert await read(text, 1) == ['event: end\ndata: {"reference": "token-refused"}\n\n']
+    assert [each async for each in text] == []
+
+
+async def test_a_reader_that_lost_its_role_sees_no_more() -> None:
+    feed = EventFeed("n1")
+
+    async def check() -> Caller:
+        feed.take(1, [line(1, "request.made")])
+        return replace(caller("admin"), roles=frozenset())
+
+    text = EventStream(feed, policies(), caller("admin"), check, seconds=0).text(None)
+    assert await read(text, 2) == [": still here\n\n"] * 2
+
+
+async def test_a_feed_that_closes_ends_its_streams() -> None:
+    feed = EventFeed("n1")
+    text = stream(feed, "admin", seconds=0).text(None)
+    await read(text, 1)
+    feed.close()
+    assert [each async for each in text if not each.startswith(":")] == []
+
+
+async def test_streams_of_a_caller_are_limited() -> None:
+    feed = EventFeed("n1")
+    with contextlib.ExitStack() as readers:
+        for _ in range(4):
+            readers.enter_context(feed.reading(PEOPLE["admin"].key))
+        with pytest.raises(TooManyCalls):
+            readers.enter_context(feed.reading(PEOPLE["admin"].key))
+        readers.enter_context(feed.reading(PEOPLE["auditor"].key))
+    with feed.reading(PEOPLE["admin"].key):
+        pass

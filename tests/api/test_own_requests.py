@@ -1,0 +1,139 @@
+"""Nobody approves their own request, by whatever trick, and no program approves any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
+from tests.api.people import MEMBERS, PEOPLE, REVIEWERS, TENANT, KnownGroups, People, who
+
+OWNER = PEOPLE["member-reviewer"]
+AGENT_FOR_OWNER = who(
+    "agent-for-owner", MEMBERS, key=OWNER.key, on_behalf_of=OWNER.key.oid, blueprint_id="a-blueprint"
+)
+AGENT = who("their-agent", MEMBERS, kind=IdentityKind.AGENT, app_id="an-agent-app")
+
+
+async def made_by(api: People, asker: Identity) -> Any:
+    policy = api.services.policies["reviewed"]
+    return await api.services.requests.make(asker, policy, "shop", reason="schema diff")
+
+
+async def refused(api: People, request: Any, token: str, **options: Any) -> tuple[int, str]:
+    response = await api.post(f"requests/{request.id}/approve", token, options.pop("body", {}), **options)
+    assert api.store.all_requests[request.id].verdicts == ()
+    return response.status_code, response.json()["reference"]
+
+
+async def test_a_reviewer_cannot_approve_the_own_request(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, OWNER)
+        assert await refused(api, request, "member-reviewer") == (403, "own-request")
+
+
+async def test_a_reviewer_cannot_approve_the_request_of_an_agent_that_acts_for_them(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, AGENT_FOR_OWNER)
+        assert await refused(api, request, "member-reviewer") == (403, "own-request")
+
+
+async def test_an_owner_or_sponsor_cannot_approve_the_request_of_their_agent(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+
+        async def owners(key: IdentityKey) -> frozenset[IdentityKey]:
+            return frozenset({PEOPLE["reviewer"].key} if key == AGENT.key else ())
+
+        api.use(owners=owners)
+        request = await made_by(api, AGENT)
+        assert await refused(api, request, "reviewer") == (403, "own-request")
+        assert (await api.post(f"requests/{request.id}/approve", "reviewer2", {})).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["app", "agent", "agent-user", "acted-for"])
+async def test_programs_and_those_they_act_for_approve_nothing(token: str, tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, PEOPLE["requester"])
+        assert await refused(api, request, token) == (403, "agents-never-review")
+
+
+async def test_another_spelling_of_the_own_identity_is_the_own_identity(tmp_path: Path) -> None:
+    """Providers write GUIDs in lower case; display names are never compared."""
+    async with People(tmp_path) as api:
+        request = await made_by(api, OWNER)
+        api.provider.people["renamed"] = replace(OWNER, display="Somebody Else")
+        assert await refused(api, request, "renamed") == (403, "own-request")
+
+
+async def test_a_second_group_makes_no_second_person(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        policy = api.services.policies["reviewed"]
+        assert policy.terms.review is not None
+        review = replace(policy.terms.review, approvals=2, groups=(REVIEWERS, MEMBERS))
+        api.services.policies["reviewed"] = replace(policy, terms=replace(policy.terms, review=review))
+        request = await made_by(api, PEOPLE["requester"])
+        for _ in range(2):
+            response = await api.post(f"requests/{request.id}/approve", "member-reviewer", {})
+            assert (response.status_code, response.json()["state"]) == (200, "pending")
+        assert len(api.store.all_requests[request.id].verdicts) == 1
+        done = await api.post(f"requests/{request.id}/approve", "reviewer", {})
+        assert [each["by"]["oid"] for each in done.json()["verdicts"]] == ["oid-member-reviewer", "oid-reviewer"]
+        assert done.json()["state"] == "approved"
+
+
+async def test_the_key_of_another_caller_replays_nothing(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, OWNER)
+        key = {"Idempotency-Key": '"7d9c"'}
+        assert await refused(api, request, "member-reviewer", headers=key) == (403, "own-request")
+        approved = await api.post(f"requests/{request.id}/approve", "reviewer", {}, headers=key)
+        assert (approved.status_code, approved.json()["state"]) == (200, "approved")
+        again = await api.post(f"requests/{request.id}/approve", "reviewer", {}, headers=key)
+        assert again.json() == approved.json()
+        own = await api.post(f"requests/{request.id}/approve", "member-reviewer", {}, headers=key)
+        assert (own.status_code, own.json()["reference"]) == (403, "own-request")
+        other = await api.post(f"requests/{request.id}/refuse", "reviewer", {"reason": "no"}, headers=key)
+        assert (other.status_code, other.json()["reference"]) == (422, "key-reused")
+
+
+async def test_the_digest_of_an_older_version_approves_nothing(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        older = await made_by(api, PEOPLE["requester"])
+        policy = api.services.policies["reviewed"]
+        newer = await api.services.requests.make(PEOPLE["requester"], policy, "shop", reason="something else")
+        body = {"digest": older.ask.digest}
+        assert await refused(api, newer, "reviewer", body=body) == (409, "approval-void")
+
+
+async def test_a_policy_that_changed_since_voids_the_approval(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, PEOPLE["requester"])
+        api.policies["reviewed"] = replace(api.policies["reviewed"], version="1" * 64)
+        assert await refused(api, request, "reviewer") == (409, "approval-void")
+
+
+async def test_the_admin_role_approves_nothing(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, PEOPLE["requester"])
+        assert await refused(api, request, "admin") == (403, "role-required")
+
+
+async def test_a_person_without_the_group_of_this_policy_approves_nothing(tmp_path: Path) -> None:
+    async with People(tmp_path, directory=KnownGroups()) as api:
+        request = await made_by(api, PEOPLE["requester"])
+        stored = api.store.all_requests[request.id]
+        review = replace(stored.review, groups=(MEMBERS,))
+        api.store.all_requests[request.id] = replace(stored, review=review)
+        assert await refused(api, request, "reviewer") == (403, "not-a-reviewer")
+
+
+async def test_the_tenant_is_part_of_an_identity(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, OWNER)
+        assert request.ask.identity.tid == TENANT
+        twin = replace(OWNER, key=IdentityKey("8d0f7780-8536-4def-a55c-f18ad2a01bf8", OWNER.key.oid))
+        api.provider.people["twin"] = twin
+        assert (await api.post(f"requests/{request.id}/approve", "twin", {})).status_code == 200
