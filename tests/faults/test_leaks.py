@@ -21,6 +21,7 @@ from tests.fakes.whole_proxy import STARTUP, WholeProxy
 READY = answer("Z", b"I")
 TERMINATE = b"X\0\0\0\4"
 AT_ONCE = 20
+MANY = 240
 MOST_KIB_EACH = 4.0
 
 
@@ -115,10 +116,10 @@ async def test_the_resources_of_sessions_are_released(tmp_path: Path, certificat
         tracemalloc.start()
         try:
             files, memory, _ = await round_of(60)
-            files_later, memory_later, live = await round_of(500)
+            files_later, memory_later, live = await round_of(MANY)
         finally:
             tracemalloc.stop()
         assert live == 0
         assert files_later <= files
-        assert (memory_later - memory) / 500 / 1024 < MOST_KIB_EACH
-        assert len(proxy.records("session.opened")) > 300
+        assert (memory_later - memory) / MANY / 1024 < MOST_KIB_EACH
+        assert len(proxy.records("session.opened")) > MANY / 2
