@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pgjit.audit.review_event import ReviewEvent
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
@@ -277,4 +278,5 @@ Event = (
     | JournalGap
     | StoreRestored
     | ApiCalled
+    | ReviewEvent
 )

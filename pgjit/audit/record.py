@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import UTC, datetime
-
-import orjson
 
 from pgjit.audit.event import (
     ApiCalled,
@@ -37,8 +34,10 @@ from pgjit.audit.event import (
     WindowEnding,
     WindowOpened,
 )
-from pgjit.audit.invisible_characters import escape_invisible
 from pgjit.audit.parameters import kept
+from pgjit.audit.record_json import as_json, as_members, time_text
+from pgjit.audit.review_event import ReviewEvent
+from pgjit.audit.review_record import review_members
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
@@ -77,7 +76,7 @@ def render(event: Event, seq: int, contexts: ContextCache | None = None) -> byte
 
 
 def _context(context: SessionContext) -> bytes:
-    return _inside(
+    return as_members(
         {
             "identity": _identity(context.identity),
             "policy": context.policy,
@@ -99,55 +98,58 @@ def _members(event: Event, contexts: ContextCache) -> bytes:
         case Outcome():
             return b'"outcome",%s,%s' % (contexts.members(event.context), _outcome(event))
         case SessionOpened():
-            return b'"session.opened",%s,%s' % (contexts.members(event.context), _inside(_opened(event)))
+            return b'"session.opened",%s,%s' % (contexts.members(event.context), as_members(_opened(event)))
         case SessionEnded():
-            return b'"session.ended",%s,%s' % (contexts.members(event.context), _inside(_ended(event)))
+            return b'"session.ended",%s,%s' % (contexts.members(event.context), as_members(_ended(event)))
         case WindowOpened():
-            return b'"window.opened",%s' % _inside(_window_opened(event))
+            return b'"window.opened",%s' % as_members(_window_opened(event))
         case WindowEnding():
-            return b'"window.ending",%s' % _inside(_window_ended(event))
+            return b'"window.ending",%s' % as_members(_window_ended(event))
         case WindowEnded():
-            return b'"window.ended",%s' % _inside(_window_ended(event))
+            return b'"window.ended",%s' % as_members(_window_ended(event))
         case BackendRemains():
-            return b'"backend.remains",%s' % _inside(_left_behind(event))
+            return b'"backend.remains",%s' % as_members(_left_behind(event))
         case BackendGone():
-            return b'"backend.gone",%s' % _inside(_left_behind(event))
+            return b'"backend.gone",%s' % as_members(_left_behind(event))
         case LoginRefused():
-            return b'"login.refused",%s' % _inside(_login_refused(event))
+            return b'"login.refused",%s' % as_members(_login_refused(event))
         case ServiceStarted():
             started: dict[str, object] = {
                 "version": event.version,
                 "config_hash": event.config_hash,
                 "policies": [{"name": name, "version": version} for name, version in event.policies],
             }
-            return b'"service.started",%s' % _inside(started)
+            return b'"service.started",%s' % as_members(started)
         case ServiceStopped():
-            return b'"service.stopped",%s' % _inside({"reason": event.reason})
+            return b'"service.stopped",%s' % as_members({"reason": event.reason})
         case JournalGap():
-            return b'"journal.gap",%s' % _inside(_gap(event))
+            return b'"journal.gap",%s' % as_members(_gap(event))
         case StoreRestored():
-            return b'"store.restored",%s' % _inside({"windows": list(event.windows)})
+            return b'"store.restored",%s' % as_members({"windows": list(event.windows)})
         case ApiCalled():
-            return b'"api.called",%s' % _inside(_api_called(event))
+            return b'"api.called",%s' % as_members(_api_called(event))
+        case ReviewEvent():
+            kind, members = review_members(event)
+            return b'"%s",%s' % (kind.encode(), as_members(members))
 
 
 def _execution(event: Execution) -> bytes:
     # Without a dict of all members, which is slower: this and _outcome are written for every statement that runs.
     parts = [
         b'"execution":%s,"protocol":"%s","decision":"%s"'
-        % (_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
-        b',"kind":%s,%s' % (_json(event.kind), _statement(event)),
+        % (as_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
+        b',"kind":%s,%s' % (as_json(event.kind), _statement(event)),
     ]
     if event.violations:
-        parts.append(b',"violations":%s' % _json([_violation(found) for found in event.violations]))
+        parts.append(b',"violations":%s' % as_json([_violation(found) for found in event.violations]))
     if event.prepared_as is not None:
-        parts.append(b',"prepared_as":%s' % _json(event.prepared_as))
+        parts.append(b',"prepared_as":%s' % as_json(event.prepared_as))
     if event.through:
-        parts.append(b',"through":%s' % _json(list(event.through)))
+        parts.append(b',"through":%s' % as_json(list(event.through)))
     if event.unresolved is not None:
-        parts.append(b',"unresolved":%s' % _json(event.unresolved))
+        parts.append(b',"unresolved":%s' % as_json(event.unresolved))
     if event.parameters is not None:
-        parts.append(b',"parameters":%s' % _json(_parameters(event.parameters)))
+        parts.append(b',"parameters":%s' % as_json(_parameters(event.parameters)))
     return b"".join(parts)
 
 
@@ -155,10 +157,10 @@ def _statement(event: Execution) -> bytes:
     """The whole text of a statement that runs. A refused one is cut: refused clients could fill the journal."""
     text = event.statement
     if event.decision == "allow" or len(text) <= REFUSED_TEXT:
-        return b'"statement":%s' % _json(text)
+        return b'"statement":%s' % as_json(text)
     whole = text.encode("utf-8", "backslashreplace")
     return b'"statement":%s,"statement_bytes":%d,"statement_sha256":"%s"' % (
-        _json(text[:REFUSED_TEXT]), len(whole), hashlib.sha256(whole).hexdigest().encode(),
+        as_json(text[:REFUSED_TEXT]), len(whole), hashlib.sha256(whole).hexdigest().encode(),
     )  # fmt: skip
 
 
@@ -166,13 +168,13 @@ def _outcome(event: Outcome) -> bytes:
     return (
         b'"execution":%s,"ended":"%s","command":%s,"rows":%d,"bytes":%d,"received":%d,"sqlstate":%s,"duration_us":%d'
         % (
-            _json(event.execution_id),
+            as_json(event.execution_id),
             event.ended.encode(),
-            _json(event.command),
+            as_json(event.command),
             event.rows,
             event.bytes,
             event.received,
-            _json(event.sqlstate),
+            as_json(event.sqlstate),
             event.duration_us,
         )
     )
@@ -361,39 +363,3 @@ _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "s
 def _violation(found: Violation) -> dict[str, object]:
     objects = [{"object": each.sort, "name": each.text} for each in found.objects[:20]]
     return {**{key: getattr(found, key) for key in _OF_VIOLATION}, "objects": objects, "entry": found.entry}
-
-
-def time_text(moment: datetime) -> str:
-    """RFC 3339 in UTC, always with microseconds: text order is time order."""
-    if moment.tzinfo is None:
-        raise ValueError("a record's time needs a zone")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
-def _inside(members: dict[str, object]) -> bytes:
-    """An object's members without its braces."""
-    return _json(members)[1:-1]
-
-
-def _json(value: object) -> bytes:
-    try:
-        text = orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        # A lone surrogate is no character and cannot be encoded. It is written as an escape: a statement must not
-        # stay out of the journal because it has one.
-        text = orjson.dumps(_writable(value))
-    if text.isascii() and b"\x7f" not in text:
-        return text
-    return escape_invisible(text.decode()).encode()
-
-
-def _writable(value: object) -> object:
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case dict():
-            return {str(name): _writable(item) for name, item in value.items()}
-        case list():
-            return [_writable(item) for item in value]
-        case _:
-            return value

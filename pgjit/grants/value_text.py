@@ -13,9 +13,9 @@ from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, Verdict
 from pgjit.grants.standing_orders import SessionKill
-from pgjit.grants.window import SignOff
+from pgjit.grants.window import SignOff, Window
 
-__all__ = ["ACTOR", "KILL", "LOCK", "REQUEST_TEXT", "SIGN_OFF", "VERDICT", "ValueText"]
+__all__ = ["ACTOR", "KILL", "LOCK", "REQUEST_TEXT", "SIGN_OFF", "VERDICT", "WINDOW", "ValueText"]
 
 T = TypeVar("T")
 
@@ -38,3 +38,4 @@ LOCK = ValueText(Lock)
 REQUEST_TEXT = ValueText(Request)
 SIGN_OFF = ValueText(SignOff)
 VERDICT = ValueText(Verdict)
+WINDOW = ValueText(Window)

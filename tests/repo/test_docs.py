@@ -25,6 +25,7 @@ from pgjit.policy.suite import CaseSection, SuiteFile, load_suites, suite_paths
 from pgjit.proxy.relay.show_pgjit import ABOUT
 from pgjit.sql.parse import read_message
 from tests.audit.audit_events import EVENTS
+from tests.audit.review_events import REVIEW_EVENTS
 from tests.repo import cli_reference
 from tests.repo.config_reference import PAGE, rewritten
 
@@ -162,11 +163,11 @@ def _members(value: Any) -> set[str]:
             return set()
 
 
-@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("kind", [*EVENTS, *REVIEW_EVENTS])
 def test_every_member_of_every_record_is_in_the_journal_page(kind: str) -> None:
     page = _text("docs/journal.md")
     assert f"`{kind}`" in page
-    members = _members(orjson.loads(render(EVENTS[kind], 1)))
+    members = _members(orjson.loads(render({**EVENTS, **REVIEW_EVENTS}[kind], 1)))
     assert {member for member in members if f"`{member}`" not in page} == set()
 
 

@@ -17,6 +17,7 @@ from pgjit.grants.stores.lock_rows import locks_in_force
 from pgjit.grants.stores.request_rows import latest_request, save_request
 from pgjit.grants.stores.schema import clock, outbox, to_micros, used_tokens
 from pgjit.grants.stores.window_rows import insert_window, latest_window, opened_since
+from pgjit.grants.value_text import WINDOW
 from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.grant_terms import Grant
@@ -59,11 +60,8 @@ def admit(
         save_request(connection, node, decision.request, used)
     insert_window(connection, window)
     if window.break_glass:
-        written = {"identity": list(identity), "policy": policy.name, "connection": policy.connection, "at": now}
-        reason = None if ask is None else ask.reason
-        add_entry(
-            connection, node, "break_glass.used", window.id, orjson.dumps({**written, "reason": reason}).decode()
-        )
+        written = {"window": WINDOW.write(window), "reason": None if ask is None else ask.reason}
+        add_entry(connection, node, "break_glass.used", window.id, orjson.dumps(written).decode())
     if note is not None:
         connection.execute(sa.insert(outbox).values(window_id=window.id, kind="opened", note=note))
     return window, True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from pgjit.errors import AccessRefused
@@ -22,7 +22,7 @@ from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lock_rows import kept_kills, locks_in_force
 from pgjit.grants.stores.request_rows import live_requests, save_request
 from pgjit.grants.stores.schema import from_micros, to_micros, windows
-from pgjit.grants.value_text import ACTOR, SIGN_OFF
+from pgjit.grants.value_text import ACTOR, SIGN_OFF, WINDOW
 from pgjit.grants.window import SignOff, Window
 from pgjit.identity.identity import IdentityKey
 
@@ -123,8 +123,7 @@ def revoke_windows(
         window = one_window(connection, row.id)
         if window is not None:
             revoked.append(window)
-            note = orjson.dumps({"by": ACTOR.write(by), "reason": reason, "at": at}).decode()
-            add_entry(connection, node, "window.revoked", window.id, note)
+            add_entry(connection, node, "window.revoked", window.id, WINDOW.write(window))
     for request in live_requests(connection):
         ask = request.ask
         if request.state is RequestState.APPROVED and scope.covers(ask.identity, ask.policy, ask.connection):
@@ -146,8 +145,9 @@ def sign_off_window(
         return AlreadySignedOff(window_id)
     text = SIGN_OFF.write(sign_off)
     connection.execute(sa.update(windows).where(windows.c.id == window_id).values(signed_off=text))
-    add_entry(connection, node, "break_glass.signed_off", window_id, text)
-    return one_window(connection, window_id) or window
+    signed = replace(window, signed_off=sign_off)
+    add_entry(connection, node, "break_glass.signed_off", window_id, WINDOW.write(signed))
+    return signed
 
 
 def standing_orders(connection: sa.Connection, now: datetime) -> StandingOrders:

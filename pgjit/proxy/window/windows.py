@@ -28,6 +28,7 @@ from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
+from pgjit.proxy.window.review_records import ReviewRecords
 from pgjit.proxy.window.wait_until import wait_until
 
 __all__ = ["Windows"]
@@ -54,6 +55,7 @@ class Windows:
         self._registry = registry
         self._kept_backends = kept_backends
         self._clock = clock
+        self._review_records = ReviewRecords(store, journal)
         self._timers: dict[str, tuple[Until, asyncio.Task[None]]] = {}
         self._outbox: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # not in the journal yet
         self._recorded: set[tuple[str, RecordKind]] = set()  # in the journal, but still in the store's outbox
@@ -68,6 +70,7 @@ class Windows:
         `policies`: the current ones. A shortened `ttl` ends a window earlier.
         """
         await self._resume_outbox()
+        await self._review_records.write()
         for window in await self._store.unended():
             policy = policies.get(window.policy)
             self._schedule(window, window.ends_at if policy is None else effective_end(window, policy))
@@ -139,6 +142,7 @@ class Windows:
             await asyncio.sleep(_SAVE_EVERY)
             await self._save_usages()
             await self._flush_outbox()
+            await self._review_records.try_to_write()
             await self._save_mark()
 
     async def _save_mark(self) -> None:
@@ -270,6 +274,7 @@ class Windows:
             await asyncio.gather(self._saving, return_exceptions=True)
             await self._save_usages()
             await self._flush_outbox()
+            await self._review_records.try_to_write()
             await self._save_mark()
         timers = [timer for _, timer in self._timers.values()]
         for timer in timers:
