@@ -13,13 +13,13 @@ from pgjit.errors import AccessRefused, CoolingDown
 from pgjit.grants.lock import Lock, matching_lock
 from pgjit.grants.request import Ask, Request, RequestState
 from pgjit.grants.request_refusals import (
+    AccessRevoked,
     Locked,
     MaxPerDay,
     OutsideSchedule,
     ReviewNeeded,
     ReviewRefused,
     UnfitValue,
-    WindowRevoked,
 )
 from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
@@ -195,7 +195,7 @@ def _by_time(
             return Join(under_policy(latest, policy))
         if at < latest.retry_at and latest.revoked_at is not None:
             reason = latest.revoke_reason
-            return Barred(WindowRevoked(policy=policy.name, reason=reason, retry_at=latest.retry_at))
+            return Barred(AccessRevoked(policy=policy.name, reason=reason, retry_at=latest.retry_at))
         if at < latest.retry_at:
             return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
     return _open(policy, now, at, facts)

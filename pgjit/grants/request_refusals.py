@@ -9,6 +9,7 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, RequestState
 
 __all__ = [
+    "AccessRevoked",
     "AgentsNeverReview",
     "AlreadySignedOff",
     "ApprovalVoid",
@@ -27,7 +28,6 @@ __all__ = [
     "SignedOffByUser",
     "TooManyRequests",
     "UnfitValue",
-    "WindowRevoked",
     "WindowUnknown",
 ]
 
@@ -221,7 +221,7 @@ class Locked(AccessRefused):
         self.lock = lock
 
 
-class WindowRevoked(AccessRefused):
+class AccessRevoked(AccessRefused):
     def __init__(self, *, policy: str, reason: str | None, retry_at: datetime) -> None:
         super().__init__(
             f"window under policy `{policy}` was revoked",
