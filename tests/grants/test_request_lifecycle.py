@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -29,16 +29,16 @@ def test_a_request_that_is_over_changes_no_more(state: RequestState, change: str
     assert refused.value.status == 409
 
 
-def _change(one: Request, change: str) -> Request:
+def _change(one: Request, change: str, now: datetime = NOW) -> Request:
     match change:
         case "approve":
-            return approve(one, reviewer(CAROL), NOW)
+            return approve(one, reviewer(CAROL), now)
         case "refuse":
-            return refuse(one, reviewer(CAROL), NOW, reason="no")
+            return refuse(one, reviewer(CAROL), now, reason="no")
         case "withdraw":
-            return withdraw(one, NOW)
+            return withdraw(one, now)
         case _:
-            return use(one, one.ask, "w_1", NOW)
+            return use(one, one.ask, "w_1", now)
 
 
 def test_one_approval_decides_where_one_is_needed() -> None:
@@ -100,10 +100,9 @@ def test_a_verdict_after_the_lapse_is_refused() -> None:
     pending = request()
     assert not is_due(pending, NOW + HOUR - MINUTE)
     assert lapse(pending, NOW) is pending
-    for late in (lambda: approve(pending, reviewer(CAROL), NOW + HOUR),
-                 lambda: refuse(pending, reviewer(CAROL), NOW + HOUR, reason="no")):  # fmt: skip
+    for change in ("approve", "refuse"):
         with pytest.raises(RequestLapsed) as refused:
-            late()
+            _change(pending, change, NOW + HOUR)
         assert refused.value.reference == "request-lapsed"
     assert lapse(pending, NOW + HOUR).state is RequestState.LAPSED
 
