@@ -57,7 +57,7 @@ class MemoryStore:
         ]  # fmt: skip
         return _page(found, after, limit)
 
-    async def change_request(self, request_id: str, change: Callable[[Request], Request]) -> Request:
+    async def change_request(self, request_id: str, change: Callable[[Request], Request], now: datetime) -> Request:
         if request_id not in self.all_requests:
             raise RequestUnknown(request_id)
         self.all_requests[request_id] = changed = change(self.all_requests[request_id])
