@@ -36,6 +36,7 @@ _SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_datab
 
 # Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
 LONG = (
+    "api/test_openapi.py",
     "policy/test_decision_path.py",
     "policy/test_large_catalog.py",
     "proxy/relay/test_tables.py",
