@@ -18,7 +18,7 @@ Start reading with `run.py` (finds the command, turns errors into exit codes), t
 - Commands on policies share `policies.py` (options), `explanation.py`, `caret.py` (a position in a statement).
 - Commands that start a client share `client_settings.py` and `token_source.py`.
 - Commands that call the API share `api_settings.py` (options, confirmation), `api_client.py`, `grant_texts.py` with
-  `columns.py` (tables), `printing.py` and `following.py` (`--watch`, `--wait`).
+  `columns.py` (tables), `printing.py`, `following.py` and `event_bell.py` (`--watch`, `--wait`).
 - Commands with an event loop use `loop.py` (signals, uvloop).
 
 It does not know how a statement is judged or how a session runs. Nothing imports this room but `pgjit/__main__.py`.

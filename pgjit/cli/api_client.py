@@ -13,6 +13,7 @@ import re
 import ssl
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -102,6 +103,19 @@ class ApiClient:
                 return
             cursor = following
 
+    @contextmanager
+    def event_lines(self) -> Iterator[Iterator[str] | None]:
+        """The lines of the API's stream of events; None where it has none for this caller."""
+        headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {self._current_token()}"}
+        with self._http.stream("GET", f"{self._url}/api/v1/events", headers=headers) as response:
+            kind = response.headers.get("content-type", "")
+            yield response.iter_lines() if response.is_success and kind.startswith("text/event-stream") else None
+
+    def _current_token(self) -> str:
+        if self._token is None:
+            self._token = self._fetch_token()
+        return self._token
+
     def _call(
         self, method: str, path: tuple[str, ...], query: dict[str, str | None], body: Item | None = None
     ) -> Item:
@@ -121,9 +135,7 @@ class ApiClient:
         return self._read(response)
 
     def _answer(self, method: str, url: str, headers: dict[str, str], request: dict[str, Any]) -> httpx.Response:
-        if self._token is None:
-            self._token = self._fetch_token()
-        headers = {**headers, "Authorization": f"Bearer {self._token}"}
+        headers = {**headers, "Authorization": f"Bearer {self._current_token()}"}
         for attempt in range(_TRIES):
             try:
                 with self._http.stream(method, url, headers=headers, **request) as response:

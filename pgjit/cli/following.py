@@ -23,8 +23,11 @@ _TOO_MANY_CALLS: Final = 429
 pause = time.sleep
 
 
-def watch(draw: Callable[[], str]) -> None:
-    """Print `draw()` when it changes, until Ctrl-C. The first call's error is raised; later ones are shown."""
+def watch(draw: Callable[[], str], wait: Callable[[], object]) -> None:
+    """Print `draw()` when it changes, until Ctrl-C. The first call's error is raised; later ones are shown.
+
+    `wait` returns when it may have changed.
+    """
     text = draw()
     shown = ""
     terminal = sys.stdout.isatty()
@@ -33,7 +36,7 @@ def watch(draw: Callable[[], str]) -> None:
             if text != shown:
                 print(f"\x1b[H\x1b[2J{text}" if terminal else text, flush=True)
                 shown = text
-            pause(_SECONDS)
+            wait()
             try:
                 text = draw()
             except PgjitError as fault:

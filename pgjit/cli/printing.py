@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
-from pgjit.cli.api_client import Item
+from pgjit.cli.api_client import ApiClient, Item
+from pgjit.cli.event_bell import EventBell
 from pgjit.cli.following import watch
 from pgjit.cli.status import Status
 
@@ -28,12 +29,14 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def print_list(fetch: Callable[[], Iterable[Item]], table: Table, *, as_json: bool, again: bool) -> Status:
-    """Print the list, the first 100 items of it; with `as_json` all of it as one document in a line or more."""
+def print_list(
+    fetch: Callable[[], Iterable[Item]], table: Table, *, as_json: bool, again: ApiClient | None
+) -> Status:
+    """Print the list, the first 100 items of it; with `as_json` all of it. With `again` whenever it changes."""
 
     def draw() -> str:
         if as_json:
-            return _json({"items": list(fetch())}, again=again)
+            return _json({"items": list(fetch())}, lines=again is not None)
         items = list(islice(fetch(), _MOST + 1))
         text = table(items[:_MOST], datetime.now(UTC), width())
         return text + (f"\nOnly the latest {_MOST} are shown; --json prints all." if len(items) > _MOST else "")
@@ -41,22 +44,28 @@ def print_list(fetch: Callable[[], Iterable[Item]], table: Table, *, as_json: bo
     return _print(draw, again=again)
 
 
-def print_item(fetch: Callable[[], Item], details: Details, *, as_json: bool, again: bool = False) -> Status:
+def print_item(
+    fetch: Callable[[], Item], details: Details, *, as_json: bool, again: ApiClient | None = None
+) -> Status:
     def draw() -> str:
         item = fetch()
-        return _json(item, again=again) if as_json else details(item, datetime.now(UTC), width())
+        return _json(item, lines=again is not None) if as_json else details(item, datetime.now(UTC), width())
 
     return _print(draw, again=again)
 
 
-def _json(document: Item, *, again: bool) -> str:
+def _json(document: Item, *, lines: bool) -> str:
     """One line for each document where there are several."""
-    return json.dumps(document, ensure_ascii=False, indent=None if again else 2)
+    return json.dumps(document, ensure_ascii=False, indent=None if lines else 2)
 
 
-def _print(draw: Callable[[], str], *, again: bool) -> Status:
-    if again:
-        watch(draw)
-    else:
+def _print(draw: Callable[[], str], *, again: ApiClient | None) -> Status:
+    if again is None:
         print(draw())
+        return Status.OK
+    bell = EventBell(again.event_lines)
+    try:
+        watch(draw, bell.wait)
+    finally:
+        bell.close()
     return Status.OK

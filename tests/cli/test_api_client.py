@@ -145,3 +145,13 @@ def test_a_token_goes_over_tls_only(url: str) -> None:
         ApiClient(url, lambda: fetched.append(1) or "a.b.c", httpx.MockTransport(ApiStandIn()))  # type: ignore[func-returns-value]
     assert caught.value.reference == "api-address"
     assert fetched == []
+
+
+def test_the_stream_of_events_is_read_line_by_line_where_there_is_one() -> None:
+    answer = httpx.Response(200, text="event: gap\ndata: {}\n\n", headers={"content-type": "text/event-stream"})
+    with _client(lambda request: answer) as client, client.event_lines() as lines:
+        assert lines is not None
+        assert list(lines) == ["event: gap", "data: {}", ""]
+    refused = problem(403, "role-required", "call is not open to you")
+    with _client(lambda request: refused) as client, client.event_lines() as lines:
+        assert lines is None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pgjit.cli import following
+from pgjit.cli.event_bell import EventBell
 from pgjit.cli.grant_texts import span
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
@@ -85,7 +85,7 @@ def test_a_watched_list_is_printed_when_it_changes_and_outlives_an_outage(
         raise KeyboardInterrupt
 
     steps: list[Callable[[], None]] = [lambda: None, goes, returns, ends]
-    monkeypatch.setattr(following, "pause", lambda seconds: steps.pop(0)())
+    monkeypatch.setattr(EventBell, "wait", lambda self: steps.pop(0)())
     api.add_request()
     assert run(["requests", "--watch", "--json"]) == Status.OK
     printed = capsys.readouterr()

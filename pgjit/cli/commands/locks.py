@@ -90,7 +90,7 @@ def locks(
     from pgjit.cli.printing import print_list
 
     with connect(api, ca, audience, source) as client:
-        return print_list(lambda: client.items("locks"), lock_table, as_json=as_json, again=watch)
+        return print_list(lambda: client.items("locks"), lock_table, as_json=as_json, again=client if watch else None)
 
 
 def _until(lasting: str | None, until: str | None) -> str | None:

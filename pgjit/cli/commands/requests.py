@@ -36,8 +36,16 @@ def requests(
 
     with connect(api, ca, audience, source) as client:
         if request is not None:
-            return print_item(lambda: client.get("requests", request), request_details, as_json=as_json, again=watch)
+            return print_item(
+                lambda: client.get("requests", request),
+                request_details,
+                as_json=as_json,
+                again=client if watch else None,
+            )
         own = "true" if mine else None
         return print_list(
-            lambda: client.items("requests", state=state, mine=own), request_table, as_json=as_json, again=watch
+            lambda: client.items("requests", state=state, mine=own),
+            request_table,
+            as_json=as_json,
+            again=client if watch else None,
         )

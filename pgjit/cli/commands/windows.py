@@ -33,13 +33,18 @@ def windows(
 
     with connect(api, ca, audience, source) as client:
         if window is not None:
-            return print_item(lambda: client.get("windows", window), window_details, as_json=as_json, again=watch)
+            return print_item(
+                lambda: client.get("windows", window),
+                window_details,
+                as_json=as_json,
+                again=client if watch else None,
+            )
         own, open_reviews = ("true" if flag else None for flag in (mine, unsigned))
         return print_list(
             lambda: client.items("windows", state=state, unsigned=open_reviews, mine=own),
             window_table,
             as_json=as_json,
-            again=watch,
+            again=client if watch else None,
         )
 
 
@@ -56,4 +61,6 @@ def sessions(
     from pgjit.cli.printing import print_list
 
     with connect(api, ca, audience, source) as client:
-        return print_list(lambda: client.items("sessions"), session_table, as_json=as_json, again=watch)
+        return print_list(
+            lambda: client.items("sessions"), session_table, as_json=as_json, again=client if watch else None
+        )
