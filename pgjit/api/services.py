@@ -37,7 +37,8 @@ class EndingService(Protocol):
 
     async def revoke(self, scope: Scope, reason: str, by: Actor) -> list[Window]: ...
 
-    async def kill(self, session_id: str, reason: str, by: Actor) -> None: ...
+    async def kill(self, session_id: str, reason: str, by: Actor) -> bool:
+        """False if no node has the session."""
 
     async def lock(self, scope: Scope, reason: str, by: Actor, until: datetime | None = None) -> Lock: ...
 

@@ -115,8 +115,9 @@ class MemoryEnding:
         self._store.all_windows.update((window.id, window) for window in revoked)
         return revoked
 
-    async def kill(self, session_id: str, reason: str, by: Actor) -> None:
-        self.killed.append(session_id)
+    async def kill(self, session_id: str, reason: str, by: Actor) -> bool:
+        self.killed += [session_id] if session_id == "s_1" else []
+        return session_id == "s_1"
 
     async def lock(self, scope: Scope, reason: str, by: Actor, until: datetime | None = None) -> Lock:
         name = f"l_{len(self._store.all_locks) + 1}"

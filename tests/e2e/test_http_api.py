@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
+from httpx_sse import aconnect_sse
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator.directory import PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import World
+from pgjit.identity.identity import GroupId
+from pgjit.policy.grant_terms import Grant, GrantTerms, ReviewTerms
 from tests.e2e.worlds import READERS, add_reader, open_world, records
 
 ADMINS = "a0000000-0000-4000-8000-0000000000ad"
@@ -61,6 +66,51 @@ async def test_a_person_sees_a_live_session_over_tls(database: DemoDatabase, tmp
         assert (session["policy"], session["state"]) == ("reader", "idle")
         [called] = records(world, "api.called")
         assert (called["path"], called["role"]) == ("/api/v1/sessions", "admin")
+
+
+REVIEWERS = "b0000000-0000-4000-8000-0000000000ad"
+
+
+async def test_a_request_is_made_by_an_agent_and_approved_by_a_person(database: DemoDatabase, tmp_path: Path) -> None:
+    async with api_world(database, tmp_path) as world:
+        policies = world.app._config.policies
+        terms = GrantTerms(review=ReviewTerms(groups=(GroupId(REVIEWERS),)))
+        policies["reader"] = replace(policies["reader"], grant=Grant.REVIEW, terms=terms)
+        agent = add_reader(world)
+        person = add_person(world, "rita", REVIEWERS)
+        async with (
+            client(world, world.emulator.issue(agent, aud=world.emulator.people_audience)) as asking,
+            client(world, token_of(world, person)) as reviewing,
+        ):
+            made = await asking.post("requests", json={"policy": "reader", "reason": "schema diff"})
+            assert (made.status_code, made.json()["state"]) == (202, "pending")
+            own = await asking.post(f"requests/{made.json()['id']}/approve", json={})
+            assert (own.status_code, own.json()["reference"]) == (403, "agents-never-review")
+            [listed] = (await reviewing.get("requests?state=pending")).json()["items"]
+            assert listed == made.json()
+            body = {"digest": listed["digest"], "comment": "go", "ttl_seconds": 600}
+            done = await reviewing.post(f"requests/{listed['id']}/approve", json=body)
+            assert (done.status_code, done.json()["state"]) == (200, "approved")
+            again = await asking.get(f"requests/{listed['id']}")
+            assert [each["by"]["oid"] for each in again.json()["verdicts"]] == [person.oid]
+        paths = [(record["role"], str(record["path"]).rpartition("/")[2]) for record in records(world, "api.called")]
+        assert paths == [("requester", "requests"), ("reviewer", "requests"), ("reviewer", "approve")]
+
+
+async def test_a_person_follows_events(database: DemoDatabase, tmp_path: Path) -> None:
+    async with api_world(database, tmp_path) as world:
+        admin = add_person(world, "ann", ADMINS)
+        reader = add_reader(world)
+        password = await world.token(reader)
+        async with client(world, token_of(world, admin)) as api, aconnect_sse(api, "GET", "events") as source:
+            events = source.aiter_sse()
+            assert (await anext(events)).retry == 3000
+            opened = asyncio.create_task(anext(events))
+            async with await psycopg.AsyncConnection.connect(world.conninfo("reader"), password=password):
+                event = await asyncio.wait_for(opened, 60)
+            assert event.event == "window.opened"
+            assert event.json()["identity"]["oid"] == reader.oid
+            assert event.id.rpartition(":")[2].isdigit()
 
 
 async def test_a_token_for_the_proxy_opens_nothing(database: DemoDatabase, tmp_path: Path) -> None:

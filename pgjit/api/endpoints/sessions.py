@@ -13,6 +13,7 @@ from pgjit.api.caller import CallerRole
 from pgjit.api.cursor import LIMIT, MOST, Position, paged, read_cursor
 from pgjit.api.endpoints.requests import RequestId
 from pgjit.api.endpoints.windows import actor_of
+from pgjit.api.refusals import NothingThere
 from pgjit.api.services import TheCall, TheServices
 from pgjit.api.shapes import PageJson, SessionJson
 
@@ -50,7 +51,8 @@ async def kill(session_id: RequestId, body: ReasonBody, call: TheCall, services:
     role = call.require(CallerRole.ADMIN)
 
     async def action() -> KilledJson:
-        await services.ending.kill(session_id, body.reason, actor_of(call))
+        if not await services.ending.kill(session_id, body.reason, actor_of(call)):
+            raise NothingThere("session", session_id)
         return KilledJson(id=session_id, state="ending")
 
     return await call.change(role, f"session {session_id}", action)
