@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
+import sys
 from pathlib import Path
 
 import psycopg
@@ -58,3 +60,27 @@ async def test_who_is_not_admitted_reads_why(
         monkeypatch.setenv("PGJIT_API_CA", "system")
         assert await _pgjit("sessions") == Status.UNAVAILABLE
         assert "Give the CA of the API's certificate with --ca" in capsys.readouterr().err
+
+
+async def test_a_watched_list_follows_the_events_of_the_api(
+    database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api_world(database, tmp_path) as world:
+        _sign_in(world, monkeypatch, token_of(world, add_person(world, "ann", ADMINS)))
+        watching = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "pgjit", "sessions", "--watch", "--json", stdout=asyncio.subprocess.PIPE
+        )  # fmt: skip
+        assert watching.stdout is not None
+        try:
+            async with asyncio.timeout(120):
+                assert json.loads(await watching.stdout.readline()) == {"items": []}
+                password = await world.token(add_reader(world))
+                async with await psycopg.AsyncConnection.connect(world.conninfo("reader"), password=password):
+                    [session] = json.loads(await watching.stdout.readline())["items"]
+                    assert session["policy"] == "reader"
+                watching.send_signal(signal.SIGINT)
+                assert await watching.wait() == Status.OK
+        finally:
+            if watching.returncode is None:
+                watching.kill()
+                await watching.wait()
