@@ -163,6 +163,13 @@ class ReviewMachine(RuleBasedStateMachine):
             self.run(self.store.set_lock(lock))
             self.locks[lock.id] = lock
 
+    @rule(scope=SCOPES)
+    def connect_while_locked(self, scope: Scope) -> None:
+        self.connect_approved()
+        self.lock(scope, None)
+        self.connect(None, None)
+        self.unlock()
+
     @rule()
     def unlock(self) -> None:
         for lock in self.locks.values():

@@ -141,9 +141,17 @@ class Windows:
         while True:
             await asyncio.sleep(_SAVE_EVERY)
             await self._save_usages()
+            await self._lapse_requests()
             await self._flush_outbox()
             await self._review_records.try_to_write()
             await self._save_mark()
+
+    async def _lapse_requests(self) -> None:
+        """Lapse the requests that nobody decided or used in time; a failure is tried again."""
+        try:
+            await self._store.lapse_requests(self._clock())
+        except PgjitError as fault:
+            _log.error("requests whose time is over are not lapsed yet: %s", fault.message)
 
     async def _save_mark(self) -> None:
         """Save the journal's position in the store: a truncated journal is detected at the next start."""
