@@ -13,7 +13,7 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.proxy.registry import SessionView
 from tests.api.memory_store import a_window
-from tests.api.people import NOW, PEOPLE, KnownGroups, People
+from tests.api.people import NOW, PEOPLE, TENANT, KnownGroups, People
 
 CALLERS = ("nobody", "requester", "other", "reviewer", "auditor", "admin", "agent")
 # Status by caller, in the order of CALLERS; `!` after a status means that the call is in the journal.
@@ -23,6 +23,8 @@ GET    whoami                      200   200   200   200   200   200   200
 GET    openapi.json                200   200   200   200   200   200   200
 GET    policies                    403   200   200   200   200   200   200
 GET    policies/reading            403   200   404   200   200   200   200
+GET    access?group=g-members      403   200   403   403   200!  200!  200
+GET    access?identity=T/oid-admin 403   403   403   403   200!  200!  403
 POST   requests                    403   202!  404   403   403   403   202!
 GET    requests                    200   200   200   200!  200!  200!  200
 GET    requests?mine=true          200   200   200   200   200   200   200
@@ -88,7 +90,7 @@ async def test_who_may_call_what(
 ) -> None:
     async with People(tmp_path, directory=KnownGroups()) as api:
         request = await furnished(api)
-        url = path.replace("/R", f"/{request}")
+        url = path.replace("/R", f"/{request}").replace("=T/", f"={TENANT}/")
         response = await api.call(method, url, caller, json=BODIES.get(path))
         assert (response.status_code, bool(api.calls())) == (status, recorded), response.text
         if recorded:

@@ -1,0 +1,142 @@
+"""`access`: what a group or an identity may do now: policies, kinds of statements, limits, open windows.
+
+It answers from the policies as they are. A requester may ask about the own identity and the own groups only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from pgjit.api.bodies import Name, guid_or_text, identity_target
+from pgjit.api.caller import CallerRole
+from pgjit.api.caller_groups import CallerGroups
+from pgjit.api.endpoints.windows import shown
+from pgjit.api.grant_shapes import WindowJson
+from pgjit.api.refusals import InvalidCall, MembershipsUnknown, NothingThere
+from pgjit.api.services import ApiServices, TheCall, TheGroups, TheServices
+from pgjit.api.shapes import PolicyJson, seconds
+from pgjit.grants.listing import WindowFilter
+from pgjit.identity.directory import Principal, PrincipalState
+from pgjit.identity.identity import GroupId, IdentityKey
+from pgjit.policy.kinds import addable_kinds, preset_kinds
+from pgjit.policy.match import find_permission_for_kind
+from pgjit.policy.pattern import Patterns
+from pgjit.policy.policy import Limits, Policy
+
+__all__ = ["AccessJson", "PolicyAccessJson", "router"]
+
+router = APIRouter(tags=["access"])
+
+
+class PolicyAccessJson(PolicyJson):
+    """A policy, the kinds of statements that it allows, its limits, and the windows that are open under it.
+
+    `relations`: the patterns of its `allow`; none means all that it does not deny.
+    """
+
+    kinds: list[str]
+    relations: list[str]
+    relations_denied: list[str]
+    columns_denied: list[str]
+    limits: dict[str, int]
+    windows: list[WindowJson]
+
+
+class AccessJson(BaseModel):
+    policies: list[PolicyAccessJson]
+
+
+@router.get("/access")
+async def access(
+    call: TheCall,
+    services: TheServices,
+    groups: TheGroups,
+    group: Annotated[Name | None, Query()] = None,
+    identity: Annotated[Name | None, Query()] = None,
+) -> AccessJson:
+    """Give `group`, or `identity` as `TENANT/OBJECT`."""
+    if (group is None) == (identity is None):
+        raise InvalidCall("Give one of `group` and `identity`.")
+    key = None
+    if identity is not None:
+        tid, _, oid = identity_target(identity).rpartition("/")
+        key = IdentityKey(tid, oid)
+    asked = None if group is None else GroupId(guid_or_text(group))
+    caller = call.caller
+    own = key == caller.key or asked in caller.identity.groups
+    if not own or caller.reads_all:
+        role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
+        await call.record(role, f"group {asked}" if key is None else f"identity {key.tid}/{key.oid}")
+    if key is None:
+        found = [each for each in services.policies.values() if each.group is not None and each.group == asked]
+    elif key == caller.key:
+        mine = caller.identity
+        found = [
+            each for each in services.policies.values() if each.identity.selects(each.group, mine.groups, mine.roles)
+        ]
+    else:
+        of_key = await _groups_of(key, groups)
+        found = [each for each in services.policies.values() if each.group in of_key]
+    whose = key if caller.reads_all else caller.key
+    return AccessJson(policies=[await _access(each, whose, services) for each in sorted(found, key=lambda p: p.name)])
+
+
+async def _groups_of(key: IdentityKey, groups: CallerGroups) -> frozenset[GroupId]:
+    """The groups of another identity, a person or a program. Raises MembershipsUnknown, NothingThere."""
+    if not groups.known:
+        raise MembershipsUnknown
+    for is_user in (False, True):
+        answer = await groups.look_up(Principal(key, is_user))
+        if answer.state is not PrincipalState.DELETED:
+            return answer.groups if answer.state is PrincipalState.ENABLED else frozenset()
+    raise NothingThere("identity", f"{key.tid}/{key.oid}")
+
+
+async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices) -> PolicyAccessJson:
+    narrowed = WindowFilter(ended=False, identity=key, policy=policy.name)
+    page = await services.store.windows(narrowed, None, 200)
+    return PolicyAccessJson(
+        **PolicyJson.of(policy).model_dump(),
+        kinds=_kinds(policy),
+        relations=_texts(each.relations or each.schemas for each in policy.statements.allow),
+        relations_denied=_texts(each.relations or each.schemas for each in policy.statements.deny),
+        columns_denied=_texts(each.columns for each in policy.statements.deny),
+        limits=_limits(policy.limits),
+        windows=shown(list(page.items), services),
+    )
+
+
+def _kinds(policy: Policy) -> list[str]:
+    """The kinds that are allowed, for some relations at least. Denied ones are left out."""
+    terms = policy.statements
+    denied = {kind for each in terms.deny if each.kinds and not each.names_objects for kind in each.kinds}
+    known = preset_kinds(terms.access) | addable_kinds(terms.access)
+    return sorted(kind for kind in known - denied if find_permission_for_kind(terms, kind) is not None)
+
+
+def _texts(patterns: Iterable[Patterns | None]) -> list[str]:
+    """As the policy writes them; exclusions begin with `!`."""
+    texts = [
+        text
+        for each in patterns
+        if each is not None
+        for text in (*(one.text for one in each.included), *(f"!{one.text}" for one in each.excluded))
+    ]
+    return list(dict.fromkeys(texts))
+
+
+def _limits(limits: Limits) -> dict[str, int]:
+    values = {each.name: getattr(limits, each.name) for each in fields(limits) if each.name != "caps"}
+    return {
+        name + ("_seconds" if isinstance(value, timedelta) else ""): seconds(value)
+        if isinstance(value, timedelta)
+        else value
+        for name, value in values.items()
+        if value is not None
+    }
