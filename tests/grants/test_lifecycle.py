@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.grants.lifecycle import Facts, Join, Open, Refused, decide, effective_end, under_policy
-from pgjit.grants.window import Window
+from pgjit.grants.lifecycle import Barred, Facts, Join, Open, Refused, decide, effective_end, under_policy
+from pgjit.grants.window import LoginAsk, Window
+from pgjit.policy.grant_terms import GrantTerms
+from pgjit.policy.schedule import Schedule, parse_entry
 from tests.contracts.store import ALICE, HOUR, NOW, POLICY, store_contract_policy
 
 WINDOW = Window(
@@ -133,3 +135,39 @@ def test_no_order_of_clocks_ttls_and_ends_gives_an_open_window_more_time(
         if ends and latest is not None and latest.ended_at is None:
             latest = replace(latest, ended_at=now, end_reason="revoked")
             over.add(latest.id)
+
+
+TUESDAY = Schedule((parse_entry("Tue 08:00-09:30 UTC"),))
+SCHEDULED = replace(POLICY, terms=GrantTerms(schedule=TUESDAY))
+
+
+def test_the_end_of_the_schedule_ends_a_window_that_would_last_longer() -> None:
+    decision = decide(None, SCHEDULED, NOW)
+    assert isinstance(decision, Open)
+    assert decision.ends_at == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("seen", [None, NOW])
+def test_nothing_opens_outside_the_schedule(seen: datetime | None) -> None:
+    decision = decide(None, SCHEDULED, NOW + HOUR if seen is None else NOW, Facts(seen=NOW + HOUR if seen else None))
+    assert isinstance(decision, Barred)
+    assert decision.error().reference == "outside-schedule"
+
+
+def test_a_schedule_that_comes_later_ends_a_window_and_never_lengthens_it() -> None:
+    assert effective_end(WINDOW, SCHEDULED) == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    never = replace(POLICY, terms=GrantTerms(schedule=Schedule((parse_entry("Sun 08:00-09:00 UTC"),))))
+    assert effective_end(WINDOW, never) == NOW
+
+
+@pytest.mark.parametrize(("asked", "reference"), [(HOUR * 2, "ttl-too-long"), (timedelta(), "ttl-too-long")])
+def test_more_than_the_policys_ttl_is_refused(asked: timedelta, reference: str) -> None:
+    decision = decide(None, POLICY, NOW, Facts(ask=LoginAsk(ttl=asked)))
+    assert isinstance(decision, Barred)
+    assert decision.error().reference == reference
+
+
+def test_less_than_the_policys_ttl_is_granted() -> None:
+    decision = decide(None, POLICY, NOW, Facts(ask=LoginAsk(ttl=HOUR / 2)))
+    assert isinstance(decision, Open)
+    assert decision.ends_at == NOW + HOUR / 2
