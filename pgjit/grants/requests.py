@@ -7,6 +7,7 @@ store applies it in one transaction.
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
@@ -27,6 +28,8 @@ __all__ = ["Requests"]
 
 _AT_MOST = 12
 """New requests of one identity under one policy in an hour."""
+_LONGEST_MATCHED = 256
+"""Characters of a reason or ticket that is compared with a pattern."""
 _LOOK_SECONDS = 1.0
 """A waiting login looks into the store this often, in case another node's notice is lost."""
 
@@ -189,6 +192,16 @@ def _check(policy: Policy, reason: str | None, ticket: str | None, ttl: timedelt
             "reason-required",
             f"Policy `{policy.name}` requires a reason.",
             "Give it: in PGOPTIONS, as in `-c pgjit.reason='schema diff, week 47'`, or with the request.",
+        )
+    pattern = policy.terms.reason.pattern
+    # `load.py` accepts no pattern that takes long on a text of this length.
+    texts = [text for text in (reason, ticket) if text is not None and len(text) <= _LONGEST_MATCHED]
+    if pattern is not None and not any(re.fullmatch(pattern, text) for text in texts):
+        raise UnfitValue(
+            "reason does not have the form that the policy requires",
+            "reason-pattern",
+            f"Under policy `{policy.name}` all of the reason or all of the ticket must match {pattern!r}.",
+            "Give a reason or a ticket of that form.",
         )
     for text in (reason, ticket):
         if text is not None and len(text.encode()) > request_lifecycle.LONGEST_TEXT:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -26,12 +27,14 @@ from pgjit.grants.lifecycle import effective_end
 from pgjit.grants.listing import RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, RequestState
+from pgjit.grants.request_refusals import UnfitValue
 from pgjit.grants.requests import Requests
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.value_text import REQUEST_TEXT
 from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
+from pgjit.policy.grant_terms import ReasonTerms
 from tests.contracts.store import ALICE, NOW
 from tests.grants.review_cast import ADMIN, CAROL, DAVE, MINUTE, OWNER, asker, reviewed_policy, reviewer
 
@@ -243,6 +246,35 @@ class ReviewMachine(RuleBasedStateMachine):
         self.run(self.store.close())
         self.runner.close()
         self.folder.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("reason", "ticket", "reference"),
+    [
+        (None, "DBA-17", "reason-required"),
+        ("diff", None, "reason-pattern"),
+        ("diff", "DBA-17 and more", "reason-pattern"),
+        ("diff", "DBA-" + "1" * 400, "reason-pattern"),
+        ("diff", "DBA-17", None),
+        ("DBA-17", None, None),
+    ],
+)
+async def test_a_reason_has_the_form_that_the_policy_requires(
+    tmp_path: Path, reason: str | None, ticket: str | None, reference: str | None
+) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'windows.sqlite3'}")
+    await store.open()
+    policy = reviewed_policy()
+    policy = replace(policy, terms=replace(policy.terms, reason=ReasonTerms(required=True, pattern=r"DBA-\d+")))
+    requests = Requests(store, Clock(wall=lambda: NOW), lambda _: policy)
+    refused = None
+    try:
+        await requests.make(asker(), policy, policy.connection, reason=reason, ticket=ticket)
+    except UnfitValue as fault:
+        refused = fault.reference
+    count = len((await store.requests(RequestFilter())).items)
+    await store.close()
+    assert (refused, count) == (reference, 0 if reference else 1)
 
 
 ReviewMachine.TestCase.settings = settings(
