@@ -165,7 +165,7 @@ _UNIT = "`ttl` must be a whole number with its unit, such as 90s, 30m or 2h"
         ("connection: prod-replica\n", "", "1:1: `connection` is missing"),
         (GROUP, "data-analysts",
          "3:1: `group.id` must be the group's object id, a GUID; a name can be given beside it"),
-        ("on-request", "always", "4:1: `grant` must be 'on-request'"),
+        ("on-request", "always", "4:1: `grant` must be 'on-request' or 'review'"),
         ("30m", "30", f"5:1: {_UNIT}"),
         ("30m", "30:00", f"5:1: {_UNIT}"),
         ("30m", "0m", f"5:1: {_UNIT}"),
