@@ -45,6 +45,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.services import ProxyLimits, Services
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.reconciliation import reconcile
+from pgjit.proxy.window.revocations import Revocations
 from pgjit.proxy.window.windows import Windows
 from pgjit.server.catalog_cache import CatalogCache
 from pgjit.server.servers import Servers
@@ -66,6 +67,7 @@ class App:
     _telemetry: Telemetry
     _kept_backends: KeptBackends
     _windows: Windows
+    _revocations: Revocations
     _directory: Directory | None
     _memberships: Memberships
     _servers: dict[str, Servers]
@@ -88,6 +90,7 @@ class App:
                 "telemetry": self._run_telemetry,
                 "kept backends": self._run_kept_backends,
                 "windows": self._run_windows,
+                "revocations": self._run_revocations,
                 "identity provider": self._run_provider,
                 "memberships": self._run_memberships,
                 "servers": self._run_servers,
@@ -168,12 +171,23 @@ class App:
 
     @asynccontextmanager
     async def _run_windows(self) -> AsyncIterator[None]:
-        self._windows = Windows(self._store, self._journal, self._registry, self._clock, self._kept_backends)
+        self._windows = Windows(
+            self._store, self._journal, self._registry, self._clock, self._kept_backends, self._telemetry
+        )
         try:
             await self._windows.resume(self._config.policies)
             yield
         finally:
             await self._windows.close()
+
+    @asynccontextmanager
+    async def _run_revocations(self) -> AsyncIterator[None]:
+        self._revocations = Revocations(self._store, self._windows, self._registry, self._clock)
+        self._revocations.start()
+        try:
+            yield
+        finally:
+            await self._revocations.close()
 
     # --- identities ------------------------------------------------------------------------------------
 
@@ -329,6 +343,7 @@ class App:
         checks = {
             "identity keys fetched": lambda: self._provider.ready,
             "journal writable": lambda: self._journal.writable,
+            "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
         admin, place = HttpServer(admin_api(checks)), self._config.file.admin

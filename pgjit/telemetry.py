@@ -27,10 +27,16 @@ class Telemetry:
             unit="ms",
             description="from the end of a window until the backend is gone",
         )
+        self._break_glass = meter.create_counter(
+            "pgjit.windows.break_glass", description="windows opened without a review, by a break-glass policy"
+        )
         self._remaining = meter.create_up_down_counter(
             "pgjit.backends.remaining",
             description="backends that should be gone but are not known to be: alert above 0",
         )
+
+    def break_glass(self) -> None:
+        self._break_glass.add(1)
 
     def remaining(self, change: int) -> None:
         self._remaining.add(change)

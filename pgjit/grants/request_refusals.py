@@ -25,6 +25,7 @@ __all__ = [
     "ReviewNeeded",
     "ReviewPending",
     "ReviewRefused",
+    "SessionUnknown",
     "SignedOffByUser",
     "TooManyRequests",
     "UnfitValue",
@@ -107,6 +108,18 @@ class RequestUnknown(AccessRefused):
             reference="request-unknown",
             detail=f"There is no request {request_id[:80]!r}.",
             hint="`pgjit requests` lists the requests that you may see.",
+        )
+
+
+class SessionUnknown(AccessRefused):
+    status = 404
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"no session `{session_id}`",
+            reference="session-unknown",
+            detail="No node has a live session of this id.",
+            hint="List the live sessions, for example with `pgjit sessions`.",
         )
 
 

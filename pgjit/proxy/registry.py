@@ -53,7 +53,7 @@ class RegisteredSession(Protocol):
         """None before the session is open and after its end."""
 
     async def cancel(self) -> None: ...
-    async def end(self, reason: str) -> None: ...
+    async def end(self, reason: str, explanation: str | None = None) -> None: ...
     def abandon(self) -> None: ...
 
 
@@ -89,6 +89,9 @@ class Registry:
     def views(self) -> list[SessionView]:
         """All live sessions, for people to see."""
         return [view for session in self if (view := session.view) is not None]
+
+    def get(self, session_id: str) -> RegisteredSession | None:
+        return self._sessions.get(session_id)
 
     def of_window(self, window_id: str) -> list[RegisteredSession]:
         return [session for session in self if session.window_id == window_id]

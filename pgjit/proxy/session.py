@@ -214,6 +214,8 @@ class Session:
             source=self._source,
         )
         now = services.clock()
+        if (early := services.windows.early_end(access.window.id)) is not None:
+            raise end_error(early[0], access, early[1])
         if now >= access.ends_at:
             raise end_error(end_reason(access), access)
         try:
@@ -298,12 +300,17 @@ class Session:
             self._cancelling = asyncio.create_task(cancel_running(self._live.upstream, _CANCEL_SECONDS))
         await asyncio.wait({self._cancelling})
 
-    async def end(self, reason: str) -> None:
-        """End this session, and wait until its backend is gone."""
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        """End this session, and wait until its backend is gone.
+
+        `explanation`: the reason that a person gave. A lost membership ends the window with its other sessions.
+        """
         live = self._live
         if live is None:
             return
-        live.pump.over(Ending(reason, end_error(reason, live.access)))
+        live.pump.over(Ending(reason, end_error(reason, live.access, explanation)))
+        if reason == "membership-lost":
+            self._services.windows.end_now(live.access.window, reason)
         await self._finished.wait()
 
     def abandon(self) -> None:

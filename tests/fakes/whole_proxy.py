@@ -280,7 +280,7 @@ class WholeProxy:
 
     def left_over(self) -> set[asyncio.Task[Any]]:
         """Tasks of sessions: all but those of the proxy itself and of open windows."""
-        expected = self._tasks | self.server._tasks | {task for _, task in self.windows._timers.values()}
+        expected = self._tasks | self.server._tasks | {end.task for end in self.windows._ends.values()}
         for control in self.servers._controls.values():
             expected.update(control.tasks)
         return {task for task in asyncio.all_tasks() - expected if task is not asyncio.current_task()}

@@ -56,9 +56,34 @@ def idle_in_transaction_error(policy: Policy) -> PgjitError:
     )
 
 
-def end_error(reason: str, access: Access) -> PgjitError:
+_ORDERED = {
+    "revoked": ("window-revoked", "window under policy `{}` was revoked"),
+    "locked": ("locked", "access under policy `{}` was locked"),
+    "policy-deleted": ("policy-deleted", "policy `{}` was deleted"),
+    "admin": ("window-ended", "window under policy `{}` was ended by an administrator"),
+    "superseded": ("window-ended", "window under policy `{}` was superseded"),
+}
+
+
+def end_error(reason: str, access: Access, explanation: str | None = None) -> PgjitError:
+    """`explanation`: the reason that a person gave for it. The person's name stays in the journal."""
     policy = access.policy.name
+    if (ordered := _ORDERED.get(reason)) is not None:
+        reference, message = ordered
+        return AccessEnded(
+            message.format(policy),
+            reference=reference,
+            detail=_explained(explanation),
+            hint=f"A new window may be requested from {utc_text(access.window.retry_at)} at the earliest.",
+        )
     match reason:
+        case "killed":
+            return AccessEnded(
+                "session was ended by an administrator",
+                reference="session-killed",
+                detail=_explained(explanation),
+                hint="The window keeps its end, and the next connection joins it.",
+            )
         case "shutdown":
             return ShuttingDown()
         case "token-expired":
@@ -92,6 +117,10 @@ def end_error(reason: str, access: Access) -> PgjitError:
         case _:
             window = access.window
             return WindowOver(policy=policy, ended_at=access.window_ends_at, retry_at=window.retry_at)
+
+
+def _explained(explanation: str | None) -> str:
+    return "No reason was given." if not explanation else f"The reason: {explanation.strip().rstrip('.')}."
 
 
 def end_reason(access: Access) -> str:

@@ -28,6 +28,7 @@ __all__ = ["KeptBackends"]
 
 _log = logging.getLogger("pgjit.windows")
 _RETRY_SECONDS = 1.0
+_READY_SECONDS = 60.0
 
 
 class KeptBackends:
@@ -43,6 +44,7 @@ class KeptBackends:
         self._windows: dict[str, Window] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._orphan_gone = asyncio.Event()
+        self._loaded_at = clock.steady()
 
     # --- sessions of this process ----------------------------------------------------------------------
 
@@ -111,6 +113,15 @@ class KeptBackends:
 
     def count_orphans(self, window_id: str) -> int:
         return sum(entry.window_id == window_id for entry in self._orphans.values())
+
+    @property
+    def orphans_remain(self) -> bool:
+        """Whether a backend of an earlier process was not seen to end yet: then pgjit is not ready.
+
+        It is ready after a minute all the same, with an alert: one server that does not answer must not keep agents
+        from all others.
+        """
+        return bool(self._orphans) and self._clock.steady() < self._loaded_at + _READY_SECONDS
 
     async def wait_until_gone(self, window_id: str) -> None:
         """Return when this window has no orphans."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pgjit.audit.event import WindowEnded, WindowEnding, WindowOpened
@@ -30,6 +30,7 @@ from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.review_records import ReviewRecords
 from pgjit.proxy.window.wait_until import wait_until
+from pgjit.telemetry import Telemetry
 
 __all__ = ["Windows"]
 
@@ -41,6 +42,18 @@ _RETRY_SECONDS = 1.0
 """Seconds until recording an end is tried again."""
 
 
+@dataclass(slots=True)
+class _End:
+    """The end of a window, which is scheduled or being carried out."""
+
+    window: Window
+    until: Until
+    reason: str  # `ttl`, `revoked`, `locked`, ...
+    explanation: str | None  # the reason that a person gave, for the client
+    task: asyncio.Task[None]
+    begun: bool = False
+
+
 class Windows:
     def __init__(
         self,
@@ -49,6 +62,7 @@ class Windows:
         registry: Registry,
         clock: Clock,
         kept_backends: KeptBackends | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -56,7 +70,9 @@ class Windows:
         self._kept_backends = kept_backends
         self._clock = clock
         self._review_records = ReviewRecords(store, journal)
-        self._timers: dict[str, tuple[Until, asyncio.Task[None]]] = {}
+        self._telemetry = telemetry
+        self._ends: dict[str, _End] = {}
+        self._early_ends: dict[str, _End] = {}  # carried out before the granted end: no login may open a session
         self._outbox: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # not in the journal yet
         self._recorded: set[tuple[str, RecordKind]] = set()  # in the journal, but still in the store's outbox
         self._usages: dict[str, Usage] = {}
@@ -73,7 +89,10 @@ class Windows:
         await self._review_records.write()
         for window in await self._store.unended():
             policy = policies.get(window.policy)
-            self._schedule(window, window.ends_at if policy is None else effective_end(window, policy))
+            if policy is None:
+                self.end_now(window, "policy-deleted")
+            else:
+                self._schedule(window, effective_end(window, policy))
         self._saving = asyncio.create_task(self._keep_saving())
 
     async def _resume_outbox(self) -> None:
@@ -120,6 +139,7 @@ class Windows:
         window, opened = await self._store.admit(identity.key, policy, now, login, note)
         if opened:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
+            self._alert_of_break_glass(window)
         if policy.limits.of_window and window.id not in self._usages:
             usage = await self._store.usage(window.id)
             self._usages.setdefault(window.id, usage)
@@ -130,8 +150,50 @@ class Windows:
                 self._write_outbox()
             except JournalUnavailable:
                 raise JournalUnavailable(fatal=True) from None
-        timer = self._timers.get(window.id)
-        return window, ends_at if timer is None else min(ends_at, timer[0].expected_at)
+        end = self._ends.get(window.id)
+        return window, ends_at if end is None else min(ends_at, end.until.expected_at)
+
+    def _alert_of_break_glass(self, window: Window) -> None:
+        if not window.break_glass:
+            return
+        _log.critical(
+            "break-glass window %s was opened by %s under policy %s, until %s: a person has to sign it off",
+            window.id, window.identity.oid, window.policy, window.ends_at.isoformat(),
+        )  # fmt: skip
+        if self._telemetry is not None:
+            self._telemetry.break_glass()
+
+    # --- ends before the granted end -------------------------------------------------------------------
+
+    def live(self) -> list[Window]:
+        """The windows whose end has not begun."""
+        return [end.window for end in self._ends.values() if not end.begun and end.reason == "ttl"]
+
+    def is_open(self, window_id: str) -> bool:
+        """Whether this node has the window. Another node's window is ended by that node."""
+        return window_id in self._ends
+
+    def end_now(self, window: Window, reason: str, explanation: str | None = None) -> None:
+        """End the window without waiting for its granted end. The first reason counts.
+
+        `explanation`: the reason that a person gave; the client receives it.
+        """
+        self._schedule(window, self._clock(), reason, explanation)
+
+    def early_end(self, window_id: str) -> tuple[str, str | None] | None:
+        """Reason and explanation of an end before the granted one, if there was one.
+
+        A login that was admitted before may arrive after all sessions of the window were ended.
+        """
+        end = self._early_ends.get(window_id)
+        return None if end is None else (end.reason, end.explanation)
+
+    def _note_early_end(self, end: _End) -> None:
+        now = self._clock()
+        for window_id, past in list(self._early_ends.items()):
+            if past.window.ends_at < now and past.task.done():
+                del self._early_ends[window_id]
+        self._early_ends[end.window.id] = end
 
     def usage(self, window: Window) -> Usage:
         """The usage of the window, counted by all its sessions."""
@@ -201,68 +263,78 @@ class Windows:
                 return
             self._saved_usages[window_id] = current
 
-    def _schedule(self, window: Window, ends_at: datetime) -> None:
-        timer, until = self._timers.get(window.id), self._clock.until(ends_at)
-        if timer is not None:
-            if ends_at >= timer[0].moment:
+    def _schedule(
+        self, window: Window, ends_at: datetime, reason: str = "ttl", explanation: str | None = None
+    ) -> None:
+        scheduled, until = self._ends.get(window.id), self._clock.until(ends_at)
+        if scheduled is not None:
+            if scheduled.begun or ends_at >= scheduled.until.moment:
                 return
-            timer[1].cancel()  # a shortened `ttl` ends the window earlier than scheduled
-            until = replace(until, steady=min(until.steady, timer[0].steady))
-        self._timers[window.id] = until, asyncio.create_task(self._carry_out(window, until))
+            scheduled.task.cancel()  # the window ends earlier than scheduled
+            until = replace(until, steady=min(until.steady, scheduled.until.steady))
+        task = asyncio.create_task(self._carry_out(window.id))
+        end = self._ends[window.id] = _End(window, until, reason, explanation, task)
+        if reason != "ttl":
+            self._note_early_end(end)
 
-    async def _carry_out(self, window: Window, until: Until) -> None:
+    async def _carry_out(self, window_id: str) -> None:
         """Wait for the window's end, then end its sessions and record the end."""
-        await wait_until(until)
-        ends_at = until.moment
-        sessions = await self._end_sessions(window, ends_at)
+        end = self._ends[window_id]
+        await wait_until(end.until)
+        end.begun = True
+        sessions = await self._end_sessions(end)
         if sessions is None:
             return  # the next process records the end
-        await self._record_end(window, ends_at, sessions)
-        self._timers.pop(window.id, None)
-        self._usages.pop(window.id, None)
-        self._saved_usages.pop(window.id, None)
+        await self._record_end(end, sessions)
+        self._ends.pop(window_id, None)
+        self._usages.pop(window_id, None)
+        self._saved_usages.pop(window_id, None)
 
-    async def _end_sessions(self, window: Window, ends_at: datetime) -> int | None:
+    async def _end_sessions(self, end: _End) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""
-        sessions = self._registry.of_window(window.id)
-        waits = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(window.id)]
-        ends = asyncio.gather(*(session.end("ttl") for session in sessions), *waits)
+        window_id = end.window.id
+        sessions = self._registry.of_window(window_id)
+        waits = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(window_id)]
+        ends = asyncio.gather(*(session.end(end.reason, end.explanation) for session in sessions), *waits)
         try:
             await asyncio.wait({ends}, timeout=_END_SECONDS)
             if not ends.done():
-                self._record_ending(window, ends_at)
+                self._record_ending(end)
             await ends
         finally:
             ends.cancel()
         return None if any(session.abandoned for session in sessions) else len(sessions)
 
-    def _record_ending(self, window: Window, ends_at: datetime) -> None:
+    def _record_ending(self, end: _End) -> None:
         """Record that the window is over and backends remain.
 
         INVARIANT: a window's end is recorded only after all of its backends are gone.
         """
+        window = end.window
         orphans = 0 if self._kept_backends is None else self._kept_backends.count_orphans(window.id)
         remaining = len(self._registry.of_window(window.id)) + orphans
         _log.error("window %s is over, and %d of its backends were not seen to end yet", window.id, remaining)
-        ended = replace(window, ends_at=min(window.ends_at, ends_at))
+        ended = replace(window, ends_at=min(window.ends_at, end.until.moment))
         try:
-            self._journal.append([WindowEnding(window=ended, at=self._clock(), reason="ttl", sessions=remaining)])
+            ending = WindowEnding(window=ended, at=self._clock(), reason=end.reason, sessions=remaining)
+            self._journal.append([ending])
         except JournalUnavailable:
             _log.error("that window %s is ending is not in the journal", window.id)
 
-    async def _record_end(self, window: Window, ends_at: datetime, sessions: int) -> None:
+    async def _record_end(self, end: _End, sessions: int) -> None:
         """Record the end in store and journal; retries until both have it.
 
         INVARIANT: the journal has one end of each window. A login that was admitted at the last moment brings a
         window here a second time: then the store has its end already.
         """
+        window, ends_at = end.window, end.until.moment
         note = end_note(self._clock(), sessions)
-        ended = replace(window, ended_at=ends_at, end_reason="ttl")
+        ended = replace(window, ended_at=ends_at, end_reason=end.reason)
         saved = doubtful = False
         while not saved or (window.id, "ended") in self._outbox:
             try:
                 if not saved:
-                    first = await self._store.end(window.id, ends_at, "ttl", note)
+                    first = await self._store.end(window.id, ends_at, end.reason, note)
                     if first or (doubtful and await self._in_outbox(window.id)):
                         self._outbox[window.id, "ended"] = record_of(OutboxEntry("ended", ended, note))
                     saved = True
@@ -284,8 +356,8 @@ class Windows:
             await self._flush_outbox()
             await self._review_records.try_to_write()
             await self._save_mark()
-        timers = [timer for _, timer in self._timers.values()]
-        for timer in timers:
-            timer.cancel()
-        await asyncio.gather(*timers, return_exceptions=True)
-        self._timers.clear()
+        tasks = [end.task for end in self._ends.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._ends.clear()

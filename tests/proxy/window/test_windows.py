@@ -198,7 +198,7 @@ async def test_a_login_that_is_admitted_at_the_last_moment_makes_no_second_end(h
         window = replace(CONTEXT.window, id=str(house.records[0]["window"]["id"]))  # type: ignore[index]
         windows._schedule(window, window.ends_at)
         async with asyncio.timeout(60):
-            await until(lambda: not windows._timers)
+            await until(lambda: not windows._ends)
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
 
@@ -225,7 +225,7 @@ async def test_an_end_whose_commit_was_heard_of_by_nobody_is_recorded_once(house
         house.store.torn = True
         house.now += HOUR
         async with asyncio.timeout(60):
-            await until(lambda: not windows._timers)
+            await until(lambda: not windows._ends)
     assert house.types == {"window.opened": 1, "window.ended": 1}
 
 
