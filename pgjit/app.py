@@ -171,9 +171,8 @@ class App:
 
     @asynccontextmanager
     async def _run_windows(self) -> AsyncIterator[None]:
-        self._windows = Windows(
-            self._store, self._journal, self._registry, self._clock, self._kept_backends, self._telemetry
-        )
+        kept = self._kept_backends
+        self._windows = Windows(self._store, self._journal, self._registry, self._clock, kept, self._telemetry)
         try:
             await self._windows.resume(self._config.policies)
             yield
@@ -183,11 +182,8 @@ class App:
     @asynccontextmanager
     async def _run_revocations(self) -> AsyncIterator[None]:
         self._revocations = Revocations(self._store, self._windows, self._registry, self._clock)
-        self._revocations.start()
-        try:
+        async with self._revocations.enforced():
             yield
-        finally:
-            await self._revocations.close()
 
     # --- identities ------------------------------------------------------------------------------------
 
@@ -335,6 +331,7 @@ class App:
             clock=self._clock,
             node=node,
             version=VERSION,
+            revocations=self._revocations,
         )
 
     @asynccontextmanager

@@ -116,10 +116,10 @@ class SessionUnknown(AccessRefused):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            f"no session `{session_id}`",
+            "session does not exist",
             reference="session-unknown",
-            detail="No node has a live session of this id.",
-            hint="List the live sessions, for example with `pgjit sessions`.",
+            detail=f"No node has a live session {session_id[:80]!r}.",
+            hint="`pgjit sessions` lists the live sessions.",
         )
 
 

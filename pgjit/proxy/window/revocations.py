@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from pgjit.clock import Clock
@@ -41,7 +42,6 @@ class Revocations:
         self._registry = registry
         self._clock = clock
         self._changed = asyncio.Event()
-        self._watching: asyncio.Task[None] | None = None
         self._killing: dict[str, asyncio.Task[None]] = {}  # by session
         self._failing = False
 
@@ -84,8 +84,17 @@ class Revocations:
 
     # --- enforcement -----------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        self._watching = asyncio.create_task(self._watch())
+    @asynccontextmanager
+    async def enforced(self) -> AsyncIterator[None]:
+        """Enforce the standing orders while the block runs."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            tasks = [watching, *self._killing.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def wake(self) -> None:
         """Enforce soon: the store has changed."""
@@ -165,9 +174,3 @@ class Revocations:
 
     async def _stored_sessions(self) -> set[str]:
         return {backend.session_id for backend in await self._store.backends()}
-
-    async def close(self) -> None:
-        tasks = [*self._killing.values(), *([] if self._watching is None else [self._watching])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,112 @@
+"""Orders of people are enforced on the windows of this node, whoever gave them and whichever report was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pgjit.audit.journal import Journal
+from pgjit.audit.sinks.file import FileSink
+from pgjit.clock import Clock
+from pgjit.errors import AccessRefused
+from pgjit.grants.actor import Actor
+from pgjit.grants.request_refusals import SessionUnknown
+from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.identity import IdentityKey
+from pgjit.policy.policy import Policy
+from pgjit.proxy.registry import Registry
+from pgjit.proxy.window.revocations import Revocations
+from pgjit.proxy.window.windows import Windows
+from tests.contracts.store import NOW, POLICY
+from tests.fakes.both_ends import CONTEXT
+from tests.run.waiting import until_it_holds
+
+ADMIN = Actor(key=IdentityKey("t", "admin"), display="An Admin", via="api")
+
+
+async def _house(folder: Path, policies: dict[str, Policy]) -> tuple[SqlStore, Windows, Revocations, Journal]:
+    store, journal = SqlStore(f"sqlite:///{folder}/w.sqlite3"), Journal.open(FileSink(folder / "journal.jsonl"))
+    await store.open()
+    clock, registry = Clock(wall=lambda: NOW, steady=lambda: 0.0), Registry()
+    windows = Windows(store, journal, registry, clock)
+    await windows.resume(policies)
+    return store, windows, Revocations(store, windows, registry, clock), journal
+
+
+async def _close(store: SqlStore, windows: Windows, journal: Journal) -> None:
+    await windows.close()
+    await journal.close()
+    await store.close()
+
+
+@pytest.mark.parametrize("order", ["revoke here", "revoke elsewhere", "lock here", "lock elsewhere", "end elsewhere"])
+async def test_an_order_ends_the_window_once_and_no_other_opens(tmp_path: Path, order: str) -> None:
+    store, windows, revocations, journal = await _house(tmp_path, {POLICY.name: POLICY})
+    window, _ = await windows.admit(CONTEXT.identity, POLICY, "10.0.0.7:5", None)
+    what, where = order.split()
+    scope = Scope(ScopeKind.POLICY, POLICY.name)
+    # What is done elsewhere is only in the store: one round of the enforcement has to find it.
+    if what == "end":
+        await store.end(window.id, NOW, "admin")
+    elif what == "revoke":
+        await (revocations.revoke(scope, "why", ADMIN) if where == "here" else store.revoke(scope, ADMIN, "why", NOW))
+    else:
+        other = Revocations(store, Windows(store, journal, Registry(), Clock()), Registry(), Clock())
+        await (revocations if where == "here" else other).lock(scope, "why", ADMIN)
+    if where == "elsewhere":
+        assert windows.early_end(window.id) is None
+        await revocations.enforce()
+    reason = {"revoke": "revoked", "lock": "locked", "end": "admin"}[what]
+    assert windows.early_end(window.id) == (reason, None if what == "end" else "why")
+    await revocations.enforce()
+
+    async def ended() -> bool:
+        stored = await store.window(window.id)
+        return stored is not None and stored.end_reason == reason
+
+    await until_it_holds(ended)
+    with pytest.raises(AccessRefused):
+        await windows.admit(CONTEXT.identity, POLICY, "10.0.0.7:5", None)
+    await _close(store, windows, journal)
+
+
+async def test_a_window_whose_policy_was_deleted_ends_at_the_start(tmp_path: Path) -> None:
+    store, windows, _, journal = await _house(tmp_path, {POLICY.name: POLICY})
+    window, _ = await windows.admit(CONTEXT.identity, POLICY, "10.0.0.7:5", None)
+    await _close(store, windows, journal)
+    store, windows, _, journal = await _house(tmp_path, {})
+
+    async def ended() -> bool:
+        stored = await store.window(window.id)
+        return stored is not None and stored.end_reason == "policy-deleted"
+
+    await until_it_holds(ended)
+    await _close(store, windows, journal)
+
+
+async def test_a_session_that_nobody_has_is_not_killed(tmp_path: Path) -> None:
+    store, windows, revocations, journal = await _house(tmp_path, {POLICY.name: POLICY})
+    with pytest.raises(SessionUnknown):
+        await revocations.kill("s_nobody", "why", ADMIN)
+    assert (await store.standing_orders(NOW)).kills == ()
+    await _close(store, windows, journal)
+
+
+async def test_a_store_that_fails_is_read_again(tmp_path: Path) -> None:
+    store, windows, revocations, journal = await _house(tmp_path, {POLICY.name: POLICY})
+    window, _ = await windows.admit(CONTEXT.identity, POLICY, "10.0.0.7:5", None)
+    await store.close()
+    async with revocations.enforced():
+        await asyncio.sleep(0)  # a round fails
+        await store.open()
+        await store.revoke(Scope(ScopeKind.ALL), ADMIN, "why", NOW)
+        revocations.wake()
+
+        async def ended() -> bool:
+            return windows.early_end(window.id) == ("revoked", "why")
+
+        await until_it_holds(ended)
+    await _close(store, windows, journal)
