@@ -11,8 +11,8 @@ whether a window may be opened and how long it lasts.
 
 Start with `Windows._carry_out` in `windows.py`: it waits for the end of a window (`wait_until.py`), ends its sessions
 and records the end. Each session ends in `proxy/session_end.py`, which runs a `BackendStop`. `end_errors.py` has the
-errors that clients receive. `revocations.py` ends what people revoke, lock or kill. `reconciliation.py` compares store
-and journal when pgjit starts.
+errors that clients receive. `revocations.py` ends what people revoke, lock or kill. `reconciliation.py` compares
+store and journal when pgjit starts.
 
 The room does not read messages of the protocol, and does not know statements or tokens.
 """
