@@ -25,7 +25,6 @@ __all__ = [
     "ReviewNeeded",
     "ReviewPending",
     "ReviewRefused",
-    "SessionUnknown",
     "SignedOffByUser",
     "TooManyRequests",
     "UnfitValue",
@@ -108,18 +107,6 @@ class RequestUnknown(AccessRefused):
             reference="request-unknown",
             detail=f"There is no request {request_id[:80]!r}.",
             hint="`pgjit requests` lists the requests that you may see.",
-        )
-
-
-class SessionUnknown(AccessRefused):
-    status = 404
-
-    def __init__(self, session_id: str) -> None:
-        super().__init__(
-            "session does not exist",
-            reference="session-unknown",
-            detail=f"No node has a live session {session_id[:80]!r}.",
-            hint="`pgjit sessions` lists the live sessions.",
         )
 
 

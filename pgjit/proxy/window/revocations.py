@@ -19,7 +19,6 @@ from pgjit.clock import Clock
 from pgjit.errors import PgjitError
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock, matching_lock
-from pgjit.grants.request_refusals import SessionUnknown
 from pgjit.grants.scope import Scope
 from pgjit.grants.standing_orders import SessionKill
 from pgjit.grants.store import Store
@@ -59,14 +58,15 @@ class Revocations:
         self.wake()
         return revoked
 
-    async def kill(self, session_id: str, reason: str, by: Actor) -> None:
-        """End one session of any node. Raises SessionUnknown, ServerUnavailable."""
+    async def kill(self, session_id: str, reason: str, by: Actor) -> bool:
+        """End one session of any node; False if no node has it. Raises ServerUnavailable."""
         if self._registry.get(session_id) is None and session_id not in await self._stored_sessions():
-            raise SessionUnknown(session_id)
+            return False
         kill = SessionKill(session_id=session_id, reason=reason, by=by, at=self._clock())
         await self._store.kill_session(kill)
         self._kill(kill)
         self.wake()
+        return True
 
     async def lock(self, scope: Scope, reason: str, by: Actor, until: datetime | None = None) -> Lock:
         """Nothing opens in the scope, and what is open ends. Raises ServerUnavailable."""
