@@ -281,6 +281,7 @@ class App:
             targets=config.targets,
             servers=self._servers,
             windows=self._windows,
+            requests=Requests(self._store, self._clock, config.policies.get),
             kept_backends=self._kept_backends,
             registry=self._registry,
             journal=self._journal,
@@ -325,7 +326,7 @@ class App:
             policies=policies,
             registry=self._registry,
             store=self._store,
-            requests=Requests(self._store, self._clock, policies.get),
+            requests=self._services.requests,
             journal=self._journal,
             feed=EventFeed(node, self._journal.seq),
             clock=self._clock,
@@ -394,7 +395,6 @@ def _server_tls(config: Config, section: TlsSection | HttpTlsSection) -> ssl.SSL
 
 def _provider(config: Config, identity: IdentitySection) -> Provider:
     if identity.provider not in PROVIDERS:
-        raise InvalidFile(
-            "identity configuration", [f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"]
-        )
+        fault = f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"
+        raise InvalidFile("identity configuration", [fault])
     return PROVIDERS[identity.provider](identity, config.file.limits.token_bytes)

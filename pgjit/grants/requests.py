@@ -24,7 +24,7 @@ from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.grant_terms import Grant
 from pgjit.policy.policy import Policy
 
-__all__ = ["Requests"]
+__all__ = ["Requests", "check_ask"]
 
 _AT_MOST = 12
 """New requests of one identity under one policy in an hour."""
@@ -73,7 +73,7 @@ class Requests:
                     request, self._clock()
                 ):
                     return request  # nobody has to repeat what was asked
-        _check(policy, reason, ticket, ttl)
+        check_ask(policy, reason, ticket, ttl)
         ask = Ask(
             identity=asker.key,
             connection=connection,
@@ -183,7 +183,8 @@ class Requests:
             raise NotAReviewer(request)
 
 
-def _check(policy: Policy, reason: str | None, ticket: str | None, ttl: timedelta | None) -> None:
+def check_ask(policy: Policy, reason: str | None, ticket: str | None, ttl: timedelta | None) -> None:
+    """Raises UnfitValue where the policy does not accept what is asked."""
     if ttl is not None and not timedelta() < ttl <= policy.ttl:
         raise UnfitValue.ttl(policy.name, policy.ttl)
     if policy.terms.reason.required and not (reason or "").strip():

@@ -125,6 +125,9 @@ class WorkerProcess:
         assert self._process is not None
         assert self._process.stdin is not None
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        if self._process.stdin.is_closing():
+            # uvloop raises RuntimeError for a write into a closed pipe.
+            raise BrokenPipeError("the process has ended")
         self._process.stdin.write(_LENGTH.pack(len(data)) + data)
         await self._process.stdin.drain()
 

@@ -23,11 +23,13 @@ from pydantic import (
     model_validator,
 )
 
+from pgjit.policy.durations import Duration
 from pgjit.policy.extensions import known_extensions
+from pgjit.policy.grant_language import GrantKeys
 from pgjit.policy.identity_terms import GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
-from pgjit.policy.policy import Grant, Mode, Preset, SettingCaps
+from pgjit.policy.policy import Mode, Preset, SettingCaps
 from pgjit.policy.rules import RULES
 
 __all__ = ["CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
@@ -35,23 +37,11 @@ __all__ = ["CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "Sel
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 CONNECTION_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 """A connection may have the name of its database: some tools take one for the other."""
-_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
 _SIZE = re.compile(r"([1-9][0-9]{0,8})(kB|MB|GB)\Z")
 _OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 _SIZES = {"kB": 2**10, "MB": 2**20, "GB": 2**30}
 _LONGEST = timedelta(hours=24)
 _CAPS = SettingCaps()
-
-
-def _duration(value: object) -> timedelta:
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a whole number with its unit, such as 90s, 30m or 2h")
-    length = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if length > timedelta(days=365):
-        raise ValueError("is longer than a year")
-    return length
 
 
 def _size(value: object) -> int:
@@ -130,9 +120,6 @@ _KIND_SCHEMA: dict[str, Any] = {
 }
 _EXTENSION: dict[str, Any] = {"anyOf": [{"enum": sorted(known_extensions())}, {"type": "string"}]}
 _EXTENSIONS: dict[str, Any] = {"anyOf": [_EXTENSION, {"type": "array", "items": _EXTENSION, "minItems": 1}]}
-Duration = Annotated[
-    timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^[1-9][0-9]{0,6}(s|m|h)$"})
-]
 Size = Annotated[
     int,
     BeforeValidator(_size),
@@ -235,7 +222,7 @@ class LimitSection(_Section):
     )
 
 
-class PolicyFile(IdentityKeys):
+class PolicyFile(GrantKeys, IdentityKeys):
     """A policy as written."""
 
     policy: KebabName = Field(description="its name: clients give it as the PostgreSQL user")
@@ -243,8 +230,6 @@ class PolicyFile(IdentityKeys):
     group: Annotated[GroupSection | None, BeforeValidator(_group)] = Field(
         None, description="whose members it is for; or `role`"
     )
-    grant: Grant = Field(description="how access is granted")
-    ttl: Duration = Field(description="how long a window lasts")
     record: Annotated[bool, BeforeValidator(_recorded), WithJsonSchema({"const": True})] = Field(
         description="always true: there is no unrecorded access"
     )

@@ -90,6 +90,7 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
         identity=written.terms(),
         grant=written.grant,
         ttl=written.ttl,
+        terms=written.grant_terms(),
         cooldown=written.ttl if written.cooldown is None else written.cooldown,
         record=written.record,
         mode=written.mode,

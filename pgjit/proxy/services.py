@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
+from pgjit.grants.requests import Requests
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
@@ -64,6 +65,7 @@ class Services:
     targets: Mapping[str, Target]
     servers: Mapping[str, Servers]
     windows: Windows
+    requests: Requests
     registry: Registry
     journal: Journal
     flush_before_forward: bool  # `journal.sync: always`

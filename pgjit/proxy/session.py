@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
+from datetime import datetime, timedelta
 
 from pgjit.audit.event import SessionContext, SessionOpened
 from pgjit.errors import (
@@ -20,10 +21,14 @@ from pgjit.errors import (
     TokenRefused,
     TooManyConnections,
 )
+from pgjit.grants.request import RequestState
+from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused
+from pgjit.grants.requests import check_ask
+from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.choose import choose_policy, opens
-from pgjit.policy.policy import Policy
+from pgjit.policy.policy import Grant, Policy
 from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access
 from pgjit.proxy.door.client_authentication import authenticate
@@ -48,6 +53,8 @@ from pgwire.messages.startup import StartupMessage, encode_negotiate_version
 __all__ = ["Session"]
 
 _CANCEL_SECONDS = 5.0
+_LOGIN_SECONDS = 5.0
+"""Seconds of a login that are kept for the server, when it waits for a verdict."""
 _SECRET_BYTES = {0: 4, 2: 32}
 """Length of a cancel key's secret by minor protocol version, as PostgreSQL sends it."""
 
@@ -104,7 +111,7 @@ class Session:
             async with asyncio.timeout_at(deadline):
                 request = self._greet(startup)
                 resolved = await self._authenticate(request)
-                access = await self._authorize(resolved.identity, request)
+                access = await self._authorize(resolved.identity, request, deadline)
                 live = await self._connect(access, resolved, request)
         except PgjitError as refused:
             self._refuse(refused, startup)
@@ -146,19 +153,45 @@ class Session:
 
     # --- authorize -------------------------------------------------------------------------------------
 
-    async def _authorize(self, identity: Identity, request: StartupRequest) -> Access:
+    async def _authorize(self, identity: Identity, request: StartupRequest, deadline: float) -> Access:
         services = self._services
         policy = choose_policy(services.policies, identity, request.database, request.user)
         target = services.targets[policy.connection]
         check_settings(request, policy, target)
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
+        if policy.grant is Grant.ON_REQUEST:
+            check_ask(policy, request.stated_reason, request.ticket, request.ttl)
         self._take_place(identity.key, policy)
         # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
         await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
         await services.require_catalog(policy)
-        window, ends_at = await services.windows.admit(identity, policy, self._source, request.reason)
+        window, ends_at = await self._admit(identity, policy, request, deadline)
         return Access(identity, policy, window, ends_at, target)
+
+    async def _admit(
+        self, identity: Identity, policy: Policy, request: StartupRequest, deadline: float
+    ) -> tuple[Window, datetime]:
+        """Join or open the window. Where people decide, make or find the request, and wait if the client wants it."""
+        services = self._services
+        ask = LoginAsk(ttl=request.ttl, reason=request.stated_reason, ticket=request.ticket)
+        try:
+            return await services.windows.admit(identity, policy, self._source, request.reason, ask)
+        except ReviewNeeded:
+            access_request = await services.requests.make(
+                identity, policy, policy.connection,
+                reason=ask.reason, ticket=ask.ticket, ttl=ask.ttl, source=self._source,
+            )  # fmt: skip
+        # The login after the verdict needs its part of the time that a login may take.
+        left = timedelta(seconds=deadline - asyncio.get_running_loop().time() - _LOGIN_SECONDS)
+        wait = min(request.wait or timedelta(), left)
+        if access_request.state is RequestState.PENDING and wait > timedelta():
+            access_request = await services.requests.wait(access_request.id, services.clock() + wait)
+        if access_request.state is RequestState.APPROVED:
+            return await services.windows.admit(identity, policy, self._source, request.reason, ask)
+        if access_request.state is RequestState.REFUSED:
+            raise ReviewRefused(access_request)
+        raise ReviewPending(access_request)
 
     def _take_place(self, key: IdentityKey, policy: Policy) -> None:
         """Take a quota place. Done before a window is opened: without a place there is no window."""

@@ -17,6 +17,7 @@ from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable, TokenRefused
+from pgjit.grants.requests import Requests
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
@@ -96,6 +97,7 @@ class Door:
             targets={},
             servers={},
             windows=Windows(self.store, self.journal, registry, clock),
+            requests=Requests(self.store, clock, lambda _: None),
             registry=registry,
             journal=self.journal,
             flush_before_forward=False,

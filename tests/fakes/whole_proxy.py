@@ -23,6 +23,7 @@ from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.demo.certificates import Certificates
+from pgjit.grants.requests import Requests
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.load import Policies
@@ -207,6 +208,7 @@ class WholeProxy:
             targets={"shop": target},
             servers={"shop": servers},
             windows=self.windows,
+            requests=Requests(store, clock, lambda _: None),
             registry=registry,
             journal=journal,
             flush_before_forward=False,

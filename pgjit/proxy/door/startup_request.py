@@ -1,4 +1,4 @@
-"""Parses a client's startup message: user, database, reason, ticket, and the session settings it requests. Pure.
+"""Parses a client's startup message: user, database, what is asked of pgjit, and the session settings. Pure.
 
 Decides which parameters are session settings, and which are refused under every policy. `startup_settings.py` decides
 which settings a policy accepts.
@@ -7,14 +7,16 @@ which settings a policy accepts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from pgjit.errors import AccessRefused, PgjitError, ProtocolFault
+from pgjit.policy.durations import parse_duration
 from pgwire.messages.startup import StartupMessage
 
 __all__ = ["StartupRequest", "read_startup_request", "unsupported_version"]
 
 _UTF8 = frozenset({"utf8", "utf-8", "unicode"})
-_PGJIT_PARAMETERS = ("pgjit.reason", "pgjit.ticket")
+_PGJIT_PARAMETERS = ("pgjit.reason", "pgjit.ticket", "pgjit.ttl", "pgjit.wait")
 _MAX_VALUE = 256
 _MAX_NAME = 127  # two parts of 63
 _MAX_REASON = 1000
@@ -28,6 +30,9 @@ class StartupRequest:
     reason: str | None
     settings: dict[str, str] = field(default_factory=dict)  # session settings by name in lower case
     ticket: str | None = None  # also part of `reason`
+    stated_reason: str | None = None  # `pgjit.reason` alone
+    ttl: timedelta | None = None  # a shorter window than the policy's
+    wait: timedelta | None = None  # how long the login waits for a verdict
 
 
 _FALSE = frozenset({"false", "off", "no", "0"})
@@ -74,13 +79,16 @@ def read_startup_request(startup: StartupMessage) -> StartupRequest:
             hint="Leave `replication` out; replicate from the server itself.",
         )
     application_name = parameters.pop("application_name", None)
-    reason, ticket = _reason(parameters)
+    ttl, wait = (_length(name, parameters.pop(name, None)) for name in ("pgjit.ttl", "pgjit.wait"))
+    stated, ticket = (_text(parameters.pop(name, "")) for name in ("pgjit.reason", "pgjit.ticket"))
     settings = {
         _setting_name(name): _setting_value(name, value)
         for name, value in parameters.items()
         if not _is_utf8(name, value)
     }
-    return StartupRequest(user[:63], database[:63], application_name, reason, settings, ticket)
+    return StartupRequest(
+        user[:63], database[:63], application_name, _reason(stated, ticket), settings, ticket, stated, ttl, wait
+    )
 
 
 def _add(parameters: dict[str, str], name: str, value: str) -> None:
@@ -89,10 +97,27 @@ def _add(parameters: dict[str, str], name: str, value: str) -> None:
     parameters[name] = value
 
 
-def _reason(parameters: dict[str, str]) -> tuple[str | None, str | None]:
-    reason, ticket = (parameters.pop(name, "").strip() for name in _PGJIT_PARAMETERS)
-    text = f"{reason} (ticket {ticket})" if reason and ticket else reason or ticket
-    return text[:_MAX_REASON] or None, ticket[:_MAX_REASON] or None
+def _text(value: str) -> str | None:
+    return value.strip()[:_MAX_REASON] or None
+
+
+def _reason(stated: str | None, ticket: str | None) -> str | None:
+    text = f"{stated} (ticket {ticket})" if stated and ticket else stated or ticket
+    return None if text is None else text[:_MAX_REASON]
+
+
+def _length(name: str, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    try:
+        return parse_duration(value.strip())
+    except ValueError as fault:
+        raise AccessRefused(
+            f"startup parameter `{name}` is not a length of time",
+            reference="startup-parameter",
+            detail=f"`{value[:63]}` {fault}.",
+            hint=f"Write, for example, `-c {name}={'10m' if name == 'pgjit.ttl' else '30s'}`.",
+        ) from None
 
 
 def _is_utf8(name: str, value: str) -> bool:
@@ -113,7 +138,7 @@ def _setting_name(name: str) -> str:
             f"startup parameter `{name[:63]}` is not accepted",
             reference="startup-parameter",
             detail="pgjit has no parameter of that name.",
-            hint=f"There are {' and '.join(_PGJIT_PARAMETERS)}.",
+            hint=f"There are {', '.join(_PGJIT_PARAMETERS[:-1])} and {_PGJIT_PARAMETERS[-1]}.",
         )
     return name[:_MAX_NAME]
 

@@ -22,7 +22,7 @@ from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
-from pgjit.grants.window import Login, Window
+from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
@@ -116,17 +116,18 @@ class Windows:
         await self._flush_outbox()
 
     async def admit(
-        self, identity: Identity, policy: Policy, source: str, reason: str | None
+        self, identity: Identity, policy: Policy, source: str, reason: str | None, ask: LoginAsk | None = None
     ) -> tuple[Window, datetime]:
         """Join or open the window of `identity` under `policy`; returns it with its end.
 
-        Raises CoolingDown, ServerUnavailable (no store) and JournalUnavailable (the opening cannot be recorded).
+        Raises AccessRefused as lifecycle.py decides, ServerUnavailable (no store) and JournalUnavailable (the opening
+        cannot be recorded).
         """
         # A login may time out in here; the opening is recorded all the same. No window may be open without a record.
-        return await uninterrupted(self._admit(identity, policy, source, reason))
+        return await uninterrupted(self._admit(identity, policy, source, reason, ask))
 
     async def _admit(
-        self, identity: Identity, policy: Policy, source: str, reason: str | None
+        self, identity: Identity, policy: Policy, source: str, reason: str | None, ask: LoginAsk | None
     ) -> tuple[Window, datetime]:
         now = self._clock()
         login = Login(
@@ -136,7 +137,7 @@ class Windows:
             token_issued_at=identity.issued_at,
         )
         note = opening_note(identity, policy, now, source, reason)
-        window, opened = await self._store.admit(identity.key, policy, now, login, note)
+        window, opened = await self._store.admit(identity.key, policy, now, login, note, ask)
         if opened:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
             self._alert_of_break_glass(window)
