@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pgjit.identity.identity import GroupId
 from pgjit.policy.durations import Duration
 from pgjit.policy.grant_terms import Grant, GrantTerms, ReasonTerms, ReviewTerms
-from pgjit.policy.identity_terms import GroupSection
+from pgjit.policy.identity_terms import GroupEntry
 from pgjit.policy.reason_pattern import check_pattern
 from pgjit.policy.schedule import Schedule, ScheduleEntry, parse_entry
 
@@ -27,10 +27,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _reviewer_group(value: object) -> object:
-    return {"id": value} if isinstance(value, str) else value
-
-
 def _reason(value: object) -> object:
     if value == "required":
         return {"required": True}
@@ -42,16 +38,10 @@ def _reason(value: object) -> object:
 
 
 def _entry(value: str) -> str:
-    try:
-        parse_entry(value)
-    except ValueError:
-        raise
-    except (KeyError, OSError):
-        raise ValueError(f"names a time zone that is not known: `{value.rpartition(' ')[2]}`") from None
+    parse_entry(value)
     return value
 
 
-ReviewerGroup = Annotated[GroupSection, BeforeValidator(_reviewer_group)]
 _REASON: dict[str, Any] = {
     "anyOf": [
         {"const": "required"},
@@ -63,7 +53,7 @@ _REASON: dict[str, Any] = {
 class ReviewSection(_Section):
     """Who decides a request."""
 
-    groups: list[ReviewerGroup] = Field(default_factory=list, max_length=20, description="whose members may review")
+    groups: list[GroupEntry] = Field(default_factory=list, max_length=20, description="whose members may review")
     roles: list[Annotated[str, Field(min_length=1, max_length=120)]] = Field(
         default_factory=list, max_length=20, description="app roles whose holders may review"
     )

@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKind
 
-__all__ = ["GroupSection", "IdentityKeys", "IdentityTerms", "unmet"]
+__all__ = ["GroupEntry", "GroupSection", "IdentityKeys", "IdentityTerms", "unmet"]
 
 _ROLE = re.compile(r"[A-Za-z0-9_.:/-]{1,120}\Z")
 _ACRS = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
@@ -121,6 +121,14 @@ class GroupSection(_Section):
     @property
     def value(self) -> GroupId:
         return GroupId(self.id or self.claim or "")
+
+
+def _group(value: object) -> object:
+    return {"id": value} if isinstance(value, str) else value
+
+
+GroupEntry = Annotated[GroupSection, BeforeValidator(_group)]
+"""A group as policies write it: its id alone, or a section."""
 
 
 class RequireSection(_Section):

@@ -26,7 +26,7 @@ from pydantic import (
 from pgjit.policy.durations import Duration
 from pgjit.policy.extensions import known_extensions
 from pgjit.policy.grant_language import GrantKeys
-from pgjit.policy.identity_terms import GroupSection, IdentityKeys
+from pgjit.policy.identity_terms import GroupEntry, GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
 from pgjit.policy.policy import Mode, Preset, SettingCaps
@@ -63,10 +63,6 @@ def _connection(value: object) -> str:
     if not isinstance(value, str) or not CONNECTION_NAME.match(value) or len(value) > 63:
         raise ValueError("must begin with a letter and hold lower-case letters, digits, `-` and `_`, at most 63")
     return value
-
-
-def _group(value: object) -> object:
-    return {"id": value} if isinstance(value, str) else value
 
 
 def _recorded(value: object) -> bool:
@@ -227,9 +223,7 @@ class PolicyFile(GrantKeys, IdentityKeys):
 
     policy: KebabName = Field(description="its name: clients give it as the PostgreSQL user")
     connection: ConnectionName = Field(description="the connection that it opens, by its name in the configuration")
-    group: Annotated[GroupSection | None, BeforeValidator(_group)] = Field(
-        None, description="whose members it is for; or `role`"
-    )
+    group: GroupEntry | None = Field(None, description="whose members it is for; or `role`")
     record: Annotated[bool, BeforeValidator(_recorded), WithJsonSchema({"const": True})] = Field(
         description="always true: there is no unrecorded access"
     )

@@ -91,7 +91,10 @@ def parse_entry(text: str) -> ScheduleEntry:
         raise ValueError("begins at 24:00: write 00:00 of the next day")
     if start == end:
         raise ValueError("never opens: it ends when it begins; a whole day is 00:00-24:00")
-    ZoneInfo(match["zone"])
+    try:
+        ZoneInfo(match["zone"])
+    except (KeyError, OSError):
+        raise ValueError(f"names a time zone that is not known: `{match['zone']}`") from None
     return ScheduleEntry(_parse_days(match["days"]), start, end, match["zone"])
 
 
