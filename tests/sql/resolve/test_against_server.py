@@ -88,4 +88,4 @@ def test_what_the_server_finds_is_found(connection: psycopg.Connection, live_cat
 
     check()
 
-    assert accepted[True] > accepted.total() / 4
+    assert accepted[True] > accepted.total() / 10  # the grammar makes what the server accepts, too
