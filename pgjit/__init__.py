@@ -10,7 +10,7 @@ before it):
 - `judging` runs the policy on a text, `grants` keeps windows, `audit` writes the journal;
 - `server` logs in to the real server, `proxy` serves a client's session from start to end;
 - `doctor` examines a login role, `api` serves health and metrics, `demo` is for tests and demonstrations;
-- `config.py` reads the configuration, `app.py` starts and stops all parts, `cli` has the commands.
+- `config.py` reads the configuration, `app/` starts and stops all parts, `cli` has the commands.
 
 The other files here are small, and several rooms need them: `errors.py` and `clock.py` first.
 
@@ -22,7 +22,8 @@ Words:
 - *session*: one client connection inside a window.
 - *execution*: one time that a statement ran. The journal has a record of each.
 
-Start reading with `app.py`, which builds everything, or with `proxy/session.py`, the story of one session.
+Start reading with `app/application.py`, which builds everything, or with `proxy/session.py`, the story of one
+session.
 `ARCHITECTURE.md` has the picture and the invariants. The wire protocol is in the package `pgwire`, which knows
 nothing of pgjit.
 """

@@ -1,4 +1,4 @@
-"""The contract of an identity provider. `app.py` opens the one that the configuration names."""
+"""The contract of an identity provider. `app` opens the one that the configuration names."""
 
 from __future__ import annotations
 

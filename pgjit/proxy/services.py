@@ -1,4 +1,4 @@
-"""The services that all sessions share. `app.py` builds this value once.
+"""The services that all sessions share. `app` builds this value once.
 
 Chooses the judge of a session: the current version of its policy with the latest catalog.
 """

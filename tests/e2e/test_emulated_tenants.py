@@ -68,7 +68,7 @@ async def tenants(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
     ahead = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: ahead)
     return ahead
 
 

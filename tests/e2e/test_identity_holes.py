@@ -24,7 +24,7 @@ async def test_a_ttl_that_was_cut_ends_a_session_of_a_window_from_before_the_res
 ) -> None:
     """The policy's ttl was twenty minutes when the window opened and is ten after the restart."""
     clock = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: clock)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: clock)
     async with StandIn() as entra:
         token = entra.token(OID, GROUP)
         async with graph_world(database, tmp_path, entra, policy_text(ttl="20m")) as world:

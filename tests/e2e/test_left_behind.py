@@ -26,7 +26,7 @@ async def test_the_process_that_comes_after_goes_on(
     attacked: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: clock)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: clock)
     monkeypatch.setattr("pgjit.proxy.listener._END_SECONDS", 0.5)
     await restore(attacked)
     async with open_attacked(attacked, tmp_path, own_login=False) as world:

@@ -60,7 +60,7 @@ async def clean(attacked: DemoDatabase) -> AsyncIterator[DemoDatabase]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
     ahead = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: ahead)
     return ahead
 
 

@@ -37,7 +37,7 @@ async def entra() -> AsyncIterator[StandIn]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
     ahead = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: ahead)
     return ahead
 
 

@@ -42,7 +42,7 @@ async def pair(servers: tuple[DemoDatabase, DemoDatabase]) -> AsyncIterator[tupl
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Ahead:
     ahead = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: ahead)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: ahead)
     return ahead
 
 

@@ -81,7 +81,7 @@ async def served(
     database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[World, Ahead]]:
     clock = Ahead()
-    monkeypatch.setattr("pgjit.app.Clock", lambda: clock)
+    monkeypatch.setattr("pgjit.app.application.Clock", lambda: clock)
     async with open_world(database, tmp_path) as world:
         yield world, clock
 

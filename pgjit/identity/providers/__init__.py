@@ -13,7 +13,7 @@ A reader starts in `entra.py` (Microsoft Entra: one or several tenants, tokens o
 other OpenID Connect issuer). The steps that both share are in `pgjit.identity.verification`.
 
 To add a provider: a file here with `from_section`, a line in PROVIDERS, its keys in `pgjit.identity.section`, and the
-tests of `tests/contracts/provider.py`. Only `app.py` (and the demo) opens providers.
+tests of `tests/contracts/provider.py`. Only `app` (and the demo) opens providers.
 
 A provider does not know policies, group memberships in a directory, or sessions.
 """

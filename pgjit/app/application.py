@@ -1,7 +1,4 @@
-"""The application: opens the plug-ins that the configuration names, wires them, and closes them in order.
-
-The one place that knows which provider, store and sink there are. Decides the order of start and stop.
-"""
+"""The application: makes its parts from the configuration, wires them, and starts and stops them in order."""
 
 from __future__ import annotations
 
@@ -11,38 +8,34 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from importlib.metadata import version
 from typing import Self
 
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.health import admin_api
 from pgjit.api.http_api import http_api, new_endpoints
-from pgjit.api.section import HttpTlsSection, identity_for_api
+from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import HttpServer
+from pgjit.app.from_config import limits_of, memberships_from, provider_of, server_tls
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
 from pgjit.clock import Clock
-from pgjit.config import Config, TlsSection
-from pgjit.errors import InvalidFile, JournalUnavailable
-from pgjit.file_descriptors import descriptors_for, raise_limit, room
+from pgjit.config import Config
+from pgjit.errors import JournalUnavailable
 from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
 from pgjit.grants.stores import STORES
 from pgjit.identity.directory import Directory
 from pgjit.identity.graph import graph_from_section
-from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
-from pgjit.identity.providers import PROVIDERS
-from pgjit.identity.section import IdentitySection
 from pgjit.judging.worker_process import WorkerProcess
 from pgjit.parts import Parts
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.services import ProxyLimits, Services
+from pgjit.proxy.services import Services
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.reconciliation import reconcile
 from pgjit.proxy.window.revocations import Revocations
@@ -111,8 +104,8 @@ class App:
     async def __aenter__(self) -> Self:
         """Raises InvalidFile, ServerUnavailable, JournalUnavailable or OSError; what was started is stopped."""
         config = self._config
-        self._tls = _server_tls(config, config.file.tls)
-        self._provider = _provider(config, config.file.identity)
+        self._tls = server_tls(config, config.file.tls)
+        self._provider = provider_of(config, config.file.identity)
         await self._parts.start()
         return self
 
@@ -204,7 +197,7 @@ class App:
             yield
             return
         try:
-            self._memberships = await self._memberships_from(directory)
+            self._memberships = await memberships_from(self._config, directory, self._clock, self._store)
             self._memberships.start()
             try:
                 yield
@@ -212,24 +205,6 @@ class App:
                 await self._memberships.close()
         finally:
             await directory.close()
-
-    async def _memberships_from(self, directory: Directory) -> Memberships:
-        section = self._config.file.identity
-        assert section.graph is not None
-        schedule = RecheckSchedule(
-            recheck=timedelta(seconds=section.graph.recheck),
-            max_stale=timedelta(seconds=section.graph.max_stale),
-            token_age=timedelta(seconds=section.max_token_age),
-        )
-        return Memberships(
-            directory,
-            source=section.group_source,
-            groups=self._config.policies.groups,
-            schedule=schedule,
-            clock=self._clock,
-            denials=self._store,
-            denied=await self._store.denials(self._clock()),
-        )
 
     # --- servers ---------------------------------------------------------------------------------------
 
@@ -287,7 +262,7 @@ class App:
             journal=self._journal,
             flush_before_forward=config.file.journal.sync == "always",
             clock=self._clock,
-            limits=_limits(config),
+            limits=limits_of(config),
             new_worker=WorkerProcess,
             catalogs=self._catalogs,
             telemetry=self._telemetry,
@@ -303,11 +278,11 @@ class App:
         if section is None:
             yield
             return
-        provider = _provider(config, identity_for_api(config.file.identity, section.audience))
+        provider = provider_of(config, identity_for_api(config.file.identity, section.audience))
         services = self._api_services(provider)
         self._journal.on_written = services.feed.take
         served = http_api(section, services, self._services.refused_logins, new_endpoints(VERSION))
-        server = HttpServer(served, _server_tls(config, section.tls or config.file.tls))
+        server = HttpServer(served, server_tls(config, section.tls or config.file.tls))
         await provider.start()
         try:
             await server.open(section.listen.host, section.listen.port)
@@ -368,33 +343,8 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _limits(config: Config) -> ProxyLimits:
-    """As configured, with no more connections than there are files to open for them."""
-    limits, targets = config.file.limits, len(config.targets)
-    most = room(limits.connections, targets, raise_limit(descriptors_for(limits.connections, targets)))
-    return ProxyLimits(**{**limits.model_dump(exclude={"drain_seconds"}), "connections": most})
-
-
 def _note_stop(journal: Journal, clock: Clock) -> None:
     try:
         journal.append([ServiceStopped(at=clock(), reason="stopped")])
     except JournalUnavailable:
         _log.error("the stop of the service could not be recorded")
-
-
-def _server_tls(config: Config, section: TlsSection | HttpTlsSection) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    certificate, key = config.path(section.certificate), config.path(section.key)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as fault:
-        raise InvalidFile("TLS configuration", [f"{certificate} and {key}: {fault}"]) from None
-    return context
-
-
-def _provider(config: Config, identity: IdentitySection) -> Provider:
-    if identity.provider not in PROVIDERS:
-        fault = f"provider `{identity.provider}` is not known: {', '.join(PROVIDERS)}"
-        raise InvalidFile("identity configuration", [fault])
-    return PROVIDERS[identity.provider](identity, config.file.limits.token_bytes)
