@@ -6,6 +6,8 @@ secrets) and opens no connection. The proxy does not start with a fault. Referen
 
 from __future__ import annotations
 
+import re
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
 from pgjit.server.login_config import ControlSection, SecretSection, control_login, credential_of
+from pgjit.server.store_login import StoreSection, store_target
 from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 __all__ = ["Config", "ConfigFile", "load_config"]
@@ -132,13 +135,6 @@ class ConnectionSection(_Section):
         return tuple(Host(name, port) for name, port in zip(self.host, ports, strict=True))
 
 
-class StoreSection(_Section):
-    """Where windows are stored."""
-
-    kind: Literal["sqlite"] = Field(default="sqlite", description="kind of store")
-    path: Path = Field(default=Path("pgjit.sqlite3"), description="file of the SQLite store")
-
-
 class JournalSection(_Section):
     """Where every execution is recorded."""
 
@@ -202,6 +198,9 @@ class LimitsSection(_Section):
 class ConfigFile(_Section):
     """The file as its author wrote it."""
 
+    node: str | None = Field(
+        default=None, description="name of this node, which no other node on the store has; its host's by default"
+    )
     listen: ListenSection = ListenSection()
     tls: TlsSection
     identity: IdentitySection
@@ -212,6 +211,13 @@ class ConfigFile(_Section):
     admin: AdminSection = AdminSection()
     api: HttpApiSection | None = None
     limits: LimitsSection = LimitsSection()
+
+    @field_validator("node")
+    @classmethod
+    def _node(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+            raise ValueError("a node's name has letters, digits, `.`, `_` and `-`, at most 63 of them")
+        return value
 
     @field_validator("connections")
     @classmethod
@@ -234,7 +240,12 @@ class Config:
     sha256: str
     targets: dict[str, Target]
     policies: Policies
+    store: Target | None = None  # the server of the store; None if the store is a file
     other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
+
+    @property
+    def node(self) -> str:
+        return self.file.node or socket.gethostname()
 
     def path(self, path: Path) -> Path:
         return self.folder / path
@@ -271,6 +282,7 @@ def load_config(path: Path) -> Config:
         if file.api.tls is not None:
             _check_tls(document, ("api", "tls"), folder / file.api.tls.certificate, folder / file.api.tls.key)
     check_identity(document, folder, file.identity)
+    store = store_target(document, folder, file.store)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:
@@ -295,7 +307,7 @@ def load_config(path: Path) -> Config:
         for name, section in file.connections.items()
         if name != section.database
     )
-    return Config(file, folder, document.sha256, targets, policies, other)
+    return Config(file, folder, document.sha256, targets, policies, store, other)
 
 
 def _target(document: Document, folder: Path, name: str, section: ConnectionSection) -> Target:

@@ -9,12 +9,13 @@ from typing import get_args
 import pytest
 
 from pgjit.audit.sinks import SINKS
-from pgjit.config import JournalSection, StoreSection, load_config
+from pgjit.config import JournalSection, load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import InvalidFile
-from pgjit.grants.stores import STORES
+from pgjit.grants.stores import DATABASES
 from pgjit.identity import azure_token
 from pgjit.server.credential import FixedSecret, FromFile, RenewedSecret
+from pgjit.server.store_login import StoreSection
 from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -164,7 +165,7 @@ def test_faults_are_told_at_their_place(tmp_path: Path, keys: str, fault: str) -
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("store: {kind: postgres}", "8:9: `store.kind` must be 'sqlite'"),
+        ("store: {kind: mysql}", "8:9: `store.kind` must be 'sqlite' or 'postgres'"),
         ("journal: {kind: syslog}", "8:11: `journal.kind` must be 'file'"),
     ],
 )
@@ -178,7 +179,7 @@ def test_a_kind_that_cannot_be_opened_is_a_fault(tmp_path: Path, section: str, f
 
 
 def test_every_kind_that_the_configuration_knows_can_be_opened() -> None:
-    assert get_args(StoreSection.model_fields["kind"].annotation) == tuple(STORES)
+    assert get_args(StoreSection.model_fields["kind"].annotation) == tuple(DATABASES)
     assert get_args(JournalSection.model_fields["kind"].annotation) == tuple(SINKS)
 
 

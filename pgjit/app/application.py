@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +16,7 @@ from pgjit.api.http_api import http_api, new_endpoints
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import HttpServer
-from pgjit.app.from_config import limits_of, memberships_from, provider_of, server_tls
+from pgjit.app.from_config import limits_of, memberships_from, new_store, provider_of, server_tls
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
@@ -26,7 +25,6 @@ from pgjit.config import Config
 from pgjit.errors import JournalUnavailable
 from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
-from pgjit.grants.stores import STORES
 from pgjit.identity.directory import Directory
 from pgjit.identity.graph import graph_from_section
 from pgjit.identity.provider import Provider
@@ -116,8 +114,7 @@ class App:
 
     @asynccontextmanager
     async def _run_store(self) -> AsyncIterator[None]:
-        store = self._config.file.store
-        self._store = STORES[store.kind](f"sqlite:///{self._config.path(store.path)}")
+        self._store = new_store(self._config)
         await self._store.open()
         try:
             if floor := await self._store.clock_floor():
@@ -294,7 +291,7 @@ class App:
             await provider.close()
 
     def _api_services(self, provider: Provider) -> ApiServices:
-        node, policies = socket.gethostname(), self._config.policies
+        node, policies = self._config.node, self._config.policies
         return ApiServices(
             provider=provider,
             directory=self._directory,
@@ -315,6 +312,7 @@ class App:
         self._listener = Listener(self._services, self._tls)
         checks = {
             "identity keys fetched": lambda: self._provider.ready,
+            "store usable": lambda: self._store.usable,
             "journal writable": lambda: self._journal.writable,
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,

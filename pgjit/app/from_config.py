@@ -14,6 +14,10 @@ from pgjit.config import Config, TlsSection
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import descriptors_for, raise_limit, room
 from pgjit.grants.store import Store
+from pgjit.grants.stores.postgres_database import PostgresDatabase
+from pgjit.grants.stores.postgres_login import PostgresLogin
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.directory import Directory
 from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
@@ -21,8 +25,11 @@ from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.section import IdentitySection
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.services import ProxyLimits
+from pgjit.server.credential import CredentialUnavailable
+from pgjit.server.store_login import store_tls
+from pgjit.server.target import Target
 
-__all__ = ["limits_of", "memberships_from", "provider_of", "server_tls"]
+__all__ = ["limits_of", "memberships_from", "new_store", "provider_of", "server_tls"]
 
 
 def limits_of(config: Config) -> ProxyLimits:
@@ -66,4 +73,42 @@ async def memberships_from(config: Config, directory: Directory, clock: Clock, s
         clock=clock,
         denials=store,
         denied=await store.denials(clock()),
+    )
+
+
+def new_store(config: Config) -> SqlStore:
+    """The window store, which is not open yet."""
+    database = SqliteDatabase(config.path(config.file.store.path)) if config.store is None else new_postgres(config)
+    return SqlStore(database, node=config.node)
+
+
+def new_postgres(config: Config) -> PostgresDatabase:
+    assert config.store is not None
+    return PostgresDatabase(postgres_login(config.store))
+
+
+def postgres_login(target: Target) -> PostgresLogin:
+    """The login to the store's server, with a secret that is fetched for each connection."""
+    credential = target.credential
+
+    async def secret() -> str:
+        try:
+            return "" if credential is None else await credential.secret()
+        except CredentialUnavailable as fault:
+            raise OSError(f"the password for the store is not available: {fault}") from None
+
+    def tls() -> ssl.SSLContext | None:
+        try:
+            return store_tls(target)
+        except ValueError as fault:
+            raise OSError(str(fault)) from None
+
+    return PostgresLogin(
+        hosts=tuple((host.name, host.port) for host in target.hosts),
+        database=target.database,
+        user=target.user,
+        secret=secret,
+        refused=(lambda: None) if credential is None else credential.refused,
+        tls=tls,
+        connect_timeout=target.connect_timeout,
     )

@@ -29,8 +29,19 @@ __all__ = ["Store"]
 
 
 class Store(Protocol):
+    @property
+    def usable(self) -> bool:
+        """Whether the last transaction was carried out."""
+
     async def open(self) -> None:
-        """Open the store for this process alone, and bring its schema up to date."""
+        """Open the store, and check its schema. A store in a file is opened for this process alone, and upgraded."""
+
+    async def changes(self, seen: int) -> int:
+        """Wait until something was decided, revoked, locked, killed or ended, on any node; or for a second.
+
+        Returns a number that is another one than `seen`, the result of the call before, if there was a change. It
+        raises nothing: while the store cannot be used, it returns after a second.
+        """
 
     async def admit(
         self,

@@ -18,7 +18,7 @@ from pgjit.server.login_error import LoginAttempt, LoginFailed
 from pgjit.server.target import Host, Keepalive, SslMode, Target
 from pgwire.messages.startup import encode_ssl_request
 
-__all__ = ["Address", "ServerLink", "dial", "peer_certificate", "resolve", "tls_reason"]
+__all__ = ["Address", "ServerLink", "dial", "peer_certificate", "resolve", "tls_context", "tls_reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,18 @@ def tls_reason(fault: ssl.SSLError) -> str:
 
 def _context(target: Target, attempt: LoginAttempt) -> ssl.SSLContext:
     attempt.step = "reading certificates"
-    files = (target.sslrootcert, target.sslcert, target.sslkey)
     try:
-        return _load(target.sslmode, *files, tuple(_stamp(path) for path in files))
+        return tls_context(target)
     except ssl.SSLError as fault:
         raise attempt.failed(tls_reason(fault)) from None
     except (OSError, ValueError) as fault:
         raise attempt.failed(getattr(fault, "strerror", None) or str(fault)) from None
+
+
+def tls_context(target: Target) -> ssl.SSLContext:
+    """The rules of the target's `sslmode` and its files. Raises OSError (ssl.SSLError is one) or ValueError."""
+    files = (target.sslrootcert, target.sslcert, target.sslkey)
+    return _load(target.sslmode, *files, tuple(_stamp(path) for path in files))
 
 
 def _stamp(path: str | None) -> tuple[int, int, int] | None:

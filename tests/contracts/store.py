@@ -10,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pgjit.errors import AccessRefused, CoolingDown, ServerUnavailable
+from pgjit.grants.actor import Actor
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import BackendAddress, KeptBackend
+from pgjit.grants.lock import Lock
 from pgjit.grants.outbox import OutboxEntry
+from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
@@ -47,6 +50,9 @@ def store_contract_policy(name: str = "schema-checks", connection: str = "shop")
 
 
 POLICY = store_contract_policy()
+
+
+_ADMIN = Actor(key=BOB, display="Bob", via="api")
 
 
 def login(source: str = "10.0.0.7", token: str = "t0", ends: datetime = NOW + HOUR) -> Login:
@@ -396,3 +402,18 @@ class StoreContract:
         await second.keep_denial(ann, replace(gone, at=NOW + 2 * HOUR), NOW + 3 * HOUR)
         assert len(await second.denials(NOW)) == 1  # the one that nobody needs any more is gone
         await second.close()
+
+    async def test_who_waits_for_changes_is_woken_by_one_and_not_by_a_join(self, store: Store) -> None:
+        seen = await store.changes(0)
+        waiting = asyncio.create_task(store.changes(seen))
+        await store.admit(ALICE, POLICY, NOW)
+        await store.set_lock(Lock(id="l_1", scope=Scope(ScopeKind.ALL), reason="x", set_by=_ADMIN, set_at=NOW))
+        assert await waiting != seen
+
+    async def test_a_store_that_carries_transactions_out_is_usable(self, make: Callable[[], Store]) -> None:
+        store, states = make(), []
+        states.append(store.usable)
+        await store.open()
+        states.append(store.usable)
+        await store.close()
+        assert [*states, store.usable] == [False, True, False]

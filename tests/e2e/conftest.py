@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -35,17 +33,6 @@ _read_once = reading_once(_read)
 def _catalogs_kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.path.name not in READ_ANEW:
         monkeypatch.setattr(CatalogCache, "_read_if_changed", _read_once)
-
-
-@pytest.fixture(scope="session")
-def database() -> Iterator[DemoDatabase]:
-    # A short path of our own: a Unix socket's path has a limit, and the server's account must get there.
-    folder = Path(tempfile.mkdtemp(prefix="pgjit-e2e-"))
-    served = DemoDatabase()
-    served.start(folder)
-    yield served
-    served.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.grants.requests import Requests
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery
@@ -90,7 +91,7 @@ class Door:
         self.journal = Journal.open(FileSink(self._path))
         self._telemetry = Telemetry(version="0")
         registry, clock = Registry(), Clock()
-        self.store = SqlStore(f"sqlite:///{self._folder / 'windows.sqlite3'}")
+        self.store = SqlStore(SqliteDatabase(self._folder / "windows.sqlite3"))
         self.services = Services(
             provider=self.provider,
             policies=Policies([]),

@@ -25,6 +25,7 @@ from pgjit.clock import Clock
 from pgjit.demo.certificates import Certificates
 from pgjit.grants.requests import Requests
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Preset
@@ -189,7 +190,7 @@ class WholeProxy:
         context.load_cert_chain(self._certificates.certificate, self._certificates.key)
         self.trust = trusting(self._certificates.authority)
         clock = Clock(wall=lambda: datetime.now(UTC) + self._clock_offset)
-        store = SqlStore(f"sqlite:///{self._folder / 'windows.sqlite3'}")
+        store = SqlStore(SqliteDatabase(self._folder / "windows.sqlite3"))
         await store.open()
         stack.push_async_callback(store.close)
         journal = Journal.open(self.sink, interval=3600)

@@ -31,6 +31,7 @@ from pgjit.grants.request_refusals import UnfitValue
 from pgjit.grants.requests import Requests
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.grants.value_text import REQUEST_TEXT
 from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
@@ -74,7 +75,7 @@ class ReviewMachine(RuleBasedStateMachine):
         self.open_store()
 
     def open_store(self) -> None:
-        self.store = _FaultyStore(f"sqlite:///{Path(self.folder.name) / 'windows.sqlite3'}", node="one")
+        self.store = _FaultyStore(SqliteDatabase(Path(self.folder.name) / "windows.sqlite3"), node="one")
         self.run(self.store.open())
         clock = Clock(wall=lambda: self.now, steady=lambda: self.steady)
         self.requests = Requests(self.store, clock, lambda _: self.policy)
@@ -262,7 +263,7 @@ class ReviewMachine(RuleBasedStateMachine):
 async def test_a_reason_has_the_form_that_the_policy_requires(
     tmp_path: Path, reason: str | None, ticket: str | None, reference: str | None
 ) -> None:
-    store = SqlStore(f"sqlite:///{tmp_path / 'windows.sqlite3'}")
+    store = SqlStore(SqliteDatabase(tmp_path / "windows.sqlite3"))
     await store.open()
     policy = reviewed_policy()
     policy = replace(policy, terms=replace(policy.terms, reason=ReasonTerms(required=True, pattern=r"DBA-\d+")))

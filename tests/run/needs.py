@@ -32,7 +32,7 @@ LIVE = (
     "server/test_servers.py", "server/test_upstream.py",
 )  # fmt: skip
 # Tests that use a server by a fixture are `live` wherever they are.
-_SERVERS = frozenset({"database", "names_dsn", "loose_database", "everyday_database"})
+_SERVERS = frozenset({"database", "store_server", "names_dsn", "loose_database", "everyday_database"})
 
 # Files whose tests need nothing of the kind, and take long all the same: they are not in the fast part either.
 LONG = (

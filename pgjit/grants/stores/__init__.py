@@ -1,31 +1,35 @@
-"""The window stores: each keeps windows, and what belongs to them, in one kind of database.
+"""The window stores: windows, and what belongs to them, in a database.
 
-This room decides transactions, durability and the schema. `STORES` lists the stores by the `kind` that the
-configuration gives; a new one takes a row there, and `tests/contracts/store.py` checks it.
+This room decides transactions, durability and the schema. `DATABASES` lists the databases by the `kind` that the
+configuration gives; a new one takes a row there, and `tests/contracts/store.py` checks the store on it.
 
-- **store**: an implementation of `Store` in `grants/store.py`. There is one: `SqlStore` in `sql.py`, on SQLite.
-- **store file**: the SQLite file, locked by one process (`store_file.py`).
+- **store**: the implementation of `Store` in `grants/store.py` (`sql.py`, `reviewed_sql.py`), for every database.
+- **database**: it runs work in transactions (`database.py`). SQLite is a file that one process holds
+  (`sqlite_database.py`, `store_file.py`). PostgreSQL serves several nodes (`postgres_database.py`).
 - **schema**: the tables (`schema.py`, `review_schema.py`), in whole microseconds of UTC. `migrations/` creates them
-  and brings them up to date when the store opens (`sqlite_connection.py`).
+  and brings them up to date (`schema_versions.py`): a file when it is opened, PostgreSQL by `pgjit store upgrade`.
 - **floor of the clock**: the latest moment in the store. A process with an earlier clock knows that it was set back.
 - **work function**: it takes a connection inside a transaction. Each noun has a file of them: `window_rows.py`,
   `request_rows.py`, `lock_rows.py`, `journal_entries.py`, `backends.py`, `denied_principals.py`. `admission.py` is
   the transaction of a login.
+- **change**: what other nodes have to act on; the transaction announces it, and `Store.changes` returns.
 
-Start with `sql.py`: one transaction at a time, in one thread.
+Start with `database.py`, then `sql.py`.
 
 The room does not know when a window opens or ends: `grants/lifecycle.py` decides that inside the transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from pgjit.grants.store import Store
-from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.database import Database
+from pgjit.grants.stores.postgres_database import PostgresDatabase
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 
-__all__ = ["STORES"]
+__all__ = ["DATABASES"]
 
-STORES: Mapping[str, Callable[[str], Store]] = {
-    "sqlite": SqlStore,
+DATABASES: Mapping[str, type[Database]] = {
+    "sqlite": SqliteDatabase,
+    "postgres": PostgresDatabase,
 }

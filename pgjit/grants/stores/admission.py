@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pgjit.errors import AccessRefused
 from pgjit.grants import request_lifecycle
-from pgjit.grants.lifecycle import Facts, Join, Open, ask_of, decide
+from pgjit.grants.lifecycle import Facts, Join, Open, ask_of, decide, effective_end
 from pgjit.grants.stores.clock_floor import latest_moment, note_moment
 from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lock_rows import locks_in_force
@@ -25,7 +25,6 @@ from pgjit.policy.policy import Policy
 
 __all__ = ["admit"]
 
-_SEEN_EVERY = timedelta(seconds=1)  # a join updates the clock at most this often: it costs an fsync
 _KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is accepted
 _DAY = timedelta(days=1)
 
@@ -47,8 +46,7 @@ def admit(
     decision = decide(latest, policy, now, facts)
     if once is not None and isinstance(decision, Join | Open):
         _use_up(connection, identity, policy.name, once, now)
-    if not isinstance(decision, Join) or facts.seen is None or now >= facts.seen + _SEEN_EVERY:
-        note_moment(connection, now)
+    note_moment(connection, now, exactly=_seen_to_be_over(latest, policy, now, facts.seen))
     if isinstance(decision, Join):
         return decision.window, False
     if not isinstance(decision, Open):
@@ -65,6 +63,14 @@ def admit(
     if note is not None:
         connection.execute(sa.insert(outbox).values(window_id=window.id, kind="opened", note=note))
     return window, True
+
+
+def _seen_to_be_over(latest: Window | None, policy: Policy, now: datetime, seen: datetime | None) -> bool:
+    """The store does not have a moment yet at which the window is over. It stays so, if the clock is set back."""
+    if latest is None:
+        return False
+    end = effective_end(latest, policy)
+    return now >= end and (seen is None or seen < end)
 
 
 def _facts(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from pgjit.grants.kept_backend import KeptBackend
+from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.schema import backends
 
 __all__ = ["kept_backends", "note_backends"]
@@ -22,6 +22,6 @@ def kept_backends(connection: sa.Connection) -> list[KeptBackend]:
 def note_backends(connection: sa.Connection, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
     if begun:
         rows = [{"session_id": one.session_id, "window_id": one.window_id, "note": one.note} for one in begun]
-        connection.execute(insert(backends).on_conflict_do_nothing(), rows)
+        connection.execute(upsert(connection, backends).on_conflict_do_nothing(), rows)
     if over:
         connection.execute(sa.delete(backends).where(backends.c.session_id.in_(list(over))))

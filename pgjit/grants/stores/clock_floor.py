@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.schema import clock, from_micros, to_micros
 
 __all__ = ["latest_moment", "note_moment"]
 
+_EVERY = timedelta(seconds=1)
 _SEEN = sa.select(clock.c.seen_at)
 
 
@@ -19,10 +20,17 @@ def latest_moment(connection: sa.Connection) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def note_moment(connection: sa.Connection, moment: datetime) -> None:
+def note_moment(connection: sa.Connection, moment: datetime, *, exactly: bool = False) -> None:
+    """Note the moment; it may be a second late, so that the row is written, and waited for, once a second.
+
+    `exactly`: something was decided from this moment that an earlier one would not have decided.
+    """
+    seen = latest_moment(connection)
+    if seen is not None and moment < seen + (timedelta(0) if exactly else _EVERY):
+        return
     seen_at = to_micros(moment)
     connection.execute(
-        insert(clock)
+        upsert(connection, clock)
         .values(id=1, seen_at=seen_at)
         .on_conflict_do_update(index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at)
     )

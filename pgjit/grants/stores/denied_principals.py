@@ -6,8 +6,8 @@ from datetime import datetime
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.schema import denials, from_micros, to_micros
 from pgjit.identity.directory import DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
@@ -27,7 +27,7 @@ def keep(connection: sa.Connection, principal: Principal, answer: DirectoryAnswe
         "keep_until": to_micros(until),
     }
     connection.execute(
-        insert(denials)
+        upsert(connection, denials)
         .values(**_key(principal), **values)
         .on_conflict_do_update(index_elements=_KEY, set_=values, where=denials.c.at <= values["at"])
     )

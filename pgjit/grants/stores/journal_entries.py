@@ -7,12 +7,14 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from pgjit.grants.journal_entry import JournalEntry
+from pgjit.grants.stores.database import announce
 from pgjit.grants.stores.review_schema import journal_outbox
 
 __all__ = ["add_entry", "delete_entries", "entries_of"]
 
 
 def add_entry(connection: sa.Connection, node: str, kind: str, subject: str, note: str) -> None:
+    announce(connection)
     connection.execute(sa.insert(journal_outbox).values(node=node, kind=kind, subject=subject, note=note))
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
 from pgjit.grants.standing_orders import SessionKill
+from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.review_schema import locks, session_kills
 from pgjit.grants.stores.schema import to_micros
@@ -49,7 +49,7 @@ def locks_in_force(connection: sa.Connection, now: datetime) -> list[Lock]:
 
 def keep_kill(connection: sa.Connection, node: str, kill: SessionKill) -> None:
     values = {"session_id": kill.session_id, "at": to_micros(kill.at), "body": KILL.write(kill)}
-    if connection.execute(insert(session_kills).values(values).on_conflict_do_nothing()).rowcount == 1:
+    if connection.execute(upsert(connection, session_kills).values(values).on_conflict_do_nothing()).rowcount == 1:
         add_entry(connection, node, "session.killed", kill.session_id, KILL.write(kill))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, Text, text
 
-from pgjit.grants.stores.schema import metadata
+from pgjit.grants.stores.schema import NUMBER, metadata
 
 __all__ = ["journal_outbox", "locks", "requests", "session_kills", "verdicts"]
 
@@ -16,7 +16,7 @@ _LIVE = text("state IN ('pending', 'approved')")
 requests = Table(
     "requests",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", NUMBER, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
     Column("tid", Text, nullable=False),
     Column("oid", Text, nullable=False),
@@ -57,7 +57,7 @@ verdicts = Table(  # the request's body has them; this holds each person to one
 locks = Table(
     "locks",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", NUMBER, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
     Column("until", BigInteger),
     Column("lifted_at", BigInteger),
@@ -76,7 +76,7 @@ session_kills = Table(
 journal_outbox = Table(
     "journal_outbox",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
     Column("node", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False),

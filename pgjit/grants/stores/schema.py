@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, false
 
 __all__ = [
+    "NUMBER",
     "backends",
     "clock",
     "from_micros",
@@ -25,10 +26,12 @@ __all__ = [
 
 metadata = MetaData()
 
+NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER alone
+
 windows = Table(
     "windows",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),  # the order of opening, whatever clocks say
+    Column("seq", NUMBER, primary_key=True, autoincrement=True),  # the order of opening, whatever clocks say
     Column("id", Text, nullable=False, unique=True),
     Column("tid", Text, nullable=False),
     Column("oid", Text, nullable=False),
@@ -63,7 +66,12 @@ Index(
     sqlite_where=windows.c.current.is_not(None),
     postgresql_where=windows.c.current.is_not(None),
 )
-Index("windows_unended", windows.c.seq, sqlite_where=windows.c.ended_at.is_(None))
+Index(
+    "windows_unended",
+    windows.c.seq,
+    sqlite_where=windows.c.ended_at.is_(None),
+    postgresql_where=windows.c.ended_at.is_(None),
+)
 
 used_tokens = Table(
     "used_tokens",

@@ -1,38 +1,24 @@
-"""The window store in an SQL database: SQLite in a file of its own.
+"""The window store in an SQL database: each method is one transaction of a work function.
 
-Keeps what lifecycle.py decides. Knows transactions and durability; does not know what a policy means.
-
-One writer at a time: a transaction takes SQLite's write lock before it reads (BEGIN IMMEDIATE), so that two logins at
-once, in one process or in two, open one window. A commit is on the disk before it returns (synchronous=FULL), so that
-a granted window and its end survive a crash.
-
-Transactions run one after the other in a thread of their own: the event loop waits for no disk, and a login costs one
-change of threads.
+Keeps what lifecycle.py decides. Does not know what a policy means, nor which database it is: `database.py` has the
+contract, `sqlite_database.py` and `postgres_database.py` carry it out.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
-from alembic.util import CommandError
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import SQLAlchemyError
 
-from pgjit.errors import ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
 from pgjit.grants.outbox import OutboxEntry, RecordKind
-from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores import admission, denied_principals
 from pgjit.grants.stores.backends import kept_backends, note_backends
 from pgjit.grants.stores.clock_floor import latest_moment, note_moment
+from pgjit.grants.stores.database import Database, announce, larger, upsert
 from pgjit.grants.stores.reviewed_sql import ReviewedSqlStore, granted
 from pgjit.grants.stores.schema import (
     clock,
@@ -42,8 +28,6 @@ from pgjit.grants.stores.schema import (
     usages,
     windows,
 )
-from pgjit.grants.stores.sqlite_connection import BUSY_SECONDS, connect, disconnect, path_of
-from pgjit.grants.stores.store_file import StoreFile
 from pgjit.grants.stores.window_rows import read_window, window_row
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, Window
@@ -57,27 +41,21 @@ T = TypeVar("T")
 
 
 class SqlStore(ReviewedSqlStore):
-    """`url` is `sqlite:///relative.sqlite3` or `sqlite:////absolute/path.sqlite3`. `shared`: see StoreFile."""
+    """`node`: whose journal takes the records of the changes that are made here."""
 
-    def __init__(self, url: str, *, shared: bool = False, node: str = "") -> None:
+    def __init__(self, database: Database, *, node: str = "") -> None:
         self.node = node
-        self._file = StoreFile(path_of(url), shared=shared)
-        self._thread: ThreadPoolExecutor | None = None
-        self._connection: sa.Connection | None = None  # of that thread
+        self._database = database
+
+    @property
+    def usable(self) -> bool:
+        return self._database.usable
 
     async def open(self) -> None:
-        if self._thread is not None:
-            return
-        thread = ThreadPoolExecutor(1, thread_name_prefix="window store")
-        try:
-            self._connection = await asyncio.get_running_loop().run_in_executor(thread, connect, self._file)
-        except (OSError, SQLAlchemyError, sqlite3.Error, CommandError, ServerUnavailable) as error:
-            thread.shutdown()
-            self._file.release()
-            if isinstance(error, ServerUnavailable):
-                raise
-            raise _unavailable(error) from error
-        self._thread = thread
+        await self._database.open()
+
+    async def changes(self, seen: int) -> int:
+        return await self._database.changes(seen)
 
     async def admit(
         self,
@@ -100,6 +78,7 @@ class SqlStore(ReviewedSqlStore):
             note_moment(connection, at)
             values = {"window": window_id, "at": to_micros(at), "reason": reason}
             first = connection.execute(_END, values).rowcount == 1
+            announce(connection)
             if note is not None and first:
                 _add_to_outbox(connection, window_id, "ended", note)
             return first
@@ -130,15 +109,13 @@ class SqlStore(ReviewedSqlStore):
 
     async def note_usage(self, window_id: str, used: Usage) -> None:
         values = {"rows": used.rows, "bytes": used.bytes, "statements": used.statements}
-        statement = (
-            insert(usages)
-            .values(window_id=window_id, **values)
-            .on_conflict_do_update(
-                index_elements=["window_id"],
-                set_={name: sa.func.max(usages.c[name], value) for name, value in values.items()},
-            )
-        )
-        await self._transaction(lambda connection: connection.execute(statement))
+        grown = {name: larger(usages.c[name], value) for name, value in values.items()}
+
+        def work(connection: sa.Connection) -> None:
+            insert = upsert(connection, usages).values(window_id=window_id, **values)
+            connection.execute(insert.on_conflict_do_update(index_elements=["window_id"], set_=grown))
+
+        await self._transaction(work)
 
     async def unended(self) -> list[Window]:
         return await self._transaction(lambda connection: [read_window(row) for row in connection.execute(_UNENDED)])
@@ -169,12 +146,12 @@ class SqlStore(ReviewedSqlStore):
 
     async def note_journal_mark(self, journal: str, mark: JournalMark) -> None:
         values = {"seq": mark.seq, "sha256": mark.sha256}
-        statement = (
-            insert(journal_marks)
-            .values(journal=journal, **values)
-            .on_conflict_do_update(index_elements=["journal"], set_=values)
-        )
-        await self._transaction(lambda connection: connection.execute(statement))
+
+        def work(connection: sa.Connection) -> None:
+            insert = upsert(connection, journal_marks).values(journal=journal, **values)
+            connection.execute(insert.on_conflict_do_update(index_elements=["journal"], set_=values))
+
+        await self._transaction(work)
 
     async def keep_denial(self, principal: Principal, answer: DirectoryAnswer, until: datetime) -> None:
         await self._transaction(lambda connection: denied_principals.keep(connection, principal, answer, until))
@@ -195,36 +172,10 @@ class SqlStore(ReviewedSqlStore):
         return await self._transaction(latest_moment)
 
     async def close(self) -> None:
-        thread, self._thread = self._thread, None
-        connection, self._connection = self._connection, None
-        if thread is not None and connection is not None:
-            await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, disconnect, connection))
-            thread.shutdown()
-            self._file.release()
+        await self._database.close()
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        """The result of `work`. All of it is committed; or nothing is, and ServerUnavailable is raised."""
-        thread, connection = self._thread, self._connection
-        if thread is None or connection is None:
-            raise ServerUnavailable(
-                "window store cannot be used", reference="store-unavailable", detail="It is not open."
-            )
-        latest = time.monotonic() + BUSY_SECONDS
-
-        def transact() -> T:
-            if time.monotonic() > latest:
-                raise TimeoutError("other transactions kept the window store busy for too long")
-            self._file.check()
-            with connection.begin():
-                result = work(connection)
-                self._file.check()  # a commit into a file that was removed grants nothing
-            return result
-
-        try:
-            # A caller that is cancelled leaves only when it is known whether the transaction was committed.
-            return await uninterrupted(asyncio.get_running_loop().run_in_executor(thread, transact))
-        except (OSError, SQLAlchemyError, sqlite3.Error) as error:
-            raise _unavailable(error) from error
+        return await self._database.transaction(work)
 
 
 # Made once: SQLAlchemy caches what it compiles by the statement object.
@@ -243,13 +194,3 @@ _END = (
 
 def _add_to_outbox(connection: sa.Connection, window_id: str, kind: RecordKind, note: str) -> None:
     connection.execute(sa.insert(outbox).values(window_id=window_id, kind=kind, note=note))
-
-
-def _unavailable(error: BaseException) -> ServerUnavailable:
-    cause = getattr(error, "orig", None) or error  # the database's own message, without SQLAlchemy's page of text
-    return ServerUnavailable(
-        "window store cannot be used",
-        reference="store-unavailable",
-        detail=" ".join(str(cause).split()) or type(cause).__name__,
-        hint="Nothing was granted. Try again later; the operators of this proxy have to look at its store.",
-    )

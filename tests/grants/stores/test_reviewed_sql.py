@@ -7,10 +7,18 @@ import pytest
 
 from pgjit.grants.store import Store
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from tests.contracts.reviewed_store import ReviewedStoreContract
+from tests.fakes.store_server import StoreServer
 
 
 class TestReviewedSqlite(ReviewedStoreContract):
     @pytest.fixture
     def make(self, tmp_path: Path) -> Callable[[], Store]:
-        return lambda: SqlStore(f"sqlite:///{tmp_path / 'windows.sqlite3'}", shared=True)
+        return lambda: SqlStore(SqliteDatabase(tmp_path / "windows.sqlite3", shared=True))
+
+
+class TestReviewedPostgres(ReviewedStoreContract):
+    @pytest.fixture
+    def make(self, store_server: StoreServer) -> Callable[[], Store]:
+        return store_server.store

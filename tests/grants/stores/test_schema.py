@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.schema import metadata
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from tests.contracts.store import ALICE, NOW, POLICY
 
 OLD = "schema version 0007, from before the first release; this pgjit reads v1."
@@ -32,7 +33,7 @@ def _schema(path: Path) -> dict[str, str]:
 
 
 async def test_the_migrations_make_the_schema_of_the_metadata(path: Path, tmp_path: Path) -> None:
-    store = SqlStore(f"sqlite:///{path}")
+    store = SqlStore(SqliteDatabase(path))
     await store.open()
     await store.close()
     directly = tmp_path / "directly.sqlite3"
@@ -44,7 +45,7 @@ async def test_the_migrations_make_the_schema_of_the_metadata(path: Path, tmp_pa
 
 async def test_a_store_is_opened_again_as_it_is(path: Path) -> None:
     for first in (True, False):
-        store = SqlStore(f"sqlite:///{path}")
+        store = SqlStore(SqliteDatabase(path))
         await store.open()
         assert (await store.admit(ALICE, POLICY, NOW))[1] is first
         await store.close()
@@ -53,12 +54,12 @@ async def test_a_store_is_opened_again_as_it_is(path: Path) -> None:
 @pytest.mark.parametrize(("version", "detail", "hint"), [
     ("0007", OLD,
      "Start and stop the version that wrote it. Then move the file away: the journal restores the windows."),
-    ("9999", UNKNOWN, "Start the version of pgjit that wrote the file, or a later one."),
+    ("9999", UNKNOWN, "Start the version of pgjit that wrote it, or a later one."),
 ])  # fmt: skip
 async def test_a_file_of_another_version_is_refused_and_not_touched(
     path: Path, version: str, detail: str, hint: str
 ) -> None:
-    store = SqlStore(f"sqlite:///{path}")
+    store = SqlStore(SqliteDatabase(path))
     await store.open()
     await store.close()
     with sqlite3.connect(path) as direct:

@@ -13,6 +13,7 @@ import pytest
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.grants.stores.store_file import StoreFile
 from tests.contracts.store import ALICE, NOW, POLICY
 
@@ -29,8 +30,7 @@ def _take_elsewhere(path: Path) -> subprocess.CompletedProcess[str]:
 
 
 async def test_a_second_store_on_the_file_is_refused_and_names_the_process_that_holds_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/w.sqlite3"
-    first, second = SqlStore(url), SqlStore(url)
+    first, second = (SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")) for _ in range(2))
     await first.open()
     with pytest.raises(ServerUnavailable) as refused:
         await second.open()
@@ -82,7 +82,7 @@ def _put_back_an_older_one(path: Path) -> None:
 async def test_nothing_is_granted_into_a_file_that_is_gone(
     tmp_path: Path, change: Callable[[Path], None], what: str
 ) -> None:
-    store = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3")
+    store = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3"))
     await store.open()
     change(tmp_path / "w.sqlite3")
     for _ in range(2):
@@ -94,7 +94,7 @@ async def test_nothing_is_granted_into_a_file_that_is_gone(
 
 
 async def test_what_is_deleted_within_a_transaction_is_not_granted(tmp_path: Path) -> None:
-    store = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3")
+    store = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3"))
     await store.open()
     with pytest.raises(ServerUnavailable):
         await store._transaction(lambda _: (tmp_path / "w.sqlite3").unlink())

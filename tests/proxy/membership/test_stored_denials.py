@@ -11,6 +11,7 @@ import pytest
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
@@ -103,7 +104,7 @@ async def test_a_token_from_before_the_start_is_nothing_without_an_answer(
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    made = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3")
+    made = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3"))
     await made.open()
     yield made
     await made.close()

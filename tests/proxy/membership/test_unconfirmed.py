@@ -14,6 +14,7 @@ from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.identity.membership_rechecks import GroupSource
@@ -80,7 +81,7 @@ async def test_a_claim_that_was_never_confirmed_lets_nobody_in_for_ever_because_
 
 async def test_a_login_that_is_cut_off_in_the_store_leaves_no_window_that_nobody_recorded(tmp_path: Path) -> None:
     """Whoever holds a password back until just before `handshake_seconds` chooses this moment."""
-    store, path = SqlStore(f"sqlite:///{tmp_path}/w.sqlite3"), tmp_path / "journal.jsonl"
+    store, path = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), tmp_path / "journal.jsonl"
     await store.open()
     journal = Journal.open(FileSink(path))
     windows = Windows(store, journal, Registry(), Clock(wall=lambda: NOW, steady=lambda: 0.0))

@@ -19,6 +19,7 @@ from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.errors import AccessRefused, CoolingDown
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Limits, Policy
 from pgjit.proxy.registry import Registry
@@ -49,7 +50,7 @@ class Machine:
 
     @asynccontextmanager
     async def process(self) -> AsyncIterator[Windows]:
-        store = SqlStore(f"sqlite:///{self.store_path}")
+        store = SqlStore(SqliteDatabase(self.store_path))
         await store.open()
         journal = Journal.open(FileSink(self.journal_path))
         await reconcile(store, journal, {self.policy.name: self.policy}, self.now)

@@ -11,13 +11,14 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.request_lifecycle import approve
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.proxy.window.review_records import event_of
 from tests.contracts.store import ALICE, NOW, POLICY
 from tests.grants.review_cast import ADMIN, CAROL, request, reviewer
 
 
 async def test_each_entry_of_the_store_becomes_its_event(tmp_path: Path) -> None:
-    store = SqlStore(f"sqlite:///{tmp_path / 'windows.sqlite3'}", node="one")
+    store = SqlStore(SqliteDatabase(tmp_path / "windows.sqlite3"), node="one")
     await store.open()
     made = await store.file_request(request(), NOW, at_most=5)
     await store.change_request(made.id, lambda one: approve(one, reviewer(CAROL), NOW), NOW)

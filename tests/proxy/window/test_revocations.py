@@ -14,6 +14,7 @@ from pgjit.errors import AccessRefused
 from pgjit.grants.actor import Actor
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
@@ -27,7 +28,7 @@ ADMIN = Actor(key=IdentityKey("t", "admin"), display="An Admin", via="api")
 
 
 async def _house(folder: Path, policies: dict[str, Policy]) -> tuple[SqlStore, Windows, Revocations, Journal]:
-    store, journal = SqlStore(f"sqlite:///{folder}/w.sqlite3"), Journal.open(FileSink(folder / "journal.jsonl"))
+    store, journal = SqlStore(SqliteDatabase(folder / "w.sqlite3")), Journal.open(FileSink(folder / "journal.jsonl"))
     await store.open()
     clock, registry = Clock(wall=lambda: NOW, steady=lambda: 0.0), Registry()
     windows = Windows(store, journal, registry, clock)

@@ -21,6 +21,7 @@ from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.stores.sql import SqlStore
+from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.identity import Credential, IdentityKey, IdentityKind
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
@@ -86,7 +87,10 @@ class House:
 
     @asynccontextmanager
     async def process(self) -> AsyncIterator[Windows]:
-        self.sink, self.store = Full(self.folder / "journal.jsonl"), Forgetful(f"sqlite:///{self.folder}/w.sqlite3")
+        self.sink, self.store = (
+            Full(self.folder / "journal.jsonl"),
+            Forgetful(SqliteDatabase(self.folder / "w.sqlite3")),
+        )
         await self.store.open()
         journal = Journal.open(self.sink)
         clock = Clock(wall=lambda: self.now + self.ahead, steady=self._steady)

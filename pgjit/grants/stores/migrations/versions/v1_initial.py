@@ -12,6 +12,8 @@ down_revision: str | None = None
 branch_labels: str | None = None
 depends_on: str | None = None
 
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up INTEGER alone
+
 
 def upgrade() -> None:
     _windows()
@@ -38,10 +40,29 @@ def downgrade() -> None:
     raise NotImplementedError("a store does not forget what was granted: restore a backup instead")
 
 
+def _refuse_update(table: str, name: str, message: str, condition: str) -> None:
+    """The database itself refuses an UPDATE under a condition on OLD and NEW."""
+    if op.get_bind().dialect.name == "postgresql":
+        condition = condition.replace("IS NOT OLD.", "IS DISTINCT FROM OLD.")
+        op.execute(
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = 'check_violation'; END $$"
+        )
+        op.execute(
+            f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} "
+            f"FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {name}()"
+        )
+    else:
+        op.execute(
+            f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} WHEN {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+        )
+
+
 def _windows() -> None:
     op.create_table(
         "windows",
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("id", sa.Text, nullable=False, unique=True),
         sa.Column("tid", sa.Text, nullable=False),
         sa.Column("oid", sa.Text, nullable=False),
@@ -76,12 +97,15 @@ def _windows() -> None:
         sqlite_where=current,
         postgresql_where=current,
     )
-    op.create_index("windows_unended", "windows", ["seq"], sqlite_where=sa.text("ended_at IS NULL"))
+    unended = sa.text("ended_at IS NULL")
+    op.create_index("windows_unended", "windows", ["seq"], sqlite_where=unended, postgresql_where=unended)
     # INVARIANT: granted times never change and an end is set once. The database enforces it too: no SQL typed by hand
     # and no later code can give a window more time.
-    op.execute(
-        "CREATE TRIGGER a_granted_window_is_fixed BEFORE UPDATE ON windows "
-        "WHEN NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
+    _refuse_update(
+        "windows",
+        "a_granted_window_is_fixed",
+        "a granted window does not change",
+        "NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
         "OR NEW.policy IS NOT OLD.policy OR NEW.connection IS NOT OLD.connection "
         "OR NEW.opened_at IS NOT OLD.opened_at OR NEW.ends_at IS NOT OLD.ends_at "
         "OR NEW.retry_at IS NOT OLD.retry_at OR NEW.source IS NOT OLD.source "
@@ -92,8 +116,7 @@ def _windows() -> None:
         "OR (OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS NOT OLD.revoked_at "
         "OR NEW.revoked_by IS NOT OLD.revoked_by OR NEW.revoke_reason IS NOT OLD.revoke_reason)) "
         "OR (OLD.current IS NULL AND NEW.current IS NOT NULL) "
-        "OR (OLD.signed_off IS NOT NULL AND NEW.signed_off IS NOT OLD.signed_off) "
-        "BEGIN SELECT RAISE(ABORT, 'a granted window does not change'); END"
+        "OR (OLD.signed_off IS NOT NULL AND NEW.signed_off IS NOT OLD.signed_off)",
     )
 
 
@@ -107,11 +130,12 @@ def _of_a_window() -> None:
         sa.Column("statements", sa.BigInteger, nullable=False),
     )
     # INVARIANT: usage is never given back.
-    op.execute(
-        "CREATE TRIGGER usage_only_grows BEFORE UPDATE ON usage "
-        "WHEN NEW.window_id IS NOT OLD.window_id OR NEW.rows < OLD.rows OR NEW.bytes < OLD.bytes "
-        "OR NEW.statements < OLD.statements "
-        "BEGIN SELECT RAISE(ABORT, 'what was used of a window only grows'); END"
+    _refuse_update(
+        "usage",
+        "usage_only_grows",
+        "what was used of a window only grows",
+        "NEW.window_id IS NOT OLD.window_id OR NEW.rows < OLD.rows OR NEW.bytes < OLD.bytes "
+        "OR NEW.statements < OLD.statements",
     )
     op.create_table(
         "outbox",
@@ -157,7 +181,7 @@ def _of_a_review() -> None:
     live = sa.text("state IN ('pending', 'approved')")
     op.create_table(
         "requests",
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("id", sa.Text, nullable=False, unique=True),
         *(
             sa.Column(name, sa.Text, nullable=False)
@@ -183,12 +207,13 @@ def _of_a_review() -> None:
         postgresql_where=live,
     )
     # INVARIANT: a request that was refused, lapsed, withdrawn or used does not change, and none changes what it asks.
-    op.execute(
-        "CREATE TRIGGER a_decided_request_is_fixed BEFORE UPDATE ON requests "
-        "WHEN NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
+    _refuse_update(
+        "requests",
+        "a_decided_request_is_fixed",
+        "a decided request does not change",
+        "NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
         "OR NEW.policy IS NOT OLD.policy OR NEW.connection IS NOT OLD.connection OR NEW.digest IS NOT OLD.digest "
-        "OR OLD.state NOT IN ('pending', 'approved') OR NEW.version <= OLD.version "
-        "BEGIN SELECT RAISE(ABORT, 'a decided request does not change'); END"
+        "OR OLD.state NOT IN ('pending', 'approved') OR NEW.version <= OLD.version",
     )
     op.create_table(
         "verdicts",
@@ -203,7 +228,7 @@ def _orders() -> None:
     """What every node enforces, and the records that the journal has still to take."""
     op.create_table(
         "locks",
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("id", sa.Text, nullable=False, unique=True),
         sa.Column("until", sa.BigInteger),
         sa.Column("lifted_at", sa.BigInteger),
@@ -218,7 +243,7 @@ def _orders() -> None:
     )
     op.create_table(
         "journal_outbox",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("node", "kind", "subject", "note")),
         sqlite_autoincrement=True,
     )

@@ -1,0 +1,81 @@
+"""The contract of a database that keeps a store: it runs work in transactions. And the SQL that differs by database.
+
+**Work** is a plain function of a `sa.Connection`. It reads, decides and writes; the database commits all of it or
+nothing. Transactions are serializable: work may decide from what it read, and need not lock. A database may run work
+again if another transaction was in the way, so work changes nothing but the database.
+
+Work whose result others have to act on, on this node or on another, calls `announce`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pgjit.errors import ServerUnavailable
+
+__all__ = ["BUSY_SECONDS", "POLL_SECONDS", "Database", "announce", "announced", "larger", "unavailable", "upsert"]
+
+BUSY_SECONDS = 5.0
+"""How long a transaction may take, with the time for which others are in its way."""
+POLL_SECONDS = 1.0
+"""A change is seen this late even if nothing announces it."""
+_ANNOUNCED = "pgjit_announced"  # a key of `connection.info`
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    @property
+    def usable(self) -> bool:
+        """Whether the last transaction was carried out."""
+
+    async def open(self) -> None:
+        """Connect, and check the schema. Raises ServerUnavailable."""
+
+    async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """The result of `work`. All of it is committed; or nothing is, and ServerUnavailable is raised.
+
+        What `work` itself raises is raised here, and nothing is committed.
+        """
+
+    async def changes(self, seen: int) -> int:
+        """See `Store.changes`."""
+
+    async def close(self) -> None: ...
+
+
+def announce(connection: sa.Connection) -> None:
+    """Once this transaction is committed, wake whoever waits for changes, on every node."""
+    connection.info[_ANNOUNCED] = True
+
+
+def announced(connection: sa.Connection) -> bool:
+    """Whether the work announced a change. Asked once, by the database, after the work."""
+    return bool(connection.info.pop(_ANNOUNCED, False))
+
+
+def upsert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
+    """An INSERT with `on_conflict_do_update` and `on_conflict_do_nothing`, which both databases have alike."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return cast(postgresql.Insert, sqlite.insert(table))
+
+
+def larger(column: sa.ColumnElement[int], value: int) -> sa.ColumnElement[int]:
+    """The larger of the two: SQLite's max(a, b) is another function's name in PostgreSQL."""
+    return sa.case((column > value, column), else_=value)
+
+
+def unavailable(error: BaseException) -> ServerUnavailable:
+    cause = getattr(error, "orig", None) or error  # the database's own message, without SQLAlchemy's page of text
+    cause = cause.__cause__ or cause if isinstance(cause, Exception) else cause
+    return ServerUnavailable(
+        "window store cannot be used",
+        reference="store-unavailable",
+        detail=" ".join(str(cause).split()) or type(cause).__name__,
+        hint="Nothing was granted. Try again later; the operators of this proxy have to look at its store.",
+    )

@@ -1,0 +1,172 @@
+"""A store's database on PostgreSQL, which several nodes use at once.
+
+Decides when a transaction is run again and when it is given up. Transactions are SERIALIZABLE: of two nodes that
+decide from the same rows one is run again, and sees what the other did. A transaction is given up after five seconds.
+
+INVARIANT: a transaction whose commit may have been carried out is never run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import IsolationLevel
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from pgjit.grants.shielded import uninterrupted
+from pgjit.grants.stores.change_listener import CHANNEL, ChangeListener
+from pgjit.grants.stores.changes import Changes
+from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, announced, unavailable
+from pgjit.grants.stores.postgres_login import PostgresLogin, connect
+from pgjit.grants.stores.postgres_schema import check_schema
+
+__all__ = ["FAILURES", "PostgresDatabase", "new_engine"]
+
+T = TypeVar("T")
+
+FAILURES = (
+    OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+)  # fmt: skip
+"""What fails if a server cannot be used; what asyncpg raises while it connects is not SQLAlchemy's."""
+_CONNECTIONS = 5
+_COLLISIONS = ("40001", "40P01")  # serialization_failure, deadlock_detected
+_UNIQUE = "23505"  # another transaction inserted the row first, and PostgreSQL noticed that first
+_LOST = ("57P01", "57P02", "57P05", "25P03")  # the server ended the session
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.004, 0.2
+
+
+class PostgresDatabase:
+    def __init__(self, login: PostgresLogin) -> None:
+        self.usable = False
+        self._login = login
+        self._engine: AsyncEngine | None = None
+        self._origin = uuid.uuid4().hex  # of the notifications that this object sends
+        self._changes = Changes()
+        self._listener = ChangeListener(login, self._origin, self._changes.notify)
+
+    async def open(self) -> None:
+        if self._engine is not None:
+            return
+        self._engine = new_engine(self._login)
+        try:
+            await self.transaction(lambda connection: check_schema(connection, str(self._login)))
+        except BaseException:
+            await self.close()
+            raise
+        self._listener.start()
+
+    async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        if self._engine is None:
+            raise unavailable(OSError("It is not open."))
+        try:
+            # A caller that is cancelled leaves only when it is known whether the transaction was committed.
+            result, change = await uninterrupted(self._bounded(self._engine, work))
+        except FAILURES as error:
+            self.usable = False
+            raise unavailable(error) from error
+        self.usable = True
+        if change:
+            self._changes.notify()
+        return result
+
+    async def changes(self, seen: int) -> int:
+        return await self._changes.after(seen, POLL_SECONDS)
+
+    async def close(self) -> None:
+        engine, self._engine = self._engine, None
+        self.usable = False
+        await self._listener.stop()
+        if engine is not None:
+            await uninterrupted(engine.dispose())
+
+    async def _bounded(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+        try:
+            async with asyncio.timeout(BUSY_SECONDS + self._login.connect_timeout):
+                return await self._repeated(engine, work)
+        except TimeoutError as error:
+            raise TimeoutError(str(error) or f"{self._login} did not answer in time") from error
+
+    async def _repeated(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+        latest = time.monotonic() + BUSY_SECONDS
+        pause, again = _FIRST_PAUSE, _Repetitions()
+        while True:
+            try:
+                return await self._once(engine, work)
+            except DBAPIError as error:
+                if not again.allowed(error) or time.monotonic() > latest:
+                    raise
+            await asyncio.sleep(pause * random.random())  # noqa: S311 - so that two nodes do not collide again
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _once(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+        def run(connection: sa.Connection) -> tuple[T, bool]:
+            change = False
+            try:
+                result = work(connection)
+            finally:
+                change = announced(connection)
+            if change:
+                connection.execute(sa.select(sa.func.pg_notify(CHANNEL, self._origin)))
+            return result, change
+
+        async with engine.connect() as connection:
+            result = await connection.run_sync(run)
+            try:
+                await connection.commit()
+            except SQLAlchemyError as error:
+                if _sqlstate(error) in (None, *_LOST):
+                    raise OSError(
+                        "the connection was lost at the commit; it is not known whether it was carried out"
+                    ) from error
+                raise
+            return result
+
+
+class _Repetitions:
+    """How often one transaction may be run again, for each reason."""
+
+    def __init__(self) -> None:
+        self._unique = 3
+        self._lost = _CONNECTIONS + 1  # each connection in the pool may be lost, and a new one too
+
+    def allowed(self, error: DBAPIError) -> bool:
+        state = _sqlstate(error)
+        if state in _COLLISIONS:
+            return True
+        if state == _UNIQUE:
+            self._unique -= 1
+            return self._unique > 0
+        if error.connection_invalidated or state in _LOST:
+            self._lost -= 1
+            return self._lost > 0
+        return False
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    state: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state
+
+
+def new_engine(
+    login: PostgresLogin, *, statement_seconds: float = BUSY_SECONDS, isolation: IsolationLevel = "SERIALIZABLE"
+) -> AsyncEngine:
+    async def creator() -> asyncpg.Connection[Any]:
+        return await connect(login, statement_seconds=statement_seconds)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=creator,
+        isolation_level=isolation,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        pool_recycle=1800,
+    )

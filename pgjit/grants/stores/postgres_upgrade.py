@@ -1,0 +1,71 @@
+"""What `pgjit store` does with a PostgreSQL store: upgrade its schema, or check whether a node could use it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pgjit.grants.stores.database import unavailable
+from pgjit.grants.stores.postgres_database import FAILURES, new_engine
+from pgjit.grants.stores.postgres_login import PostgresLogin
+from pgjit.grants.stores.postgres_schema import check_schema, locked_upgrade, upgrade_running
+from pgjit.grants.stores.schema_versions import schema_version
+
+__all__ = ["StoreState", "check_store", "upgrade_store"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreState:
+    """A store that a node can use. `made`: the schema versions that this upgrade made."""
+
+    schema: str | None
+    server: str
+    made: tuple[str, ...] = ()
+
+
+async def check_store(login: PostgresLogin) -> StoreState:
+    """Raises ServerUnavailable with what keeps a node from using the store."""
+
+    def work(connection: sa.Connection) -> StoreState:
+        check_schema(connection, str(login))
+        return _state(connection, [])
+
+    async with _engine(login) as engine, engine.begin() as connection:
+        return await connection.run_sync(work)
+
+
+async def upgrade_store(login: PostgresLogin, waiting: Callable[[], None]) -> StoreState:
+    """Bring the schema up to date. `waiting` is called if another process does so now. Raises ServerUnavailable."""
+
+    def work(connection: sa.Connection) -> StoreState:
+        made = locked_upgrade(connection, str(login))
+        check_schema(connection, str(login))
+        return _state(connection, made)
+
+    async with _engine(login) as engine:
+        async with engine.begin() as connection:
+            if await connection.run_sync(upgrade_running):
+                waiting()
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+
+
+def _state(connection: sa.Connection, made: list[str]) -> StoreState:
+    server = str(connection.execute(sa.text("SHOW server_version")).scalar_one())
+    return StoreState(schema=schema_version(connection), server=server, made=tuple(made))
+
+
+@asynccontextmanager
+async def _engine(login: PostgresLogin) -> AsyncIterator[AsyncEngine]:
+    # A migration may take long. Each statement sees what the upgrade before it has done: it may have waited for it.
+    engine = new_engine(login, statement_seconds=0, isolation="READ COMMITTED")
+    try:
+        yield engine
+    except FAILURES as error:
+        raise unavailable(error) from error
+    finally:
+        await engine.dispose()

@@ -1,0 +1,41 @@
+"""The PostgreSQL server of a test worker, with the demo's shop and with a window store. Started when first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgjit.demo.database import DemoDatabase
+from tests.fakes.store_server import StoreServer
+
+__all__ = ["database", "store_server"]
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[DemoDatabase]:
+    # A short path of our own: a Unix socket's path has a limit, and the server's account must get there.
+    folder = Path(tempfile.mkdtemp(prefix="pgjit-e2e-"))
+    served = DemoDatabase()
+    served.start(folder)
+    yield served
+    served.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _made_store(database: DemoDatabase) -> StoreServer:
+    made = StoreServer(database)
+    asyncio.run(made.make())
+    return made
+
+
+@pytest.fixture
+def store_server(_made_store: StoreServer) -> StoreServer:
+    """A PostgreSQL window store with the current schema, and nothing in it."""
+    _made_store.empty()
+    return _made_store
