@@ -10,11 +10,12 @@ Words:
 - *emulator*: the local stand-in for Entra and Microsoft Graph (`emulator/`).
 - *demo database*: an embedded PostgreSQL with a sample shop and narrow login roles (`database.py`, `sample.sql`,
   `roles.sql`).
-- *story*: the steps that the demo shows and checks (`story.py`).
+- *story*: the steps that the demo shows and checks (`story.py`), in two acts (`window_act.py`, `review_act.py`) on
+  one stage: the terminal, the real psql, and pgjit's own commands (`stage.py`).
 - *certificates*: a throw-away CA and server certificate (`certificates.py`).
 
 Start reading with `world.py`: it writes the configuration file that `pgjit serve` would read, and runs `App` with it.
-Then read `story.py`. `client.py` finds a psql that can use TLS.
+Then read `story.py`. `client.py` finds a psql that can use TLS; `by_hand.py` writes what a visitor needs.
 
 `roles.sql` is also an example: it shows how narrow a login role can be.
 

@@ -23,11 +23,11 @@ from pgjit.config import load_config
 from pgjit.demo.certificates import Certificates, make_certificates
 from pgjit.demo.client import write_psql
 from pgjit.demo.database import DemoDatabase
-from pgjit.demo.emulator import AppCredentials, Emulator, TlsFiles
+from pgjit.demo.emulator import AppCredentials, Emulator, RegisteredPrincipal, TlsFiles
 from pgjit.identity.fetch import client_for
 from pgjit.parts import Parts
 
-__all__ = ["POLICIES", "World"]
+__all__ = ["ANALYSTS", "MIGRATIONS", "POLICIES", "REVIEWERS", "SCHEMA_CHECKS", "World"]
 
 
 def _policies() -> Path:
@@ -42,6 +42,8 @@ _PATIENT = {"catalog_seconds": 60, "handshake_seconds": 120}
 _SECONDS = 60.0  # for a token
 SCHEMA_CHECKS = "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11"
 ANALYSTS = "8b1d2f47-0c3a-4e9e-b7f5-6a2c4d8e9f20"
+MIGRATIONS = "6d3e8b15-94f7-4a2c-b1d0-3c7a5e9f8240"
+REVIEWERS = "2a7f90c4-63d1-4b8e-9c05-e18d4f6b7a31"
 
 
 def _with_length(text: str, key: str, length: timedelta) -> str:
@@ -215,6 +217,18 @@ class World:
             f"host=localhost port={self.app.port} dbname={connection} user={policy} "
             f"sslmode=verify-full sslrootcert={self.certificates.authority}"
         )
+
+    @property
+    def api_settings(self) -> dict[str, str]:
+        """The environment in which pgjit's own commands find the API."""
+        return {
+            "PGJIT_API": f"https://localhost:{self.app.api_port}",
+            "PGJIT_API_CA": str(self.certificates.authority),
+        }
+
+    def people_token(self, person: RegisteredPrincipal) -> str:
+        """A token with which `person` calls the API."""
+        return self.emulator.issue(person, aud=self.emulator.people_audience)
 
     async def token(self, credentials: AppCredentials) -> str:
         """Get a token for `credentials` as an agent does: by the client credentials grant, over HTTP."""
