@@ -4,7 +4,8 @@ This room decides which events there are, how each is written, and what a failed
 before its bytes go to the server: if the journal cannot take the record, the statement does not run.
 
 - **event**: something that happened, as a value (`event.py`): an execution, its outcome, a session, a window.
-- **record**: one line of JSON for one event (`record.py`). Its members are documented in `docs/journal.md`.
+- **record**: one line of JSON for one event (`record.py`, and `*_record.py` for each kind). Its members are
+  documented in `docs/journal.md`.
 - **journal**: the sequence of records, numbered without a gap (`journal.py`).
 - **sink**: the contract of what keeps the lines (`sink.py`). The sinks themselves are in `sinks/`.
 - **mark**: the last record that is on the disk; the store notes it, so that lost records are noticed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgjit.audit.record_json import time_text
+from pgjit.audit.record_members import key_member, window_member
 from pgjit.audit.review_event import (
     BreakGlassSignedOff,
     BreakGlassUsed,
@@ -114,11 +115,10 @@ def _lock(lock: Lock) -> dict[str, object]:
 
 
 def _window(window: Window) -> dict[str, object]:
-    times = {"opened_at": time_text(window.opened_at), "ends_at": time_text(window.ends_at)}
     return {
-        "identity": {"tid": window.identity.tid, "oid": window.identity.oid},
+        "identity": key_member(window.identity),
         "policy": window.policy,
-        "window": {"id": window.id, **times},
+        "window": window_member(window),
         "connection": window.connection,
         "request": window.request,
     }

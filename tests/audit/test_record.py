@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pgjit.audit.event import Parameters, ServiceStopped
 from pgjit.audit.parameters import PARAMETER_BYTES
-from pgjit.audit.record import REFUSED_TEXT, ContextCache, render
+from pgjit.audit.record import ContextCache, render
+from pgjit.audit.statement_record import REFUSED_TEXT
 from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
 
 TIME = "2026-11-24T09:30:00.000042Z"

@@ -1,0 +1,88 @@
+"""How a session is written: its context in every record, its start, its end with the proof, its backend. Pure."""
+
+from __future__ import annotations
+
+from pgjit.audit.event import (
+    BackendGone,
+    BackendRemains,
+    Evidence,
+    Proof,
+    SessionContext,
+    SessionEnded,
+    SessionOpened,
+)
+from pgjit.audit.record_json import as_members, time_text
+from pgjit.audit.record_members import identity_member, instance_member, key_member, process_member, window_member
+
+__all__ = ["context_members", "ended_members", "left_behind_members", "opened_members"]
+
+
+def context_members(context: SessionContext) -> bytes:
+    return as_members(
+        {
+            "identity": identity_member(context.identity),
+            "policy": context.policy,
+            "policy_version": context.policy_version,
+            "window": window_member(context.window),
+            "session": context.session_id,
+            "connection": context.connection,
+            "backend_pid": context.backend_pid,
+            "source": context.source,
+        }
+    )
+
+
+def opened_members(event: SessionOpened) -> dict[str, object]:
+    return {
+        "application_name": event.application_name,
+        "tls": event.tls,
+        "startup_user": event.startup_user,
+        "server_version": event.server_version,
+        "membership": None if event.membership is None else _evidence(event.membership),
+        "backend": None if event.process is None else process_member(event.process),
+        **({} if event.reason is None else {"reason": event.reason}),
+        **({} if event.ticket is None else {"ticket": event.ticket}),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, object]:
+    return {
+        "group": evidence.group,
+        "role": evidence.role,
+        "source": evidence.source,
+        "checked_at": time_text(evidence.checked_at),
+    }
+
+
+def ended_members(event: SessionEnded) -> dict[str, object]:
+    return {
+        "reason": event.reason,
+        "detail": event.detail,
+        "executions": event.executions,
+        "proof": None if event.proof is None else _proof(event.proof),
+    }
+
+
+def _proof(proof: Proof) -> dict[str, object]:
+    return {
+        "cancel_sent": proof.cancel_sent,
+        "terminate_sent": proof.terminate_sent,
+        "gone": proof.gone,
+        "by": proof.by,
+        "server": None if proof.server is None else instance_member(proof.server),
+        "checked_at": time_text(proof.checked_at),
+        "took_ms": proof.took_ms,
+        "error": proof.error,
+    }
+
+
+def left_behind_members(event: BackendRemains | BackendGone) -> dict[str, object]:
+    return {
+        "identity": key_member(event.window.identity),
+        "policy": event.window.policy,
+        "window": window_member(event.window),
+        "session": event.session_id,
+        "connection": event.window.connection,
+        "backend": process_member(event.process),
+        "proof": _proof(event.proof),
+    }

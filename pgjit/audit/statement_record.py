@@ -1,0 +1,114 @@
+"""How an execution and its outcome are written. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from pgjit.audit.event import Execution, Outcome, Parameters
+from pgjit.audit.parameters import kept
+from pgjit.audit.record_json import as_json
+from pgjit.policy.decision import Violation
+
+__all__ = ["REFUSED_TEXT", "execution_members", "outcome_members"]
+
+REFUSED_TEXT = 2048
+"""How many characters of a refused statement are kept. The record of a longer one has its length and SHA-256 too."""
+
+_EXPRESSION = 2
+_OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "statement")
+
+
+def execution_members(event: Execution) -> bytes:
+    # Without a dict of all members, which is slower: both are written for every statement that runs.
+    parts = [
+        b'"execution":%s,"protocol":"%s","decision":"%s"'
+        % (as_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
+        b',"kind":%s,%s' % (as_json(event.kind), _statement(event)),
+    ]
+    if event.violations:
+        parts.append(b',"violations":%s' % as_json([_violation(found) for found in event.violations]))
+    if event.prepared_as is not None:
+        parts.append(b',"prepared_as":%s' % as_json(event.prepared_as))
+    if event.through:
+        parts.append(b',"through":%s' % as_json(list(event.through)))
+    if event.unresolved is not None:
+        parts.append(b',"unresolved":%s' % as_json(event.unresolved))
+    if event.parameters is not None:
+        parts.append(b',"parameters":%s' % as_json(_parameters(event.parameters)))
+    return b"".join(parts)
+
+
+def _statement(event: Execution) -> bytes:
+    """The whole text of a statement that runs. A refused one is cut: refused clients could fill the journal."""
+    text = event.statement
+    if event.decision == "allow" or len(text) <= REFUSED_TEXT:
+        return b'"statement":%s' % as_json(text)
+    whole = text.encode("utf-8", "backslashreplace")
+    return b'"statement":%s,"statement_bytes":%d,"statement_sha256":"%s"' % (
+        as_json(text[:REFUSED_TEXT]), len(whole), hashlib.sha256(whole).hexdigest().encode(),
+    )  # fmt: skip
+
+
+def outcome_members(event: Outcome) -> bytes:
+    return (
+        b'"execution":%s,"ended":"%s","command":%s,"rows":%d,"bytes":%d,"received":%d,"sqlstate":%s,"duration_us":%d'
+        % (
+            as_json(event.execution_id),
+            event.ended.encode(),
+            as_json(event.command),
+            event.rows,
+            event.bytes,
+            event.received,
+            as_json(event.sqlstate),
+            event.duration_us,
+        )
+    )
+
+
+def _parameters(parameters: Parameters) -> dict[str, object]:
+    """Text as text, binary as base64, NULL as null, an expression as `sql`; `truncated` where some are left out."""
+    parameters = kept(parameters)
+    last = len(parameters.values) - 1
+    values: list[object] = []
+    for index, value in enumerate(parameters.values):
+        length = parameters.length if index == last else None
+        if value is None:
+            values.append(None)
+            continue
+        shown = _value(value, _format(parameters.formats, index), whole=length is None)
+        if length is not None:
+            shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": length}
+        values.append(shown)
+    result: dict[str, object] = {"count": parameters.count, "values": values}
+    if parameters.length is not None or parameters.count != len(values):
+        result["truncated"] = True
+    return result
+
+
+def _value(value: bytes, format_: int, *, whole: bool) -> str | dict[str, object]:
+    if format_ != 1 and (text := _text(value, whole=whole)) is not None:
+        return {"sql": text} if format_ == _EXPRESSION else text
+    return {"base64": base64.b64encode(value).decode()}
+
+
+def _text(value: bytes, *, whole: bool) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        # A cut may fall inside the last character; anything else is not text.
+        if not whole and error.start >= len(value) - 3 and error.reason == "unexpected end of data":
+            return value[: error.start].decode()
+        return None
+
+
+def _format(formats: tuple[int, ...], index: int) -> int:
+    """The format of a value, as in Bind: no formats mean text, one format is for all values."""
+    if len(formats) == 1:
+        return formats[0]
+    return formats[index] if index < len(formats) else 0
+
+
+def _violation(found: Violation) -> dict[str, object]:
+    objects = [{"object": each.sort, "name": each.text} for each in found.objects[:20]]
+    return {**{key: getattr(found, key) for key in _OF_VIOLATION}, "objects": objects, "entry": found.entry}
