@@ -88,6 +88,7 @@ class App:
                 "ends of kept backends": self._run_ends_of_kept_backends,
                 "catalogs": self._run_catalogs,
                 "judge workers": self._run_judge_workers,
+                "changes of the store": self._run_changes,
                 # Stopped after the listener too: people see what is ending.
                 "HTTP API": self._run_api,
                 # Stopped after the listener: during the drain, probes read from it that pgjit is alive, not ready.
@@ -244,6 +245,24 @@ class App:
             yield
         finally:
             await workers.close()
+
+    @asynccontextmanager
+    async def _run_changes(self) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._pass_on_changes())
+        try:
+            yield
+        finally:
+            await _cancelled(watching)
+
+    async def _pass_on_changes(self) -> None:
+        """What any node has decided is enforced here at once, and is seen by the logins that wait for it."""
+        seen = 0
+        while True:
+            number = await self._store.changes(seen)
+            if number != seen:
+                self._revocations.wake()
+                self._services.requests.wake()
+            seen = number
 
     def _filled_services(self) -> Services:
         config = self._config

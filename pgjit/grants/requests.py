@@ -165,9 +165,14 @@ class Requests:
                 del self._waiting[request_id]
 
     def changed(self, request_id: str) -> None:
-        """Wake those who wait for the request: it was changed here, or another node sent notice."""
+        """Wake those who wait for the request."""
         for event in self._waiting.get(request_id, ()):
             event.set()
+
+    def wake(self) -> None:
+        """Wake all who wait: the store has changed."""
+        for request_id in tuple(self._waiting):
+            self.changed(request_id)
 
     async def _change(self, request_id: str, change: Callable[[Request], Request], now: datetime) -> Request:
         request = await self._store.change_request(request_id, change, now)

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from pgjit.clock import Clock
 from pgjit.errors import PgjitError
@@ -30,6 +30,8 @@ from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import UnfitValue
 from pgjit.grants.requests import Requests
 from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.stores.database import Database
+from pgjit.grants.stores.postgres_database import PostgresDatabase
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.grants.value_text import REQUEST_TEXT
@@ -37,11 +39,13 @@ from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.grant_terms import ReasonTerms
 from tests.contracts.store import ALICE, NOW
+from tests.fakes.store_server import StoreServer
 from tests.grants.review_cast import ADMIN, CAROL, DAVE, MINUTE, OWNER, asker, reviewed_policy, reviewer
 
 T = TypeVar("T")
 PEOPLE = st.sampled_from([CAROL, DAVE, OWNER, ALICE])
 REASONS = st.sampled_from(["schema diff", "something else"])
+_SETTINGS = settings(max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 SCOPES = st.sampled_from([Scope(ScopeKind.ALL), Scope(ScopeKind.POLICY, "schema-checks"), Scope.of_identity(ALICE)])
 
 
@@ -62,10 +66,11 @@ class _FaultyStore(SqlStore):
 
 
 class ReviewMachine(RuleBasedStateMachine):
+    folder: tempfile.TemporaryDirectory[str] | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
         self.now = self.latest = NOW
         self.steady = 0.0
         self.policy = reviewed_policy(2)
@@ -74,8 +79,12 @@ class ReviewMachine(RuleBasedStateMachine):
         self.granted: dict[str, Window] = {}
         self.open_store()
 
+    def new_database(self) -> Database:
+        self.folder = self.folder or tempfile.TemporaryDirectory()
+        return SqliteDatabase(Path(self.folder.name) / "windows.sqlite3")
+
     def open_store(self) -> None:
-        self.store = _FaultyStore(SqliteDatabase(Path(self.folder.name) / "windows.sqlite3"), node="one")
+        self.store = _FaultyStore(self.new_database(), node="one")
         self.run(self.store.open())
         clock = Clock(wall=lambda: self.now, steady=lambda: self.steady)
         self.requests = Requests(self.store, clock, lambda _: self.policy)
@@ -246,7 +255,26 @@ class ReviewMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.store.close())
         self.runner.close()
-        self.folder.cleanup()
+        if self.folder is not None:
+            self.folder.cleanup()
+
+
+class _OnPostgres(ReviewMachine):
+    server: StoreServer
+
+    def __init__(self) -> None:
+        self.server.empty()
+        super().__init__()
+
+    def new_database(self) -> Database:
+        return PostgresDatabase(self.server.login())
+
+
+def test_the_same_on_postgres(store_server: StoreServer) -> None:
+    class Machine(_OnPostgres):
+        server = store_server
+
+    run_state_machine_as_test(Machine, settings=settings(_SETTINGS, max_examples=4))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +306,5 @@ async def test_a_reason_has_the_form_that_the_policy_requires(
     assert (refused, count) == (reference, 0 if reference else 1)
 
 
-ReviewMachine.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+ReviewMachine.TestCase.settings = _SETTINGS
 TestReviewMachine = ReviewMachine.TestCase

@@ -6,7 +6,7 @@ exit code. `pgjit/cli/table.py` names the module and the function; `docs/cli.md`
 - Run the proxy: `serve`, `check` (reads the same files and starts nothing).
 - Write policies: `policy` groups `policy_check`, `policy_test`, `policy_explain` and `policy_rules`, which open no
   connection. `catalog` prints what a server has, for judging statements without it.
-- Look at a server: `doctor`.
+- Look at a server: `doctor`. Look at the window store, or upgrade it: `store`.
 - Connect as a client: `token`, `psql`, `exec`.
 - Decide, as a person, by the API: `request`, `requests`, `verdicts` (approve, refuse, withdraw, sign-off), `windows`
   (and sessions), `revoke` (and kill), `locks` (and lock, unlock), `access`.

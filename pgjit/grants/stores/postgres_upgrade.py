@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,17 +13,9 @@ from pgjit.grants.stores.postgres_database import FAILURES, new_engine
 from pgjit.grants.stores.postgres_login import PostgresLogin
 from pgjit.grants.stores.postgres_schema import check_schema, locked_upgrade, upgrade_running
 from pgjit.grants.stores.schema_versions import schema_version
+from pgjit.grants.stores.store_state import StoreState
 
-__all__ = ["StoreState", "check_store", "upgrade_store"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreState:
-    """A store that a node can use. `made`: the schema versions that this upgrade made."""
-
-    schema: str | None
-    server: str
-    made: tuple[str, ...] = ()
+__all__ = ["check_store", "upgrade_store"]
 
 
 async def check_store(login: PostgresLogin) -> StoreState:
@@ -32,7 +23,7 @@ async def check_store(login: PostgresLogin) -> StoreState:
 
     def work(connection: sa.Connection) -> StoreState:
         check_schema(connection, str(login))
-        return _state(connection, [])
+        return _state(connection, login, [])
 
     async with _engine(login) as engine, engine.begin() as connection:
         return await connection.run_sync(work)
@@ -44,7 +35,7 @@ async def upgrade_store(login: PostgresLogin, waiting: Callable[[], None]) -> St
     def work(connection: sa.Connection) -> StoreState:
         made = locked_upgrade(connection, str(login))
         check_schema(connection, str(login))
-        return _state(connection, made)
+        return _state(connection, login, made)
 
     async with _engine(login) as engine:
         async with engine.begin() as connection:
@@ -54,9 +45,11 @@ async def upgrade_store(login: PostgresLogin, waiting: Callable[[], None]) -> St
             return await connection.run_sync(work)
 
 
-def _state(connection: sa.Connection, made: list[str]) -> StoreState:
+def _state(connection: sa.Connection, login: PostgresLogin, made: list[str]) -> StoreState:
     server = str(connection.execute(sa.text("SHOW server_version")).scalar_one())
-    return StoreState(schema=schema_version(connection), server=server, made=tuple(made))
+    return StoreState(
+        kind="postgres", name=str(login), schema=schema_version(connection), server=server, made=tuple(made)
+    )
 
 
 @asynccontextmanager

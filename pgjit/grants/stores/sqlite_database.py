@@ -10,12 +10,14 @@ Transactions run in a thread of their own: the event loop waits for no disk, and
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from alembic.util import CommandError
@@ -27,12 +29,24 @@ from pgjit.errors import ServerUnavailable
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores.changes import Changes
 from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, announced, unavailable
-from pgjit.grants.stores.schema_versions import check_known, schema_version, upgrade_schema
+from pgjit.grants.stores.schema_versions import (
+    check_known,
+    head_version,
+    pending_versions,
+    schema_version,
+    upgrade_schema,
+)
 from pgjit.grants.stores.store_file import StoreFile
+from pgjit.grants.stores.store_state import StoreState
 
-__all__ = ["SqliteDatabase"]
+__all__ = ["SqliteDatabase", "check_file", "upgrade_file"]
 
 T = TypeVar("T")
+
+_BEFORE_RELEASE = (
+    "Start and stop the version that wrote it. Then move the file away: the journal restores the windows."
+)
+_READ_ONLY = {"mode": "ro", "uri": "true"}
 
 
 class SqliteDatabase:
@@ -101,6 +115,37 @@ class SqliteDatabase:
             self._file.release()
 
 
+def check_file(path: Path) -> StoreState:
+    """Raises ServerUnavailable if pgjit could not use the file. Reads it alone: a running pgjit may hold it."""
+    if not path.exists() and os.access(path.parent, os.W_OK):
+        return StoreState(kind="sqlite", name=str(path), schema=None)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise unavailable(OSError(f"{path} cannot be read and written by this account"))
+    engine = sa.create_engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=_READ_ONLY))
+    try:
+        with engine.connect() as connection:
+            version = schema_version(connection)
+        check_known(str(path), version, before_release=_BEFORE_RELEASE)
+    except (OSError, SQLAlchemyError, sqlite3.Error) as error:
+        raise unavailable(error) from error
+    finally:
+        engine.dispose()
+    return StoreState(kind="sqlite", name=str(path), schema=version)
+
+
+def upgrade_file(path: Path) -> StoreState:
+    """What a start does as well. Raises ServerUnavailable, also if a running pgjit holds the file."""
+    file = StoreFile(path.absolute())
+    try:
+        file.take()
+        made = _upgrade(path)
+    except (OSError, SQLAlchemyError, sqlite3.Error, CommandError) as error:
+        raise unavailable(error) from error
+    finally:
+        file.release()
+    return StoreState(kind="sqlite", name=str(path), schema=head_version(), made=tuple(made))
+
+
 def _connect(file: StoreFile) -> sa.Connection:
     """A connection to the file, which has the current schema then. To be used by the thread that calls this."""
     file.take()
@@ -113,18 +158,17 @@ def _disconnect(connection: sa.Connection) -> None:
     connection.engine.dispose()
 
 
-def _upgrade(path: Path) -> None:
-    """Raises ServerUnavailable for a schema that is not known."""
+def _upgrade(path: Path) -> list[str]:
+    """The versions that were made. Raises ServerUnavailable for a schema that is not known."""
     engine = _engine(path)
     try:
         with engine.begin() as connection:  # a second process that opens the file waits here, and finds it done
-            check_known(
-                str(path),
-                schema_version(connection),
-                before_release="Start and stop the version that wrote it. Then move the file away: the journal "
-                "restores the windows.",
-            )
-            upgrade_schema(connection)
+            version = schema_version(connection)
+            check_known(str(path), version, before_release=_BEFORE_RELEASE)
+            made = pending_versions(version)
+            if made:
+                upgrade_schema(connection)
+            return made
     finally:
         engine.dispose()
 
