@@ -13,6 +13,8 @@ over, and for how long the next one is refused. It decides purely, from values a
 - **cooldown**: the time after a window's end in which no new one opens: until `retry_at`.
 - **store**: the contract of what keeps windows (`store.py`). The stores themselves are in `stores/`.
 - **outbox**: the records that the journal has still to take (`outbox.py`, `journal_entry.py`).
+- **notice, notification**: a change that people may want to hear of, and the message about it for one channel
+  (`notification.py`). The store keeps both (`notification_store.py`); `pgjit/notify/` sends.
 - **kept backend**: a session's backend, in the store until it is seen to be gone (`kept_backend.py`).
 
 Start with `lifecycle.py`: `decide` returns Join, Open or a refusal, and `effective_end` the end under today's policy.

@@ -15,6 +15,7 @@ from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
 from pgjit.grants.listing import ListPage, RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
+from pgjit.grants.notification_store import NotificationStore
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.request import Request
 from pgjit.grants.scope import Scope
@@ -28,7 +29,7 @@ from pgjit.policy.policy import Policy
 __all__ = ["Store"]
 
 
-class Store(Protocol):
+class Store(NotificationStore, Protocol):
     @property
     def usable(self) -> bool:
         """Whether the last transaction was carried out."""

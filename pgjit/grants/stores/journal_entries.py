@@ -1,4 +1,7 @@
-"""The table of records that the journal has still to take. Its entries are committed with what they record."""
+"""The table of records that the journal has still to take. Its entries are committed with what they record.
+
+An entry that people may want to hear of is committed with its notice (`notification_rows.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sqlalchemy as sa
 
 from pgjit.grants.journal_entry import JournalEntry
 from pgjit.grants.stores.database import announce
+from pgjit.grants.stores.notification_rows import add_notice
 from pgjit.grants.stores.review_schema import journal_outbox
 
 __all__ = ["add_entry", "delete_entries", "entries_of"]
@@ -16,6 +20,7 @@ __all__ = ["add_entry", "delete_entries", "entries_of"]
 def add_entry(connection: sa.Connection, node: str, kind: str, subject: str, note: str) -> None:
     announce(connection)
     connection.execute(sa.insert(journal_outbox).values(node=node, kind=kind, subject=subject, note=note))
+    add_notice(connection, kind, subject, note)
 
 
 def entries_of(connection: sa.Connection, node: str) -> list[JournalEntry]:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TypeVar
 
-import sqlalchemy as sa
-
 from pgjit.errors import AccessRefused
 from pgjit.grants.actor import Actor
 from pgjit.grants.journal_entry import JournalEntry
@@ -17,6 +15,7 @@ from pgjit.grants.request import Request
 from pgjit.grants.scope import Scope
 from pgjit.grants.standing_orders import SessionKill, StandingOrders
 from pgjit.grants.stores import journal_entries, lock_rows, request_rows, window_rows
+from pgjit.grants.stores.notifying_sql import NotifyingSqlStore
 from pgjit.grants.window import SignOff, Window
 
 __all__ = ["ReviewedSqlStore", "granted"]
@@ -31,13 +30,8 @@ def granted(result: T | AccessRefused) -> T:
     return result
 
 
-class ReviewedSqlStore:
+class ReviewedSqlStore(NotifyingSqlStore):
     """`node`: whose journal takes the records of the changes that are made here."""
-
-    node: str
-
-    async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        raise NotImplementedError
 
     async def file_request(self, request: Request, now: datetime, *, at_most: int) -> Request:
         return granted(

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _of_a_principal()
     _of_a_review()
     _orders()
+    _notifications()
     op.create_table(
         "clock",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -248,3 +249,38 @@ def _orders() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("journal_outbox_of_node", "journal_outbox", ["node", "id"])
+
+
+def _notifications() -> None:
+    """Changes that people may want to hear of, and the messages about them for each channel."""
+    op.create_table(
+        "notices",
+        sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
+        sa.Column("at", sa.BigInteger),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("kind", "subject", "note")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "notifications",
+        sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.Text, nullable=False, unique=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("key", "channel", "event", "subject", "body")),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_try", sa.BigInteger, nullable=False),
+        sa.Column("leased_until", sa.BigInteger),
+        sa.Column("done_at", sa.BigInteger),
+        sa.Column("error", sa.Text),
+        sa.Column("place", sa.Text),
+        sa.UniqueConstraint("channel", "key", name="one_notification_of_a_notice"),
+        sqlite_autoincrement=True,
+    )
+    waiting = sa.text("done_at IS NULL")
+    op.create_index(
+        "notifications_waiting",
+        "notifications",
+        ["channel", "seq"],
+        sqlite_where=waiting,
+        postgresql_where=waiting,
+    )
+    op.create_index("notifications_by_subject", "notifications", ["channel", "subject", "seq"])

@@ -1,0 +1,174 @@
+"""The tables of notices and notifications: added with a change, claimed by a node, sent or given up.
+
+INVARIANT: every change of a row names the attempt that it belongs to. A node whose lease is over changes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import orjson
+import sqlalchemy as sa
+
+from pgjit.grants.notification import NOTICE_KINDS, Notice, QueuedNotification, event_of_notice
+from pgjit.grants.stores.notification_schema import notices, notifications
+from pgjit.grants.stores.schema import from_micros, to_micros
+
+__all__ = [
+    "add_notice",
+    "add_notifications",
+    "claim",
+    "delete_done",
+    "drop_notices",
+    "failure_note",
+    "finish",
+    "spread_notices",
+    "try_again",
+    "waiting",
+]
+
+_AT_ONCE = 200
+_LOOKED_AT = 400
+"""Waiting notifications of a channel among which the due ones are searched."""
+
+
+def add_notice(connection: sa.Connection, kind: str, subject: str, note: str) -> None:
+    """Add a notice of a journal entry, if people may want to hear of its kind."""
+    if kind in NOTICE_KINDS:
+        connection.execute(sa.insert(notices).values(kind=kind, subject=subject, note=note))
+
+
+def spread_notices(connection: sa.Connection, subscriptions: Mapping[str, Collection[str]], now: datetime) -> int:
+    rows = connection.execute(sa.select(notices).order_by(notices.c.id).limit(_AT_ONCE)).all()
+    spread = 0
+    for row in rows:
+        # Who deletes the row spreads it. Another node waits here for this transaction, and deletes nothing.
+        if connection.execute(sa.delete(notices).where(notices.c.id == row.id)).rowcount != 1:
+            continue
+        event = event_of_notice(row.kind, row.note)
+        notice = Notice(key=f"notice:{row.id}", event=event, subject=row.subject, body=row.note)
+        channels = [name for name, events in subscriptions.items() if event in events]
+        add_notifications(connection, [notice], channels, now)
+        spread += 1
+    return spread
+
+
+def drop_notices(connection: sa.Connection, now: datetime, before: datetime) -> None:
+    """Delete the notices that were first seen before then; note the moment on those that nobody has seen."""
+    connection.execute(sa.update(notices).where(notices.c.at.is_(None)).values(at=to_micros(now)))
+    connection.execute(sa.delete(notices).where(notices.c.at < to_micros(before)))
+
+
+def add_notifications(
+    connection: sa.Connection, added: Sequence[Notice], channels: Collection[str], now: datetime
+) -> None:
+    for notice in added:
+        there = sa.select(notifications.c.channel).where(notifications.c.key == notice.key)
+        have = set(connection.execute(there.where(notifications.c.channel.in_(list(channels)))).scalars())
+        for channel in channels:
+            if channel in have:
+                continue
+            values = {"event": notice.event, "subject": notice.subject, "body": notice.body, "key": notice.key}
+            times = {"created_at": to_micros(now), "next_try": to_micros(now), "attempts": 0}
+            name = f"n_{uuid.uuid4().hex}"
+            connection.execute(sa.insert(notifications).values(id=name, channel=channel, **values, **times))
+
+
+def claim(
+    connection: sa.Connection, channel: str, now: datetime, leased_until: datetime, at_most: int
+) -> list[QueuedNotification]:
+    unsent = (
+        sa.select(notifications)
+        .where(notifications.c.channel == channel, notifications.c.done_at.is_(None))
+        .order_by(notifications.c.seq)
+        .limit(_LOOKED_AT)
+    )
+    subjects: set[str] = set()
+    claimed: list[QueuedNotification] = []
+    for row in connection.execute(unsent).all():
+        first = row.subject not in subjects
+        subjects.add(row.subject)
+        if not first or not _is_due(row, to_micros(now)):
+            continue
+        taken = connection.execute(
+            sa.update(notifications)
+            .where(*_attempt(row.id, row.attempts))
+            .values(attempts=row.attempts + 1, leased_until=to_micros(leased_until))
+        )
+        if taken.rowcount == 1:
+            claimed.append(_read(connection, row))
+        if len(claimed) >= at_most:
+            break
+    return claimed
+
+
+def finish(connection: sa.Connection, notification: QueuedNotification, at: datetime, place: str | None) -> bool:
+    """Sent, or given up; False if another node has taken it meanwhile, or it was done."""
+    values: dict[str, object] = {"done_at": to_micros(at), "leased_until": None}
+    if place is not None:
+        values["place"] = place
+    where = _attempt(notification.id, notification.attempt)
+    return connection.execute(sa.update(notifications).where(*where).values(**values)).rowcount == 1
+
+
+def try_again(connection: sa.Connection, notification: QueuedNotification, next_try: datetime, error: str) -> bool:
+    values = {"next_try": to_micros(next_try), "leased_until": None, "error": error}
+    where = _attempt(notification.id, notification.attempt)
+    return connection.execute(sa.update(notifications).where(*where).values(**values)).rowcount == 1
+
+
+def failure_note(notification: QueuedNotification, at: datetime, error: str) -> str:
+    """The note of a `notification.failed` entry in the journal outbox."""
+    note = {"at": at, "channel": notification.channel, "attempts": notification.attempt, "error": error}
+    return orjson.dumps(note).decode()
+
+
+def delete_done(connection: sa.Connection, before: datetime) -> None:
+    connection.execute(sa.delete(notifications).where(notifications.c.done_at < to_micros(before)))
+
+
+def waiting(connection: sa.Connection) -> dict[str, int]:
+    query = (
+        sa.select(notifications.c.channel, sa.func.count())
+        .where(notifications.c.done_at.is_(None))
+        .group_by(notifications.c.channel)
+    )
+    return {channel: int(count) for channel, count in connection.execute(query)}
+
+
+def _attempt(notification_id: str, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        notifications.c.id == notification_id,
+        notifications.c.attempts == attempt,
+        notifications.c.done_at.is_(None),
+    )
+
+
+def _is_due(row: sa.Row[tuple[object, ...]], now: int) -> bool:
+    return bool(row.next_try <= now and (row.leased_until is None or row.leased_until <= now))
+
+
+def _read(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> QueuedNotification:
+    earlier = (
+        sa.select(notifications.c.place)
+        .where(
+            notifications.c.channel == row.channel,
+            notifications.c.subject == row.subject,
+            notifications.c.place.is_not(None),
+        )
+        .order_by(notifications.c.seq.desc())
+        .limit(1)
+    )
+    return QueuedNotification(
+        id=row.id,
+        channel=row.channel,
+        event=row.event,
+        subject=row.subject,
+        body=row.body,
+        created_at=from_micros(row.created_at),
+        attempt=row.attempts + 1,
+        place=row.place,
+        earlier_place=connection.execute(earlier).scalar_one_or_none(),
+    )
