@@ -4,6 +4,7 @@ A setting in none of the classes here is refused, unless a policy names it. Pure
 later sessions (`ALTER ROLE ... SET`) are decided by the rule `session-setting`: only `FREE` ones may be kept.
 
 INVARIANT: a pinned setting may be set only to its present value or to a stricter one. No policy opens it.
+INVARIANT: no policy opens a setting of pgjit's own (`pgjit.identity`). Row security may trust it.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ _SIZE = re.compile(r"\s*\+?([0-9]{1,9})\s*(B|kB|MB|GB|TB)?\s*\Z")
 _SIZES = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, None: 2**10}
 _NUMBER = re.compile(r"\s*\+?([0-9]{1,9}(?:\.[0-9]{0,9})?)\s*\Z")
 _LISTED = "A policy may name more of them under `settings`."
+_OWN = "pgjit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ def objection(setting: Setting, terms: StatementTerms, start: SessionStart | Non
             "The setting and its value have to be known to be judged.",
             "Write both out as constants.",
         )
+    if _is_own(name):
+        return _own(name)
     if find_opening_entry(name, terms) is not None:
         return None
     if setting.back:
@@ -157,7 +161,7 @@ def _named(setting: Setting) -> str:
 
 def find_opening_entry(name: str, terms: StatementTerms) -> Selector | None:
     """The entry of `allow` that lets the setting be changed freely."""
-    if name == "statement_timeout" or name in PINNED:
+    if name == "statement_timeout" or name in PINNED or _is_own(name):
         return None
     parts = setting_name(name)
     for entry in terms.allow:
@@ -168,6 +172,19 @@ def find_opening_entry(name: str, terms: StatementTerms) -> Selector | None:
         ):
             return entry
     return None
+
+
+def _is_own(name: str) -> bool:
+    """PostgreSQL compares the names of settings without regard to case."""
+    return name.lower().startswith(_OWN)
+
+
+def _own(name: str) -> Objection:
+    return Objection(
+        f"setting `{name}` may not be changed",
+        "pgjit sets it for each session. Row security policies and triggers may trust it. No policy opens it.",
+        "Leave it out; SHOW pgjit.identity and current_setting('pgjit.identity') read it.",
+    )
 
 
 def _unlisted(name: str) -> Objection:

@@ -30,6 +30,7 @@ def test_settings_that_judging_relies_on_are_pinned() -> None:
         "standard_conforming_strings": "on",
         "search_path": "app, public",
         "role": "none",
+        "pgjit.identity": "11111111-1111-4111-8111-111111111111/aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
         "default_transaction_read_only": "on",
         "statement_timeout": "600000",
         "idle_in_transaction_session_timeout": "602000",

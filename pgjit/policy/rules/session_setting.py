@@ -11,8 +11,8 @@ SET, SET LOCAL, RESET, `set_config` and the startup packet may change the settin
 - pinned settings, only to their present value or a stricter one: `search_path`, `client_encoding`, read only, `role`
 - RESET and RESET ALL restore the values that the session began with
 
-A policy may name more settings under `settings`, but no pinned ones. If the login role is or may be a superuser,
-`role` and `session_authorization` may not be set at all.
+A policy may name more settings under `settings`, but no pinned ones and none of pgjit's own (`pgjit.identity`). If
+the login role is or may be a superuser, `role` and `session_authorization` may not be set at all.
 
 Why: `search_path` changes what names mean, `client_encoding` changes where a string ends, `row_security` and
 `session_replication_role` switch off protection, `statement_timeout` lifts a limit, and memory is shared by all
