@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-__all__ = ["Duration", "parse_duration"]
+__all__ = ["Duration", "duration_text", "parse_duration"]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
@@ -24,6 +24,15 @@ def parse_duration(value: object) -> timedelta:
     if length > _LONGEST:
         raise ValueError("is longer than a year")
     return length
+
+
+def duration_text(length: timedelta) -> str:
+    """In the largest unit that keeps it whole: `30m`, `90s`, `2h`. Fractions of a second are dropped."""
+    seconds = int(length.total_seconds())
+    for size, unit in ((3600, "h"), (60, "m")):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 Duration = Annotated[

@@ -37,6 +37,7 @@ __all__ = [
     "find_denial_of_relation",
     "find_denial_of_setting",
     "find_denials_of_kind",
+    "find_entries_on_relations",
     "find_opened_extensions",
     "find_permission_for_column",
     "find_permission_for_extension",
@@ -243,6 +244,19 @@ def _find_entries(terms: StatementTerms, verbs: frozenset[str]) -> list[Selector
     """
     widened = verbs | WRITES if verbs & _WRITING else verbs
     return [entry for entry in terms.relational if _covers_kinds(entry, widened)]
+
+
+def find_entries_on_relations(terms: StatementTerms, kind: str) -> list[Selector] | None:
+    """The entries whose relations statements of an allowed kind may use; None where they may use every relation."""
+    verbs = frozenset({kind})
+    if kind in WRITING:
+        entries = _find_entries(terms, verbs)
+        return [entry for entry in entries if _covers_kinds(entry, verbs)] if entries else None
+    adding = _find_adding_entries(terms, verbs)
+    named = [entry for entry in adding if entry.names_relations]
+    if len(named) == len(adding):
+        return named
+    return [*named, *terms.general] if terms.general else None
 
 
 def find_permission_for_relation(
