@@ -1,56 +1,23 @@
-"""The options that every command of the API shares, and how they become a client of the API.
+"""Options that several commands of the API have, and how their values are read.
 
-Decides which environment variables are read, and that what ends sessions is confirmed.
+Decides which forms are accepted, and that what ends sessions is confirmed. `api_command.py` has the options that all
+these commands have.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from pgjit.cli.client_settings import SourceName
-from pgjit.cli.token_source import TokenOrigin, choose_source, fetch_token
-
-if TYPE_CHECKING:
-    from pgjit.cli.api_client import ApiClient
-
-__all__ = [
-    "Api", "ApiAudience", "AsJson", "Ca", "Reason", "ScopeOption", "SourceName", "Watch", "Yes", "confirm", "connect",
-    "duration", "scope_of",
-]  # fmt: skip
+__all__ = ["Reason", "ScopeOption", "Watch", "Yes", "confirm", "duration", "moment", "scope_of"]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-Api = Annotated[
-    str | None,
-    typer.Option(
-        "--api", envvar="PGJIT_API", metavar="URL", help="Address of the API, such as https://pgjit.example.com:8432."
-    ),
-]
-Ca = Annotated[
-    str,
-    typer.Option(
-        envvar=["PGJIT_API_CA", "PGJIT_SSLROOTCERT"],
-        metavar="FILE",
-        help="File with the CA of the API's certificate, or `system` for this system's CAs.",
-    ),
-]
-ApiAudience = Annotated[
-    str | None,
-    typer.Option(
-        "--audience",
-        envvar=["PGJIT_API_AUDIENCE", "PGJIT_AUDIENCE"],
-        metavar="ID",
-        help="Client id or URI of the API's registration (`api.audience`).",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own JSON.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Print again whenever something changes, until Ctrl-C.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking. Required where there is no terminal.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why. It is recorded, and shown to those concerned.")]
@@ -65,20 +32,6 @@ class ScopeOption:
     Policy = Annotated[str | None, typer.Option(metavar="POLICY", help="All of one policy.")]
     Connection = Annotated[str | None, typer.Option(metavar="CONNECTION", help="All of one connection.")]
     All = Annotated[bool, typer.Option("--all", help="Everything.")]
-
-
-def connect(api: str | None, ca: str, audience: str | None, source: TokenOrigin | None = None) -> ApiClient:
-    """A client of the API, which gets its token at the first call. Raises BadParameter, OSError, ApiUnreachable."""
-    from pgjit.cli import api_client
-
-    if not api:
-        raise typer.BadParameter("the API's address is missing: give --api, or set PGJIT_API")
-    chosen = source or choose_source(os.environ)
-
-    def token() -> str:
-        return fetch_token(chosen, audience).text
-
-    return api_client.ApiClient(api, token, api_client.transport(ca))
 
 
 def scope_of(identity: str | None, policy: str | None, connection: str | None, everything: bool) -> dict[str, object]:

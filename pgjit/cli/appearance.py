@@ -1,7 +1,7 @@
 """The look of help: one appearance for the root, for groups and for commands.
 
-Decides that a flag has no type, that paragraphs are filled to the width of the terminal, and that indented lines
-(examples) keep their form. typer draws the panels.
+Decides that a flag has no type, that arguments are in capitals, that paragraphs are filled to the width of the
+terminal, and that indented lines (examples) keep their form. typer draws the panels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class CommandHelp(TyperCommand):
         super().__init__(**{**settings, "help": _filled(settings.get("help"))})
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return _flags_without_type(super().get_params(ctx))
+        return _as_in_the_text(super().get_params(ctx))
 
 
 class GroupHelp(TyperGroup):
@@ -27,11 +27,14 @@ class GroupHelp(TyperGroup):
         super().__init__(**{**settings, "help": _filled(settings.get("help"))})
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return _flags_without_type(super().get_params(ctx))
+        return _as_in_the_text(super().get_params(ctx))
 
 
-def _flags_without_type(parameters: list[Any]) -> list[Any]:
+def _as_in_the_text(parameters: list[Any]) -> list[Any]:
+    """Arguments in capitals, as help's text names them, and flags without a type."""
     for parameter in parameters:
+        if parameter.param_type_name == "argument" and parameter.metavar is None:
+            parameter.metavar = parameter.name.upper()
         if getattr(parameter, "is_flag", False) and parameter.metavar is None:
             parameter.metavar = ""  # typer would write `<bool>`, as if the flag had a value
     return parameters

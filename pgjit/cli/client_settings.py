@@ -33,19 +33,19 @@ Host = Annotated[
     str | None,
     typer.Option(
         envvar="PGJIT_HOST",
-        help="The proxy's host, as its certificate names it. Required unless PGJIT_HOST is set.",
+        help="The proxy's host, as its certificate names it.",
     ),
 ]
-Port = Annotated[int, typer.Option(envvar="PGJIT_PORT", min=1, max=65535, help="The proxy's port. Or PGJIT_PORT.")]
+Port = Annotated[int, typer.Option(envvar="PGJIT_PORT", min=1, max=65535, help="The proxy's port.")]
 Policy = Annotated[
     str | None,
-    typer.Option(envvar="PGJIT_POLICY", help="The policy. Not needed if only one fits you. Or PGJIT_POLICY."),
+    typer.Option(envvar="PGJIT_POLICY", help="The policy. Not needed if only one fits you."),
 ]
 Rootcert = Annotated[
     str,
     typer.Option(
         envvar="PGJIT_SSLROOTCERT",
-        help="File with the CA of the proxy's certificate, or `system` for this system's CAs. Or PGJIT_SSLROOTCERT.",
+        help="File with the CA of the proxy's certificate, or `system` for this system's CAs.",
     ),
 ]
 Audience = Annotated[

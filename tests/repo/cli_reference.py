@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
+from pgjit.cli.api_command import API_PANEL
 from pgjit.cli.run import command
 from pgjit.cli.table import COMMANDS
 
@@ -25,8 +26,11 @@ END = "<!-- end -->"
 
 
 def reference() -> str:
-    """A section for each command, in the order in which help shows them."""
-    return "\n".join(line for name in COMMANDS for line in _lines(name, typer.main.get_command(command(name))))
+    """A section for each command, in the order in which help shows them, and one for the options that many share."""
+    found = {name: typer.main.get_command(command(name)) for name in COMMANDS}
+    lines = [line for name, each in found.items() for line in _lines(name, each)]
+    shared = [parameter for parameter in found["locks"].params if _is_shared(parameter)]
+    return "\n".join((*lines, f"### {API_PANEL}", "", *_table(shared)))
 
 
 def rewritten(page: str) -> str:
@@ -44,23 +48,35 @@ def _lines(name: str, found: Any) -> Iterator[str]:
         yield from _lines(f"{name} {each}", below)
     if inner:
         return
-    given = [parameter for parameter in found.params if parameter.name != "help"]
+    given = [each for each in found.params if each.name != "help" and not _is_shared(each)]
     arguments = "".join(f" [{each.name.upper()}]" for each in given if each.param_type_name == "argument")
     yield from (f"### `pgjit {name}{arguments}`", "", inspect.cleandoc(found.help or ""), "")
-    if given:
-        yield from ("| | default | meaning |", "|---|---|---|", *(_row(parameter) for parameter in given), "")
+    yield from _table(given)
+    if any(map(_is_shared, found.params)):
+        yield from (f"And the [{API_PANEL[0].lower()}{API_PANEL[1:]}](#{API_PANEL.lower().replace(' ', '-')}).", "")
+
+
+def _is_shared(parameter: Any) -> bool:
+    return getattr(parameter, "rich_help_panel", None) == API_PANEL
+
+
+def _table(parameters: Sequence[Any]) -> Iterator[str]:
+    if parameters:
+        yield from ("| | default | meaning |", "|---|---|---|", *(_row(each) for each in parameters), "")
 
 
 def _row(parameter: Any) -> str:
     written = parameter.name.upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
     if parameter.param_type_name == "option" and not parameter.is_flag:
-        written += f" {parameter.name.upper()}"
+        written += f" {parameter.metavar or parameter.name.upper()}"
     default = parameter.default
     shown = "**required**" if parameter.required else "" if default is None or default is False else f"`{default}`"
     meaning = (parameter.help or "").replace("|", "\\|")
     if not meaning:
         raise ValueError(f"`{written}` has no help")
-    return f"| `{written}` | {shown} | {meaning} |"
+    names = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
+    variables = f" Or {', else '.join(names)}." if names else ""
+    return f"| `{written}` | {shown} | {meaning}{variables} |"
 
 
 if __name__ == "__main__":

@@ -6,21 +6,19 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, SourceName, connect
+from pgjit.cli.api_command import ApiOptions, api_command
 
 __all__ = ["access"]
 
 
+@api_command
 def access(
     group: Annotated[str | None, typer.Argument(help="The object id of the group.")] = None,
     identity: Annotated[
         str | None, typer.Option(metavar="TENANT/OBJECT", help="An identity instead: tenant id and object id.")
     ] = None,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Show what the members of a group may do now: connections, how long, which statements, and what is open.
 
@@ -31,5 +29,7 @@ def access(
 
     if (group is None) == (identity is None):
         raise typer.BadParameter("give GROUP or --identity")
-    with connect(api, ca, audience, source) as client:
-        return print_item(lambda: client.get("access", group=group, identity=identity), access_text, as_json=as_json)
+    with api.connect() as client:
+        return print_item(
+            lambda: client.get("access", group=group, identity=identity), access_text, as_json=api.as_json
+        )

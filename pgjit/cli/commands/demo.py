@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 from typing import Annotated
@@ -38,6 +37,8 @@ def demo(
 
 
 async def _demo(*, once: bool, ttl: int, port: int) -> int:
+    import asyncio
+
     from pgjit.cli.loop import stop_signal
     from pgjit.demo import by_hand, review_act, window_act
     from pgjit.demo.story import Story

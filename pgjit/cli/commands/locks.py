@@ -7,27 +7,14 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.api_settings import (
-    Api,
-    ApiAudience,
-    AsJson,
-    Ca,
-    Reason,
-    ScopeOption,
-    SourceName,
-    Watch,
-    Yes,
-    confirm,
-    connect,
-    duration,
-    moment,
-    scope_of,
-)
+from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.api_settings import Reason, ScopeOption, Watch, Yes, confirm, duration, moment, scope_of
 from pgjit.cli.status import Status
 
 __all__ = ["lock", "locks", "unlock"]
 
 
+@api_command
 def lock(
     reason: Reason,
     identity: ScopeOption.Identity = None,
@@ -41,11 +28,8 @@ def lock(
         str | None, typer.Option(metavar="MOMENT", help="Until when, such as 2026-12-01T06:00:00Z.")
     ] = None,
     yes: Yes = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Lock an identity, a policy, a connection, or everything. What is open ends at once, and nothing opens.
 
@@ -53,44 +37,42 @@ def lock(
     """
     scope = scope_of(identity, policy, connection, everything)
     body = {**scope, "until": _until(lasting, until), "reason": reason}
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         named = " ".join(name if value is True else f"{name} {value}" for name, value in scope.items())
         confirm(f"Lock {named}, and end the sessions that are open there?", yes=yes)
-        return _print(client.post("locks", body=body), as_json=as_json)
+        return _print(client.post("locks", body=body), as_json=api.as_json)
 
 
+@api_command
 def unlock(
     lock: Annotated[str, typer.Argument(help="The lock, as `pgjit locks` lists it.")],
     reason: Reason,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Lift a lock. Windows that it ended stay ended."""
     import json
 
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         answer = client.delete("locks", lock, reason=reason)
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else f"lock {lock} is lifted")
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if api.as_json else f"lock {lock} is lifted")
     return Status.OK
 
 
+@api_command
 def locks(
     watch: Watch = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """List the locks that hold now."""
     from pgjit.cli.grant_texts import lock_table
     from pgjit.cli.printing import print_list
 
-    with connect(api, ca, audience, source) as client:
-        return print_list(lambda: client.items("locks"), lock_table, as_json=as_json, again=client if watch else None)
+    with api.connect() as client:
+        return print_list(
+            lambda: client.items("locks"), lock_table, as_json=api.as_json, again=client if watch else None
+        )
 
 
 def _until(lasting: str | None, until: str | None) -> str | None:

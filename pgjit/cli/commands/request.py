@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, Reason, SourceName, connect, duration
+from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.api_settings import Reason, duration
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["request"]
 _GRANTED = ("approved", "used")
 
 
+@api_command
 def request(
     policy: Annotated[str, typer.Argument(help="The policy under which access is requested.")],
     reason: Reason,
@@ -32,11 +34,8 @@ def request(
     wait: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Wait this long for the verdict, such as 10m.")
     ] = None,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Request access under a policy.
 
@@ -51,11 +50,11 @@ def request(
         "ticket": ticket,
         "ttl_seconds": int(length.total_seconds()) if length else None,
     }
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         made = client.post("requests", body=body)
         if longest is not None and made.get("state") == "pending":
             made = _verdict(client, made, longest)
-        _print(made, as_json=as_json)
+        _print(made, as_json=api.as_json)
     state = made.get("state")
     if longest is None:
         return Status.OK

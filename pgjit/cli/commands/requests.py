@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, SourceName, Watch, connect
+from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.api_settings import Watch
 
 __all__ = ["requests"]
 
 
+@api_command
 def requests(
     request: Annotated[
         str | None, typer.Argument(help="The request to show. Without it: all that you may see.")
@@ -21,11 +23,8 @@ def requests(
     ] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only your own.")] = False,
     watch: Watch = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """List requests for access, the latest first, or show one of them.
 
@@ -34,18 +33,18 @@ def requests(
     from pgjit.cli.grant_texts import request_details, request_table
     from pgjit.cli.printing import print_item, print_list
 
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         if request is not None:
             return print_item(
                 lambda: client.get("requests", request),
                 request_details,
-                as_json=as_json,
+                as_json=api.as_json,
                 again=client if watch else None,
             )
         own = "true" if mine else None
         return print_list(
             lambda: client.items("requests", state=state, mine=own),
             request_table,
-            as_json=as_json,
+            as_json=api.as_json,
             again=client if watch else None,
         )

@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.api_settings import (
-    Api,
-    ApiAudience,
-    AsJson,
-    Ca,
-    Reason,
-    ScopeOption,
-    SourceName,
-    Yes,
-    confirm,
-    connect,
-    scope_of,
-)
+from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.api_settings import Reason, ScopeOption, Yes, confirm, scope_of
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
@@ -27,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["kill", "revoke"]
 
 
+@api_command
 def revoke(
     reason: Reason,
     window: Annotated[str | None, typer.Argument(help="The window, as `pgjit windows` lists it.")] = None,
@@ -35,11 +25,8 @@ def revoke(
     connection: ScopeOption.Connection = None,
     everything: ScopeOption.All = False,
     yes: Yes = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Revoke one window, or all of an identity, a policy, a connection, or everything.
 
@@ -48,37 +35,35 @@ def revoke(
     """
     if window is not None and (identity or policy or connection or everything):
         raise typer.BadParameter("give a window, or what to revoke, and not both")
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         if window is not None:
-            _show_windows([client.get("windows", window)], as_json=as_json)
+            _show_windows([client.get("windows", window)], as_json=api.as_json)
             confirm("Revoke this window and end its sessions?", yes=yes)
             answer = client.post("windows", window, "revoke", body={"reason": reason})
-            return _print_revoked([answer], answer, as_json=as_json)
+            return _print_revoked([answer], answer, as_json=api.as_json)
         scope = scope_of(identity, policy, connection, everything)
         if not yes:  # what is shown is for the person who confirms it
-            _show_windows(_open_windows(client, scope), as_json=as_json)
+            _show_windows(_open_windows(client, scope), as_json=api.as_json)
         confirm("Revoke all of these, and whatever opens until then, and end their sessions?", yes=yes)
         answer = client.post("revoke", body={**scope, "reason": reason})
-        return _print_revoked(answer.get("items") or [], answer, as_json=as_json)
+        return _print_revoked(answer.get("items") or [], answer, as_json=api.as_json)
 
 
+@api_command
 def kill(
     session: Annotated[str, typer.Argument(help="The session, as `pgjit sessions` lists it.")],
     reason: Reason,
     yes: Yes = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """End one session, running statements included. Its window stays open, so that the client may connect again."""
     import json
 
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         confirm(f"End session {session}?", yes=yes)
         answer = client.post("sessions", session, "kill", body={"reason": reason})
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else f"session {session} is ending")
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if api.as_json else f"session {session} is ending")
     return Status.OK
 
 

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, Reason, SourceName, Yes, confirm, connect, duration
+from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.api_settings import Reason, Yes, confirm, duration
 
 __all__ = ["approve", "refuse", "sign_off", "withdraw"]
 
@@ -19,6 +20,7 @@ _Request = Annotated[str, typer.Argument(help="The request, as `pgjit requests` 
 _Comment = Annotated[str | None, typer.Option(metavar="TEXT", help="For the requester and the record.")]
 
 
+@api_command
 def approve(
     request: _Request,
     comment: _Comment = None,
@@ -30,11 +32,8 @@ def approve(
         typer.Option(metavar="DIGEST", help="Approve only if this is still the digest of what is requested."),
     ] = None,
     yes: Yes = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Approve a request, after showing what is requested.
 
@@ -44,11 +43,11 @@ def approve(
     from pgjit.cli.printing import width
 
     length = duration(ttl, "--ttl")
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         shown = client.get("requests", request)
-        if not yes or not as_json:
+        if not yes or not api.as_json:
             text = request_details(shown, datetime.now(UTC), width())
-            print(f"{text}\n", file=sys.stderr if as_json else sys.stdout, flush=True)
+            print(f"{text}\n", file=sys.stderr if api.as_json else sys.stdout, flush=True)
         confirm("Approve this request?", yes=yes)
         body = {
             "comment": comment,
@@ -56,53 +55,47 @@ def approve(
             "digest": digest or shown.get("digest"),
         }
         decided = client.post("requests", request, "approve", body=body)
-        return _report(decided, as_json=as_json)
+        return _report(decided, as_json=api.as_json)
 
 
+@api_command
 def refuse(
     request: _Request,
     reason: Reason,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Refuse a request. The requester is shown the reason."""
-    with connect(api, ca, audience, source) as client:
-        return _report(client.post("requests", request, "refuse", body={"reason": reason}), as_json=as_json)
+    with api.connect() as client:
+        return _report(client.post("requests", request, "refuse", body={"reason": reason}), as_json=api.as_json)
 
 
+@api_command
 def withdraw(
     request: _Request,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why. It is recorded.")] = None,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Withdraw a request of your own that no window was opened for."""
-    with connect(api, ca, audience, source) as client:
-        return _report(client.post("requests", request, "withdraw", body={"reason": reason}), as_json=as_json)
+    with api.connect() as client:
+        return _report(client.post("requests", request, "withdraw", body={"reason": reason}), as_json=api.as_json)
 
 
+@api_command
 def sign_off(
     window: Annotated[str, typer.Argument(help="The window that was opened by break-glass.")],
     comment: Annotated[str, typer.Option(metavar="TEXT", help="What the review of its use found.")],
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """Sign off a break-glass window, after reviewing what was done in it. Its user cannot."""
     from pgjit.cli.grant_texts import window_details
     from pgjit.cli.printing import print_item
 
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         signed = client.post("windows", window, "sign-off", body={"comment": comment})
-        return print_item(lambda: signed, window_details, as_json=as_json)
+        return print_item(lambda: signed, window_details, as_json=api.as_json)
 
 
 def _report(request: dict[str, object], *, as_json: bool) -> int:

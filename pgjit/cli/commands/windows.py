@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.api_settings import Api, ApiAudience, AsJson, Ca, SourceName, Watch, connect
+from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.api_settings import Watch
 
 __all__ = ["sessions", "windows"]
 
 
+@api_command
 def windows(
     window: Annotated[
         str | None, typer.Argument(help="The window to show. Without it: all that you may see.")
@@ -21,46 +23,41 @@ def windows(
     ] = False,
     mine: Annotated[bool, typer.Option("--mine", help="Only your own.")] = False,
     watch: Watch = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """List windows, the latest first, or show one of them."""
     from pgjit.cli.grant_texts import window_details, window_table
     from pgjit.cli.printing import print_item, print_list
 
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         if window is not None:
             return print_item(
                 lambda: client.get("windows", window),
                 window_details,
-                as_json=as_json,
+                as_json=api.as_json,
                 again=client if watch else None,
             )
         own, open_reviews = ("true" if flag else None for flag in (mine, unsigned))
         return print_list(
             lambda: client.items("windows", state=state, unsigned=open_reviews, mine=own),
             window_table,
-            as_json=as_json,
+            as_json=api.as_json,
             again=client if watch else None,
         )
 
 
+@api_command
 def sessions(
     watch: Watch = False,
-    as_json: AsJson = False,
-    api: Api = None,
-    ca: Ca = "system",
-    audience: ApiAudience = None,
-    source: SourceName = None,
+    *,
+    api: ApiOptions,
 ) -> int:
     """List the live sessions."""
     from pgjit.cli.grant_texts import session_table
     from pgjit.cli.printing import print_list
 
-    with connect(api, ca, audience, source) as client:
+    with api.connect() as client:
         return print_list(
-            lambda: client.items("sessions"), session_table, as_json=as_json, again=client if watch else None
+            lambda: client.items("sessions"), session_table, as_json=api.as_json, again=client if watch else None
         )
