@@ -18,7 +18,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Thousands of tests are collected, and all of them stay: tests/run/workers.py turns the collector on again.
 gc.disable()
 
-_PARTS = ("clusters", "database", "deadlines", "keys", "needs", "progress", "workers")
+_PARTS = ("clusters", "database", "deadlines", "keys", "needs", "progress", "reports", "workers")
 pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
 settings.register_profile("fast", max_examples=100, deadline=None)
