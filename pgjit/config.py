@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +22,7 @@ from pgjit.file_descriptors import shortage
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
 from pgjit.judging.judge import STATEMENT_BYTES
+from pgjit.notify.section import ChannelSecrets, NotifySection, check_notify
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
 from pgjit.server.login_config import ControlSection, SecretSection, control_login, credential_of
@@ -210,6 +211,7 @@ class ConfigFile(_Section):
     journal: JournalSection = JournalSection()
     admin: AdminSection = AdminSection()
     api: HttpApiSection | None = None
+    notify: NotifySection | None = None
     limits: LimitsSection = LimitsSection()
 
     @field_validator("node")
@@ -241,6 +243,7 @@ class Config:
     targets: dict[str, Target]
     policies: Policies
     store: Target | None = None  # the server of the store; None if the store is a file
+    channel_secrets: ChannelSecrets = field(default_factory=dict)
     other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
 
     @property
@@ -283,6 +286,7 @@ def load_config(path: Path) -> Config:
             _check_tls(document, ("api", "tls"), folder / file.api.tls.certificate, folder / file.api.tls.key)
     check_identity(document, folder, file.identity)
     store = store_target(document, folder, file.store)
+    secrets = {} if file.notify is None else check_notify(document, folder, file.notify)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:
@@ -307,7 +311,7 @@ def load_config(path: Path) -> Config:
         for name, section in file.connections.items()
         if name != section.database
     )
-    return Config(file, folder, document.sha256, targets, policies, store, other)
+    return Config(file, folder, document.sha256, targets, policies, store, secrets, other)
 
 
 def _target(document: Document, folder: Path, name: str, section: ConnectionSection) -> Target:

@@ -16,7 +16,7 @@ from pgjit.api.http_api import http_api, new_endpoints
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import HttpServer
-from pgjit.app.from_config import limits_of, memberships_from, new_store, provider_of, server_tls
+from pgjit.app.from_config import limits_of, memberships_from, new_notifier, new_store, provider_of, server_tls
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
@@ -89,6 +89,7 @@ class App:
                 "catalogs": self._run_catalogs,
                 "judge workers": self._run_judge_workers,
                 "changes of the store": self._run_changes,
+                "notifications": self._run_notifications,
                 # Stopped after the listener too: people see what is ending.
                 "HTTP API": self._run_api,
                 # Stopped after the listener: during the drain, probes read from it that pgjit is alive, not ready.
@@ -287,6 +288,12 @@ class App:
         )
 
     # --- people ----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _run_notifications(self) -> AsyncIterator[None]:
+        notifier = new_notifier(self._config, self._store, self._clock)
+        async with notifier.running():
+            yield
 
     @asynccontextmanager
     async def _run_api(self) -> AsyncIterator[None]:

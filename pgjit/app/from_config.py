@@ -23,13 +23,15 @@ from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.section import IdentitySection
+from pgjit.notify.channels import subscriptions_of
+from pgjit.notify.notifier import Notifier
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.services import ProxyLimits
 from pgjit.server.credential import CredentialUnavailable
 from pgjit.server.store_login import store_tls
 from pgjit.server.target import Target
 
-__all__ = ["limits_of", "memberships_from", "new_store", "provider_of", "server_tls"]
+__all__ = ["limits_of", "memberships_from", "new_notifier", "new_store", "provider_of", "server_tls"]
 
 
 def limits_of(config: Config) -> ProxyLimits:
@@ -111,4 +113,18 @@ def postgres_login(target: Target) -> PostgresLogin:
         refused=(lambda: None) if credential is None else credential.refused,
         tls=tls,
         connect_timeout=target.connect_timeout,
+    )
+
+
+def new_notifier(config: Config, store: Store, clock: Clock) -> Notifier:
+    section, policies = config.file.notify, config.policies.get
+    if section is None:
+        return Notifier(store, clock, {}, policies)
+    return Notifier(
+        store,
+        clock,
+        subscriptions_of(section, config.channel_secrets, clock),
+        policies,
+        link=section.link,
+        give_up_after=timedelta(seconds=section.give_up_after),
     )
