@@ -12,7 +12,6 @@ from typing import Self
 
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.health import admin_api
-from pgjit.api.http_api import http_api, new_endpoints
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import HttpServer
@@ -301,6 +300,8 @@ class App:
         if section is None:
             yield
             return
+        from pgjit.api.http_api import http_api, new_endpoints  # here: without the section it is not needed
+
         provider = provider_of(config, identity_for_api(config.file.identity, section.audience))
         services = self._api_services(provider)
         self._journal.on_written = services.feed.take

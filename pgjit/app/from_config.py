@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pgjit.api.section import HttpTlsSection
 from pgjit.clock import Clock
@@ -14,8 +15,6 @@ from pgjit.config import Config, TlsSection
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import descriptors_for, raise_limit, room
 from pgjit.grants.store import Store
-from pgjit.grants.stores.postgres_database import PostgresDatabase
-from pgjit.grants.stores.postgres_login import PostgresLogin
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.identity.directory import Directory
@@ -30,6 +29,10 @@ from pgjit.proxy.services import ProxyLimits
 from pgjit.server.credential import CredentialUnavailable
 from pgjit.server.store_login import store_tls
 from pgjit.server.target import Target
+
+if TYPE_CHECKING:
+    from pgjit.grants.stores.postgres_database import PostgresDatabase
+    from pgjit.grants.stores.postgres_login import PostgresLogin
 
 __all__ = ["limits_of", "memberships_from", "new_notifier", "new_store", "provider_of", "server_tls"]
 
@@ -85,12 +88,16 @@ def new_store(config: Config) -> SqlStore:
 
 
 def new_postgres(config: Config) -> PostgresDatabase:
+    from pgjit.grants.stores.postgres_database import PostgresDatabase  # here: its driver is not always needed
+
     assert config.store is not None
     return PostgresDatabase(postgres_login(config.store))
 
 
 def postgres_login(target: Target) -> PostgresLogin:
     """The login to the store's server, with a secret that is fetched for each connection."""
+    from pgjit.grants.stores.postgres_login import PostgresLogin
+
     credential = target.credential
 
     async def secret() -> str:

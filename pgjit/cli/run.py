@@ -21,6 +21,9 @@ from pgjit.errors import InvalidFile, JournalUnavailable, PgjitError, ServerUnav
 
 __all__ = ["command", "root", "run"]
 
+# httpx imports a command line of its own, with a hundred modules, if rich is installed. None keeps it from that.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
 # The class of all errors of a command line, a parent of typer.BadParameter. typer exports no name for it.
 _WRONG_USAGE: type[Any] = typer.BadParameter.__mro__[2]
 _HELP = "Just-in-time access to PostgreSQL for AI agents."

@@ -50,10 +50,13 @@ async def _serve(config: Config, *, as_json: bool) -> int:
             "listen": f"{config.file.listen.host}:{app.port}",
             "admin": f"http://{config.file.admin.host}:{app.admin_port}",
         }
+        if config.file.api is not None:
+            places["api"] = f"https://{config.file.api.listen.host}:{app.api_port}"
         if as_json:
             print(json.dumps(places), flush=True)
         else:
-            print(f"pgjit {VERSION} listens on {places['listen']}, admin on {places['admin']}", flush=True)
+            others = ", ".join(f"{name} on {places[name]}" for name in ("admin", "api") if name in places)
+            print(f"pgjit {VERSION} listens on {places['listen']}, {others}", flush=True)
         await stop.wait()
         if not as_json:
             print("draining: no new sessions, waiting for running statements", flush=True)

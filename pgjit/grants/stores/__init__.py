@@ -23,14 +23,12 @@ The room does not know when a window opens or ends: `grants/lifecycle.py` decide
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pgjit.grants.stores.database import Database
-from pgjit.grants.stores.postgres_database import PostgresDatabase
-from pgjit.grants.stores.sqlite_database import SqliteDatabase
+from typing import Final
 
 __all__ = ["DATABASES"]
 
-DATABASES: Mapping[str, type[Database]] = {
-    "sqlite": SqliteDatabase,
-    "postgres": PostgresDatabase,
+DATABASES: Final[Mapping[str, str]] = {
+    "sqlite": "sqlite_database",
+    "postgres": "postgres_database",
 }
+"""Kind to module. A driver is imported only if the configuration names its database."""

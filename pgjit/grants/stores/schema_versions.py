@@ -1,54 +1,54 @@
 """The version of a store's schema: reading it, refusing one that this pgjit does not know, upgrading it.
 
-Alembic keeps the version in the table `alembic_version`. Everything here runs in a transaction of the caller.
+Alembic keeps the version in the table `alembic_version`. Everything here runs in a transaction of the caller. Alembic
+is imported for an upgrade only: a start on an up-to-date store does without its seventy modules.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["check_known", "head_version", "pending_versions", "schema_version", "upgrade_schema"]
+__all__ = [
+    "MIGRATIONS",
+    "VERSIONS",
+    "check_known",
+    "head_version",
+    "pending_versions",
+    "schema_version",
+    "upgrade_schema",
+]
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+VERSIONS: Final = ("v1",)
+"""The revisions in `migrations/`, the oldest first."""
 
 
 def schema_version(connection: sa.Connection) -> str | None:
     """None for a database without a store."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return None if version is None else str(version)
 
 
 def head_version() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return VERSIONS[-1]
 
 
 def pending_versions(version: str | None) -> list[str]:
     """The versions between a known one and the current one, in the order in which they are made."""
-    scripts = ScriptDirectory.from_config(_config())
-    return [script.revision for script in scripts.iterate_revisions("head", version or "base")][::-1]
+    return list(VERSIONS if version is None else VERSIONS[VERSIONS.index(version) + 1 :])
 
 
 def check_known(name: str, version: str | None, *, before_release: str) -> None:
     """Raises ServerUnavailable. `before_release`: the hint for a schema from before the first release."""
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if version is None or version in known:
+    if version is None or version in VERSIONS:
         return
     if re.fullmatch(r"000[1-7]", version):
         detail = f"{name} has schema version {version}, from before the first release; this pgjit reads "
@@ -65,7 +65,16 @@ def check_known(name: str, version: str | None, *, before_release: str) -> None:
 
 
 def upgrade_schema(connection: sa.Connection) -> None:
-    """Bring the schema up to date, in the transaction that `connection` is in."""
-    config = _config()
+    """Bring the schema up to date, in the transaction that `connection` is in. Raises OSError if Alembic cannot."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as fault:
+        raise OSError(str(fault)) from fault

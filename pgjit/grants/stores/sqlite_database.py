@@ -20,7 +20,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from alembic.util import CommandError
 from sqlalchemy import URL, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -65,7 +64,7 @@ class SqliteDatabase:
         thread = ThreadPoolExecutor(1, thread_name_prefix="window store")
         try:
             self._connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, self._file)
-        except (OSError, SQLAlchemyError, sqlite3.Error, CommandError, ServerUnavailable) as error:
+        except (OSError, SQLAlchemyError, sqlite3.Error, ServerUnavailable) as error:
             thread.shutdown()
             self._file.release()
             if isinstance(error, ServerUnavailable):
@@ -139,7 +138,7 @@ def upgrade_file(path: Path) -> StoreState:
     try:
         file.take()
         made = _upgrade(path)
-    except (OSError, SQLAlchemyError, sqlite3.Error, CommandError) as error:
+    except (OSError, SQLAlchemyError, sqlite3.Error) as error:
         raise unavailable(error) from error
     finally:
         file.release()
