@@ -12,10 +12,10 @@ This room decides which server a session gets, how pgjit logs in there, and how 
 
 Start with `servers.py`: failover between hosts and addresses. A login goes through `upstream.py`, which takes the
 secret from `credential.py`, the TLS link from `dial.py` and the protocol from `login.py` and `scram.py`. A cancel
-request is sent by `cancel_running` in `upstream.py`. Control queries are in `control_queries.py`, and
-`reserve_login.py` keeps a login for the case that a session attacks the control connections. The catalog is refreshed
-by `catalog_cache.py` with the queries of `catalog_queries.py` and `catalog_secrets.py`. `login_config.py` has the
-configuration keys.
+request is sent by `cancel_running` in `upstream.py`. Control queries are in `control_queries.py`; sessions that end
+together share them by `signal_batches.py`. `reserve_login.py` keeps a login for the case that a session attacks the
+control connections. The catalog is refreshed by `catalog_cache.py` with the queries of `catalog_queries.py` and
+`catalog_secrets.py`. `login_config.py` has the configuration keys.
 
 The room does not know clients, policies or windows, and not when a session ends. It imports nothing of `proxy`.
 """

@@ -6,7 +6,7 @@ After a query without an answer the connection is dropped: a late answer would b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -16,12 +16,12 @@ from pgjit.server.control_queries import (
     RIGHTS,
     ROLE,
     Rights,
+    SignalRequest,
     identify_query,
-    observe_query,
     read_process,
     read_rights,
     read_sighting,
-    terminate_query,
+    signal_query,
 )
 from pgjit.server.link import LinkClosed
 from pgjit.server.simple_query import QueryFailed, Row, run_query
@@ -78,7 +78,8 @@ class ControlConnection:
 
     async def check(self) -> None:
         """Run the terminate query for a process that does not exist. Raises ControlConnectionFailed."""
-        self._instance = (await self.terminate(_NO_PROCESS))[0].instance
+        [(sighting, _)] = await self.signal([SignalRequest(_NO_PROCESS, "terminate")])
+        self._instance = sighting.instance
 
     async def role(self) -> Row:
         """Raises ControlConnectionFailed."""
@@ -90,15 +91,17 @@ class ControlConnection:
         process = self._parse(rows[0], lambda row: read_process(row, pid)) if rows else None
         return None if process is None else replace(process, instance=self._with_socket(process.instance))
 
-    async def terminate(self, process: ServerProcess) -> tuple[ProcessSighting, bool]:
-        """Raises ControlConnectionFailed."""
-        sighting, terminated = await self._read(terminate_query(process, self._rights), read_sighting)
-        return replace(sighting, instance=self._with_socket(sighting.instance)), terminated
-
-    async def observe(self, process: ServerProcess) -> ProcessSighting:
-        """Raises ControlConnectionFailed."""
-        sighting, _ = await self._read(observe_query(process, self._rights), read_sighting)
-        return replace(sighting, instance=self._with_socket(sighting.instance))
+    async def signal(self, requests: Sequence[SignalRequest]) -> list[tuple[ProcessSighting, bool]]:
+        """The sighting of each process, and whether it was signalled. Raises ControlConnectionFailed."""
+        rows = await self._rows(signal_query(requests, self._rights))
+        if len(rows) != len(requests):
+            self.abort()
+            raise ControlConnectionFailed(f"an answer of {len(rows)} rows instead of {len(requests)}")
+        answers = [self._parse(row, read_sighting) for row in rows]
+        return [
+            (replace(sighting, instance=self._with_socket(sighting.instance)), signalled)
+            for sighting, signalled in answers
+        ]
 
     def _with_socket(self, instance: ServerInstance) -> ServerInstance:
         """Over a Unix socket the server reports no address: its endpoint is the socket's path."""

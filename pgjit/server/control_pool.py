@@ -11,17 +11,19 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
 from pgjit.server.control_connection import ControlConnection, ControlConnectionFailed
+from pgjit.server.control_queries import SignalRequest
 from pgjit.server.control_settings import NEWEST, control_settings
 from pgjit.server.dial import Address
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.reserve_login import ReserveLogin
+from pgjit.server.signal_batches import SignalBatches
 from pgjit.server.target import Target
 from pgjit.server.upstream import Upstream, connect_upstream
 from pgjit.single_flight import SingleFlight
@@ -32,6 +34,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger("pgjit.control")
 _CONNECTIONS = 2
+_CANCEL_REQUESTS = 16
+"""CancelRequests at once while no control connection answers: each is a new connection to the server."""
+
 _UNKNOWN_SETTING = "42704"
 _RESERVE_SECONDS = 20.0
 """Age at which the reserve login is replaced: the server drops it after its `authentication_timeout`, 60 s."""
@@ -64,6 +69,8 @@ class ControlPool:
         self._connect = SingleFlight(
             self._log_in, stopped=lambda: LoginFailed(str(address), "connecting", "pgjit is stopping")
         )
+        self.cancel_requests = asyncio.Semaphore(_CANCEL_REQUESTS)
+        self._signals = SignalBatches(self._send_signals)
         self._reserve_users = 0  # sessions that may terminate these connections or change their password
         self._reserve: ReserveLogin | None = None
         self._logged_reason = ""  # why a connection is missing, as last logged
@@ -77,7 +84,8 @@ class ControlPool:
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
         """The background tasks of this pool."""
-        return [task for task in (self._maintenance, self._connect.running) if task is not None]
+        tasks = (self._maintenance, self._connect.running, *self._signals.running)
+        return [task for task in tasks if task is not None]
 
     # --- for sessions ----------------------------------------------------------------------------------
 
@@ -131,13 +139,22 @@ class ControlPool:
 
     # --- for the end of a session ----------------------------------------------------------------------
 
+    async def cancel(self, process: ServerProcess) -> bool:
+        """Cancel the statement that the process runs; whether it was signalled. Raises ServerUnavailable."""
+        return (await self._signals.request(process, "cancel"))[1]
+
     async def terminate(self, process: ServerProcess) -> tuple[ProcessSighting, bool]:
         """Signal the process. Returns the sighting, and whether it was signalled. Raises ServerUnavailable."""
-        return await self._query(lambda connection: connection.terminate(process), process.instance)
+        return await self._signals.request(process, "terminate")
 
     async def observe(self, process: ServerProcess) -> ProcessSighting:
         """Whether the server still has the process. Raises ServerUnavailable."""
-        return await self._query(lambda connection: connection.observe(process), process.instance)
+        return (await self._signals.request(process, "none"))[0]
+
+    async def _send_signals(
+        self, requests: Sequence[SignalRequest], instance: ServerInstance
+    ) -> list[tuple[ProcessSighting, bool]]:
+        return await self._query(lambda connection: connection.signal(requests), instance)
 
     async def reconnect(self) -> None:
         """Open a new connection: another server answered at this address, and the former one may be back."""
@@ -152,6 +169,7 @@ class ControlPool:
             self._maintenance.cancel()
             await asyncio.gather(self._maintenance, return_exceptions=True)
             self._maintenance = None
+        await self._signals.close()
         await self._connect.close()
         await self._drop_reserve()
         connections, self._connections = self._connections, []

@@ -7,14 +7,16 @@ what they need.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
 
 __all__ = [
-    "RIGHTS", "ROLE", "Rights", "identify_query", "observe_query", "read_process", "read_rights", "read_sighting",
-    "terminate_query",
+    "RIGHTS", "ROLE", "Rights", "Signal", "SignalRequest", "identify_query", "read_process", "read_rights",
+    "read_sighting", "signal_query",
 ]  # fmt: skip
 
 Row = tuple[str | None, ...]
@@ -42,17 +44,34 @@ _PROCESS = "FROM pg_catalog.pg_stat_get_activity({pid}) AS a WHERE a.pid = {pid}
 # A backend of the same role with a hidden start time counts as present: a login that lost its rights proves nothing.
 _PRESENT = (
     "(SELECT pg_catalog.count(*) "
-    + _PROCESS
-    + " AND (a.backend_start = timestamptz '{started}' OR (a.backend_start IS NULL AND a.usesysid = {role})))"
+    + _PROCESS.format(pid="p.pid")
+    + " AND (a.backend_start = p.started OR (a.backend_start IS NULL AND a.usesysid = p.role)))"
 )
-_TERMINATED = (
+_SIGNALLED = (
     "(SELECT pg_catalog.count(*) "
-    + _PROCESS
+    + _PROCESS.format(pid="p.pid")
     # A CASE, so that no plan signals the process before its start time was compared.
-    + " AND CASE WHEN a.backend_start = timestamptz '{started}' "
-    + "THEN pg_catalog.pg_terminate_backend(a.pid) ELSE false END)"
+    + " AND CASE WHEN a.backend_start = p.started THEN CASE p.signal "
+    + "WHEN 'terminate' THEN pg_catalog.pg_terminate_backend(a.pid) "
+    + "WHEN 'cancel' THEN pg_catalog.pg_cancel_backend(a.pid) ELSE false END ELSE false END)"
+)
+_REQUESTS = (
+    "FROM ROWS FROM (pg_catalog.unnest('{{{pids}}}'::integer[]), pg_catalog.unnest('{{{started}}}'::timestamptz[]), "
+    "pg_catalog.unnest('{{{roles}}}'::oid[]), pg_catalog.unnest('{{{signals}}}'::text[])) "
+    "WITH ORDINALITY AS p(pid, started, role, signal, n) ORDER BY p.n"
 )
 _COLUMNS = 5
+
+
+Signal = Literal["none", "cancel", "terminate"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRequest:
+    """A process to look for, and the signal that it gets if it is there."""
+
+    process: ServerProcess
+    signal: Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +92,19 @@ def identify_query(pid: int, rights: Rights) -> str:
     return f"SELECT {_instance(rights)}, {columns} {_PROCESS.format(pid=int(pid))}"
 
 
-def observe_query(process: ServerProcess, rights: Rights) -> str:
-    return f"SELECT {_instance(rights)}, {_PRESENT}, 0".format(**_parameters(process))
+def signal_query(requests: Sequence[SignalRequest], rights: Rights) -> str:
+    """One row for each request, in order: whether the process is present, and whether it was signalled.
 
-
-def terminate_query(process: ServerProcess, rights: Rights) -> str:
-    """Signal the process, and report whether it is present; it may take a while to exit."""
-    return f"SELECT {_instance(rights)}, {_PRESENT}, {_TERMINATED}".format(**_parameters(process))
+    A terminated process may take a while to exit.
+    """
+    processes = [request.process for request in requests]
+    places = _REQUESTS.format(
+        pids=",".join(str(int(process.pid)) for process in processes),
+        started=",".join(f'"{process.started.isoformat()}"' for process in processes),
+        roles=",".join(str(int(process.role)) for process in processes),
+        signals=",".join(request.signal for request in requests),
+    )
+    return f"SELECT {_instance(rights)}, {_PRESENT}, {_SIGNALLED} {places}"
 
 
 def read_process(row: Row, pid: int) -> ServerProcess | None:
@@ -92,8 +117,8 @@ def read_process(row: Row, pid: int) -> ServerProcess | None:
 
 def read_sighting(row: Row) -> tuple[ProcessSighting, bool]:
     """The sighting, and whether the process was signalled."""
-    present, terminated = row[_COLUMNS : _COLUMNS + 2]
-    return ProcessSighting(instance=_read_instance(row), there=present != "0"), terminated not in ("0", None)
+    present, signalled = row[_COLUMNS : _COLUMNS + 2]
+    return ProcessSighting(instance=_read_instance(row), there=present != "0"), signalled not in ("0", None)
 
 
 def _instance(rights: Rights) -> str:
@@ -116,10 +141,6 @@ def _read_instance(row: Row) -> ServerInstance:
     return ServerInstance(
         system=system, started=_moment(started), timeline=timeline, standby=standby == "t", endpoint=endpoint
     )
-
-
-def _parameters(process: ServerProcess) -> dict[str, object]:
-    return {"pid": int(process.pid), "started": process.started.isoformat(), "role": int(process.role)}
 
 
 def _moment(text: str) -> datetime:

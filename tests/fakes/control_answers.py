@@ -14,7 +14,7 @@ from pgwire.messages.query import command_complete
 from pgwire.messages.results import encode_data_row
 from tests.fakes.scripted_server import READY, Step, expect, send
 
-__all__ = ["INSTANCE", "PROCESS", "answer_control", "identified", "instance_row", "row", "sighting"]
+__all__ = ["INSTANCE", "PROCESS", "answer_control", "identified", "instance_row", "requests", "row", "sighting"]
 
 BEGAN = "2026-11-24T09:00:00.000000"
 STARTED = "2026-11-24T09:30:00.123456"
@@ -29,8 +29,11 @@ PROCESS = ServerProcess(
 
 def row(*values: str | None) -> bytes:
     """The whole answer to a query: one row."""
-    encoded = tuple(None if value is None else value.encode() for value in values)
-    return encode_data_row(encoded) + command_complete("SELECT 1") + READY
+    return _row(*values) + command_complete("SELECT 1") + READY
+
+
+def _row(*values: str | None) -> bytes:
+    return encode_data_row(tuple(None if value is None else value.encode() for value in values))
 
 
 def instance_row(instance: ServerInstance = INSTANCE) -> Sequence[str | None]:
@@ -52,18 +55,30 @@ def answer_control(
     *,
     present: Callable[[int], bool],
     terminate: Callable[[int], None] = lambda _: None,
+    cancel: Callable[[int], None] = lambda _: None,
     instance: ServerInstance = INSTANCE,
     started: str = STARTED,
 ) -> bytes:
     if "has_function_privilege" in query:
         return row("t", "t")
-    match = re.search(r"pid = (\d+)", query)
-    assert match is not None, query
-    pid = int(match[1])
-    exists = pid != 0 and present(pid)
     if "a.usesysid " in query and "count(*)" not in query:
+        match = re.search(r"pid = (\d+)", query)
+        assert match is not None, query
+        exists = present(int(match[1]))
         return row(*instance_row(instance), started, str(ROLE)) if exists else command_complete("SELECT 0") + READY
-    terminates = "pg_terminate_backend" in query and exists
-    if terminates:
-        terminate(pid)
-    return sighting(exists, terminates, instance)
+    signals = {"terminate": terminate, "cancel": cancel}
+    rows = []
+    for pid, signal in requests(query):
+        exists = pid != 0 and present(pid)
+        if signalled := exists and signal in signals:
+            signals[signal](pid)
+        rows.append(_row(*instance_row(instance), str(int(exists)), str(int(signalled))))
+    return b"".join(rows) + command_complete(f"SELECT {len(rows)}") + READY
+
+
+def requests(query: str) -> list[tuple[int, str]]:
+    """Process id and signal of each request in a query for signals."""
+    pids, signals = (re.search(rf"'{{([^}}]*)}}'::{kind}\[]", query) for kind in ("integer", "text"))
+    assert pids is not None, query
+    assert signals is not None, query
+    return list(zip(map(int, pids[1].split(",")), signals[1].split(","), strict=True))

@@ -120,10 +120,13 @@ class PlayedServer(ScriptedServer):
             await peer.write(self._answer(peer.last.body.decode()))
 
     def _answer(self, query: str) -> bytes:
-        return answer_control(query, present=self._has, terminate=self._terminate)
+        return answer_control(query, present=self._has, terminate=self._terminate, cancel=self._cancel)
 
     def _has(self, pid: int) -> bool:
         return not _is_gone(self.sessions[pid])
+
+    def _cancel(self, pid: int) -> None:
+        self.sessions[pid].cancelled.set()
 
     def _terminate(self, pid: int) -> None:
         target = self.sessions[pid]

@@ -25,6 +25,7 @@ from tests.fakes.control_answers import (
     answer_control,
     identified,
     instance_row,
+    requests,
     row,
     sighting,
 )
@@ -81,8 +82,11 @@ async def test_a_backend_is_named_by_pid_start_time_and_server() -> None:
         assert [await control.observe(PROCESS), await control.observe(PROCESS)] == [PRESENT, GONE]
         await control.close()
         asked = [frame.body.decode() for frame in server.peers[0].frames][2:]
-    assert all("pg_stat_get_activity(4711)" in sql for sql in asked)
-    assert all("backend_start = timestamptz '2026-11-24T09:30:00.123456+00:00'" in sql for sql in asked[1:])
+    assert "pg_stat_get_activity(4711)" in asked[0]
+    assert [requests(sql) for sql in asked[1:]] == [[(4711, signal)] for signal in ("terminate", "none", "none")]
+    assert all(
+        "2026-11-24T09:30:00.123456+00:00" in sql and "a.backend_start = p.started" in sql for sql in asked[1:]
+    )
     assert all("pg_control_system" in sql and "pg_postmaster_start_time" in sql for sql in asked)
     assert len(server.peers) == 1, "one connection for all of it"
 
@@ -164,7 +168,7 @@ async def test_a_connection_that_died_is_made_anew() -> None:
         (message(b"D", b"\0\2\0\0\0\1x"), "message is shorter than its contents say"),
         (message(b"G", b"\0\0\0"), "message of type 'G' in the answer to a query"),
         (fatal("57P01", "terminating"), "no answer"),
-        (NO_ROWS, "an answer without a row"),
+        (NO_ROWS, "an answer of 0 rows instead of 1"),
         (row("7713", "yesterday", None, "f", None, "0", "0"), "an answer that cannot be read"),
         (b"", "no answer"),
     ],

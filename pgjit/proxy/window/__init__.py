@@ -4,7 +4,7 @@ This room decides when a window's end is carried out, and in which order a backe
 whether a window may be opened and how long it lasts.
 
 - **windows**: admit logins, run a timer for each window, record openings and ends (`windows.py`).
-- **backend stop**: CancelRequest, `pg_terminate_backend`, and checks until the backend is gone (`backend_stop.py`).
+- **backend stop**: cancel, `pg_terminate_backend`, and checks until the backend is gone (`backend_stop.py`).
 - **proof**: what was seen of the stop; the journal keeps it in the record of the session's end.
 - **outbox**: records that the store keeps until the journal has them (`outbox_records.py`).
 - **orphan**: a backend that an earlier process left; its entry in the store leads to it (`kept_backends.py`).

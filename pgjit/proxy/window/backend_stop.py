@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 
 from pgjit.audit.event import Proof
@@ -22,7 +22,7 @@ from pgjit.server.upstream import Upstream, cancel_running
 __all__ = ["BackendStop"]
 
 CANCEL_SECONDS = 0.3
-"""Time limit for the CancelRequest; the backend is terminated after it in any case."""
+"""Time limit for each of the two ways to cancel; the backend is terminated after them in any case."""
 
 ANSWER_SECONDS = 0.2
 CHECK_EVERY = 0.02
@@ -79,10 +79,24 @@ class BackendStop:
         """
         with self._timers(alert):
             if cancel and self._upstream is not None:
-                self.cancelled = await cancel_running(self._upstream, CANCEL_SECONDS)
+                self.cancelled = await self._cancel(self._upstream)
                 if self.cancelled:
                     await _wait_for_answer(answered)
             await self._until_gone()
+
+    async def _cancel(self, upstream: Upstream) -> bool:
+        """Cancel over a control connection; by a CancelRequest if none answers.
+
+        Many sessions that end together share one query. A CancelRequest is a connection of its own for each.
+        """
+        with suppress(ServerUnavailable, TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                if await self._control.cancel(self.process):
+                    return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS), self._control.cancel_requests:
+                return await cancel_running(upstream, CANCEL_SECONDS)
+        return False
 
     async def _until_gone(self) -> None:
         pause = _SHORTEST_PAUSE
