@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -9,7 +12,8 @@ import psycopg.conninfo
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.grants.stores.postgres_database import PostgresDatabase
-from pgjit.grants.stores.postgres_login import PostgresLogin
+from pgjit.grants.stores.postgres_login import PostgresLogin, connect
+from pgjit.grants.stores.postgres_schema import UPGRADE_LOCK
 from pgjit.grants.stores.postgres_upgrade import upgrade_store
 from pgjit.grants.stores.schema import metadata
 from pgjit.grants.stores.sql import SqlStore
@@ -26,6 +30,18 @@ class StoreServer:
     def login(self, database: str = _NAME, user: str = "postgres") -> PostgresLogin:
         place = (str(self._demo.socket_dir), self._demo.port)
         return PostgresLogin(hosts=(place,), database=database, user=user)
+
+    @property
+    def agent_password(self) -> str:
+        return self._demo.password
+
+    def agent_login(self) -> PostgresLogin:
+        """Of a role that has a password, and no right to anything in the store."""
+
+        async def secret() -> str:
+            return self.agent_password
+
+        return replace(self.login(user=self._demo.user), secret=secret)
 
     def store(self, node: str = "one") -> SqlStore:
         """A store object on the database: a node of its own."""
@@ -47,9 +63,30 @@ class StoreServer:
             done = direct.execute(sql.encode())
             return done.fetchall() if done.description else []
 
+    @asynccontextmanager
+    async def upgrade_lock(self, database: str) -> AsyncIterator[None]:
+        """As if another process upgraded the store of that database."""
+        connection = await connect(self.login(database))
+        try:
+            await connection.execute(f"SELECT pg_advisory_lock({UPGRADE_LOCK})")
+            yield
+        finally:
+            await connection.close()
+
     def end_connections(self) -> int:
         """End every connection of the stores; returns how many there were."""
         ended = self.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pgjit store'"
         )
         return len(ended)
+
+    def refuse_connections(self) -> None:
+        """Whoever is connected is disconnected, and nobody connects."""
+        self.execute(f"ALTER DATABASE {_NAME} ALLOW_CONNECTIONS false", database="postgres")
+        self.execute(
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{_NAME}'",
+            database="postgres",
+        )
+
+    def accept_connections(self) -> None:
+        self.execute(f"ALTER DATABASE {_NAME} ALLOW_CONNECTIONS true", database="postgres")

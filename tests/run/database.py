@@ -17,7 +17,7 @@ __all__ = ["database", "store_server"]
 
 
 @pytest.fixture(scope="session")
-def database() -> Iterator[DemoDatabase]:
+def _shop_server() -> Iterator[DemoDatabase]:
     # A short path of our own: a Unix socket's path has a limit, and the server's account must get there.
     folder = Path(tempfile.mkdtemp(prefix="pgjit-e2e-"))
     served = DemoDatabase()
@@ -28,8 +28,14 @@ def database() -> Iterator[DemoDatabase]:
 
 
 @pytest.fixture(scope="session")
-def _made_store(database: DemoDatabase) -> StoreServer:
-    made = StoreServer(database)
+def database(_shop_server: DemoDatabase) -> DemoDatabase:
+    """Folders and files may have another one of this name."""
+    return _shop_server
+
+
+@pytest.fixture(scope="session")
+def _made_store(_shop_server: DemoDatabase) -> StoreServer:
+    made = StoreServer(_shop_server)
     asyncio.run(made.make())
     return made
 

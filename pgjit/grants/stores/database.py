@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["BUSY_SECONDS", "POLL_SECONDS", "Database", "announce", "announced", "larger", "unavailable", "upsert"]
+__all__ = ["BUSY_SECONDS", "POLL_SECONDS", "Database", "announce", "larger", "run_work", "unavailable", "upsert"]
 
 BUSY_SECONDS = 5.0
 """How long a transaction may take, with the time for which others are in its way."""
@@ -53,9 +53,11 @@ def announce(connection: sa.Connection) -> None:
     connection.info[_ANNOUNCED] = True
 
 
-def announced(connection: sa.Connection) -> bool:
-    """Whether the work announced a change. Asked once, by the database, after the work."""
-    return bool(connection.info.pop(_ANNOUNCED, False))
+def run_work(connection: sa.Connection, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+    """The result of `work`, and whether it announced a change. For a database to call, in a transaction."""
+    connection.info.pop(_ANNOUNCED, None)  # of a transaction that failed
+    result = work(connection)
+    return result, bool(connection.info.pop(_ANNOUNCED, False))
 
 
 def upsert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
@@ -71,8 +73,8 @@ def larger(column: sa.ColumnElement[int], value: int) -> sa.ColumnElement[int]:
 
 
 def unavailable(error: BaseException) -> ServerUnavailable:
-    cause = getattr(error, "orig", None) or error  # the database's own message, without SQLAlchemy's page of text
-    cause = cause.__cause__ or cause if isinstance(cause, Exception) else cause
+    raised = getattr(error, "orig", None)  # by the driver: its own message, without SQLAlchemy's page of text
+    cause = error if raised is None else raised.__cause__ or raised
     return ServerUnavailable(
         "window store cannot be used",
         reference="store-unavailable",

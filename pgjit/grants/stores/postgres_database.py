@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores.change_listener import CHANNEL, ChangeListener
 from pgjit.grants.stores.changes import Changes
-from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, announced, unavailable
+from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, run_work, unavailable
 from pgjit.grants.stores.postgres_login import PostgresLogin, connect
 from pgjit.grants.stores.postgres_schema import check_schema
 
@@ -39,6 +39,7 @@ FAILURES = (
 _CONNECTIONS = 5
 _COLLISIONS = ("40001", "40P01")  # serialization_failure, deadlock_detected
 _UNIQUE = "23505"  # another transaction inserted the row first, and PostgreSQL noticed that first
+_CONNECTION_EXCEPTION = "08"  # the class of the driver's own errors
 _LOST = ("57P01", "57P02", "57P05", "25P03")  # the server ended the session
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.004, 0.2
 
@@ -108,11 +109,7 @@ class PostgresDatabase:
 
     async def _once(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
         def run(connection: sa.Connection) -> tuple[T, bool]:
-            change = False
-            try:
-                result = work(connection)
-            finally:
-                change = announced(connection)
+            result, change = run_work(connection, work)
             if change:
                 connection.execute(sa.select(sa.func.pg_notify(CHANNEL, self._origin)))
             return result, change
@@ -122,7 +119,7 @@ class PostgresDatabase:
             try:
                 await connection.commit()
             except SQLAlchemyError as error:
-                if _sqlstate(error) in (None, *_LOST):
+                if _lost(error):
                     raise OSError(
                         "the connection was lost at the commit; it is not known whether it was carried out"
                     ) from error
@@ -144,10 +141,16 @@ class _Repetitions:
         if state == _UNIQUE:
             self._unique -= 1
             return self._unique > 0
-        if error.connection_invalidated or state in _LOST:
+        if _lost(error):
             self._lost -= 1
             return self._lost > 0
         return False
+
+
+def _lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection was lost, so that the server's own answer is not known."""
+    state = _sqlstate(error)
+    return state is None or state[:2] == _CONNECTION_EXCEPTION or state in _LOST
 
 
 def _sqlstate(error: BaseException) -> str | None:

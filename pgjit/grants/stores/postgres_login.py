@@ -70,6 +70,8 @@ async def _connect(login: PostgresLogin, secret: str, statement_seconds: float) 
             )
     except TimeoutError:
         raise TimeoutError(f"{login} did not answer within {login.connect_timeout:g} s") from None
+    except asyncpg.TargetServerAttributeNotMatched:
+        raise OSError(f"{login}: no server of it accepts writes") from None
     return connection
 
 
@@ -80,6 +82,7 @@ def _settings(statement_seconds: float) -> dict[str, str]:
         "search_path": "public, pg_temp",
         "timezone": "UTC",
         "synchronous_commit": "on",
+        "default_transaction_read_only": "off",
         "statement_timeout": milliseconds,
         "lock_timeout": milliseconds,
         # A node that vanished holds nothing for long.

@@ -20,9 +20,9 @@ from pgjit.grants.stores.schema_versions import (
     upgrade_schema,
 )
 
-__all__ = ["check_schema", "locked_upgrade", "missing_rights", "upgrade_running"]
+__all__ = ["UPGRADE_LOCK", "check_schema", "locked_upgrade", "missing_rights", "upgrade_running"]
 
-_LOCK = zlib.crc32(b"pgjit store upgrade")  # the key of the advisory lock: the same in every version
+UPGRADE_LOCK = zlib.crc32(b"pgjit store upgrade")  # the key of the advisory lock: the same in every version
 _BEFORE_RELEASE = "Use an empty database: the journals restore the windows."
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -71,12 +71,12 @@ def missing_rights(connection: sa.Connection) -> list[str]:
 
 def upgrade_running(connection: sa.Connection) -> bool:
     """Whether another process upgrades the store now."""
-    return not _has(connection, f"pg_try_advisory_xact_lock({_LOCK})")
+    return not _has(connection, f"pg_try_advisory_xact_lock({UPGRADE_LOCK})")
 
 
 def locked_upgrade(connection: sa.Connection, name: str) -> list[str]:
     """Upgrade the schema, in this transaction; returns the versions that were made. Waits for another upgrade."""
-    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})"))
     connection.execute(sa.text("SET LOCAL lock_timeout = '10s'"))  # nodes that run keep no lock for longer
     version = schema_version(connection)
     check_known(name, version, before_release=_BEFORE_RELEASE)

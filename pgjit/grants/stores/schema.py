@@ -105,7 +105,7 @@ outbox = Table(
 clock = Table(
     "clock",
     metadata,
-    Column("id", Integer, primary_key=True),  # always 1
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("seen_at", BigInteger, nullable=False),
     Column("tokens_from", BigInteger),  # when lost windows were restored: earlier tokens may have been used
     CheckConstraint("id = 1", name="there_is_one_clock"),

@@ -27,7 +27,7 @@ from sqlalchemy.pool import NullPool
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores.changes import Changes
-from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, announced, unavailable
+from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, run_work, unavailable
 from pgjit.grants.stores.schema_versions import (
     check_known,
     head_version,
@@ -82,13 +82,10 @@ class SqliteDatabase:
             if time.monotonic() > latest:
                 raise TimeoutError("other transactions kept the window store busy for too long")
             self._file.check()
-            try:
-                with connection.begin():
-                    result = work(connection)
-                    self._file.check()  # a commit into a file that was removed grants nothing
-            finally:
-                change = announced(connection)
-            return result, change
+            with connection.begin():
+                result = run_work(connection, work)
+                self._file.check()  # a commit into a file that was removed grants nothing
+            return result
 
         try:
             # A caller that is cancelled leaves only when it is known whether the transaction was committed.

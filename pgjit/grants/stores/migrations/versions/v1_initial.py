@@ -24,7 +24,7 @@ def upgrade() -> None:
     _notifications()
     op.create_table(
         "clock",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("seen_at", sa.BigInteger, nullable=False),
         sa.Column("tokens_from", sa.BigInteger),
         sa.CheckConstraint("id = 1", name="there_is_one_clock"),

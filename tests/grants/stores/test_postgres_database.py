@@ -1,0 +1,290 @@
+"""PostgreSQL under several nodes: races, transactions that are run again, lost connections and notifications."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.listing import RequestFilter, WindowFilter
+from pgjit.grants.request import RequestState
+from pgjit.grants.request_lifecycle import approve, refuse
+from pgjit.grants.request_refusals import RequestDecided
+from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.standing_orders import SessionKill
+from pgjit.grants.stores.postgres_database import PostgresDatabase
+from pgjit.grants.stores.schema import clock
+from pgjit.grants.stores.sql import SqlStore
+from pgjit.identity.identity import IdentityKey
+from tests.contracts.store import ALICE, HOUR, NOW, POLICY
+from tests.fakes.stalling_socket import StallingSocket
+from tests.fakes.store_server import StoreServer
+from tests.grants.review_cast import ADMIN, CAROL, DAVE, request, reviewer
+
+KILL = SessionKill(session_id="s_1", reason="it hangs", by=ADMIN, at=NOW)
+COUNT = sa.text("SELECT count(*) FROM windows")
+
+
+@pytest.fixture
+async def nodes(store_server: StoreServer) -> AsyncIterator[tuple[SqlStore, SqlStore]]:
+    one, two = store_server.store("one"), store_server.store("two")
+    await one.open()
+    await two.open()
+    yield one, two
+    await one.close()
+    await two.close()
+
+
+@pytest.fixture
+async def database(store_server: StoreServer) -> AsyncIterator[PostgresDatabase]:
+    database = PostgresDatabase(store_server.login())
+    await database.open()
+    yield database
+    await database.close()
+
+
+def _people(count: int) -> list[IdentityKey]:
+    return [IdentityKey(ALICE.tid, f"{number:08}-aaaa-4aaa-8aaa-aaaaaaaaaaaa") for number in range(count)]
+
+
+# --- races ------------------------------------------------------------------------------------------------
+
+
+async def test_two_nodes_that_open_at_once_open_one_window_for_each_identity(nodes: tuple[SqlStore, ...]) -> None:
+    people = _people(6)
+    logins = [(person, node) for person in people for node in nodes * 2]
+    admitted = await asyncio.gather(*(node.admit(person, POLICY, NOW, note="opened") for person, node in logins))
+    assert [opened for _, opened in admitted].count(True) == len(people)
+    assert len({window.id for window, _ in admitted}) == len(people)
+    assert len(await nodes[0].outbox()) == len(people)
+
+
+async def test_two_nodes_that_revoke_at_once_revoke_once_and_say_it_once(nodes: tuple[SqlStore, ...]) -> None:
+    window, _ = await nodes[0].admit(ALICE, POLICY, NOW)
+    scope = Scope(ScopeKind.ALL)
+    revoked = await asyncio.gather(*(node.revoke(scope, ADMIN, "incident", NOW) for node in nodes * 3))
+    assert [one.id for each in revoked for one in each] == [window.id]
+    entries = [entry for node in nodes for entry in await node.journal_outbox()]
+    assert [entry.subject for entry in entries] == [window.id]
+
+
+async def test_an_opening_that_races_a_revocation_is_before_it_or_refused(nodes: tuple[SqlStore, ...]) -> None:
+    await nodes[0].admit(ALICE, POLICY, NOW)
+    scope = Scope(ScopeKind.ALL)
+    joined, _ = await asyncio.gather(
+        nodes[0].admit(ALICE, POLICY, NOW), nodes[1].revoke(scope, ADMIN, "incident", NOW), return_exceptions=True
+    )
+    [window] = (await nodes[0].windows(WindowFilter())).items
+    assert window.revoked_at == NOW
+    assert isinstance(joined, tuple) or joined.reference == "window-revoked"  # type: ignore[attr-defined]
+
+
+async def test_an_approval_and_a_refusal_on_two_nodes_agree_on_the_first(nodes: tuple[SqlStore, ...]) -> None:
+    one, two = nodes
+    made = await one.file_request(request(), NOW, at_most=5)
+    results = await asyncio.gather(
+        one.change_request(made.id, lambda each: approve(each, reviewer(CAROL), NOW), NOW),
+        two.change_request(made.id, lambda each: refuse(each, reviewer(DAVE), NOW, reason="no"), NOW),
+        return_exceptions=True,
+    )
+    decided = await two.request(made.id)
+    assert decided is not None
+    assert len(decided.verdicts) == 1
+    assert [type(each) for each in results].count(RequestDecided) == 1
+
+
+async def test_the_same_question_on_two_nodes_makes_one_request(nodes: tuple[SqlStore, ...]) -> None:
+    made = await asyncio.gather(
+        *(node.file_request(request(f"r_{number}"), NOW, at_most=5) for number, node in enumerate(nodes * 3))
+    )
+    live = await nodes[0].requests(RequestFilter(states=(RequestState.PENDING,)))
+    assert {each.id for each in made} == {live.items[0].id}
+    assert len(live.items) == 1
+
+
+async def test_the_clock_is_written_once_a_second_whoever_opens(nodes: tuple[SqlStore, ...]) -> None:
+    await nodes[0].admit(ALICE, POLICY, NOW)
+    before = await _clock_version(nodes[0])
+    for person in _people(4):
+        await nodes[1].admit(person, POLICY, NOW)
+    assert await _clock_version(nodes[0]) == before
+
+
+async def _clock_version(store: SqlStore) -> str:
+    return str(await store._transaction(lambda each: each.execute(sa.text("SELECT xmin FROM clock")).scalar_one()))
+
+
+# --- transactions that are run again ------------------------------------------------------------------------
+
+
+async def _collide(database: PostgresDatabase, store_server: StoreServer) -> list[int]:
+    """A transaction whose row another one changes, the first time that it has read it. Returns what it read."""
+    await database.transaction(lambda each: each.execute(sa.insert(clock).values(id=1, seen_at=1)))
+    read: list[int] = []
+
+    def work(connection: sa.Connection) -> None:
+        read.append(connection.execute(sa.select(clock.c.seen_at)).scalar_one())
+        if len(read) == 1:
+            store_server.execute("UPDATE clock SET seen_at = 5")
+        connection.execute(sa.update(clock).values(seen_at=read[-1] + 1))
+
+    await database.transaction(work)
+    return read
+
+
+async def test_a_transaction_that_collides_is_run_again_on_what_the_other_wrote(
+    database: PostgresDatabase, store_server: StoreServer
+) -> None:
+    assert await _collide(database, store_server) == [1, 5]
+    assert store_server.execute("SELECT seen_at FROM clock") == [(6,)]
+
+
+async def test_a_transaction_that_collides_for_too_long_is_given_up(
+    database: PostgresDatabase, store_server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgjit.grants.stores.postgres_database.BUSY_SECONDS", -1)
+    with pytest.raises(ServerUnavailable) as refused:
+        await _collide(database, store_server)
+    assert "could not serialize access" in str(refused.value.detail)
+    assert store_server.execute("SELECT seen_at FROM clock") == [(5,)]
+    assert not database.usable
+
+
+async def test_what_work_raises_leaves_nothing(database: PostgresDatabase, store_server: StoreServer) -> None:
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(clock).values(id=1, seen_at=1))
+        raise KeyError("a fault")
+
+    with pytest.raises(KeyError):
+        await database.transaction(work)
+    assert store_server.execute("SELECT * FROM clock") == []
+    assert database.usable
+
+
+# --- outages ------------------------------------------------------------------------------------------------
+
+
+async def test_connections_that_were_ended_are_replaced_before_anybody_notices(
+    nodes: tuple[SqlStore, ...], store_server: StoreServer
+) -> None:
+    await asyncio.gather(*(nodes[0].unended() for _ in range(5)))
+    assert store_server.end_connections() >= 4
+    assert (await nodes[0].admit(ALICE, POLICY, NOW))[1]
+    assert not (await nodes[1].admit(ALICE, POLICY, NOW))[1]
+
+
+async def test_a_commit_whose_outcome_is_not_known_is_not_run_again(
+    database: PostgresDatabase, store_server: StoreServer
+) -> None:
+    runs = []
+
+    def work(connection: sa.Connection) -> None:
+        runs.append(connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
+        store_server.execute(f"SELECT pg_terminate_backend({runs[-1]}, 5000)")
+
+    with pytest.raises(ServerUnavailable) as refused:
+        await database.transaction(work)
+    assert "not known whether it was carried out" in str(refused.value.detail)
+    assert len(runs) == 1
+
+
+async def test_while_the_store_is_out_nothing_opens_and_then_it_does(
+    nodes: tuple[SqlStore, ...], store_server: StoreServer
+) -> None:
+    one, _ = nodes
+    store_server.refuse_connections()
+    try:
+        for _ in range(2):
+            with pytest.raises(ServerUnavailable) as refused:
+                await one.admit(ALICE, POLICY, NOW)
+            assert refused.value.reference == "store-unavailable"
+            assert "not currently accepting connections" in str(refused.value.detail)
+            assert not one.usable
+    finally:
+        store_server.accept_connections()
+    assert (await one.admit(ALICE, POLICY, NOW))[1]
+    assert one.usable
+
+
+async def test_a_server_that_stops_answering_costs_a_bounded_time(
+    store_server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with StallingSocket(store_server.login().hosts[0]) as between:
+        store = SqlStore(
+            PostgresDatabase(replace(store_server.login(), hosts=(between.address,), connect_timeout=0.3))
+        )
+        await store.open()
+        between.stall()
+        monkeypatch.setattr("pgjit.grants.stores.postgres_database.BUSY_SECONDS", 0.2)
+        for _ in range(2):  # on a connection that is there, and on a new one
+            with pytest.raises(ServerUnavailable) as refused:
+                await store.admit(ALICE, POLICY, NOW)
+            assert "did not answer" in str(refused.value.detail)
+        between.go_on()
+        monkeypatch.undo()
+        assert (await store.admit(ALICE, POLICY, NOW + HOUR))[1]
+        await store.close()
+
+
+async def test_a_caller_that_is_cancelled_leaves_the_store_usable(nodes: tuple[SqlStore, ...]) -> None:
+    task = asyncio.create_task(nodes[0].admit(ALICE, POLICY, NOW))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(await nodes[1].unended()) == 1
+
+
+# --- notifications ------------------------------------------------------------------------------------------
+
+
+async def _woken(waiting: SqlStore, by: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`waiting` sees what `by` does, without its poll."""
+    monkeypatch.setattr("pgjit.grants.stores.postgres_database.POLL_SECONDS", 60)
+    seen = await waiting.changes(0)
+    waits = asyncio.create_task(waiting.changes(seen))
+    await by.kill_session(replace(KILL, session_id=f"s_{seen}"))
+    assert await asyncio.wait_for(waits, 30) != seen
+
+
+async def test_a_change_on_one_node_wakes_the_others(
+    nodes: tuple[SqlStore, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = nodes
+    await _listening(one, two)
+    await _woken(two, one, monkeypatch)
+    await _woken(one, one, monkeypatch)
+
+
+async def test_a_listener_whose_connection_was_ended_listens_again(
+    nodes: tuple[SqlStore, ...], store_server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = nodes
+    monkeypatch.setattr("pgjit.grants.stores.change_listener._AGAIN_SECONDS", 0)
+    await _listening(one, two)
+    seen = await two.changes(0)
+    store_server.end_connections()
+    while await two.changes(seen) == seen:  # it listens again, and may have missed something
+        pass
+    await _woken(two, one, monkeypatch)
+
+
+async def test_without_a_notification_the_wait_ends_all_the_same(
+    nodes: tuple[SqlStore, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgjit.grants.stores.postgres_database.POLL_SECONDS", 0.01)
+    await _listening(*nodes)
+    seen = await nodes[0].changes(0)
+    assert await nodes[0].changes(seen) == seen
+
+
+async def _listening(*stores: SqlStore) -> None:
+    """Each has noticed that it listens: the number begins at 1."""
+    for store in stores:
+        while await store.changes(1) == 1:
+            pass
