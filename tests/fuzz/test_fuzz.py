@@ -25,6 +25,7 @@ from tests.fuzz import targets
 from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, Sample
 from tests.run.processes import finish
+from tests.run.rows import table
 
 ROOT = Path(__file__).parents[2]
 QUERY = next(sample for sample in SAMPLES if sample.decode is decode_query)
@@ -47,7 +48,7 @@ def test_what_was_found_once_does_not_come_back(target: targets.Target, data: by
     target(data)
 
 
-@pytest.mark.parametrize("data", targets.seeds())
+@table("data", targets.seeds())
 def test_every_seed_is_read(data: bytes) -> None:
     targets.one_input(data)
 

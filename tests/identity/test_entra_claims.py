@@ -10,6 +10,7 @@ import pytest
 from pgjit.errors import TokenRefused
 from pgjit.identity.entra_claims import ExpectedEntraClaims, Issuer, read_identity
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
+from tests.run.rows import table
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 AT = int(NOW.timestamp())
@@ -201,7 +202,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@table("name", REFUSED)
 def test_what_is_not_certain_is_refused(name: str) -> None:
     changes, reason = REFUSED[name]
     with pytest.raises(TokenRefused) as refused:

@@ -7,6 +7,7 @@ import pytest
 
 from pgjit.errors import TokenRefused
 from pgjit.identity.jws import HARD_MAX_BYTES, StrictJsonError, parse_compact_jws, read_object, unbase64url
+from tests.run.rows import table
 
 HEADER = {"typ": "JWT", "alg": "RS256", "kid": "key-1"}
 MAX = 16 * 1024
@@ -137,7 +138,7 @@ HEADERS: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", HEADERS)
+@table("name", HEADERS)
 def test_what_is_not_a_plain_header_is_refused(name: str) -> None:
     header, reason = HEADERS[name]
     assert refusal(token(header)) == reason

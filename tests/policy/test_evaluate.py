@@ -26,6 +26,7 @@ from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.statement import Message, Statement
 from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import terms
+from tests.run.rows import table
 
 COLLECTION = Path(__file__).parents[1] / "fixtures" / "redteam" / "read-only.jsonl"
 ROWS = [row for row in map(json.loads, COLLECTION.read_text("utf-8").splitlines()) if "sql" in row]
@@ -57,14 +58,14 @@ def test_the_collection_is_whole() -> None:
     assert len(ROWS) == 222
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
+@table("row", ROWS, ids=[row["id"] for row in ROWS])
 def test_each_statement_of_the_collection_gets_its_decision(row: dict[str, str]) -> None:
     decision = _decide(row["sql"])
 
     assert ("allow" if isinstance(decision, Allow) else "deny") == row["expect"], decision
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["expect"] == "allow"], ids=lambda row: row["id"])
+@table("row", [row for row in ROWS if row["expect"] == "allow"], ids=lambda row: row["id"])
 def test_what_may_be_read_may_be_explained_prepared_and_declared(row: dict[str, str]) -> None:
     statements = read_message(row["sql"]).statements
     if len(statements) == 1 and statements[0].kind == "select":
@@ -72,13 +73,13 @@ def test_what_may_be_read_may_be_explained_prepared_and_declared(row: dict[str, 
             assert _decide(f"{prefix} {statements[0].text}") == Allow()
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["expect"] == "deny"], ids=lambda row: row["id"])
+@table("row", [row for row in ROWS if row["expect"] == "deny"], ids=lambda row: row["id"])
 def test_what_is_refused_alone_is_refused_in_any_company(row: dict[str, str]) -> None:
     for sql in (f"SELECT 1; {row['sql']}", f"{row['sql']}; SELECT 1", f"/* é */ {row['sql']}", f"-- x\n{row['sql']}"):
         assert isinstance(_decide(sql), Deny)
 
 
-@pytest.mark.parametrize(
+@table(
     "wrapped",
     [
         "EXPLAIN {}", "EXPLAIN (ANALYZE) {}", "PREPARE p AS {}", "DECLARE c CURSOR FOR {}", "COPY ({}) TO STDOUT",
@@ -92,7 +93,7 @@ def test_what_is_refused_alone_is_refused_in_any_company(row: dict[str, str]) ->
         "SELECT a[({})] FROM t", "SELECT XMLELEMENT(name x, ({}))", "SELECT 1 = ANY ({})",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize(
+@table(
     "hidden",
     [
         "SELECT pg_read_file('x')", "SELECT 1 INTO zz", "SELECT * FROM t FOR UPDATE", "SELECT passwd FROM pg_shadow",

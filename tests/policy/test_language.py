@@ -13,6 +13,7 @@ from pgjit.policy.load import load_policies
 from pgjit.policy.policy import Limits, Mode, Policy
 from pgjit.policy.rules.limit_required import LimitRequiredOptions
 from pgjit.sql.parse import read_message
+from tests.run.rows import table
 
 BARE = "a bare name may be anybody's"
 GLOBS = "with * for any characters"
@@ -133,7 +134,7 @@ def test_a_policy_that_says_little(tmp_path: Path) -> None:
     assert not policy.statements.needs_names
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "fault"),
     [
         ("mode: look\nstatements: {}", "7:1: `mode` must be 'enforce' or 'observe'"),

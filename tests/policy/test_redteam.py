@@ -20,6 +20,7 @@ from pgjit.policy.load import load_policies
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
 from tests.run.processes import finish
+from tests.run.rows import table
 from tests.sql.snapshots import read_snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -62,14 +63,14 @@ def test_the_server_holds_what_the_collection_speaks_of(catalog: Catalog) -> Non
     assert {"evil", "evil_secdef", "evil_op", "attr_evil"} <= set(catalog.functions["s"])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
+@table("row", ROWS, ids=[row["id"] for row in ROWS])
 def test_each_statement_gets_its_decision_with_a_catalog(row: dict[str, str], catalog: Catalog) -> None:
     decision = _decide(row["sql"], catalog)
 
     assert ("allow" if isinstance(decision, Allow) else "deny") == row["expect"], decision
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
+@table("row", ROWS, ids=[row["id"] for row in ROWS])
 def test_what_is_refused_without_a_catalog_is_refused_with_one(row: dict[str, str], catalog: Catalog) -> None:
     if isinstance(_decide(row["sql"], None), Deny):
         assert isinstance(_decide(row["sql"], catalog), Deny)

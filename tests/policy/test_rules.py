@@ -16,7 +16,7 @@ from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
 from tests.fixtures.odd import CLEAN, HIDING, ODD, SHOP
 from tests.fixtures.terms import policy_of, terms
-from tests.run.rows import each_row
+from tests.run.rows import each_row, table
 
 HERE = Path(__file__).parent / "rules"
 ROOT = HERE.parents[2]
@@ -107,7 +107,7 @@ def test_every_rule_has_its_file_its_cases_and_its_page() -> None:
     assert all(rule.name == name for name, rule in RULES.items())
 
 
-@pytest.mark.parametrize("name", list(RULES))
+@table("name", list(RULES))
 def test_every_page_says_why_and_what_to_write_instead(name: str) -> None:
     page = (ROOT / "docs/rules" / f"{name}.md").read_text("utf-8")
 

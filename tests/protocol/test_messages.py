@@ -35,8 +35,9 @@ from pgwire.messages.query import (
 from pgwire.messages.results import decode_data_row, decode_parameter_description, decode_row_description
 from pgwire.messages.startup import decode_negotiate_version
 from tests.protocol.samples import SAMPLES, Sample
+from tests.run.rows import table
 
-each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+each_sample = table("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
 @each_sample
@@ -74,7 +75,7 @@ def test_the_names_of_samples_are_their_own() -> None:
     assert len({sample.name for sample in SAMPLES}) == len(SAMPLES)
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.typed], ids=lambda sample: sample.name)
+@table("sample", [s for s in SAMPLES if s.typed], ids=lambda sample: sample.name)
 def test_a_message_that_arrives_byte_by_byte_is_the_same_message(sample: Sample) -> None:
     reader = FrameReader(lambda _: 1000)
     frames: list[Frame] = []
@@ -95,14 +96,14 @@ def test_a_message_cut_short_is_refused(sample: Sample) -> None:
         assert sample.encode(sample.decode(sample.body[:size])).endswith(sample.body[:size])
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.least is None], ids=lambda sample: sample.name)
-@pytest.mark.parametrize("more", [b"\0", b"x", b"x\0", b"\0\0\0\0"])
+@table("sample", [s for s in SAMPLES if s.least is None], ids=lambda sample: sample.name)
+@table("more", [b"\0", b"x", b"x\0", b"\0\0\0\0"])
 def test_a_message_with_bytes_too_many_is_refused(sample: Sample, more: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         sample.decode(sample.body + more)
 
 
-@pytest.mark.parametrize(
+@table(
     ("decode", "body"),
     [
         (decode_query, b"SELECT\0 1\0"),

@@ -28,6 +28,7 @@ from tests.audit.audit_events import EVENTS
 from tests.audit.review_events import REVIEW_EVENTS
 from tests.repo import cli_reference
 from tests.repo.config_reference import PAGE, rewritten
+from tests.run.rows import table
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -96,7 +97,7 @@ def test_every_key_of_a_suite_is_in_the_page_on_commands() -> None:
     assert inner | {name for name in SuiteFile.model_fields if f"`{name}`" not in page and name != "tests"} == set()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+@table("document", DOCUMENTS, ids=_name)
 def test_local_links_lead_to_files(document: Path) -> None:
     text = _FENCE.sub("", document.read_text(encoding="utf-8"))
     targets = [target for target in _LINK.findall(text) if not re.match(r"[a-z]+:|#", target)]
@@ -104,7 +105,7 @@ def test_local_links_lead_to_files(document: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+@table("document", DOCUMENTS, ids=_name)
 def test_make_targets_that_are_named_are_in_the_makefile(document: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", _text("Makefile"), re.MULTILINE))
     text = document.read_text(encoding="utf-8")
@@ -112,7 +113,7 @@ def test_make_targets_that_are_named_are_in_the_makefile(document: Path) -> None
     assert set(named) - targets == set()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+@table("document", DOCUMENTS, ids=_name)
 def test_commands_that_are_named_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = re.findall(r"(?:^ {4}|`)pgjit ([a-z][a-z-]*)", text, re.MULTILINE)
@@ -176,6 +177,6 @@ def test_every_rule_has_its_page_and_every_page_its_rule() -> None:
     assert set(RULES) == pages
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@table("name", sorted(RULES))
 def test_every_rule_has_a_file_of_its_name(name: str) -> None:
     assert (ROOT / "pgjit" / "policy" / "rules" / f"{name.replace('-', '_')}.py").is_file()

@@ -10,11 +10,12 @@ import pytest
 from pgjit.policy.catalogue import page
 from pgjit.policy.rule import Rule
 from tests.repo.rule_pages import FOLDER, SCHEMA, contents
+from tests.run.rows import table
 
 WANTED = contents()
 
 
-@pytest.mark.parametrize("path", WANTED, ids=lambda path: str(path.name))
+@table("path", WANTED, ids=lambda path: str(path.name))
 def test_a_generated_file_is_what_the_code_says(path: Path) -> None:
     assert path.read_text("utf-8") == WANTED[path], f"{path} is stale: run `make docs`"
 

@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.run.rows import table
+
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "pgjit").rglob("*.py"), *(ROOT / "protocol").rglob("*.py")])
 MODULES = [path for path in SOURCES if path.name != "__init__.py" and "versions" not in path.parts]
@@ -67,7 +69,7 @@ def _files_of_the_repository() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-@pytest.mark.parametrize("requirement", _requirements(), ids=str)
+@table("requirement", _requirements(), ids=str)
 def test_every_dependency_is_pinned_at_a_version_that_it_allows(requirement: Requirement) -> None:
     pins = _pins()
     name = canonicalize_name(requirement.name)

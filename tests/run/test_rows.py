@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.run.rows import each_row
+from tests.run.rows import each_row, table
 
 
 def _is_even(number: int) -> None:
@@ -27,3 +27,24 @@ def test_rows_that_hold_are_silent() -> None:
 def test_a_table_without_a_row_proves_nothing() -> None:
     with pytest.raises(AssertionError, match="no row"):
         each_row([], str, _is_even)
+
+
+@pytest.fixture
+def limit() -> int:
+    return 10
+
+
+@table(("low", "high"), [(1, 2), (3, 4)], ids=["low", "high"])
+@table("factor", [1, 2], ids=str)
+def test_a_table_leaves_the_fixtures_to_the_runner(low: int, high: int, factor: int, limit: int) -> None:
+    assert low < high
+    assert high * factor < limit
+
+
+def test_a_row_is_named_as_the_table_says() -> None:
+    def is_two(number: int) -> None:
+        assert number == 2
+
+    for names, ids in ((["one", "two"], ["one", "two"]), (["<1>", "<2>"], "<{}>".format), (["1", "2"], None)):
+        with pytest.raises(ExceptionGroup, match=f"1 of 2 rows failed:\n{names[0]}\n"):
+            table("number", [1, 2], ids)(is_two)()

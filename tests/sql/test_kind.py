@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pgjit.policy.kinds import KINDS
 from pgjit.sql.parse import read_message
+from tests.run.rows import table
 
 TAGS = """
 ALTER VIEW v RENAME COLUMN a TO b | alter-view
@@ -54,7 +53,7 @@ COPY t TO STDOUT | copy-out
 """
 
 
-@pytest.mark.parametrize("line", TAGS.strip().splitlines())
+@table("line", TAGS.strip().splitlines())
 def test_a_statement_is_of_the_kind_of_its_tag(line: str) -> None:
     sql, kind = line.split(" | ")
     (statement,) = read_message(sql).statements

@@ -16,6 +16,7 @@ from pgjit.policy.builtin_functions import BUILTIN_FUNCTIONS
 from pgjit.policy.rules import attribute_call, foreign_operator, foreign_type
 from pgjit.policy.secret_columns import INSTEAD, SECRETS
 from tests.run.processes import finish
+from tests.run.rows import table
 
 SAFE_VOLATILE = frozenset(
     """
@@ -114,7 +115,7 @@ def test_no_listed_function_is_one_that_only_the_server_calls(listed: list[dict[
     assert found - METHODS == set()
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
     """
     pg_read_file pg_ls_dir pg_stat_file lo_get lo_create query_to_xml table_to_xml database_to_xml cursor_to_xml

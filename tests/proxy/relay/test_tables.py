@@ -16,6 +16,7 @@ from pgwire.reader import message
 from pgwire.state import ASYNCHRONOUS, FRONTEND, RESPONSES, Phase, RequestKind
 from tests.fakes.both_ends import BothEnds, query
 from tests.protocol.samples import SAMPLES
+from tests.run.rows import table
 
 EVERY_KIND = range(256)
 ERROR, ROW, COPY_DATA, COPY_IN = b"EDdG"
@@ -57,7 +58,7 @@ def test_a_request_is_answered_by_what_its_row_names_and_by_nothing_else(asked: 
         assert step.fault is None or step.data == [], "what is at fault does not go to the client"
 
 
-@pytest.mark.parametrize("kind", set(EVERY_KIND[1:]) - FRONTEND[Phase.READY], ids=chr)
+@table("kind", set(EVERY_KIND[1:]) - FRONTEND[Phase.READY], ids=chr)
 def test_a_client_that_sends_what_no_row_names_ends_and_nothing_of_it_goes_on(kind: int) -> None:
     plan = BothEnds().client(_sent(kind), query("SELECT 1"))
     assert plan.fault is not None

@@ -7,14 +7,15 @@ import pytest
 from pgjit.errors import StatementRefused
 from pgjit.sql.guards.oversized_tree import has_oversized_tree
 from pgjit.sql.parse import read_message
+from tests.run.rows import table
 
 _COLUMNS = ", c" * 500
 _VALUES = ", 1" * 500
 
 
-@pytest.mark.parametrize("between", ["", " ", "\n\t\f", "/**/", " /* a /* ( */ b */ ", "-- (\n", "--\r  "])
-@pytest.mark.parametrize("names", ["a{}", '"a("{}', "{}, a['(']", "/* ( */ a{}", "a {} -- (\n", '"a{}"'])
-@pytest.mark.parametrize(
+@table("between", ["", " ", "\n\t\f", "/**/", " /* a /* ( */ b */ ", "-- (\n", "--\r  "])
+@table("names", ["a{}", '"a("{}', "{}, a['(']", "/* ( */ a{}", "a {} -- (\n", '"a{}"'])
+@table(
     "head", ["UPDATE t SET", "uPdAtE/**/t\nsEt b = 1,", "MERGE INTO t USING u ON true WHEN MATCHED THEN UPDATE SET"]
 )
 def test_many_columns_from_one_row_are_found(head: str, names: str, between: str) -> None:

@@ -16,6 +16,7 @@ from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve.resolve import resolve
 from tests.fixtures.terms import policy_of
+from tests.run.rows import table
 from tests.sql.snapshots import read_snapshot
 
 SCHEMA = """
@@ -168,13 +169,13 @@ def _looked(sql: str, connection: psycopg.Connection) -> bool:
     return bool(notices)
 
 
-@pytest.mark.parametrize("sql", CHECKED)
+@table("sql", CHECKED)
 def test_what_a_check_calls_is_found(sql: str, connection: psycopg.Connection, known: Catalog) -> None:
     assert _looked(sql, connection)
     assert _called(sql, known)
 
 
-@pytest.mark.parametrize("sql", UNCHECKED)
+@table("sql", UNCHECKED)
 def test_nothing_is_found_where_nothing_is_checked(sql: str, connection: psycopg.Connection, known: Catalog) -> None:
     assert not _looked(sql, connection)
     assert not _called(sql, known)

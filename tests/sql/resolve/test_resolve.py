@@ -11,6 +11,7 @@ from pgjit.sql.catalog import Catalog, Function
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve.resolve import resolve
 from pgjit.sql.statement import Statement
+from tests.run.rows import table
 from tests.run.work import calls
 from tests.sql.compact import compact
 from tests.sql.snapshots import FIXTURES
@@ -27,7 +28,7 @@ def _cases() -> list[tuple[str, str]]:
     return [(sql, referenced.strip()) for sql, referenced in zip(content[::2], content[1::2], strict=True)]
 
 
-@pytest.mark.parametrize(("sql", "referenced"), _cases())
+@table(("sql", "referenced"), _cases())
 def test_what_a_statement_touches(sql: str, referenced: str, catalog: Catalog) -> None:
     assert (compact(resolve(_one(sql), catalog)) or "nothing") == referenced
 
