@@ -219,7 +219,7 @@ class Listener:
         if error is not None:
             await self._refuse(link, error, peer, message)
             return
-        session = Session(self._services, link, peer.source, tls_version_and_cipher(link))
+        session = Session(self._services, link, peer, tls_version_and_cipher(link))
         try:
             await session.run(message, deadline)
         except JournalUnavailable:

@@ -22,6 +22,7 @@ from pgjit.judging.worker_process import Worker
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy, Preset
 from pgjit.proxy.door.refused_logins import RefusedLogins
+from pgjit.proxy.door.waiting_logins import WaitingLogins
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.quota import Quota
 from pgjit.proxy.rate_limit import RateLimit
@@ -81,6 +82,7 @@ class Services:
     refused_logins: RefusedLogins = field(init=False)
     identity_quota: Quota[IdentityKey] = field(init=False)
     policy_quota: Quota[tuple[IdentityKey, str]] = field(default_factory=Quota)  # an identity, a policy
+    waiting_logins: WaitingLogins = field(init=False)
     catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
     judge_workers: JudgeWorkers = field(init=False)
     journal_rate: RateLimit[IdentityKey] = field(init=False)
@@ -89,6 +91,7 @@ class Services:
     def __post_init__(self) -> None:
         self.refused_logins = RefusedLogins(self.journal, self.clock, self.telemetry)
         self.identity_quota = Quota(self.limits.sessions_per_identity)
+        self.waiting_logins = WaitingLogins(self.limits.connections, self.limits.connections_per_address)
         self.journal_rate = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
         self.judge_workers = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from datetime import datetime, timedelta
 
 from pgjit.audit.event import SessionContext, SessionOpened
 from pgjit.errors import (
@@ -19,21 +18,17 @@ from pgjit.errors import (
     ServerUnavailable,
     ShuttingDown,
     TokenRefused,
-    TooManyConnections,
 )
-from pgjit.grants.request import RequestState
-from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused
-from pgjit.grants.requests import check_ask
-from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.authentication_method import AuthenticationMethod
-from pgjit.identity.identity import Identity, IdentityKey
-from pgjit.policy.choose import choose_policy, opens
-from pgjit.policy.policy import Grant, Policy
+from pgjit.identity.identity import Identity
+from pgjit.policy.choose import opens
 from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access
+from pgjit.proxy.authorization import Authorization
 from pgjit.proxy.door.client_authentication import authenticate
+from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
-from pgjit.proxy.door.startup_settings import check_for_any_policy, check_settings
+from pgjit.proxy.door.startup_settings import check_for_any_policy
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.pump import Ending, Pump
@@ -53,8 +48,6 @@ from pgwire.messages.startup import StartupMessage, encode_negotiate_version
 __all__ = ["Session"]
 
 _CANCEL_SECONDS = 5.0
-_LOGIN_SECONDS = 5.0
-"""Seconds of a login that are kept for the server, when it waits for a verdict."""
 _SECRET_BYTES = {0: 4, 2: 32}
 """Length of a cancel key's secret by minor protocol version, as PostgreSQL sends it."""
 
@@ -62,10 +55,11 @@ _SECRET_BYTES = {0: 4, 2: 32}
 class Session:
     """One client, on an encrypted link, after its startup message was read."""
 
-    def __init__(self, services: Services, link: Link, source: str, tls: str) -> None:
+    def __init__(self, services: Services, link: Link, peer: ClientAddress, tls: str) -> None:
         self._services = services
         self._client = link
-        self._source = source
+        self._source = peer.source
+        self._authorization = Authorization(services, peer)
         self._tls = tls
         self._id = "s_" + uuid.uuid4().hex
         self._live: LiveSession | None = None
@@ -73,7 +67,6 @@ class Session:
         self.abandoned = False  # ended here before its backend was seen to be gone
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
-        self._place: tuple[IdentityKey, str] | None = None  # the quota place: identity and policy
         self._cancelling: asyncio.Task[bool] | None = None
         self.cancel_secret = b""
 
@@ -101,8 +94,7 @@ class Session:
         try:
             await self._log_in(startup, deadline)
         finally:
-            if self._place is not None:
-                self._services.release_place(*self._place)
+            self._authorization.release()
             if self._cancelling is not None:
                 self._cancelling.cancel()
 
@@ -111,7 +103,7 @@ class Session:
             async with asyncio.timeout_at(deadline):
                 request = self._greet(startup)
                 resolved = await self._authenticate(request)
-                access = await self._authorize(resolved.identity, request, deadline)
+                access = await self._authorization.authorize(resolved.identity, request, deadline)
                 live = await self._connect(access, resolved, request)
         except PgjitError as refused:
             self._refuse(refused, startup)
@@ -150,69 +142,6 @@ class Session:
         return await services.memberships.resolve(
             self._identity, lambda identity: opens(services.policies, identity, request.database, request.user)
         )
-
-    # --- authorize -------------------------------------------------------------------------------------
-
-    async def _authorize(self, identity: Identity, request: StartupRequest, deadline: float) -> Access:
-        services = self._services
-        policy = choose_policy(services.policies, identity, request.database, request.user)
-        target = services.targets[policy.connection]
-        check_settings(request, policy, target)
-        if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
-            raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
-        if policy.grant is Grant.ON_REQUEST:
-            check_ask(policy, request.stated_reason, request.ticket, request.ttl)
-        self._take_place(identity.key, policy)
-        # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
-        await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
-        await services.require_catalog(policy)
-        window, ends_at = await self._admit(identity, policy, request, deadline)
-        return Access(identity, policy, window, ends_at, target)
-
-    async def _admit(
-        self, identity: Identity, policy: Policy, request: StartupRequest, deadline: float
-    ) -> tuple[Window, datetime]:
-        """Join or open the window. Where people decide, make or find the request, and wait if the client wants it."""
-        services = self._services
-        ask = LoginAsk(ttl=request.ttl, reason=request.stated_reason, ticket=request.ticket)
-        try:
-            return await services.windows.admit(identity, policy, self._source, request.reason, ask)
-        except ReviewNeeded:
-            access_request = await services.requests.make(
-                identity, policy, policy.connection,
-                reason=ask.reason, ticket=ask.ticket, ttl=ask.ttl, source=self._source,
-            )  # fmt: skip
-        # The login after the verdict needs its part of the time that a login may take.
-        left = timedelta(seconds=deadline - asyncio.get_running_loop().time() - _LOGIN_SECONDS)
-        wait = min(request.wait or timedelta(), left)
-        if access_request.state is RequestState.PENDING and wait > timedelta():
-            access_request = await services.requests.wait(access_request.id, services.clock() + wait)
-        if access_request.state is RequestState.APPROVED:
-            return await services.windows.admit(identity, policy, self._source, request.reason, ask)
-        if access_request.state is RequestState.REFUSED:
-            raise ReviewRefused(access_request)
-        raise ReviewPending(access_request)
-
-    def _take_place(self, key: IdentityKey, policy: Policy) -> None:
-        """Take a quota place. Done before a window is opened: without a place there is no window."""
-        per_identity, per_policy = self._services.identity_quota, self._services.policy_quota
-        most = policy.limits.sessions
-        if not per_policy.take((key, policy.name), most=most):
-            raise TooManyConnections(
-                "too many sessions under this policy",
-                reference="limit-sessions",
-                detail=f"The policy gives at most {most} at once (limits.sessions).",
-                hint="Close sessions that are not used, or use a smaller pool.",
-            )
-        if not per_identity.take(key):
-            per_policy.give_back((key, policy.name))
-            raise TooManyConnections(
-                "too many sessions of your identity",
-                reference="too-many-sessions-of-identity",
-                detail=f"At most {per_identity.most} are open at once, under all policies together.",
-                hint="Close sessions that are not used, or use a smaller pool.",
-            )
-        self._place = key, policy.name
 
     # --- connect ---------------------------------------------------------------------------------------
 

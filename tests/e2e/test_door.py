@@ -120,6 +120,22 @@ async def test_startup_parameters_on_the_list_are_accepted(world: World) -> None
     assert records(world, "window.opened")[0]["reason"] == "schema diff, week 47"
 
 
+async def test_reason_and_ticket_of_every_session_are_on_record(world: World) -> None:
+    """Also of a session that joins a window which another reason opened."""
+    token = await world.token(add_reader(world))
+    first, second = (f"-c pgjit.reason={word} -c pgjit.ticket=OPS-{word}" for word in ("first", "second"))
+    for options in (first, second, ""):
+        async with await connect_psycopg(world, token, "reader", options=options):
+            pass
+    opened = [(r.get("reason"), r.get("ticket")) for r in records(world, "session.opened")]
+    assert opened == [
+        ("first (ticket OPS-first)", "OPS-first"),
+        ("second (ticket OPS-second)", "OPS-second"),
+        (None, None),
+    ]
+    assert [r["reason"] for r in records(world, "window.opened")] == ["first (ticket OPS-first)"]
+
+
 async def test_a_newer_protocol_is_negotiated_down(world: World) -> None:
     packet = encode_startup({"user": "reader", "database": "prod-replica", "_pq_.test": "1"}, minor=9999)
     frames = await _in_tls(world, packet)

@@ -17,9 +17,10 @@ from pgjit.demo.emulator.settings import AppCredentials
 from pgjit.demo.world import World
 from pgjit.identity.identity import GroupId
 from pgjit.policy.grant_terms import Grant, GrantTerms, ReasonTerms, ReviewTerms
+from pgjit.proxy.door.waiting_logins import WaitingLogins
 from tests.e2e.test_http_api import REVIEWERS, add_person, api_world, client, token_of
 from tests.e2e.worlds import add_reader, records
-from tests.run.waiting import until_it_holds
+from tests.run.waiting import until, until_it_holds
 
 REVIEWED = GrantTerms(review=ReviewTerms(groups=(GroupId(REVIEWERS),), group_names=("dba-on-call",)))
 
@@ -114,6 +115,26 @@ async def test_a_login_waits_for_the_verdict(database: DemoDatabase, tmp_path: P
         await verdict(world, person, "approve")
         async with await waiting as connection:
             assert (await (await connection.execute("SELECT 1")).fetchone()) == (1,)
+
+
+async def test_a_login_that_waits_holds_no_sessions_place(database: DemoDatabase, tmp_path: Path) -> None:
+    async with reviewed_world(database, tmp_path) as (world, person):
+        services = world.app._services
+        services.identity_quota.most = 1
+        services.waiting_logins = WaitingLogins(connections=4, connections_per_address=4)
+        agent = add_reader(world)
+        waiting = asyncio.create_task(connect(world, agent, "-c pgjit.wait=5m"))
+        request = await pending(world, person)
+        await until(lambda: len(services.waiting_logins))
+        assert len(services.identity_quota) == 0
+        full = await refusal(world, agent, "-c pgjit.wait=5m")
+        for words in ("too many logins wait for a review", request["id"], "without `pgjit.wait`"):
+            assert words in full
+        assert "waits for review" in await refusal(world, agent), "a login without a wait needs no place"
+        await verdict(world, person, "approve")
+        async with await waiting:
+            assert (len(services.waiting_logins), len(services.identity_quota)) == (0, 1)
+            assert "too many sessions of your identity" in await refusal(world, agent)
 
 
 async def test_a_required_reason_is_asked_before_a_window(database: DemoDatabase, tmp_path: Path) -> None:

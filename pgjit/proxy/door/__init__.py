@@ -9,6 +9,7 @@ parameters are accepted, and how refused connections are recorded.
 - **startup request**: the parsed startup message: user, database, reason, ticket and settings (`startup_request.py`).
 - **startup settings**: the settings of a startup request that the policy accepts (`startup_settings.py`).
 - **client authentication**: the token as a password or by OAUTHBEARER (`client_authentication.py`).
+- **waiting logins**: how many logins may wait for a verdict at once (`waiting_logins.py`).
 - **refused logins**: the record of each connection that does not become a session (`refused_logins.py`).
 
 Start with `handshake.py`; `proxy/listener.py` and `proxy/session.py` call these modules in the order above. A startup

@@ -1,0 +1,118 @@
+"""What a login may do: its policy, its place among the sessions, and its window. Returns the `Access`.
+
+Decides the order of these checks. A window is opened last, so that none is wasted on a login that fails. Where people
+decide, the login makes or finds the request, and waits for the verdict if the client wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from pgjit.errors import TokenRefused, TooManyConnections
+from pgjit.grants.request import Request, RequestState
+from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused
+from pgjit.grants.requests import check_ask
+from pgjit.grants.window import LoginAsk, Window
+from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.policy.choose import choose_policy
+from pgjit.policy.policy import Grant, Policy
+from pgjit.proxy.access import Access
+from pgjit.proxy.door.connection_limits import ClientAddress
+from pgjit.proxy.door.startup_request import StartupRequest
+from pgjit.proxy.door.startup_settings import check_settings
+from pgjit.proxy.services import Services
+
+__all__ = ["Authorization"]
+
+_LOGIN_SECONDS = 5.0
+"""Seconds of a login that are kept for the server, when it waits for a verdict."""
+
+
+class Authorization:
+    """Of one login. It holds a quota place of the session until `release`."""
+
+    def __init__(self, services: Services, peer: ClientAddress) -> None:
+        self._services = services
+        self._peer = peer
+        self._place: tuple[IdentityKey, str] | None = None  # the quota place: identity and policy
+
+    async def authorize(self, identity: Identity, request: StartupRequest, deadline: float) -> Access:
+        """Raises PgjitError. `deadline`: of the login, in the loop's time."""
+        services = self._services
+        policy = choose_policy(services.policies, identity, request.database, request.user)
+        target = services.targets[policy.connection]
+        check_settings(request, policy, target)
+        if policy.identity.bind_to_token and services.clock() >= identity.expires_at:
+            raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
+        if policy.grant is Grant.ON_REQUEST:
+            check_ask(policy, request.stated_reason, request.ticket, request.ttl)
+        self._take_place(identity.key, policy)
+        # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
+        await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
+        await services.require_catalog(policy)
+        window, ends_at = await self._admit(identity, policy, request, deadline)
+        return Access(identity, policy, window, ends_at, target)
+
+    async def _admit(
+        self, identity: Identity, policy: Policy, request: StartupRequest, deadline: float
+    ) -> tuple[Window, datetime]:
+        """Join or open the window. Where people decide, make or find the request, and wait if the client wants it."""
+        services, source = self._services, self._peer.source
+        ask = LoginAsk(ttl=request.ttl, reason=request.stated_reason, ticket=request.ticket)
+        try:
+            return await services.windows.admit(identity, policy, source, request.reason, ask)
+        except ReviewNeeded:
+            access_request = await services.requests.make(
+                identity, policy, policy.connection,
+                reason=ask.reason, ticket=ask.ticket, ttl=ask.ttl, source=source,
+            )  # fmt: skip
+        if access_request.state is RequestState.PENDING:
+            access_request = await self._wait(access_request, request.wait or timedelta(), deadline)
+        if access_request.state is RequestState.APPROVED:
+            if self._place is None:
+                self._take_place(identity.key, policy)
+            return await services.windows.admit(identity, policy, source, request.reason, ask)
+        if access_request.state is RequestState.REFUSED:
+            raise ReviewRefused(access_request)
+        raise ReviewPending(access_request)
+
+    async def _wait(self, request: Request, wait: timedelta, deadline: float) -> Request:
+        """Wait for the verdict without a session's place: the identity may use its open windows meanwhile."""
+        # The login after the verdict needs its part of the time that a login may take.
+        left = timedelta(seconds=deadline - asyncio.get_running_loop().time() - _LOGIN_SECONDS)
+        wait = min(wait, left)
+        if wait <= timedelta():
+            return request
+        self.release()
+        with self._services.waiting_logins.place(self._peer.network, request.id):
+            return await self._services.requests.wait(request.id, self._services.clock() + wait)
+
+    # --- quota places ----------------------------------------------------------------------------------
+
+    def _take_place(self, key: IdentityKey, policy: Policy) -> None:
+        """Take a quota place. Done before a window is opened: without a place there is no window."""
+        per_identity, per_policy = self._services.identity_quota, self._services.policy_quota
+        most = policy.limits.sessions
+        if not per_policy.take((key, policy.name), most=most):
+            raise TooManyConnections(
+                "too many sessions under this policy",
+                reference="limit-sessions",
+                detail=f"The policy gives at most {most} at once (limits.sessions).",
+                hint="Close sessions that are not used, or use a smaller pool.",
+            )
+        if not per_identity.take(key):
+            per_policy.give_back((key, policy.name))
+            raise TooManyConnections(
+                "too many sessions of your identity",
+                reference="too-many-sessions-of-identity",
+                detail=f"At most {per_identity.most} are open at once, under all policies together.",
+                hint="Close sessions that are not used, or use a smaller pool.",
+            )
+        self._place = key, policy.name
+
+    def release(self) -> None:
+        """Give back the quota place. Without one, nothing happens."""
+        if self._place is not None:
+            self._services.release_place(*self._place)
+            self._place = None
