@@ -99,7 +99,8 @@ def window_state(window: Window, now: datetime) -> str:
     """`ending`: it is over, and its sessions are being ended."""
     if window.ended_at is not None:
         return "ended"
-    return "ending" if window.revoked_at is not None or now >= window.ends_at else "open"
+    over = window.revoked_at is not None or window.ending_at is not None or now >= window.ends_at
+    return "ending" if over else "open"
 
 
 class WindowJson(BaseModel):

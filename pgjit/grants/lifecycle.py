@@ -137,12 +137,13 @@ def effective_end(window: Window, policy: Policy) -> datetime:
     """The end of `window` under the policy as it is now.
 
     INVARIANT: never later than the end that was granted. A shorter ttl ends open windows earlier. A longer ttl counts
-    for the next window only. A schedule that does not have the opening any more ends the window at once.
+    for the next window only. A schedule that does not have the opening any more ends the window at once. What one
+    node has ended, by a shorter ttl or by any other reason, is over for all nodes.
     """
     end = min(window.ends_at, window.opened_at + policy.ttl)
     if policy.terms.schedule is not None:
         end = min(end, policy.terms.schedule.open_until(window.opened_at) or window.opened_at)
-    return end if window.revoked_at is None else min(end, window.revoked_at)
+    return min([end, *(at for at in (window.revoked_at, window.ending_at) if at is not None)])
 
 
 def under_policy(window: Window, policy: Policy) -> Window:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pgjit.errors import AccessRefused, utc_text
+from pgjit.errors import AccessRefused, TooManyConnections, utc_text
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, RequestState
 
@@ -27,6 +27,7 @@ __all__ = [
     "ReviewRefused",
     "SignedOffByUser",
     "TooManyRequests",
+    "TooManySessions",
     "UnfitValue",
     "WindowUnknown",
 ]
@@ -272,4 +273,16 @@ class AlreadySignedOff(AccessRefused):
             reference="already-signed-off",
             detail=f"Window {window_id} is signed off already, or was not opened by `break-glass`.",
             hint="`pgjit windows` shows the windows that wait for a sign-off.",
+        )
+
+
+class TooManySessions(TooManyConnections):
+    """The policy's limit of sessions is reached, over all nodes together."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            "too many sessions under this policy",
+            reference="limit-sessions",
+            detail=f"The policy gives at most {most} at once (limits.sessions).",
+            hint="Close sessions that are not used, or use a smaller pool.",
         )

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pgjit.grants.actor import Actor
+from pgjit.grants.fleet_store import FleetStore
 from pgjit.grants.journal_entry import JournalEntry
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.kept_backend import KeptBackend
@@ -29,7 +30,7 @@ from pgjit.policy.policy import Policy
 __all__ = ["Store"]
 
 
-class Store(NotificationStore, Protocol):
+class Store(FleetStore, NotificationStore, Protocol):
     @property
     def usable(self) -> bool:
         """Whether the last transaction was carried out."""
@@ -52,6 +53,7 @@ class Store(NotificationStore, Protocol):
         login: Login | None = None,
         note: str | None = None,
         ask: LoginAsk | None = None,
+        sessions: int = 0,
     ) -> tuple[Window, bool]:
         """Join the identity's window under `policy`, or open one; True if this call opened it.
 
@@ -60,17 +62,23 @@ class Store(NotificationStore, Protocol):
         The transaction excludes every other `admit`, so that two logins at once open one window. Raises AccessRefused
         if lifecycle.py refuses (CoolingDown is one).
 
+        From then on this node has the window, with `sessions` sessions. Raises TooManySessions if those of all nodes
+        are more than the policy allows.
+
         Under `grant: review` the approved request is used up in the same transaction, if it is for exactly `ask`.
         """
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
-        """Mark the window ended; False if it already was. Never changes an end that is set.
+        """This node has ended its sessions of the window. If no other node has it, mark the window ended.
+
+        Returns True if this call did; then the end is set and never changes. While another node has the window, the
+        window is ending: nobody joins it, and that node ends it too.
 
         With `note`, an entry for an end that is set now is put into the outbox in the same transaction.
         """
 
     async def outbox(self) -> list[OutboxEntry]:
-        """The records that the journal has still to take, in the order of the windows, an opening before an end."""
+        """The records that this node's journal has still to take, by window, an opening before an end."""
 
     async def recorded(self, window_id: str, kind: RecordKind) -> None:
         """The journal has taken the record: delete its entry from the outbox."""
@@ -81,8 +89,11 @@ class Store(NotificationStore, Protocol):
     async def note_usage(self, window_id: str, used: Usage) -> None:
         """Keep the usage so far. It only grows."""
 
-    async def unended(self) -> list[Window]:
-        """Windows that no process has marked ended, whether their time is over or not."""
+    async def unended(self, *, own: bool = False) -> list[Window]:
+        """Windows that are not marked ended, whether their time is over or not.
+
+        `own`: those that this node has, or no node.
+        """
 
     async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
         """The windows of these ids that the store has, by id."""
@@ -108,8 +119,8 @@ class Store(NotificationStore, Protocol):
     async def denials(self, now: datetime) -> list[tuple[Principal, DirectoryAnswer]]:
         """The denials that are to be kept beyond `now`."""
 
-    async def backends(self) -> list[KeptBackend]:
-        """The backends that are not known to be gone, of this process and of earlier ones."""
+    async def backends(self, *, own: bool = False) -> list[KeptBackend]:
+        """The backends that are not known to be gone, of this process and of earlier ones. `own`: of this node."""
 
     async def note_backends(self, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
         """Insert the backends that have begun; delete those that are gone, by session id."""

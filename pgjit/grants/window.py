@@ -55,6 +55,8 @@ class Window:
     retry_at: datetime  # from when a new window may be opened: end + cooldown
     ended_at: datetime | None = None
     end_reason: str | None = None  # `ttl`, `revoked`, ...
+    ending_at: datetime | None = None  # set once: a node has ended its sessions then; others may have to end theirs
+    ending_reason: str | None = None
     source: str | None = None  # the address of the connection that opened it
     request: str | None = None  # the approved request that it was opened for
     break_glass: bool = False

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pgjit.errors import TokenRefused, TooManyConnections
 from pgjit.grants.request import Request, RequestState
-from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused
+from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused, TooManySessions
 from pgjit.grants.requests import check_ask
 from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.identity import Identity, IdentityKey
@@ -95,12 +95,8 @@ class Authorization:
         per_identity, per_policy = self._services.identity_quota, self._services.policy_quota
         most = policy.limits.sessions
         if not per_policy.take((key, policy.name), most=most):
-            raise TooManyConnections(
-                "too many sessions under this policy",
-                reference="limit-sessions",
-                detail=f"The policy gives at most {most} at once (limits.sessions).",
-                hint="Close sessions that are not used, or use a smaller pool.",
-            )
+            assert most is not None
+            raise TooManySessions(most)
         if not per_identity.take(key):
             per_policy.give_back((key, policy.name))
             raise TooManyConnections(

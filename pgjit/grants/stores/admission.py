@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from pgjit.errors import AccessRefused
 from pgjit.grants import request_lifecycle
 from pgjit.grants.lifecycle import Facts, Join, Open, ask_of, decide, effective_end
+from pgjit.grants.request_refusals import TooManySessions
 from pgjit.grants.stores.clock_floor import latest_moment, note_moment
 from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lock_rows import locks_in_force
 from pgjit.grants.stores.request_rows import latest_request, save_request
 from pgjit.grants.stores.schema import clock, outbox, to_micros, used_tokens
+from pgjit.grants.stores.window_nodes import hold_window, sessions_of_others
 from pgjit.grants.stores.window_rows import insert_window, latest_window, opened_since
 from pgjit.grants.value_text import WINDOW
 from pgjit.grants.window import Login, LoginAsk, Window
@@ -38,16 +40,20 @@ def admit(
     login: Login | None,
     note: str | None,
     ask: LoginAsk | None,
-) -> tuple[Window, bool] | AccessRefused:
+    sessions: int = 0,
+) -> tuple[Window, bool] | AccessRefused | TooManySessions:
     """The window, and whether this call opened it; or a refusal, with the moment noted all the same."""
     once = login if policy.identity.single_use_token else None
     facts = _facts(connection, node, identity, policy, now, login, ask)
     latest = latest_window(connection, identity, policy.name)
     decision = decide(latest, policy, now, facts)
+    if isinstance(decision, Join) and (refusal := _too_many(connection, decision.window.id, node, policy, sessions)):
+        return refusal
     if once is not None and isinstance(decision, Join | Open):
         _use_up(connection, identity, policy.name, once, now)
     note_moment(connection, now, exactly=_seen_to_be_over(latest, policy, now, facts.seen))
     if isinstance(decision, Join):
+        hold_window(connection, decision.window.id, node, sessions)
         return decision.window, False
     if not isinstance(decision, Open):
         return decision.error()
@@ -57,12 +63,23 @@ def admit(
         used = request_lifecycle.use(decision.request, ask_of(decision.request, policy, ask), window.id, at)
         save_request(connection, node, decision.request, used)
     insert_window(connection, window)
+    hold_window(connection, window.id, node, sessions)
     if window.break_glass:
         written = {"window": WINDOW.write(window), "reason": None if ask is None else ask.reason}
         add_entry(connection, node, "break_glass.used", window.id, orjson.dumps(written).decode())
     if note is not None:
-        connection.execute(sa.insert(outbox).values(window_id=window.id, kind="opened", note=note))
+        connection.execute(sa.insert(outbox).values(window_id=window.id, kind="opened", node=node, note=note))
     return window, True
+
+
+def _too_many(
+    connection: sa.Connection, window_id: str, node: str, policy: Policy, sessions: int
+) -> TooManySessions | None:
+    """The refusal, if the sessions of all nodes are more than the policy allows."""
+    most = policy.limits.sessions
+    if most is not None and sessions + sessions_of_others(connection, window_id, node) > most:
+        return TooManySessions(most)
+    return None
 
 
 def _seen_to_be_over(latest: Window | None, policy: Policy, now: datetime, seen: datetime | None) -> bool:

@@ -30,6 +30,10 @@ T = TypeVar("T")
 
 class Database(Protocol):
     @property
+    def shared(self) -> bool:
+        """Whether other processes may use the database now."""
+
+    @property
     def usable(self) -> bool:
         """Whether the last transaction was carried out."""
 

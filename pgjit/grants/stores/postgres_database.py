@@ -45,6 +45,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.004, 0.2
 
 
 class PostgresDatabase:
+    shared = True
+
     def __init__(self, login: PostgresLogin) -> None:
         self.usable = False
         self._login = login

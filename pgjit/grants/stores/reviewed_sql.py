@@ -12,6 +12,7 @@ from pgjit.grants.journal_entry import JournalEntry
 from pgjit.grants.listing import ListPage, RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request
+from pgjit.grants.request_refusals import TooManySessions
 from pgjit.grants.scope import Scope
 from pgjit.grants.standing_orders import SessionKill, StandingOrders
 from pgjit.grants.stores import journal_entries, lock_rows, request_rows, window_rows
@@ -23,9 +24,9 @@ __all__ = ["ReviewedSqlStore", "granted"]
 T = TypeVar("T")
 
 
-def granted(result: T | AccessRefused) -> T:
+def granted(result: T | AccessRefused | TooManySessions) -> T:
     """A refusal is raised only here: its transaction was committed, with what led to it."""
-    if isinstance(result, AccessRefused):
+    if isinstance(result, AccessRefused | TooManySessions):
         raise result
     return result
 

@@ -42,6 +42,8 @@ windows = Table(
     Column("retry_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("end_reason", Text),
+    Column("ending_at", BigInteger),  # a node has ended its sessions; others have still to end theirs
+    Column("ending_reason", Text),
     Column("source", Text),  # the address that opened it
     Column("request_id", Text),
     Column("break_glass", Boolean, nullable=False, server_default=false()),
@@ -98,6 +100,7 @@ outbox = Table(
     metadata,
     Column("window_id", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
+    Column("node", Text, nullable=False),  # whose journal takes the record
     Column("note", Text, nullable=False),
     CheckConstraint("kind IN ('opened', 'ended')", name="a_window_is_opened_and_ended"),
 )
@@ -137,6 +140,7 @@ backends = Table(
     metadata,
     Column("session_id", Text, primary_key=True),
     Column("window_id", Text, nullable=False),
+    Column("node", Text, nullable=False),  # which has the session
     Column("note", Text, nullable=False),
 )
 

@@ -19,6 +19,9 @@ from pgjit.grants.stores import admission, denied_principals
 from pgjit.grants.stores.backends import kept_backends, note_backends
 from pgjit.grants.stores.clock_floor import latest_moment, note_moment
 from pgjit.grants.stores.database import Database, announce, larger, upsert
+from pgjit.grants.stores.fleet_schema import window_nodes
+from pgjit.grants.stores.fleet_sql import FleetSqlStore
+from pgjit.grants.stores.lease_rows import usage_of
 from pgjit.grants.stores.reviewed_sql import ReviewedSqlStore, granted
 from pgjit.grants.stores.schema import (
     clock,
@@ -28,6 +31,7 @@ from pgjit.grants.stores.schema import (
     usages,
     windows,
 )
+from pgjit.grants.stores.window_nodes import held_by_any, leave_window
 from pgjit.grants.stores.window_rows import read_window, window_row
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, Window
@@ -40,12 +44,16 @@ __all__ = ["SqlStore"]
 T = TypeVar("T")
 
 
-class SqlStore(ReviewedSqlStore):
+class SqlStore(FleetSqlStore, ReviewedSqlStore):
     """`node`: whose journal takes the records of the changes that are made here."""
 
     def __init__(self, database: Database, *, node: str = "") -> None:
         self.node = node
         self._database = database
+
+    @property
+    def shared(self) -> bool:
+        return self._database.shared
 
     @property
     def usable(self) -> bool:
@@ -65,22 +73,30 @@ class SqlStore(ReviewedSqlStore):
         login: Login | None = None,
         note: str | None = None,
         ask: LoginAsk | None = None,
+        sessions: int = 0,
     ) -> tuple[Window, bool]:
         # A refusal was committed too: the moment must be in the store, in case the clock is set back later.
         return granted(
             await self._transaction(
-                lambda connection: admission.admit(connection, self.node, identity, policy, now, login, note, ask)
+                lambda connection: admission.admit(
+                    connection, self.node, identity, policy, now, login, note, ask, sessions
+                )
             )
         )
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:
         def work(connection: sa.Connection) -> bool:
             note_moment(connection, at)
-            values = {"window": window_id, "at": to_micros(at), "reason": reason}
-            first = connection.execute(_END, values).rowcount == 1
+            leave_window(connection, window_id, self.node)
             announce(connection)
+            values = {"window": window_id, "at": to_micros(at), "reason": reason}
+            if held_by_any(connection, window_id):
+                connection.execute(_BEGIN_END, values)
+                return False
+            first = connection.execute(_END, values).rowcount == 1
             if note is not None and first:
-                _add_to_outbox(connection, window_id, "ended", note)
+                entry = {"window_id": window_id, "kind": "ended", "node": self.node, "note": note}
+                connection.execute(sa.insert(outbox).values(entry))
             return first
 
         return await self._transaction(work)
@@ -88,7 +104,8 @@ class SqlStore(ReviewedSqlStore):
     async def outbox(self) -> list[OutboxEntry]:
         return await self._transaction(
             lambda connection: [
-                OutboxEntry(row.kind, read_window(row), row.note) for row in connection.execute(_OUTBOX)
+                OutboxEntry(row.kind, read_window(row), row.note)
+                for row in connection.execute(_OUTBOX, {"of_node": self.node})
             ]
         )
 
@@ -100,12 +117,7 @@ class SqlStore(ReviewedSqlStore):
         )
 
     async def usage(self, window_id: str) -> Usage:
-        def work(connection: sa.Connection) -> Usage:
-            rows = connection.execute(sa.select(usages).where(usages.c.window_id == window_id))
-            row = rows.mappings().one_or_none()
-            return Usage() if row is None else Usage(row["rows"], row["bytes"], row["statements"])
-
-        return await self._transaction(work)
+        return await self._transaction(lambda connection: usage_of(connection, window_id))
 
     async def note_usage(self, window_id: str, used: Usage) -> None:
         values = {"rows": used.rows, "bytes": used.bytes, "statements": used.statements}
@@ -117,8 +129,13 @@ class SqlStore(ReviewedSqlStore):
 
         await self._transaction(work)
 
-    async def unended(self) -> list[Window]:
-        return await self._transaction(lambda connection: [read_window(row) for row in connection.execute(_UNENDED)])
+    async def unended(self, *, own: bool = False) -> list[Window]:
+        query = _UNENDED
+        if own:
+            holders = sa.select(window_nodes.c.window_id)
+            of_node = windows.c.id.in_(holders.where(window_nodes.c.node == self.node))
+            query = query.where(sa.or_(of_node, windows.c.id.not_in(holders)))
+        return await self._transaction(lambda connection: [read_window(row) for row in connection.execute(query)])
 
     async def known(self, window_ids: Collection[str]) -> dict[str, Window]:
         query = sa.select(windows).where(windows.c.id.in_(list(window_ids)))
@@ -162,11 +179,11 @@ class SqlStore(ReviewedSqlStore):
     async def denials(self, now: datetime) -> list[tuple[Principal, DirectoryAnswer]]:
         return await self._transaction(lambda connection: denied_principals.kept(connection, now))
 
-    async def backends(self) -> list[KeptBackend]:
-        return await self._transaction(kept_backends)
+    async def backends(self, *, own: bool = False) -> list[KeptBackend]:
+        return await self._transaction(lambda connection: kept_backends(connection, self.node if own else None))
 
     async def note_backends(self, begun: Sequence[KeptBackend], over: Collection[str]) -> None:
-        await self._transaction(lambda connection: note_backends(connection, begun, over))
+        await self._transaction(lambda connection: note_backends(connection, self.node, begun, over))
 
     async def clock_floor(self) -> datetime | None:
         return await self._transaction(latest_moment)
@@ -183,14 +200,16 @@ _UNENDED = sa.select(windows).where(windows.c.ended_at.is_(None)).order_by(windo
 _OUTBOX = (
     sa.select(windows, outbox.c.kind, outbox.c.note)
     .join(outbox, outbox.c.window_id == windows.c.id)
+    .where(outbox.c.node == sa.bindparam("of_node"))
     .order_by(windows.c.seq, outbox.c.kind.desc())
+)
+_BEGIN_END = (
+    sa.update(windows)
+    .where(windows.c.id == sa.bindparam("window"), windows.c.ended_at.is_(None), windows.c.ending_at.is_(None))
+    .values(ending_at=sa.bindparam("at"), ending_reason=sa.bindparam("reason"))
 )
 _END = (
     sa.update(windows)
     .where(windows.c.id == sa.bindparam("window"), windows.c.ended_at.is_(None))
     .values(ended_at=sa.bindparam("at"), end_reason=sa.bindparam("reason"), current=None)
 )
-
-
-def _add_to_outbox(connection: sa.Connection, window_id: str, kind: RecordKind, note: str) -> None:
-    connection.execute(sa.insert(outbox).values(window_id=window_id, kind=kind, note=note))

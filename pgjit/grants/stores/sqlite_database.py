@@ -53,6 +53,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, shared: bool = False) -> None:
         self.usable = False
+        self.shared = shared
         self._file = StoreFile(path.absolute(), shared=shared)
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sa.Connection | None = None  # of that thread

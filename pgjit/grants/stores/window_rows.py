@@ -168,6 +168,8 @@ def read_window(row: sa.Row[Any]) -> Window:
         retry_at=from_micros(row.retry_at),
         ended_at=None if row.ended_at is None else from_micros(row.ended_at),
         end_reason=row.end_reason,
+        ending_at=None if row.ending_at is None else from_micros(row.ending_at),
+        ending_reason=row.ending_reason,
         source=row.source,
         request=row.request_id,
         break_glass=bool(row.break_glass),

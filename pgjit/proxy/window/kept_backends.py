@@ -96,7 +96,7 @@ class KeptBackends:
     async def load(self) -> None:
         """Read the orphans from the store. Raises ServerUnavailable."""
         try:
-            self._orphans = {entry.session_id: entry for entry in await self._store.backends()}
+            self._orphans = {entry.session_id: entry for entry in await self._store.backends(own=True)}
         except (KeyError, TypeError, ValueError) as fault:
             raise ServerUnavailable(
                 "window store cannot be used",

@@ -143,6 +143,8 @@ class Revocations:
                 self._windows.end_now(window, "revoked", window.revoke_reason)
             elif window.ended_at is not None:
                 self._windows.end_now(window, window.end_reason or "ttl")
+            elif window.ending_at is not None:
+                self._windows.end_now(window, window.ending_reason or "ttl")
 
     def _kill(self, kill: SessionKill) -> None:
         session = self._registry.get(kill.session_id)

@@ -87,7 +87,7 @@ class Windows:
         """
         await self._resume_outbox()
         await self._review_records.write()
-        for window in await self._store.unended():
+        for window in await self._store.unended(own=True):
             policy = policies.get(window.policy)
             if policy is None:
                 self.end_now(window, "policy-deleted")

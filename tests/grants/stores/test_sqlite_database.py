@@ -244,3 +244,20 @@ async def test_who_finds_the_store_busy_for_too_long_is_refused_and_does_nothing
     assert "busy for too long" in str(refused.value.detail)
     monkeypatch.undo()
     assert await opened.unended() == []
+
+
+async def test_the_node_that_has_the_file_alone_takes_over_what_other_names_left(tmp_path: Path) -> None:
+    before = SqlStore(SqliteDatabase(tmp_path / "windows.sqlite3"), node="old")
+    await before.open()
+    assert await before.begin_node("first", {}) is None
+    window, _ = await before.admit(ALICE, POLICY, NOW, None, "an opening")
+    await before.put_into_journal_outbox("lock.set", "l_1", "a note")
+    await before.close()  # killed: its name was not given back
+    after = SqlStore(SqliteDatabase(tmp_path / "windows.sqlite3"), node="new")
+    await after.open()
+    assert await after.begin_node("second", {}) is None
+    assert await after.unended(own=True) == [window]
+    assert [each.note for each in await after.outbox()] == ["an opening"]
+    assert [each.subject for each in await after.journal_outbox()] == ["l_1"]
+    assert [node.name for node in await after.nodes()] == ["new"]
+    await after.close()

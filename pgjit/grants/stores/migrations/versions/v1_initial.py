@@ -1,4 +1,4 @@
-"""The first schema: windows and what belongs to them, requests, locks, tokens, denials, journal marks, the clock."""
+"""The first schema: windows and what belongs to them, requests, locks, tokens, denials, nodes, marks, the clock."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def upgrade() -> None:
     _of_a_review()
     _orders()
     _notifications()
+    _of_a_fleet()
     op.create_table(
         "clock",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -74,6 +75,8 @@ def _windows() -> None:
         sa.Column("retry_at", sa.BigInteger, nullable=False),
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("end_reason", sa.Text),
+        sa.Column("ending_at", sa.BigInteger),
+        sa.Column("ending_reason", sa.Text),
         sa.Column("source", sa.Text),
         sa.Column("request_id", sa.Text),
         sa.Column("break_glass", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -117,6 +120,8 @@ def _windows() -> None:
         "OR (OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS NOT OLD.revoked_at "
         "OR NEW.revoked_by IS NOT OLD.revoked_by OR NEW.revoke_reason IS NOT OLD.revoke_reason)) "
         "OR (OLD.current IS NULL AND NEW.current IS NOT NULL) "
+        "OR (OLD.ending_at IS NOT NULL AND (NEW.ending_at IS NOT OLD.ending_at "
+        "OR NEW.ending_reason IS NOT OLD.ending_reason)) "
         "OR (OLD.signed_off IS NOT NULL AND NEW.signed_off IS NOT OLD.signed_off)",
     )
 
@@ -142,6 +147,7 @@ def _of_a_window() -> None:
         "outbox",
         sa.Column("window_id", sa.Text, primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("node", sa.Text, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
         sa.CheckConstraint("kind IN ('opened', 'ended')", name="a_window_is_opened_and_ended"),
     )
@@ -149,6 +155,7 @@ def _of_a_window() -> None:
         "backends",
         sa.Column("session_id", sa.Text, primary_key=True),
         sa.Column("window_id", sa.Text, nullable=False),
+        sa.Column("node", sa.Text, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
     )
 
@@ -284,3 +291,33 @@ def _notifications() -> None:
         postgresql_where=waiting,
     )
     op.create_index("notifications_by_subject", "notifications", ["channel", "subject", "seq"])
+
+
+def _of_a_fleet() -> None:
+    """The nodes, which of them has a window open, and which part of a budget each has leased."""
+    op.create_table(
+        "nodes",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("run", sa.Text, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("heartbeat_at", sa.BigInteger, nullable=False),
+        sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("policies", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "window_nodes",
+        sa.Column("window_id", sa.Text, primary_key=True),
+        sa.Column("node", sa.Text, primary_key=True),
+        sa.Column("sessions", sa.Integer, nullable=False),
+    )
+    amounts = ("rows", "bytes", "statements", "spent_rows", "spent_bytes", "spent_statements")
+    op.create_table(
+        "leases",
+        sa.Column("window_id", sa.Text, primary_key=True),
+        sa.Column("node", sa.Text, primary_key=True),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in amounts),
+        sa.CheckConstraint(
+            "spent_rows <= rows AND spent_bytes <= bytes AND spent_statements <= statements",
+            name="nothing_is_spent_that_is_not_leased",
+        ),
+    )

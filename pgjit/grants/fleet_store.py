@@ -1,0 +1,52 @@
+"""The contract of a window store, as far as several nodes use it: nodes, their windows, their parts of a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pgjit.grants.lease import Lease
+from pgjit.grants.node import Node
+from pgjit.grants.usage import Usage
+from pgjit.grants.window import Window
+from pgjit.policy.policy import Limits
+
+__all__ = ["FleetStore"]
+
+
+class FleetStore(Protocol):
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may use the store now. A store in a file has one node."""
+
+    async def begin_node(self, run: str, policies: Mapping[str, str], over: Node | None = None) -> Node | None:
+        """Take this node's name for the process `run`. Or return the process that has it; then nothing changed.
+
+        `over`: that process, if it was seen to be silent. If it has been heard of since, it keeps the name. What an
+        earlier process had leased counts as spent. A store that is not shared gives the node what others left.
+        """
+
+    async def heartbeat(self, run: str) -> datetime | None:
+        """Note that the process lives; returns the database's clock. None: another process has taken the name."""
+
+    async def stop_node(self, run: str) -> None:
+        """Note that the process was stopped: the next one need not wait for its silence."""
+
+    async def nodes(self) -> list[Node]:
+        """All nodes that ever used the store, by name."""
+
+    async def adopt_windows(self, now: datetime, stale_after: timedelta) -> list[Window]:
+        """Take over from dead nodes the windows that are over, with their backends; returns these windows."""
+
+    async def note_sessions(self, window_id: str, sessions: int) -> None:
+        """How many sessions this node has in the window, for the limit of sessions."""
+
+    async def extend_lease(self, window_id: str, limits: Limits, spent: Usage, need: Usage) -> Lease:
+        """Lease more of the window's budget: a few per cent, or what is needed, but at most what is free.
+
+        `spent`: all that this node has spent of its leases of this window.
+        """
+
+    async def give_lease_back(self, window_id: str, spent: Usage) -> None:
+        """What this node has not spent of its lease is free again."""

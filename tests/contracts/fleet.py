@@ -1,0 +1,139 @@
+"""What every store must do that several nodes use. A store's test file subclasses FleetContract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pgjit.errors import CoolingDown
+from pgjit.grants.actor import Actor
+from pgjit.grants.node import Node
+from pgjit.grants.request_refusals import TooManySessions
+from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.store import Store
+from pgjit.grants.usage import Usage
+from pgjit.policy.policy import Limits
+from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY
+
+__all__ = ["FleetContract"]
+
+LIMITS = Limits(window_statements=100, window_rows=1000)
+NOTHING = Usage()
+
+
+class FleetContract:
+    @pytest.fixture
+    def make_node(self) -> Callable[[str], Store]:
+        """A function whose every call gives the store of a node, on the same data. Given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def nodes(self, make_node: Callable[[str], Store]) -> AsyncIterator[tuple[Store, Store]]:
+        async with AsyncExitStack() as stack:
+            made = make_node("a"), make_node("b")
+            for each in made:
+                await each.open()
+                stack.push_async_callback(each.close)
+                await each.begin_node("first", {"p": "1"})
+            yield made
+
+    async def test_a_name_is_taken_once_until_its_process_is_stopped_or_silent(
+        self, nodes: tuple[Store, Store]
+    ) -> None:
+        first, _ = nodes
+        holder = await first.begin_node("second", {})
+        assert isinstance(holder, Node)
+        assert (holder.name, holder.run, holder.stopped, dict(holder.policies)) == ("a", "first", False, {"p": "1"})
+        assert await first.heartbeat("first") is not None
+        assert await first.begin_node("second", {}, over=holder) is not None, "it has been heard of since"
+        silent = {node.name: node for node in await first.nodes()}["a"]
+        assert await first.begin_node("second", {}, over=silent) is None
+        assert await first.heartbeat("first") is None
+        await first.stop_node("first")  # not its row any more
+        assert await first.begin_node("third", {}) is not None
+        await first.stop_node("second")
+        assert await first.begin_node("third", {}) is None
+
+    async def test_each_node_has_its_own_windows_and_records(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        window, _ = await first.admit(ALICE, POLICY, NOW, None, "an opening")
+        other, _ = await second.admit(BOB, POLICY, NOW)
+        assert (await first.unended(own=True), await second.unended(own=True)) == ([window], [other])
+        assert [each.note for each in await first.outbox()] == ["an opening"]
+        assert await second.outbox() == []
+
+    async def test_a_window_is_ended_when_the_last_node_has_ended_it(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        window, _ = await first.admit(ALICE, POLICY, NOW)
+        assert await second.admit(ALICE, POLICY, NOW) == (window, False)
+        at = NOW + timedelta(minutes=5)
+        assert await first.end(window.id, at, "membership-lost", "an end") is False
+        [ending] = await second.unended(own=True)
+        assert (ending.ended_at, ending.ending_at, ending.ending_reason) == (None, at, "membership-lost")
+        for node in nodes:
+            with pytest.raises(CoolingDown):
+                await node.admit(ALICE, POLICY, at)
+        assert await second.end(window.id, at, "ttl", "an end") is True
+        assert (await first.known([window.id]))[window.id].end_reason == "ttl"
+        assert ([each.kind for each in await second.outbox()], await first.outbox()) == (["ended"], [])
+
+    async def test_two_nodes_that_open_at_once_have_one_window(self, nodes: tuple[Store, Store]) -> None:
+        admitted = await asyncio.gather(*(node.admit(ALICE, POLICY, NOW) for node in nodes for _ in range(3)))
+        assert len({window for window, _ in admitted}) == 1
+        assert [opened for _, opened in admitted].count(True) == 1
+
+    async def test_sessions_are_counted_over_all_nodes(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        policy = replace(POLICY, limits=Limits(sessions=3))
+        window, _ = await first.admit(ALICE, policy, NOW, sessions=2)
+        await second.admit(ALICE, policy, NOW, sessions=1)
+        with pytest.raises(TooManySessions):
+            await second.admit(ALICE, policy, NOW, sessions=2)
+        await first.note_sessions(window.id, 1)
+        await second.admit(ALICE, policy, NOW, sessions=2)
+
+    async def test_a_budget_is_leased_in_shares_and_given_back(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        lease = await first.extend_lease("w", LIMITS, NOTHING, NOTHING)
+        assert lease.granted == Usage(rows=40, statements=4)
+        assert (await first.extend_lease("w", LIMITS, NOTHING, NOTHING)).granted == lease.granted
+        lease = await first.extend_lease("w", LIMITS, Usage(statements=4), Usage(statements=96))
+        assert lease.granted == Usage(rows=40, statements=100)
+        lease = await second.extend_lease("w", LIMITS, NOTHING, Usage(statements=1))
+        assert (lease.granted.statements, lease.others.statements) == (0, 100)
+        await first.give_lease_back("w", Usage(rows=3, statements=10))
+        await first.give_lease_back("w", Usage(rows=3, statements=10))
+        assert await second.usage("w") == Usage(rows=3, statements=10)
+        lease = await second.extend_lease("w", LIMITS, NOTHING, Usage(statements=1000))
+        assert (lease.granted.statements, lease.settled.statements) == (90, 10)
+
+    async def test_the_lease_of_a_process_that_was_killed_counts_as_spent(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        await first.extend_lease("w", LIMITS, NOTHING, Usage(statements=60))
+        await first.stop_node("first")
+        await first.begin_node("next", {})
+        assert (await second.usage("w")).statements == 60
+        lease = await second.extend_lease("w", LIMITS, NOTHING, Usage(statements=60))
+        assert lease.granted.statements == 40
+
+    async def test_refused_statements_count_beyond_the_lease(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        lease = await first.extend_lease("w", LIMITS, Usage(statements=150), NOTHING)
+        assert lease.granted.statements == 150
+        assert (await second.extend_lease("w", LIMITS, NOTHING, NOTHING)).granted.statements == 0
+
+    async def test_only_windows_that_are_over_are_adopted_from_a_dead_node(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        over, _ = await first.admit(ALICE, POLICY, NOW)
+        live, _ = await first.admit(BOB, POLICY, NOW + HOUR / 2)
+        assert await second.adopt_windows(NOW + HOUR, HOUR) == [], "it is not dead yet"
+        assert await second.adopt_windows(NOW + HOUR, timedelta()) == [over]
+        assert await second.adopt_windows(NOW + HOUR, timedelta()) == []
+        assert (await first.unended(own=True), await second.unended(own=True)) == ([live], [over])
+        await first.revoke(Scope(ScopeKind.WINDOW, live.id), Actor(key=ALICE, display="a", via="api"), "why", NOW)
+        assert [window.id for window in await second.adopt_windows(NOW, timedelta())] == [live.id]
