@@ -290,7 +290,8 @@ class App:
 
     @asynccontextmanager
     async def _run_notifications(self) -> AsyncIterator[None]:
-        notifier = new_notifier(self._config, self._store, self._clock)
+        requests = self._services.requests
+        notifier = new_notifier(self._config, self._store, self._clock, requests, self._directory)
         async with notifier.running():
             yield
 

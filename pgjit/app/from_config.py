@@ -14,6 +14,7 @@ from pgjit.clock import Clock
 from pgjit.config import Config, TlsSection
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import descriptors_for, raise_limit, room
+from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
@@ -22,7 +23,6 @@ from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.section import IdentitySection
-from pgjit.notify.channels import subscriptions_of
 from pgjit.notify.notifier import Notifier
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.services import ProxyLimits
@@ -123,14 +123,21 @@ def postgres_login(target: Target) -> PostgresLogin:
     )
 
 
-def new_notifier(config: Config, store: Store, clock: Clock) -> Notifier:
+def new_notifier(
+    config: Config, store: Store, clock: Clock, requests: Requests, directory: Directory | None
+) -> Notifier:
     section, policies = config.file.notify, config.policies.get
     if section is None:
         return Notifier(store, clock, {}, policies)
+    from pgjit.notify.channels import ChannelNeeds, subscriptions_of  # with the client of each protocol
+
+    needs = ChannelNeeds(
+        secrets=config.channel_secrets, folder=config.folder, clock=clock, requests=requests, directory=directory
+    )
     return Notifier(
         store,
         clock,
-        subscriptions_of(section, config.channel_secrets, clock),
+        subscriptions_of(section, needs),
         policies,
         link=section.link,
         give_up_after=timedelta(seconds=section.give_up_after),

@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
+from pgjit.clock import Clock
+from pgjit.grants.requests import Requests
+from pgjit.identity.directory import Directory
+from pgjit.identity.identity import IdentityKey
 from pgjit.notify.channel import Channel
+from pgjit.notify.mail import Mail
 from pgjit.notify.notifier import Subscription
-from pgjit.notify.section import ChannelSecrets, ChannelSection, NotifySection
+from pgjit.notify.people import People
+from pgjit.notify.section import ChannelSecrets, ChannelSection, MailSection, NotifySection, SlackSection
+from pgjit.notify.teams import Teams
 from pgjit.notify.webhook import Webhook
 
-__all__ = ["subscriptions_of"]
+__all__ = ["ChannelNeeds", "subscriptions_of"]
 
 
-def subscriptions_of(
-    section: NotifySection,
-    secrets: ChannelSecrets,
-    clock: Callable[[], datetime],
-) -> dict[str, Subscription]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelNeeds:
+    """What the channels use of the application. `owners`: owners and sponsors of an identity, by the directory."""
+
+    secrets: ChannelSecrets
+    folder: Path
+    clock: Clock
+    requests: Requests
+    directory: Directory | None = None
+    owners: Callable[[IdentityKey], Awaitable[frozenset[IdentityKey]]] | None = None
+
+
+def subscriptions_of(section: NotifySection, needs: ChannelNeeds) -> dict[str, Subscription]:
+    people = People(section.people)
     return {
-        name: Subscription(_channel(name, channel, secrets, clock), channel.subscribed)
+        name: Subscription(_channel(name, channel, people, needs), channel.subscribed)
         for name, channel in section.channels.items()
     }
 
 
-def _channel(
-    name: str,
-    section: ChannelSection,
-    secrets: ChannelSecrets,
-    clock: Callable[[], datetime],
-) -> Channel:
+def _channel(name: str, section: ChannelSection, people: People, needs: ChannelNeeds) -> Channel:
     if section.webhook is not None:
-        return Webhook(section.webhook.url, secrets[name, "secret"], clock)
-    raise NotImplementedError(name)
+        return Webhook(section.webhook.url, needs.secrets[name, "secret"], needs.clock)
+    if section.teams is not None:
+        return Teams(needs.secrets[name, "url"])
+    if section.mail is not None:
+        return _mail(name, section.mail, people, needs)
+    assert section.slack is not None
+    return _slack(name, section.slack, people, needs)
+
+
+def _mail(name: str, section: MailSection, people: People, needs: ChannelNeeds) -> Channel:
+    ca = None if section.ca is None else str(needs.folder / section.ca)
+    return Mail(section, people, needs.secrets.get((name, "password")), ssl.create_default_context(cafile=ca))
+
+
+def _slack(name: str, section: SlackSection, people: People, needs: ChannelNeeds) -> Channel:
+    from pgjit.notify.slack import Slack  # needs the extra `slack`
+    from pgjit.notify.slack_clicks import SlackClicks
+    from pgjit.notify.slack_socket import SlackSocket
+    from pgjit.notify.slack_web import SlackWeb
+
+    web = SlackWeb(section.api_url, needs.secrets[name, "bot_token"])
+    app_token = needs.secrets.get((name, "app_token"))
+    socket = None
+    if app_token is not None:
+        clicks = SlackClicks(section, web, needs.requests, people, needs.clock, needs.directory, needs.owners)
+        socket = SlackSocket(web, app_token, clicks.handle)
+    return Slack(section, web, needs.requests, people, socket)
