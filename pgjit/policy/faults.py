@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pgjit.document import Document
 from pgjit.policy.barred import barred
+from pgjit.policy.grant_warnings import grant_warnings
 from pgjit.policy.kinds import CALLING, SEEN, UNREAD, WRITES, addable_kinds, preset_kinds, words_of
 from pgjit.policy.language import SelectorEntry, StatementSection
 from pgjit.policy.match import find_permission_for_kind
@@ -148,6 +149,7 @@ def conflicts(loaded: list[tuple[Policy, Document]]) -> list[str]:
 def warnings(policy: Policy, document: Document) -> Iterator[str]:
     if policy.ttl > STANDING:
         yield f"{document.place(('ttl',))}: a window of {policy.ttl} is standing access in all but name"
+    yield from grant_warnings(policy, document)
     terms = policy.statements
     for entry in terms.deny:
         if reason := _never(entry, terms):

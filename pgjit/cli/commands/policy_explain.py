@@ -37,6 +37,9 @@ def policy_explain(
     ] = None,
     catalog: CatalogFile = None,
     statement_bytes: StatementBytes = STATEMENT_BYTES,
+    terms: Annotated[
+        bool, typer.Option("--terms", help="No statement: how the policy grants access, and all that it allows.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Explain what a policy decides on a statement. The code that judges sessions decides.
@@ -44,7 +47,11 @@ def policy_explain(
     Prints the decision, every violation with its position, and for each object that the statement touches the line of
     the policy that allowed it. The exit code is 0 if it is allowed, 1 if it is denied; with --batch it is 0.
     """
-    given = [name for name, value in (("SQL", sql), ("--file", file), ("--batch", batch)) if value is not None]
+    given = [
+        name
+        for name, value in (("SQL", sql), ("--file", file), ("--batch", batch), ("--terms", terms or None))
+        if value is not None
+    ]
     if len(given) > 1:
         raise typer.BadParameter(f"give one of {' and '.join(given)}")
     if batch is not None and as_json:
@@ -56,6 +63,11 @@ def policy_explain(
     from pgjit.policy.passages import Passages
 
     chosen = one(read(policies), policy)
+    if terms:
+        from pgjit.cli.policy_terms import print_terms
+
+        print_terms(chosen, as_json=as_json)
+        return Status.OK
     known = read_catalog(catalog)
 
     def judge(text: bytes) -> Judgement:
