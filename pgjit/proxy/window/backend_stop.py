@@ -110,7 +110,6 @@ class BackendStop:
                         break
                     await asyncio.sleep(CHECK_EVERY)
                     self._assess(await self._control.observe(self.process))
-                self.fault = _FAULTS[self._status]
                 if self._status == "elsewhere":
                     await self._control.reconnect()
             except ServerUnavailable as unavailable:
@@ -129,6 +128,7 @@ class BackendStop:
         lost = not self._closed_by_us and self._link is not None and self._link.closed
         self._status = process_status(self.process, sighting, link_lost=lost)
         self._answered = self._answered or self._status != "elsewhere"
+        self.fault = _FAULTS.get(self._status, "")
 
     def _timers(self, alert: Alert) -> ExitStack:
         """Timers that run during the stop: close the link, raise alerts."""
