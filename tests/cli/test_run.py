@@ -46,7 +46,10 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert command in capsys.readouterr().out
 
 
-INNER = tuple(("policy", name) for name in ("check", "test", "explain", "rules"))
+INNER = (
+    *(("policy", name) for name in ("check", "test", "explain", "rules")),
+    *(("store", name) for name in ("check", "upgrade")),
+)
 EVERY_HELP = ((), *((name,) for name in COMMANDS), *INNER)
 # Not pydantic: typer itself reads the values of options with it.
 SLOW_TO_IMPORT = (

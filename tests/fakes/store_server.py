@@ -31,6 +31,10 @@ class StoreServer:
         place = (str(self._demo.socket_dir), self._demo.port)
         return PostgresLogin(hosts=(place,), database=database, user=user)
 
+    def url(self, database: str = _NAME) -> str:
+        """As in the configuration."""
+        return f"postgresql://postgres@/{database}?host={self._demo.socket_dir}&port={self._demo.port}"
+
     @property
     def agent_password(self) -> str:
         return self._demo.password
