@@ -89,7 +89,7 @@ class RequestJson(BaseModel):
             retry_at=request.retry_at,
             window=request.window,
             needs=review.approvals,
-            review=ReviewJson(groups=list(review.groups), roles=list(review.roles)),
+            review=ReviewJson.of(review),
             verdicts=[VerdictJson.of(each) for each in request.verdicts],
             digest=ask.digest,
         )
@@ -127,7 +127,7 @@ class WindowJson(BaseModel):
     def of(cls, window: Window, now: datetime, sessions: int) -> WindowJson:
         return cls(
             id=window.id,
-            identity=IdentityJson.of_key(window.identity),
+            identity=IdentityJson.of_key(window.identity, window.display),
             policy=window.policy,
             connection=window.connection,
             state=window_state(window, now),

@@ -6,12 +6,14 @@ Decides the names of members. Moments are RFC 3339 in UTC, lengths of time are w
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from pgjit.api.caller import Caller
 from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.policy.grant_terms import ReviewTerms
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import SessionView
 
@@ -53,8 +55,8 @@ class IdentityJson(BaseModel):
         return cls(tid=identity.key.tid, oid=identity.key.oid, kind=identity.kind.value, display=identity.display)
 
     @classmethod
-    def of_key(cls, key: IdentityKey) -> IdentityJson:
-        return cls(tid=key.tid, oid=key.oid, kind=None, display=None)
+    def of_key(cls, key: IdentityKey, display: str | None = None) -> IdentityJson:
+        return cls(tid=key.tid, oid=key.oid, kind=None, display=display)
 
 
 class VersionJson(BaseModel):
@@ -86,8 +88,16 @@ class WhoamiJson(BaseModel):
 
 
 class ReviewJson(BaseModel):
+    """Who decides. `group_names` are for people: the id where the policy has no name."""
+
     groups: list[str]
+    group_names: list[str]
     roles: list[str]
+
+    @classmethod
+    def of(cls, review: ReviewTerms) -> ReviewJson:
+        names = [name or group for group, name in zip_longest(review.groups, review.group_names)]
+        return cls(groups=list(review.groups), group_names=names, roles=list(review.roles))
 
 
 class PolicyJson(BaseModel):
@@ -133,7 +143,7 @@ class PolicyJson(BaseModel):
             max_per_day=terms.max_per_day,
             reason_required=terms.reason.required,
             needs=0 if review is None or terms.break_glass else review.approvals,
-            review=None if review is None else ReviewJson(groups=list(review.groups), roles=list(review.roles)),
+            review=None if review is None else ReviewJson.of(review),
             break_glass=terms.break_glass,
         )
 

@@ -98,4 +98,5 @@ def _window(record: Mapping[str, Any]) -> Window:
         ends_at=ends_at,
         retry_at=ends_at if retry_at is None else datetime.fromisoformat(retry_at),
         source=record["source"].rpartition(":")[0],
+        display=identity.get("display"),
     )

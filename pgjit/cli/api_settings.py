@@ -70,5 +70,5 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise typer.BadParameter("there is no terminal to confirm this on", param_hint="--yes")
+        raise typer.BadParameter("this needs a confirmation, and there is no terminal: give --yes")
     typer.confirm(question, abort=True, err=True)

@@ -14,8 +14,8 @@ from pgjit.cli.columns import TableColumn, columns
 from pgjit.cli.plain import plain
 
 __all__ = [
-    "access_text", "lock_table", "request_details", "request_table", "session_table", "span", "who", "window_details",
-    "window_table",
+    "access_text", "lock_table", "request_details", "request_table", "session_details", "session_table", "span",
+    "who", "window_details", "window_table",
 ]  # fmt: skip
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
@@ -96,23 +96,29 @@ def lock_table(items: Sequence[Item], now: datetime, width: int) -> str:
         TableColumn("REASON"),
     )
     rows = [
-        (_text(each, "id"), _text(each, "kind"), who(each.get("target")), _until(each.get("until"), now),
-         _text(each, "reason"))
+        (
+            _text(each, "id"),
+            _text(each, "kind"),
+            "everything" if each.get("kind") == "all" else who(each.get("target")),
+            _until(each["until"], now) if each.get("until") else "no end",
+            _text(each, "reason"),
+        )
         for each in items
-    ]  # fmt: skip
+    ]
     return _table(titles, rows, width, "There is no lock.")
 
 
 def request_details(request: Item, now: datetime, width: int) -> str:
     """All that a reviewer decides about, the verdicts, and the digest to which a verdict is bound."""
     review = request.get("review") or {}
-    reviewers = ", ".join(str(each) for each in [*(review.get("groups") or ()), *(review.get("roles") or ())])
+    names = review.get("group_names") or review.get("groups") or ()
+    reviewers = ", ".join(str(each) for each in [*names, *(review.get("roles") or ())])
     needed = request.get("needs")
     fields = [
         ("request", _text(request, "id")),
         ("state", _text(request, "state")),
         ("identity", _identity(request.get("identity"))),
-        ("policy", f"{_text(request, 'policy')} (version {_text(request, 'policy_version')})"),
+        ("policy", f"{_text(request, 'policy')}, version {_text(request, 'policy_version')[:12]}"),
         ("connection", _text(request, "connection")),
         ("ttl", _length(request.get("ttl_seconds"))),
         ("reason", request.get("reason")),
@@ -120,7 +126,7 @@ def request_details(request: Item, now: datetime, width: int) -> str:
         ("made", _moment(request.get("created_at"), now)),
         ("lapses", _moment(request.get("lapses_at"), now) if request.get("state") == "pending" else None),
         ("open by", _moment(request.get("open_by"), now) if request.get("state") == "approved" else None),
-        ("next from", _moment(request.get("retry_at"), now)),
+        ("next window", _moment(request.get("retry_at"), now)),
         ("window", request.get("window")),
         ("approvals", f"{needed} needed, by {reviewers or 'nobody'}" if needed else None),
         *(("verdict", _verdict(each, now)) for each in request.get("verdicts") or ()),
@@ -146,9 +152,29 @@ def window_details(window: Item, now: datetime, width: int) -> str:
         ("reason", window.get("reason")),
         ("request", window.get("request")),
         ("sessions", _text(window, "sessions")),
-        ("next from", _moment(window.get("retry_at"), now)),
+        ("next window", _moment(window.get("retry_at"), now)),
         ("break-glass", "yes" if window.get("break_glass") else None),
         ("signed off", who(window["signed_off_by"]) if window.get("signed_off_by") else None),
+    ]
+    return _fields(fields, width)
+
+
+def session_details(session: Item, now: datetime, width: int) -> str:
+    executions = session.get("executions")
+    fields = [
+        ("session", _text(session, "id")),
+        ("state", _text(session, "state")),
+        ("identity", _identity(session.get("identity"))),
+        ("policy", _text(session, "policy")),
+        ("connection", _text(session, "connection")),
+        ("program", session.get("application_name")),
+        ("from", session.get("source")),
+        ("opened", _moment(session.get("opened_at"), now)),
+        ("ends", _moment(session.get("ends_at"), now)),
+        ("executions", None if executions is None else str(executions)),
+        ("backend", session.get("backend_pid")),
+        ("node", session.get("node")),
+        ("window", _text(session, "window")),
     ]
     return _fields(fields, width)
 

@@ -102,7 +102,8 @@ class ReviewAct:
         window = re.search(r"\bw_[0-9a-f]+\b", text)
         self.stage.expect("the window is listed", window is not None)
         scope = (window[0],) if window else ("--policy", POLICY)
-        await self.stage.pgjit(person, "revoke", *scope, "--reason", "wrong table", "--yes")
+        text = await self.stage.pgjit(person, "revoke", *scope, "--reason", "wrong table", "--yes")
+        self.stage.expect("it is revoked, and its agent is named", "of migration-agent is revoked" in text)
         self.stage.note("The agent's psql, in the same moment:")
         text = await running
         self.stage.quote(text)

@@ -19,6 +19,7 @@ class Login:
     token_id: str
     token_ends_at: datetime
     token_issued_at: datetime | None = None
+    display: str | None = None  # the identity's name for people; never compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Window:
     ending_at: datetime | None = None  # set once: a node has ended its sessions then; others may have to end theirs
     ending_reason: str | None = None
     source: str | None = None  # the address of the connection that opened it
+    display: str | None = None  # the holder's name for people, as it was then; never compared
     request: str | None = None  # the approved request that it was opened for
     break_glass: bool = False
     revoked_at: datetime | None = None  # set once; the sessions are ended then, and after that the window is

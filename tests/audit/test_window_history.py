@@ -16,7 +16,7 @@ from pgjit.grants.window import Window
 from tests.audit.audit_events import AT, IDENTITY, WINDOW
 
 HOUR = timedelta(hours=1)
-WINDOW_FROM_THERE = replace(WINDOW, source="10.0.0.7")
+WINDOW_FROM_THERE = replace(WINDOW, source="10.0.0.7", display=IDENTITY.display)
 
 
 def _opened(window: Window = WINDOW) -> Event:

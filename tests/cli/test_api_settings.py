@@ -97,7 +97,7 @@ async def test_a_lock_is_set_listed_and_lifted(as_person: As, capsys: pytest.Cap
     assert await as_person("admin", *locked) == Status.OK
     lock = capsys.readouterr().out.split()[1]
     assert await as_person("admin", "locks") == Status.OK
-    assert re.search(rf"^{lock} +policy +reviewed +-  incident$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(rf"^{lock} +policy +reviewed +no end  incident$", capsys.readouterr().out, re.MULTILINE)
     assert await as_person("admin", "unlock", lock, "--reason", "over") == Status.OK
 
 

@@ -53,6 +53,17 @@ def test_one_object_is_shown_whole(full: ApiStandIn, command: str, capsys: pytes
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_one_session_is_shown_with_its_program_and_its_address(
+    full: ApiStandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sessions", next(iter(full.sessions))]) == Status.OK
+    out = capsys.readouterr().out
+    for line in ("program       psql", "from          10.0.0.7", "backend       4711", "node          db-proxy-1"):
+        assert line in out
+    assert run(["sessions", "s_none"]) == Status.FAILED
+    assert "session `s_none` is not live  [session-unknown]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["requests", "windows", "sessions", "locks"])
 def test_all_pages_are_one_document(full: ApiStandIn, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     full.page = 1

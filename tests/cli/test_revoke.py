@@ -52,7 +52,7 @@ def test_without_a_terminal_nothing_ends_without_yes(
 ) -> None:
     api.windows["w_0"] = api.add_window()
     assert run([*command, *WHY]) == Status.USAGE
-    assert "there is no terminal to confirm this on" in capsys.readouterr().err
+    assert "there is no terminal: give --yes" in capsys.readouterr().err
     assert api.changes == []
 
 
@@ -86,11 +86,39 @@ def test_the_windows_that_would_end_are_shown_first(
     assert over not in before
 
 
+@pytest.mark.parametrize(
+    ("command", "shown", "asked"),
+    [
+        (("lock", "--policy", "orders-migration"), "w_" + "0" * 32, "Lock policy orders-migration"),
+        (("lock", "--all"), "w_" + "0" * 32, "Lock everything"),
+        (("lock", "--policy", "other"), "No window is open there.", "Lock policy other"),
+        (("kill", "s_" + "0" * 32), "from          10.0.0.7", "End this session?"),
+    ],
+)
+def test_what_would_end_is_shown_before_the_question(
+    api: ApiStandIn,
+    command: tuple[str, ...],
+    shown: str,
+    asked: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    api.add_window()
+    api.add_session()
+    monkeypatch.setattr("typer.confirm", lambda question, **_: print(question))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert run([*command, *WHY]) == Status.OK
+    before, question, _ = capsys.readouterr().out.partition(asked)
+    assert question
+    assert shown in before
+
+
 def test_a_session_is_killed(api: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
     name = str(api.add_session()["id"])
     assert run(["kill", name, *WHY, "--yes"]) == Status.OK
     assert api.changes[0].path == f"sessions/{name}/kill"
-    assert capsys.readouterr().out == f"session {name} is ending\n"
+    assert capsys.readouterr().out == f"session {name} is ending; its window stays open\n"
 
 
 def test_a_lock_is_listed_and_lifted(api: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +126,7 @@ def test_a_lock_is_listed_and_lifted(api: ApiStandIn, capsys: pytest.CaptureFixt
     name = next(iter(api.locks))
     assert capsys.readouterr().out == f"lock {name} holds until it is unlocked\n"
     assert run(["locks"]) == Status.OK
-    assert re.search(rf"{name}  policy  orders-migration +-  leaked token", capsys.readouterr().out)
+    assert re.search(rf"{name}  policy  orders-migration +no end  leaked token", capsys.readouterr().out)
     assert run(["unlock", name, "--reason", "token replaced"]) == Status.OK
     assert api.changes[-1].query == {"reason": "token replaced"}
     assert api.locks == {}

@@ -56,7 +56,8 @@ class ApiStandIn:
             "id": name, "state": "pending", "identity": AGENT, "policy": "orders-migration", "policy_version": "3f2a",
             "connection": "prod-primary", "reason": "add the index of week 47", "ticket": "OPS-12",
             "ttl_seconds": 1200, "created_at": _at(-180), "lapses_at": _at(3420), "decided_at": None,
-            "open_by": None, "window": None, "needs": 1, "review": {"groups": ["dba"], "roles": []},
+            "open_by": None, "window": None, "needs": 1,
+            "review": {"groups": ["dba"], "group_names": ["database-reviewers"], "roles": []},
             "verdicts": [], "digest": DIGEST, **changes,
         }  # fmt: skip
         return self.requests[name]

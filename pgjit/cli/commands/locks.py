@@ -38,8 +38,12 @@ def lock(
     scope = scope_of(identity, policy, connection, everything)
     body = {**scope, "until": _until(lasting, until), "reason": reason}
     with api.connect() as client:
-        named = " ".join(name if value is True else f"{name} {value}" for name, value in scope.items())
-        confirm(f"Lock {named}, and end the sessions that are open there?", yes=yes)
+        if not yes:
+            from pgjit.cli.affected_windows import open_windows, show_windows
+
+            show_windows(open_windows(client, scope), as_json=api.as_json)
+            named = " ".join("everything" if value is True else f"{name} {value}" for name, value in scope.items())
+            confirm(f"Lock {named}, and end these windows with their sessions?", yes=False)
         return _print(client.post("locks", body=body), as_json=api.as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from pgjit.cli.api_settings import Reason, ScopeOption, Yes, confirm, scope_of
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
-    from pgjit.cli.api_client import ApiClient, Item
+    from pgjit.cli.api_client import Item
 
 __all__ = ["kill", "revoke"]
 
@@ -35,16 +36,18 @@ def revoke(
     """
     if window is not None and (identity or policy or connection or everything):
         raise typer.BadParameter("give a window, or what to revoke, and not both")
+    from pgjit.cli.affected_windows import open_windows, show_windows
+
     with api.connect() as client:
         if window is not None:
-            _show_windows([client.get("windows", window)], as_json=api.as_json)
+            show_windows([client.get("windows", window)], as_json=api.as_json)
             confirm("Revoke this window and end its sessions?", yes=yes)
             answer = client.post("windows", window, "revoke", body={"reason": reason})
             return _print_revoked([answer], answer, as_json=api.as_json)
         scope = scope_of(identity, policy, connection, everything)
         if not yes:  # what is shown is for the person who confirms it
-            _show_windows(_open_windows(client, scope), as_json=api.as_json)
-        confirm("Revoke all of these, and whatever opens until then, and end their sessions?", yes=yes)
+            show_windows(open_windows(client, scope), as_json=api.as_json)
+            confirm("Revoke all of these, and whatever opens until then, and end their sessions?", yes=yes)
         answer = client.post("revoke", body={**scope, "reason": reason})
         return _print_revoked(answer.get("items") or [], answer, as_json=api.as_json)
 
@@ -59,40 +62,25 @@ def kill(
 ) -> int:
     """End one session, running statements included. Its window stays open, so that the client may connect again."""
     import json
-
-    with api.connect() as client:
-        confirm(f"End session {session}?", yes=yes)
-        answer = client.post("sessions", session, "kill", body={"reason": reason})
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if api.as_json else f"session {session} is ending")
-    return Status.OK
-
-
-def _open_windows(client: ApiClient, scope: dict[str, object]) -> list[Item]:
-    return [
-        each for state in ("open", "ending") for each in client.items("windows", state=state) if _is_in(each, scope)
-    ]
-
-
-def _is_in(window: Item, scope: dict[str, object]) -> bool:
-    match scope:
-        case {"identity": identity}:
-            key = window.get("identity") or {}
-            return f"{key.get('tid')}/{key.get('oid')}" == identity
-        case {"policy": policy}:
-            return bool(window.get("policy") == policy)
-        case {"connection": connection}:
-            return bool(window.get("connection") == connection)
-    return True
-
-
-def _show_windows(found: list[Item], *, as_json: bool) -> None:
-    import sys
     from datetime import UTC, datetime
 
-    from pgjit.cli.grant_texts import window_table
+    from pgjit.cli.grant_texts import session_details
     from pgjit.cli.printing import width
 
-    print(window_table(found, datetime.now(UTC), width()), file=sys.stderr if as_json else sys.stdout, flush=True)
+    with api.connect() as client:
+        if not yes:
+            shown = next((each for each in client.items("sessions") if each.get("id") == session), None)
+            if shown is not None:
+                text = session_details(shown, datetime.now(UTC), width())
+                print(f"{text}\n", file=sys.stderr if api.as_json else sys.stdout, flush=True)
+        confirm("End this session? Its window stays open.", yes=yes)
+        answer = client.post("sessions", session, "kill", body={"reason": reason})
+    print(
+        json.dumps(answer, indent=2, ensure_ascii=False)
+        if api.as_json
+        else f"session {session} is ending; its window stays open"
+    )
+    return Status.OK
 
 
 def _print_revoked(revoked: list[Item], answer: Item, *, as_json: bool) -> int:

@@ -49,15 +49,28 @@ def windows(
 
 @api_command
 def sessions(
+    session: Annotated[
+        str | None, typer.Argument(help="The session to show. Without it: all that you may see.")
+    ] = None,
     watch: Watch = False,
     *,
     api: ApiOptions,
 ) -> int:
-    """List the live sessions."""
-    from pgjit.cli.grant_texts import session_table
-    from pgjit.cli.printing import print_list
+    """List the live sessions, or show one of them: its program, its address, its backend."""
+    from pgjit.cli.api_client import ApiProblem, Item
+    from pgjit.cli.grant_texts import session_details, session_table
+    from pgjit.cli.printing import print_item, print_list
 
     with api.connect() as client:
-        return print_list(
-            lambda: client.items("sessions"), session_table, as_json=api.as_json, again=client if watch else None
-        )
+        again = client if watch else None
+        if session is None:
+            return print_list(lambda: client.items("sessions"), session_table, as_json=api.as_json, again=again)
+
+        def one() -> Item:
+            found = next((each for each in client.items("sessions") if each.get("id") == session), None)
+            if found is None:
+                problem = {"title": f"session `{session}` is not live", "reference": "session-unknown"}
+                raise ApiProblem(problem, 404)
+            return found
+
+        return print_item(one, session_details, as_json=api.as_json, again=again)

@@ -159,6 +159,7 @@ def _window(times: Open, identity: IdentityKey, policy: Policy, login: Login | N
         ends_at=times.ends_at,
         retry_at=times.retry_at,
         source=None if login is None else login.source,
+        display=None if login is None else login.display,
         request=None if times.request is None else times.request.id,
         break_glass=policy.terms.break_glass,
     )

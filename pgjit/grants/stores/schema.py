@@ -45,6 +45,7 @@ windows = Table(
     Column("ending_at", BigInteger),  # a node has ended its sessions; others have still to end theirs
     Column("ending_reason", Text),
     Column("source", Text),  # the address that opened it
+    Column("display", Text),  # of its holder
     Column("request_id", Text),
     Column("break_glass", Boolean, nullable=False, server_default=false()),
     Column("current", Integer),  # 1: the one that logins join; None: it is over, or another one took its place

@@ -171,6 +171,7 @@ def read_window(row: sa.Row[Any]) -> Window:
         ending_at=None if row.ending_at is None else from_micros(row.ending_at),
         ending_reason=row.ending_reason,
         source=row.source,
+        display=row.display,
         request=row.request_id,
         break_glass=bool(row.break_glass),
         revoked_at=None if row.revoked_at is None else from_micros(row.revoked_at),
@@ -191,6 +192,7 @@ def window_row(window: Window) -> dict[str, str | int | None]:
         "ends_at": to_micros(window.ends_at),
         "retry_at": to_micros(window.retry_at),
         "source": window.source,
+        "display": window.display,
         "request_id": window.request,
         "break_glass": window.break_glass,
     }

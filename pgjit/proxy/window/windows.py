@@ -135,6 +135,7 @@ class Windows:
             token_id=identity.token_id,
             token_ends_at=identity.expires_at,
             token_issued_at=identity.issued_at,
+            display=identity.display,
         )
         note = opening_note(identity, policy, now, source, reason)
         window, opened = await self._store.admit(identity.key, policy, now, login, note, ask)

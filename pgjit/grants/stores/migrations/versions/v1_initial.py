@@ -78,6 +78,7 @@ def _windows() -> None:
         sa.Column("ending_at", sa.BigInteger),
         sa.Column("ending_reason", sa.Text),
         sa.Column("source", sa.Text),
+        sa.Column("display", sa.Text),
         sa.Column("request_id", sa.Text),
         sa.Column("break_glass", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("current", sa.Integer),
