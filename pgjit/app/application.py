@@ -15,7 +15,16 @@ from pgjit.api.health import admin_api
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import HttpServer
-from pgjit.app.from_config import limits_of, memberships_from, new_notifier, new_store, provider_of, server_tls
+from pgjit.app.from_config import (
+    fleet_node_of,
+    limits_of,
+    memberships_from,
+    new_notifier,
+    new_store,
+    provider_of,
+    server_tls,
+    versions_of,
+)
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
@@ -33,7 +42,9 @@ from pgjit.proxy.listener import Listener
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.services import Services
+from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
+from pgjit.proxy.window.node_work import NodeWork
 from pgjit.proxy.window.reconciliation import reconcile
 from pgjit.proxy.window.revocations import Revocations
 from pgjit.proxy.window.windows import Windows
@@ -53,6 +64,7 @@ class App:
     _tls: ssl.SSLContext
     _provider: Provider
     _store: Store
+    _node: FleetNode
     _journal: Journal
     _telemetry: Telemetry
     _kept_backends: KeptBackends
@@ -118,9 +130,11 @@ class App:
         self._store = new_store(self._config)
         await self._store.open()
         try:
-            if floor := await self._store.clock_floor():
-                self._clock.not_before(floor)
-            yield
+            self._node = fleet_node_of(self._config, self._store, self._clock)
+            async with self._node.alive():
+                if floor := await self._store.clock_floor():
+                    self._clock.not_before(floor)
+                yield
         finally:
             await self._store.close()
 
@@ -163,7 +177,9 @@ class App:
     @asynccontextmanager
     async def _run_windows(self) -> AsyncIterator[None]:
         kept = self._kept_backends
-        self._windows = Windows(self._store, self._journal, self._registry, self._clock, kept, self._telemetry)
+        self._windows = Windows(
+            self._store, self._journal, self._registry, self._clock, kept, self._telemetry, self._node
+        )
         try:
             await self._windows.resume(self._config.policies)
             yield
@@ -173,6 +189,10 @@ class App:
     @asynccontextmanager
     async def _run_revocations(self) -> AsyncIterator[None]:
         self._revocations = Revocations(self._store, self._windows, self._registry, self._clock)
+        work = NodeWork(
+            self._windows, self._kept_backends, self._registry, self._journal, self._clock, versions_of(self._config)
+        )
+        self._node.work_with(work)
         async with self._revocations.enforced():
             yield
 
@@ -341,6 +361,7 @@ class App:
         checks = {
             "identity keys fetched": lambda: self._provider.ready,
             "store usable": lambda: self._store.usable,
+            "node may open windows": lambda: self._node.fault is None,
             "journal writable": lambda: self._journal.writable,
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,

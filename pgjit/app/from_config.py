@@ -26,6 +26,7 @@ from pgjit.identity.section import IdentitySection
 from pgjit.notify.notifier import Notifier
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.services import ProxyLimits
+from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.server.credential import CredentialUnavailable
 from pgjit.server.store_login import store_tls
 from pgjit.server.target import Target
@@ -34,7 +35,16 @@ if TYPE_CHECKING:
     from pgjit.grants.stores.postgres_database import PostgresDatabase
     from pgjit.grants.stores.postgres_login import PostgresLogin
 
-__all__ = ["limits_of", "memberships_from", "new_notifier", "new_store", "provider_of", "server_tls"]
+__all__ = [
+    "fleet_node_of",
+    "limits_of",
+    "memberships_from",
+    "new_notifier",
+    "new_store",
+    "provider_of",
+    "server_tls",
+    "versions_of",
+]
 
 
 def limits_of(config: Config) -> ProxyLimits:
@@ -78,6 +88,23 @@ async def memberships_from(config: Config, directory: Directory, clock: Clock, s
         clock=clock,
         denials=store,
         denied=await store.denials(clock()),
+    )
+
+
+def versions_of(config: Config) -> dict[str, str]:
+    """The version of each policy, by name."""
+    return {policy.name: policy.version for policy in config.policies.values()}
+
+
+def fleet_node_of(config: Config, store: Store, clock: Clock) -> FleetNode:
+    section = config.file.store
+    return FleetNode(
+        config.node,
+        store,
+        clock,
+        versions_of(config),
+        stale_after=timedelta(seconds=section.stale_after),
+        strict=section.strict,
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "LoginRefused",
     "Outcome",
     "Parameters",
+    "PolicyDiffers",
     "Proof",
     "ServiceStarted",
     "ServiceStopped",
@@ -250,6 +251,17 @@ class StoreRestored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDiffers:
+    """Another node on the store has another version of a policy. A window of both ends at the earlier end."""
+
+    at: datetime
+    policy: str
+    policy_version: str  # of this node
+    node: str
+    version_there: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCalled:
     """A call of the HTTP API that changes something, or reads what belongs to others. Written before it happens."""
 
@@ -277,6 +289,7 @@ Event = (
     | ServiceStopped
     | JournalGap
     | StoreRestored
+    | PolicyDiffers
     | ApiCalled
     | ReviewEvent
 )

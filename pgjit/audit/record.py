@@ -19,6 +19,7 @@ from pgjit.audit.event import (
     JournalGap,
     LoginRefused,
     Outcome,
+    PolicyDiffers,
     ServiceStarted,
     ServiceStopped,
     SessionContext,
@@ -101,6 +102,14 @@ def _members(event: Event, contexts: ContextCache) -> bytes:
             return b'"journal.gap",%s' % as_members(_gap(event))
         case StoreRestored():
             return b'"store.restored",%s' % as_members({"windows": list(event.windows)})
+        case PolicyDiffers():
+            differs: dict[str, object] = {
+                "policy": event.policy,
+                "policy_version": event.policy_version,
+                "node": event.node,
+                "version_there": event.version_there,
+            }
+            return b'"policy.differs",%s' % as_members(differs)
         case ApiCalled():
             return b'"api.called",%s' % as_members(_api_called(event))
         case ReviewEvent():

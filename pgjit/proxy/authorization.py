@@ -61,7 +61,7 @@ class Authorization:
         services, source = self._services, self._peer.source
         ask = LoginAsk(ttl=request.ttl, reason=request.stated_reason, ticket=request.ticket)
         try:
-            return await services.windows.admit(identity, policy, source, request.reason, ask)
+            return await services.windows.admit(identity, policy, source, request.reason, ask, lambda: self._places)
         except ReviewNeeded:
             access_request = await services.requests.make(
                 identity, policy, policy.connection,
@@ -72,7 +72,7 @@ class Authorization:
         if access_request.state is RequestState.APPROVED:
             if self._place is None:
                 self._take_place(identity.key, policy)
-            return await services.windows.admit(identity, policy, source, request.reason, ask)
+            return await services.windows.admit(identity, policy, source, request.reason, ask, lambda: self._places)
         if access_request.state is RequestState.REFUSED:
             raise ReviewRefused(access_request)
         raise ReviewPending(access_request)
@@ -106,6 +106,11 @@ class Authorization:
                 hint="Close sessions that are not used, or use a smaller pool.",
             )
         self._place = key, policy.name
+
+    @property
+    def _places(self) -> int:
+        """How many places the identity has under the policy, on this node."""
+        return 0 if self._place is None else self._services.policy_quota[self._place]
 
     def release(self) -> None:
         """Give back the quota place. Without one, nothing happens."""

@@ -5,6 +5,7 @@ Chooses the judge of a session: the current version of its policy with the lates
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ class Services:
     catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
     judge_workers: JudgeWorkers = field(init=False)
     journal_rate: RateLimit[IdentityKey] = field(init=False)
+    _counting: set[asyncio.Task[None]] = field(default_factory=set)
     _judges: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,6 +101,13 @@ class Services:
         """Give back the places of a session that is over."""
         self.identity_quota.give_back(identity)
         self.policy_quota.give_back((identity, policy))
+        limited = self.policies.get(policy)
+        if limited is not None and limited.limits.sessions is not None and self.windows.of_a_fleet:
+            counting = asyncio.create_task(
+                self.windows.count_sessions(identity, policy, lambda: self.policy_quota[identity, policy])
+            )
+            self._counting.add(counting)
+            counting.add_done_callback(self._counting.discard)
 
     def judge(self, policy: Policy) -> Judge:
         """The judge of this policy version with the latest catalog. Its cache is shared by all sessions."""

@@ -15,6 +15,7 @@ from pgjit.audit.event import (
     LoginRefused,
     Outcome,
     Parameters,
+    PolicyDiffers,
     Proof,
     ServiceStarted,
     ServiceStopped,
@@ -170,6 +171,9 @@ EVENTS: dict[str, Event] = {
     ),
     "service.stopped": ServiceStopped(at=AT, reason="SIGTERM"),
     "journal.gap": JournalGap(at=AT, reason="missing", expected=9, expected_sha256="ab" * 32, found=4),
+    "policy.differs": PolicyDiffers(
+        at=AT, policy="reader", policy_version="v1", node="db-proxy-2", version_there="v2"
+    ),
     "store.restored": StoreRestored(at=AT, windows=("w_1", "w_2")),
     "api.called": ApiCalled(
         at=AT,

@@ -163,6 +163,12 @@ EXPECTED: dict[str, dict[str, object]] = {
     },
     "service.stopped": {"reason": "SIGTERM"},
     "journal.gap": {"reason": "missing", "expected": 9, "expected_sha256": "ab" * 32, "found": 4},
+    "policy.differs": {
+        "policy": "reader",
+        "policy_version": "v1",
+        "node": "db-proxy-2",
+        "version_there": "v2",
+    },
     "store.restored": {"windows": ["w_1", "w_2"]},
     "api.called": {
         "identity": SESSION["identity"],

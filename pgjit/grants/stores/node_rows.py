@@ -95,15 +95,16 @@ def take_over_all(connection: sa.Connection, name: str) -> None:
 def adopt_windows(connection: sa.Connection, name: str, now: datetime, stale_after: timedelta) -> list[Window]:
     """Take over the windows of dead nodes that are over, with their backends; returns these windows.
 
-    A node is dead after `stale_after` without a heartbeat. It may still run, cut off from the store: so only windows
-    are taken over whose sessions that node had to end by itself. The records that its journal lacks stay with it.
+    A node is dead when it was stopped, or after `stale_after` without a heartbeat. A silent one may still run, cut off
+    from the store: so only windows are taken over whose sessions that node had to end by itself. The records that its
+    journal lacks stay with it.
     """
     adopted = []
     over = sa.or_(
         windows.c.ends_at <= to_micros(now), windows.c.revoked_at.is_not(None), windows.c.ending_at.is_not(None)
     )
     for node in all_nodes(connection):
-        if node.name == name or node.stopped or node.silence < stale_after:
+        if node.name == name or (node.runs and node.silence < stale_after):
             continue
         held = sa.select(windows).join(window_nodes, window_nodes.c.window_id == windows.c.id)
         for row in connection.execute(held.where(window_nodes.c.node == node.name, over)).all():

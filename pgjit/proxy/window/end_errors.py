@@ -114,6 +114,13 @@ def end_error(reason: str, access: Access, explanation: str | None = None) -> Pg
                 detail="The directory has not answered for too long.",
                 hint="Try again in a moment; the operators of this proxy have to look at its directory.",
             )
+        case "store-stale" | "node-superseded":
+            return AccessEnded(
+                "this node of the proxy has lost its window store",
+                reference=reason,
+                detail="It could not see any more whether access was revoked.",
+                hint="Connect again, to another node if there is one: the window keeps its end.",
+            )
         case _:
             window = access.window
             return WindowOver(policy=policy, ended_at=access.window_ends_at, retry_at=window.retry_at)

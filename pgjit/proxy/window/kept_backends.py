@@ -18,6 +18,7 @@ from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
 from pgjit.grants.kept_backend import BackendAddress, KeptBackend
 from pgjit.grants.store import Store
 from pgjit.grants.window import Window
+from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.backend_stop import BackendStop
 from pgjit.server.dial import Address
 from pgjit.server.servers import Backend, Servers
@@ -44,6 +45,7 @@ class KeptBackends:
         self._windows: dict[str, Window] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._orphan_gone = asyncio.Event()
+        self._servers: Mapping[str, Servers] | None = None
         self._loaded_at = clock.steady()
 
     # --- sessions of this process ----------------------------------------------------------------------
@@ -108,8 +110,18 @@ class KeptBackends:
 
     def end_orphans(self, servers: Mapping[str, Servers]) -> None:
         """Start to end the orphans: no client uses them any more."""
+        self._servers = servers
         for entry in self._orphans.values():
             self._ending[entry.session_id] = asyncio.create_task(self._end(entry, servers))
+
+    async def adopt(self, windows: Mapping[str, Window], registry: Registry) -> None:
+        """End the backends that another node left of these windows. Raises ServerUnavailable."""
+        self._windows |= windows
+        for entry in await self._store.backends(own=True):
+            known = entry.session_id in self._orphans or registry.get(entry.session_id) is not None
+            if entry.window_id in windows and not known and self._servers is not None:
+                self._orphans[entry.session_id] = entry
+                self._ending[entry.session_id] = asyncio.create_task(self._end(entry, self._servers))
 
     def count_orphans(self, window_id: str) -> int:
         return sum(entry.window_id == window_id for entry in self._orphans.values())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,9 +24,10 @@ from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, Window
-from pgjit.identity.identity import Identity
+from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.review_records import ReviewRecords
@@ -63,12 +65,15 @@ class Windows:
         clock: Clock,
         kept_backends: KeptBackends | None = None,
         telemetry: Telemetry | None = None,
+        node: FleetNode | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._registry = registry
         self._kept_backends = kept_backends
         self._clock = clock
+        self._node = node
+        self._counting = asyncio.Lock()  # counts of sessions reach the store in their order
         self._review_records = ReviewRecords(store, journal)
         self._telemetry = telemetry
         self._ends: dict[str, _End] = {}
@@ -116,19 +121,35 @@ class Windows:
         await self._flush_outbox()
 
     async def admit(
-        self, identity: Identity, policy: Policy, source: str, reason: str | None, ask: LoginAsk | None = None
+        self,
+        identity: Identity,
+        policy: Policy,
+        source: str,
+        reason: str | None,
+        ask: LoginAsk | None = None,
+        sessions: Callable[[], int] = lambda: 0,
     ) -> tuple[Window, datetime]:
         """Join or open the window of `identity` under `policy`; returns it with its end.
+
+        `sessions`: of this identity under this policy on this node, this one included.
 
         Raises AccessRefused as lifecycle.py decides, ServerUnavailable (no store) and JournalUnavailable (the opening
         cannot be recorded).
         """
         # A login may time out in here; the opening is recorded all the same. No window may be open without a record.
-        return await uninterrupted(self._admit(identity, policy, source, reason, ask))
+        return await uninterrupted(self._admit(identity, policy, source, reason, ask, sessions))
 
     async def _admit(
-        self, identity: Identity, policy: Policy, source: str, reason: str | None, ask: LoginAsk | None
+        self,
+        identity: Identity,
+        policy: Policy,
+        source: str,
+        reason: str | None,
+        ask: LoginAsk | None,
+        sessions: Callable[[], int],
     ) -> tuple[Window, datetime]:
+        if self._node is not None:
+            self._node.check()
         now = self._clock()
         login = Login(
             source=source.rpartition(":")[0],
@@ -138,7 +159,8 @@ class Windows:
             display=identity.display,
         )
         note = opening_note(identity, policy, now, source, reason)
-        window, opened = await self._store.admit(identity.key, policy, now, login, note, ask)
+        async with self._counting if policy.limits.sessions and self._store.shared else nullcontext():
+            window, opened = await self._store.admit(identity.key, policy, now, login, note, ask, sessions())
         if opened:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
             self._alert_of_break_glass(window)
@@ -164,6 +186,22 @@ class Windows:
         )  # fmt: skip
         if self._telemetry is not None:
             self._telemetry.break_glass()
+
+    @property
+    def of_a_fleet(self) -> bool:
+        """Whether other nodes may have sessions of the same windows."""
+        return self._store.shared
+
+    async def count_sessions(self, identity: IdentityKey, policy: str, sessions: Callable[[], int]) -> None:
+        """Report to the other nodes how many sessions of the policy this node has, now that there are fewer."""
+        for end in list(self._ends.values()):
+            if (end.window.identity, end.window.policy) != (identity, policy):
+                continue
+            try:
+                async with self._counting:
+                    await self._store.note_sessions(end.window.id, sessions())
+            except PgjitError as fault:  # the other nodes count too many until then, and refuse more
+                _log.error("the sessions of window %s are not counted yet: %s", end.window.id, fault.message)
 
     # --- ends before the granted end -------------------------------------------------------------------
 
@@ -335,6 +373,8 @@ class Windows:
         saved = doubtful = False
         while not saved or (window.id, "ended") in self._outbox:
             try:
+                if self._node is not None and self._node.superseded:
+                    return  # the process that has the name now ends the window
                 if not saved:
                     first = await self._store.end(window.id, ends_at, end.reason, note)
                     if first or (doubtful and await self._in_outbox(window.id)):
