@@ -102,9 +102,9 @@ class Services:
         self.identity_quota.give_back(identity)
         self.policy_quota.give_back((identity, policy))
         limited = self.policies.get(policy)
-        if limited is not None and limited.limits.sessions is not None and self.windows.of_a_fleet:
+        if limited is not None and limited.limits.sessions is not None:
             counting = asyncio.create_task(
-                self.windows.count_sessions(identity, policy, lambda: self.policy_quota[identity, policy])
+                self.windows.count_sessions(identity, limited, lambda: self.policy_quota[identity, policy])
             )
             self._counting.add(counting)
             counting.add_done_callback(self._counting.discard)

@@ -95,9 +95,9 @@ def take_over_all(connection: sa.Connection, name: str) -> None:
 def adopt_windows(connection: sa.Connection, name: str, now: datetime, stale_after: timedelta) -> list[Window]:
     """Take over the windows of dead nodes that are over, with their backends; returns these windows.
 
-    A node is dead when it was stopped, or after `stale_after` without a heartbeat. A silent one may still run, cut off
-    from the store: so only windows are taken over whose sessions that node had to end by itself. The records that its
-    journal lacks stay with it.
+    A node is dead when it was stopped, or after `stale_after` without a heartbeat. A silent one may still run, cut
+    off from the store: so only windows are taken over whose sessions that node had to end by itself. The records that
+    its journal lacks stay with it.
     """
     adopted = []
     over = sa.or_(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,6 +30,7 @@ from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.review_records import ReviewRecords
+from pgjit.proxy.window.session_counts import SessionCounts
 from pgjit.proxy.window.wait_until import wait_until
 from pgjit.telemetry import Telemetry
 
@@ -73,7 +73,7 @@ class Windows:
         self._kept_backends = kept_backends
         self._clock = clock
         self._node = node
-        self._counting = asyncio.Lock()  # counts of sessions reach the store in their order
+        self._session_counts = SessionCounts(store)
         self._review_records = ReviewRecords(store, journal)
         self._telemetry = telemetry
         self._ends: dict[str, _End] = {}
@@ -159,7 +159,7 @@ class Windows:
             display=identity.display,
         )
         note = opening_note(identity, policy, now, source, reason)
-        async with self._counting if policy.limits.sessions and self._store.shared else nullcontext():
+        async with self._session_counts.in_order(policy):
             window, opened = await self._store.admit(identity.key, policy, now, login, note, ask, sessions())
         if opened:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
@@ -187,21 +187,12 @@ class Windows:
         if self._telemetry is not None:
             self._telemetry.break_glass()
 
-    @property
-    def of_a_fleet(self) -> bool:
-        """Whether other nodes may have sessions of the same windows."""
-        return self._store.shared
-
-    async def count_sessions(self, identity: IdentityKey, policy: str, sessions: Callable[[], int]) -> None:
+    async def count_sessions(self, identity: IdentityKey, policy: Policy, sessions: Callable[[], int]) -> None:
         """Report to the other nodes how many sessions of the policy this node has, now that there are fewer."""
-        for end in list(self._ends.values()):
-            if (end.window.identity, end.window.policy) != (identity, policy):
-                continue
-            try:
-                async with self._counting:
-                    await self._store.note_sessions(end.window.id, sessions())
-            except PgjitError as fault:  # the other nodes count too many until then, and refuse more
-                _log.error("the sessions of window %s are not counted yet: %s", end.window.id, fault.message)
+        if self._session_counts.needed(policy):
+            windows = [end.window for end in self._ends.values()]
+            of_policy = [each for each in windows if (each.identity, each.policy) == (identity, policy.name)]
+            await self._session_counts.report(of_policy, sessions)
 
     # --- ends before the granted end -------------------------------------------------------------------
 
