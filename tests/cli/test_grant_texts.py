@@ -61,7 +61,7 @@ def test_one_session_is_shown_with_its_program_and_its_address(
     for line in ("program       psql", "from          10.0.0.7", "backend       4711", "node          db-proxy-1"):
         assert line in out
     assert run(["sessions", "s_none"]) == Status.FAILED
-    assert "session `s_none` is not live  [session-unknown]" in capsys.readouterr().err
+    assert "session `s_none` is not live [session-unknown]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["requests", "windows", "sessions", "locks"])
