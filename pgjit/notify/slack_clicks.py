@@ -115,7 +115,7 @@ class SlackClicks:
             text = await action()
         except PgjitError as fault:
             _log.info("a click in Slack on request %s was refused: %s", click.request, fault.message)
-            text = ". ".join(part for part in (fault.message, fault.detail, fault.hint) if part)
+            text = "\n".join(part for part in (f"{fault.message}.", fault.detail, fault.hint) if part)
         if text is not None:
             body = {"channel": click.channel, "user": click.user, "text": escaped(text)}
             await self._web.call("chat.postEphemeral", body)
