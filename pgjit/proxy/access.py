@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from pgjit.grants.request import Request
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
@@ -20,6 +21,7 @@ class Access:
     window: Window
     window_ends_at: datetime
     target: Target
+    request: Request | None = None  # the approved one that the window was opened for
 
     @property
     def ends_at(self) -> datetime:

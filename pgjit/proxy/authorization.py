@@ -7,9 +7,10 @@ decide, the login makes or finds the request, and waits for the verdict if the c
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime, timedelta
 
-from pgjit.errors import TokenRefused, TooManyConnections
+from pgjit.errors import PgjitError, TokenRefused, TooManyConnections
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused, TooManySessions
 from pgjit.grants.requests import check_ask
@@ -25,6 +26,7 @@ from pgjit.proxy.services import Services
 
 __all__ = ["Authorization"]
 
+_log = logging.getLogger("pgjit.session")
 _LOGIN_SECONDS = 5.0
 """Seconds of a login that are kept for the server, when it waits for a verdict."""
 
@@ -52,7 +54,7 @@ class Authorization:
         await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
         await services.require_catalog(policy)
         window, ends_at = await self._admit(identity, policy, request, deadline)
-        return Access(identity, policy, window, ends_at, target)
+        return Access(identity, policy, window, ends_at, target, await self._request_of(window))
 
     async def _admit(
         self, identity: Identity, policy: Policy, request: StartupRequest, deadline: float
@@ -76,6 +78,16 @@ class Authorization:
         if access_request.state is RequestState.REFUSED:
             raise ReviewRefused(access_request)
         raise ReviewPending(access_request)
+
+    async def _request_of(self, window: Window) -> Request | None:
+        """The request behind the window, for `SHOW pgjit.request`. A login does not fail for want of it."""
+        if window.request is None:
+            return None
+        try:
+            return await self._services.requests.get(window.request)
+        except PgjitError as fault:
+            _log.warning("request %s cannot be read: %s", window.request, fault.message)
+            return None
 
     async def _wait(self, request: Request, wait: timedelta, deadline: float) -> Request:
         """Wait for the verdict without a session's place: the identity may use its open windows meanwhile."""

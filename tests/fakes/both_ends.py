@@ -19,11 +19,13 @@ from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide, ServerStep
+from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.sql.statement import NameEffect, Statement
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import Bind, DescribeTarget, Execute, Parse, encode_bind, encode_execute, encode_parse
 from pgwire.messages.extended import encode_target as target
 from pgwire.messages.query import encode_query, error_response
+from tests.fixtures.terms import policy_of
 
 __all__ = [
     "CONTEXT", "NOW", "BothEnds", "answer", "bind", "close", "describe", "error", "execute", "judge_words",
@@ -153,7 +155,9 @@ class BothEnds:
             encoding=encoding,
             unrestricted=unrestricted,
         )
-        self.client_side = ClientSide(self.state, self._judgement, looks_again=looks_again, spent=spent)
+        ends_at = CONTEXT.window.ends_at
+        facts = SessionFacts(context=CONTEXT, ends_at=ends_at, policy=policy_of(), budget=self.state.budget)
+        self.client_side = ClientSide(self.state, self._judgement, facts, looks_again=looks_again, spent=spent)
         self.server_side = ServerSide(self.state, tripwire or {})
         self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
         self.events: list[Event] = []

@@ -1,7 +1,7 @@
 """pgjit's own settings.
 
-`SHOW pgjit.window`, `SHOW pgjit.policy`, `SHOW pgjit.identity` and `SHOW pgjit.remaining` are refused in a message
-with other statements, inside another statement, or misspelt.
+`SHOW pgjit.window` and the other settings of pgjit (`policy`, `identity`, `remaining`, `limits`, `allowed`,
+`request`) are refused in a message with other statements, inside another statement, or misspelt.
 
 Why: pgjit answers them itself. It can answer a message, or forward it to the server, but not both.
 

@@ -42,7 +42,7 @@ from pgjit.proxy.relay.reading_settings import note_reading
 from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY, Refuser
 from pgjit.proxy.relay.rejudging import JudgedAgain, Look
 from pgjit.proxy.relay.relay_state import RelayState
-from pgjit.proxy.relay.show_pgjit import answer, unknown_setting
+from pgjit.proxy.relay.show_pgjit import SessionFacts, in_place_of_show
 from pgjit.proxy.relay.transitions import InputEvent, InputState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
@@ -90,6 +90,7 @@ class ClientSide:
         self,
         state: RelayState,
         judge: Callable[[bytes], Judgement | None],
+        facts: SessionFacts,
         *,
         looks_again: bool = False,
         spent: Callable[[], float] = lambda: 0.0,
@@ -103,6 +104,7 @@ class ClientSide:
         """
         self._state = state
         self._judge = judge
+        self._facts = facts
         self._looks_again = looks_again
         self._spent = spent
         self._again = JudgedAgain(latest)
@@ -208,7 +210,7 @@ class ClientSide:
         state.expect(request.changes, request)
         raw = frame.raw
         if not violations and judgement.pgjit_setting is not None:
-            raw, violations = self._show(judgement.pgjit_setting, now, encode_query, raw)
+            raw, violations = in_place_of_show(self._facts, judgement.pgjit_setting, now, encode_query)
         violations = violations or over_budget(state, len(judgement.statements) or int(judgement.unread))
         if violations:
             self._refuser.refuse_query(plan, judgement, violations, now, request, executed)
@@ -220,7 +222,7 @@ class ClientSide:
             note_reading(state, each)
             state.expect(each.changes, request)
             run = state.recorder.execution(plan.events, now, "simple", each)
-            run.changes, run.copies_in = each.changes, each.copies_in
+            run.changes, run.copies_in, run.own = each.changes, each.copies_in, judgement.pgjit_setting is not None
             request.runs.append(run)
         self._send_execution(batch, raw, request)
 
@@ -255,15 +257,6 @@ class ClientSide:
             raise _UnknownName
         return judgement
 
-    def _show(
-        self, setting: str, now: datetime, encode: Callable[[bytes], bytes], raw: bytes
-    ) -> tuple[bytes, tuple[Violation, ...]]:
-        """The message in place of a SHOW of pgjit's own `setting`, or why it is refused."""
-        sql = answer(setting, self._state.context, self._state.ends_at, now)
-        if sql is not None:
-            return encode(sql.encode()), ()
-        return raw, (unknown_setting(setting),)
-
     # --- the extended protocol -------------------------------------------------------------------------
 
     def _parse(self, batch: _Batch, frame: Frame) -> None:
@@ -280,9 +273,9 @@ class ClientSide:
             violations = violations or (TOO_MANY_NAMES,)
         raw = frame.raw
         if not violations and judgement.pgjit_setting is not None:
-            raw, violations = self._show(
-                judgement.pgjit_setting, batch.now,
-                lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())), raw,
+            raw, violations = in_place_of_show(
+                self._facts, judgement.pgjit_setting, batch.now,
+                lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())),
             )  # fmt: skip
         if violations:
             self._refuser.refuse_parse(batch.plan, judgement, violations, batch.now, parse.name)
@@ -358,12 +351,13 @@ class ClientSide:
         except Unresolvable as refused:
             self._refuser.refuse_in_place(plan, portal.prepared.text, refused.violation, now)
             return
-        if violations := refuses_execution(state, executed):
+        if not portal.prepared.own and (violations := refuses_execution(state, executed)):
             self._refuser.refuse_in_place(plan, executed.text, violations[0], now)
             return
         note_reading(state, executed)
         run = state.recorder.execution(plan.events, now, "extended", executed)
         run.prepared, run.changes, run.copies_in = portal.prepared, executed.changes, executed.copies_in
+        run.own = portal.prepared.own
         request = state.request(_EXECUTE)
         request.runs.append(run)
         state.expect(run.changes, request)

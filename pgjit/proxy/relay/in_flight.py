@@ -35,6 +35,7 @@ class Run:
     copies_in: bool = False  # the server may answer it with CopyInResponse
     rows: int = 0
     size: int = 0
+    own: bool = False  # pgjit itself answers it: it counts against no limit
     received: int = 0  # bytes of COPY data that the client sent for it
 
 

@@ -57,11 +57,14 @@ class Prepared:
     doubtful: bool = False  # something ran since that may have changed what the name stands for
     unresolved: str | None = None  # why pgjit does not know what it is
     judge: int = 0  # the number of the judge, and so of the catalog, that allowed it
+    own: bool = False  # pgjit itself answers it
 
     @classmethod
     def of(cls, judgement: Judgement) -> Prepared:
         statement = judgement.statements[0] if judgement.statements else None
-        return cls(judgement.text, statement, judgement.unread, judgement.observed, judge=judgement.judge_number)
+        own = judgement.pgjit_setting is not None
+        number = judgement.judge_number
+        return cls(judgement.text, statement, judgement.unread, judgement.observed, judge=number, own=own)
 
     @property
     def size(self) -> int:

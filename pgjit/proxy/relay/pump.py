@@ -25,6 +25,7 @@ from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
+from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
 from pgjit.proxy.services import Services
 from pgjit.proxy.window.end_errors import idle_in_transaction_error
@@ -103,6 +104,7 @@ class Pump:
         self._client_side = ClientSide(
             self.state,
             self._judge,
+            self._facts(access),
             looks_again=True,
             spent=time.thread_time,
             latest=lambda: services.judge(access.policy).number,
@@ -110,6 +112,16 @@ class Pump:
         self._server_side = ServerSide(self.state, tripwire, hides_details=access.policy.statements.needs_names)
         self._answered = asyncio.Event()  # set whenever the server has sent something
         self._timeout = StatementTimeout(access.policy.limits, self.state)
+
+    def _facts(self, access: Access) -> SessionFacts:
+        quotas, key = self._services, access.identity.key
+        return SessionFacts(
+            context=self.state.context, ends_at=access.ends_at, policy=self._policy, budget=self.state.budget,
+            request=access.request, utf8=self._upstream.parameters.get("server_encoding") == "UTF8",
+            sessions=lambda: (
+                quotas.policy_quota[key, self._policy.name], quotas.identity_quota[key], quotas.identity_quota.most,
+            ),
+        )  # fmt: skip
 
     def over(self, ending: Ending) -> None:
         """End the traffic. The first reason counts."""

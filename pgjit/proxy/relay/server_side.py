@@ -169,14 +169,15 @@ class ServerSide:
         if first < end and not control.kind:
             end += self._stream.missing
         rows, budget = control.rows, self._state.budget
-        room = budget.room(run.rows, run.size)
+        room = None if run.own else budget.room(run.rows, run.size)
         if room is not None and (rows > room[0] or end - first > room[1]):
             rows, end = fitting_messages(chunk, first, control.start, *room)
             if end < control.start:
                 self._cut(step, head)
         run.rows += rows
         run.size += end - first
-        budget.count(rows, end - first)
+        if not run.own:
+            budget.count(rows, end - first)
         return min(end, control.start) - start
 
     def _cut(self, step: ServerStep, head: InFlight) -> None:
