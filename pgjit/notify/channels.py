@@ -19,7 +19,7 @@ from pgjit.notify.section import ChannelSecrets, ChannelSection, MailSection, No
 from pgjit.notify.teams import Teams
 from pgjit.notify.webhook import Webhook
 
-__all__ = ["ChannelNeeds", "subscriptions_of"]
+__all__ = ["ChannelNeeds", "channel_of", "subscriptions_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class ChannelNeeds:
     secrets: ChannelSecrets
     folder: Path
     clock: Clock
-    requests: Requests
+    requests: Requests | None  # None: no click is received
     directory: Directory | None = None
     owners: Callable[[IdentityKey], Awaitable[frozenset[IdentityKey]]] | None = None
 
@@ -40,6 +40,12 @@ def subscriptions_of(section: NotifySection, needs: ChannelNeeds) -> dict[str, S
         name: Subscription(_channel(name, channel, people, needs), channel.subscribed)
         for name, channel in section.channels.items()
     }
+
+
+def channel_of(section: NotifySection, name: str, secrets: ChannelSecrets, folder: Path, clock: Clock) -> Channel:
+    """One channel that sends what is about no request, and receives nothing."""
+    needs = ChannelNeeds(secrets=secrets, folder=folder, clock=clock, requests=None)
+    return _channel(name, section.channels[name], People(section.people), needs)
 
 
 def _channel(name: str, section: ChannelSection, people: People, needs: ChannelNeeds) -> Channel:
@@ -67,7 +73,7 @@ def _slack(name: str, section: SlackSection, people: People, needs: ChannelNeeds
     web = SlackWeb(section.api_url, needs.secrets[name, "bot_token"])
     app_token = needs.secrets.get((name, "app_token"))
     socket = None
-    if app_token is not None:
+    if app_token is not None and needs.requests is not None:
         clicks = SlackClicks(section, web, needs.requests, people, needs.clock, needs.directory, needs.owners)
         socket = SlackSocket(web, app_token, clicks.handle)
     return Slack(section, web, needs.requests, people, socket)

@@ -30,7 +30,12 @@ class Slack:
     """`socket`: receives the clicks; None: the messages have no buttons."""
 
     def __init__(
-        self, section: SlackSection, web: SlackWeb, requests: Requests, people: People, socket: SlackSocket | None
+        self,
+        section: SlackSection,
+        web: SlackWeb,
+        requests: Requests | None,
+        people: People,
+        socket: SlackSocket | None,
     ) -> None:
         self._section = section
         self._web = web
@@ -72,7 +77,7 @@ class Slack:
 
     async def _is_pending(self, request: Request | None) -> bool:
         """Whether it still is: a message that comes late has no button for what was decided meanwhile."""
-        if request is None or request.state is not RequestState.PENDING:
+        if self._requests is None or request is None or request.state is not RequestState.PENDING:
             return False
         try:
             return (await self._requests.get(request.id)).state is RequestState.PENDING
