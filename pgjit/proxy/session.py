@@ -198,6 +198,7 @@ class Session:
             upstream,
             watched_parameters(access, upstream.parameters),
             services.windows.usage(access.window),
+            services.windows.leases.of(access.window.id),
         )
         self._client.write(
             auth.authentication_ok()

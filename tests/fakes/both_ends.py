@@ -18,7 +18,8 @@ from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.relay_state import RelayState
-from pgjit.proxy.relay.server_side import ServerSide, ServerStep
+from pgjit.proxy.relay.server_side import ServerSide
+from pgjit.proxy.relay.server_step import ServerStep
 from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.sql.statement import NameEffect, Statement
 from pgwire.framing import Frame, FrameReader

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pgjit.errors import BudgetSpent
-from pgjit.grants.usage import Usage
+from pgjit.grants.usage import LeasedUsage, Usage
 from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Limits
 
@@ -33,11 +33,11 @@ class Budget:
         """Why `statements` more may not begin. None if they may: then they are counted."""
         limits, usage = self.limits, self.usage
         spent: tuple[str, int] | None = None
-        if limits.window_statements is not None and usage.statements + statements > limits.window_statements:
+        if limits.window_statements is not None and usage.statements + statements > self._most("statements"):
             spent = "window_statements", limits.window_statements
-        elif limits.window_rows is not None and usage.rows >= limits.window_rows:
+        elif limits.window_rows is not None and usage.rows >= self._most("rows"):
             spent = "window_rows", limits.window_rows
-        elif limits.window_bytes is not None and usage.bytes >= limits.window_bytes:
+        elif limits.window_bytes is not None and usage.bytes >= self._most("bytes"):
             spent = "window_bytes", limits.window_bytes
         if spent is None:
             usage.statements += statements
@@ -46,7 +46,8 @@ class Budget:
         return Violation(
             rule="limit-" + name.replace("_", "-"),
             message="budget of this window is spent",
-            detail=f"The policy gives {name.removeprefix('window_')} up to {most} in a window (limits.{name}).",
+            detail=f"The policy gives {name.removeprefix('window_')} up to {most} in a window (limits.{name})."
+            + self._leased_elsewhere(name.removeprefix("window_")),
             hint=_WINDOW,
             sqlstate="54000",
         )
@@ -55,14 +56,28 @@ class Budget:
         """Refused statements count as well: each costs a judgement and a record."""
         self.usage.statements += max(1, statements)
 
+    def _most(self, resource: str) -> int:
+        """How far this node may count: to the policy's limit, or to the end of its lease."""
+        limit: int = getattr(self.limits, f"window_{resource}") or 0
+        leased: int = getattr(self.usage.most, resource) if isinstance(self.usage, LeasedUsage) else limit
+        return min(limit, leased)
+
+    def _leased_elsewhere(self, resource: str) -> str:
+        others: int = getattr(self.usage.others, resource) if isinstance(self.usage, LeasedUsage) else 0
+        if others:
+            return f" {others} of them are leased to other nodes of this proxy, which may give some back."
+        if isinstance(self.usage, LeasedUsage) and self._most(resource) < getattr(self.limits, f"window_{resource}"):
+            return " The window store was not reached, which counts them for all nodes of this proxy."
+        return ""
+
     def room(self, rows: int, size: int) -> tuple[int, int] | None:
         """How many more rows and bytes an execution may return after `rows` and `size`. None: there is no limit."""
         if not self.limits_results:
             return None
         limits, usage = self.limits, self.usage
         return (
-            _least(limits.rows, rows, limits.window_rows, usage.rows),
-            _least(limits.bytes, size, limits.window_bytes, usage.bytes),
+            _least(limits.rows, rows, None if limits.window_rows is None else self._most("rows"), usage.rows),
+            _least(limits.bytes, size, None if limits.window_bytes is None else self._most("bytes"), usage.bytes),
         )
 
     def count(self, rows: int, size: int) -> None:
@@ -77,14 +92,14 @@ class Budget:
         limits, usage = self.limits, self.usage
         # A cut is between two rows: some bytes may be left, too few for the next row.
         left = [
-            (most - used, name, most)
-            for name, most, used in (
-                ("rows", limits.rows, rows),
-                ("window_rows", limits.window_rows, usage.rows),
-                ("bytes", limits.bytes, size),
-                ("window_bytes", limits.window_bytes, usage.bytes),
+            (usable - used, name, most)
+            for name, most, usable, used in (
+                ("rows", limits.rows, limits.rows or 0, rows),
+                ("window_rows", limits.window_rows, self._most("rows"), usage.rows),
+                ("bytes", limits.bytes, limits.bytes or 0, size),
+                ("window_bytes", limits.window_bytes, self._most("bytes"), usage.bytes),
             )
-            if most is not None and (used >= most or name.endswith("bytes"))
+            if most is not None and (used >= usable or name.endswith("bytes"))
         ]
         _, name, most = min(left, key=lambda each: (each[0] > 0, each[0]))
         hint = _WINDOW if name.startswith("window_") else _NARROWER
@@ -92,7 +107,8 @@ class Budget:
         return BudgetSpent(
             f"result is over the policy's limit of {most} {name.removeprefix('window_')}",
             reference="limit-" + name.replace("_", "-"),
-            detail=f"After {rows} rows and {size} bytes the rest was left out (limits.{name}); the statement {what}.",
+            detail=f"After {rows} rows and {size} bytes the rest was left out (limits.{name}); the statement {what}."
+            + (self._leased_elsewhere(name.removeprefix("window_")) if name.startswith("window_") else ""),
             hint=hint,
         )
 

@@ -21,14 +21,17 @@ from pgjit.judging.judge import Judgement
 from pgjit.policy.kinds import DDL, PROCEDURAL
 from pgjit.policy.policy import Preset
 from pgjit.proxy.access import Access
+from pgjit.proxy.leased_traffic import LeasedTraffic
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
+from pgjit.proxy.relay.server_step import ScannedData
 from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
 from pgjit.proxy.services import Services
 from pgjit.proxy.window.end_errors import idle_in_transaction_error
+from pgjit.proxy.window.leases import WindowLease
 from pgjit.server.link import Link
 from pgjit.server.upstream import Upstream, cancel_running
 from pgwire.errors import RemoteProtocolError
@@ -76,6 +79,7 @@ class Pump:
         upstream: Upstream,
         tripwire: dict[str, str],
         usage: Usage,
+        lease: WindowLease | None = None,
     ) -> None:
         self._services = services
         self._policy = access.policy
@@ -110,6 +114,9 @@ class Pump:
             latest=lambda: services.judge(access.policy).number,
         )
         self._server_side = ServerSide(self.state, tripwire, hides_details=access.policy.statements.needs_names)
+        self._leased = LeasedTraffic(
+            lease, self._over, self._server, self._server_side.scan, self._from_server, self._server_left
+        )
         self._answered = asyncio.Event()  # set whenever the server has sent something
         self._timeout = StatementTimeout(access.policy.limits, self.state)
 
@@ -131,7 +138,7 @@ class Pump:
     async def run(self) -> Ending:
         """Forward until the end. Nothing of the client is sent after this returns."""
         self._client.back_pressure(self._server)
-        self._server.stream(self._from_server, self._server_left, peer=self._client)
+        self._server.stream(self._leased.from_server, self._leased.server_left, peer=self._client)
         tasks = [asyncio.create_task(self._from_client())]
         if self._timeout.needed:
             tasks.append(asyncio.create_task(self._check_timeouts()))
@@ -188,10 +195,11 @@ class Pump:
             await self._wait_for_cancel()
             await self._wait_for_room()
             await self._slow_down()
+            batch = _batch(frames, at)
+            await self._leased.before(batch)
             now = self._services.clock()
             if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
-            batch = _batch(frames, at)
             plan = self._client_side.from_client(batch, now, judged, settled=settled)
             await self._carry_out(plan)
             done = len(batch) - len(plan.rest)
@@ -312,8 +320,8 @@ class Pump:
 
     # --- from the server -------------------------------------------------------------------------------
 
-    def _from_server(self, data: bytes) -> None:
-        step = self._server_side.from_server(data, self._services.clock())
+    def _from_server(self, scanned: ScannedData) -> None:
+        step = self._server_side.read(scanned, self._services.clock())
         self._answered.set()
         if step.events:
             self.note(step.events)

@@ -7,10 +7,8 @@ nothing about what may run: that is `client_side.py`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
-from pgjit.audit.event import Event
 from pgjit.errors import BudgetSpent, PgjitError, ProtocolFault, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.relay.in_flight import InFlight, Run
@@ -18,6 +16,7 @@ from pgjit.proxy.relay.prepared_statements import ExecutedStatement, Portal, Pre
 from pgjit.proxy.relay.reading_settings import reads_differently
 from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
+from pgjit.proxy.relay.server_step import ScannedData, ServerStep
 from pgjit.proxy.relay.transitions import EndEvent, InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
 from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgwire.errors import RemoteProtocolError
@@ -31,7 +30,7 @@ from pgwire.messages.query import (
 )
 from pgwire.state import ASYNCHRONOUS, FINAL_RESPONSES, RESPONSES, RETURNS_ROWS, RequestKind
 
-__all__ = ["ServerSide", "ServerStep"]
+__all__ = ["ServerSide"]
 
 MAX_CONTROL = 16 * 1024 * 1024
 _LONGEST_FIELD = 1000
@@ -43,18 +42,6 @@ _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 _CUT, _REFUSED = InFlightState.CUT, InFlightState.REFUSED
 _FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
 _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
-
-
-@dataclass(slots=True)
-class ServerStep:
-    """The result of a piece of the server's stream."""
-
-    data: list[bytes] = field(default_factory=list)  # for the client, in order
-    events: list[Event] = field(default_factory=list)
-    fault: PgjitError | None = None  # the session cannot go on
-    reason: str = "server"  # of the fault, for the journal
-    to_server: bytes = b""  # to be sent to the server
-    cancel: bool = False  # the result is over a limit: the statement is to be cancelled at the server
 
 
 class ServerSide:
@@ -80,22 +67,30 @@ class ServerSide:
         return self._stream.inside_message and state.stream is _FOLLOWING and not cut
 
     def from_server(self, data: bytes, now: datetime) -> ServerStep:
+        return self.read(self.scan(data), now)
+
+    def scan(self, data: bytes) -> ScannedData:
+        """Split the data into messages. Each result has to be read before more is scanned."""
+        if self._state.stream is _DESYNCHRONISED:
+            return ScannedData(b"", [], None, 0)
+        try:
+            chunk, controls = self._stream.feed(data)
+        except BrokenStream as broken:
+            return ScannedData(broken.chunk, broken.controls, broken, 0)
+        return ScannedData(chunk, controls, None, self._stream.missing)
+
+    def read(self, scanned: ScannedData, now: datetime) -> ServerStep:
         step = ServerStep()
         if self._state.stream is _DESYNCHRONISED:
             return step
-        self._read(step, data, now)
+        self._read(step, scanned, now)
         if step.fault is not None:
             self._state.move_stream(StreamEvent.FAULT)
         return step
 
-    def _read(self, step: ServerStep, data: bytes, now: datetime) -> None:
-        fault: BrokenStream | None = None
-        try:
-            chunk, controls = self._stream.feed(data)
-        except BrokenStream as broken:
-            chunk, controls, fault = broken.chunk, broken.controls, broken
-        kept = 0
-        for control in controls:
+    def _read(self, step: ServerStep, scanned: ScannedData, now: datetime) -> None:
+        chunk, kept = scanned.chunk, 0
+        for control in scanned.controls:
             good = control.start - control.size
             try:
                 replaced = None
@@ -118,8 +113,8 @@ class ServerSide:
                 kept = control.end
         if rest := chunk[kept:] if kept else chunk:
             step.data.append(rest)
-        if fault is not None:
-            step.fault = _server_fault(f"it sent what the protocol does not allow ({fault})")
+        if scanned.fault is not None:
+            step.fault = _server_fault(f"it sent what the protocol does not allow ({scanned.fault})")
 
     def _control(self, step: ServerStep, chunk: bytes, control: ControlMessage, now: datetime) -> bytes | None:
         """The bytes to send instead of the message; None to send it as it is."""

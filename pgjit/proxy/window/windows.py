@@ -26,8 +26,10 @@ from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.window.break_glass import alert_of_break_glass
 from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
+from pgjit.proxy.window.leases import Leases
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.review_records import ReviewRecords
 from pgjit.proxy.window.session_counts import SessionCounts
@@ -74,6 +76,7 @@ class Windows:
         self._clock = clock
         self._node = node
         self._session_counts = SessionCounts(store)
+        self.leases = Leases(store, clock.steady)
         self._review_records = ReviewRecords(store, journal)
         self._telemetry = telemetry
         self._ends: dict[str, _End] = {}
@@ -163,8 +166,9 @@ class Windows:
             window, opened = await self._store.admit(identity.key, policy, now, login, note, ask, sessions())
         if opened:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
-            self._alert_of_break_glass(window)
-        if policy.limits.of_window and window.id not in self._usages:
+            alert_of_break_glass(window, self._telemetry)
+        await self.leases.take(window.id, policy.limits)
+        if policy.limits.of_window and not self._store.shared and window.id not in self._usages:
             usage = await self._store.usage(window.id)
             self._usages.setdefault(window.id, usage)
         ends_at = effective_end(window, policy)
@@ -176,16 +180,6 @@ class Windows:
                 raise JournalUnavailable(fatal=True) from None
         end = self._ends.get(window.id)
         return window, ends_at if end is None else min(ends_at, end.until.expected_at)
-
-    def _alert_of_break_glass(self, window: Window) -> None:
-        if not window.break_glass:
-            return
-        _log.critical(
-            "break-glass window %s was opened by %s under policy %s, until %s: a person has to sign it off",
-            window.id, window.identity.oid, window.policy, window.ends_at.isoformat(),
-        )  # fmt: skip
-        if self._telemetry is not None:
-            self._telemetry.break_glass()
 
     async def count_sessions(self, identity: IdentityKey, policy: Policy, sessions: Callable[[], int]) -> None:
         """Report to the other nodes how many sessions of the policy this node has, now that there are fewer."""
@@ -228,12 +222,14 @@ class Windows:
 
     def usage(self, window: Window) -> Usage:
         """The usage of the window, counted by all its sessions."""
-        return self._usages.setdefault(window.id, Usage())
+        lease = self.leases.of(window.id)
+        return self._usages.setdefault(window.id, Usage()) if lease is None else lease.usage
 
     async def _keep_saving(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_EVERY)
             await self._save_usages()
+            await self.leases.give_back_unused(lambda window_id: bool(self._registry.of_window(window_id)))
             await self._lapse_requests()
             await self._flush_outbox()
             await self._review_records.try_to_write()
@@ -316,6 +312,7 @@ class Windows:
         sessions = await self._end_sessions(end)
         if sessions is None:
             return  # the next process records the end
+        await self.leases.forget(window_id)
         await self._record_end(end, sessions)
         self._ends.pop(window_id, None)
         self._usages.pop(window_id, None)
@@ -386,6 +383,7 @@ class Windows:
             self._saving.cancel()
             await asyncio.gather(self._saving, return_exceptions=True)
             await self._save_usages()
+            await self.leases.give_back_unused(lambda _: False)
             await self._flush_outbox()
             await self._review_records.try_to_write()
             await self._save_mark()

@@ -1,0 +1,102 @@
+"""Holds back what a lease does not cover: a session's messages and results wait until more of the budget is leased.
+
+Decides only about waiting. `relay/budget.py` decides whether a limit is exceeded, with what is leased by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from pgjit.proxy.window.leases import WindowLease
+from pgjit.server.link import Link
+from pgwire.framing import Frame
+
+__all__ = ["LeasedTraffic"]
+
+_RUNNING = b"QPEF"  # messages that count statements: those that run, and those that may be refused
+_SEMICOLON = b";"
+
+
+class Counted(Protocol):
+    """A piece of the server's stream."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it may count, at most."""
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes it may count, at most."""
+
+
+P = TypeVar("P", bound=Counted)
+
+
+class LeasedTraffic(Generic[P]):
+    """`over`: the session's end; from then on nothing waits."""
+
+    def __init__(
+        self,
+        lease: WindowLease | None,
+        over: asyncio.Future[Any],
+        server: Link,
+        scan: Callable[[bytes], P],
+        process: Callable[[P], None],
+        left: Callable[[], None],
+    ) -> None:
+        self._lease = lease
+        self._over = over
+        self._server = server
+        self._scan = scan
+        self._process = process
+        self._left = left
+        self._held: list[bytes] | None = None  # what the server has sent since a result waits
+        self._server_left = False
+        self._waiting: asyncio.Task[None] | None = None
+
+    async def before(self, frames: Sequence[Frame]) -> None:
+        """Wait until the statements of these messages are leased, or cannot be."""
+        if self._lease is None:
+            return
+        statements = sum(1 + bytes(each.raw).count(_SEMICOLON) for each in frames if each.kind in _RUNNING)
+        if statements and not self._lease.covers(statements=statements):
+            await self._or_over(self._lease.extend(statements=statements))
+
+    def from_server(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held.append(data)
+            return
+        scanned = self._scan(data)
+        lease = self._lease
+        if lease is None or self._over.done() or lease.covers(rows=scanned.rows, size=scanned.bytes):
+            self._process(scanned)
+            return
+        self._held = []
+        self._server.pause("lease")
+        self._waiting = asyncio.create_task(self._process_later(lease, scanned))
+
+    def server_left(self) -> None:
+        if self._held is not None:
+            self._server_left = True
+        else:
+            self._left()
+
+    async def _process_later(self, lease: WindowLease, scanned: P) -> None:
+        await self._or_over(lease.extend(rows=scanned.rows, size=scanned.bytes))
+        held, self._held = self._held or [], None
+        self._process(scanned)
+        self._server.resume("lease")
+        for data in held:
+            self.from_server(data)
+        if self._server_left:
+            self._server_left = False
+            self.server_left()
+
+    async def _or_over(self, extending: Coroutine[None, None, None]) -> None:
+        """An extension that is under way at the end goes on by itself: the store knows what it granted."""
+        task = asyncio.ensure_future(extending)
+        await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()

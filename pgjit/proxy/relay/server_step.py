@@ -1,0 +1,43 @@
+"""A piece of the server's stream: what it would count, and what was made of it. Values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pgjit.audit.event import Event
+from pgjit.errors import PgjitError
+from pgwire.framing import BrokenStream, ControlMessage
+
+__all__ = ["ScannedData", "ServerStep"]
+
+
+class ScannedData(NamedTuple):
+    """Whole messages, and at the end perhaps a part of a data message."""
+
+    chunk: bytes
+    controls: list[ControlMessage]
+    fault: BrokenStream | None
+    missing: int  # bytes of the last message that are still to come; it counts with its whole length
+
+    @property
+    def rows(self) -> int:
+        """How many rows it may count, at most."""
+        return sum(control.rows for control in self.controls)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes it may count, at most."""
+        return len(self.chunk) + self.missing
+
+
+@dataclass(slots=True)
+class ServerStep:
+    """The result of a piece of the server's stream."""
+
+    data: list[bytes] = field(default_factory=list)  # for the client, in order
+    events: list[Event] = field(default_factory=list)
+    fault: PgjitError | None = None  # the session cannot go on
+    reason: str = "server"  # of the fault, for the journal
+    to_server: bytes = b""  # to be sent to the server
+    cancel: bool = False  # the result is over a limit: the statement is to be cancelled at the server
