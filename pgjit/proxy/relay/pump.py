@@ -22,6 +22,7 @@ from pgjit.policy.kinds import DDL, PROCEDURAL
 from pgjit.policy.policy import Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.leased_traffic import LeasedTraffic
+from pgjit.proxy.relay.batch import next_batch
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.relay_state import RelayState
@@ -44,10 +45,6 @@ _log = logging.getLogger("pgjit.conversation")
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
 _TEXTUAL = b"QPBF"
 _MOST_UNWRITTEN = 10_000
-_AT_ONCE = 32
-_BYTES_AT_ONCE = 32 * 1024
-"""How many messages are judged and recorded together. A few bytes may run, and so record, a long statement."""
-
 _MOST_QUEUED = 10_000
 _MOST_QUEUED_BYTES = 8 * 1024 * 1024
 """How many requests, and how many bytes of them, may wait for the server's answer. PostgreSQL holds back about 1,600
@@ -195,7 +192,7 @@ class Pump:
             await self._wait_for_cancel()
             await self._wait_for_room()
             await self._slow_down()
-            batch = _batch(frames, at)
+            batch = next_batch(frames, at)
             await self._leased.before(batch)
             now = self._services.clock()
             if self._end.passed or self._over.done():
@@ -396,12 +393,3 @@ class Pump:
         ran = (event.kind for event in executions if event.decision == "allow")
         self._changed = self._changed or (self._judged and not _CHANGES.isdisjoint(ran))
         self._services.telemetry.executions(len(executions) - denied, denied)
-
-
-def _batch(frames: Sequence[Frame], at: int) -> Sequence[Frame]:
-    """The frames that are judged before the other sessions get their turn."""
-    size, end = 0, at
-    while end < len(frames) and end - at < _AT_ONCE and size < _BYTES_AT_ONCE:
-        size += len(frames[end].raw)
-        end += 1
-    return frames[at:end]
