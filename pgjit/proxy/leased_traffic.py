@@ -19,7 +19,7 @@ _RUNNING = b"QPEF"  # messages that count statements: those that run, and those 
 _SEMICOLON = b";"
 
 
-class Counted(Protocol):
+class StreamPiece(Protocol):
     """A piece of the server's stream."""
 
     @property
@@ -31,7 +31,7 @@ class Counted(Protocol):
         """How many bytes it may count, at most."""
 
 
-P = TypeVar("P", bound=Counted)
+P = TypeVar("P", bound=StreamPiece)
 
 
 class LeasedTraffic(Generic[P]):
