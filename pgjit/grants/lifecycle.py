@@ -36,6 +36,7 @@ __all__ = [
     "TokenUsed",
     "WindowDecision",
     "ask_of",
+    "begun_end",
     "decide",
     "effective_end",
     "under_policy",
@@ -144,6 +145,13 @@ def effective_end(window: Window, policy: Policy) -> datetime:
     if policy.terms.schedule is not None:
         end = min(end, policy.terms.schedule.open_until(window.opened_at) or window.opened_at)
     return min([end, *(at for at in (window.revoked_at, window.ending_at) if at is not None)])
+
+
+def begun_end(window: Window) -> tuple[str, str | None]:
+    """Why an unended window ends, and the explanation of a person: `ttl` unless an end was ordered or begun."""
+    if window.revoked_at is not None:
+        return "revoked", window.revoke_reason
+    return window.ending_reason or "ttl", None
 
 
 def under_policy(window: Window, policy: Policy) -> Window:

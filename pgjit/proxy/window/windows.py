@@ -17,7 +17,7 @@ from pgjit.audit.journal import Journal
 from pgjit.clock import Clock, Until
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
-from pgjit.grants.lifecycle import effective_end
+from pgjit.grants.lifecycle import begun_end, effective_end
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.store import Store
@@ -96,11 +96,11 @@ class Windows:
         await self._resume_outbox()
         await self._review_records.write()
         for window in await self._store.unended(own=True):
-            policy = policies.get(window.policy)
-            if policy is None:
-                self.end_now(window, "policy-deleted")
+            policy, (reason, explanation) = policies.get(window.policy), begun_end(window)
+            if policy is not None:
+                self._schedule(window, effective_end(window, policy), reason, explanation)
             else:
-                self._schedule(window, effective_end(window, policy))
+                self.end_now(window, "policy-deleted" if reason == "ttl" else reason, explanation)
         self._saving = asyncio.create_task(self._keep_saving())
 
     async def _resume_outbox(self) -> None:
