@@ -5,7 +5,7 @@ Decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Protocol, cast
@@ -22,9 +22,9 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.requests import Requests
 from pgjit.grants.scope import Scope
 from pgjit.grants.store import Store
+from pgjit.grants.ties import Ties
 from pgjit.grants.window import Window
 from pgjit.identity.directory import Directory
-from pgjit.identity.identity import IdentityKey
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
 from pgjit.proxy.registry import Registry
@@ -53,13 +53,13 @@ class ApiServices:
     registry: Registry
     store: Store
     requests: Requests
+    ties: Ties
     journal: Journal
     feed: EventFeed
     clock: Callable[[], datetime]
     node: str
     version: str
     revocations: EndingService | None = None
-    owners: Callable[[IdentityKey], Awaitable[frozenset[IdentityKey]]] | None = None  # and sponsors, by the directory
 
     @property
     def ending(self) -> EndingService:

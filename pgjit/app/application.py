@@ -33,8 +33,8 @@ from pgjit.config import Config
 from pgjit.errors import JournalUnavailable
 from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
-from pgjit.identity.directory import Directory
-from pgjit.identity.graph import graph_from_section
+from pgjit.grants.ties import Ties
+from pgjit.identity.graph import GraphDirectory, graph_from_section
 from pgjit.identity.provider import Provider
 from pgjit.judging.worker_process import WorkerProcess
 from pgjit.parts import Parts
@@ -70,7 +70,8 @@ class App:
     _kept_backends: KeptBackends
     _windows: Windows
     _revocations: Revocations
-    _directory: Directory | None
+    _directory: GraphDirectory | None
+    _ties: Ties
     _memberships: Memberships
     _servers: dict[str, Servers]
     _catalogs: dict[str, CatalogCache]
@@ -210,6 +211,7 @@ class App:
     async def _run_memberships(self) -> AsyncIterator[None]:
         directory = graph_from_section(self._config.file.identity, self._config.folder)
         self._directory = directory
+        self._ties = Ties(directory, self._clock)
         if directory is None:
             self._memberships = Memberships()
             yield
@@ -311,7 +313,7 @@ class App:
     @asynccontextmanager
     async def _run_notifications(self) -> AsyncIterator[None]:
         requests = self._services.requests
-        notifier = new_notifier(self._config, self._store, self._clock, requests, self._directory)
+        notifier = new_notifier(self._config, self._store, self._clock, requests, self._directory, self._ties)
         async with notifier.running():
             yield
 
@@ -347,6 +349,7 @@ class App:
             registry=self._registry,
             store=self._store,
             requests=self._services.requests,
+            ties=self._ties,
             journal=self._journal,
             feed=EventFeed(node, self._journal.seq),
             clock=self._clock,

@@ -18,6 +18,7 @@ from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
+from pgjit.grants.ties import Ties
 from pgjit.identity.directory import Directory
 from pgjit.identity.membership_rechecks import RecheckSchedule
 from pgjit.identity.provider import Provider
@@ -151,7 +152,7 @@ def postgres_login(target: Target) -> PostgresLogin:
 
 
 def new_notifier(
-    config: Config, store: Store, clock: Clock, requests: Requests, directory: Directory | None
+    config: Config, store: Store, clock: Clock, requests: Requests, directory: Directory | None, ties: Ties
 ) -> Notifier:
     section, policies = config.file.notify, config.policies.get
     if section is None:
@@ -159,7 +160,12 @@ def new_notifier(
     from pgjit.notify.channels import ChannelNeeds, subscriptions_of  # with the client of each protocol
 
     needs = ChannelNeeds(
-        secrets=config.channel_secrets, folder=config.folder, clock=clock, requests=requests, directory=directory
+        secrets=config.channel_secrets,
+        folder=config.folder,
+        clock=clock,
+        requests=requests,
+        directory=directory,
+        ties=ties,
     )
     return Notifier(
         store,

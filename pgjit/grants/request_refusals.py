@@ -259,7 +259,7 @@ class SignedOffByUser(AccessRefused):
         super().__init__(
             "nobody signs off a window of their own",
             reference="own-request",
-            detail=f"Window {window_id} is yours.",
+            detail=f"Window {window_id} is yours, or that of an agent that belongs to you.",
             hint="Another reviewer has to look at it.",
         )
 

@@ -10,7 +10,10 @@ from typing import Protocol
 
 from pgjit.identity.identity import GroupId, Identity, IdentityKey
 
-__all__ = ["Directory", "DirectoryAnswer", "DirectoryUnavailable", "Principal", "PrincipalState"]
+__all__ = [
+    "Directory", "DirectoryAnswer", "DirectoryUnavailable", "Owners", "OwnersDirectory", "Principal",
+    "PrincipalState",
+]  # fmt: skip
 
 
 class PrincipalState(StrEnum):
@@ -73,3 +76,21 @@ class Directory(Protocol):
 
     async def close(self) -> None:
         """Close connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """The owners and sponsors of an app or agent. A group stands for all of its members."""
+
+    principals: frozenset[IdentityKey] = frozenset()
+    groups: frozenset[GroupId] = frozenset()
+
+
+class OwnersDirectory(Directory, Protocol):
+    """A directory that also knows to whom apps and agents belong."""
+
+    async def owners(self, key: IdentityKey, now: datetime) -> Owners:
+        """Of the app or agent with this object id or client id; nobody for a user, or an app that is not known.
+
+        Raises DirectoryUnavailable for every answer that is incomplete or malformed.
+        """

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import os
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 
@@ -26,15 +26,18 @@ from pgjit.identity.client_credentials import (
     FederatedToken,
     TokenSource,
 )
-from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
+from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Owners, Principal, PrincipalState
 from pgjit.identity.entra_claims import GUID
 from pgjit.identity.fetch import PLAIN, AnswerRefused, client_for, read_answer
+from pgjit.identity.graph_owners import GraphRefused, read_owners
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.identity.managed_identity_tokens import ManagedIdentityTokens
 from pgjit.identity.section import GraphSection, IdentitySection
 from pgjit.identity.url_checks import origin_faults
 
 __all__ = ["GraphDirectory", "GraphSettings", "graph_from_section"]
+
+T = TypeVar("T")
 
 BATCH: Final = 20  # groups that one checkMemberGroups takes
 _LOOK_UP_SECONDS: Final = 10.0
@@ -84,12 +87,25 @@ class GraphDirectory:
 
     async def look_up(self, principal: Principal, groups: Iterable[GroupId], now: datetime) -> DirectoryAnswer:
         """The state and memberships of the principal. Raises DirectoryUnavailable."""
-        tenant = principal.key.tid
+        return await self._bounded(principal.key.tid, lambda: self._look_up(principal, groups, now), now)
+
+    async def owners(self, key: IdentityKey, now: datetime) -> Owners:
+        """Its owners, and the sponsors of an agent. Raises DirectoryUnavailable."""
+
+        def read(path: str) -> Awaitable[dict[str, object] | None]:
+            return self._ask(key.tid, "GET", path, None, now)
+
+        if key.oid in _FIRST_PARTY_CLIENTS or not GUID.match(key.oid):
+            return Owners()
+        return await self._bounded(key.tid, lambda: read_owners(key, read), now)
+
+    async def _bounded(self, tenant: str, query: Callable[[], Awaitable[T]], now: datetime) -> T:
+        """The result of the query, within the time limit. Raises DirectoryUnavailable."""
         if now < (until := self._quiet_until.get(tenant, now)):
             raise DirectoryUnavailable("Graph has asked for a pause", retry_after=until - now)
         try:
             async with asyncio.timeout(_LOOK_UP_SECONDS):
-                return await self._look_up(principal, groups, now)
+                return await query()
         except TimeoutError:
             fault = f"no whole answer within {_LOOK_UP_SECONDS:g} s"
         except AnswerRefused as refused:
@@ -199,7 +215,7 @@ async def _answer(response: httpx.Response, now: datetime) -> dict[str, object] 
             pause = _retry_after(response.headers.get("retry-after", ""), now)
             raise DirectoryUnavailable(f"Graph answered {status}", retry_after=pause)
         case status:
-            raise DirectoryUnavailable(f"Graph answered {status}")
+            raise GraphRefused(status)
 
 
 def _retry_after(text: str, now: datetime) -> timedelta:

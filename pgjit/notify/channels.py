@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgjit.clock import Clock
 from pgjit.grants.requests import Requests
+from pgjit.grants.ties import Ties
 from pgjit.identity.directory import Directory
-from pgjit.identity.identity import IdentityKey
 from pgjit.notify.channel import Channel
 from pgjit.notify.mail import Mail
 from pgjit.notify.notifier import Subscription
@@ -24,14 +23,14 @@ __all__ = ["ChannelNeeds", "channel_of", "subscriptions_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelNeeds:
-    """What the channels use of the application. `owners`: owners and sponsors of an identity, by the directory."""
+    """What the channels use of the application."""
 
     secrets: ChannelSecrets
     folder: Path
     clock: Clock
     requests: Requests | None  # None: no click is received
     directory: Directory | None = None
-    owners: Callable[[IdentityKey], Awaitable[frozenset[IdentityKey]]] | None = None
+    ties: Ties | None = None
 
 
 def subscriptions_of(section: NotifySection, needs: ChannelNeeds) -> dict[str, Subscription]:
@@ -74,6 +73,6 @@ def _slack(name: str, section: SlackSection, people: People, needs: ChannelNeeds
     app_token = needs.secrets.get((name, "app_token"))
     socket = None
     if app_token is not None and needs.requests is not None:
-        clicks = SlackClicks(section, web, needs.requests, people, needs.clock, needs.directory, needs.owners)
+        clicks = SlackClicks(section, web, needs.requests, people, needs.clock, needs.directory, needs.ties)
         socket = SlackSocket(web, app_token, clicks.handle)
     return Slack(section, web, needs.requests, people, socket)

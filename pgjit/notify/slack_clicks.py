@@ -22,8 +22,9 @@ from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import ApprovalVoid
 from pgjit.grants.requests import Requests
 from pgjit.grants.reviewers import Reviewer
+from pgjit.grants.ties import Ties
 from pgjit.identity.directory import Directory, DirectoryUnavailable, Principal, PrincipalState
-from pgjit.identity.identity import GroupId, IdentityKey, IdentityKind
+from pgjit.identity.identity import GroupId, IdentityKind
 from pgjit.notify.channel import NeverSent, NotSent
 from pgjit.notify.people import People
 from pgjit.notify.section import PersonSection, SlackSection
@@ -33,7 +34,6 @@ from pgjit.notify.slack_web import SlackWeb
 __all__ = ["NotKnownInSlack", "SlackClicks"]
 
 _log = logging.getLogger("pgjit.notify.slack")
-Owners = Callable[[IdentityKey], Awaitable[frozenset[IdentityKey]]]
 
 
 class NotKnownInSlack(AccessRefused):
@@ -69,7 +69,7 @@ class SlackClicks:
         people: People,
         clock: Callable[[], datetime],
         directory: Directory | None = None,
-        owners: Owners | None = None,
+        ties: Ties | None = None,
     ) -> None:
         self._section = section
         self._web = web
@@ -77,7 +77,7 @@ class SlackClicks:
         self._people = people
         self._clock = clock
         self._directory = directory
-        self._owners = owners
+        self._ties = ties or Ties(None, clock)
 
     async def handle(self, payload: dict[str, Any]) -> None:
         """Raises nothing: the person reads what was wrong, and the log too."""
@@ -155,13 +155,11 @@ class SlackClicks:
     async def _reviewer(self, click: _Click) -> Reviewer:
         person = self._person(click)
         request = await self._requests.get(click.request)
-        requester = request.ask.identity
-        owned = self._owners is not None and person.key in await self._owners(requester)
         return Reviewer(
             actor=Actor(key=person.key, display=self._people.name_of(person), via="slack"),
             kinds=frozenset({IdentityKind.USER}),
             groups=await self._groups(person, request),
-            ties=frozenset({requester}) if owned else frozenset(),
+            ties=await self._ties.to_request(person.key, request),
         )
 
     async def _groups(self, person: PersonSection, request: Request) -> frozenset[GroupId]:

@@ -23,6 +23,7 @@ from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, TokenRefused
 from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
+from pgjit.grants.ties import Ties
 from pgjit.identity.directory import Directory, DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.identity.provider import Discovery
@@ -183,6 +184,7 @@ class People:
             registry=self.registry,
             store=cast(Store, self.store),
             requests=Requests(cast(Store, self.store), cast(Clock, _Until(lambda: self.now)), self.policies.get),
+            ties=Ties(None, lambda: self.now),
             revocations=self.ending,
             journal=self.journal,
             feed=self.feed,

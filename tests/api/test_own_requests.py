@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgjit.grants.ties import Ties
+from pgjit.identity.directory import DirectoryUnavailable, Owners
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 from tests.api.people import MEMBERS, PEOPLE, REVIEWERS, TENANT, KnownGroups, People, who
 
@@ -16,6 +19,17 @@ AGENT_FOR_OWNER = who(
     "agent-for-owner", MEMBERS, key=OWNER.key, on_behalf_of=OWNER.key.oid, blueprint_id="a-blueprint"
 )
 AGENT = who("their-agent", MEMBERS, kind=IdentityKind.AGENT, app_id="an-agent-app")
+
+
+class OwnedAgent(KnownGroups):
+    """A directory in which the agent belongs to one of the reviewers."""
+
+    broken = False
+
+    async def owners(self, key: IdentityKey, now: datetime) -> Owners:
+        if self.broken:
+            raise DirectoryUnavailable("Graph answered 503")
+        return Owners(principals=frozenset({PEOPLE["reviewer"].key} if key == AGENT.key else ()))
 
 
 async def made_by(api: People, asker: Identity) -> Any:
@@ -43,13 +57,14 @@ async def test_a_reviewer_cannot_approve_the_request_of_an_agent_that_acts_for_t
 
 async def test_an_owner_or_sponsor_cannot_approve_the_request_of_their_agent(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
-
-        async def owners(key: IdentityKey) -> frozenset[IdentityKey]:
-            return frozenset({PEOPLE["reviewer"].key} if key == AGENT.key else ())
-
-        api.use(owners=owners)
+        directory = OwnedAgent()
+        api.use(ties=Ties(directory, lambda: api.now))
         request = await made_by(api, AGENT)
         assert await refused(api, request, "reviewer") == (403, "own-request")
+        directory.broken = True
+        api.use(ties=Ties(directory, lambda: api.now))
+        assert await refused(api, request, "reviewer2") == (503, "owners-unknown")
+        directory.broken = False
         assert (await api.post(f"requests/{request.id}/approve", "reviewer2", {})).status_code == 200
 
 

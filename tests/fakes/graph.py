@@ -27,6 +27,10 @@ class Person:
     kind: str = "servicePrincipals"
     enabled: object = True
     groups: set[str] = field(default_factory=set)
+    owners: list[dict[str, object]] = field(default_factory=list)
+    app_owners: list[dict[str, object]] | None = None  # of the app registration; None: it is in another tenant
+    sponsors: list[dict[str, object]] | None = None  # of an agent
+    client_id: str = "5b1e7c20-3a4d-4f6b-8c9d-0e1f2a3b4c5d"
 
 
 class FakeGraph(httpx.AsyncBaseTransport):
@@ -89,11 +93,15 @@ class FakeGraph(httpx.AsyncBaseTransport):
     def _graph(self, request: httpx.Request, body: bytes) -> httpx.Response:
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.accepted:
             return httpx.Response(401, json={"error": {"code": "InvalidAuthenticationToken"}})
+        if owned := self._owned(request):
+            return owned
         if by_client := re.fullmatch(r"/v1\.0/servicePrincipals\(appId='(.*)'\)", request.url.path):
             return self._of_client(request, by_client[1])
         _, version, kind, oid, *call = request.url.path.split("/")
         person = self.people.get(oid)
         if version != "v1.0" or person is None or person.kind != kind:
+            return httpx.Response(404, json={"error": {"code": "Request_ResourceNotFound", "message": oid}})
+        if "/applications" in request.url.path or call[-1:] in (["owners"], ["sponsors"]):
             return httpx.Response(404, json={"error": {"code": "Request_ResourceNotFound", "message": oid}})
         if call == []:
             assert request.url.params["$select"] == "id,accountEnabled"
@@ -111,6 +119,29 @@ class FakeGraph(httpx.AsyncBaseTransport):
             return httpx.Response(404, json={"error": {"code": "Request_ResourceNotFound", "message": client_id}})
         assert request.url.params["$select"] == "appId,accountEnabled"
         return httpx.Response(200, json={"appId": client_id.upper(), "accountEnabled": app.enabled})
+
+    def _owned(self, request: httpx.Request) -> httpx.Response | None:
+        """The queries about owners and sponsors; None for others."""
+        path, select = request.url.path, request.url.params.get("$select", "")
+        by_client = {each.client_id: oid for oid, each in self.people.items() if each.kind == "servicePrincipals"}
+        for client_id, oid in by_client.items():
+            path = path.replace(f"servicePrincipals(appId='{client_id}')", f"servicePrincipals/{oid}")
+        _, _, kind, oid, *call = (*path.split("/"), "")
+        if select == "id,appId,servicePrincipalType" and (person := self._app(kind, oid)):
+            named = "agentIdentity" if person.sponsors is not None else "servicePrincipal"
+            body = {"@odata.type": f"#microsoft.graph.{named}", "id": oid, "appId": person.client_id}
+            return httpx.Response(200, json=body)
+        found = None
+        registered = by_client.get(kind[20:-2], "") if kind.startswith("applications") else ""
+        if person := self._app("servicePrincipals", registered):
+            found = person.app_owners
+        elif person := self._app(kind, oid):
+            found = {"owners": person.owners, "sponsors": person.sponsors}.get(call[-2] if len(call) > 1 else "")
+        return None if found is None else httpx.Response(200, json={"value": found})
+
+    def _app(self, kind: str, oid: str) -> Person | None:
+        person = self.people.get(oid)
+        return person if person is not None and person.kind == kind == "servicePrincipals" else None
 
 
 def _members(person: Person, groups: Iterable[str]) -> list[str]:

@@ -161,9 +161,8 @@ def _reviewing(call: TheCall) -> CallerRole:
 
 async def _reviewer(request_id: str, caller: Caller, services: ApiServices) -> Reviewer:
     """The caller as reviewer, tied to the requester if the directory names the caller as its owner or sponsor."""
-    requester = (await services.requests.get(request_id)).ask.identity
-    owned = services.owners is not None and caller.key in await services.owners(requester)
-    return Reviewer.of(caller.identity, "api", frozenset({requester}) if owned else frozenset())
+    found = await services.requests.get(request_id)
+    return Reviewer.of(caller.identity, "api", await services.ties.to_request(caller.key, found))
 
 
 def _open_policy(name: str, caller: Caller, services: ApiServices) -> Policy:

@@ -71,6 +71,8 @@ class RegisteredPrincipal:
     system_assigned: bool = False
     roles: tuple[str, ...] = ()  # app roles of the API
     graph_roles: tuple[str, ...] = ()  # application permissions of Graph, consented to
+    owners: tuple[str, ...] = ()  # object ids, of principals
+    sponsors: tuple[str, ...] = ()  # of an agent or a blueprint: object ids, of principals and groups
     contexts: tuple[str, ...] = ()  # authentication contexts that were satisfied: `acrs`
     enabled: bool = True
 

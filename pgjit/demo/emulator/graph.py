@@ -16,7 +16,7 @@ from typing import Final
 import jwt
 
 from pgjit.demo.emulator.cloud import Cloud
-from pgjit.demo.emulator.directory import RegisteredPrincipal, TenantDirectory
+from pgjit.demo.emulator.directory import PrincipalKind, RegisteredPrincipal, TenantDirectory
 from pgjit.demo.emulator.issuer import base64url, hashed_nonce
 from pgjit.demo.emulator.resource import GRAPH_AUDIENCES
 
@@ -124,6 +124,11 @@ def principal_of(caller: GraphCaller, collection: str, oid: str, select: str | N
     }
     whole |= {"userPrincipalName": principal.upn} if person else {"appId": principal.client_id}
     named = "users" if person else "servicePrincipals"
+    if collection == "servicePrincipals":
+        agent = principal.kind is PrincipalKind.AGENT
+        whole["servicePrincipalType"] = "ServiceIdentity" if agent else "Application"
+        if agent:
+            whole["@odata.type"] = "#microsoft.graph.agentIdentity"
     if collection == "directoryObjects":
         whole["@odata.type"] = f"#microsoft.graph.{named.removesuffix('s')}"
     if select:

@@ -17,7 +17,7 @@ from fastapi import APIRouter, FastAPI, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pgjit.demo.emulator import graph, managed_identity, metadata
+from pgjit.demo.emulator import graph, managed_identity, metadata, owned
 from pgjit.demo.emulator.admin import admin_api
 from pgjit.demo.emulator.cloud import Cloud
 from pgjit.demo.emulator.faults import Faults
@@ -189,6 +189,18 @@ def _graph(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
     async def by_client_id(client_id: str, request: Request) -> dict[str, object]:
         select = request.query_params.get("$select")
         return graph.principal_of(caller(request), "servicePrincipals", f"appId='{client_id}'", select)
+
+    @router.get("/servicePrincipals/{oid}/owners")
+    async def owners(oid: str, request: Request) -> dict[str, object]:
+        return owned.owners_of(caller(request), oid)
+
+    @router.get("/applications(appId='{client_id}')/owners")
+    async def owners_of_registration(client_id: str, request: Request) -> dict[str, object]:
+        return owned.owners_of(caller(request), f"appId='{client_id}'")
+
+    @router.get("/servicePrincipals/{oid}/{cast}/sponsors")
+    async def sponsors(oid: str, cast: str, request: Request) -> dict[str, object]:
+        return owned.sponsors_of(caller(request), oid, cast)
 
     @router.get("/{collection}/{oid}")
     async def principal(collection: _Collection, oid: str, request: Request) -> dict[str, object]:

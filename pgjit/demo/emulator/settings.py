@@ -136,6 +136,8 @@ class PrincipalSection(_Section):
     system_assigned: bool = False
     roles: tuple[Text, ...] = ()
     graph_roles: tuple[Text, ...] = ()
+    owners: tuple[Guid, ...] = ()
+    sponsors: tuple[Guid, ...] = ()
     acrs: tuple[Text, ...] = ()
     enabled: bool = True
     groups: tuple[Guid, ...] = ()
@@ -168,6 +170,8 @@ class PrincipalSection(_Section):
             system_assigned=self.system_assigned,
             roles=self.roles,
             graph_roles=self.graph_roles,
+            owners=self.owners,
+            sponsors=self.sponsors,
             contexts=self.acrs,
             enabled=self.enabled,
         )

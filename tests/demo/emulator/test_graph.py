@@ -190,5 +190,5 @@ async def test_another_tenants_caller_sees_nobody_of_this_one(cast: Cast) -> Non
 
 
 async def test_what_graph_has_besides_is_not_there(cast: Cast) -> None:
-    for path in ("groups/x", "me", f"applications/{cast.app.oid}", f"servicePrincipals/{cast.app.oid}/owners"):
+    for path in ("groups/x", "me", f"applications/{cast.app.oid}", f"servicePrincipals/{cast.app.oid}/ownedObjects"):
         assert (await ask(cast, path)).status_code in (404, 422)
