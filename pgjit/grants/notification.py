@@ -56,6 +56,7 @@ class QueuedNotification:
     body: str
     created_at: datetime
     attempt: int = 0  # of the claim that this value comes from, from 1
+    error: str | None = None  # of the attempt before
     place: str | None = None
     earlier_place: str | None = None
 

@@ -50,8 +50,11 @@ class NotificationStore(Protocol):
     async def give_up_notification(self, notification: QueuedNotification, at: datetime, error: str) -> None:
         """No further attempt is made; the journal outbox gets a record of it."""
 
-    async def delete_notifications(self, done_before: datetime) -> None:
-        """Delete those that were sent or given up before then."""
+    async def delete_notifications(self, before: datetime) -> None:
+        """Delete those that were made, or were sent or given up, before then. No node sends one that is so old.
+
+        They may be of a channel that is not configured any more.
+        """
 
     async def waiting_notifications(self) -> dict[str, int]:
         """How many notifications of each channel are neither sent nor given up."""

@@ -159,23 +159,31 @@ class Notifier:
         """Make an attempt for some notifications of the channel that are due; returns of how many."""
         now = self._clock()
         claimed = await self._store.claim_notifications(name, now, now + _LEASE, _AT_ONCE)
-        await asyncio.gather(*(self._attempt(each) for each in claimed))
+        results = await asyncio.gather(*(self._attempt(each) for each in claimed), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result  # its lease ends, and it is sent again
         return len(claimed)
 
     async def _attempt(self, notification: QueuedNotification) -> None:
         channel = self._subscriptions[notification.channel].channel
         try:
+            announcement = announcement_of(notification, self._link)
+        except (ValueError, KeyError, TypeError) as fault:
+            await self._give_up(notification, f"cannot be read: {type(fault).__name__}")
+            return
+        try:
             async with asyncio.timeout(_SEND_SECONDS):
-                place = await channel.send(announcement_of(notification, self._link))
+                place = await channel.send(announcement)
         except TimeoutError:
             await self._failed(notification, NotSent("no answer in time"))
         except NotSent as fault:
             await self._failed(notification, fault)
         except NeverSent as fault:
             await self._give_up(notification, str(fault))
-        except (ValueError, KeyError, TypeError) as fault:
-            _log.exception("notification %s cannot be sent", notification.id)
-            await self._give_up(notification, f"cannot be written: {type(fault).__name__}")
+        except Exception as fault:  # noqa: BLE001 - a fault of one channel must not stop the others
+            _log.exception("%s", _words(notification))
+            await self._failed(notification, NotSent(f"internal error: {type(fault).__name__}"))
         else:
             await self._store.notification_sent(notification, self._clock(), place)
 
@@ -186,7 +194,7 @@ class Notifier:
             await self._give_up(notification, error)
             return
         _log.warning("%s: attempt %d failed: %s", _words(notification), notification.attempt, error)
-        report = fault.report and notification.attempt == 1
+        report = fault.report and error != notification.error  # once for each cause
         await self._store.retry_notification(notification, now, next_try, error, report=report)
 
     async def _give_up(self, notification: QueuedNotification, error: str) -> None:
@@ -201,6 +209,9 @@ class Notifier:
             if not self._failing:
                 _log.error("notifications cannot be read from the store or marked in it: %s", fault.message)
             self._failing = True
+            return None
+        except Exception:  # noqa: BLE001 - the loop must go on
+            _log.exception("notifications")
             return None
         self._failing = False
         return result

@@ -23,6 +23,7 @@ from pgjit.notify.slack_web import SlackWeb
 
 __all__ = ["Slack"]
 
+_NEWS_TO_REQUESTER = ("request.approved", "request.refused", "request.lapsed")
 _GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
 
 
@@ -61,9 +62,18 @@ class Slack:
         if announcement.request is not None and announcement.earlier_place is not None:
             channel, _, ts = announcement.earlier_place.partition("/")
             if await self._rewrite({**content, "channel": channel, "ts": ts}):
+                await self._reply(announcement, announcement.request, channel, ts)
                 return None
         answer = await self._web.call("chat.postMessage", {**content, "channel": self._section.channel})
         return f"{answer.get('channel', self._section.channel)}/{answer.get('ts', '')}"
+
+    async def _reply(self, announcement: Announcement, request: Request, channel: str, ts: str) -> None:
+        """A rewritten message notifies nobody: mention the requester in a reply, if it has an address here."""
+        person = self._people.of_key(request.ask.identity)
+        if person is None or person.slack is None or announcement.event not in _NEWS_TO_REQUESTER:
+            return
+        text = f"<@{person.slack}> {fallback_text(announcement)}"
+        await self._web.call("chat.postMessage", {"channel": channel, "thread_ts": ts, "text": text})
 
     async def _rewrite(self, body: dict[str, Any]) -> bool:
         """False if the message cannot be changed any more: a new one is posted then."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import orjson
 import pytest
 
+from pgjit.audit.review_event import NotificationFailed
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.lock import Lock
 from pgjit.grants.scope import Scope, ScopeKind
@@ -22,6 +22,7 @@ from pgjit.notify.announcement import Announcement
 from pgjit.notify.channel import NeverSent, NotSent
 from pgjit.notify.notifier import Notifier, Subscription, delay_after
 from pgjit.policy.grant_terms import GrantTerms
+from pgjit.proxy.window.review_records import event_of
 from tests.contracts.store import ALICE, NOW, POLICY
 from tests.grants.review_cast import ADMIN, MINUTE, request
 
@@ -73,9 +74,10 @@ class Scene:
         scope = Scope(ScopeKind.POLICY, name)
         await self.store.set_lock(Lock(id=f"l_{name}", scope=scope, reason="stop", set_by=ADMIN, set_at=NOW))
 
-    async def failures(self) -> list[dict[str, object]]:
-        entries = [each for each in await self.store.journal_outbox() if each.kind == "notification.failed"]
-        return [orjson.loads(each.note) for each in entries]
+    async def failures(self) -> list[tuple[int, str]]:
+        """What the journal gets of them."""
+        events = [event_of(each) for each in await self.store.journal_outbox()]
+        return [(each.attempts, each.error) for each in events if isinstance(each, NotificationFailed)]
 
     async def waiting(self) -> int:
         return sum((await self.store.waiting_notifications()).values())
@@ -128,11 +130,35 @@ async def test_what_never_succeeds_or_not_in_time_is_given_up_on_record(tmp_path
         await each.notifier.send_due("ops")
         each.now += timedelta(days=1)
         await each.notifier.send_due("ops")
-        assert [(one["attempts"], one["error"]) for one in await each.failures()] == [
+        assert await each.failures() == [
             (1, "answered 410"),
             (1, "token_revoked"),
             (2, "answered 500"),
         ]
+        assert await each.waiting() == 0
+
+
+async def test_a_cause_that_a_person_has_to_remove_is_on_record_once(tmp_path: Path) -> None:
+    revoked = NotSent("token_revoked", report=True)
+    ops = FakeChannel(NotSent("no answer"), revoked, revoked, NotSent("channel_not_found", report=True))
+    async with scene(tmp_path, ops=ops) as each:
+        await each.lock()
+        await each.notifier.spread()
+        for _ in range(5):
+            await each.notifier.send_due("ops")
+            each.now += timedelta(minutes=10)
+        assert await each.failures() == [(2, "token_revoked"), (4, "channel_not_found")]
+        assert await each.waiting() == 0
+
+
+async def test_a_fault_of_a_channels_code_stops_nothing(tmp_path: Path) -> None:
+    ops = FakeChannel(RuntimeError("a bug"))
+    async with scene(tmp_path, ops=ops) as each:
+        await each.lock()
+        await each.notifier.spread()
+        await each.notifier.send_due("ops")
+        each.now += 5 * SECOND
+        await each.notifier.send_due("ops")
         assert await each.waiting() == 0
 
 

@@ -40,7 +40,9 @@ async def test_a_verdict_given_elsewhere_rewrites_the_message(tmp_path: Path) ->
         await scene.posted()
         await scene.requests.approve(made.id, reviewer(CAROL))
         await scene.send()
-        assert len(scene.slack.of("chat.postMessage")) == 1
+        (_, reply) = scene.slack.of("chat.postMessage")
+        assert reply["text"] == "<@U0ALICE> Request approved under policy schema-checks"
+        assert reply["thread_ts"] == "171.5"
         for update in scene.slack.of("chat.update"):  # one of the verdict, one of the state
             assert (update["channel"], update["ts"]) == (ROOM, "171.5")
             assert not [each for each in update["blocks"] if each["type"] == "actions"]

@@ -20,7 +20,7 @@ __all__ = [
     "add_notice",
     "add_notifications",
     "claim",
-    "delete_done",
+    "delete_old",
     "drop_notices",
     "failure_note",
     "finish",
@@ -125,8 +125,9 @@ def failure_note(notification: QueuedNotification, at: datetime, error: str) -> 
     return orjson.dumps(note).decode()
 
 
-def delete_done(connection: sa.Connection, before: datetime) -> None:
-    connection.execute(sa.delete(notifications).where(notifications.c.done_at < to_micros(before)))
+def delete_old(connection: sa.Connection, before: datetime) -> None:
+    old = sa.or_(notifications.c.done_at < to_micros(before), notifications.c.created_at < to_micros(before))
+    connection.execute(sa.delete(notifications).where(old))
 
 
 def waiting(connection: sa.Connection) -> dict[str, int]:
@@ -169,6 +170,7 @@ def _read(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> QueuedN
         body=row.body,
         created_at=from_micros(row.created_at),
         attempt=row.attempts + 1,
+        error=row.error,
         place=row.place,
         earlier_place=connection.execute(earlier).scalar_one_or_none(),
     )

@@ -60,8 +60,8 @@ class NotifyingSqlStore:
 
         await self._transaction(work)
 
-    async def delete_notifications(self, done_before: datetime) -> None:
-        await self._transaction(lambda each: notification_rows.delete_done(each, done_before))
+    async def delete_notifications(self, before: datetime) -> None:
+        await self._transaction(lambda each: notification_rows.delete_old(each, before))
 
     async def waiting_notifications(self) -> dict[str, int]:
         return await self._transaction(notification_rows.waiting)
