@@ -71,4 +71,6 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise typer.BadParameter("this needs a confirmation, and there is no terminal: give --yes")
-    typer.confirm(question, abort=True, err=True)
+    if not typer.confirm(question, err=True):
+        print("Nothing was done.", file=sys.stderr)
+        raise typer.Abort

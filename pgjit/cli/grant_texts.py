@@ -18,17 +18,18 @@ __all__ = [
     "who", "window_details", "window_table",
 ]  # fmt: skip
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 _INDENT = 14
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit, rounded down: `45s`, `12m`, `3h`, `2d`."""
+    """A length of time, rounded down: `45s`, `12m`, `1h59m`, `2d3h`. Of its parts the two largest are shown."""
     whole = max(0, int(seconds))
-    for size, unit in _UNITS:
-        if whole >= size:
-            return f"{whole // size}{unit}"
-    return f"{whole}s"
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days}d{hours}h" if hours else f"{days}d"
+    if hours:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    return f"{minutes}m" if minutes else f"{whole}s"
 
 
 def who(identity: object) -> str:
@@ -188,12 +189,16 @@ def access_text(access: Item, now: datetime, width: int) -> str:
     for policy in policies:
         name = policy.get("name") or policy.get("policy")
         fields = [
-            (member.replace("_", " ").removesuffix(" seconds"), _member(member, value, now))
+            (_words(member), _member(member, value, now))
             for member, value in policy.items()
             if member not in ("name", "policy")
         ]
         texts.append(f"policy {plain(str(name))}\n" + _fields(fields, width))
     return "\n\n".join(texts)
+
+
+def _words(member: str) -> str:
+    return member.replace("_", " ").removesuffix(" seconds")
 
 
 def _member(name: str, value: object, now: datetime) -> str:
@@ -206,8 +211,11 @@ def _member(name: str, value: object, now: datetime) -> str:
             return _length(value)
         case list():
             return ", ".join(_member("", each, now) for each in value)
+        case {"group_names": list(names), "roles": list(roles)}:  # of a review: names instead of ids
+            return ", ".join(map(str, [*names, *roles]))
         case dict():
-            return ", ".join(f"{key} {text}" for key, each in value.items() if (text := _member(key, each, now)))
+            texts = {key: _member(key, each, now) for key, each in value.items()}
+            return ", ".join(f"{_words(key)} {text}" for key, text in texts.items() if text)
     return _moment(value, now) or str(value)
 
 

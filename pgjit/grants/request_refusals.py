@@ -29,6 +29,7 @@ __all__ = [
     "TooManyRequests",
     "TooManySessions",
     "UnfitValue",
+    "WindowNotOver",
     "WindowUnknown",
 ]
 
@@ -272,7 +273,21 @@ class AlreadySignedOff(AccessRefused):
             "window is not to be signed off",
             reference="already-signed-off",
             detail=f"Window {window_id} is signed off already, or was not opened by `break-glass`.",
-            hint="`pgjit windows` shows the windows that wait for a sign-off.",
+            hint="`pgjit windows --unsigned` shows the windows that wait for a sign-off.",
+        )
+
+
+class WindowNotOver(AccessRefused):
+    """A sign-off is for all that was done in the window: it would leave out what is still to come."""
+
+    status = 409
+
+    def __init__(self, window_id: str) -> None:
+        super().__init__(
+            "window is not over yet",
+            reference="window-not-over",
+            detail=f"Sessions may still run in window {window_id}: it cannot be signed off.",
+            hint="Wait for its end, or revoke it: `pgjit windows` shows when it ends.",
         )
 
 

@@ -167,7 +167,8 @@ class Store(FleetStore, NotificationStore, Protocol):
     async def sign_off(self, window_id: str, sign_off: SignOff) -> Window:
         """Note that a person looked at a break-glass window.
 
-        Raises WindowUnknown, SignedOffByUser, and AlreadySignedOff (also for a window that is not of break-glass).
+        Raises WindowUnknown, SignedOffByUser, AlreadySignedOff (also for a window that is not of break-glass) and
+        WindowNotOver.
         """
 
     async def set_lock(self, lock: Lock) -> None:

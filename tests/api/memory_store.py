@@ -11,7 +11,13 @@ from pgjit.grants.actor import Actor
 from pgjit.grants.listing import ListPage, RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request
-from pgjit.grants.request_refusals import AlreadySignedOff, RequestUnknown, SignedOffByUser, WindowUnknown
+from pgjit.grants.request_refusals import (
+    AlreadySignedOff,
+    RequestUnknown,
+    SignedOffByUser,
+    WindowNotOver,
+    WindowUnknown,
+)
 from pgjit.grants.scope import Scope
 from pgjit.grants.window import SignOff, Window
 from pgjit.identity.identity import IdentityKey
@@ -83,6 +89,8 @@ class MemoryStore:
             raise SignedOffByUser(window_id)
         if window.signed_off is not None or not window.break_glass:
             raise AlreadySignedOff(window_id)
+        if window.ended_at is None:
+            raise WindowNotOver(window_id)
         self.all_windows[window_id] = signed = replace(window, signed_off=sign_off)
         return signed
 

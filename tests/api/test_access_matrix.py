@@ -72,6 +72,8 @@ async def furnished(api: People) -> str:
     owner = PEOPLE["requester"]
     for window in (a_window("1", owner.key, NOW), a_window("glass", owner.key, NOW, "reviewed", break_glass=True)):
         api.store.all_windows[window.id] = window
+    over = replace(api.store.all_windows["w_glass"], ended_at=NOW, end_reason="ttl")
+    api.store.all_windows["w_glass"] = over
     by = Actor(key=PEOPLE["admin"].key, display="admin", via="api")
     lock = Lock(id="l_0", scope=Scope(ScopeKind.POLICY, "others"), reason="x", set_by=by, set_at=NOW)
     api.store.all_locks[lock.id] = lock

@@ -124,6 +124,9 @@ def test_what_a_group_may_do_is_shown_by_policy(api: ApiStandIn, capsys: pytest.
     assert run(["access"]) == run(["access", "g", "--identity", "a/b"]) == Status.USAGE
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7199, "1h"), (172800, "2d")])
-def test_a_span_is_in_its_largest_unit(seconds: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0s"), (59, "59s"), (60, "1m"), (7199, "1h59m"), (7200, "2h"), (172800, "2d"), (190000, "2d4h")],
+)
+def test_a_span_has_its_two_largest_units(seconds: int, text: str) -> None:
     assert span(seconds) == text

@@ -37,7 +37,7 @@ def test_a_request_is_made_and_shown(api: ApiStandIn, capsys: pytest.CaptureFixt
     }  # fmt: skip
     printed = capsys.readouterr()
     assert printed.out.startswith("request       r_0000")
-    assert "approvals     1 needed, by dba\n" in printed.out
+    assert "approvals     1 needed, by database-reviewers\n" in printed.out
     assert "It waits for a reviewer." in printed.err
 
 

@@ -76,7 +76,7 @@ def test_the_windows_that_would_end_are_shown_first(
 ) -> None:
     shown = str(api.add_window()["id"])
     other, over = str(api.add_window(policy="read-only")["id"]), str(api.add_window(state="ended")["id"])
-    monkeypatch.setattr("typer.confirm", lambda question, **_: print(question))
+    monkeypatch.setattr("typer.confirm", lambda question, **_: print(question) is None)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert run(["revoke", "--policy", "orders-migration", *WHY]) == Status.OK
@@ -105,13 +105,24 @@ def test_what_would_end_is_shown_before_the_question(
 ) -> None:
     api.add_window()
     api.add_session()
-    monkeypatch.setattr("typer.confirm", lambda question, **_: print(question))
+    monkeypatch.setattr("typer.confirm", lambda question, **_: print(question) is None)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert run([*command, *WHY]) == Status.OK
     before, question, _ = capsys.readouterr().out.partition(asked)
     assert question
     assert shown in before
+
+
+def test_a_no_changes_nothing_and_says_so(
+    api: ApiStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("typer.confirm", lambda question, **_: False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert run(["lock", "--all", *WHY]) == Status.FAILED
+    assert "Nothing was done." in capsys.readouterr().err
+    assert api.changes == []
 
 
 def test_a_session_is_killed(api: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +135,7 @@ def test_a_session_is_killed(api: ApiStandIn, capsys: pytest.CaptureFixture[str]
 def test_a_lock_is_listed_and_lifted(api: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lock", "--policy", "orders-migration", *WHY, "--yes"]) == Status.OK
     name = next(iter(api.locks))
-    assert capsys.readouterr().out == f"lock {name} holds until it is unlocked\n"
+    assert capsys.readouterr().out == f"lock {name} holds until it is unlocked; what is open there is ending\n"
     assert run(["locks"]) == Status.OK
     assert re.search(rf"{name}  policy  orders-\S+ +no end  leaked token", capsys.readouterr().out)
     assert run(["unlock", name, "--reason", "token replaced"]) == Status.OK

@@ -20,7 +20,7 @@ def test_an_approval_is_for_what_was_shown(api: ApiStandIn, capsys: pytest.Captu
         f"requests/{name}/approve", {"comment": "go", "ttl_seconds": 600, "digest": DIGEST},
     )  # fmt: skip
     out = capsys.readouterr().out
-    for shown in ("schema-check-agent, agent 7c9e6679", "orders-migration (version 3f2a)", "20 min",
+    for shown in ("schema-check-agent, agent 7c9e6679", "orders-migration, version 3f2a", "20 min",
                   "add the index of week 47", DIGEST, f"request {name} is approved"):  # fmt: skip
         assert shown in " ".join(out.split())
 
@@ -30,8 +30,9 @@ def test_what_changes_after_it_was_shown_is_not_approved(
 ) -> None:
     request = api.add_request()
 
-    def confirm(question: str, **_: object) -> None:
+    def confirm(question: str, **_: object) -> bool:
         request["digest"] = "sha256:other"
+        return True
 
     monkeypatch.setattr(typer, "confirm", confirm)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
@@ -50,7 +51,7 @@ def test_a_digest_that_was_reviewed_before_is_sent_instead(api: ApiStandIn) -> N
 def test_without_a_terminal_an_approval_needs_yes(api: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
     name = str(api.add_request()["id"])
     assert run(["approve", name]) == Status.USAGE
-    assert "there is no terminal to confirm this on" in capsys.readouterr().err
+    assert "there is no terminal: give --yes" in capsys.readouterr().err
     assert api.changes == []
 
 

@@ -152,6 +152,8 @@ class ReviewedStoreContract:
         loud = replace(POLICY, terms=GrantTerms(break_glass=True))
         window, _ = await reviewed.admit(ALICE, loud, NOW, ask=LoginAsk(reason="the shop is down"))
         assert [one.id for one in (await reviewed.windows(WindowFilter(unsigned=True))).items] == [window.id]
+        with pytest.raises(AccessRefused, match="not over yet"):
+            await reviewed.sign_off(window.id, SignOff(by=ADMIN, comment="fine", at=NOW))
         await reviewed.end(window.id, NOW + HOUR, "ttl")
         with pytest.raises(AccessRefused, match="their own"):
             await reviewed.sign_off(window.id, SignOff(by=replace(ADMIN, key=ALICE), comment="fine", at=NOW))

@@ -108,5 +108,5 @@ def _print(made: dict[str, object], *, as_json: bool) -> int:
         print(json.dumps(made, indent=2, ensure_ascii=False))
         return Status.OK
     until = f"until {made['until']}" if made.get("until") else "until it is unlocked"
-    print(plain(f"lock {made.get('id')} holds {until}"))
+    print(plain(f"lock {made.get('id')} holds {until}; what is open there is ending"))
     return Status.OK

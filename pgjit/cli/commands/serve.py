@@ -32,7 +32,8 @@ def serve(
     from pgjit.config import load_config
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for noisy in ("alembic", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     loaded = load_config(config)
     for warning in loaded.warnings:
         _log.warning("%s", warning)

@@ -14,7 +14,7 @@ from pgjit.grants.actor import Actor
 from pgjit.grants.listing import ListPage, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import RequestState
-from pgjit.grants.request_refusals import AlreadySignedOff, SignedOffByUser, WindowUnknown
+from pgjit.grants.request_refusals import AlreadySignedOff, SignedOffByUser, WindowNotOver, WindowUnknown
 from pgjit.grants.scope import Scope
 from pgjit.grants.standing_orders import StandingOrders
 from pgjit.grants.stores.clock_floor import note_moment
@@ -143,6 +143,8 @@ def sign_off_window(
         return SignedOffByUser(window_id)
     if not window.break_glass or window.signed_off is not None:
         return AlreadySignedOff(window_id)
+    if window.ended_at is None:
+        return WindowNotOver(window_id)
     text = SIGN_OFF.write(sign_off)
     connection.execute(sa.update(windows).where(windows.c.id == window_id).values(signed_off=text))
     signed = replace(window, signed_off=sign_off)
