@@ -11,7 +11,7 @@ import psycopg
 import psycopg.conninfo
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.grants.stores.postgres_database import PostgresDatabase
+from pgjit.grants.stores.postgres_database import TURN_LOCK, PostgresDatabase
 from pgjit.grants.stores.postgres_login import PostgresLogin, connect
 from pgjit.grants.stores.postgres_schema import UPGRADE_LOCK
 from pgjit.grants.stores.postgres_upgrade import upgrade_store
@@ -73,6 +73,16 @@ class StoreServer:
         connection = await connect(self.login(database))
         try:
             await connection.execute(f"SELECT pg_advisory_lock({UPGRADE_LOCK})")
+            yield
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def turn_taken(self) -> AsyncIterator[None]:
+        """As if another node were in a transaction."""
+        connection = await connect(self.login())
+        try:
+            await connection.execute(f"SELECT pg_advisory_lock({TURN_LOCK})")
             yield
         finally:
             await connection.close()

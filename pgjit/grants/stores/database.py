@@ -1,8 +1,8 @@
 """The contract of a database that keeps a store: it runs work in transactions. And the SQL that differs by database.
 
 **Work** is a plain function of a `sa.Connection`. It reads, decides and writes; the database commits all of it or
-nothing. Transactions are serializable: work may decide from what it read, and need not lock. A database may run work
-again if another transaction was in the way, so work changes nothing but the database.
+nothing. Transactions run one after the other, on all nodes: work may decide from what it read, and need not lock. A
+database may run work again if the connection was lost before the commit, so work changes nothing but the database.
 
 Work whose result others have to act on, on this node or on another, calls `announce`.
 """

@@ -16,6 +16,7 @@ from pgjit.grants.request_lifecycle import approve, refuse
 from pgjit.grants.request_refusals import RequestDecided
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.standing_orders import SessionKill
+from pgjit.grants.stores.database import BUSY_SECONDS
 from pgjit.grants.stores.postgres_database import PostgresDatabase
 from pgjit.grants.stores.schema import clock
 from pgjit.grants.stores.sql import SqlStore
@@ -26,7 +27,6 @@ from tests.fakes.store_server import StoreServer
 from tests.grants.review_cast import ADMIN, CAROL, DAVE, request, reviewer
 
 KILL = SessionKill(session_id="s_1", reason="it hangs", by=ADMIN, at=NOW)
-COUNT = sa.text("SELECT count(*) FROM windows")
 
 
 @pytest.fixture
@@ -120,40 +120,66 @@ async def _clock_version(store: SqlStore) -> str:
     return str(await store._transaction(lambda each: each.execute(sa.text("SELECT xmin FROM clock")).scalar_one()))
 
 
-# --- transactions that are run again ------------------------------------------------------------------------
+# --- turns ----------------------------------------------------------------------------------------------------
 
 
-async def _collide(database: PostgresDatabase, store_server: StoreServer) -> list[int]:
-    """A transaction whose row another one changes, the first time that it has read it. Returns what it read."""
-    await database.transaction(lambda each: each.execute(sa.insert(clock).values(id=1, seen_at=1)))
-    read: list[int] = []
+async def test_transactions_of_all_nodes_run_one_after_the_other(store_server: StoreServer) -> None:
+    databases = [PostgresDatabase(store_server.login()) for _ in range(2)]
+    store_server.execute("INSERT INTO clock VALUES (1, 0)")
 
-    def work(connection: sa.Connection) -> None:
-        read.append(connection.execute(sa.select(clock.c.seen_at)).scalar_one())
-        if len(read) == 1:
-            store_server.execute("UPDATE clock SET seen_at = 5")
-        connection.execute(sa.update(clock).values(seen_at=read[-1] + 1))
+    def add_one(connection: sa.Connection) -> None:
+        seen = connection.execute(sa.select(clock.c.seen_at)).scalar_one()
+        connection.execute(sa.update(clock).values(seen_at=seen + 1))
 
-    await database.transaction(work)
-    return read
-
-
-async def test_a_transaction_that_collides_is_run_again_on_what_the_other_wrote(
-    database: PostgresDatabase, store_server: StoreServer
-) -> None:
-    assert await _collide(database, store_server) == [1, 5]
-    assert store_server.execute("SELECT seen_at FROM clock") == [(6,)]
+    for each in databases:
+        await each.open()
+    await asyncio.gather(*(each.transaction(add_one) for each in databases * 10))
+    for each in databases:
+        await each.close()
+    assert store_server.execute("SELECT seen_at FROM clock") == [(20,)]
 
 
-async def test_a_transaction_that_collides_for_too_long_is_given_up(
+async def test_many_logins_at_once_on_two_nodes_are_in_the_way_of_none(nodes: tuple[SqlStore, ...]) -> None:
+    admitted = await asyncio.gather(
+        *(nodes[number % 2].admit(person, POLICY, NOW) for number, person in enumerate(_people(40)))
+    )
+    assert all(opened for _, opened in admitted)
+
+
+async def test_who_waits_for_its_turn_for_too_long_is_refused_and_does_nothing(
     database: PostgresDatabase, store_server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgjit.grants.stores.postgres_database.BUSY_SECONDS", -1)
-    with pytest.raises(ServerUnavailable) as refused:
-        await _collide(database, store_server)
-    assert "could not serialize access" in str(refused.value.detail)
-    assert store_server.execute("SELECT seen_at FROM clock") == [(5,)]
+    monkeypatch.setattr("pgjit.grants.stores.postgres_database.BUSY_SECONDS", -4.5)  # and 5 to connect
+    ran: list[None] = []
+    async with store_server.turn_taken():
+        with pytest.raises(ServerUnavailable) as refused:
+            await database.transaction(lambda _: ran.append(None))
+    assert "did not answer in time" in str(refused.value.detail)
+    assert ran == []
     assert not database.usable
+    await database.transaction(lambda _: ran.append(None))
+    assert database.usable
+
+
+async def test_a_node_that_hangs_in_a_transaction_loses_it_before_the_others_give_up(
+    database: PostgresDatabase,
+) -> None:
+    show = sa.text("SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
+    assert 0 < await database.transaction(lambda each: each.execute(show).scalar_one()) < BUSY_SECONDS * 1000
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+async def test_a_transaction_that_collides_is_run_again(database: PostgresDatabase, state: str) -> None:
+    runs: list[None] = []
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(clock).values(id=1, seen_at=1))
+        runs.append(None)
+        if len(runs) < 3:
+            connection.execute(sa.text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
+
+    await database.transaction(work)
+    assert len(runs) == 3
 
 
 async def test_what_work_raises_leaves_nothing(database: PostgresDatabase, store_server: StoreServer) -> None:
