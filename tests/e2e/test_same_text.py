@@ -89,12 +89,18 @@ def direct(loose_database: DemoDatabase) -> Iterator[Line]:
     line.close()
 
 
-def test_any_text_is_cut_by_pgjit_as_by_the_server(direct: Line) -> None:
+def random(examples: int) -> settings:
+    return settings(
+        max_examples=examples, derandomize=True, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("examples", [400, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_any_text_is_cut_by_pgjit_as_by_the_server(direct: Line, examples: int) -> None:
     compared: list[str] = []
 
-    @settings(
-        max_examples=1000, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-    )  # fmt: skip
+    @random(examples)
     @given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
     @example(pieces=["E'", "\\'", ";", "'"])
     @example(pieces=["'", "\\", "'", " ", "AS", " ", '"', "x", "'", ",", " ", "'", '"'])
@@ -127,13 +133,19 @@ def agree(text: str, mine: list[list[str | None]], direct: Line) -> bool:
 IDENTIFIERS = st.text(st.sampled_from(f"abAB_19$é{E_ACUTE.upper()}İıß{SNAKE}"), min_size=1, max_size=70)
 
 
-@settings(
-    max_examples=200, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-)  # fmt: skip
-@given(name=IDENTIFIERS, quoted=st.sampled_from(["{}", '"{}"', 'U&"{}"', 'U&"{}\\0041"', 'u&"\\+01F40D{}"']))
-@example(name="a" * 62 + E_ACUTE, quoted="{}")
-@example(name=E_ACUTE * 32, quoted='"{}"')
-def test_a_name_is_the_servers(direct: Line, name: str, quoted: str) -> None:
+@pytest.mark.parametrize("examples", [200, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_a_name_is_the_servers(direct: Line, examples: int) -> None:
+    @random(examples)
+    @given(name=IDENTIFIERS, quoted=st.sampled_from(["{}", '"{}"', 'U&"{}"', 'U&"{}\\0041"', 'u&"\\+01F40D{}"']))
+    @example(name="a" * 62 + E_ACUTE, quoted="{}")
+    @example(name=E_ACUTE * 32, quoted='"{}"')
+    def compare(name: str, quoted: str) -> None:
+        compare_name(direct, name, quoted)
+
+    compare()
+
+
+def compare_name(direct: Line, name: str, quoted: str) -> None:
     """The server's own error tells how it reads the name of what is not there."""
     written = quoted.format(name)
     for text, kind in (

@@ -22,7 +22,7 @@ SECRET = "the-secret-of-the-proxy~only.here"
 
 @dataclass
 class Person:
-    """A principal; `kind` is the collection that it is in."""
+    """A principal; `kind` is the collection that it is in. So many answers say, first, that it is in no group."""
 
     kind: str = "servicePrincipals"
     enabled: object = True
@@ -31,6 +31,7 @@ class Person:
     app_owners: list[dict[str, object]] | None = None  # of the app registration; None: it is in another tenant
     sponsors: list[dict[str, object]] | None = None  # of an agent
     client_id: str = "5b1e7c20-3a4d-4f6b-8c9d-0e1f2a3b4c5d"
+    noes: int = 0
 
 
 class FakeGraph(httpx.AsyncBaseTransport):
@@ -111,6 +112,9 @@ class FakeGraph(httpx.AsyncBaseTransport):
         if len(groups) > 20:
             return httpx.Response(400, json={"error": {"code": "Request_BadRequest"}})
         self.batches.append(groups)
+        if person.noes:
+            person.noes -= 1
+            return httpx.Response(200, json={"value": []})
         return httpx.Response(200, json={"value": _members(person, groups)})
 
     def _of_client(self, request: httpx.Request, client_id: str) -> httpx.Response:

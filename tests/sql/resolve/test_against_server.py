@@ -68,11 +68,12 @@ def _missing(referenced: ReferencedObjects, depends: set[tuple[object, ...]]) ->
     return depends - found
 
 
-def test_what_the_server_finds_is_found(connection: psycopg.Connection, live_catalog: Catalog) -> None:
+@pytest.mark.parametrize("examples", [200, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_what_the_server_finds_is_found(examples: int, connection: psycopg.Connection, live_catalog: Catalog) -> None:
     accepted: Counter[bool] = Counter()
 
     @given(sql=statements())
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     def check(sql: str) -> None:
         depends = _depends(connection, sql)
         accepted[depends is not None] += 1
