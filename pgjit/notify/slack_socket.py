@@ -39,7 +39,12 @@ class SlackSocket:
         handle: Callable[[dict[str, Any]], Awaitable[None]],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ping_seconds: float = 5.0,
+        address_seconds: float = 20.0,
     ) -> None:
+        """`ping_seconds`: also between two attempts to connect. `address_seconds`: how long an address is used."""
+        self._ping_seconds = ping_seconds
+        self._address_seconds = address_seconds
         self._web = web
         self._app_token = app_token
         self._handle = handle
@@ -48,7 +53,7 @@ class SlackSocket:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        client = _PatientClient(self._web, self._app_token, self._sleep)
+        client = _PatientClient(self._web, self._app_token, self._sleep, self._ping_seconds, self._address_seconds)
         client.socket_mode_request_listeners.append(self._take)
         connecting = asyncio.create_task(client.connect())  # type: ignore[no-untyped-call]
         try:
@@ -80,12 +85,32 @@ class SlackSocket:
 
 
 class _PatientClient(SocketModeClient):
-    def __init__(self, web: SlackWeb, app_token: LoginCredential, sleep: Callable[[float], Awaitable[None]]) -> None:
-        super().__init__(app_token="", logger=_log, web_client=web.client())
+    def __init__(
+        self,
+        web: SlackWeb,
+        app_token: LoginCredential,
+        sleep: Callable[[float], Awaitable[None]],
+        ping_seconds: float,
+        address_seconds: float,
+    ) -> None:
+        self._address: str | None = None
+        self._address_at = 0.0
+        self._address_seconds = address_seconds
+        super().__init__(app_token="", logger=_log, web_client=web.client(), ping_interval=ping_seconds)
         if self.web_client.proxy is None:
             self.proxy = None
         self._app_token = app_token
         self._sleep = sleep
+
+    @property  # type: ignore[override]
+    def wss_uri(self) -> str | None:
+        """None when it is too old: Slack accepts an address for half a minute, and the SDK would try it for ever."""
+        fresh = asyncio.get_running_loop().time() - self._address_at <= self._address_seconds
+        return self._address if fresh else None
+
+    @wss_uri.setter
+    def wss_uri(self, address: str | None) -> None:
+        self._address, self._address_at = address, asyncio.get_running_loop().time()
 
     async def issue_new_wss_url(self) -> str:
         """The address of a new socket. While Slack refuses, it is requested more and more slowly."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-__all__ = ["SlackStandIn", "slack_stand_in"]
+__all__ = ["APP", "BOT", "SlackStandIn", "slack_stand_in"]
 
 BOT, APP = "xoxb-bot", "xapp-app"
 
@@ -26,6 +26,7 @@ class SlackStandIn:
         self.headers: dict[str, str] = {}
         self.acknowledged: list[str] = []
         self.opened = 0
+        self.refused_sockets = 0
         self.bot, self.app = BOT, APP
         self._sockets: list[web.WebSocketResponse] = []
         self._changed = asyncio.Condition()
@@ -76,7 +77,10 @@ class SlackStandIn:
         answer = {"ok": True, "channel": body.get("channel"), "ts": f"17{len(self.calls)}.5"}
         return web.json_response(answer)
 
-    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        if self.refused_sockets:
+            self.refused_sockets -= 1
+            return web.Response(status=404)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._sockets.append(socket)

@@ -82,31 +82,28 @@ async def test_refusing_opens_a_dialog_and_needs_a_reason(tmp_path: Path) -> Non
         assert (refused.state, refused.verdicts[0].comment) == (RequestState.REFUSED, "not today")
 
 
-@pytest.mark.parametrize(
-    ("user", "changes", "reply"),
-    [
-        ("U0MALLORY", {}, "Slack user U0MALLORY is not mapped to an identity"),
-        ("U0ALICE", {}, "nobody reviews a request of their own"),
-        ("U0CAROL", {"team": {"id": "T0OTHER"}}, "another workspace"),
-        ("U0CAROL", {"team": None}, "another workspace"),
-        ("U0CAROL", {"container": {"channel_id": "C0OTHER"}}, "another channel"),
-    ],
-)
-@pytest.mark.parametrize("action", [APPROVE, REFUSE])
-async def test_nobody_else_decides(
-    tmp_path: Path, user: str, changes: dict[str, Any], reply: str, action: str
-) -> None:
+OTHERS: list[tuple[str, dict[str, Any], str]] = [
+    ("U0MALLORY", {}, "Slack user U0MALLORY is not mapped to an identity"),
+    ("U0ALICE", {}, "nobody reviews a request of their own"),
+    ("U0CAROL", {"team": {"id": "T0OTHER"}}, "another workspace"),
+    ("U0CAROL", {"team": None}, "another workspace"),
+    ("U0CAROL", {"container": {"channel_id": "C0OTHER"}}, "another channel"),
+]
+
+
+async def test_nobody_else_decides(tmp_path: Path) -> None:
     async with slack_scene(tmp_path) as scene:
         await scene.file(request())
         message = await scene.posted()
-        await scene.clicks.handle(scene.click(user, action, message, **changes))
-        if action == REFUSE and user == "U0ALICE":
-            await scene.clicks.handle(scene.submission(user, "no"))
-        (told,) = scene.replies
-        assert told[0] == user
-        assert reply in told[1]
-        assert await _state(scene) is RequestState.PENDING
-        assert (await scene.requests.get("r_1")).verdicts == ()
+        for action in (APPROVE, REFUSE):
+            for user, changes, reply in OTHERS:
+                before = len(scene.replies)
+                await scene.clicks.handle(scene.click(user, action, message, **changes))
+                if (user, action) == ("U0ALICE", REFUSE):
+                    await scene.clicks.handle(scene.submission(user, "no"))
+                ((to, text),) = scene.replies[before:]
+                assert (to, reply in text) == (user, True)
+                assert (await scene.requests.get("r_1")).verdicts == ()
 
 
 async def test_a_click_is_for_what_the_message_shows(tmp_path: Path) -> None:
@@ -144,21 +141,22 @@ async def test_where_there_is_a_directory_it_decides(tmp_path: Path, why: str) -
         assert (await _state(scene) is RequestState.APPROVED) is (why != "down")
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {},
-        {"type": "block_actions", "actions": []},
-        {"type": "block_actions", "actions": [{"action_id": APPROVE, "value": "x"}], "user": {"id": 1}},
-        {"type": "view_submission", "view": {"callback_id": REFUSE, "private_metadata": "[]"}, "user": {"id": "U"}},
-        {"type": "block_actions", "actions": [{"action_id": "other", "value": ""}]},
-        {"type": "shortcut"},
-    ],
-)
-async def test_what_is_no_click_does_nothing(tmp_path: Path, payload: dict[str, Any]) -> None:
+NO_CLICKS: list[dict[str, Any]] = [
+    {},
+    {"type": "block_actions", "actions": []},
+    {"type": "block_actions", "actions": [{"action_id": APPROVE, "value": "x"}], "user": {"id": 1}},
+    {"type": "view_submission", "view": {"callback_id": REFUSE, "private_metadata": "[]"}, "user": {"id": "U"}},
+    {"type": "block_actions", "actions": [{"action_id": "other", "value": ""}]},
+    {"type": "block_actions", "actions": None, "user": "U0CAROL"},
+    {"type": "shortcut"},
+]
+
+
+async def test_what_is_no_click_does_nothing(tmp_path: Path) -> None:
     async with slack_scene(tmp_path) as scene:
         await scene.file(request())
         await scene.posted()
-        await scene.clicks.handle(payload)
+        for payload in NO_CLICKS:
+            await scene.clicks.handle(payload)
         assert scene.replies == []
         assert await _state(scene) is RequestState.PENDING

@@ -8,9 +8,12 @@ import pytest
 
 from pgjit.grants.request import RequestState
 from pgjit.notify.slack_blocks import APPROVE
+from pgjit.notify.slack_socket import SlackSocket
+from pgjit.server.credential import FixedSecret
 from tests.contracts.store import HOUR
 from tests.grants.review_cast import request
 from tests.notify.slack_scene import slack_scene
+from tests.notify.slack_stand_in import APP
 
 pytestmark = pytest.mark.live
 
@@ -45,3 +48,14 @@ async def test_a_refused_token_is_tried_more_and_more_slowly(tmp_path: Path) -> 
             assert scene.slept[:7] == [5, 10, 20, 40, 80, 160, 300]
             scene.slack.fails.clear()
             await scene.slack.until_connected()
+
+
+async def test_an_address_that_does_not_answer_is_not_tried_for_ever(tmp_path: Path) -> None:
+    async with slack_scene(tmp_path) as scene:
+        scene.slack.refused_sockets = 2
+        socket = SlackSocket(
+            scene.web, FixedSecret(APP), scene.clicks.handle, ping_seconds=0.05, address_seconds=0.01
+        )
+        async with socket.running():
+            await scene.slack.until_connected()
+        assert len(scene.slack.of("apps.connections.open")) >= 3
