@@ -257,7 +257,7 @@ class Config:
     def warnings(self) -> list[str]:
         """Remarks for people. None of them keeps the proxy from starting."""
         groups = [(policy.name, policy.group) for policy in self.policies.values() if policy.group is not None]
-        short = shortage(self.file.limits.connections, len(self.targets))
+        short = shortage(self.file.limits.connections, len(self.targets), http_api=self.file.api is not None)
         return [
             *self.policies.warnings,
             *group_warnings(self.file.identity, groups),

@@ -1,7 +1,7 @@
 """File descriptors: how many the configured limits need, and how many clients fit where the system allows fewer.
 
-Decides how many are reserved, so that clients cannot use up those of the admin port, the control and cancel
-connections, the store and the journal.
+Decides how many are reserved, so that clients cannot use up those of the admin port, the HTTP API, the control
+and cancel connections, the store and the journal.
 """
 
 from __future__ import annotations
@@ -15,16 +15,22 @@ _OF_CLIENT = 3
 
 _RESERVE = 160
 _OF_TARGET = 8  # control connections and the catalog's
+_OF_HTTP_API = 256
+"""The HTTP API's connections: `api/serving.py` refuses more."""
 
 
-def descriptors_for(connections: int, targets: int) -> int:
+def descriptors_for(connections: int, targets: int, *, http_api: bool = False) -> int:
     """How many descriptors `connections` clients and everything else may need."""
-    return _OF_CLIENT * connections + _RESERVE + _OF_TARGET * targets
+    return _OF_CLIENT * connections + _beside_clients(targets, http_api=http_api)
 
 
-def room(connections: int, targets: int, limit: int) -> int:
+def _beside_clients(targets: int, *, http_api: bool) -> int:
+    return _RESERVE + _OF_TARGET * targets + (_OF_HTTP_API if http_api else 0)
+
+
+def room(connections: int, targets: int, limit: int, *, http_api: bool = False) -> int:
     """How many of `connections` clients fit into `limit` descriptors; at least one."""
-    return max(1, min(connections, (limit - _RESERVE - _OF_TARGET * targets) // _OF_CLIENT))
+    return max(1, min(connections, (limit - _beside_clients(targets, http_api=http_api)) // _OF_CLIENT))
 
 
 def raise_limit(wanted: int) -> int:
@@ -38,14 +44,15 @@ def raise_limit(wanted: int) -> int:
     return soft
 
 
-def shortage(connections: int, targets: int) -> str | None:
+def shortage(connections: int, targets: int, *, http_api: bool = False) -> str | None:
     """A warning for people where this system does not let a process open enough files."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = descriptors_for(connections, targets)
+    needed = descriptors_for(connections, targets, http_api=http_api)
     if hard == resource.RLIM_INFINITY or hard >= needed:
         return None
+    served = room(connections, targets, hard, http_api=http_api)
     return (
         f"`limits.connections` of {connections} may need {needed} open files, and this system allows {hard} "
-        f"(RLIMIT_NOFILE): {room(connections, targets, hard)} connections are served at once; raise the limit with "
+        f"(RLIMIT_NOFILE): {served} connections are served at once; raise the limit with "
         "`LimitNOFILE=` of systemd or `ulimit -Hn`"
     )

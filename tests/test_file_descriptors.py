@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from pgjit.api.serving import _CONNECTIONS
 from pgjit.file_descriptors import descriptors_for, room
 
 PROGRAM = """
@@ -18,11 +19,16 @@ print(raise_limit({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0], shor
 """
 
 
+@pytest.mark.parametrize("http_api", [False, True])
 @pytest.mark.parametrize("connections", [1, 50, 500, 100_000])
-def test_where_there_are_enough_all_of_them_are_served(connections: int) -> None:
-    needed = descriptors_for(connections, 2)
-    assert room(connections, 2, needed) == connections
-    assert room(connections, 2, needed - 3) == max(1, connections - 1)
+def test_where_there_are_enough_all_of_them_are_served(connections: int, http_api: bool) -> None:
+    needed = descriptors_for(connections, 2, http_api=http_api)
+    assert room(connections, 2, needed, http_api=http_api) == connections
+    assert room(connections, 2, needed - 3, http_api=http_api) == max(1, connections - 1)
+
+
+def test_clients_leave_the_http_api_its_descriptors() -> None:
+    assert descriptors_for(500, 2, http_api=True) - descriptors_for(500, 2) == _CONNECTIONS
 
 
 def test_there_is_always_room_for_one() -> None:

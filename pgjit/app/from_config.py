@@ -50,8 +50,9 @@ __all__ = [
 
 def limits_of(config: Config) -> ProxyLimits:
     """As configured, with no more connections than there are files to open for them."""
-    section, targets = config.file.limits, len(config.targets)
-    most = room(section.connections, targets, raise_limit(descriptors_for(section.connections, targets)))
+    section, targets, http_api = config.file.limits, len(config.targets), config.file.api is not None
+    files = raise_limit(descriptors_for(section.connections, targets, http_api=http_api))
+    most = room(section.connections, targets, files, http_api=http_api)
     return ProxyLimits(**{**section.model_dump(exclude={"drain_seconds"}), "connections": most})
 
 

@@ -13,6 +13,7 @@ from pgjit.demo.database import DemoDatabase
 from tests.e2e.attacked import KILL, Ahead, attack, guarded, open_attacked, restore, serve_attacked, until
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_breaker, ask, change, records
+from tests.fakes.local_http import local_http
 from tests.run.waiting import until_it_holds
 
 
@@ -51,8 +52,12 @@ async def test_the_process_that_comes_after_goes_on(
     async with open_attacked(attacked, tmp_path, own_login=False) as world:
         await until(lambda: len(records(world, "backend.remains")) == 2)
         assert records(world, "window.ended") == [], "it is over, and not ended"
+        async with local_http(base_url=f"http://127.0.0.1:{world.app.admin_port}") as admin:
+            answer = await admin.get("/readyz")
+            assert (answer.status_code, "backends of earlier runs ended" in answer.text) == (503, True)
         await change(attacked, f"ALTER ROLE {attacked.writer} LOGIN")
         await until(lambda: bool(records(world, "window.ended")))
+        await until(lambda: not world.app._kept_backends.orphans_remain)
         [gone] = records(world, "backend.gone")
         assert (gone["session"], gone["backend"]["pid"]) == (left["session"], pid)  # type: ignore[index]
         assert (gone["proof"]["gone"], gone["proof"]["by"]) == (True, "look")  # type: ignore[index]
