@@ -6,6 +6,7 @@ a test that is not `live` and does so fails, with the place where it did. And no
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -60,10 +61,15 @@ _FORBIDDEN = {
 }  # fmt: skip
 
 
+@functools.cache
+def _below_tests(path: Path) -> str:
+    return path.relative_to(_TESTS).as_posix() if path.is_relative_to(_TESTS) else ""
+
+
 def _is_live(item: pytest.Item) -> bool:
     return (
         item.get_closest_marker("live") is not None
-        or (item.path.is_relative_to(_TESTS) and item.path.relative_to(_TESTS).as_posix().startswith(LIVE))
+        or _below_tests(item.path).startswith(LIVE)
         or not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
     )
 
@@ -95,7 +101,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    file = item.path.relative_to(_TESTS).as_posix() if item.path.is_relative_to(_TESTS) else ""
+    file = _below_tests(item.path)
     if file in FIRST:
         return FIRST.index(file)
     return len(FIRST) + (item.get_closest_marker("live") is None)
