@@ -17,10 +17,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["BUSY_SECONDS", "POLL_SECONDS", "Database", "announce", "larger", "run_work", "unavailable", "upsert"]
+__all__ = [
+    "BUSY_SECONDS",
+    "BUSY_TEXT",
+    "POLL_SECONDS",
+    "Database",
+    "announce",
+    "larger",
+    "run_work",
+    "unavailable",
+    "upsert",
+]
 
 BUSY_SECONDS = 5.0
 """How long a transaction may take, with the time for which others are in its way."""
+BUSY_TEXT = "other transactions kept the window store busy for too long"
 POLL_SECONDS = 1.0
 """A change is seen this late even if nothing announces it."""
 _ANNOUNCED = "pgjit_announced"  # a key of `connection.info`

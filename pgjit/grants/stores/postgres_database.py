@@ -22,12 +22,13 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores.change_listener import CHANNEL, ChangeListener
 from pgjit.grants.stores.changes import Changes
-from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, run_work, unavailable
+from pgjit.grants.stores.database import BUSY_SECONDS, BUSY_TEXT, POLL_SECONDS, run_work, unavailable
 from pgjit.grants.stores.postgres_login import PostgresLogin, connect
 from pgjit.grants.stores.postgres_schema import check_schema
 
@@ -41,6 +42,7 @@ FAILURES = (
 """What fails if a server cannot be used; what asyncpg raises while it connects is not SQLAlchemy's."""
 _CONNECTIONS = 5
 _COLLISIONS = ("40001", "40P01")  # serialization_failure, deadlock_detected: with something that takes no turn
+_LOCK_TIMEOUT = "55P03"
 _CONNECTION_EXCEPTION = "08"  # the class of the driver's own errors
 _LOST = ("57P01", "57P02", "57P05", "25P03")  # the server ended the session
 TURN_LOCK = zlib.crc32(b"pgjit store transaction")
@@ -79,6 +81,8 @@ class PostgresDatabase:
             result, change = await uninterrupted(self._bounded(self._engine, work))
         except FAILURES as error:
             self.usable = False
+            if isinstance(error, NoConnectionFree) or _sqlstate(error) == _LOCK_TIMEOUT:
+                raise unavailable(TimeoutError(BUSY_TEXT)) from error
             raise unavailable(error) from error
         self.usable = True
         if change:

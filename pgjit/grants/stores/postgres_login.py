@@ -84,7 +84,7 @@ def _settings(statement_seconds: float) -> dict[str, str]:
         "synchronous_commit": "on",
         "default_transaction_read_only": "off",
         "statement_timeout": milliseconds,
-        "lock_timeout": milliseconds,
+        "lock_timeout": f"{statement_seconds * 1000 * 0.95:.0f}",  # a statement that waits says so
         # A node that vanished or hangs in a transaction holds up the others for less than they wait.
         "idle_in_transaction_session_timeout": f"{BUSY_SECONDS * 1000 / 2:.0f}",
         "tcp_user_timeout": "30000",

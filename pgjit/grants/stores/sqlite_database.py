@@ -27,7 +27,7 @@ from sqlalchemy.pool import NullPool
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores.changes import Changes
-from pgjit.grants.stores.database import BUSY_SECONDS, POLL_SECONDS, run_work, unavailable
+from pgjit.grants.stores.database import BUSY_SECONDS, BUSY_TEXT, POLL_SECONDS, run_work, unavailable
 from pgjit.grants.stores.schema_versions import (
     check_known,
     head_version,
@@ -81,7 +81,7 @@ class SqliteDatabase:
 
         def transact() -> tuple[T, bool]:
             if time.monotonic() > latest:
-                raise TimeoutError("other transactions kept the window store busy for too long")
+                raise TimeoutError(BUSY_TEXT)
             self._file.check()
             with connection.begin():
                 result = run_work(connection, work)

@@ -161,6 +161,13 @@ async def test_who_waits_for_its_turn_for_too_long_is_refused_and_does_nothing(
     assert database.usable
 
 
+async def test_a_lock_that_is_not_given_in_time_is_called_busy(database: PostgresDatabase) -> None:
+    no_lock = sa.text("DO $$ BEGIN RAISE SQLSTATE '55P03'; END $$")
+    with pytest.raises(ServerUnavailable) as refused:
+        await database.transaction(lambda each: each.execute(no_lock))
+    assert refused.value.detail == "other transactions kept the window store busy for too long"
+
+
 async def test_a_node_that_hangs_in_a_transaction_loses_it_before_the_others_give_up(
     database: PostgresDatabase,
 ) -> None:
