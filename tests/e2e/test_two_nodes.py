@@ -1,0 +1,235 @@
+"""Two nodes on one PostgreSQL store: one window for both, one budget, and what one ends is ended on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import yaml
+
+from pgjit.app import App
+from pgjit.clock import Clock
+from pgjit.config import load_config
+from pgjit.demo.database import DemoDatabase
+from pgjit.demo.emulator import AppCredentials
+from pgjit.demo.world import World
+from pgjit.errors import ServerUnavailable
+from pgjit.grants.actor import Actor
+from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.identity.identity import IdentityKey
+from tests.e2e.worlds import POLICIES, Record, add_reader, open_world
+from tests.fakes.store_server import StoreServer
+from tests.run.waiting import until, until_it_holds
+
+ADMIN = Actor(key=IdentityKey("t", "o"), display="ann", via="api")
+BUDGET = 50
+
+
+@dataclass(slots=True)
+class Fleet:
+    world: World
+    second: App
+
+    @property
+    def nodes(self) -> tuple[App, App]:
+        return self.world.app, self.second
+
+    async def connect(self, node: App, agent: AppCredentials) -> psycopg.AsyncConnection:
+        place = self.world.conninfo("reader").replace(f"port={self.world.app.port}", f"port={node.port}")
+        password = await self.world.token(agent)
+        return await psycopg.AsyncConnection.connect(place, password=password, autocommit=True)
+
+    def records(self, kind: str, node: App | None = None) -> list[Record]:
+        """The records of both journals, or of one node's."""
+        nodes = self.nodes if node is None else (node,)
+        paths = [each._config.path(each._config.file.journal.path) for each in nodes]
+        lines: list[Any] = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+        return [line for line in lines if line["type"] == kind]
+
+
+@asynccontextmanager
+async def fleet(
+    database: DemoDatabase,
+    folder: Path,
+    store: StoreServer,
+    *,
+    ttl_there: str = "30m",
+    clock_there: Clock | None = None,
+    **second: object,
+) -> AsyncIterator[Fleet]:
+    """`second`: keys of the store's section on the second node."""
+    policies = folder / "given"
+    policies.mkdir()
+    text = (POLICIES / "reader.yaml").read_text()
+    (policies / "reader.yaml").write_text(f"{text}limits:\n  window_statements: {BUDGET}\n  sessions: 3\n")
+    place = f"postgresql://postgres@/pgjit_store?host={database.socket_dir}&port={database.port}"
+    section = {"kind": "postgres", "url": place, "stale_after": 5}
+    config = {"node": "one", "store": section}
+    async with open_world(database, folder, config=config, policies=policies) as world:
+        there = yaml.safe_load(world.config_file.read_text())
+        there |= {"node": "two", "policies": "there", "journal": {"path": "there.jsonl"}, "store": section | second}
+        shutil.copytree(folder / "policies", folder / "there")
+        (folder / "there" / "reader.yaml").write_text(
+            (policies / "reader.yaml").read_text().replace("ttl: 30m", f"ttl: {ttl_there}")
+        )
+        (folder / "there.yaml").write_text(yaml.safe_dump(there))
+        app = App(await asyncio.to_thread(load_config, folder / "there.yaml"))
+        app._clock = clock_there or app._clock
+        async with app:
+            yield Fleet(world, app)
+
+
+async def ended(connection: psycopg.AsyncConnection) -> tuple[str, float]:
+    """The error with which the session ended, and when the client had it."""
+    with pytest.raises(psycopg.OperationalError) as caught:
+        await connection.execute("SELECT pg_sleep(600)")
+    return str(caught.value), time.monotonic()
+
+
+async def works(connection: psycopg.AsyncConnection) -> bool:
+    try:
+        await connection.execute("SELECT 1")
+    except psycopg.errors.ProgramLimitExceeded:
+        return False
+    return True
+
+
+async def ready(node: App) -> dict[str, Any]:
+    async with httpx.AsyncClient() as probe:
+        body: dict[str, Any] = (await probe.get(f"http://127.0.0.1:{node.admin_port}/readyz")).json()
+    return body
+
+
+async def test_one_window_is_opened_and_what_one_node_ends_the_other_ends(
+    database: DemoDatabase, tmp_path: Path, store_server: StoreServer, record_property: Any
+) -> None:
+    async with fleet(database, tmp_path, store_server) as both:
+        world, (one, two) = both.world, both.nodes
+        for order in ("revoke", "lock"):
+            agent = add_reader(world)
+            here, there = await asyncio.gather(both.connect(one, agent), both.connect(two, agent))
+            opened = both.records("window.opened")
+            assert len(opened) == (1 if order == "revoke" else 2), "the race opened one window"
+            window: Any = opened[-1]["window"] if order == "lock" else opened[0]["window"]
+            sessions: list[Any] = both.records("session.opened")[-2:]
+            assert {each["window"]["ends_at"] for each in sessions} <= {each["window"]["ends_at"] for each in opened}  # type: ignore[index]
+            running = [asyncio.create_task(ended(each)) for each in (here, there)]
+            async with asyncio.timeout(60):
+                await until(lambda: all(not session.idle for app in both.nodes for session in app._registry))
+            begun = time.monotonic()
+            if order == "revoke":
+                await one._revocations.revoke(Scope(ScopeKind.WINDOW, window["id"]), "too broad", ADMIN)
+            else:
+                await two._revocations.lock(Scope(ScopeKind.POLICY, "reader"), "incident", ADMIN)
+            async with asyncio.timeout(60):
+                (first, at_one), (second, at_two) = await asyncio.gather(*running)
+            words = "was revoked" if order == "revoke" else "was locked"
+            assert words in first
+            assert words in second
+            record_property(f"{order}: one, two", f"{at_one - begun:.3f} s, {at_two - begun:.3f} s")
+            print(f"{order}: node one {at_one - begun:.3f} s, node two {at_two - begun:.3f} s")
+            async with asyncio.timeout(60):
+                await until(lambda: len(both.records("window.ended")) == len(both.records("window.opened")))
+            for node in both.nodes:
+                with pytest.raises(psycopg.OperationalError, match=r"revoked|locked"):
+                    await both.connect(node, agent)
+            for each in (here, there):
+                await each.close()
+        assert [each["ended"] for each in both.records("outcome")] == ["failed"] * 4
+
+
+async def test_a_budget_and_the_sessions_are_shared(
+    database: DemoDatabase, tmp_path: Path, store_server: StoreServer
+) -> None:
+    async with fleet(database, tmp_path, store_server) as both:
+        agent, (one, two) = add_reader(both.world), both.nodes
+        opened = [await both.connect(node, agent) for node in (one, one, two)]
+        with pytest.raises(psycopg.OperationalError, match="too many sessions under this policy"):
+            await both.connect(two, agent)
+        await opened[1].close()
+
+        async def fourth() -> list[psycopg.AsyncConnection]:
+            try:
+                return [await both.connect(two, agent)]
+            except psycopg.OperationalError:
+                return []
+
+        await (await until_it_holds(fourth))[0].close()
+        ran = 0
+        for _ in range(BUDGET):
+            ran += sum([await works(each) for each in (opened[0], opened[2])])
+        assert ran == BUDGET
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded, match=f"up to {BUDGET} in a window"):
+            await opened[0].execute("SELECT 1")
+        for each in opened:
+            await each.close()
+
+
+async def test_a_store_that_is_lost_stops_openings_and_ends_sessions_of_a_strict_node(
+    database: DemoDatabase, tmp_path: Path, store_server: StoreServer
+) -> None:
+    async with fleet(database, tmp_path, store_server, strict=True) as both:
+        agent, (one, two) = add_reader(both.world), both.nodes
+        here, there = await both.connect(one, agent), await both.connect(two, agent)
+        store_server.execute("ALTER DATABASE pgjit_store ALLOW_CONNECTIONS false", database="postgres")
+        try:
+            ending = asyncio.create_task(ended(there))
+            store_server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'pgjit_store'",
+                database="postgres",
+            )
+            async with asyncio.timeout(60):
+                assert "has lost its window store" in (await ending)[0]
+                assert await works(here), "a node that is not strict lets its windows go on"
+                await until(lambda: not one._store.usable)
+            assert "store usable" in json.dumps(await ready(one))
+            with pytest.raises(psycopg.OperationalError, match="window store cannot be used"):
+                await both.connect(one, add_reader(both.world))
+        finally:
+            store_server.execute("ALTER DATABASE pgjit_store ALLOW_CONNECTIONS true", database="postgres")
+        async with asyncio.timeout(60):
+            await until(lambda: one._store.usable and two._store.usable and not two._node.stale)
+        again = await both.connect(two, agent)
+        assert await works(again)
+        [session] = [each for each in both.records("session.ended", two) if each["reason"] == "store-stale"]
+        assert session["proof"]
+        assert len(both.records("window.opened")) == 1, "the window went on"
+        for each in (here, there, again):
+            await each.close()
+
+
+async def test_the_shorter_policy_wins_whatever_the_clock_of_a_node(
+    database: DemoDatabase, tmp_path: Path, store_server: StoreServer
+) -> None:
+    late = Clock(wall=lambda: datetime.now(UTC) - timedelta(minutes=10))
+    async with fleet(database, tmp_path, store_server, ttl_there="8s", clock_there=late) as both:
+        agent, (one, two) = add_reader(both.world), both.nodes
+        here, there = await both.connect(one, agent), await both.connect(two, agent)
+        first, second = await asyncio.wait_for(asyncio.gather(ended(here), ended(there)), 90)
+        for error, _ in (first, second):
+            assert "is over" in error
+        async with asyncio.timeout(60):
+            await until(lambda: bool(both.records("window.ended")))
+        [window] = both.records("window.ended")
+        opened: Any = both.records("window.opened")[0]["window"]
+        length = datetime.fromisoformat(str(window["time"])) - datetime.fromisoformat(opened["opened_at"])
+        assert timedelta(seconds=7) < length < timedelta(minutes=5), "not the other clock's ten minutes"
+        async with asyncio.timeout(60):
+            await until(lambda: all(both.records("policy.differs", node) for node in (one, two)))
+        twin = App(await asyncio.to_thread(load_config, tmp_path / "there.yaml"))
+        with pytest.raises(ServerUnavailable, match="window store cannot be used") as caught:
+            await twin.__aenter__()
+        assert caught.value.reference == "node-name-in-use"
+        for each in (here, there):
+            await each.close()
