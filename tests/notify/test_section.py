@@ -101,3 +101,10 @@ def test_every_fault_is_reported_at_its_place_and_no_secret_is_shown(folder: Pat
         if fault not in text or "pgjit.yaml:5:" not in text or "s3cret" in text or "MfKQ9" in text:
             missed.append((notify, text))
     assert missed == []
+
+
+def test_without_the_extra_slack_its_channel_is_a_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgjit.notify.section.importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InvalidFile) as refused:
+        _load(folder, "{channels: {a: {SLACK}}}")
+    assert "needs slack-sdk and aiohttp" in refused.value.terminal()
