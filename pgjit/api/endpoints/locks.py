@@ -13,10 +13,10 @@ from pgjit.api.cursor import LIMIT, MOST, Position, paged, read_cursor
 from pgjit.api.endpoints.requests import RequestId
 from pgjit.api.endpoints.windows import actor_of
 from pgjit.api.grant_shapes import LockJson
+from pgjit.api.known_scopes import check_known
 from pgjit.api.refusals import InvalidCall, NothingThere
-from pgjit.api.services import ApiServices, TheCall, TheServices
+from pgjit.api.services import TheCall, TheServices
 from pgjit.api.shapes import PageJson
-from pgjit.grants.scope import Scope, ScopeKind
 
 __all__ = ["router"]
 
@@ -43,7 +43,7 @@ async def set_lock(body: LockBody, call: TheCall, services: TheServices) -> JSON
     """Lock an identity, a policy, a connection, or everything."""
     role = call.require(CallerRole.ADMIN)
     scope = body.scope
-    _check_known(scope, services)
+    check_known(scope, services)
     if body.until is not None and body.until <= services.clock():
         raise InvalidCall("`until` is over already.")
 
@@ -67,14 +67,3 @@ async def lift_lock(
         return LockJson.of(lifted)
 
     return await call.change(role, f"lock {lock_id}", action)
-
-
-def _check_known(scope: Scope, services: ApiServices) -> None:
-    """A lock on a name that is not there would lock nothing, and nobody would notice."""
-    policies = services.policies.values()
-    known = {
-        ScopeKind.POLICY: {policy.name for policy in policies},
-        ScopeKind.CONNECTION: {policy.connection for policy in policies},
-    }.get(scope.kind)
-    if known is not None and scope.target not in known:
-        raise NothingThere(scope.kind.value, str(scope.target))

@@ -13,6 +13,7 @@ from pgjit.api.caller import CallerRole, is_person
 from pgjit.api.cursor import LIMIT, MOST
 from pgjit.api.endpoints.requests import RequestId, reader_role
 from pgjit.api.grant_shapes import WindowJson, window_state
+from pgjit.api.known_scopes import check_known
 from pgjit.api.refusals import CallRefused, InvalidCall
 from pgjit.api.services import ApiServices, TheCall, TheServices
 from pgjit.api.shapes import PageJson
@@ -103,6 +104,8 @@ async def revoke(body: ScopeBody, call: TheCall, services: TheServices) -> JSONR
 
     async def action() -> PageJson[WindowJson]:
         revoked = await services.ending.revoke(scope, body.reason, actor_of(call))
+        if not revoked:  # after it: another node may have windows of a policy that this one does not know
+            check_known(scope, services)
         return PageJson(items=shown(revoked, services), next=None)
 
     return await call.change(role, str(scope), action)
