@@ -1,14 +1,17 @@
 """A call with its caller: requires a role, records the call, carries a change out once.
 
 Decides the order: the role, the record, the idempotency key, the change. INVARIANT: a call that changes anything, or
-reads what belongs to others, is in the journal before it happens; otherwise it does not happen.
+reads what belongs to others, is in the journal before it happens; otherwise it does not happen. A call for which the
+caller lacks the role is in the journal, too.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import NoReturn
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -19,9 +22,11 @@ from pgjit.api.idempotency import IdempotencyKeys, Reply, read_key
 from pgjit.api.refusals import CallRefused, RoleRequired
 from pgjit.audit.event import ApiCalled
 from pgjit.audit.journal import Journal
-from pgjit.errors import JournalUnavailable
+from pgjit.errors import JournalUnavailable, PgjitError
 
 __all__ = ["ApiCall", "ApiCalls"]
+
+_log = logging.getLogger("pgjit.api")
 
 
 class ApiCalls:
@@ -40,26 +45,42 @@ class ApiCall:
         self.caller: Caller = request.state.caller
 
     def require(self, *roles: CallerRole) -> CallerRole:
-        """The first of `roles` that the caller has. Raises RoleRequired; a refused change is recorded as well."""
+        """The first of `roles` that the caller has. Raises RoleRequired, after recording it."""
         role = self.caller.strongest(roles)
         if role is None:
-            raise RoleRequired([each.value for each in roles], person=is_person(self.caller.identity))
+            self.refuse(RoleRequired([each.value for each in roles], person=is_person(self.caller.identity)), 403)
         return role
 
-    async def record(self, role: CallerRole, target: str | None = None) -> None:
-        """Raises CallNotRecorded: then nothing happens."""
-        calls, caller = self._calls, self.caller
-        event = ApiCalled(
-            at=calls.clock(),
+    def refuse(self, error: PgjitError, status: int) -> NoReturn:
+        """Record that the caller may not do this, and raise `error`.
+
+        Only callers with an accepted token come here, and their rate is limited.
+        """
+        role = self.caller.strongest(reversed(CallerRole))
+        try:
+            self._calls.journal.append([self._event("none" if role is None else role.value, None, status)])
+        except JournalUnavailable:
+            _log.error("a refused call could not be recorded: %s", error.message)
+        raise error
+
+    def _event(self, role: str, target: str | None, status: int | None = None) -> ApiCalled:
+        caller = self.caller
+        return ApiCalled(
+            at=self._calls.clock(),
             identity=caller.identity,
-            role=role.value,
+            role=role,
             method=self._request.method,
             path=self._request.url.path[:512],
             target=None if target is None else target[:512],
             source=caller.source,
+            status=status,
         )
+
+    async def record(self, role: CallerRole, target: str | None = None) -> None:
+        """Raises CallNotRecorded: then nothing happens."""
+        calls = self._calls
         try:
-            calls.journal.append([event])
+            calls.journal.append([self._event(role.value, target)])
             if calls.journal.sync == "always":
                 await calls.journal.flush()
         except JournalUnavailable:

@@ -263,7 +263,10 @@ class PolicyDiffers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCalled:
-    """A call of the HTTP API that changes something, or reads what belongs to others. Written before it happens."""
+    """A call of the HTTP API that changes something, or reads what belongs to others. Written before it happens.
+
+    `status`: of a call that was refused because of who the caller is. Such a call does not happen.
+    """
 
     at: datetime
     identity: Identity
@@ -272,6 +275,7 @@ class ApiCalled:
     path: str
     target: str | None  # what the call is about, if the path does not show it
     source: str
+    status: int | None = None
 
 
 Event = (

@@ -123,7 +123,8 @@ def _gap(event: JournalGap) -> dict[str, object]:
 
 def _api_called(event: ApiCalled) -> dict[str, object]:
     plain = {name: getattr(event, name) for name in ("role", "method", "path", "target", "source")}
-    return {"identity": identity_member(event.identity), **plain}
+    status = {} if event.status is None else {"status": event.status}
+    return {"identity": identity_member(event.identity), **plain, **status}
 
 
 def _login_refused(event: LoginRefused) -> dict[str, object]:

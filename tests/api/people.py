@@ -227,7 +227,16 @@ class People:
         return [
             (line["identity"]["display"], line["role"], line["method"], line["path"].removeprefix(PREFIX))
             for line in lines
-            if line["type"] == "api.called"
+            if line["type"] == "api.called" and "status" not in line
+        ]
+
+    def refusals(self) -> list[tuple[str, str, int, str]]:
+        """The recorded calls that were refused: who, in which role, status, path."""
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [
+            (line["identity"]["display"], line["role"], line["status"], line["path"].removeprefix(PREFIX))
+            for line in lines
+            if line["type"] == "api.called" and "status" in line
         ]
 
     def break_journal(self) -> None:

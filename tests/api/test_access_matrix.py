@@ -95,6 +95,8 @@ async def test_who_may_call_what(
         url = path.replace("/R", f"/{request}").replace("=T/", f"={TENANT}/")
         response = await api.call(method, url, caller, json=BODIES.get(path))
         assert (response.status_code, bool(api.calls())) == (status, recorded), response.text
+        needs_role = status == 403 and response.json()["reference"] in ("role-required", "agents-never-review")
+        assert [each[0] for each in api.refusals()] == ([caller] if needs_role else [])
         if recorded:
             [(who, _role, how, where)] = api.calls()
             assert (who, how, where) == (caller, method, "/" + url.partition("?")[0])
@@ -113,6 +115,17 @@ async def test_what_cannot_be_recorded_does_not_happen(method: str, path: str, c
         assert (response.status_code, response.json()["reference"]) == (503, "journal-unavailable")
         assert before == (api.store.all_requests, api.store.all_windows, api.store.all_locks)
         assert api.ending.killed == []
+
+
+async def test_who_has_no_accepted_token_cannot_fill_the_journal(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        await furnished(api)
+        before = api.path.read_bytes()
+        for _ in range(20):
+            assert (await api.post("revoke", "nobody-known", {"all": True, "reason": "x"})).status_code == 401
+        assert api.path.read_bytes() == before
+        assert (await api.post("revoke", "requester", {"all": True, "reason": "x"})).status_code == 403
+        assert api.refusals() == [("requester", "requester", 403, "/revoke")]
 
 
 async def test_a_reviewer_who_left_the_group_a_second_ago_decides_nothing(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def _sees(caller: Caller, request: Request) -> bool:
 def _reviewing(call: TheCall) -> CallerRole:
     """INVARIANT: only a person with the role of a reviewer comes as far as `grants`, which checks again."""
     if not is_person(call.caller.identity):
-        raise AgentsNeverReview
+        call.refuse(AgentsNeverReview(), 403)
     return call.require(CallerRole.REVIEWER)
 
 

@@ -115,7 +115,7 @@ async def revoke(body: ScopeBody, call: TheCall, services: TheServices) -> JSONR
 async def sign_off(window_id: RequestId, body: SignOffBody, call: TheCall, services: TheServices) -> JSONResponse:
     """A reviewer of the policy has looked at a break-glass window of somebody else."""
     if not is_person(call.caller.identity):
-        raise AgentsNeverReview
+        call.refuse(AgentsNeverReview(), 403)
     role = call.require(CallerRole.REVIEWER)
 
     async def action() -> WindowJson:
