@@ -28,6 +28,7 @@ from pgjit.identity.directory import Directory
 from pgjit.identity.provider import Provider
 from pgjit.policy.load import Policies
 from pgjit.proxy.registry import Registry
+from pgjit.sql.catalog import Catalog
 
 __all__ = ["ApiServices", "EndingService", "TheCall", "TheGroups", "TheServices"]
 
@@ -60,6 +61,7 @@ class ApiServices:
     node: str
     version: str
     revocations: EndingService | None = None
+    catalogs: Callable[[str], Catalog | None] = lambda _connection: None  # as last read; None: not read yet
 
     @property
     def ending(self) -> EndingService:

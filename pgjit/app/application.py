@@ -356,6 +356,7 @@ class App:
             node=node,
             version=VERSION,
             revocations=self._revocations,
+            catalogs=lambda name: self._catalogs[name].latest if name in self._catalogs else None,
         )
 
     @asynccontextmanager

@@ -188,17 +188,34 @@ def access_text(access: Item, now: datetime, width: int) -> str:
     texts = []
     for policy in policies:
         name = policy.get("name") or policy.get("policy")
+        lines = policy.get("lines") or []
+        hidden = {"name", "policy", "windows", "relations_known", "relations_more", "lines"}
+        if lines:  # they hold the same, in words
+            hidden |= {"access", "kinds", "relations", "relations_denied", "columns_denied", "limits"}
         fields = [
-            (_words(member), _member(member, value, now))
-            for member, value in policy.items()
-            if member not in ("name", "policy")
+            (_words(member), _member(member, value, now)) for member, value in policy.items() if member not in hidden
         ]
+        fields += [(str(each.get("topic")), str(each.get("text"))) for each in lines]
+        fields += [("known", _relation(each)) for each in policy.get("relations_known") or []]
+        fields += [("known", "and more")] if policy.get("relations_more") else []
+        fields += [("open window", _open_window(each, now)) for each in policy.get("windows") or []]
         texts.append(f"policy {plain(str(name))}\n" + _fields(fields, width))
     return "\n\n".join(texts)
 
 
 def _words(member: str) -> str:
     return member.replace("_", " ").removesuffix(" seconds")
+
+
+def _relation(relation: Item) -> str:
+    denied = relation.get("columns_denied") or []
+    without = f", without {', '.join(map(str, denied))}" if denied else ""
+    return f"{_text(relation, 'name')}: {', '.join(map(str, relation.get('actions') or []))}{without}"
+
+
+def _open_window(window: Item, now: datetime) -> str:
+    until = _moment(window.get("ends_at"), now)
+    return f"{_text(window, 'id')} of {who(window.get('identity'))}, until {until}"
 
 
 def _member(name: str, value: object, now: datetime) -> str:

@@ -177,8 +177,7 @@ def window_terms_of(policy: Policy) -> tuple[AllowedLine, ...]:
         AllowedLine("cooldown", duration_text(policy.cooldown)),
     ]
     if review is not None:
-        reviewers = [name or group for name, group in zip(review.group_names, review.groups, strict=True)]
-        text = ", ".join([*reviewers, *(f"role {role}" for role in review.roles)])
+        text = ", ".join([*review.group_texts, *(f"role {role}" for role in review.roles)])
         lines.append(AllowedLine("sign-off" if terms.break_glass else "review", text))
         if not terms.break_glass:
             lines.append(AllowedLine("approvals", str(review.approvals)))

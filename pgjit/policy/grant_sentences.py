@@ -42,5 +42,6 @@ def grant_sentences(policy: Policy) -> Iterator[str]:
 
 
 def _reviewers(review: ReviewTerms) -> str:
-    groups = [name or group for name, group in zip(review.group_names, review.groups, strict=True)]
-    return " or ".join([*(f"group {each}" for each in groups), *(f"role {each}" for each in review.roles)])
+    return " or ".join(
+        [*(f"group {each}" for each in review.group_texts), *(f"role {each}" for each in review.roles)]
+    )

@@ -33,6 +33,12 @@ class ReviewTerms:
     one_refusal_ends: bool = True
     cap_at_least: timedelta = timedelta(minutes=1)  # a reviewer may shorten the ttl, but not below this
 
+    @property
+    def group_texts(self) -> tuple[str, ...]:
+        """For each group its name, or its id where the policy gives no name."""
+        names = dict(zip(self.groups, self.group_names, strict=False))
+        return tuple(names.get(group) or group for group in self.groups)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonTerms:

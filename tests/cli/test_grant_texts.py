@@ -124,6 +124,25 @@ def test_what_a_group_may_do_is_shown_by_policy(api: ApiStandIn, capsys: pytest.
     assert run(["access"]) == run(["access", "g", "--identity", "a/b"]) == Status.USAGE
 
 
+def test_lines_take_the_place_of_members_and_windows_are_short(
+    api: ApiStandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = {"id": "w_1", "identity": {"display": "agent"}, "ends_at": "2000-01-01T00:00:00Z"}
+    relation = {"name": "public.orders", "actions": ["select"], "columns_denied": ["email"]}
+    policy = {
+        "name": "p", "kinds": ["select"], "lines": [{"topic": "relations", "text": "all"}], "windows": [window],
+        "relations_known": [relation], "relations_more": True,
+    }  # fmt: skip
+    api.access = {"policies": [policy]}
+    assert run(["access", "g"]) == Status.OK
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "policy p\nrelations     all\nknown         public.orders: select, without email\n"
+        "known         and more\nopen window   w_1 of agent, until 2000-01-01 00:00:00 UTC ("
+    )
+    assert max(map(len, out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(-5, "0s"), (59, "59s"), (60, "1m"), (7199, "1h59m"), (7200, "2h"), (172800, "2d"), (190000, "2d4h")],

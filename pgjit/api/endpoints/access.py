@@ -5,7 +5,7 @@ It answers from the policies as they are. A requester may ask about the own iden
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
 from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated
@@ -24,24 +24,41 @@ from pgjit.api.shapes import PolicyJson, seconds
 from pgjit.grants.listing import WindowFilter
 from pgjit.identity.directory import Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
-from pgjit.policy.kinds import addable_kinds, preset_kinds
-from pgjit.policy.match import find_permission_for_kind
-from pgjit.policy.pattern import Patterns
+from pgjit.policy.allowed import allowed_by, lines_of
 from pgjit.policy.policy import Limits, Policy
+from pgjit.policy.relation_access import relations_in
 
 __all__ = ["AccessJson", "PolicyAccessJson", "router"]
 
 router = APIRouter(tags=["access"])
 
+_MOST_RELATIONS = 500
+
+
+class LineJson(BaseModel):
+    topic: str
+    text: str
+
+
+class RelationJson(BaseModel):
+    name: str
+    actions: list[str]
+    columns_denied: list[str]
+
 
 class PolicyAccessJson(PolicyJson):
     """A policy, the kinds of statements that it allows, its limits, and the windows that are open under it.
 
-    `relations`: the patterns of its `allow`; none means all that it does not deny.
+    `relations`: the patterns of its `allow`; none means all that it does not deny. `relations_known`: the relations
+    of the database that it opens, where its catalog has been read; `relations_more`: there are more than these.
+    `lines`: all that it allows and denies, as text.
     """
 
     kinds: list[str]
+    lines: list[LineJson]
     relations: list[str]
+    relations_known: list[RelationJson] | None
+    relations_more: bool
     relations_denied: list[str]
     columns_denied: list[str]
     limits: dict[str, int]
@@ -101,34 +118,32 @@ async def _groups_of(key: IdentityKey, groups: CallerGroups) -> frozenset[GroupI
 async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices) -> PolicyAccessJson:
     narrowed = WindowFilter(ended=False, identity=key, policy=policy.name)
     page = await services.store.windows(narrowed, None, 200)
+    allowed = allowed_by(policy)
+    known, more = await _relations(policy, services)
     return PolicyAccessJson(
         **PolicyJson.of(policy).model_dump(),
-        kinds=_kinds(policy),
-        relations=_texts(each.relations or each.schemas for each in policy.statements.allow),
-        relations_denied=_texts(each.relations or each.schemas for each in policy.statements.deny),
-        columns_denied=_texts(each.columns for each in policy.statements.deny),
+        kinds=list(allowed.kinds),
+        lines=[LineJson(topic=topic, text=text) for topic, text in lines_of(allowed)],
+        relations=list(dict.fromkeys(name for each in allowed.relations for name in each.names or ())),
+        relations_known=known,
+        relations_more=more,
+        relations_denied=list(allowed.denied_names("relations", "schemas")),
+        columns_denied=list(allowed.denied_names("columns")),
         limits=_limits(policy.limits),
         windows=shown(list(page.items), services),
     )
 
 
-def _kinds(policy: Policy) -> list[str]:
-    """The kinds that are allowed, for some relations at least. Denied ones are left out."""
-    terms = policy.statements
-    denied = {kind for each in terms.deny if each.kinds and not each.names_objects for kind in each.kinds}
-    known = preset_kinds(terms.access) | addable_kinds(terms.access)
-    return sorted(kind for kind in known - denied if find_permission_for_kind(terms, kind) is not None)
-
-
-def _texts(patterns: Iterable[Patterns | None]) -> list[str]:
-    """As the policy writes them; exclusions begin with `!`."""
-    texts = [
-        text
-        for each in patterns
-        if each is not None
-        for text in (*(one.text for one in each.included), *(f"!{one.text}" for one in each.excluded))
-    ]
-    return list(dict.fromkeys(texts))
+async def _relations(policy: Policy, services: ApiServices) -> tuple[list[RelationJson] | None, bool]:
+    """By the catalog as last read. No server is queried."""
+    catalog = services.catalogs(policy.connection)
+    if catalog is None:
+        return None, False
+    found, more = await asyncio.to_thread(relations_in, policy.statements, catalog, _MOST_RELATIONS)
+    return [
+        RelationJson(name=each.name, actions=list(each.actions), columns_denied=list(each.columns_denied))
+        for each in found
+    ], more
 
 
 def _limits(limits: Limits) -> dict[str, int]:
