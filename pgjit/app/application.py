@@ -209,8 +209,7 @@ class App:
 
     @asynccontextmanager
     async def _run_memberships(self) -> AsyncIterator[None]:
-        directory = graph_from_section(self._config.file.identity, self._config.folder)
-        self._directory = directory
+        directory = self._directory = graph_from_section(self._config.file.identity, self._config.folder)
         self._ties = Ties(directory, self._clock)
         if directory is None:
             self._memberships = Memberships()
