@@ -13,10 +13,10 @@ the token, `policy` and `judging` decide about statements, `grants` about window
 Start with `session.py`. `authorization.py` makes the access of a login. `listener.py` accepts connections, and
 `door/` handles everything before a client is authenticated. `membership.py` resolves groups and rechecks them.
 `server_settings.py` gives the settings of the session on the server. `relay/` judges and forwards messages in both
-directions. `session_end.py` ends the session when its client leaves or its time is over: a running COPY gets a
-CopyFail there, and `window/backend_stop.py` stops the backend. `window/windows.py` carries out the end of a window.
-A cancel request goes from `listener.py` through `registry.py` to `Session.cancel`, and on to the server by
-`server/upstream.py`.
+directions. `end_notices.py` sends the notices before the end. `session_end.py` ends the session when its client
+leaves or its time is over: a running COPY gets a CopyFail there, and `window/backend_stop.py` stops the backend.
+`window/windows.py` carries out the end of a window. A cancel request goes from `listener.py` through `registry.py`
+to `Session.cancel`, and on to the server by `server/upstream.py`.
 
 The room does not know how a token is verified, what a statement means, or how records are stored.
 """

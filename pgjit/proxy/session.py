@@ -29,8 +29,10 @@ from pgjit.proxy.door.client_authentication import authenticate
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
 from pgjit.proxy.door.startup_settings import check_for_any_policy
+from pgjit.proxy.end_notices import send_end_notices
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
+from pgjit.proxy.relay.notices import Notices, login_notice
 from pgjit.proxy.relay.pump import Ending, Pump
 from pgjit.proxy.server_settings import session_settings, watched_parameters
 from pgjit.proxy.services import Services
@@ -200,10 +202,13 @@ class Session:
             services.windows.usage(access.window),
             services.windows.leases.of(access.window.id),
         )
+        notices = Notices(request.settings.get("client_min_messages"), off=not request.notices)
+        pump.state.notices = notices
         self._client.write(
             auth.authentication_ok()
             + upstream.greeting
             + auth.backend_key_data(upstream.backend_pid, self.cancel_secret)
+            + (login_notice(access.window, access.policy, access.ends_at, now) if notices.wanted() else b"")
             + ready_for_query(b"I")
         )
         return LiveSession(context, access, resolved, backend, pump, now, request.application_name)
@@ -219,15 +224,18 @@ class Session:
         services.telemetry.session(+1)
         services.telemetry.login("opened")
         token_timer = self._start_token_timer(live)
+        notices = asyncio.create_task(send_end_notices(self._client, live.pump, live.access, services.clock))
         try:
             with services.memberships.watching(self, live.resolved, live.access.policy.group):
                 ending = await live.pump.run()
+            notices.cancel()
             self._ending = SessionEnd(services, self._client, live, ending)
             try:
                 await self._ending.carry_out()
             finally:
                 self.abandoned = self._ending.abandoned
         finally:
+            notices.cancel()
             if token_timer is not None:
                 token_timer.cancel()
             live.backend.release()

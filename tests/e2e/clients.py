@@ -22,14 +22,21 @@ class Said:
     status: int
 
 
-async def psql(world: World, token: str, policy: str, *commands: str, connection: str = "prod-replica") -> Said:
+async def psql(
+    world: World,
+    token: str,
+    policy: str,
+    *commands: str,
+    connection: str = "prod-replica",
+    options: str = "-c pgjit.notices=off",
+) -> Said:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     arguments = [part for command in commands for part in ("-c", command)]
     process = await asyncio.create_subprocess_exec(
         str(world.psql), "-X", "-At", "-v", "VERBOSITY=verbose", *arguments,
         world.conninfo(policy, connection),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=environment | {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": "15"},
+        env=environment | {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": "15", "PGOPTIONS": options},
     )  # fmt: skip
     out, err = await process.communicate()
     return Said(out.decode(), err.decode(), process.returncode or 0)

@@ -42,6 +42,7 @@ async def start_pgjit(world: World, variables: Variables, *arguments: str) -> as
         "PGJIT_AUDIENCE": world.emulator.audience,
         "PGJIT_PSQL": str(world.psql),
         "PGJIT_POLICY": "reader",
+        "PGOPTIONS": "-c pgjit.notices=off",
     }
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "pgjit", *arguments, stdin=asyncio.subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from pgwire.messages.startup import StartupMessage
 __all__ = ["StartupRequest", "read_startup_request", "unsupported_version"]
 
 _UTF8 = frozenset({"utf8", "utf-8", "unicode"})
-_PGJIT_PARAMETERS = ("pgjit.reason", "pgjit.ticket", "pgjit.ttl", "pgjit.wait")
+_PGJIT_PARAMETERS = ("pgjit.notices", "pgjit.reason", "pgjit.ticket", "pgjit.ttl", "pgjit.wait")
 _MAX_VALUE = 256
 _MAX_NAME = 127  # two parts of 63
 _MAX_REASON = 1000
@@ -33,8 +33,10 @@ class StartupRequest:
     stated_reason: str | None = None  # `pgjit.reason` alone
     ttl: timedelta | None = None  # a shorter window than the policy's
     wait: timedelta | None = None  # how long the login waits for a verdict
+    notices: bool = True  # pgjit may send NOTICEs of its own
 
 
+_TRUE = frozenset({"true", "on", "yes", "1"})
 _FALSE = frozenset({"false", "off", "no", "0"})
 
 
@@ -80,6 +82,7 @@ def read_startup_request(startup: StartupMessage) -> StartupRequest:
         )
     application_name = parameters.pop("application_name", None)
     ttl, wait = (_length(name, parameters.pop(name, None)) for name in ("pgjit.ttl", "pgjit.wait"))
+    notices = _switch("pgjit.notices", parameters.pop("pgjit.notices", "on"))
     stated, ticket = (_text(parameters.pop(name, "")) for name in ("pgjit.reason", "pgjit.ticket"))
     settings = {
         _setting_name(name): _setting_value(name, value)
@@ -87,8 +90,9 @@ def read_startup_request(startup: StartupMessage) -> StartupRequest:
         if not _is_utf8(name, value)
     }
     return StartupRequest(
-        user[:63], database[:63], application_name, _reason(stated, ticket), settings, ticket, stated, ttl, wait
-    )
+        user[:63], database[:63], application_name, _reason(stated, ticket), settings, ticket, stated, ttl, wait,
+        notices,
+    )  # fmt: skip
 
 
 def _add(parameters: dict[str, str], name: str, value: str) -> None:
@@ -118,6 +122,17 @@ def _length(name: str, value: str | None) -> timedelta | None:
             detail=f"`{value[:63]}` {fault}.",
             hint=f"Write, for example, `-c {name}={'10m' if name == 'pgjit.ttl' else '30s'}`.",
         ) from None
+
+
+def _switch(name: str, value: str) -> bool:
+    if (word := value.strip().lower()) not in _TRUE | _FALSE:
+        raise AccessRefused(
+            f"startup parameter `{name}` is neither on nor off",
+            reference="startup-parameter",
+            detail=f"It is `{value[:63]}`.",
+            hint=f"Write `-c {name}=off`, or leave it out.",
+        )
+    return word in _TRUE
 
 
 def _is_utf8(name: str, value: str) -> bool:

@@ -220,6 +220,7 @@ class ClientSide:
             executed = [ExecutedStatement(judgement.text, kind, None, changes=DOUBT if judgement.unread else ())]
         for each in executed:
             note_reading(state, each)
+            state.notices.note(each)
             state.expect(each.changes, request)
             run = state.recorder.execution(plan.events, now, "simple", each)
             run.changes, run.copies_in, run.own = each.changes, each.copies_in, judgement.pgjit_setting is not None
@@ -355,6 +356,7 @@ class ClientSide:
             self._refuser.refuse_in_place(plan, executed.text, violations[0], now)
             return
         note_reading(state, executed)
+        state.notices.note(executed)
         run = state.recorder.execution(plan.events, now, "extended", executed)
         run.prepared, run.changes, run.copies_in = portal.prepared, executed.changes, executed.copies_in
         run.own = portal.prepared.own

@@ -32,6 +32,7 @@ class Run:
     started: datetime
     changes: tuple[Change, ...] = ()
     prepared: Prepared | None = None  # in the extended protocol
+    copies_out: bool = False
     copies_in: bool = False  # the server may answer it with CopyInResponse
     rows: int = 0
     size: int = 0
@@ -70,6 +71,11 @@ class InFlight:
     @property
     def current(self) -> Run | None:
         return self.runs[self.at] if self.at < len(self.runs) else None
+
+    @property
+    def may_copy_out(self) -> bool:
+        """Whether the server may be sending the data of a COPY."""
+        return self.unread or any(run.copies_out for run in self.runs)
 
     @property
     def may_copy_in(self) -> bool:

@@ -39,7 +39,7 @@ class Recorder:
         *,
         violations: Sequence[Violation] | None = None,
     ) -> Run:
-        run = Run(self._new_id(), now)
+        run = Run(self._new_id(), now, copies_out=executed.kind == "copy-out")
         self.executions += 1
         events.append(
             Execution(

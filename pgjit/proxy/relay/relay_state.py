@@ -16,6 +16,7 @@ from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.copy_in import CopyIn
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
+from pgjit.proxy.relay.notices import Notices
 from pgjit.proxy.relay.prepared_statements import Change, PreparedStatements, Space, Unit
 from pgjit.proxy.relay.recorder import Recorder
 from pgjit.proxy.relay.rejection import Rejection
@@ -63,6 +64,7 @@ class RelayState:
         self.recorder = Recorder(context, new_id)
         self.prepared_statements = PreparedStatements(encoding)
         self.copy_in = CopyIn()
+        self.notices = Notices()
         self.queue = SendQueue()
         self.input = InputState.FORWARDED
         self.stream = StreamState.FOLLOWING

@@ -1,0 +1,44 @@
+"""Sends the notices before the end of a session, each at the first moment that the protocol allows one.
+
+`relay/notices.py` decides what they say. Knows the pump only by its state: it forwards nothing, and waits for nothing
+of the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from pgjit.clock import Clock
+from pgjit.proxy.access import Access
+from pgjit.proxy.relay.notices import BEFORE_END, end_notice
+from pgjit.proxy.relay.pump import Pump
+from pgjit.server.link import Link
+
+__all__ = ["send_end_notices"]
+
+_TICK = 10.0
+"""Longest sleep, so that a clock that is set forward is noticed."""
+_BUSY_SECONDS = 0.25
+"""Interval at which a session is checked that cannot be sent a notice now."""
+
+
+async def send_end_notices(client: Link, pump: Pump, access: Access, clock: Clock) -> None:
+    """Returns when the last one is sent. One that is late by the time of the next is left out."""
+    # What a short window has behind it is left out: the notice at the login has its end.
+    due = [until for before in BEFORE_END if not (until := clock.until(access.ends_at - before)).passed]
+    for this, following in zip(due, [*due[1:], clock.until(access.ends_at)], strict=False):
+        while (left := this.left.total_seconds()) > 0:  # noqa: ASYNC110 - no event reports that the clock was set
+            await asyncio.sleep(min(left, _TICK))
+        # No event reports that the last message was passed on whole.
+        while not following.passed and not _may_send(pump):  # noqa: ASYNC110
+            await asyncio.sleep(_BUSY_SECONDS)
+        if not following.passed and pump.state.notices.wanted(pump.state.transaction_status):
+            client.write(end_notice(access.window, access.ends_at, clock()))
+
+
+def _may_send(pump: Pump) -> bool:
+    """Between two messages of the server, and not during a COPY."""
+    state = pump.state
+    head = state.queue.head
+    copying = state.copy_in.active or (head is not None and head.may_copy_out)
+    return not (copying or pump.inside_message or state.ending or state.desynchronised)
