@@ -15,6 +15,8 @@ over, and for how long the next one is refused. It decides purely, from values a
 - **outbox**: the records that the journal has still to take (`outbox.py`, `journal_entry.py`).
 - **notice, notification**: a change that people may want to hear of, and the message about it for one channel
   (`notification.py`). The store keeps both (`notification_store.py`); `pgjit/notify/` sends.
+- **node**: one pgjit process of those on a store (`node.py`, `fleet_store.py`); **lease**: its part of a budget
+  (`lease.py`).
 - **kept backend**: a session's backend, in the store until it is seen to be gone (`kept_backend.py`).
 
 Start with `lifecycle.py`: `decide` returns Join, Open or a refusal, and `effective_end` the end under today's policy.
