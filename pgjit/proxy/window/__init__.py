@@ -8,7 +8,8 @@ whether a window may be opened and how long it lasts.
 - **proof**: what was seen of the stop; the journal keeps it in the record of the session's end.
 - **outbox**: records that the store keeps until the journal has them (`outbox_records.py`).
 - **orphan**: a backend that an earlier process left; its entry in the store leads to it (`kept_backends.py`).
-- **node**: this process among the others on its store (`fleet_node.py`); it ends what dead nodes left (`node_work.py`).
+- **node**: this process among the others on its store (`fleet_node.py`); it ends what dead nodes left
+  (`node_work.py`).
 - **lease**: the part of a window's budget that this node may spend without the store (`leases.py`).
 
 Start with `Windows._carry_out` in `windows.py`: it waits for the end of a window (`wait_until.py`), ends its sessions
