@@ -28,7 +28,7 @@ class Lock:
             raise ValueError("a window is revoked, not locked")
 
     def in_force(self, now: datetime) -> bool:
-        """A clock that was set back brings a lock into force again, and ends none."""
+        """By the wall clock: setting it back makes a lock last longer, or brings it back; it ends none."""
         return self.lifted_at is None and (self.until is None or now < self.until)
 
     def matches(self, identity: IdentityKey, policy: str, connection: str) -> bool:
