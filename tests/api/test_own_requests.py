@@ -12,6 +12,7 @@ import pytest
 from pgjit.grants.ties import Ties
 from pgjit.identity.directory import DirectoryUnavailable, Owners
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
+from tests.api.memory_store import a_window
 from tests.api.people import MEMBERS, PEOPLE, REVIEWERS, TENANT, KnownGroups, People, who
 
 OWNER = PEOPLE["member-reviewer"]
@@ -152,3 +153,30 @@ async def test_the_tenant_is_part_of_an_identity(tmp_path: Path) -> None:
         twin = replace(OWNER, key=IdentityKey("8d0f7780-8536-4def-a55c-f18ad2a01bf8", OWNER.key.oid))
         api.provider.people["twin"] = twin
         assert (await api.post(f"requests/{request.id}/approve", "twin", {})).status_code == 200
+
+
+async def test_a_sponsor_cannot_sign_off_the_window_of_their_agent(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        window = a_window("glass", AGENT.key, api.now, "reviewed", break_glass=True, ended_at=api.now)
+        api.store.all_windows[window.id] = window
+        directory = OwnedAgent()
+        api.use(ties=Ties(directory, lambda: api.now))
+        path = f"windows/{window.id}/sign-off"
+        refusal = await api.post(path, "reviewer", {"comment": "seen"})
+        assert (refusal.status_code, refusal.json()["reference"]) == (403, "own-request")
+        assert api.store.all_windows[window.id].signed_off is None
+        assert (await api.post(path, "reviewer2", {"comment": "seen"})).status_code == 200
+
+
+async def test_a_request_that_lapsed_is_not_approved_and_a_decided_one_not_again(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, PEOPLE["requester"])
+        assert (await api.post(f"requests/{request.id}/approve", "reviewer", {})).status_code == 200
+        again = await api.post(f"requests/{request.id}/approve", "reviewer2", {})
+        assert (again.status_code, again.json()["reference"]) == (409, "request-decided")
+        assert len(api.store.all_requests[request.id].verdicts) == 1
+        late = await api.services.requests.make(
+            PEOPLE["requester"], api.services.policies["reviewed"], "shop", reason="another"
+        )
+        api.store.all_requests[late.id] = replace(late, lapses_at=api.now)
+        assert await refused(api, late, "reviewer") == (409, "request-lapsed")

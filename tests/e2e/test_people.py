@@ -154,6 +154,13 @@ async def _break_glass(people: People, rita: RegisteredPrincipal) -> None:
     await until(lambda: records(world, "break_glass.used"))
     people.sign_in(rita)
     [unsigned] = await people.items("windows", "--unsigned")
+    ended = len(records(world, "window.ended"))
+    early = await people.run("sign-off", str(unsigned["id"]), "--comment", "seen", status=Status.FAILED)
+    assert "window is not over yet" in early
+    people.sign_in(add_person(world, "adam", ADMINS))
+    await people.run("revoke", str(unsigned["id"]), "--reason", "it is over", "--yes")
+    await until(lambda: len(records(world, "window.ended")) > ended)
+    people.sign_in(rita)
     await people.run("sign-off", str(unsigned["id"]), "--comment", "seen")
     assert await people.items("windows", "--unsigned") == []
     await until(lambda: records(world, "break_glass.signed_off"))
