@@ -83,6 +83,11 @@ class LeasedTraffic(Generic[P]):
         else:
             self._left()
 
+    def close(self) -> None:
+        """Nothing is processed any more, and the callbacks need not be held."""
+        self._process = lambda _: None
+        self._left = lambda: None
+
     async def _process_later(self, lease: WindowLease, scanned: P) -> None:
         await self._or_over(lease.extend(rows=scanned.rows, size=scanned.bytes))
         held, self._held = self._held or [], None

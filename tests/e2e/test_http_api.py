@@ -93,8 +93,16 @@ async def test_a_request_is_made_by_an_agent_and_approved_by_a_person(database: 
             assert (done.status_code, done.json()["state"]) == (200, "approved")
             again = await asking.get(f"requests/{listed['id']}")
             assert [each["by"]["oid"] for each in again.json()["verdicts"]] == [person.oid]
-        paths = [(record["role"], str(record["path"]).rpartition("/")[2]) for record in records(world, "api.called")]
-        assert paths == [("requester", "requests"), ("reviewer", "requests"), ("reviewer", "approve")]
+        calls = [
+            (record["role"], str(record["path"]).rpartition("/")[2], record.get("status"))
+            for record in records(world, "api.called")
+        ]
+        assert calls == [
+            ("requester", "requests", None),
+            ("requester", "approve", 403),
+            ("reviewer", "requests", None),
+            ("reviewer", "approve", None),
+        ]
 
 
 async def test_a_person_follows_events(database: DemoDatabase, tmp_path: Path) -> None:

@@ -118,12 +118,13 @@ class Pump:
         self._timeout = StatementTimeout(access.policy.limits, self.state)
 
     def _facts(self, access: Access) -> SessionFacts:
-        quotas, key = self._services, access.identity.key
+        # `sessions` holds no part of the pump: a reference cycle would keep the session's memory.
+        quotas, key, policy = self._services, access.identity.key, access.policy
         return SessionFacts(
-            context=self.state.context, ends_at=access.ends_at, policy=self._policy, budget=self.state.budget,
+            context=self.state.context, ends_at=access.ends_at, policy=policy, budget=self.state.budget,
             request=access.request, utf8=self._upstream.parameters.get("server_encoding") == "UTF8",
             sessions=lambda: (
-                quotas.policy_quota[key, self._policy.name], quotas.identity_quota[key], quotas.identity_quota.most,
+                quotas.policy_quota[key, policy.name], quotas.identity_quota[key], quotas.identity_quota.most,
             ),
         )  # fmt: skip
 
@@ -358,8 +359,9 @@ class Pump:
                 self.over(Ending("journal", JournalUnavailable(fatal=True)))
 
     def close(self) -> None:
-        """Let go of the judge, so that the session's memory is freed at once."""
+        """Break the pump's reference cycles, so that the session's memory is freed at once."""
         self._client_side.close()
+        self._leased.close()
 
     def give_up_copy(self) -> None:
         """End a COPY from the client from our side. Inside a data message this cannot be done."""
