@@ -10,7 +10,8 @@ means. It is the one place that knows which providers, stores and sinks there ar
 - **drain**: after the listener stops accepting, running statements get some seconds to complete.
 
 Start with `application.py`: the dict in `App.__init__` is the order of everything. Each `_run_*` starts one part
-before its `yield` and stops it after. `from_config.py` has what needs no running part.
+before its `yield` and stops it after. `from_config.py` has what needs no running part, `http_ports.py` opens the
+API and the admin port.
 
 The room does not decide who may do what, and moves no byte of a session. Only `cli` and `demo` import it.
 """

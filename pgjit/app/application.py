@@ -11,10 +11,8 @@ from importlib.metadata import version
 from typing import Self
 
 from pgjit.api.event_feed import EventFeed
-from pgjit.api.health import admin_api
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
-from pgjit.api.serving import HttpServer
 from pgjit.app.from_config import (
     fleet_node_of,
     limits_of,
@@ -25,6 +23,7 @@ from pgjit.app.from_config import (
     server_tls,
     versions_of,
 )
+from pgjit.app.http_ports import open_admin_port, open_api
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
@@ -322,22 +321,10 @@ class App:
         if section is None:
             yield
             return
-        from pgjit.api.http_api import http_api, new_endpoints  # here: without the section it is not needed
-
         provider = provider_of(config, identity_for_api(config.file.identity, section.audience))
         services = self._api_services(provider)
-        self._journal.on_written = services.feed.take
-        served = http_api(section, services, self._services.refused_logins, new_endpoints(VERSION))
-        server = HttpServer(served, server_tls(config, section.tls or config.file.tls))
-        await provider.start()
-        try:
-            await server.open(section.listen.host, section.listen.port)
-            self.api_port = server.port
+        async with open_api(config, section, services, self._services.refused_logins) as self.api_port:
             yield
-        finally:
-            services.feed.close()
-            await server.close()
-            await provider.close()
 
     def _api_services(self, provider: Provider) -> ApiServices:
         node, policies = self._config.node, self._config.policies
@@ -369,13 +356,8 @@ class App:
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
-        admin, place = HttpServer(admin_api(checks)), self._config.file.admin
-        try:
-            await admin.open(place.host, place.port)
-            self.admin_port = admin.port
+        async with open_admin_port(self._config.file.admin, checks) as self.admin_port:
             yield
-        finally:
-            await admin.close()
 
     @asynccontextmanager
     async def _run_listener(self) -> AsyncIterator[None]:

@@ -1,0 +1,57 @@
+"""The ports that speak HTTP: the API, and the admin port. Each is open until its block is left.
+
+Decides what is started before an HTTP server accepts calls, and in which order it is stopped. What the endpoints use
+is made by `application.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pgjit.api.health import admin_api
+from pgjit.api.section import HttpApiSection
+from pgjit.api.services import ApiServices
+from pgjit.api.serving import HttpServer
+from pgjit.app.from_config import server_tls
+from pgjit.config import AdminSection, Config
+
+if TYPE_CHECKING:
+    from pgjit.api.gate import RefusedCalls
+
+__all__ = ["open_admin_port", "open_api"]
+
+
+@asynccontextmanager
+async def open_api(
+    config: Config, section: HttpApiSection, services: ApiServices, refused: RefusedCalls
+) -> AsyncIterator[int]:
+    """Yields its port. Raises InvalidFile or OSError.
+
+    The feed of events ends first: a stream would hold up the server's stop.
+    """
+    from pgjit.api.http_api import http_api, new_endpoints  # here: without the section it is not needed
+
+    services.journal.on_written = services.feed.take
+    served = http_api(section, services, refused, new_endpoints(services.version))
+    server = HttpServer(served, server_tls(config, section.tls or config.file.tls))
+    await services.provider.start()
+    try:
+        await server.open(section.listen.host, section.listen.port)
+        yield server.port
+    finally:
+        services.feed.close()
+        await server.close()
+        await services.provider.close()
+
+
+@asynccontextmanager
+async def open_admin_port(section: AdminSection, checks: dict[str, Callable[[], bool]]) -> AsyncIterator[int]:
+    """`checks`: what has to hold before pgjit is ready. Yields its port. Raises OSError."""
+    admin = HttpServer(admin_api(checks))
+    try:
+        await admin.open(section.host, section.port)
+        yield admin.port
+    finally:
+        await admin.close()
