@@ -232,9 +232,9 @@ def test_a_large_statement_takes_work_that_grows_with_its_size(text: Callable[[i
     def read(sql: str) -> None:
         assert read_message(sql).statements
 
-    once, twice = (calls(partial(read, text(size))) for size in (5_000, 10_000))
+    once, twice = (calls(partial(read, text(size))) for size in (2_000, 4_000))
     assert twice < 2.2 * once + 100
-    assert twice < 120 * len(text(10_000))
+    assert twice < 120 * len(text(4_000))
 
 
 def test_depth_that_the_server_takes_is_read() -> None:
