@@ -84,6 +84,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize(
+    "examples",
+    [pytest.param(4, id="a few calls"), pytest.param(16, id="more calls", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize(
     ("person", "mode"),
     [
         ("admin", GenerationMode.POSITIVE),
@@ -93,13 +97,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 )
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_the_api_does_what_its_document_says(
-    operation: Any, person: str, mode: GenerationMode, served: Served
+    operation: Any, person: str, mode: GenerationMode, examples: int, served: Served
 ) -> None:
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
         return
 
     @settings(
-        max_examples=8,
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,

@@ -45,7 +45,7 @@ from tests.grants.review_cast import ADMIN, CAROL, DAVE, MINUTE, OWNER, asker, r
 T = TypeVar("T")
 PEOPLE = st.sampled_from([CAROL, DAVE, OWNER, ALICE])
 REASONS = st.sampled_from(["schema diff", "something else"])
-_SETTINGS = settings(max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+_SETTINGS = settings(max_examples=5, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 SCOPES = st.sampled_from([Scope(ScopeKind.ALL), Scope(ScopeKind.POLICY, "schema-checks"), Scope.of_identity(ALICE)])
 
 
@@ -270,11 +270,17 @@ class _OnPostgres(ReviewMachine):
         return PostgresDatabase(self.server.login())
 
 
-def test_the_same_on_postgres(store_server: StoreServer) -> None:
+@pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_the_same_on_postgres(examples: int, store_server: StoreServer) -> None:
     class Machine(_OnPostgres):
         server = store_server
 
-    run_state_machine_as_test(Machine, settings=settings(_SETTINGS, max_examples=4))
+    run_state_machine_as_test(Machine, settings=settings(_SETTINGS, max_examples=examples))
+
+
+@pytest.mark.slow
+def test_the_same_for_longer() -> None:
+    run_state_machine_as_test(ReviewMachine, settings=settings(_SETTINGS, max_examples=100))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.policy.decision import Deny
@@ -17,6 +16,7 @@ from pgjit.policy.evaluate import evaluate
 from pgjit.policy.load import load_policies
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
+from tests.fixtures.documents import read_yaml
 from tests.fixtures.odd import SHOP
 from tests.sql.snapshots import read_snapshot
 
@@ -35,7 +35,7 @@ class Case(NamedTuple):
 def _cases() -> list[Case]:
     found: list[Case] = []
     for path in sorted(FOLDER.glob("*_test.yaml")):
-        suite: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+        suite: dict[str, Any] = read_yaml(path.read_text("utf-8"))
         catalog = Catalog.from_json((FOLDER / suite["catalog"]).read_bytes()) if "catalog" in suite else None
         for test in suite["tests"]:
             statements = [test["sql"]] if isinstance(test["sql"], str) else test["sql"]

@@ -164,10 +164,11 @@ CASES = {
 # The policy of the writer, with the catalog, has the most to find out. In each run: one case for each way through the
 # resolver, the costliest of its kind. The others end at the same step, or take fewer calls on the same way.
 SAMPLE = {
-    "a condition on it", "columns of it, again and again", "a hundred times out of it", "a wide table again and again",
-    "a system column of many", "names in many", "beside many", "deep views, all of them", "one wide table at once",
-    "rows as values", "joins by a column", "calls of more", "operators of many types", "calls in calls",
-    "casts to many", "queries of many names", "a long union of wide tables",
+    "a condition on it", "columns of it, again and again", "a hundred times out of it",
+    "a wide table again and again", "a system column of many", "names in many", "beside many",
+    "deep views, all of them", "one wide table at once", "rows as values", "joins by a column", "calls of more",
+    "operators of many types", "calls in calls", "casts to many", "queries of many names",
+    "a long union of wide tables",
 }  # fmt: skip
 # And of the other policy, and of what is judged without a catalog.
 OTHERS = {"deep views, all of them", "operators of many types"}

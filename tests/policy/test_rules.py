@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import yaml
 
 from pgjit.policy.decision import Allow, Deny, Violation
 from pgjit.policy.evaluate import evaluate, referenced_objects
 from pgjit.policy.policy import StatementTerms
 from pgjit.policy.rules import RULES
 from pgjit.sql.parse import read_message
+from tests.fixtures.documents import read_yaml
 from tests.fixtures.odd import CLEAN, HIDING, ODD, SHOP
 from tests.fixtures.terms import policy_of, terms
 from tests.run.rows import each_row, table
@@ -36,7 +36,7 @@ class Case(NamedTuple):
 def _cases() -> list[Case]:
     cases = []
     for name in RULES:
-        table = yaml.safe_load((HERE / f"{name}.yaml").read_text("utf-8"))
+        table = read_yaml((HERE / f"{name}.yaml").read_text("utf-8"))
         for access in ("read-only", "read-write"):
             for verdict, statements in table.get(access, {}).items():
                 cases += [Case(name, sql, verdict == "pass", terms(access=access)) for sql in statements]

@@ -14,6 +14,7 @@ import yaml
 
 from pgjit.policy.catalogue import Page, catalogue, linked
 from pgjit.policy.schema import policy_schema
+from tests.fixtures.documents import read_yaml
 
 __all__ = ["FOLDER", "SCHEMA", "contents"]
 
@@ -66,7 +67,7 @@ def _options(page: Page) -> str:
 
 
 def _examples(name: str) -> str:
-    table: dict[str, Any] = yaml.safe_load((CASES / f"{name}.yaml").read_text("utf-8"))
+    table: dict[str, Any] = read_yaml((CASES / f"{name}.yaml").read_text("utf-8"))
     presets = [access for access in ("read-only", "read-write") if table.get(access, {}).get("fail")]
     blocks = [(f"Under `access: {access}`:", table[access]) for access in presets]
     blocks += [

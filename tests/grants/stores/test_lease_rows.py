@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgjit.grants.lease import next_share, share_of
@@ -32,8 +33,20 @@ def _connections() -> Iterator[sa.Connection]:
     engine.dispose()
 
 
+@settings(max_examples=30)
 @given(STEPS, st.integers(0, 120))
 def test_all_nodes_together_never_spend_more_than_the_budget(steps: list[tuple[str, str, int]], budget: int) -> None:
+    _never_more_than(steps, budget)
+
+
+@pytest.mark.slow
+@settings(max_examples=1_000)
+@given(STEPS, st.integers(0, 120))
+def test_nor_in_many_runs(steps: list[tuple[str, str, int]], budget: int) -> None:
+    _never_more_than(steps, budget)
+
+
+def _never_more_than(steps: list[tuple[str, str, int]], budget: int) -> None:
     limits, total = Limits(window_statements=budget), 0
     spent, granted = dict.fromkeys("abc", 0), dict.fromkeys("abc", 0)  # as each node counts them itself
     for connection in _connections():
