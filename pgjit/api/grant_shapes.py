@@ -119,12 +119,12 @@ class WindowJson(BaseModel):
     revoked_by: ActorJson | None
     reason: str | None
     request: str | None
-    sessions: int
+    sessions: int | None  # on all nodes; null: the store cannot be read
     break_glass: bool
     signed_off_by: ActorJson | None
 
     @classmethod
-    def of(cls, window: Window, now: datetime, sessions: int) -> WindowJson:
+    def of(cls, window: Window, now: datetime, sessions: int | None) -> WindowJson:
         return cls(
             id=window.id,
             identity=IdentityJson.of_key(window.identity, window.display),

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from pgjit.api.caller import Caller
+from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.grant_terms import ReviewTerms
 from pgjit.policy.policy import Policy
@@ -23,6 +24,7 @@ __all__ = [
     "PolicyJson",
     "ReviewJson",
     "SessionJson",
+    "SessionPageJson",
     "VersionJson",
     "WhoamiJson",
     "seconds",
@@ -149,7 +151,7 @@ class PolicyJson(BaseModel):
 
 
 class SessionJson(BaseModel):
-    """A live session of this node."""
+    """A live session of the fleet. Null of a session of another node: what only that node knows."""
 
     id: str
     window: str
@@ -157,12 +159,12 @@ class SessionJson(BaseModel):
     policy: str
     connection: str
     node: str
-    backend_pid: int
-    source: str
+    backend_pid: int | None
+    source: str | None
     application_name: str | None
-    opened_at: datetime
+    opened_at: datetime | None
     ends_at: datetime
-    executions: int
+    executions: int | None
     state: str
 
     @classmethod
@@ -182,3 +184,28 @@ class SessionJson(BaseModel):
             executions=view.executions,
             state=view.state,
         )
+
+    @classmethod
+    def of_elsewhere(cls, session: SessionElsewhere) -> SessionJson:
+        window, process = session.window, session.process
+        return cls(
+            id=session.id,
+            window=window.id,
+            identity=IdentityJson.of_key(window.identity, window.display),
+            policy=window.policy,
+            connection=window.connection,
+            node=session.node,
+            backend_pid=None if process is None else process.pid,
+            source=None,
+            application_name=None,
+            opened_at=None if process is None else process.started,
+            ends_at=window.ends_at,
+            executions=None,
+            state="unknown",
+        )
+
+
+class SessionPageJson(PageJson[SessionJson]):
+    """`complete` is false while the store cannot be read: then only sessions of this node are in the list."""
+
+    complete: bool

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from pgjit.grants.lease import Lease
 from pgjit.grants.node import Node
+from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Window
+from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Limits
 
 __all__ = ["FleetStore"]
@@ -38,6 +40,14 @@ class FleetStore(Protocol):
 
     async def adopt_windows(self, now: datetime, stale_after: timedelta) -> list[Window]:
         """Take over from dead nodes the windows that are over, with their backends; returns these windows."""
+
+    async def sessions_elsewhere(
+        self, *, identity: IdentityKey | None = None, window_ids: Collection[str] | None = None
+    ) -> list[SessionElsewhere]:
+        """The sessions of other nodes whose backends are not known to be gone: one identity's, some windows', or all.
+
+        A node that has just opened a session saves it a moment later.
+        """
 
     async def note_sessions(self, window_id: str, sessions: int) -> None:
         """How many sessions this node has in the window, for the limit of sessions."""

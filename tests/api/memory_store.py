@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from pgjit.errors import ServerUnavailable
 from pgjit.grants.actor import Actor
 from pgjit.grants.listing import ListPage, RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
@@ -19,6 +20,7 @@ from pgjit.grants.request_refusals import (
     WindowUnknown,
 )
 from pgjit.grants.scope import Scope
+from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.grants.window import SignOff, Window
 from pgjit.identity.identity import IdentityKey
 
@@ -43,6 +45,8 @@ class MemoryStore:
         self.all_requests: dict[str, Request] = {}
         self.all_windows: dict[str, Window] = {}
         self.all_locks: dict[str, Lock] = {}
+        self.elsewhere: list[SessionElsewhere] | ServerUnavailable = []
+        self.shared = True
 
     async def file_request(self, request: Request, now: datetime, *, at_most: int) -> Request:
         for each in self.all_requests.values():
@@ -68,6 +72,17 @@ class MemoryStore:
             raise RequestUnknown(request_id)
         self.all_requests[request_id] = changed = change(self.all_requests[request_id])
         return changed
+
+    async def sessions_elsewhere(
+        self, *, identity: IdentityKey | None = None, window_ids: Collection[str] | None = None
+    ) -> list[SessionElsewhere]:
+        if isinstance(self.elsewhere, ServerUnavailable):
+            raise self.elsewhere
+        return [
+            each
+            for each in self.elsewhere
+            if identity in (None, each.window.identity) and (window_ids is None or each.window.id in window_ids)
+        ]
 
     async def window(self, window_id: str) -> Window | None:
         return self.all_windows.get(window_id)

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from pgjit.errors import CoolingDown
 from pgjit.grants.actor import Actor
+from pgjit.grants.kept_backend import BackendAddress, KeptBackend
 from pgjit.grants.node import Node
 from pgjit.grants.request_refusals import TooManySessions
 from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.server_process import ServerInstance, ServerProcess
+from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
@@ -24,6 +28,12 @@ __all__ = ["FleetContract"]
 
 LIMITS = Limits(window_statements=100, window_rows=1000)
 NOTHING = Usage()
+PROCESS = ServerProcess(pid=4711, started=NOW, role=10, instance=ServerInstance(system="7713", started=NOW - HOUR))
+
+
+def backend(session_id: str, window_id: str) -> KeptBackend:
+    address = BackendAddress(connection="shop", host="db", port=5432, family=2, sockaddr=("10.0.0.1", 5432))
+    return KeptBackend(session_id=session_id, window_id=window_id, address=address, process=PROCESS)
 
 
 class FleetContract:
@@ -96,6 +106,24 @@ class FleetContract:
             await second.admit(ALICE, policy, NOW, sessions=2)
         await first.note_sessions(window.id, 1)
         await second.admit(ALICE, policy, NOW, sessions=2)
+
+    async def test_each_node_sees_the_sessions_of_the_others(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        of_alice, _ = await first.admit(ALICE, POLICY, NOW)
+        of_bob, _ = await second.admit(BOB, POLICY, NOW)
+        await first.note_backends([backend("s_1", of_alice.id)], [])
+        await second.note_backends([backend("s_2", of_alice.id), backend("s_3", of_bob.id)], [])
+        one, two, three = (
+            SessionElsewhere(id=name, node=node, window=window, process=PROCESS)
+            for name, node, window in (("s_1", "a", of_alice), ("s_2", "b", of_alice), ("s_3", "b", of_bob))
+        )
+        assert (await first.sessions_elsewhere(), await second.sessions_elsewhere()) == ([two, three], [one])
+        assert await first.sessions_elsewhere(identity=BOB) == [three]
+        assert await first.sessions_elsewhere(window_ids=[of_alice.id]) == [two]
+        assert await first.sessions_elsewhere(window_ids=[]) == []
+        unread = SimpleNamespace(session_id="s_4", window_id=of_bob.id, note="{}")
+        await second.note_backends([unread], ["s_2"])  # type: ignore[list-item]
+        assert await first.sessions_elsewhere() == [three, replace(three, id="s_4", process=None)]
 
     async def test_a_budget_is_leased_in_shares_and_given_back(self, nodes: tuple[Store, Store]) -> None:
         first, second = nodes

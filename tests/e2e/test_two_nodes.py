@@ -164,6 +164,12 @@ async def test_a_budget_and_the_sessions_are_shared(
         opened = [await both.connect(node, agent) for node in (one, one, two)]
         with pytest.raises(psycopg.OperationalError, match="too many sessions under this policy"):
             await both.connect(two, agent)
+
+        async def both_seen() -> set[tuple[str, str]]:
+            found = {(each.id, each.node) for each in await two._store.sessions_elsewhere()}
+            return found if len(found) == 2 else set()
+
+        assert await until_it_holds(both_seen) == {(view.id, "one") for view in one._registry.views()}
         await opened[1].close()
 
         async def fourth() -> list[psycopg.AsyncConnection]:

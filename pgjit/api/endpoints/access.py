@@ -130,7 +130,7 @@ async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices
         relations_denied=list(allowed.denied_names("relations", "schemas")),
         columns_denied=list(allowed.denied_names("columns")),
         limits=_limits(policy.limits),
-        windows=shown(list(page.items), services),
+        windows=await shown(list(page.items), services),
     )
 
 

@@ -1,4 +1,4 @@
-"""`sessions`: list the live sessions of this node, and kill one."""
+"""`sessions`: list the live sessions of all nodes, and kill one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pgjit.api.caller import CallerRole
 from pgjit.api.cursor import LIMIT, MOST, Position, paged, read_cursor
 from pgjit.api.endpoints.requests import RequestId
 from pgjit.api.endpoints.windows import actor_of
+from pgjit.api.fleet_sessions import sessions_elsewhere
 from pgjit.api.refusals import NothingThere
 from pgjit.api.services import TheCall, TheServices
-from pgjit.api.shapes import PageJson, SessionJson
+from pgjit.api.shapes import SessionJson, SessionPageJson
+from pgjit.grants.session_elsewhere import SessionElsewhere
 
 __all__ = ["router"]
 
@@ -33,16 +35,27 @@ async def sessions(
     services: TheServices,
     cursor: Annotated[str | None, Query(max_length=512)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = LIMIT,
-) -> PageJson[SessionJson]:
-    """The live sessions, the latest first. A requester sees the own ones."""
+) -> SessionPageJson:
+    """The live sessions of all nodes, the latest first. A requester sees the own ones."""
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN, CallerRole.REQUESTER)
-    views = services.registry.views()
-    if role is CallerRole.REQUESTER:
-        views = [view for view in views if view.identity.key == call.caller.key]
-    else:
+    after = read_cursor(cursor)
+    own = call.caller.key if role is CallerRole.REQUESTER else None
+    if own is None:
         await call.record(role)
-    page, following = paged(views, lambda view: Position(view.opened_at, view.id), read_cursor(cursor), limit)
-    return PageJson(items=[SessionJson.of(view, services.node) for view in page], next=following)
+    elsewhere = await sessions_elsewhere(services, identity=own)
+    found = [
+        (Position(view.opened_at, view.id), SessionJson.of(view, services.node))
+        for view in services.registry.views()
+        if own in (None, view.identity.key)
+    ]
+    found += [(_place(each), SessionJson.of_elsewhere(each)) for each in elsewhere or ()]
+    page, following = paged(found, lambda each: each[0], after, limit)
+    return SessionPageJson(items=[each for _, each in page], next=following, complete=elsewhere is not None)
+
+
+def _place(session: SessionElsewhere) -> Position:
+    opened_at = session.window.opened_at if session.process is None else session.process.started
+    return Position(opened_at, session.id)
 
 
 @router.post("/sessions/{session_id}/kill", response_model=KilledJson)

@@ -12,6 +12,7 @@ from pgjit.api.bodies import Name, ReasonBody, ScopeBody, SignOffBody
 from pgjit.api.caller import CallerRole, is_person
 from pgjit.api.cursor import LIMIT, MOST
 from pgjit.api.endpoints.requests import RequestId, reader_role
+from pgjit.api.fleet_sessions import sessions_elsewhere
 from pgjit.api.grant_shapes import WindowJson, window_state
 from pgjit.api.known_scopes import check_known
 from pgjit.api.refusals import CallRefused, InvalidCall
@@ -71,7 +72,7 @@ async def windows(
         cursor = page.next
         if found or cursor is None:
             break
-    return PageJson(items=shown(found, services), next=cursor)
+    return PageJson(items=await shown(found, services), next=cursor)
 
 
 @router.get("/windows/{window_id}")
@@ -80,7 +81,7 @@ async def window(window_id: RequestId, call: TheCall, services: TheServices) -> 
     found = await _visible(window_id, call, services)
     if found.identity != call.caller.key:
         await call.record(reader_role(call.caller), f"window {window_id}")
-    return shown([found], services)[0]
+    return (await shown([found], services))[0]
 
 
 @router.post("/windows/{window_id}/revoke", response_model=WindowJson)
@@ -91,7 +92,7 @@ async def revoke_one(window_id: RequestId, body: ReasonBody, call: TheCall, serv
 
     async def action() -> WindowJson:
         await services.ending.revoke(Scope(ScopeKind.WINDOW, window_id), body.reason, actor_of(call))
-        return shown([await services.store.window(window_id) or found], services)[0]
+        return (await shown([await services.store.window(window_id) or found], services))[0]
 
     return await call.change(role, f"window {window_id}", action)
 
@@ -106,7 +107,7 @@ async def revoke(body: ScopeBody, call: TheCall, services: TheServices) -> JSONR
         revoked = await services.ending.revoke(scope, body.reason, actor_of(call))
         if not revoked:  # after it: another node may have windows of a policy that this one does not know
             check_known(scope, services)
-        return PageJson(items=shown(revoked, services), next=None)
+        return PageJson(items=await shown(revoked, services), next=None)
 
     return await call.change(role, str(scope), action)
 
@@ -132,7 +133,7 @@ async def sign_off(window_id: RequestId, body: SignOffBody, call: TheCall, servi
         if await services.ties.to(call.caller.key, {found.identity}):
             raise SignedOffByUser(window_id)
         signed = SignOff(by=actor_of(call), comment=body.comment, at=services.clock())
-        return shown([await services.store.sign_off(window_id, signed)], services)[0]
+        return (await shown([await services.store.sign_off(window_id, signed)], services))[0]
 
     return await call.change(role, f"window {window_id}", action)
 
@@ -142,9 +143,13 @@ def actor_of(call: TheCall) -> Actor:
     return Actor(key=identity.key, display=identity.display, via="api")
 
 
-def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
+async def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
+    """With their sessions on all nodes; null where the store cannot be read."""
+    elsewhere = await sessions_elsewhere(services, window_ids=[each.id for each in found]) if found else []
     sessions = Counter(view.window for view in services.registry.views())
-    return [WindowJson.of(each, services.clock(), sessions[each.id]) for each in found]
+    sessions.update(each.window.id for each in elsewhere or ())
+    now = services.clock()
+    return [WindowJson.of(each, now, None if elsewhere is None else sessions[each.id]) for each in found]
 
 
 async def _visible(window_id: str, call: TheCall, services: ApiServices) -> Window:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from pgjit.grants.lease import Lease
 from pgjit.grants.node import Node
-from pgjit.grants.stores import lease_rows, node_rows, window_nodes
+from pgjit.grants.session_elsewhere import SessionElsewhere
+from pgjit.grants.stores import backends, lease_rows, node_rows, window_nodes
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Window
+from pgjit.identity.identity import IdentityKey
 from pgjit.policy.policy import Limits
 
 __all__ = ["FleetSqlStore"]
@@ -49,6 +51,13 @@ class FleetSqlStore:
 
     async def adopt_windows(self, now: datetime, stale_after: timedelta) -> list[Window]:
         return await self._transaction(lambda each: node_rows.adopt_windows(each, self.node, now, stale_after))
+
+    async def sessions_elsewhere(
+        self, *, identity: IdentityKey | None = None, window_ids: Collection[str] | None = None
+    ) -> list[SessionElsewhere]:
+        return await self._transaction(
+            lambda each: backends.sessions_elsewhere(each, self.node, identity, window_ids)
+        )
 
     async def note_sessions(self, window_id: str, sessions: int) -> None:
         await self._transaction(lambda each: window_nodes.note_sessions(each, window_id, self.node, sessions))
