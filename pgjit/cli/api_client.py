@@ -14,6 +14,7 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +23,7 @@ import httpx
 from pgjit.cli.plain import plain
 from pgjit.errors import PgjitError, ServerUnavailable
 
-__all__ = ["ApiClient", "ApiProblem", "ApiUnreachable", "Item", "transport"]
+__all__ = ["ApiClient", "ApiProblem", "ApiUnreachable", "Item", "ItemList", "transport"]
 
 Item = dict[str, Any]
 """An object of the API, as its JSON has it."""
@@ -60,6 +61,30 @@ def transport(ca: str) -> httpx.BaseTransport:
     return httpx.HTTPTransport(verify=context, trust_env=False)
 
 
+class ItemList(Iterator[Item]):
+    """The items of a list, page after page, at most `most`. Each page is fetched when it is reached."""
+
+    def __init__(self, fetch_page: Callable[[str | None], Item], most: int | None = None) -> None:
+        self.complete: bool | None = None  # as the API reports it so far: false if one page lacked items
+        self._fetch_page = fetch_page
+        self._items = islice(self._all(), most)
+
+    def __next__(self) -> Item:
+        return next(self._items)
+
+    def _all(self) -> Iterator[Item]:
+        cursor = None
+        while True:
+            page = self._fetch_page(cursor)
+            if isinstance(complete := page.get("complete"), bool):
+                self.complete = complete and self.complete is not False
+            yield from page.get("items") or ()
+            following = page.get("next")
+            if not following or following == cursor:
+                return
+            cursor = following
+
+
 class ApiClient:
     """`fetch_token` is called for the first call, and again when the API refuses the token that it gave before."""
 
@@ -88,20 +113,8 @@ class ApiClient:
     def delete(self, *path: str, **query: str | None) -> Item:
         return self._call("DELETE", path, query)
 
-    def items(self, *path: str, most: int | None = None, **query: str | None) -> Iterator[Item]:
-        """The items of a list, page after page, at most `most`."""
-        count, cursor = 0, None
-        while True:
-            page = self.get(*path, **query, cursor=cursor)
-            for item in page.get("items") or ():
-                if count == most:
-                    return
-                count += 1
-                yield item
-            following = page.get("next")
-            if not following or following == cursor:
-                return
-            cursor = following
+    def items(self, *path: str, most: int | None = None, **query: str | None) -> ItemList:
+        return ItemList(lambda cursor: self.get(*path, **query, cursor=cursor), most)
 
     @contextmanager
     def event_lines(self) -> Iterator[Iterator[str] | None]:

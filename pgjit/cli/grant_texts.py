@@ -73,16 +73,18 @@ def window_table(items: Sequence[Item], now: datetime, width: int) -> str:
 
 
 def session_table(items: Sequence[Item], now: datetime, width: int) -> str:
+    several = len({each.get("node") for each in items}) > 1
     titles = (
         TableColumn("SESSION", keep=True),
         TableColumn("STATE"),
         TableColumn("WHO"),
         TableColumn("POLICY"),
         TableColumn("LEFT", keep=True, right=True),
+        *([TableColumn("NODE")] if several else []),
     )
     rows = [
         (_text(each, "id"), _text(each, "state"), who(each.get("identity")), _text(each, "policy"),
-         _until(each.get("ends_at"), now))
+         _until(each.get("ends_at"), now), *([_text(each, "node")] if several else []))
         for each in items
     ]  # fmt: skip
     return _table(titles, rows, width, "There is no session.")

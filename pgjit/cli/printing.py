@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
-from pgjit.cli.api_client import ApiClient, Item
+from pgjit.cli.api_client import ApiClient, Item, ItemList
 from pgjit.cli.event_bell import EventBell
 from pgjit.cli.following import watch
 from pgjit.cli.status import Status
@@ -20,6 +20,9 @@ from pgjit.cli.status import Status
 __all__ = ["print_item", "print_list", "width"]
 
 _MOST: Final = 100
+_NOT_COMPLETE: Final = (
+    "NOT COMPLETE: the store cannot be read. Those of other nodes are missing:\nask each node with --api."
+)
 
 Table = Callable[[Sequence[Item], datetime, int], str]
 Details = Callable[[Item, datetime, int], str]
@@ -29,17 +32,19 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def print_list(
-    fetch: Callable[[], Iterable[Item]], table: Table, *, as_json: bool, again: ApiClient | None
-) -> Status:
+def print_list(fetch: Callable[[], ItemList], table: Table, *, as_json: bool, again: ApiClient | None) -> Status:
     """Print the list, the first 100 items of it; with `as_json` all of it. With `again` whenever it changes."""
 
     def draw() -> str:
+        found = fetch()
         if as_json:
-            return _json({"items": list(fetch())}, lines=again is not None)
-        items = list(islice(fetch(), _MOST + 1))
-        text = table(items[:_MOST], datetime.now(UTC), width())
-        return text + (f"\nOnly the latest {_MOST} are shown; --json prints all." if len(items) > _MOST else "")
+            document: Item = {"items": list(found)}
+            sign = {} if found.complete is None else {"complete": found.complete}
+            return _json(document | sign, lines=again is not None)
+        items = list(islice(found, _MOST + 1))
+        lines = [table(items[:_MOST], datetime.now(UTC), width())]
+        lines += [f"Only the latest {_MOST} are shown; --json prints all."] if len(items) > _MOST else []
+        return "\n".join([*lines, *([_NOT_COMPLETE] if found.complete is False else [])])
 
     return _print(draw, again=again)
 

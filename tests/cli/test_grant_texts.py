@@ -64,6 +64,40 @@ def test_one_session_is_shown_with_its_program_and_its_address(
     assert "session `s_none` is not live [session-unknown]" in capsys.readouterr().err
 
 
+def test_sessions_of_several_nodes_have_a_column_for_the_node(
+    full: ApiStandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sessions"]) == Status.OK
+    assert "NODE" not in capsys.readouterr().out, "one node"
+    other = full.add_session(node="db-proxy-2", source=None, application_name=None, executions=None, state="unknown")[
+        "id"
+    ]
+    assert run(["sessions"]) == Status.OK
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title.split() == ["SESSION", "STATE", "WHO", "POLICY", "LEFT", "NODE"]
+    assert max(map(len, [title, *lines])) <= 80
+    assert [line.split()[0] for line in lines] == list(full.sessions)
+    assert lines[-1].endswith("2")
+    assert run(["sessions", other]) == Status.OK
+    out = capsys.readouterr().out
+    assert "node          db-proxy-2" in out
+    assert "program" not in out
+
+
+def test_a_list_that_lacks_other_nodes_says_so(full: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    full.page, full.more = 1, {"complete": False}
+    assert run(["sessions"]) == Status.OK
+    assert "NOT COMPLETE: the store cannot be read." in (out := capsys.readouterr().out)
+    assert max(map(len, out.splitlines())) <= 80
+    assert run(["sessions", "--json"]) == Status.OK
+    assert json.loads(capsys.readouterr().out) == {"items": list(full.sessions.values()), "complete": False}
+    assert run(["sessions", "s_none"]) == Status.UNAVAILABLE
+    assert "session `s_none` is not on this node [store-unavailable]" in capsys.readouterr().err
+    full.more = {"complete": True}
+    assert run(["sessions"]) == Status.OK
+    assert "COMPLETE" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["requests", "windows", "sessions", "locks"])
 def test_all_pages_are_one_document(full: ApiStandIn, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     full.page = 1

@@ -49,6 +49,7 @@ class ApiStandIn:
     access: dict[str, Any] = field(default_factory=lambda: {"policies": []})
     before: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
     page: int = 50
+    more: dict[str, Any] = field(default_factory=dict)  # members of a list beside `items` and `next`
 
     def add_request(self, **changes: Any) -> dict[str, Any]:
         name = f"r_{len(self.requests):032x}"
@@ -113,7 +114,7 @@ class ApiStandIn:
         start = int(request.url.params.get("cursor", "0"))
         end = start + self.page
         following = str(end) if end < len(items) else None
-        return httpx.Response(200, json={"items": items[start:end], "next": following})
+        return httpx.Response(200, json={"items": items[start:end], "next": following, **self.more})
 
     def _change(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
         match [method, *path.split("/")]:

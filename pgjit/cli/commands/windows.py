@@ -56,8 +56,11 @@ def sessions(
     *,
     api: ApiOptions,
 ) -> int:
-    """List the live sessions, or show one of them: its program, its address, its backend."""
-    from pgjit.cli.api_client import ApiProblem, Item
+    """List the live sessions of all nodes, or show one of them: its program, its address, its backend.
+
+    Of a session of another node, the store knows its backend, and not its state, program or address.
+    """
+    from pgjit.cli.api_client import ApiProblem, ApiUnreachable, Item
     from pgjit.cli.grant_texts import session_details, session_table
     from pgjit.cli.printing import print_item, print_list
 
@@ -67,10 +70,18 @@ def sessions(
             return print_list(lambda: client.items("sessions"), session_table, as_json=api.as_json, again=again)
 
         def one() -> Item:
-            found = next((each for each in client.items("sessions") if each.get("id") == session), None)
-            if found is None:
-                problem = {"title": f"session `{session}` is not live", "reference": "session-unknown"}
-                raise ApiProblem(problem, 404)
-            return found
+            live = client.items("sessions")
+            found = next((each for each in live if each.get("id") == session), None)
+            if found is not None:
+                return found
+            if live.complete is False:
+                raise ApiUnreachable(
+                    f"session `{session}` is not on this node",
+                    reference="store-unavailable",
+                    detail="The store cannot be read, so the sessions of other nodes are not known here.",
+                    hint="Ask each node with --api.",
+                )
+            problem = {"title": f"session `{session}` is not live", "reference": "session-unknown"}
+            raise ApiProblem(problem, 404)
 
         return print_item(one, session_details, as_json=api.as_json, again=again)
