@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
@@ -152,8 +154,17 @@ LEAVING: dict[str, Callable[[ScriptedClient], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("how", LEAVING)
-@pytest.mark.parametrize("when", MOMENTS)
+def _departures() -> Iterator[ParameterSet]:
+    """In each run: every moment with a reset and with one of the other ways, and every way while a statement runs."""
+    others = itertools.cycle(how for how in LEAVING if how != "resets")
+    for when in MOMENTS:
+        another = next(others)
+        for how in LEAVING:
+            always = how in ("resets", another) or when in ("idle", "running")
+            yield pytest.param(when, how, id=f"{when}-{how}", marks=() if always else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("when", "how"), list(_departures()))
 async def test_a_client_that_vanishes_leaves_nothing_running(
     when: str, how: str, tmp_path: Path, certificates: Certificates
 ) -> None:

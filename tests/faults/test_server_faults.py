@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
@@ -66,6 +68,7 @@ def breaks(name: str, asks: bytes, *does: bytes, hears: str = "", **more: object
     return Case(name, asks, does, (BROKE,), hears=hears, **given)  # type: ignore[arg-type]
 
 
+LENGTHS = (0, 3, -1, -(2**31), 2**30 + 4)
 CASES = [
     dies("idle", IDLE, READY, hears="Z"),
     dies("running", SELECT),
@@ -86,7 +89,7 @@ CASES = [
     Case("resets", SELECT, (COLUMNS + ROW, close(reset=True)), (GONE,), ("cut",)),
     # Lengths that lie.
     *(breaks(f"length {length} of {kind}", SELECT, COLUMNS + header(kind, length), hears="T")
-      for kind in "DCZSNE" for length in (0, 3, -1, -2**31, 2**30 + 4)),
+      for kind in "DCZSNE" for length in LENGTHS if kind == "D" or length == -1),
     breaks("a message longer than any", SELECT, COLUMNS + header("C", 1 << 25), hears="T"),
     dies("with more announced than comes", SELECT, COLUMNS + header("C", 1 << 23) + DONE, hears="T"),
     # Messages that nothing requested.
@@ -111,6 +114,13 @@ CASES = [
 ]  # fmt: skip
 
 
+# Each length with each type; in each run is one type with every length, and every type with one.
+OTHER_LENGTHS = [
+    breaks(f"length {length} of {kind}", SELECT, COLUMNS + header(kind, length), hears="T")
+    for kind in "CZSNE" for length in LENGTHS if length != -1
+]  # fmt: skip
+
+
 def _asked(case: Case) -> str:
     """The types that the server reads before it does something."""
     if case.asks == BATCH:
@@ -120,7 +130,13 @@ def _asked(case: Case) -> str:
     return "S" if case.asks == IDLE else "Q"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(pytest.param(case, id=case.name) for case in CASES),
+        *(pytest.param(case, id=case.name, marks=pytest.mark.slow) for case in OTHER_LENGTHS),
+    ],
+)
 async def test_one_error_one_outcome_and_nothing_left(case: Case, tmp_path: Path, certificates: Certificates) -> None:
     async with WholeProxy(tmp_path, certificates, case.steps(_asked(case)), preset=case.preset) as proxy:
         async with await proxy.client() as client:
@@ -160,10 +176,18 @@ PLACES: dict[str, tuple[bytes, str, bytes, str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), PINNED)
-@pytest.mark.parametrize("place", PLACES)
+def _changes() -> Iterator[ParameterSet]:
+    """In each run: every setting while idle, and every place with one of the settings."""
+    for number, place in enumerate(PLACES):
+        for index, (name, value) in enumerate(PINNED):
+            always = place == "idle" or index == number
+            marks = () if always else (pytest.mark.slow,)
+            yield pytest.param(place, name, value, id=f"{place}-{name}", marks=marks)
+
+
+@pytest.mark.parametrize(("place", "name", "value"), list(_changes()))
 async def test_a_pinned_setting_that_changes_ends_the_session(
-    name: str, value: str, place: str, tmp_path: Path, certificates: Certificates
+    place: str, name: str, value: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     asks, reads, before, hears, outcomes = PLACES[place]
     steps = [*(expect(kind) for kind in reads), send(before + status(name, value) + ROW + READY), until_left()]
