@@ -198,6 +198,7 @@ _HANDLERS: dict[str, Callable[[Walk, dict[str, Any]], None]] = {
     "TypeName": Walk.type_name,
     "typeName": Walk.type_name,
     "VariableSetStmt": Walk.set,
+    "setstmt": Walk.set,  # of ALTER ROLE and ALTER DATABASE, a field of a fixed type
     "TransactionStmt": Walk.transaction,
     "CopyStmt": Walk.copy,
     "ViewStmt": Walk.view,

@@ -6,6 +6,7 @@ which settings a policy accepts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -20,6 +21,10 @@ _PGJIT_PARAMETERS = ("pgjit.notices", "pgjit.reason", "pgjit.ticket", "pgjit.ttl
 _MAX_VALUE = 256
 _MAX_NAME = 127  # two parts of 63
 _MAX_REASON = 1000
+_NAME = re.compile(r"[a-z_][a-z0-9_$]*(?:\.[a-z_][a-z0-9_$]*)*\Z")
+"""Names of settings, in lower case, as PostgreSQL has them. No other name reaches a policy or a server."""
+_NOT_SETTINGS = frozenset({"database", "options", "replication", "user"})
+"""Parameters of the packet itself. As settings they would reach the server beside the settings that are judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def read_startup_request(startup: StartupMessage) -> StartupRequest:
             continue
         _add(parameters, name.lower(), value)
     for name, value in _options(parameters.pop("options", "")):
-        _add(parameters, name.lower(), value)
+        _add(parameters, _name_in_options(name), value)
     user = parameters.pop("user", "")
     if not user:
         raise AccessRefused(
@@ -99,6 +104,22 @@ def _add(parameters: dict[str, str], name: str, value: str) -> None:
     if name in parameters:
         raise ProtocolFault(f"startup parameter `{name[:63]}` is given twice")
     parameters[name] = value
+
+
+def _is_of_the_packet(name: str) -> bool:
+    return name in _NOT_SETTINGS or name.startswith("_pq_")
+
+
+def _name_in_options(name: str) -> str:
+    folded = name.lower()
+    if _is_of_the_packet(folded):
+        raise AccessRefused(
+            f"startup parameter `{name[:63]}` may not be in `options`",
+            reference="startup-parameter",
+            detail="It is a parameter of the startup message, and no setting.",
+            hint="Give it to the client by itself, or leave it out.",
+        )
+    return folded
 
 
 def _text(value: str) -> str | None:
@@ -141,6 +162,13 @@ def _is_utf8(name: str, value: str) -> bool:
 
 
 def _setting_name(name: str) -> str:
+    if not _NAME.match(name) or _is_of_the_packet(name) or len(name) > _MAX_NAME:
+        raise AccessRefused(
+            f"startup parameter `{name[:63]}` is not accepted",
+            reference="startup-parameter",
+            detail="It is not a name that a setting can have.",
+            hint="Names of settings consist of letters, digits, `_` and `$`, in parts with dots between them.",
+        )
     if name == "client_encoding":
         raise AccessRefused(
             "client_encoding must be UTF8",
@@ -155,7 +183,7 @@ def _setting_name(name: str) -> str:
             detail="pgjit has no parameter of that name.",
             hint=f"There are {', '.join(_PGJIT_PARAMETERS[:-1])} and {_PGJIT_PARAMETERS[-1]}.",
         )
-    return name[:_MAX_NAME]
+    return name
 
 
 def _setting_value(name: str, value: str) -> str:

@@ -24,6 +24,26 @@ def with_options(options: str) -> StartupRequest:
     return opened(user="ann", options=options)
 
 
+NOT_IN_OPTIONS = [
+    r"-c options=-c\ work_mem=9GB\ -S\ 9999999", "--OPTIONS=-W9", "-cOptions=", "-c user=eve", "--user=eve",
+    "-c database=other", "-c replication=on", "-c replication=off", "-c _pq_.x=1", "-c _PQ_.command_tag=1",
+    "---pq-.x=1", "-c =1", r"-c pgjit.identity\ =x", "-c pgjit.identity=x", r"-c \ pgjit.identity=x",
+    '-c "pgjit".identity=x', "-c a..b=1", "-c 1a=1", "-c a.=1", r"-c a\ b=1", "-c a;b=1",
+]  # fmt: skip
+NOT_NAMES = [
+    "_PQ_.x",
+    " pgjit.identity",
+    "pgjit.identity ",
+    '"pgjit".identity',
+    "a.",
+    ".a",
+    "a b",
+    "a\n",
+    "\u017fearch",
+    "a" * 128,
+]
+
+
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
@@ -61,14 +81,15 @@ def test_what_is_accepted(parameters: dict[str, str], expected: StartupRequest) 
         ({"user": "ann", "replication": "true"}, "0A000"),
         ({"user": "ann", "replication": ""}, "0A000"),
         ({"user": "ann", "Replication": "1"}, "0A000"),
-        ({"user": "ann", "options": "-c replication=on"}, "0A000"),
+        ({"user": "ann", "options": "-c replication=on"}, "28000"),
         ({"user": "ann", "client_encoding": "SJIS"}, "28000"),
         ({"user": "ann", "client_encoding": ""}, "28000"),
         ({"user": "ann", "TimeZone": "x" * 257}, "28000"),
         ({"user": "ann", "TimeZone": "UTC", "timezone": "CET"}, "08P01"),
         ({"user": "ann", "User": "eve"}, "08P01"),
         ({"user": "ann", "TimeZone": "UTC", "options": "-c timezone=CET"}, "08P01"),
-        ({"user": "ann", "options": "-c user=eve"}, "08P01"),
+        *(({"user": "ann", "options": each}, "28000") for each in NOT_IN_OPTIONS),
+        *(({"user": "ann", each: "1"}, "28000") for each in NOT_NAMES),
         ({"user": "ann", "options": "-c pgjit.policy=x"}, "28000"),
     ],
 )
