@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -29,8 +30,12 @@ ABSENT = object()
 
 class Key:
     def __init__(self) -> None:
-        self.private = rsa.generate_private_key(65537, 2048)
         self.kid = uuid.uuid4().hex
+
+    @cached_property
+    def private(self) -> rsa.RSAPrivateKey:
+        """Made at its first use: a module that has keys of its own is imported by every worker."""
+        return rsa.generate_private_key(65537, 2048)
 
     def published(self, **changes: object) -> dict[str, object]:
         entry: dict[str, object] = jwt.algorithms.RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)

@@ -71,9 +71,10 @@ def test_each_statement_gets_its_decision_with_a_catalog(row: dict[str, str], ca
 
 
 @table("row", ROWS, ids=[row["id"] for row in ROWS])
-def test_what_is_refused_without_a_catalog_is_refused_with_one(row: dict[str, str], catalog: Catalog) -> None:
+def test_what_is_refused_without_a_catalog_is_refused_with_one(row: dict[str, str]) -> None:
+    """With one, each row gets the decision that it expects: the test above."""
     if isinstance(_decide(row["sql"], None), Deny):
-        assert isinstance(_decide(row["sql"], catalog), Deny)
+        assert row["expect"] == "deny"
 
 
 @pytest.mark.parametrize(

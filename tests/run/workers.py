@@ -2,7 +2,7 @@
 
 The fast part only computes: it has a worker for each core.
 `PYTEST_XDIST_AUTO_NUM_WORKERS` says otherwise. Each worker has servers of its own. What is there when the tests begin
-stays to the end, thousands of tests and their modules: the garbage collector need not look at it again and again.
+stays to the end, thousands of tests and their modules: the garbage collector need not look at it, not even once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     gc.enable()
