@@ -32,7 +32,7 @@ async def test_psql_writes_it_to_stderr_and_scripts_read_what_they_did(world: Wo
     said = await psql(world, token, "reader", "SELECT 1", options="")
     assert said.out == "1\n"
     assert said.err.startswith("NOTICE:  window w_")
-    for words in ("Policy `reader` allows statements: select", "SHOW pgjit.allowed"):
+    for words in ("Policy `reader`: access ", "SHOW pgjit.allowed"):
         assert words in said.err
     for options in OFF:
         said = await psql(world, token, "reader", "SELECT 1", options=options)

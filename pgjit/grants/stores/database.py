@@ -34,6 +34,7 @@ BUSY_SECONDS = 5.0
 BUSY_TEXT = "other transactions kept the window store busy for too long"
 POLL_SECONDS = 1.0
 """A change is seen this late even if nothing announces it."""
+_LATER = "Nothing was granted. Try again later; the operators of this proxy have to look at its store."
 _ANNOUNCED = "pgjit_announced"  # a key of `connection.info`
 
 T = TypeVar("T")
@@ -87,12 +88,13 @@ def larger(column: sa.ColumnElement[int], value: int) -> sa.ColumnElement[int]:
     return sa.case((column > value, column), else_=value)
 
 
-def unavailable(error: BaseException) -> ServerUnavailable:
+def unavailable(error: BaseException, hint: str = _LATER) -> ServerUnavailable:
+    """`hint`: for a client by default; for operators see `where_to_look.py`."""
     raised = getattr(error, "orig", None)  # by the driver: its own message, without SQLAlchemy's page of text
     cause = error if raised is None else raised.__cause__ or raised
     return ServerUnavailable(
         "window store cannot be used",
         reference="store-unavailable",
         detail=" ".join(str(cause).split()) or type(cause).__name__,
-        hint="Nothing was granted. Try again later; the operators of this proxy have to look at its store.",
+        hint=hint,
     )

@@ -25,12 +25,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from pgjit.errors import ServerUnavailable
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.stores.change_listener import CHANNEL, ChangeListener
 from pgjit.grants.stores.changes import Changes
 from pgjit.grants.stores.database import BUSY_SECONDS, BUSY_TEXT, POLL_SECONDS, run_work, unavailable
 from pgjit.grants.stores.postgres_login import PostgresLogin, connect
 from pgjit.grants.stores.postgres_schema import check_schema
+from pgjit.grants.stores.where_to_look import look_at_server
 
 __all__ = ["FAILURES", "TURN_LOCK", "PostgresDatabase", "new_engine"]
 
@@ -68,6 +70,12 @@ class PostgresDatabase:
         self._engine = new_engine(self._login)
         try:
             await self.transaction(lambda connection: check_schema(connection, str(self._login)))
+        except ServerUnavailable as error:
+            await self.close()
+            cause = error.__cause__
+            if isinstance(cause, FAILURES) and error.detail != BUSY_TEXT:
+                raise unavailable(cause, look_at_server(cause)) from cause
+            raise
         except BaseException:
             await self.close()
             raise

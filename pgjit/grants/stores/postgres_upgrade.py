@@ -14,6 +14,7 @@ from pgjit.grants.stores.postgres_login import PostgresLogin
 from pgjit.grants.stores.postgres_schema import check_schema, locked_upgrade, upgrade_running
 from pgjit.grants.stores.schema_versions import schema_version
 from pgjit.grants.stores.store_state import StoreState
+from pgjit.grants.stores.where_to_look import look_at_server
 
 __all__ = ["check_store", "upgrade_store"]
 
@@ -59,6 +60,6 @@ async def _engine(login: PostgresLogin) -> AsyncIterator[AsyncEngine]:
     try:
         yield engine
     except FAILURES as error:
-        raise unavailable(error) from error
+        raise unavailable(error, look_at_server(error)) from error
     finally:
         await engine.dispose()

@@ -28,7 +28,8 @@ _LEVEL = "client_min_messages"
 _SHOWN = frozenset({"debug", "debug1", "debug2", "debug3", "debug4", "debug5", "log", "notice"})
 """Values of `client_min_messages` with which PostgreSQL sends notices."""
 _LOCAL = re.compile(r"\s*set\s+local\b", re.IGNORECASE)
-_LONGEST = 200
+_LONGEST = 200  # of the line that says what is allowed
+_SEE = "see SHOW pgjit.allowed"
 _SECOND = timedelta(seconds=1)
 
 
@@ -66,15 +67,27 @@ class Notices:
 
 def login_notice(window: Window, policy: Policy, ends_at: datetime, now: datetime) -> bytes:
     """Between AuthenticationOk and ReadyForQuery."""
-    allowed = "; ".join(f"{topic}: {text}" for topic, text in lines_of(allowed_by(policy)) if topic != "limits")
-    if len(allowed) > _LONGEST:
-        allowed = f"{allowed[:_LONGEST].rstrip()} ..."
     return _notice(
         "window-open",
         f"window {window.id} is open until {utc_text(ends_at)}, for {max(timedelta(), ends_at - now) // _SECOND} s",
-        f"Policy `{policy.name}` allows {allowed}.",
+        _allowed(policy),
         "See SHOW pgjit.allowed, pgjit.limits and pgjit.remaining; `-c pgjit.notices=off` leaves notices out.",
     )
+
+
+def _allowed(policy: Policy) -> str:
+    """Access and relations in one line. A relation is named whole, or not at all."""
+    allowed = allowed_by(policy)
+    mode = ", mode observe" if allowed.observes else ""
+    head = f"Policy `{policy.name}`: access {allowed.access.value}{mode}; relations "
+    relations = "; ".join(text for topic, text in lines_of(allowed) if topic == "relations") or "none"
+    if len(head) + len(relations) < _LONGEST:
+        return f"{head}{relations}."
+    room = max(0, _LONGEST - len(head) - len(f" and more, {_SEE}."))
+    start = relations[: max(relations.rfind(", ", 0, room), relations.rfind("; ", 0, room), 0)]
+    if ": " in relations and ": " not in start.rpartition("; ")[2]:  # kinds of statements, and no relation of theirs
+        start = start.rpartition("; ")[0]
+    return f"{head}{start} and more, {_SEE}." if start else f"{head}{_SEE}."
 
 
 def end_notice(window: Window, ends_at: datetime, now: datetime) -> bytes:

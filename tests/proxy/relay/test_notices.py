@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -74,10 +75,32 @@ def test_the_notice_at_the_login_names_policy_end_and_what_is_allowed() -> None:
     fields = decode_error(sent[5:])
     assert (fields["S"], fields["C"], fields["R"]) == ("NOTICE", "00000", "pgjit:window-open")
     assert fields["M"] == "window w_1 is open until 2026-11-24 09:30:00 UTC, for 1800 s"
-    assert fields["D"].startswith("Policy `tested` allows statements: select, ")
-    assert fields["D"].endswith(" ....")
-    assert len(fields["D"]) < 250
+    assert fields["D"].startswith("Policy `tested`: access read-only; relations sales.a_long_name_0, ")
+    assert re.search(r", sales\.a_long_name_\d and more, see SHOW pgjit\.allowed\.$", fields["D"])
+    assert 150 < len(fields["D"]) <= 200
     assert "SHOW pgjit.allowed" in fields["H"]
+
+
+@pytest.mark.parametrize(
+    ("access", "allow", "words"),
+    [
+        ("read-only", [{"relations": ["sales.orders"]}], "relations sales.orders."),
+        ("read-only", [{"relations": ["s" * 60 + "." + "t" * 100]}], "relations see SHOW pgjit.allowed."),
+        (
+            "read-write",
+            [
+                {"relations": ["sales.*"], "kinds": ["select"]},
+                {"relations": ["s" * 160], "kinds": ["insert", "update"]},
+            ],
+            "relations select: sales.* and more, see SHOW pgjit.allowed.",
+        ),
+    ],
+)
+def test_a_relation_is_named_whole_or_not_at_all(access: str, allow: list[dict[str, object]], words: str) -> None:
+    policy = replace(policy_of(), statements=terms(access=access, allow=allow))
+    sent = login_notice(CONTEXT.window, policy, NOW + timedelta(minutes=30), NOW)
+    detail = decode_error(sent[5:])["D"]
+    assert detail == f"Policy `tested`: access {access}; {words}"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(299, "5 minutes"), (61, "1 minute,"), (2, "1 minute,")])
