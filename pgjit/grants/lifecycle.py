@@ -181,7 +181,7 @@ def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | 
     return admission
 
 
-def ask_of(request: Request, policy: Policy, ask: LoginAsk | None) -> Ask:
+def ask_of(request: Request, policy: Policy, ask: LoginAsk | None, login: Login | None) -> Ask:
     """What a login asks for under today's policy; what it does not say is as it was approved."""
     ask = ask or LoginAsk()
     return Ask(
@@ -192,6 +192,7 @@ def ask_of(request: Request, policy: Policy, ask: LoginAsk | None) -> Ask:
         ttl=request.ask.ttl if ask.ttl is None else ask.ttl,
         reason=request.ask.reason if ask.reason is None else ask.reason,
         ticket=request.ask.ticket if ask.ticket is None else ask.ticket,
+        holder=None if login is None else login.holder,
     )
 
 
@@ -222,7 +223,7 @@ def _open(policy: Policy, now: datetime, at: datetime, facts: Facts) -> Open | B
         ttl = asked
     if policy.grant is Grant.REVIEW:
         request = facts.request
-        if barred := _unapproved(request, policy, at, facts.ask):
+        if barred := _unapproved(request, policy, at, facts):
             return Barred(barred)
         ttl = ttl if request is None else min(ttl, request.ttl)
     ends_at = now + ttl
@@ -235,7 +236,7 @@ def _open(policy: Policy, now: datetime, at: datetime, facts: Facts) -> Open | B
     return Open(opened_at=now, ends_at=ends_at, retry_at=ends_at + policy.cooldown, request=request)
 
 
-def _unapproved(request: Request | None, policy: Policy, at: datetime, ask: LoginAsk | None) -> AccessRefused | None:
+def _unapproved(request: Request | None, policy: Policy, at: datetime, facts: Facts) -> AccessRefused | None:
     """Why no window opens under `grant: review`; None if `request` is an approval of exactly this."""
     if request is None:
         return ReviewNeeded(policy.name)
@@ -243,7 +244,7 @@ def _unapproved(request: Request | None, policy: Policy, at: datetime, ask: Logi
         return ReviewRefused(request)
     if request.state is not RequestState.APPROVED or request.open_by is None or at >= request.open_by:
         return ReviewNeeded(policy.name)
-    if ask_of(request, policy, ask).digest != request.ask.digest:
+    if ask_of(request, policy, facts.ask, facts.login).digest != request.ask.digest:
         return ReviewNeeded(policy.name)
     return None
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from pgjit.grants.actor import Actor
+from pgjit.grants.holder import Holder
 from pgjit.identity.identity import IdentityKey, IdentityKind
 from pgjit.policy.grant_terms import ReviewTerms
 
@@ -45,13 +46,19 @@ class Ask:
     ttl: timedelta
     reason: str = ""
     ticket: str | None = None
+    holder: Holder | None = None  # None: unknown, which is nobody's but that of another unknown one
 
     @property
     def digest(self) -> str:
         """SHA-256 over every field, each with its length before it, in hexadecimal."""
         digest = hashlib.sha256(_DIGEST_VERSION)
         microseconds = str(self.ttl // timedelta(microseconds=1))
-        fields = (*self.identity, self.connection, self.policy, self.policy_version, microseconds, self.reason)
+        holder = self.holder
+        program = (
+            ("",) * 4 if holder is None else (holder.kind, holder.app_id, holder.blueprint_id, holder.on_behalf_of)
+        )
+        principals = (*self.identity, *(text or "" for text in program))
+        fields = (*principals, self.connection, self.policy, self.policy_version, microseconds, self.reason)
         for text in fields if self.ticket is None else (*fields, self.ticket):
             encoded = text.encode()
             digest.update(len(encoded).to_bytes(8) + encoded)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from pgjit.clock import Clock
 from pgjit.grants import request_lifecycle
+from pgjit.grants.holder import Holder
 from pgjit.grants.listing import ListPage, RequestFilter
 from pgjit.grants.request import Ask, Request, RequestState
 from pgjit.grants.request_refusals import ApprovalVoid, NoReviewHere, NotAReviewer, RequestUnknown, UnfitValue
@@ -64,14 +65,14 @@ class Requests:
             raise NoReviewHere(policy.name)
         if connection != policy.connection:
             raise ValueError("a request is for the connection of its policy")
+        holder = Holder.of(asker)
         if reason is None and ticket is None and ttl is None:
             live = RequestFilter(
                 states=(RequestState.PENDING, RequestState.APPROVED), identity=asker.key, policy=policy.name
             )
             for request in (await self._store.requests(live)).items:
-                if request.ask.policy_version == policy.version and not request_lifecycle.is_due(
-                    request, self._clock()
-                ):
+                same = request.ask.policy_version == policy.version and request.ask.holder == holder
+                if same and not request_lifecycle.is_due(request, self._clock()):
                     return request  # nobody has to repeat what was asked
         check_ask(policy, reason, ticket, ttl)
         ask = Ask(
@@ -82,6 +83,7 @@ class Requests:
             ttl=policy.ttl if ttl is None else ttl,
             reason=reason or "",
             ticket=ticket,
+            holder=holder,
         )
         now = self._clock()
         own = own_keys(asker, belongs_to)

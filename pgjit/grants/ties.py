@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.request import Request
+from pgjit.grants.window import Window
 from pgjit.identity.directory import DirectoryUnavailable, Owners, OwnersDirectory, Principal
 from pgjit.identity.identity import IdentityKey, IdentityKind
 
 __all__ = ["Ties"]
 
 _log = logging.getLogger("pgjit.grants")
+_USERS = (IdentityKind.USER, IdentityKind.AGENT_USER)
 _AGE = timedelta(seconds=60)
 _MOST_ANSWERS = 1000
 _MOST_QUERIES = 4
@@ -33,8 +35,13 @@ class Ties:
 
     async def to_request(self, reviewer: IdentityKey, request: Request) -> frozenset[IdentityKey]:
         """Those of the requester's own principals that the reviewer owns or sponsors. Raises ServerUnavailable."""
-        people = {request.ask.identity} if request.kind in (IdentityKind.USER, IdentityKind.AGENT_USER) else set()
+        people = {request.ask.identity} if request.kind in _USERS else set()
         return await self.to(reviewer, request.own - people)
+
+    async def to_window(self, reviewer: IdentityKey, window: Window) -> frozenset[IdentityKey]:
+        """Those of the principals behind the window that the reviewer owns or sponsors. Raises ServerUnavailable."""
+        people = {window.identity} if window.holder is not None and window.holder.kind in _USERS else set()
+        return await self.to(reviewer, (window.own | {window.identity}) - people)
 
     async def to(self, reviewer: IdentityKey, keys: Iterable[IdentityKey]) -> frozenset[IdentityKey]:
         """Those of `keys` that the reviewer owns or sponsors. Raises ServerUnavailable."""

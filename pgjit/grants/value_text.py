@@ -10,12 +10,14 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 
 from pgjit.grants.actor import Actor
+from pgjit.grants.holder import Holder
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, Verdict
 from pgjit.grants.standing_orders import SessionKill
 from pgjit.grants.window import SignOff, Window
+from pgjit.identity.identity import IdentityKey
 
-__all__ = ["ACTOR", "KILL", "LOCK", "REQUEST_TEXT", "SIGN_OFF", "VERDICT", "WINDOW", "ValueText"]
+__all__ = ["ACTOR", "HOLDER", "KEYS", "KILL", "LOCK", "REQUEST_TEXT", "SIGN_OFF", "VERDICT", "WINDOW", "ValueText"]
 
 T = TypeVar("T")
 
@@ -33,6 +35,8 @@ class ValueText(Generic[T]):
 
 
 ACTOR = ValueText(Actor)
+HOLDER = ValueText(Holder)
+KEYS = ValueText(frozenset[IdentityKey])
 KILL = ValueText(SessionKill)
 LOCK = ValueText(Lock)
 REQUEST_TEXT = ValueText(Request)

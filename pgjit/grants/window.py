@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgjit.grants.actor import Actor
+from pgjit.grants.holder import Holder
 from pgjit.identity.identity import IdentityKey
 
 __all__ = ["Login", "LoginAsk", "SignOff", "Window"]
@@ -20,6 +21,8 @@ class Login:
     token_ends_at: datetime
     token_issued_at: datetime | None = None
     display: str | None = None  # the identity's name for people; never compared
+    holder: Holder | None = None
+    own: frozenset[IdentityKey] = frozenset()  # the identity, and those it acts through, for or with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +69,7 @@ class Window:
     revoked_by: Actor | None = None
     revoke_reason: str | None = None
     signed_off: SignOff | None = None  # of break-glass
+    holder: Holder | None = None  # who opened it
+    own: frozenset[IdentityKey] = (
+        frozenset()
+    )  # the principals behind the login that opened it: no one signs off theirs

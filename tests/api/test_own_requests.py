@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pgjit.grants.holder import Holder
+from pgjit.grants.reviewers import own_keys
 from pgjit.grants.ties import Ties
 from pgjit.identity.directory import DirectoryUnavailable, Owners
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
@@ -74,6 +76,32 @@ async def test_programs_and_those_they_act_for_approve_nothing(token: str, tmp_p
     async with People(tmp_path) as api:
         request = await made_by(api, PEOPLE["requester"])
         assert await refused(api, request, token) == (403, "agents-never-review")
+
+
+async def test_an_app_does_not_approve_its_own_request_by_the_token_of_a_reviewer(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        request = await made_by(api, AGENT)
+        api.provider.people["through-the-agent"] = replace(PEOPLE["reviewer"], app_id=AGENT.app_id)
+        assert await refused(api, request, "through-the-agent") == (403, "own-request")
+        assert (await api.post(f"requests/{request.id}/approve", "reviewer", {})).status_code == 200
+
+
+async def test_an_agent_that_acted_for_somebody_signs_off_nothing_nor_does_its_owner(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        user = replace(PEOPLE["requester"], app_id=AGENT.key.oid, on_behalf_of="oid-requester")
+        window = a_window(
+            "glass", user.key, api.now, "reviewed", break_glass=True, ended_at=api.now,
+            holder=Holder.of(user), own=own_keys(user),
+        )  # fmt: skip
+        api.store.all_windows[window.id] = window
+        api.use(ties=Ties(OwnedAgent(), lambda: api.now))
+        api.provider.people["through-the-agent"] = replace(PEOPLE["reviewer2"], app_id=AGENT.key.oid)
+        path = f"windows/{window.id}/sign-off"
+        for token in ("reviewer", "through-the-agent"):
+            refusal = await api.post(path, token, {"comment": "seen"})
+            assert (refusal.status_code, refusal.json()["reference"]) == (403, "own-request")
+        assert api.store.all_windows[window.id].signed_off is None
+        assert (await api.post(path, "reviewer2", {"comment": "seen"})).status_code == 200
 
 
 async def test_another_spelling_of_the_own_identity_is_the_own_identity(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pgjit.errors import AccessRefused
+from pgjit.grants.holder import Holder
 from pgjit.grants.request_refusals import AgentsNeverReview, NotAReviewer, OwnRequest
 from pgjit.grants.reviewers import Reviewer, may_review, own_keys
 from pgjit.identity.identity import IdentityKey, IdentityKind
@@ -48,6 +49,23 @@ def test_others_may_not(who: Reviewer, error: type[AccessRefused]) -> None:
 def test_the_app_and_the_user_of_an_agent_are_its_own() -> None:
     acting = replace(asker(), on_behalf_of=OWNER.oid)
     assert own_keys(acting, frozenset({CAROL})) == {ALICE, APP, OWNER, CAROL}
+
+
+AN_AGENT, A_USER = Holder(kind=IdentityKind.AGENT, app_id=APP.oid), Holder(kind=IdentityKind.USER)
+FOR_A_USER = Holder(kind=IdentityKind.USER, app_id=APP.oid, on_behalf_of=ALICE.oid)
+
+
+@pytest.mark.parametrize("holder", [AN_AGENT, FOR_A_USER, None])
+def test_a_token_that_the_requesting_app_got_for_a_reviewer_decides_nothing(holder: Holder | None) -> None:
+    made = replace(request(), own=frozenset({ALICE, APP}), ask=replace(request().ask, holder=holder))
+    with pytest.raises(OwnRequest):
+        may_review(made, replace(reviewer(CAROL), app=APP))
+    may_review(made, replace(reviewer(CAROL), app=OWNER))
+
+
+def test_people_share_a_client() -> None:
+    made = replace(request(), own=frozenset({ALICE, APP}), ask=replace(request().ask, holder=A_USER))
+    may_review(made, replace(reviewer(CAROL), app=APP))
 
 
 def test_a_role_makes_a_reviewer_where_the_policy_names_it() -> None:

@@ -21,7 +21,7 @@ from pgjit.api.shapes import PageJson
 from pgjit.grants.actor import Actor
 from pgjit.grants.listing import WindowFilter
 from pgjit.grants.request_refusals import AgentsNeverReview, SignedOffByUser, WindowUnknown
-from pgjit.grants.reviewers import Reviewer
+from pgjit.grants.reviewers import Reviewer, is_own
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.window import SignOff, Window
 
@@ -130,7 +130,8 @@ async def sign_off(window_id: RequestId, body: SignOffBody, call: TheCall, servi
                 status=403,
                 detail=f"You are in none of the groups that review policy `{found.policy}`.",
             )
-        if await services.ties.to(call.caller.key, {found.identity}):
+        ties = await services.ties.to_window(call.caller.key, found)
+        if is_own(Reviewer.of(call.caller.identity, "api", ties), found.own | {found.identity}, found.holder):
             raise SignedOffByUser(window_id)
         signed = SignOff(by=actor_of(call), comment=body.comment, at=services.clock())
         return (await shown([await services.store.sign_off(window_id, signed)], services))[0]

@@ -60,7 +60,7 @@ def admit(
     window = _window(decision, identity, policy, login)
     if decision.request is not None:
         at = now if facts.seen is None else max(now, facts.seen)
-        used = request_lifecycle.use(decision.request, ask_of(decision.request, policy, ask), window.id, at)
+        used = request_lifecycle.use(decision.request, ask_of(decision.request, policy, ask, login), window.id, at)
         save_request(connection, node, decision.request, used)
     insert_window(connection, window)
     hold_window(connection, window.id, node, sessions)
@@ -162,4 +162,6 @@ def _window(times: Open, identity: IdentityKey, policy: Policy, login: Login | N
         display=None if login is None else login.display,
         request=None if times.request is None else times.request.id,
         break_glass=policy.terms.break_glass,
+        holder=None if login is None else login.holder,
+        own=frozenset() if login is None else login.own,
     )

@@ -53,6 +53,8 @@ windows = Table(
     Column("revoked_by", Text),
     Column("revoke_reason", Text),
     Column("signed_off", Text),
+    Column("holder", Text),
+    Column("own", Text, nullable=False, server_default="[]"),
     CheckConstraint("ends_at > opened_at", name="a_window_ends_after_it_opened"),
     CheckConstraint("retry_at >= ends_at", name="the_next_window_comes_after_this_one"),
     CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),

@@ -22,7 +22,7 @@ from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lock_rows import kept_kills, locks_in_force
 from pgjit.grants.stores.request_rows import live_requests, save_request
 from pgjit.grants.stores.schema import from_micros, to_micros, windows
-from pgjit.grants.value_text import ACTOR, SIGN_OFF, WINDOW
+from pgjit.grants.value_text import ACTOR, HOLDER, KEYS, SIGN_OFF, WINDOW
 from pgjit.grants.window import SignOff, Window
 from pgjit.identity.identity import IdentityKey
 
@@ -180,6 +180,8 @@ def read_window(row: sa.Row[Any]) -> Window:
         revoked_by=None if row.revoked_by is None else ACTOR.read(row.revoked_by),
         revoke_reason=row.revoke_reason,
         signed_off=None if row.signed_off is None else SIGN_OFF.read(row.signed_off),
+        holder=None if row.holder is None else HOLDER.read(row.holder),
+        own=KEYS.read(row.own),
     )
 
 
@@ -197,4 +199,6 @@ def window_row(window: Window) -> dict[str, str | int | None]:
         "display": window.display,
         "request_id": window.request,
         "break_glass": window.break_glass,
+        "holder": None if window.holder is None else HOLDER.write(window.holder),
+        "own": KEYS.write(window.own),
     }

@@ -16,9 +16,11 @@ from pgjit.audit.event import WindowEnded, WindowEnding, WindowOpened
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock, Until
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
+from pgjit.grants.holder import Holder
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.lifecycle import begun_end, effective_end
 from pgjit.grants.outbox import OutboxEntry, RecordKind
+from pgjit.grants.reviewers import own_keys
 from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
@@ -160,6 +162,8 @@ class Windows:
             token_ends_at=identity.expires_at,
             token_issued_at=identity.issued_at,
             display=identity.display,
+            holder=Holder.of(identity),
+            own=own_keys(identity),
         )
         note = opening_note(identity, policy, now, source, reason)
         async with self._session_counts.in_order(policy):

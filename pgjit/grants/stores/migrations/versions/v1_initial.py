@@ -86,6 +86,8 @@ def _windows() -> None:
         sa.Column("revoked_by", sa.Text),
         sa.Column("revoke_reason", sa.Text),
         sa.Column("signed_off", sa.Text),
+        sa.Column("holder", sa.Text),
+        sa.Column("own", sa.Text, nullable=False, server_default="[]"),
         sa.CheckConstraint("ends_at > opened_at", name="a_window_ends_after_it_opened"),
         sa.CheckConstraint("retry_at >= ends_at", name="the_next_window_comes_after_this_one"),
         sa.CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
@@ -115,6 +117,7 @@ def _windows() -> None:
         "OR NEW.opened_at IS NOT OLD.opened_at OR NEW.ends_at IS NOT OLD.ends_at "
         "OR NEW.retry_at IS NOT OLD.retry_at OR NEW.source IS NOT OLD.source "
         "OR NEW.request_id IS NOT OLD.request_id OR NEW.break_glass IS NOT OLD.break_glass "
+        "OR NEW.holder IS NOT OLD.holder OR NEW.own IS NOT OLD.own "
         "OR (OLD.ended_at IS NOT NULL "
         "AND (NEW.ended_at IS NOT OLD.ended_at OR NEW.end_reason IS NOT OLD.end_reason "
         "OR NEW.revoked_at IS NOT OLD.revoked_at)) "

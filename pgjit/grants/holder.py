@@ -1,0 +1,39 @@
+"""Who asks for access or has it: a person, or a program with the app, blueprint and user of its token. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgjit.identity.identity import Identity, IdentityKind
+
+__all__ = ["Holder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Two holders are the same if they are equal.
+
+    An agent that acts for a person has that person's key; its holder tells them apart. A person may use any client:
+    of a person nothing but the kind is kept.
+    """
+
+    kind: IdentityKind
+    app_id: str | None = None
+    blueprint_id: str | None = None
+    on_behalf_of: str | None = None
+
+    @classmethod
+    def of(cls, identity: Identity) -> Holder:
+        if identity.principals == {IdentityKind.USER} and identity.blueprint_id is None:
+            return cls(kind=IdentityKind.USER)
+        return cls(
+            kind=identity.kind,
+            app_id=identity.app_id,
+            blueprint_id=identity.blueprint_id,
+            on_behalf_of=identity.on_behalf_of,
+        )
+
+    @property
+    def is_person(self) -> bool:
+        """Whether no program is involved."""
+        return self == Holder(kind=IdentityKind.USER)
