@@ -94,15 +94,24 @@ class LockBody(ScopeBody):
 
 
 def identity_target(text: str) -> str:
-    """`TENANT/OBJECT`, with GUIDs in lower case as tokens are read. Raises InvalidCall."""
+    """`TENANT/OBJECT` as the provider's tokens are read. Raises InvalidCall.
+
+    Entra's ids are GUIDs in lower case. An OpenID Connect issuer is a URL, and its subjects are kept to the letter:
+    in another spelling they would be somebody else.
+    """
     tid, _, oid = text.rpartition("/")
     if not tid or not oid:
         raise InvalidCall("`identity` must be `TENANT/OBJECT`: the tenant id and the object id.")
-    return f"{guid_or_text(tid)}/{guid_or_text(oid)}"
+    tenant, object_id = _guid(tid), _guid(oid)
+    return text if tenant is None else f"{tenant}/{object_id or oid}"
 
 
 def guid_or_text(text: str) -> str:
+    return _guid(text) or text
+
+
+def _guid(text: str) -> str | None:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        return text
+        return None

@@ -165,3 +165,12 @@ class LockJson(BaseModel):
             set_by=ActorJson.of(lock.set_by),
             set_at=lock.set_at,
         )
+
+
+class NewLockJson(LockJson):
+    """`identity_known`: whether pgjit or its directory has seen the identity; null if it cannot tell, or for others.
+
+    A lock of an identity that nobody has seen holds all the same. It may be misspelt.
+    """
+
+    identity_known: bool | None = None

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pgjit.api.bodies import identity_target
+from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.identity.directory import PrincipalState
+from pgjit.identity.identity import IdentityKey
 from tests.api.memory_store import a_window
-from tests.api.people import NOW, PEOPLE, People
+from tests.api.people import NOW, PEOPLE, TENANT, KnownGroups, People
 
 WHY = {"reason": "astray"}
 
@@ -33,3 +37,34 @@ async def test_windows_of_a_policy_that_only_another_node_has_are_revoked(tmp_pa
         api.store.all_windows[window.id] = window
         response = await api.post("revoke", "admin", {"policy": "elsewhere", **WHY})
         assert [each["id"] for each in response.json()["items"]] == [window.id]
+
+
+@pytest.mark.parametrize(
+    "subject", ["0123456789abcdef0123456789abcdef", "0F8FAD5B-D9CB-469F-A165-70867728950E", "auth0|A/b", "{x}"]
+)
+async def test_a_subject_of_openid_connect_is_locked_to_the_letter(subject: str, tmp_path: Path) -> None:
+    issuer = "https://idp.example/realm"
+    async with People(tmp_path) as api:
+        response = await api.post("locks", "admin", {"identity": f"{issuer}/{subject}", **WHY})
+        target = response.json()["target"]
+        assert Scope(ScopeKind.IDENTITY, target).covers(IdentityKey(issuer, subject), "p", "c")
+
+
+@pytest.mark.parametrize("text", [f"{TENANT.upper()}/{TENANT.upper()}", f"{{{TENANT}}}/{TENANT.replace('-', '')}"])
+def test_ids_of_entra_are_guids_in_lower_case(text: str) -> None:
+    assert identity_target(text) == f"{TENANT}/{TENANT}"
+
+
+async def test_a_lock_of_an_identity_that_nobody_has_seen_says_so(tmp_path: Path) -> None:
+    directory = KnownGroups()
+    directory.states = {"misspelt": PrincipalState.DELETED, "left": PrincipalState.DELETED}
+    async with People(tmp_path, directory=directory) as api:
+        window = a_window("1", IdentityKey(TENANT, "left"), NOW, "reading")
+        api.store.all_windows[window.id] = window
+        seen = {
+            name: (await api.post("locks", "admin", {"identity": f"{TENANT}/{name}", **WHY})).json()["identity_known"]
+            for name in ("misspelt", "left", "oid-other")
+        }
+        assert seen == {"misspelt": False, "left": True, "oid-other": True}
+        policy = await api.post("locks", "admin", {"policy": "reading", **WHY})
+        assert policy.json()["identity_known"] is None

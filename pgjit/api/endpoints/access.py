@@ -18,6 +18,7 @@ from pgjit.api.caller import CallerRole
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.endpoints.windows import shown
 from pgjit.api.grant_shapes import WindowJson
+from pgjit.api.known_scopes import key_of_target
 from pgjit.api.refusals import InvalidCall, MembershipsUnknown, NothingThere
 from pgjit.api.services import ApiServices, TheCall, TheGroups, TheServices
 from pgjit.api.shapes import PolicyJson, seconds
@@ -82,10 +83,9 @@ async def access(
         raise InvalidCall("Give one of `group` and `identity`.")
     key = None
     if identity is not None:
-        tid, _, oid = identity_target(identity).rpartition("/")
-        key = IdentityKey(tid, oid)
-    asked = None if group is None else GroupId(guid_or_text(group))
+        key = key_of_target(identity_target(identity), call.caller.key.tid)
     caller = call.caller
+    asked = None if group is None else _group(group, caller.identity.groups, services)
     own = key == caller.key or asked in caller.identity.groups
     if not own or caller.reads_all:
         role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
@@ -102,6 +102,12 @@ async def access(
         found = [each for each in services.policies.values() if each.group in of_key]
     whose = key if caller.reads_all else caller.key
     return AccessJson(policies=[await _access(each, whose, services) for each in sorted(found, key=lambda p: p.name)])
+
+
+def _group(text: str, own: frozenset[GroupId], services: ApiServices) -> GroupId:
+    """The group to the letter, if anybody has it so; else a GUID in lower case."""
+    have = own | {each.group for each in services.policies.values()}
+    return GroupId(text if text in have else guid_or_text(text))
 
 
 async def _groups_of(key: IdentityKey, groups: CallerGroups) -> frozenset[GroupId]:

@@ -12,11 +12,12 @@ from pgjit.api.caller import CallerRole
 from pgjit.api.cursor import LIMIT, MOST, Position, paged, read_cursor
 from pgjit.api.endpoints.requests import RequestId
 from pgjit.api.endpoints.windows import actor_of
-from pgjit.api.grant_shapes import LockJson
-from pgjit.api.known_scopes import check_known
+from pgjit.api.grant_shapes import LockJson, NewLockJson
+from pgjit.api.known_scopes import check_known, is_known_identity, key_of_target
 from pgjit.api.refusals import InvalidCall, NothingThere
-from pgjit.api.services import TheCall, TheServices
+from pgjit.api.services import TheCall, TheGroups, TheServices
 from pgjit.api.shapes import PageJson
+from pgjit.grants.scope import ScopeKind
 
 __all__ = ["router"]
 
@@ -38,8 +39,8 @@ async def locks(
     return PageJson(items=[LockJson.of(each) for each in page], next=following)
 
 
-@router.post("/locks", status_code=201, response_model=LockJson)
-async def set_lock(body: LockBody, call: TheCall, services: TheServices) -> JSONResponse:
+@router.post("/locks", status_code=201, response_model=NewLockJson)
+async def set_lock(body: LockBody, call: TheCall, services: TheServices, groups: TheGroups) -> JSONResponse:
     """Lock an identity, a policy, a connection, or everything."""
     role = call.require(CallerRole.ADMIN)
     scope = body.scope
@@ -47,8 +48,13 @@ async def set_lock(body: LockBody, call: TheCall, services: TheServices) -> JSON
     if body.until is not None and body.until <= services.clock():
         raise InvalidCall("`until` is over already.")
 
-    async def action() -> LockJson:
-        return LockJson.of(await services.ending.lock(scope, body.reason, actor_of(call), body.until))
+    async def action() -> NewLockJson:
+        lock = LockJson.of(await services.ending.lock(scope, body.reason, actor_of(call), body.until))
+        known = None
+        if scope.kind is ScopeKind.IDENTITY:  # after it: a lock waits for no directory
+            key = key_of_target(str(scope.target), call.caller.key.tid)
+            known = await is_known_identity(key, services, groups)
+        return NewLockJson(**dict(lock), identity_known=known)
 
     return await call.change(role, str(scope), action, status=201)
 

@@ -109,4 +109,8 @@ def _print(made: dict[str, object], *, as_json: bool) -> int:
         return Status.OK
     until = f"until {made['until']}" if made.get("until") else "until it is unlocked"
     print(plain(f"lock {made.get('id')} holds {until}; what is open there is ending"))
+    if made.get("identity_known") is False:
+        print(
+            plain(f"nobody has seen identity {made.get('target')}: check its spelling, and unlock what is misspelt")
+        )
     return Status.OK
