@@ -16,7 +16,7 @@ _OF_CLIENT = 3
 _RESERVE = 160
 _OF_TARGET = 8  # control connections and the catalog's
 _OF_HTTP_API = 256
-"""The HTTP API's connections: `api/serving.py` refuses more."""
+"""The HTTP API's connections: `api/serving.py` counts them from accept to close, and closes more."""
 
 
 def descriptors_for(connections: int, targets: int, *, http_api: bool = False) -> int:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pgjit.api.serving import _CONNECTIONS
+from pgjit.api.serving import CONNECTIONS
 from pgjit.file_descriptors import descriptors_for, room
 
 PROGRAM = """
@@ -28,7 +28,7 @@ def test_where_there_are_enough_all_of_them_are_served(connections: int, http_ap
 
 
 def test_clients_leave_the_http_api_its_descriptors() -> None:
-    assert descriptors_for(500, 2, http_api=True) - descriptors_for(500, 2) == _CONNECTIONS
+    assert descriptors_for(500, 2, http_api=True) - descriptors_for(500, 2) == CONNECTIONS
 
 
 def test_there_is_always_room_for_one() -> None:

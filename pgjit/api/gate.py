@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pgjit.api.caller import Caller, RoleTable
 from pgjit.api.caller_groups import CallerGroups
+from pgjit.api.connection_places import Place
 from pgjit.api.refusals import BearerRefused, CallRefused, InvalidCall, TooManyCalls
 from pgjit.errors import PgjitError, TokenRefused
 from pgjit.identity.identity import Identity, IdentityKey
@@ -119,6 +120,8 @@ class Gate:
         response = _Response(send)
         try:
             caller = await self._admission.caller(scope)
+            if (connection := _connection(scope)) is not None:
+                connection.accepted = True
             body = await _read_body(scope, receive)
             scope.setdefault("state", {}).update(caller=caller, body=body, token=_bearer(scope))
             await self._endpoints(scope, _replayed(body, receive), response.send)
@@ -155,6 +158,12 @@ def internal_error() -> CallRefused:
         status=500,
         hint="The log of this proxy has the reason. Read the state again before you repeat a change.",
     )
+
+
+def _connection(scope: Scope) -> Place | None:
+    """The place of the connection; None where no server of pgjit serves this call."""
+    place = scope.get("state", {}).get("connection")
+    return place if isinstance(place, Place) else None
 
 
 def _bearer(scope: Scope) -> str:

@@ -1,26 +1,39 @@
 """HTTP servers in the program's own event loop. They stop as soon as `stop` is called, and handle no signals.
 
-Decides how a server starts and stops, and how long a connection without a request may stay. Knows no endpoint.
+Decides how a server starts and stops, and how long a connection without progress may stay: without TLS 5 s, without a
+request 10 s, while its client reads nothing of a response 30 s. `connection_places.py` decides how many are open.
+Knows no endpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["HttpServer", "PromptServer"]
+from pgjit.api.connection_places import ConnectionPlaces, Place
+from pgjit.proxy.door.connection_limits import ClientAddress
 
+__all__ = ["CONNECTIONS", "CONNECTIONS_OF_ADDRESS", "HttpServer", "PromptServer"]
+
+_log = logging.getLogger("pgjit.api")
 _TICK_SECONDS = 1.0
 _STOP_SECONDS = 3  # for responses under way when the server stops
-_CONNECTIONS = 256
+CONNECTIONS = 256
+CONNECTIONS_OF_ADDRESS = 64
+_TLS_SECONDS = 5.0
 _HEAD_SECONDS = 10.0
+_STALLED_CHECKS = 3
+_PAUSE_SECONDS = 0.1
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _HEAD_BYTES = 32 * 1024
 
 
@@ -54,51 +67,161 @@ class PromptServer(uvicorn.Server):
         yield
 
 
-class _TimedHeads(H11Protocol):
-    """Closes a connection that has sent no whole request head for ten seconds. uvicorn itself waits for ever."""
+class _Connection(H11Protocol):
+    """Closes a connection that has sent no whole request head for ten seconds, or whose client does not read.
 
-    _check: asyncio.TimerHandle | None = None
-    _answered: object = None  # the last request that was answered, at the last check
+    uvicorn itself waits for ever.
+    """
+
+    def __init__(self, place: Place, leave: Callable[[Place], None], **of_uvicorn: Any) -> None:
+        super().__init__(app_state={"connection": place}, **of_uvicorn)
+        self._place = place
+        self._leave = leave
+        self._check: asyncio.TimerHandle | None = None
+        self._answered: object = None  # the last request that was answered, at the last check
+        self._unsent = 0  # bytes, at the last check
+        self._stalled = 0  # checks since the client last read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._check = self.loop.call_later(_HEAD_SECONDS, self._check_head)
+        self._place.end = transport.abort
+        if self._place.ending:
+            transport.abort()
+        self._check = self.loop.call_later(_HEAD_SECONDS, self._check_progress)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._leave(self._place)
         if self._check is not None:
             self._check.cancel()
         super().connection_lost(exc)
 
-    def _check_head(self) -> None:
+    def _check_progress(self) -> None:
         waiting = self.cycle is None or self.cycle.response_complete
-        if waiting and self.cycle is self._answered:
+        if (waiting and self.cycle is self._answered) or not self._client_reads():
             self.transport.abort()
             return
         self._answered = self.cycle if waiting else None
-        self._check = self.loop.call_later(_HEAD_SECONDS, self._check_head)
+        self._check = self.loop.call_later(_HEAD_SECONDS, self._check_progress)
+
+    def _client_reads(self) -> bool:
+        """Whether bytes of a response went out within the last three checks, or none had to."""
+        unsent = self.transport.get_write_buffer_size()
+        stands = (self.flow.write_paused or self.transport.is_closing()) and unsent >= self._unsent
+        self._stalled = self._stalled + 1 if stands else 0
+        self._unsent = unsent
+        return self._stalled < _STALLED_CHECKS
+
+
+class _BoundedServer(PromptServer):
+    """Accepts connections itself: uvicorn counts none before TLS has begun."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: socket.socket,
+        tls: ssl.SSLContext | None,
+        places: ConnectionPlaces,
+    ) -> None:
+        super().__init__(config)
+        self._listening = listening
+        self._tls = tls
+        self._places = places
+        self._accepting: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - has its own
+        self._listening.setblocking(False)
+        self._listening.listen(128)
+        await super().startup([])
+        self._accepting = asyncio.create_task(self._accept())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - has its own
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.gather(self._accepting, return_exceptions=True)
+        self._listening.close()
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        await super().shutdown([])
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, address = await loop.sock_accept(self._listening)
+            except OSError as fault:
+                if fault.errno in _OUT_OF_RESOURCES:  # the socket stays readable meanwhile
+                    _log.error("no HTTP connection can be accepted: %s", fault.strerror)
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            place = self._places.enter(ClientAddress.of(address[0], address[1]).network)
+            if place is None:
+                client.close()
+                continue
+            client.setblocking(False)
+            self._open(client, place)
+
+    def _open(self, client: socket.socket, place: Place) -> None:
+        opening = asyncio.create_task(self._start(client, place))
+        place.end = opening.cancel
+        self._opening.add(opening)
+
+        def opened(task: asyncio.Task[None]) -> None:
+            self._opening.discard(task)
+            if task.cancelled() or task.exception() is not None:  # no TLS, or too slowly
+                client.close()
+                self._places.leave(place)
+
+        opening.add_done_callback(opened)
+
+    async def _start(self, client: socket.socket, place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        limits = {"ssl_handshake_timeout": _TLS_SECONDS, "ssl_shutdown_timeout": _TLS_SECONDS}
+        await loop.connect_accepted_socket(
+            lambda: _Connection(
+                place, self._places.leave, config=self.config, server_state=self.server_state, _loop=loop
+            ),
+            client,
+            ssl=self._tls,
+            **(limits if self._tls is not None else {}),
+        )
 
 
 class HttpServer:
     """Serves an ASGI application on one port, in the running event loop; over TLS if a context is given."""
 
-    def __init__(self, application: Any, tls: ssl.SSLContext | None = None) -> None:
-        config = uvicorn.Config(
+    def __init__(
+        self,
+        application: Any,
+        tls: ssl.SSLContext | None = None,
+        *,
+        most: int = CONNECTIONS,
+        most_of_address: int = CONNECTIONS,
+    ) -> None:
+        """At most `most` connections are open at once, `most_of_address` of one address (IPv6: of one /64)."""
+        self._config = uvicorn.Config(
             application,
-            http=_TimedHeads,
+            http=H11Protocol,
             log_config=None,
             access_log=False,
             lifespan="off",
             ws="none",
             server_header=False,
             proxy_headers=False,  # the address of a client is that of its connection
-            limit_concurrency=_CONNECTIONS,
             h11_max_incomplete_event_size=_HEAD_BYTES,
             timeout_graceful_shutdown=_STOP_SECONDS,
-            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
-        self._server = PromptServer(config)
+        self._tls = tls
+        self._places = ConnectionPlaces(most, most_of_address, kept=most // 8)
+        self._server: _BoundedServer | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
+
+    @property
+    def connections(self) -> int:
+        """How many are open, from accept to close."""
+        return len(self._places)
 
     async def open(self, host: str, port: int) -> None:
         """Raises OSError when the port is in use."""
@@ -111,14 +234,15 @@ class HttpServer:
             listening.close()
             raise
         self.port = int(listening.getsockname()[1])
-        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
-        serving = asyncio.create_task(self._server.serving.wait())
+        server = self._server = _BoundedServer(self._config, listening, self._tls, self._places)
+        self._task = asyncio.create_task(server.serve(sockets=[]))
+        serving = asyncio.create_task(server.serving.wait())
         await asyncio.wait({self._task, serving}, return_when=asyncio.FIRST_COMPLETED)
         if self._task.done():
             serving.cancel()
             await self._task
 
     async def close(self) -> None:
-        if self._task is not None:
+        if self._task is not None and self._server is not None:
             self._server.stop()
             await self._task

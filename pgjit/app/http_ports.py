@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgjit.api.health import admin_api
 from pgjit.api.section import HttpApiSection
 from pgjit.api.services import ApiServices
-from pgjit.api.serving import HttpServer
+from pgjit.api.serving import CONNECTIONS_OF_ADDRESS, HttpServer
 from pgjit.app.from_config import server_tls
 from pgjit.config import AdminSection, Config
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pgjit.api.gate import RefusedCalls
 
 __all__ = ["open_admin_port", "open_api"]
+
+_OF_ADMIN_PORT = 32
+"""Connections to the admin port: they are part of the reserve in `file_descriptors.py`."""
 
 
 @asynccontextmanager
@@ -35,7 +38,8 @@ async def open_api(
 
     services.journal.on_written = services.feed.take
     served = http_api(section, services, refused, new_endpoints(services.version))
-    server = HttpServer(served, server_tls(config, section.tls or config.file.tls))
+    tls = server_tls(config, section.tls or config.file.tls)
+    server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)
     await services.provider.start()
     try:
         await server.open(section.listen.host, section.listen.port)
@@ -49,7 +53,7 @@ async def open_api(
 @asynccontextmanager
 async def open_admin_port(section: AdminSection, checks: dict[str, Callable[[], bool]]) -> AsyncIterator[int]:
     """`checks`: what has to hold before pgjit is ready. Yields its port. Raises OSError."""
-    admin = HttpServer(admin_api(checks))
+    admin = HttpServer(admin_api(checks), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:
         await admin.open(section.host, section.port)
         yield admin.port

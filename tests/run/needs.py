@@ -24,7 +24,7 @@ __all__ = ["FIRST", "LIVE", "LONG"]
 # Folders and files below tests/ all of whose tests are `live`. A single test in another file has the marker itself.
 LIVE = (
     "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_handshake.py",
-    "proxy/door/test_listener.py",
+    "proxy/door/test_listener.py", "api/test_serving.py",
     "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
     "grants/stores/test_store_file.py", "identity/providers/test_entra.py",
     "identity/test_managed_identity_tokens.py", "policy/rules/test_function_call.py", "policy/test_redteam.py",
