@@ -8,11 +8,12 @@ from pydantic import BaseModel
 
 from pgjit.api.shapes import IdentityJson, ReviewJson, seconds
 from pgjit.grants.actor import Actor
+from pgjit.grants.holder import Holder
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, Verdict
 from pgjit.grants.window import Window
 
-__all__ = ["ActorJson", "LockJson", "RequestJson", "VerdictJson", "WindowJson", "window_state"]
+__all__ = ["ActorJson", "HolderJson", "LockJson", "RequestJson", "VerdictJson", "WindowJson", "window_state"]
 
 
 class ActorJson(BaseModel):
@@ -45,12 +46,33 @@ class VerdictJson(BaseModel):
         )
 
 
+class HolderJson(BaseModel):
+    """Who asks or has access. Of a person nothing but the kind; of a program its app, and the user it acts for."""
+
+    kind: str
+    app_id: str | None
+    blueprint_id: str | None
+    on_behalf_of: str | None
+
+    @classmethod
+    def of(cls, holder: Holder | None) -> HolderJson | None:
+        if holder is None:
+            return None
+        return cls(
+            kind=holder.kind.value,
+            app_id=holder.app_id,
+            blueprint_id=holder.blueprint_id,
+            on_behalf_of=holder.on_behalf_of,
+        )
+
+
 class RequestJson(BaseModel):
     """A request. `ttl_seconds` is what was asked, `needs` the number of approvals, `digest` what they are for."""
 
     id: str
     state: str
     identity: IdentityJson
+    holder: HolderJson | None
     policy: str
     policy_version: str
     connection: str
@@ -76,6 +98,7 @@ class RequestJson(BaseModel):
             id=request.id,
             state=request.state.value,
             identity=IdentityJson(tid=key.tid, oid=key.oid, kind=request.kind.value, display=request.display),
+            holder=HolderJson.of(ask.holder),
             policy=ask.policy,
             policy_version=ask.policy_version,
             connection=ask.connection,
@@ -108,6 +131,7 @@ class WindowJson(BaseModel):
 
     id: str
     identity: IdentityJson
+    holder: HolderJson | None
     policy: str
     connection: str
     state: str
@@ -128,6 +152,7 @@ class WindowJson(BaseModel):
         return cls(
             id=window.id,
             identity=IdentityJson.of_key(window.identity, window.display),
+            holder=HolderJson.of(window.holder),
             policy=window.policy,
             connection=window.connection,
             state=window_state(window, now),

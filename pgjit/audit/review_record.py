@@ -18,6 +18,7 @@ from pgjit.audit.review_event import (
     WindowRevoked,
 )
 from pgjit.grants.actor import Actor
+from pgjit.grants.holder import Holder
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, Verdict
 from pgjit.grants.window import Window
@@ -67,11 +68,22 @@ def _of_order(event: ReviewEvent) -> tuple[str, dict[str, object]]:
             raise TypeError(f"no record is known for {type(event).__name__}")
 
 
+def _program(holder: Holder) -> dict[str, object]:
+    return {"app_id": holder.app_id, "blueprint_id": holder.blueprint_id, "on_behalf_of": holder.on_behalf_of}
+
+
 def _request(request: Request) -> dict[str, object]:
     ask = request.ask
     key = ask.identity
+    holder = {} if ask.holder is None or ask.holder.is_person else _program(ask.holder)
     return {
-        "identity": {"tid": key.tid, "oid": key.oid, "kind": request.kind.value, "display": request.display},
+        "identity": {
+            "tid": key.tid,
+            "oid": key.oid,
+            "kind": request.kind.value,
+            "display": request.display,
+            **holder,
+        },
         "policy": ask.policy,
         "policy_version": ask.policy_version,
         "request": request.id,

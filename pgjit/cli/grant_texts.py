@@ -121,6 +121,7 @@ def request_details(request: Item, now: datetime, width: int) -> str:
         ("request", _text(request, "id")),
         ("state", _text(request, "state")),
         ("identity", _identity(request.get("identity"))),
+        ("agent", _agent(request.get("holder"))),
         ("policy", f"{_text(request, 'policy')}, version {_text(request, 'policy_version')[:12]}"),
         ("connection", _text(request, "connection")),
         ("ttl", _length(request.get("ttl_seconds"))),
@@ -145,6 +146,7 @@ def window_details(window: Item, now: datetime, width: int) -> str:
         ("window", _text(window, "id")),
         ("state", _text(window, "state")),
         ("identity", _identity(window.get("identity"))),
+        ("agent", _agent(window.get("holder"))),
         ("policy", _text(window, "policy")),
         ("connection", _text(window, "connection")),
         ("opened", _moment(window.get("opened_at"), now)),
@@ -246,6 +248,13 @@ def _verdict(verdict: Item, now: datetime) -> str:
         str(verdict.get("comment") or ""),
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _agent(holder: object) -> str | None:
+    """The app that acts for the identity."""
+    if not isinstance(holder, dict) or not holder.get("on_behalf_of"):
+        return None
+    return f"{holder.get('app_id')}, on behalf of the identity"
 
 
 def _identity(identity: object) -> str:

@@ -33,6 +33,10 @@ class Holder:
             on_behalf_of=identity.on_behalf_of,
         )
 
+    def text(self, display: str) -> str:
+        """For people. `display` is the name of the identity: of the person, if an agent acts for one."""
+        return display if self.on_behalf_of is None else f"agent {self.app_id} on behalf of {display}"
+
     @property
     def is_person(self) -> bool:
         """Whether no program is involved."""

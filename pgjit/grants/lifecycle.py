@@ -16,6 +16,7 @@ from pgjit.grants.request_refusals import (
     AccessRevoked,
     Locked,
     MaxPerDay,
+    OtherHolder,
     OutsideSchedule,
     ReviewNeeded,
     ReviewRefused,
@@ -171,6 +172,8 @@ def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | 
     admission = _by_time(latest, policy, now, at, facts)
     if not isinstance(admission, Join | Open):
         return admission
+    if isinstance(admission, Join) and not _may_join(admission.window, policy, facts.login):
+        return Barred(OtherHolder.of_window(policy.name))
     terms = policy.identity
     if terms.single_use_token and (facts.login is None or facts.token_used):
         return TokenUsed(policy=policy.name)
@@ -179,6 +182,12 @@ def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | 
     ):
         return OtherSource(policy=policy.name)
     return admission
+
+
+def _may_join(window: Window, policy: Policy, login: Login | None) -> bool:
+    """INVARIANT: where people decide or sign off, an agent uses nothing of the person it acts for, nor vice versa."""
+    reviewed = policy.grant is Grant.REVIEW or policy.terms.break_glass
+    return not reviewed or (None if login is None else login.holder) == window.holder
 
 
 def ask_of(request: Request, policy: Policy, ask: LoginAsk | None, login: Login | None) -> Ask:

@@ -17,6 +17,7 @@ __all__ = [
     "MaxPerDay",
     "NoReviewHere",
     "NotAReviewer",
+    "OtherHolder",
     "OutsideSchedule",
     "OwnRequest",
     "RequestDecided",
@@ -131,6 +132,32 @@ class OwnRequest(AccessRefused):
             reference="own-request",
             detail=f"Request {request.id} is yours, or that of an agent that acts for you or belongs to you.",
             hint="Another reviewer has to decide it.",
+        )
+
+
+class OtherHolder(AccessRefused):
+    """The window or the live request of the identity belongs to another holder."""
+
+    status = 409
+
+    @classmethod
+    def of_window(cls, policy: str) -> OtherHolder:
+        return cls(
+            f"window under policy `{policy}` is not for this caller",
+            reference="other-holder",
+            detail="It was opened by the same identity with another kind of caller: a person themselves or an agent "
+            "that acts for them, or through another app.",
+            hint="Use it as it was opened, or wait until it and the cooldown are over.",
+        )
+
+    @classmethod
+    def of_request(cls, request: Request) -> OtherHolder:
+        return cls(
+            f"another request under policy `{request.ask.policy}` is live",
+            reference="other-holder",
+            detail=f"Request {request.id} was made by the same identity with another kind of caller: a person "
+            "themselves or an agent that acts for them, or through another app.",
+            hint="Withdraw it as the person, or wait until it is over.",
         )
 
 

@@ -117,12 +117,18 @@ class Requests:
             request_id, lambda request: request_lifecycle.refuse(request, reviewer, now, reason=reason), now
         )
 
-    async def withdraw(self, request_id: str, asker: IdentityKey, *, reason: str | None = None) -> Request:
-        """By the requester only: to others the request is unknown. Raises RequestUnknown, RequestDecided."""
+    async def withdraw(
+        self, request_id: str, asker: IdentityKey, holder: Holder | None = None, *, reason: str | None = None
+    ) -> Request:
+        """By the requester, or the person that it acts for: to others the request is unknown.
+
+        Raises RequestUnknown, RequestDecided.
+        """
         now = self._clock()
 
         def change(request: Request) -> Request:
-            if request.ask.identity != asker:
+            own = holder == request.ask.holder or (holder is not None and holder.is_person)
+            if request.ask.identity != asker or not own:
                 raise RequestUnknown(request_id)
             return request_lifecycle.withdraw(request, now, reason)
 

@@ -109,9 +109,10 @@ def _facts_of(request: Request) -> _Facts:
         for each in request.verdicts
     ]
     pending = request.state is RequestState.PENDING
+    who = request.display if ask.holder is None else ask.holder.text(request.display)
     needs = request.review.approvals
     return (
-        ("requester", f"{request.display} ({ask.identity.tid}/{ask.identity.oid})"),
+        ("requester", f"{who} ({ask.identity.tid}/{ask.identity.oid})"),
         ("connection", ask.connection),
         ("reason", ask.reason),
         ("ticket", ask.ticket or ""),
@@ -172,8 +173,9 @@ def _command(window: Window) -> str:
 
 
 def _window_facts(window: Window) -> _Facts:
+    who = f"{window.identity.tid}/{window.identity.oid}"
     return (
-        ("identity", f"{window.identity.tid}/{window.identity.oid}"),
+        ("identity", who if window.holder is None else window.holder.text(who)),
         ("connection", window.connection),
         ("opened at", utc_text(window.opened_at)),
         ("ends at", utc_text(window.ends_at) if window.ended_at is None else ""),

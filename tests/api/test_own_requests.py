@@ -104,6 +104,24 @@ async def test_an_agent_that_acted_for_somebody_signs_off_nothing_nor_does_its_o
         assert (await api.post(path, "reviewer2", {"comment": "seen"})).status_code == 200
 
 
+async def test_an_agent_for_a_person_takes_over_no_request_of_that_person(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        user = PEOPLE["requester"]
+        api.provider.people["by-agent"] = replace(user, app_id="an-agent-app", on_behalf_of=user.key.oid)
+        made = (await api.post("requests", "requester", {"policy": "reviewed", "reason": "diff"})).json()
+        assert made["holder"] == {"kind": "user", "app_id": None, "blueprint_id": None, "on_behalf_of": None}
+        for body in ({"policy": "reviewed"}, {"policy": "reviewed", "reason": "diff"}):
+            refusal = await api.post("requests", "by-agent", body)
+            assert (refusal.status_code, refusal.json()["reference"]) == (409, "other-holder")
+        path = f"requests/{made['id']}/withdraw"
+        assert (await api.post(path, "by-agent", {})).status_code == 404
+        assert (await api.post(path, "requester", {})).status_code == 200
+        made = (await api.post("requests", "by-agent", {"policy": "reviewed", "reason": "diff"})).json()
+        agent = {"kind": "user", "app_id": "an-agent-app", "blueprint_id": None, "on_behalf_of": user.key.oid}
+        assert made["holder"] == agent
+        assert (await api.post(f"requests/{made['id']}/withdraw", "requester", {})).status_code == 200
+
+
 async def test_another_spelling_of_the_own_identity_is_the_own_identity(tmp_path: Path) -> None:
     """Providers write GUIDs in lower case; display names are never compared."""
     async with People(tmp_path) as api:

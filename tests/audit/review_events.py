@@ -27,7 +27,7 @@ from pgjit.grants.window import SignOff, Window
 from pgjit.identity.identity import GroupId, IdentityKey, IdentityKind
 from pgjit.policy.grant_terms import ReviewTerms
 
-__all__ = ["REVIEW_EVENTS"]
+__all__ = ["AT", "REQUEST", "REVIEW_EVENTS"]
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

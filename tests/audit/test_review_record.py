@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from pgjit.audit.record import render
-from pgjit.audit.review_event import ReviewEvent
-from tests.audit.review_events import AT, REVIEW_EVENTS
+from pgjit.audit.review_event import RequestMade, ReviewEvent
+from pgjit.grants.holder import Holder
+from pgjit.identity.identity import IdentityKind
+from tests.audit.review_events import AT, REQUEST, REVIEW_EVENTS
 
 WHO = {"tid": "t_1", "oid": "o_1"}
 CAROL = {"tid": "t_1", "oid": "o_2", "display": "Carol", "via": "api"}
@@ -24,6 +27,14 @@ def test_a_verdict_names_the_reviewer_and_exactly_what_was_approved() -> None:
     assert record["identity"] == {**WHO, "kind": "app", "display": "an agent"}
     assert (record["by"], record["verdict"], record["cap_seconds"]) == (CAROL, "approved", 1800)
     assert len(record["digest"]) == 64
+
+
+def test_a_request_names_the_agent_that_made_it_for_a_person() -> None:
+    holder = Holder(kind=IdentityKind.USER, app_id="an-agent", on_behalf_of="o_1")
+    made = replace(REQUEST, kind=IdentityKind.USER, ask=replace(REQUEST.ask, holder=holder))
+    record = json.loads(render(RequestMade(at=AT, entry=1, request=made), 1))
+    agent = {"app_id": "an-agent", "blueprint_id": None, "on_behalf_of": "o_1"}
+    assert record["identity"] == {**WHO, "kind": "user", "display": "an agent", **agent}
 
 
 def test_a_used_request_shows_all_its_verdicts_and_its_window() -> None:

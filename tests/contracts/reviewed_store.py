@@ -10,17 +10,19 @@ from datetime import datetime
 import pytest
 
 from pgjit.errors import AccessRefused, CoolingDown
+from pgjit.grants.holder import Holder
 from pgjit.grants.listing import RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_lifecycle import approve, refuse
-from pgjit.grants.request_refusals import RequestDecided, RequestLapsed, TooManyRequests
+from pgjit.grants.request_refusals import OtherHolder, RequestDecided, RequestLapsed, ReviewNeeded, TooManyRequests
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.standing_orders import SessionKill
 from pgjit.grants.store import Store
 from pgjit.grants.window import LoginAsk, SignOff
+from pgjit.identity.identity import IdentityKind
 from pgjit.policy.grant_terms import GrantTerms
-from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY
+from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY, login
 from tests.grants.review_cast import ADMIN, CAROL, DAVE, MINUTE, REVIEWED, request, reviewer
 
 __all__ = ["ReviewedStoreContract"]
@@ -69,6 +71,26 @@ class ReviewedStoreContract:
         with pytest.raises(AccessRefused):
             await reviewed.admit(ALICE, changed, NOW)
         assert (await reviewed.admit(ALICE, REVIEWED, NOW))[1]
+
+    async def test_an_approval_is_used_by_the_holder_that_asked_and_its_window_too(self, reviewed: Store) -> None:
+        agent = Holder(kind=IdentityKind.USER, app_id="an-agent", on_behalf_of=ALICE.oid)
+        by_agent = replace(login(), holder=agent, own=frozenset({ALICE, CAROL}))
+        by_user = replace(login(), holder=Holder(kind=IdentityKind.USER), own=frozenset({ALICE}))
+        asked = replace(request(), ask=replace(request().ask, holder=by_user.holder))
+        await reviewed.file_request(asked, NOW, at_most=5)
+        other = replace(asked, id="r_2", ask=replace(asked.ask, holder=agent))
+        with pytest.raises(OtherHolder):
+            await reviewed.file_request(other, NOW, at_most=5)
+        await reviewed.change_request(asked.id, lambda one: approve(one, reviewer(CAROL), NOW), NOW)
+        with pytest.raises(ReviewNeeded):
+            await reviewed.admit(ALICE, REVIEWED, NOW, by_agent)
+        window, opened = await reviewed.admit(ALICE, REVIEWED, NOW, by_user)
+        assert opened
+        assert await reviewed.window(window.id) == window
+        assert (window.holder, window.own) == (by_user.holder, by_user.own)
+        with pytest.raises(OtherHolder):
+            await reviewed.admit(ALICE, REVIEWED, NOW, by_agent)
+        assert await reviewed.admit(ALICE, REVIEWED, NOW, by_user) == (window, False)
 
     async def test_an_approval_that_nobody_used_in_time_lapses(self, reviewed: Store) -> None:
         approved = await _approved(reviewed)

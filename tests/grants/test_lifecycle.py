@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgjit.grants.holder import Holder
 from pgjit.grants.lifecycle import Barred, Facts, Join, Open, Refused, decide, effective_end, under_policy
 from pgjit.grants.window import LoginAsk, Window
+from pgjit.identity.identity import IdentityKind
 from pgjit.policy.grant_terms import GrantTerms
+from pgjit.policy.policy import Policy
 from pgjit.policy.schedule import Schedule, parse_entry
-from tests.contracts.store import ALICE, HOUR, NOW, POLICY, store_contract_policy
+from tests.contracts.store import ALICE, HOUR, NOW, POLICY, login, store_contract_policy
+from tests.grants.review_cast import REVIEWED
 
 WINDOW = Window(
     id="w_1",
@@ -70,6 +74,28 @@ def test_what_becomes_of_someone_who_asks(
     latest: Window | None, now: datetime, expected: Join | Open | Refused
 ) -> None:
     assert decide(latest, POLICY, now) == expected
+
+
+USER = Holder(kind=IdentityKind.USER)
+AGENT_FOR_USER = Holder(kind=IdentityKind.USER, app_id="an-agent", on_behalf_of="a-user")
+OTHER_AGENT = replace(AGENT_FOR_USER, app_id="another-agent")
+BREAK_GLASS = replace(POLICY, terms=GrantTerms(break_glass=True))
+
+
+@pytest.mark.parametrize("policy", [REVIEWED, BREAK_GLASS])
+@pytest.mark.parametrize(
+    ("opener", "comer"),
+    [(USER, AGENT_FOR_USER), (AGENT_FOR_USER, USER), (AGENT_FOR_USER, OTHER_AGENT), (None, USER), (USER, None)],
+)
+def test_under_review_a_window_is_joined_by_its_own_holder_only(
+    policy: Policy, opener: Holder | None, comer: Holder | None
+) -> None:
+    window = replace(WINDOW, holder=opener)
+    refused = decide(window, policy, NOW, Facts(login=replace(login(), holder=comer)))
+    assert isinstance(refused, Barred)
+    assert refused.error().reference == "other-holder"
+    assert decide(window, policy, NOW, Facts(login=replace(login(), holder=opener))) == Join(window)
+    assert decide(window, POLICY, NOW, Facts(login=replace(login(), holder=comer))) == Join(window)
 
 
 def test_what_was_over_at_a_moment_seen_stays_over_when_the_clock_is_set_back() -> None:

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from pgjit.errors import AccessRefused
+from pgjit.grants.holder import Holder
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_lifecycle import TRANSITIONS, RequestChange, approve, is_due, lapse, refuse, use, withdraw
 from pgjit.grants.request_refusals import ApprovalVoid, OwnRequest, RequestDecided, RequestLapsed, UnfitValue
+from pgjit.identity.identity import IdentityKind
 from tests.contracts.store import HOUR, NOW
 from tests.grants.review_cast import CAROL, DAVE, MINUTE, request, reviewer
 
@@ -125,6 +127,13 @@ def test_an_approval_is_used_once_in_time_and_for_exactly_what_was_asked() -> No
     for once in (used, request()):
         with pytest.raises(AccessRefused):
             use(once, once.ask, "w_2", NOW)
+
+
+def test_an_approval_is_for_the_holder_that_asked() -> None:
+    user = Holder(kind=IdentityKind.USER)
+    agent = Holder(kind=IdentityKind.USER, app_id="an-agent", on_behalf_of="a-user")
+    holders = (None, user, agent, replace(agent, app_id="other"), replace(agent, blueprint_id="a-blueprint"))
+    assert len({replace(request().ask, holder=holder).digest for holder in holders}) == len(holders)
 
 
 def test_fields_do_not_run_into_each_other_in_a_digest() -> None:

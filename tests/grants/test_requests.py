@@ -134,7 +134,7 @@ class ReviewMachine(RuleBasedStateMachine):
     @rule(by=st.sampled_from([ALICE, CAROL]))
     def withdraw(self, by: IdentityKey) -> None:
         if (request := self.live()) is not None:
-            done = self.try_to(self.requests.withdraw(request.id, by))
+            done = self.try_to(self.requests.withdraw(request.id, by, request.ask.holder))
             assert done is None or by == ALICE
 
     @rule()

@@ -8,14 +8,16 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from pgjit.grants.holder import Holder
 from pgjit.grants.lock import Lock
 from pgjit.grants.scope import Scope, ScopeKind
-from pgjit.grants.value_text import ACTOR, LOCK, WINDOW
+from pgjit.grants.value_text import ACTOR, LOCK, REQUEST_TEXT, WINDOW
 from pgjit.grants.window import SignOff, Window
+from pgjit.identity.identity import IdentityKind
 from pgjit.notify.announcement import Announcement
 from pgjit.notify.events import EVENTS
 from tests.contracts.store import ALICE, HOUR, NOW
-from tests.grants.review_cast import ADMIN
+from tests.grants.review_cast import ADMIN, request
 from tests.notify.announcements import a_request_made, announced
 
 EVIL = "<!channel>\r\nSubject: evil"
@@ -53,6 +55,16 @@ def _announced() -> list[Announcement]:
         announced("lock.lifted", orjson.dumps(lifted).decode(), "l_1"),
         announced("test", "{}", "t_1"),
     ]
+
+
+def test_an_agent_that_acts_for_a_person_is_named() -> None:
+    holder = Holder(kind=IdentityKind.USER, app_id="an-agent", on_behalf_of=ALICE.oid)
+    made = replace(request(), ask=replace(request().ask, holder=holder))
+    facts = dict(announced("request.made", REQUEST_TEXT.write(made)).facts)
+    assert facts["requester"] == f"agent an-agent on behalf of an agent ({ALICE.tid}/{ALICE.oid})"
+    revoked = WINDOW.write(replace(WINDOW_1, holder=holder))
+    facts = dict(announced("window.revoked", revoked, "w_1").facts)
+    assert facts["identity"] == f"agent an-agent on behalf of {ALICE.tid}/{ALICE.oid}"
 
 
 @pytest.mark.parametrize("announcement", _announced(), ids=lambda each: each.event)

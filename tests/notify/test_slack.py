@@ -56,7 +56,7 @@ async def test_a_verdict_given_elsewhere_rewrites_the_message(tmp_path: Path) ->
 async def test_a_message_that_comes_late_has_no_buttons(tmp_path: Path) -> None:
     async with slack_scene(tmp_path) as scene:
         made = await scene.file(request())
-        await scene.requests.withdraw(made.id, made.ask.identity)
+        await scene.requests.withdraw(made.id, made.ask.identity, made.ask.holder)
         message = await scene.posted()
         assert not [each for each in message["blocks"] if each["type"] == "actions"]
 

@@ -16,6 +16,7 @@ from pgjit.api.grant_shapes import RequestJson
 from pgjit.api.refusals import InvalidCall, NothingThere
 from pgjit.api.services import ApiServices, TheCall, TheServices
 from pgjit.api.shapes import PageJson
+from pgjit.grants.holder import Holder
 from pgjit.grants.listing import RequestFilter
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import AgentsNeverReview, RequestUnknown
@@ -133,7 +134,8 @@ async def withdraw(request_id: RequestId, body: WithdrawalBody, call: TheCall, s
     """Withdraw the own request. To others it is unknown."""
 
     async def action() -> RequestJson:
-        withdrawn = await services.requests.withdraw(request_id, call.caller.key, reason=body.reason)
+        holder = Holder.of(call.caller.identity)
+        withdrawn = await services.requests.withdraw(request_id, call.caller.key, holder, reason=body.reason)
         return RequestJson.of(withdrawn)
 
     return await call.change(CallerRole.REQUESTER, f"request {request_id}", action)

@@ -15,7 +15,14 @@ from pgjit.grants import request_lifecycle
 from pgjit.grants.listing import ListPage, RequestFilter
 from pgjit.grants.lock import matching_lock
 from pgjit.grants.request import Request, RequestState
-from pgjit.grants.request_refusals import Locked, RequestLapsed, RequestUnknown, ReviewRefused, TooManyRequests
+from pgjit.grants.request_refusals import (
+    Locked,
+    OtherHolder,
+    RequestLapsed,
+    RequestUnknown,
+    ReviewRefused,
+    TooManyRequests,
+)
 from pgjit.grants.stores.clock_floor import latest_moment, note_moment
 from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lock_rows import locks_in_force
@@ -69,6 +76,8 @@ def file_request(
         latest = save_request(connection, node, latest, request_lifecycle.lapse(latest, at))
     if latest is not None and latest.state.live and latest.ask.digest == ask.digest:
         return latest
+    if latest is not None and latest.state.live and latest.ask.holder != ask.holder:
+        return OtherHolder.of_request(latest)
     if latest is not None and latest.retry_at is not None and at < latest.retry_at:
         return ReviewRefused(latest)
     recent = sa.select(sa.func.count()).where(
