@@ -11,7 +11,7 @@ from datetime import datetime
 
 import orjson
 
-__all__ = ["NOTICE_KINDS", "Notice", "QueuedNotification", "event_of_notice"]
+__all__ = ["LOUD_EVENTS", "NOTICE_KINDS", "SENT_FIRST", "Notice", "QueuedNotification", "event_of_notice"]
 
 NOTICE_KINDS = frozenset(
     {
@@ -26,6 +26,10 @@ NOTICE_KINDS = frozenset(
     }
 )
 """The records of the journal outbox that people may want to hear of."""
+LOUD_EVENTS = frozenset({"break_glass.used", "sign_off.overdue"})
+"""Somebody should look at them now."""
+SENT_FIRST = LOUD_EVENTS | {"lock.set"}
+"""They pass the others that wait for the channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +49,9 @@ class Notice:
 class QueuedNotification:
     """`id` stays the same in every attempt, so that a receiver recognises a repeat.
 
-    `place`: where the channel put its message, such as Slack's channel and timestamp. `earlier_place`: that of the
-    channel's latest message about the same subject.
+    `missing`: the recipients that no attempt has reached; None: all of them. `place`: where the channel put its
+    message, such as Slack's channel and timestamp. `earlier_place`: that of the channel's latest message about the
+    same subject.
     """
 
     id: str
@@ -57,6 +62,7 @@ class QueuedNotification:
     created_at: datetime
     attempt: int = 0  # of the claim that this value comes from, from 1
     error: str | None = None  # of the attempt before
+    missing: tuple[str, ...] | None = None
     place: str | None = None
     earlier_place: str | None = None
 

@@ -36,6 +36,7 @@ class NotificationStore(Protocol):
         """Take notifications of a channel that are due; nobody else gets them until `leased_until`.
 
         INVARIANT: those about one subject are claimed in their order, the next one after the one before is done.
+        Loud events go first, then those that came due first. Any number of others that wait holds up none of them.
         The attempt is counted now: after a crash the next one is known to be a repeat.
         """
 
@@ -43,9 +44,19 @@ class NotificationStore(Protocol):
         """It was sent. `place`: where the message is; None: unchanged."""
 
     async def retry_notification(
-        self, notification: QueuedNotification, at: datetime, next_try: datetime, error: str, *, report: bool
+        self,
+        notification: QueuedNotification,
+        at: datetime,
+        next_try: datetime,
+        error: str,
+        *,
+        report: bool,
+        missing: Sequence[str] | None = None,
     ) -> None:
-        """This attempt failed. `report`: put a record of it into the journal outbox."""
+        """This attempt failed. `report`: put a record of it into the journal outbox.
+
+        `missing`: the recipients that the next attempt is for; None: as before.
+        """
 
     async def give_up_notification(self, notification: QueuedNotification, at: datetime, error: str) -> None:
         """No further attempt is made; the journal outbox gets a record of it."""

@@ -16,7 +16,7 @@ import orjson
 from pgjit.api.grant_shapes import ActorJson, LockJson, RequestJson, WindowJson
 from pgjit.errors import utc_text
 from pgjit.grants.lock import Lock
-from pgjit.grants.notification import QueuedNotification
+from pgjit.grants.notification import LOUD_EVENTS, QueuedNotification
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.value_text import ACTOR, LOCK, REQUEST_TEXT, WINDOW
 from pgjit.grants.window import Window
@@ -28,7 +28,10 @@ _Facts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """`repeat`: an earlier attempt may have arrived. `loud`: somebody should look at it now."""
+    """`repeat`: an earlier attempt may have arrived. `loud`: somebody should look at it now.
+
+    `missing`: the recipients that no attempt has reached; None: all of them.
+    """
 
     id: str
     event: str
@@ -41,6 +44,7 @@ class Announcement:
     link: str | None = None
     request: Request | None = None
     earlier_place: str | None = None
+    missing: tuple[str, ...] | None = None
 
     @property
     def repeat(self) -> bool:
@@ -48,7 +52,7 @@ class Announcement:
 
     @property
     def loud(self) -> bool:
-        return self.event in ("break_glass.used", "sign_off.overdue")
+        return self.event in LOUD_EVENTS
 
     @property
     def json(self) -> bytes:
@@ -82,6 +86,7 @@ def announcement_of(notification: QueuedNotification, link: str | None = None) -
         link=None if link is None else link.replace("{kind}", kind).replace("{id}", notification.subject),
         request=content.request,
         earlier_place=notification.earlier_place,
+        missing=notification.missing,
     )
 
 

@@ -14,12 +14,21 @@ class NotSent(Exception):
     """This attempt failed, and a later one may succeed. The text is for operators; it holds no secret.
 
     `after`: seconds that the receiver asks to wait. `report`: a person has to act, so it is recorded at once.
+    `missing`: the recipients that were not reached; the others have the message. None: as before the attempt.
     """
 
-    def __init__(self, why: str, *, after: float | None = None, report: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        after: float | None = None,
+        report: bool = False,
+        missing: tuple[str, ...] | None = None,
+    ) -> None:
         super().__init__(why)
         self.after = after
         self.report = report
+        self.missing = missing
 
 
 class NeverSent(Exception):

@@ -1,6 +1,7 @@
 """The channel `mail`: one plain text message for each notification, by SMTP over verified TLS.
 
 Everybody is in `Bcc`'s place, so that no recipient learns of another. `Message-ID` is the same in every attempt.
+A recipient that the server refuses for now is tried again alone: the others have the letter.
 
 INVARIANT: a header holds pgjit's own words and addresses from the configuration. Untrusted text is in the body.
 """
@@ -70,9 +71,11 @@ class Mail:
             raise NotSent(str(fault), report=True) from None
         except (aiosmtplib.SMTPException, OSError) as fault:
             raise _meaning(fault) from None
-        for answer in refused.values():
-            if answer.code < 500:
-                raise NotSent("a recipient is refused for now")
+        if for_now := _refused_for_now((name, answer.code) for name, answer in refused.items()):
+            raise NotSent(
+                f"{len(for_now)} of {len(recipients)} recipients are refused for now, and only they are tried again",
+                missing=for_now,
+            )
         if refused:
             _log.warning("%d of %d recipients of %s are refused", len(refused), len(recipients), announcement.id)
 
@@ -85,6 +88,8 @@ class Mail:
         if request is not None and self._section.requester and decided:
             person = self._people.of_key(request.ask.identity)
             recipients |= _addresses([None if person is None else person.mail])
+        if announcement.missing is not None:
+            recipients &= set(announcement.missing)
         return sorted(recipients)
 
 
@@ -118,6 +123,10 @@ def _addresses(addresses: Iterable[str | None]) -> set[str]:
     return {each for each in addresses if each is not None}
 
 
+def _refused_for_now(answers: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    return tuple(sorted(recipient for recipient, code in answers if code < 500))
+
+
 def _meaning(fault: Exception) -> NotSent | NeverSent:
     """5xx answers about the letter are final; what an operator can correct is reported. No answer is quoted."""
     code = getattr(fault, "code", None)
@@ -126,8 +135,10 @@ def _meaning(fault: Exception) -> NotSent | NeverSent:
     if isinstance(fault, aiosmtplib.SMTPAuthenticationError) or code in _LOGIN_CODES:
         return NotSent(f"the server refuses the login ({code})", report=True)
     if isinstance(fault, aiosmtplib.SMTPRecipientsRefused):
-        final = all(500 <= each.code < 600 for each in fault.recipients)
-        return NeverSent("every recipient is refused") if final else NotSent("every recipient is refused for now")
+        for_now = _refused_for_now((each.recipient, each.code) for each in fault.recipients)
+        if not for_now:
+            return NeverSent("every recipient is refused")
+        return NotSent("every recipient is refused for now", missing=for_now)
     if isinstance(fault, ssl.SSLError) or isinstance(fault.__cause__, ssl.SSLError):
         return NotSent("the server's certificate cannot be verified", report=True)
     if code is not None and 500 <= code < 600:

@@ -195,7 +195,7 @@ class Notifier:
             return
         _log.warning("%s: attempt %d failed: %s", _words(notification), notification.attempt, error)
         report = fault.report and error != notification.error  # once for each cause
-        await self._store.retry_notification(notification, now, next_try, error, report=report)
+        await self._store.retry_notification(notification, now, next_try, error, report=report, missing=fault.missing)
 
     async def _give_up(self, notification: QueuedNotification, error: str) -> None:
         _log.error("%s is given up after %d attempts: %s", _words(notification), notification.attempt, error)

@@ -97,7 +97,7 @@ class Authorization:
         if wait <= timedelta():
             return request
         self.release()
-        with self._services.waiting_logins.place(self._peer.network, request.id):
+        with self._services.waiting_logins.place(request.ask.identity, self._peer.network, request.id):
             return await self._services.requests.wait(request.id, self._services.clock() + wait)
 
     # --- quota places ----------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class NotificationStoreContract:
         await notifying.change_request(made.id, lambda one: approve(one, reviewer(CAROL), NOW), NOW)
         await _lock(notifying, "a")
         await notifying.spread_notices(CHANNELS, NOW)
-        first, lock = await _claim(notifying)
+        lock, first = await _claim(notifying)  # a lock goes first
         assert (first.event, lock.event) == ("request.made", "lock.set")
         assert await _claim(notifying) == []
         await notifying.notification_sent(first, NOW, "C1/17.5")
@@ -109,6 +109,35 @@ class NotificationStoreContract:
         assert await self._failures(notifying) == [(2, "token_revoked"), (3, "answered 410")]
         assert await notifying.waiting_notifications() == {}
         assert await notifying.spread_notices(CHANNELS, NOW) == 0  # a failure is no news to spread
+
+    async def test_any_number_that_wait_hold_up_no_other(self, notifying: Store) -> None:
+        waiting = [Notice(key=f"k{n}", event="request.made", subject=f"r_{n}", body="{}") for n in range(450)]
+        await notifying.add_notifications(waiting, ["ops"], NOW)
+        while claimed := await _claim(notifying, at_most=150):
+            for each in claimed:
+                await notifying.retry_notification(each, NOW, NOW + 10 * MINUTE, "later", report=False)
+        later = NOW + 9 * MINUTE
+        new = [("request.made", "r_new"), ("break_glass.used", "w_1"), ("lock.set", "l_1")]
+        notices = [Notice(key=subject, event=event, subject=subject, body="{}") for event, subject in new]
+        await notifying.add_notifications(notices, ["ops"], later)
+        assert [each.subject for each in await _claim(notifying, later)] == ["w_1", "l_1", "r_new"]
+
+    async def test_loud_ones_pass_those_that_are_due(self, notifying: Store) -> None:
+        due = [Notice(key=f"k{n}", event="request.made", subject=f"r_{n}", body="{}") for n in range(3)]
+        loud = Notice(key="bg", event="break_glass.used", subject="w_1", body="{}")
+        await notifying.add_notifications([*due, loud], ["ops"], NOW)
+        assert [each.subject for each in await _claim(notifying, at_most=2)] == ["w_1", "r_0"]
+
+    async def test_the_recipients_that_are_missing_are_kept(self, notifying: Store) -> None:
+        await _lock(notifying, "a")
+        await notifying.spread_notices(CHANNELS, NOW)
+        (first,) = await _claim(notifying)
+        assert first.missing is None
+        await notifying.retry_notification(first, NOW, NOW, "some refused", report=False, missing=("b@x", "c@x"))
+        (second,) = await _claim(notifying)
+        await notifying.retry_notification(second, NOW, NOW, "no answer", report=False)
+        (third,) = await _claim(notifying)
+        assert (second.missing, third.missing) == (("b@x", "c@x"), ("b@x", "c@x"))
 
     async def test_a_key_is_added_once_to_a_channel(self, notifying: Store) -> None:
         notice = Notice(key="sign_off.overdue:w_1", event="sign_off.overdue", subject="w_1", body="{}")

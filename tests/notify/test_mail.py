@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,18 @@ async def test_an_answer_decides_whether_it_is_tried_again(authority: Authority)
             await _send(authority, server.port, a_request_made())
         server.answer = "250 OK"
         server.refused = {"a@example.com": "450 greylisted"}
-        with pytest.raises(NotSent, match="a recipient is refused for now"):
-            await _send(authority, server.port, a_request_made(), to=["a@example.com", "b@example.com"])
+        both = ["a@example.com", "b@example.com"]
+        with pytest.raises(NotSent, match="1 of 2 recipients are refused for now") as partly:
+            await _send(authority, server.port, a_request_made(), to=both)
+        assert partly.value.missing == ("a@example.com",)
+        again = replace(a_request_made(attempt=2), missing=partly.value.missing)
+        with pytest.raises(NotSent, match="every recipient is refused for now") as still:
+            await _send(authority, server.port, again, to=both)
+        assert still.value.missing == ("a@example.com",)
+        assert server.recipients == [["b@example.com"]]  # and not a second time
+        server.refused = {}
+        await _send(authority, server.port, again, to=both)
+        assert server.recipients.pop() == ["a@example.com"]
         server.refused = {"a@example.com": "550 unknown"}
         with pytest.raises(NeverSent, match="every recipient is refused"):
             await _send(authority, server.port, a_request_made(), to=["a@example.com"])

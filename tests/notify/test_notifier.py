@@ -119,6 +119,17 @@ async def test_a_failed_attempt_is_made_again_when_it_is_due(tmp_path: Path) -> 
         assert (await each.waiting(), await each.failures()) == (0, [])
 
 
+async def test_the_next_attempt_is_for_the_recipients_that_are_missing(tmp_path: Path) -> None:
+    ops = FakeChannel(NotSent("one is refused for now", missing=("b@x",)), NotSent("no answer"))
+    async with scene(tmp_path, ops=ops) as each:
+        await each.lock()
+        await each.notifier.spread()
+        for _ in range(3):
+            await each.notifier.send_due("ops")
+            each.now += MINUTE
+        assert [one.missing for one in ops.sent] == [None, ("b@x",), ("b@x",)]
+
+
 async def test_what_never_succeeds_or_not_in_time_is_given_up_on_record(tmp_path: Path) -> None:
     ops = FakeChannel(NeverSent("answered 410"), NotSent("token_revoked", report=True), NotSent("answered 500"))
     async with scene(tmp_path, ops=ops) as each:

@@ -12,7 +12,7 @@ from datetime import datetime
 import orjson
 import sqlalchemy as sa
 
-from pgjit.grants.notification import NOTICE_KINDS, Notice, QueuedNotification, event_of_notice
+from pgjit.grants.notification import NOTICE_KINDS, SENT_FIRST, Notice, QueuedNotification, event_of_notice
 from pgjit.grants.stores.notification_schema import notices, notifications
 from pgjit.grants.stores.schema import from_micros, to_micros
 
@@ -30,8 +30,6 @@ __all__ = [
 ]
 
 _AT_ONCE = 200
-_LOOKED_AT = 400
-"""Waiting notifications of a channel among which the due ones are searched."""
 
 
 def add_notice(connection: sa.Connection, kind: str, subject: str, note: str) -> None:
@@ -79,19 +77,10 @@ def add_notifications(
 def claim(
     connection: sa.Connection, channel: str, now: datetime, leased_until: datetime, at_most: int
 ) -> list[QueuedNotification]:
-    unsent = (
-        sa.select(notifications)
-        .where(notifications.c.channel == channel, notifications.c.done_at.is_(None))
-        .order_by(notifications.c.seq)
-        .limit(_LOOKED_AT)
-    )
-    subjects: set[str] = set()
+    # More than are taken: another node may take some of them first.
+    due = connection.execute(_due(channel, to_micros(now)).limit(4 * at_most)).all()
     claimed: list[QueuedNotification] = []
-    for row in connection.execute(unsent).all():
-        first = row.subject not in subjects
-        subjects.add(row.subject)
-        if not first or not _is_due(row, to_micros(now)):
-            continue
+    for row in due:
         taken = connection.execute(
             sa.update(notifications)
             .where(*_attempt(row.id, row.attempts))
@@ -113,8 +102,16 @@ def finish(connection: sa.Connection, notification: QueuedNotification, at: date
     return connection.execute(sa.update(notifications).where(*where).values(**values)).rowcount == 1
 
 
-def try_again(connection: sa.Connection, notification: QueuedNotification, next_try: datetime, error: str) -> bool:
-    values = {"next_try": to_micros(next_try), "leased_until": None, "error": error}
+def try_again(
+    connection: sa.Connection,
+    notification: QueuedNotification,
+    next_try: datetime,
+    error: str,
+    missing: Sequence[str] | None,
+) -> bool:
+    values: dict[str, object] = {"next_try": to_micros(next_try), "leased_until": None, "error": error}
+    if missing is not None:
+        values["missing"] = orjson.dumps(missing).decode()
     where = _attempt(notification.id, notification.attempt)
     return connection.execute(sa.update(notifications).where(*where).values(**values)).rowcount == 1
 
@@ -147,8 +144,34 @@ def _attempt(notification_id: str, attempt: int) -> tuple[sa.ColumnElement[bool]
     )
 
 
-def _is_due(row: sa.Row[tuple[object, ...]], now: int) -> bool:
-    return bool(row.next_try <= now and (row.leased_until is None or row.leased_until <= now))
+def _due(channel: str, now: int) -> sa.Select[tuple[object, ...]]:
+    """The due ones that are the first of their subject: loud events first, then in the order in which they came due.
+
+    The database selects them. Those that wait are not looked at, however many they are.
+    """
+    before = notifications.alias("before")
+    earlier = sa.exists().where(
+        before.c.channel == notifications.c.channel,
+        before.c.subject == notifications.c.subject,
+        before.c.seq < notifications.c.seq,
+        before.c.done_at.is_(None),
+    )
+    leased = notifications.c.leased_until > now
+    return (
+        sa.select(notifications)
+        .where(
+            notifications.c.channel == channel,
+            notifications.c.done_at.is_(None),
+            notifications.c.next_try <= now,
+            sa.or_(notifications.c.leased_until.is_(None), sa.not_(leased)),
+            sa.not_(earlier),
+        )
+        .order_by(
+            sa.case((notifications.c.event.in_(sorted(SENT_FIRST)), 0), else_=1),
+            notifications.c.next_try,
+            notifications.c.seq,
+        )
+    )
 
 
 def _read(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> QueuedNotification:
@@ -171,6 +194,7 @@ def _read(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> QueuedN
         created_at=from_micros(row.created_at),
         attempt=row.attempts + 1,
         error=row.error,
+        missing=None if row.missing is None else tuple(orjson.loads(row.missing)),
         place=row.place,
         earlier_place=connection.execute(earlier).scalar_one_or_none(),
     )

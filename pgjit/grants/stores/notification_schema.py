@@ -35,6 +35,7 @@ notifications = Table(
     Column("leased_until", BigInteger),
     Column("done_at", BigInteger),  # sent, or given up
     Column("error", Text),  # of the last attempt that failed
+    Column("missing", Text),  # recipients that are still to be reached, as JSON; NULL: all of them
     Column("place", Text),
     UniqueConstraint("channel", "key", name="one_notification_of_a_notice"),
     sqlite_autoincrement=True,

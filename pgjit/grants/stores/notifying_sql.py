@@ -45,10 +45,17 @@ class NotifyingSqlStore:
         await self._transaction(lambda each: notification_rows.finish(each, notification, at, place))
 
     async def retry_notification(
-        self, notification: QueuedNotification, at: datetime, next_try: datetime, error: str, *, report: bool
+        self,
+        notification: QueuedNotification,
+        at: datetime,
+        next_try: datetime,
+        error: str,
+        *,
+        report: bool,
+        missing: Sequence[str] | None = None,
     ) -> None:
         def work(connection: sa.Connection) -> None:
-            if notification_rows.try_again(connection, notification, next_try, error) and report:
+            if notification_rows.try_again(connection, notification, next_try, error, missing) and report:
                 self._add_failure(connection, notification, at, error)
 
         await self._transaction(work)

@@ -1,4 +1,6 @@
-"""Logins that wait for a verdict (`pgjit.wait`): how many may do so at once, in all and from one address. Pure.
+"""Logins that wait for a verdict (`pgjit.wait`): how many may do so at once, in all, per address and per identity.
+
+Pure.
 
 A waiting login holds none of the places of its identity's sessions, so it keeps no open window from being used. It
 does hold a connection: these limits leave most connections to sessions. Does not know what a login waits for.
@@ -7,39 +9,42 @@ does hold a connection: these limits leave most connections to sessions. Does no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from pgjit.errors import TooManyConnections
+from pgjit.identity.identity import IdentityKey
 from pgjit.proxy.quota import Quota
 
 __all__ = ["WaitingLogins"]
 
 _SHARE = 4
 """At most a fourth of the connections may wait."""
+_OF_ONE_IDENTITY = 4
 
 
 class WaitingLogins:
     def __init__(self, connections: int, connections_per_address: int) -> None:
         self._proxy: Quota[None] = Quota(max(1, connections // _SHARE))
+        self._identities: Quota[IdentityKey] = Quota(_OF_ONE_IDENTITY)
         self._addresses: Quota[str] = Quota(max(1, connections_per_address // _SHARE))
 
     def __len__(self) -> int:
         return self._proxy[None]
 
     @contextmanager
-    def place(self, network: str, request_id: str) -> Iterator[None]:
+    def place(self, identity: IdentityKey, network: str, request_id: str) -> Iterator[None]:
         """Hold a place while the login waits. Raises TooManyConnections: the request stays, the login does not."""
-        if not self._addresses.take(network):
-            raise _full(f"At most {self._addresses.most} from {network} wait at once.", request_id)
-        try:
+        with ExitStack() as places:
+            if not self._identities.take(identity):
+                raise _full(f"At most {self._identities.most} of one identity wait at once.", request_id)
+            places.callback(self._identities.give_back, identity)
+            if not self._addresses.take(network):
+                raise _full(f"At most {self._addresses.most} from {network} wait at once.", request_id)
+            places.callback(self._addresses.give_back, network)
             if not self._proxy.take(None):
                 raise _full(f"At most {self._proxy.most} wait at once.", request_id)
-            try:
-                yield
-            finally:
-                self._proxy.give_back(None)
-        finally:
-            self._addresses.give_back(network)
+            places.callback(self._proxy.give_back, None)
+            yield
 
 
 def _full(detail: str, request_id: str) -> TooManyConnections:

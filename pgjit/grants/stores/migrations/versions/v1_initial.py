@@ -282,6 +282,7 @@ def _notifications() -> None:
         sa.Column("leased_until", sa.BigInteger),
         sa.Column("done_at", sa.BigInteger),
         sa.Column("error", sa.Text),
+        sa.Column("missing", sa.Text),
         sa.Column("place", sa.Text),
         sa.UniqueConstraint("channel", "key", name="one_notification_of_a_notice"),
         sqlite_autoincrement=True,
