@@ -99,7 +99,7 @@ class ApiCall:
         if key is None:
             done = await reply()
         else:
-            done = await self._calls.keys.run(self.caller.key, key, self._fingerprint(), reply)
+            done = await self._calls.keys.run(self.caller.quota_key, key, self._fingerprint(), reply)
         problem = done.status >= 400
         return JSONResponse(
             done.body, done.status, media_type="application/problem+json" if problem else "application/json"

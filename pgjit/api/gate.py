@@ -17,13 +17,14 @@ from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pgjit.api.caller import Caller, RoleTable
+from pgjit.api.caller import Caller, CallerKey, RoleTable
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.connection_places import Place
-from pgjit.api.refusals import BearerRefused, CallRefused, InvalidCall, TooManyCalls
+from pgjit.api.refusals import BearerRefused, CallRefused, InvalidCall, TooManyCalls, TooManyRefusedCalls
 from pgjit.errors import PgjitError, TokenRefused
-from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Provider
+from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.rate_limit import RateLimit
 
 __all__ = ["CallerAdmission", "Gate", "internal_error", "problem_of"]
@@ -31,8 +32,10 @@ __all__ = ["CallerAdmission", "Gate", "internal_error", "problem_of"]
 _log = logging.getLogger("pgjit.api")
 _BODY_BYTES = 64 * 1024
 _BODY_SECONDS = 10.0
-_ADDRESS_RATE, _ADDRESS_BURST = 20.0, 10.0  # calls a second of one address, before its token is read; seconds' worth
+_ADDRESS_RATE, _ADDRESS_BURST = 20.0, 10.0  # refused tokens a second of one address; seconds' worth
 _BURST = 30.0
+_CLOSING = (401, 408, 413, 429)
+"""After these the connection is closed: each further call costs its sender a TLS handshake."""
 _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -46,9 +49,14 @@ _HEADERS = [
 class RefusedCalls(Protocol):
     """Records a call whose token was not accepted."""
 
-    def note(
-        self, source: str, reference: str, sqlstate: str, reason: str, *, identity: Identity | None = None
-    ) -> bool: ...
+    def note_call(
+        self,
+        client: ClientAddress,
+        reference: str,
+        sqlstate: str,
+        reason: str,
+        identity: Identity | None = None,
+    ) -> None: ...
 
 
 def problem_of(error: PgjitError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
@@ -61,6 +69,8 @@ def problem_of(error: PgjitError) -> tuple[int, bytes, list[tuple[bytes, bytes]]
         headers.append((b"www-authenticate", b'Bearer realm="pgjit", error="invalid_token"'))
     if isinstance(error, TooManyCalls):
         headers.append((b"retry-after", str(error.seconds).encode()))
+    if status in _CLOSING:
+        headers.append((b"connection", b"close"))
     return status, json.dumps(problem).encode(), headers
 
 
@@ -82,15 +92,19 @@ class CallerAdmission:
         self._roles = roles
         self._refused = refused
         self._clock = clock
-        self._rate: RateLimit[IdentityKey] = RateLimit(per_minute / 60, _BURST)
+        self._rate: RateLimit[CallerKey] = RateLimit(per_minute / 60, _BURST)
         self._addresses: RateLimit[str] = RateLimit(_ADDRESS_RATE, _ADDRESS_BURST)
 
     async def caller(self, scope: Scope) -> Caller:
         """The caller of this request. Raises PgjitError."""
-        host, port = scope.get("client") or ("", 0)
-        _spend(self._addresses, host)
-        token = _bearer(scope)
-        return await self.of_token(token, f"{host}:{port}", fresh=scope["method"] not in ("GET", "HEAD"))
+        client = ClientAddress.of(*(scope.get("client") or ("0.0.0.0", 0)))  # noqa: S104 - it stands for none
+        try:
+            token = _bearer(scope)
+            return await self.of_token(token, client.source, fresh=scope["method"] not in ("GET", "HEAD"))
+        except BearerRefused:
+            # Only refused tokens count: those of others behind the same address do not keep a caller out.
+            _spend(self._addresses, client.network, error=TooManyRefusedCalls)
+            raise
 
     async def of_token(self, token: str, source: str, *, fresh: bool, counted: bool = True) -> Caller:
         """`fresh`: the groups are looked up by a query that begins now. `counted`: towards the caller's rate."""
@@ -98,10 +112,12 @@ class CallerAdmission:
         try:
             identity = await self._provider.verify(token, self._clock())
             if counted:
-                _spend(self._rate, identity.key)
+                _spend(self._rate, CallerKey.of(identity))
             resolved, checked_at = await self._groups.resolve(identity, fresh=fresh)
         except TokenRefused as refused:
-            self._refused.note(source, refused.reason, refused.sqlstate, refused.explanation, identity=identity)
+            host, _, port = source.rpartition(":")
+            client = ClientAddress.of(host, int(port))
+            self._refused.note_call(client, refused.reason, refused.sqlstate, refused.explanation, identity)
             raise BearerRefused from None
         roles = self._roles.roles_of(resolved)
         return Caller(identity=resolved, roles=roles, source=source, checked_at=checked_at)
@@ -125,6 +141,13 @@ class Gate:
             body = await _read_body(scope, receive)
             scope.setdefault("state", {}).update(caller=caller, body=body, token=_bearer(scope))
             await self._endpoints(scope, _replayed(body, receive), response.send)
+        except TooManyRefusedCalls as error:
+            if (connection := _connection(scope)) is None:
+                await response.problem(error)
+                return
+            connection.end()
+            while (await receive())["type"] != "http.disconnect":
+                continue
         except PgjitError as error:
             await response.problem(error)
         except Exception:  # noqa: BLE001 - whatever fails, the caller reads no trace of it
@@ -175,9 +198,9 @@ def _bearer(scope: Scope) -> str:
     return str(token.strip(), "ascii", "replace")
 
 
-def _spend(limit: RateLimit[Any], key: object) -> None:
+def _spend(limit: RateLimit[Any], key: object, *, error: type[TooManyCalls] = TooManyCalls) -> None:
     if (seconds := limit.wait(key)) > 0:
-        raise TooManyCalls(math.ceil(seconds))
+        raise error(math.ceil(seconds))
     limit.use(key, 1)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "NothingThere",
     "RoleRequired",
     "TooManyCalls",
+    "TooManyRefusedCalls",
 ]
 
 
@@ -108,6 +109,10 @@ class TooManyCalls(CallRefused):
             hint=f"Call again in {seconds} s.",
         )
         self.seconds = seconds
+
+
+class TooManyRefusedCalls(TooManyCalls):
+    """One address sends more tokens that are not accepted than it may. Its connection is closed without an answer."""
 
 
 class MembershipsUnknown(CallRefused):

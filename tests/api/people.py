@@ -30,6 +30,7 @@ from pgjit.identity.provider import Discovery
 from pgjit.policy.grant_terms import GrantTerms, ReviewTerms
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Grant
+from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.registry import Registry
 from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.fakes.policies import policy
@@ -116,9 +117,8 @@ class KnownGroups:
 class Refusals:
     references: list[str] = field(default_factory=list)
 
-    def note(self, source: str, reference: str, sqlstate: str, reason: str, **_: object) -> bool:
+    def note_call(self, client: ClientAddress, reference: str, sqlstate: str, reason: str, _: object = None) -> None:
         self.references.append(reference)
-        return True
 
 
 def policies() -> Policies:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pgjit.identity.directory import DirectoryUnavailable, PrincipalState
-from tests.api.people import NOW, REVIEWERS, KnownGroups, People
+from tests.api.people import NOW, PEOPLE, REVIEWERS, KnownGroups, People
 
 SHAPE = {"type", "title", "status", "reference", "sqlstate"}
 
@@ -152,3 +152,38 @@ async def test_a_directory_takes_the_place_of_the_groups_in_a_token(tmp_path: Pa
     directory.groups["oid-admin"] = frozenset({REVIEWERS})
     async with People(tmp_path, directory=directory) as api:
         assert (await api.get("whoami", "admin")).json()["roles"] == ["reviewer"]
+
+
+async def test_refused_tokens_keep_nobody_of_the_same_address_out(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        statuses = [(await api.get("whoami", "forged")).status_code for _ in range(250)]
+        assert statuses[-1] == 429
+        assert (await api.get("whoami", "admin")).status_code == 200
+
+
+async def test_the_addresses_of_one_ipv6_network_count_together(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        statuses = []
+        for number in range(250):
+            transport = httpx.ASGITransport(api.application, client=(f"2001:db8::{number:x}", 40000))
+            async with httpx.AsyncClient(transport=transport, base_url="https://pgjit") as client:
+                statuses.append((await client.get("/api/v1/whoami")).status_code)
+        assert statuses[-1] == 429
+
+
+async def test_an_agent_that_acts_for_a_person_uses_a_rate_of_its_own(tmp_path: Path) -> None:
+    async with People(tmp_path, requests_per_minute=2) as api:
+        for app in ("an-agent", "another"):
+            acting = replace(PEOPLE["admin"], app_id=app, on_behalf_of="oid-admin")
+            api.provider.people["acting"] = acting
+            statuses = [(await api.get("whoami", "acting")).status_code for _ in range(3)]
+            assert statuses == [200, 200, 429]
+        assert (await api.get("whoami", "admin")).status_code == 200
+
+
+async def test_a_refused_call_closes_its_connection_and_others_do_not(tmp_path: Path) -> None:
+    async with People(tmp_path, requests_per_minute=2) as api:
+        assert (await api.get("whoami", None)).headers["connection"] == "close"
+        assert (await api.post("revoke", "admin", {"pad": " " * 70 * 1024})).headers["connection"] == "close"
+        assert "connection" not in (await api.get("whoami", "admin")).headers
+        assert (await api.get("whoami", "admin")).headers["connection"] == "close"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.api import serving
+from pgjit.api import gate, serving
 from pgjit.api.serving import HttpServer
 from tests.api.people import People
 from tests.fakes.certificate_authority import Authority
@@ -104,3 +104,18 @@ async def test_a_connection_whose_client_reads_nothing_is_closed(
 
         await asyncio.to_thread(flood)
         await until(lambda: server.connections == 0)
+
+
+async def test_beyond_its_rate_an_address_is_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_ADDRESS_RATE", 0.0001)
+    monkeypatch.setattr(gate, "_ADDRESS_BURST", 15_000.0)
+    async with served(tmp_path) as (_, port):
+        answers = []
+        for _ in range(4):
+            reader, writer = await connect(port)
+            writer.write(CALL.format("forged").encode() * 3)
+            with contextlib.suppress(ConnectionResetError):
+                answers.append((await reader.read()).count(b"HTTP/1.1"))
+            writer.transport.abort()
+        assert answers[0] == 1
+        assert 1 not in answers[2:]

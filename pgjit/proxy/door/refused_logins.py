@@ -1,8 +1,8 @@
 """Records each connection that does not become a session, with the true reason.
 
-Decides how a flood is recorded. After a TLS handshake each refusal has its own record. Before TLS a limited number a
-second have one; the others are counted into one record a second for each address. Only a port check (a connection
-closed without a byte) is not recorded.
+Decides how a flood is recorded. After a TLS handshake each refusal has its own record. Before TLS, and of the tokens
+that the HTTP API does not accept, a limited number a second have one; the others are counted into one record a second
+for each address. Only a port check (a connection closed without a byte) is not recorded.
 """
 
 from __future__ import annotations
@@ -127,10 +127,32 @@ class RefusedLogins:
         startup: StartupMessage | None = None,
     ) -> None:
         """Record a refusal before TLS: now, or within a second, counted together with others."""
+        self._note_tallied(client, reference, sqlstate, reason, startup=startup)
+
+    def note_call(
+        self,
+        client: ClientAddress,
+        reference: str,
+        sqlstate: str,
+        reason: str,
+        identity: Identity | None = None,
+    ) -> None:
+        """Record that the HTTP API did not accept a token, as a refusal before TLS is recorded."""
+        self._note_tallied(client, reference, sqlstate, reason, identity=identity)
+
+    def _note_tallied(
+        self,
+        client: ClientAddress,
+        reference: str,
+        sqlstate: str,
+        reason: str,
+        startup: StartupMessage | None = None,
+        identity: Identity | None = None,
+    ) -> None:
         self._telemetry.login(reference)
         self._start_timer()
         if self._tally.allow_single(client.network) and self._write(
-            client.source, reference, sqlstate, reason, startup
+            client.source, reference, sqlstate, reason, startup, identity
         ):
             return
         self._tally.count(Counted(client.network, reference, sqlstate))
