@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgjit.identity.identity import Identity, IdentityKind
+from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 
 __all__ = ["Holder"]
 
@@ -32,6 +32,10 @@ class Holder:
             blueprint_id=identity.blueprint_id,
             on_behalf_of=identity.on_behalf_of,
         )
+
+    def programs(self, tid: str) -> frozenset[IdentityKey]:
+        """The app or agent that acts, and its blueprint; of a person none."""
+        return frozenset(IdentityKey(tid, oid) for oid in (self.app_id, self.blueprint_id) if oid is not None)
 
     def text(self, display: str) -> str:
         """For people. `display` is the name of the identity: of the person, if an agent acts for one."""

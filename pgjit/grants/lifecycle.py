@@ -166,7 +166,8 @@ def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | 
     now = _utc(now)
     at = now if facts.seen is None else max(now, _utc(facts.seen))
     if facts.identity is not None:
-        lock = matching_lock(facts.locks, facts.identity, policy.name, policy.connection, now)
+        own = frozenset[IdentityKey]() if facts.login is None else facts.login.own
+        lock = matching_lock(facts.locks, facts.identity, policy.name, policy.connection, now, own)
         if lock is not None:
             return Barred(Locked(lock))
     admission = _by_time(latest, policy, now, at, facts)

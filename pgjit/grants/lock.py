@@ -31,13 +31,20 @@ class Lock:
         """By the wall clock: setting it back makes a lock last longer, or brings it back; it ends none."""
         return self.lifted_at is None and (self.until is None or now < self.until)
 
-    def matches(self, identity: IdentityKey, policy: str, connection: str) -> bool:
-        return self.scope.covers(identity, policy, connection)
+    def matches(
+        self, identity: IdentityKey, policy: str, connection: str, programs: frozenset[IdentityKey] = frozenset()
+    ) -> bool:
+        return self.scope.covers(identity, policy, connection, programs)
 
 
 def matching_lock(
-    locks: Iterable[Lock], identity: IdentityKey, policy: str, connection: str, now: datetime
+    locks: Iterable[Lock],
+    identity: IdentityKey,
+    policy: str,
+    connection: str,
+    now: datetime,
+    programs: frozenset[IdentityKey] = frozenset(),
 ) -> Lock | None:
     """A lock that bars this access now; of several, the one that lasts longest."""
-    found = [lock for lock in locks if lock.in_force(now) and lock.matches(identity, policy, connection)]
+    found = [lock for lock in locks if lock.in_force(now) and lock.matches(identity, policy, connection, programs)]
     return max(found, key=lambda lock: (lock.until is None, lock.until or now), default=None)

@@ -49,6 +49,11 @@ class Ask:
     holder: Holder | None = None  # None: unknown, which is nobody's but that of another unknown one
 
     @property
+    def programs(self) -> frozenset[IdentityKey]:
+        """The app or agent that asks, and its blueprint."""
+        return frozenset() if self.holder is None else self.holder.programs(self.identity.tid)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over every field, each with its length before it, in hexadecimal."""
         digest = hashlib.sha256(_DIGEST_VERSION)

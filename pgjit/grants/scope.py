@@ -34,11 +34,17 @@ class Scope:
     def of_identity(cls, key: IdentityKey) -> Scope:
         return cls(ScopeKind.IDENTITY, f"{key.tid}/{key.oid}")
 
-    def covers(self, identity: IdentityKey, policy: str, connection: str) -> bool:
-        """Whether access of `identity` under `policy` to `connection` is in the scope. A window is not access."""
+    def covers(
+        self, identity: IdentityKey, policy: str, connection: str, programs: frozenset[IdentityKey] = frozenset()
+    ) -> bool:
+        """Whether access of `identity` under `policy` to `connection` is in the scope. A window is not access.
+
+        `programs`: the app or agent that acts for the identity, and its blueprint. A scope may name one of them.
+        """
+        if self.kind is ScopeKind.IDENTITY:
+            return self.target in {f"{key.tid}/{key.oid}" for key in (identity, *programs)}
         names = {
             ScopeKind.ALL: None,
-            ScopeKind.IDENTITY: f"{identity.tid}/{identity.oid}",
             ScopeKind.POLICY: policy,
             ScopeKind.CONNECTION: connection,
         }
@@ -47,7 +53,7 @@ class Scope:
     def covers_window(self, window: Window) -> bool:
         if self.kind is ScopeKind.WINDOW:
             return self.target == window.id
-        return self.covers(window.identity, window.policy, window.connection)
+        return self.covers(window.identity, window.policy, window.connection, window.programs)
 
     def __str__(self) -> str:
         return self.kind.value if self.target is None else f"{self.kind.value} `{self.target}`"

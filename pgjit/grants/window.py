@@ -70,6 +70,9 @@ class Window:
     revoke_reason: str | None = None
     signed_off: SignOff | None = None  # of break-glass
     holder: Holder | None = None  # who opened it
-    own: frozenset[IdentityKey] = (
-        frozenset()
-    )  # the principals behind the login that opened it: no one signs off theirs
+    own: frozenset[IdentityKey] = frozenset()  # the principals behind the login that opened it
+
+    @property
+    def programs(self) -> frozenset[IdentityKey]:
+        """The app or agent that opened it, and its blueprint."""
+        return frozenset() if self.holder is None else self.holder.programs(self.identity.tid)

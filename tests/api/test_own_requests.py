@@ -122,6 +122,15 @@ async def test_an_agent_for_a_person_takes_over_no_request_of_that_person(tmp_pa
         assert (await api.post(f"requests/{made['id']}/withdraw", "requester", {})).status_code == 200
 
 
+async def test_a_revocation_of_an_agent_ends_what_it_opened_for_a_person(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        user = replace(PEOPLE["requester"], app_id="an-agent-app", on_behalf_of="oid-requester")
+        window = a_window("one", user.key, api.now, holder=Holder.of(user))
+        api.store.all_windows[window.id] = window
+        revoked = await api.post("revoke", "admin", {"identity": f"{TENANT}/an-agent-app", "reason": "leaked"})
+        assert [each["id"] for each in revoked.json()["items"]] == [window.id]
+
+
 async def test_another_spelling_of_the_own_identity_is_the_own_identity(tmp_path: Path) -> None:
     """Providers write GUIDs in lower case; display names are never compared."""
     async with People(tmp_path) as api:

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from pgjit.grants.holder import Holder
 from pgjit.grants.lifecycle import Barred, Facts, Join, Open, Refused, decide, effective_end, under_policy
+from pgjit.grants.lock import Lock
+from pgjit.grants.scope import Scope
 from pgjit.grants.window import LoginAsk, Window
-from pgjit.identity.identity import IdentityKind
+from pgjit.identity.identity import IdentityKey, IdentityKind
 from pgjit.policy.grant_terms import GrantTerms
 from pgjit.policy.policy import Policy
 from pgjit.policy.schedule import Schedule, parse_entry
 from tests.contracts.store import ALICE, HOUR, NOW, POLICY, login, store_contract_policy
-from tests.grants.review_cast import REVIEWED
+from tests.grants.review_cast import ADMIN, REVIEWED
 
 WINDOW = Window(
     id="w_1",
@@ -96,6 +98,20 @@ def test_under_review_a_window_is_joined_by_its_own_holder_only(
     assert refused.error().reference == "other-holder"
     assert decide(window, policy, NOW, Facts(login=replace(login(), holder=opener))) == Join(window)
     assert decide(window, POLICY, NOW, Facts(login=replace(login(), holder=comer))) == Join(window)
+
+
+@pytest.mark.parametrize("oid", ["an-agent", "a-blueprint"])
+def test_a_lock_on_an_agent_or_its_blueprint_bars_it_while_it_acts_for_a_person(oid: str) -> None:
+    scope = Scope.of_identity(IdentityKey(ALICE.tid, oid))
+    lock = Lock(id="l_1", scope=scope, reason="leaked", set_by=ADMIN, set_at=NOW)
+    holder = replace(AGENT_FOR_USER, blueprint_id="a-blueprint")
+    through_agent = replace(login(), holder=holder, own=frozenset({ALICE, *holder.programs(ALICE.tid)}))
+    by_agent = Facts(identity=ALICE, locks=(lock,), login=through_agent)
+    assert isinstance(decide(WINDOW, POLICY, NOW, by_agent), Barred)
+    by_user = Facts(identity=ALICE, locks=(lock,), login=replace(login(), holder=USER, own=frozenset({ALICE})))
+    assert decide(WINDOW, POLICY, NOW, by_user) == Join(WINDOW)
+    assert scope.covers_window(replace(WINDOW, holder=holder))
+    assert not scope.covers_window(replace(WINDOW, holder=USER))
 
 
 def test_what_was_over_at_a_moment_seen_stays_over_when_the_clock_is_set_back() -> None:

@@ -68,7 +68,7 @@ def file_request(
     ask = request.ask
     at = max(now, latest_moment(connection) or now)
     note_moment(connection, now)
-    lock = matching_lock(locks_in_force(connection, now), ask.identity, ask.policy, ask.connection, now)
+    lock = matching_lock(locks_in_force(connection, now), ask.identity, ask.policy, ask.connection, now, ask.programs)
     if lock is not None:
         return Locked(lock)
     latest = latest_request(connection, ask.identity, ask.policy)

@@ -126,7 +126,8 @@ def revoke_windows(
             add_entry(connection, node, "window.revoked", window.id, WINDOW.write(window))
     for request in live_requests(connection):
         ask = request.ask
-        if request.state is RequestState.APPROVED and scope.covers(ask.identity, ask.policy, ask.connection):
+        covered = scope.covers(ask.identity, ask.policy, ask.connection, ask.programs)
+        if request.state is RequestState.APPROVED and covered:
             save_request(
                 connection, node, request, request_lifecycle.withdraw(request, at, f"revoked: {reason}"[:1000])
             )

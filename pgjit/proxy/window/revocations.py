@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -19,11 +19,12 @@ from pgjit.clock import Clock
 from pgjit.errors import PgjitError
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock, matching_lock
+from pgjit.grants.reviewers import own_keys
 from pgjit.grants.scope import Scope
 from pgjit.grants.standing_orders import SessionKill
 from pgjit.grants.store import Store
 from pgjit.grants.window import Window
-from pgjit.proxy.registry import Registry
+from pgjit.proxy.registry import RegisteredSession, Registry
 from pgjit.proxy.window.windows import Windows
 
 __all__ = ["Revocations"]
@@ -42,6 +43,7 @@ class Revocations:
         self._clock = clock
         self._changed = asyncio.Event()
         self._killing: dict[str, asyncio.Task[None]] = {}  # by session
+        self._ending: dict[str, asyncio.Task[None]] = {}  # sessions of locked programs
         self._failing = False
 
     # --- orders ----------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class Revocations:
         try:
             yield
         finally:
-            tasks = [watching, *self._killing.values()]
+            tasks = [watching, *self._killing.values(), *self._ending.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -128,10 +130,34 @@ class Revocations:
         await self._drop_old(orders.kills)
 
     def _end_locked(self, locks: Sequence[Lock]) -> None:
-        now = self._clock()
+        now, left = self._clock(), set[str]()
         for window in self._windows.live():
-            if lock := matching_lock(locks, window.identity, window.policy, window.connection, now):
+            lock = matching_lock(locks, window.identity, window.policy, window.connection, now, window.programs)
+            if lock is None:
+                left.add(window.id)
+            else:
                 self._windows.end_now(window, "locked", lock.reason)
+        if locks:
+            self._end_programs(locks, left, now)
+
+    def _end_programs(self, locks: Sequence[Lock], windows: Container[str], now: datetime) -> None:
+        """End the sessions of locked apps and agents in windows that stay: those of the persons they act for."""
+        for session in self._registry:
+            view = session.view
+            if view is None or view.window not in windows or view.id in self._ending:
+                continue
+            programs = own_keys(view.identity)
+            lock = matching_lock(locks, view.identity.key, view.policy, view.connection, now, programs)
+            if lock is not None:
+                self._ending[view.id] = asyncio.create_task(self._end_program(session, view.id, lock))
+
+    async def _end_program(self, session: RegisteredSession, session_id: str, lock: Lock) -> None:
+        try:
+            await session.end("locked", lock.reason)
+        except PgjitError as fault:
+            _log.error("session %s of a locked program was not ended: %s", session_id, fault.message)
+        finally:
+            self._ending.pop(session_id, None)
 
     async def _end_revoked(self) -> None:
         """End the windows of this node that were revoked, or that another node has already marked as ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from pgjit.grants.actor import Actor
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
-from pgjit.identity.identity import IdentityKey
+from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 from pgjit.policy.policy import Policy
-from pgjit.proxy.registry import Registry
+from pgjit.proxy.registry import Registry, SessionView
 from pgjit.proxy.window.revocations import Revocations
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import NOW, POLICY
@@ -70,6 +71,57 @@ async def test_an_order_ends_the_window_once_and_no_other_opens(tmp_path: Path, 
     await until_it_holds(ended)
     with pytest.raises(AccessRefused):
         await windows.admit(CONTEXT.identity, POLICY, "10.0.0.7:5", None)
+    await _close(store, windows, journal)
+
+
+class _Session:
+    """A live session that an agent has for a person."""
+
+    cancel_secret = b""
+    backend_pid: int | None = None
+    idle = abandoned = False
+
+    def __init__(self, identity: Identity, window_id: str) -> None:
+        self.window_id = window_id
+        self.ended: list[tuple[str, str | None]] = []
+        self.view = SessionView(
+            id=f"s_{identity.app_id}", window=window_id, identity=identity, policy=POLICY.name,
+            connection=POLICY.connection, backend_pid=1, source="10.0.0.7:5", application_name=None, opened_at=NOW,
+            ends_at=NOW, executions=0, state="idle",
+        )  # fmt: skip
+
+    async def cancel(self) -> None: ...
+
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        self.ended.append((reason, explanation))
+
+    def abandon(self) -> None: ...
+
+
+async def test_a_lock_on_an_agent_ends_its_sessions_in_the_window_of_a_person(tmp_path: Path) -> None:
+    store, journal = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), Journal.open(FileSink(tmp_path / "journal"))
+    await store.open()
+    clock, registry = Clock(wall=lambda: NOW, steady=lambda: 0.0), Registry()
+    windows = Windows(store, journal, registry, clock)
+    await windows.resume({POLICY.name: POLICY})
+    revocations = Revocations(store, windows, registry, clock)
+    user = replace(CONTEXT.identity, kind=IdentityKind.USER, app_id="a-client")
+    agent = replace(user, app_id="an-agent", on_behalf_of=user.key.oid)
+    window, _ = await windows.admit(user, POLICY, "10.0.0.7:5", None)
+    by_user, by_agent = _Session(user, window.id), _Session(agent, window.id)
+    registry.add("s_a-client", by_user)
+    registry.add("s_an-agent", by_agent)
+    await revocations.lock(Scope.of_identity(IdentityKey(user.key.tid, "an-agent")), "leaked", ADMIN)
+    async with asyncio.timeout(30):
+        while not by_agent.ended:
+            await asyncio.sleep(0)
+    assert (by_agent.ended, by_user.ended) == ([("locked", "leaked")], [])
+    assert windows.early_end(window.id) is None
+    with pytest.raises(AccessRefused):
+        await windows.admit(agent, POLICY, "10.0.0.7:5", None)
+    assert (await windows.admit(user, POLICY, "10.0.0.7:5", None))[0].id == window.id
+    registry.remove("s_a-client")
+    registry.remove("s_an-agent")
     await _close(store, windows, journal)
 
 
