@@ -144,6 +144,8 @@ class App:
         sink = SINKS[config.file.journal.kind](config.path(config.file.journal.path))
         self._journal = Journal.open(sink, sync=config.file.journal.sync)
         try:
+            if (last := self._journal.last_at) is not None:
+                clock.not_before(last)
             await reconcile(self._store, self._journal, config.policies, clock())
             policies = tuple((policy.name, policy.version) for policy in config.policies.values())
             started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)

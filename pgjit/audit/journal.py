@@ -79,6 +79,12 @@ class Journal:
         return self._seq
 
     @property
+    def last_at(self) -> datetime | None:
+        """The time of the last record; None if there is none."""
+        head = _HEAD.match(self._last)
+        return None if head is None else datetime.fromisoformat(head["time"].decode())
+
+    @property
     def sync(self) -> Literal["interval", "always"]:
         return self._sync_mode
 

@@ -149,7 +149,7 @@ class Store(FleetStore, NotificationStore, Protocol):
         """
 
     async def lapse_requests(self, now: datetime) -> list[Request]:
-        """Lapse the requests whose time is over; returns them."""
+        """Lapse the requests whose time is over; returns them. Called regularly, it moves the clock floor."""
 
     async def window(self, window_id: str) -> Window | None:
         """The window of this id."""

@@ -97,6 +97,17 @@ async def test_the_sequence_goes_on_after_a_restart(path: Path) -> None:
     assert _seqs(path) == [1, 2, 3, 4, 5, 6]
 
 
+async def test_the_time_of_the_last_record_is_known_after_a_restart(path: Path) -> None:
+    first = Journal.open(FileSink(path))
+    assert first.last_at is None
+    event = execution()
+    first.append([event])
+    await first.close()
+    again = Journal.open(FileSink(path))
+    assert again.last_at == event.at
+    await again.close()
+
+
 async def test_a_torn_line_leaves_no_gap(path: Path) -> None:
     journal = Journal.open(FileSink(path))
     journal.append([execution(), execution()])

@@ -258,6 +258,17 @@ class StoreContract:
         await store.admit(BOB, POLICY, NOW + timedelta(minutes=7))
         assert await store.clock_floor() == NOW + timedelta(minutes=9)
 
+    async def test_the_clock_floor_follows_while_nobody_logs_in(self, store: Store) -> None:
+        await store.lapse_requests(NOW)
+        assert await store.clock_floor() == NOW
+        await store.admit(ALICE, POLICY, NOW)
+        await store.lapse_requests(NOW + timedelta(seconds=9))
+        assert await store.clock_floor() == NOW
+        await store.lapse_requests(NOW + timedelta(minutes=55))
+        assert await store.clock_floor() == NOW + timedelta(minutes=55)
+        await store.lapse_requests(NOW)
+        assert await store.clock_floor() == NOW + timedelta(minutes=55)
+
     async def test_windows_that_nobody_ended_are_found_whether_their_time_is_over_or_not(self, store: Store) -> None:
         assert await store.unended() == []
         first, _ = await store.admit(ALICE, POLICY, NOW)

@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.schema import clock, from_micros, to_micros
 
-__all__ = ["latest_moment", "note_moment"]
+__all__ = ["latest_moment", "note_idle_moment", "note_moment"]
 
 _EVERY = timedelta(seconds=1)
+_EVERY_IDLE = timedelta(seconds=10)
+"""How much longer a window may get, at most, if the clock is set back over a restart while nobody logs in."""
 _SEEN = sa.select(clock.c.seen_at)
 
 
@@ -34,3 +36,10 @@ def note_moment(connection: sa.Connection, moment: datetime, *, exactly: bool = 
         .values(id=1, seen_at=seen_at)
         .on_conflict_do_update(index_elements=["id"], set_={"seen_at": seen_at}, where=clock.c.seen_at < seen_at)
     )
+
+
+def note_idle_moment(connection: sa.Connection, moment: datetime) -> None:
+    """Note a moment at which nothing was decided: more seldom, so that an idle proxy writes little."""
+    seen = latest_moment(connection)
+    if seen is None or moment >= seen + _EVERY_IDLE:
+        note_moment(connection, moment)

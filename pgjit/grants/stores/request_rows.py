@@ -23,7 +23,7 @@ from pgjit.grants.request_refusals import (
     ReviewRefused,
     TooManyRequests,
 )
-from pgjit.grants.stores.clock_floor import latest_moment, note_moment
+from pgjit.grants.stores.clock_floor import latest_moment, note_idle_moment, note_moment
 from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lock_rows import locks_in_force
 from pgjit.grants.stores.review_schema import requests, verdicts
@@ -112,6 +112,8 @@ def lapse_requests(connection: sa.Connection, node: str, now: datetime) -> list[
     due = [REQUEST_TEXT.read(body) for body in connection.execute(query).scalars()]
     if due:
         note_moment(connection, now)
+    else:
+        note_idle_moment(connection, now)
     return [save_request(connection, node, each, request_lifecycle.lapse(each, now)) for each in due]
 
 
