@@ -27,6 +27,7 @@ from pgjit.errors import JournalUnavailable, PgjitError
 __all__ = ["ApiCall", "ApiCalls"]
 
 _log = logging.getLogger("pgjit.api")
+_REFUSED = 403
 
 
 class ApiCalls:
@@ -57,11 +58,14 @@ class ApiCall:
         Only callers with an accepted token come here, and their rate is limited.
         """
         role = self.caller.strongest(reversed(CallerRole))
+        self._record_refusal("none" if role is None else role.value, None, error, status)
+        raise error
+
+    def _record_refusal(self, role: str, target: str | None, error: PgjitError, status: int) -> None:
         try:
-            self._calls.journal.append([self._event("none" if role is None else role.value, None, status)])
+            self._calls.journal.append([self._event(role, target, status)])
         except JournalUnavailable:
             _log.error("a refused call could not be recorded: %s", error.message)
-        raise error
 
     def _event(self, role: str, target: str | None, status: int | None = None) -> ApiCalled:
         caller = self.caller
@@ -89,12 +93,20 @@ class ApiCall:
     async def change(
         self, role: CallerRole, target: str, action: Callable[[], Awaitable[BaseModel]], *, status: int = 200
     ) -> JSONResponse:
-        """Record the call, then carry `action` out, at most once for an idempotency key."""
+        """Record the call, then carry `action` out, at most once for an idempotency key.
+
+        If `action` refuses because of who the caller is, a second record has the status.
+        """
         key = read_key(self._request.headers.get("idempotency-key"))
         await self.record(role, target)
 
         async def reply() -> Reply:
-            return Reply(status, (await action()).model_dump(mode="json"))
+            try:
+                return Reply(status, (await action()).model_dump(mode="json"))
+            except PgjitError as refused:
+                if refused.problem()["status"] == _REFUSED:
+                    self._record_refusal(role.value, target, refused, _REFUSED)
+                raise
 
         if key is None:
             done = await reply()

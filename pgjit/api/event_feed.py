@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from pgjit.api.caller import CallerKey
 from pgjit.api.refusals import TooManyCalls
 from pgjit.identity.identity import IdentityKey
 
@@ -26,6 +27,7 @@ _KINDS = (
 _TYPE = b'"type":"'
 _KEPT = 2000
 _MOST_READERS = 64
+_KEPT_READERS = 16  # places of those who read everything
 _MOST_OF_CALLER = 4
 
 
@@ -50,7 +52,7 @@ class EventFeed:
         self._before = seq  # every event after this one is kept
         self._seq = seq
         self._news = asyncio.Event()
-        self._readers: Counter[IdentityKey] = Counter()
+        self._readers: Counter[CallerKey] = Counter()
         self.closed = False
 
     def take(self, first: int, lines: Sequence[bytes]) -> None:
@@ -77,9 +79,10 @@ class EventFeed:
     # --- readers ---------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def reading(self, caller: IdentityKey) -> Iterator[None]:
-        """Raises TooManyCalls."""
-        if self._readers[caller] >= _MOST_OF_CALLER or self._readers.total() >= _MOST_READERS:
+    def reading(self, caller: CallerKey, *, reads_all: bool = False) -> Iterator[None]:
+        """Holds a place. Raises TooManyCalls."""
+        most = _MOST_READERS if reads_all else _MOST_READERS - _KEPT_READERS
+        if self._readers[caller] >= _MOST_OF_CALLER or self._readers.total() >= most:
             raise TooManyCalls(15)
         self._readers[caller] += 1
         try:

@@ -43,35 +43,36 @@ class EventStream:
     async def text(self, last_id: str | None) -> AsyncIterator[str]:
         """INVARIANT: no event is sent later than one interval after the rights to it were last checked."""
         feed = self._feed
-        with feed.reading(self._caller.key):
-            yield f"retry: {_RETRY_MS}\n\n"
-            position = feed.position(last_id)
+        yield f"retry: {_RETRY_MS}\n\n"
+        position = feed.position(last_id)
+        check_at = time.monotonic() + self._seconds
+        while not feed.closed:
+            events = None if position is None else feed.after(position)
+            if events is None or position is None:
+                position = feed.latest
+                yield "event: gap\ndata: {}\n\n"
+                continue
+            for event in events:
+                position = event.seq
+                if self._sees(event):
+                    yield self._written(event)
+            await feed.wait(position, max(0.0, check_at - time.monotonic()))
+            if time.monotonic() < check_at:
+                continue
             check_at = time.monotonic() + self._seconds
-            while not feed.closed:
-                events = None if position is None else feed.after(position)
-                if events is None or position is None:
-                    position = feed.latest
-                    yield "event: gap\ndata: {}\n\n"
-                    continue
-                for event in events:
-                    position = event.seq
-                    if self._sees(event):
-                        yield self._written(event)
-                await feed.wait(position, max(0.0, check_at - time.monotonic()))
-                if time.monotonic() < check_at:
-                    continue
-                check_at = time.monotonic() + self._seconds
-                try:
-                    self._caller = await self._check()
-                except PgjitError as refused:
-                    yield f"event: end\ndata: {json.dumps({'reference': refused.reference})}\n\n"
-                    return
-                yield ": still here\n\n"
+            try:
+                self._caller = await self._check()
+            except PgjitError as refused:
+                yield f"event: end\ndata: {json.dumps({'reference': refused.reference})}\n\n"
+                return
+            yield ": still here\n\n"
 
     def _sees(self, event: FeedEvent) -> bool:
         caller = self._caller
         if caller.reads_all or event.identity == caller.key:
             return True
+        if event.kind.startswith("session."):
+            return False  # as `GET sessions`
         policy = self._policies.get(str(event.record.get("policy")))
         review = None if policy is None else policy.terms.review
         reviewer = Reviewer.of(caller.identity, "api")

@@ -11,7 +11,7 @@ from pgjit.policy.identity_terms import unmet
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy
 
-__all__ = ["choose_policy", "opens"]
+__all__ = ["check_requirements", "choose_policy", "opens"]
 
 
 def choose_policy(policies: Policies, identity: Identity, database: str, user: str) -> Policy:
@@ -21,6 +21,12 @@ def choose_policy(policies: Policies, identity: Identity, database: str, user: s
     connection. The name of another policy is refused: a client that asks for one policy must not get another.
     """
     policy = _choose(policies, identity, database, user)
+    check_requirements(policy, identity)
+    return policy
+
+
+def check_requirements(policy: Policy, identity: Identity) -> None:
+    """Raises AccessRefused if the token of `identity` does not meet what the policy requires."""
     if (missing := unmet(policy.identity, identity)) is not None:
         raise AccessRefused(
             f"policy `{policy.name}` requires more than your token shows",
@@ -28,7 +34,6 @@ def choose_policy(policies: Policies, identity: Identity, database: str, user: s
             detail=f"It requires {missing}.",
             hint="Get a token in the way that the policy requires.",
         )
-    return policy
 
 
 def opens(policies: Policies, identity: Identity, database: str, user: str) -> bool:

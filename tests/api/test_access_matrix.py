@@ -11,6 +11,8 @@ import pytest
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
 from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.identity.identity import IdentityKind
+from pgjit.policy.load import Policies
 from pgjit.proxy.registry import SessionView
 from tests.api.memory_store import a_window
 from tests.api.people import NOW, PEOPLE, TENANT, KnownGroups, People
@@ -162,3 +164,19 @@ async def test_lists_show_only_what_the_caller_may_see(tmp_path: Path) -> None:
         "nobody": [], "requester": ["w_1", "w_glass"], "other": ["w_2"], "reviewer": ["w_glass"],
         "auditor": everything, "admin": everything,
     }  # fmt: skip
+
+
+async def test_no_request_is_made_under_a_policy_whose_requirements_the_token_does_not_meet(
+    tmp_path: Path,
+) -> None:
+    async with People(tmp_path) as api:
+        reviewed = api.policies["reviewed"]
+        terms = replace(reviewed.identity, principals=frozenset({IdentityKind.USER}))
+        others = [each for each in api.policies.values() if each.name != "reviewed"]
+        api.use(policies=Policies((*others, replace(reviewed, identity=terms))))
+        body = {"policy": "reviewed", "reason": "schema diff"}
+        refused = await api.post("requests", "agent", body)
+        assert (refused.status_code, refused.json()["reference"]) == (403, "requirement-not-met")
+        assert api.store.all_requests == {}
+        assert api.refusals() == [("agent", "requester", 403, "/requests")]
+        assert (await api.post("requests", "requester", body)).status_code == 202

@@ -7,15 +7,17 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pgjit.api.caller import Caller, RoleTable
+from pgjit.api.caller import Caller, CallerKey, RoleTable
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.event_stream import EventStream
 from pgjit.api.refusals import BearerRefused, TooManyCalls
 from pgjit.api.section import HttpRolesSection
-from tests.api.people import ADMINS, AUDITORS, NOW, PEOPLE, TENANT, policies
+from pgjit.identity.identity import IdentityKey
+from tests.api.people import ADMINS, AUDITORS, NOW, PEOPLE, TENANT, People, policies
 
 
 def line(seq: int, kind: str, owner: str = "requester", policy: str = "reviewed") -> bytes:
@@ -69,6 +71,15 @@ async def test_each_reader_sees_what_it_may_see(name: str, seen: list[str]) -> N
     events = await read(text, len(seen))
     assert kinds(events) == seen
     assert "not shown" not in "".join(events)
+
+
+@pytest.mark.parametrize(("name", "count"), [("admin", 2), ("auditor", 2), ("requester", 2), ("reviewer", 0)])
+async def test_events_of_sessions_are_for_those_who_may_list_them(name: str, count: int) -> None:
+    feed = EventFeed("n1")
+    text = stream(feed, name).text("n1:0")
+    feed.take(1, [line(1, "session.opened"), line(2, "session.ended"), line(3, "request.made")])
+    everything = ["session.opened", "session.ended", "request.made"]
+    assert kinds(await read(text, count + 1)) == everything[2 - count :]
 
 
 async def test_a_reader_goes_on_after_the_last_event_that_it_has_read() -> None:
@@ -136,9 +147,33 @@ async def test_streams_of_a_caller_are_limited() -> None:
     feed = EventFeed("n1")
     with contextlib.ExitStack() as readers:
         for _ in range(4):
-            readers.enter_context(feed.reading(PEOPLE["admin"].key))
+            readers.enter_context(feed.reading(CallerKey.of(PEOPLE["admin"])))
         with pytest.raises(TooManyCalls):
-            readers.enter_context(feed.reading(PEOPLE["admin"].key))
-        readers.enter_context(feed.reading(PEOPLE["auditor"].key))
-    with feed.reading(PEOPLE["admin"].key):
+            readers.enter_context(feed.reading(CallerKey.of(PEOPLE["admin"])))
+        readers.enter_context(feed.reading(CallerKey.of(PEOPLE["auditor"])))
+    with feed.reading(CallerKey.of(PEOPLE["admin"])):
         pass
+
+
+async def test_places_are_kept_for_those_who_read_everything() -> None:
+    feed = EventFeed("n1")
+    with contextlib.ExitStack() as readers:
+        for number in range(48):
+            key = CallerKey(IdentityKey(TENANT, f"agent-{number}"), None)
+            readers.enter_context(feed.reading(key))
+        with pytest.raises(TooManyCalls):
+            readers.enter_context(feed.reading(CallerKey.of(PEOPLE["requester"])))
+        readers.enter_context(feed.reading(CallerKey.of(PEOPLE["admin"]), reads_all=True))
+
+
+async def test_a_stream_without_a_place_is_refused_before_it_begins(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        with contextlib.ExitStack() as readers:
+            for _ in range(4):
+                readers.enter_context(api.feed.reading(CallerKey.of(PEOPLE["admin"])))
+            response = await api.get("events", "admin")
+            assert (response.status_code, response.json()["reference"]) == (429, "too-many-calls")
+            assert int(response.headers["retry-after"]) > 0
+        api.feed.close()
+        for _ in range(6):  # the place is given back
+            assert (await api.get("events", "admin")).status_code == 200

@@ -50,6 +50,8 @@ async def test_a_reviewer_cannot_approve_the_own_request(tmp_path: Path) -> None
     async with People(tmp_path) as api:
         request = await made_by(api, OWNER)
         assert await refused(api, request, "member-reviewer") == (403, "own-request")
+        path = f"/requests/{request.id}/approve"
+        assert api.refusals() == [("member-reviewer", "reviewer", 403, path)]
 
 
 async def test_a_reviewer_cannot_approve_the_request_of_an_agent_that_acts_for_them(tmp_path: Path) -> None:

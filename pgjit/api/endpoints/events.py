@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from pgjit.api.caller import Caller
 from pgjit.api.endpoints.requests import reader_role
@@ -16,6 +18,18 @@ from pgjit.api.services import TheCall, TheServices
 __all__ = ["router"]
 
 router = APIRouter(tags=["events"])
+
+
+class _EventResponse(StreamingResponse):
+    """Holds the place of its reader until the stream has ended, or did not begin."""
+
+    def __init__(self, stream: EventStream, last_id: str | None, place: ExitStack) -> None:
+        super().__init__(stream.text(last_id), media_type="text/event-stream")
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
 
 
 @router.get("/events", response_class=StreamingResponse)
@@ -34,4 +48,6 @@ async def events(
         return await admission.of_token(token, caller.source, fresh=True, counted=False)
 
     stream = EventStream(services.feed, services.policies, caller, check)
-    return StreamingResponse(stream.text(last_event_id), media_type="text/event-stream")
+    place = ExitStack()
+    place.enter_context(services.feed.reading(caller.quota_key, reads_all=caller.reads_all))
+    return _EventResponse(stream, last_event_id, place)

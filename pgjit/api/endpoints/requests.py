@@ -16,11 +16,13 @@ from pgjit.api.grant_shapes import RequestJson
 from pgjit.api.refusals import InvalidCall, NothingThere
 from pgjit.api.services import ApiServices, TheCall, TheServices
 from pgjit.api.shapes import PageJson
+from pgjit.errors import AccessRefused
 from pgjit.grants.holder import Holder
 from pgjit.grants.listing import RequestFilter
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import AgentsNeverReview, RequestUnknown
 from pgjit.grants.reviewers import Reviewer
+from pgjit.policy.choose import check_requirements
 from pgjit.policy.policy import Policy
 
 __all__ = ["RequestId", "reader_role", "router"]
@@ -37,6 +39,10 @@ async def make(body: RequestBody, call: TheCall, services: TheServices) -> JSONR
     caller, policy = call.caller, _open_policy(body.policy, call.caller, services)
     if body.connection not in (None, policy.connection):
         raise NothingThere("connection", str(body.connection))
+    try:
+        check_requirements(policy, caller.identity)
+    except AccessRefused as unmet:
+        call.refuse(unmet, 403)
 
     async def action() -> RequestJson:
         request = await services.requests.make(
