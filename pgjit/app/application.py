@@ -294,7 +294,7 @@ class App:
             targets=config.targets,
             servers=self._servers,
             windows=self._windows,
-            requests=Requests(self._store, self._clock, config.policies.get),
+            requests=Requests(self._store, self._clock, config.policies.get, self._ties),
             kept_backends=self._kept_backends,
             registry=self._registry,
             journal=self._journal,

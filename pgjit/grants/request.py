@@ -94,6 +94,7 @@ class Request:
     cooldown: timedelta
     created_at: datetime
     lapses_at: datetime  # a pending one
+    owners: frozenset[IdentityKey] = frozenset()  # of the program, when it asked: they do not review
     state: RequestState = RequestState.PENDING
     verdicts: tuple[Verdict, ...] = ()
     decided_at: datetime | None = None  # approved or refused

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pgjit.clock import Clock
@@ -21,6 +22,7 @@ from pgjit.grants.request import Ask, Request, RequestState
 from pgjit.grants.request_refusals import ApprovalVoid, NoReviewHere, NotAReviewer, RequestUnknown, UnfitValue
 from pgjit.grants.reviewers import Reviewer, own_keys
 from pgjit.grants.store import Store
+from pgjit.grants.ties import Ties
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.grant_terms import Grant
 from pgjit.policy.policy import Policy
@@ -36,9 +38,12 @@ _LOOK_SECONDS = 1.0
 
 
 class Requests:
-    """`policies`: the policy of a name as it is now; None if there is none."""
+    """`policies`: the policy of a name as it is now; None if there is none. `ties`: who owns programs."""
 
-    def __init__(self, store: Store, clock: Clock, policies: Callable[[str], Policy | None]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, policies: Callable[[str], Policy | None], ties: Ties | None = None
+    ) -> None:
+        self._ties = ties
         self._store = store
         self._clock = clock
         self._policies = policies
@@ -85,10 +90,14 @@ class Requests:
             ticket=ticket,
             holder=holder,
         )
-        now = self._clock()
         own = own_keys(asker, belongs_to)
+        if self._ties is not None and not holder.is_person:
+            owners = await self._ties.owners_of(own_keys(asker) - ({asker.key} if asker.is_user else set()))
+        else:
+            owners = frozenset()
+        now = self._clock()
         request = request_lifecycle.file(f"r_{uuid.uuid4().hex}", ask, asker, policy, own, source, now)
-        return await self._store.file_request(request, now, at_most=_AT_MOST)
+        return await self._store.file_request(replace(request, owners=owners), now, at_most=_AT_MOST)
 
     async def approve(
         self,

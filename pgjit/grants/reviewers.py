@@ -67,7 +67,7 @@ def may_review(request: Request, reviewer: Reviewer) -> None:
     """Raises AgentsNeverReview, OwnRequest or NotAReviewer."""
     if reviewer.kinds != {IdentityKind.USER}:
         raise AgentsNeverReview
-    if is_own(reviewer, request.own, request.ask.holder):
+    if is_own(reviewer, request.own | request.owners, request.ask.holder):
         raise OwnRequest(request)
     if not reviewer.is_named_by(request.review):
         raise NotAReviewer(request)

@@ -22,6 +22,7 @@ __all__ = ["Ties"]
 _log = logging.getLogger("pgjit.grants")
 _USERS = (IdentityKind.USER, IdentityKind.AGENT_USER)
 _AGE = timedelta(seconds=60)
+_SOON_SECONDS = 5.0
 _MOST_ANSWERS = 1000
 _MOST_QUERIES = 4
 
@@ -42,6 +43,23 @@ class Ties:
         """Those of the principals behind the window that the reviewer owns or sponsors. Raises ServerUnavailable."""
         people = {window.identity} if window.holder is not None and window.holder.kind in _USERS else set()
         return await self.to(reviewer, (window.own | {window.identity}) - people)
+
+    async def owners_of(self, keys: Iterable[IdentityKey]) -> frozenset[IdentityKey]:
+        """The owners and sponsors of these apps and agents, as far as the directory answers soon. Raises nothing.
+
+        They stay excluded from the verdict, whoever leaves the ownership before it. Of a group, nobody is known here:
+        its members count at the verdict.
+        """
+        found: set[IdentityKey] = set()
+        if self._directory is None:
+            return frozenset()
+        try:
+            async with asyncio.timeout(_SOON_SECONDS):
+                for key in sorted(keys):
+                    found |= (await self._owners(self._directory, key)).principals
+        except (DirectoryUnavailable, TimeoutError) as unavailable:
+            _log.warning("owners and sponsors of a requester, for its request: %s", unavailable)
+        return frozenset(found)
 
     async def to(self, reviewer: IdentityKey, keys: Iterable[IdentityKey]) -> frozenset[IdentityKey]:
         """Those of `keys` that the reviewer owns or sponsors. Raises ServerUnavailable."""

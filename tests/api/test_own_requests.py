@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from pgjit.clock import Clock
 from pgjit.grants.holder import Holder
+from pgjit.grants.requests import Requests
 from pgjit.grants.reviewers import own_keys
+from pgjit.grants.store import Store
 from pgjit.grants.ties import Ties
 from pgjit.identity.directory import DirectoryUnavailable, Owners
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
@@ -28,11 +31,12 @@ class OwnedAgent(KnownGroups):
     """A directory in which the agent belongs to one of the reviewers."""
 
     broken = False
+    nobody = False
 
     async def owners(self, key: IdentityKey, now: datetime) -> Owners:
         if self.broken:
             raise DirectoryUnavailable("Graph answered 503")
-        return Owners(principals=frozenset({PEOPLE["reviewer"].key} if key == AGENT.key else ()))
+        return Owners(principals=frozenset({PEOPLE["reviewer"].key} if key == AGENT.key and not self.nobody else ()))
 
 
 async def made_by(api: People, asker: Identity) -> Any:
@@ -131,6 +135,22 @@ async def test_a_revocation_of_an_agent_ends_what_it_opened_for_a_person(tmp_pat
         api.store.all_windows[window.id] = window
         revoked = await api.post("revoke", "admin", {"identity": f"{TENANT}/an-agent-app", "reason": "leaked"})
         assert [each["id"] for each in revoked.json()["items"]] == [window.id]
+
+
+async def test_an_owner_who_leaves_the_ownership_after_the_request_does_not_approve_it(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        directory = OwnedAgent()
+        ties = Ties(directory, lambda: api.now)
+        requests = Requests(cast(Store, api.store), cast(Clock, lambda: api.now), api.policies.get, ties)
+        api.use(ties=ties, requests=requests)
+        request = await made_by(api, AGENT)
+        directory.nobody = True
+        api.now += timedelta(minutes=2)
+        assert await refused(api, request, "reviewer") == (403, "own-request")
+        directory.broken = True
+        api.now += timedelta(minutes=2)
+        again = await api.services.requests.make(AGENT, api.services.policies["reviewed"], "shop", reason="another")
+        assert again.owners == frozenset()
 
 
 async def test_another_spelling_of_the_own_identity_is_the_own_identity(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def test_a_token_that_the_requesting_app_got_for_a_reviewer_decides_nothing(hold
     may_review(made, replace(reviewer(CAROL), app=OWNER))
 
 
+def test_who_owned_the_program_when_it_asked_does_not_review() -> None:
+    with pytest.raises(OwnRequest):
+        may_review(replace(request(), owners=frozenset({CAROL})), reviewer(CAROL))
+
+
 def test_people_share_a_client() -> None:
     made = replace(request(), own=frozenset({ALICE, APP}), ask=replace(request().ask, holder=A_USER))
     may_review(made, replace(reviewer(CAROL), app=APP))
