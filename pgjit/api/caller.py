@@ -64,7 +64,7 @@ class Caller:
 
 def is_person(identity: Identity) -> bool:
     """Whether it is a person alone: no app, no agent, no agent's user, and nobody for whom an agent acts."""
-    return identity.principals == {IdentityKind.USER} and identity.blueprint_id is None
+    return identity.principals == {IdentityKind.USER} and identity.blueprint_id is None and identity.signed_in
 
 
 class RoleTable:

@@ -6,7 +6,7 @@ Decides nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol, cast
 
@@ -16,6 +16,7 @@ from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCall
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.refusals import CallRefused
+from pgjit.api.relation_lists import RelationLists
 from pgjit.audit.journal import Journal
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
@@ -62,6 +63,7 @@ class ApiServices:
     version: str
     revocations: EndingService | None = None
     catalogs: Callable[[str], Catalog | None] = lambda _connection: None  # as last read; None: not read yet
+    relation_lists: RelationLists = field(default_factory=RelationLists)
 
     @property
     def ending(self) -> EndingService:

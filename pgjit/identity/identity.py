@@ -53,6 +53,7 @@ class Identity:
     on_behalf_of: str | None = None  # object id of the user for whom an agent acts, which is `key.oid` then
     credential: Credential | None = None  # None: not in the token
     acrs: frozenset[str] = frozenset()  # authentication contexts that were satisfied
+    signed_in: bool = True  # False: nothing in the token shows that a person signed in; it may be a program's
 
     @property
     def is_user(self) -> bool:

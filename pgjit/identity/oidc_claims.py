@@ -19,6 +19,8 @@ from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 __all__ = ["ExpectedOidcClaims", "read_oidc_identity"]
 
 _NAME: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_SIGN_IN: Final = frozenset({"amr", "auth_time", "session_state", "sid"})
+"""Claims of a sign-in. An issuer puts none of them into a token that a program got for itself."""
 _ID_TOKEN: Final = frozenset({"nonce", "at_hash", "c_hash"})
 
 
@@ -46,7 +48,7 @@ def read_oidc_identity(claims: Claims, expected: ExpectedOidcClaims, now: dateti
     subject, app_id = _name(claims, "sub"), _client(claims)
     if app_id == expected.audience:
         raise TokenRefused("id-token", "it is for the very app that got it, as id tokens are")
-    kind = IdentityKind.APP if subject in (app_id, f"{app_id}@clients") else IdentityKind.USER
+    kind = IdentityKind.APP if _is_program(claims, subject, app_id) else IdentityKind.USER
     return Identity(
         key=IdentityKey(expected.issuer, subject),
         kind=kind,
@@ -57,6 +59,7 @@ def read_oidc_identity(claims: Claims, expected: ExpectedOidcClaims, now: dateti
         issued_at=issued_at,
         expires_at=expires_at,
         acrs=frozenset({_name(claims, "acr")}) if "acr" in claims else frozenset(),
+        signed_in=kind is IdentityKind.USER and not _SIGN_IN.isdisjoint(claims),
     )
 
 
@@ -65,6 +68,13 @@ def _check_kind(claims: Claims) -> None:
         raise TokenRefused("id-token", "it is an id token or one for the issuer itself, and opens nothing")
     if claims.keys().isdisjoint({"scope", "scp", "client_id"}):
         raise TokenRefused("id-token", "it is an id token: it holds neither `scope` nor `client_id`")
+
+
+def _is_program(claims: Claims, subject: str, app_id: str) -> bool:
+    """Whether the app got the token for itself: its `sub` need not be the client id (Keycloak's service accounts)."""
+    name = claims.get("preferred_username")
+    account = isinstance(name, str) and name.lower() == f"service-account-{app_id}".lower()
+    return subject in (app_id, f"{app_id}@clients") or account or claims.get("gty") == "client-credentials"
 
 
 def _name(claims: Claims, name: str) -> str:

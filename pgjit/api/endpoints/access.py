@@ -5,7 +5,6 @@ It answers from the policies as they are. A requester may ask about the own iden
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated
@@ -27,13 +26,10 @@ from pgjit.identity.directory import Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.allowed import allowed_by, lines_of
 from pgjit.policy.policy import Limits, Policy
-from pgjit.policy.relation_access import relations_in
 
 __all__ = ["AccessJson", "PolicyAccessJson", "router"]
 
 router = APIRouter(tags=["access"])
-
-_MOST_RELATIONS = 500
 
 
 class LineJson(BaseModel):
@@ -145,11 +141,11 @@ async def _relations(policy: Policy, services: ApiServices) -> tuple[list[Relati
     catalog = services.catalogs(policy.connection)
     if catalog is None:
         return None, False
-    found, more = await asyncio.to_thread(relations_in, policy.statements, catalog, _MOST_RELATIONS)
+    listed = await services.relation_lists.of(policy, catalog)
     return [
         RelationJson(name=each.name, actions=list(each.actions), columns_denied=list(each.columns_denied))
-        for each in found
-    ], more
+        for each in listed.relations
+    ], listed.more
 
 
 def _limits(limits: Limits) -> dict[str, int]:
