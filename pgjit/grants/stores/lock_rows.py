@@ -22,8 +22,9 @@ __all__ = ["delete_kill", "keep_kill", "kept_kills", "lift_lock", "locks_in_forc
 
 def set_lock(connection: sa.Connection, node: str, lock: Lock) -> None:
     until = None if lock.until is None else to_micros(lock.until)
-    connection.execute(sa.insert(locks).values(id=lock.id, until=until, body=LOCK.write(lock)))
-    add_entry(connection, node, "lock.set", lock.id, LOCK.write(lock))
+    values = {"id": lock.id, "until": until, "body": LOCK.write(lock)}
+    if connection.execute(upsert(connection, locks).values(values).on_conflict_do_nothing()).rowcount == 1:
+        add_entry(connection, node, "lock.set", lock.id, LOCK.write(lock))
 
 
 def lift_lock(

@@ -19,6 +19,7 @@ from pgjit.audit.window_history import lost_windows, usages_of, windows_of
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.store import Store
 from pgjit.policy.policy import Policy
+from pgjit.proxy.window.lost_orders import restore_orders
 from pgjit.proxy.window.outbox_records import end_note
 
 __all__ = ["reconcile"]
@@ -34,6 +35,7 @@ async def reconcile(store: Store, journal: Journal, policies: Mapping[str, Polic
     try:
         journal.append(await _restore(store, journal, policies.values(), now))
         await _restore_usages(store, journal, policies)
+        await restore_orders(store, journal, _lookback(policies.values(), now), now)
     except (KeyError, TypeError, ValueError) as fault:
         raise ServerUnavailable(
             f"journal `{journal.name}` cannot be used",
@@ -63,9 +65,13 @@ async def _repair_gap(store: Store, journal: Journal, now: datetime) -> list[Eve
     return [gap]
 
 
-async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], now: datetime) -> list[Event]:
+def _lookback(policies: Iterable[Policy], now: datetime) -> datetime:
     longest = max((policy.ttl + policy.cooldown for policy in policies), default=_MIN_LOOKBACK)
-    since = now - max(longest, _MIN_LOOKBACK)
+    return now - max(longest, _MIN_LOOKBACK)
+
+
+async def _restore(store: Store, journal: Journal, policies: Iterable[Policy], now: datetime) -> list[Event]:
+    since = _lookback(policies, now)
     recorded = await asyncio.to_thread(lambda: windows_of(journal.records_back(since, b"window.")))
     stored = await store.known([each.window.id for each in recorded])
     lost = lost_windows(recorded, stored, now)
