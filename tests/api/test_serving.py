@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from pgjit.api import gate, serving
 from pgjit.api.serving import HttpServer
@@ -85,25 +85,24 @@ async def test_a_connection_without_tls_is_closed_soon(tmp_path: Path, monkeypat
         writer.close()
 
 
-async def test_a_connection_whose_client_reads_nothing_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def long_answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """An application whose response fills every buffer."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(1000):
+        await send({"type": "http.response.body", "body": b" " * 65536, "more_body": True})
+
+
+async def test_a_connection_whose_client_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "_HEAD_SECONDS", 0.2)
-    async with served(tmp_path) as (server, port):
-        client = socket.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        client.connect(("127.0.0.1", port))
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-
-        def flood() -> None:
-            with contextlib.suppress(OSError), context.wrap_socket(client) as link:
-                link.settimeout(50)
-                while True:
-                    link.sendall(CALL.format("admin").encode() * 20)
-
-        await asyncio.to_thread(flood)
-        await until(lambda: server.connections == 0)
+    server = HttpServer(long_answer)
+    await server.open("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(CALL.format("admin").encode())
+    await reader.readline()
+    await until(lambda: server.connections == 1)
+    await until(lambda: server.connections == 0)
+    writer.transport.abort()
+    await server.close()
 
 
 async def test_beyond_its_rate_an_address_is_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
