@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from pgjit.identity.client_credentials import ClientCredentialsTokens, ClientSecret
+from pgjit.identity.client_credentials import ClientCertificate, ClientCredentialsTokens, ClientSecret
 from pgjit.identity.directory import DirectoryUnavailable
+from tests.fakes.certificate import certificate
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
@@ -76,3 +79,15 @@ async def test_closing_ends_a_request_that_is_under_way() -> None:
     await tokens.close()
     with pytest.raises(DirectoryUnavailable, match="stopping"):
         await waiting
+
+
+def test_a_certificate_that_is_not_its_keys_proves_nothing(tmp_path: Path) -> None:
+    crt, key = certificate(tmp_path, rsa.generate_private_key(65537, 2048), NOW)
+    (tmp_path / "elsewhere").mkdir()
+    _, other = certificate(tmp_path / "elsewhere", rsa.generate_private_key(65537, 2048), NOW)
+    with pytest.raises(ValueError, match="not the certificate's"):
+        ClientCertificate(crt, other).parameters("client", "x", NOW)
+    assert key.exists()
+    elliptic = certificate(tmp_path, ec.generate_private_key(ec.SECP256R1()), NOW)
+    with pytest.raises(ValueError, match="not an RSA key"):
+        ClientCertificate(*elliptic).parameters("client", "x", NOW)

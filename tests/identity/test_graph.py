@@ -11,17 +11,14 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pgjit.errors import InvalidFile
 from pgjit.identity.client_credentials import ClientCertificate, ClientProof, ClientSecret
 from pgjit.identity.directory import DirectoryAnswer, DirectoryUnavailable, Principal, PrincipalState
 from pgjit.identity.graph import GraphDirectory, GraphSettings
 from pgjit.identity.identity import GroupId, IdentityKey
+from tests.fakes.certificate import certificate
 from tests.fakes.graph import AUTHORITY, CLIENT, GRAPH, SECRET, FakeGraph
 
 TENANT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -220,29 +217,11 @@ async def test_a_secret_is_read_whenever_a_token_is_asked_for(graph: FakeGraph, 
     await directory.close()
 
 
-def certificate(folder: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pgjit")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - timedelta(days=1))
-        .not_valid_after(NOW + timedelta(days=1))
-        .sign(key, SHA256())
-    )
-    paths = folder / "us.crt", folder / "us.key"
-    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
-
-
 async def test_a_certificate_proves_us_by_an_assertion_for_this_endpoint_alone(
     graph: FakeGraph, tmp_path: Path
 ) -> None:
     key = rsa.generate_private_key(65537, 2048)
-    directory = GraphDirectory(settings(ClientCertificate(*certificate(tmp_path, key))), transport=graph)
+    directory = GraphDirectory(settings(ClientCertificate(*certificate(tmp_path, key, NOW))), transport=graph)
     await directory.look_up(AGENT, [group(1)], datetime.now(UTC))
     await directory.close()
     (form,) = graph.forms
@@ -253,18 +232,6 @@ async def test_a_certificate_proves_us_by_an_assertion_for_this_endpoint_alone(
     )
     assert (claims["sub"], claims["exp"] - claims["iat"]) == (CLIENT, 300)
     assert jwt.get_unverified_header(form["client_assertion"])["x5t#S256"]
-
-
-def test_a_certificate_that_is_not_its_keys_proves_nothing(tmp_path: Path) -> None:
-    crt, key = certificate(tmp_path, rsa.generate_private_key(65537, 2048))
-    (tmp_path / "elsewhere").mkdir()
-    _, other = certificate(tmp_path / "elsewhere", rsa.generate_private_key(65537, 2048))
-    with pytest.raises(ValueError, match="not the certificate's"):
-        ClientCertificate(crt, other).parameters(CLIENT, "x", NOW)
-    assert key.exists()
-    elliptic = certificate(tmp_path, ec.generate_private_key(ec.SECP256R1()))
-    with pytest.raises(ValueError, match="not an RSA key"):
-        ClientCertificate(*elliptic).parameters(CLIENT, "x", NOW)
 
 
 # --- answers that do not count -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from pgjit.identity.graph import graph_from_section
 from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.identity.providers import PROVIDERS
 from tests.e2e.entra_worlds import policy_text
+from tests.fakes.certificate import certificate
+from tests.fakes.entra import Key
 
 TENANT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 AUDIENCE = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -79,10 +82,7 @@ async def test_what_goes_together_is_opened(tmp_path: Path, monkeypatch: pytest.
 
 
 def _rsa_certificate(folder: Path) -> None:
-    from tests.fakes.entra import Key
-    from tests.identity.test_graph import certificate
-
-    for path, name in zip(certificate(folder, Key().private), ("rsa.crt", "rsa.key"), strict=True):
+    for path, name in zip(certificate(folder, Key().private, datetime.now(UTC)), ("rsa.crt", "rsa.key"), strict=True):
         path.rename(folder / name)
 
 
