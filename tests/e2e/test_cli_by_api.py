@@ -73,7 +73,7 @@ async def test_a_watched_list_follows_the_events_of_the_api(
         assert watching.stdout is not None
         try:
             async with asyncio.timeout(120):
-                assert json.loads(await watching.stdout.readline()) == {"items": []}
+                assert json.loads(await watching.stdout.readline()) == {"items": [], "complete": True}
                 password = await world.token(add_reader(world))
                 async with await psycopg.AsyncConnection.connect(world.conninfo("reader"), password=password):
                     [session] = json.loads(await watching.stdout.readline())["items"]

@@ -37,9 +37,12 @@ from pgjit.grants.stores.schema_versions import (
 )
 from pgjit.grants.stores.store_file import StoreFile
 from pgjit.grants.stores.store_state import StoreState
-from pgjit.grants.stores.where_to_look import LOOK_AT_FILE
 
 __all__ = ["SqliteDatabase", "check_file", "upgrade_file"]
+
+_LOOK_AT_FILE = (
+    "Check `store.path`: this account has to read and write the file and its folder, and one pgjit at a time uses it."
+)
 
 T = TypeVar("T")
 
@@ -71,7 +74,7 @@ class SqliteDatabase:
             self._file.release()
             if isinstance(error, ServerUnavailable):
                 raise
-            raise unavailable(error, LOOK_AT_FILE) from error
+            raise unavailable(error, _LOOK_AT_FILE) from error
         self._thread, self.usable = thread, True
 
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
@@ -118,14 +121,14 @@ def check_file(path: Path) -> StoreState:
     if not path.exists() and os.access(path.parent, os.W_OK):
         return StoreState(kind="sqlite", name=str(path), schema=None)
     if not os.access(path, os.R_OK | os.W_OK):
-        raise unavailable(OSError(f"{path} cannot be read and written by this account"), LOOK_AT_FILE)
+        raise unavailable(OSError(f"{path} cannot be read and written by this account"), _LOOK_AT_FILE)
     engine = sa.create_engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=_READ_ONLY))
     try:
         with engine.connect() as connection:
             version = schema_version(connection)
         check_known(str(path), version, before_release=_BEFORE_RELEASE)
     except (OSError, SQLAlchemyError, sqlite3.Error) as error:
-        raise unavailable(error, LOOK_AT_FILE) from error
+        raise unavailable(error, _LOOK_AT_FILE) from error
     finally:
         engine.dispose()
     return StoreState(kind="sqlite", name=str(path), schema=version)
@@ -138,7 +141,7 @@ def upgrade_file(path: Path) -> StoreState:
         file.take()
         made = _upgrade(path)
     except (OSError, SQLAlchemyError, sqlite3.Error) as error:
-        raise unavailable(error, LOOK_AT_FILE) from error
+        raise unavailable(error, _LOOK_AT_FILE) from error
     finally:
         file.release()
     return StoreState(kind="sqlite", name=str(path), schema=head_version(), made=tuple(made))

@@ -1,4 +1,4 @@
-"""What an operator looks at when the store cannot be used: the hints of `pgjit store`, and of a start.
+"""What an operator looks at when a PostgreSQL store cannot be used: the hints of `pgjit store`, and of a start.
 
 A client's hint is another one: it can only try again later.
 """
@@ -9,11 +9,8 @@ import ssl
 
 import asyncpg
 
-__all__ = ["LOOK_AT_FILE", "look_at_server"]
+__all__ = ["look_at_server"]
 
-LOOK_AT_FILE = (
-    "Check `store.path`: this account has to read and write the file and its folder, and one pgjit at a time uses it."
-)
 _LOGIN = (
     "Check the role in `store.url` and `store.password`, and that pg_hba.conf of the server has a line for this "
     "role, database, address and TLS."
