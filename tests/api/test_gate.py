@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from pgjit.identity.directory import DirectoryUnavailable, PrincipalState
+from pgjit.proxy.rate_limit import RateLimit
 from tests.api.people import NOW, PEOPLE, REVIEWERS, KnownGroups, People
 
 SHAPE = {"type", "title", "status", "reference", "sqlstate"}
@@ -22,6 +24,12 @@ def shown(response: httpx.Response) -> tuple[int, str]:
     assert problem["status"] == response.status_code
     assert problem["type"] == f"urn:pgjit:error:{problem['reference']}"
     return response.status_code, problem["reference"]
+
+
+@pytest.fixture
+def rates_without_refill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a test takes, a rate that is used up stays used up."""
+    monkeypatch.setattr("pgjit.api.gate.RateLimit", partial(RateLimit, steady=lambda: 0.0))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +117,7 @@ async def test_calls_are_limited_for_each_caller(tmp_path: Path) -> None:
         assert (await api.get("whoami", "auditor")).status_code == 200
 
 
+@pytest.mark.usefixtures("rates_without_refill")
 async def test_tokens_that_are_not_accepted_are_limited_for_each_address(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
         statuses = [(await api.get("whoami", "forged")).status_code for _ in range(250)]
@@ -154,6 +163,7 @@ async def test_a_directory_takes_the_place_of_the_groups_in_a_token(tmp_path: Pa
         assert (await api.get("whoami", "admin")).json()["roles"] == ["reviewer"]
 
 
+@pytest.mark.usefixtures("rates_without_refill")
 async def test_refused_tokens_keep_nobody_of_the_same_address_out(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
         statuses = [(await api.get("whoami", "forged")).status_code for _ in range(250)]
@@ -161,6 +171,7 @@ async def test_refused_tokens_keep_nobody_of_the_same_address_out(tmp_path: Path
         assert (await api.get("whoami", "admin")).status_code == 200
 
 
+@pytest.mark.usefixtures("rates_without_refill")
 async def test_the_addresses_of_one_ipv6_network_count_together(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
         statuses = []
