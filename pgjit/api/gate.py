@@ -49,12 +49,13 @@ _HEADERS = [
 class RefusedCalls(Protocol):
     """Records a call whose token was not accepted."""
 
-    def note_call(
+    def note_unauthenticated(
         self,
         client: ClientAddress,
         reference: str,
         sqlstate: str,
         reason: str,
+        *,
         identity: Identity | None = None,
     ) -> None: ...
 
@@ -117,7 +118,9 @@ class CallerAdmission:
         except TokenRefused as refused:
             host, _, port = source.rpartition(":")
             client = ClientAddress.of(host, int(port))
-            self._refused.note_call(client, refused.reason, refused.sqlstate, refused.explanation, identity)
+            self._refused.note_unauthenticated(
+                client, refused.reason, refused.sqlstate, refused.explanation, identity=identity
+            )
             raise BearerRefused from None
         roles = self._roles.roles_of(resolved)
         return Caller(identity=resolved, roles=roles, source=source, checked_at=checked_at)

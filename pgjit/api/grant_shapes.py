@@ -47,7 +47,7 @@ class VerdictJson(BaseModel):
 
 
 class HolderJson(BaseModel):
-    """Who asks or has access. Of a person nothing but the kind; of a program its app, and the user it acts for."""
+    """Who asks or has access: for a person the kind alone; for a program also its app and the user it acts for."""
 
     kind: str
     app_id: str | None

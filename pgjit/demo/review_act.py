@@ -108,7 +108,7 @@ class ReviewAct:
         text = await running
         self.stage.quote(text)
         self.stage.expect("the DELETE was cancelled", "canceling statement" in text)
-        self.stage.expect("the agent is told that a person revoked it", "revoked" in text)
+        self.stage.expect("the agent's error says that a person revoked it", "revoked" in text)
         self.stage.expect("the backend is gone", await self.stage.is_gone(pid))
         self.stage.expect("no note was deleted", await self.stage.query("SELECT count(*) FROM notes") == notes)
 

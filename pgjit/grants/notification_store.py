@@ -20,7 +20,7 @@ class NotificationStore(Protocol):
     async def spread_notices(self, subscriptions: Mapping[str, Collection[str]], now: datetime) -> int:
         """Make a notification of each stored notice for every channel that subscribes to its event.
 
-        `subscriptions`: the events of each channel. Of two nodes that call this at once, one spreads a notice.
+        `subscriptions`: the events of each channel. If two nodes call this at once, one spreads a notice.
         Returns how many notices were spread.
         """
 

@@ -47,8 +47,8 @@ class Ties:
     async def owners_of(self, keys: Iterable[IdentityKey]) -> frozenset[IdentityKey]:
         """The owners and sponsors of these apps and agents, as far as the directory answers soon. Raises nothing.
 
-        They stay excluded from the verdict, whoever leaves the ownership before it. Of a group, nobody is known here:
-        its members count at the verdict.
+        They stay excluded from the verdict, whoever leaves the ownership before it. Members of a group that owns are
+        not among them: they are looked up at the verdict.
         """
         found: set[IdentityKey] = set()
         if self._directory is None:

@@ -90,7 +90,9 @@ class OwnersDirectory(Directory, Protocol):
     """A directory that also knows to whom apps and agents belong."""
 
     async def owners(self, key: IdentityKey, now: datetime) -> Owners:
-        """Of the app or agent with this object id or client id; nobody for a user, or an app that is not known.
+        """The owners and sponsors of the app or agent with this object id or client id.
+
+        Nobody for a user, or for an app that is not known.
 
         Raises DirectoryUnavailable for every answer that is incomplete or malformed.
         """

@@ -16,7 +16,7 @@ from pgjit.policy.policy import Policy
 __all__ = ["sign_off_notices"]
 
 _BY_DEFAULT = timedelta(hours=24)
-"""Of a window whose policy is gone."""
+"""The terms of a window whose policy is gone."""
 _AT_ONCE = 200
 
 

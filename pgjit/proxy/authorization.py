@@ -32,7 +32,7 @@ _LOGIN_SECONDS = 5.0
 
 
 class Authorization:
-    """Of one login. It holds a quota place of the session until `release`."""
+    """The authorization of one login. It holds a quota place of the session until `release`."""
 
     def __init__(self, services: Services, peer: ClientAddress) -> None:
         self._services = services

@@ -113,7 +113,7 @@ class Listener:
             # No error is sent before TLS: close without a task or a timer.
             client.close()
             if (refusal := admission.refusal) is not None:
-                self._services.refused_logins.note_before_tls(
+                self._services.refused_logins.note_unauthenticated(
                     peer, refusal.reference, refusal.sqlstate, refusal.message
                 )
             return
@@ -190,7 +190,9 @@ class Listener:
     async def _refuse_plain(self, client: socket.socket, message: StartupMessage, peer: ClientAddress) -> None:
         """Refuse without requesting a password: a client that falls back to plain text must not send its token."""
         error = TlsRequired()
-        self._services.refused_logins.note_before_tls(peer, error.reference, error.sqlstate, error.message, message)
+        self._services.refused_logins.note_unauthenticated(
+            peer, error.reference, error.sqlstate, error.message, startup=message
+        )
         await asyncio.get_running_loop().sock_sendall(client, error_response(error.fields()))
         client.shutdown(socket.SHUT_WR)
 
@@ -201,7 +203,7 @@ class Listener:
         if encrypted:
             self._services.refused_logins.note(peer.source, "handshake-failed", "08P01", reason)
         else:
-            self._services.refused_logins.note_before_tls(peer, "handshake-failed", "08P01", reason)
+            self._services.refused_logins.note_unauthenticated(peer, "handshake-failed", "08P01", reason)
 
     async def _after_tls(
         self,

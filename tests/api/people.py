@@ -117,7 +117,9 @@ class KnownGroups:
 class Refusals:
     references: list[str] = field(default_factory=list)
 
-    def note_call(self, client: ClientAddress, reference: str, sqlstate: str, reason: str, _: object = None) -> None:
+    def note_unauthenticated(
+        self, client: ClientAddress, reference: str, sqlstate: str, reason: str, *, identity: object = None
+    ) -> None:
         self.references.append(reference)
 
 

@@ -1,4 +1,4 @@
-"""A mail server of the test's own, with STARTTLS; it keeps the letters, and answers as it is told to."""
+"""A mail server of the test's own, with STARTTLS; it keeps the letters, and answers as the test sets it."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class StoreServer:
         return self._demo.password
 
     def agent_login(self) -> PostgresLogin:
-        """Of a role that has a password, and no right to anything in the store."""
+        """The login of a role that has a password, and no right to anything in the store."""
 
         async def secret() -> str:
             return self.agent_password

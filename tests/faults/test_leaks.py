@@ -29,7 +29,7 @@ AT_ONCE = 20
 MOST_BLOCKS_EACH = 40.0
 """Small blocks of memory: a session that stays has thousands."""
 MOST_KIB_EACH = 4.0
-"""Of all memory. To count it takes four times as long as all else."""
+"""A share of all memory. To count it takes four times as long as all else."""
 
 
 async def serve(peer: Peer) -> None:

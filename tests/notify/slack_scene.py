@@ -118,7 +118,7 @@ class SlackScene:
 
     @property
     def replies(self) -> list[tuple[str, str]]:
-        """What single users were told."""
+        """The messages that single users received."""
         return [(each["user"], each["text"]) for each in self.slack.of("chat.postEphemeral")]
 
 

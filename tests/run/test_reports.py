@@ -1,4 +1,4 @@
-"""Of setups and teardowns only those are sent that failed, were skipped, took long or said something."""
+"""A setup or teardown is sent only if it failed, was skipped, took long or printed something."""
 
 from __future__ import annotations
 

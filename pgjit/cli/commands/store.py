@@ -25,8 +25,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 def upgrade(config: ConfigPath = Path("pgjit.yaml"), as_json: AsJson = False) -> int:
     """Bring the schema of the store up to date, in one transaction: whole, or not at all.
 
-    Run it before the first start on a PostgreSQL database, and before nodes of a new version are started. Of several
-    upgrades at once, one works and the others wait. A SQLite file needs none: pgjit upgrades it when it opens it.
+    Run it before the first start on a PostgreSQL database, and before nodes of a new version are started. If several
+    upgrades run at once, one works and the others wait. A SQLite file needs none: pgjit upgrades it when it opens it.
     """
     from pgjit.app.store_commands import upgrade_store
     from pgjit.cli.loop import run_program

@@ -58,7 +58,7 @@ def sessions(
 ) -> int:
     """List the live sessions of all nodes, or show one of them: its program, its address, its backend.
 
-    Of a session of another node, the store knows its backend, and not its state, program or address.
+    For a session of another node, the store knows its backend, but not its state, program or address.
     """
     from pgjit.cli.api_client import ApiProblem, ApiUnreachable, Item
     from pgjit.cli.grant_texts import session_details, session_table

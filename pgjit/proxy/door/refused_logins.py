@@ -118,37 +118,17 @@ class RefusedLogins:
             return False
         return True
 
-    def note_before_tls(
+    def note_unauthenticated(
         self,
         client: ClientAddress,
         reference: str,
         sqlstate: str,
         reason: str,
-        startup: StartupMessage | None = None,
-    ) -> None:
-        """Record a refusal before TLS: now, or within a second, counted together with others."""
-        self._note_tallied(client, reference, sqlstate, reason, startup=startup)
-
-    def note_call(
-        self,
-        client: ClientAddress,
-        reference: str,
-        sqlstate: str,
-        reason: str,
-        identity: Identity | None = None,
-    ) -> None:
-        """Record that the HTTP API did not accept a token, as a refusal before TLS is recorded."""
-        self._note_tallied(client, reference, sqlstate, reason, identity=identity)
-
-    def _note_tallied(
-        self,
-        client: ClientAddress,
-        reference: str,
-        sqlstate: str,
-        reason: str,
+        *,
         startup: StartupMessage | None = None,
         identity: Identity | None = None,
     ) -> None:
+        """Record a refusal before TLS, or of the HTTP API's token: now, or within a second, counted with others."""
         self._telemetry.login(reference)
         self._start_timer()
         if self._tally.allow_single(client.network) and self._write(

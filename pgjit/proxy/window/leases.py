@@ -27,7 +27,7 @@ _AGAIN_SECONDS = 1.0
 
 
 class WindowLease:
-    """Of one window; all its sessions on this node spend it."""
+    """The lease of one window; all its sessions on this node spend it."""
 
     def __init__(self, window_id: str, store: FleetStore, limits: Limits, steady: Callable[[], float]) -> None:
         self.usage = LeasedUsage()

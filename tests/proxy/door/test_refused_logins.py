@@ -65,7 +65,7 @@ async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
     refusals = RefusedLogins(journal, lambda: NOW, telemetry)
     for number in range(15):
         sink.full = number >= full_at
-        refusals.note_before_tls(ONE, "handshake-failed", "08P01", "closed")
+        refusals.note_unauthenticated(ONE, "handshake-failed", "08P01", "closed")
     refusals._write_counts()
     sink.full = False
     refusals.close()
@@ -83,7 +83,7 @@ async def test_many_tokens_that_the_api_does_not_accept_are_counted_into_one_rec
     refusals = RefusedLogins(journal, lambda: NOW, telemetry)
     for number in range(600):
         client = ClientAddress.of(f"2001:db8::{number:x}", 51000)
-        refusals.note_call(client, "signature", "28P01", "not signed by the provider")
+        refusals.note_unauthenticated(client, "signature", "28P01", "not signed by the provider")
     refusals.close()
     await journal.close()
     telemetry.close()
