@@ -19,6 +19,7 @@ from pgjit.api.section import HttpApiSection, check_http_api
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import shortage
+from pgjit.identity.app_roles import role_warnings
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.section import IdentitySection, check_identity, group_warnings
 from pgjit.judging.judge import STATEMENT_BYTES
@@ -261,6 +262,7 @@ class Config:
         return [
             *self.policies.warnings,
             *group_warnings(self.file.identity, groups),
+            *role_warnings(self.file.identity.tenant, self.policies.roles),
             *self.other_names,
             *([short] if short else []),
         ]
@@ -296,11 +298,6 @@ def load_config(path: Path) -> Config:
             known = ", ".join(sorted(file.connections))
             faults.append(
                 f"{policy.source}: policy `{policy.name}` names connection `{policy.connection}`; known: {known}"
-            )
-        if policy.group is None and len(file.identity.tenant) > 1:
-            faults.append(
-                f"{policy.source}: policy `{policy.name}` is for an app role, and there are several tenants: each "
-                "tenant can give its own apps any role; use a group"
             )
     if faults:
         raise InvalidFile(f"configuration {path}", faults)

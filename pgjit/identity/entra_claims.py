@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pgjit.errors import TokenRefused
+from pgjit.identity.app_roles import counted_roles
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 
 __all__ = [
@@ -63,6 +64,7 @@ class Issuer:
     tenant: str
     version: str  # `1.0` or `2.0`
     audiences: frozenset[str]
+    first: bool = False  # whether it is the first tenant: app roles without a tenant are of this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ def read_identity(claims: Claims, expected: ExpectedEntraClaims, now: datetime) 
         token_id=_token_id(claims),
         issued_at=issued_at,
         expires_at=expires_at,
-        roles=frozenset(_roles(claims)),
+        roles=counted_roles(_roles(claims), issuer.tenant, first=issuer.first),
         groups_known=groups is not None,
         blueprint_id=_guid(claims, "xms_par_app_azp") if "xms_par_app_azp" in claims else None,
         on_behalf_of=oid if kind is IdentityKind.USER and agent else None,

@@ -47,7 +47,7 @@ class Identity:
     token_id: str  # `uti` of the token: joins our records with the provider's sign-in log
     issued_at: datetime
     expires_at: datetime
-    roles: frozenset[str] = frozenset()  # app roles: valid as long as the token
+    roles: frozenset[str] = frozenset()  # app roles as policies write them (`app_roles.py`); valid like the token
     groups_known: bool = True  # False: the token does not list them
     blueprint_id: str | None = None  # of an agent: its blueprint. For the record only; it grants nothing
     on_behalf_of: str | None = None  # object id of the user for whom an agent acts, which is `key.oid` then

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from pgjit.identity.app_roles import app_role
 from pgjit.identity.identity import GroupId
 from pgjit.policy.durations import Duration
 from pgjit.policy.grant_terms import Grant, GrantTerms, ReasonTerms, ReviewTerms
@@ -54,7 +55,7 @@ class ReviewSection(_Section):
     """Who decides a request."""
 
     groups: list[GroupEntry] = Field(default_factory=list, max_length=20, description="whose members may review")
-    roles: list[Annotated[str, Field(min_length=1, max_length=120)]] = Field(
+    roles: list[Annotated[str, BeforeValidator(app_role)]] = Field(
         default_factory=list, max_length=20, description="app roles whose holders may review"
     )
     approvals: Annotated[int, Field(ge=1, le=10, strict=True)] = Field(1, description="of so many different people")

@@ -15,11 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchem
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from pgjit.identity.app_roles import app_role
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKind
 
 __all__ = ["GroupEntry", "GroupSection", "IdentityKeys", "IdentityTerms", "unmet"]
 
-_ROLE = re.compile(r"[A-Za-z0-9_.:/-]{1,120}\Z")
 _ACRS = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 
 
@@ -75,12 +75,6 @@ def _guid(value: object) -> str:
         return str(uuid.UUID(str(value)))
     except ValueError:
         raise ValueError("must be the group's object id, a GUID; a name can be given beside it") from None
-
-
-def _role(value: object) -> str:
-    if not isinstance(value, str) or not _ROLE.match(value):
-        raise ValueError("must be the value of an app role, such as Database.Read")
-    return value
 
 
 def _credential(value: object) -> object:
@@ -154,8 +148,9 @@ class RequireSection(_Section):
 class IdentityKeys(_Section):
     """The keys of a policy that concern identities; a policy file has them beside its others."""
 
-    role: Annotated[str | None, BeforeValidator(_role)] = Field(
-        None, description="the app role whose holders it is for, instead of a group"
+    role: Annotated[str | None, BeforeValidator(app_role)] = Field(
+        None,
+        description="the app role whose holders it is for, instead of a group; or `TENANT-ID/ROLE`",
     )
     require: RequireSection | None = Field(None, description="what the token has to show beside the group")
     bind_to_token: bool = Field(False, strict=True, description="sessions end when the token expires")

@@ -48,6 +48,18 @@ class Policies(dict[str, Policy]):
         """All groups that any policy is for."""
         return frozenset(policy.group for policy in self.values() if policy.group is not None)
 
+    @property
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """Each policy's name with an app role that it names: one that it is for, or that reviews."""
+        return tuple(
+            (policy.name, role)
+            for policy in self.values()
+            for role in (
+                *([] if policy.identity.role is None else [policy.identity.role]),
+                *([] if policy.terms.review is None else policy.terms.review.roles),
+            )
+        )
+
 
 def load_policies(folder: Path) -> tuple[Policies, list[str]]:
     """All policies of `folder` (`*.yaml` without `*_test.yaml`), and all faults with their places."""

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from pgjit.errors import InvalidFile
 from tests.e2e.attacked import Ahead
 from tests.e2e.clients import connect_psycopg, psql
 from tests.e2e.entra_worlds import GROUP, OID, graph_world, policy_text
@@ -56,14 +55,24 @@ async def test_at_most_so_many_sessions_under_a_policy_also_when_they_log_in_at_
         assert count == 2  # limits.sessions
 
 
-async def test_a_role_of_one_tenant_opens_no_policy_to_another_tenant(database: DemoDatabase, tmp_path: Path) -> None:
-    """Whoever administers the second tenant gives out roles there; the policy cannot say which tenant it means."""
-    async with StandIn(TENANT, OTHER_TENANT) as entra:
-        policy = policy_text(whom="role: Database.Read")
-        with pytest.raises(InvalidFile) as refused:
-            async with graph_world(database, tmp_path, entra, policy):
-                pass
-        assert "there are several tenants" in str(refused.value.detail)
+@pytest.mark.parametrize(
+    ("role", "inside", "outside"),
+    [("Database.Read", TENANT, OTHER_TENANT), (f"{OTHER_TENANT}/Database.Read", OTHER_TENANT, TENANT)],
+)
+async def test_a_role_of_one_tenant_opens_no_policy_to_another_tenant(
+    database: DemoDatabase, tmp_path: Path, role: str, inside: str, outside: str
+) -> None:
+    """Whoever administers a tenant gives out roles there, and calls them as they like."""
+    async with (
+        StandIn(TENANT, OTHER_TENANT) as entra,
+        graph_world(database, tmp_path, entra, policy_text(whom=f"role: {role}")) as world,
+    ):
+        names = ["Database.Read", role, f"{inside}/Database.Read"]
+        refused = await psql(world, entra.token(OID, tenant=outside, roles=names), "reader", "SELECT 1")
+        assert "no policy" in refused.err
+        assert not records(world, "window.opened")
+        opened = await psql(world, entra.token(OID, tenant=inside, roles=names), "reader", "SELECT 1")
+        assert opened.out == "1\n", opened.err
 
 
 async def test_a_login_that_no_server_takes_does_not_use_the_window_up(

@@ -254,7 +254,10 @@ ATTRIBUTES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "a credential of a kind that is not known": ({"azpacr": "3"}, {"credential": None}),
     "no word of the credential": ({"azpacr": ABSENT}, {"credential": None}),
     "contexts": ({"acrs": ["c1", "c2"]}, {"acrs": frozenset({"c1", "c2"})}),
-    "roles": ({"roles": ["A.Read"]}, {"roles": frozenset({"A.Read"})}),
+    "roles, not known to be of the first tenant": (
+        {"roles": ["A.Read"]},
+        {"roles": frozenset({f"{TENANT}/A.Read"})},
+    ),
     "an agent": (
         {"xms_act_fct": "11", "xms_sub_fct": "11", "xms_par_app_azp": OTHER.upper()},
         {"kind": IdentityKind.AGENT, "blueprint_id": OTHER, "on_behalf_of": None},
@@ -313,6 +316,7 @@ def test_groups_that_are_there_and_elsewhere_are_refused_everywhere() -> None:
 
 # --- tenants and versions ------------------------------------------------------------------------------------
 
+FIRST = replace(ISSUER, first=True)
 V1 = Issuer(
     issuer=f"https://sts.windows.net/{TENANT}/",
     tenant=TENANT,
@@ -323,6 +327,13 @@ THEIRS = Issuer(issuer=f"{HOST}/{OTHER}/v2.0", tenant=OTHER, version="2.0", audi
 BOTH = replace(EXPECTED, issuers=(ISSUER, V1, THEIRS))
 OF_V1: dict[str, object] = {"ver": "1.0", "iss": V1.issuer, "aud": "api://shop"}
 OF_THEM: dict[str, object] = {"iss": THEIRS.issuer, "tid": OTHER}
+
+
+def test_only_roles_of_the_first_tenant_count_without_their_tenant() -> None:
+    expected = replace(EXPECTED, issuers=(FIRST, THEIRS))
+    roles = {"roles": ["A.Read"]}
+    assert read_identity({**APP, **roles}, expected, NOW).roles == {"A.Read", f"{TENANT}/A.Read"}
+    assert read_identity({**APP, **OF_THEM, **roles}, expected, NOW).roles == {f"{OTHER}/A.Read"}
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,14 @@ WARNED: dict[str, tuple[str, str, list[str]]] = {
         f"{ENTRA}, graph: {{{GRAPH}, {SECRET}}}", "group: {claim: admins}",
         ["policy `reader` is for the group `admins`, which is not an object id: it has no members"],
     ),
+    "a role without a tenant, where there are several": (
+        ENTRA.replace(f"tenant: {TENANT}", f"tenant: [{TENANT}, {AUDIENCE}]"), "role: Database.Read",
+        ["policy `reader` names the app role `Database.Read`, which counts in tenant"],
+    ),
+    "a role, of another issuer": (
+        "provider: oidc, issuer: https://login.example, audience: pgjit", "role: Database.Read",
+        ["policy `reader` names the app role `Database.Read`: tokens of this provider carry no app roles"],
+    ),
     "a group by a name, of another issuer": (
         "provider: oidc, issuer: https://login.example, audience: pgjit", "group: {claim: admins}", [],
     ),

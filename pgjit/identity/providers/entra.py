@@ -97,6 +97,7 @@ class EntraSettings:
                 tenant=tenant,
                 version=_VERSIONS[version],
                 audiences=frozenset({self.audience, *(self.app_id_uris if version == "v1" else ())}),
+                first=tenant == self.tenants[0],
             )
             for tenant in self.tenants
             for version in self.versions
