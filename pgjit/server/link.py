@@ -176,7 +176,7 @@ class Link(asyncio.Protocol):
         try:
             await asyncio.wait_for(asyncio.shield(self.lost), grace)
         except TimeoutError:
-            self._transport.abort()
+            self.abort()  # the connection may have been lost just as the grace ended
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -60,3 +60,9 @@ def contrib_database(request: pytest.FixtureRequest) -> Iterator[DemoDatabase]:
 async def world(database: DemoDatabase, tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(database, tmp_path) as served:
         yield served
+
+
+@pytest.fixture
+def answered_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the answer to a cancel may come late: pgjit would terminate, and prove no cancel."""
+    monkeypatch.setattr("pgjit.proxy.window.backend_stop.CANCEL_SECONDS", 60)

@@ -60,14 +60,13 @@ async def _sleeping(world: World, token: str) -> Connection:
     return connection
 
 
+@pytest.mark.usefixtures("answered_cancels")
 @pytest.mark.parametrize("way", ["revoked", *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS)])
 async def test_two_hundred_sessions_end_together(
     way: str, roomy_database: DemoDatabase, tmp_path: Path, queries: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Ahead()
     monkeypatch.setattr("pgjit.app.application.Clock", lambda: clock)
-    # On a busy machine the answer to a cancel may come late: then pgjit terminates, and no cancel is in the proof.
-    monkeypatch.setattr("pgjit.proxy.window.backend_stop.CANCEL_SECONDS", 60)
     async with open_world(roomy_database, tmp_path, config={"limits": LIMITS}) as world:
         token = await world.token(add_writer(world))
         connections: list[Connection] = []
@@ -85,9 +84,10 @@ async def test_two_hundred_sessions_end_together(
             await connection.close()
     took = _took(records(world, "session.ended"), way)
     print(f"{way}: {MANY} backends gone after {took[MANY // 2]} ms (median), {took[-1]} ms (the last)")
-    # Single queries would be at least three for each session: cancel, terminate, look.
-    assert max(queries) > MANY // 4
-    assert len(queries) < MANY
+    # Single queries would be at least three for each session: cancel, terminate, look. Kills come one by one.
+    if way != "killed":
+        assert max(queries) > MANY // 4
+        assert len(queries) < MANY
 
 
 def _took(ended: Sequence[dict[str, object]], way: str) -> list[int]:

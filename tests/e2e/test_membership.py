@@ -72,6 +72,7 @@ async def running(world: World, pid: int) -> None:
 # --- membership ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("answered_cancels")
 async def test_who_is_removed_while_a_statement_runs_is_stopped_within_the_interval(
     database: DemoDatabase, tmp_path: Path, entra: StandIn
 ) -> None:

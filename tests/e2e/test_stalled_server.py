@@ -75,6 +75,7 @@ async def _is_nothing_left(world: World, pid: int) -> bool:
     return (alive, rows) == (0, 0)
 
 
+@pytest.mark.usefixtures("answered_cancels")
 async def test_a_connection_that_passes_nothing_keeps_no_session_from_its_end(
     stalled: tuple[World, MovingAddress, Ahead],
 ) -> None:

@@ -152,6 +152,13 @@ async def test_a_peer_that_does_not_read_the_rest_is_dropped() -> None:
     assert transport.aborted
 
 
+async def test_a_connection_lost_as_the_grace_ends_is_closed() -> None:
+    link, transport = connected()
+    await link.close(grace=0)  # the transport reports the loss while the wait for it is given up
+    assert link.lost.done()
+    assert not transport.aborted
+
+
 async def test_a_link_that_was_never_made_can_be_closed_and_knows_nothing() -> None:
     link = Link()
     link.write(b"x")
