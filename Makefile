@@ -58,10 +58,11 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-docs: setup ## generate docs/config.md, docs/cli.md, docs/rules and the schema of policies from the code
+docs: setup ## generate docs/config.md, docs/cli.md, docs/metrics.md, docs/rules and the schema of policies from the code
 	$(BIN)/python -m tests.repo.config_reference
 	$(BIN)/python -m tests.repo.rule_pages
 	$(BIN)/python -m tests.repo.cli_reference
+	$(BIN)/python -m tests.repo.metrics_reference
 
 check: lint types imports test ## everything that must pass before a change is merged
 

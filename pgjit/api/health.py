@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from pgjit.telemetry.prometheus import CONTENT_TYPE
 
 __all__ = ["admin_api"]
 
 
-def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
-    """`checks` are conditions by name. pgjit is ready when all of them are true."""
+def admin_api(checks: dict[str, Callable[[], bool]], page: Callable[[], bytes]) -> FastAPI:
+    """`checks` are conditions by name. pgjit is ready when all of them are true. `page`: the metrics."""
     api = FastAPI(title="pgjit admin", docs_url=None, redoc_url=None)
 
     @api.get("/healthz")
@@ -32,6 +33,6 @@ def admin_api(checks: dict[str, Callable[[], bool]]) -> FastAPI:
 
     @api.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(page(), media_type=CONTENT_TYPE)
 
     return api

@@ -24,6 +24,7 @@ from pgjit.app.from_config import (
     versions_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
+from pgjit.app.watched_metrics import watch
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SINKS
@@ -77,11 +78,10 @@ class App:
     _services: Services
     _listener: Listener
 
-    def __init__(self, config: Config, *, export_metrics: bool = False, warm: bool = False) -> None:
+    def __init__(self, config: Config, *, warm: bool = False) -> None:
         """`warm`: the processes that judge are there before the first client, not when one first needs them."""
         self._config = config
         self._warm = warm
-        self._export = export_metrics
         self._clock = Clock()
         self._registry = Registry()
         # The order is that of their start: each needs those before it. They are stopped in the reverse order.
@@ -159,11 +159,8 @@ class App:
 
     @asynccontextmanager
     async def _run_telemetry(self) -> AsyncIterator[None]:
-        self._telemetry = Telemetry(version=VERSION, export=self._export)
-        try:
-            yield
-        finally:
-            self._telemetry.close()
+        self._telemetry = Telemetry(version=VERSION, policies=self._config.policies)
+        yield
 
     # --- windows ---------------------------------------------------------------------------------------
 
@@ -260,6 +257,7 @@ class App:
     @asynccontextmanager
     async def _run_judge_workers(self) -> AsyncIterator[None]:
         self._services = self._filled_services()
+        watch(self._services, self._catalogs)
         workers = self._services.judge_workers
         try:
             if self._warm:
@@ -358,7 +356,7 @@ class App:
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
-        async with open_admin_port(self._config.file.admin, checks) as self.admin_port:
+        async with open_admin_port(self._config.file.admin, checks, self._telemetry.page) as self.admin_port:
             yield
 
     @asynccontextmanager

@@ -51,9 +51,11 @@ async def open_api(
 
 
 @asynccontextmanager
-async def open_admin_port(section: AdminSection, checks: dict[str, Callable[[], bool]]) -> AsyncIterator[int]:
-    """`checks`: what has to hold before pgjit is ready. Yields its port. Raises OSError."""
-    admin = HttpServer(admin_api(checks), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
+async def open_admin_port(
+    section: AdminSection, checks: dict[str, Callable[[], bool]], page: Callable[[], bytes]
+) -> AsyncIterator[int]:
+    """`checks`: what has to hold before pgjit is ready. `page`: the metrics. Yields its port. Raises OSError."""
+    admin = HttpServer(admin_api(checks, page), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:
         await admin.open(section.host, section.port)
         yield admin.port

@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -56,6 +57,9 @@ class Journal:
         self._contexts = ContextCache()
         self.on_written: Callable[[int, Sequence[bytes]], None] | None = None
         """Called with the lines that were written and the number of the first. It must be quick, and not raise."""
+        self.failures = 0  # writes that failed
+        self.written = 0  # bytes
+        self._unsynced_since = 0.0  # the oldest record that is not on the disk, in monotonic time
         self._timer: asyncio.TimerHandle | None = None
         self._fsync = SingleFlight(self._flush_once, stopped=JournalUnavailable)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
@@ -83,6 +87,16 @@ class Journal:
         """The time of the last record; None if there is none."""
         head = _HEAD.match(self._last)
         return None if head is None else datetime.fromisoformat(head["time"].decode())
+
+    @property
+    def unsynced(self) -> int:
+        """How many records are not on the disk yet."""
+        return self._seq - self._synced
+
+    @property
+    def lag(self) -> float:
+        """The age of the oldest record that is not on the disk yet, in seconds."""
+        return time.monotonic() - self._unsynced_since if self.unsynced else 0.0
 
     @property
     def sync(self) -> Literal["interval", "always"]:
@@ -177,16 +191,21 @@ class Journal:
         try:
             self._sink.append(b"".join(lines))
         except OSError as error:
+            self.failures += 1
             self._note_failure(error)
             raise JournalUnavailable from error
         self._refused = False
+        if not self.unsynced:
+            self._unsynced_since = time.monotonic()
         self._seq += len(events)
         self._last = lines[-1]
         if self.on_written is not None:
             self.on_written(self._seq - len(lines) + 1, lines)
         if self._sync_mode == "interval" and self._timer is None:
             self._begin_timer()
-        return sum(map(len, lines))
+        size = sum(map(len, lines))
+        self.written += size
+        return size
 
     async def flush(self) -> None:
         """Return when every record appended before the call is on the disk. Raises JournalUnavailable.
@@ -215,14 +234,14 @@ class Journal:
 
     async def _flush_once(self) -> None:
         """One fsync in the journal's own thread. Does not raise: `flush` checks what it reached."""
-        covered, last = self._seq, self._last
+        covered, last, began = self._seq, self._last, time.monotonic()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.flush)
         except OSError as error:
             # The kernel may have dropped the pages that it could not write, and may report success the next time.
             self._fail(f"records up to {covered} may not be on the disk: {error}")
         else:
-            self._synced, self._synced_last = covered, last
+            self._synced, self._synced_last, self._unsynced_since = covered, last, began
 
     def _begin_timer(self) -> None:
         try:

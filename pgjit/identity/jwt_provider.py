@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from pgjit.identity.jws import HARD_MAX_BYTES
 from pgjit.identity.provider import Discovery
 from pgjit.identity.signing_keys import KeySource, SigningKeys
 from pgjit.identity.verification import Claims, KeyRing, Verification
+from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["LONGEST_AGE", "MAX_LEEWAY", "JwtProvider", "JwtSettings", "bounds_faults"]
 
@@ -107,6 +108,14 @@ class JwtProvider(ABC, Generic[S]):
     def ready(self) -> bool:
         """Whether there are keys of every issuer."""
         return self._ring.ready
+
+    @property
+    def key_ages(self) -> Mapping[str, float]:
+        return self._ring.ages
+
+    @property
+    def dependencies(self) -> Sequence[ExternalDependency]:
+        return self._ring.dependencies
 
     async def close(self) -> None:
         """Stop fetching keys."""

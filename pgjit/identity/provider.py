@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from pgjit.identity.identity import Identity
+from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["Discovery", "Provider"]
 
@@ -28,6 +30,14 @@ class Provider(Protocol):
     @property
     def ready(self) -> bool:
         """Whether there are keys, so that tokens can be verified."""
+
+    @property
+    def key_ages(self) -> Mapping[str, float]:
+        """The age of the keys of each issuer, in seconds; 0 before they were fetched."""
+
+    @property
+    def dependencies(self) -> Sequence[ExternalDependency]:
+        """The sources of the keys."""
 
     @property
     def discovery(self) -> Discovery:

@@ -7,7 +7,6 @@ configuration, and no token can change them. Of a token it knows only the key id
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.fetch import AnswerRefused, fetch_object
 from pgjit.identity.jws import KID, unbase64url
 from pgjit.single_flight import SingleFlight
+from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["KeySource", "KeysRefused", "SigningKeys", "parse_key_set"]
-
-log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 3600.0
 MAX_AGE_SECONDS: Final = 24 * 3600.0
@@ -66,6 +64,7 @@ class SigningKeys:
     ) -> None:
         """The caller closes `client`. `fetch_seconds`: the time limit for metadata and key set together."""
         self.issuer = source.issuer
+        self.dependency = ExternalDependency("signing-keys", source.issuer)
         self._source = source
         self._metadata_url = httpx.URL(source.metadata)
         self._client = client
@@ -91,6 +90,11 @@ class SigningKeys:
     def ready(self) -> bool:
         """Whether there are keys that are not too old."""
         return bool(self._keys) and self._monotonic() - self._fetched_at < MAX_AGE_SECONDS
+
+    @property
+    def age(self) -> float:
+        """Seconds since the keys were fetched; 0 before that."""
+        return self._monotonic() - self._fetched_at if self._keys else 0.0
 
     async def close(self) -> None:
         background, self._background = self._background, None
@@ -162,8 +166,9 @@ class SigningKeys:
             fault = type(unexpected).__name__
         else:
             self._keys, self._fetched_at = keys, self._monotonic()
+            self.dependency.works()
             return True
-        log.warning("signing keys of %s were not fetched: %s", self.issuer, fault)
+        self.dependency.failed(f"keys were not fetched: {fault}")
         return False
 
     def _keys_url(self, metadata: Mapping[str, object]) -> httpx.URL:

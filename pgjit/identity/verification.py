@@ -15,6 +15,7 @@ from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.identity.identity import Identity
 from pgjit.identity.jws import Jws, StrictJsonError, parse_compact_jws, read_object
 from pgjit.identity.signing_keys import SigningKeys
+from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["KeyRing", "Verification"]
 
@@ -41,6 +42,15 @@ class KeyRing:
     def ready(self) -> bool:
         """Whether there are keys of every issuer."""
         return all(keys.ready for keys in self._sets.values())
+
+    @property
+    def ages(self) -> dict[str, float]:
+        """The age of the keys of each issuer, in seconds."""
+        return {issuer: keys.age for issuer, keys in self._sets.items()}
+
+    @property
+    def dependencies(self) -> list[ExternalDependency]:
+        return [keys.dependency for keys in self._sets.values()]
 
     async def find(self, kid: str) -> list[PyJWK]:
         """The different keys with that key id. Several issuers may use the same id.

@@ -30,6 +30,7 @@ from pgjit.identity.membership_rechecks import (
 )
 from pgjit.policy.policy import Policy
 from pgjit.single_flight import SingleFlightByKey
+from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["Denials", "Memberships", "ResolvedIdentity", "WatchedSession"]
 
@@ -111,6 +112,7 @@ class Memberships:
 
         `denials` stores the directory's denials; `denied` are those that an earlier process stored.
         """
+        self._dependency = ExternalDependency("directory", "graph")
         self._directory = None if source is GroupSource.CLAIM else directory
         self._source = source
         self._groups = frozenset(groups)
@@ -151,6 +153,16 @@ class Memberships:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def dependencies(self) -> tuple[ExternalDependency, ...]:
+        """The directory, if there is one."""
+        return () if self._directory is None else (self._dependency,)
+
+    def oldest_age(self, now: datetime) -> float:
+        """Seconds since the oldest answer that a live session relies on; 0 without sessions."""
+        answers = (self._rechecks.latest(principal) for principal in self._requirements)
+        return max((max(0.0, (now - each.at).total_seconds()) for each in answers if each is not None), default=0.0)
 
     # --- login ---------------------------------------------------------------------------------------------
 
@@ -344,13 +356,15 @@ class Memberships:
                 fault = DirectoryUnavailable(type(unexpected).__name__)
             else:
                 self._failing_since = None
+                self._dependency.works()
                 self._unconfirmed.pop(principal, None)
                 self._rechecks.record_answer(principal, answer)
                 self._answers.record(principal, answer)
                 return answer
         if self._failing_since is None:
             self._failing_since = now
-        _log.warning("membership of %s in tenant %s is not known: %s", principal.key.oid, principal.key.tid, fault)
+        whom = f"{principal.key.oid} in tenant {principal.key.tid}"
+        self._dependency.failed(f"membership of {whom} is not known: {fault}")
         raise fault
 
 

@@ -6,8 +6,9 @@ Chooses the judge of a session: the current version of its policy with the lates
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pgjit.audit.journal import Journal
@@ -39,8 +40,6 @@ __all__ = ["ProxyLimits", "Services"]
 
 _JOURNAL_BURST = 30.0
 """The burst of `journal_bytes_per_second`, in seconds' worth."""
-
-_log = logging.getLogger("pgjit.services")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +130,9 @@ class Services:
             await catalogs.get(self.limits.catalog_seconds)
         except CatalogBeingRead:
             raise
-        except ServerUnavailable as fault:
+        except ServerUnavailable:
             if policy.statements.needs_names:
                 raise
-            _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
     async def refresh_catalog(self, policy: Policy, *, soon: bool = False) -> None:
         """Refresh the catalog.
@@ -144,12 +142,12 @@ class Services:
         catalogs = self.catalogs.get(policy.connection)
         if catalogs is None:
             return
-        try:
+        with suppress(ServerUnavailable):
             await catalogs.refresh_after_now(soon=soon)
-        except ServerUnavailable as fault:
-            _log.warning("catalog of connection %s: %s", policy.connection, fault.detail or fault.message)
 
     async def judge_in_worker(self, identity: IdentityKey, policy: Policy, sql: bytes) -> Judgement:
         """Judge in a worker process, queued by identity, and cache the judgement."""
-        judge = self.judge(policy)
-        return judge.cache(sql, await self.judge_workers.assess(identity, policy, sql, judge.catalog))
+        judge, began = self.judge(policy), time.perf_counter_ns()
+        judgement = judge.cache(sql, await self.judge_workers.assess(identity, policy, sql, judge.catalog))
+        self.telemetry.judged_in_worker.record((time.perf_counter_ns() - began) // 1000)
+        return judgement

@@ -221,14 +221,15 @@ class Session:
         services.registry.add(self._id, self)
         if services.kept_backends is not None:
             services.kept_backends.add(self._id, live.access.window, live.backend)
-        services.telemetry.session(+1)
-        services.telemetry.login("opened")
+        services.telemetry.session_opened(live.access.policy.name)
+        reason = "fault"
         token_timer = self._start_token_timer(live)
         notices = asyncio.create_task(send_end_notices(self._client, live.pump, live.access, services.clock))
         try:
             with services.memberships.watching(self, live.resolved, live.access.policy.group):
                 ending = await live.pump.run()
             notices.cancel()
+            reason = ending.reason
             self._ending = SessionEnd(services, self._client, live, ending)
             try:
                 await self._ending.carry_out()
@@ -241,7 +242,7 @@ class Session:
             live.backend.release()
             live.pump.close()
             services.registry.remove(self._id)
-            services.telemetry.session(-1)
+            services.telemetry.session_ended(live.access.policy.name, reason)
             self._finished.set()
             self._live = self._ending = None
 

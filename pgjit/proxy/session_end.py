@@ -142,7 +142,7 @@ class SessionEnd:
             stopping.result()
         proof = stop.proof(gone=gone)
         await _drained(live.upstream.link)
-        services.telemetry.ended(proof.took_ms, gone=gone)
+        services.telemetry.backend_stopped(proof.took_ms, gone=gone)
         if self._alerted:
             services.telemetry.remaining(-1)
             if gone:

@@ -7,8 +7,8 @@ value; policies decide what follows from it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ from pgjit.server.target import Target
 from pgjit.single_flight import SingleFlight
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.resolve.catalog_builder import build_catalog
+from pgjit.telemetry.dependency import ExternalDependency
 from pgwire.errors import RemoteProtocolError
 
 __all__ = ["MOST_ROWS", "CatalogCache", "read_catalog"]
@@ -33,7 +34,6 @@ MOST_ROWS = 200_000
 _READ_SECONDS = 900.0
 """Time limit for reading a whole catalog. Logins wait less; but a shorter limit could restart the reading forever."""
 _FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, ValueError)
-_log = logging.getLogger(__name__)
 
 
 class CatalogCache:
@@ -43,6 +43,7 @@ class CatalogCache:
         self, target: Target, servers: Servers, *, every: float = 10.0, pause: float = 1.0, deadline: float = 30.0
     ) -> None:
         self.latest: Catalog | None = None
+        self.dependency = ExternalDependency("catalog", target.name)
         self._target = target
         self._servers = servers
         self._interval = every
@@ -92,10 +93,13 @@ class CatalogCache:
             await asyncio.sleep(self._interval)
             if self.latest is None:
                 continue  # no session has needed it yet
-            try:
+            with suppress(ServerUnavailable):  # the cached catalog stays in use
                 await self._read()
-            except ServerUnavailable as fault:  # the cached catalog stays in use
-                _log.warning("catalog of connection %s: %s", self._target.name, fault.detail or fault.message)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the catalog was last known to be the server's; 0 before it was read."""
+        return asyncio.get_running_loop().time() - self._fresh_since if self.latest is not None else 0.0
 
     async def close(self) -> None:
         await self._read.close()
@@ -105,7 +109,12 @@ class CatalogCache:
 
     async def _refresh(self) -> Catalog:
         began = self._latest_start = asyncio.get_running_loop().time()
-        catalog = await self._read_with_retry()
+        try:
+            catalog = await self._read_with_retry()
+        except ServerUnavailable as fault:
+            self.dependency.failed(fault.detail or fault.message)
+            raise
+        self.dependency.works()
         self._fresh_since = began
         return catalog
 

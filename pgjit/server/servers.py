@@ -19,6 +19,7 @@ from pgjit.server.dial import Address, resolve
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import Host, SessionAttrs, Target
 from pgjit.server.upstream import Upstream, connect_upstream
+from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["Backend", "Servers"]
 
@@ -63,6 +64,7 @@ class Backend:
 class Servers:
     def __init__(self, target: Target) -> None:
         self._target = target
+        self.dependency = ExternalDependency("server", target.name)
         self._controls: dict[Address, ControlPool] = {}  # least recently used first
 
     async def connect(
@@ -76,7 +78,9 @@ class Servers:
         failures: list[LoginFailed] = []
         try:
             async with asyncio.timeout(deadline):
-                return await self._log_in_to_first(settings, failures)
+                backend = await self._log_in_to_first(settings, failures)
+            self.dependency.works()
+            return backend
         except LoginFailed as failed:
             failures.append(failed)
         except TimeoutError:
@@ -199,6 +203,7 @@ class Servers:
             and parameter[1].lower() in client_settings
         ):
             return SettingRejected(failures[-1].server_message, failures[-1].sqlstate)
+        self.dependency.failed(detail)
         for failed in reversed(failures):
             if failed.sqlstate in _NOT_ACCEPTING:
                 return ServerNotAccepting(failed.sqlstate, failed.server_message, detail=detail)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import httpx
@@ -32,6 +33,7 @@ from pgjit.policy.load import Policies
 from pgjit.policy.policy import Grant
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.registry import Registry
+from pgjit.telemetry.dependency import ExternalDependency
 from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.fakes.policies import policy
 
@@ -81,6 +83,8 @@ class Told:
 
     ready = True
     discovery = Discovery("https://login.invalid", "api")
+    key_ages: Mapping[str, float] = MappingProxyType({})
+    dependencies: tuple[ExternalDependency, ...] = ()
 
     def __init__(self) -> None:
         self.people = dict(PEOPLE)

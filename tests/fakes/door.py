@@ -29,6 +29,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.proxy.services import ProxyLimits, Services
 from pgjit.proxy.window.windows import Windows
 from pgjit.telemetry import Telemetry
+from pgjit.telemetry.dependency import ExternalDependency
 from tests.fakes.both_ends import CONTEXT
 from tests.fakes.scripted_client import trusting
 from tests.fakes.thread_worker import ThreadWorker
@@ -51,6 +52,8 @@ class OneTokenProvider:
         self.verified_at: list[datetime] = []
         self.ready = True
         self.discovery = DISCOVERY
+        self.key_ages: dict[str, float] = {}
+        self.dependencies: tuple[ExternalDependency, ...] = ()
 
     async def start(self) -> None: ...
 
@@ -116,7 +119,6 @@ class Door:
     async def __aexit__(self, *exc: object) -> None:
         await self.listener.drain(0)
         await self.journal.close()
-        self._telemetry.close()
 
     @property
     def refused(self) -> list[dict[str, object]]:

@@ -199,7 +199,6 @@ class WholeProxy:
         journal = Journal.open(self.sink, interval=3600)
         stack.push_async_callback(journal.close)
         telemetry = Telemetry(version="0")
-        stack.callback(telemetry.close)
         registry = Registry()
         self.windows = Windows(store, journal, registry, clock)
         stack.push_async_callback(self.windows.close)

@@ -24,9 +24,11 @@ from pgjit.policy.rules import RULES
 from pgjit.policy.suite import CaseSection, SuiteFile, load_suites, suite_paths
 from pgjit.proxy.relay.show_pgjit import ABOUT
 from pgjit.sql.parse import read_message
+from pgjit.telemetry.metrics import Metrics
+from pgjit.telemetry.prometheus import prometheus_name
 from tests.audit.audit_events import EVENTS
 from tests.audit.review_events import REVIEW_EVENTS
-from tests.repo import cli_reference
+from tests.repo import cli_reference, metrics_reference
 from tests.repo.config_reference import PAGE, rewritten
 from tests.run.rows import table
 
@@ -40,6 +42,7 @@ DOCUMENTS = sorted(
     ]
 )
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_METRIC = re.compile(r"\b(pgjit_[a-z_]+_(?:total|seconds|bytes|remaining|writable|up|live|seconds_bucket))\b")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -62,6 +65,19 @@ def _code_block(document: str, language: str, first: str) -> str:
 def test_the_configuration_reference_is_what_the_models_say() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == rewritten(page), "docs/config.md is stale: run `make docs`"
+
+
+def test_every_metric_is_in_the_page_on_metrics_and_no_other() -> None:
+    page = _text("docs/metrics.md")
+    assert page == metrics_reference.rewritten(page)
+
+
+def test_metrics_that_documents_name_exist() -> None:
+    known = {prometheus_name(family.text) for family in Metrics()}
+    known |= {name + end for name in known for end in ("_bucket", "_sum", "_count")}
+    current = [document for document in DOCUMENTS if document.name != "CHANGELOG.md"]  # which has old names, too
+    named = {each for document in current for each in _METRIC.findall(document.read_text(encoding="utf-8"))}
+    assert named - known == set()
 
 
 def test_the_reference_of_the_commands_is_what_they_say() -> None:

@@ -45,7 +45,7 @@ async def _serve(config: Config, *, as_json: bool) -> int:
     from pgjit.cli.loop import stop_signal
 
     stop = stop_signal()
-    async with App(config, export_metrics=True, warm=True) as app:
+    async with App(config, warm=True) as app:
         places = {
             "version": VERSION,
             "listen": f"{config.file.listen.host}:{app.port}",

@@ -14,17 +14,17 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgjit.audit.event import Event, Execution, SessionContext
+from pgjit.audit.event import Event, SessionContext
 from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
 from pgjit.grants.usage import Usage
 from pgjit.judging.judge import Judgement
-from pgjit.policy.kinds import DDL, PROCEDURAL
 from pgjit.policy.policy import Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.leased_traffic import LeasedTraffic
 from pgjit.proxy.relay.batch import next_batch
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.execution_counts import count_executions, count_outcomes
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
 from pgjit.proxy.relay.server_step import ScannedData
@@ -50,7 +50,6 @@ _MOST_QUEUED_BYTES = 8 * 1024 * 1024
 """How many requests, and how many bytes of them, may wait for the server's answer. PostgreSQL holds back about 1,600
 answers, in 8 KiB."""
 
-_CHANGES = DDL | PROCEDURAL
 _LOOK_SECONDS = 5.0
 _SETTLE_SECONDS = 5.0
 _CANCEL_SECONDS = 5.0
@@ -92,6 +91,7 @@ class Pump:
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._judged = access.policy.statements.access is not Preset.FULL
         self._changed = False  # this session may have changed the catalog
+        self._counts = services.telemetry.of_policy(access.policy.name)
         self._unwritten: list[Event] = []  # outcomes that the journal could not take so far
         self.state = RelayState(
             context,
@@ -195,11 +195,12 @@ class Pump:
             await self._slow_down()
             batch = next_batch(frames, at)
             await self._leased.before(batch)
-            now = self._services.clock()
+            began, now = time.perf_counter_ns(), self._services.clock()
             if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
             plan = self._client_side.from_client(batch, now, judged, settled=settled)
             await self._carry_out(plan)
+            self._services.telemetry.overhead.record((time.perf_counter_ns() - began) // 1000)
             done = len(batch) - len(plan.rest)
             at += done
             settled = plan.unknown or (settled and not done)
@@ -289,7 +290,8 @@ class Pump:
                     await self._services.journal.flush()
             except JournalUnavailable:
                 data = self.state.withdraw(plan)
-            self._measure(plan.events)
+            # A session sees its own changes at once: they may make a name mean something else.
+            self._changed = (count_executions(self._counts, plan.events) and self._judged) or self._changed
         if self._over.done() or self._end.passed:
             return
         self._server.write(data)
@@ -300,7 +302,10 @@ class Pump:
 
     def _judge(self, sql: bytes) -> Judgement | None:
         """Judge with the latest catalog. None: it takes too long for the event loop."""
-        return self._services.judge(self._policy).judge_inline(sql)
+        began = time.perf_counter_ns()
+        judgement = self._services.judge(self._policy).judge_inline(sql)
+        self._services.telemetry.judged_inline.record((time.perf_counter_ns() - began) // 1000)
+        return judgement
 
     async def _judge_in_worker(self, sql: bytes) -> dict[bytes, Judgement]:
         """Wait for the judge's worker. The end of the session does not wait for it."""
@@ -351,6 +356,7 @@ class Pump:
 
     def note(self, events: Sequence[Event]) -> None:
         """Record what has happened. What the journal cannot take now is kept, and written first later."""
+        count_outcomes(self._counts, events)
         try:
             self._append(events)
         except JournalUnavailable:
@@ -387,11 +393,3 @@ class Pump:
             self.note([])
         if self._unwritten:
             raise JournalUnavailable(fatal=True)
-
-    def _measure(self, events: Sequence[Event]) -> None:
-        executions = [event for event in events if isinstance(event, Execution)]
-        denied = sum(1 for event in executions if event.decision == "deny")
-        # A session sees its own changes at once: they may make a name mean something else.
-        ran = (event.kind for event in executions if event.decision == "allow")
-        self._changed = self._changed or (self._judged and not _CHANGES.isdisjoint(ran))
-        self._services.telemetry.executions(len(executions) - denied, denied)

@@ -28,7 +28,6 @@ from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
-from pgjit.proxy.window.break_glass import alert_of_break_glass
 from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.leases import Leases
@@ -36,6 +35,7 @@ from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.review_records import ReviewRecords
 from pgjit.proxy.window.session_counts import SessionCounts
 from pgjit.proxy.window.wait_until import wait_until
+from pgjit.proxy.window.window_reports import report_ended, report_opened
 from pgjit.telemetry import Telemetry
 
 __all__ = ["Windows"]
@@ -170,7 +170,7 @@ class Windows:
             window, opened = await self._store.admit(identity.key, policy, now, login, note, ask, sessions())
         if opened:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
-            alert_of_break_glass(window, self._telemetry)
+            report_opened(window, self._telemetry)
         await self.leases.take(window.id, policy.limits)
         if policy.limits.of_window and not self._store.shared and window.id not in self._usages:
             usage = await self._store.usage(window.id)
@@ -371,6 +371,7 @@ class Windows:
                     first = await self._store.end(window.id, ends_at, end.reason, note)
                     if first or (doubtful and await self._in_outbox(window.id)):
                         self._outbox[window.id, "ended"] = record_of(OutboxEntry("ended", ended, note))
+                        report_ended(window, end.reason, self._telemetry)
                     saved = True
                 self._write_outbox()
             except PgjitError as fault:

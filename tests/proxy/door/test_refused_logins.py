@@ -70,7 +70,6 @@ async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
     sink.full = False
     refusals.close()
     await journal.close()
-    telemetry.close()
     lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert sum(line["count"] for line in lines) == 15
     assert [line["count"] for line in lines if line["source"] == ONE.source] == [1] * single
@@ -86,7 +85,6 @@ async def test_many_tokens_that_the_api_does_not_accept_are_counted_into_one_rec
         refusals.note_unauthenticated(client, "signature", "28P01", "not signed by the provider")
     refusals.close()
     await journal.close()
-    telemetry.close()
     lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert [line["count"] for line in lines] == [1] * 10 + [590]
     assert lines[-1]["source"] == "2001:db8::/64"

@@ -1,0 +1,59 @@
+"""The metrics that are read from the parts when somebody collects them: ages, sizes, what is open now.
+
+Decides where each number is read. It is called at each collection, so it costs the data path nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from pgjit.audit.journal import Journal
+from pgjit.identity.provider import Provider
+from pgjit.proxy.services import Services
+from pgjit.server.catalog_cache import CatalogCache
+from pgjit.telemetry.dependency import ExternalDependency
+from pgjit.telemetry.metrics import Metrics
+
+__all__ = ["watch"]
+
+
+def watch(services: Services, catalogs: Mapping[str, CatalogCache]) -> None:
+    """Take the numbers from the parts of `services` from now on."""
+    metrics, clock = services.telemetry.metrics, services.clock
+    _watch_journal(metrics, services.journal)
+    _watch_ages(metrics, services.provider, catalogs)
+    metrics.memberships_age.watch(lambda: {(): services.memberships.oldest_age(clock())})
+    metrics.windows.watch(lambda: {(p,): n for p, n in Counter(w.policy for w in services.windows.live()).items()})
+    dependencies: list[ExternalDependency] = [
+        *services.provider.dependencies,
+        *services.memberships.dependencies,
+        *(servers.dependency for servers in services.servers.values()),
+        *(catalog.dependency for catalog in catalogs.values()),
+    ]
+    metrics.dependency_failures.watch(lambda: {(each.kind, each.name): each.failures for each in dependencies})
+    metrics.dependency_up.watch(lambda: {(each.kind, each.name): int(each.up) for each in dependencies})
+
+
+def _watch_journal(metrics: Metrics, journal: Journal) -> None:
+    place, first = Path(journal.name), journal.seq
+    metrics.journal_records.watch(lambda: {(): journal.seq - first})
+    metrics.journal_written.watch(lambda: {(): journal.written})
+    metrics.journal_failures.watch(lambda: {(): journal.failures})
+    metrics.journal_writable.watch(lambda: {(): int(journal.writable)})
+    metrics.journal_unsynced.watch(lambda: {(): journal.unsynced})
+    metrics.journal_lag.watch(lambda: {(): journal.lag})
+    metrics.journal_size.watch(lambda: {(): _size_on_disk(place)})
+
+
+def _watch_ages(metrics: Metrics, provider: Provider, catalogs: Mapping[str, CatalogCache]) -> None:
+    metrics.keys_age.watch(lambda: {(issuer,): age for issuer, age in provider.key_ages.items()})
+    metrics.catalog_age.watch(lambda: {(name,): catalog.age for name, catalog in catalogs.items()})
+
+
+def _size_on_disk(place: Path) -> int:
+    """The bytes of the journal's file, or of all files in its folder."""
+    if not place.is_dir():
+        return place.stat().st_size
+    return sum(each.stat().st_size for each in place.iterdir() if each.is_file())

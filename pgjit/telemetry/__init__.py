@@ -1,0 +1,22 @@
+"""What pgjit reports about itself: its metrics and its own log. Neither is the audit; the audit is the journal.
+
+This room decides the names of the metrics, what counting costs, the format of the log's lines, and that neither can
+slow or fail the data path.
+
+- **family**: a metric with its label names (`metric_family.py`). `metrics.py` lists all of them.
+- **series**: the number of a family for certain label values: an integer. Those who count keep it and add to it.
+- **distribution**: a histogram's series: a count for each bucket, in whole microseconds.
+- **page**: all metrics in Prometheus's format, made when somebody reads /metrics.
+- **dependency**: something outside that pgjit needs: a server, a directory, a source of keys.
+
+Start with `metrics.py`; docs/metrics.md is written from it. `telemetry.py` has what the other rooms call.
+
+The room does not know sessions, policies or records, only their names. Spans and log records for OpenTelemetry are
+made from the journal, in a room that knows it.
+"""
+
+from __future__ import annotations
+
+from pgjit.telemetry.telemetry import PolicyCounts, Telemetry
+
+__all__ = ["PolicyCounts", "Telemetry"]

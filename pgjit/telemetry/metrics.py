@@ -1,0 +1,162 @@
+"""Every metric of pgjit: its name, its unit, its labels, and what it means. docs/metrics.md is written from here.
+
+Decides the names. They follow OpenTelemetry's conventions; the names in Prometheus follow from them. A metric exists
+from the start: series whose labels are known show 0 until something happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pgjit.telemetry.metric_family import HistogramFamily, MetricText, NumberFamily
+
+__all__ = ["DECISIONS", "ENDINGS", "OUTCOMES", "Metrics"]
+
+DECISIONS = ("allow", "deny")
+ENDINGS = ("completed", "suspended", "failed", "limited", "refused", "skipped", "cut")
+OUTCOMES = (
+    "opened", "bad-signature", "cooling-down", "expired", "handshake-failed", "journal-unavailable", "no-policy",
+    "outside-schedule", "protocol-violation", "review-needed", "server-unavailable", "signing-keys-unavailable",
+    "token-refused", "unknown-key", "wrong-audience", "wrong-issuer",
+)  # fmt: skip
+"""Outcomes of a login that are shown from the start. Others, each an error's reference, appear with the first."""
+
+_MILLI, _SECOND = 1_000, 1_000_000
+_SHORT = (25, 50, 100, 250, 500, _MILLI, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, _SECOND)
+_LONG = (
+    100, 250, 500, _MILLI, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    _SECOND, 2_500_000, 5 * _SECOND, 10 * _SECOND, 30 * _SECOND, 60 * _SECOND, 300 * _SECOND,
+)  # fmt: skip
+
+
+class Metrics:
+    """The families by name. An attribute for each, so that a wrong name is found by mypy."""
+
+    def __init__(self) -> None:
+        self.families: list[NumberFamily | HistogramFamily] = []
+        self._add_sessions()
+        self._add_executions()
+        self._add_journal()
+        self._add_others()
+
+    def _add_sessions(self) -> None:
+        self.sessions = self._gauge("sessions", "{session}", "sessions that are open now", "policy")
+        self.sessions_ended = self._counter("sessions.ended", "{session}", "sessions that ended, by reason", "reason")
+        self.logins = self._counter(
+            "logins", "{login}", "logins by outcome: `opened`, or the reference of the refusal", "outcome"
+        )
+        self.windows = self._gauge("windows", "{window}", "windows that are open on this node now", "policy")
+        self.windows_opened = self._counter("windows.opened", "{window}", "windows that were opened", "policy")
+        self.windows_ended = self._counter("windows.ended", "{window}", "windows that ended, by reason", "reason")
+        self.break_glass = self._counter(
+            "windows.break_glass", "{window}", "windows that were opened without a review, by a break-glass policy"
+        )
+        self.end_duration = self._histogram(
+            "session.end.duration", _LONG, "from the end of a session until its backend was seen to be gone", "gone"
+        )
+        self.backends_remaining = self._gauge(
+            "backends.remaining", "{backend}", "backends that should be gone but are not known to be: alert above 0"
+        )
+
+    def _add_executions(self) -> None:
+        self.executions = self._counter(
+            "executions", "{execution}", "executions by policy and decision", "policy", "decision"
+        )
+        self.executions_ended = self._counter(
+            "executions.ended", "{execution}", "executions that ended, as in the journal", "policy", "ended"
+        )
+        self.execution_duration = self._histogram(
+            "execution.duration", _LONG, "from an execution's record until the server's last answer to it", "policy"
+        )
+        self.overhead = self._histogram(
+            "proxy.overhead",
+            _SHORT,
+            "from taking a client's messages up until they are sent on: judging, recording, waiting for the disk",
+        )
+        self.decision_duration = self._histogram(
+            "decision.duration",
+            _SHORT,
+            "judging one text: on the event loop, or in a worker with the wait for it",
+            "place",
+        )
+        self.rows = self._counter("rows", "{row}", "rows that executions returned or changed", "policy")
+        self.sent = self._counter("sent", "By", "bytes of results that clients received", "policy")
+        self.received = self._counter("received", "By", "bytes of COPY data that clients sent", "policy")
+
+    def _add_journal(self) -> None:
+        self.journal_records = self._counter("journal.records", "{record}", "records that the journal accepted")
+        self.journal_written = self._counter("journal.written", "By", "bytes that the journal accepted")
+        self.journal_failures = self._counter(
+            "journal.failures", "{failure}", "writes that failed; each refused the statements of its batch"
+        )
+        self.journal_writable = self._gauge("journal.writable", "1", "1 while the journal accepts records, else 0")
+        self.journal_unsynced = self._gauge(
+            "journal.unsynced_records", "{record}", "records that a crash of the machine could lose"
+        )
+        self.journal_lag = self._gauge("journal.lag", "s", "age of the oldest record that is not on the disk yet")
+        self.journal_size = self._gauge("journal.size", "By", "size of the journal on the disk")
+
+    def _add_others(self) -> None:
+        self.keys_age = self._gauge(
+            "signing_keys.age", "s", "since signing keys were fetched; 0 before that", "issuer"
+        )
+        self.catalog_age = self._gauge(
+            "catalog.age", "s", "since the catalog was last checked; 0 before a session needed it", "connection"
+        )
+        self.memberships_age = self._gauge(
+            "memberships.age", "s", "age of the oldest membership that a live session relies on"
+        )
+        self.dependency_failures = self._counter(
+            "dependency.failures", "{failure}", "failed uses of a server, directory or other source", "kind", "name"
+        )
+        self.dependency_up = self._gauge(
+            "dependency.up", "1", "1 if its last use succeeded or there was none, else 0", "kind", "name"
+        )
+        self.log_dropped = self._counter(
+            "log.dropped", "{line}", "lines of the program's own log that were dropped, as its output was not read"
+        )
+        self.build = self._gauge("build_info", "1", "always 1", "version")
+
+    def declare(self, policies: Iterable[str], version: str) -> None:
+        """Show the series whose labels are known, with 0."""
+        self.build.of(version).value = 1
+        for outcome in OUTCOMES:
+            self.logins.of(outcome)
+        for gone in ("true", "false"):
+            self.end_duration.of(gone)
+        for place in ("event-loop", "worker"):
+            self.decision_duration.of(place)
+        for policy in policies:
+            for family in (self.sessions, self.windows, self.windows_opened, self.rows, self.sent, self.received):
+                family.of(policy)
+            self.execution_duration.of(policy)
+            for decision in DECISIONS:
+                self.executions.of(policy, decision)
+            for ended in ENDINGS:
+                self.executions_ended.of(policy, ended)
+
+    def __iter__(self) -> Iterator[NumberFamily | HistogramFamily]:
+        return iter(self.families)
+
+    # --- families --------------------------------------------------------------------------------------
+
+    def _counter(self, name: str, unit: str, description: str, *labels: str) -> NumberFamily:
+        return self._number(name, "counter", unit, description, labels)
+
+    def _gauge(self, name: str, unit: str, description: str, *labels: str) -> NumberFamily:
+        return self._number(name, "gauge", unit, description, labels)
+
+    def _number(
+        self, name: str, kind: Literal["counter", "gauge"], unit: str, description: str, labels: tuple[str, ...]
+    ) -> NumberFamily:
+        text = MetricText(name=f"pgjit.{name}", kind=kind, unit=unit, description=description, labels=labels)
+        family = NumberFamily(text)
+        self.families.append(family)
+        return family
+
+    def _histogram(self, name: str, bounds: tuple[int, ...], description: str, *labels: str) -> HistogramFamily:
+        text = MetricText(name=f"pgjit.{name}", kind="histogram", unit="s", description=description, labels=labels)
+        family = HistogramFamily(text, bounds)
+        self.families.append(family)
+        return family
