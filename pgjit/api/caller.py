@@ -9,24 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
 
 from pgjit.api.section import HttpRolesSection
+from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.policy.policy import Policy
 
-__all__ = ["Caller", "CallerKey", "CallerRole", "RoleTable", "is_person"]
-
-
-class CallerKey(NamedTuple):
-    """Who uses a quota. An agent that acts for a person uses quotas of its own, not those of the person."""
-
-    identity: IdentityKey
-    acting_app: str | None
-
-    @classmethod
-    def of(cls, identity: Identity) -> CallerKey:
-        return cls(identity.key, identity.app_id if identity.on_behalf_of else None)
+__all__ = ["Caller", "CallerRole", "RoleTable", "is_person"]
 
 
 class CallerRole(StrEnum):
@@ -50,8 +39,8 @@ class Caller:
         return self.identity.key
 
     @property
-    def quota_key(self) -> CallerKey:
-        return CallerKey.of(self.identity)
+    def quota_key(self) -> HolderKey:
+        return HolderKey.of(self.identity)
 
     @property
     def reads_all(self) -> bool:

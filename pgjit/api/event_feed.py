@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from pgjit.api.caller import CallerKey
 from pgjit.api.refusals import TooManyCalls
+from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import IdentityKey
 
 __all__ = ["EventFeed", "FeedEvent"]
@@ -52,7 +52,7 @@ class EventFeed:
         self._before = seq  # every event after this one is kept
         self._seq = seq
         self._news = asyncio.Event()
-        self._readers: Counter[CallerKey] = Counter()
+        self._readers: Counter[HolderKey] = Counter()
         self.closed = False
 
     def take(self, first: int, lines: Sequence[bytes]) -> None:
@@ -79,7 +79,7 @@ class EventFeed:
     # --- readers ---------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def reading(self, caller: CallerKey, *, reads_all: bool = False) -> Iterator[None]:
+    def reading(self, caller: HolderKey, *, reads_all: bool = False) -> Iterator[None]:
         """Holds a place. Raises TooManyCalls."""
         most = _MOST_READERS if reads_all else _MOST_READERS - _KEPT_READERS
         if self._readers[caller] >= _MOST_OF_CALLER or self._readers.total() >= most:

@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pgjit.api.caller import Caller, CallerKey, RoleTable
+from pgjit.api.caller import Caller, RoleTable
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.connection_places import Place
 from pgjit.api.refusals import BearerRefused, CallRefused, InvalidCall, TooManyCalls, TooManyRefusedCalls
 from pgjit.errors import PgjitError, TokenRefused
+from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Provider
 from pgjit.proxy.door.connection_limits import ClientAddress
@@ -93,7 +94,7 @@ class CallerAdmission:
         self._roles = roles
         self._refused = refused
         self._clock = clock
-        self._rate: RateLimit[CallerKey] = RateLimit(per_minute / 60, _BURST)
+        self._rate: RateLimit[HolderKey] = RateLimit(per_minute / 60, _BURST)
         self._addresses: RateLimit[str] = RateLimit(_ADDRESS_RATE, _ADDRESS_BURST)
 
     async def caller(self, scope: Scope) -> Caller:
@@ -113,7 +114,7 @@ class CallerAdmission:
         try:
             identity = await self._provider.verify(token, self._clock())
             if counted:
-                _spend(self._rate, CallerKey.of(identity))
+                _spend(self._rate, HolderKey.of(identity))
             resolved, checked_at = await self._groups.resolve(identity, fresh=fresh)
         except TokenRefused as refused:
             host, _, port = source.rpartition(":")

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pgjit.api.caller import CallerKey
 from pgjit.api.refusals import CallRefused, InvalidCall, TooManyCalls
 from pgjit.errors import PgjitError
+from pgjit.grants.holder import HolderKey
 
 __all__ = ["IdempotencyKeys", "Reply", "read_key"]
 
@@ -56,10 +56,10 @@ def read_key(header: str | None) -> str | None:
 class IdempotencyKeys:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._entries: OrderedDict[tuple[CallerKey, str], _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[HolderKey, str], _Entry] = OrderedDict()
 
     async def run(
-        self, caller: CallerKey, key: str, fingerprint: bytes, action: Callable[[], Awaitable[Reply]]
+        self, caller: HolderKey, key: str, fingerprint: bytes, action: Callable[[], Awaitable[Reply]]
     ) -> Reply:
         """Carry `action` out, or return the reply of the call that had the key first.
 
@@ -87,7 +87,7 @@ class IdempotencyKeys:
             raise
         return entry.reply
 
-    def _forget(self, caller: CallerKey, now: datetime) -> None:
+    def _forget(self, caller: HolderKey, now: datetime) -> None:
         while self._entries:
             oldest, entry = next(iter(self._entries.items()))
             if entry.reply is None or (now - entry.at < _KEPT and len(self._entries) < _MOST):

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 
-__all__ = ["Holder"]
+__all__ = ["Holder", "HolderKey"]
+
+
+class HolderKey(NamedTuple):
+    """Whose windows, requests and quotas they are: an agent that acts for a person has its own, not the person's."""
+
+    identity: IdentityKey
+    program: str | None = None  # client id of the agent that acts for the identity
+
+    @classmethod
+    def of(cls, identity: Identity) -> HolderKey:
+        return cls(identity.key, identity.app_id if identity.on_behalf_of else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +52,11 @@ class Holder:
     def text(self, display: str) -> str:
         """For people. `display` is the name of the identity: of the person, if an agent acts for one."""
         return display if self.on_behalf_of is None else f"agent {self.app_id} on behalf of {display}"
+
+    @property
+    def acting(self) -> str | None:
+        """The agent that acts for a person, by its client id; None where nobody acts for anybody."""
+        return None if self.on_behalf_of is None else self.app_id
 
     @property
     def is_person(self) -> bool:

@@ -20,6 +20,7 @@ from pgjit.grants.request_refusals import (
     OutsideSchedule,
     ReviewNeeded,
     ReviewRefused,
+    TooManyWindows,
     UnfitValue,
 )
 from pgjit.grants.window import Login, LoginAsk, Window
@@ -42,6 +43,10 @@ __all__ = [
     "effective_end",
     "under_policy",
 ]
+
+
+_MOST_BESIDE = 3
+"""Windows of other holders beside a new one: each has a budget of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ class Facts:
     token_used: bool = False
     locks: tuple[Lock, ...] = ()
     opened_today: int = 0  # windows of this identity under this policy in the last 24 hours
-    request: Request | None = None  # its latest under this policy
+    request: Request | None = None  # its latest under this policy, by this holder
+    beside: tuple[Window, ...] = ()  # of the same identity under this policy, by other holders: see `_beside`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +167,7 @@ def under_policy(window: Window, policy: Policy) -> Window:
 
 
 def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | None = None) -> WindowDecision:
-    """Whether the login joins the window, opens one, or is refused."""
+    """Whether the login joins the window, opens one, or is refused. `latest`: the holder's latest window."""
     facts = facts or Facts()
     now = _utc(now)
     at = now if facts.seen is None else max(now, _utc(facts.seen))
@@ -173,8 +179,8 @@ def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | 
     admission = _by_time(latest, policy, now, at, facts)
     if not isinstance(admission, Join | Open):
         return admission
-    if isinstance(admission, Join) and not _may_join(admission.window, policy, facts.login):
-        return Barred(OtherHolder.of_window(policy.name))
+    if isinstance(admission, Join) and not _may_join(admission.window, facts.login):
+        return Barred(OtherHolder(policy.name))
     terms = policy.identity
     if terms.single_use_token and (facts.login is None or facts.token_used):
         return TokenUsed(policy=policy.name)
@@ -185,10 +191,9 @@ def decide(latest: Window | None, policy: Policy, now: datetime, facts: Facts | 
     return admission
 
 
-def _may_join(window: Window, policy: Policy, login: Login | None) -> bool:
-    """INVARIANT: where people decide or sign off, an agent uses nothing of the person it acts for, nor vice versa."""
-    reviewed = policy.grant is Grant.REVIEW or policy.terms.break_glass
-    return not reviewed or (None if login is None else login.holder) == window.holder
+def _may_join(window: Window, login: Login | None) -> bool:
+    """INVARIANT: an agent uses no window of the person it acts for, nor the person one of the agent."""
+    return (None if login is None else login.holder) == window.holder
 
 
 def ask_of(request: Request, policy: Policy, ask: LoginAsk | None, login: Login | None) -> Ask:
@@ -213,16 +218,37 @@ def _by_time(
         ended_at = _end(latest, policy, at)
         if at < ended_at:
             return Join(under_policy(latest, policy))
-        if at < latest.retry_at and latest.revoked_at is not None:
-            reason = latest.revoke_reason
-            return Barred(AccessRevoked(policy=policy.name, reason=reason, retry_at=latest.retry_at))
         if at < latest.retry_at:
-            return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
-    return _open(policy, now, at, facts)
+            return _cooling_down(latest, policy, ended_at)
+    return _beside(policy, at, facts) or _open(policy, now, at, facts)
+
+
+def _cooling_down(latest: Window, policy: Policy, ended_at: datetime) -> Barred | Refused:
+    if latest.revoked_at is not None:
+        reason = latest.revoke_reason
+        return Barred(AccessRevoked(policy=policy.name, reason=reason, retry_at=latest.retry_at))
+    return Refused(policy=policy.name, ended_at=ended_at, retry_at=latest.retry_at)
+
+
+def _beside(policy: Policy, at: datetime, facts: Facts) -> Barred | Refused | None:
+    """Why windows of other holders bar a new one: the cooldown after one that is over, or that there are too many.
+
+    INVARIANT: a person has no more time by agents that act for them. The cooldown is one for all of them.
+    """
+    live = 0
+    for window in facts.beside:
+        ended_at = _end(window, policy, at)
+        live += at < ended_at
+        if ended_at <= at < window.retry_at:
+            return _cooling_down(window, policy, ended_at)
+    return Barred(TooManyWindows(policy=policy.name, most=_MOST_BESIDE + 1)) if live >= _MOST_BESIDE else None
 
 
 def _open(policy: Policy, now: datetime, at: datetime, facts: Facts) -> Open | Barred:
-    """INVARIANT: the end is the earliest of the ttl, what was asked, a reviewer's cap, and the schedule's end."""
+    """INVARIANT: the end is the earliest of the ttl, what was asked, a reviewer's cap, and the schedule's end.
+
+    Where nobody reviews, windows of one identity end together: that of an agent when that of its person ends.
+    """
     terms = policy.terms
     if terms.max_per_day is not None and facts.opened_today >= terms.max_per_day:
         return Barred(MaxPerDay(policy=policy.name, most=terms.max_per_day))
@@ -237,6 +263,8 @@ def _open(policy: Policy, now: datetime, at: datetime, facts: Facts) -> Open | B
             return Barred(barred)
         ttl = ttl if request is None else min(ttl, request.ttl)
     ends_at = now + ttl
+    if policy.grant is not Grant.REVIEW:
+        ends_at = min([ends_at, *(end for each in facts.beside if at < (end := _end(each, policy, at)))])
     if terms.schedule is not None:
         # A clock that was set back opens nothing that the later moment would not.
         scheduled = [terms.schedule.open_until(moment) for moment in (now, at)]

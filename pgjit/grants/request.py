@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from pgjit.grants.actor import Actor
-from pgjit.grants.holder import Holder
+from pgjit.grants.holder import Holder, HolderKey
 from pgjit.identity.identity import IdentityKey, IdentityKind
 from pgjit.policy.grant_terms import ReviewTerms
 
@@ -47,6 +47,15 @@ class Ask:
     reason: str = ""
     ticket: str | None = None
     holder: Holder | None = None  # None: unknown, which is nobody's but that of another unknown one
+
+    @property
+    def acting(self) -> str | None:
+        """The agent that acts for the identity, by its client id."""
+        return None if self.holder is None else self.holder.acting
+
+    @property
+    def holder_key(self) -> HolderKey:
+        return HolderKey(self.identity, self.acting)
 
     @property
     def programs(self) -> frozenset[IdentityKey]:

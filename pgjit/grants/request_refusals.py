@@ -29,6 +29,7 @@ __all__ = [
     "SignedOffByUser",
     "TooManyRequests",
     "TooManySessions",
+    "TooManyWindows",
     "UnfitValue",
     "WindowNotOver",
     "WindowUnknown",
@@ -136,28 +137,14 @@ class OwnRequest(AccessRefused):
 
 
 class OtherHolder(AccessRefused):
-    """The window or the live request of the identity belongs to another holder."""
+    """The window belongs to another holder, by a token that shows another kind of caller."""
 
-    status = 409
-
-    @classmethod
-    def of_window(cls, policy: str) -> OtherHolder:
-        return cls(
+    def __init__(self, policy: str) -> None:
+        super().__init__(
             f"window under policy `{policy}` is not for this caller",
             reference="other-holder",
-            detail="It was opened by the same identity with another kind of caller: a person themselves or an agent "
-            "that acts for them, or through another app.",
+            detail="It was opened by the same identity, whose token showed another kind of caller or another app.",
             hint="Use it as it was opened, or wait until it and the cooldown are over.",
-        )
-
-    @classmethod
-    def of_request(cls, request: Request) -> OtherHolder:
-        return cls(
-            f"another request under policy `{request.ask.policy}` is live",
-            reference="other-holder",
-            detail=f"Request {request.id} was made by the same identity with another kind of caller: a person "
-            "themselves or an agent that acts for them, or through another app.",
-            hint="Withdraw it as the person, or wait until it is over.",
         )
 
 
@@ -268,6 +255,18 @@ class MaxPerDay(AccessRefused):
             reference="max-per-day",
             detail=f"The policy gives {most} windows in 24 hours.",
             hint="Connect again when 24 hours have passed since the first of them.",
+        )
+
+
+class TooManyWindows(AccessRefused):
+    """A person and agents that act for them have too many windows at once."""
+
+    def __init__(self, *, policy: str, most: int) -> None:
+        super().__init__(
+            f"too many windows under policy `{policy}` at once",
+            reference="too-many-windows",
+            detail=f"A person and the agents that act for them have at most {most}.",
+            hint="Connect again when one of them is over, and the cooldown after it.",
         )
 
 

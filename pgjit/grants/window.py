@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgjit.grants.actor import Actor
-from pgjit.grants.holder import Holder
+from pgjit.grants.holder import Holder, HolderKey
 from pgjit.identity.identity import IdentityKey
 
 __all__ = ["Login", "LoginAsk", "SignOff", "Window"]
@@ -23,6 +23,11 @@ class Login:
     display: str | None = None  # the identity's name for people; never compared
     holder: Holder | None = None
     own: frozenset[IdentityKey] = frozenset()  # the identity, and those it acts through, for or with
+
+    @property
+    def acting(self) -> str | None:
+        """The agent that acts for the identity, by its client id."""
+        return None if self.holder is None else self.holder.acting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,8 @@ class SignOff:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """A time-boxed grant to one identity under one policy. All times are aware and in UTC.
+
+    An agent that acts for a person has a window of its own, beside that of the person.
 
     INVARIANT: `opened_at` and `ends_at` never change. `ended_at` is set once, when the window was ended.
     """
@@ -71,6 +78,10 @@ class Window:
     signed_off: SignOff | None = None  # of break-glass
     holder: Holder | None = None  # who opened it
     own: frozenset[IdentityKey] = frozenset()  # the principals behind the login that opened it
+
+    @property
+    def holder_key(self) -> HolderKey:
+        return HolderKey(self.identity, None if self.holder is None else self.holder.acting)
 
     @property
     def programs(self) -> frozenset[IdentityKey]:

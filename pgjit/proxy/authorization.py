@@ -11,11 +11,12 @@ import logging
 from datetime import datetime, timedelta
 
 from pgjit.errors import PgjitError, TokenRefused, TooManyConnections
+from pgjit.grants.holder import HolderKey
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused, TooManySessions
 from pgjit.grants.requests import check_ask
 from pgjit.grants.window import LoginAsk, Window
-from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.identity.identity import Identity
 from pgjit.policy.choose import choose_policy
 from pgjit.policy.policy import Grant, Policy
 from pgjit.proxy.access import Access
@@ -37,7 +38,7 @@ class Authorization:
     def __init__(self, services: Services, peer: ClientAddress) -> None:
         self._services = services
         self._peer = peer
-        self._place: tuple[IdentityKey, str] | None = None  # the quota place: identity and policy
+        self._place: tuple[HolderKey, str] | None = None  # the quota place: holder and policy
 
     async def authorize(self, identity: Identity, request: StartupRequest, deadline: float) -> Access:
         """Raises PgjitError. `deadline`: of the login, in the loop's time."""
@@ -49,7 +50,7 @@ class Authorization:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         if policy.grant is Grant.ON_REQUEST:
             check_ask(policy, request.stated_reason, request.ticket, request.ttl)
-        self._take_place(identity.key, policy)
+        self._take_place(HolderKey.of(identity), policy)
         # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
         await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
         await services.require_catalog(policy)
@@ -73,7 +74,7 @@ class Authorization:
             access_request = await self._wait(access_request, request.wait or timedelta(), deadline)
         if access_request.state is RequestState.APPROVED:
             if self._place is None:
-                self._take_place(identity.key, policy)
+                self._take_place(HolderKey.of(identity), policy)
             return await services.windows.admit(identity, policy, source, request.reason, ask, lambda: self._places)
         if access_request.state is RequestState.REFUSED:
             raise ReviewRefused(access_request)
@@ -97,12 +98,12 @@ class Authorization:
         if wait <= timedelta():
             return request
         self.release()
-        with self._services.waiting_logins.place(request.ask.identity, self._peer.network, request.id):
+        with self._services.waiting_logins.place(request.ask.holder_key, self._peer.network, request.id):
             return await self._services.requests.wait(request.id, self._services.clock() + wait)
 
     # --- quota places ----------------------------------------------------------------------------------
 
-    def _take_place(self, key: IdentityKey, policy: Policy) -> None:
+    def _take_place(self, key: HolderKey, policy: Policy) -> None:
         """Take a quota place. Done before a window is opened: without a place there is no window."""
         per_identity, per_policy = self._services.identity_quota, self._services.policy_quota
         most = policy.limits.sessions
@@ -121,7 +122,7 @@ class Authorization:
 
     @property
     def _places(self) -> int:
-        """How many places the identity has under the policy, on this node."""
+        """How many places the holder has under the policy, on this node."""
         return 0 if self._place is None else self._services.policy_quota[self._place]
 
     def release(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
+from pgjit.grants.holder import HolderKey
 from pgjit.grants.requests import Requests
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import IdentityKey
@@ -80,8 +81,8 @@ class Services:
     memberships: Memberships = field(default_factory=Memberships)
     kept_backends: KeptBackends | None = None
     refused_logins: RefusedLogins = field(init=False)
-    identity_quota: Quota[IdentityKey] = field(init=False)
-    policy_quota: Quota[tuple[IdentityKey, str]] = field(default_factory=Quota)  # an identity, a policy
+    identity_quota: Quota[HolderKey] = field(init=False)
+    policy_quota: Quota[tuple[HolderKey, str]] = field(default_factory=Quota)  # a holder, a policy
     waiting_logins: WaitingLogins = field(init=False)
     catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
     judge_workers: JudgeWorkers = field(init=False)
@@ -96,14 +97,14 @@ class Services:
         self.journal_rate = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
         self.judge_workers = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
-    def release_place(self, identity: IdentityKey, policy: str) -> None:
+    def release_place(self, holder: HolderKey, policy: str) -> None:
         """Give back the places of a session that is over."""
-        self.identity_quota.give_back(identity)
-        self.policy_quota.give_back((identity, policy))
+        self.identity_quota.give_back(holder)
+        self.policy_quota.give_back((holder, policy))
         limited = self.policies.get(policy)
         if limited is not None and limited.limits.sessions is not None:
             counting = asyncio.create_task(
-                self.windows.count_sessions(identity, limited, lambda: self.policy_quota[identity, policy])
+                self.windows.count_sessions(holder, limited, lambda: self.policy_quota[holder, policy])
             )
             self._counting.add(counting)
             counting.add_done_callback(self._counting.discard)

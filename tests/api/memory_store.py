@@ -14,7 +14,6 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request
 from pgjit.grants.request_refusals import (
     AlreadySignedOff,
-    OtherHolder,
     RequestUnknown,
     SignedOffByUser,
     WindowNotOver,
@@ -53,9 +52,6 @@ class MemoryStore:
         for each in self.all_requests.values():
             if each.state.live and each.ask.digest == request.ask.digest:
                 return each
-            same = (each.ask.identity, each.ask.policy) == (request.ask.identity, request.ask.policy)
-            if each.state.live and same and each.ask.holder != request.ask.holder:
-                raise OtherHolder.of_request(each)
         self.all_requests[request.id] = request
         return request
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.api.caller import Caller, CallerKey, RoleTable
+from pgjit.api.caller import Caller, RoleTable
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.event_stream import EventStream
 from pgjit.api.refusals import BearerRefused, TooManyCalls
 from pgjit.api.section import HttpRolesSection
+from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import IdentityKey
 from tests.api.people import ADMINS, AUDITORS, NOW, PEOPLE, TENANT, People, policies
 
@@ -147,11 +148,11 @@ async def test_streams_of_a_caller_are_limited() -> None:
     feed = EventFeed("n1")
     with contextlib.ExitStack() as readers:
         for _ in range(4):
-            readers.enter_context(feed.reading(CallerKey.of(PEOPLE["admin"])))
+            readers.enter_context(feed.reading(HolderKey.of(PEOPLE["admin"])))
         with pytest.raises(TooManyCalls):
-            readers.enter_context(feed.reading(CallerKey.of(PEOPLE["admin"])))
-        readers.enter_context(feed.reading(CallerKey.of(PEOPLE["auditor"])))
-    with feed.reading(CallerKey.of(PEOPLE["admin"])):
+            readers.enter_context(feed.reading(HolderKey.of(PEOPLE["admin"])))
+        readers.enter_context(feed.reading(HolderKey.of(PEOPLE["auditor"])))
+    with feed.reading(HolderKey.of(PEOPLE["admin"])):
         pass
 
 
@@ -159,18 +160,18 @@ async def test_places_are_kept_for_those_who_read_everything() -> None:
     feed = EventFeed("n1")
     with contextlib.ExitStack() as readers:
         for number in range(48):
-            key = CallerKey(IdentityKey(TENANT, f"agent-{number}"), None)
+            key = HolderKey(IdentityKey(TENANT, f"agent-{number}"), None)
             readers.enter_context(feed.reading(key))
         with pytest.raises(TooManyCalls):
-            readers.enter_context(feed.reading(CallerKey.of(PEOPLE["requester"])))
-        readers.enter_context(feed.reading(CallerKey.of(PEOPLE["admin"]), reads_all=True))
+            readers.enter_context(feed.reading(HolderKey.of(PEOPLE["requester"])))
+        readers.enter_context(feed.reading(HolderKey.of(PEOPLE["admin"]), reads_all=True))
 
 
 async def test_a_stream_without_a_place_is_refused_before_it_begins(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
         with contextlib.ExitStack() as readers:
             for _ in range(4):
-                readers.enter_context(api.feed.reading(CallerKey.of(PEOPLE["admin"])))
+                readers.enter_context(api.feed.reading(HolderKey.of(PEOPLE["admin"])))
             response = await api.get("events", "admin")
             assert (response.status_code, response.json()["reference"]) == (429, "too-many-calls")
             assert int(response.headers["retry-after"]) > 0

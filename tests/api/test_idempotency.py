@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgjit.api.caller import CallerKey
 from pgjit.api.idempotency import IdempotencyKeys, Reply, read_key
 from pgjit.api.refusals import CallRefused, InvalidCall
 from pgjit.errors import AccessRefused, ServerUnavailable
+from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import IdentityKey
 
-ANN, BOB = (CallerKey(IdentityKey("t", name), None) for name in ("ann", "bob"))
+ANN, BOB = (HolderKey(IdentityKey("t", name), None) for name in ("ann", "bob"))
 
 
 class Counting:

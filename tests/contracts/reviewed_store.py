@@ -15,7 +15,14 @@ from pgjit.grants.listing import RequestFilter, WindowFilter
 from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_lifecycle import approve, refuse
-from pgjit.grants.request_refusals import OtherHolder, RequestDecided, RequestLapsed, ReviewNeeded, TooManyRequests
+from pgjit.grants.request_refusals import (
+    AccessRevoked,
+    RequestDecided,
+    RequestLapsed,
+    ReviewNeeded,
+    ReviewRefused,
+    TooManyRequests,
+)
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.standing_orders import SessionKill
 from pgjit.grants.store import Store
@@ -77,10 +84,9 @@ class ReviewedStoreContract:
         by_agent = replace(login(), holder=agent, own=frozenset({ALICE, CAROL}))
         by_user = replace(login(), holder=Holder(kind=IdentityKind.USER), own=frozenset({ALICE}))
         asked = replace(request(), ask=replace(request().ask, holder=by_user.holder))
-        await reviewed.file_request(asked, NOW, at_most=5)
+        await reviewed.file_request(asked, NOW, at_most=1)
         other = replace(asked, id="r_2", ask=replace(asked.ask, holder=agent))
-        with pytest.raises(OtherHolder):
-            await reviewed.file_request(other, NOW, at_most=5)
+        assert (await reviewed.file_request(other, NOW, at_most=1)).id == "r_2"  # each has a limit of its own
         await reviewed.change_request(asked.id, lambda one: approve(one, reviewer(CAROL), NOW), NOW)
         with pytest.raises(ReviewNeeded):
             await reviewed.admit(ALICE, REVIEWED, NOW, by_agent)
@@ -88,9 +94,54 @@ class ReviewedStoreContract:
         assert opened
         assert await reviewed.window(window.id) == window
         assert (window.holder, window.own) == (by_user.holder, by_user.own)
-        with pytest.raises(OtherHolder):
+        with pytest.raises(ReviewNeeded):
             await reviewed.admit(ALICE, REVIEWED, NOW, by_agent)
         assert await reviewed.admit(ALICE, REVIEWED, NOW, by_user) == (window, False)
+        await reviewed.change_request("r_2", lambda one: approve(one, reviewer(DAVE), NOW), NOW)
+        second, opened = await reviewed.admit(ALICE, REVIEWED, NOW, by_agent)
+        assert (opened, second.request, second.ends_at) == (True, "r_2", window.ends_at)
+
+    async def test_a_person_who_was_refused_does_not_ask_again_through_an_agent(self, reviewed: Store) -> None:
+        agent, person = (
+            Holder(kind=IdentityKind.USER, app_id="an-agent", on_behalf_of=ALICE.oid),
+            Holder(kind=IdentityKind.USER),
+        )
+        asked = {
+            holder: replace(request(), id=f"r_{n}", ask=replace(request().ask, holder=holder))
+            for n, holder in enumerate((agent, person, replace(agent, app_id="another")))
+        }
+        first, second, third = asked.values()
+        await reviewed.file_request(first, NOW, at_most=5)
+        await reviewed.change_request(first.id, lambda one: refuse(one, reviewer(CAROL), NOW, reason="no"), NOW)
+        await reviewed.file_request(second, NOW, at_most=5)  # the agent's refusal is not the person's
+        await reviewed.change_request(second.id, lambda one: refuse(one, reviewer(CAROL), NOW, reason="no"), NOW)
+        for refused in (replace(first, id="r_3"), replace(second, id="r_4"), third):
+            with pytest.raises(ReviewRefused):
+                await reviewed.file_request(refused, NOW + MINUTE, at_most=5)
+
+    async def test_an_agent_has_a_window_beside_its_person_and_no_more_time(self, reviewed: Store) -> None:
+        """Where nobody reviews: the same end, one cooldown, and a revocation of the agent ends its window alone."""
+        agent = Holder(kind=IdentityKind.USER, app_id=CAROL.oid, on_behalf_of=ALICE.oid)
+        by_agent = replace(login(), holder=agent, own=frozenset({ALICE, CAROL}))
+        by_user = replace(login(), holder=Holder(kind=IdentityKind.USER), own=frozenset({ALICE}))
+        window, _ = await reviewed.admit(ALICE, POLICY, NOW, by_user)
+        later, first_end = NOW + MINUTE, window.ends_at
+        beside, opened = await reviewed.admit(ALICE, POLICY, later, by_agent)
+        assert (opened, beside.opened_at, beside.ends_at) == (True, later, first_end)
+        assert await reviewed.admit(ALICE, POLICY, later, by_user) == (window, False)
+        revoked = await reviewed.revoke(Scope.of_identity(CAROL), ADMIN, "odd", later)
+        assert [each.id for each in revoked] == [beside.id]
+        with pytest.raises(AccessRevoked):
+            await reviewed.admit(ALICE, POLICY, later, by_agent)
+        assert await reviewed.admit(ALICE, POLICY, later, by_user) == (window, False)
+        await reviewed.end(beside.id, later, "revoked")
+        await reviewed.end(window.id, first_end, "ttl")
+        another = replace(by_agent, holder=replace(agent, app_id="another"))
+        for one in (by_user, by_agent, another):
+            with pytest.raises(AccessRefused):
+                await reviewed.admit(ALICE, POLICY, first_end + MINUTE, one)
+        after = window.retry_at
+        assert (await reviewed.admit(ALICE, POLICY, after, another))[0].ends_at == after + (first_end - NOW)
 
     async def test_an_approval_that_nobody_used_in_time_lapses(self, reviewed: Store) -> None:
         approved = await _approved(reviewed)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pgjit.grants.holder import Holder
 from pgjit.grants.lifecycle import Barred, Facts, Join, Open, Refused, decide, effective_end, under_policy
 from pgjit.grants.lock import Lock
+from pgjit.grants.request_lifecycle import approve
 from pgjit.grants.scope import Scope
 from pgjit.grants.window import LoginAsk, Window
 from pgjit.identity.identity import IdentityKey, IdentityKind
@@ -17,7 +18,7 @@ from pgjit.policy.grant_terms import GrantTerms
 from pgjit.policy.policy import Policy
 from pgjit.policy.schedule import Schedule, parse_entry
 from tests.contracts.store import ALICE, HOUR, NOW, POLICY, login, store_contract_policy
-from tests.grants.review_cast import ADMIN, REVIEWED
+from tests.grants.review_cast import ADMIN, CAROL, REVIEWED, request, reviewer
 
 WINDOW = Window(
     id="w_1",
@@ -84,12 +85,12 @@ OTHER_AGENT = replace(AGENT_FOR_USER, app_id="another-agent")
 BREAK_GLASS = replace(POLICY, terms=GrantTerms(break_glass=True))
 
 
-@pytest.mark.parametrize("policy", [REVIEWED, BREAK_GLASS])
+@pytest.mark.parametrize("policy", [REVIEWED, BREAK_GLASS, POLICY])
 @pytest.mark.parametrize(
     ("opener", "comer"),
     [(USER, AGENT_FOR_USER), (AGENT_FOR_USER, USER), (AGENT_FOR_USER, OTHER_AGENT), (None, USER), (USER, None)],
 )
-def test_under_review_a_window_is_joined_by_its_own_holder_only(
+def test_a_window_is_joined_by_its_own_holder_only(
     policy: Policy, opener: Holder | None, comer: Holder | None
 ) -> None:
     window = replace(WINDOW, holder=opener)
@@ -97,7 +98,47 @@ def test_under_review_a_window_is_joined_by_its_own_holder_only(
     assert isinstance(refused, Barred)
     assert refused.error().reference == "other-holder"
     assert decide(window, policy, NOW, Facts(login=replace(login(), holder=opener))) == Join(window)
-    assert decide(window, POLICY, NOW, Facts(login=replace(login(), holder=comer))) == Join(window)
+
+
+BESIDE = tuple(replace(WINDOW, id=f"w_{n}", holder=replace(OTHER_AGENT, app_id=f"agent-{n}")) for n in range(3))
+
+
+@pytest.mark.parametrize("policy", [POLICY, BREAK_GLASS])
+def test_a_window_beside_others_of_the_identity_ends_with_the_first_of_them(policy: Policy) -> None:
+    others = (BESIDE[0], replace(BESIDE[1], ending_at=NOW + 9 * TICK, ending_reason="ttl"))
+    opened = decide(None, policy, NOW + TICK, Facts(beside=others))
+    assert isinstance(opened, Open)
+    assert (opened.opened_at, opened.ends_at) == (NOW + TICK, NOW + 9 * TICK)
+    assert opened.retry_at == opened.ends_at + policy.cooldown
+
+
+def test_what_people_approved_is_not_cut_by_other_windows_of_the_identity() -> None:
+    approved = approve(request(now=NOW), reviewer(CAROL), NOW)
+    facts = Facts(request=approved, beside=(BESIDE[0],), ask=LoginAsk())
+    opened = decide(None, REVIEWED, NOW + TICK, facts)
+    assert isinstance(opened, Open)
+    assert opened.ends_at == NOW + TICK + HOUR
+
+
+@pytest.mark.parametrize("policy", [POLICY, REVIEWED, BREAK_GLASS])
+@pytest.mark.parametrize("revoked", [None, NOW + TICK])
+def test_after_a_window_of_the_identity_nobody_opens_one_in_the_cooldown(
+    policy: Policy, revoked: datetime | None
+) -> None:
+    over = replace(BESIDE[0], ended_at=NOW + TICK, end_reason="ttl", revoked_at=revoked)
+    facts = Facts(beside=(over, BESIDE[1]), request=approve(request(now=NOW), reviewer(CAROL), NOW))
+    refused = decide(None, policy, over.retry_at - TICK, facts)
+    assert isinstance(refused, Refused if revoked is None else Barred)
+    assert decide(WINDOW, policy, NOW + TICK, facts) == Join(WINDOW)  # an open one is used until its end
+    after = decide(None, policy, over.retry_at, replace(facts, beside=(over,), request=None))
+    assert isinstance(after, Barred if policy is REVIEWED else Open)
+
+
+def test_a_person_and_three_agents_have_windows_at_once() -> None:
+    assert isinstance(decide(None, POLICY, NOW, Facts(beside=BESIDE[:2])), Open)
+    refused = decide(None, POLICY, NOW, Facts(beside=BESIDE))
+    assert isinstance(refused, Barred)
+    assert refused.error().reference == "too-many-windows"
 
 
 @pytest.mark.parametrize("oid", ["an-agent", "a-blueprint"])
@@ -109,7 +150,8 @@ def test_a_lock_on_an_agent_or_its_blueprint_bars_it_while_it_acts_for_a_person(
     by_agent = Facts(identity=ALICE, locks=(lock,), login=through_agent)
     assert isinstance(decide(WINDOW, POLICY, NOW, by_agent), Barred)
     by_user = Facts(identity=ALICE, locks=(lock,), login=replace(login(), holder=USER, own=frozenset({ALICE})))
-    assert decide(WINDOW, POLICY, NOW, by_user) == Join(WINDOW)
+    by_user_opened = replace(WINDOW, holder=USER)
+    assert decide(by_user_opened, POLICY, NOW, by_user) == Join(by_user_opened)
     assert scope.covers_window(replace(WINDOW, holder=holder))
     assert not scope.covers_window(replace(WINDOW, holder=USER))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import orjson
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 
 from pgjit.errors import AccessRefused
 from pgjit.grants import request_lifecycle
+from pgjit.grants.holder import HolderKey
 from pgjit.grants.lifecycle import Facts, Join, Open, ask_of, decide, effective_end
 from pgjit.grants.request_refusals import TooManySessions
 from pgjit.grants.stores.clock_floor import latest_moment, note_moment
@@ -18,7 +21,7 @@ from pgjit.grants.stores.lock_rows import locks_in_force
 from pgjit.grants.stores.request_rows import latest_request, save_request
 from pgjit.grants.stores.schema import clock, outbox, to_micros, used_tokens
 from pgjit.grants.stores.window_nodes import hold_window, sessions_of_others
-from pgjit.grants.stores.window_rows import insert_window, latest_window, opened_since
+from pgjit.grants.stores.window_rows import insert_window, latest_windows, opened_since
 from pgjit.grants.value_text import WINDOW
 from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
@@ -45,13 +48,17 @@ def admit(
     """The window, and whether this call opened it; or a refusal, with the moment noted all the same."""
     once = login if policy.identity.single_use_token else None
     facts = _facts(connection, node, identity, policy, now, login, ask)
-    latest = latest_window(connection, identity, policy.name)
+    since = None if facts.seen is None else min(now, facts.seen)
+    known = latest_windows(connection, identity, policy.name, since)
+    acting = None if login is None else login.acting
+    latest = next((each for each in known if each.holder_key.program == acting), None)
+    facts = replace(facts, beside=tuple(each for each in known if each.holder_key.program != acting))
     decision = decide(latest, policy, now, facts)
     if isinstance(decision, Join) and (refusal := _too_many(connection, decision.window.id, node, policy, sessions)):
         return refusal
     if once is not None and isinstance(decision, Join | Open):
         _use_up(connection, identity, policy.name, once, now)
-    note_moment(connection, now, exactly=_seen_to_be_over(latest, policy, now, facts.seen))
+    note_moment(connection, now, exactly=_seen_to_be_over(known, policy, now, facts.seen))
     if isinstance(decision, Join):
         hold_window(connection, decision.window.id, node, sessions)
         return decision.window, False
@@ -82,12 +89,10 @@ def _too_many(
     return None
 
 
-def _seen_to_be_over(latest: Window | None, policy: Policy, now: datetime, seen: datetime | None) -> bool:
-    """The store does not have a moment yet at which the window is over. It stays so, if the clock is set back."""
-    if latest is None:
-        return False
-    end = effective_end(latest, policy)
-    return now >= end and (seen is None or seen < end)
+def _seen_to_be_over(known: Iterable[Window], policy: Policy, now: datetime, seen: datetime | None) -> bool:
+    """The store does not have a moment yet at which a window is over. It stays so, if the clock is set back."""
+    ends = [effective_end(each, policy) for each in known]
+    return any(now >= end and (seen is None or seen < end) for end in ends)
 
 
 def _facts(
@@ -103,7 +108,7 @@ def _facts(
     at = now if seen is None else max(now, seen)
     request = None
     if policy.grant is Grant.REVIEW:
-        request = latest_request(connection, identity, policy.name)
+        request = latest_request(connection, HolderKey(identity, login.acting if login else None), policy.name)
         if request is not None and request_lifecycle.is_due(request, at):
             request = save_request(connection, node, request, request_lifecycle.lapse(request, at))
     once = login if policy.identity.single_use_token else None

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from pgjit.errors import AccessRefused
 from pgjit.grants import request_lifecycle
+from pgjit.grants.holder import HolderKey
 from pgjit.grants.listing import ListPage, RequestFilter
 from pgjit.grants.lock import matching_lock
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import (
     Locked,
-    OtherHolder,
     RequestLapsed,
     RequestUnknown,
     ReviewRefused,
@@ -29,7 +29,6 @@ from pgjit.grants.stores.lock_rows import locks_in_force
 from pgjit.grants.stores.review_schema import requests, verdicts
 from pgjit.grants.stores.schema import to_micros
 from pgjit.grants.value_text import REQUEST_TEXT, VERDICT
-from pgjit.identity.identity import IdentityKey
 
 __all__ = [
     "change_request",
@@ -50,8 +49,8 @@ def one_request(connection: sa.Connection, request_id: str) -> Request | None:
     return None if body is None else REQUEST_TEXT.read(body)
 
 
-def latest_request(connection: sa.Connection, identity: IdentityKey, policy: str) -> Request | None:
-    query = sa.select(requests.c.body).where(*_held_by(identity, policy)).order_by(requests.c.seq.desc()).limit(1)
+def latest_request(connection: sa.Connection, holder: HolderKey, policy: str) -> Request | None:
+    query = sa.select(requests.c.body).where(*_held_by(holder, policy)).order_by(requests.c.seq.desc()).limit(1)
     body = connection.execute(query).scalar_one_or_none()
     return None if body is None else REQUEST_TEXT.read(body)
 
@@ -71,17 +70,18 @@ def file_request(
     lock = matching_lock(locks_in_force(connection, now), ask.identity, ask.policy, ask.connection, now, ask.programs)
     if lock is not None:
         return Locked(lock)
-    latest = latest_request(connection, ask.identity, ask.policy)
+    latest = latest_request(connection, ask.holder_key, ask.policy)
     if latest is not None and request_lifecycle.is_due(latest, at):
         latest = save_request(connection, node, latest, request_lifecycle.lapse(latest, at))
     if latest is not None and latest.state.live and latest.ask.digest == ask.digest:
         return latest
-    if latest is not None and latest.state.live and latest.ask.holder != ask.holder:
-        return OtherHolder.of_request(latest)
-    if latest is not None and latest.retry_at is not None and at < latest.retry_at:
-        return ReviewRefused(latest)
+    # A person who was refused does not ask again through an agent.
+    of_person = latest if ask.acting is None else latest_request(connection, HolderKey(ask.identity), ask.policy)
+    for refused in (latest, of_person):
+        if refused is not None and refused.retry_at is not None and at < refused.retry_at:
+            return ReviewRefused(refused)
     recent = sa.select(sa.func.count()).where(
-        *_held_by(ask.identity, ask.policy), requests.c.created_at > to_micros(at - timedelta(hours=1))
+        *_held_by(ask.holder_key, ask.policy), requests.c.created_at > to_micros(at - timedelta(hours=1))
     )
     if connection.execute(recent).scalar_one() >= at_most:
         return TooManyRequests(ask.policy, at_most)
@@ -156,8 +156,13 @@ def page_of_requests(
     return ListPage(items, str(rows[limit - 1].seq) if len(rows) > limit else None)
 
 
-def _held_by(identity: IdentityKey, policy: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return requests.c.tid == identity.tid, requests.c.oid == identity.oid, requests.c.policy == policy
+def _held_by(holder: HolderKey, policy: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        requests.c.tid == holder.identity.tid,
+        requests.c.oid == holder.identity.oid,
+        requests.c.acting == (holder.program or ""),
+        requests.c.policy == policy,
+    )
 
 
 def _key(request: Request) -> dict[str, str | int]:
@@ -166,6 +171,7 @@ def _key(request: Request) -> dict[str, str | int]:
         "id": request.id,
         "tid": ask.identity.tid,
         "oid": ask.identity.oid,
+        "acting": ask.acting or "",
         "policy": ask.policy,
         "connection": ask.connection,
         "digest": ask.digest,

@@ -20,6 +20,7 @@ requests = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("tid", Text, nullable=False),
     Column("oid", Text, nullable=False),
+    Column("acting", Text, nullable=False, server_default=""),  # the agent that acts for the identity
     Column("policy", Text, nullable=False),
     Column("connection", Text, nullable=False),
     Column("digest", Text, nullable=False),
@@ -39,6 +40,7 @@ Index(
     "one_live_request",
     requests.c.tid,
     requests.c.oid,
+    requests.c.acting,
     requests.c.policy,
     unique=True,
     sqlite_where=_LIVE,

@@ -35,6 +35,7 @@ windows = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("tid", Text, nullable=False),
     Column("oid", Text, nullable=False),
+    Column("acting", Text, nullable=False, server_default=""),  # the agent that acts for the identity
     Column("policy", Text, nullable=False),
     Column("connection", Text, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
@@ -66,6 +67,7 @@ Index(
     "one_current_window",
     windows.c.tid,
     windows.c.oid,
+    windows.c.acting,
     windows.c.policy,
     unique=True,
     sqlite_where=windows.c.current.is_not(None),

@@ -28,7 +28,7 @@ from pgjit.identity.identity import IdentityKey
 
 __all__ = [
     "insert_window",
-    "latest_window",
+    "latest_windows",
     "one_window",
     "opened_since",
     "page_of_windows",
@@ -46,20 +46,30 @@ _LATEST = (
         windows.c.tid == sa.bindparam("holder_tid"),
         windows.c.oid == sa.bindparam("holder_oid"),
         windows.c.policy == sa.bindparam("under_policy"),
+        sa.or_(windows.c.current == 1, windows.c.retry_at > sa.bindparam("cooling_at")),
     )
     .order_by(windows.c.seq.desc())
-    .limit(1)
 )
 
 
-def latest_window(connection: sa.Connection, identity: IdentityKey, policy: str) -> Window | None:
-    holder = {"holder_tid": identity.tid, "holder_oid": identity.oid, "under_policy": policy}
-    row = connection.execute(_LATEST, holder).one_or_none()
-    return None if row is None else read_window(row)
+def latest_windows(
+    connection: sa.Connection, identity: IdentityKey, policy: str, since: datetime | None
+) -> list[Window]:
+    """The windows of the identity and of those that act for it, the newest first.
+
+    Windows after which a next one might open already at `since` may be missing.
+    """
+    holder = {
+        "holder_tid": identity.tid,
+        "holder_oid": identity.oid,
+        "under_policy": policy,
+        "cooling_at": -1 if since is None else to_micros(since),
+    }
+    return [read_window(row) for row in connection.execute(_LATEST, holder)]
 
 
 def opened_since(connection: sa.Connection, identity: IdentityKey, policy: str, since: datetime) -> int:
-    """How many windows opened after `since`."""
+    """How many windows of the identity opened after `since`, those of agents that act for it included."""
     query = sa.select(sa.func.count()).where(
         windows.c.tid == identity.tid,
         windows.c.oid == identity.oid,
@@ -70,10 +80,11 @@ def opened_since(connection: sa.Connection, identity: IdentityKey, policy: str, 
 
 
 def insert_window(connection: sa.Connection, window: Window) -> None:
-    """INVARIANT: one window of an identity and policy is current. One that is over makes way in this transaction."""
+    """INVARIANT: one window of a holder and policy is current. One that is over makes way in this transaction."""
     holder = (
         windows.c.tid == window.identity.tid,
         windows.c.oid == window.identity.oid,
+        windows.c.acting == (window.holder_key.program or ""),
         windows.c.policy == window.policy,
     )
     connection.execute(sa.update(windows).where(*holder, windows.c.current.is_not(None)).values(current=None))
@@ -191,6 +202,7 @@ def window_row(window: Window) -> dict[str, str | int | None]:
         "id": window.id,
         "tid": window.identity.tid,
         "oid": window.identity.oid,
+        "acting": window.holder_key.program or "",
         "policy": window.policy,
         "connection": window.connection,
         "opened_at": to_micros(window.opened_at),

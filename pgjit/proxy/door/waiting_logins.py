@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from pgjit.errors import TooManyConnections
-from pgjit.identity.identity import IdentityKey
+from pgjit.grants.holder import HolderKey
 from pgjit.proxy.quota import Quota
 
 __all__ = ["WaitingLogins"]
@@ -25,19 +25,19 @@ _OF_ONE_IDENTITY = 4
 class WaitingLogins:
     def __init__(self, connections: int, connections_per_address: int) -> None:
         self._proxy: Quota[None] = Quota(max(1, connections // _SHARE))
-        self._identities: Quota[IdentityKey] = Quota(_OF_ONE_IDENTITY)
+        self._identities: Quota[HolderKey] = Quota(_OF_ONE_IDENTITY)
         self._addresses: Quota[str] = Quota(max(1, connections_per_address // _SHARE))
 
     def __len__(self) -> int:
         return self._proxy[None]
 
     @contextmanager
-    def place(self, identity: IdentityKey, network: str, request_id: str) -> Iterator[None]:
+    def place(self, holder: HolderKey, network: str, request_id: str) -> Iterator[None]:
         """Hold a place while the login waits. Raises TooManyConnections: the request stays, the login does not."""
         with ExitStack() as places:
-            if not self._identities.take(identity):
+            if not self._identities.take(holder):
                 raise _full(f"At most {self._identities.most} of one identity wait at once.", request_id)
-            places.callback(self._identities.give_back, identity)
+            places.callback(self._identities.give_back, holder)
             if not self._addresses.take(network):
                 raise _full(f"At most {self._addresses.most} from {network} wait at once.", request_id)
             places.callback(self._addresses.give_back, network)

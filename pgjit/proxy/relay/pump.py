@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from pgjit.audit.event import Event, SessionContext
 from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.grants.holder import HolderKey
 from pgjit.grants.usage import Usage
 from pgjit.judging.judge import Judgement
 from pgjit.policy.policy import Preset
@@ -119,7 +120,7 @@ class Pump:
 
     def _facts(self, access: Access) -> SessionFacts:
         # `sessions` holds no part of the pump: a reference cycle would keep the session's memory.
-        quotas, key, policy = self._services, access.identity.key, access.policy
+        quotas, key, policy = self._services, HolderKey.of(access.identity), access.policy
         return SessionFacts(
             context=self.state.context, ends_at=access.ends_at, policy=policy, budget=self.state.budget,
             request=access.request, utf8=self._upstream.parameters.get("server_encoding") == "UTF8",

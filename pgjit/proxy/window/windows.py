@@ -16,7 +16,7 @@ from pgjit.audit.event import WindowEnded, WindowEnding, WindowOpened
 from pgjit.audit.journal import Journal
 from pgjit.clock import Clock, Until
 from pgjit.errors import JournalUnavailable, PgjitError, ServerUnavailable
-from pgjit.grants.holder import Holder
+from pgjit.grants.holder import Holder, HolderKey
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.grants.lifecycle import begun_end, effective_end
 from pgjit.grants.outbox import OutboxEntry, RecordKind
@@ -25,7 +25,7 @@ from pgjit.grants.shielded import uninterrupted
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, Window
-from pgjit.identity.identity import Identity, IdentityKey
+from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.fleet_node import FleetNode
@@ -136,7 +136,7 @@ class Windows:
     ) -> tuple[Window, datetime]:
         """Join or open the window of `identity` under `policy`; returns it with its end.
 
-        `sessions`: of this identity under this policy on this node, this one included.
+        `sessions`: of this holder under this policy on this node, this one included.
 
         Raises AccessRefused as lifecycle.py decides, ServerUnavailable (no store) and JournalUnavailable (the opening
         cannot be recorded).
@@ -185,11 +185,11 @@ class Windows:
         end = self._ends.get(window.id)
         return window, ends_at if end is None else min(ends_at, end.until.expected_at)
 
-    async def count_sessions(self, identity: IdentityKey, policy: Policy, sessions: Callable[[], int]) -> None:
+    async def count_sessions(self, holder: HolderKey, policy: Policy, sessions: Callable[[], int]) -> None:
         """Report to the other nodes how many sessions of the policy this node has, now that there are fewer."""
         if self._session_counts.needed(policy):
             windows = [end.window for end in self._ends.values()]
-            of_policy = [each for each in windows if (each.identity, each.policy) == (identity, policy.name)]
+            of_policy = [each for each in windows if (each.holder_key, each.policy) == (holder, policy.name)]
             await self._session_counts.report(of_policy, sessions)
 
     # --- ends before the granted end -------------------------------------------------------------------

@@ -8,12 +8,13 @@ from contextlib import ExitStack
 import pytest
 
 from pgjit.errors import TooManyConnections
+from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import IdentityKey
 from pgjit.proxy.door.waiting_logins import WaitingLogins
 
 
-def _anybody() -> IdentityKey:
-    return IdentityKey("tenant", uuid.uuid4().hex)
+def _anybody() -> HolderKey:
+    return HolderKey(IdentityKey("tenant", uuid.uuid4().hex))
 
 
 def test_no_more_than_a_fourth_of_the_connections_wait_in_all_and_from_one_address() -> None:
@@ -41,7 +42,7 @@ def test_a_wait_that_fails_gives_its_place_back_and_one_may_always_wait() -> Non
 
 def test_one_identity_leaves_places_for_others_from_every_address() -> None:
     waiting = WaitingLogins(connections=400, connections_per_address=100)
-    agent = IdentityKey("tenant", "agent")
+    agent = HolderKey(IdentityKey("tenant", "agent"))
     with ExitStack() as places:
         for n in range(4):
             places.enter_context(waiting.place(agent, f"address {n}", "r_1"))

@@ -98,7 +98,7 @@ class _Session:
     def abandon(self) -> None: ...
 
 
-async def test_a_lock_on_an_agent_ends_its_sessions_in_the_window_of_a_person(tmp_path: Path) -> None:
+async def test_a_lock_on_a_client_ends_the_sessions_through_it_in_the_window_of_a_person(tmp_path: Path) -> None:
     store, journal = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), Journal.open(FileSink(tmp_path / "journal"))
     await store.open()
     clock, registry = Clock(wall=lambda: NOW, steady=lambda: 0.0), Registry()
@@ -106,22 +106,22 @@ async def test_a_lock_on_an_agent_ends_its_sessions_in_the_window_of_a_person(tm
     await windows.resume({POLICY.name: POLICY})
     revocations = Revocations(store, windows, registry, clock)
     user = replace(CONTEXT.identity, kind=IdentityKind.USER, app_id="a-client")
-    agent = replace(user, app_id="an-agent", on_behalf_of=user.key.oid)
+    other = replace(user, app_id="other-client")
     window, _ = await windows.admit(user, POLICY, "10.0.0.7:5", None)
-    by_user, by_agent = _Session(user, window.id), _Session(agent, window.id)
+    by_user, by_other = _Session(user, window.id), _Session(other, window.id)
     registry.add("s_a-client", by_user)
-    registry.add("s_an-agent", by_agent)
-    await revocations.lock(Scope.of_identity(IdentityKey(user.key.tid, "an-agent")), "leaked", ADMIN)
+    registry.add("s_other-client", by_other)
+    await revocations.lock(Scope.of_identity(IdentityKey(user.key.tid, "other-client")), "leaked", ADMIN)
     async with asyncio.timeout(30):
-        while not by_agent.ended:
+        while not by_other.ended:
             await asyncio.sleep(0)
-    assert (by_agent.ended, by_user.ended) == ([("locked", "leaked")], [])
+    assert (by_other.ended, by_user.ended) == ([("locked", "leaked")], [])
     assert windows.early_end(window.id) is None
     with pytest.raises(AccessRefused):
-        await windows.admit(agent, POLICY, "10.0.0.7:5", None)
+        await windows.admit(other, POLICY, "10.0.0.7:5", None)
     assert (await windows.admit(user, POLICY, "10.0.0.7:5", None))[0].id == window.id
     registry.remove("s_a-client")
-    registry.remove("s_an-agent")
+    registry.remove("s_other-client")
     await _close(store, windows, journal)
 
 

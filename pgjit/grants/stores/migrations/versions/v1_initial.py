@@ -68,6 +68,7 @@ def _windows() -> None:
         sa.Column("id", sa.Text, nullable=False, unique=True),
         sa.Column("tid", sa.Text, nullable=False),
         sa.Column("oid", sa.Text, nullable=False),
+        sa.Column("acting", sa.Text, nullable=False, server_default=""),
         sa.Column("policy", sa.Text, nullable=False),
         sa.Column("connection", sa.Text, nullable=False),
         sa.Column("opened_at", sa.BigInteger, nullable=False),
@@ -99,7 +100,7 @@ def _windows() -> None:
     op.create_index(
         "one_current_window",
         "windows",
-        ["tid", "oid", "policy"],
+        ["tid", "oid", "acting", "policy"],
         unique=True,
         sqlite_where=current,
         postgresql_where=current,
@@ -112,7 +113,7 @@ def _windows() -> None:
         "windows",
         "a_granted_window_is_fixed",
         "a granted window does not change",
-        "NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
+        "NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid OR NEW.acting IS NOT OLD.acting "
         "OR NEW.policy IS NOT OLD.policy OR NEW.connection IS NOT OLD.connection "
         "OR NEW.opened_at IS NOT OLD.opened_at OR NEW.ends_at IS NOT OLD.ends_at "
         "OR NEW.retry_at IS NOT OLD.retry_at OR NEW.source IS NOT OLD.source "
@@ -195,10 +196,9 @@ def _of_a_review() -> None:
         "requests",
         sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("id", sa.Text, nullable=False, unique=True),
-        *(
-            sa.Column(name, sa.Text, nullable=False)
-            for name in ("tid", "oid", "policy", "connection", "digest", "state")
-        ),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("tid", "oid")),
+        sa.Column("acting", sa.Text, nullable=False, server_default=""),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("policy", "connection", "digest", "state")),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger, nullable=False),
@@ -213,7 +213,7 @@ def _of_a_review() -> None:
     op.create_index(
         "one_live_request",
         "requests",
-        ["tid", "oid", "policy"],
+        ["tid", "oid", "acting", "policy"],
         unique=True,
         sqlite_where=live,
         postgresql_where=live,
@@ -223,7 +223,7 @@ def _of_a_review() -> None:
         "requests",
         "a_decided_request_is_fixed",
         "a decided request does not change",
-        "NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid "
+        "NEW.id IS NOT OLD.id OR NEW.tid IS NOT OLD.tid OR NEW.oid IS NOT OLD.oid OR NEW.acting IS NOT OLD.acting "
         "OR NEW.policy IS NOT OLD.policy OR NEW.connection IS NOT OLD.connection OR NEW.digest IS NOT OLD.digest "
         "OR OLD.state NOT IN ('pending', 'approved') OR NEW.version <= OLD.version",
     )
