@@ -64,7 +64,7 @@ class EventFeed:
                 self._add(seq, line)
 
     def _add(self, seq: int, line: bytes) -> None:
-        record = orjson.loads(line)
+        record = _as_shown(orjson.loads(line))
         if len(self._events) == _KEPT:
             self._before = self._events[0].seq
         self._events.append(FeedEvent(seq, record["type"], record))
@@ -122,3 +122,12 @@ class EventFeed:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await news.wait()
+
+
+def _as_shown(record: dict[str, Any]) -> dict[str, Any]:
+    """`session.ended` has only the keys of its identity and window. All events show them as objects."""
+    if record["type"] == "session.ended":
+        tid, _, oid = record["identity"].partition("/")
+        record["identity"] = {"tid": tid, "oid": oid}
+        record["window"] = {"id": record["window"]}
+    return record

@@ -79,7 +79,7 @@ class EventStream:
         return CallerRole.REVIEWER in caller.roles and review is not None and reviewer.is_named_by(review)
 
     def _written(self, event: FeedEvent) -> str:
-        record = {name: value for name, value in event.record.items() if name != "seq"}
+        record = {name: value for name, value in event.record.items() if name not in ("v", "seq")}
         if isinstance(identity := record.get("identity"), dict):
             record["identity"] = {name: identity.get(name) for name in _SHOWN if name in identity}
         return f"id: {self._feed.id_of(event)}\nevent: {event.kind}\ndata: {json.dumps(record)}\n\n"

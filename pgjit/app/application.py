@@ -297,6 +297,7 @@ class App:
             registry=self._registry,
             journal=self._journal,
             flush_before_forward=config.file.journal.sync == "always",
+            node=config.node,
             clock=self._clock,
             limits=limits_of(config),
             new_worker=WorkerProcess,

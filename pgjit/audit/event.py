@@ -39,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionContext:
-    """Identity, policy, window and connection: in every record of a session."""
+    """What does not change in a session. Only `session.opened` has all of it."""
 
     identity: Identity
     policy: str
@@ -63,10 +63,10 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """A statement that is about to be forwarded, or that was refused. Its Outcome follows with the same id."""
+    """A statement that is about to be forwarded, or that was refused. Its Outcome follows with the same number."""
 
     context: SessionContext
-    execution_id: str
+    number: int  # of this execution in its session, from 1
     at: datetime
     protocol: Literal["simple", "extended"]
     statement: str  # the SQL text, whole
@@ -84,7 +84,7 @@ class Outcome:
     """How an execution ended. `rows` and `bytes` count what the server sent for it."""
 
     context: SessionContext
-    execution_id: str
+    number: int  # of its execution
     at: datetime
     ended: Literal[
         "completed",  # the server reported success
@@ -139,6 +139,8 @@ class SessionOpened:
     reason: str | None = None  # the agent's own words, from `pgjit.reason` and `pgjit.ticket`
     ticket: str | None = None
     process: ServerProcess | None = None
+    server: str | None = None  # the address, as the configuration names it
+    node: str | None = None  # the pgjit node that has the session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,9 @@ class SessionEnded:
     detail: str | None
     executions: int
     proof: Proof | None
+    rows: int = 0  # of all its outcomes
+    bytes: int = 0
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from pgjit.single_flight import SingleFlight
 __all__ = ["Journal"]
 
 _log = logging.getLogger("pgjit.journal")
-_HEAD = re.compile(rb'\{"seq":[0-9]+,"time":"(?P<time>[^"]*)","type":"(?P<type>[^"]*)"')
+_HEAD = re.compile(rb'\{"v":[0-9]+,"seq":[0-9]+,"time":"(?P<time>[^"]*)","type":"(?P<type>[^"]*)"')
 
 
 class Journal:

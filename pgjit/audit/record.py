@@ -34,49 +34,63 @@ from pgjit.audit.record_json import as_members, time_text
 from pgjit.audit.record_members import identity_member
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.audit.review_record import review_members
-from pgjit.audit.session_record import context_members, ended_members, left_behind_members, opened_members
+from pgjit.audit.session_record import (
+    SessionHeads,
+    ended_members,
+    left_behind_members,
+    opened_members,
+    session_heads,
+)
 from pgjit.audit.statement_record import execution_members, outcome_members
 from pgjit.audit.window_record import window_ended_members, window_opened_members
 
-__all__ = ["ContextCache", "render", "time_text"]
+__all__ = ["VERSION", "ContextCache", "render", "time_text"]
 
-_CONTEXTS_KEPT = 1024
+VERSION = 1
+"""`v` of every record: of its members and their meaning, as in `docs/journal.md`."""
+
+_CONTEXTS_KEPT = 10_000
 
 
 class ContextCache:
-    """The rendered members of session contexts. Rendering them for every record would be most of a record's cost."""
+    """What the records of open sessions begin with, rendered once for each session."""
 
     def __init__(self) -> None:
-        self._rendered: dict[int, tuple[SessionContext, bytes]] = {}
+        self._rendered: dict[int, tuple[SessionContext, SessionHeads]] = {}
 
-    def members(self, context: SessionContext) -> bytes:
-        """The members that every record of a session has."""
+    def heads(self, context: SessionContext) -> SessionHeads:
         # The cache holds its contexts, so no other object has the id of one of them.
         rendered = self._rendered.get(id(context))
         if rendered is None:
             if len(self._rendered) >= _CONTEXTS_KEPT:
                 self._rendered.clear()
-            rendered = self._rendered[id(context)] = context, context_members(context)
+            rendered = self._rendered[id(context)] = context, session_heads(context)
         return rendered[1]
+
+    def forget(self, context: SessionContext) -> None:
+        """The session is over."""
+        self._rendered.pop(id(context), None)
 
 
 def render(event: Event, seq: int, contexts: ContextCache | None = None) -> bytes:
     """The record of `event` as line `seq` of its journal, with the newline."""
-    head = b'{"seq":%d,"time":"%s","type":' % (seq, time_text(event.at).encode())
-    return b"".join((head, _members(event, contexts or ContextCache()), b"}\n"))
+    return b'{"v":%d,"seq":%d,"time":"%s","type":%s}\n' % (
+        VERSION, seq, time_text(event.at).encode(), _members(event, contexts or ContextCache()),
+    )  # fmt: skip
 
 
 def _members(event: Event, contexts: ContextCache) -> bytes:
     """The value of `"type"`, and the members that follow."""
     match event:
         case Execution():
-            return b'"execution",%s,%s' % (contexts.members(event.context), execution_members(event))
+            return b'%s%d",%s' % (contexts.heads(event.context).execution, event.number, execution_members(event))
         case Outcome():
-            return b'"outcome",%s,%s' % (contexts.members(event.context), outcome_members(event))
+            return b'%s%d",%s' % (contexts.heads(event.context).outcome, event.number, outcome_members(event))
         case SessionOpened():
-            return b'"session.opened",%s,%s' % (contexts.members(event.context), as_members(opened_members(event)))
+            return b'"session.opened",%s' % as_members(opened_members(event))
         case SessionEnded():
-            return b'"session.ended",%s,%s' % (contexts.members(event.context), as_members(ended_members(event)))
+            contexts.forget(event.context)
+            return b'"session.ended",%s' % as_members(ended_members(event))
         case WindowOpened():
             return b'"window.opened",%s' % as_members(window_opened_members(event))
         case WindowEnding():

@@ -13,6 +13,8 @@ __all__ = ["as_json", "as_members", "time_text"]
 
 def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC, always with microseconds: text order is time order."""
+    if moment.tzinfo is UTC:
+        return moment.isoformat(timespec="microseconds")[:26] + "Z"
     if moment.tzinfo is None:
         raise ValueError("a record's time needs a zone")
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

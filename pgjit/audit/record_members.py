@@ -7,7 +7,7 @@ from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey
 
-__all__ = ["identity_member", "instance_member", "key_member", "process_member", "window_member"]
+__all__ = ["identity_member", "identity_text", "instance_member", "key_member", "process_member", "window_member"]
 
 
 def identity_member(identity: Identity) -> dict[str, object]:
@@ -28,6 +28,11 @@ def identity_member(identity: Identity) -> dict[str, object]:
 def key_member(key: IdentityKey) -> dict[str, object]:
     """An identity of which only the key is known."""
     return {"tid": key.tid, "oid": key.oid}
+
+
+def identity_text(key: IdentityKey) -> str:
+    """An identity in a record that is written often."""
+    return f"{key.tid}/{key.oid}"
 
 
 def window_member(window: Window) -> dict[str, object]:

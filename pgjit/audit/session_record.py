@@ -1,6 +1,8 @@
-"""How a session is written: its context in every record, its start, its end with the proof, its backend. Pure."""
+"""How a session is written: its start, its end with the proof, its backend, and how its other records begin. Pure."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from pgjit.audit.event import (
     BackendGone,
@@ -11,29 +13,49 @@ from pgjit.audit.event import (
     SessionEnded,
     SessionOpened,
 )
-from pgjit.audit.record_json import as_members, time_text
-from pgjit.audit.record_members import identity_member, instance_member, key_member, process_member, window_member
+from pgjit.audit.record_json import as_json, as_members, time_text
+from pgjit.audit.record_members import (
+    identity_member,
+    identity_text,
+    instance_member,
+    key_member,
+    process_member,
+    window_member,
+)
 
-__all__ = ["context_members", "ended_members", "left_behind_members", "opened_members"]
+__all__ = ["SessionHeads", "ended_members", "left_behind_members", "opened_members", "session_heads"]
 
 
-def context_members(context: SessionContext) -> bytes:
-    return as_members(
-        {
-            "identity": identity_member(context.identity),
-            "policy": context.policy,
-            "policy_version": context.policy_version,
-            "window": window_member(context.window),
-            "session": context.session_id,
-            "connection": context.connection,
-            "backend_pid": context.backend_pid,
-            "source": context.source,
-        }
+@dataclass(frozen=True, slots=True)
+class SessionHeads:
+    """What the records of one session begin with: all between `"type":` and the number of the execution."""
+
+    execution: bytes
+    outcome: bytes
+
+
+def session_heads(context: SessionContext) -> SessionHeads:
+    members = as_members(
+        {"identity": identity_text(context.identity.key), "policy": context.policy, "window": context.window.id}
     )
+    window = as_members({"window": context.window.id})
+    number = b',"execution":%s/' % as_json(context.session_id)[:-1]
+    return SessionHeads(b'"execution",%s%s' % (members, number), b'"outcome",%s%s' % (window, number))
 
 
 def opened_members(event: SessionOpened) -> dict[str, object]:
+    context = event.context
     return {
+        "identity": identity_member(context.identity),
+        "policy": context.policy,
+        "policy_version": context.policy_version,
+        "window": window_member(context.window),
+        "session": context.session_id,
+        "connection": context.connection,
+        "server": event.server,
+        "node": event.node,
+        "backend_pid": context.backend_pid,
+        "source": context.source,
         "application_name": event.application_name,
         "tls": event.tls,
         "startup_user": event.startup_user,
@@ -55,10 +77,18 @@ def _evidence(evidence: Evidence) -> dict[str, object]:
 
 
 def ended_members(event: SessionEnded) -> dict[str, object]:
+    context = event.context
     return {
+        "identity": identity_text(context.identity.key),
+        "policy": context.policy,
+        "window": context.window.id,
+        "session": context.session_id,
         "reason": event.reason,
         "detail": event.detail,
         "executions": event.executions,
+        "rows": event.rows,
+        "bytes": event.bytes,
+        "received": event.received,
         "proof": None if event.proof is None else _proof(event.proof),
     }
 

@@ -21,11 +21,9 @@ _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "s
 
 def execution_members(event: Execution) -> bytes:
     # Without a dict of all members, which is slower: both are written for every statement that runs.
-    parts = [
-        b'"execution":%s,"protocol":"%s","decision":"%s"'
-        % (as_json(event.execution_id), event.protocol.encode(), event.decision.encode()),
-        b',"kind":%s,%s' % (as_json(event.kind), _statement(event)),
-    ]
+    protocol = b"" if event.protocol == "simple" else b'"protocol":"extended",'
+    kind = b"" if event.kind is None else b',"kind":%s' % as_json(event.kind)
+    parts = [b'%s"decision":"%s"%s,%s' % (protocol, event.decision.encode(), kind, _statement(event))]
     if event.violations:
         parts.append(b',"violations":%s' % as_json([_violation(found) for found in event.violations]))
     if event.prepared_as is not None:
@@ -51,19 +49,13 @@ def _statement(event: Execution) -> bytes:
 
 
 def outcome_members(event: Outcome) -> bytes:
-    return (
-        b'"execution":%s,"ended":"%s","command":%s,"rows":%d,"bytes":%d,"received":%d,"sqlstate":%s,"duration_us":%d'
-        % (
-            as_json(event.execution_id),
-            event.ended.encode(),
-            as_json(event.command),
-            event.rows,
-            event.bytes,
-            event.received,
-            as_json(event.sqlstate),
-            event.duration_us,
-        )
-    )
+    command = b"" if event.command is None else b',"command":%s' % as_json(event.command)
+    size = b',"bytes":%d' % event.bytes if event.bytes else b""
+    received = b',"received":%d' % event.received if event.received else b""
+    sqlstate = b"" if event.sqlstate is None else b',"sqlstate":%s' % as_json(event.sqlstate)
+    return b'"ended":"%s"%s,"rows":%d%s%s%s,"duration_us":%d' % (
+        event.ended.encode(), command, event.rows, size, received, sqlstate, event.duration_us,
+    )  # fmt: skip
 
 
 def _parameters(parameters: Parameters) -> dict[str, object]:

@@ -77,10 +77,10 @@ def usages_of(outcomes: Iterable[Mapping[str, Any]], window_ids: Collection[str]
     """The usage of these windows, summed over their recorded outcomes. Raises KeyError and TypeError."""
     used = {window_id: Usage() for window_id in window_ids}
     for outcome in outcomes:
-        usage = used.get(outcome["window"]["id"])
+        usage = used.get(outcome["window"])
         if usage is not None and outcome["ended"] != "skipped":
             usage.rows += outcome["rows"]
-            usage.bytes += outcome["bytes"]
+            usage.bytes += outcome.get("bytes", 0)
             usage.statements += 1
     return used
 

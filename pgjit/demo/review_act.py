@@ -65,7 +65,7 @@ class ReviewAct:
         )
         self.stage.note(f"export PGOPTIONS=\"-c pgjit.reason='{REASON}'\"")
         text = await self._psql(agent, WRITE)
-        found = re.search(r"\br_[0-9a-f]+\b", text)
+        found = re.search(r"\br_[0-9a-z]+\b", text)
         self.stage.expect("it is refused, and the error names the request", found is not None)
         self.stage.expect("and who decides it", "database-reviewers" in text)
         return found[0] if found else None
@@ -99,7 +99,7 @@ class ReviewAct:
         running = asyncio.create_task(self._run(agent, LONG_WRITE))
         pid = await self.stage.backend_running(LONG_WRITE)
         text = await self.stage.pgjit(person, "windows", "--state", "open")
-        window = re.search(r"\bw_[0-9a-f]+\b", text)
+        window = re.search(r"\bw_[0-9a-z]+\b", text)
         self.stage.expect("the window is listed", window is not None)
         scope = (window[0],) if window else ("--policy", POLICY)
         text = await self.stage.pgjit(person, "revoke", *scope, "--reason", "wrong table", "--yes")

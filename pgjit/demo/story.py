@@ -48,7 +48,8 @@ class Story:
         executions, outcomes = _by_execution(records)
         stage.act("The journal of all this")
         stage.title("What ran", "One record before each execution, one for its outcome; joined here.")
-        stage.console.print(journal_table(executions, outcomes))
+        pids = {each["session"]: each["backend_pid"] for each in records if each["type"] == "session.opened"}
+        stage.console.print(journal_table(executions, outcomes, pids))
         stage.expect("every execution has its outcome", all(str(e["execution"]) in outcomes for e in executions))
         stage.expect("the two refused statements are there", sum(e["decision"] == "deny" for e in executions) == 2)
         stage.title("Who decided what", "From the request to the end of its window, with everybody's name.")
@@ -80,8 +81,10 @@ class Story:
         return records
 
 
-def journal_table(executions: Sequence[Record], outcomes: Mapping[str, Record]) -> Table:
-    """One line for each execution. The statement is cut to the width of the terminal."""
+def journal_table(
+    executions: Sequence[Record], outcomes: Mapping[str, Record], pids: Mapping[object, object]
+) -> Table:
+    """One line for each execution. The statement is cut to the width of the terminal. `pids`: of the sessions."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
     for column, right in (
         ("time", False),
@@ -98,7 +101,7 @@ def journal_table(executions: Sequence[Record], outcomes: Mapping[str, Record]) 
         denied = execution["decision"] == "deny"
         table.add_row(
             str(execution["time"])[11:19],
-            str(execution["backend_pid"]),
+            str(pids.get(str(execution["execution"]).partition("/")[0], "?")),
             "[red]deny[/]" if denied else "[green]allow[/]",
             str(outcome.get("ended", "?")),
             str(outcome.get("rows", "?")),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from pgjit.grants.ties import Ties
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.grant_terms import Grant
 from pgjit.policy.policy import Policy
+from pgjit.random_id import random_id
 
 __all__ = ["Requests", "check_ask"]
 
@@ -96,7 +96,7 @@ class Requests:
         else:
             owners = frozenset()
         now = self._clock()
-        request = request_lifecycle.file(f"r_{uuid.uuid4().hex}", ask, asker, policy, own, source, now)
+        request = request_lifecycle.file(f"r_{random_id()}", ask, asker, policy, own, source, now)
         return await self._store.file_request(replace(request, owners=owners), now, at_most=_AT_MOST)
 
     async def approve(

@@ -80,6 +80,7 @@ class Services:
     )  # by connection; the default is a password
     memberships: Memberships = field(default_factory=Memberships)
     kept_backends: KeptBackends | None = None
+    node: str = ""  # the name of this node
     refused_logins: RefusedLogins = field(init=False)
     identity_quota: Quota[HolderKey] = field(init=False)
     policy_quota: Quota[tuple[HolderKey, str]] = field(default_factory=Quota)  # a holder, a policy

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import uuid
 
 from pgjit.audit.event import SessionContext, SessionOpened
 from pgjit.errors import (
@@ -39,6 +38,7 @@ from pgjit.proxy.services import Services
 from pgjit.proxy.session_end import LiveSession, SessionEnd
 from pgjit.proxy.window.end_errors import end_error, end_reason
 from pgjit.proxy.window.wait_until import wait_until
+from pgjit.random_id import random_id
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import cancel_running
@@ -63,7 +63,7 @@ class Session:
         self._source = peer.source
         self._authorization = Authorization(services, peer)
         self._tls = tls
-        self._id = "s_" + uuid.uuid4().hex
+        self._id = random_id()
         self._live: LiveSession | None = None
         self._ending: SessionEnd | None = None
         self.abandoned = False  # ended here before its backend was seen to be gone
@@ -187,7 +187,7 @@ class Session:
                 context=context, at=now, application_name=request.application_name, tls=self._tls,
                 startup_user=request.user, server_version=upstream.server_version,
                 membership=resolved.evidence(access.policy), reason=request.reason, ticket=request.ticket,
-                process=backend.process,
+                process=backend.process, server=str(upstream.address), node=services.node,
             )  # fmt: skip
             services.journal.append([opened])
         except JournalUnavailable:

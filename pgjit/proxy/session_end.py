@@ -211,6 +211,9 @@ class SessionEnd:
                     reason=ending.reason,
                     detail=ending.error.message if ending.error else None,
                     executions=state.recorder.executions,
+                    rows=state.recorder.rows,
+                    bytes=state.recorder.bytes,
+                    received=state.recorder.received,
                     proof=proof,
                 ),
             ]

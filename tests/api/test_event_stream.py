@@ -22,9 +22,20 @@ from tests.api.people import ADMINS, AUDITORS, NOW, PEOPLE, TENANT, People, poli
 
 
 def line(seq: int, kind: str, owner: str = "requester", policy: str = "reviewed") -> bytes:
-    identity = {"tid": TENANT, "oid": f"oid-{owner}", "token_id": "not shown", "display": owner}
+    identity: object = {"tid": TENANT, "oid": f"oid-{owner}", "token_id": "not shown", "display": owner}
+    window: dict[str, object] = {}
+    if kind == "session.ended":
+        identity, window = f"{TENANT}/oid-{owner}", {"window": "w_1"}
     return json.dumps(
-        {"seq": seq, "time": "2026-11-24T09:00:00Z", "type": kind, "identity": identity, "policy": policy},
+        {
+            "v": 1,
+            "seq": seq,
+            "time": "2026-11-24T09:00:00Z",
+            "type": kind,
+            "identity": identity,
+            "policy": policy,
+            **window,
+        },
         separators=(",", ":"),
     ).encode()
 
@@ -68,7 +79,7 @@ async def test_each_reader_sees_what_it_may_see(name: str, seen: list[str]) -> N
     feed = EventFeed("n1", 7)
     text = stream(feed, name).text("n1:7")
     feed.take(8, [line(8, "request.made"), line(9, "execution"), line(10, "window.opened", "other", "others")])
-    feed.take(11, [b'{"seq":11,"time":"2026-11-24T09:00:00Z","type":"lock.set","reason":"x"}'])
+    feed.take(11, [b'{"v":1,"seq":11,"time":"2026-11-24T09:00:00Z","type":"lock.set","reason":"x"}'])
     events = await read(text, len(seen))
     assert kinds(events) == seen
     assert "not shown" not in "".join(events)

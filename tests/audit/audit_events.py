@@ -72,7 +72,7 @@ CONTEXT = SessionContext(
 def execution(statement: str = "SELECT 1", parameters: Parameters | None = None) -> Execution:
     return Execution(
         context=CONTEXT,
-        execution_id="e_1",
+        number=1,
         at=AT,
         protocol="extended",
         statement=statement,
@@ -89,7 +89,7 @@ GONE = Proof(cancel_sent=True, terminate_sent=True, gone=True, by="look", server
 EVENTS: dict[str, Event] = {
     "execution": Execution(
         context=CONTEXT,
-        execution_id="e_1",
+        number=1,
         at=AT,
         protocol="simple",
         statement="DELETE FROM orders",
@@ -109,7 +109,7 @@ EVENTS: dict[str, Event] = {
     ),
     "outcome": Outcome(
         context=CONTEXT,
-        execution_id="e_1",
+        number=1,
         at=AT,
         ended="completed",
         command="SELECT 1",
@@ -127,6 +127,8 @@ EVENTS: dict[str, Event] = {
         server_version="18.1",
         membership=Evidence(group="99999999-9999-4999-8999-999999999999", role=None, source="graph", checked_at=AT),
         process=PROCESS,
+        server="db.example:5432",
+        node="pgjit-1",
     ),
     "session.ended": SessionEnded(
         context=CONTEXT,
@@ -134,6 +136,8 @@ EVENTS: dict[str, Event] = {
         reason="ttl",
         detail=None,
         executions=7,
+        rows=12,
+        bytes=480,
         proof=GONE,
     ),
     "window.opened": WindowOpened(

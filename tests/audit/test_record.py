@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.audit.event import Parameters, ServiceStopped
+from pgjit.audit.event import Outcome, Parameters, ServiceStopped, SessionOpened
 from pgjit.audit.parameters import PARAMETER_BYTES
 from pgjit.audit.record import ContextCache, render
 from pgjit.audit.statement_record import REFUSED_TEXT
-from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
+from pgjit.random_id import random_id
+from tests.audit.audit_events import AT, CONTEXT, EVENTS, WINDOW, execution
 
 TIME = "2026-11-24T09:30:00.000042Z"
 SESSION = {
@@ -64,11 +65,13 @@ WINDOW_OF = {
     "window": SESSION["window"],
     "connection": "shop",
 }
+WHO = "11111111-1111-4111-8111-111111111111/aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 EXPECTED: dict[str, dict[str, object]] = {
     "execution": {
-        **SESSION,
-        "execution": "e_1",
-        "protocol": "simple",
+        "identity": WHO,
+        "policy": "schema-checks",
+        "window": "w_1",
+        "execution": "s_1/1",
         "decision": "deny",
         "kind": "delete",
         "statement": "DELETE FROM orders",
@@ -88,14 +91,12 @@ EXPECTED: dict[str, dict[str, object]] = {
         "prepared_as": "p1",
     },
     "outcome": {
-        **SESSION,
-        "execution": "e_1",
+        "window": "w_1",
+        "execution": "s_1/1",
         "ended": "completed",
         "command": "SELECT 1",
         "rows": 1,
         "bytes": 37,
-        "sqlstate": None,
-        "received": 0,
         "duration_us": 1250,
     },
     "session.opened": {
@@ -111,12 +112,20 @@ EXPECTED: dict[str, dict[str, object]] = {
             "checked_at": TIME,
         },
         "backend": BACKEND,
+        "server": "db.example:5432",
+        "node": "pgjit-1",
     },
     "session.ended": {
-        **SESSION,
+        "identity": WHO,
+        "policy": "schema-checks",
+        "window": "w_1",
+        "session": "s_1",
         "reason": "ttl",
         "detail": None,
         "executions": 7,
+        "rows": 12,
+        "bytes": 480,
+        "received": 0,
         "proof": PROOF,
     },
     "window.opened": {
@@ -184,8 +193,8 @@ EXPECTED: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("type_", EVENTS)
 def test_every_event_is_written_whole(type_: str) -> None:
     line = render(EVENTS[type_], 7)
-    assert json.loads(line) == {"seq": 7, "time": TIME, "type": type_, **EXPECTED[type_]}
-    assert list(json.loads(line))[:3] == ["seq", "time", "type"]
+    assert json.loads(line) == {"v": 1, "seq": 7, "time": TIME, "type": type_, **EXPECTED[type_]}
+    assert list(json.loads(line))[:4] == ["v", "seq", "time", "type"]
     assert line.endswith(b"}\n")
 
 
@@ -232,7 +241,9 @@ def test_a_lone_surrogate_is_spelled_out_and_recorded() -> None:
 
 def test_a_lone_surrogate_in_a_name_is_spelled_out_and_recorded() -> None:
     context = replace(CONTEXT, identity=replace(CONTEXT.identity, display="x\udfff"))
-    record = json.loads(render(replace(execution(), context=context), 1))
+    opened = EVENTS["session.opened"]
+    assert isinstance(opened, SessionOpened)
+    record = json.loads(render(replace(opened, context=context), 1))
     assert record["identity"]["display"] == "x\\udfff"
 
 
@@ -287,19 +298,30 @@ def test_a_thousand_empty_parameters_are_bounded_too() -> None:
     )
 
 
-def test_the_members_of_a_context_are_rendered_once() -> None:
+def test_what_the_records_of_a_session_begin_with_is_rendered_once_until_it_ends() -> None:
     contexts = ContextCache()
-    assert contexts.members(CONTEXT) is contexts.members(CONTEXT)
-    other = replace(CONTEXT, session_id="s_2")
-    assert contexts.members(other) != contexts.members(CONTEXT)
-    assert ContextCache().members(CONTEXT) == contexts.members(CONTEXT)
+    heads = contexts.heads(CONTEXT)
+    assert contexts.heads(CONTEXT) is heads
+    assert contexts.heads(replace(CONTEXT, session_id="s_2")) != heads
+    render(EVENTS["session.ended"], 1, contexts)
+    assert contexts.heads(CONTEXT) is not heads
+    assert contexts.heads(CONTEXT) == heads
 
 
 def test_contexts_that_come_and_go_are_never_mixed_up() -> None:
     contexts = ContextCache()
-    for number in range(3000):
-        event = replace(execution(), context=replace(CONTEXT, backend_pid=number))
-        assert json.loads(render(event, 1, contexts))["backend_pid"] == number
+    for number in range(12_000):
+        event = replace(execution(), context=replace(CONTEXT, session_id=f"s_{number}"))
+        assert b'"execution":"s_%d/1"' % number in render(event, 1, contexts)
+
+
+def test_an_execution_and_its_outcome_take_at_most_700_bytes() -> None:
+    context = replace(CONTEXT, session_id=random_id(), window=replace(WINDOW, id=f"w_{random_id()}"))
+    ran = replace(execution("SELECT id, name FROM shop.orders WHERE id = 4711"), context=context, number=4711)
+    outcome = EVENTS["outcome"]
+    assert isinstance(outcome, Outcome)
+    outcome = replace(outcome, context=context, number=4711)
+    assert len(render(ran, 12_345_678)) + len(render(outcome, 12_345_679)) <= 700
 
 
 def test_times_of_another_zone_are_written_in_utc() -> None:

@@ -86,7 +86,7 @@ def test_a_window_is_not_lost(kept: dict[str, Window], now: object) -> None:
 
 def test_what_windows_were_used_for_is_counted_from_outcomes() -> None:
     outcomes = [
-        {"window": {"id": each}, "ended": ended, "rows": 3, "bytes": 50}
+        {"window": each, "ended": ended, "rows": 3, "bytes": 50}
         for each, ended in [("w_1", "completed"), ("w_1", "cut"), ("w_1", "skipped"), ("w_2", "completed")]
     ]
     assert usages_of(outcomes, {"w_1", "w_3"}) == {"w_1": Usage(6, 100, 2), "w_3": Usage()}

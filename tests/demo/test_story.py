@@ -15,12 +15,13 @@ LONG = "SELECT count(*) FROM order_lines a, order_lines b, order_lines c WHERE a
 @pytest.mark.parametrize("width", [80, 140])
 def test_the_journal_fits_the_terminal_and_nothing_but_the_statement_is_cut(width: int) -> None:
     execution: dict[str, object] = {
-        "time": "2026-11-28T19:45:12.000042Z", "backend_pid": 4194304, "decision": "allow", "execution": "e_1",
+        "time": "2026-11-28T19:45:12.000042Z", "decision": "allow", "execution": "s1/1",
         "statement": f"{LONG}\n  -- and more",
     }  # fmt: skip
     outcome: dict[str, object] = {"ended": "completed", "rows": 25000, "duration_us": 11_998_000}
     text = io.StringIO()
-    table = journal_table([execution, {**execution, "decision": "deny", "execution": "e_2"}], {"e_1": outcome})
+    denied = {**execution, "decision": "deny", "execution": "s1/2"}
+    table = journal_table([execution, denied], {"s1/1": outcome}, {"s1": 4194304})
     Console(file=text, width=width).print(table)
     lines = text.getvalue().splitlines()
     assert len(lines) == 3

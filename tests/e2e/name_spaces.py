@@ -81,7 +81,7 @@ class Told:
 
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    rows: list[tuple[str, bytes]] = field(default_factory=list)  # with the execution that they are counted to
+    rows: list[tuple[int, bytes]] = field(default_factory=list)  # with the execution that they are counted to
     left: bool = False  # the server ended the session: what it said last may be lost
 
     def hear(self, kind: str, frame: bytes) -> None:
@@ -96,8 +96,8 @@ class Told:
         return any(found.sqlstate == "54001" for event in self.executions.values() for found in event.violations)
 
     @property
-    def executions(self) -> dict[str, Execution]:
-        return {event.execution_id: event for event in self.events if isinstance(event, Execution)}
+    def executions(self) -> dict[int, Execution]:
+        return {event.number: event for event in self.events if isinstance(event, Execution)}
 
 
 @contextmanager
@@ -151,7 +151,7 @@ class Wire:
         head = ends.state.queue.head
         run = None if head is None else head.current
         if kind in "Dd" and run is not None:
-            told.rows.append((run.id, raw[5:]))
+            told.rows.append((run.number, raw[5:]))
         step = ends.server(raw)
         assert step.fault is None, step.fault
         told.events += step.events
@@ -167,7 +167,7 @@ def constants(raw: bytes) -> set[str]:
 def misrecorded(told: Told, kept: list[str]) -> list[str]:
     """Rows, and what was `kept` of rows that were written, that are not on record as what made them."""
     executions = told.executions
-    done = {e.execution_id for e in told.events if isinstance(e, Outcome) and e.ended in ("completed", "suspended")}
+    done = {e.number for e in told.events if isinstance(e, Outcome) and e.ended in ("completed", "suspended")}
     found = []
     for run, raw in told.rows:
         event = executions[run]
@@ -189,7 +189,7 @@ def misrecorded(told: Told, kept: list[str]) -> list[str]:
 
 def compare(direct: Told, through: Told) -> list[str]:
     """Where who goes through the relay is told something else, without reason."""
-    refused_ids = {e.execution_id for e in through.events if isinstance(e, Outcome) and e.ended == "refused"}
+    refused_ids = {e.number for e in through.events if isinstance(e, Outcome) and e.ended == "refused"}
     denied = [event for run, event in through.executions.items() if run in refused_ids]
     if direct.left or through.left:
         return []

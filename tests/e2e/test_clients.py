@@ -140,13 +140,12 @@ async def test_every_execution_is_recorded_with_identity_window_and_outcome(worl
     assert [r["statement"] for r in executions] == [
         "SELECT 1", "SELECT 2", "SELECT name FROM customers WHERE id = $1",
     ]  # fmt: skip
-    for record in executions:
-        identity = record["identity"]
-        assert isinstance(identity, dict)
-        assert (identity["tid"], identity["oid"]) == (world.emulator.tenant, agent.oid)
+    [opened] = records(world, "session.opened")
+    assert (opened["connection"], opened["backend_pid"]) == ("prod-replica", pid)
+    for number, record in enumerate(executions, 1):
+        assert record["execution"] == f"{opened['session']}/{number}"
+        assert record["identity"] == f"{world.emulator.tenant}/{agent.oid}"
         assert record["policy"] == "reader"
-        assert record["connection"] == "prod-replica"
-        assert record["backend_pid"] == pid
     outcomes = {r["execution"]: r for r in records(world, "outcome")}
     assert [outcomes[r["execution"]]["rows"] for r in executions] == [1, 1, 1]
     assert [outcomes[r["execution"]]["ended"] for r in executions] == ["completed"] * 3

@@ -79,7 +79,7 @@ def unrecorded(row: dict[str, str], executions: list[Record]) -> list[str]:
     """Both ways are on record with the decision."""
     if ";" in row["sql"] or not row["sql"]:
         return []  # several statements have records of their own, and none has none
-    known = {(r["protocol"], r["decision"]) for r in executions if r["statement"] == row["sql"]}
+    known = {(r.get("protocol", "simple"), r["decision"]) for r in executions if r["statement"] == row["sql"]}
     return [f"{row['id']}: {way}" for way in ("simple", "extended") if (way, row["expect"]) not in known]
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -144,13 +143,11 @@ class BothEnds:
         looks_again: bool = False,
         spent: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._ids = itertools.count(1)
         self._tokens = 0
         self.judge = judge  # a test may replace it
         self.state = RelayState(
             CONTEXT,
             ends_at=CONTEXT.window.ends_at,
-            new_id=lambda: f"x{next(self._ids)}",
             new_token=self._new_token,
             budget=budget,
             encoding=encoding,
@@ -181,8 +178,8 @@ class BothEnds:
     def frames(self, frames: Sequence[Frame], *, settled: bool = False) -> ClientPlan:
         """The plan for the client's frames. Every run in the plan's bytes has its record in the same plan."""
         plan = self.client_side.from_client(frames, NOW, settled=settled)
-        recorded = {event.execution_id for event in plan.events if isinstance(event, Execution)}
-        sent = [run.id for item in plan.items if item.request for run in item.request.runs]
+        recorded = {event.number for event in plan.events if isinstance(event, Execution)}
+        sent = [run.number for item in plan.items if item.request for run in item.request.runs]
         assert set(sent) <= recorded
         assert all(item.executes for item in plan.items if item.request and item.request.runs)
         self.events += plan.events
@@ -205,8 +202,8 @@ class BothEnds:
     @property
     def outcomes(self) -> list[tuple[str, str]]:
         """(statement, how it ended), in the order of the outcomes."""
-        texts = {one.execution_id: one.statement for one in self.events if isinstance(one, Execution)}
-        return [(texts[one.execution_id], one.ended) for one in self.events if isinstance(one, Outcome)]
+        texts = {one.number: one.statement for one in self.events if isinstance(one, Execution)}
+        return [(texts[one.number], one.ended) for one in self.events if isinstance(one, Outcome)]
 
     @property
     def results(self) -> list[tuple[str, int, str | None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,6 +26,7 @@ from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
 from pgjit.policy.grant_terms import Grant
 from pgjit.policy.policy import Policy
+from pgjit.random_id import random_id
 
 __all__ = ["admit"]
 
@@ -156,7 +156,7 @@ def _use_up(connection: sa.Connection, identity: IdentityKey, policy: str, login
 
 def _window(times: Open, identity: IdentityKey, policy: Policy, login: Login | None) -> Window:
     return Window(
-        id=f"w_{uuid.uuid4().hex}",
+        id=f"w_{random_id()}",
         identity=identity,
         policy=policy.name,
         connection=policy.connection,

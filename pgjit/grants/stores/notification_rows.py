@@ -5,7 +5,6 @@ INVARIANT: every change of a row names the attempt that it belongs to. A node wh
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from pgjit.grants.notification import NOTICE_KINDS, SENT_FIRST, Notice, QueuedNotification, event_of_notice
 from pgjit.grants.stores.notification_schema import notices, notifications
 from pgjit.grants.stores.schema import from_micros, to_micros
+from pgjit.random_id import random_id
 
 __all__ = [
     "add_notice",
@@ -70,7 +70,7 @@ def add_notifications(
                 continue
             values = {"event": notice.event, "subject": notice.subject, "body": notice.body, "key": notice.key}
             times = {"created_at": to_micros(now), "next_try": to_micros(now), "attempts": 0}
-            name = f"n_{uuid.uuid4().hex}"
+            name = f"n_{random_id()}"
             connection.execute(sa.insert(notifications).values(id=name, channel=channel, **values, **times))
 
 

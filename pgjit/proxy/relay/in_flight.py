@@ -28,7 +28,7 @@ _HEAVY = 256 * 1024
 class Run:
     """One execution, from its record to its outcome."""
 
-    id: str
+    number: int
     started: datetime
     changes: tuple[Change, ...] = ()
     prepared: Prepared | None = None  # in the extended protocol

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import secrets
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,7 +96,6 @@ class Pump:
         self.state = RelayState(
             context,
             ends_at=access.ends_at,
-            new_id=lambda: "x_" + uuid.uuid4().hex,
             new_token=lambda: b"pgjit_deny_" + secrets.token_hex(8).encode(),
             budget=Budget(access.policy.limits, usage),
             encoding=upstream.parameters.get("server_encoding", ""),

@@ -5,7 +5,7 @@ Decides only what the records contain. It judges no statement and writes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -25,10 +25,12 @@ Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipp
 class Recorder:
     """For one session. A record is appended to `events`: the list of the plan or of the step."""
 
-    def __init__(self, context: SessionContext, new_id: Callable[[], str]) -> None:
+    def __init__(self, context: SessionContext) -> None:
         self._context = context
-        self._new_id = new_id
         self.executions = 0
+        self.rows = 0
+        self.bytes = 0
+        self.received = 0
 
     def execution(
         self,
@@ -39,12 +41,12 @@ class Recorder:
         *,
         violations: Sequence[Violation] | None = None,
     ) -> Run:
-        run = Run(self._new_id(), now, copies_out=executed.kind == "copy-out")
         self.executions += 1
+        run = Run(self.executions, now, copies_out=executed.kind == "copy-out")
         events.append(
             Execution(
                 context=self._context,
-                execution_id=run.id,
+                number=run.number,
                 at=now,
                 protocol=protocol,
                 statement=executed.text,
@@ -94,13 +96,17 @@ class Recorder:
         command: str | None = None,
         sqlstate: str | None = None,
     ) -> Event:
+        rows = _rows(command, run.rows)
+        self.rows += rows
+        self.bytes += run.size
+        self.received += run.received
         return Outcome(
             context=self._context,
-            execution_id=run.id,
+            number=run.number,
             at=now,
             ended=ended,
             command=command,
-            rows=_rows(command, run.rows),
+            rows=rows,
             bytes=run.size,
             received=run.received,
             sqlstate=sqlstate,

@@ -50,7 +50,6 @@ class RelayState:
         context: SessionContext,
         *,
         ends_at: datetime,
-        new_id: Callable[[], str],
         new_token: Callable[[], bytes],
         budget: Budget | None = None,
         encoding: str = "UTF8",
@@ -61,7 +60,7 @@ class RelayState:
         self.ends_at = ends_at
         self.unrestricted = unrestricted
         self.budget = budget or Budget(NO_LIMITS, Usage())
-        self.recorder = Recorder(context, new_id)
+        self.recorder = Recorder(context)
         self.prepared_statements = PreparedStatements(encoding)
         self.copy_in = CopyIn()
         self.notices = Notices()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ from pgjit.grants.store import Store
 from pgjit.grants.window import Window
 from pgjit.proxy.registry import RegisteredSession, Registry
 from pgjit.proxy.window.windows import Windows
+from pgjit.random_id import random_id
 
 __all__ = ["Revocations"]
 
@@ -72,9 +72,7 @@ class Revocations:
 
     async def lock(self, scope: Scope, reason: str, by: Actor, until: datetime | None = None) -> Lock:
         """Nothing opens in the scope, and what is open ends. Raises ServerUnavailable."""
-        lock = Lock(
-            id=f"l_{uuid.uuid4().hex}", scope=scope, reason=reason, set_by=by, set_at=self._clock(), until=until
-        )
+        lock = Lock(id=f"l_{random_id()}", scope=scope, reason=reason, set_by=by, set_at=self._clock(), until=until)
         await self._store.set_lock(lock)
         self._end_locked((lock,))
         self.wake()

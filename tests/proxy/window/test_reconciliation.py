@@ -162,10 +162,10 @@ async def test_a_budget_that_was_rolled_back_is_counted_from_the_journal(machine
     machine.policy = replace(POLICY, limits=Limits(window_rows=100))
     async with machine.process() as windows:
         window_id = await machine.admit(windows)
-    outcome = {"window": {"id": window_id}, "ended": "completed", "rows": 60, "bytes": 900}
+    outcome = {"window": window_id, "ended": "completed", "rows": 60, "bytes": 900}
     with machine.journal_path.open("a") as journal:
         for seq in (machine.seq + 1, machine.seq + 2):
-            record = {"seq": seq, "time": "2026-11-24T09:00:01.000000Z", "type": "outcome", **outcome}
+            record = {"v": 1, "seq": seq, "time": "2026-11-24T09:00:01.000000Z", "type": "outcome", **outcome}
             journal.write(json.dumps(record, separators=(",", ":")) + "\n")
     async with machine.process() as windows:
         await machine.admit(windows)
