@@ -158,6 +158,15 @@ class AdminSection(_Section):
     port: int = Field(default=9432, ge=0, le=65535, description="TCP port; 0 takes a free one")
 
 
+class LogSection(_Section):
+    """The program's own log, on standard error. What agents do is in the journal, not here."""
+
+    format: Literal["text", "json"] = Field(default="text", description="a line of text, or a JSON object a line")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least important lines that are written"
+    )
+
+
 class LimitsSection(_Section):
     """How much clients may use."""
 
@@ -213,6 +222,7 @@ class ConfigFile(_Section):
     admin: AdminSection = AdminSection()
     api: HttpApiSection | None = None
     notify: NotifySection | None = None
+    log: LogSection = LogSection()
     limits: LimitsSection = LimitsSection()
 
     @field_validator("node")

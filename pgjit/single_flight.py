@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 __all__ = ["SingleFlight", "SingleFlightByKey"]
@@ -48,7 +49,7 @@ class SingleFlightByKey(Generic[K, T]):
             raise self._stopped()
         task = self._runs.get(key)
         if task is None:
-            task = self._runs[key] = asyncio.create_task(run())
+            task = self._runs[key] = asyncio.create_task(run(), context=Context())  # shared: of no session
             task.add_done_callback(lambda done: self._done(key, done))
         return task
 

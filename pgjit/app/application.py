@@ -66,7 +66,7 @@ class App:
     _store: Store
     _node: FleetNode
     _journal: Journal
-    _telemetry: Telemetry
+    telemetry: Telemetry
     _kept_backends: KeptBackends
     _windows: Windows
     _revocations: Revocations
@@ -159,14 +159,19 @@ class App:
 
     @asynccontextmanager
     async def _run_telemetry(self) -> AsyncIterator[None]:
-        self._telemetry = Telemetry(version=VERSION, policies=self._config.policies)
+        policies = self._config.policies
+        self.telemetry = Telemetry(version=VERSION, policies=policies)
+        _log.info("pgjit %s starts as node %s", VERSION, self._config.node)
+        for each in policies.values():
+            _log.info("policy %s is loaded in version %s", each.name, each.version, extra={"policy": each.name})
         yield
+        _log.info("pgjit has stopped")
 
     # --- windows ---------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _run_kept_backends(self) -> AsyncIterator[None]:
-        self._kept_backends = KeptBackends(self._store, self._journal, self._clock, self._telemetry)
+        self._kept_backends = KeptBackends(self._store, self._journal, self._clock, self.telemetry)
         try:
             await self._kept_backends.load()
             yield
@@ -177,7 +182,7 @@ class App:
     async def _run_windows(self) -> AsyncIterator[None]:
         kept = self._kept_backends
         self._windows = Windows(
-            self._store, self._journal, self._registry, self._clock, kept, self._telemetry, self._node
+            self._store, self._journal, self._registry, self._clock, kept, self.telemetry, self._node
         )
         try:
             await self._windows.resume(self._config.policies)
@@ -302,7 +307,7 @@ class App:
             limits=limits_of(config),
             new_worker=WorkerProcess,
             catalogs=self._catalogs,
-            telemetry=self._telemetry,
+            telemetry=self.telemetry,
             authentication=config.authentication,
             memberships=self._memberships,
         )
@@ -357,7 +362,7 @@ class App:
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
-        async with open_admin_port(self._config.file.admin, checks, self._telemetry.page) as self.admin_port:
+        async with open_admin_port(self._config.file.admin, checks, self.telemetry.page) as self.admin_port:
             yield
 
     @asynccontextmanager

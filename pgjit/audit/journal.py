@@ -113,7 +113,7 @@ class Journal:
             except OSError as error:
                 self._note_failure(error)
                 return False
-            self._refused = False
+            self._note_recovery()
         return True
 
     @property
@@ -194,7 +194,8 @@ class Journal:
             self.failures += 1
             self._note_failure(error)
             raise JournalUnavailable from error
-        self._refused = False
+        if self._refused:
+            self._note_recovery()
         if not self.unsynced:
             self._unsynced_since = time.monotonic()
         self._seq += len(events)
@@ -265,6 +266,10 @@ class Journal:
         elif not self._refused:  # logged once, not for every refused statement
             self._refused = True
             _log.error("journal %s takes no records, statements are refused: %s", self._sink.name, error)
+
+    def _note_recovery(self) -> None:
+        self._refused = False
+        _log.warning("journal %s takes records again", self._sink.name)
 
     def _fail(self, why: str) -> None:
         self._failed = why

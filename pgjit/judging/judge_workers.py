@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from pgjit.identity.identity import IdentityKey
@@ -77,7 +78,7 @@ class JudgeWorkers:
         """Start the lane if it is idle. Otherwise the idle process for large statements takes a small one."""
         for each in (lane, self._large):
             if each.task is None:
-                each.task = asyncio.create_task(self._drain(each), name="judging")
+                each.task = asyncio.create_task(self._drain(each), name="judging", context=Context())
                 return
 
     async def _drain(self, lane: _Lane) -> None:

@@ -7,6 +7,7 @@ backend.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 
 from pgjit.audit.event import SessionContext, SessionOpened
@@ -42,6 +43,7 @@ from pgjit.random_id import random_id
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import cancel_running
+from pgjit.telemetry.log_context import log_session, log_window
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages import authentication as auth
 from pgwire.messages.query import error_response, ready_for_query
@@ -49,6 +51,7 @@ from pgwire.messages.startup import StartupMessage, encode_negotiate_version
 
 __all__ = ["Session"]
 
+_log = logging.getLogger("pgjit.session")
 _CANCEL_SECONDS = 5.0
 _SECRET_BYTES = {0: 4, 2: 32}
 """Length of a cancel key's secret by minor protocol version, as PostgreSQL sends it."""
@@ -93,6 +96,7 @@ class Session:
 
         Raises JournalUnavailable if the end could not be recorded, and otherwise only CancelledError.
         """
+        log_session(self._id)
         try:
             await self._log_in(startup, deadline)
         finally:
@@ -106,6 +110,7 @@ class Session:
                 request = self._greet(startup)
                 resolved = await self._authenticate(request)
                 access = await self._authorization.authorize(resolved.identity, request, deadline)
+                log_window(access.window.id)
                 live = await self._connect(access, resolved, request)
         except PgjitError as refused:
             self._refuse(refused, startup)
@@ -222,6 +227,10 @@ class Session:
         if services.kept_backends is not None:
             services.kept_backends.add(self._id, live.access.window, live.backend)
         services.telemetry.session_opened(live.access.policy.name)
+        _log.info(
+            "session of %s from %s is open under policy %s, on backend %d",
+            live.context.identity.key.oid, self._source, live.access.policy.name, live.context.backend_pid,
+        )  # fmt: skip
         reason = "fault"
         token_timer = self._start_token_timer(live)
         notices = asyncio.create_task(send_end_notices(self._client, live.pump, live.access, services.clock))
@@ -243,6 +252,7 @@ class Session:
             live.pump.close()
             services.registry.remove(self._id)
             services.telemetry.session_ended(live.access.policy.name, reason)
+            _log.info("session has ended: %s", reason)
             self._finished.set()
             self._live = self._ending = None
 

@@ -145,8 +145,9 @@ class SessionEnd:
         services.telemetry.backend_stopped(proof.took_ms, gone=gone)
         if self._alerted:
             services.telemetry.remaining(-1)
-            if gone:
-                _log.warning("backend %s is gone after %d ms", live.upstream.backend_pid, proof.took_ms)
+        if gone:
+            level = logging.WARNING if self._alerted else logging.INFO
+            _log.log(level, "backend %s is gone after %d ms", live.upstream.backend_pid, proof.took_ms)
         return proof
 
     def _alert(self, stop: BackendStop) -> None:

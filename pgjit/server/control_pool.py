@@ -12,6 +12,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -121,7 +122,7 @@ class ControlPool:
         """Count a session whose backend is `process`. Needs a running event loop."""
         self._sessions_of_run[process.instance.run] += 1
         if self._maintenance is None:
-            self._maintenance = asyncio.create_task(self._maintain())
+            self._maintenance = asyncio.create_task(self._maintain(), context=Context())
         if len(self._current()) < _CONNECTIONS:
             self._report_shortage()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 
 from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
@@ -47,7 +48,7 @@ class SignalBatches:
         waiting = _Waiting(SignalRequest(process, signal), asyncio.get_running_loop().create_future())
         self._waiting.setdefault(key, []).append(waiting)
         if key not in self._running:
-            self._running[key] = asyncio.create_task(self._run(key))
+            self._running[key] = asyncio.create_task(self._run(key), context=Context())  # of no session
         return await waiting.answer
 
     async def close(self) -> None:

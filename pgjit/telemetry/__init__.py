@@ -9,7 +9,10 @@ slow or fail the data path.
 - **page**: all metrics in Prometheus's format, made when somebody reads /metrics.
 - **dependency**: something outside that pgjit needs: a server, a directory, a source of keys.
 
+- **line**: a record of the program's own log, as text or JSON (`log_line.py`), with its session and window.
+
 Start with `metrics.py`; docs/metrics.md is written from it. `telemetry.py` has what the other rooms call.
+`program_log.py` writes the log.
 
 The room does not know sessions, policies or records, only their names. Spans and log records for OpenTelemetry are
 made from the journal, in a room that knows it.

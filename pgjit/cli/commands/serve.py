@@ -13,6 +13,7 @@ from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
     from pgjit.config import Config
+    from pgjit.telemetry.program_log import ProgramLog
 
 __all__ = ["serve"]
 
@@ -30,22 +31,22 @@ def serve(
     """
     from pgjit.cli.loop import run_program
     from pgjit.config import load_config
+    from pgjit.telemetry.program_log import ProgramLog
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("alembic", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     loaded = load_config(config)
-    for warning in loaded.warnings:
-        _log.warning("%s", warning)
-    return run_program(_serve(loaded, as_json=as_json))
+    with ProgramLog(loaded.file.log.format, loaded.file.log.level) as log:
+        for warning in loaded.warnings:
+            _log.warning("%s", warning)
+        return run_program(_serve(loaded, log, as_json=as_json))
 
 
-async def _serve(config: Config, *, as_json: bool) -> int:
+async def _serve(config: Config, log: ProgramLog, *, as_json: bool) -> int:
     from pgjit.app import VERSION, App
     from pgjit.cli.loop import stop_signal
 
     stop = stop_signal()
     async with App(config, warm=True) as app:
+        app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
         places = {
             "version": VERSION,
             "listen": f"{config.file.listen.host}:{app.port}",

@@ -25,6 +25,7 @@ from pgwire.messages.startup import StartupMessage
 __all__ = ["Counted", "RefusedLogins", "Tally"]
 
 _log = logging.getLogger("pgjit.refusals")
+_LEVELS = {"client-left": logging.INFO, "handshake-failed": logging.INFO}
 _INTERVAL_SECONDS = 1.0
 _SINGLE_OF_ADDRESS = 10
 _SINGLE = 100
@@ -116,6 +117,8 @@ class RefusedLogins:
         except JournalUnavailable:
             _log.error("a refused connection could not be recorded: %s from %s", reference, source)
             return False
+        fields = {"reference": reference, "source": source, "count": count if count > 1 else None}
+        _log.log(_LEVELS.get(reference, logging.WARNING), "login refused: %s", reason, extra=fields)
         return True
 
     def note_unauthenticated(

@@ -167,6 +167,8 @@ class FleetNode:
                 _log.critical("another process has taken the name of node %s: this one ends its sessions", self._name)
             self.superseded = True
             return
+        if self._failing:
+            _log.warning("the window store is reached again")
         self._failing = False
         self._ahead = self._clock() - now
         self._clock.not_before(now)

@@ -169,6 +169,8 @@ class KeptBackends:
             await asyncio.sleep(_RETRY_SECONDS)
         if alerted:
             self._telemetry.remaining(-1)
+        ids = {"session": entry.session_id, "window": entry.window_id}
+        _log.info("backend %d of an earlier run is gone", entry.process.pid, extra=ids)
         self.remove(entry.session_id)
         del self._orphans[entry.session_id]
         self._orphan_gone.set()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import replace
 
 from pgjit.errors import PgjitError
@@ -48,7 +49,7 @@ class WindowLease:
         if short:
             return self._steady() < self._not_before  # in vain a moment ago: the limit applies as it is
         if self._is_low() and self._renewal is None and self._steady() >= self._not_before:
-            self._renewal = asyncio.create_task(self.extend())
+            self._renewal = asyncio.create_task(self.extend(), context=Context())
             self._renewal.add_done_callback(lambda _: setattr(self, "_renewal", None))
         return True
 

@@ -112,6 +112,8 @@ class Revocations:
             except Exception:  # noqa: BLE001 - INVARIANT: enforcement is never given up, whatever fails in a round
                 _log.exception("revocations and locks were not enforced")
             else:
+                if self._failing:
+                    _log.warning("revocations and locks are read from the store again")
                 self._failing = False
             try:
                 await asyncio.wait_for(self._changed.wait(), _EVERY_SECONDS)

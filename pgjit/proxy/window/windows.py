@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -303,7 +304,7 @@ class Windows:
                 return
             scheduled.task.cancel()  # the window ends earlier than scheduled
             until = replace(until, steady=min(until.steady, scheduled.until.steady))
-        task = asyncio.create_task(self._carry_out(window.id))
+        task = asyncio.create_task(self._carry_out(window.id), context=Context())
         end = self._ends[window.id] = _End(window, until, reason, explanation, task)
         if reason != "ttl":
             self._note_early_end(end)

@@ -1,0 +1,69 @@
+"""The program's log: a reader that does not read holds up nobody, and loses lines that are counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pgjit.telemetry.program_log import LineWriter, ProgramLog
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    read, write = os.pipe()
+    yield read, write
+    for each in (read, write):
+        os.close(each)
+
+
+def _record(text: str) -> logging.LogRecord:
+    return logging.LogRecord("pgjit", logging.INFO, "", 1, text, (), None)
+
+
+def _read(descriptor: int, until: bytes) -> bytes:
+    text = b""
+    while until not in text:
+        text += os.read(descriptor, 65536)
+    return text
+
+
+def test_what_nobody_reads_is_dropped_and_counted_and_the_caller_does_not_wait(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    writer = LineWriter(write, most=10)
+    for number in range(200):
+        writer.emit(_record(f"{number} " + "x" * 8000))  # the pipe holds eight of them
+    dropped = writer.dropped
+    assert 200 - 10 - 10 <= dropped <= 200 - 10
+    text = _read(read, b" lines of the log were dropped, because nobody read them in time\n")
+    assert f"\n{dropped} lines of the log".encode() in text
+    writer.close()
+
+
+def test_a_reader_that_is_gone_stops_nothing() -> None:
+    read, write = os.pipe()
+    writer = LineWriter(write)
+    os.close(read)
+    writer.emit(_record("nobody reads this"))
+    writer.close()
+    os.close(write)
+    assert writer.dropped == 1
+
+
+def test_a_line_that_cannot_be_formatted_fails_no_caller(pipe: tuple[int, int]) -> None:
+    writer = LineWriter(pipe[1])
+    writer.emit(logging.LogRecord("pgjit", logging.INFO, "", 1, "%d", ("no number",), None))
+    writer.close()
+    assert _read(pipe[0], b"\n") == b"a line of pgjit cannot be formatted\n"
+
+
+def test_all_lines_are_written_before_it_is_closed_and_the_level_counts(pipe: tuple[int, int]) -> None:
+    before = logging.getLogger().level, logging.getLogger().handlers
+    with ProgramLog("json", "warning", pipe[1]):
+        logging.getLogger("pgjit.x").info("too small")
+        logging.getLogger("httpx").info("noise")
+        logging.getLogger("pgjit.x").warning("large enough")
+    assert _read(pipe[0], b"\n").count(b"\n") == 1
+    assert (logging.getLogger().level, logging.getLogger().handlers) == before
