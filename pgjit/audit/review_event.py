@@ -22,6 +22,7 @@ __all__ = [
     "ReviewEvent",
     "SessionKilled",
     "VerdictGiven",
+    "WindowAdopted",
     "WindowRevoked",
 ]
 
@@ -55,6 +56,14 @@ class RequestEnded(ReviewEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowRevoked(ReviewEvent):
     window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowAdopted(ReviewEvent):
+    """This node ends a window that a dead node had, with the backends that it left."""
+
+    window: Window
+    node: str  # the dead one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

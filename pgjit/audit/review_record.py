@@ -15,6 +15,7 @@ from pgjit.audit.review_event import (
     ReviewEvent,
     SessionKilled,
     VerdictGiven,
+    WindowAdopted,
     WindowRevoked,
 )
 from pgjit.grants.actor import Actor
@@ -49,6 +50,8 @@ def _of_order(event: ReviewEvent) -> tuple[str, dict[str, object]]:
         case WindowRevoked(window=window):
             by = None if window.revoked_by is None else _actor(window.revoked_by)
             return "window.revoked", {**_window(window), "reason": window.revoke_reason, "by": by}
+        case WindowAdopted(window=window):
+            return "window.adopted", {**_window(window), "node": event.node}
         case LockSet(lock=lock):
             return "lock.set", {"lock": _lock(lock), "reason": lock.reason, "by": _actor(lock.set_by)}
         case LockLifted():

@@ -16,6 +16,7 @@ from pgjit.audit.review_event import (
     ReviewEvent,
     SessionKilled,
     VerdictGiven,
+    WindowAdopted,
     WindowRevoked,
 )
 from pgjit.grants.actor import Actor
@@ -69,6 +70,7 @@ REVIEW_EVENTS: dict[str, ReviewEvent] = {
     "request.verdict": VerdictGiven(at=AT, entry=2, request=REQUEST, verdict=VERDICT),
     "request.ended": RequestEnded(at=AT, entry=3, request=replace(REQUEST, state=RequestState.USED, window="w_1")),
     "window.revoked": WindowRevoked(at=AT, entry=4, window=WINDOW),
+    "window.adopted": WindowAdopted(at=AT, entry=11, window=WINDOW, node="two"),
     "lock.set": LockSet(at=AT, entry=5, lock=LOCK),
     "lock.lifted": LockLifted(at=AT, entry=6, lock=LOCK, by=CAROL, reason="it is over"),
     "session.killed": SessionKilled(at=AT, entry=7, kill=KILL),

@@ -48,6 +48,11 @@ def test_a_revocation_says_who_and_why() -> None:
     assert (record["identity"], record["by"], record["reason"]) == (WHO, CAROL, "it reads too much")
 
 
+def test_a_window_of_a_dead_node_is_recorded_with_that_node() -> None:
+    record = json.loads(render(REVIEW_EVENTS["window.adopted"], 1))
+    assert (record["identity"], record["node"], record["window"]["id"]) == (WHO, "two", "w_1")
+
+
 def test_an_event_without_a_record_is_a_fault_of_the_program() -> None:
     with pytest.raises(TypeError):
         render(ReviewEvent(at=AT), 1)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pgjit.audit.review_event import WindowAdopted
 from pgjit.errors import CoolingDown
 from pgjit.grants.actor import Actor
 from pgjit.grants.kept_backend import BackendAddress, KeptBackend
@@ -22,6 +23,7 @@ from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.grants.store import Store
 from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
+from pgjit.proxy.window.review_records import event_of
 from tests.contracts.store import ALICE, BOB, HOUR, NOW, POLICY
 
 __all__ = ["FleetContract"]
@@ -160,8 +162,13 @@ class FleetContract:
         over, _ = await first.admit(ALICE, POLICY, NOW)
         live, _ = await first.admit(BOB, POLICY, NOW + HOUR / 2)
         assert await second.adopt_windows(NOW + HOUR, HOUR) == [], "it is not dead yet"
+        assert await second.journal_outbox() == []
         assert await second.adopt_windows(NOW + HOUR, timedelta()) == [over]
         assert await second.adopt_windows(NOW + HOUR, timedelta()) == []
+        (entry,) = await second.journal_outbox()
+        adopted = event_of(entry)
+        assert isinstance(adopted, WindowAdopted)
+        assert (adopted.window.id, adopted.node, adopted.at) == (over.id, "a", NOW + HOUR)
         assert (await first.unended(own=True), await second.unended(own=True)) == ([live], [over])
         await first.revoke(Scope(ScopeKind.WINDOW, live.id), Actor(key=ALICE, display="a", via="api"), "why", NOW)
         assert [window.id for window in await second.adopt_windows(NOW, timedelta())] == [live.id]

@@ -1,6 +1,9 @@
 """A life of one grant that is killed at each of its steps, restarted, and checked.
 
-python -m tests.faults.killed_life FOLDER EVERY
+python -m tests.faults.killed_life FOLDER EVERY [SOCKET_FOLDER PORT]
+
+The store is a file; or, with a place, the PostgreSQL store `pgjit_store` there. Then the killed process was node
+`one`, and node `two` goes on beside it before `one` is restarted.
 
 Steps are: each SQL statement, each commit, what follows it, and before and after each write of the journal. Each life
 is a forked process, which gets SIGKILL at its step, so that one start of the interpreter serves all of them. Prints a
@@ -18,6 +21,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,11 +32,15 @@ from pgjit.audit.journal import Journal
 from pgjit.audit.sinks.file import FileSink
 from pgjit.clock import Clock
 from pgjit.errors import AccessRefused
+from pgjit.grants.lifecycle import begun_end
 from pgjit.grants.listing import RequestFilter, WindowFilter
 from pgjit.grants.notification import NOTICE_KINDS
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.requests import Requests
 from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.stores.postgres_database import PostgresDatabase
+from pgjit.grants.stores.postgres_login import PostgresLogin, connect
+from pgjit.grants.stores.schema import metadata
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.grants.window import Window
@@ -87,15 +95,43 @@ def _watch_sql() -> None:
     sa.event.listen(sa.Engine, "commit", lambda connection: STEPS.take("before a commit"))
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a life has its store and its journals."""
+
+    folder: Path
+    server: PostgresLogin | None = None
+
+    def store(self, node: str) -> SqlStore:
+        if self.server is None:
+            return SteppedStore(SqliteDatabase(self.folder / "w.sqlite3"), node=node)
+        return SteppedStore(PostgresDatabase(self.server), node=node)
+
+    def journal(self, node: str) -> Path:
+        return self.folder / f"{node}.jsonl"
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        texts = [path.read_text() for path in sorted(self.folder.glob("*.jsonl"))]
+        lines = [json.loads(line) for text in texts for line in text.splitlines()]
+        return [record for record in lines if record["type"] != "journal.resumed"]
+
+
 @asynccontextmanager
-async def process(folder: Path, after: timedelta) -> AsyncIterator[tuple[SqlStore, Windows, Requests, Revocations]]:
+async def process(
+    place: Place, after: timedelta, node: str = "one"
+) -> AsyncIterator[tuple[SqlStore, Windows, Requests, Revocations]]:
     """What a run of pgjit has of all this: store, journal, windows, requests and revocations."""
     clock = Clock(wall=lambda: NOW + after)
-    store = SteppedStore(SqliteDatabase(folder / "w.sqlite3"))
+    store = place.store(node)
     await store.open()
-    journal = Journal.open(SteppedSink(folder / "journal.jsonl"))
+    await store.begin_node(node, {})
+    journal = Journal.open(SteppedSink(place.journal(node)))
     windows = Windows(store, journal, Registry(), clock)
     await windows.resume({REVIEWED.name: REVIEWED})
+    if place.server is not None:
+        for window in await store.adopt_windows(clock(), timedelta()):
+            windows.end_now(window, *begun_end(window))
     requests = Requests(store, clock, lambda _: REVIEWED)
     yield store, windows, requests, Revocations(store, windows, Registry(), clock)
     await windows.close()
@@ -103,9 +139,9 @@ async def process(folder: Path, after: timedelta) -> AsyncIterator[tuple[SqlStor
     await store.close()
 
 
-async def live(folder: Path) -> None:
+async def live(place: Place) -> None:
     """Request, approve, open, revoke, end."""
-    async with process(folder, MINUTE) as (_, windows, requests, revocations):
+    async with process(place, MINUTE) as (_, windows, requests, revocations):
         made = await requests.make(asker(), REVIEWED, REVIEWED.connection, reason="schema diff")
         await requests.approve(made.id, reviewer(CAROL), comment="go", ttl=10 * MINUTE)
         window, _ = await windows.admit(asker(), REVIEWED, "10.0.0.7:5", "schema diff")
@@ -117,21 +153,21 @@ async def _until_ended(windows: Windows, window: Window) -> None:
     await until(lambda: not windows.is_open(window.id))
 
 
-async def restart(folder: Path) -> list[str]:
-    """The next run goes on; returns the faults that are found in the end."""
-    async with process(folder, 2 * MINUTE) as (store, windows, _, revocations):
-        await revocations.enforce()
-        for window in (await store.windows(WindowFilter())).items:
-            if window.revoked_at is not None:
-                await _until_ended(windows, window)
-    async with process(folder, 3 * MINUTE) as (store, windows, _, revocations):
+async def restart(place: Place) -> list[str]:
+    """The next runs go on; returns the faults that are found in the end."""
+    for node in ("one",) if place.server is None else ("two", "one"):
+        async with process(place, 2 * MINUTE, node) as (store, windows, _, revocations):
+            await revocations.enforce()
+            for window in (await store.windows(WindowFilter())).items:
+                if window.revoked_at is not None:
+                    await _until_ended(windows, window)
+    async with process(place, 3 * MINUTE) as (store, windows, _, revocations):
         found = (await store.windows(WindowFilter())).items
         faults = [fault for window in found for fault in await _faults_of(window, windows)]
         requests = (await store.requests(RequestFilter())).items
         await store.spread_notices({"hook": EVENTS}, NOW + 3 * MINUTE)
         notified = (await store.waiting_notifications()).get("hook", 0)
-    lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
-    records = [record for record in lines if record["type"] != "journal.resumed"]
+    records = place.records
     if len(found) > 1:
         faults.append(f"{len(found)} windows")
     faults += _journal_faults(records, list(requests), list(found))
@@ -170,7 +206,9 @@ def _journal_faults(records: list[dict[str, Any]], requests: list[Request], foun
         expected["window.ended"] += window.ended_at is not None
     # A record of the journal outbox may be there twice, with the same number.
     once = {(record["type"], record.get("entry", index)) for index, record in enumerate(records)}
-    counted = Counter(kind for kind, _ in once)
+    counted = Counter(kind for kind, _ in once if kind != "window.adopted")
+    if sum(kind == "window.adopted" for kind, _ in once) > len(found):
+        counted["window.adopted"] += 1
     kinds = {*expected, *counted}
     return [
         f"{kind}: {counted[kind]} in the journal, {expected[kind]} in the store"
@@ -201,27 +239,41 @@ async def _made(folder: Path) -> None:
     await store.close()
 
 
-def _one(template: Path, folder: Path, kill_at: int) -> dict[str, Any]:
+async def _emptied(server: PostgresLogin) -> None:
+    connection = await connect(server)
+    await connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
+    await connection.close()
+
+
+def _one(template: Path, place: Place, kill_at: int) -> dict[str, Any]:
+    folder, server = place.folder, place.server
     shutil.copytree(template, folder)
-    killed = _forked(lambda: live(folder), kill_at, folder / "place")
-    place = (folder / "place").read_text() if killed < 0 else "the end"
-    restarted = _forked(lambda: restart(folder), WHOLE, folder / "faults")
+    if server is not None:
+        _forked(lambda: _emptied(server), WHOLE, folder / "emptied")
+    killed = _forked(lambda: live(place), kill_at, folder / "place")
+    step = (folder / "place").read_text() if killed < 0 else "the end"
+    restarted = _forked(lambda: restart(place), WHOLE, folder / "faults")
     faults = json.loads((folder / "faults").read_text()) if restarted == 0 else [f"the restart left {restarted}"]
     shutil.rmtree(folder)
-    return {"step": kill_at, "status": killed, "place": place, "faults": faults}
+    return {"step": kill_at, "status": killed, "place": step, "faults": faults}
 
 
-def main(folder: Path, every: int) -> None:
+def main(folder: Path, every: int, server: PostgresLogin | None = None) -> None:
     _watch_sql()
     template = folder / "template"
     template.mkdir()
-    _forked(lambda: _made(template), WHOLE, template / "place")
+    if server is None:
+        _forked(lambda: _made(template), WHOLE, template / "place")
     for step in range(1, WHOLE, every):
-        outcome = _one(template, folder / str(step), step)
+        outcome = _one(template, Place(folder / str(step), server), step)
         print(json.dumps(outcome), flush=True)
         if outcome["status"] >= 0:
             return
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    at_server = None
+    if len(sys.argv) > 3:
+        hosts = ((sys.argv[3], int(sys.argv[4])),)
+        at_server = PostgresLogin(hosts=hosts, database="pgjit_store", user="postgres")
+    main(Path(sys.argv[1]), int(sys.argv[2]), at_server)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.store_server import StoreServer
 from tests.run.processes import finish
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,21 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_at_any_step_loses_nothing_and_grants_nothing(every: int, tmp_path: Path) -> None:
-    done = finish(sys.executable, "-m", "tests.faults.killed_life", tmp_path, str(every), cwd=ROOT, seconds=500)
+    _check(every, tmp_path)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_node_that_is_killed_leaves_nothing_that_another_one_does_not_end(
+    every: int, tmp_path: Path, store_server: StoreServer
+) -> None:
+    ((folder, port),) = store_server.login().hosts
+    _check(every, tmp_path, folder, str(port))
+
+
+def _check(every: int, folder: Path, *place: str) -> None:
+    command: tuple[str | Path, ...] = (sys.executable, "-m", "tests.faults.killed_life", folder, str(every), *place)
+    done = finish(*command, cwd=ROOT, seconds=500)
     assert done.status == 0, done.err[-2000:]
     lives = [json.loads(line) for line in done.out.splitlines()]
     assert [life for life in lives if life["faults"]] == []

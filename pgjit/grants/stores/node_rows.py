@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from pgjit.grants.node import Node
 from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.fleet_schema import leases, nodes, window_nodes
+from pgjit.grants.stores.journal_entries import add_entry
 from pgjit.grants.stores.lease_rows import settle_leases
 from pgjit.grants.stores.review_schema import journal_outbox
 from pgjit.grants.stores.schema import backends, from_micros, outbox, to_micros, windows
 from pgjit.grants.stores.window_rows import read_window
+from pgjit.grants.value_text import WINDOW
 from pgjit.grants.window import Window
 
 __all__ = ["adopt_windows", "all_nodes", "begin_node", "database_now", "heartbeat", "stop_node", "take_over_all"]
@@ -108,7 +110,9 @@ def adopt_windows(connection: sa.Connection, name: str, now: datetime, stale_aft
             continue
         held = sa.select(windows).join(window_nodes, window_nodes.c.window_id == windows.c.id)
         for row in connection.execute(held.where(window_nodes.c.node == node.name, over)).all():
-            adopted.append(read_window(row))
+            adopted.append(window := read_window(row))
+            note = {"at": now.isoformat(), "window": WINDOW.write(window), "node": node.name}
+            add_entry(connection, name, "window.adopted", window.id, orjson.dumps(note).decode())
             _give(connection, row.id, name)
             of_node = (window_nodes.c.window_id == row.id, window_nodes.c.node == node.name)
             connection.execute(sa.delete(window_nodes).where(*of_node))

@@ -24,6 +24,7 @@ from pgjit.audit.review_event import (
     ReviewEvent,
     SessionKilled,
     VerdictGiven,
+    WindowAdopted,
     WindowRevoked,
 )
 from pgjit.errors import PgjitError, ServerUnavailable
@@ -116,6 +117,9 @@ def _of_fields(entry: JournalEntry, note: dict[str, Any]) -> ReviewEvent:
         case "lock.lifted":
             at, lock, by = datetime.fromisoformat(note["at"]), LOCK.read(note["lock"]), ACTOR.read(note["by"])
             return LockLifted(at=at, entry=entry.id, lock=lock, by=by, reason=note["reason"])
+        case "window.adopted":
+            at, window = datetime.fromisoformat(note["at"]), WINDOW.read(note["window"])
+            return WindowAdopted(at=at, entry=entry.id, window=window, node=note["node"])
         case "break_glass.used":
             window = WINDOW.read(note["window"])
             return BreakGlassUsed(at=window.opened_at, entry=entry.id, window=window, reason=note["reason"])
