@@ -1,0 +1,65 @@
+"""The files of one journal in one or several folders: its own, and those to which closed segments were moved.
+
+Decides which copy of a segment is read. Does not read lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pgjit.audit.proof.checkpoint import SignedCheckpoint
+from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, read_checkpoints
+from pgjit.audit.proof.note import NoteRejected
+from pgjit.audit.proof.side_files import kept_subtrees, read_leaves
+from pgjit.audit.proof.tree import Subtree
+from pgjit.audit.segments import Segment, list_segments
+
+__all__ = ["JournalFiles"]
+
+T = TypeVar("T")
+
+
+class JournalFiles:
+    """`folders`: of a segment that is in several, the copy in the first of them counts."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """Raises OSError."""
+        self.folders = tuple(folders)
+        copies: dict[int, Segment] = {}
+        for folder in folders:
+            for segment in list_segments(folder):
+                copies.setdefault(segment.first, segment)
+        last = max(copies, default=-1)
+        self.segments = tuple(
+            replace(segment, open=first == last and not segment.compressed)
+            for first, segment in sorted(copies.items())
+        )
+
+    @property
+    def origin(self) -> str | None:
+        """None if no folder has the file. Raises OSError."""
+        for folder in self.folders:
+            if (path := folder / "origin").exists():
+                return path.read_text(encoding="utf-8", errors="replace").strip()
+        return None
+
+    def checkpoints(self) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
+        """All that are kept beside the segments, each with its place. Raises OSError."""
+        for folder in self.folders:
+            for name in (CHECKPOINTS, NEWEST):
+                if (path := folder / name).exists():
+                    yield from read_checkpoints(path)
+
+    def leaves(self, first: int) -> list[bytes]:
+        """The hashes that were kept of a segment's lines; empty if there are none. Raises OSError."""
+        return self._first_kept(lambda folder: read_leaves(folder, first))
+
+    def removed(self, start: int, end: int) -> list[Subtree]:
+        """The subtrees of removed segments; empty if they were not kept. Raises OSError."""
+        return self._first_kept(lambda folder: kept_subtrees(folder, start, end))
+
+    def _first_kept(self, read: Callable[[Path], list[T]]) -> list[T]:
+        return next((kept for folder in self.folders if (kept := read(folder))), [])
