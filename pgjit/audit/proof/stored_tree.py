@@ -19,9 +19,10 @@ __all__ = ["StoredTree"]
 class StoredTree:
     """The segments as they were listed by the constructor. Every method blocks while it reads."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises OSError."""
+    def __init__(self, folder: Path, *, use_kept: bool = True) -> None:
+        """`use_kept`: whether kept subtrees are used instead of the lines, where there are lines. Raises OSError."""
         self.folder = folder
+        self._use_kept = use_kept
         self.segments = list_segments(folder)
 
     def subtrees(self, end: int | None = None, apart: int | None = None) -> list[Subtree]:
@@ -33,7 +34,12 @@ class StoredTree:
         subtrees: list[Subtree] = []
         for part in self._parts(end, apart):
             subtrees += part
-        return subtrees
+        return join([], subtrees) if apart is None else subtrees
+
+    def kept(self, segment: Segment, following: int) -> list[Subtree]:
+        """The kept subtrees of a closed segment; empty if they are missing or do not fit. Raises OSError."""
+        kept = read_subtrees(self.folder, segment.first)
+        return kept if self._use_kept and kept and kept[-1].end == following else []
 
     def leaves(self, segment: Segment, end: int | None = None) -> Iterator[list[bytes]]:
         """The hashes of a segment's lines before index `end`, read from the lines, in blocks."""
@@ -68,10 +74,9 @@ class StoredTree:
         self, segment: Segment, following: int | None, end: int | None, apart: int | None
     ) -> list[Subtree]:
         wanted = apart is not None and segment.first <= apart and (following is None or apart < following)
-        if following is not None and not wanted and (end is None or following <= end):
-            kept = read_subtrees(self.folder, segment.first)
-            if kept and kept[-1].end == following:
-                return kept
+        whole = following is not None and (end is None or following <= end)
+        if following is not None and whole and not wanted and (kept := self.kept(segment, following)):
+            return kept
         subtrees: list[Subtree] = []
         position = segment.first
         for hashes in self.leaves(segment, end):

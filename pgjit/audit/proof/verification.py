@@ -22,14 +22,14 @@ from pgjit.audit.proof.segment_check import SegmentCheck, check_segment
 from pgjit.audit.proof.tree import Subtree, join, root
 from pgjit.audit.segments import Segment
 
-__all__ = ["Verification", "verify"]
+__all__ = ["JournalVerification", "verify"]
 
 _WORTH_PROCESSES = 32 << 20  # bytes; starting processes takes longer than to read less
 _MOST_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class JournalVerification:
     """`signed`: how many lines the largest checkpoint covers that holds. Lines after it are not proved yet."""
 
     origin: str
@@ -54,7 +54,7 @@ def verify(
     *,
     progress: Callable[[int], None] = lambda _: None,
     processes: int | None = None,
-) -> Verification:
+) -> JournalVerification:
     """`given`: checkpoints that were kept elsewhere, each with its place. `progress` gets the bytes of each segment.
 
     Raises OSError.
@@ -129,7 +129,7 @@ class _Walk:
         self._lines += check.count
         self._bytes += check.bytes
 
-    def result(self) -> Verification:
+    def result(self) -> JournalVerification:
         signed = (claim.signed.checkpoint.size for claim in reversed(self._matching) if self._claims.holds(claim))
         self._good = next(signed, 0)
         if not self._whole:
@@ -138,7 +138,7 @@ class _Walk:
         if self._lines and not self._matching and not self._findings and not self._claims.findings:
             self._add("checkpoint-missing", "the journal has lines and no checkpoint: nothing is proved")
         findings = [*self._claims.findings, *sorted(self._findings, key=_place)]
-        return Verification(
+        return JournalVerification(
             origin=self._claims.origin,
             lines=self._lines,
             bytes=self._bytes,

@@ -16,7 +16,7 @@ from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.note import VerifierKey
 from pgjit.audit.proof.side_files import write_leaves, write_subtrees
 from pgjit.audit.proof.tree import leaf_hash, root, subtrees_of
-from pgjit.audit.proof.verification import Verification, verify
+from pgjit.audit.proof.verification import JournalVerification, verify
 from pgjit.audit.segments import list_segments, segment_name
 from tests.audit.proof import vectors
 
@@ -81,7 +81,7 @@ def edit_lines(folder: Path, segment: int, edit: Callable[[list[bytes]], object]
     path.write_bytes(zstandard.compress(content) if path.suffix == ".zst" else content)
 
 
-def verified(*folders: Path, given: Sequence[tuple[str, SignedCheckpoint]] = ()) -> Verification:
+def verified(*folders: Path, given: Sequence[tuple[str, SignedCheckpoint]] = ()) -> JournalVerification:
     return verify(JournalFiles(folders), ORIGIN, [KEY], given, processes=1)
 
 

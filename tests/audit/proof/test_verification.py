@@ -11,7 +11,7 @@ from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, read_checkpoin
 from pgjit.audit.proof.finding import ProofFinding
 from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.note import VerifierKey
-from pgjit.audit.proof.verification import Verification, verify
+from pgjit.audit.proof.verification import JournalVerification, verify
 from pgjit.audit.segments import list_segments
 from tests.audit.proof.journals import (
     KEY,
@@ -56,7 +56,7 @@ def copied(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to))
 
 
-def named(found: Verification) -> list[tuple[str, str, int | None]]:
+def named(found: JournalVerification) -> list[tuple[str, str, int | None]]:
     """Kind, place with the first line of the segment instead of its file's name, and number of the record."""
     assert not found.intact
     return [(finding.kind, _short(finding), finding.seq) for finding in found.findings]
