@@ -11,6 +11,7 @@ from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
+from pgjit.sql.statement import StatementSummary
 
 __all__ = [
     "ApiCalled",
@@ -77,6 +78,7 @@ class Execution:
     prepared_as: str | None = None  # the prepared statement or portal that it runs
     through: tuple[str, ...] = ()  # the texts that led to it (EXECUTE, FETCH), beginning with the client's own
     unresolved: str | None = None  # why another one may have run: only under `access: full`
+    summary: StatementSummary | None = None  # None: it was not parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,17 @@ import hashlib
 
 from pgjit.audit.event import Execution, Outcome, Parameters
 from pgjit.audit.parameters import kept
-from pgjit.audit.record_json import as_json
+from pgjit.audit.record_json import as_json, as_members
 from pgjit.policy.decision import Violation
+from pgjit.sql.statement import StatementSummary
 
 __all__ = ["REFUSED_TEXT", "execution_members", "outcome_members"]
 
 REFUSED_TEXT = 2048
 """How many characters of a refused statement are kept. The record of a longer one has its length and SHA-256 too."""
+
+_KEPT_TEXT = 4096
+"""Up to this length of a text the members that depend on it alone are kept as bytes."""
 
 _EXPRESSION = 2
 _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "statement")
@@ -22,8 +26,7 @@ _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "s
 def execution_members(event: Execution) -> bytes:
     # Without a dict of all members, which is slower: both are written for every statement that runs.
     protocol = b"" if event.protocol == "simple" else b'"protocol":"extended",'
-    kind = b"" if event.kind is None else b',"kind":%s' % as_json(event.kind)
-    parts = [b'%s"decision":"%s"%s,%s' % (protocol, event.decision.encode(), kind, _statement(event))]
+    parts = [b'%s"decision":"%s"' % (protocol, event.decision.encode()), _statement(event)]
     if event.violations:
         parts.append(b',"violations":%s' % as_json([_violation(found) for found in event.violations]))
     if event.prepared_as is not None:
@@ -38,6 +41,22 @@ def execution_members(event: Execution) -> bytes:
 
 
 def _statement(event: Execution) -> bytes:
+    """What depends on the statement alone. It is rendered once for each judgement, unless it is long."""
+    summary = event.summary
+    if summary is None or event.decision == "deny" or len(event.statement) > _KEPT_TEXT:
+        return _rendered(event)
+    kept = summary.rendered
+    if kept is None or kept[0] is not event.statement or kept[1] != event.kind:
+        kept = summary.rendered = event.statement, event.kind, _rendered(event)
+    return kept[2]
+
+
+def _rendered(event: Execution) -> bytes:
+    kind = b"" if event.kind is None else b',"kind":%s' % as_json(event.kind)
+    return b"%s,%s%s" % (kind, _text_member(event), b"" if event.summary is None else _summary(event.summary))
+
+
+def _text_member(event: Execution) -> bytes:
     """The whole text of a statement that runs. A refused one is cut: refused clients could fill the journal."""
     text = event.statement
     if event.decision == "allow" or len(text) <= REFUSED_TEXT:
@@ -46,6 +65,19 @@ def _statement(event: Execution) -> bytes:
     return b'"statement":%s,"statement_bytes":%d,"statement_sha256":"%s"' % (
         as_json(text[:REFUSED_TEXT]), len(whole), hashlib.sha256(whole).hexdigest().encode(),
     )  # fmt: skip
+
+
+def _summary(summary: StatementSummary) -> bytes:
+    members: dict[str, object] = {
+        "normalised": summary.normalised,
+        "fingerprint": summary.fingerprint,
+        "reads": summary.reads,
+        "writes": summary.writes,
+        "calls": summary.calls,
+        "about": "catalog" if summary.of_catalog else None,
+    }
+    present = {name: value for name, value in members.items() if value}
+    return b",%s" % as_members(present) if present else b""
 
 
 def outcome_members(event: Outcome) -> bytes:
@@ -72,10 +104,8 @@ def _parameters(parameters: Parameters) -> dict[str, object]:
         if length is not None:
             shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": length}
         values.append(shown)
-    result: dict[str, object] = {"count": parameters.count, "values": values}
-    if parameters.length is not None or parameters.count != len(values):
-        result["truncated"] = True
-    return result
+    whole = parameters.length is None and parameters.count == len(values)
+    return {"values": values} if whole else {"count": parameters.count, "values": values, "truncated": True}
 
 
 def _value(value: bytes, format_: int, *, whole: bool) -> str | dict[str, object]:
@@ -103,4 +133,7 @@ def _format(formats: tuple[int, ...], index: int) -> int:
 
 def _violation(found: Violation) -> dict[str, object]:
     objects = [{"object": each.sort, "name": each.text} for each in found.objects[:20]]
-    return {**{key: getattr(found, key) for key in _OF_VIOLATION}, "objects": objects, "entry": found.entry}
+    members = {**{key: getattr(found, key) for key in _OF_VIOLATION}, "objects": objects, "entry": found.entry}
+    if found.sibling is not None:
+        members["sibling"] = {"statement": found.sibling[0], "rule": found.sibling[1]}
+    return {name: value for name, value in members.items() if value not in (None, [])}

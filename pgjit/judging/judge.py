@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -21,10 +22,12 @@ from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Mode, Policy, Preset
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.parse import read_message
+from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.object_collector import StepBudget
 from pgjit.sql.scopes.scopes import Scopes
 from pgjit.sql.shape.shape import SHAPELESS
 from pgjit.sql.statement import Message, Statement
+from pgjit.sql.summary import summary_of
 
 __all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged", "without_facts"]
 
@@ -135,7 +138,7 @@ def _too_large(size: int, limit: int) -> Violation:
 def _read(text: str) -> Judgement:
     """Under `access: full`: parse the text if possible, so that the record shows the statements."""
     try:
-        return Judgement(text, read_message(text, most=MOST_STATEMENTS).statements, ())
+        return Judgement(text, _summarised(read_message(text, most=MOST_STATEMENTS).statements, {}), ())
     except Exception:  # noqa: BLE001 - the server reports the syntax error
         return Judgement(text, (), (), unread=True)
 
@@ -170,19 +173,28 @@ def _decide(
     policy: Policy, text: str, message: Message, catalog: Catalog | None, steps: StepBudget, passages: Passages | None
 ) -> Judgement:
     step_limit = steps.left
-    decision = evaluate(policy, message, catalog, steps=steps, passages=passages)
+    resolved: dict[int, ReferencedObjects | None] = {}
+    decision = evaluate(policy, message, catalog, steps=steps, passages=passages, resolved=resolved)
+    statements = _summarised(message.statements, resolved)
     if isinstance(decision, Allow):
-        return Judgement(text, message.statements, (), parameter_types=parameter_types(policy, message, catalog))
+        return Judgement(text, statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations
     if policy.mode is Mode.OBSERVE:
         preset_steps = StepBudget(step_limit)
         refusing = _preset_violations(policy, message, catalog, preset_steps)
         steps.left = min(steps.left, preset_steps.left)
         if not refusing:
-            return Judgement(text, message.statements, (), observed=violations)
+            return Judgement(text, statements, (), observed=violations)
         # The client receives the first violation: it must be one that refuses, not one that is only observed.
         violations = (*refusing, *(each for each in violations if each not in refusing))
-    return Judgement(text, message.statements, violations)
+    return Judgement(text, statements, violations)
+
+
+def _summarised(
+    statements: tuple[Statement, ...], resolved: Mapping[int, ReferencedObjects | None]
+) -> tuple[Statement, ...]:
+    """With what their records have of them, made once: a judgement is cached."""
+    return tuple(replace(each, summary=summary_of(each, resolved.get(each.index))) for each in statements)
 
 
 def _preset_violations(

@@ -63,6 +63,7 @@ class Violation:
     # For explanations. Two violations that read alike are one, whatever they were found on.
     objects: tuple[JudgedObject, ...] = field(default=(), compare=False)  # that are refused
     entry: str | None = field(default=None, compare=False)  # file:line:column of the entry of `deny` that refuses
+    sibling: tuple[int, str] | None = field(default=None, compare=False)  # another statement and rule that refuse it
 
     def error(self) -> StatementRefused:
         """The error that a client reads."""

@@ -35,16 +35,20 @@ def evaluate(
     *,
     steps: StepBudget | None = None,
     passages: Passages | None = None,
+    resolved: dict[int, ReferencedObjects | None] | None = None,
 ) -> Decision:
     """Allow, or Deny with every violation, up to `MOST`. All statements of a message run, or none.
 
-    `steps` limits the name resolution of the whole message. `passages` collects what an explanation needs.
+    `steps` limits the name resolution of the whole message. `passages` collects what an explanation needs,
+    `resolved` the objects in each statement, by its index.
     """
     terms = policy.statements
     if terms.access is Preset.FULL:
         return Allow()
     applied = tuple(rule for rule in rules if rule.applies(terms))
-    violations = tuple(islice(_violations(terms, message, catalog, applied, steps or StepBudget(), passages), MOST))
+    violations = tuple(
+        islice(_violations(terms, message, catalog, applied, steps or StepBudget(), passages, resolved), MOST)
+    )
     return Deny(violations) if violations else Allow()
 
 
@@ -55,12 +59,15 @@ def _violations(
     rules: tuple[Rule, ...],
     steps: StepBudget,
     passages: Passages | None,
+    resolved: dict[int, ReferencedObjects | None] | None,
 ) -> Iterator[Violation]:
     for rule in rules:
         if rule.message is not None:
             yield from rule.message(message, terms)
     for statement in message.statements:
         referenced = referenced_objects(terms, statement, catalog, steps)
+        if resolved is not None:
+            resolved[statement.index] = referenced
         if passages is not None:
             passages.begin(statement, referenced)
         for rule in rules:

@@ -1,7 +1,8 @@
 """Parses SQL with PostgreSQL's own parser (pglast) and collects the facts about each statement.
 
-INVARIANT: only this file imports pglast. It calls `parse_sql_json` alone: on a deeply nested statement that fails
+INVARIANT: only this file imports pglast. It calls `parse_sql_json` first: on a deeply nested statement that fails
 cleanly, where pglast's Python tree would end the process. The walk over the tree is iterative for the same reason.
+Only a text that was parsed so is given to another function of pglast.
 Decides nothing.
 """
 
@@ -15,7 +16,7 @@ from itertools import accumulate
 from typing import Any
 
 import orjson
-from pglast.parser import ParseError, parse_sql_json, scan
+from pglast.parser import ParseError, fingerprint, normalize, parse_sql_json, scan
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
@@ -31,7 +32,7 @@ from pgjit.sql.shown_settings import shown_settings
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.walk import Walk
 
-__all__ = ["read_message", "read_values_of"]
+__all__ = ["read_message", "read_values_of", "signature_of"]
 
 _INDEX = re.compile(r",? at index \d+\Z")
 _OWN_SETTING = re.compile(r"\bshow\s+pgjit\s*\.", re.IGNORECASE)
@@ -71,6 +72,17 @@ def read_values_of(statement: Statement) -> Values:
     """The expressions of a statement, parsed once more: few statements need them, and they take much memory."""
     (raw,) = orjson.loads(parse_sql_json(statement.text))["stmts"]
     return read_values(*next(iter(raw["stmt"].items())))
+
+
+def signature_of(text: str) -> tuple[str | None, str | None]:
+    """The fingerprint of one statement, and its text with `$1` and so on in place of constants.
+
+    `text` is that of a `Statement`, so it was parsed before. Both are None if pglast fails all the same.
+    """
+    try:
+        return fingerprint(text), normalize(text)
+    except Exception:  # noqa: BLE001 - for the record only: nothing is decided by them
+        return None, None
 
 
 def _unparseable(text: str, fault: ParseError) -> StatementRefused:

@@ -11,7 +11,7 @@ from typing import Literal
 from pgjit.sql.scopes.scopes import Scopes
 from pgjit.sql.shape.shape import SHAPELESS, Shape
 
-__all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "ShownSetting", "Statement"]
+__all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "ShownSetting", "Statement", "StatementSummary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,20 @@ class ShownSetting:
     parameter: int | None = None  # the number of the parameter that gives the name, from 1
 
 
+@dataclass(slots=True)
+class StatementSummary:
+    """What a record has of a statement besides its text and its kind. Made by `summary_of`."""
+
+    fingerprint: str | None = None  # libpg_query's: equal for statements that differ in constants only
+    normalised: str | None = None  # the text with `$1` and so on for its constants; None: as the text
+    reads: tuple[str, ...] = ()  # relations, as `schema.name` where a catalog resolved them
+    writes: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()  # functions
+    of_catalog: bool = False  # it asks only how the database is made, as psql and drivers do by themselves
+    rendered: tuple[str, str | None, bytes] | None = field(default=None, compare=False, repr=False)
+    """For the journal: a text, a kind, and the members of a record for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement of a message, with the facts about it."""
@@ -115,6 +129,7 @@ class Statement:
     beyond_ascii: tuple[str, ...] = ()
     shape: Shape = SHAPELESS
     scopes: Scopes = field(default=Scopes(), repr=False, compare=False)  # for `resolve`
+    summary: StatementSummary | None = field(default=None, repr=False, compare=False)  # set once it was judged
 
     @property
     def defined(self) -> tuple[tuple[str, ...], ...]:

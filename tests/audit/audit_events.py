@@ -31,6 +31,7 @@ from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.policy.decision import JudgedObject, Violation
+from pgjit.sql.statement import StatementSummary
 
 __all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution"]
 
@@ -92,7 +93,7 @@ EVENTS: dict[str, Event] = {
         number=1,
         at=AT,
         protocol="simple",
-        statement="DELETE FROM orders",
+        statement="DELETE FROM orders WHERE id = 7",
         kind="delete",
         decision="deny",
         violations=(
@@ -104,8 +105,17 @@ EVENTS: dict[str, Event] = {
                 objects=(JudgedObject("kind", ("delete",)),),
                 entry="reader.yaml:12:7",
             ),
+            Violation(
+                rule="refused-with-message",
+                message="statement 2 of its message is refused",
+                statement=0,
+                sibling=(1, "statement-kind"),
+            ),
         ),
         prepared_as="p1",
+        summary=StatementSummary(
+            fingerprint="50fde20626009aba", normalised="DELETE FROM orders WHERE id = $1", writes=("public.orders",)
+        ),
     ),
     "outcome": Outcome(
         context=CONTEXT,

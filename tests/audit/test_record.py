@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from pgjit.audit.parameters import PARAMETER_BYTES
 from pgjit.audit.record import ContextCache, render
 from pgjit.audit.statement_record import REFUSED_TEXT
 from pgjit.random_id import random_id
+from pgjit.sql.statement import StatementSummary
 from tests.audit.audit_events import AT, CONTEXT, EVENTS, WINDOW, execution
 
 TIME = "2026-11-24T09:30:00.000042Z"
@@ -74,19 +76,27 @@ EXPECTED: dict[str, dict[str, object]] = {
         "execution": "s_1/1",
         "decision": "deny",
         "kind": "delete",
-        "statement": "DELETE FROM orders",
+        "statement": "DELETE FROM orders WHERE id = 7",
+        "normalised": "DELETE FROM orders WHERE id = $1",
+        "fingerprint": "50fde20626009aba",
+        "writes": ["public.orders"],
         "violations": [
             {
                 "rule": "statement-kind",
                 "message": "no `delete` here",
-                "detail": None,
-                "hint": None,
                 "position": 1,
                 "sqlstate": "42501",
                 "statement": 0,
                 "objects": [{"object": "kind", "name": "delete"}],
                 "entry": "reader.yaml:12:7",
-            }
+            },
+            {
+                "rule": "refused-with-message",
+                "message": "statement 2 of its message is refused",
+                "sqlstate": "42501",
+                "statement": 0,
+                "sibling": {"statement": 1, "rule": "statement-kind"},
+            },
         ],
         "prepared_as": "p1",
     },
@@ -250,11 +260,11 @@ def test_a_lone_surrogate_in_a_name_is_spelled_out_and_recorded() -> None:
 @pytest.mark.parametrize(
     ("values", "formats", "expected"),
     [
-        ((), (), {"count": 0, "values": []}),
-        ((b"7", None, "é".encode()), (), {"count": 3, "values": ["7", None, "é"]}),
-        ((b"\x00\x07", b"x"), (1, 0), {"count": 2, "values": [{"base64": "AAc="}, "x"]}),
-        ((b"\x00", b"\x01"), (1,), {"count": 2, "values": [{"base64": "AA=="}, {"base64": "AQ=="}]}),
-        ((b"\xff",), (0,), {"count": 1, "values": [{"base64": "/w=="}]}),
+        ((), (), {"values": []}),
+        ((b"7", None, "é".encode()), (), {"values": ["7", None, "é"]}),
+        ((b"\x00\x07", b"x"), (1, 0), {"values": [{"base64": "AAc="}, "x"]}),
+        ((b"\x00", b"\x01"), (1,), {"values": [{"base64": "AA=="}, {"base64": "AQ=="}]}),
+        ((b"\xff",), (0,), {"values": [{"base64": "/w=="}]}),
     ],
 )
 def test_parameters_are_written_as_they_were_bound(
@@ -315,13 +325,42 @@ def test_contexts_that_come_and_go_are_never_mixed_up() -> None:
         assert b'"execution":"s_%d/1"' % number in render(event, 1, contexts)
 
 
-def test_an_execution_and_its_outcome_take_at_most_700_bytes() -> None:
-    context = replace(CONTEXT, session_id=random_id(), window=replace(WINDOW, id=f"w_{random_id()}"))
-    ran = replace(execution("SELECT id, name FROM shop.orders WHERE id = 4711"), context=context, number=4711)
+@pytest.mark.parametrize("way", ["simple", "extended"])
+def test_an_execution_and_its_outcome_take_at_most_700_bytes(way: Literal["simple", "extended"]) -> None:
+    window = replace(WINDOW, id=f"w_{random_id()}")
+    context = replace(CONTEXT, session_id=random_id(), window=window, policy="read-only")
+    values = Parameters(values=(b"4711",), formats=()) if way == "extended" else None
+    sql = "SELECT name FROM orders WHERE id = 4711"
+    normalised = sql.replace("4711", "$1")
+    summary = StatementSummary("50fde20626009aba", None if values else normalised, reads=("public.orders",))
+    ran = replace(
+        execution(normalised if values else sql, values), context=context, number=4711, summary=summary, protocol=way
+    )
     outcome = EVENTS["outcome"]
     assert isinstance(outcome, Outcome)
     outcome = replace(outcome, context=context, number=4711)
     assert len(render(ran, 12_345_678)) + len(render(outcome, 12_345_679)) <= 700
+
+
+def test_what_depends_on_the_statement_alone_is_rendered_once() -> None:
+    summary = StatementSummary(fingerprint="50fde20626009aba", reads=("pg_catalog.pg_class",), of_catalog=True)
+    event = replace(execution("SELECT relname FROM pg_class"), summary=summary)
+    first = render(event, 1)
+    kept = summary.rendered
+    assert kept is not None
+    assert render(replace(event, number=2), 1) == first.replace(b"s_1/1", b"s_1/2")
+    assert summary.rendered is kept
+    assert json.loads(first)["about"] == "catalog"
+    explained = json.loads(render(replace(event, kind="explain"), 1))
+    assert (explained["kind"], explained["statement"]) == ("explain", "SELECT relname FROM pg_class")
+    refused = json.loads(render(replace(event, decision="deny"), 1))
+    assert refused["decision"] == "deny"
+
+
+def test_long_texts_are_not_kept_twice() -> None:
+    summary = StatementSummary()
+    render(replace(execution("SELECT '" + "x" * 5000 + "'"), summary=summary), 1)
+    assert summary.rendered is None
 
 
 def test_times_of_another_zone_are_written_in_utc() -> None:

@@ -135,11 +135,16 @@ async def test_every_execution_is_recorded_with_identity_window_and_outcome(worl
     async with await connect_psycopg(world, token, "reader") as connection:
         await connection.execute("SELECT 1; SELECT 2")
         await connection.execute("SELECT name FROM customers WHERE id = %s", (7,))
+        await connection.execute("SELECT relname FROM pg_class LIMIT 1")
         pid = connection.info.backend_pid
     executions = records(world, "execution")
     assert [r["statement"] for r in executions] == [
-        "SELECT 1", "SELECT 2", "SELECT name FROM customers WHERE id = $1",
+        "SELECT 1", "SELECT 2", "SELECT name FROM customers WHERE id = $1", "SELECT relname FROM pg_class LIMIT 1",
     ]  # fmt: skip
+    assert executions[0]["fingerprint"] == executions[1]["fingerprint"] != executions[2]["fingerprint"]
+    assert [r.get("normalised") for r in executions[:3]] == ["SELECT $1", "SELECT $1", None]
+    assert [r.get("reads") for r in executions[1:]] == [None, ["public.customers"], ["pg_catalog.pg_class"]]
+    assert [r.get("about") for r in executions] == [None, None, None, "catalog"]
     [opened] = records(world, "session.opened")
     assert (opened["connection"], opened["backend_pid"]) == ("prod-replica", pid)
     for number, record in enumerate(executions, 1):
@@ -147,8 +152,8 @@ async def test_every_execution_is_recorded_with_identity_window_and_outcome(worl
         assert record["identity"] == f"{world.emulator.tenant}/{agent.oid}"
         assert record["policy"] == "reader"
     outcomes = {r["execution"]: r for r in records(world, "outcome")}
-    assert [outcomes[r["execution"]]["rows"] for r in executions] == [1, 1, 1]
-    assert [outcomes[r["execution"]]["ended"] for r in executions] == ["completed"] * 3
+    assert [outcomes[r["execution"]]["rows"] for r in executions] == [1, 1, 1, 1]
+    assert [outcomes[r["execution"]]["ended"] for r in executions] == ["completed"] * 4
     types = [r["type"] for r in records(world)]
     assert types.index("window.opened") < types.index("session.opened") < types.index("execution")
 

@@ -124,6 +124,7 @@ def refused_sibling(found: Violation, statement: int) -> Violation:
         hint="Send it in a message of its own.",
         sqlstate=found.sqlstate,
         statement=statement,
+        sibling=(found.statement or 0, found.rule),
     )
 
 

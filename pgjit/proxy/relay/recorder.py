@@ -57,6 +57,7 @@ class Recorder:
                 prepared_as=executed.prepared_as,
                 through=executed.through,
                 unresolved=executed.unresolved,
+                summary=None if executed.statement is None else executed.statement.summary,
             )
         )
         return run
