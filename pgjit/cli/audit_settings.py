@@ -1,0 +1,148 @@
+"""Options that the commands of `pgjit audit` share, and how they open journals: with progress, and with notices.
+
+Decides which journal is read (those of `--journal`, else the one of the configuration), and that an answer that may
+lack something says so and ends with 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from pgjit.cli.plain import plain
+from pgjit.cli.status import Status
+
+if TYPE_CHECKING:
+    from pgjit.audit.reading.reader import Reader
+
+__all__ = ["AsCsv", "AsJson", "Audit", "CacheFolder", "CacheProgress", "ConfigPath", "Folders", "journal_folders"]
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--journal",
+        metavar="FOLDER",
+        help="A journal's folder, or a folder of several; may be repeated. By default the configuration's.",
+    ),
+]
+ConfigPath = Annotated[Path, typer.Option("--config", help="The configuration that names the journal.")]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="FOLDER",
+        envvar="PGJIT_AUDIT_CACHE",
+        help="Where closed segments are kept in columns, for speed; by default ~/.cache/pgjit/audit.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")]
+_BAR: Final = 24
+
+
+@dataclass(slots=True)
+class Audit:
+    """What the options say. `complete` is False after an answer that may lack something."""
+
+    folders: list[Path] | None
+    config: Path
+    cache: Path | None
+    complete: bool = field(default=True, init=False)
+
+    @contextmanager
+    def opened(self) -> Iterator[Reader]:
+        """Raises PgjitError and OSError."""
+        import duckdb
+
+        from pgjit.audit.reading.faults import AuditFault, AuditUnavailable
+        from pgjit.audit.reading.reader import opened_reader
+        from pgjit.audit.reading.segment_cache import SegmentCache, default_cache
+
+        folder = self.cache or default_cache()
+        try:
+            cache = SegmentCache(folder)
+            with opened_reader(journal_folders(self.folders, self.config), cache, CacheProgress()) as reader:
+                yield reader
+                for notice in reader.notices:
+                    print(f"NOT COMPLETE: {plain(notice)}", file=sys.stderr)
+                self.complete = not reader.notices
+        except AuditUnavailable as fault:
+            print(fault.terminal(), file=sys.stderr)
+            raise typer.Exit(Status.UNAVAILABLE) from None
+        except duckdb.Error as fault:
+            raise AuditFault(
+                "audit could not be read",
+                reference="audit-failed",
+                detail=plain(" ".join(str(fault).split())),
+                hint=f"If a file of {folder} is damaged, remove that folder: it is made anew.",
+            ) from None
+
+    @property
+    def status(self) -> Status:
+        return Status.OK if self.complete else Status.FAILED
+
+
+class CacheProgress:
+    """A bar on standard error while the cache is made; without a terminal one line at the beginning."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._begun = False
+
+    def __call__(self, done: int, whole: int) -> None:
+        megabytes = f"{whole / 1_000_000:,.0f} MB of closed segments"
+        if not self._terminal:
+            if not self._begun:
+                print(f"reading {megabytes} for the first time", file=sys.stderr, flush=True)
+            self._begun = True
+            return
+        if done >= whole:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            return
+        filled = _BAR * done // max(whole, 1)
+        bar = f"[{'#' * filled}{'.' * (_BAR - filled)}] {100 * done // max(whole, 1)}%"
+        print(f"\r\x1b[K{bar} of {megabytes}, for the first time", end="", file=sys.stderr, flush=True)
+
+
+def journal_folders(folders: Sequence[Path] | None, config: Path) -> list[Path]:
+    """The folders to read. Only the key `journal` of the configuration matters: faults elsewhere keep nobody out.
+
+    Raises InvalidFile and OSError.
+    """
+    if folders:
+        return list(folders)
+    import yaml
+
+    from pgjit.errors import InvalidFile
+
+    try:
+        document = yaml.safe_load(config.read_bytes())
+    except FileNotFoundError:
+        raise InvalidFile(
+            "the configuration", [f"{config}: there is no such file; give --config, or the folder with --journal"]
+        ) from None
+    except yaml.YAMLError as fault:
+        raise InvalidFile("the configuration", [f"{config}: {' '.join(str(fault).split())}"]) from None
+    section = document.get("journal") if isinstance(document, dict) else None
+    folder = section.get("folder") if isinstance(section, dict) else None
+    if folder is not None and not isinstance(folder, str):
+        raise InvalidFile("the configuration", [f"{config}: `journal.folder` must be a text"])
+    places = [config.parent / Path(folder or "journal").expanduser()]
+    archive = section.get("archive") if isinstance(section, dict) else None
+    if isinstance(archive, str) and (local := _local(archive)) is not None and (config.parent / local).is_dir():
+        places.append(config.parent / local)
+    return places
+
+
+def _local(url: str) -> str | None:
+    """The folder of an archive on this machine; None for an object store."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    return rest if scheme in ("file", "local") else None

@@ -1,0 +1,26 @@
+"""`pgjit audit`: reading the journal. This module is the group; each subcommand has a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.commands.audit_list import list_
+from pgjit.cli.commands.audit_show import replay, show, window
+from pgjit.cli.commands.audit_sql import sql
+
+__all__ = ["audit"]
+
+audit = typer.Typer(
+    cls=GroupHelp,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Read the journal: who ran what, and what became of it.",
+    epilog="Exit codes: 0 done, 1 failed or not complete, 2 wrong usage, 3 faults in a file, 4 a folder is unusable.",
+)
+audit.command("list", cls=CommandHelp)(list_)
+audit.command("show", cls=CommandHelp)(show)
+audit.command("window", cls=CommandHelp)(window)
+audit.command("replay", cls=CommandHelp)(replay)
+audit.command("sql", cls=CommandHelp)(sql)

@@ -1,0 +1,76 @@
+"""A person's SELECT: what runs, what is refused before it runs, and where an error points to."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgjit.audit.reading.faults import QueryRefused
+from pgjit.audit.reading.reader import Reader
+from pgjit.audit.reading.user_query import run_query
+from tests.run.rows import table
+
+RUN = (
+    "SELECT count(*) FROM executions",
+    "FROM windows LIMIT 1;",
+    "WITH mine AS (SELECT * FROM sessions) SELECT count(*) FROM Mine",
+    "SELECT * FROM executions e JOIN windows w USING (\"window\") LIMIT 1",
+    "SELECT * FROM (VALUES (1), (2)) v(a), range(3) r(b), unnest([1]) u(c)",
+    "SELECT * FROM executions e, LATERAL (SELECT e.seq + 1) LIMIT 1",
+    "DESCRIBE executions",
+    "SUMMARIZE logins",
+    "SELECT 1 UNION ALL SELECT 2",
+)  # fmt: skip
+REFUSED = (
+    "SELECT * FROM read_text('/etc/hostname')",
+    "SELECT (SELECT count(*) FROM read_csv('/etc/passwd'))",
+    "SELECT * FROM executions WHERE seq IN (FROM glob('*'))",
+    "WITH a AS (SELECT * FROM parquet_scan('x')) SELECT * FROM a",
+    "SELECT * FROM 'x.parquet'",
+    "SELECT * FROM pieces.all_events",
+    "SELECT * FROM memory.pieces.finished",
+    "SELECT * FROM information_schema.tables",
+    "SELECT * FROM duckdb_settings()",
+    "SELECT * FROM query('SELECT 1')",
+    "COPY executions TO '/tmp/x'",
+    "COPY (SELECT 1) TO '/tmp/x'",
+    "SELECT 1; SELECT 2",
+    "SET threads = 3",
+    "ATTACH 'x'",
+    "INSTALL httpfs",
+    "CREATE TABLE t AS SELECT 1",
+    "DROP VIEW executions",
+    "PRAGMA database_list",
+    "CALL enable_logging()",
+    " ; ",
+)
+
+
+@table("sql", RUN)
+def test_a_select_over_the_views_runs(reader: Reader, sql: str) -> None:
+    assert run_query(reader, sql, most=5).columns
+
+
+@table("sql", REFUSED)
+def test_everything_else_is_refused(reader: Reader, sql: str) -> None:
+    with pytest.raises(QueryRefused) as refused:
+        run_query(reader, sql)
+    assert refused.value.hint
+
+
+def test_an_error_has_its_position(reader: Reader) -> None:
+    rows = (
+        ("selec 1", "selec"),
+        ("SELECT 1,\n  'ü', nope\nFROM executions", "nope"),
+        ("SELECT 1 FROM nothing", "nothing"),
+        ("  SELECT * FROM glob('*')", "glob"),
+    )
+    for sql, at in rows:
+        with pytest.raises(QueryRefused) as refused:
+            run_query(reader, sql)
+        assert (sql, refused.value.position) == (sql, sql.index(at) + 1)
+
+
+def test_rows_are_bounded(reader: Reader) -> None:
+    rows = run_query(reader, "SELECT * FROM range(10)", most=3)
+    assert (len(rows.rows), rows.more) == (3, True)
+    assert not run_query(reader, "SELECT * FROM range(3)", most=3).more
