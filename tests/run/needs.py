@@ -25,7 +25,8 @@ __all__ = ["FIRST", "LIVE", "LONG"]
 LIVE = (
     "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_handshake.py",
     "proxy/door/test_listener.py", "api/test_serving.py",
-    "cli/test_client_settings.py", "cli/test_emulator_command.py", "cli/test_token_source.py",
+    "audit/proof/test_signer.py", "cli/test_client_settings.py", "cli/test_emulator_command.py",
+    "cli/test_token_source.py",
     "grants/stores/test_store_file.py", "identity/providers/test_entra.py",
     "identity/test_managed_identity_tokens.py", "policy/rules/test_function_call.py", "policy/test_redteam.py",
     "server/test_control_pool.py", "server/test_dial.py", "judging/test_worker_process.py", "server/test_login.py",

@@ -79,7 +79,7 @@ class Witness:
         kind = answer.headers.get("content-type", "").partition(";")[0].strip()
         match = _SIZE.match(answer.text) if kind == "text/x.tlog.size" else None
         if match is None:
-            raise NotWitnessed("it has seen another tree of this size: two journals have the same origin and key")
+            raise NotWitnessed(_MEANING[409])
         return int(match[1])
 
     def _own_signature(self, signed: SignedCheckpoint, answer: bytes) -> NoteSignature:
@@ -98,6 +98,6 @@ _MEANING = {
     400: "it answered 400: the request is wrong",
     403: "it does not accept the journal's key",
     404: "it does not know the journal's origin",
-    409: "it has seen another tree of this journal",
+    409: "it has seen another tree of this journal: two have its origin and key, or it was changed",
     422: "it does not accept the proof that the journal was only extended",
 }

@@ -278,6 +278,7 @@ def test_segments_that_retention_removed_leave_their_hashes(journal: Path) -> No
     assert named(verified(journal))[0][0] == "segment-missing"
 
 
+@pytest.mark.live
 def test_several_processes_find_the_same(
     plain_journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
