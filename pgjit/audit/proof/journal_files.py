@@ -13,7 +13,7 @@ from typing import TypeVar
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
 from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, read_checkpoints
 from pgjit.audit.proof.note import NoteRejected
-from pgjit.audit.proof.side_files import kept_subtrees, read_leaves
+from pgjit.audit.proof.side_files import kept_subtrees, read_leaves, read_subtrees
 from pgjit.audit.proof.tree import Subtree
 from pgjit.audit.segments import Segment, list_segments
 
@@ -56,6 +56,10 @@ class JournalFiles:
     def leaves(self, first: int) -> list[bytes]:
         """The hashes that were kept of a segment's lines; empty if there are none. Raises OSError."""
         return self._first_kept(lambda folder: read_leaves(folder, first))
+
+    def subtrees(self, first: int) -> list[Subtree]:
+        """Those that were kept of a closed segment; empty if there are none. Raises OSError."""
+        return self._first_kept(lambda folder: read_subtrees(folder, first))
 
     def removed(self, start: int, end: int) -> list[Subtree]:
         """The subtrees of removed segments; empty if they were not kept. Raises OSError."""

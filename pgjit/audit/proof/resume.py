@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
 from pgjit.audit.proof.checkpoint_log import NEWEST, newest_checkpoint
+from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.note import NoteRejected, VerifierKey
 from pgjit.audit.proof.side_files import write_leaves, write_subtrees
 from pgjit.audit.proof.stored_tree import StoredTree
@@ -51,13 +52,13 @@ def resume(folder: Path, origin: str, keys: Sequence[VerifierKey]) -> ResumedTre
         )
         raise _tampered(folder, detail)
     try:
-        return _resumed(_compared(folder, newest), newest)
+        return _resumed(folder, _compared(folder, newest), newest)
     except SegmentDamaged as damage:
         raise _tampered(folder, f"{damage}.") from None
 
 
 def _compared(folder: Path, newest: SignedCheckpoint | None) -> StoredTree:
-    tree = StoredTree(folder)
+    tree = StoredTree(JournalFiles([folder]))
     if newest is None:
         return tree
     size, expected = newest.checkpoint.size, newest.checkpoint.root
@@ -66,14 +67,13 @@ def _compared(folder: Path, newest: SignedCheckpoint | None) -> StoredTree:
     if lines < size:
         raise _tampered(folder, f"It has {lines} lines, and its newest checkpoint covers {size}.")
     if root(subtrees) != expected:
-        tree = StoredTree(folder, use_kept=False)  # it may be only what was kept that is wrong
+        tree = StoredTree(JournalFiles([folder]), use_kept=False)  # it may be only what was kept that is wrong
         if root(tree.subtrees(size)) != expected:
             raise _tampered(folder, f"Its first {size} lines are not those that its newest checkpoint signs.")
     return tree
 
 
-def _resumed(tree: StoredTree, newest: SignedCheckpoint | None) -> ResumedTree:
-    folder = tree.folder
+def _resumed(folder: Path, tree: StoredTree, newest: SignedCheckpoint | None) -> ResumedTree:
     if not tree.segments:
         return ResumedTree([], [], 0, newest)
     for segment, following in pairwise(tree.segments):

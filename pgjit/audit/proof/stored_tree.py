@@ -7,23 +7,22 @@ result is not evidence: it has to have the root that was signed. `verification.p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from pgjit.audit.proof.side_files import kept_subtrees, read_subtrees
+from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.tree import Subtree, join, leaf_hash, subtrees_of
-from pgjit.audit.segments import Segment, SegmentDamaged, list_segments
+from pgjit.audit.segments import Segment, SegmentDamaged
 
 __all__ = ["StoredTree"]
 
 
 class StoredTree:
-    """The segments as they were listed by the constructor. Every method blocks while it reads."""
+    """Every method blocks while it reads."""
 
-    def __init__(self, folder: Path, *, use_kept: bool = True) -> None:
-        """`use_kept`: whether kept subtrees are used instead of the lines, where there are lines. Raises OSError."""
-        self.folder = folder
+    def __init__(self, files: JournalFiles, *, use_kept: bool = True) -> None:
+        """`use_kept`: whether kept subtrees are used instead of the lines, where there are lines."""
+        self._files = files
         self._use_kept = use_kept
-        self.segments = list_segments(folder)
+        self.segments = files.segments
 
     def subtrees(self, end: int | None = None, apart: int | None = None) -> list[Subtree]:
         """Those of `[0, end)`; None: of all lines. The leaves of the segment with line `apart` are apart.
@@ -38,7 +37,7 @@ class StoredTree:
 
     def kept(self, segment: Segment, following: int) -> list[Subtree]:
         """The kept subtrees of a closed segment; empty if they are missing or do not fit. Raises OSError."""
-        kept = read_subtrees(self.folder, segment.first)
+        kept = self._files.subtrees(segment.first)
         return kept if self._use_kept and kept and kept[-1].end == following else []
 
     def leaves(self, segment: Segment, end: int | None = None) -> Iterator[list[bytes]]:
@@ -64,7 +63,7 @@ class StoredTree:
             yield part
 
     def _removed(self, position: int, segment: Segment) -> list[Subtree]:
-        kept = kept_subtrees(self.folder, position, segment.first)
+        kept = self._files.removed(position, segment.first)
         if not kept:
             why = f"the lines {position} to {segment.first - 1} before it are missing, and so are their hashes"
             raise SegmentDamaged(segment.name, 0, why)

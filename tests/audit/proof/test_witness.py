@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from pgjit.audit.proof.checkpoint import cosigned_at
+from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.stored_tree import StoredTree
 from pgjit.audit.proof.tree import consistency_proof
 from pgjit.audit.proof.witness import NotWitnessed, Witness
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 def of_journal(folder: Path, client: httpx.AsyncClient) -> Witness:
     def proof(old: int, size: int) -> list[bytes]:
-        return consistency_proof(old, size, StoredTree(folder).subtrees(size, old))
+        return consistency_proof(old, size, StoredTree(JournalFiles([folder])).subtrees(size, old))
 
     return Witness(URL, WITNESS, client, proof)
 
