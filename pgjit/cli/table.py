@@ -26,7 +26,7 @@ COMMANDS: dict[str, Command] = {
     "store": Command("pgjit.cli.commands.store", "store", "Check the window store; bring its schema up to date."),
     "policy": Command("pgjit.cli.commands.policy", "policy", "Check, test and explain policies; list the rules."),
     "notify": Command("pgjit.cli.commands.notify", "notify", "Send a test message by a channel for notifications."),
-    "audit": Command("pgjit.cli.commands.audit", "audit", "Read the journal: who ran what, and what became of it."),
+    "audit": Command("pgjit.cli.commands.audit", "audit", "Read the journal, and check that it was not changed."),
     "catalog": Command(
         "pgjit.cli.commands.catalog", "catalog", "Print the catalog of a connection's server, as JSON."
     ),

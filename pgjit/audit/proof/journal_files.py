@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,14 +27,17 @@ class JournalFiles:
     """`folders`: of a segment that is in several, the copy in the first of them counts."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Raises OSError."""
         self.folders = tuple(folders)
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """As they were when this was first read. Raises OSError."""
         copies: dict[int, Segment] = {}
-        for folder in folders:
+        for folder in self.folders:
             for segment in list_segments(folder):
                 copies.setdefault(segment.first, segment)
         last = max(copies, default=-1)
-        self.segments = tuple(
+        return tuple(
             replace(segment, open=first == last and not segment.compressed)
             for first, segment in sorted(copies.items())
         )

@@ -23,13 +23,18 @@ from cryptography.hazmat.primitives.serialization import (
 from pgjit.audit.proof.durable_file import sync_folder
 from pgjit.audit.proof.note import ED25519, NoteRejected, VerifierKey
 
-__all__ = ["KeyUnusable", "new_private_key", "private_key", "public_pem", "verifier_key"]
+__all__ = ["KeyUnusable", "default_key_path", "new_private_key", "private_key", "public_pem", "verifier_key"]
 
 _PEM = "-----BEGIN "
 
 
 class KeyUnusable(ValueError):
     """A key that cannot be used; the text says which and why. It quotes nothing of a private key."""
+
+
+def default_key_path(folder: Path) -> Path:
+    """Where the key is, if none is configured: beside the journal's folder, because copies of that are given away."""
+    return folder.with_name(f"{folder.name}.key")
 
 
 def new_private_key(path: Path) -> Ed25519PrivateKey:

@@ -22,7 +22,10 @@ class StoredTree:
         """`use_kept`: whether kept subtrees are used instead of the lines, where there are lines."""
         self._files = files
         self._use_kept = use_kept
-        self.segments = files.segments
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return self._files.segments
 
     def subtrees(self, end: int | None = None, apart: int | None = None) -> list[Subtree]:
         """Those of `[0, end)`; None: of all lines. The leaves of the segment with line `apart` are apart.

@@ -52,35 +52,47 @@ def verify(
     keys: Sequence[VerifierKey],
     given: Iterable[tuple[str, SignedCheckpoint | NoteRejected]] = (),
     *,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _whole: None,
     processes: int | None = None,
 ) -> JournalVerification:
-    """`given`: checkpoints that were kept elsewhere, each with its place. `progress` gets the bytes of each segment.
+    """`given`: checkpoints that were kept elsewhere, each with its place.
 
-    Raises OSError.
+    `progress` gets the bytes that were read, and those of all segments. Raises OSError.
     """
     claims = Claims(origin, keys)
     claims.add(files.checkpoints(), every=False)
     claims.add(given, every=True)
-    walk = _Walk(files, claims)
-    for segment, check in zip(
-        files.segments, _checked(files.segments, claims.sizes, processes or os.cpu_count() or 1), strict=True
-    ):
+    # Listed after the checkpoints were read: so lines that pgjit writes meanwhile are more than is signed, not less.
+    sizes = [_size(segment) for segment in files.segments]
+    walk, done = _Walk(files, claims), 0
+    checks = _checked(files.segments, claims.sizes, (processes or os.cpu_count() or 1) if _is_long(sizes) else 1)
+    for segment, check, size in zip(files.segments, checks, sizes, strict=True):
         walk.add(segment, check)
-        progress(check.bytes)
+        done += size
+        progress(done, sum(sizes))
     return walk.result()
 
 
 def _checked(segments: Sequence[Segment], sizes: Sequence[int], processes: int) -> Iterator[SegmentCheck]:
-    total = sum(segment.path.stat().st_size for segment in segments if segment.path.exists())
     within = [_within(segment, following, sizes) for segment, following in _with_next(segments)]
-    if processes < 2 or len(segments) < 2 or total < _WORTH_PROCESSES:
+    if processes < 2 or len(segments) < 2:
         yield from map(check_segment, segments, within)
         return
     # Not forked: the caller may have threads, that of a progress bar for one.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(segments)), mp_context=context) as pool:
         yield from pool.map(check_segment, segments, within)
+
+
+def _size(segment: Segment) -> int:
+    try:
+        return segment.path.stat().st_size
+    except FileNotFoundError:  # compressed since it was listed
+        return 0
+
+
+def _is_long(sizes: Sequence[int]) -> bool:
+    return sum(sizes) >= _WORTH_PROCESSES
 
 
 def _with_next(segments: Sequence[Segment]) -> Iterator[tuple[Segment, int | None]]:

@@ -1,13 +1,16 @@
-"""`pgjit audit`: reading the journal. This module is the group; each subcommand has a module of its own."""
+"""`pgjit audit`: reading and checking the journal. This module is the group; each subcommand has a module of its own."""
 
 from __future__ import annotations
 
 import typer
 
 from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.commands.audit_key import key
 from pgjit.cli.commands.audit_list import list_
+from pgjit.cli.commands.audit_prove import check_proof, prove
 from pgjit.cli.commands.audit_show import replay, show, window
 from pgjit.cli.commands.audit_sql import sql
+from pgjit.cli.commands.audit_verify import verify
 
 __all__ = ["audit"]
 
@@ -16,7 +19,7 @@ audit = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Read the journal: who ran what, and what became of it.",
+    help="Read the journal: who ran what, and what became of it. Check that it was not changed.",
     epilog="Exit codes: 0 done, 1 failed or not complete, 2 wrong usage, 3 faults in a file, 4 a folder is unusable.",
 )
 audit.command("list", cls=CommandHelp)(list_)
@@ -24,3 +27,7 @@ audit.command("show", cls=CommandHelp)(show)
 audit.command("window", cls=CommandHelp)(window)
 audit.command("replay", cls=CommandHelp)(replay)
 audit.command("sql", cls=CommandHelp)(sql)
+audit.command("verify", cls=CommandHelp)(verify)
+audit.command("prove", cls=CommandHelp)(prove)
+audit.command("check-proof", cls=CommandHelp)(check_proof)
+audit.add_typer(key, name="key")

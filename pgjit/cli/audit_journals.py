@@ -1,0 +1,175 @@
+"""Which journals the commands of proof read, and with which public keys they check them.
+
+Decides that folders with the same origin are one journal, that a folder without an origin (an archive) belongs to the
+only journal that was given, and which keys count when none is given: those of the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pgjit.audit.proof.journal_files import JournalFiles
+    from pgjit.audit.proof.note import VerifierKey
+    from pgjit.audit.proof.section import CheckpointSection
+
+__all__ = ["ConfigOption", "JournalFolders", "KeyOption", "ProvedJournal", "journal_keys", "proved_journals"]
+
+JournalFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--journal",
+        metavar="FOLDER",
+        help="The journal's folder, and those of its archived segments; may be repeated. "
+        "By default the configuration's.",
+    ),
+]
+ConfigOption = Annotated[Path, typer.Option("--config", help="The configuration that names the journal.")]
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help="A public key: `name+id+key`, or a file with that or a PEM; may be repeated, after a change of keys. "
+        "By default the configuration's, which proves nothing against who can change the configuration.",
+    ),
+]
+
+
+class ProvedJournal:
+    """One journal and the keys to check it with."""
+
+    def __init__(self, files: JournalFiles, origin: str, keys: Sequence[VerifierKey]) -> None:
+        self.files = files
+        self.origin = origin
+        self.keys = tuple(keys)
+
+
+def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, config: Path) -> list[ProvedJournal]:
+    """Raises InvalidFile, typer.BadParameter and OSError."""
+    from pgjit.audit.proof.journal_files import JournalFiles
+
+    section = None if folders and keys else _section(config)
+    chosen = list(folders) if folders else [config.parent / _folder(section)]
+    given = list(keys) if keys else _configured_keys(section, config, chosen[0])
+    of_origin: dict[str, list[Path]] = {}
+    archives = []
+    for folder in _expanded(chosen):
+        origin = JournalFiles([folder]).origin
+        if origin is None:
+            archives.append(folder)
+        else:
+            of_origin.setdefault(origin, []).append(folder)
+    if not of_origin and archives:
+        of_origin[_name_of_only_key(given)] = []
+    if archives and len(of_origin) != 1:
+        raise typer.BadParameter(f"`{archives[0]}` has no file `origin`: give it with the one journal that it is of")
+    return [
+        ProvedJournal(JournalFiles([*places, *archives]), origin, journal_keys(given, origin))
+        for origin, places in of_origin.items()
+    ]
+
+
+def journal_keys(given: Sequence[str], origin: str) -> list[VerifierKey]:
+    """The keys among these that may sign the journal `origin`. Raises typer.BadParameter and OSError."""
+    from pgjit.audit.proof.key_file import KeyUnusable, verifier_key
+
+    try:
+        keys = [verifier_key(text, origin) for text in given]
+    except KeyUnusable as fault:
+        raise typer.BadParameter(str(fault)) from None
+    own = [key for key in keys if key.name == origin]
+    if not own:
+        raise typer.BadParameter(f"no key is for the journal `{origin}`: they are for {_names(keys)}")
+    return own
+
+
+def _names(keys: Sequence[VerifierKey]) -> str:
+    return ", ".join(f"`{key.name}`" for key in keys) or "none"
+
+
+def _name_of_only_key(given: Sequence[str]) -> str:
+    """The journal's files are without their origin; a key that has a name says it."""
+    from pgjit.audit.proof.key_file import KeyUnusable, verifier_key
+
+    try:
+        names = {verifier_key(text, "").name for text in given}
+    except (KeyUnusable, ValueError):
+        names = set()
+    if len(names) != 1:
+        raise typer.BadParameter("the folder has no file `origin`: give the key as `name+id+key`, which names it")
+    return names.pop()
+
+
+def _expanded(folders: Sequence[Path]) -> list[Path]:
+    """A folder of several journals stands for them."""
+    expanded = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "there is no such folder", str(folder))
+        within = sorted(each.parent for each in folder.glob("*/origin"))
+        expanded += within if within and not (folder / "origin").exists() else [folder]
+    return expanded
+
+
+def _section(config: Path) -> dict[str, Any]:
+    """The section `journal`. Faults elsewhere in the configuration keep nobody from checking the journal."""
+    import yaml
+
+    from pgjit.errors import InvalidFile
+
+    try:
+        document = yaml.safe_load(config.read_bytes())
+    except FileNotFoundError:
+        fault = f"{config}: there is no such file; give --config, or both --journal and --key"
+        raise InvalidFile("the configuration", [fault]) from None
+    except yaml.YAMLError as error:
+        raise InvalidFile("the configuration", [f"{config}: {' '.join(str(error).split())}"]) from None
+    section = document.get("journal") if isinstance(document, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+def _folder(section: dict[str, Any] | None) -> Path:
+    folder = (section or {}).get("folder", "journal")
+    if not isinstance(folder, str):
+        raise typer.BadParameter("`journal.folder` of the configuration must be a text")
+    return Path(folder).expanduser()
+
+
+def _configured_keys(section: dict[str, Any] | None, config: Path, folder: Path) -> list[str]:
+    from pydantic import ValidationError
+
+    from pgjit.audit.proof.section import CheckpointSection
+    from pgjit.errors import InvalidFile
+
+    try:
+        checkpoint = CheckpointSection.model_validate((section or {}).get("checkpoint", {}))
+    except ValidationError as error:
+        faults = [
+            f"{config}: journal.checkpoint.{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors()
+        ]
+        raise InvalidFile("the configuration", faults) from None
+    return _keys_of(checkpoint, config, folder)
+
+
+def _keys_of(checkpoint: CheckpointSection, config: Path, folder: Path) -> list[str]:
+    from pgjit.audit.proof.key_file import default_key_path
+
+    if checkpoint.public_key is not None:
+        current = _placed(checkpoint.public_key, config)
+    elif checkpoint.key is not None:
+        current = str(config.parent / checkpoint.key.expanduser())
+    else:
+        current = str(default_key_path(folder))
+    return [current, *(_placed(text, config) for text in checkpoint.previous_keys)]
+
+
+def _placed(text: str, config: Path) -> str:
+    """A key as a text, or a file beside the configuration."""
+    path = config.parent / Path(text).expanduser()
+    return str(path) if path.exists() or "+" not in text else text
