@@ -126,6 +126,7 @@ def test_the_configuration_names_folder_and_keys(tmp_path: Path, capsys: pytest.
     [
         (("{journal}", "--key", "another+d65d72e8+x"), Status.USAGE, "the public key cannot be used"),
         (("{journal}", "--key", "no-such-file"), Status.UNAVAILABLE, "no-such-file: No such file"),
+        (("{journal}", "--key", KEY.text, "--witness", KEY.text), Status.USAGE, "is not the key of a witness"),
         (("{journal}-x", "--key", KEY.text), Status.UNAVAILABLE, "there is no such folder"),
         (("{journal}", "--config", "{journal}-x"), Status.INVALID, "give --config, or both --journal and --key"),
         (("{journal}", "--key", KEY.text, "--checkpoint", "{empty}"), Status.USAGE, "has no file with checkpoints"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from pgjit.audit.proof.checkpoint import SignedCheckpoint
+from pgjit.audit.proof.checkpoint import SignedCheckpoint, cosigned_at
 from pgjit.audit.proof.finding import ProofFinding
 from pgjit.audit.proof.note import NoteRejected, VerifierKey
 
-__all__ = ["Claim", "Claims"]
+__all__ = ["Claim", "Claims", "Witnessed"]
 
 _MOST_FINDINGS = 20
 
@@ -22,6 +23,14 @@ _MOST_FINDINGS = 20
 class Claim(NamedTuple):
     place: str
     signed: SignedCheckpoint
+
+
+class Witnessed(NamedTuple):
+    """At that time, no larger tree than this had been shown to the witness, and it extends all that were."""
+
+    name: str
+    size: int
+    at: datetime
 
 
 class Claims:
@@ -68,6 +77,22 @@ class Claims:
             for claim in self._by_size[size]:
                 if self.holds(claim):
                     return claim
+        return None
+
+    def witnessed(self, witness: VerifierKey) -> Witnessed | None:
+        """The largest checkpoint that this witness signed; None, and a finding, if there is none."""
+        for size in reversed(self.sizes):
+            for claim in self._by_size[size]:
+                for signature in claim.signed.note.signatures:
+                    if (signature.name, signature.key_id) != (witness.name, witness.key_id):
+                        continue
+                    try:
+                        at = cosigned_at(claim.signed.note.text, signature, witness)
+                    except NoteRejected as error:
+                        self._reject(claim.place, str(error))
+                    else:
+                        return Witnessed(witness.name, size, at)
+        self._find(ProofFinding("not-witnessed", f"no checkpoint is signed by the witness `{witness.name}`"))
         return None
 
     def of_size(self, size: int) -> list[Claim]:

@@ -10,6 +10,7 @@ __all__ = ["FindingKind", "ProofFinding"]
 FindingKind = Literal[
     "checkpoint-rejected",  # it cannot be read, or is not signed by the given key
     "checkpoint-missing",  # there are lines, and no checkpoint
+    "not-witnessed",  # no checkpoint has the signature of a witness that was given
     "other-origin",  # a checkpoint or a key belongs to another journal
     "changed",  # a line differs from the one that was signed
     "removed",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pgjit.audit.proof.changed_line import SuspectSegment, find_changed_line
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
-from pgjit.audit.proof.claims import Claim, Claims
+from pgjit.audit.proof.claims import Claim, Claims, Witnessed
 from pgjit.audit.proof.finding import FindingKind, ProofFinding
 from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.note import NoteRejected, VerifierKey
@@ -39,6 +39,7 @@ class JournalVerification:
     removed: int  # lines of segments that retention removed: only their hashes are left
     checkpoints: int  # how many sizes have one that holds
     signed: int
+    witnessed: tuple[Witnessed, ...]
     findings: tuple[ProofFinding, ...]
 
     @property
@@ -52,10 +53,11 @@ def verify(
     keys: Sequence[VerifierKey],
     given: Iterable[tuple[str, SignedCheckpoint | NoteRejected]] = (),
     *,
+    witnesses: Sequence[VerifierKey] = (),
     progress: Callable[[int, int], None] = lambda _done, _whole: None,
     processes: int | None = None,
 ) -> JournalVerification:
-    """`given`: checkpoints that were kept elsewhere, each with its place.
+    """`given`: checkpoints that were kept elsewhere, each with its place. Each of `witnesses` has to have signed one.
 
     `progress` gets the bytes that were read, and those of all segments. Raises OSError.
     """
@@ -70,7 +72,7 @@ def verify(
         walk.add(segment, check)
         done += size
         progress(done, sum(sizes))
-    return walk.result()
+    return walk.result(witnesses)
 
 
 def _checked(segments: Sequence[Segment], sizes: Sequence[int], processes: int) -> Iterator[SegmentCheck]:
@@ -141,12 +143,13 @@ class _Walk:
         self._lines += check.count
         self._bytes += check.bytes
 
-    def result(self) -> JournalVerification:
+    def result(self, witnesses: Sequence[VerifierKey]) -> JournalVerification:
         signed = (claim.signed.checkpoint.size for claim in reversed(self._matching) if self._claims.holds(claim))
         self._good = next(signed, 0)
         if not self._whole:
             self._find_line()
         self._find_cut()
+        witnessed = tuple(each for key in witnesses if (each := self._claims.witnessed(key)) is not None)
         if self._lines and not self._matching and not self._findings and not self._claims.findings:
             self._add("checkpoint-missing", "the journal has lines and no checkpoint: nothing is proved")
         findings = [*self._claims.findings, *sorted(self._findings, key=_place)]
@@ -158,6 +161,7 @@ class _Walk:
             removed=self._removed,
             checkpoints=len(self._matching),
             signed=self._good,
+            witnessed=witnessed,
             findings=tuple(findings[:_MOST_FINDINGS]),
         )
 

@@ -17,7 +17,7 @@ from pgjit.cli.status import Status
 if TYPE_CHECKING:
     from pgjit.audit.proof.checkpoint import SignedCheckpoint
     from pgjit.audit.proof.finding import ProofFinding
-    from pgjit.audit.proof.note import NoteRejected
+    from pgjit.audit.proof.note import NoteRejected, VerifierKey
     from pgjit.audit.proof.verification import JournalVerification
 
 __all__ = ["verify"]
@@ -44,6 +44,14 @@ def verify(
             "end, which the journal's own folder cannot.",
         ),
     ] = None,
+    witnesses: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            metavar="KEY",
+            help="The public key of a witness, which has to have signed a checkpoint; may be repeated.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
     config: ConfigOption = Path("pgjit.yaml"),
 ) -> int:
@@ -58,11 +66,14 @@ def verify(
     if not keys:
         print("the keys are those of the configuration; give --key with one that was kept elsewhere", file=sys.stderr)
     given = list(_given(checkpoints or [], {journal.origin for journal in journals}))
+    cosigners = _witness_keys(witnesses or [])
     results = []
     for journal in journals:
         progress = _Progress()
         own = [each for each in given if len(journals) == 1 or _origin(each[1]) in (None, journal.origin)]
-        results.append(verify_journal(journal.files, journal.origin, journal.keys, own, progress=progress))
+        results.append(
+            verify_journal(journal.files, journal.origin, journal.keys, own, witnesses=cosigners, progress=progress)
+        )
         progress.end()
     if as_json:
         print(json.dumps([_document(result) for result in results], indent=2))
@@ -70,6 +81,19 @@ def verify(
         for result in results:
             print("\n".join(map(plain, _lines(result))))
     return Status.OK if all(result.intact for result in results) else Status.FAILED
+
+
+def _witness_keys(texts: Sequence[str]) -> list[VerifierKey]:
+    from pgjit.audit.proof.note import COSIGNATURE, NoteRejected, VerifierKey
+
+    try:
+        keys = list(map(VerifierKey.parse, texts))
+    except NoteRejected as fault:
+        raise typer.BadParameter(str(fault)) from None
+    for key in keys:
+        if key.kind != COSIGNATURE:
+            raise typer.BadParameter(f"`{key.text}` is not the key of a witness")
+    return keys
 
 
 def _given(paths: Sequence[Path], origins: set[str]) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
@@ -98,6 +122,8 @@ def _lines(result: JournalVerification) -> Iterator[str]:
         yield f"  {result.removed:,} older lines are no longer kept; the signed tree contains their hashes"
     if result.signed:
         yield f"  signed up to line {result.signed:,}"
+    for witness in result.witnessed:
+        yield f"  witness {witness.name} signed {witness.size:,} lines at {witness.at:%Y-%m-%d %H:%M:%S} UTC"
     if result.intact and (behind := result.lines + result.removed - result.signed):
         yield f"  {behind:,} lines after the newest checkpoint are not signed yet"
     for finding in result.findings[:_MOST_SHOWN]:
@@ -120,6 +146,9 @@ def _document(result: JournalVerification) -> dict[str, object]:
         "removed": result.removed,
         "checkpoints": result.checkpoints,
         "signed": result.signed,
+        "witnessed": [
+            {"name": each.name, "size": each.size, "time": each.at.isoformat()} for each in result.witnessed
+        ],
         "findings": [
             {
                 "kind": finding.kind,

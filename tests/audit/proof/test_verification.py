@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, read_checkpoints
+from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, read_checkpoints, write_checkpoint
 from pgjit.audit.proof.finding import ProofFinding
 from pgjit.audit.proof.journal_files import JournalFiles
 from pgjit.audit.proof.note import VerifierKey
 from pgjit.audit.proof.verification import JournalVerification, verify
+from pgjit.audit.proof.witness import Witness
 from pgjit.audit.segments import list_segments
 from tests.audit.proof.journals import (
+    AT,
     KEY,
     ORIGIN,
     edit_lines,
@@ -23,6 +25,7 @@ from tests.audit.proof.journals import (
     verified,
     without_leaves,
 )
+from tests.audit.proof.witnessing import URL, WITNESS, WitnessServer
 from tests.run.rows import table
 
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -276,6 +279,22 @@ def test_segments_that_retention_removed_leave_their_hashes(journal: Path) -> No
     assert ("changed", "10:4", 14) in named(verified(journal))
     next(journal.glob("*00.subtrees")).write_bytes(b"[]")
     assert named(verified(journal))[0][0] == "segment-missing"
+
+
+async def test_a_witness_has_to_have_signed(journal: Path) -> None:
+    def signed_by(witness: VerifierKey) -> JournalVerification:
+        return verify(JournalFiles([journal]), ORIGIN, [KEY], witnesses=[witness], processes=1)
+
+    assert named(signed_by(WITNESS)) == [("not-witnessed", "", None)]
+    server = WitnessServer(KEY)
+    cosignature = await Witness(URL, WITNESS, server.client, lambda _old, _size: []).cosign(sign(LINES[:20]))
+    write_checkpoint(journal, sign(LINES[:20]).with_cosignatures([cosignature]), AT)
+    found = signed_by(WITNESS)
+    assert found.intact
+    assert [(each.name, each.size, each.at.year) for each in found.witnessed] == [(WITNESS.name, 20, 2023)]
+    forged = cosignature._replace(signature=bytes(72))
+    write_checkpoint(journal, sign(LINES).with_cosignatures([forged]), AT)
+    assert named(signed_by(WITNESS)) == [("checkpoint-rejected", "", None)] * 2  # it is in both files
 
 
 @pytest.mark.live
