@@ -1,4 +1,4 @@
-"""`pgjit audit`: reading and checking the journal. This module is the group; each subcommand has a module of its own."""
+"""`pgjit audit`: reading and checking the journal. This is the group; each subcommand has a module of its own."""
 
 from __future__ import annotations
 
