@@ -27,6 +27,14 @@ from pgjit.demo.database import DemoDatabase, Server
 
 __all__ = ["copied_cluster"]
 
+# These servers are small and live for minutes. Queries of the catalogs are not compiled: compiling takes longer than
+# the queries. Nothing is cleaned or analyzed beside a test: statistics are those of its own ANALYZE in each run.
+_SETTINGS = """
+jit = off
+autovacuum = off
+wal_writer_delay = 10s
+bgwriter_lru_maxpages = 0
+"""
 _POLYNOMIAL = 0x82F63B78  # CRC-32C
 _CONTROL_BYTES = 512  # of pg_control; what follows are zeros
 _SEGMENT = "[0-9A-F]" * 24
@@ -71,6 +79,8 @@ class _Once:
 def _make_shop(data: Path, programs: Path) -> None:
     sockets = Path(tempfile.mkdtemp(prefix="pgjit-fill-"))
     sockets.chmod(0o777)
+    with (data / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+        configuration.write(_SETTINGS)
     options = f"-c listen_addresses='' -c unix_socket_directories='{sockets}' -c fsync=off -c min_wal_size=32MB"
     try:
         _control(programs, data, "-l", "/dev/null", "-o", options, "start")

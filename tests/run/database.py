@@ -7,11 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from tests.fakes.store_server import StoreServer
+
+if TYPE_CHECKING:
+    from tests.fakes.store_server import StoreServer
 
 __all__ = ["database", "store_server"]
 
@@ -35,6 +38,8 @@ def database(_shop_server: DemoDatabase) -> DemoDatabase:
 
 @pytest.fixture(scope="session")
 def _made_store(_shop_server: DemoDatabase) -> StoreServer:
+    from tests.fakes.store_server import StoreServer  # only where a test stores something on a server
+
     made = StoreServer(_shop_server)
     asyncio.run(made.make())
     return made
