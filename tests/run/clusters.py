@@ -6,12 +6,14 @@ what a server holds: the demo database fills the first one as it fills any.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
 import struct
 import subprocess
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -33,6 +35,7 @@ _SETTINGS = """
 jit = off
 autovacuum = off
 wal_writer_delay = 10s
+wal_init_zero = off
 bgwriter_lru_maxpages = 0
 """
 _POLYNOMIAL = 0x82F63B78  # CRC-32C
@@ -50,14 +53,16 @@ def copied_cluster(kind: str, data: Path, programs: Path, initialize: Callable[[
     `initialize` makes it an empty cluster; that and the shop are made once in this run, for each `kind`.
     """
     original = _kept[0] / kind
-    if original.is_dir():
+    with (_kept[0] / f"{kind}.lock").open("w") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX)
+        if made := not original.is_dir():
+            initialize()
+            _make_shop(data, programs)
+            _keep(data, original)
+    if not made:
         data.mkdir(exist_ok=True)
         _copy(original, data)
         _rename_system(data)
-    else:
-        initialize()
-        _make_shop(data, programs)
-        _keep(data, original)
     _filled.add(data.resolve())
 
 
@@ -162,9 +167,11 @@ def _step(state: int, byte: int) -> int:
 
 
 def _copying(execute: Callable[..., str]) -> Callable[..., str]:
-    """The embedded server's way to run a program, where `initdb` is needed once only."""
+    """The embedded server's way to run a program: `initdb` is needed once only, and no data outlives its server."""
 
     def run(program: str, arguments: Sequence[str], *, bin_path: Path, **options: Any) -> str:
+        if program == "pg_ctl" and arguments[-1] == "stop":
+            arguments = [*arguments, "-m", "immediate"]
         if program != "initdb":
             return execute(program, arguments, bin_path=bin_path, **options)
         data = Path(arguments[-1])
@@ -189,6 +196,9 @@ def _started_on_copies(start: Callable[[Path, int], Server]) -> Callable[[Path, 
                 taken.append(True)
                 execute = vars(postgres_server)["pgexec"]
                 vars(postgres_server)["pgexec"] = _copying(execute)
+                # Its lock is for programs that share a server: those of a machine start and stop in turns. No two
+                # processes share one of ours.
+                postgres_server.PostgresServer._lock = threading.RLock()
         return start(folder, version)
 
     return get
