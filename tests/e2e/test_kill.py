@@ -19,11 +19,13 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
-from tests.e2e.worlds import add_writer, ask, change, open_world, records
+from tests.e2e.worlds import add_writer, ask, change, open_world
 from tests.run.processes import own_async
 from tests.run.waiting import until, until_it_holds
 
-pytestmark = pytest.mark.timeout(600)  # `pgjit serve` starts four times, each wait has its own limit
+pytestmark = pytest.mark.timeout(600)  # `pgjit serve` starts three times, each wait has its own limit
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 class _Elsewhere:
@@ -57,12 +59,10 @@ class _Elsewhere:
             self.port = int(json.loads(line)["listen"].rsplit(":", 1)[1])
             yield process
 
-    async def connect(
-        self, world: World, token: str, policy: str, connection: str
-    ) -> psycopg.AsyncConnection[tuple[object, ...]]:
+    async def connect(self, world: World, token: str, policy: str, connection: str) -> Connection:
         conninfo = world.conninfo(policy, connection).replace(f"port={world.app.port}", f"port={self.port}")
 
-        async def connected() -> psycopg.AsyncConnection[tuple[object, ...]] | None:
+        async def connected() -> Connection | None:
             try:
                 return await psycopg.AsyncConnection.connect(conninfo, password=token, autocommit=True)
             except psycopg.OperationalError as refused:
@@ -86,7 +86,7 @@ async def _runs(database: DemoDatabase, pid: int) -> None:
     await until_it_holds(lambda: ask(database, active, pid))
 
 
-async def test_kill_9_during_a_statement_leaves_no_backend_and_no_second_window(
+async def test_a_kill_leaves_no_backend_and_no_second_window_and_sigterm_lets_a_statement_finish(
     database: DemoDatabase, tmp_path: Path
 ) -> None:
     async with open_world(database, tmp_path) as world:
@@ -116,9 +116,7 @@ async def test_kill_9_during_a_statement_leaves_no_backend_and_no_second_window(
         async with elsewhere.served() as process:
             again = await elsewhere.connect(world, token, "writer", "write-target")
             assert await (await again.execute("SHOW pgjit.window")).fetchone() == shown
-            await again.close()
-            process.send_signal(signal.SIGTERM)
-            assert await _ended(process) == 0
+            await _drains(elsewhere, process, again, world, token)
 
         # The used window is over, and known to have been, when it is older than the policy lets it be.
         [opened] = _of_type(elsewhere.journal, "window.opened")
@@ -139,33 +137,27 @@ def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:
     return [record for line in lines if (record := cast("dict[str, object]", json.loads(line)))["type"] == kind]
 
 
-async def test_sigterm_lets_a_running_statement_finish_and_ends_idle_sessions(
-    database: DemoDatabase, tmp_path: Path
-) -> None:
-    async with open_world(database, tmp_path) as world, _locked(database) as let_go:
-        token = await world.token(add_writer(world))
-        elsewhere = _Elsewhere(world, "drained")
-        async with elsewhere.served() as process:
-            idle = await elsewhere.connect(world, token, "writer", "write-target")
-            busy = await elsewhere.connect(world, token, "writer", "write-target")
-            insert = f"INSERT INTO {database.writable} (note) VALUES ('finished') RETURNING note"
-            running = asyncio.create_task(busy.execute(insert.encode()))
-            await _runs(database, busy.info.backend_pid)
-            process.send_signal(signal.SIGTERM)
-            # The idle one ends while the other runs on; then what that one waits for is given.
-            await until(lambda: _of_type(elsewhere.journal, "session.ended"))
-            assert not running.done()
-            await let_go()
-            assert await (await running).fetchone() == ("finished",)
-            assert await _ended(process) == 0
-        for connection in (idle, busy):
-            with pytest.raises(psycopg.OperationalError, match="shutting down"):
-                await connection.execute("SELECT 1")
-            await connection.close()
-        assert [record["reason"] for record in _of_type(elsewhere.journal, "session.ended")] == ["shutdown"] * 2
-        assert _of_type(elsewhere.journal, "service.stopped")
-        assert records(world, "execution") == []
-        await change(database, f"DELETE FROM {database.writable} WHERE note = 'finished'")
+async def _drains(elsewhere: _Elsewhere, process: Process, idle: Connection, world: World, token: str) -> None:
+    """SIGTERM lets a running statement finish, and ends idle sessions."""
+    busy = await elsewhere.connect(world, token, "writer", "write-target")
+    insert = f"INSERT INTO {world.database.writable} (note) VALUES ('finished') RETURNING note"
+    async with _locked(world.database) as let_go:
+        running = asyncio.create_task(busy.execute(insert.encode()))
+        await _runs(world.database, busy.info.backend_pid)
+        process.send_signal(signal.SIGTERM)
+        # The idle one ends while the other runs on; then what that one waits for is given.
+        await until(lambda: _of_type(elsewhere.journal, "session.ended"))
+        assert not running.done()
+        await let_go()
+        assert await (await running).fetchone() == ("finished",)
+        assert await _ended(process) == 0
+    for connection in (idle, busy):
+        with pytest.raises(psycopg.OperationalError, match="shutting down"):
+            await connection.execute("SELECT 1")
+        await connection.close()
+    assert [record["reason"] for record in _of_type(elsewhere.journal, "session.ended")] == ["shutdown"] * 2
+    assert _of_type(elsewhere.journal, "service.stopped")
+    await change(world.database, f"DELETE FROM {world.database.writable} WHERE note = 'finished'")
 
 
 @asynccontextmanager
