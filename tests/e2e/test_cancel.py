@@ -19,9 +19,12 @@ from pgwire.messages.query import decode_error, encode_query
 from pgwire.messages.startup import encode_cancel
 from tests.e2e.worlds import add_reader, ask, open_world, records
 from tests.fakes.scripted_client import ScriptedClient, trusting
+from tests.run.processes import own_async
 from tests.run.waiting import a_while, until, until_it_holds
 
 CANCEL_CODE = b"\x04\xd2\x16\x2e"
+SECONDS = 60
+"""Enough on a busy machine, for what takes milliseconds."""
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 WAYS = {
@@ -32,10 +35,10 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
-async def connection(request: pytest.FixtureRequest, world: World) -> AsyncIterator[Connection]:
+@asynccontextmanager
+async def connected(world: World, way: str) -> AsyncIterator[Connection]:
     token = await world.token(add_reader(world))
-    conninfo = world.conninfo("reader") + request.param
+    conninfo = world.conninfo("reader") + WAYS[way]
     async with await psycopg.AsyncConnection.connect(conninfo, password=token, autocommit=True) as opened:
         yield opened
 
@@ -44,7 +47,7 @@ async def running(connection: Connection) -> asyncio.Task[object]:
     """A query that the server is busy with, as it says itself."""
 
     async def run() -> object:
-        return await (await connection.execute("SELECT 'done' FROM pg_sleep(20)")).fetchone()
+        return await (await connection.execute("SELECT 'done' FROM pg_sleep(600)")).fetchone()
 
     return asyncio.create_task(run())
 
@@ -55,56 +58,64 @@ async def until_busy(world: World, pid: int) -> None:
         await until_it_holds(lambda: ask(world.database, active, pid))
 
 
-@pytest.mark.parametrize(
-    ("asked", "spoken"),
-    [
-        ("", 30000),
-        (" max_protocol_version=3.0", 30000),
-        (" max_protocol_version=3.2", 30002),
-        (" max_protocol_version=latest", 30002),
-        (" min_protocol_version=3.2 max_protocol_version=3.2", 30002),
-    ],
-)
-async def test_the_protocol_that_a_client_asks_for_is_spoken(world: World, asked: str, spoken: int) -> None:
+SPOKEN = {
+    "": 30000,
+    " max_protocol_version=3.0": 30000,
+    " max_protocol_version=3.2": 30002,
+    " max_protocol_version=latest": 30002,
+    " min_protocol_version=3.2 max_protocol_version=3.2": 30002,
+}
+
+
+async def test_the_protocol_that_a_client_asks_for_is_spoken(world: World) -> None:
     token = await world.token(add_reader(world))
-    async with await psycopg.AsyncConnection.connect(world.conninfo("reader") + asked, password=token) as connection:
-        assert connection.pgconn.full_protocol_version == spoken
-        assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
+    for asked, spoken in SPOKEN.items():
+        conninfo = world.conninfo("reader") + asked
+        async with await psycopg.AsyncConnection.connect(conninfo, password=token) as connection:
+            assert connection.pgconn.full_protocol_version == spoken, asked
+            assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
 
 
-async def test_a_cancel_by_the_way_that_the_connection_came(world: World, connection: Connection) -> None:
-    for _ in range(2):
-        busy = await running(connection)
-        await until_busy(world, connection.info.backend_pid)
-        await connection.cancel_safe(timeout=10)
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            await asyncio.wait_for(busy, 10)
-    assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
+async def test_a_cancel_by_the_way_that_the_connection_came(world: World) -> None:
+    for way in WAYS:
+        async with connected(world, way) as connection:
+            for _ in range(2):
+                busy = await running(connection)
+                await until_busy(world, connection.info.backend_pid)
+                await connection.cancel_safe(timeout=SECONDS)
+                with pytest.raises(psycopg.errors.QueryCanceled):
+                    await asyncio.wait_for(busy, SECONDS)
+            assert await (await connection.execute("SELECT 1")).fetchone() == (1,), way
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_ctrl_c_in_psql_cancels_by_a_request_in_plain_text(world: World, way: str) -> None:
+async def test_ctrl_c_in_psql_cancels_by_a_request_in_plain_text(world: World) -> None:
+    for way in WAYS.values():
+        await _ctrl_c_in_psql(world, world.conninfo("reader") + way)
+
+
+async def _ctrl_c_in_psql(world: World, conninfo: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    process = await asyncio.create_subprocess_exec(
-        str(world.psql), "-X", "-At", world.conninfo("reader") + WAYS[way],
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=environment | {"PGPASSWORD": await world.token(add_reader(world)), "PGCONNECT_TIMEOUT": "15"},
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(b"SELECT pg_backend_pid();\nSELECT pg_sleep(20);\n")
-    pid = int(await asyncio.wait_for(process.stdout.readline(), 15))
-    await until_busy(world, pid)
-    process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 15)
+    async with own_async(
+        world.psql, "-X", "-At", conninfo, stdin=asyncio.subprocess.PIPE,
+        env=environment | {"PGPASSWORD": await world.token(add_reader(world)), "PGCONNECT_TIMEOUT": "60"},
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"SELECT pg_backend_pid();\nSELECT pg_sleep(600);\n")
+        pid = int(await asyncio.wait_for(process.stdout.readline(), SECONDS))
+        await until_busy(world, pid)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), SECONDS)
     assert "canceling statement due to user request" in err.decode()
 
 
-async def test_a_cancel_never_hits_the_query_after_it(connection: Connection) -> None:
+async def test_a_cancel_never_hits_the_query_after_it(world: World) -> None:
     """When a cancel is over the server has dealt with it, so an idle session is not harmed by any number."""
-    for number in range(25):
-        await connection.cancel_safe(timeout=10)
-        assert await (await connection.execute("SELECT %s::int", [number])).fetchone() == (number,)
+    for way in WAYS:
+        async with connected(world, way) as connection:
+            for number in range(25):
+                await connection.cancel_safe(timeout=SECONDS)
+                assert await (await connection.execute("SELECT %s::int", [number])).fetchone() == (number,)
 
 
 class Between:
@@ -168,7 +179,7 @@ async def test_many_cancels_at_once_are_one_at_the_server(database: DemoDatabase
                 open_world(database, tmp_path, config={"connections": connections}) as world,
                 logged_in(world) as (client, pid, secret),
             ):
-                await client.send(encode_query(b"SELECT pg_sleep(20)"))
+                await client.send(encode_query(b"SELECT pg_sleep(600)"))
                 await until_busy(world, pid)
                 others = [await ScriptedClient.open(world.app.port) for _ in range(30)]
                 for other in others:
@@ -201,25 +212,35 @@ async def logged_in(world: World, minor: int = 0) -> AsyncIterator[tuple[Scripte
         yield client, pid, secret
 
 
-@pytest.mark.parametrize("minor", [0, 2])
-@pytest.mark.parametrize("way", ["plain", "TLS", "direct TLS"])
-async def test_a_key_that_was_not_issued_is_ignored_without_a_word(world: World, way: str, minor: int) -> None:
-    async with logged_in(world, minor) as (client, pid, secret):
-        assert len(secret) == {0: 4, 2: 32}[minor]
-        await client.send(encode_query(b"SELECT 'done' FROM pg_sleep(0.4)"))
-        await until_busy(world, pid)
-        for wrong in (
-            encode_cancel(pid + 1, secret),
-            encode_cancel(pid, bytes(byte ^ 1 for byte in secret)),
-            encode_cancel(pid, secret * 2),
-            encode_cancel(pid, (secret * 2)[:5]),
-        ):
-            async with await ScriptedClient.open(world.app.port) as other:
-                if way != "plain":
-                    await other.start_tls(trusting(world.certificates.authority), direct=way == "direct TLS")
-                await other.send(wrong)
-                assert await asyncio.wait_for(other.ended(), 5)
-        assert [kind for kind, _ in await client.frames(until="Z")] == ["T", "D", "C", "Z"]
+async def sent_by(way: str, world: World, request: bytes) -> None:
+    """The request is sent by a connection of its own, which is closed without an answer."""
+    async with await ScriptedClient.open(world.app.port) as other:
+        if way != "plain":
+            await other.start_tls(trusting(world.certificates.authority), direct=way == "direct TLS")
+        await other.send(request)
+        assert await asyncio.wait_for(other.ended(), SECONDS)
+
+
+async def test_a_key_that_was_not_issued_is_ignored_without_a_word(world: World) -> None:
+    for minor, length in ((0, 4), (2, 32)):
+        async with logged_in(world, minor) as (client, pid, secret):
+            assert len(secret) == length
+            await client.send(encode_query(b"SELECT 'done' FROM pg_sleep(600)"))
+            await until_busy(world, pid)
+            for way in ("plain", "TLS", "direct TLS"):
+                for wrong in (
+                    encode_cancel(pid + 1, secret),
+                    encode_cancel(pid, bytes(byte ^ 1 for byte in secret)),
+                    encode_cancel(pid, secret * 2),
+                    encode_cancel(pid, (secret * 2)[:5]),
+                ):
+                    await sent_by(way, world, wrong)
+            active = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
+            assert await ask(world.database, active, pid)
+            await sent_by("plain", world, encode_cancel(pid, secret))
+            assert "E" in [kind for kind, _ in await client.frames(until="Z")]
+        [outcome] = records(world, "outcome")[-1:]
+        assert outcome["sqlstate"] == "57014"
     assert records(world, "login.refused") == []
 
 
@@ -227,11 +248,7 @@ async def test_a_cancel_of_the_right_key_by_every_way_in(world: World) -> None:
     for minor in (0, 2):
         async with logged_in(world, minor) as (client, pid, secret):
             for way in ("plain", "TLS", "direct TLS"):
-                await client.send(encode_query(b"SELECT pg_sleep(20)"))
+                await client.send(encode_query(b"SELECT pg_sleep(600)"))
                 await until_busy(world, pid)
-                async with await ScriptedClient.open(world.app.port) as other:
-                    if way != "plain":
-                        await other.start_tls(trusting(world.certificates.authority), direct=way == "direct TLS")
-                    await other.send(encode_cancel(pid, secret))
-                    assert await asyncio.wait_for(other.ended(), 10)
+                await sent_by(way, world, encode_cancel(pid, secret))
                 assert "E" in [kind for kind, _ in await client.frames(until="Z")]

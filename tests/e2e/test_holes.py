@@ -85,19 +85,19 @@ def completed(world: World) -> list[str]:
 # --- 1: a function called as if it were a column ---------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELECT ('select to_tsvector(note) from notes'::text).ts_stat",
-        "SELECT ('attack'::text).attack_write",
-        "SELECT (0).pg_cancel_backend",
-        "SELECT (c.x).pg_advisory_lock FROM (SELECT 1::bigint) c(x)",
-    ],
-)
-async def test_a_function_in_attribute_notation_is_judged_as_a_function(loose: World, sql: str) -> None:
+IN_ATTRIBUTE_NOTATION = [
+    "SELECT ('select to_tsvector(note) from notes'::text).ts_stat",
+    "SELECT ('attack'::text).attack_write",
+    "SELECT (0).pg_cancel_backend",
+    "SELECT (c.x).pg_advisory_lock FROM (SELECT 1::bigint) c(x)",
+]
+
+
+async def test_a_function_in_attribute_notation_is_judged_as_a_function(loose: World) -> None:
     async with await log_in(loose) as client:
-        await said(client, encode_query(sql.encode()), 1)
-    assert [record["statement"] for record in refusals(loose)] == [sql]
+        for sql in IN_ATTRIBUTE_NOTATION:
+            await said(client, encode_query(sql.encode()), 1)
+    assert [record["statement"] for record in refusals(loose)] == IN_ATTRIBUTE_NOTATION
 
 
 async def test_nothing_is_written_under_a_policy_that_reads(loose: World) -> None:
@@ -125,65 +125,57 @@ HARMLESS = b"SELECT 'harmless'"
 DIVIDES = b"SELECT 1/(random()*0)::int"
 
 
-@pytest.mark.parametrize(
-    ("before", "ends_before", "attack", "ends"),
-    [
-        pytest.param(
-            parse(b"u", b"SELECT 'SECRET'") + SYNC, 1,
-            parse(b"u", HARMLESS) + SYNC + bind(b"", b"u") + execute() + SYNC, 2,
-            id="the name is taken",
-        ),
-        pytest.param(
-            parse(b"", b"SELECT 'SECRET'") + SYNC, 1,
-            parse(b"z", DIVIDES) + bind(b"", b"z") + execute() + parse(b"", HARMLESS) + SYNC
-            + bind(b"", b"") + execute() + SYNC, 2,
-            id="an error passes over the unnamed Parse",
-        ),
-        pytest.param(
-            parse(b"u", b"SELECT 'SECRET'") + SYNC, 1,
-            parse(b"z", DIVIDES) + bind(b"", b"z") + execute() + close(b"S", b"u") + parse(b"u", HARMLESS) + SYNC
-            + bind(b"", b"u") + execute() + SYNC, 2,
-            id="an error passes over Close and Parse",
-        ),
-        pytest.param(
-            parse(b"u", b"SELECT 'SECRET'") + SYNC, 1,
-            encode_query(b"SELECT 1/0; DEALLOCATE u; PREPARE u AS SELECT 'harmless'")
-            + bind(b"", b"u") + execute() + SYNC, 2,
-            id="a Query fails before its PREPARE",
-        ),
-        pytest.param(
-            encode_query(b"BEGIN; DECLARE h CURSOR WITH HOLD FOR SELECT 'SECRET'; COMMIT"), 1,
-            encode_query(b"SELECT 1/0; CLOSE h; DECLARE h CURSOR WITH HOLD FOR SELECT 'harmless'")
-            + execute(b"h") + SYNC, 2,
-            id="a Query fails before its DECLARE",
-        ),
-        pytest.param(
-            encode_query(b"BEGIN; PREPARE u AS SELECT 'harmless'") + bind(b"p", b"u")
-            + close(b"S", b"u") + parse(b"u", b"SELECT 'SECRET'") + execute(b"p") + SYNC, 2,
-            bind(b"", b"u") + execute() + SYNC, 1,
-            id="a portal of a statement that SQL prepared, run after its name stands for another",
-        ),
-        pytest.param(
-            encode_query(b"BEGIN") + parse(b"v", b"SELECT $1::text") + bind(b"p", b"v", b"SECRET") + SYNC
-            + encode_query(b"SAVEPOINT s"), 3,
-            parse(b"", DIVIDES) + bind(b"", b"") + execute() + close(b"P", b"p") + bind(b"p", b"v", b"harmless")
-            + SYNC + encode_query(b"ROLLBACK TO s") + execute(b"p") + SYNC, 3,
-            id="parameters of a portal that outlives a savepoint",
-        ),
-    ],
-)  # fmt: skip
-async def test_what_is_on_record_as_completed_is_what_ran(
-    world: World, before: bytes, ends_before: int, attack: bytes, ends: int
-) -> None:
-    async with await log_in(world) as client:
-        await said(client, before, ends_before)
-        since = len(records(world))
-        heard = await said(client, attack, ends)
-    rows = b"".join(body for kind, body in heard if kind == "D")
-    told = world.journal.read_text().splitlines()[since:]
-    lies = [line for line in told if '"type":"execution"' in line and "harmless" in line and "1/0" not in line]
-    done = {r["execution"] for r in records(world, "outcome") if r["ended"] == "completed"}
-    assert not (b"SECRET" in rows and [line for line in lies if any(str(one) in line for one in done)])
+# What is sent before, how often the server is ready then, and the attack, with how often it is ready after that.
+ATTACKS: dict[str, tuple[bytes, int, bytes, int]] = {
+    "the name is taken": (
+        parse(b"u", b"SELECT 'SECRET'") + SYNC, 1,
+        parse(b"u", HARMLESS) + SYNC + bind(b"", b"u") + execute() + SYNC, 2,
+    ),
+    "an error passes over the unnamed Parse": (
+        parse(b"", b"SELECT 'SECRET'") + SYNC, 1,
+        parse(b"z", DIVIDES) + bind(b"", b"z") + execute() + parse(b"", HARMLESS) + SYNC
+        + bind(b"", b"") + execute() + SYNC, 2,
+    ),
+    "an error passes over Close and Parse": (
+        parse(b"u", b"SELECT 'SECRET'") + SYNC, 1,
+        parse(b"z", DIVIDES) + bind(b"", b"z") + execute() + close(b"S", b"u") + parse(b"u", HARMLESS) + SYNC
+        + bind(b"", b"u") + execute() + SYNC, 2,
+    ),
+    "a Query fails before its PREPARE": (
+        parse(b"u", b"SELECT 'SECRET'") + SYNC, 1,
+        encode_query(b"SELECT 1/0; DEALLOCATE u; PREPARE u AS SELECT 'harmless'")
+        + bind(b"", b"u") + execute() + SYNC, 2,
+    ),
+    "a Query fails before its DECLARE": (
+        encode_query(b"BEGIN; DECLARE h CURSOR WITH HOLD FOR SELECT 'SECRET'; COMMIT"), 1,
+        encode_query(b"SELECT 1/0; CLOSE h; DECLARE h CURSOR WITH HOLD FOR SELECT 'harmless'")
+        + execute(b"h") + SYNC, 2,
+    ),
+    "a portal of a statement that SQL prepared, run after its name stands for another": (
+        encode_query(b"BEGIN; PREPARE u AS SELECT 'harmless'") + bind(b"p", b"u")
+        + close(b"S", b"u") + parse(b"u", b"SELECT 'SECRET'") + execute(b"p") + SYNC, 2,
+        bind(b"", b"u") + execute() + SYNC, 1,
+    ),
+    "parameters of a portal that outlives a savepoint": (
+        encode_query(b"BEGIN") + parse(b"v", b"SELECT $1::text") + bind(b"p", b"v", b"SECRET") + SYNC
+        + encode_query(b"SAVEPOINT s"), 3,
+        parse(b"", DIVIDES) + bind(b"", b"") + execute() + close(b"P", b"p") + bind(b"p", b"v", b"harmless")
+        + SYNC + encode_query(b"ROLLBACK TO s") + execute(b"p") + SYNC, 3,
+    ),
+}  # fmt: skip
+
+
+async def test_what_is_on_record_as_completed_is_what_ran(world: World) -> None:
+    for name, (before, ends_before, attack, ends) in ATTACKS.items():
+        async with await log_in(world) as client:
+            await said(client, before, ends_before)
+            since = len(records(world))
+            heard = await said(client, attack, ends)
+        rows = b"".join(body for kind, body in heard if kind == "D")
+        told = world.journal.read_text().splitlines()[since:]
+        lies = [line for line in told if '"type":"execution"' in line and "harmless" in line and "1/0" not in line]
+        done = {r["execution"] for r in records(world, "outcome") if r["ended"] == "completed"}
+        assert not (b"SECRET" in rows and [line for line in lies if any(str(one) in line for one in done)]), name
 
 
 # --- 3: one client stalls all ------------------------------------------------------------------------------
@@ -212,9 +204,9 @@ async def test_a_sync_behind_data_that_the_server_rejects_is_answered(world: Wor
     assert [kind for kind, _ in heard] == ["E", "Z"]
 
 
-@pytest.mark.parametrize("what", [b"PLANS", b"SEQUENCES", b"TEMP"])
-async def test_discard_of_something_else_keeps_prepared_statements(loose: World, what: bytes) -> None:
-    async with await log_in(loose) as client:
-        await said(client, parse(b"k", b"SELECT 5") + SYNC + encode_query(b"DISCARD " + what), 2)
-        heard = await said(client, bind(b"", b"k") + execute() + SYNC, 1)
-    assert "D" in [kind for kind, _ in heard]
+async def test_discard_of_something_else_keeps_prepared_statements(loose: World) -> None:
+    for what in (b"PLANS", b"SEQUENCES", b"TEMP"):
+        async with await log_in(loose) as client:
+            await said(client, parse(b"k", b"SELECT 5") + SYNC + encode_query(b"DISCARD " + what), 2)
+            heard = await said(client, bind(b"", b"k") + execute() + SYNC, 1)
+        assert "D" in [kind for kind, _ in heard], what

@@ -115,15 +115,17 @@ ATTACKS = {
     "no cancel is minded": (),
     "the control connections are killed once": (KILL,),
     "the secret is another one": (LOCK_OUT,),
-    **{f"{setting} for the role": (f"ALTER ROLE CURRENT_USER SET {setting}", KILL) for setting in SETTINGS},
+    "every setting for the role": (*(f"ALTER ROLE CURRENT_USER SET {setting}" for setting in SETTINGS), KILL),
 }
+EACH = {f"{setting} for the role": (f"ALTER ROLE CURRENT_USER SET {setting}", KILL) for setting in SETTINGS}
+ALL = ATTACKS | EACH
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", [*ATTACKS, *(pytest.param(name, marks=pytest.mark.slow) for name in EACH)])
 async def test_the_end_comes_in_spite_of(name: str, clean: DemoDatabase, tmp_path: Path, clock: Ahead) -> None:
     async with (
         open_attacked(clean, tmp_path, own_login=False) as world,
-        attacking(world, *attack(*ATTACKS[name])) as running,
+        attacking(world, *attack(*ALL[name])) as running,
     ):
         took = await _proven(world, clock)
         with pytest.raises(psycopg.Error):

@@ -69,57 +69,62 @@ async def breaker(world: World) -> ScriptedClient:
     return client
 
 
+# What is sent, how often the server is ready then, and of the execution its text, kind, `prepared_as` and `through`.
+Named = tuple[bytes, int, str, str, str, list[str] | None]
+NAMED: dict[str, Named] = {
+    "EXECUTE": (
+        p("d", INSERT) + SYNC + q("EXECUTE d"), 2, INSERT, "insert", "d", ["EXECUTE d"],
+    ),
+    "in one message": (
+        q(f"PREPARE d AS {INSERT}; EXECUTE d"), 1, f"PREPARE d AS {INSERT}", "insert", "d", ["EXECUTE d"],
+    ),
+    "one through another": (
+        p("d", INSERT) + p("e", "EXECUTE d") + SYNC + q("EXECUTE e"), 2, INSERT, "insert", "d",
+        ["EXECUTE e", "EXECUTE d"],
+    ),
+    "through a portal": (
+        p("d", INSERT) + p("e", "EXECUTE d") + bind(b"", b"e") + run() + SYNC, 1, INSERT, "insert", "d",
+        ["EXECUTE d"],
+    ),
+    "FETCH of a portal": (
+        q("BEGIN") + p("d", RETURNING) + bind(b"p", b"d") + SYNC + q("FETCH 0 FROM p") + q("COMMIT"), 4,
+        RETURNING, "insert", "p", ["FETCH 0 FROM p"],
+    ),
+    "MOVE of a portal that executes": (
+        q("BEGIN") + p("d", RETURNING) + p("e", "EXECUTE d") + bind(b"p", b"e") + SYNC + q("MOVE p")
+        + q("COMMIT"), 4, RETURNING, "insert", "d", ["MOVE p", "EXECUTE d"],
+    ),
+    "a name that is changed by EXECUTE": (
+        p("x", "SELECT 'harmless'") + p("de", "DEALLOCATE x") + p("pr", f"PREPARE x AS {INSERT}") + SYNC
+        + q("EXECUTE de") + q("EXECUTE pr") + bind(b"", b"x") + run() + SYNC, 4,
+        f"PREPARE x AS {INSERT}", "insert", "x", None,
+    ),
+    "PREPARE through two names": (
+        p("pr", f"PREPARE x AS {INSERT}") + p("e", "EXECUTE pr") + SYNC + bind(b"e", b"e") + run(b"e") + SYNC, 2,
+        f"PREPARE x AS {INSERT}", "prepare", "pr", ["EXECUTE pr"],
+    ),
+    "EXPLAIN ANALYZE EXECUTE": (
+        p("d", RETURNING) + SYNC + q("EXPLAIN (ANALYZE) EXECUTE d"), 2,
+        RETURNING, "explain", "d", ["EXPLAIN (ANALYZE) EXECUTE d"],
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("full", [False, True], ids=["read-write", "full"])
-@pytest.mark.parametrize(
-    ("data", "ends", "text", "kind", "name", "through"),
-    [
-        pytest.param(p("d", INSERT) + SYNC + q("EXECUTE d"), 2, INSERT, "insert", "d", ["EXECUTE d"], id="EXECUTE"),
-        pytest.param(
-            q(f"PREPARE d AS {INSERT}; EXECUTE d"), 1, f"PREPARE d AS {INSERT}", "insert", "d", ["EXECUTE d"],
-            id="in one message",
-        ),
-        pytest.param(
-            p("d", INSERT) + p("e", "EXECUTE d") + SYNC + q("EXECUTE e"), 2, INSERT, "insert", "d",
-            ["EXECUTE e", "EXECUTE d"], id="one through another",
-        ),
-        pytest.param(
-            p("d", INSERT) + p("e", "EXECUTE d") + bind(b"", b"e") + run() + SYNC, 1, INSERT, "insert", "d",
-            ["EXECUTE d"], id="through a portal",
-        ),
-        pytest.param(
-            q("BEGIN") + p("d", RETURNING) + bind(b"p", b"d") + SYNC + q("FETCH 0 FROM p") + q("COMMIT"), 4,
-            RETURNING, "insert", "p", ["FETCH 0 FROM p"], id="FETCH of a portal",
-        ),
-        pytest.param(
-            q("BEGIN") + p("d", RETURNING) + p("e", "EXECUTE d") + bind(b"p", b"e") + SYNC + q("MOVE p")
-            + q("COMMIT"), 4, RETURNING, "insert", "d", ["MOVE p", "EXECUTE d"], id="MOVE of a portal that executes",
-        ),
-        pytest.param(
-            p("x", "SELECT 'harmless'") + p("de", "DEALLOCATE x") + p("pr", f"PREPARE x AS {INSERT}") + SYNC
-            + q("EXECUTE de") + q("EXECUTE pr") + bind(b"", b"x") + run() + SYNC, 4,
-            f"PREPARE x AS {INSERT}", "insert", "x", None, id="a name that is changed by EXECUTE",
-        ),
-        pytest.param(
-            p("pr", f"PREPARE x AS {INSERT}") + p("e", "EXECUTE pr") + SYNC + bind(b"e", b"e") + run(b"e") + SYNC, 2,
-            f"PREPARE x AS {INSERT}", "prepare", "pr", ["EXECUTE pr"], id="PREPARE through two names",
-        ),
-        pytest.param(
-            p("d", RETURNING) + SYNC + q("EXPLAIN (ANALYZE) EXECUTE d"), 2,
-            RETURNING, "explain", "d", ["EXPLAIN (ANALYZE) EXECUTE d"], id="EXPLAIN ANALYZE EXECUTE",
-        ),
-    ],
-)  # fmt: skip
-async def test_an_execute_or_a_fetch_is_on_record_as_what_its_name_stands_for(
-    world: World, full: bool, data: bytes, ends: int, text: str, kind: str, name: str, through: list[str] | None
-) -> None:
-    opened = breaker(world) if full else log_in(world, "writer", "write-target")
-    async with await opened as client:
-        heard = await said(client, data, ends)
-    assert sqlstates(heard) == []
-    found = [r for r in ran(world) if r["statement"] == text and r.get("kind") == kind]
-    assert [(r["prepared_as"], r.get("through")) for r in found] == [(name, through)]
-    if kind != "prepare":
-        assert await ask(world.database, "SELECT count(*) FROM notes WHERE note = 'unseen'") == 1
+async def test_an_execute_or_a_fetch_is_on_record_as_what_its_name_stands_for(world: World, full: bool) -> None:
+    for name, case in NAMED.items():
+        before = len(ran(world))
+        opened = breaker(world) if full else log_in(world, "writer", "write-target")
+        async with await opened as client:
+            data, ends, *wanted = case
+            heard = await said(client, data, ends)
+        assert sqlstates(heard) == [], name
+        text, kind, *_ = wanted
+        found = [r for r in ran(world)[before:] if r["statement"] == text and r["kind"] == kind]
+        assert [[text, kind, r["prepared_as"], r.get("through")] for r in found] == [wanted], name
+        deleted = "WITH d AS (DELETE FROM notes WHERE note = 'unseen' RETURNING 1) SELECT count(*) FROM d"
+        written = await ask(world.database, deleted)
+        assert written == (kind != "prepare"), name
 
 
 @pytest.fixture
@@ -158,7 +163,7 @@ async def test_copy_from_the_client_runs_by_a_name(limited: World) -> None:
         heard += await said(client, q("SELECT 1"), 1)
     assert sqlstates(heard) == []
     assert await ask(limited.database, "SELECT count(*) FROM notes WHERE note = 'unseen by copy'") == 2
-    copied = [r for r in ran(limited) if r.get("kind") == "copy-in"]
+    copied = [r for r in ran(limited) if r["kind"] == "copy-in"]
     assert [(r["statement"], r["prepared_as"]) for r in copied] == [(copy, "c")] * 2
 
 
@@ -178,23 +183,24 @@ async def test_arguments_of_an_execute_are_on_record(world: World) -> None:
     assert ran(world)[-1]["parameters"] == {"values": ["-1", "it's", None, {"sql": "upper('a, b')"}]}
 
 
-@pytest.mark.parametrize(
-    ("before", "sql", "sqlstate"),
-    [
-        (b"", "EXECUTE nothing", "26000"),
-        (b"", "PREPARE x AS SELECT 1; DEALLOCATE x; EXECUTE x", "26000"),
-        (b"", "PREPARE x AS SELECT 1; DEALLOCATE ALL; EXECUTE x", "26000"),
-        (b"", "PREPARE x AS SELECT 1; EXPLAIN EXECUTE y", "26000"),
-        (b"", "FETCH nothing", "34000"),
-        (p("e", "EXECUTE e"), "EXECUTE e", "54001"),
-        (p("e", "DEALLOCATE ALL"), "EXPLAIN EXECUTE e", "42501"),
-    ],
-)
-async def test_what_nobody_can_resolve_is_refused(world: World, before: bytes, sql: str, sqlstate: str) -> None:
-    async with await log_in(world) as client:
-        heard = await said(client, before + SYNC + q(sql) + q("SELECT 1"), 3)
-    assert sqlstates(heard) == [sqlstate]
-    assert [r["statement"] for r in ran(world)] == ["SELECT 1"]
+UNRESOLVED = [
+    (b"", "EXECUTE nothing", "26000"),
+    (b"", "PREPARE x AS SELECT 1; DEALLOCATE x; EXECUTE x", "26000"),
+    (b"", "PREPARE x AS SELECT 1; DEALLOCATE ALL; EXECUTE x", "26000"),
+    (b"", "PREPARE x AS SELECT 1; EXPLAIN EXECUTE y", "26000"),
+    (b"", "FETCH nothing", "34000"),
+    (p("e", "EXECUTE e"), "EXECUTE e", "54001"),
+    (p("e", "DEALLOCATE ALL"), "EXPLAIN EXECUTE e", "42501"),
+]
+
+
+async def test_what_nobody_can_resolve_is_refused(world: World) -> None:
+    for before, sql, sqlstate in UNRESOLVED:
+        earlier = len(ran(world))
+        async with await log_in(world) as client:
+            heard = await said(client, before + SYNC + q(sql) + q("SELECT 1"), 3)
+        assert sqlstates(heard) == [sqlstate], sql
+        assert [r["statement"] for r in ran(world)[earlier:]] == ["SELECT 1"], sql
 
 
 async def test_explain_of_what_was_prepared_to_read_passes(world: World) -> None:
