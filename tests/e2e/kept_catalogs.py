@@ -20,7 +20,7 @@ __all__ = ["READ_ANEW", "reading_once"]
 
 # Tests of when and how a catalog is read, of what that costs, and of what it holds.
 READ_ANEW = {
-    "test_catalog_being_read.py", "test_denied_through_catalogs.py", "test_large_server.py", "test_left_behind.py",
+    "test_catalog_being_read.py", "test_denied_through_catalogs.py", "test_large_server.py",
     "test_login_cost.py", "test_moving_address.py", "test_secrets_in_catalogs.py",
 }  # fmt: skip
 

@@ -147,6 +147,11 @@ class Line:
     def pid(self) -> int:
         return self._connection.backend_pid
 
+    def roll_back(self) -> None:
+        """Where a transaction is open."""
+        if self._connection.transaction_status != pq.TransactionStatus.IDLE:
+            self.simple("ROLLBACK")
+
     def simple(self, sql: bytes | str) -> list[pq.abc.PGresult]:
         """One Query message; every result that came."""
         self._connection.send_query(sql.encode() if isinstance(sql, str) else sql)

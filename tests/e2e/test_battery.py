@@ -26,6 +26,12 @@ class Asked(NamedTuple):
     def runs(self) -> bool:
         return self.verdict in ("runs", "alike")
 
+    @property
+    def may_leave_something(self) -> bool:
+        """In the session: a setting, a prepared statement, a cursor, a lock."""
+        sql = self.sql.lower()
+        return not sql.startswith(("select", "with")) or any(word in sql for word in ("set", "lock", ";"))
+
 
 def battery() -> list[Asked]:
     lines = (FIXTURES / "battery.txt").read_text("utf-8").splitlines()
@@ -55,9 +61,11 @@ def compared(asked: Asked, line: Line, direct: Line) -> str | None:
     rows = asked.verdict == "runs"
     wanted = outcome(direct.simple(asked.sql), rows=rows)
     for each in (line, direct):
-        each.simple("ROLLBACK")
-        each.simple("DISCARD ALL")
-    direct.simple("SET default_transaction_read_only = on")
+        each.roll_back()
+        if asked.may_leave_something:
+            each.simple("DISCARD ALL")
+    if asked.may_leave_something:
+        direct.simple("SET default_transaction_read_only = on")
     return None if outcome(through, rows=rows) == wanted else f"{asked.label}: {found} {asked.sql}"
 
 

@@ -27,7 +27,7 @@ def statements(sql: str) -> int:
 
 def faults_of(row: dict[str, str], way: str, line: Line, log: LogSlice) -> list[str]:
     """Send a row's statement one way; what is not as it has to be."""
-    line.simple("ROLLBACK")
+    line.roll_back()
     log.read()
     sql = row["sql"]
     found = refusal((line.simple if way == "simple" else line.extended)(sql))

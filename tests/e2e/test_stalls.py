@@ -51,7 +51,9 @@ STACKS = f"{256 * 1024},{8 * 1024 * 1024}"
 """A small one, and a large one, of a thread each."""
 
 # Sent as a query and as a prepared statement in each run: of those that are judged on the event loop, the short ones.
-TWICE = {*LONG, *(f"short {name}" for name in SHORT)} - BROAD
+# The others are judged by another process, which does not know how they were sent: a few show that they get there.
+COSTLY = {"columns before a character", "queries with"}  # half of the work of all
+TWICE = {"casts", "joins", "a text", "comments", "statements", *(f"short {name}" for name in SHORT)}
 
 
 @pytest.mark.parametrize(
@@ -71,20 +73,21 @@ def test_a_process_judges_all_of_them_and_lives(names: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "extended",
+    ("names", "extended"),
     [
-        pytest.param(TWICE, id="many of them twice"),
-        pytest.param(set(ALL), id="all of them twice", marks=pytest.mark.slow),
+        pytest.param(set(ALL) - COSTLY, TWICE, id="some of them twice"),
+        pytest.param(set(ALL), set(ALL), id="all of them twice", marks=pytest.mark.slow),
     ],
 )
 async def test_no_statement_keeps_the_others_waiting(
-    extended: set[str], loose_database: DemoDatabase, tmp_path: Path
+    names: set[str], extended: set[str], loose_database: DemoDatabase, tmp_path: Path
 ) -> None:
     worst: dict[str, int] = {}
     async with open_loose(loose_database, tmp_path) as world:
         line = await asyncio.to_thread(Line.through, world, await world.token(add_reader(world)))
         await asyncio.to_thread(line.simple, LONG["casts"])  # the processes that judge start at the first
-        for name, text in ALL.items():
+        for name in sorted(names):
+            text = ALL[name]
             for send in (line.simple, line.extended) if name in extended else (line.simple,):
                 with Turns() as turns:
                     assert await asyncio.to_thread(send, text), name
