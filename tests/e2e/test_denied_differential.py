@@ -96,6 +96,7 @@ async def showing(connection: asyncpg.Connection, places: Sequence[Place]) -> se
     except asyncpg.PostgresError:  # of one of the columns: each by itself
         one_by_one = [await showing(connection, [place]) for place in places if len(places) > 1]
         return set().union(*one_by_one)
+    assert shown is not None
     return {place for place, is_shown in zip(places, shown, strict=True) if is_shown}
 
 
