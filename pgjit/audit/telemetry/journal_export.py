@@ -1,0 +1,165 @@
+"""Sends the journal to a collector: each line at least once, in order.
+
+Decides when the cursor moves: after the collector has accepted the lines before it. A batch that the collector
+refuses for its content is halved until the one record that it does not take is found; that record is counted and
+logged, and the others go on. Spans are made of the same lines and are not sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from pgjit.audit.telemetry.cursor import CursorFile, ExportPosition
+from pgjit.audit.telemetry.journal_tail import JournalTail
+from pgjit.audit.telemetry.log_records import log_record, parsed
+from pgjit.audit.telemetry.spans import SpanMaker
+from pgjit.telemetry.otlp import OtlpAnswers, OtlpTarget, Receipt
+
+__all__ = ["ExportState", "JournalExport"]
+
+MOST_RECORDS = 512
+_log = logging.getLogger("pgjit.otlp")
+
+
+@dataclass(slots=True)
+class ExportState:
+    """What the export has done since it began."""
+
+    seq: int = 0  # of the last record that was accepted
+    records: int = 0
+    refused: int = 0  # records that the collector will never take
+    skipped: int = 0  # lines that the journal lacks
+    spans: int = 0
+    spans_dropped: int = 0
+    failures: int = 0  # exports that were not accepted
+    fault: str | None = None  # of the last export
+
+
+class JournalExport:
+    """`step` sends the next batch. It blocks while it sends."""
+
+    def __init__(
+        self,
+        tail: JournalTail,
+        cursor: CursorFile,
+        position: ExportPosition,
+        target: OtlpTarget,
+        resource: Resource,
+        *,
+        logs: bool = True,
+        sample: float | None = None,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`sample`: the share of traces that are sent; None sends no spans."""
+        self.state = ExportState()
+        self._tail = tail
+        self._cursor = cursor
+        self._position = position
+        self._resource = resource
+        self._now = now
+        self._scope = InstrumentationScope("pgjit", str(resource.attributes.get("service.version", "")))
+        self._log_answers, self._span_answers = OtlpAnswers(), OtlpAnswers()
+        self._logs = OTLPLogExporter(**target.options("logs", self._log_answers)) if logs else None
+        self._traces = None
+        if sample is not None:
+            self._traces = OTLPSpanExporter(**target.options("traces", self._span_answers))
+        self._spans = SpanMaker(resource, self._scope, sample or 0.0, position.sessions)
+        self._waiting: list[bytes] = []  # read, and not accepted yet; the first has the position's index
+
+    def step(self) -> bool:
+        """Send one batch. Returns whether to go on at once. Raises OSError if journal or cursor cannot be used."""
+        if not self._waiting:
+            self._waiting = self._tail.read()
+            self.state.skipped = self._tail.skipped
+            self._position.index = self._tail.index - len(self._waiting)
+        if not self._waiting:
+            return False
+        batch = self._waiting[:MOST_RECORDS]
+        records = [parsed(line) for line in batch]
+        if not self._send_logs(batch, records):
+            return False
+        self._send_spans(records)
+        self._waiting = self._waiting[len(batch) :]
+        self._position.index += len(batch)
+        self._cursor.write(self._position)
+        self.state.records += len(batch)
+        self.state.seq = next((r["seq"] for r in reversed(records) if isinstance(r.get("seq"), int)), self.state.seq)
+        return True
+
+    def close(self) -> None:
+        self._tail.close()
+        self._log_answers.session.close()
+        self._span_answers.session.close()
+
+    # --- log records -----------------------------------------------------------------------------------
+
+    def _send_logs(self, lines: Sequence[bytes], records: Sequence[dict[str, Any]]) -> bool:
+        if self._logs is None:
+            return True
+        observed = self._now()
+        logs = [
+            ReadableLogRecord(log_record(line, record, self._uid(place), observed), self._resource, self._scope)
+            for place, (line, record) in enumerate(zip(lines, records, strict=True))
+        ]
+        return self._send(logs, self._position.index)
+
+    def _uid(self, place: int) -> str:
+        return f"{self._position.origin}/{self._position.index + place}"
+
+    def _send(self, logs: Sequence[ReadableLogRecord], first: int) -> bool:
+        """Whether all were accepted, or refused for what they are. Parts of a batch may be sent twice."""
+        exporter = self._logs
+        assert exporter is not None
+        match self._log_answers.watch(lambda: exporter.export(logs)):
+            case Receipt.ACCEPTED:
+                self._count_refused(self._log_answers.content)
+                self.state.fault = None
+                return True
+            case Receipt.AGAIN:
+                self.state.failures += 1
+                self.state.fault = self._log_answers.fault
+                return False
+            case Receipt.REFUSED if len(logs) > 1:
+                half = len(logs) // 2
+                return self._send(logs[:half], first) and self._send(logs[half:], first + half)
+            case _:
+                self.state.refused += 1
+                _log.error("line %d of the journal is not accepted: %s", first, self._log_answers.fault)
+                return True
+
+    def _count_refused(self, content: bytes) -> None:
+        """A collector may accept a batch and refuse some of its records; they must not be sent again."""
+        answer = ExportLogsServiceResponse()
+        try:
+            answer.ParseFromString(content)
+        except Exception:  # noqa: BLE001 - an answer that cannot be read is one that accepts
+            return
+        if refused := answer.partial_success.rejected_log_records:
+            self.state.refused += refused
+            _log.error("the collector refused %d records of a batch that it accepted", refused)
+
+    # --- spans -----------------------------------------------------------------------------------------
+
+    def _send_spans(self, records: Sequence[dict[str, Any]]) -> None:
+        if self._traces is None:
+            return
+        spans: list[ReadableSpan] = [span for record in records if (span := self._spans.take(record)) is not None]
+        exporter = self._traces
+        if not spans:
+            return
+        if self._span_answers.watch(lambda: exporter.export(spans)) is Receipt.ACCEPTED:
+            self.state.spans += len(spans)
+        else:
+            self.state.spans_dropped += len(spans)
