@@ -60,6 +60,7 @@ class Parameters:
     formats: tuple[int, ...]  # per value: 0 text, 1 binary, 2 an expression that is written out in an EXECUTE
     count: int | None = None  # how many there were, if not all are kept; see parameters.py
     length: int | None = None  # of the last value, if only its beginning is kept
+    types: tuple[int, ...] = ()  # object ids of the first values' types; 0, or none at all: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,8 @@ class Outcome:
     sqlstate: str | None
     duration_us: int
     received: int = 0  # bytes of COPY data that the client sent for it
+    message: str | None = None  # of the error
+    first_row_us: int | None = None  # until the first row, if it came before the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

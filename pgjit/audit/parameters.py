@@ -38,4 +38,5 @@ def kept(parameters: Parameters) -> Parameters:
         formats=formats if len(formats) == 1 else formats[: len(values)],
         count=len(parameters.values),
         length=length,
+        types=parameters.types[: len(values)],
     )

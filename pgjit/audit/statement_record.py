@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
-from pgjit.audit.event import Execution, Outcome, Parameters
-from pgjit.audit.parameters import kept
+from pgjit.audit.event import Execution, Outcome
+from pgjit.audit.parameter_record import parameter_members
 from pgjit.audit.record_json import as_json, as_members
 from pgjit.policy.decision import Violation
 from pgjit.sql.statement import StatementSummary
 
-__all__ = ["REFUSED_TEXT", "execution_members", "outcome_members"]
+__all__ = ["LONGEST_MESSAGE", "REFUSED_TEXT", "execution_members", "outcome_members"]
 
 REFUSED_TEXT = 2048
 """How many characters of a refused statement are kept. The record of a longer one has its length and SHA-256 too."""
 
+LONGEST_MESSAGE = 1000
+"""How many characters of an error's message are kept."""
+
 _KEPT_TEXT = 4096
 """Up to this length of a text the members that depend on it alone are kept as bytes."""
 
-_EXPRESSION = 2
 _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "statement")
 
 
@@ -36,7 +37,7 @@ def execution_members(event: Execution) -> bytes:
     if event.unresolved is not None:
         parts.append(b',"unresolved":%s' % as_json(event.unresolved))
     if event.parameters is not None:
-        parts.append(b',"parameters":%s' % as_json(_parameters(event.parameters)))
+        parts.append(b',"parameters":%s' % as_json(parameter_members(event.parameters)))
     return b"".join(parts)
 
 
@@ -81,54 +82,22 @@ def _summary(summary: StatementSummary) -> bytes:
 
 
 def outcome_members(event: Outcome) -> bytes:
-    command = b"" if event.command is None else b',"command":%s' % as_json(event.command)
-    size = b',"bytes":%d' % event.bytes if event.bytes else b""
-    received = b',"received":%d' % event.received if event.received else b""
-    sqlstate = b"" if event.sqlstate is None else b',"sqlstate":%s' % as_json(event.sqlstate)
-    return b'"ended":"%s"%s,"rows":%d%s%s%s,"duration_us":%d' % (
-        event.ended.encode(), command, event.rows, size, received, sqlstate, event.duration_us,
-    )  # fmt: skip
-
-
-def _parameters(parameters: Parameters) -> dict[str, object]:
-    """Text as text, binary as base64, NULL as null, an expression as `sql`; `truncated` where some are left out."""
-    parameters = kept(parameters)
-    last = len(parameters.values) - 1
-    values: list[object] = []
-    for index, value in enumerate(parameters.values):
-        length = parameters.length if index == last else None
-        if value is None:
-            values.append(None)
-            continue
-        shown = _value(value, _format(parameters.formats, index), whole=length is None)
-        if length is not None:
-            shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": length}
-        values.append(shown)
-    whole = parameters.length is None and parameters.count == len(values)
-    return {"values": values} if whole else {"count": parameters.count, "values": values, "truncated": True}
-
-
-def _value(value: bytes, format_: int, *, whole: bool) -> str | dict[str, object]:
-    if format_ != 1 and (text := _text(value, whole=whole)) is not None:
-        return {"sql": text} if format_ == _EXPRESSION else text
-    return {"base64": base64.b64encode(value).decode()}
-
-
-def _text(value: bytes, *, whole: bool) -> str | None:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        # A cut may fall inside the last character; anything else is not text.
-        if not whole and error.start >= len(value) - 3 and error.reason == "unexpected end of data":
-            return value[: error.start].decode()
-        return None
-
-
-def _format(formats: tuple[int, ...], index: int) -> int:
-    """The format of a value, as in Bind: no formats mean text, one format is for all values."""
-    if len(formats) == 1:
-        return formats[0]
-    return formats[index] if index < len(formats) else 0
+    parts = [b'"ended":"%s"' % event.ended.encode()]
+    if event.command is not None:
+        parts.append(b'"command":%s' % as_json(event.command))
+    parts.append(b'"rows":%d' % event.rows)
+    if event.bytes:
+        parts.append(b'"bytes":%d' % event.bytes)
+    if event.received:
+        parts.append(b'"received":%d' % event.received)
+    if event.sqlstate is not None:
+        parts.append(b'"sqlstate":%s' % as_json(event.sqlstate))
+    if event.message is not None:
+        parts.append(b'"message":%s' % as_json(event.message[:LONGEST_MESSAGE]))
+    if event.first_row_us is not None:
+        parts.append(b'"first_row_us":%d' % event.first_row_us)
+    parts.append(b'"duration_us":%d' % event.duration_us)
+    return b",".join(parts)
 
 
 def _violation(found: Violation) -> dict[str, object]:

@@ -281,7 +281,7 @@ class ClientSide:
         if violations:
             self._refuser.refuse_parse(batch.plan, judgement, violations, batch.now, parse.name)
             return
-        prepared = Prepared.of(judgement)
+        prepared = Prepared.of(judgement, parse.types)
         changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
         self._send_change(batch, raw, state.request(_PARSE, changes))
 
@@ -308,7 +308,8 @@ class ClientSide:
         if (refused := self._not_any_more(batch)(prepared)) is not None:
             self._refuser.refuse_in_place(plan, prepared.text, refused, now)
             return
-        parameters = kept(Parameters(values=bind.values, formats=bind.formats)) if bind.values else None
+        types = tuple(prepared.types)
+        parameters = kept(Parameters(values=bind.values, formats=bind.formats, types=types)) if bind.values else None
         portal = Portal(prepared, parameters, bind.name)
         changes = (Change("portal", bind.portal, portal), *(() if certain else DOUBT))
         self._send_change(batch, frame.raw, state.request(_BIND, changes))
@@ -330,7 +331,9 @@ class ClientSide:
             self._refuser.refuse_in_place(batch.plan, text, endless, batch.now)
             return
         kind = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
-        state.send(batch.plan, frame.raw, state.request(kind))
+        request = state.request(kind)
+        request.describes = state.prepared_statements.statement(target.name) if target.kind == "S" else None
+        state.send(batch.plan, frame.raw, request)
 
     def _execute(self, batch: _Batch, frame: Frame) -> None:
         state, plan, now = self._state, batch.plan, batch.now

@@ -36,6 +36,7 @@ class Run:
     copies_in: bool = False  # the server may answer it with CopyInResponse
     rows: int = 0
     size: int = 0
+    first_row: datetime | None = None  # when it came
     own: bool = False  # pgjit itself answers it: it counts against no limit
     received: int = 0  # bytes of COPY data that the client sent for it
 
@@ -51,6 +52,7 @@ class InFlight:
     changes: tuple[Change, ...] = ()  # by the message itself, beside those of its runs
     state: InFlightState = InFlightState.SENT
     rejection: Rejection | None = None
+    describes: Prepared | None = None  # the statement of a Describe
     unread: bool = False  # a Query whose text was not parsed: it may have more statements than runs
     size: int = 0  # bytes of its message; what is kept for it takes no more, but for the records
 

@@ -8,7 +8,7 @@ does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from pgjit.audit.event import Parameters
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import READING
+from pgjit.proxy.relay.parameter_types import ParameterTypes
 from pgjit.sql.encodings import key_of
 from pgjit.sql.statement import NameEffect, Statement
 
@@ -42,7 +43,7 @@ MOST = 10_000
 MOST_BYTES = 32 * 1024 * 1024
 """How many names a session may hold, for each error copies them, and how many bytes of what they stand for."""
 
-_OVERHEAD = 1024
+_OVERHEAD = 2048
 _NAMED = 200
 
 
@@ -58,13 +59,17 @@ class Prepared:
     unresolved: str | None = None  # why pgjit does not know what it is
     judge: int = 0  # the number of the judge, and so of the catalog, that allowed it
     own: bool = False  # pgjit itself answers it
+    types: ParameterTypes = field(default_factory=ParameterTypes, compare=False)
 
     @classmethod
-    def of(cls, judgement: Judgement) -> Prepared:
+    def of(cls, judgement: Judgement, types: Sequence[int] = ()) -> Prepared:
+        """`types`: as the Parse has them."""
         statement = judgement.statements[0] if judgement.statements else None
         own = judgement.pgjit_setting is not None
         number = judgement.judge_number
-        return cls(judgement.text, statement, judgement.unread, judgement.observed, judge=number, own=own)
+        prepared = cls(judgement.text, statement, judgement.unread, judgement.observed, judge=number, own=own)
+        prepared.types.note(types)
+        return prepared
 
     @property
     def size(self) -> int:

@@ -5,7 +5,7 @@ Decides only what the records contain. It judges no statement and writes nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -93,10 +93,12 @@ class Recorder:
         run: Run,
         now: datetime,
         ended: Ended,
+        error: Mapping[str, str] | None = None,
         *,
         command: str | None = None,
         sqlstate: str | None = None,
     ) -> Event:
+        """`error`: the fields of the error that it ended with."""
         rows = _rows(command, run.rows)
         self.rows += rows
         self.bytes += run.size
@@ -110,8 +112,10 @@ class Recorder:
             rows=rows,
             bytes=run.size,
             received=run.received,
-            sqlstate=sqlstate,
-            duration_us=max(0, int((now - run.started).total_seconds() * 1e6)),  # the clock may go back
+            sqlstate=sqlstate if error is None else error.get("C"),
+            message=None if error is None else error.get("M"),
+            first_row_us=None if run.first_row in (None, now) else _microseconds(run.started, run.first_row),
+            duration_us=_microseconds(run.started, now),
         )
 
     def finish(self, request: InFlight, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:
@@ -120,6 +124,11 @@ class Recorder:
         request.at = len(request.runs)
         request.unread = False
         return left
+
+
+def _microseconds(start: datetime, end: datetime | None) -> int:
+    """The clock may go back."""
+    return 0 if end is None else max(0, int((end - start).total_seconds() * 1e6))
 
 
 def _rows(command: str | None, seen: int) -> int:

@@ -28,6 +28,7 @@ from pgwire.messages.query import (
     decode_ready,
     error_response,
 )
+from pgwire.messages.results import decode_parameter_description
 from pgwire.state import ASYNCHRONOUS, FINAL_RESPONSES, RESPONSES, RETURNS_ROWS, RequestKind
 
 __all__ = ["ServerSide"]
@@ -95,7 +96,7 @@ class ServerSide:
             try:
                 replaced = None
                 if control.size:
-                    passed = self._count(step, control, chunk)
+                    passed = self._count(step, control, chunk, now)
                     if passed < control.size:
                         step.data.append(chunk[kept : good + passed])
                         kept = control.start
@@ -144,7 +145,7 @@ class ServerSide:
             return None
         return self._answered(step, chunk[control.start + 5 : control.end], kind, head, now)
 
-    def _count(self, step: ServerStep, control: ControlMessage, chunk: bytes) -> int:
+    def _count(self, step: ServerStep, control: ControlMessage, chunk: bytes, now: datetime) -> int:
         """How many bytes of the data before `control` are passed on: all of them, or those within the limits.
 
         A message counts with its whole length when it begins, for its rest cannot be left out later.
@@ -169,6 +170,8 @@ class ServerSide:
             rows, end = fitting_messages(chunk, first, control.start, *room)
             if end < control.start:
                 self._cut(step, head)
+        if rows and not run.rows:
+            run.first_row = now
         run.rows += rows
         run.size += end - first
         if not run.own:
@@ -208,6 +211,8 @@ class ServerSide:
         if kind == 0x47 and not state.copy_in.begin(head):  # CopyInResponse
             step.fault = _server_fault("it asked for data that nobody offered")
             return None
+        if kind == 0x74 and head.describes is not None:  # ParameterDescription
+            head.describes.types.note(decode_parameter_description(body))
         if kind in _FINISHES and head.kind in _RUNNING:
             replaced = self._finished(step, body, kind, head, now)
         if kind == 0x5A:
@@ -245,7 +250,7 @@ class ServerSide:
         """The server completed the statement before the cancel: the client reads an error, and nothing more of it."""
         state = self._state
         error = state.budget.exceeded(run.rows, run.size, stopped=False)
-        step.events.append(state.recorder.outcome(run, now, "limited", sqlstate=error.sqlstate))
+        step.events.append(state.recorder.outcome(run, now, "limited", error.fields()))
         state.move_stream(StreamEvent.ERROR_OF_OURS)
         if head.kind is RequestKind.EXECUTE and not state.queue.has_sync:
             state.move_input(InputEvent.ERROR)
@@ -295,10 +300,9 @@ class ServerSide:
             head.at += 1
             limited = self._limit(run, now, fields.get("C"), cut=cut)
             ended: Ended = "failed" if limited is None else "limited"
-            sqlstate = fields.get("C") if limited is None else limited.sqlstate
-            step.events.append(recorder.outcome(run, now, ended, sqlstate=sqlstate))
+            step.events.append(recorder.outcome(run, now, ended, limited.fields() if limited else fields))
         elif (brought := head.brings) is not None:
-            self._never_ran(step, brought, now, fields.get("C"))
+            self._never_ran(step, brought, now, fields)
         step.events.extend(recorder.finish(head, now, "skipped"))
         if limited is not None:
             return error_response(limited.fields())
@@ -320,7 +324,7 @@ class ServerSide:
             return budget.exceeded(run.rows, run.size, stopped=True)
         return budget.overran(run.started, now) if sqlstate == "57014" and self._state.end_error is None else None
 
-    def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, sqlstate: str | None) -> None:
+    def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, fields: dict[str, str]) -> None:
         """The server rejected a Parse or a Bind: its execution failed, whether or not an Execute was sent already.
 
         Such an error may hold data, for planning runs functions. So it is recorded in any case.
@@ -332,12 +336,12 @@ class ServerSide:
         for request in state.queue.before_sync():
             if (run := request.current) is not None and run.prepared is prepared:
                 request.at += 1
-                step.events.append(state.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
+                step.events.append(state.recorder.outcome(run, now, "failed", fields))
                 return
         kind = prepared.statement.kind if prepared.statement else None
         executed = ExecutedStatement(prepared.text, kind, prepared.statement, parameters)
         run = state.recorder.execution(step.events, now, "extended", executed)
-        step.events.append(state.recorder.outcome(run, now, "failed", sqlstate=sqlstate))
+        step.events.append(state.recorder.outcome(run, now, "failed", fields))
 
     def _cancelled(self, fields: dict[str, str]) -> bytes | None:
         """The server cancelled a statement because pgjit ends the session: the error gives the reason already here.

@@ -89,7 +89,7 @@ def test_an_empty_prepared_statement_has_an_outcome() -> None:
 
 def test_describe_is_answered_to_its_end() -> None:
     ends = asked(parse("SELECT 1", b"p"), describe("S", b"p"), bind(b"p"), describe("P"), sync())
-    assert ends.server(PARSED, answer("t"), answer("T"), BOUND, answer("n"), READY).fault is None
+    assert ends.server(PARSED, answer("t", b"\0\0"), answer("T"), BOUND, answer("n"), READY).fault is None
     assert ends.state.idle
 
 
