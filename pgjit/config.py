@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.api.section import HttpApiSection, check_http_api
+from pgjit.audit.section import JournalSection
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import shortage
@@ -135,20 +136,6 @@ class ConnectionSection(_Section):
     def hosts(self) -> tuple[Host, ...]:
         ports = self.port if len(self.port) > 1 else self.port * len(self.host)
         return tuple(Host(name, port) for name, port in zip(self.host, ports, strict=True))
-
-
-class JournalSection(_Section):
-    """Where every execution is recorded."""
-
-    kind: Literal["file"] = Field(default="file", description="kind of sink")
-    path: Path = Field(default=Path("journal.jsonl"), description="file of the journal, one JSON record a line")
-    sync: Literal["interval", "always"] = Field(
-        default="interval",
-        description=(
-            "`interval`: a record is on disk within a second, and survives the death of pgjit; "
-            "`always`: it is on disk before its statement is forwarded, and survives the death of the machine"
-        ),
-    )
 
 
 class AdminSection(_Section):

@@ -8,8 +8,7 @@ from typing import get_args
 
 import pytest
 
-from pgjit.audit.sinks import SINKS
-from pgjit.config import JournalSection, load_config
+from pgjit.config import load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import InvalidFile
 from pgjit.grants.stores import DATABASES
@@ -166,7 +165,7 @@ def test_faults_are_told_at_their_place(tmp_path: Path, keys: str, fault: str) -
     ("section", "fault"),
     [
         ("store: {kind: mysql}", "8:9: `store.kind` must be 'sqlite' or 'postgres'"),
-        ("journal: {kind: syslog}", "8:11: `journal.kind` must be 'file'"),
+        ("journal: {durability: never}", "8:11: `journal.durability` must be 'written' or 'synced'"),
     ],
 )
 def test_a_kind_that_cannot_be_opened_is_a_fault(tmp_path: Path, section: str, fault: str) -> None:
@@ -178,9 +177,23 @@ def test_a_kind_that_cannot_be_opened_is_a_fault(tmp_path: Path, section: str, f
     assert refused.value.faults == [f"{path}:{fault}"]
 
 
+@pytest.mark.parametrize(
+    ("key", "now"),
+    [("path: journal.jsonl", "`path` is now `folder`"), ("sync: always", "`sync` is now `durability: written`")],
+)
+def test_a_key_of_the_journal_that_was_renamed_names_the_new_one(tmp_path: Path, key: str, now: str) -> None:
+    make_certificates(tmp_path)
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=POLICIES, keys="host: a") + f"\njournal: {{{key}}}\n")
+    with pytest.raises(InvalidFile) as refused:
+        load_config(path)
+    (fault,) = refused.value.faults
+    assert fault.startswith(f"{path}:8:")
+    assert now in fault
+
+
 def test_every_kind_that_the_configuration_knows_can_be_opened() -> None:
     assert get_args(StoreSection.model_fields["kind"].annotation) == tuple(DATABASES)
-    assert get_args(JournalSection.model_fields["kind"].annotation) == tuple(SINKS)
 
 
 def test_a_certificate_that_does_not_fit_its_key_is_a_fault(tmp_path: Path) -> None:

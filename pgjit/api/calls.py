@@ -85,7 +85,7 @@ class ApiCall:
         calls = self._calls
         try:
             calls.journal.append([self._event(role.value, target)])
-            if calls.journal.sync == "always":
+            if calls.journal.durability == "synced":
                 await calls.journal.flush()
         except JournalUnavailable:
             raise _not_recorded() from None

@@ -5,7 +5,7 @@ means. It is the one place that knows which providers, stores and sinks there ar
 
 - **part**: something that is started and stopped, such as the store, the journal or the listener (`pgjit/parts.py`).
 - **order**: a part needs those before it. They are stopped in the reverse order.
-- **plug-in**: an implementation of a contract, listed in a dict (`PROVIDERS`, `STORES`, `SINKS`).
+- **plug-in**: an implementation of a contract, listed in a dict (`PROVIDERS`, `STORES`).
 - **section**: a part of the configuration file; `from_config.py` makes values of the other rooms from it.
 - **drain**: after the listener stops accepting, running statements get some seconds to complete.
 

@@ -22,12 +22,13 @@ from pgjit.app.from_config import (
     provider_of,
     server_tls,
     versions_of,
+    writer_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
 from pgjit.app.watched_metrics import watch
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks import SINKS
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.config import Config
 from pgjit.errors import JournalUnavailable
@@ -141,8 +142,9 @@ class App:
     @asynccontextmanager
     async def _run_journal(self) -> AsyncIterator[None]:
         config, clock = self._config, self._clock
-        sink = SINKS[config.file.journal.kind](config.path(config.file.journal.path))
-        self._journal = Journal.open(sink, sync=config.file.journal.sync)
+        section = config.file.journal
+        sink = SegmentSink(config.path(section.folder), writer_of(config))
+        self._journal = Journal.open(sink, durability=section.durability, rotation=section.rotation)
         try:
             if (last := self._journal.last_at) is not None:
                 clock.not_before(last)
@@ -301,7 +303,7 @@ class App:
             kept_backends=self._kept_backends,
             registry=self._registry,
             journal=self._journal,
-            flush_before_forward=config.file.journal.sync == "always",
+            flush_before_forward=config.file.journal.durability == "synced",
             node=config.node,
             clock=self._clock,
             limits=limits_of(config),

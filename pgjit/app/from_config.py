@@ -5,6 +5,7 @@ Decides which plug-in a configured name means. Starts nothing.
 
 from __future__ import annotations
 
+import re
 import ssl
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -45,7 +46,14 @@ __all__ = [
     "provider_of",
     "server_tls",
     "versions_of",
+    "writer_of",
 ]
+
+
+def writer_of(config: Config) -> str:
+    """The writer of the journal: this node, and its worker. There is one worker, so there is one folder."""
+    node = re.sub(r"[^A-Za-z0-9._-]", "-", config.node)
+    return f"{node}/0"
 
 
 def limits_of(config: Config) -> ProxyLimits:

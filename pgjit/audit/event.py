@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pgjit.audit.keeping_event import KeepingEvent
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
@@ -306,4 +307,5 @@ Event = (
     | PolicyDiffers
     | ApiCalled
     | ReviewEvent
+    | KeepingEvent
 )

@@ -4,8 +4,9 @@ Decides the sequence, what a failed write means, and when lines are flushed to t
 (`sink.py`) nor how they are written (`record.py`).
 
 `append` does not await: when it returns, the kernel has the records, and what they record may happen. A write that
-fails leaves nothing behind, and the next may succeed. After a failed fsync, or when the content of the sink is not
-known any more, the journal has failed for good: nobody can know what was kept.
+fails leaves nothing behind, and the next may succeed. While the sink is not where it was, each append looks for it.
+After a failed fsync, or when the content of the sink is not known any more, the journal has failed for good: nobody
+can know what was kept.
 """
 
 from __future__ import annotations
@@ -23,56 +24,77 @@ from typing import Any, Literal
 import orjson
 
 from pgjit.audit.event import Event
+from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
 from pgjit.audit.record import ContextCache, render, time_text
-from pgjit.audit.sink import Sink, SinkBroken
+from pgjit.audit.rotation import Rotation
+from pgjit.audit.segments.segment import Segment
+from pgjit.audit.sink import OpenedSink, Sink, SinkBroken, SinkLost
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.single_flight import SingleFlight
 
-__all__ = ["Journal"]
+__all__ = ["Durability", "Journal"]
+
+Durability = Literal["written", "synced"]
 
 _log = logging.getLogger("pgjit.journal")
 _HEAD = re.compile(rb'\{"v":[0-9]+,"seq":[0-9]+,"time":"(?P<time>[^"]*)","type":"(?P<type>[^"]*)"')
 
 
 class Journal:
-    """Opened with `Journal.open`. `sync` decides when it is flushed.
+    """Opened with `Journal.open`. It flushes itself every `interval` seconds while it has new records.
 
-    With `interval` the journal does it itself, every `interval` seconds while it has new records. With `always` its
-    users do it, with `await flush()`.
+    `durability` is for its users: with `synced` they `await flush()` before what they recorded happens.
     """
 
     def __init__(
-        self, sink: Sink, seq: int, sync: Literal["interval", "always"], interval: float, last: bytes = b""
+        self, sink: Sink, opened: OpenedSink, durability: Durability, rotation: Rotation, interval: float
     ) -> None:
+        """Raises ValueError if the last line of the sink is no record."""
         self._sink = sink
-        self._seq = seq
-        self._synced = seq
-        self._last = last  # the line of the last record
-        self._synced_last = last
-        self._sync_mode = sync
+        self._last = opened.last or b""  # the line of the last record
+        self._seq = self._synced = _seq_of(self._last) if self._last else 0
+        self._synced_last, self._synced_lines = self._last, sink.lines
+        self.durability = durability
+        self._rotation = rotation
+        self._segment_began = None if opened.first_of_segment is None else _time_of(opened.first_of_segment)
         self._interval = interval
         self._failed: str | None = None  # for good
         self._refused = False  # the last write failed; the next may succeed
+        self._lost = False  # the sink is to be reopened first
+        self._due: list[Callable[[datetime], Event]] = []  # records that come before any other
+        if (torn := opened.torn) is not None:
+            self._due.append(lambda at: JournalTorn(at=at, line=torn.line, bytes=torn.bytes, files=torn.files))
         self._contexts = ContextCache()
         self.on_written: Callable[[int, Sequence[bytes]], None] | None = None
         """Called with the lines that were written and the number of the first. It must be quick, and not raise."""
         self.failures = 0  # writes that failed
         self.written = 0  # bytes
         self._unsynced_since = 0.0  # the oldest record that is not on the disk, in monotonic time
+        self.on_synced: list[Callable[[], None]] = []
+        """Each is called when more lines are on the disk: `synced_lines`. They must be quick, and not raise."""
+        self.on_segment_closed: list[Callable[[Segment], None]] = []
+        """Each is called with a segment that is complete on the disk. They must be quick, and not raise."""
         self._timer: asyncio.TimerHandle | None = None
         self._fsync = SingleFlight(self._flush_once, stopped=JournalUnavailable)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @classmethod
-    def open(cls, sink: Sink, *, sync: Literal["interval", "always"] = "interval", interval: float = 1.0) -> Journal:
+    def open(
+        cls,
+        sink: Sink,
+        *,
+        durability: Durability = "written",
+        rotation: Rotation = Rotation(),  # noqa: B008  # it cannot be changed
+        interval: float = 1.0,
+    ) -> Journal:
         """Open the sink, and continue after its last record. Raises ServerUnavailable."""
         try:
-            last = sink.open()
-        except OSError as error:
+            opened = sink.open()
+        except (OSError, ValueError) as error:
             raise _unusable(sink, str(error)) from error
         try:
-            return cls(sink, 0 if last is None else _seq_of(last), sync, interval, last or b"")
+            return cls(sink, opened, durability, rotation, interval)
         except ValueError as error:
             sink.close()
             raise _unusable(sink, str(error)) from error
@@ -85,8 +107,7 @@ class Journal:
     @property
     def last_at(self) -> datetime | None:
         """The time of the last record; None if there is none."""
-        head = _HEAD.match(self._last)
-        return None if head is None else datetime.fromisoformat(head["time"].decode())
+        return _time_of(self._last)
 
     @property
     def unsynced(self) -> int:
@@ -99,8 +120,14 @@ class Journal:
         return time.monotonic() - self._unsynced_since if self.unsynced else 0.0
 
     @property
-    def sync(self) -> Literal["interval", "always"]:
-        return self._sync_mode
+    def origin(self) -> str:
+        """The name of the log that its lines are in. It changes when the sink was lost and began anew."""
+        return self._sink.origin
+
+    @property
+    def synced_lines(self) -> int:
+        """How many lines of this log are on the disk."""
+        return self._synced_lines
 
     @property
     def writable(self) -> bool:
@@ -109,6 +136,7 @@ class Journal:
             return False
         if self._refused:
             try:
+                self._find_again()
                 self._sink.probe()
             except OSError as error:
                 self._note_failure(error)
@@ -184,29 +212,34 @@ class Journal:
         if self._failed is not None:
             raise JournalUnavailable
         try:
-            lines = [render(event, seq, self._contexts) for seq, event in enumerate(events, self._seq + 1)]
+            self._find_again()
+            lines = self._append([*(due(events[0].at) for due in self._due), *events])
         except (TypeError, ValueError) as error:
             _log.exception("an event cannot be recorded, so it does not happen")
             raise JournalUnavailable from error
-        try:
-            self._sink.append(b"".join(lines))
         except OSError as error:
             self.failures += 1
             self._note_failure(error)
             raise JournalUnavailable from error
         if self._refused:
             self._note_recovery()
-        if not self.unsynced:
-            self._unsynced_since = time.monotonic()
-        self._seq += len(events)
-        self._last = lines[-1]
         if self.on_written is not None:
             self.on_written(self._seq - len(lines) + 1, lines)
-        if self._sync_mode == "interval" and self._timer is None:
+        if self._timer is None:
             self._begin_timer()
         size = sum(map(len, lines))
         self.written += size
         return size
+
+    def rotate_if_due(self, now: datetime) -> None:
+        """Close the open segment if its first record is too old, also when nothing is appended."""
+        if self._rotation.due(self._sink.open_bytes, 0, self._segment_began, now) and self.writable:
+            try:
+                self._rotate()
+            except OSError as error:
+                self._note_failure(error)
+            else:
+                self._begin_timer()
 
     async def flush(self) -> None:
         """Return when every record appended before the call is on the disk. Raises JournalUnavailable.
@@ -235,14 +268,56 @@ class Journal:
 
     async def _flush_once(self) -> None:
         """One fsync in the journal's own thread. Does not raise: `flush` checks what it reached."""
-        covered, last, began = self._seq, self._last, time.monotonic()
+        covered, last, began, lines = self._seq, self._last, time.monotonic(), self._sink.lines
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.flush)
+            closed = await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.flush)
         except OSError as error:
             # The kernel may have dropped the pages that it could not write, and may report success the next time.
             self._fail(f"records up to {covered} may not be on the disk: {error}")
         else:
-            self._synced, self._synced_last, self._unsynced_since = covered, last, began
+            self._synced, self._synced_last, self._synced_lines = covered, last, lines
+            self._unsynced_since = began
+            for each in self.on_synced:
+                each()
+            for segment in closed:
+                for note in self.on_segment_closed:
+                    note(segment)
+
+    def _append(self, events: Sequence[Event]) -> list[bytes]:
+        """Write the records of these events. Raises OSError, and TypeError and ValueError for an event."""
+        lines = [render(event, seq, self._contexts) for seq, event in enumerate(events, self._seq + 1)]
+        content = b"".join(lines)
+        if self._rotation.due(self._sink.open_bytes, len(content), self._segment_began, events[0].at):
+            self._rotate()
+        self._sink.append(content)
+        self._due.clear()
+        if not self.unsynced:
+            self._unsynced_since = time.monotonic()
+        self._seq += len(lines)
+        self._last = lines[-1]
+        if self._segment_began is None:
+            self._segment_began = events[0].at
+        return lines
+
+    def _rotate(self) -> None:
+        self._sink.rotate()
+        self._segment_began = None
+
+    def _find_again(self) -> None:
+        """Look for a sink that was lost. Raises OSError if it is not back."""
+        if not self._lost:
+            return
+        if self._fsync.running is not None:
+            raise SinkLost(f"{self._sink.name} is still being flushed")
+        origin, lines, seq, digest = self._sink.origin, self._sink.lines, self._seq, _digest(self._last)
+        if not self._sink.reopen():
+            self._synced_lines, self._segment_began = 0, None
+            self._due.append(
+                lambda at: JournalReplaced(
+                    at=at, origin=self._sink.origin, origin_before=origin, lines=lines, seq=seq, sha256=digest
+                )
+            )
+        self._lost = False
 
     def _begin_timer(self) -> None:
         try:
@@ -263,7 +338,9 @@ class Journal:
     def _note_failure(self, error: OSError) -> None:
         if isinstance(error, SinkBroken):
             self._fail(str(error))
-        elif not self._refused:  # logged once, not for every refused statement
+            return
+        self._lost = self._lost or isinstance(error, SinkLost)
+        if not self._refused:  # logged once, not for every refused statement
             self._refused = True
             _log.error("journal %s takes no records, statements are refused: %s", self._sink.name, error)
 
@@ -278,6 +355,11 @@ class Journal:
 
 def _digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
+
+
+def _time_of(line: bytes) -> datetime | None:
+    head = _HEAD.match(line)
+    return None if head is None else datetime.fromisoformat(head["time"].decode())
 
 
 def _seq_of(line: bytes) -> int:

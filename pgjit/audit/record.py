@@ -30,6 +30,8 @@ from pgjit.audit.event import (
     WindowEnding,
     WindowOpened,
 )
+from pgjit.audit.keeping_event import KeepingEvent
+from pgjit.audit.keeping_record import keeping_members
 from pgjit.audit.record_json import as_members, time_text
 from pgjit.audit.record_members import identity_member
 from pgjit.audit.review_event import ReviewEvent
@@ -126,6 +128,9 @@ def _members(event: Event, contexts: ContextCache) -> bytes:
             return b'"policy.differs",%s' % as_members(differs)
         case ApiCalled():
             return b'"api.called",%s' % as_members(_api_called(event))
+        case KeepingEvent():
+            kind, members = keeping_members(event)
+            return b'"%s",%s' % (kind.encode(), as_members(members))
         case ReviewEvent():
             kind, members = review_members(event)
             return b'"%s",%s' % (kind.encode(), as_members(members))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pgjit.audit.segments import list_segments
 from pgjit.demo.emulator import RegisteredPrincipal
 from pgjit.demo.review_act import ReviewAct
 from pgjit.demo.stage import Stage
@@ -74,7 +75,8 @@ class Story:
     async def _records(self) -> list[Record]:
         """The records of the journal. Those of people's orders follow a few seconds after the orders."""
         for _ in range(300):
-            records = [json.loads(line) for line in self._stage.world.journal.read_text().splitlines()]
+            segments = list_segments(self._stage.world.journal)
+            records = [json.loads(line) for segment in segments for line in segment.lines()]
             if any(record["type"] == "window.revoked" for record in records):
                 break
             await asyncio.sleep(0.1)

@@ -181,7 +181,7 @@ class World:
             "connections": {name: self._connection(name, *login) for name, login in logins.items()},
             "policies": "policies",
             "store": {"path": "pgjit.sqlite3"},
-            "journal": {"path": "journal.jsonl"},
+            "journal": {"folder": "journal"},
             "admin": {"port": 0},
             **self._config,
             "limits": {**_PATIENT, **limits},
@@ -210,7 +210,7 @@ class World:
 
     @property
     def journal(self) -> Path:
-        return self.folder / "journal.jsonl"
+        return self.folder / "journal"
 
     def conninfo(self, policy: str, connection: str = "prod-replica") -> str:
         """The libpq connection string; the token goes into PGPASSWORD."""

@@ -70,7 +70,7 @@ class Services:
     requests: Requests
     registry: Registry
     journal: Journal
-    flush_before_forward: bool  # `journal.sync: always`
+    flush_before_forward: bool  # `journal.durability: synced`
     clock: Clock
     limits: ProxyLimits
     new_worker: Callable[[], Worker]  # judges statements that take too long for the event loop

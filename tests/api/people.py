@@ -19,7 +19,7 @@ from pgjit.api.http_api import PREFIX, http_api, new_endpoints
 from pgjit.api.section import HttpApiSection, HttpRolesSection
 from pgjit.api.services import ApiServices
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, TokenRefused
 from pgjit.grants.requests import Requests
@@ -36,6 +36,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.telemetry.dependency import ExternalDependency
 from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.fakes.policies import policy
+from tests.run.journal_text import journal_lines
 
 __all__ = ["ADMINS", "AUDITORS", "MEMBERS", "NOW", "OTHERS", "PEOPLE", "REVIEWERS", "TENANT", "People", "Told", "who"]
 
@@ -170,8 +171,8 @@ class People:
         self.policies = policies()
         self.refused = Refusals()
         self.registry = Registry()
-        self.path = folder / "journal.jsonl"
-        self.journal = Journal.open(FileSink(self.path))
+        self.path = folder / "journal"
+        self.journal = Journal.open(SegmentSink(self.path))
         self.feed = EventFeed("n1", self.journal.seq)
         self.journal.on_written = self.feed.take
         self.store = MemoryStore()
@@ -229,7 +230,7 @@ class People:
 
     def calls(self) -> list[tuple[str, str, str, str]]:
         """The recorded calls: who, in which role, method, path."""
-        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        lines = [json.loads(line) for line in journal_lines(self.path)]
         return [
             (line["identity"]["display"], line["role"], line["method"], line["path"].removeprefix(PREFIX))
             for line in lines
@@ -238,7 +239,7 @@ class People:
 
     def refusals(self) -> list[tuple[str, str, int, str]]:
         """The recorded calls that were refused: who, in which role, status, path."""
-        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        lines = [json.loads(line) for line in journal_lines(self.path)]
         return [
             (line["identity"]["display"], line["role"], line["status"], line["path"].removeprefix(PREFIX))
             for line in lines

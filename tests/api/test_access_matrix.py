@@ -16,6 +16,7 @@ from pgjit.policy.load import Policies
 from pgjit.proxy.registry import SessionView
 from tests.api.memory_store import a_window
 from tests.api.people import NOW, PEOPLE, TENANT, KnownGroups, People
+from tests.run.journal_text import journal_text
 
 CALLERS = ("nobody", "requester", "other", "reviewer", "auditor", "admin", "agent")
 # Status by caller, in the order of CALLERS; `!` after a status means that the call is in the journal.
@@ -122,10 +123,10 @@ async def test_what_cannot_be_recorded_does_not_happen(method: str, path: str, c
 async def test_who_has_no_accepted_token_cannot_fill_the_journal(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
         await furnished(api)
-        before = api.path.read_bytes()
+        before = journal_text(api.path)
         for _ in range(20):
             assert (await api.post("revoke", "nobody-known", {"all": True, "reason": "x"})).status_code == 401
-        assert api.path.read_bytes() == before
+        assert journal_text(api.path) == before
         assert (await api.post("revoke", "requester", {"all": True, "reason": "x"})).status_code == 403
         assert api.refusals() == [("requester", "requester", 403, "/revoke")]
 

@@ -27,6 +27,13 @@ from pgjit.audit.event import (
     WindowEnding,
     WindowOpened,
 )
+from pgjit.audit.keeping_event import (
+    JournalReplaced,
+    JournalSpaceLow,
+    JournalSpaceRegained,
+    JournalTorn,
+    SegmentDropped,
+)
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
@@ -188,6 +195,15 @@ EVENTS: dict[str, Event] = {
     "policy.differs": PolicyDiffers(
         at=AT, policy="reader", policy_version="v1", node="db-proxy-2", version_there="v2"
     ),
+    "journal.torn": JournalTorn(at=AT, line=4, bytes=21, files=("torn-00000000000000000004",)),
+    "journal.replaced": JournalReplaced(
+        at=AT, origin="a/0/ijklmnop", origin_before="a/0/abcdefgh", lines=4, seq=9, sha256="ab" * 32
+    ),
+    "journal.segment.dropped": SegmentDropped(
+        at=AT, segment="00000000000000000000.jsonl.zst", first=0, lines=4, until=AT, archived=None
+    ),
+    "journal.space.low": JournalSpaceLow(at=AT, free_bytes=7, warn_bytes=9),
+    "journal.space.regained": JournalSpaceRegained(at=AT, free_bytes=11, warn_bytes=9),
     "store.restored": StoreRestored(at=AT, windows=("w_1", "w_2")),
     "api.called": ApiCalled(
         at=AT,

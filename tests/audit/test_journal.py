@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -13,46 +12,18 @@ import pytest
 
 from pgjit.audit.event import Event
 from pgjit.audit.journal import Journal
+from pgjit.audit.segments import segment_name
 from pgjit.audit.sink import SinkBroken
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from tests.audit.audit_events import EVENTS, execution
-
-
-class DisturbedSink(FileSink):
-    """A file whose next appends, or whose fsync, fail as they are told to; fsync waits where told to."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.failure: OSError | None = None
-        self.flush_failure: OSError | None = None
-        self.flushes = 0
-        self.gate = threading.Event()
-        self.gate.set()
-        self.flushing = threading.Event()
-
-    def append(self, lines: bytes) -> None:
-        if self.failure is not None:
-            raise self.failure
-        super().append(lines)
-
-    def probe(self) -> None:
-        if self.failure is not None:
-            raise self.failure
-        super().probe()
-
-    def flush(self) -> None:
-        self.flushes += 1
-        self.flushing.set()
-        assert self.gate.wait(10)
-        if self.flush_failure is not None:
-            raise self.flush_failure
-        super().flush()
+from tests.audit.disturbed_sink import DisturbedSink
+from tests.run.journal_text import journal_lines, journal_records
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.jsonl"
+    return tmp_path / "journal"
 
 
 @pytest.fixture
@@ -62,7 +33,7 @@ def sink(path: Path) -> DisturbedSink:
 
 @pytest.fixture
 async def journal(sink: DisturbedSink) -> AsyncIterator[Journal]:
-    journal = Journal.open(sink, sync="always")
+    journal = Journal.open(sink, durability="synced", interval=3600)
     yield journal
     if journal.writable:
         await journal.close()
@@ -76,14 +47,14 @@ def _writable(journal: Journal) -> bool:
 
 
 def _seqs(path: Path) -> list[int]:
-    return [json.loads(line)["seq"] for line in path.read_bytes().splitlines()]
+    return [json.loads(line)["seq"] for line in journal_lines(path)]
 
 
 async def test_records_are_in_the_file_when_append_returns(journal: Journal, path: Path) -> None:
     journal.append(list(EVENTS.values()))
     journal.append([])
     journal.append([execution("SELECT 2")])
-    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    records = [json.loads(line) for line in journal_lines(path)]
     assert [record["type"] for record in records] == [*EVENTS, "execution"]
     assert [record["seq"] for record in records] == list(range(1, len(EVENTS) + 2))
     assert journal.seq == len(EVENTS) + 1
@@ -91,33 +62,38 @@ async def test_records_are_in_the_file_when_append_returns(journal: Journal, pat
 
 async def test_the_sequence_goes_on_after_a_restart(path: Path) -> None:
     for _ in range(3):
-        journal = Journal.open(FileSink(path))
+        journal = Journal.open(SegmentSink(path))
         journal.append([execution(), execution()])
         await journal.close()
     assert _seqs(path) == [1, 2, 3, 4, 5, 6]
 
 
 async def test_the_time_of_the_last_record_is_known_after_a_restart(path: Path) -> None:
-    first = Journal.open(FileSink(path))
+    first = Journal.open(SegmentSink(path))
     assert first.last_at is None
     event = execution()
     first.append([event])
     await first.close()
-    again = Journal.open(FileSink(path))
+    again = Journal.open(SegmentSink(path))
     assert again.last_at == event.at
     await again.close()
 
 
 async def test_a_torn_line_leaves_no_gap(path: Path) -> None:
-    journal = Journal.open(FileSink(path))
+    journal = Journal.open(SegmentSink(path))
     journal.append([execution(), execution()])
     await journal.close()
-    with path.open("ab") as file:
+    with (path / f"{segment_name(0)}.jsonl").open("ab") as file:
         file.write(b'{"seq":3,"time":"2026')
-    journal = Journal.open(FileSink(path))
+    journal = Journal.open(SegmentSink(path))
+    journal.append([execution()])
     journal.append([execution()])
     await journal.close()
-    assert _seqs(path) == [1, 2, 3]
+    assert _seqs(path) == [1, 2, 3, 4, 5]
+    torn, *_ = journal_records(path)[2:]
+    name = f"torn-{segment_name(2)}"
+    assert (torn["type"], torn["line"], torn["bytes"], torn["files"]) == ("journal.torn", 2, 21, [name])
+    assert (path / name).read_bytes() == b'{"seq":3,"time":"2026'
 
 
 @pytest.mark.parametrize(
@@ -132,17 +108,19 @@ async def test_a_torn_line_leaves_no_gap(path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path, content: bytes, detail: str) -> None:
-    path.write_bytes(content)
+    path.mkdir()
+    segment = path / f"{segment_name(0)}.jsonl"
+    segment.write_bytes(content)
     for _ in range(2):  # a refusal gives the lock back
         with pytest.raises(ServerUnavailable) as caught:
-            Journal.open(FileSink(path))
+            Journal.open(SegmentSink(path))
         assert (caught.value.reference, caught.value.detail) == ("journal-unusable", detail)
-    assert path.read_bytes() == content
+    assert segment.read_bytes() == content
 
 
 async def test_a_journal_has_one_writer(journal: Journal, path: Path) -> None:
     with pytest.raises(ServerUnavailable) as caught:
-        Journal.open(FileSink(path))
+        Journal.open(SegmentSink(path))
     assert caught.value.detail == f"another process writes {path}"
 
 
@@ -171,7 +149,7 @@ async def test_a_sink_that_broke_is_not_tried_again(journal: Journal, sink: Dist
     assert not journal.writable
     with pytest.raises(JournalUnavailable):
         journal.append([execution()])
-    assert path.read_bytes() == b""
+    assert journal_lines(path) == []
 
 
 async def test_a_probe_that_breaks_the_sink_fails_the_journal(journal: Journal, sink: DisturbedSink) -> None:
@@ -188,7 +166,7 @@ async def test_an_event_that_cannot_be_written_down_does_not_happen(journal: Jou
     odd: Event = replace(execution(), at=datetime(2026, 11, 24))  # noqa: DTZ001 - that is the fault
     with pytest.raises(JournalUnavailable):
         journal.append([execution(), odd])
-    assert path.read_bytes() == b""
+    assert journal_lines(path) == []
     journal.append([execution()])
     assert _seqs(path) == [1]
 
@@ -245,7 +223,7 @@ async def test_a_failed_fsync_fails_the_journal_for_good(
 
 
 async def test_the_journal_flushes_by_itself_while_there_is_something_new(sink: DisturbedSink) -> None:
-    journal = Journal.open(sink, sync="interval", interval=0.001)
+    journal = Journal.open(sink, interval=0.001)
     journal.append([execution()])
     assert await asyncio.to_thread(sink.flushing.wait, 10)
     await journal.close()
@@ -254,7 +232,7 @@ async def test_the_journal_flushes_by_itself_while_there_is_something_new(sink: 
 
 async def test_records_that_come_during_an_fsync_get_the_next(sink: DisturbedSink) -> None:
     sink.gate.clear()
-    journal = Journal.open(sink, sync="interval", interval=0.001)
+    journal = Journal.open(sink, interval=0.001)
     journal.append([execution()])
     assert await asyncio.to_thread(sink.flushing.wait, 10)
     journal.append([execution()])
@@ -273,7 +251,7 @@ async def test_close_flushes_and_gives_the_file_back(sink: DisturbedSink, path: 
     assert not journal.writable
     with pytest.raises(JournalUnavailable):
         journal.append([execution()])
-    await Journal.open(FileSink(path)).close()
+    await Journal.open(SegmentSink(path)).close()
 
 
 async def test_close_tells_that_the_last_records_may_be_lost_and_still_gives_the_file_back(
@@ -284,11 +262,11 @@ async def test_close_tells_that_the_last_records_may_be_lost_and_still_gives_the
     sink.flush_failure = OSError(5, "Input/output error")
     with pytest.raises(JournalUnavailable):
         await journal.close()
-    await Journal.open(FileSink(path)).close()
+    await Journal.open(SegmentSink(path)).close()
 
 
 def test_records_are_taken_outside_an_event_loop_too(path: Path) -> None:
-    journal = Journal.open(FileSink(path))
+    journal = Journal.open(SegmentSink(path))
     journal.append([execution()])
     assert _seqs(path) == [1]
     asyncio.run(journal.close())

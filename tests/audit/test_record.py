@@ -188,6 +188,20 @@ EXPECTED: dict[str, dict[str, object]] = {
         "node": "db-proxy-2",
         "version_there": "v2",
     },
+    "journal.torn": {"line": 4, "bytes": 21, "files": ["torn-00000000000000000004"]},
+    "journal.replaced": {
+        "origin": "a/0/ijklmnop",
+        "before": {"origin": "a/0/abcdefgh", "lines": 4, "seq": 9, "sha256": "ab" * 32},
+    },
+    "journal.segment.dropped": {
+        "segment": "00000000000000000000.jsonl.zst",
+        "first": 0,
+        "lines": 4,
+        "until": TIME,
+        "archived": None,
+    },
+    "journal.space.low": {"free_bytes": 7, "warn_bytes": 9},
+    "journal.space.regained": {"free_bytes": 11, "warn_bytes": 9},
     "store.restored": {"windows": ["w_1", "w_2"]},
     "api.called": {
         "identity": SESSION["identity"],

@@ -28,6 +28,7 @@ import asyncpg
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import READERS, add_member, add_reader, change, open_world
+from tests.run.journal_text import journal_lines
 
 SHORT_WINDOW = timedelta(seconds=8)
 OBSERVED = "55555555-5555-4555-8555-555555555555"
@@ -40,8 +41,8 @@ class Bed:
         self.world, self.port = world, port
 
     def end_of(self, window: str) -> datetime:
-        for line in (self.world.folder / "bench-journal.jsonl").read_bytes().splitlines():
-            if b'"window.opened"' in line[:100] and window.encode() in line:
+        for line in journal_lines(self.world.folder / "bench-journal"):
+            if '"window.opened"' in line[:100] and window in line:
                 return datetime.fromisoformat(json.loads(line)["window"]["ends_at"])
         raise AssertionError(f"the journal does not know {window}")
 
@@ -78,8 +79,8 @@ async def bed() -> AsyncIterator[Bed]:
                 database, folder, ttl={"observed": SHORT_WINDOW}, config={"limits": limits}
             ) as world:
                 text = world.config_file.read_text()
-                for file in ("pgjit.sqlite3", "journal.jsonl"):
-                    text = text.replace(file, f"bench-{file}")
+                for key, place in (("path", "pgjit.sqlite3"), ("folder", "journal")):
+                    text = text.replace(f"{key}: {place}", f"{key}: bench-{place}")
                 (folder / "bench.yaml").write_text(text)
                 serving = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "pgjit", "serve", "--config", str(folder / "bench.yaml"), "--json",

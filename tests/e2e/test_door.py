@@ -19,6 +19,7 @@ from pgwire.messages.startup import encode_cancel, encode_ssl_request, encode_st
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, ask, open_world, records
 from tests.fakes.local_http import local_http
+from tests.run.journal_text import journal_text
 from tests.run.waiting import until_it_holds
 
 
@@ -222,7 +223,7 @@ async def test_the_login_role_of_the_server_is_never_shown_in_an_error(
         with pytest.raises(psycopg.OperationalError, match="cannot be used now") as refused:
             await connect_psycopg(world, token, "reader")
         assert database.user not in str(refused.value)
-        assert "wrong-password" not in world.journal.read_text() + str(refused.value)
+        assert "wrong-password" not in journal_text(world.journal) + str(refused.value)
     assert await ask(database, "SELECT 1") == 1
 
 

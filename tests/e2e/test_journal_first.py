@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgjit.audit.sinks import SINKS
-from pgjit.audit.sinks.file import FileSink
+from pgjit.app import application
+from pgjit.audit.sinks import SegmentSink
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
@@ -17,8 +17,8 @@ from tests.e2e.worlds import add_reader, add_writer, ask, open_world, records
 from tests.run.waiting import until
 
 
-class FullDisk(FileSink):
-    """A journal file on a disk that a test can fill up."""
+class FullDisk(SegmentSink):
+    """A journal on a disk that a test can fill up."""
 
     full = False
 
@@ -30,7 +30,7 @@ class FullDisk(FileSink):
 
 @pytest.fixture
 async def world(database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setitem(SINKS, "file", FullDisk)
+    monkeypatch.setattr(application, "SegmentSink", FullDisk)
     monkeypatch.setattr(FullDisk, "full", False)
     async with open_world(database, tmp_path) as served:
         yield served

@@ -20,6 +20,7 @@ import pytest
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import add_writer, ask, change, open_world
+from tests.run.journal_text import journal_lines
 from tests.run.processes import own_async
 from tests.run.waiting import until, until_it_holds
 
@@ -33,11 +34,11 @@ class _Elsewhere:
 
     def __init__(self, world: World, name: str) -> None:
         text = world.config_file.read_text()
-        for file in ("pgjit.sqlite3", "journal.jsonl"):
-            text = text.replace(file, f"{name}-{file}")
+        for key, place in (("path", "pgjit.sqlite3"), ("folder", "journal")):
+            text = text.replace(f"{key}: {place}", f"{key}: {name}-{place}")
         self.config = world.folder / f"{name}.yaml"
         self.config.write_text(text)
-        self.journal = world.folder / f"{name}-journal.jsonl"
+        self.journal = world.folder / f"{name}-journal"
         self.port = 0
 
     def cut_ttl(self, world: World) -> timedelta:
@@ -133,7 +134,7 @@ async def test_a_kill_leaves_no_backend_and_no_second_window_and_sigterm_lets_a_
 
 
 def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:
-    lines: Iterable[str] = journal.read_text().splitlines()
+    lines: Iterable[str] = journal_lines(journal)
     return [record for line in lines if (record := cast("dict[str, object]", json.loads(line)))["type"] == kind]
 
 

@@ -16,6 +16,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_psycopg
 from tests.e2e.worlds import add_reader, open_world, records
+from tests.run.journal_text import journal_text
 
 PROGRAM = Path(__file__).parent / "oauth_login.py"
 
@@ -81,7 +82,7 @@ async def test_a_bad_bearer_token_is_refused_like_a_bad_password(bearer_world: W
     assert "access token was not accepted" in str(said["error"])
     [refused] = records(world, "login.refused")
     assert refused["sqlstate"] == "28P01"
-    assert token[:12] not in world.journal.read_text()
+    assert token[:12] not in journal_text(world.journal)
 
 
 async def test_a_client_that_can_only_give_a_password_is_told_by_its_own_library(bearer_world: World) -> None:

@@ -27,6 +27,7 @@ from tests.e2e.clients import connect_asyncpg
 from tests.e2e.tls_server import PASSWORD, TlsServer, binaries
 from tests.e2e.worlds import add_reader, open_world, records
 from tests.fakes.certificate_authority import Authority
+from tests.run.journal_text import journal_text
 from tests.run.waiting import until_it_holds
 
 BINARIES = binaries()
@@ -386,4 +387,4 @@ async def test_a_client_reads_that_no_slot_is_left_and_the_journal_where(
     assert (refused["reference"], refused["sqlstate"]) == ("server-turns-away", "53300")
     assert "127.0.0.1" in str(refused["reason"])
     assert "too many connections for role" in str(refused["reason"])
-    assert PASSWORD not in world.journal.read_text()
+    assert PASSWORD not in journal_text(world.journal)

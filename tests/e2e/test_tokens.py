@@ -19,6 +19,7 @@ from pgjit.demo.world import World
 from tests.demo.emulator.clouds import Certified
 from tests.e2e.clients import Said, connect_psycopg, psql
 from tests.e2e.worlds import READERS, add_reader, ask, records
+from tests.run.journal_text import journal_text
 from tests.run.waiting import until_it_holds
 
 SUBJECT = "system:serviceaccount:agents:reader"
@@ -150,7 +151,7 @@ async def test_a_token_of_a_source_is_printed_and_never_on_record(world: World, 
     token = await run_pgjit(world, by_secret(world, tmp_path), "token")
     assert token.err == ""
     assert (await psql(world, token.out.strip(), "reader", "SELECT 1")).out == "1\n"
-    assert token.out.strip().split(".")[2] not in world.journal.read_text()
+    assert token.out.strip().split(".")[2] not in journal_text(world.journal)
 
 
 async def test_the_exit_code_is_psqls_own(world: World, tmp_path: Path) -> None:

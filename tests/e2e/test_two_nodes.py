@@ -29,6 +29,7 @@ from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.identity.identity import IdentityKey
 from tests.e2e.worlds import POLICIES, Record, add_reader, open_world
 from tests.fakes.store_server import StoreServer
+from tests.run.journal_text import journal_lines
 from tests.run.waiting import until, until_it_holds
 
 ADMIN = Actor(key=IdentityKey("t", "o"), display="ann", via="api")
@@ -52,8 +53,8 @@ class Fleet:
     def records(self, kind: str, node: App | None = None) -> list[Record]:
         """The records of both journals, or of one node's."""
         nodes = self.nodes if node is None else (node,)
-        paths = [each._config.path(each._config.file.journal.path) for each in nodes]
-        lines: list[Any] = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+        paths = [each._config.path(each._config.file.journal.folder) for each in nodes]
+        lines: list[Any] = [json.loads(line) for path in paths for line in journal_lines(path)]
         return [line for line in lines if line["type"] == kind]
 
 
@@ -77,7 +78,12 @@ async def fleet(
     config = {"node": "one", "store": section}
     async with open_world(database, folder, config=config, policies=policies) as world:
         there = yaml.safe_load(world.config_file.read_text())
-        there |= {"node": "two", "policies": "there", "journal": {"path": "there.jsonl"}, "store": section | second}
+        there |= {
+            "node": "two",
+            "policies": "there",
+            "journal": {"folder": "there-journal"},
+            "store": section | second,
+        }
         shutil.copytree(folder / "policies", folder / "there")
         (folder / "there" / "reader.yaml").write_text(
             (policies / "reader.yaml").read_text().replace("ttl: 30m", f"ttl: {ttl_there}")

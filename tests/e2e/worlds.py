@@ -12,6 +12,7 @@ import asyncpg
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials
 from pgjit.demo.world import World
+from tests.run.journal_text import journal_lines
 
 __all__ = [
     "BREAKERS", "READERS", "WRITERS", "Record", "add_breaker", "add_member", "add_reader", "add_writer", "ask",
@@ -73,7 +74,7 @@ def add_breaker(world: World) -> AppCredentials:
 
 def records(world: World, kind: str | None = None) -> list[Record]:
     """The journal's records, all or of one type."""
-    lines = [json.loads(line) for line in world.journal.read_text().splitlines()]
+    lines = [json.loads(line) for line in journal_lines(world.journal)]
     return [line for line in lines if kind is None or line["type"] == kind]
 
 

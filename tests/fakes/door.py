@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable, TokenRefused
@@ -33,6 +33,7 @@ from pgjit.telemetry.dependency import ExternalDependency
 from tests.fakes.both_ends import CONTEXT
 from tests.fakes.scripted_client import trusting
 from tests.fakes.thread_worker import ThreadWorker
+from tests.run.journal_text import journal_lines
 from tests.run.waiting import until
 
 __all__ = ["DISCOVERY", "GOOD", "Door", "OneTokenProvider"]
@@ -90,8 +91,8 @@ class Door:
         self._context = context
         self.trust = trusting(certificates.authority)
         self.authority = certificates.authority
-        self._path = self._folder / "journal.jsonl"
-        self.journal = Journal.open(FileSink(self._path))
+        self._path = self._folder / "journal"
+        self.journal = Journal.open(SegmentSink(self._path))
         self._telemetry = Telemetry(version="0")
         registry, clock = Registry(), Clock()
         self.store = SqlStore(SqliteDatabase(self._folder / "windows.sqlite3"))
@@ -123,7 +124,7 @@ class Door:
     @property
     def refused(self) -> list[dict[str, object]]:
         """The records of refused logins."""
-        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        lines = [json.loads(line) for line in journal_lines(self._path)]
         assert all(line["type"] == "login.refused" for line in lines)
         return lines
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.demo.certificates import Certificates
 from pgjit.grants.requests import Requests
@@ -46,6 +46,7 @@ from tests.fakes.scripted_client import ReceivedFrame, ScriptedClient, trusting
 from tests.fakes.scripted_server import OK, READY, Peer, ScriptedServer, Step, fatal, status
 from tests.fakes.targets import target_at
 from tests.fakes.thread_worker import ThreadWorker
+from tests.run.journal_text import journal_lines
 from tests.run.waiting import until
 
 __all__ = ["SETTINGS", "STARTUP", "PlayedServer", "WholeProxy", "errors", "kinds", "welcome"]
@@ -155,14 +156,14 @@ class WholeProxy:
         login: Sequence[Step] | None = None,
         preset: Preset = Preset.READ_ONLY,
         limits: ProxyLimits | None = None,
-        sink: Callable[[Path], FileSink] = FileSink,
+        sink: Callable[[Path], SegmentSink] = SegmentSink,
         **target: Any,
     ) -> None:
         self._folder, self._certificates = folder, certificates
         self.server = PlayedServer(steps, login)
         self._preset = preset
         self._limits = limits or ProxyLimits(sessions_per_identity=1_000, connections_per_address=1_000)
-        self._path = folder / "journal.jsonl"
+        self._path = folder / "journal"
         self.sink = sink(self._path)
         self._target = target
         self._stack = AsyncExitStack()
@@ -257,7 +258,7 @@ class WholeProxy:
     # --- checks at the end -----------------------------------------------------------------------------
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        lines = [json.loads(line) for line in journal_lines(self._path)]
         return [line for line in lines if kind is None or line["type"] == kind]
 
     @property

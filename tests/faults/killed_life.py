@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.errors import AccessRefused
 from pgjit.grants.lifecycle import begun_end
@@ -49,6 +49,7 @@ from pgjit.proxy.window.revocations import Revocations
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import NOW
 from tests.grants.review_cast import ADMIN, CAROL, MINUTE, REVIEWED, asker, reviewer
+from tests.run.journal_text import journal_records
 from tests.run.waiting import until
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Steps:
 STEPS = Steps()
 
 
-class SteppedSink(FileSink):
+class SteppedSink(SegmentSink):
     def append(self, lines: bytes) -> None:
         STEPS.take("before a write of the journal")
         super().append(lines)
@@ -108,13 +109,12 @@ class Place:
         return SteppedStore(PostgresDatabase(self.server), node=node)
 
     def journal(self, node: str) -> Path:
-        return self.folder / f"{node}.jsonl"
+        return self.folder / f"{node}-journal"
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        texts = [path.read_text() for path in sorted(self.folder.glob("*.jsonl"))]
-        lines = [json.loads(line) for text in texts for line in text.splitlines()]
-        return [record for record in lines if record["type"] != "journal.resumed"]
+        records = [each for path in sorted(self.folder.glob("*-journal")) for each in journal_records(path)]
+        return [record for record in records if record["type"] != "journal.resumed"]
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
 from pgjit.proxy.relay import pump
@@ -24,7 +24,7 @@ SEGMENT = parse("SELECT 1") + bind() + execute() + sync()
 TERMINATE = b"X\0\0\0\4"
 
 
-class Disk(FileSink):
+class Disk(SegmentSink):
     full = False
 
     def append(self, lines: bytes) -> None:

@@ -1,33 +1,23 @@
 """The audit sinks: each keeps the lines of the journal in one kind of place.
 
-This room decides how lines are stored: in order, by one writer, complete or not at all. `SINKS` lists the sinks by
-the `kind` that the configuration gives; a new one takes a row there, and `tests/contracts/sink.py` checks it.
+This room decides how lines are stored: in order, by one writer, complete or not at all. `tests/contracts/sink.py`
+checks a sink. There is one, `SegmentSink`: a folder of segments.
 
-- **sink**: an implementation of `Sink` in `audit/sink.py`. There is one: `FileSink` in `file.py`.
 - **append**: all of the lines or none; they survive the end of the process.
-- **flush**: everything appended survives a crash of the machine.
-- **torn line**: an unfinished line that a crash left at the end; `open` moves it to a file beside the journal.
-- **broken**: the content is not known any more, so nothing may be appended until the sink is opened again.
+- **rotate**: the open segment is closed, and the next one begins with the next line.
+- **flush**: everything appended survives a crash of the machine, the segments in their order.
+- **torn**: unfinished, left by a crash; `open` moves it to a file beside the segments (`torn_lines.py`).
+- **lost**: the folder is not where it was; `reopen` looks for it. **Broken**: its content is not known any more.
 
-Start with `file.py`. The room does not know what a line contains, nor what a failure means for the journal:
-`audit/journal.py` decides that.
+Start with `segment_sink.py`, then `open_segment.py`, which writes one file, and `journal_folder.py`, which locks the
+folder and gives its lines an origin.
+
+The room does not know what a line contains, when a segment is full, nor what a failure means for the journal:
+`audit/journal.py` decides that. Closed segments are not its matter any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from pgjit.audit.sinks.segment_sink import SegmentSink
 
-from pgjit.audit.sink import Sink
-from pgjit.audit.sinks.file import FileSink
-
-__all__ = ["SINKS"]
-
-
-def _file(path: Path) -> Sink:
-    return FileSink(path)
-
-
-SINKS: Mapping[str, Callable[[Path], Sink]] = {
-    "file": _file,
-}
+__all__ = ["SegmentSink"]

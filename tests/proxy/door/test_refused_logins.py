@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.refused_logins import Counted, RefusedLogins, Tally
 from pgjit.telemetry import Telemetry
 from tests.fakes.both_ends import NOW
+from tests.run.journal_text import journal_lines
 
 ONE = ClientAddress("10.0.0.7:51000", "10.0.0.7")
 
 
-class FullSink(FileSink):
+class FullSink(SegmentSink):
     """A file on a disk that is full while `full`."""
 
     full = False
@@ -60,7 +61,7 @@ def test_every_counted_refusal_is_recorded(refused: list[tuple[int, str]]) -> No
 async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
     tmp_path: Path, full_at: int, single: int
 ) -> None:
-    sink, telemetry = FullSink(tmp_path / "journal.jsonl"), Telemetry(version="0")
+    sink, telemetry = FullSink(tmp_path / "journal"), Telemetry(version="0")
     journal = Journal.open(sink)
     refusals = RefusedLogins(journal, lambda: NOW, telemetry)
     for number in range(15):
@@ -70,7 +71,7 @@ async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
     sink.full = False
     refusals.close()
     await journal.close()
-    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in journal_lines(tmp_path / "journal")]
     assert sum(line["count"] for line in lines) == 15
     assert [line["count"] for line in lines if line["source"] == ONE.source] == [1] * single
     assert {line["source"] for line in lines if line["count"] > 1} <= {ONE.network}
@@ -78,13 +79,13 @@ async def test_a_journal_that_takes_nothing_for_a_while_has_all_of_it_later(
 
 async def test_many_tokens_that_the_api_does_not_accept_are_counted_into_one_record(tmp_path: Path) -> None:
     telemetry = Telemetry(version="0")
-    journal = Journal.open(FileSink(tmp_path / "journal.jsonl"))
+    journal = Journal.open(SegmentSink(tmp_path / "journal"))
     refusals = RefusedLogins(journal, lambda: NOW, telemetry)
     for number in range(600):
         client = ClientAddress.of(f"2001:db8::{number:x}", 51000)
         refusals.note_unauthenticated(client, "signature", "28P01", "not signed by the provider")
     refusals.close()
     await journal.close()
-    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in journal_lines(tmp_path / "journal")]
     assert [line["count"] for line in lines] == [1] * 10 + [590]
     assert lines[-1]["source"] == "2001:db8::/64"

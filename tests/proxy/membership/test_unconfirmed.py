@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
@@ -23,6 +23,7 @@ from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import POLICY
 from tests.fakes.both_ends import CONTEXT
 from tests.fakes.counting_directory import GROUP, MAX_STALE, NOW, SECOND, CountingDirectory, memberships
+from tests.run.journal_text import journal_lines
 from tests.run.waiting import a_while
 
 
@@ -81,9 +82,9 @@ async def test_a_claim_that_was_never_confirmed_lets_nobody_in_for_ever_because_
 
 async def test_a_login_that_is_cut_off_in_the_store_leaves_no_window_that_nobody_recorded(tmp_path: Path) -> None:
     """Whoever holds a password back until just before `handshake_seconds` chooses this moment."""
-    store, path = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), tmp_path / "journal.jsonl"
+    store, path = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), tmp_path / "journal"
     await store.open()
-    journal = Journal.open(FileSink(path))
+    journal = Journal.open(SegmentSink(path))
     windows = Windows(store, journal, Registry(), Clock(wall=lambda: NOW, steady=lambda: 0.0))
     cut = 0
     for number in range(100):
@@ -96,7 +97,7 @@ async def test_a_login_that_is_cut_off_in_the_store_leaves_no_window_that_nobody
         except asyncio.CancelledError:
             cut += 1
     opened = {window.id for window in await store.unended()}
-    recorded = {json.loads(line)["window"]["id"] for line in path.read_text().splitlines()}
+    recorded = {json.loads(line)["window"]["id"] for line in journal_lines(path)}
     await windows.close()
     await journal.close()
     await store.close()

@@ -15,7 +15,8 @@ import pytest
 
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.segments import list_segments
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.errors import AccessRefused, CoolingDown
 from pgjit.grants.stores.sql import SqlStore
@@ -27,6 +28,7 @@ from pgjit.proxy.window.reconciliation import reconcile
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
 from tests.fakes.both_ends import CONTEXT
+from tests.run.journal_text import journal_lines
 
 ANN = CONTEXT.identity
 
@@ -46,13 +48,13 @@ class Machine:
 
     @property
     def journal_path(self) -> Path:
-        return self.folder / "journal.jsonl"
+        return self.folder / "journal"
 
     @asynccontextmanager
     async def process(self) -> AsyncIterator[Windows]:
         store = SqlStore(SqliteDatabase(self.store_path))
         await store.open()
-        journal = Journal.open(FileSink(self.journal_path))
+        journal = Journal.open(SegmentSink(self.journal_path))
         await reconcile(store, journal, {self.policy.name: self.policy}, self.now)
         journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
         clock = Clock(wall=lambda: self.now, steady=self._steady)
@@ -76,7 +78,7 @@ class Machine:
 
     @property
     def records(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.journal_path.read_text().splitlines()]
+        return [json.loads(line) for line in journal_lines(self.journal_path)]
 
     def of_type(self, type_: str) -> list[dict[str, object]]:
         return [each for each in self.records if each["type"] == type_]
@@ -163,7 +165,7 @@ async def test_a_budget_that_was_rolled_back_is_counted_from_the_journal(machine
     async with machine.process() as windows:
         window_id = await machine.admit(windows)
     outcome = {"window": window_id, "ended": "completed", "rows": 60, "bytes": 900}
-    with machine.journal_path.open("a") as journal:
+    with _segment(machine.journal_path).open("a") as journal:
         for seq in (machine.seq + 1, machine.seq + 2):
             record = {"v": 1, "seq": seq, "time": "2026-11-24T09:00:01.000000Z", "type": "outcome", **outcome}
             journal.write(json.dumps(record, separators=(",", ":")) + "\n")
@@ -174,21 +176,31 @@ async def test_a_budget_that_was_rolled_back_is_counted_from_the_journal(machine
         assert (used.rows, used.bytes, used.statements) == (120, 1800, 2)
 
 
-def _cut(path: Path) -> None:
+def _segment(folder: Path) -> Path:
+    return list_segments(folder)[-1].path
+
+
+def _cut(folder: Path) -> None:
+    path = _segment(folder)
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
 
 
-def _rewrite(path: Path) -> None:
+def _rewrite(folder: Path) -> None:
+    path = _segment(folder)
     *rest, last = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*rest, last.replace("service.started", "service.stopped")]))
 
 
-def _move(path: Path) -> None:
-    path.rename(path.with_name("journal-47.jsonl"))
+def _move(folder: Path) -> None:
+    folder.rename(folder.with_name("journal-47"))
+
+
+def _unlink(folder: Path) -> None:
+    _segment(folder).unlink()
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"), [(_cut, "missing"), (_rewrite, "changed"), (_move, "missing"), (Path.unlink, "missing")]
+    ("change", "reason"), [(_cut, "missing"), (_rewrite, "changed"), (_move, "missing"), (_unlink, "missing")]
 )
 async def test_a_journal_that_lost_records_uses_no_number_twice_and_records_the_gap(
     machine: Machine, change: Callable[[Path], None], reason: str

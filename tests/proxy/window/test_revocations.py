@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.errors import AccessRefused
 from pgjit.grants.actor import Actor
@@ -29,7 +29,7 @@ ADMIN = Actor(key=IdentityKey("t", "admin"), display="An Admin", via="api")
 
 
 async def _house(folder: Path, policies: dict[str, Policy]) -> tuple[SqlStore, Windows, Revocations, Journal]:
-    store, journal = SqlStore(SqliteDatabase(folder / "w.sqlite3")), Journal.open(FileSink(folder / "journal.jsonl"))
+    store, journal = SqlStore(SqliteDatabase(folder / "w.sqlite3")), Journal.open(SegmentSink(folder / "journal"))
     await store.open()
     clock, registry = Clock(wall=lambda: NOW, steady=lambda: 0.0), Registry()
     windows = Windows(store, journal, registry, clock)
@@ -99,7 +99,7 @@ class _Session:
 
 
 async def test_a_lock_on_a_client_ends_the_sessions_through_it_in_the_window_of_a_person(tmp_path: Path) -> None:
-    store, journal = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), Journal.open(FileSink(tmp_path / "journal"))
+    store, journal = SqlStore(SqliteDatabase(tmp_path / "w.sqlite3")), Journal.open(SegmentSink(tmp_path / "journal"))
     await store.open()
     clock, registry = Clock(wall=lambda: NOW, steady=lambda: 0.0), Registry()
     windows = Windows(store, journal, registry, clock)

@@ -16,7 +16,7 @@ import pytest
 
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
-from pgjit.audit.sinks.file import FileSink
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.outbox import OutboxEntry, RecordKind
@@ -28,6 +28,7 @@ from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
 from tests.fakes.both_ends import CONTEXT
+from tests.run.journal_text import journal_lines
 from tests.run.waiting import until, until_it_holds
 
 ANN = replace(
@@ -42,7 +43,7 @@ ANN = replace(
 )
 
 
-class Full(FileSink):
+class Full(SegmentSink):
     """A disk that is full when a test sets it so."""
 
     full = False
@@ -88,7 +89,7 @@ class House:
     @asynccontextmanager
     async def process(self) -> AsyncIterator[Windows]:
         self.sink, self.store = (
-            Full(self.folder / "journal.jsonl"),
+            Full(self.folder / "journal"),
             Forgetful(SqliteDatabase(self.folder / "w.sqlite3")),
         )
         await self.store.open()
@@ -105,7 +106,7 @@ class House:
 
     @property
     def records(self) -> list[dict[str, object]]:
-        lines = (self.folder / "journal.jsonl").read_text().splitlines()
+        lines = journal_lines(self.folder / "journal")
         return [each for each in map(json.loads, lines) if str(each["type"]).startswith("window.")]
 
     @property

@@ -1,0 +1,54 @@
+"""The `journal` section of the configuration. Decides its keys, their limits and their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pgjit.audit.rotation import Rotation
+
+__all__ = ["JournalSection"]
+
+_BEFORE = {
+    "path": "`folder`: the journal is a folder of segments",
+    "sync": "`durability: written` (for `interval`) or `durability: synced` (for `always`)",
+}
+
+
+class JournalSection(BaseModel):
+    """Where every execution is recorded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(
+        default=Path("journal"), description="folder of the journal, for this pgjit alone; made if it is missing"
+    )
+    durability: Literal["written", "synced"] = Field(
+        default="written",
+        description=(
+            "`written`: a record is on disk within a second, and survives the death of pgjit; "
+            "`synced`: it is on disk before its statement is forwarded, and survives the death of the machine"
+        ),
+    )
+    segment_bytes: int = Field(
+        default=Rotation().bytes, ge=65_536, le=1 << 40, description="size at which a segment is closed"
+    )
+    segment_hours: float = Field(
+        default=24, gt=0, le=24 * 366, description="age of its first record at which a segment is closed"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, value: object) -> object:
+        for key, now in _BEFORE.items():
+            if isinstance(value, Mapping) and key in value:
+                raise ValueError(f"`{key}` is now {now}")
+        return value
+
+    @property
+    def rotation(self) -> Rotation:
+        return Rotation(self.segment_bytes, timedelta(hours=self.segment_hours))
