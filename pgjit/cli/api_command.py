@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from pgjit.cli.token_source import TokenOrigin, choose_source, fetch_token
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.cli.api_client import ApiClient
@@ -72,7 +73,7 @@ class ApiOptions:
         from pgjit.cli import api_client
 
         if not self.api:
-            raise typer.BadParameter("the API's address is missing: give --api, or set PGJIT_API")
+            raise WrongUsage("the API's address is missing: give --api, or set PGJIT_API")
         chosen = self.source or choose_source(os.environ)
 
         def token() -> str:

@@ -14,6 +14,8 @@ from typing import Annotated, Final
 
 import typer
 
+from pgjit.cli.wrong_usage import WrongUsage
+
 __all__ = ["Reason", "ScopeOption", "Watch", "Yes", "confirm", "duration", "moment", "scope_of"]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -44,7 +46,7 @@ def scope_of(identity: str | None, policy: str | None, connection: str | None, e
     if everything:
         given["all"] = True
     if len(given) != 1:
-        raise typer.BadParameter("give one of --identity, --policy, --connection and --all")
+        raise WrongUsage("give one of --identity, --policy, --connection and --all")
     if identity is not None and not re.fullmatch(r"[^/\s]+/[^/\s]+", identity):
         raise typer.BadParameter("an identity is its tenant id, a slash and its object id", param_hint="--identity")
     return given
@@ -66,11 +68,11 @@ def moment(lasting: timedelta, now: Callable[[], datetime] = lambda: datetime.no
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on the terminal. Raises Abort for a no, and BadParameter where there is nobody to ask."""
+    """Ask on the terminal. Raises Abort for a no, and WrongUsage where there is nobody to ask."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise typer.BadParameter("this needs a confirmation, and there is no terminal: give --yes")
+        raise WrongUsage("this needs a confirmation, and there is no terminal: give --yes")
     if not typer.confirm(question, err=True):
         print("Nothing was done.", file=sys.stderr)
         raise typer.Abort

@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from pgjit.cli.token_source import Token, TokenOrigin, is_credential
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = [
     "Audience",
@@ -79,7 +80,7 @@ class ProxyAddress:
     def of(cls, host: str | None, port: int, connection: str, policy: str | None, sslrootcert: str) -> ProxyAddress:
         """Raises BadParameter where no host is set."""
         if not host:
-            raise typer.BadParameter("the proxy's host is missing: give --host, or set PGJIT_HOST")
+            raise WrongUsage("the proxy's host is missing: give --host, or set PGJIT_HOST")
         return cls(host, port, connection, policy, sslrootcert)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgjit.cli.wrong_usage import WrongUsage
 from pgjit.errors import InvalidFile
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def one(policies: Policies, name: str | None) -> Policy:
     if name is None:
         if len(policies) == 1:
             return next(iter(policies.values()))
-        raise typer.BadParameter(f"give --policy, one of {', '.join(sorted(policies))}")
+        raise WrongUsage(f"give --policy, one of {', '.join(sorted(policies))}")
     if name not in policies:
         near = difflib.get_close_matches(name, policies, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(policies))}"
-        raise typer.BadParameter(f"there is no policy `{name}`; {hint}")
+        raise WrongUsage(f"there is no policy `{name}`; {hint}")
     return policies[name]

@@ -32,7 +32,7 @@ class Scope:
 
     @classmethod
     def of_identity(cls, key: IdentityKey) -> Scope:
-        return cls(ScopeKind.IDENTITY, f"{key.tid}/{key.oid}")
+        return cls(ScopeKind.IDENTITY, key.text)
 
     def covers(
         self, identity: IdentityKey, policy: str, connection: str, programs: frozenset[IdentityKey] = frozenset()
@@ -42,7 +42,7 @@ class Scope:
         `programs`: the app or agent that acts for the identity, and its blueprint. A scope may name one of them.
         """
         if self.kind is ScopeKind.IDENTITY:
-            return self.target in {f"{key.tid}/{key.oid}" for key in (identity, *programs)}
+            return self.target in {key.text for key in (identity, *programs)}
         names = {
             ScopeKind.ALL: None,
             ScopeKind.POLICY: policy,

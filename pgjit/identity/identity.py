@@ -34,6 +34,11 @@ class IdentityKey(NamedTuple):
     tid: str
     oid: str
 
+    @property
+    def text(self) -> str:
+        """As SQL, locks and revocations write it: `TENANT/OBJECT`."""
+        return f"{self.tid}/{self.oid}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:

@@ -21,6 +21,7 @@ from pgjit.policy.schedule import Schedule, ScheduleEntry, parse_entry
 __all__ = ["GrantKeys", "ReasonSection", "ReviewSection"]
 
 _TERMS = GrantTerms()
+_CAP_AT_LEAST = timedelta(minutes=1)
 _LONGEST_BREAK_GLASS = timedelta(hours=1)
 
 
@@ -60,8 +61,8 @@ class ReviewSection(_Section):
     )
     approvals: Annotated[int, Field(ge=1, le=10, strict=True)] = Field(1, description="of so many different people")
     one_refusal_ends: bool = Field(True, description="false: as many refusals as approvals end the request")
-    cap_at_least: Duration = Field(
-        timedelta(minutes=1), description="a reviewer may shorten the ttl, but not below this"
+    cap_at_least: Duration | None = Field(
+        None, description="a reviewer may shorten the ttl, but not below this: 1m, or the ttl if that is shorter"
     )
 
     @model_validator(mode="after")
@@ -70,15 +71,14 @@ class ReviewSection(_Section):
             raise ValueError("must name at least one group or role whose members review")
         return self
 
-    @property
-    def terms(self) -> ReviewTerms:
+    def terms(self, ttl: timedelta) -> ReviewTerms:
         return ReviewTerms(
             groups=tuple(GroupId(each.value) for each in self.groups),
             group_names=tuple(each.name for each in self.groups),
             roles=tuple(self.roles),
             approvals=self.approvals,
             one_refusal_ends=self.one_refusal_ends,
-            cap_at_least=self.cap_at_least,
+            cap_at_least=min(_CAP_AT_LEAST, ttl) if self.cap_at_least is None else self.cap_at_least,
         )
 
 
@@ -123,7 +123,7 @@ class GrantKeys(BaseModel):
             raise ValueError("must have a ttl of at most 1h with `break-glass`")
         if self.review is not None and not self.break_glass and self.grant is not Grant.REVIEW:
             raise ValueError("must not have `review` with `grant: on-request`: nobody would be asked")
-        if self.review is not None and self.review.cap_at_least > self.ttl:
+        if self.review is not None and (self.review.cap_at_least or self.ttl) > self.ttl:
             raise ValueError("must have a `cap_at_least` that is not longer than the ttl")
         return self
 
@@ -136,7 +136,7 @@ class GrantKeys(BaseModel):
             reason=ReasonTerms(required=reason.required, pattern=reason.pattern),
             open_within=self.open_within,
             lapse_after=self.lapse_after,
-            review=None if self.review is None else self.review.terms,
+            review=None if self.review is None else self.review.terms(self.ttl),
             break_glass=self.break_glass,
             sign_off_within=self.sign_off_within,
         )

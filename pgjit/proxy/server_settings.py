@@ -25,7 +25,6 @@ def session_settings(
     access: Access, request: StartupRequest, session_id: str, server_major: int, now: datetime
 ) -> dict[str, str]:
     """The startup parameters for the server, beside user and database."""
-    key = access.identity.key
     remaining = max(timedelta(milliseconds=1), access.ends_at - now)
     # The server's timeouts fire a little after pgjit's own end of the session, which is cleaner and leaves a proof.
     late = _milliseconds(remaining + _TIMEOUT_SLACK)
@@ -48,7 +47,7 @@ def session_settings(
         "role": "none",
         # For row security and triggers. In the startup packet it is the reset value too, and precedes what ALTER ROLE
         # and ALTER DATABASE set.
-        "pgjit.identity": f"{key.tid}/{key.oid}",
+        "pgjit.identity": access.identity.key.text,
     }
     # Under `full` the login role's own default applies: only the server-side timeouts are pinned there.
     if access.policy.statements.access is not Preset.FULL:

@@ -47,6 +47,20 @@ def test_break_glass_is_signed_off_by_reviewers(tmp_path: Path) -> None:
     assert policy.terms.review is not None
 
 
+@pytest.mark.parametrize(("ttl", "least"), [("30m", 60), ("60s", 60), ("20s", 20)])
+def test_a_reviewer_may_cap_at_a_minute_or_at_the_whole_of_a_shorter_ttl(
+    tmp_path: Path, ttl: str, least: int
+) -> None:
+    for grant in ("review", "on-request\nbreak-glass: true"):
+        path = tmp_path / "p.yaml"
+        path.write_text(HEAD.replace("30m", ttl) + f"grant: {grant}\nreview: {{groups: [{GROUP}]}}\n")
+        document = Document.read(path)
+        policy = read_policy(document)
+        assert policy is not None, document.faults
+        assert policy.terms.review is not None
+        assert policy.terms.review.cap_at_least == timedelta(seconds=least)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

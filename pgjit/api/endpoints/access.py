@@ -25,7 +25,7 @@ from pgjit.grants.listing import WindowFilter
 from pgjit.identity.directory import Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.allowed import allowed_by, lines_of
-from pgjit.policy.policy import Limits, Policy
+from pgjit.policy.policy import Limits, Policy, Preset
 
 __all__ = ["AccessJson", "PolicyAccessJson", "router"]
 
@@ -46,9 +46,10 @@ class RelationJson(BaseModel):
 class PolicyAccessJson(PolicyJson):
     """A policy, the kinds of statements that it allows, its limits, and the windows that are open under it.
 
-    `relations`: the patterns of its `allow`; none means all that it does not deny. `relations_known`: the relations
-    of the database that it opens, where its catalog has been read; `relations_more`: there are more than these.
-    `lines`: all that it allows and denies, as text.
+    `kinds`: `all` alone under `access: full`, where no kind is checked. `relations`: the patterns of its `allow`;
+    none means all that it does not deny. `relations_known`: the relations of the database that it opens, where its
+    catalog has been read; `relations_more`: there are more than these. `lines`: all that it allows and denies, as
+    text.
     """
 
     kinds: list[str]
@@ -124,7 +125,7 @@ async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices
     known, more = await _relations(policy, services)
     return PolicyAccessJson(
         **PolicyJson.of(policy).model_dump(),
-        kinds=list(allowed.kinds),
+        kinds=["all"] if policy.statements.access is Preset.FULL else list(allowed.kinds),
         lines=[LineJson(topic=topic, text=text) for topic, text in lines_of(allowed)],
         relations=list(dict.fromkeys(name for each in allowed.relations for name in each.names or ())),
         relations_known=known,

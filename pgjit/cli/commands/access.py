@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pgjit.cli.api_command import ApiOptions, api_command
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = ["access"]
 
@@ -28,7 +29,7 @@ def access(
     from pgjit.cli.printing import print_item
 
     if (group is None) == (identity is None):
-        raise typer.BadParameter("give GROUP or --identity")
+        raise WrongUsage("give GROUP or --identity")
     with api.connect() as client:
         return print_item(
             lambda: client.get("access", group=group, identity=identity), access_text, as_json=api.as_json

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.doctor.examine import Report
@@ -44,10 +45,10 @@ def doctor(
     from pgjit.doctor.finding import Severity
 
     if as_json and as_sql:
-        raise typer.BadParameter("give either --json or --sql")
+        raise WrongUsage("give either --json or --sql")
     checked = load_config(config)
     if connection not in checked.targets:
-        raise typer.BadParameter(f"`{connection}` is not one of {', '.join(sorted(checked.targets))}")
+        raise WrongUsage(f"`{connection}` is not one of {', '.join(sorted(checked.targets))}")
     policies = [policy for policy in checked.policies.values() if policy.connection == connection]
     report = run_program(examine(checked.targets[connection], policies))
     if as_json:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = ["emulator"]
 
@@ -51,7 +52,7 @@ def emulator(
     from pgjit.cli.loop import run_program
 
     if (tls_certificate is None) != (tls_key is None) or (tls_certificate and tls_port is None):
-        raise typer.BadParameter("--tls-certificate and --tls-key go together, and need --tls-port")
+        raise WrongUsage("--tls-certificate and --tls-key go together, and need --tls-port")
     with contextlib.ExitStack() as folder:
         certificate = key = authority = None
         if tls_port is not None and tls_certificate is None:

@@ -19,6 +19,7 @@ from pgjit.cli.client_settings import (
     run_client,
 )
 from pgjit.cli.token_source import choose_source, fetch_token
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = ["run"]
 
@@ -46,7 +47,7 @@ def run(
     """
     command = command[1:] if command[0] == "--" else command
     if not command:
-        raise typer.BadParameter("there is no command after `--`")
+        raise WrongUsage("there is no command after `--`")
     place = ProxyAddress.of(host, port, connection, policy, sslrootcert)
     fetched = fetch_token(source or choose_source(os.environ), audience)
     return run_client(command, client_environment(place, fetched))

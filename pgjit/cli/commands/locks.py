@@ -10,6 +10,7 @@ import typer
 from pgjit.cli.api_command import ApiOptions, api_command
 from pgjit.cli.api_settings import Reason, ScopeOption, Watch, Yes, confirm, duration, moment, scope_of
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = ["lock", "locks", "unlock"]
 
@@ -82,7 +83,7 @@ def locks(
 def _until(lasting: str | None, until: str | None) -> str | None:
     """Raises BadParameter."""
     if lasting is not None and until is not None:
-        raise typer.BadParameter("give one of --for and --until")
+        raise WrongUsage("give one of --for and --until")
     length = duration(lasting, "--for")
     if length is not None:
         return moment(length)

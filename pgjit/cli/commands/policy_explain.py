@@ -12,6 +12,7 @@ import typer
 
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, CatalogFile, Folder, StatementBytes, one, read, read_catalog
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.judging.judge import Judgement
@@ -53,9 +54,9 @@ def policy_explain(
         if value is not None
     ]
     if len(given) > 1:
-        raise typer.BadParameter(f"give one of {' and '.join(given)}")
+        raise WrongUsage(f"give one of {' and '.join(given)}")
     if batch is not None and as_json:
-        raise typer.BadParameter("--batch answers in JSON lines: leave --json out")
+        raise WrongUsage("--batch answers in JSON lines: leave --json out")
     from rich.console import Console
 
     from pgjit.cli.explanation import explain

@@ -10,6 +10,7 @@ import typer
 
 from pgjit.cli.policies import AsJson
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ def policy_rules(
     from pgjit.policy.rules import RULES
 
     if name is not None and name not in RULES:
-        raise typer.BadParameter(f"`{name}` is not one of {', '.join(RULES)}")
+        raise WrongUsage(f"`{name}` is not one of {', '.join(RULES)}")
     pages = catalogue() if name is None else (page(RULES[name]),)
     if as_json:
         print(json.dumps([asdict(each) for each in pages], indent=2, ensure_ascii=False))

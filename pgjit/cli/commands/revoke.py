@@ -10,6 +10,7 @@ import typer
 from pgjit.cli.api_command import ApiOptions, api_command
 from pgjit.cli.api_settings import Reason, ScopeOption, Yes, confirm, scope_of
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.cli.api_client import Item
@@ -35,7 +36,7 @@ def revoke(
     --identity, --policy, --connection and --all. To keep new windows from opening as well, use `pgjit lock`.
     """
     if window is not None and (identity or policy or connection or everything):
-        raise typer.BadParameter("give a window, or what to revoke, and not both")
+        raise WrongUsage("give a window, or what to revoke, and not both")
     from pgjit.cli.affected_windows import open_windows, show_windows
 
     with api.connect() as client:

@@ -14,13 +14,13 @@ from pgjit.grants import request_lifecycle
 from pgjit.grants.holder import HolderKey
 from pgjit.grants.lifecycle import Facts, Join, Open, ask_of, decide, effective_end
 from pgjit.grants.request_refusals import TooManySessions
-from pgjit.grants.stores.clock_floor import latest_moment, note_moment
+from pgjit.grants.stores.admission_facts import LoginFacts, login_facts
+from pgjit.grants.stores.clock_floor import is_late, note_later_moment
 from pgjit.grants.stores.journal_entries import add_entry
-from pgjit.grants.stores.lock_rows import locks_in_force
 from pgjit.grants.stores.request_rows import latest_request, save_request
-from pgjit.grants.stores.schema import clock, outbox, to_micros, used_tokens
-from pgjit.grants.stores.window_nodes import hold_window, sessions_of_others
-from pgjit.grants.stores.window_rows import insert_window, latest_windows, opened_since
+from pgjit.grants.stores.schema import outbox, to_micros, used_tokens
+from pgjit.grants.stores.window_nodes import hold_window
+from pgjit.grants.stores.window_rows import insert_window, opened_since
 from pgjit.grants.value_text import WINDOW
 from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import IdentityKey
@@ -28,10 +28,27 @@ from pgjit.policy.grant_terms import Grant
 from pgjit.policy.policy import Policy
 from pgjit.random_id import random_id
 
-__all__ = ["admit"]
+__all__ = ["admit", "joined"]
 
 _KEPT_AFTER = timedelta(hours=1)  # more than any difference of clocks that is accepted
 _DAY = timedelta(days=1)
+
+
+def joined(
+    connection: sa.Connection, node: str, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None
+) -> tuple[Window, bool] | None:
+    """The window that the login joins, and whether the moment is to be noted; None if `admit` has to decide.
+
+    It reads one statement, and needs no turn among the transactions: what is committed a moment later is enforced on
+    every open window.
+    """
+    if policy.identity.single_use_token or policy.limits.sessions is not None:
+        return None
+    read = login_facts(connection, node, identity, policy.name, now)
+    latest, facts = _facts(read, identity, login, None)
+    decision = decide(latest, policy, now, facts)
+    held = any(each.held for each in read.windows if latest is not None and each.window.id == latest.id)
+    return (decision.window, is_late(read.seen, now)) if isinstance(decision, Join) and held else None
 
 
 def admit(
@@ -47,18 +64,16 @@ def admit(
 ) -> tuple[Window, bool] | AccessRefused | TooManySessions:
     """The window, and whether this call opened it; or a refusal, with the moment noted all the same."""
     once = login if policy.identity.single_use_token else None
-    facts = _facts(connection, node, identity, policy, now, login, ask)
-    since = None if facts.seen is None else min(now, facts.seen)
-    known = latest_windows(connection, identity, policy.name, since)
-    acting = None if login is None else login.acting
-    latest = next((each for each in known if each.holder_key.program == acting), None)
-    facts = replace(facts, beside=tuple(each for each in known if each.holder_key.program != acting))
+    read = login_facts(connection, node, identity, policy.name, now)
+    latest, facts = _facts(read, identity, login, ask)
+    facts = _more_facts(connection, node, identity, policy, now, facts, read.tokens_from)
     decision = decide(latest, policy, now, facts)
-    if isinstance(decision, Join) and (refusal := _too_many(connection, decision.window.id, node, policy, sessions)):
+    if isinstance(decision, Join) and (refusal := _too_many(read, decision.window, policy, sessions)):
         return refusal
     if once is not None and isinstance(decision, Join | Open):
         _use_up(connection, identity, policy.name, once, now)
-    note_moment(connection, now, exactly=_seen_to_be_over(known, policy, now, facts.seen))
+    over = _seen_to_be_over([each.window for each in read.windows], policy, now, read.seen)
+    note_later_moment(connection, read.seen, now, exactly=over)
     if isinstance(decision, Join):
         hold_window(connection, decision.window.id, node, sessions)
         return decision.window, False
@@ -69,7 +84,7 @@ def admit(
         at = now if facts.seen is None else max(now, facts.seen)
         used = request_lifecycle.use(decision.request, ask_of(decision.request, policy, ask, login), window.id, at)
         save_request(connection, node, decision.request, used)
-    insert_window(connection, window)
+    insert_window(connection, window, first=latest is None)
     hold_window(connection, window.id, node, sessions)
     if window.break_glass:
         written = {"window": WINDOW.write(window), "reason": None if ask is None else ask.reason}
@@ -79,14 +94,11 @@ def admit(
     return window, True
 
 
-def _too_many(
-    connection: sa.Connection, window_id: str, node: str, policy: Policy, sessions: int
-) -> TooManySessions | None:
+def _too_many(read: LoginFacts, window: Window, policy: Policy, sessions: int) -> TooManySessions | None:
     """The refusal, if the sessions of all nodes are more than the policy allows."""
     most = policy.limits.sessions
-    if most is not None and sessions + sessions_of_others(connection, window_id, node) > most:
-        return TooManySessions(most)
-    return None
+    elsewhere = sum(each.sessions for each in read.windows if each.window.id == window.id)
+    return TooManySessions(most) if most is not None and sessions + elsewhere > most else None
 
 
 def _seen_to_be_over(known: Iterable[Window], policy: Policy, now: datetime, seen: datetime | None) -> bool:
@@ -96,38 +108,46 @@ def _seen_to_be_over(known: Iterable[Window], policy: Policy, now: datetime, see
 
 
 def _facts(
+    read: LoginFacts, identity: IdentityKey, login: Login | None, ask: LoginAsk | None
+) -> tuple[Window | None, Facts]:
+    """The holder's latest window, and what is decided from beside it."""
+    acting = None if login is None else login.acting
+    known = [each.window for each in read.windows]
+    own = [each for each in known if each.holder_key.program == acting]
+    beside = tuple(each for each in known if each.holder_key.program != acting)
+    facts = Facts(identity=identity, seen=read.seen, login=login, ask=ask, locks=read.locks, beside=beside)
+    return (own[0] if own else None), facts
+
+
+def _more_facts(
     connection: sa.Connection,
     node: str,
     identity: IdentityKey,
     policy: Policy,
     now: datetime,
-    login: Login | None,
-    ask: LoginAsk | None,
+    facts: Facts,
+    tokens_from: int | None,
 ) -> Facts:
-    seen = latest_moment(connection)
-    at = now if seen is None else max(now, seen)
-    request = None
+    """What only some policies need."""
+    at = now if facts.seen is None else max(now, facts.seen)
+    login, terms = facts.login, policy.terms
     if policy.grant is Grant.REVIEW:
-        request = latest_request(connection, HolderKey(identity, login.acting if login else None), policy.name)
+        holder = HolderKey(identity, None if login is None else login.acting)
+        request = latest_request(connection, holder, policy.name)
         if request is not None and request_lifecycle.is_due(request, at):
             request = save_request(connection, node, request, request_lifecycle.lapse(request, at))
-    once = login if policy.identity.single_use_token else None
-    return Facts(
-        identity=identity,
-        seen=seen,
-        login=login,
-        ask=ask,
-        token_used=once is not None and _may_be_used(connection, identity, policy.name, once),
-        locks=tuple(locks_in_force(connection, now)),
-        opened_today=0
-        if policy.terms.max_per_day is None
-        else opened_since(connection, identity, policy.name, at - _DAY),
-        request=request,
-    )
+        facts = replace(facts, request=request)
+    if terms.max_per_day is not None:
+        facts = replace(facts, opened_today=opened_since(connection, identity, policy.name, at - _DAY))
+    if policy.identity.single_use_token and login is not None:
+        used = _may_be_used(connection, identity, policy.name, login, tokens_from)
+        facts = replace(facts, token_used=used)
+    return facts
 
 
-def _may_be_used(connection: sa.Connection, identity: IdentityKey, policy: str, login: Login) -> bool:
-    tokens_from = connection.execute(sa.select(clock.c.tokens_from)).scalar_one_or_none()
+def _may_be_used(
+    connection: sa.Connection, identity: IdentityKey, policy: str, login: Login, tokens_from: int | None
+) -> bool:
     if tokens_from is not None and (login.token_issued_at is None or to_micros(login.token_issued_at) <= tokens_from):
         return True  # the store had lost windows, and with them the used tokens
     rows = connection.execute(

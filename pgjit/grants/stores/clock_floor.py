@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.schema import clock, from_micros, to_micros
 
-__all__ = ["latest_moment", "note_idle_moment", "note_moment"]
+__all__ = ["is_late", "latest_moment", "note_idle_moment", "note_later_moment", "note_moment"]
 
 _EVERY = timedelta(seconds=1)
 _EVERY_IDLE = timedelta(seconds=10)
@@ -27,8 +27,19 @@ def note_moment(connection: sa.Connection, moment: datetime, *, exactly: bool = 
 
     `exactly`: something was decided from this moment that an earlier one would not have decided.
     """
-    seen = latest_moment(connection)
-    if seen is not None and moment < seen + (timedelta(0) if exactly else _EVERY):
+    note_later_moment(connection, latest_moment(connection), moment, exactly=exactly)
+
+
+def is_late(seen: datetime | None, moment: datetime) -> bool:
+    """Whether the moment is to be noted, if `seen` is the latest in the store."""
+    return seen is None or moment >= seen + _EVERY
+
+
+def note_later_moment(
+    connection: sa.Connection, seen: datetime | None, moment: datetime, *, exactly: bool = False
+) -> None:
+    """As `note_moment`, where `seen` was read already."""
+    if not is_late(seen, moment) and not (exactly and (seen is None or moment >= seen)):
         return
     seen_at = to_micros(moment)
     connection.execute(

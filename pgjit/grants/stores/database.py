@@ -58,6 +58,9 @@ class Database(Protocol):
         What `work` itself raises is raised here, and nothing is committed.
         """
 
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """The result of `work`, which is one SELECT. It waits for no transaction. Raises ServerUnavailable."""
+
     async def changes(self, seen: int) -> int:
         """See `Store.changes`."""
 

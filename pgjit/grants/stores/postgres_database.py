@@ -15,7 +15,7 @@ import random
 import time
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
@@ -37,6 +37,9 @@ from pgjit.grants.stores.where_to_look import look_at_server
 __all__ = ["FAILURES", "TURN_LOCK", "PostgresDatabase", "new_engine"]
 
 T = TypeVar("T")
+
+Once = Callable[[AsyncEngine, Callable[[sa.Connection], T]], Awaitable[tuple[T, bool]]]
+"""Carries the work out once; returns its result, and whether it announced a change."""
 
 FAILURES = (
     OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
@@ -82,11 +85,17 @@ class PostgresDatabase:
         self._listener.start()
 
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        return await self._run(work, self._once)
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        return await self._run(work, self._read)
+
+    async def _run(self, work: Callable[[sa.Connection], T], once: Once[T]) -> T:
         if self._engine is None:
             raise unavailable(OSError("It is not open."))
         try:
             # A caller that is cancelled leaves only when it is known whether the transaction was committed.
-            result, change = await uninterrupted(self._bounded(self._engine, work))
+            result, change = await uninterrupted(self._bounded(self._engine, work, once))
         except FAILURES as error:
             self.usable = False
             if isinstance(error, NoConnectionFree) or _sqlstate(error) == _LOCK_TIMEOUT:
@@ -107,24 +116,33 @@ class PostgresDatabase:
         if engine is not None:
             await uninterrupted(engine.dispose())
 
-    async def _bounded(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+    async def _bounded(
+        self, engine: AsyncEngine, work: Callable[[sa.Connection], T], once: Once[T]
+    ) -> tuple[T, bool]:
         try:
             async with asyncio.timeout(BUSY_SECONDS + self._login.connect_timeout):
-                return await self._repeated(engine, work)
+                return await self._repeated(engine, work, once)
         except TimeoutError as error:
             raise TimeoutError(str(error) or f"{self._login} did not answer in time") from error
 
-    async def _repeated(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+    async def _repeated(
+        self, engine: AsyncEngine, work: Callable[[sa.Connection], T], once: Once[T]
+    ) -> tuple[T, bool]:
         latest = time.monotonic() + BUSY_SECONDS
         pause, again = _FIRST_PAUSE, _Repetitions()
         while True:
             try:
-                return await self._once(engine, work)
+                return await once(engine, work)
             except DBAPIError as error:
                 if not again.allowed(error) or time.monotonic() > latest:
                     raise
             await asyncio.sleep(pause * random.random())  # noqa: S311 - so that the two do not collide again
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _read(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+        async with engine.connect() as connection:
+            at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")  # without BEGIN and COMMIT
+            return await at_once.run_sync(work), False
 
     async def _once(self, engine: AsyncEngine, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
         def run(connection: sa.Connection) -> tuple[T, bool]:

@@ -50,6 +50,7 @@ class SqlStore(FleetSqlStore, ReviewedSqlStore):
     def __init__(self, database: Database, *, node: str = "") -> None:
         self.node = node
         self._database = database
+        self._noting = False
 
     @property
     def shared(self) -> bool:
@@ -75,13 +76,32 @@ class SqlStore(FleetSqlStore, ReviewedSqlStore):
         ask: LoginAsk | None = None,
         sessions: int = 0,
     ) -> tuple[Window, bool]:
-        # A refusal was committed too: the moment must be in the store, in case the clock is set back later.
-        return granted(
-            await self._transaction(
-                lambda connection: admission.admit(
-                    connection, self.node, identity, policy, now, login, note, ask, sessions
+        joined = await self._joined(identity, policy, now, login)
+        if joined is not None and (self._noting or not joined[1]):
+            return joined[0], False
+        if noting := joined is not None:
+            self._noting = True  # one of many logins notes the moment for all
+        try:
+            # A refusal is committed too: the moment must be in the store, in case the clock is set back later.
+            return granted(
+                await self._transaction(
+                    lambda connection: admission.admit(
+                        connection, self.node, identity, policy, now, login, note, ask, sessions
+                    )
                 )
             )
+        finally:
+            if noting:
+                self._noting = False
+
+    async def _joined(
+        self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None
+    ) -> tuple[Window, bool] | None:
+        """A login that joins a window of this node waits for no other: many may come at once."""
+        if not self.shared:
+            return None
+        return await self._database.read(
+            lambda connection: admission.joined(connection, self.node, identity, policy, now, login)
         )
 
     async def end(self, window_id: str, at: datetime, reason: str, note: str | None = None) -> bool:

@@ -77,6 +77,9 @@ class SqliteDatabase:
             raise unavailable(error, _LOOK_AT_FILE) from error
         self._thread, self.usable = thread, True
 
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        return await self.transaction(work)
+
     async def transaction(self, work: Callable[[sa.Connection], T]) -> T:
         thread, connection = self._thread, self._connection
         if thread is None or connection is None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from pgjit.grants.stores.database import upsert
 from pgjit.grants.stores.fleet_schema import window_nodes
 
-__all__ = ["held_by_any", "hold_window", "leave_window", "note_sessions", "sessions_of_others"]
+__all__ = ["held_by_any", "hold_window", "leave_window", "note_sessions"]
 
 
 def hold_window(connection: sa.Connection, window_id: str, node: str, sessions: int) -> None:
@@ -33,9 +33,3 @@ def held_by_any(connection: sa.Connection, window_id: str) -> bool:
 def note_sessions(connection: sa.Connection, window_id: str, node: str, sessions: int) -> None:
     of_node = (window_nodes.c.window_id == window_id, window_nodes.c.node == node)
     connection.execute(sa.update(window_nodes).where(*of_node).values(sessions=sessions))
-
-
-def sessions_of_others(connection: sa.Connection, window_id: str, node: str) -> int:
-    total = sa.select(sa.func.coalesce(sa.func.sum(window_nodes.c.sessions), 0))
-    others = total.where(window_nodes.c.window_id == window_id, window_nodes.c.node != node)
-    return int(connection.execute(others).scalar_one())

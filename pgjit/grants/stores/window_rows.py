@@ -28,7 +28,6 @@ from pgjit.identity.identity import IdentityKey
 
 __all__ = [
     "insert_window",
-    "latest_windows",
     "one_window",
     "opened_since",
     "page_of_windows",
@@ -38,34 +37,6 @@ __all__ = [
     "standing_orders",
     "window_row",
 ]
-
-# Made once: SQLAlchemy caches what it compiles by the statement object.
-_LATEST = (
-    sa.select(windows)
-    .where(
-        windows.c.tid == sa.bindparam("holder_tid"),
-        windows.c.oid == sa.bindparam("holder_oid"),
-        windows.c.policy == sa.bindparam("under_policy"),
-        sa.or_(windows.c.current == 1, windows.c.retry_at > sa.bindparam("cooling_at")),
-    )
-    .order_by(windows.c.seq.desc())
-)
-
-
-def latest_windows(
-    connection: sa.Connection, identity: IdentityKey, policy: str, since: datetime | None
-) -> list[Window]:
-    """The windows of the identity and of those that act for it, the newest first.
-
-    Windows after which a next one might open already at `since` may be missing.
-    """
-    holder = {
-        "holder_tid": identity.tid,
-        "holder_oid": identity.oid,
-        "under_policy": policy,
-        "cooling_at": -1 if since is None else to_micros(since),
-    }
-    return [read_window(row) for row in connection.execute(_LATEST, holder)]
 
 
 def opened_since(connection: sa.Connection, identity: IdentityKey, policy: str, since: datetime) -> int:
@@ -79,15 +50,19 @@ def opened_since(connection: sa.Connection, identity: IdentityKey, policy: str, 
     return int(connection.execute(query).scalar_one())
 
 
-def insert_window(connection: sa.Connection, window: Window) -> None:
-    """INVARIANT: one window of a holder and policy is current. One that is over makes way in this transaction."""
+def insert_window(connection: sa.Connection, window: Window, *, first: bool = False) -> None:
+    """INVARIANT: one window of a holder and policy is current. One that is over makes way in this transaction.
+
+    `first`: there is no window of the holder under the policy that might be current.
+    """
     holder = (
         windows.c.tid == window.identity.tid,
         windows.c.oid == window.identity.oid,
         windows.c.acting == (window.holder_key.program or ""),
         windows.c.policy == window.policy,
     )
-    connection.execute(sa.update(windows).where(*holder, windows.c.current.is_not(None)).values(current=None))
+    if not first:
+        connection.execute(sa.update(windows).where(*holder, windows.c.current.is_not(None)).values(current=None))
     connection.execute(sa.insert(windows).values(**window_row(window), current=1))
 
 

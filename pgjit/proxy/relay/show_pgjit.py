@@ -71,8 +71,7 @@ def answer(name: str, facts: SessionFacts, now: datetime) -> str | None:
         case "policy":
             text = f"{context.policy} (version {context.policy_version[:12]})"
         case "identity":
-            key = context.identity.key
-            text = f"{context.identity.kind.value} {key.oid} of tenant {key.tid}"
+            text = context.identity.key.text
         case "remaining":
             text = _left(facts, now)
         case "limits":

@@ -25,6 +25,7 @@ from tests.contracts.store import ALICE, HOUR, NOW, POLICY
 from tests.fakes.stalling_socket import StallingSocket
 from tests.fakes.store_server import StoreServer
 from tests.grants.review_cast import ADMIN, CAROL, DAVE, request, reviewer
+from tests.run.waiting import until
 
 KILL = SessionKill(session_id="s_1", reason="it hangs", by=ADMIN, at=NOW)
 
@@ -49,6 +50,48 @@ async def database(store_server: StoreServer) -> AsyncIterator[PostgresDatabase]
 
 def _people(count: int) -> list[IdentityKey]:
     return [IdentityKey(ALICE.tid, f"{number:08}-aaaa-4aaa-8aaa-aaaaaaaaaaaa") for number in range(count)]
+
+
+# --- logins, many at once ---------------------------------------------------------------------------------
+
+
+async def test_a_login_that_joins_a_window_waits_for_no_turn_and_for_one_answer(
+    nodes: tuple[SqlStore, ...], store_server: StoreServer
+) -> None:
+    """Else many at once would wait for each other until they are refused as busy."""
+    store, other = nodes
+    window, _ = await store.admit(ALICE, POLICY, NOW, note="opened")
+    statements: list[str] = []
+    assert isinstance(store._database, PostgresDatabase)
+    assert store._database._engine is not None
+    engine = store._database._engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    async with store_server.turn_taken():
+        joins = await asyncio.gather(*(store.admit(ALICE, POLICY, NOW) for _ in range(60)))
+        assert joins == [(window, False)] * 60
+        assert len(statements) == 60
+        # The first login of another node notes that it has the window: that takes its turn.
+        elsewhere = asyncio.create_task(other.admit(ALICE, POLICY, NOW))
+        # A second later one login notes the moment, and the others do not wait for it.
+        late = [asyncio.create_task(store.admit(ALICE, POLICY, NOW + HOUR / 60)) for _ in range(20)]
+        async with asyncio.timeout(BUSY_SECONDS):
+            await until(lambda: sum(task.done() for task in late) == 19)
+        assert not elsewhere.done()
+    assert {(await task)[1] for task in (elsewhere, *late)} == {False}
+    assert await store.clock_floor() == NOW + HOUR / 60
+
+
+async def test_a_login_that_opens_a_window_takes_few_statements(nodes: tuple[SqlStore, ...]) -> None:
+    store = nodes[0]
+    statements: list[str] = []
+    assert isinstance(store._database, PostgresDatabase)
+    assert store._database._engine is not None
+    engine = store._database._engine.sync_engine
+    await store.admit(CAROL, POLICY, NOW, note="opened")
+    sa.event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    await store.admit(ALICE, POLICY, NOW, note="opened")
+    # What it may join; its turn, what is known, the window, the node that has it, the record.
+    assert [each.split()[0] for each in statements] == ["SELECT"] * 3 + ["INSERT"] * 3
 
 
 # --- races ------------------------------------------------------------------------------------------------
@@ -266,13 +309,13 @@ async def test_a_server_that_stops_answering_costs_a_bounded_time(
 
 
 async def test_a_caller_that_is_cancelled_leaves_the_store_usable(nodes: tuple[SqlStore, ...]) -> None:
-    task = asyncio.create_task(nodes[0].admit(ALICE, POLICY, NOW))
+    task = asyncio.create_task(nodes[0].kill_session(KILL))
     for _ in range(3):
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert len(await nodes[1].unended()) == 1
+    assert (await nodes[1].standing_orders(NOW)).kills == (KILL,)
 
 
 # --- notifications ------------------------------------------------------------------------------------------
