@@ -25,7 +25,7 @@ from pgjit.app.from_config import (
     writer_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
-from pgjit.app.watched_metrics import watch
+from pgjit.app.watched_metrics import watch, watch_notifications
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SegmentSink
@@ -320,6 +320,7 @@ class App:
     async def _run_notifications(self) -> AsyncIterator[None]:
         requests = self._services.requests
         notifier = new_notifier(self._config, self._store, self._clock, requests, self._directory, self._ties)
+        watch_notifications(self.telemetry.metrics, notifier)
         async with notifier.running():
             yield
 

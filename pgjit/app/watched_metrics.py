@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pgjit.audit.journal import Journal
 from pgjit.identity.provider import Provider
+from pgjit.notify.notifier import Notifier
 from pgjit.proxy.services import Services
 from pgjit.server.catalog_cache import CatalogCache
 from pgjit.telemetry.dependency import ExternalDependency
 from pgjit.telemetry.metrics import Metrics
 
-__all__ = ["watch"]
+__all__ = ["watch", "watch_notifications"]
 
 
 def watch(services: Services, catalogs: Mapping[str, CatalogCache]) -> None:
@@ -34,6 +35,12 @@ def watch(services: Services, catalogs: Mapping[str, CatalogCache]) -> None:
     ]
     metrics.dependency_failures.watch(lambda: {(each.kind, each.name): each.failures for each in dependencies})
     metrics.dependency_up.watch(lambda: {(each.kind, each.name): int(each.up) for each in dependencies})
+
+
+def watch_notifications(metrics: Metrics, notifier: Notifier) -> None:
+    """As the notifier counted them some seconds ago: no collection waits for the store."""
+    metrics.notifications_waiting.watch(lambda: {(name,): count for name, (count, _) in notifier.waiting.items()})
+    metrics.notifications_age.watch(lambda: {(name,): age for name, (_, age) in notifier.waiting.items()})
 
 
 def _watch_journal(metrics: Metrics, journal: Journal) -> None:

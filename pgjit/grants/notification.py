@@ -11,7 +11,15 @@ from datetime import datetime
 
 import orjson
 
-__all__ = ["LOUD_EVENTS", "NOTICE_KINDS", "SENT_FIRST", "Notice", "QueuedNotification", "event_of_notice"]
+__all__ = [
+    "LOUD_EVENTS",
+    "NOTICE_KINDS",
+    "SENT_FIRST",
+    "Notice",
+    "QueuedNotification",
+    "WaitingNotifications",
+    "event_of_notice",
+]
 
 NOTICE_KINDS = frozenset(
     {
@@ -65,6 +73,14 @@ class QueuedNotification:
     missing: tuple[str, ...] | None = None
     place: str | None = None
     earlier_place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNotifications:
+    """Those of a channel that are neither sent nor given up."""
+
+    count: int
+    since: datetime  # when the oldest of them was made
 
 
 def event_of_notice(kind: str, note: str) -> str:

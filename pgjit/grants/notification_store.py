@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pgjit.grants.notification import Notice, QueuedNotification
+from pgjit.grants.notification import Notice, QueuedNotification, WaitingNotifications
 
 __all__ = ["NotificationStore"]
 
@@ -67,5 +67,5 @@ class NotificationStore(Protocol):
         They may be of a channel that is not configured any more.
         """
 
-    async def waiting_notifications(self) -> dict[str, int]:
-        """How many notifications of each channel are neither sent nor given up."""
+    async def waiting_notifications(self) -> dict[str, WaitingNotifications]:
+        """The notifications of each channel that are neither sent nor given up, where there are any."""

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pgjit.errors import PgjitError
-from pgjit.grants.notification import QueuedNotification
+from pgjit.grants.notification import QueuedNotification, WaitingNotifications
 from pgjit.grants.store import Store
 from pgjit.notify.announcement import announcement_of
 from pgjit.notify.channel import Channel, NeverSent, NotSent
@@ -36,6 +36,7 @@ _LEASE = timedelta(seconds=90)
 _AT_ONCE = 8
 _EVERY_SECONDS = 1.0
 _SWEEP_EVERY = timedelta(minutes=1)
+_COUNT_EVERY = timedelta(seconds=10)
 _KEPT = timedelta(days=30)
 _DROPPED_AFTER = timedelta(days=1)
 _FIRST_DELAY, _LONGEST_DELAY = 5.0, 600.0
@@ -81,6 +82,8 @@ class Notifier:
         self._give_up_after = give_up_after
         self._chance = chance
         self._swept_at: datetime | None = None
+        self._counted_at: datetime | None = None
+        self._waiting: Mapping[str, WaitingNotifications] = {}
         self._new = {name: asyncio.Event() for name in subscriptions}
         self._failing = False
         self._stopping = asyncio.Event()
@@ -105,6 +108,15 @@ class Notifier:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def waiting(self) -> dict[str, tuple[int, float]]:
+        """For each channel, as counted some seconds ago: how many notifications wait, and how old the oldest is."""
+        now, none = self._clock(), (0, 0.0)
+        ages = {
+            name: (each.count, max(0.0, (now - each.since).total_seconds())) for name, each in self._waiting.items()
+        }
+        return {name: ages.get(name, none) for name in self._subscriptions}
+
     # --- from notices to notifications -----------------------------------------------------------------
 
     async def _keep_spreading(self) -> None:
@@ -120,6 +132,8 @@ class Notifier:
             events = {name: each.events for name, each in self._subscriptions.items()}
             while await self._store.spread_notices(events, now):
                 self._wake()
+            if self._counted_at is None or not timedelta() <= now - self._counted_at < _COUNT_EVERY:
+                self._waiting, self._counted_at = await self._store.waiting_notifications(), now
         if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
             await self._sweep(now)
             self._swept_at = now

@@ -107,6 +107,15 @@ class Metrics:
         self.memberships_age = self._gauge(
             "memberships.age", "s", "age of the oldest membership that a live session relies on"
         )
+        self.notifications_waiting = self._gauge(
+            "notifications.waiting",
+            "{notification}",
+            "notifications in the store that are neither sent nor given up, of all nodes",
+            "channel",
+        )
+        self.notifications_age = self._gauge(
+            "notifications.age", "s", "age of the oldest notification that waits; 0 if none does", "channel"
+        )
         self.dependency_failures = self._counter(
             "dependency.failures", "{failure}", "failed uses of a server, directory or other source", "kind", "name"
         )

@@ -35,6 +35,10 @@ async def _lock(store: Store, name: str) -> None:
     await store.set_lock(Lock(id=f"l_{name}", scope=scope, reason="stop", set_by=ADMIN, set_at=NOW))
 
 
+async def _waiting(store: Store) -> dict[str, int]:
+    return {channel: each.count for channel, each in (await store.waiting_notifications()).items()}
+
+
 class NotificationStoreContract:
     @pytest.fixture
     async def notifying(self, make: Callable[[], Store]) -> AsyncIterator[Store]:
@@ -49,7 +53,7 @@ class NotificationStoreContract:
             await notifying.change_request(made.id, lambda _: 1 // 0, NOW)  # type: ignore[arg-type,return-value]
         await notifying.change_request(made.id, lambda one: approve(one, reviewer(CAROL), NOW), NOW)
         assert await notifying.spread_notices(CHANNELS, NOW) == 3  # a verdict too, to which nobody subscribes
-        assert await notifying.waiting_notifications() == {"chat": 1, "ops": 2}
+        assert await _waiting(notifying) == {"chat": 1, "ops": 2}
         (first,) = await _claim(notifying)
         assert (first.event, first.subject, first.attempt) == ("request.made", made.id, 1)
         assert orjson.loads(first.body)["state"] == "pending"
@@ -91,9 +95,9 @@ class NotificationStoreContract:
         # The slow node has lost it: neither its success nor its failure counts.
         await notifying.notification_sent(first, NOW + LEASE, None)
         await notifying.give_up_notification(first, NOW + LEASE, "too late")
-        assert await notifying.waiting_notifications() == {"ops": 1}
+        assert await _waiting(notifying) == {"ops": 1}
         await notifying.notification_sent(again, NOW + LEASE, None)
-        assert await notifying.waiting_notifications() == {}
+        assert await _waiting(notifying) == {}
 
     async def test_a_failed_attempt_waits_and_a_given_up_one_is_on_record(self, notifying: Store) -> None:
         await _lock(notifying, "a")
@@ -107,7 +111,7 @@ class NotificationStoreContract:
         (third,) = await _claim(notifying, NOW + 2 * MINUTE)
         await notifying.give_up_notification(third, NOW + 2 * MINUTE, "answered 410")
         assert await self._failures(notifying) == [(2, "token_revoked"), (3, "answered 410")]
-        assert await notifying.waiting_notifications() == {}
+        assert await _waiting(notifying) == {}
         assert await notifying.spread_notices(CHANNELS, NOW) == 0  # a failure is no news to spread
 
     async def test_any_number_that_wait_hold_up_no_other(self, notifying: Store) -> None:
@@ -143,7 +147,7 @@ class NotificationStoreContract:
         notice = Notice(key="sign_off.overdue:w_1", event="sign_off.overdue", subject="w_1", body="{}")
         await notifying.add_notifications([notice], ["ops"], NOW)
         await notifying.add_notifications([notice], ["ops", "chat"], NOW)
-        assert await notifying.waiting_notifications() == {"chat": 1, "ops": 1}
+        assert await _waiting(notifying) == {"chat": 1, "ops": 1}
 
     async def test_old_ones_are_deleted(self, notifying: Store) -> None:
         await _lock(notifying, "a")
@@ -156,7 +160,7 @@ class NotificationStoreContract:
         await notifying.spread_notices(CHANNELS, NOW + MINUTE)
         assert [each.subject for each in await _claim(notifying, NOW + MINUTE)] == ["l_b", "l_c"]
         await notifying.delete_notifications(NOW + MINUTE)
-        assert await notifying.waiting_notifications() == {"ops": 1}
+        assert await _waiting(notifying) == {"ops": 1}
 
     async def test_a_node_without_channels_drops_what_no_node_spreads(self, notifying: Store) -> None:
         await _lock(notifying, "a")

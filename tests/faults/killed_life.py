@@ -166,7 +166,7 @@ async def restart(place: Place) -> list[str]:
         faults = [fault for window in found for fault in await _faults_of(window, windows)]
         requests = (await store.requests(RequestFilter())).items
         await store.spread_notices({"hook": EVENTS}, NOW + 3 * MINUTE)
-        notified = (await store.waiting_notifications()).get("hook", 0)
+        notified = sum(each.count for each in (await store.waiting_notifications()).values())
     records = place.records
     if len(found) > 1:
         faults.append(f"{len(found)} windows")

@@ -80,7 +80,7 @@ class Scene:
         return [(each.attempts, each.error) for each in events if isinstance(each, NotificationFailed)]
 
     async def waiting(self) -> int:
-        return sum((await self.store.waiting_notifications()).values())
+        return sum(each.count for each in (await self.store.waiting_notifications()).values())
 
 
 @asynccontextmanager
@@ -117,6 +117,22 @@ async def test_a_failed_attempt_is_made_again_when_it_is_due(tmp_path: Path) -> 
         assert [one.attempt for one in ops.sent] == [1, 2, 3]
         assert len({one.id for one in ops.sent}) == 1
         assert (await each.waiting(), await each.failures()) == (0, [])
+
+
+async def test_how_many_wait_and_how_long_is_counted_now_and_then(tmp_path: Path) -> None:
+    ops, chat = FakeChannel(NotSent("answered 503")), FakeChannel()
+    async with scene(tmp_path, ops=ops, chat=chat) as each:
+        await each.notifier.spread()
+        assert each.notifier.waiting == {"ops": (0, 0.0), "chat": (0, 0.0)}
+        await each.lock("one")
+        await each.lock("two")
+        each.now += 10 * SECOND
+        await each.notifier.spread()
+        assert await each.notifier.send_due("chat") == 2
+        assert {count for count, _ in each.notifier.waiting.values()} == {2}
+        each.now += 30 * SECOND
+        await each.notifier.spread()
+        assert each.notifier.waiting == {"ops": (2, 30.0), "chat": (0, 0.0)}
 
 
 async def test_the_next_attempt_is_for_the_recipients_that_are_missing(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from datetime import datetime
 import orjson
 import sqlalchemy as sa
 
-from pgjit.grants.notification import NOTICE_KINDS, SENT_FIRST, Notice, QueuedNotification, event_of_notice
+from pgjit.grants.notification import (
+    NOTICE_KINDS,
+    SENT_FIRST,
+    Notice,
+    QueuedNotification,
+    WaitingNotifications,
+    event_of_notice,
+)
 from pgjit.grants.stores.notification_schema import notices, notifications
 from pgjit.grants.stores.schema import from_micros, to_micros
 from pgjit.random_id import random_id
@@ -127,13 +134,16 @@ def delete_old(connection: sa.Connection, before: datetime) -> None:
     connection.execute(sa.delete(notifications).where(old))
 
 
-def waiting(connection: sa.Connection) -> dict[str, int]:
+def waiting(connection: sa.Connection) -> dict[str, WaitingNotifications]:
     query = (
-        sa.select(notifications.c.channel, sa.func.count())
+        sa.select(notifications.c.channel, sa.func.count(), sa.func.min(notifications.c.created_at))
         .where(notifications.c.done_at.is_(None))
         .group_by(notifications.c.channel)
     )
-    return {channel: int(count) for channel, count in connection.execute(query)}
+    return {
+        channel: WaitingNotifications(int(count), from_micros(since))
+        for channel, count, since in connection.execute(query)
+    }
 
 
 def _attempt(notification_id: str, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from pgjit.grants.notification import Notice, QueuedNotification
+from pgjit.grants.notification import Notice, QueuedNotification, WaitingNotifications
 from pgjit.grants.stores import notification_rows
 from pgjit.grants.stores.journal_entries import add_entry
 
@@ -70,7 +70,7 @@ class NotifyingSqlStore:
     async def delete_notifications(self, before: datetime) -> None:
         await self._transaction(lambda each: notification_rows.delete_old(each, before))
 
-    async def waiting_notifications(self) -> dict[str, int]:
+    async def waiting_notifications(self) -> dict[str, WaitingNotifications]:
         return await self._transaction(notification_rows.waiting)
 
     def _add_failure(
