@@ -89,26 +89,26 @@ async def test_sessions_at_once_and_statements_in_a_window_are_counted_over_all_
     assert ("SELECT 3", "refused", 0) in outcomes(world)
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELECT email FROM customers",
-        "SELECT * FROM customers",
-        "SELECT c FROM customers c",
-        "SELECT row_to_json(c) FROM public.customers c",
-        "SELECT 1 FROM customers WHERE email LIKE 'a%'",
-        "SELECT x.b FROM (SELECT id a, email b FROM customers) x",
-        "TABLE customers",
-        "COPY customers TO STDOUT",
-        "DECLARE c CURSOR WITH HOLD FOR SELECT email FROM customers",
-        "SELECT * FROM customers NATURAL JOIN (SELECT 'x' AS email) y",
-    ],
-)
-async def test_a_denied_column_is_refused_by_every_way_to_it(world: World, sql: str) -> None:
+WAYS_TO_A_DENIED_COLUMN = [
+    "SELECT email FROM customers",
+    "SELECT * FROM customers",
+    "SELECT c FROM customers c",
+    "SELECT row_to_json(c) FROM public.customers c",
+    "SELECT 1 FROM customers WHERE email LIKE 'a%'",
+    "SELECT x.b FROM (SELECT id a, email b FROM customers) x",
+    "TABLE customers",
+    "COPY customers TO STDOUT",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT email FROM customers",
+    "SELECT * FROM customers NATURAL JOIN (SELECT 'x' AS email) y",
+]
+
+
+async def test_a_denied_column_is_refused_by_every_way_to_it(world: World) -> None:
     token = await world.token(add_member(world, LIMITED))
     async with await connect_psycopg(world, token, "limited") as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute(sql.encode())
+        for sql in WAYS_TO_A_DENIED_COLUMN:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(sql.encode())
         assert await (await connection.execute("SELECT id FROM customers WHERE id = 1")).fetchone() == (1,)
 
 
