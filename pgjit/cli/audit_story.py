@@ -13,7 +13,7 @@ from pgjit.cli.audit_texts import clock, milliseconds, result, statement_lines
 from pgjit.cli.columns import TableColumn, columns
 from pgjit.cli.plain import plain
 
-__all__ = ["event_lines", "step_lines", "window_page"]
+__all__ = ["event_lines", "outcome_words", "record_words", "step_lines", "window_page"]
 
 Item = Mapping[str, Any]
 _ASKED: Final = ("request.made", "request.verdict", "request.ended")
@@ -46,7 +46,11 @@ def event_lines(record: Item, width: int) -> list[str]:
     head = f"{clock(record['time'])[:19]}  "
     room = max(width - 2, 40)
     return textwrap.wrap(
-        plain(_words(record)), room, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+        plain(record_words(record)),
+        room,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_on_hyphens=False,
     )
 
 
@@ -58,8 +62,8 @@ def step_lines(record: Item, elapsed: float) -> list[str]:
         lines = statement_lines(str(record.get("statement", "")), " " * len(head))
         return [head + lines[0].lstrip() + refused, *lines[1:]]
     if record["type"] == "outcome":
-        return [head + "-> " + plain(_outcome(record))]
-    return [head + plain(f"[{record['type']}] {_words(record)}")]
+        return [head + "-> " + plain(outcome_words(record))]
+    return [head + plain(f"[{record['type']}] {record_words(record)}")]
 
 
 def _head(window: Item) -> Iterator[str]:
@@ -139,7 +143,7 @@ def _whole(item: Item) -> Iterator[str]:
     yield from statement_lines(str(item["statement"]), "    ")
 
 
-def _words(record: Item) -> str:
+def record_words(record: Item) -> str:
     """What a record says, in words; the type and its reason where it has no words of its own."""
     kind, by = str(record["type"]), record.get("by")
     actor = f" by {by.get('display') or by.get('oid')}" if isinstance(by, Mapping) else ""
@@ -166,7 +170,7 @@ def _words(record: Item) -> str:
             return f"{kind.replace('.', ' ').replace('_', '-')}{actor}{reason}{_proof(record)}"
 
 
-def _outcome(record: Item) -> str:
+def outcome_words(record: Item) -> str:
     error = f" {record['sqlstate']}" if record.get("sqlstate") else ""
     message = f" {record['message']}" if record.get("message") else ""
     command = f" {record['command']}" if record.get("command") else ""

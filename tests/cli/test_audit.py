@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pgjit.cli.commands import audit_show
+from pgjit.audit.reading.report import PARTS
+from pgjit.cli.commands import audit_show, audit_tail
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
 from tests.fixtures.journals import JournalStory, write_journal
@@ -59,8 +60,8 @@ def call(journal: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     return called
 
 
-def first(records: Records, kind: str, **members: object) -> dict[str, Any]:
-    return next(each for each in records if each["type"] == kind and members.items() <= each.items())
+def first(records: Records, type_: str, **members: object) -> dict[str, Any]:
+    return next(each for each in records if each["type"] == type_ and members.items() <= each.items())
 
 
 def test_the_list_fits_eighty_columns_and_hides_catalog_chatter(call: Call, records: Records) -> None:
@@ -75,7 +76,7 @@ def test_the_list_fits_eighty_columns_and_hides_catalog_chatter(call: Call, reco
 
 
 def test_the_filters_of_the_list_are_its_options(call: Call, records: Records) -> None:
-    refused = first(records, "execution", decision="deny")
+    refused = first(records, "execution", decision="deny", kind="update")
     filters = (
         f"--identity={refused['identity']}", f"--policy={refused['policy']}", f"--window={refused['window']}",
         f"--session={refused['execution'].split('/')[0]}", f"--object={refused['reads'][0]}", "--decision=deny",
@@ -94,7 +95,7 @@ def test_a_list_as_csv_has_a_column_for_each_member(call: Call) -> None:
 
 
 def test_an_execution_is_shown_with_all_that_belongs_to_it(call: Call, records: Records) -> None:
-    refused = first(records, "execution", decision="deny")
+    refused = first(records, "execution", decision="deny", kind="update")
     text = call("show", str(refused["seq"]))
     assert text == call("show", refused["execution"])
     assert refused["execution"] in text
@@ -211,3 +212,47 @@ def test_an_answer_that_lacks_something_says_so(
     paths[1].unlink()
     assert run(["audit", "list", "--journal", str(tmp_path / "journal")]) == Status.FAILED
     assert "NOT COMPLETE: lines 15 to 29 are missing" in capsys.readouterr().err
+
+
+def test_a_report_has_its_parts_as_text_json_csv_and_one_page(call: Call, tmp_path: Path) -> None:
+    text = call("report")
+    for part in PARTS.values():
+        assert part.title in text
+    assert all(len(line) <= 110 for line in text.splitlines())
+    document = json.loads(call("report", "--json", "--since", "2026-11-01"))
+    assert set(document["parts"]) == set(PARTS)
+    rows = list(csv.DictReader(io.StringIO(call("report", "population", "--csv"))))
+    assert [each["missing"] for each in rows] == ["0"]
+    call("report", "--html", str(tmp_path / "report.html"))
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<svg") >= 3
+    assert "http" not in page.replace("http-equiv", "")
+    assert (tmp_path / "report.html").stat().st_mode & 0o077 == 0
+    assert call("report", "nothing", status=Status.USAGE)
+    assert call("report", "--csv", status=Status.USAGE)
+
+
+def test_the_journal_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = list(JournalStory(60, people=1).lines())
+    [path] = write_journal(tmp_path / "journal", lines[:20])
+    steps = iter((lines[20:25], lines[25:]))
+
+    def write_more(_seconds: float) -> None:
+        if (more := next(steps, None)) is None:
+            raise KeyboardInterrupt
+        with path.open("a") as file:
+            file.writelines(f"{line}\n" for line in more)
+
+    monkeypatch.setattr(audit_tail, "pause", write_more)
+    assert run(["audit", "tail", "--journal", str(path.parent), "--catalog", "-n", "3"]) == Status.OK
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 + len(lines) - 20
+    assert "person0@example.com  >  " in next(line for line in printed if "  >  " in line)
+    assert (
+        run(["audit", "tail", "--journal", str(path.parent), "--json", "--no-follow", "--type", "service"])
+        == Status.OK
+    )
+    assert [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()] == ["service.started"]
+    assert run(["audit", "tail", "--journal", str(tmp_path / "none")]) == Status.UNAVAILABLE

@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 from pgjit.audit.reading.reader import Reader, Rows
 
-__all__ = ["ORDERS", "ExecutionFilter", "Order", "list_executions"]
+__all__ = ["MOST", "ORDERS", "ExecutionFilter", "Order", "list_executions"]
 
+MOST: Final = 1_000_000
 Order = Literal["time", "duration", "rows", "bytes"]
 ORDERS: Final[dict[str, str]] = {
     "time": "time DESC, seq DESC",
@@ -24,12 +25,14 @@ ORDERS: Final[dict[str, str]] = {
 }
 _OBJECTS: Final = "list_concat(coalesce(reads, []), coalesce(writes, []), coalesce(calls, []))"
 _NAMED: Final = "name = $touches OR ends_with(name, concat('.', $touches))"
+_KEYS: Final = "identity FROM pieces.all_events"
 # A condition for each filter that is set. Values are bound.
 _CONDITIONS: Final[dict[str, str]] = {
-    "identity": "(oid = $identity OR identity = $identity OR lower(display) = lower($identity))",
+    "identity": f"identity IN (SELECT {_KEYS} WHERE lower(display) = lower($identity) UNION ALL SELECT $identity "
+    f"UNION ALL SELECT {_KEYS} WHERE oid = $identity)",
     "policy": "policy = $policy",
-    "group": '"group" = $group',
-    "connection": "connection = $connection",
+    "group": 'session IN (SELECT session FROM pieces.opened WHERE "group" = $group)',
+    "connection": "session IN (SELECT session FROM pieces.opened WHERE connection = $connection)",
     "window": '"window" = $window',
     "session": "session = $session",
     "touches": f"len(list_filter({_OBJECTS}, lambda name: {_NAMED})) > 0",
@@ -43,10 +46,10 @@ _CONDITIONS: Final[dict[str, str]] = {
     "text": "contains(lower(statement), lower($text))",
     "before": "(time, seq) < ($before_time, $before_seq)",
 }
-_LATE: Final = (
-    'decision = \'allow\' AND EXISTS (SELECT 1 FROM windows w WHERE w."window" = executions."window" '
-    "AND executions.time > least(w.ends_at, coalesce(w.ended_at, w.ends_at)))"
+_ENDS: Final = (
+    'JOIN (SELECT "window", least(ends_at, coalesce(ended_at, ends_at)) AS over_at FROM windows) USING ("window")'
 )
+_LATE: Final = "decision = 'allow' AND time > over_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,7 @@ class ExecutionFilter:
     before: tuple[datetime, int] | None = None  # those after this one in a list of the newest first
 
     def where(self) -> tuple[str, dict[str, object]]:
-        """The condition on `executions`, and the values that are bound in it."""
+        """The condition on `pieces.own`, and the values that are bound in it."""
         conditions, values = ["TRUE"], dict[str, object]()
         for name, condition in _CONDITIONS.items():
             value = getattr(self, name)
@@ -89,15 +92,27 @@ class ExecutionFilter:
         return " AND ".join(conditions), values
 
 
-def list_executions(
-    reader: Reader, chosen: ExecutionFilter, *, order: Order = "time", limit: int | None = None
-) -> Rows:
+def list_executions(reader: Reader, chosen: ExecutionFilter, *, order: Order = "time", limit: int = MOST) -> Rows:
     """Raises duckdb.Error."""
     where, values = chosen.where()
-    sql = f"SELECT * FROM executions WHERE {where} ORDER BY {ORDERS[order]}"
-    if limit is not None:
-        sql += f" LIMIT {int(limit) + 1}"
-    return reader.query(sql, values, most=limit)
+    source = f"pieces.own {_ENDS}" if chosen.after_end else "pieces.own"
+    # Which ones first, then all their columns: most statements are not even read.
+    keys = f"SELECT journal, seq, time FROM {source} WHERE {where} ORDER BY {ORDERS[order]} LIMIT {limit + 1}"
+    found = reader.query(keys, values, most=limit)
+    if not found.rows:
+        return reader.query("SELECT * FROM executions LIMIT 0")
+    times = [time for _, _, time in found.rows]
+    whole = reader.query(
+        "SELECT * FROM executions WHERE time BETWEEN $first AND $last AND list_contains($seqs, seq) "
+        f"AND list_contains($names, concat(journal, ':', seq)) ORDER BY {ORDERS[order]}",
+        {
+            "first": min(times),
+            "last": max(times),
+            "seqs": [seq for _, seq, _ in found.rows],
+            "names": [f"{journal}:{seq}" for journal, seq, _ in found.rows],
+        },
+    )
+    return whole._replace(more=found.more)
 
 
 def _naive(moment: datetime) -> datetime:

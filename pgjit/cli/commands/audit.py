@@ -8,8 +8,10 @@ from pgjit.cli.appearance import CommandHelp, GroupHelp
 from pgjit.cli.commands.audit_key import key
 from pgjit.cli.commands.audit_list import list_
 from pgjit.cli.commands.audit_prove import check_proof, prove
+from pgjit.cli.commands.audit_report import report
 from pgjit.cli.commands.audit_show import replay, show, window
 from pgjit.cli.commands.audit_sql import sql
+from pgjit.cli.commands.audit_tail import tail
 from pgjit.cli.commands.audit_verify import verify
 
 __all__ = ["audit"]
@@ -31,3 +33,5 @@ audit.command("verify", cls=CommandHelp)(verify)
 audit.command("prove", cls=CommandHelp)(prove)
 audit.command("check-proof", cls=CommandHelp)(check_proof)
 audit.add_typer(key, name="key")
+audit.command("report", cls=CommandHelp)(report)
+audit.command("tail", cls=CommandHelp)(tail)

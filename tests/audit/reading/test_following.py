@@ -1,0 +1,72 @@
+"""A journal that is followed: each line once, across rotation, compression and removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pgjit.audit.reading.following import JournalFollower
+from tests.audit.reading.conftest import compress
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Iterator[JournalFollower]:
+    with closing(JournalFollower(tmp_path)) as opened:
+        yield opened
+
+
+def write(folder: Path, first: int, *lines: str, end: str = "\n") -> Path:
+    path = folder / f"{first:020}.jsonl"
+    with path.open("a") as file:
+        file.write("\n".join(lines) + end if lines else "")
+    return path
+
+
+def polled(follower: JournalFollower) -> list[str]:
+    return [line.decode() for line in follower.poll()]
+
+
+def test_it_begins_with_the_last_lines_and_goes_on(tmp_path: Path, follower: JournalFollower) -> None:
+    write(tmp_path, 0, "a", "b", "c")
+    write(tmp_path, 3, "d")
+    assert follower.begin(2) == [b"c", b"d"]
+    assert polled(follower) == []
+    write(tmp_path, 3, "e", "f", end="")
+    assert polled(follower) == ["e"]
+    write(tmp_path, 3, "f")
+    assert polled(follower) == ["ff"]
+
+
+def test_it_follows_into_new_segments(tmp_path: Path, follower: JournalFollower) -> None:
+    first = write(tmp_path, 0, "a")
+    assert follower.begin(0) == []
+    write(tmp_path, 0, "b")
+    write(tmp_path, 2, "c")
+    compress(first)
+    compress(write(tmp_path, 3, "d", "e"))
+    write(tmp_path, 5, "f")
+    assert polled(follower) == ["b", "c", "d", "e", "f"]
+    assert follower.missed == 0
+    write(tmp_path, 5, "g")
+    write(tmp_path, 7)
+    assert polled(follower) == ["g"]
+    write(tmp_path, 7, "h")
+    assert polled(follower) == ["h"]
+
+
+def test_it_begins_before_the_first_line(tmp_path: Path, follower: JournalFollower) -> None:
+    assert follower.begin(10) == []
+    assert polled(follower) == []
+    write(tmp_path, 0, "a")
+    assert polled(follower) == ["a"]
+
+
+def test_lines_that_were_removed_before_they_were_read_are_counted(tmp_path: Path, follower: JournalFollower) -> None:
+    write(tmp_path, 0, "a")
+    follower.begin(0)
+    write(tmp_path, 5, "f")
+    assert polled(follower) == ["f"]
+    assert follower.missed == 4
