@@ -12,6 +12,7 @@ from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
+from pgjit.api.audit_answers import AuditAnswers
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCall
 from pgjit.api.event_feed import EventFeed
@@ -62,6 +63,7 @@ class ApiServices:
     node: str
     version: str
     revocations: EndingService | None = None
+    audit: AuditAnswers | None = None  # None: this node has no folder of a journal
     catalogs: Callable[[str], Catalog | None] = lambda _connection: None  # as last read; None: not read yet
     relation_lists: RelationLists = field(default_factory=RelationLists)
 

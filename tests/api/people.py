@@ -35,6 +35,7 @@ from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.registry import Registry
 from pgjit.telemetry.dependency import ExternalDependency
 from tests.api.memory_store import MemoryEnding, MemoryStore
+from tests.fakes.audit_answers import KeptQuestions
 from tests.fakes.policies import policy
 from tests.run.journal_text import journal_lines
 
@@ -177,6 +178,7 @@ class People:
         self.journal.on_written = self.feed.take
         self.store = MemoryStore()
         self.ending = MemoryEnding(self.store, lambda: self.now)
+        self.audit = KeptQuestions()
         self.services = self._services(directory)
         groups = roles or HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,))
         parsed = HttpApiSection(audience="api", roles=groups, **{"requests_per_minute": 6000, **section})
@@ -198,6 +200,7 @@ class People:
             clock=lambda: self.now,
             node="n1",
             version="0.0.0",
+            audit=self.audit,
         )
 
     def _new_client(self) -> httpx.AsyncClient:

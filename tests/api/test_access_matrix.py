@@ -42,6 +42,11 @@ POST   windows/w_glass/sign-off    403   403   403   200!  403   403   403
 POST   revoke                      403   403   403   403   403   200!  403
 GET    sessions                    403   200   200   403   200!  200!  200
 POST   sessions/s_1/kill           403   403   403   403   403   200!  403
+GET    audit/executions            403   403   403   403   200!  200!  403
+GET    audit/executions/s_1/1      403   403   403   403   200!  200!  403
+GET    audit/windows/w_1           403   403   403   403   200!  200!  403
+GET    audit/sessions/s_1          403   403   403   403   200!  200!  403
+GET    audit/report?part=rows      403   403   403   403   200!  200!  403
 GET    locks                       403   403   403   403   200!  200!  403
 POST   locks                       403   403   403   403   403   201!  403
 DELETE locks/l_0?reason=over       403   403   403   403   403   200!  403

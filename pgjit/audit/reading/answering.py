@@ -1,0 +1,94 @@
+"""A process of its own that answers one question about the journal: a JSON object on standard input, one on standard
+output. `python -m pgjit.audit.reading.answering`.
+
+Decides which questions there are, and that it gives way to everything else on the machine. The HTTP API starts it, so
+that no query takes time or memory of the process that serves sessions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pgjit.audit.reading.execution_list import ExecutionFilter, list_executions
+from pgjit.audit.reading.faults import AuditFault, RecordUnknown
+from pgjit.audit.reading.moments import read_moment
+from pgjit.audit.reading.reader import Reader, opened_reader
+from pgjit.audit.reading.record_detail import find_record
+from pgjit.audit.reading.report import PARTS, make_report
+from pgjit.audit.reading.segment_cache import SegmentCache
+from pgjit.audit.reading.session_replay import replayed_session
+from pgjit.audit.reading.values import as_documents
+from pgjit.audit.reading.window_story import window_story
+
+__all__ = ["answer", "main"]
+
+_NICE: Final = 10
+_MOST_RECORDS: Final = 2000
+_MOMENTS: Final = ("since", "until")
+
+Question = Mapping[str, Any]
+
+
+def answer(question: Question) -> dict[str, Any]:
+    """The answer, or `fault` with the members of an error. Raises duckdb.Error and OSError."""
+    try:
+        folders = [Path(each) for each in question["folders"]]
+        with opened_reader(folders, SegmentCache(Path(question["cache"]))) as reader:
+            found = _answer(reader, question)
+            return {**found, "complete": not reader.notices, "notices": reader.notices}
+    except AuditFault as fault:
+        missing = isinstance(fault, RecordUnknown)
+        members = {"message": fault.message, "reference": fault.reference, "detail": fault.detail, "hint": fault.hint}
+        return {"fault": {**members, "status": 404 if missing else fault.status}}
+
+
+def main() -> int:
+    os.nice(_NICE)
+    question = json.load(sys.stdin)
+    json.dump(answer(question), sys.stdout)
+    return 0
+
+
+def _answer(reader: Reader, question: Question) -> dict[str, Any]:
+    name = str(question.get("name"))
+    match question["ask"]:
+        case "executions":
+            rows = list_executions(reader, _filter(question["filter"]), limit=int(question["limit"]))
+            return {"items": as_documents(rows), "more": rows.more}
+        case "execution":
+            return find_record(reader, name).document()
+        case "window":
+            return window_story(reader, name).document()
+        case "session":
+            session, steps = replayed_session(reader, name)
+            records = [step.record for step in steps[:_MOST_RECORDS]]
+            return {"session": session, "records": records, "more": len(steps) > _MOST_RECORDS}
+        case "report":
+            period = _moments(question["filter"])
+            parts = [name] if question.get("name") else list(PARTS)
+            return make_report(reader, parts, period.get("since"), period.get("until"), datetime.now(UTC)).document()
+        case other:
+            raise ValueError(f"no question is called {other!r}")
+
+
+def _filter(members: Mapping[str, Any]) -> ExecutionFilter:
+    chosen = {name: value for name, value in members.items() if name not in (*_MOMENTS, "before")}
+    before = members.get("before")
+    place = None if before is None else (datetime.fromisoformat(before[0]), int(before[1]))
+    moments = _moments(members)
+    return ExecutionFilter(**chosen, since=moments.get("since"), until=moments.get("until"), before=place)
+
+
+def _moments(members: Mapping[str, Any]) -> dict[str, datetime]:
+    now = datetime.now(UTC)
+    return {name: read_moment(members[name], now, f"`{name}`") for name in _MOMENTS if members.get(name) is not None}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
