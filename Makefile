@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup ## show pgjit at work; ARGS=--once ends after the story
 	$(BIN)/pgjit demo $(ARGS)
 
-test: setup ## all tests, with one worker more than there are cores; ARGS='-k name' selects
+test: setup ## all tests, with two workers more than there are cores; ARGS='-k name' selects
 	$(BIN)/python -m pytest $(EVERY_CORE) $(ARGS)
 
 test-fast: setup ## the tests that need no server and no socket

@@ -10,9 +10,9 @@ judged: on the event loop or in a worker process. Which statements are allowed i
 - **fair queue**: identities take turns, so one identity's statements do not delay another's (`fair_queue.py`).
 - **dry run**: the same decision without a client or a server, for `pgjit policy test` and `explain` (`dry_run.py`).
 
-Start with `assess` in `judge.py`. `worker_process.py` holds both ends of a worker: the program in the child process
-and the handle in the proxy. `catalog_transfer.py` sends a catalog to a worker in small parts.
+Start with `assess` in `judge.py`. A worker has two ends: `worker_process.py` is the handle in the proxy, and
+`worker_program.py` the program in the child process. `catalog_transfer.py` sends a catalog in small parts.
 
 The room does not know sessions, sockets or the wire protocol. It does not refresh catalogs: it uses the one it is
-given. Only `judge_workers.py` and `worker_process.py` do I/O.
+given. Only `judge_workers.py` and both ends of a worker do I/O.
 """

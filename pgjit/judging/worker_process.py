@@ -1,26 +1,24 @@
-"""A worker process that judges statements: the program in the child process, and the handle in the proxy.
+"""The proxy's handle on a worker process that judges statements.
 
 Decides which policies and catalogs the child caches, and when a child is started again. It judges one statement at a
-time; `judge_workers.py` decides the order and the time limit.
+time; `judge_workers.py` decides the order and the time limit. The child's program is `worker_program.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import pickle
-import signal
-import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
-from pgjit.judging.catalog_transfer import pack_catalog, unpack_catalog
-from pgjit.judging.judge import Judgement, assess, without_facts
+from pgjit.judging.catalog_transfer import pack_catalog
+from pgjit.judging.judge import Judgement
+from pgjit.judging.worker_program import LENGTH
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 
@@ -29,10 +27,6 @@ __all__ = ["Worker", "WorkerDied", "WorkerProcess"]
 _MOST_CATALOGS = 8
 """Catalogs cached in the child; it caches four times as many policies."""
 
-_NICENESS = 5
-"""Lower priority than the event loop, which ends windows."""
-
-_LENGTH = struct.Struct("!Q")
 _START_SECONDS = 60.0
 _GONE = (OSError, EOFError, asyncio.IncompleteReadError, pickle.UnpicklingError)
 
@@ -82,7 +76,7 @@ class WorkerProcess:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "pgjit.judging.worker_process",
+                sys.executable, "-P", "-m", "pgjit.judging.worker_program",
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment,
             )  # fmt: skip
             async with asyncio.timeout(_START_SECONDS):
@@ -128,13 +122,13 @@ class WorkerProcess:
         if self._process.stdin.is_closing():
             # uvloop raises RuntimeError for a write into a closed pipe.
             raise BrokenPipeError("the process has ended")
-        self._process.stdin.write(_LENGTH.pack(len(data)) + data)
+        self._process.stdin.write(LENGTH.pack(len(data)) + data)
         await self._process.stdin.drain()
 
     async def _receive(self) -> object:
         assert self._process is not None
         assert self._process.stdout is not None
-        (size,) = _LENGTH.unpack(await self._process.stdout.readexactly(_LENGTH.size))
+        (size,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
         return pickle.loads(await self._process.stdout.readexactly(size))  # noqa: S301 - sent by our child process
 
     def kill(self) -> None:
@@ -159,60 +153,3 @@ class WorkerProcess:
 def _evict(cached: OrderedDict[Any, None], most: int) -> list[Any]:
     """Remove and return the keys that make room for one more."""
     return [cached.popitem(last=False)[0] for _ in range(len(cached) - most + 1)]
-
-
-# --- in the child process ------------------------------------------------------------------------------
-
-
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Judge until the parent is gone."""
-    policies: dict[tuple[str, str], Policy] = {}
-    catalogs: dict[str, Catalog] = {}
-    parts: list[bytes] = []
-    _answer(answers, None)
-    while (message := _read(requests)) is not None:
-        match message:
-            case "policy", key, policy, evicted:
-                for old in evicted:
-                    del policies[old]
-                policies[key] = policy
-            case "part", part:
-                parts.append(part)
-            case "catalog", version, evicted:
-                for old in evicted:
-                    del catalogs[old]
-                catalogs[version] = unpack_catalog(parts)
-                parts = []
-                gc.freeze()  # the catalog never changes: keep the cycle collector away from it
-            case "judge", key, sql, limit, version:
-                catalog = None if version is None else catalogs[version]
-                _answer(answers, without_facts(assess(policies[key], sql, limit, catalog)))
-
-
-def _read(requests: BinaryIO) -> Any:
-    header = requests.read(_LENGTH.size)
-    if len(header) < _LENGTH.size:
-        return None
-    data = requests.read(_LENGTH.unpack(header)[0])
-    return pickle.loads(data)  # noqa: S301 - sent by our parent process; a truncated pickle ends this process
-
-
-def _answer(answers: BinaryIO, value: object) -> None:
-    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    answers.write(_LENGTH.pack(len(data)) + data)
-    answers.flush()
-
-
-def _main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the proxy, which ends this process
-    os.nice(_NICENESS)
-    with suppress(OSError):  # Linux: when memory runs out, this process is killed and not the proxy
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # printed text must not mix with the answers
-    with suppress(BrokenPipeError):
-        _serve(requests, answers)
-
-
-if __name__ == "__main__":
-    _main()

@@ -29,7 +29,8 @@ _SEARCHED = 4_000  # characters of a text that does not parse
 
 @cache
 def rewrites() -> Mapping[str, Mapping[str, str]]:
-    written = yaml.safe_load((files("pgjit.policy") / "dialects.yaml").read_text("utf-8"))
+    text = (files("pgjit.policy") / "dialects.yaml").read_text("utf-8")
+    written = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both of them are safe
     return {sort: {str(name): str(how) for name, how in written[sort].items()} for sort in REWRITES}
 
 

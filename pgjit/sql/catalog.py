@@ -7,6 +7,7 @@ without a server. Decides nothing, and holds no data of any table.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -207,7 +208,7 @@ class Catalog:
     def from_json(cls, text: bytes) -> Catalog:
         """Raises InvalidFile."""
         try:
-            return _ADAPTER.validate_json(text)
+            return _adapter().validate_json(text)
         except ValidationError as fault:
             first = fault.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -379,7 +380,7 @@ def _kin_of(catalog: Catalog, name: QName) -> dict[QName, Relation]:
     return found
 
 
-_ADAPTER = TypeAdapter(Catalog)
+_adapter = cache(lambda: TypeAdapter(Catalog))  # made when first used: to make it takes as long as to import the rest
 _OURS: dict[str, Any] = {
     **dict.fromkeys(
         (
@@ -393,4 +394,4 @@ _OURS: dict[str, Any] = {
 
 
 def _content(catalog: Catalog) -> bytes:
-    return _ADAPTER.dump_json(catalog, exclude=_OURS, exclude_defaults=True)
+    return _adapter().dump_json(catalog, exclude=_OURS, exclude_defaults=True)

@@ -195,7 +195,7 @@ async def test_a_judging_process_that_is_killed_takes_no_statement_with_it(world
         judging = [
             process
             for process in psutil.Process().children(recursive=True)
-            if "pgjit.judging.worker_process" in process.cmdline()
+            if "pgjit.judging.worker_program" in process.cmdline()
         ]
         assert judging
         for process in judging:

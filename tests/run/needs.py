@@ -53,6 +53,7 @@ FIRST = (
     "e2e/test_membership.py", "e2e/test_secrets_in_catalogs.py", "e2e/test_tokens.py",
     "sql/resolve/test_unwritten_calls.py",
     "e2e/test_nothing_changes.py", "e2e/test_what_ran.py", "e2e/test_battery.py", "e2e/test_cancel.py",
+    "sql/shape/test_row_limits.py", "sql/test_parse.py", "faults/test_leaks.py", "api/test_openapi.py",
 )  # fmt: skip
 
 _TESTS = Path(__file__).parents[1]
