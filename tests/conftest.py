@@ -12,6 +12,8 @@ import sys
 
 from hypothesis import settings
 
+from tests.run.properties import find_out_less
+
 # What is imported is compiled once, and not by every worker and every child anew: that is a tenth of the suite.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -28,4 +30,6 @@ pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
 settings.register_profile("fast", max_examples=100, deadline=None)
 settings.register_profile("deep", max_examples=5_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+settings.load_profile(_profile := os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+if _profile == "fast":
+    find_out_less()
