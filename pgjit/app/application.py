@@ -13,6 +13,7 @@ from typing import Self
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
+from pgjit.app.checkpoints import open_checkpoints
 from pgjit.app.from_config import (
     fleet_node_of,
     limits_of,
@@ -148,14 +149,15 @@ class App:
         try:
             if (last := self._journal.last_at) is not None:
                 clock.not_before(last)
-            await reconcile(self._store, self._journal, config.policies, clock())
-            policies = tuple((policy.name, policy.version) for policy in config.policies.values())
-            started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)
-            self._journal.append([started])
-            try:
-                yield
-            finally:
-                _note_stop(self._journal, clock)
+            async with open_checkpoints(config, self._journal, clock):
+                await reconcile(self._store, self._journal, config.policies, clock())
+                policies = tuple((policy.name, policy.version) for policy in config.policies.values())
+                started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)
+                self._journal.append([started])
+                try:
+                    yield
+                finally:
+                    _note_stop(self._journal, clock)
         finally:
             await self._journal.close()
 

@@ -36,7 +36,7 @@ async def open_api(
     """
     from pgjit.api.http_api import http_api, new_endpoints  # here: without the section it is not needed
 
-    services.journal.on_written = services.feed.take
+    services.journal.on_written.append(services.feed.take)
     served = http_api(section, services, refused, new_endpoints(services.version))
     tls = server_tls(config, section.tls or config.file.tls)
     server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)

@@ -66,8 +66,8 @@ class Journal:
         if (torn := opened.torn) is not None:
             self._due.append(lambda at: JournalTorn(at=at, line=torn.line, bytes=torn.bytes, files=torn.files))
         self._contexts = ContextCache()
-        self.on_written: Callable[[int, Sequence[bytes]], None] | None = None
-        """Called with the lines that were written and the number of the first. It must be quick, and not raise."""
+        self.on_written: list[Callable[[int, Sequence[bytes]], None]] = []
+        """Each is called with the lines that were written and the number of the first; as below."""
         self.failures = 0  # writes that failed
         self.written = 0  # bytes
         self._unsynced_since = 0.0  # the oldest record that is not on the disk, in monotonic time
@@ -223,8 +223,8 @@ class Journal:
             raise JournalUnavailable from error
         if self._refused:
             self._note_recovery()
-        if self.on_written is not None:
-            self.on_written(self._seq - len(lines) + 1, lines)
+        for note_written in self.on_written:
+            note_written(self._seq - len(lines) + 1, lines)
         if self._timer is None:
             self._begin_timer()
         size = sum(map(len, lines))

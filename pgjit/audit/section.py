@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pgjit.audit.proof.section import CheckpointSection
 from pgjit.audit.rotation import Rotation
 
 __all__ = ["JournalSection"]
@@ -40,6 +41,8 @@ class JournalSection(BaseModel):
     segment_hours: float = Field(
         default=24, gt=0, le=24 * 366, description="age of its first record at which a segment is closed"
     )
+
+    checkpoint: CheckpointSection = CheckpointSection()
 
     @model_validator(mode="before")
     @classmethod

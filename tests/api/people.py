@@ -175,7 +175,7 @@ class People:
         self.path = folder / "journal"
         self.journal = Journal.open(SegmentSink(self.path))
         self.feed = EventFeed("n1", self.journal.seq)
-        self.journal.on_written = self.feed.take
+        self.journal.on_written.append(self.feed.take)
         self.store = MemoryStore()
         self.ending = MemoryEnding(self.store, lambda: self.now)
         self.audit = KeptQuestions()

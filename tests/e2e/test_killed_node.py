@@ -20,6 +20,7 @@ from pgjit.identity.identity import IdentityKey
 from tests.e2e.clients import psql
 from tests.e2e.worlds import add_breaker, ask, open_world
 from tests.fakes.store_server import StoreServer
+from tests.run.journal_text import journal_records
 from tests.run.processes import own_async
 from tests.run.waiting import until, until_it_holds
 
@@ -34,17 +35,15 @@ async def test_what_a_killed_node_had_is_ended_by_another_one(
     store = {"kind": "postgres", "url": store_server.url(), "stale_after": 5}
     async with open_world(database, tmp_path, config={"node": "two", "store": store}) as world:
         there = yaml.safe_load(world.config_file.read_text())
-        there |= {"node": "one", "journal": {"path": "one.jsonl"}}
+        there |= {"node": "one", "journal": {"folder": "one-journal"}}
         (tmp_path / "one.yaml").write_text(yaml.safe_dump(there))
         serve = (sys.executable, "-m", "pgjit", "serve", "--config", tmp_path / "one.yaml", "--json")
         agent = add_breaker(world)
         token = await world.token(agent)
 
         def records(kind: str) -> list[Any]:
-            lines = [
-                each for path in (tmp_path / "one.jsonl", world.journal) for each in path.read_text().splitlines()
-            ]
-            return [record for record in map(json.loads, lines) if record["type"] == kind]
+            both = [each for folder in (tmp_path / "one-journal", world.journal) for each in journal_records(folder)]
+            return [record for record in both if record["type"] == kind]
 
         async with own_async(*serve) as process:
             assert process.stdout is not None

@@ -9,10 +9,11 @@ formats are public ones: RFC 6962 for the tree, C2SP for signed notes, checkpoin
 - **origin**: the name of one journal, which is also the name of its key. Each journal has its own.
 - **witness**: another party that signs a checkpoint if it extends the last one that it saw.
 
-Start with `tree.py`, `note.py` and `checkpoint.py`, which are pure, and `inclusion_file.py`, the proof of one line.
-`verification.py` checks a journal offline: `segment_check.py` reads one segment, `claims.py` decides which
-checkpoints count, `changed_line.py` names the line that differs, `finding.py` has the findings. `checkpoint_log.py`
-and `side_files.py` are what is kept beside the segments.
+Start with `tree.py`, `note.py` and `checkpoint.py`, which are pure. `checkpointer.py` signs while the journal is
+written: `resume.py` is its start, `growing_tree.py` its tree, `signer.py` its key, `sending.py` and `witness.py` its
+receivers, `checkpoint_log.py` and `side_files.py` what it keeps beside the segments. `verification.py` checks a
+journal offline: `segment_check.py` reads one segment, `claims.py` decides which checkpoints count, `changed_line.py`
+names the line that differs. `proving.py` makes the proof of one line, `inclusion_file.py` is its format.
 
 A signature proves nothing about the holder of the key: only a checkpoint that was sent elsewhere does. The room reads
 lines through `audit/segments/`. It does not know what a line says, except for its sequence number, and it imports

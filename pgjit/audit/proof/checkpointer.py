@@ -11,6 +11,7 @@ protected until it answers; the log and `behind` report it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -113,13 +114,13 @@ class Checkpointer:
 
     async def run(self) -> None:
         """Until `stop`. The last checkpoint is made then; nothing is written after that."""
-        while not self._stopping:
-            try:
+        stopping = False
+        while not stopping:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.seconds):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
             self._wake.clear()
+            stopping = self._stopping
             await self.checkpoint()
 
     def stop(self) -> None:

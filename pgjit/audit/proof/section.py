@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.audit.proof.note import COSIGNATURE, NoteRejected, VerifierKey
 
-__all__ = ["CheckpointSection", "FolderTarget", "StdoutTarget", "WebhookTarget", "WitnessSection"]
+__all__ = ["CheckpointSection", "ReceiverSection", "WitnessSection"]
 
 
 class _Section(BaseModel):
@@ -27,29 +27,27 @@ def _https(value: str) -> str:
     return value
 
 
-class FolderTarget(_Section):
-    """A folder elsewhere: a mounted share, or one that pgjit may only append to."""
+class ReceiverSection(_Section):
+    """Where each checkpoint is sent. One that pgjit's own machine cannot change is what makes it a proof."""
 
-    kind: Literal["folder"] = Field(description="kind of receiver")
-    folder: Path = Field(description="existing folder; each journal has a file in it, a line for each checkpoint")
-
-
-class WebhookTarget(_Section):
-    """A URL to which each checkpoint is posted."""
-
-    kind: Literal["webhook"] = Field(description="kind of receiver")
-    url: str = Field(description="URL to which the signed note is posted, as text/plain")
+    kind: Literal["folder", "webhook", "stdout"] = Field(
+        description="`folder` adds a line to a file for each journal; `webhook` posts the signed note as text/plain; "
+        "`stdout` prints a line of JSON"
+    )
+    folder: Path | None = Field(default=None, description="with `folder`: an existing folder, of another machine")
+    url: str | None = Field(default=None, description="with `webhook`: its URL")
 
     @field_validator("url")
     @classmethod
-    def _url(cls, value: str) -> str:
-        return _https(value)
+    def _url(cls, value: str | None) -> str | None:
+        return None if value is None else _https(value)
 
-
-class StdoutTarget(_Section):
-    """The standard output, for a collector of logs."""
-
-    kind: Literal["stdout"] = Field(description="kind of receiver: one line of JSON for each checkpoint")
+    @model_validator(mode="after")
+    def _own_key(self) -> ReceiverSection:
+        for kind, value in (("folder", self.folder), ("webhook", self.url)):
+            if (kind == self.kind) != (value is not None):
+                raise ValueError("`folder` is given with `kind: folder`, and `url` with `kind: webhook`")
+        return self
 
 
 class WitnessSection(_Section):
@@ -85,15 +83,15 @@ class CheckpointSection(_Section):
             "Without it and without `command`, one is made beside the journal's folder at the first start"
         ),
     )
-    command: list[str] | None = Field(
+    command: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
         description="instead of `key`: a command that gets the bytes on its standard input and prints the base64 of "
         "their Ed25519 signature",
     )
     public_key: str | None = Field(default=None, description="with `command`: its public key, a PEM file")
-    previous_keys: list[str] = Field(
-        default=[], description="public keys that signed before: PEM files, or `name+id+key`"
+    previous_keys: tuple[str, ...] = Field(
+        default=(), description="public keys that signed before: PEM files, or `name+id+key`"
     )
     every_seconds: float = Field(
         default=10, ge=0.1, le=3600, description="a checkpoint at least this often, with news"
@@ -102,11 +100,8 @@ class CheckpointSection(_Section):
     heartbeat_seconds: float = Field(
         default=3600, ge=1, le=86_400, description="without news, the checkpoint is signed and sent again this often"
     )
-    send: list[Annotated[FolderTarget | WebhookTarget | StdoutTarget, Field(discriminator="kind")]] = Field(
-        default=[],
-        description="receivers of each checkpoint; one that pgjit's own machine cannot change is the proof",
-    )
-    witnesses: list[WitnessSection] = Field(default=[], description="witnesses that cosign each checkpoint")
+    send: dict[str, ReceiverSection] = Field(default={}, description="receivers of each checkpoint")
+    witnesses: dict[str, WitnessSection] = Field(default={}, description="witnesses that cosign each checkpoint")
 
     @model_validator(mode="after")
     def _one_signer(self) -> CheckpointSection:
