@@ -61,8 +61,9 @@ class LeasedTraffic(Generic[P]):
         if self._lease is None:
             return
         statements = sum(1 + bytes(each.raw).count(_SEMICOLON) for each in frames if each.kind in _RUNNING)
-        if statements and not self._lease.covers(statements=statements):
-            await self._or_over(self._lease.extend(statements=statements))
+        # A row and a byte too: the statement is refused if none is left, though more could be leased.
+        if statements and not self._lease.covers(rows=1, size=1, statements=statements):
+            await self._or_over(self._lease.extend(rows=1, size=1, statements=statements))
 
     def from_server(self, data: bytes) -> None:
         if self._held is not None:

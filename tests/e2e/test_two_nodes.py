@@ -33,7 +33,7 @@ from tests.run.journal_text import journal_lines
 from tests.run.waiting import until, until_it_holds
 
 ADMIN = Actor(key=IdentityKey("t", "o"), display="ann", via="api")
-BUDGET = 50
+BUDGET, ROWS, BYTES = 50, 1000, 200_000
 
 
 @dataclass(slots=True)
@@ -72,7 +72,8 @@ async def fleet(
     policies = folder / "given"
     policies.mkdir()
     text = (POLICIES / "reader.yaml").read_text()
-    (policies / "reader.yaml").write_text(f"{text}limits:\n  window_statements: {BUDGET}\n  sessions: 3\n")
+    limits = {"window_statements": BUDGET, "window_rows": ROWS, "window_bytes": BYTES, "sessions": 3}
+    (policies / "reader.yaml").write_text(text + yaml.safe_dump({"limits": limits}))
     place = f"postgresql://postgres@/pgjit_store?host={database.socket_dir}&port={database.port}"
     section = {"kind": "postgres", "url": place, "stale_after": 5}
     config = {"node": "one", "store": section}
@@ -193,6 +194,42 @@ async def test_a_budget_and_the_sessions_are_shared(
             await opened[0].execute("SELECT 1")
         for each in opened:
             await each.close()
+
+
+ENDED = ("completed", "limited")
+SPENDING = [
+    ("SELECT n FROM generate_series(1, 40) AS n", ROWS, "rows"),
+    ("SELECT repeat('x', 6000)", BYTES, "bytes"),
+    ("SELECT 1", BUDGET, "statements"),
+]
+
+
+async def test_nodes_that_spend_a_budget_at_once_spend_it_once(
+    database: DemoDatabase, tmp_path: Path, store_server: StoreServer
+) -> None:
+    async def spend(connection: psycopg.AsyncConnection, sql: str) -> str:
+        for _ in range(BUDGET + 1):
+            try:
+                await connection.execute(sql.encode())
+            except psycopg.errors.ProgramLimitExceeded as error:
+                return str(error)
+        return "no end"
+
+    async with fleet(database, tmp_path, store_server) as both:
+        for sql, budget, unit in SPENDING:
+            agent, before = add_reader(both.world), [len(both.records("outcome", node)) for node in both.nodes]
+            opened = [await both.connect(node, agent) for node in both.nodes]
+            errors = await asyncio.gather(*(spend(each, sql) for each in opened))
+            assert all("budget of this window is spent" in each or f"of {budget} {unit}" in each for each in errors)
+            for each in opened:
+                await each.close()
+            spent = [
+                [int(str(one.get(unit, 1))) for one in both.records("outcome", node)[past:] if one["ended"] in ENDED]
+                for node, past in zip(both.nodes, before, strict=True)
+            ]
+            assert all(len(each) > 5 for each in spent), "both have spent of it"
+            # What the last message needed more than was free is left: less than one result of each node.
+            assert budget * 0.9 < sum(map(sum, spent)) <= budget
 
 
 async def test_a_store_that_is_lost_stops_openings_and_ends_sessions_of_a_strict_node(
