@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pgjit.cli.audit_settings import journal_folders
+
 if TYPE_CHECKING:
     from pgjit.audit.proof.journal_files import JournalFiles
     from pgjit.audit.proof.note import VerifierKey
@@ -38,6 +40,7 @@ KeyOption = Annotated[
         "By default the configuration's, which proves nothing against who can change the configuration.",
     ),
 ]
+_MOST_LEVELS = 4
 
 
 class ProvedJournal:
@@ -54,7 +57,7 @@ def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, 
     from pgjit.audit.proof.journal_files import JournalFiles
 
     section = None if folders and keys else _section(config)
-    chosen = list(folders) if folders else [config.parent / _folder(section)]
+    chosen = list(folders) if folders else journal_folders(None, config)
     given = list(keys) if keys else _configured_keys(section, config, chosen[0])
     of_origin: dict[str, list[Path]] = {}
     archives = []
@@ -107,13 +110,21 @@ def _name_of_only_key(given: Sequence[str]) -> str:
 
 def _expanded(folders: Sequence[Path]) -> list[Path]:
     """A folder of several journals stands for them."""
+    from pgjit.audit.segments import list_segments
+
     expanded = []
     for folder in folders:
         if not folder.is_dir():
             raise NotADirectoryError(20, "there is no such folder", str(folder))
-        within = sorted(each.parent for each in folder.glob("*/origin"))
-        expanded += within if within and not (folder / "origin").exists() else [folder]
+        expanded += [folder] if list_segments(folder) else _below(folder) or [folder]
     return expanded
+
+
+def _below(folder: Path) -> list[Path]:
+    """The journals in a folder of several; an archive has them below their origins, which have slashes."""
+    return sorted(
+        path.parent for depth in range(1, _MOST_LEVELS + 1) for path in folder.glob("*/" * depth + "origin")
+    )
 
 
 def _section(config: Path) -> dict[str, Any]:
@@ -131,13 +142,6 @@ def _section(config: Path) -> dict[str, Any]:
         raise InvalidFile("the configuration", [f"{config}: {' '.join(str(error).split())}"]) from None
     section = document.get("journal") if isinstance(document, dict) else None
     return section if isinstance(section, dict) else {}
-
-
-def _folder(section: dict[str, Any] | None) -> Path:
-    folder = (section or {}).get("folder", "journal")
-    if not isinstance(folder, str):
-        raise typer.BadParameter("`journal.folder` of the configuration must be a text")
-    return Path(folder).expanduser()
 
 
 def _configured_keys(section: dict[str, Any] | None, config: Path, folder: Path) -> list[str]:

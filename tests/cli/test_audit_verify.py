@@ -107,6 +107,22 @@ def test_a_folder_of_several_journals_stands_for_them(tmp_path: Path, capsys: py
     assert "journal another/w1: NOT INTACT" in out
 
 
+def test_an_archive_has_its_journals_below_their_origins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_journal(tmp_path / "journal", compressed=True)
+    below = tmp_path / "archive" / ORIGIN
+    below.mkdir(parents=True)
+    for name in ("origin", "checkpoint", "checkpoints.jsonl"):
+        shutil.copy(tmp_path / "journal" / name, below)
+    for segment in list_segments(tmp_path / "journal")[:2]:
+        segment.path.rename(below / segment.name)
+    folders = [str(tmp_path / name) for name in ("journal", "archive")]
+    assert run(["audit", "verify", *folders, "--key", KEY.text]) == Status.OK
+    assert "27 lines in 3 segments" in capsys.readouterr().out
+    (tmp_path / "pgjit.yaml").write_text("journal: {folder: journal, archive: archive}\n")
+    assert run(["audit", "verify", "--config", str(tmp_path / "pgjit.yaml"), "--key", KEY.text]) == Status.OK
+    assert "27 lines in 3 segments" in capsys.readouterr().out
+
+
 def test_the_configuration_names_folder_and_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = new_private_key(default_key_path(tmp_path / "records"))
     make_journal(tmp_path / "records", private=key)
