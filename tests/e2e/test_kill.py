@@ -17,6 +17,9 @@ import asyncpg
 import psycopg
 import pytest
 
+from pgjit.audit.proof.journal_files import JournalFiles
+from pgjit.audit.proof.key_file import default_key_path, verifier_key
+from pgjit.audit.proof.verification import verify
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.worlds import add_writer, ask, change, open_world
@@ -131,6 +134,16 @@ async def test_a_kill_leaves_no_backend_and_no_second_window_and_sigterm_lets_a_
             process.send_signal(signal.SIGTERM)
             assert await _ended(process) == 0
         assert len(_of_type(elsewhere.journal, "window.opened")) == 1
+        _is_proved(elsewhere.journal)
+
+
+def _is_proved(journal: Path) -> None:
+    """Every record of all three lives is signed: the kill lost none, and the regular stop signed the last."""
+    files = JournalFiles([journal])
+    key = verifier_key(str(default_key_path(journal)), str(files.origin))
+    found = verify(files, key.name, [key], processes=1)
+    assert found.findings == ()
+    assert found.signed == found.lines
 
 
 def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:

@@ -60,7 +60,8 @@ class StdoutSender:
         self._clock = clock
 
     async def send(self, signed: SignedCheckpoint) -> None:
-        print(checkpoint_line(signed, self._clock()).decode(), flush=True, file=sys.stdout)
+        line = checkpoint_line(signed, self._clock()).decode()
+        await asyncio.to_thread(print, line, flush=True, file=sys.stdout)  # who reads it may be slow
 
 
 class WebhookSender:
