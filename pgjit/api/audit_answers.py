@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from pgjit.api.refusals import CallRefused
 
-__all__ = ["AuditAnswers", "ChildAnswers"]
+__all__ = ["AuditAnswers", "ChildAnswers", "answers_of"]
 
 _log = logging.getLogger("pgjit.api")
 _SECONDS: Final = 30.0
@@ -77,6 +77,11 @@ class ChildAnswers:
             raise _refused("audit could not be read", 500, "The log of this proxy has the reason.")
         found: dict[str, Any] = json.loads(output)
         return found
+
+
+def answers_of(journal: Path) -> ChildAnswers:
+    """Of the journal that this process writes. The cache is in its folder, which nobody else may read."""
+    return ChildAnswers([journal], journal / "reading-cache")
 
 
 def _refused(message: str, status: int, hint: str) -> CallRefused:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Self
 
+from pgjit.api.audit_answers import answers_of
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
@@ -353,6 +354,7 @@ class App:
             node=node,
             version=VERSION,
             revocations=self._revocations,
+            audit=answers_of(self._config.path(self._config.file.journal.folder)),
             catalogs=lambda name: self._catalogs[name].latest if name in self._catalogs else None,
         )
 

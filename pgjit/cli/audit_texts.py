@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
+from pgjit.audit.reading.values import cell, time_of
 from pgjit.cli.caret import pointed
 from pgjit.cli.columns import TableColumn, columns
 from pgjit.cli.plain import plain
@@ -27,6 +29,7 @@ __all__ = [
 
 Item = Mapping[str, Any]
 _INDENT: Final = 12
+_MOST_EXPANDED: Final = 50
 _RECORD_HEAD: Final = ("v", "seq", "time", "type")
 
 
@@ -54,11 +57,28 @@ def execution_table(items: Sequence[Item], width: int) -> str:
     return "\n".join(columns(titles, rows, width))
 
 
-def value_table(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
-    """Any result as a table; numbers stand on the right."""
+def value_table(names: Sequence[str], values: Sequence[Sequence[object]], width: int) -> str:
+    """Any result as a table; numbers stand on the right. A few rows that are too wide for it: a column a line."""
+    rows = [[_cell(value) for value in row] for row in values]
+    if len(rows) <= _MOST_EXPANDED and sum(map(len, names)) + 2 * len(names) > width:
+        return "\n".join(_expanded(names, rows))
     right = [all(_is_number(row[at]) for row in rows) and bool(rows) for at in range(len(names))]
     titles = [TableColumn(plain(name), right=right[at]) for at, name in enumerate(names)]
     return "\n".join(columns(titles, rows, width))
+
+
+def _expanded(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    room = max(map(len, names))
+    for number, row in enumerate(rows, 1):
+        yield f"-[ row {number} ]{'-' * room}"
+        yield from (f"{plain(name):<{room}}  {plain(text)}".rstrip() for name, text in zip(names, row, strict=True))
+
+
+def _cell(value: object) -> str:
+    """A time without what is 0 of its fraction: a column that is wide shows less of the others."""
+    if isinstance(value, datetime):
+        return clock(time_of(value)).rstrip("0").rstrip(".")
+    return cell(value)
 
 
 def details(detail: Item, width: int) -> str:

@@ -14,6 +14,7 @@ import pytest
 from pgjit.api.audit_answers import ChildAnswers
 from pgjit.api.refusals import CallRefused
 from pgjit.audit.reading.answering import answer
+from pgjit.audit.segments import list_segments
 from tests.api.people import People
 from tests.fixtures.journals import JournalStory, write_journal
 
@@ -39,7 +40,8 @@ async def test_what_a_call_narrows_is_asked_and_recorded(tmp_path: Path) -> None
             "before": None,
         }
         assert following["filter"]["before"] == ["2026-11-24T08:00:00.000001+00:00", 7]
-        records = [orjson.loads(line) for line in api.path.read_bytes().splitlines()]
+        lines = [line for segment in list_segments(api.path) for line in segment.lines()]
+        records = [orjson.loads(line) for line in lines]
         called = [each for each in records if each["type"] == "api.called"]
         assert json.loads(called[0]["target"])["touches"] == "orders"
 

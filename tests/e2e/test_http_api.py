@@ -56,16 +56,21 @@ async def test_a_person_sees_a_live_session_over_tls(database: DemoDatabase, tmp
         password = await world.token(reader)
         conninfo = world.conninfo("reader")
         async with (
-            await psycopg.AsyncConnection.connect(conninfo, password=password, application_name="an agent"),
+            await psycopg.AsyncConnection.connect(conninfo, password=password, application_name="an agent") as agent,
             client(world, token_of(world, admin)) as api,
         ):
             me = (await api.get("whoami")).json()
             [session] = (await api.get("sessions")).json()["items"]
+            await agent.execute("SELECT 41 + 1")
+            audit = (await api.get("audit/executions?limit=1")).json()
         assert (me["identity"]["oid"], me["roles"]) == (admin.oid, ["admin"])
         assert session["identity"]["oid"] == reader.oid
         assert (session["policy"], session["state"]) == ("reader", "idle")
-        [called] = records(world, "api.called")
-        assert (called["path"], called["role"]) == ("/api/v1/sessions", "admin")
+        [ran] = audit["items"]
+        assert (ran["statement"], ran["oid"], ran["ended"]) == ("SELECT 41 + 1", reader.oid, "completed")
+        assert (ran["session"], ran["application_name"], audit["complete"]) == (session["id"], "an agent", True)
+        calls = [(called["path"], called["role"]) for called in records(world, "api.called")]
+        assert calls == [("/api/v1/sessions", "admin"), ("/api/v1/audit/executions", "admin")]
 
 
 REVIEWERS = "b0000000-0000-4000-8000-0000000000ad"

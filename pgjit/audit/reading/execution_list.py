@@ -26,6 +26,9 @@ ORDERS: Final[dict[str, str]] = {
 _OBJECTS: Final = "list_concat(coalesce(reads, []), coalesce(writes, []), coalesce(calls, []))"
 _NAMED: Final = "name = $touches OR ends_with(name, concat('.', $touches))"
 _KEYS: Final = "identity FROM pieces.all_events"
+_QUALIFIED: Final = (
+    "(list_contains(reads, $touches) OR list_contains(writes, $touches) OR list_contains(calls, $touches))"
+)
 # A condition for each filter that is set. Values are bound.
 _CONDITIONS: Final[dict[str, str]] = {
     "identity": f"identity IN (SELECT {_KEYS} WHERE lower(display) = lower($identity) UNION ALL SELECT $identity "
@@ -80,7 +83,7 @@ class ExecutionFilter:
             value = getattr(self, name)
             if value is None:
                 continue
-            conditions.append(condition)
+            conditions.append(_QUALIFIED if name == "touches" and "." in value else condition)
             if isinstance(value, tuple):
                 values |= {"before_time": _naive(value[0]), "before_seq": value[1]}
             else:

@@ -57,7 +57,6 @@ def report(
 
 def _print(made: AuditReport, html: Path | None, *, as_json: bool, as_csv: bool) -> None:
     from pgjit.audit.reading.report import PARTS
-    from pgjit.audit.reading.values import cell
     from pgjit.cli.audit_html import report_page
     from pgjit.cli.audit_output import print_csv, print_json
     from pgjit.cli.audit_texts import value_table
@@ -74,7 +73,7 @@ def _print(made: AuditReport, html: Path | None, *, as_json: bool, as_csv: bool)
             if as_csv:
                 print_csv(rows.columns, rows.rows)
                 continue
-            table = value_table(rows.columns, [[cell(value) for value in row] for row in rows.rows], width())
+            table = value_table(rows.columns, rows.rows, width())
             more = (
                 "\nThere are more: --json and --csv print the first 1000, and --since narrows them."
                 if rows.more

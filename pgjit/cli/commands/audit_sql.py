@@ -30,7 +30,7 @@ def sql(
     """
     from pgjit.audit.reading.faults import QueryRefused
     from pgjit.audit.reading.user_query import run_query
-    from pgjit.audit.reading.values import as_documents, cell
+    from pgjit.audit.reading.values import as_documents
     from pgjit.cli.audit_output import print_csv, print_json
     from pgjit.cli.audit_texts import value_table
     from pgjit.cli.caret import pointed
@@ -50,7 +50,7 @@ def sql(
         elif as_csv:
             print_csv(rows.columns, rows.rows)
         else:
-            print(value_table(rows.columns, [[cell(value) for value in row] for row in rows.rows], width()))
+            print(value_table(rows.columns, rows.rows, width()))
             more = f"; there are more: --limit {limit} ended it" if rows.more else ""
             print(f"({len(rows.rows)} row{'' if len(rows.rows) == 1 else 's'}{more})")
     return audit.status

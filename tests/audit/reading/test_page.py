@@ -34,7 +34,7 @@ def place(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_each_command_of_the_page_answers(told: Told, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     window = told.of("window.opened")[0]["window"]["id"]
-    commands = [each for each in COMMANDS if "/var/lib" not in each]
+    commands = [each for each in COMMANDS if "/var/lib" not in each and "verify" not in each]
     assert len(commands) >= 14
     for each in commands:
         words = shlex.split(each.replace("w_4qqs6obnvflaz3xl", window))
