@@ -17,7 +17,7 @@ from tests.fixtures.journals import JournalStory, write_journal
 
 
 @dataclass(frozen=True)
-class Told:
+class WrittenJournal:
     """A journal, and its records as they were written."""
 
     folder: Path
@@ -35,15 +35,15 @@ def compress(path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    folder = tmp_path_factory.mktemp("told") / "journal"
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenJournal:
+    folder = tmp_path_factory.mktemp("written") / "journal"
     story = list(JournalStory(1200, people=7).lines())
     paths = write_journal(folder, story, segment_lines=1001)
     compress(paths[1])
-    return Told(folder, [orjson.loads(line) for line in story])
+    return WrittenJournal(folder, [orjson.loads(line) for line in story])
 
 
 @pytest.fixture(scope="session")
-def reader(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    with opened_reader([told.folder], SegmentCache(tmp_path_factory.mktemp("cache") / "audit")) as opened:
+def reader(written: WrittenJournal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    with opened_reader([written.folder], SegmentCache(tmp_path_factory.mktemp("cache") / "audit")) as opened:
         yield opened

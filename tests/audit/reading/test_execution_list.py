@@ -10,7 +10,7 @@ from typing import Any
 from pgjit.audit.reading.execution_list import ExecutionFilter, list_executions
 from pgjit.audit.reading.reader import Reader
 from pgjit.audit.reading.values import as_documents
-from tests.audit.reading.conftest import Told
+from tests.audit.reading.conftest import WrittenJournal
 
 
 def seqs(reader: Reader, **chosen: Any) -> list[int]:
@@ -18,15 +18,15 @@ def seqs(reader: Reader, **chosen: Any) -> list[int]:
     return [row[found.columns.index("seq")] for row in found.rows]
 
 
-def test_the_newest_comes_first_without_the_chatter_of_drivers(told: Told, reader: Reader) -> None:
-    asked = [each["seq"] for each in told.of("execution") if each.get("about") != "catalog"]
+def test_the_newest_comes_first_without_the_chatter_of_drivers(written: WrittenJournal, reader: Reader) -> None:
+    asked = [each["seq"] for each in written.of("execution") if each.get("about") != "catalog"]
     assert seqs(reader, catalog=False) == asked[::-1]
 
 
-def test_each_filter_finds_what_the_records_have(told: Told, reader: Reader) -> None:
-    executions = told.of("execution")[::-1]
-    outcomes = {each["execution"]: each for each in told.of("outcome")}
-    some = told.of("session.opened")[1]
+def test_each_filter_finds_what_the_records_have(written: WrittenJournal, reader: Reader) -> None:
+    executions = written.of("execution")[::-1]
+    outcomes = {each["execution"]: each for each in written.of("outcome")}
+    some = written.of("session.opened")[1]
     oid, moment = some["identity"]["oid"], executions[100]["time"]
 
     def objects(each: dict[str, Any]) -> set[str]:

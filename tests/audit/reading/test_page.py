@@ -12,28 +12,30 @@ from pgjit.audit.reading.views import VIEWS
 from pgjit.cli.commands import audit_tail
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
-from tests.audit.reading.conftest import Told
+from tests.audit.reading.conftest import WrittenJournal
 
 PAGE = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
 COMMANDS = [each.split("   #")[0] for each in re.findall(r"^    pgjit (audit .*)$", PAGE, re.MULTILINE)]
 
 
 @pytest.fixture
-def place(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(written: WrittenJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a configuration that names the journal."""
 
     def no_more(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    (tmp_path / "pgjit.yaml").write_text(f"journal: {{folder: '{told.folder}'}}\n")
+    (tmp_path / "pgjit.yaml").write_text(f"journal: {{folder: '{written.folder}'}}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PGJIT_AUDIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(audit_tail, "pause", no_more)
     return tmp_path
 
 
-def test_each_command_of_the_page_answers(told: Told, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    window = told.of("window.opened")[0]["window"]["id"]
+def test_each_command_of_the_page_answers(
+    written: WrittenJournal, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = written.of("window.opened")[0]["window"]["id"]
     commands = [each for each in COMMANDS if "/var/lib" not in each and "verify" not in each]
     assert len(commands) >= 14
     for each in commands:

@@ -12,7 +12,7 @@ import pytest
 from pgjit.audit.reading.faults import JournalUnreadable, NoJournal
 from pgjit.audit.reading.reader import Reader, Rows, opened_reader
 from pgjit.audit.reading.segment_cache import SegmentCache
-from tests.audit.reading.conftest import Told, compress
+from tests.audit.reading.conftest import WrittenJournal, compress
 from tests.fixtures.journals import JournalStory, write_journal
 
 
@@ -21,63 +21,65 @@ def query(folders: list[Path], cache: Path, sql: str) -> tuple[Rows, list[str]]:
         return reader.query(sql), reader.notices
 
 
-def test_executions_are_those_of_the_journal_each_with_its_outcome(told: Told, reader: Reader) -> None:
+def test_executions_are_those_of_the_journal_each_with_its_outcome(written: WrittenJournal, reader: Reader) -> None:
     rows = reader.query("SELECT execution, seq, outcome_seq, rows, ended FROM executions ORDER BY seq").rows
-    outcomes = {record["execution"]: record for record in told.of("outcome")}
+    outcomes = {record["execution"]: record for record in written.of("outcome")}
     assert rows == [
         (each["execution"], each["seq"], end["seq"], end["rows"], end["ended"])
-        for each in told.of("execution")
+        for each in written.of("execution")
         for end in [outcomes[each["execution"]]]
     ]
     assert not reader.notices
 
 
-def test_every_record_is_in_the_view_of_records_as_it_was_written(told: Told, reader: Reader) -> None:
+def test_every_record_is_in_the_view_of_records_as_it_was_written(written: WrittenJournal, reader: Reader) -> None:
     rows = reader.query("SELECT seq, type, record FROM records ORDER BY seq")
-    assert [(seq, kind) for seq, kind, _ in rows.rows] == [(each["seq"], each["type"]) for each in told.records]
-    lines = [line for path in sorted(told.folder.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    assert [(seq, kind) for seq, kind, _ in rows.rows] == [(each["seq"], each["type"]) for each in written.records]
+    lines = [line for path in sorted(written.folder.glob("*.jsonl")) for line in path.read_text().splitlines()]
     assert set(lines) <= {str(record) for _, _, record in rows.rows}
 
 
-def test_windows_sessions_requests_and_logins_are_those_of_the_journal(told: Told, reader: Reader) -> None:
+def test_windows_sessions_requests_and_logins_are_those_of_the_journal(
+    written: WrittenJournal, reader: Reader
+) -> None:
     windows = reader.query('SELECT "window", display, end_reason, sessions, break_glass FROM windows').rows
-    ends = {each["window"]["id"]: each["reason"] for each in told.of("window.ended")}
+    ends = {each["window"]["id"]: each["reason"] for each in written.of("window.ended")}
     assert sorted(windows, key=str) == sorted(
         [
             (
                 each["window"]["id"], each["identity"]["display"], ends[each["window"]["id"]], 1,
                 each["policy"] == "break-glass",
             )
-            for each in told.of("window.opened")
+            for each in written.of("window.opened")
         ],
         key=str,
     )  # fmt: skip
     sessions = reader.query("SELECT session, executions, reason FROM sessions").rows
     assert Counter(sessions) == Counter(
-        (each["session"], each["executions"], each["reason"]) for each in told.of("session.ended")
+        (each["session"], each["executions"], each["reason"]) for each in written.of("session.ended")
     )
-    states = {each["request"]: each["state"] for each in told.of("request.ended")}
+    states = {each["request"]: each["state"] for each in written.of("request.ended")}
     assert dict(reader.query("SELECT request, state FROM requests").rows) == states
     logins = dict(reader.query("SELECT outcome, count(*) FROM logins GROUP BY 1").rows)
-    assert logins == {"accepted": len(told.of("session.opened")), "refused": len(told.of("login.refused"))}
+    assert logins == {"accepted": len(written.of("session.opened")), "refused": len(written.of("login.refused"))}
 
 
-def test_a_second_reading_gives_the_same_from_the_cache(told: Told, tmp_path: Path) -> None:
+def test_a_second_reading_gives_the_same_from_the_cache(written: WrittenJournal, tmp_path: Path) -> None:
     made: list[tuple[int, int]] = []
     sql = "SELECT count(*), sum(rows), count(DISTINCT session) FROM executions"
     cache = SegmentCache(tmp_path / "cache")
-    with opened_reader([told.folder], cache, lambda done, whole: made.append((done, whole))) as reader:
+    with opened_reader([written.folder], cache, lambda done, whole: made.append((done, whole))) as reader:
         first = reader.query(sql)
     assert made[-1][0] == made[-1][1]
     assert [done for done, _ in made] == sorted(done for done, _ in made)
     made.clear()
-    with opened_reader([told.folder], cache, lambda done, whole: made.append((done, whole))) as reader:
+    with opened_reader([written.folder], cache, lambda done, whole: made.append((done, whole))) as reader:
         assert reader.query(sql) == first
     assert not made
 
 
-def test_half_a_line_at_the_end_is_left_out_without_a_notice(told: Told, tmp_path: Path) -> None:
-    lines = [line for path in sorted(told.folder.glob("*.jsonl")) for line in path.read_text().splitlines()][:50]
+def test_half_a_line_at_the_end_is_left_out_without_a_notice(written: WrittenJournal, tmp_path: Path) -> None:
+    lines = [line for path in sorted(written.folder.glob("*.jsonl")) for line in path.read_text().splitlines()][:50]
     [path] = write_journal(tmp_path / "journal", lines)
     with path.open("a") as file:
         file.write('{"v":1,"seq":51,"time":"2026-11-2')
@@ -134,7 +136,7 @@ def test_a_folder_without_a_journal_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_journal_of_somebody_else_is_refused(told: Told, tmp_path: Path) -> None:
+def test_a_journal_of_somebody_else_is_refused(written: WrittenJournal, tmp_path: Path) -> None:
     [path] = write_journal(tmp_path / "journal", JournalStory(5).lines())
     path.chmod(0)
     with pytest.raises(JournalUnreadable):

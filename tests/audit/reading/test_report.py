@@ -9,7 +9,7 @@ from pathlib import Path
 from pgjit.audit.reading.reader import Reader, opened_reader
 from pgjit.audit.reading.report import PARTS, AuditReport, make_report
 from pgjit.audit.reading.segment_cache import SegmentCache
-from tests.audit.reading.conftest import Told
+from tests.audit.reading.conftest import WrittenJournal
 from tests.fixtures.journals import JournalStory, write_journal
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -19,37 +19,41 @@ def made(reader: Reader, *names: str, since: datetime | None = None, until: date
     return make_report(reader, names or tuple(PARTS), since, until, NOW)
 
 
-def test_every_part_counts_what_the_records_have(told: Told, reader: Reader) -> None:
+def test_every_part_counts_what_the_records_have(written: WrittenJournal, reader: Reader) -> None:
     report = made(reader)
     parts = {name: rows.as_dicts() for name, rows in report.parts.items()}
-    executions = told.of("execution")
+    executions = written.of("execution")
     denied = [each for each in executions if each["decision"] == "deny"]
     assert sum(int(str(each["refused"])) for each in parts["activity"]) == len(denied)
-    assert {each["window"] for each in parts["access"]} == {each["window"]["id"] for each in told.of("window.opened")}
+    assert {each["window"] for each in parts["access"]} == {
+        each["window"]["id"] for each in written.of("window.opened")
+    }
     refused = Counter(str(each["what"]) for each in parts["denials"] for _ in range(int(str(each["times"]))))
-    assert refused == {"statement": len(denied), "login": len(told.of("login.refused"))}
-    killed = [each for each in told.of("session.ended") if "proof" in each]
+    assert refused == {"statement": len(denied), "login": len(written.of("login.refused"))}
+    killed = [each for each in written.of("session.ended") if "proof" in each]
     assert [each["took_ms"] for each in parts["kills"]] == sorted(
         (each["proof"]["took_ms"] for each in killed), reverse=True
     )
-    assert sum(int(str(each["rows"])) for each in parts["rows"]) == sum(each["rows"] for each in told.of("outcome"))
+    assert sum(int(str(each["rows"])) for each in parts["rows"]) == sum(
+        each["rows"] for each in written.of("outcome")
+    )
     assert parts["late"] == []
     [population] = parts["population"]
     assert (population["records"], population["missing"], population["executions"]) == (
-        len(told.records), 0, len(executions),
+        len(written.records), 0, len(executions),
     )  # fmt: skip
     document = report.document()
     assert document["complete"] is True
 
 
-def test_a_period_narrows_it(told: Told, reader: Reader) -> None:
-    at = told.of("execution")[300]["time"]
+def test_a_period_narrows_it(written: WrittenJournal, reader: Reader) -> None:
+    at = written.of("execution")[300]["time"]
     moment = datetime.fromisoformat(at)
 
     def count(report: AuditReport) -> int:
         return sum(int(str(each["executions"])) for each in report.parts["rows"].as_dicts())
 
-    assert count(made(reader, "rows", since=moment)) == len(told.of("execution")) - 300
+    assert count(made(reader, "rows", since=moment)) == len(written.of("execution")) - 300
     assert count(made(reader, "rows", until=moment)) == 300
 
 
