@@ -200,6 +200,8 @@ def compare(direct: Told, through: Told) -> list[str]:
         return [f"differs at {at}: {direct.heard[at : at + 3]} direct, {through.heard[at : at + 3]} through"]
     first = denied[0].violations[0]
     doubt = "may be" in first.message or "may have been" in first.message or "inside EXPLAIN" in first.message
+    # EXPLAIN of an EXECUTE that stands for a FETCH: pgjit looks for its cursor, the server explains nothing.
+    doubt = doubt or (denied[0].statement.startswith("EXPLAIN") and first.message.startswith("cursor "))
     syntax = first.rule == "syntax-error"
     refused = first.sqlstate.encode()
     if doubt or syntax or first.rule == "refused-with-message":
