@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from pgjit.api.section import HttpApiSection, check_http_api
 from pgjit.audit.section import JournalSection
+from pgjit.audit.telemetry.section import OtlpSection, otlp_target, otlp_warnings
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import shortage
@@ -30,6 +31,7 @@ from pgjit.policy.load import Policies, load_policies
 from pgjit.server.login_config import ControlSection, SecretSection, control_login, credential_of
 from pgjit.server.store_login import StoreSection, store_target
 from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
+from pgjit.telemetry.otlp import OtlpTarget
 
 __all__ = ["Config", "ConfigFile", "load_config"]
 
@@ -210,6 +212,7 @@ class ConfigFile(_Section):
     api: HttpApiSection | None = None
     notify: NotifySection | None = None
     log: LogSection = LogSection()
+    otlp: OtlpSection | None = None
     limits: LimitsSection = LimitsSection()
 
     @field_validator("node")
@@ -242,6 +245,7 @@ class Config:
     policies: Policies
     store: Target | None = None  # the server of the store; None if the store is a file
     channel_secrets: ChannelSecrets = field(default_factory=dict)
+    otlp: OtlpTarget | None = None
     other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
 
     @property
@@ -261,6 +265,7 @@ class Config:
             *group_warnings(self.file.identity, groups),
             *role_warnings(self.file.identity.tenant, self.policies.roles),
             *self.other_names,
+            *([] if self.file.otlp is None else otlp_warnings(self.file.otlp)),
             *([short] if short else []),
         ]
 
@@ -286,6 +291,7 @@ def load_config(path: Path) -> Config:
     check_identity(document, folder, file.identity)
     store = store_target(document, folder, file.store)
     secrets = {} if file.notify is None else check_notify(document, folder, file.notify)
+    otlp = None if file.otlp is None else otlp_target(document, folder, file.otlp)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:
@@ -305,7 +311,7 @@ def load_config(path: Path) -> Config:
         for name, section in file.connections.items()
         if name != section.database
     )
-    return Config(file, folder, document.sha256, targets, policies, store, secrets, other)
+    return Config(file, folder, document.sha256, targets, policies, store, secrets, otlp, other)
 
 
 def _target(document: Document, folder: Path, name: str, section: ConnectionSection) -> Target:

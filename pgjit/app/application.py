@@ -27,10 +27,12 @@ from pgjit.app.from_config import (
     writer_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
+from pgjit.app.otlp_export import exporting
 from pgjit.app.watched_metrics import watch, watch_notifications
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
 from pgjit.audit.sinks import SegmentSink
+from pgjit.audit.telemetry.export_process import ExportProcess
 from pgjit.clock import Clock
 from pgjit.config import Config
 from pgjit.errors import JournalUnavailable
@@ -70,6 +72,7 @@ class App:
     _node: FleetNode
     _journal: Journal
     telemetry: Telemetry
+    _export: ExportProcess | None
     _kept_backends: KeptBackends
     _windows: Windows
     _revocations: Revocations
@@ -90,9 +93,9 @@ class App:
         # The order is that of their start: each needs those before it. They are stopped in the reverse order.
         self._parts = Parts(
             {
+                "telemetry": self._run_telemetry,
                 "store": self._run_store,
                 "journal": self._run_journal,
-                "telemetry": self._run_telemetry,
                 "kept backends": self._run_kept_backends,
                 "windows": self._run_windows,
                 "revocations": self._run_revocations,
@@ -169,7 +172,9 @@ class App:
         _log.info("pgjit %s starts as node %s", VERSION, self._config.node)
         for each in policies.values():
             _log.info("policy %s is loaded in version %s", each.name, each.version, extra={"policy": each.name})
-        yield
+        folder = self._config.path(self._config.file.journal.folder)
+        async with exporting(self._config, folder, VERSION, self.telemetry) as self._export:
+            yield
         _log.info("pgjit has stopped")
 
     # --- windows ---------------------------------------------------------------------------------------
@@ -267,7 +272,7 @@ class App:
     @asynccontextmanager
     async def _run_judge_workers(self) -> AsyncIterator[None]:
         self._services = self._filled_services()
-        watch(self._services, self._catalogs)
+        watch(self._services, self._catalogs, self._export)
         workers = self._services.judge_workers
         try:
             if self._warm:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pgjit.audit.journal import Journal
+from pgjit.audit.telemetry.export_process import ExportProcess
 from pgjit.identity.provider import Provider
 from pgjit.notify.notifier import Notifier
 from pgjit.proxy.services import Services
@@ -20,7 +21,7 @@ from pgjit.telemetry.metrics import Metrics
 __all__ = ["watch", "watch_notifications"]
 
 
-def watch(services: Services, catalogs: Mapping[str, CatalogCache]) -> None:
+def watch(services: Services, catalogs: Mapping[str, CatalogCache], export: ExportProcess | None) -> None:
     """Take the numbers from the parts of `services` from now on."""
     metrics, clock = services.telemetry.metrics, services.clock
     _watch_journal(metrics, services.journal)
@@ -32,7 +33,10 @@ def watch(services: Services, catalogs: Mapping[str, CatalogCache]) -> None:
         *services.memberships.dependencies,
         *(servers.dependency for servers in services.servers.values()),
         *(catalog.dependency for catalog in catalogs.values()),
+        *([] if export is None else [export.dependency]),
     ]
+    if export is not None:
+        _watch_export(metrics, services.journal, export)
     metrics.dependency_failures.watch(lambda: {(each.kind, each.name): each.failures for each in dependencies})
     metrics.dependency_up.watch(lambda: {(each.kind, each.name): int(each.up) for each in dependencies})
 
@@ -52,6 +56,16 @@ def _watch_journal(metrics: Metrics, journal: Journal) -> None:
     metrics.journal_unsynced.watch(lambda: {(): journal.unsynced})
     metrics.journal_lag.watch(lambda: {(): journal.lag})
     metrics.journal_size.watch(lambda: {(): _size_on_disk(place)})
+
+
+def _watch_export(metrics: Metrics, journal: Journal, export: ExportProcess) -> None:
+    totals = export.totals
+    metrics.otlp_records.watch(lambda: {(): totals["records"]})
+    metrics.otlp_refused.watch(lambda: {(): totals["refused"]})
+    metrics.otlp_spans.watch(lambda: {(): totals["spans"]})
+    metrics.otlp_spans_dropped.watch(lambda: {(): totals["spans_dropped"]})
+    if export.settings.logs:
+        metrics.otlp_unsent.watch(lambda: {(): 0 if export.index is None else max(0, journal.seq - export.index)})
 
 
 def _watch_ages(metrics: Metrics, provider: Provider, catalogs: Mapping[str, CatalogCache]) -> None:

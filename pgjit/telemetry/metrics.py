@@ -122,6 +122,11 @@ class Metrics:
         self.dependency_up = self._gauge(
             "dependency.up", "1", "1 if its last use succeeded or there was none, else 0", "kind", "name"
         )
+        self.otlp_records = self._counter("otlp.records", "{record}", "records that the collector accepted as logs")
+        self.otlp_refused = self._counter("otlp.refused", "{record}", "records that the collector refused for good")
+        self.otlp_unsent = self._gauge("otlp.unsent_records", "{record}", "records that wait for the collector")
+        self.otlp_spans = self._counter("otlp.spans", "{span}", "spans that the collector accepted")
+        self.otlp_spans_dropped = self._counter("otlp.spans.dropped", "{span}", "spans that it did not accept")
         self.log_dropped = self._counter(
             "log.dropped", "{line}", "lines of the program's own log that were dropped, as its output was not read"
         )

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from opentelemetry.exporter.otlp.proto.http import Compression
-
 if TYPE_CHECKING:
     import requests
+    from opentelemetry.exporter.otlp.proto.http import Compression
 
 __all__ = ["ExporterOptions", "OtlpAnswers", "OtlpTarget", "Receipt"]
 
@@ -43,6 +42,8 @@ class OtlpTarget:
 
     def options(self, signal: str, answers: OtlpAnswers) -> ExporterOptions:
         """`signal`: `logs`, `traces` or `metrics`."""
+        from opentelemetry.exporter.otlp.proto.http import Compression  # here: only the exporting process needs it
+
         return ExporterOptions(
             endpoint=f"{self.endpoint.rstrip('/')}/v1/{signal}",
             certificate_file=self.certificate,

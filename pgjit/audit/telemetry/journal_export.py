@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -22,29 +21,16 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from pgjit.audit.telemetry.cursor import CursorFile, ExportPosition
+from pgjit.audit.telemetry.export_state import ExportState
 from pgjit.audit.telemetry.journal_tail import JournalTail
 from pgjit.audit.telemetry.log_records import log_record, parsed
 from pgjit.audit.telemetry.spans import SpanMaker
 from pgjit.telemetry.otlp import OtlpAnswers, OtlpTarget, Receipt
 
-__all__ = ["ExportState", "JournalExport"]
+__all__ = ["JournalExport"]
 
 MOST_RECORDS = 512
 _log = logging.getLogger("pgjit.otlp")
-
-
-@dataclass(slots=True)
-class ExportState:
-    """What the export has done since it began."""
-
-    seq: int = 0  # of the last record that was accepted
-    records: int = 0
-    refused: int = 0  # records that the collector will never take
-    skipped: int = 0  # lines that the journal lacks
-    spans: int = 0
-    spans_dropped: int = 0
-    failures: int = 0  # exports that were not accepted
-    fault: str | None = None  # of the last export
 
 
 class JournalExport:
@@ -63,7 +49,7 @@ class JournalExport:
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         """`sample`: the share of traces that are sent; None sends no spans."""
-        self.state = ExportState()
+        self.state = ExportState(index=position.index)
         self._tail = tail
         self._cursor = cursor
         self._position = position
@@ -95,7 +81,7 @@ class JournalExport:
         self._position.index += len(batch)
         self._cursor.write(self._position)
         self.state.records += len(batch)
-        self.state.seq = next((r["seq"] for r in reversed(records) if isinstance(r.get("seq"), int)), self.state.seq)
+        self.state.index = self._position.index
         return True
 
     def close(self) -> None:

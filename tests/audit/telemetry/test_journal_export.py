@@ -92,7 +92,7 @@ def test_records_are_log_events_with_the_line_itself(journal: JournalFolder, col
     assert attributes_of(collector.resources[0].attributes)["service.name"] == "pgjit"
     ((path, headers),) = collector.requests
     assert (path, headers["x-key"], headers["Content-Encoding"]) == ("/v1/logs", "secret", "gzip")
-    assert (export.state.seq, export.state.records, export.state.fault) == (3, 3, None)
+    assert (export.state.index, export.state.records, export.state.fault) == (3, 3, None)
 
 
 def test_nothing_is_lost_while_the_collector_is_away_and_the_process_starts_again(
