@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from pgjit.telemetry.log_line import TextLines
 from tests.e2e.clients import connect_psycopg
-from tests.e2e.worlds import READERS, add_reader
+from tests.e2e.worlds import READERS, add_reader, open_world
+from tests.fakes.collector import Collector, attributes_of
 from tests.fakes.local_http import local_http
 from tests.run.waiting import until
 
 SECRET = "quetzal-4711"
+_TRACE = "0af7651916cd43dd8448eb211c80319c"
+_COMMENT = f"/*traceparent='00-{_TRACE}-b7ad6b7169203331-01'*/"
 
 
 async def _metrics(world: World) -> dict[tuple[str, ...], float]:
@@ -28,15 +33,42 @@ async def _metrics(world: World) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_a_session_is_in_the_metrics_and_in_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_session_is_in_the_metrics_in_the_log_and_at_the_collector(
+    database: DemoDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "pgjit")
     caplog.handler.setFormatter(TextLines())
+    with Collector() as collector:
+        otlp = {"endpoint": collector.endpoint, "sample": 0}
+        async with open_world(database, tmp_path, config={"otlp": otlp}) as world:
+            token = await _session(world, caplog)
+            await until(lambda: len(collector.logs) > 5)
+        files = sorted((tmp_path / "journal").glob("*.jsonl"))
+    _check_log(caplog.text, token)
+    _check_collector(collector, [line for file in files for line in file.read_text().splitlines()])
+
+
+def _check_collector(collector: Collector, lines: list[str]) -> None:
+    """It has every record, the last one too, and the one execution that names a trace."""
+    assert [record.body.string_value for record in collector.logs] == lines
+    assert collector.logs[-1].event_name == "pgjit.service.stopped"
+    (span,) = collector.spans
+    attributes = attributes_of(span.attributes)
+    assert span.trace_id.hex() == _TRACE
+    assert attributes["db.query.text"] == "SELECT g, $1::text FROM generate_series($2, $3) AS g"
+    assert attributes["db.namespace"] == "prod-replica"
+    assert attributes["db.response.returned_rows"] == 7
+    assert SECRET not in str(span)
+
+
+async def _session(world: World, caplog: pytest.LogCaptureFixture) -> str:
+    """One session with one statement that runs and one that is refused, and one refused login."""
     before = await _metrics(world)
     assert before["pgjit_executions_total", "allow", "reader"] == 0
     assert before["pgjit_dependency_up", "server", "prod-replica"] == 1
     token = await world.token(add_reader(world))
     connection = await connect_psycopg(world, token, "reader")
-    await connection.execute("SELECT g, %s::text FROM generate_series(1, 7) AS g", (SECRET,))
+    await connection.execute(f"SELECT g, %s::text FROM generate_series(1, 7) AS g {_COMMENT}".encode(), (SECRET,))
     with pytest.raises(psycopg.Error):
         await connection.execute(f"DELETE FROM pg_class WHERE relname = '{SECRET}'".encode())
     during = await _metrics(world)
@@ -60,7 +92,11 @@ async def test_a_session_is_in_the_metrics_and_in_the_log(world: World, caplog: 
     assert after["pgjit_journal_size_bytes",] > 0
     assert after["pgjit_proxy_overhead_seconds_count",] > 0
 
-    lines = caplog.text.splitlines()
+    return token
+
+
+def _check_log(text: str, token: str) -> None:
+    lines = text.splitlines()
     (opened,) = (line for line in lines if "is open under policy reader" in line)
     (window,) = (line for line in lines if "under policy reader, until" in line)
     (ended,) = (line for line in lines if "session has ended: client" in line)
@@ -70,6 +106,6 @@ async def test_a_session_is_in_the_metrics_and_in_the_log(world: World, caplog: 
     assert ids.split(" window=")[1] in window
     assert "reference=" in refused
     assert "source=127.0.0.1:" in refused
-    assert SECRET not in caplog.text
-    assert token not in caplog.text
-    assert READERS not in caplog.text
+    assert SECRET not in text
+    assert token not in text
+    assert READERS not in text
