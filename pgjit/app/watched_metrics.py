@@ -62,6 +62,7 @@ def _watch_export(metrics: Metrics, journal: Journal, export: ExportProcess) -> 
     totals = export.totals
     metrics.otlp_records.watch(lambda: {(): totals["records"]})
     metrics.otlp_refused.watch(lambda: {(): totals["refused"]})
+    metrics.otlp_lost.watch(lambda: {(): totals["skipped"]})
     metrics.otlp_spans.watch(lambda: {(): totals["spans"]})
     metrics.otlp_spans_dropped.watch(lambda: {(): totals["spans_dropped"]})
     if export.settings.logs:

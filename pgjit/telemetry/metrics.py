@@ -124,6 +124,7 @@ class Metrics:
         )
         self.otlp_records = self._counter("otlp.records", "{record}", "records that the collector accepted as logs")
         self.otlp_refused = self._counter("otlp.refused", "{record}", "records that the collector refused for good")
+        self.otlp_lost = self._counter("otlp.lost", "{record}", "records that were deleted before they were sent")
         self.otlp_unsent = self._gauge("otlp.unsent_records", "{record}", "records that wait for the collector")
         self.otlp_spans = self._counter("otlp.spans", "{span}", "spans that the collector accepted")
         self.otlp_spans_dropped = self._counter("otlp.spans.dropped", "{span}", "spans that it did not accept")
