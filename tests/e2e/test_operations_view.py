@@ -43,7 +43,7 @@ async def test_a_session_is_in_the_metrics_in_the_log_and_at_the_collector(
         async with open_world(database, tmp_path, config={"otlp": otlp}) as world:
             token = await _session(world, caplog)
             await until(lambda: len(collector.logs) > 5)
-        files = sorted((tmp_path / "journal").glob("*.jsonl"))
+        files = sorted((tmp_path / "journal").glob("0*.jsonl"))
     _check_log(caplog.text, token)
     _check_collector(collector, [line for file in files for line in file.read_text().splitlines()])
 
