@@ -58,11 +58,12 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-docs: setup ## generate docs/config.md, docs/cli.md, docs/metrics.md, docs/rules and the schema of policies from the code
+docs: setup ## generate docs/config.md, docs/cli.md, docs/metrics.md, docs/rules and the schemas of policies and of the journal from the code
 	$(BIN)/python -m tests.repo.config_reference
 	$(BIN)/python -m tests.repo.rule_pages
 	$(BIN)/python -m tests.repo.cli_reference
 	$(BIN)/python -m tests.repo.metrics_reference
+	$(BIN)/python -m tests.repo.journal_schema
 
 check: lint types imports test ## everything that must pass before a change is merged
 

@@ -12,6 +12,7 @@ import asyncpg
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator import AppCredentials
 from pgjit.demo.world import World
+from tests.audit.schema_check import assert_valid
 from tests.run.journal_text import journal_lines
 
 __all__ = [
@@ -73,9 +74,12 @@ def add_breaker(world: World) -> AppCredentials:
 
 
 def records(world: World, kind: str | None = None) -> list[Record]:
-    """The journal's records, all or of one type."""
+    """The journal's records, all or of one type. Each has the published shape."""
     lines = [json.loads(line) for line in journal_lines(world.journal)]
-    return [line for line in lines if kind is None or line["type"] == kind]
+    found = [line for line in lines if kind is None or line["type"] == kind]
+    for each in found:
+        assert_valid(each)
+    return found
 
 
 async def ask(database: DemoDatabase, sql: str, *arguments: object) -> object:

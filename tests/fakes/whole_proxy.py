@@ -39,6 +39,7 @@ from pgjit.telemetry import Telemetry
 from pgwire.messages.query import decode_error
 from pgwire.messages.startup import CancelRequest, StartupMessage
 from pgwire.reader import message
+from tests.audit.schema_check import assert_valid
 from tests.fakes.control_answers import answer_control
 from tests.fakes.door import GOOD, OneTokenProvider
 from tests.fakes.policies import policy
@@ -258,8 +259,12 @@ class WholeProxy:
     # --- checks at the end -----------------------------------------------------------------------------
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """All, or those of one type. Each has the published shape."""
         lines = [json.loads(line) for line in journal_lines(self._path)]
-        return [line for line in lines if kind is None or line["type"] == kind]
+        found = [line for line in lines if kind is None or line["type"] == kind]
+        for each in found:
+            assert_valid(each)
+        return found
 
     @property
     def outcomes(self) -> list[str]:

@@ -28,7 +28,7 @@ from pgjit.telemetry.metrics import Metrics
 from pgjit.telemetry.prometheus import prometheus_name
 from tests.audit.audit_events import EVENTS
 from tests.audit.review_events import REVIEW_EVENTS
-from tests.repo import cli_reference, metrics_reference
+from tests.repo import cli_reference, journal_schema, metrics_reference
 from tests.repo.config_reference import PAGE, rewritten
 from tests.run.rows import table
 
@@ -78,6 +78,10 @@ def test_metrics_that_documents_name_exist() -> None:
     current = [document for document in DOCUMENTS if document.name != "CHANGELOG.md"]  # which has old names, too
     named = {each for document in current for each in _METRIC.findall(document.read_text(encoding="utf-8"))}
     assert named - known == set()
+
+
+def test_the_schema_of_the_journal_is_what_its_shapes_say() -> None:
+    assert journal_schema.PAGE.read_text(encoding="utf-8") == journal_schema.written(), "stale: run `make docs`"
 
 
 def test_the_reference_of_the_commands_is_what_they_say() -> None:

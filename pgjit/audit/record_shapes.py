@@ -1,0 +1,232 @@
+"""The members of the records of sessions and executions, and those that other records have too. Values only.
+
+For the JSON schema of the journal alone: records are not written by these. A record has no other members.
+`docs/journal.md` says what they mean.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "BackendShape", "Count", "ExecutionShape", "FullIdentityShape", "HolderShape", "InstanceShape", "KeyShape",
+    "LeftBehindShape", "MembershipShape", "Moment", "ObjectShape", "OpenedWindowShape", "OutcomeShape",
+    "ParametersShape", "PersonShape", "Positive", "ProofShape", "RecordShape", "SessionEndedShape",
+    "SessionOpenedShape", "Sha256", "Shape", "SiblingShape", "Sqlstate", "ViolationShape", "WindowShape",
+]  # fmt: skip
+
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+IdentityText = Annotated[str, Field(pattern=r"^[^/]+/.+$")]
+ExecutionId = Annotated[str, Field(pattern=r"^[^/]+/[1-9]\d*$")]
+Sqlstate = Annotated[str, Field(pattern=r"^[0-9A-Z]{5}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Decision = Literal["allow", "deny"]
+Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", title=None)
+
+
+class RecordShape(Shape):
+    v: Literal[1]
+    seq: Positive
+    time: Moment
+
+
+# --- members that several records share ----------------------------------------------------------------
+
+
+class KeyShape(Shape):
+    tid: str
+    oid: str
+
+
+class FullIdentityShape(KeyShape):
+    app_id: str | None
+    kind: Literal["app", "user", "agent", "agent-user"]
+    display: str
+    token_id: str
+    blueprint_id: str | None
+    on_behalf_of: str | None
+    credential: Literal["none", "secret", "certificate"] | None
+    acrs: list[str]
+
+
+class HolderShape(KeyShape):
+    kind: str
+    display: str
+    app_id: str | None = None
+    blueprint_id: str | None = None
+    on_behalf_of: str | None = None
+
+
+class PersonShape(KeyShape):
+    display: str
+    via: str
+
+
+class WindowShape(Shape):
+    id: str
+    opened_at: Moment
+    ends_at: Moment
+
+
+class OpenedWindowShape(WindowShape):
+    retry_at: Moment
+
+
+class InstanceShape(Shape):
+    system: str
+    started_at: Moment
+    timeline: str
+    standby: bool
+    endpoint: str | None
+
+
+class BackendShape(Shape):
+    pid: int
+    started_at: Moment
+    server: InstanceShape
+
+
+class ProofShape(Shape):
+    cancel_sent: bool
+    terminate_sent: bool
+    gone: bool
+    by: Literal["look", "restart"] | None
+    server: InstanceShape | None
+    checked_at: Moment
+    took_ms: int
+    error: str | None
+
+
+# --- sessions and executions ---------------------------------------------------------------------------
+
+
+class MembershipShape(Shape):
+    group: str | None
+    role: str | None
+    source: Literal["claim", "graph"]
+    checked_at: Moment
+
+
+class SessionOpenedShape(RecordShape):
+    type: Literal["session.opened"]
+    identity: FullIdentityShape
+    policy: str
+    policy_version: str
+    window: WindowShape
+    session: str
+    connection: str
+    server: str | None
+    node: str | None
+    backend_pid: int
+    source: str
+    application_name: str | None
+    tls: str
+    startup_user: str
+    server_version: str
+    membership: MembershipShape | None
+    backend: BackendShape | None
+    reason: str | None = None
+    ticket: str | None = None
+
+
+class ObjectShape(Shape):
+    object: str
+    name: str | None
+
+
+class SiblingShape(Shape):
+    statement: Count
+    rule: str
+
+
+class ViolationShape(Shape):
+    rule: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+    position: int | None = None
+    sqlstate: Sqlstate
+    statement: Count | None = None
+    objects: list[ObjectShape] | None = None
+    entry: str | None = None
+    sibling: SiblingShape | None = None
+
+
+class ParametersShape(Shape):
+    values: list[Any]
+    count: Count | None = None
+    truncated: Literal[True] | None = None
+
+
+class ExecutionShape(RecordShape):
+    type: Literal["execution"]
+    identity: IdentityText
+    policy: str
+    window: str
+    execution: ExecutionId
+    protocol: Literal["extended"] | None = None
+    decision: Decision
+    kind: str | None = None
+    statement: str
+    statement_bytes: Positive | None = None
+    statement_sha256: Sha256 | None = None
+    normalised: str | None = None
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
+    reads: list[str] | None = None
+    writes: list[str] | None = None
+    calls: list[str] | None = None
+    about: Literal["catalog"] | None = None
+    violations: list[ViolationShape] | None = None
+    prepared_as: str | None = None
+    through: list[str] | None = None
+    unresolved: str | None = None
+    parameters: ParametersShape | None = None
+
+
+class OutcomeShape(RecordShape):
+    type: Literal["outcome"]
+    window: str
+    execution: ExecutionId
+    ended: Ended
+    command: str | None = None
+    rows: Count
+    bytes: Positive | None = None
+    received: Positive | None = None
+    sqlstate: Sqlstate | None = None
+    message: str | None = None
+    first_row_us: Count | None = None
+    duration_us: Count
+
+
+class SessionEndedShape(RecordShape):
+    type: Literal["session.ended"]
+    identity: IdentityText
+    policy: str
+    window: str
+    session: str
+    reason: str
+    detail: str | None
+    executions: Count
+    rows: Count
+    bytes: Count
+    received: Count
+    proof: ProofShape | None
+
+
+class LeftBehindShape(RecordShape):
+    type: Literal["backend.remains", "backend.gone"]
+    identity: KeyShape
+    policy: str
+    window: WindowShape
+    session: str
+    connection: str
+    backend: BackendShape
+    proof: ProofShape
