@@ -15,6 +15,9 @@ from pgjit.audit.order_shapes import (
     BreakGlassSignedOffShape,
     BreakGlassUsedShape,
     JournalGapShape,
+    JournalReplacedShape,
+    JournalSpaceShape,
+    JournalTornShape,
     LockChangedShape,
     LoginRefusedShape,
     NotificationFailedShape,
@@ -22,6 +25,7 @@ from pgjit.audit.order_shapes import (
     RequestEndedShape,
     RequestMadeShape,
     RequestVerdictShape,
+    SegmentDroppedShape,
     ServiceStartedShape,
     ServiceStoppedShape,
     SessionKilledShape,
@@ -48,7 +52,8 @@ _AnyRecord = Annotated[
     WindowEndedShape | WindowRevokedShape | WindowAdoptedShape | BreakGlassUsedShape | BreakGlassSignedOffShape |
     RequestMadeShape | RequestVerdictShape | RequestEndedShape | LockChangedShape | SessionKilledShape |
     NotificationFailedShape | ApiCalledShape | LoginRefusedShape | ServiceStartedShape | ServiceStoppedShape |
-    JournalGapShape | StoreRestoredShape | PolicyDiffersShape,
+    JournalGapShape | StoreRestoredShape | PolicyDiffersShape | JournalTornShape | JournalReplacedShape |
+    SegmentDroppedShape | JournalSpaceShape,
     Field(discriminator="type"),
 ]  # fmt: skip
 

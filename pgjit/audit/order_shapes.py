@@ -24,9 +24,10 @@ from pgjit.audit.record_shapes import (
 )
 
 __all__ = [
-    "ApiCalledShape", "BreakGlassSignedOffShape", "BreakGlassUsedShape", "JournalGapShape", "LockChangedShape",
-    "LockShape", "LoginRefusedShape", "NotificationFailedShape", "OfRequestShape", "OfWindowShape",
-    "PolicyDiffersShape", "PolicyVersionShape", "RequestEndedShape", "RequestMadeShape", "RequestVerdictShape",
+    "ApiCalledShape", "BreakGlassSignedOffShape", "BreakGlassUsedShape", "EarlierJournalShape", "JournalGapShape",
+    "JournalReplacedShape", "JournalSpaceShape", "JournalTornShape", "LockChangedShape", "LockShape",
+    "LoginRefusedShape", "NotificationFailedShape", "OfRequestShape", "OfWindowShape", "PolicyDiffersShape",
+    "PolicyVersionShape", "RequestEndedShape", "RequestMadeShape", "RequestVerdictShape", "SegmentDroppedShape",
     "ServiceStartedShape", "ServiceStoppedShape", "SessionKilledShape", "StoreRestoredShape", "UsedForShape",
     "VerdictShape", "WindowAdoptedShape", "WindowEndedShape", "WindowOpenedShape", "WindowRevokedShape",
 ]  # fmt: skip
@@ -231,3 +232,41 @@ class PolicyDiffersShape(RecordShape):
     policy_version: str
     node: str
     version_there: str
+
+
+# --- the journal itself --------------------------------------------------------------------------------
+
+
+class JournalTornShape(RecordShape):
+    type: Literal["journal.torn"]
+    line: Count
+    bytes: Count
+    files: list[str]
+
+
+class EarlierJournalShape(Shape):
+    origin: str
+    lines: Count
+    seq: Count
+    sha256: Sha256
+
+
+class JournalReplacedShape(RecordShape):
+    type: Literal["journal.replaced"]
+    origin: str
+    before: EarlierJournalShape
+
+
+class SegmentDroppedShape(RecordShape):
+    type: Literal["journal.segment.dropped"]
+    segment: str
+    first: Count
+    lines: Count
+    until: Moment
+    archived: str | None
+
+
+class JournalSpaceShape(RecordShape):
+    type: Literal["journal.space.low", "journal.space.regained"]
+    free_bytes: Count
+    warn_bytes: Count
