@@ -51,6 +51,7 @@ class SessionContext:
     connection: str
     backend_pid: int
     source: str  # the client's address and port
+    statements_only: bool = False  # `record: statements`: records have no values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

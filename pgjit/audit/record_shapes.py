@@ -149,7 +149,7 @@ class SiblingShape(Shape):
 
 class ViolationShape(Shape):
     rule: str
-    message: str
+    message: str | None = None
     detail: str | None = None
     hint: str | None = None
     position: int | None = None

@@ -7,6 +7,7 @@ import hashlib
 from pgjit.audit.event import Execution, Outcome
 from pgjit.audit.parameter_record import parameter_members
 from pgjit.audit.record_json import as_json, as_members
+from pgjit.audit.valueless import valueless
 from pgjit.policy.decision import Violation
 from pgjit.sql.statement import StatementSummary
 
@@ -26,6 +27,8 @@ _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "s
 
 def execution_members(event: Execution) -> bytes:
     # Without a dict of all members, which is slower: both are written for every statement that runs.
+    if event.context.statements_only:
+        event = valueless(event)
     protocol = b"" if event.protocol == "simple" else b'"protocol":"extended",'
     parts = [b'%s"decision":"%s"' % (protocol, event.decision.encode()), _statement(event)]
     if event.violations:
@@ -92,7 +95,7 @@ def outcome_members(event: Outcome) -> bytes:
         parts.append(b'"received":%d' % event.received)
     if event.sqlstate is not None:
         parts.append(b'"sqlstate":%s' % as_json(event.sqlstate))
-    if event.message is not None:
+    if event.message is not None and not event.context.statements_only:
         parts.append(b'"message":%s' % as_json(event.message[:LONGEST_MESSAGE]))
     if event.first_row_us is not None:
         parts.append(b'"first_row_us":%d' % event.first_row_us)
@@ -105,4 +108,4 @@ def _violation(found: Violation) -> dict[str, object]:
     members = {**{key: getattr(found, key) for key in _OF_VIOLATION}, "objects": objects, "entry": found.entry}
     if found.sibling is not None:
         members["sibling"] = {"statement": found.sibling[0], "rule": found.sibling[1]}
-    return {name: value for name, value in members.items() if value not in (None, [])}
+    return {name: value for name, value in members.items() if value not in (None, [], "")}

@@ -111,7 +111,7 @@ def assess(
         )
     if show := _SHOW_PGJIT.match(sql):
         return Judgement(text, (), (), show[1].decode().lower())
-    return _read(text) if full else _judge_text(policy, text, catalog, steps or StepBudget(), passages)
+    return _read(policy, text) if full else _judge_text(policy, text, catalog, steps or StepBudget(), passages)
 
 
 def unjudged(policy: Policy, sql: bytes, violation: Violation) -> Judgement:
@@ -135,10 +135,11 @@ def _too_large(size: int, limit: int) -> Violation:
     )
 
 
-def _read(text: str) -> Judgement:
+def _read(policy: Policy, text: str) -> Judgement:
     """Under `access: full`: parse the text if possible, so that the record shows the statements."""
     try:
-        return Judgement(text, _summarised(read_message(text, most=MOST_STATEMENTS).statements, {}), ())
+        statements = read_message(text, most=MOST_STATEMENTS).statements
+        return Judgement(text, _summarised(policy, statements, {}), ())
     except Exception:  # noqa: BLE001 - the server reports the syntax error
         return Judgement(text, (), (), unread=True)
 
@@ -175,7 +176,7 @@ def _decide(
     step_limit = steps.left
     resolved: dict[int, ReferencedObjects | None] = {}
     decision = evaluate(policy, message, catalog, steps=steps, passages=passages, resolved=resolved)
-    statements = _summarised(message.statements, resolved)
+    statements = _summarised(policy, message.statements, resolved)
     if isinstance(decision, Allow):
         return Judgement(text, statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations
@@ -191,10 +192,13 @@ def _decide(
 
 
 def _summarised(
-    statements: tuple[Statement, ...], resolved: Mapping[int, ReferencedObjects | None]
+    policy: Policy, statements: tuple[Statement, ...], resolved: Mapping[int, ReferencedObjects | None]
 ) -> tuple[Statement, ...]:
     """With what their records have of them, made once: a judgement is cached."""
-    return tuple(replace(each, summary=summary_of(each, resolved.get(each.index))) for each in statements)
+    masks = policy.record == "statements"
+    return tuple(
+        replace(each, summary=summary_of(each, resolved.get(each.index), masks=masks)) for each in statements
+    )
 
 
 def _preset_violations(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -65,10 +65,10 @@ def _connection(value: object) -> str:
     return value
 
 
-def _recorded(value: object) -> bool:
-    if value is not True:
-        raise ValueError("must be true: pgjit has no unrecorded access")
-    return True
+def _recorded(value: object) -> object:
+    if value is True or value == "statements":
+        return value
+    raise ValueError("must be true or `statements`: pgjit has no unrecorded access")
 
 
 def _kind(word: str) -> str:
@@ -224,9 +224,9 @@ class PolicyFile(GrantKeys, IdentityKeys):
     policy: KebabName = Field(description="its name: clients give it as the PostgreSQL user")
     connection: ConnectionName = Field(description="the connection that it opens, by its name in the configuration")
     group: GroupEntry | None = Field(None, description="whose members it is for; or `role`")
-    record: Annotated[bool, BeforeValidator(_recorded), WithJsonSchema({"const": True})] = Field(
-        description="always true: there is no unrecorded access"
-    )
+    record: Annotated[
+        Literal[True, "statements"], BeforeValidator(_recorded), WithJsonSchema({"enum": [True, "statements"]})
+    ] = Field(description="true, or `statements`: without values. There is no unrecorded access")
     cooldown: Duration | None = Field(None, description="from the end of a window to the next one")
     mode: Mode = Field(Mode.ENFORCE, description="observe: what would be refused runs, and is recorded as such")
     statements: StatementSection

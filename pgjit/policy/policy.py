@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pgjit.identity.identity import GroupId
 from pgjit.policy.grant_terms import Grant, GrantTerms
@@ -165,7 +165,7 @@ class Policy:
     grant: Grant
     ttl: timedelta
     cooldown: timedelta  # from a window's end to the next request; by default the ttl
-    record: bool
+    record: Literal[True, "statements"]  # `statements`: records have no values
     statements: StatementTerms
     source: str  # the file it was read from
     version: str  # a hash of the file's bytes: what a record names as the policy in force

@@ -181,6 +181,7 @@ class Session:
             connection=access.target.name,
             backend_pid=upstream.backend_pid,
             source=self._source,
+            statements_only=access.policy.record == "statements",
         )
         now = services.clock()
         if (early := services.windows.early_end(access.window.id)) is not None:

@@ -32,8 +32,11 @@ from pgjit.sql.shown_settings import shown_settings
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.walk import Walk
 
-__all__ = ["read_message", "read_values_of", "signature_of"]
+__all__ = ["read_message", "read_values_of", "signature_of", "without_values"]
 
+_CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST"})
+_COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _INDEX = re.compile(r",? at index \d+\Z")
 _OWN_SETTING = re.compile(r"\bshow\s+pgjit\s*\.", re.IGNORECASE)
 _HINT = "The grammar is PostgreSQL's own, of version 18."
@@ -83,6 +86,31 @@ def signature_of(text: str) -> tuple[str | None, str | None]:
         return fingerprint(text), normalize(text)
     except Exception:  # noqa: BLE001 - for the record only: nothing is decided by them
         return None, None
+
+
+def without_values(text: str) -> str | None:
+    """The text of a statement with `$1` and so on in place of every constant, and without its comments.
+
+    `text` is that of a `Statement`. None if it cannot be split into tokens. Unlike `signature_of` it leaves no
+    constant of any command. Numbers begin after the last parameter that the text itself has.
+    """
+    try:
+        # One character for one: pglast looks up the places of others, which takes time squared.
+        tokens = scan(_NOT_ASCII.sub("x", text))
+    except Exception:  # noqa: BLE001 - then the record has no text
+        return None
+    number = max((int(text[each.start + 1 : each.end + 1]) for each in tokens if each.name == "PARAM"), default=0)
+    parts, at = [], 0
+    for token in tokens:
+        if token.name in _CONSTANTS:
+            number += 1
+            parts += [text[at : token.start], f"${number}"]
+        elif token.name in _COMMENTS:
+            parts += [text[at : token.start], " "]
+        else:
+            continue
+        at = token.end + 1
+    return "".join([*parts, text[at:]]).strip()
 
 
 def _unparseable(text: str, fault: ParseError) -> StatementRefused:

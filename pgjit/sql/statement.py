@@ -91,6 +91,7 @@ class StatementSummary:
     reads: tuple[str, ...] = ()  # relations, as `schema.name` where a catalog resolved them
     writes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()  # functions
+    masked: str | None = None  # the text without constants and comments, under `record: statements`
     of_catalog: bool = False  # it asks only how the database is made, as psql and drivers do by themselves
     rendered: tuple[str, str | None, bytes] | None = field(default=None, compare=False, repr=False)
     """For the journal: a text, a kind, and the members of a record for them."""

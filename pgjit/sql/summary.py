@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.parse import signature_of
+from pgjit.sql.parse import signature_of, without_values
 from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects, ReferencedRelation
 from pgjit.sql.statement import Name, Statement, StatementSummary
 
@@ -63,8 +63,10 @@ _ABOUT_STRUCTURE = frozenset(
 """Functions of pg_catalog in such queries. None shows data of tables, settings or sessions, and none waits."""
 
 
-def summary_of(statement: Statement, referenced: ReferencedObjects | None) -> StatementSummary:
-    """`referenced`: its objects, resolved with a catalog; None if they were not."""
+def summary_of(
+    statement: Statement, referenced: ReferencedObjects | None, *, masks: bool = False
+) -> StatementSummary:
+    """`referenced`: its objects, resolved with a catalog; None if they were not. `masks`: a record has no values."""
     fingerprint, normalised = signature_of(statement.text)
     if normalised is not None:
         normalised = normalised.strip()
@@ -79,7 +81,8 @@ def summary_of(statement: Statement, referenced: ReferencedObjects | None) -> St
         writes = _relations(referenced.relations, ("insert", "update", "delete", "define"))
         calls = _named(_text(each.schema, each.name) for each in referenced.functions if _counts(each))
         chatter = not writes and _is_about_structure(statement, referenced)
-    return StatementSummary(fingerprint, normalised, reads, writes, calls, of_catalog=chatter)
+    masked = without_values(statement.text) if masks else None
+    return StatementSummary(fingerprint, normalised, reads, writes, calls, masked, of_catalog=chatter)
 
 
 def _relations(relations: Iterable[ReferencedRelation], actions: tuple[str, ...]) -> tuple[str, ...]:

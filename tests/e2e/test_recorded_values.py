@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
 
 from pgjit.audit.binary_values import decoded
+from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
-from tests.e2e.worlds import add_reader, ask, records
+from tests.e2e.worlds import POLICIES, add_reader, ask, open_world, records
 
 VALUES = {
     "boolean": (16, ["true", "false"]),
@@ -106,3 +109,33 @@ async def test_an_outcome_has_the_error_and_the_time_of_the_first_row(world: Wor
     assert 0 <= int(str(slow.get("first_row_us", 0))) <= int(str(slow["duration_us"]))
     assert (failed["sqlstate"], failed["message"]) == ("22012", "division by zero")
     assert "first_row_us" not in failed
+
+
+REVEALING: list[tuple[str, tuple[str, ...] | None]] = [
+    ("SELECT name FROM customers WHERE name = 's3cr3t' -- s3cr3t", None),
+    ("SELECT name FROM customers WHERE name = %s", ("s3cr3t",)),
+    ("SELECT 's3cr3t'::int", None),
+    ("PREPARE p(text) AS SELECT $1, 's3cr3t'", None),
+    ("EXECUTE p('s3cr3t')", None),
+    ("selct 's3cr3t'", None),
+    ("DELETE FROM customers WHERE name = 's3cr3t'", None),
+    ("SELECT " + "1 + " * 100 + "'s3cr3t'::int", None),
+]
+
+
+async def test_record_statements_keeps_every_value_out_of_the_journal(database: DemoDatabase, tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    text = (POLICIES / "reader.yaml").read_text("utf-8")
+    (folder / "reader.yaml").write_text(text.replace("record: true", "record: statements"), "utf-8")
+    async with open_world(database, tmp_path, policies=folder) as world:
+        token = await world.token(add_reader(world))
+        async with await connect_psycopg(world, token, "reader") as connection:
+            for sql, values in REVEALING:
+                with contextlib.suppress(psycopg.Error):
+                    await connection.execute(sql, values)
+        ran = records(world, "execution")
+        assert len(ran) == len(REVEALING)
+        assert ran[0]["statement"] == "SELECT name FROM customers WHERE name = $1"
+        assert ran[1]["parameters"] == {"count": 1, "values": [], "truncated": True}
+        assert "s3cr3t" not in "".join(json.dumps(each) for each in records(world))

@@ -132,6 +132,9 @@ def test_what_is_allowed_beyond_the_preset(tmp_path: Path) -> None:
     assert [each.operators for each in allow[3:]] == [{"<=>"}, {"public.<->"}]
 
 
+_UNRECORDED = "6:1: `record` must be true or `statements`: pgjit has no unrecorded access"
+
+
 @pytest.mark.parametrize(
     ("written", "ttl"),
     [("90s", timedelta(seconds=90)), ("30m", timedelta(minutes=30)), ("24h", timedelta(hours=24))],
@@ -174,8 +177,9 @@ _UNIT = "`ttl` must be a whole number with its unit, such as 90s, 30m or 2h"
         ("30m", "1.5h", f"5:1: {_UNIT}"),
         ("30m", "1d", f"5:1: {_UNIT}"),
         ("30m", "25h", "5:1: `ttl` is longer than 24h: that is standing access"),
-        ("record: true", "record: false", "6:1: `record` must be true: pgjit has no unrecorded access"),
-        ("record: true", "record: 'true'", "6:1: `record` must be true: pgjit has no unrecorded access"),
+        ("record: true", "record: false", _UNRECORDED),
+        ("record: true", "record: values", _UNRECORDED),
+        ("record: true", "record: 'true'", _UNRECORDED),
         ("record: true\n", "", "1:1: `record` is missing"),
         ("read-only", "all", "8:3: `statements.access` must be 'read-only', 'read-write' or 'full'"),
         ("  access: read-only", "  access: full\n  allow: [{function: pg_sleep}]",
@@ -228,3 +232,7 @@ def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
 
     assert not policies
     assert faults == [f"{tmp_path}/none:1:1: is not a folder"]
+
+
+def test_records_may_go_without_values(tmp_path: Path) -> None:
+    assert _faults(tmp_path, GOOD.replace("record: true", "record: statements", 1)) == []

@@ -1,0 +1,45 @@
+"""What `record: statements` leaves out of an execution's record: every value that a client sent. Pure.
+
+Decides what may hold one. The text has its constants replaced, or is left out where it was not parsed. Bound values
+are only counted. The wording of a violation may quote the text, so its rule and its objects are kept alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pgjit.audit.event import Execution, Parameters
+from pgjit.audit.parameters import kept
+from pgjit.policy.decision import Violation
+from pgjit.sql.statement import StatementSummary
+
+__all__ = ["NOT_SHOWN", "valueless"]
+
+NOT_SHOWN = "-- not shown: its values cannot be told from its words"
+"""In place of a text that was not parsed."""
+
+
+def valueless(execution: Execution) -> Execution:
+    """The execution as its record shows it."""
+    summary = execution.summary
+    masked = None if summary is None else summary.masked
+    return replace(
+        execution,
+        statement=NOT_SHOWN if masked is None else masked,
+        summary=None if summary is None else _without_texts(summary),
+        violations=tuple(_without_wording(each) for each in execution.violations),
+        parameters=None if execution.parameters is None else _counted(execution.parameters),
+        through=tuple(NOT_SHOWN for _ in execution.through),
+    )
+
+
+def _without_texts(summary: StatementSummary) -> StatementSummary:
+    return replace(summary, normalised=None, masked=None, rendered=None)
+
+
+def _without_wording(violation: Violation) -> Violation:
+    return replace(violation, message="", detail=None, hint=None)
+
+
+def _counted(parameters: Parameters) -> Parameters:
+    return Parameters(values=(), formats=(), count=kept(parameters).count)
