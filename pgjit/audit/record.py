@@ -32,7 +32,7 @@ from pgjit.audit.event import (
 )
 from pgjit.audit.keeping_event import KeepingEvent
 from pgjit.audit.keeping_record import keeping_members
-from pgjit.audit.record_json import as_members, time_text
+from pgjit.audit.record_json import as_members, time_json, time_text
 from pgjit.audit.record_members import identity_member
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.audit.review_record import review_members
@@ -76,8 +76,8 @@ class ContextCache:
 
 def render(event: Event, seq: int, contexts: ContextCache | None = None) -> bytes:
     """The record of `event` as line `seq` of its journal, with the newline."""
-    return b'{"v":%d,"seq":%d,"time":"%s","type":%s}\n' % (
-        VERSION, seq, time_text(event.at).encode(), _members(event, contexts or ContextCache()),
+    return b'{"v":%d,"seq":%d,"time":%s,"type":%s}\n' % (
+        VERSION, seq, time_json(event.at), _members(event, contexts or ContextCache()),
     )  # fmt: skip
 
 

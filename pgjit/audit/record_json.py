@@ -8,16 +8,24 @@ import orjson
 
 from pgjit.audit.invisible_characters import escape_invisible
 
-__all__ = ["as_json", "as_members", "time_text"]
+__all__ = ["as_json", "as_members", "time_json", "time_text"]
+
+_TIME_BYTES = len('"2026-11-24T09:30:00.000042Z"')
 
 
 def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC, always with microseconds: text order is time order."""
-    if moment.tzinfo is UTC:
-        return moment.isoformat(timespec="microseconds")[:26] + "Z"
-    if moment.tzinfo is None:
-        raise ValueError("a record's time needs a zone")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return time_json(moment)[1:-1].decode()
+
+
+def time_json(moment: datetime) -> bytes:
+    """The same in quotes. By orjson: every record has a time, and `isoformat` would take most of the rendering."""
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError("a record's time needs a zone")
+        moment = moment.astimezone(UTC)
+    text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)
+    return text if len(text) == _TIME_BYTES else text[:-2] + b'.000000Z"'
 
 
 def as_members(members: dict[str, object]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from pgjit.audit.event import Execution, Outcome
 from pgjit.audit.parameter_record import parameter_members
@@ -87,7 +88,7 @@ def _summary(summary: StatementSummary) -> bytes:
 def outcome_members(event: Outcome) -> bytes:
     parts = [b'"ended":"%s"' % event.ended.encode()]
     if event.command is not None:
-        parts.append(b'"command":%s' % as_json(event.command))
+        parts.append(_command(event.command))
     parts.append(b'"rows":%d' % event.rows)
     if event.bytes:
         parts.append(b'"bytes":%d' % event.bytes)
@@ -101,6 +102,11 @@ def outcome_members(event: Outcome) -> bytes:
         parts.append(b'"first_row_us":%d' % event.first_row_us)
     parts.append(b'"duration_us":%d' % event.duration_us)
     return b",".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _command(tag: str) -> bytes:
+    return b'"command":%s' % as_json(tag)
 
 
 def _violation(found: Violation) -> dict[str, object]:

@@ -405,3 +405,8 @@ def test_of_what_runs_and_of_short_texts_nothing_is_left_out() -> None:
     refused = json.loads(render(replace(execution("x" * REFUSED_TEXT), decision="deny"), 1))
     assert refused["statement"] == "x" * REFUSED_TEXT
     assert "statement_sha256" not in refused
+
+
+def test_a_whole_second_has_its_microseconds_too() -> None:
+    line = render(ServiceStopped(at=AT.replace(microsecond=0), reason="x"), 1)
+    assert json.loads(line)["time"] == "2026-11-24T09:30:00.000000Z"
