@@ -12,13 +12,13 @@ from pgjit.audit.record_shapes import (
     FullIdentityShape,
     HolderShape,
     KeyShape,
+    MembersShape,
     Moment,
     OpenedWindowShape,
     PersonShape,
     Positive,
     RecordShape,
     Sha256,
-    Shape,
     Sqlstate,
     WindowShape,
 )
@@ -105,7 +105,7 @@ class OfRequestShape(RecordShape):
     entry: int | None = None
 
 
-class VerdictShape(Shape):
+class VerdictShape(MembersShape):
     verdict: str
     by: PersonShape
     comment: str | None
@@ -126,7 +126,7 @@ class RequestVerdictShape(OfRequestShape):
     decided_at: Moment
 
 
-class UsedForShape(Shape):
+class UsedForShape(MembersShape):
     id: str
 
 
@@ -138,7 +138,7 @@ class RequestEndedShape(OfRequestShape):
     window: UsedForShape | None
 
 
-class LockShape(Shape):
+class LockShape(MembersShape):
     id: str
     kind: str
     target: str
@@ -196,7 +196,7 @@ class LoginRefusedShape(RecordShape):
     count: Positive
 
 
-class PolicyVersionShape(Shape):
+class PolicyVersionShape(MembersShape):
     name: str
     version: str
 
@@ -244,7 +244,7 @@ class JournalTornShape(RecordShape):
     files: list[str]
 
 
-class EarlierJournalShape(Shape):
+class EarlierJournalShape(MembersShape):
     origin: str
     lines: Count
     seq: Count

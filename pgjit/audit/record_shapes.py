@@ -11,10 +11,32 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "BackendShape", "Count", "ExecutionShape", "FullIdentityShape", "HolderShape", "InstanceShape", "KeyShape",
-    "LeftBehindShape", "MembershipShape", "Moment", "ObjectShape", "OpenedWindowShape", "OutcomeShape",
-    "ParametersShape", "PersonShape", "Positive", "ProofShape", "RecordShape", "SessionEndedShape",
-    "SessionOpenedShape", "Sha256", "Shape", "SiblingShape", "Sqlstate", "ViolationShape", "WindowShape",
+    "BackendShape",
+    "Count",
+    "ExecutionShape",
+    "FullIdentityShape",
+    "HolderShape",
+    "InstanceShape",
+    "KeyShape",
+    "LeftBehindShape",
+    "MembersShape",
+    "MembershipShape",
+    "Moment",
+    "ObjectShape",
+    "OpenedWindowShape",
+    "OutcomeShape",
+    "ParametersShape",
+    "PersonShape",
+    "Positive",
+    "ProofShape",
+    "RecordShape",
+    "SessionEndedShape",
+    "SessionOpenedShape",
+    "Sha256",
+    "SiblingShape",
+    "Sqlstate",
+    "ViolationShape",
+    "WindowShape",
 ]  # fmt: skip
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
@@ -28,11 +50,11 @@ Decision = Literal["allow", "deny"]
 Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
 
 
-class Shape(BaseModel):
+class MembersShape(BaseModel):
     model_config = ConfigDict(extra="forbid", title=None)
 
 
-class RecordShape(Shape):
+class RecordShape(MembersShape):
     v: Literal[1]
     seq: Positive
     time: Moment
@@ -41,7 +63,7 @@ class RecordShape(Shape):
 # --- members that several records share ----------------------------------------------------------------
 
 
-class KeyShape(Shape):
+class KeyShape(MembersShape):
     tid: str
     oid: str
 
@@ -70,7 +92,7 @@ class PersonShape(KeyShape):
     via: str
 
 
-class WindowShape(Shape):
+class WindowShape(MembersShape):
     id: str
     opened_at: Moment
     ends_at: Moment
@@ -80,7 +102,7 @@ class OpenedWindowShape(WindowShape):
     retry_at: Moment
 
 
-class InstanceShape(Shape):
+class InstanceShape(MembersShape):
     system: str
     started_at: Moment
     timeline: str
@@ -88,13 +110,13 @@ class InstanceShape(Shape):
     endpoint: str | None
 
 
-class BackendShape(Shape):
+class BackendShape(MembersShape):
     pid: int
     started_at: Moment
     server: InstanceShape
 
 
-class ProofShape(Shape):
+class ProofShape(MembersShape):
     cancel_sent: bool
     terminate_sent: bool
     gone: bool
@@ -108,7 +130,7 @@ class ProofShape(Shape):
 # --- sessions and executions ---------------------------------------------------------------------------
 
 
-class MembershipShape(Shape):
+class MembershipShape(MembersShape):
     group: str | None
     role: str | None
     source: Literal["claim", "graph"]
@@ -137,17 +159,17 @@ class SessionOpenedShape(RecordShape):
     ticket: str | None = None
 
 
-class ObjectShape(Shape):
+class ObjectShape(MembersShape):
     object: str
     name: str | None
 
 
-class SiblingShape(Shape):
+class SiblingShape(MembersShape):
     statement: Count
     rule: str
 
 
-class ViolationShape(Shape):
+class ViolationShape(MembersShape):
     rule: str
     message: str | None = None
     detail: str | None = None
@@ -160,7 +182,7 @@ class ViolationShape(Shape):
     sibling: SiblingShape | None = None
 
 
-class ParametersShape(Shape):
+class ParametersShape(MembersShape):
     values: list[Any]
     count: Count | None = None
     truncated: Literal[True] | None = None
