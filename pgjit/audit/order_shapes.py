@@ -17,6 +17,7 @@ from pgjit.audit.record_shapes import (
     OpenedWindowShape,
     PersonShape,
     Positive,
+    ProgramShape,
     RecordShape,
     Sha256,
     Sqlstate,
@@ -91,7 +92,7 @@ class BreakGlassSignedOffShape(OfWindowShape):
 
 
 class OfRequestShape(RecordShape):
-    identity: HolderShape
+    identity: HolderShape | ProgramShape
     policy: str
     policy_version: str
     request: str

@@ -28,6 +28,7 @@ __all__ = [
     "ParametersShape",
     "PersonShape",
     "Positive",
+    "ProgramShape",
     "ProofShape",
     "RecordShape",
     "SessionEndedShape",
@@ -82,9 +83,12 @@ class FullIdentityShape(KeyShape):
 class HolderShape(KeyShape):
     kind: str
     display: str
-    app_id: str | None = None
-    blueprint_id: str | None = None
-    on_behalf_of: str | None = None
+
+
+class ProgramShape(HolderShape):
+    app_id: str | None
+    blueprint_id: str | None
+    on_behalf_of: str | None
 
 
 class PersonShape(KeyShape):
