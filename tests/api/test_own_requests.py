@@ -135,6 +135,21 @@ async def test_a_revocation_of_an_agent_ends_what_it_opened_for_a_person(tmp_pat
         assert [each["id"] for each in revoked.json()["items"]] == [window.id]
 
 
+async def test_an_agent_gives_back_no_window_of_its_person(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        person = PEOPLE["requester"]
+        by_agent = replace(person, app_id="an-agent-app", on_behalf_of=person.key.oid)
+        api.provider.people["by-agent"] = by_agent
+        for name, holder in (("own", person), ("agents", by_agent)):
+            window = a_window(name, person.key, api.now, holder=Holder.of(holder))
+            api.store.all_windows[window.id] = window
+        refusal = await api.post("windows/w_own/revoke", "by-agent", {"reason": "odd"})
+        assert (refusal.status_code, refusal.json()["reference"]) == (403, "role-required")
+        assert api.store.all_windows["w_own"].revoked_at is None
+        for window_id, caller in (("w_agents", "by-agent"), ("w_agents", "requester"), ("w_own", "requester")):
+            assert (await api.post(f"windows/{window_id}/revoke", caller, {"reason": "done"})).status_code == 200
+
+
 async def test_an_owner_who_leaves_the_ownership_after_the_request_does_not_approve_it(tmp_path: Path) -> None:
     async with People(tmp_path) as api:
         directory = OwnedAgent()

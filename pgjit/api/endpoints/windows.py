@@ -19,6 +19,7 @@ from pgjit.api.refusals import CallRefused, InvalidCall
 from pgjit.api.services import ApiServices, TheCall, TheServices
 from pgjit.api.shapes import PageJson
 from pgjit.grants.actor import Actor
+from pgjit.grants.holder import HolderKey
 from pgjit.grants.listing import WindowFilter
 from pgjit.grants.request_refusals import AgentsNeverReview, SignedOffByUser, WindowUnknown
 from pgjit.grants.reviewers import Reviewer, is_own
@@ -86,9 +87,13 @@ async def window(window_id: RequestId, call: TheCall, services: TheServices) -> 
 
 @router.post("/windows/{window_id}/revoke", response_model=WindowJson)
 async def revoke_one(window_id: RequestId, body: ReasonBody, call: TheCall, services: TheServices) -> JSONResponse:
-    """End a window and its sessions now. Its owner may do so too, and gives it back by that."""
+    """End a window and its sessions now. Its owner may do so too, and gives it back by that.
+
+    An agent gives back no window of the person that it acts for; the person may end the agent's.
+    """
     found = await _visible(window_id, call, services)
-    role = CallerRole.REQUESTER if found.identity == call.caller.key else call.require(CallerRole.ADMIN)
+    own = call.caller.quota_key in (found.holder_key, HolderKey(found.identity))
+    role = CallerRole.REQUESTER if own else call.require(CallerRole.ADMIN)
 
     async def action() -> WindowJson:
         await services.ending.revoke(Scope(ScopeKind.WINDOW, window_id), body.reason, actor_of(call))
