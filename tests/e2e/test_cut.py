@@ -20,7 +20,7 @@ from tests.fakes.scripted_client import Cut, ScriptedClient, trusting
 from tests.run.waiting import until, until_it_holds
 
 STARTUP = encode_startup({"user": "reader", "database": "prod-replica"}, minor=2)
-BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgjit s_%'"
+BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^pgjit [a-z2-7]{16}'"
 
 
 async def log_in(client: ScriptedClient, trust: ssl.SSLContext, token: str) -> None:

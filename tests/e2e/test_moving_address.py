@@ -19,7 +19,7 @@ from tests.run.waiting import until_it_holds
 
 CONTROLS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgjit control'"
 NO_CONTROL = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgjit control'"
-BACKEND = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND application_name LIKE 'pgjit s\\_%'"
+BACKEND = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND application_name ~ '^pgjit [a-z2-7]{16}'"
 
 RUNS = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND query LIKE 'DO %'"
 

@@ -357,7 +357,7 @@ async def test_a_session_is_on_the_server_that_is_wanted_and_is_ended_there(
 ) -> None:
     ports = [1, standby.port, standby.standby_port]
     world = _world(database, tmp_path, standby, host=["127.0.0.1"] * 3, port=ports, target_session_attrs="standby")
-    here = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgjit s_%'"
+    here = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^pgjit [a-z2-7]{16}'"
     async with world:
         token = await world.token(add_reader(world))
         connection = await connect_asyncpg(world, token, "reader")

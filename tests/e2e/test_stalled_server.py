@@ -25,7 +25,7 @@ from tests.e2e.test_ways_of_ending import WAYS
 from tests.e2e.worlds import add_writer, ask, open_world, records
 from tests.run.waiting import until, until_it_holds
 
-SESSIONS, CONTROLS = b"pgjit s_", b"pgjit control"
+SESSIONS, CONTROLS = b"pgjit.identity", b"pgjit control"
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
