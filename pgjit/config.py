@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -302,6 +303,12 @@ def load_config(path: Path) -> Config:
             faults.append(
                 f"{policy.source}: policy `{policy.name}` names connection `{policy.connection}`; known: {known}"
             )
+    needed = max((policy.ttl + policy.cooldown for policy in policies.values()), default=timedelta())
+    if file.journal.keeping.keep is not None and file.journal.keeping.keep < needed:
+        faults.append(
+            f"{document.place(('journal', 'keep_days'))}: windows and cooldowns of the policies last up to {needed}, "
+            "and the journal has to keep their records as long: a store that is lost is restored from them"
+        )
     if faults:
         raise InvalidFile(f"configuration {path}", faults)
     other = tuple(

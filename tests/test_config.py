@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import get_args
@@ -190,6 +191,27 @@ def test_a_key_of_the_journal_that_was_renamed_names_the_new_one(tmp_path: Path,
     (fault,) = refused.value.faults
     assert fault.startswith(f"{path}:8:")
     assert now in fault
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("keep_days: 3", ": windows and cooldowns of the policies last up to"),
+        ("archive: no-such://x", "8:11: `journal.archive`"),
+    ],
+)
+def test_a_journal_that_could_not_keep_what_it_has_to_is_a_fault(tmp_path: Path, keys: str, fault: str) -> None:
+    make_certificates(tmp_path)
+    policies = tmp_path / "policies"
+    shutil.copytree(POLICIES, policies)
+    policy = policies / "break-glass.yaml"
+    policy.write_text(policy.read_text().replace("cooldown: 4h", "cooldown: 100h"))
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=policies, keys="host: a") + f"\njournal: {{{keys}}}\n")
+    with pytest.raises(InvalidFile) as refused:
+        load_config(path)
+    (only,) = refused.value.faults
+    assert fault in only
 
 
 def test_every_kind_that_the_configuration_knows_can_be_opened() -> None:

@@ -14,8 +14,13 @@ from pgjit.telemetry.prometheus import CONTENT_TYPE
 __all__ = ["admin_api"]
 
 
-def admin_api(checks: dict[str, Callable[[], bool]], page: Callable[[], bytes]) -> FastAPI:
-    """`checks` are conditions by name. pgjit is ready when all of them are true. `page`: the metrics."""
+def admin_api(
+    checks: dict[str, Callable[[], bool]], page: Callable[[], bytes], warnings: Callable[[], list[str]]
+) -> FastAPI:
+    """`checks` are conditions by name. pgjit is ready when all of them are true. `page`: the metrics.
+
+    `warnings`: what people should look at, although pgjit is ready.
+    """
     api = FastAPI(title="pgjit admin", docs_url=None, redoc_url=None)
 
     @api.get("/healthz")
@@ -29,7 +34,7 @@ def admin_api(checks: dict[str, Callable[[], bool]], page: Callable[[], bytes]) 
         states = {name: check() for name, check in checks.items()}
         ready = all(states.values())
         response.status_code = 200 if ready else 503
-        return {"status": "ready" if ready else "not ready", "checks": states}
+        return {"status": "ready" if ready else "not ready", "checks": states, "warnings": warnings()}
 
     @api.get("/metrics")
     async def metrics() -> Response:

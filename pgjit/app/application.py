@@ -31,6 +31,7 @@ from pgjit.app.otlp_export import exporting
 from pgjit.app.watched_metrics import watch, watch_notifications
 from pgjit.audit.event import ServiceStarted, ServiceStopped
 from pgjit.audit.journal import Journal
+from pgjit.audit.keeping import Upkeep
 from pgjit.audit.sinks import SegmentSink
 from pgjit.audit.telemetry.export_process import ExportProcess
 from pgjit.clock import Clock
@@ -71,6 +72,7 @@ class App:
     _store: Store
     _node: FleetNode
     _journal: Journal
+    _upkeep: Upkeep
     telemetry: Telemetry
     _export: ExportProcess | None
     _kept_backends: KeptBackends
@@ -158,9 +160,12 @@ class App:
                 policies = tuple((policy.name, policy.version) for policy in config.policies.values())
                 started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)
                 self._journal.append([started])
+                self._upkeep = Upkeep(self._journal, clock, section.keeping)
+                self._upkeep.start()
                 try:
                     yield
                 finally:
+                    await self._upkeep.close()
                     _note_stop(self._journal, clock)
         finally:
             await self._journal.close()
@@ -272,7 +277,7 @@ class App:
     @asynccontextmanager
     async def _run_judge_workers(self) -> AsyncIterator[None]:
         self._services = self._filled_services()
-        watch(self._services, self._catalogs, self._export)
+        watch(self._services, self._catalogs, self._upkeep, self._export)
         workers = self._services.judge_workers
         try:
             if self._warm:
@@ -374,7 +379,9 @@ class App:
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
-        async with open_admin_port(self._config.file.admin, checks, self.telemetry.page) as self.admin_port:
+        async with open_admin_port(
+            self._config.file.admin, checks, self.telemetry.page, self._upkeep.warnings
+        ) as self.admin_port:
             yield
 
     @asynccontextmanager

@@ -52,10 +52,16 @@ async def open_api(
 
 @asynccontextmanager
 async def open_admin_port(
-    section: AdminSection, checks: dict[str, Callable[[], bool]], page: Callable[[], bytes]
+    section: AdminSection,
+    checks: dict[str, Callable[[], bool]],
+    page: Callable[[], bytes],
+    warnings: Callable[[], list[str]],
 ) -> AsyncIterator[int]:
-    """`checks`: what has to hold before pgjit is ready. `page`: the metrics. Yields its port. Raises OSError."""
-    admin = HttpServer(admin_api(checks, page), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
+    """`checks`: what has to hold before pgjit is ready. `page`: the metrics.
+
+    `warnings`: what people should look at, although pgjit is ready. Yields its port. Raises OSError.
+    """
+    admin = HttpServer(admin_api(checks, page, warnings), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:
         await admin.open(section.host, section.port)
         yield admin.port

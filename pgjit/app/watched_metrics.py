@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pgjit.audit.journal import Journal
+from pgjit.audit.keeping import Upkeep
+from pgjit.audit.keeping.disk_space import free_bytes
 from pgjit.audit.telemetry.export_process import ExportProcess
 from pgjit.identity.provider import Provider
 from pgjit.notify.notifier import Notifier
@@ -21,10 +24,13 @@ from pgjit.telemetry.metrics import Metrics
 __all__ = ["watch", "watch_notifications"]
 
 
-def watch(services: Services, catalogs: Mapping[str, CatalogCache], export: ExportProcess | None) -> None:
+def watch(
+    services: Services, catalogs: Mapping[str, CatalogCache], upkeep: Upkeep, export: ExportProcess | None
+) -> None:
     """Take the numbers from the parts of `services` from now on."""
     metrics, clock = services.telemetry.metrics, services.clock
     _watch_journal(metrics, services.journal)
+    _watch_upkeep(metrics, Path(services.journal.name), upkeep)
     _watch_ages(metrics, services.provider, catalogs)
     metrics.memberships_age.watch(lambda: {(): services.memberships.oldest_age(clock())})
     metrics.windows.watch(lambda: {(p,): n for p, n in Counter(w.policy for w in services.windows.live()).items()})
@@ -58,6 +64,7 @@ def _watch_journal(metrics: Metrics, journal: Journal) -> None:
     metrics.journal_size.watch(lambda: {(): _size_on_disk(place)})
 
 
+<<<<<<< HEAD
 def _watch_export(metrics: Metrics, journal: Journal, export: ExportProcess) -> None:
     totals = export.totals
     metrics.otlp_records.watch(lambda: {(): totals["records"]})
@@ -67,6 +74,13 @@ def _watch_export(metrics: Metrics, journal: Journal, export: ExportProcess) -> 
     metrics.otlp_spans_dropped.watch(lambda: {(): totals["spans_dropped"]})
     if export.settings.logs:
         metrics.otlp_unsent.watch(lambda: {(): 0 if export.index is None else max(0, journal.seq - export.index)})
+=======
+def _watch_upkeep(metrics: Metrics, folder: Path, upkeep: Upkeep) -> None:
+    metrics.journal_free.watch(lambda: {(): free_bytes(folder)} if folder.exists() else {})
+    metrics.journal_space_low.watch(lambda: {(): int(upkeep.space_low)})
+    metrics.journal_unarchived.watch(lambda: {(): upkeep.waiting})
+    metrics.journal_archive_failures.watch(lambda: {(): upkeep.archive_failures})
+>>>>>>> 32c5666 (Closed segments of the journal are compressed, copied to an archive and dropped by age; an alarm before its disk is full)
 
 
 def _watch_ages(metrics: Metrics, provider: Provider, catalogs: Mapping[str, CatalogCache]) -> None:
@@ -75,7 +89,10 @@ def _watch_ages(metrics: Metrics, provider: Provider, catalogs: Mapping[str, Cat
 
 
 def _size_on_disk(place: Path) -> int:
-    """The bytes of the journal's file, or of all files in its folder."""
-    if not place.is_dir():
-        return place.stat().st_size
-    return sum(each.stat().st_size for each in place.iterdir() if each.is_file())
+    """The bytes of all files in its folder; 0 while that is not there."""
+    size = 0
+    with suppress(OSError):
+        for each in place.iterdir():
+            with suppress(FileNotFoundError):  # compressed or dropped meanwhile
+                size += each.stat().st_size
+    return size

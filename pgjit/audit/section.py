@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pgjit.audit.keeping.archive import archive_fault
+from pgjit.audit.keeping.upkeep import Keeping
 from pgjit.audit.proof.section import CheckpointSection
 from pgjit.audit.rotation import Rotation
 
@@ -42,6 +44,23 @@ class JournalSection(BaseModel):
         default=24, gt=0, le=24 * 366, description="age of its first record at which a segment is closed"
     )
 
+    compress: bool = Field(default=True, description="closed segments are compressed, as zstd")
+    keep_days: int | None = Field(
+        default=None,
+        ge=3,
+        le=36_600,
+        description="age at which a closed segment is removed, when all its records have it; without it, never",
+    )
+    archive: str | None = Field(
+        default=None,
+        description=(
+            "URL of a directory or object store to which closed segments are copied, as fsspec knows it "
+            "(`file:///...`, `s3://...`, `abfs://...`, `gs://...`); no segment is removed before that"
+        ),
+    )
+    space_warn_bytes: int = Field(
+        default=1 << 30, ge=0, description="free space on the journal's disk below which there is an alarm"
+    )
     checkpoint: CheckpointSection = CheckpointSection()
 
     @model_validator(mode="before")
@@ -51,6 +70,18 @@ class JournalSection(BaseModel):
             if isinstance(value, Mapping) and key in value:
                 raise ValueError(f"`{key}` is now {now}")
         return value
+
+    @field_validator("archive")
+    @classmethod
+    def _usable(cls, value: str | None) -> str | None:
+        if value is not None and (fault := archive_fault(value)) is not None:
+            raise ValueError(f"`{value}` cannot be written to: {fault}")
+        return value
+
+    @property
+    def keeping(self) -> Keeping:
+        keep = None if self.keep_days is None else timedelta(days=self.keep_days)
+        return Keeping(self.compress, keep, self.archive, self.space_warn_bytes)
 
     @property
     def rotation(self) -> Rotation:

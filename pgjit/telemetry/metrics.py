@@ -96,6 +96,16 @@ class Metrics:
         )
         self.journal_lag = self._gauge("journal.lag", "s", "age of the oldest record that is not on the disk yet")
         self.journal_size = self._gauge("journal.size", "By", "size of the journal on the disk")
+        self.journal_free = self._gauge("journal.free", "By", "free space on the journal's disk")
+        self.journal_space_low = self._gauge(
+            "journal.space_low", "1", "1 while there is less than configured, else 0"
+        )
+        self.journal_unarchived = self._gauge(
+            "journal.unarchived_segments", "{segment}", "closed segments that have no copy in the archive yet"
+        )
+        self.journal_archive_failures = self._counter(
+            "journal.archive.failures", "{failure}", "copies to the archive that failed; each is tried again"
+        )
 
     def _add_others(self) -> None:
         self.keys_age = self._gauge(
