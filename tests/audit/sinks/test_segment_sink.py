@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pgjit.audit.sink import Sink, SinkBroken, SinkLost, TornLine
 from pgjit.audit.sinks import SegmentSink
 from tests.contracts.sink import SinkContract
 from tests.run.journal_text import journal_text
+from tests.run.processes import finish
 
 
 @pytest.fixture
@@ -231,3 +233,39 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     _plain(folder, 0).symlink_to("/dev/full")
     with pytest.raises(OSError, match="symbolic links"):
         SegmentSink(folder).open()
+
+
+_UNPRIVILEGED = """
+import os, tempfile
+from pathlib import Path
+from pgjit.audit.segments import list_segments
+from pgjit.audit.sinks import SegmentSink
+
+if os.geteuid() == 0:
+    os.setuid(65534)
+with tempfile.TemporaryDirectory() as root:
+    folder = Path(root) / "journal"
+    sink = SegmentSink(folder)
+    sink.open()
+    sink.append(b"a\\n")
+    for mode in (0o500, 0o000):
+        folder.chmod(mode)
+        for attempt in (lambda: sink.append(b"b\\n"), sink.rotate, sink.probe):
+            try:
+                attempt()
+            except PermissionError as error:
+                print("refused")
+        folder.chmod(0o700)
+        sink.append(b"c\\n")
+    sink.rotate()
+    sink.flush()
+    print(sink.lines, [list(each.lines()) for each in list_segments(folder)])
+    sink.close()
+"""
+
+
+@pytest.mark.live
+def test_without_permission_nothing_is_taken_until_it_is_back() -> None:
+    done = finish(sys.executable, "-c", _UNPRIVILEGED, seconds=60)
+    assert done.status == 0, done.err
+    assert done.out.splitlines() == ["refused"] * 6 + ["3 [[b'a', b'c', b'c'], []]"]
