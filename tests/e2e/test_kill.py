@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -22,61 +21,14 @@ from pgjit.audit.proof.key_file import default_key_path, verifier_key
 from pgjit.audit.proof.verification import verify
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from tests.e2e.pgjit_elsewhere import PgjitElsewhere
 from tests.e2e.worlds import add_writer, ask, change, open_world
 from tests.run.journal_text import journal_lines
-from tests.run.processes import own_async
 from tests.run.waiting import until, until_it_holds
 
 pytestmark = pytest.mark.timeout(600)  # `pgjit serve` starts three times, each wait has its own limit
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
-
-
-class _Elsewhere:
-    """The world's configuration served by a process of its own, on another port and other files."""
-
-    def __init__(self, world: World, name: str) -> None:
-        text = world.config_file.read_text()
-        for key, place in (("path", "pgjit.sqlite3"), ("folder", "journal")):
-            text = text.replace(f"{key}: {place}", f"{key}: {name}-{place}")
-        self.config = world.folder / f"{name}.yaml"
-        self.config.write_text(text)
-        self.journal = world.folder / f"{name}-journal"
-        self.port = 0
-
-    def cut_ttl(self, world: World) -> timedelta:
-        """From the next start on, windows of writers are as short as they may be."""
-        policy = world.folder / "policies" / "writer.yaml"
-        policy.write_text(policy.read_text().replace("ttl: 30m", "ttl: 1s"))
-        return timedelta(seconds=1)
-
-    @asynccontextmanager
-    async def served(self) -> AsyncIterator[Process]:
-        """By a process that is killed in the end, where it is still there."""
-        command = (sys.executable, "-m", "pgjit", "serve", "--config", self.config, "--json")
-        async with own_async(*command) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            line = await process.stdout.readline()
-            if not line:
-                raise AssertionError((await process.stderr.read()).decode())
-            self.port = int(json.loads(line)["listen"].rsplit(":", 1)[1])
-            yield process
-
-    async def connect(self, world: World, token: str, policy: str, connection: str) -> Connection:
-        conninfo = world.conninfo(policy, connection).replace(f"port={world.app.port}", f"port={self.port}")
-
-        async def connected() -> Connection | None:
-            try:
-                return await psycopg.AsyncConnection.connect(conninfo, password=token, autocommit=True)
-            except psycopg.OperationalError as refused:
-                if "keys" not in str(refused):
-                    raise
-                return None  # ready once the key set was fetched
-
-        found = await until_it_holds(connected)
-        assert found is not None
-        return found
 
 
 async def _ended(process: Process) -> int | None:
@@ -95,7 +47,7 @@ async def test_a_kill_leaves_no_backend_and_no_second_window_and_sigterm_lets_a_
 ) -> None:
     async with open_world(database, tmp_path) as world:
         token = await world.token(add_writer(world))
-        elsewhere = _Elsewhere(world, "killed")
+        elsewhere = PgjitElsewhere(world, "killed")
         async with elsewhere.served() as process:
             connection = await elsewhere.connect(world, token, "writer", "write-target")
             pid = connection.info.backend_pid
@@ -151,7 +103,7 @@ def _of_type(journal: Path, kind: str) -> list[dict[str, object]]:
     return [record for line in lines if (record := cast("dict[str, object]", json.loads(line)))["type"] == kind]
 
 
-async def _drains(elsewhere: _Elsewhere, process: Process, idle: Connection, world: World, token: str) -> None:
+async def _drains(elsewhere: PgjitElsewhere, process: Process, idle: Connection, world: World, token: str) -> None:
     """SIGTERM lets a running statement finish, and ends idle sessions."""
     busy = await elsewhere.connect(world, token, "writer", "write-target")
     insert = f"INSERT INTO {world.database.writable} (note) VALUES ('finished') RETURNING note"
