@@ -47,6 +47,10 @@ class Archive:
         self._done = dict(self._read_state())
         self._store: tuple[Any, str] | None = None
 
+    def is_ready(self, segment: Segment) -> bool:
+        """Whether what proves it is there, so that its copy can be checked by itself."""
+        return (self._folder / f"{segment_name(segment.first)}.subtrees").exists()
+
     def place_of(self, segment: Segment) -> str | None:
         """Where the verified copy of a segment is; None if there is none."""
         return self._done.get(f"{self._origin()}/{segment_name(segment.first)}")

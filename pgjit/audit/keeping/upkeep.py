@@ -181,7 +181,10 @@ class _Archiver:
         due = [
             segment
             for segment in list_segments(self._folder)
-            if not segment.open and segment.compressed == self._compressed and self.place_of(segment) is None
+            if not segment.open
+            and segment.compressed == self._compressed
+            and self.place_of(segment) is None
+            and self._archive.is_ready(segment)
         ]
         self.waiting = len(due)
         for segment in due:
