@@ -148,8 +148,7 @@ class App:
 
     @asynccontextmanager
     async def _run_journal(self) -> AsyncIterator[None]:
-        config, clock = self._config, self._clock
-        section = config.file.journal
+        config, clock, section = self._config, self._clock, self._config.file.journal
         sink = SegmentSink(config.path(section.folder), writer_of(config))
         self._journal = Journal.open(sink, durability=section.durability, rotation=section.rotation)
         try:
@@ -379,9 +378,8 @@ class App:
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
-        async with open_admin_port(
-            self._config.file.admin, checks, self.telemetry.page, self._upkeep.warnings
-        ) as self.admin_port:
+        place, page = self._config.file.admin, self.telemetry.page
+        async with open_admin_port(place, checks, page, self._upkeep.warnings) as self.admin_port:
             yield
 
     @asynccontextmanager

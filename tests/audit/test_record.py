@@ -17,6 +17,7 @@ from pgjit.audit.statement_record import REFUSED_TEXT
 from pgjit.random_id import random_id
 from pgjit.sql.statement import StatementSummary
 from tests.audit.audit_events import AT, CONTEXT, EVENTS, WINDOW, execution
+from tests.audit.keeping_members import KEEPING_MEMBERS
 
 TIME = "2026-11-24T09:30:00.000042Z"
 SESSION = {
@@ -188,20 +189,7 @@ EXPECTED: dict[str, dict[str, object]] = {
         "node": "db-proxy-2",
         "version_there": "v2",
     },
-    "journal.torn": {"line": 4, "bytes": 21, "files": ["torn-00000000000000000004"]},
-    "journal.replaced": {
-        "origin": "a/0/ijklmnop",
-        "before": {"origin": "a/0/abcdefgh", "lines": 4, "seq": 9, "sha256": "ab" * 32},
-    },
-    "journal.segment.dropped": {
-        "segment": "00000000000000000000.jsonl.zst",
-        "first": 0,
-        "lines": 4,
-        "until": TIME,
-        "archived": None,
-    },
-    "journal.space.low": {"free_bytes": 7, "warn_bytes": 9},
-    "journal.space.regained": {"free_bytes": 11, "warn_bytes": 9},
+    **KEEPING_MEMBERS,
     "store.restored": {"windows": ["w_1", "w_2"]},
     "api.called": {
         "identity": SESSION["identity"],
