@@ -28,15 +28,15 @@ from pgjit.app.from_config import (
 )
 from pgjit.app.http_ports import open_admin_port, open_api
 from pgjit.app.otlp_export import exporting
+from pgjit.app.service_stop import note_stop
 from pgjit.app.watched_metrics import watch, watch_notifications
-from pgjit.audit.event import ServiceStarted, ServiceStopped
+from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
 from pgjit.audit.keeping import Upkeep
 from pgjit.audit.sinks import SegmentSink
 from pgjit.audit.telemetry.export_process import ExportProcess
 from pgjit.clock import Clock
 from pgjit.config import Config
-from pgjit.errors import JournalUnavailable
 from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
 from pgjit.grants.ties import Ties
@@ -160,12 +160,11 @@ class App:
                 started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)
                 self._journal.append([started])
                 self._upkeep = Upkeep(self._journal, clock, section.keeping)
-                self._upkeep.start()
                 try:
-                    yield
+                    async with self._upkeep.running():
+                        yield
                 finally:
-                    await self._upkeep.close()
-                    _note_stop(self._journal, clock)
+                    note_stop(self._journal, clock)
         finally:
             await self._journal.close()
 
@@ -396,10 +395,3 @@ class App:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _note_stop(journal: Journal, clock: Clock) -> None:
-    try:
-        journal.append([ServiceStopped(at=clock(), reason="stopped")])
-    except JournalUnavailable:
-        _log.error("the stop of the service could not be recorded")

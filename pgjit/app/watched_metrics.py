@@ -64,7 +64,6 @@ def _watch_journal(metrics: Metrics, journal: Journal) -> None:
     metrics.journal_size.watch(lambda: {(): _size_on_disk(place)})
 
 
-<<<<<<< HEAD
 def _watch_export(metrics: Metrics, journal: Journal, export: ExportProcess) -> None:
     totals = export.totals
     metrics.otlp_records.watch(lambda: {(): totals["records"]})
@@ -74,13 +73,13 @@ def _watch_export(metrics: Metrics, journal: Journal, export: ExportProcess) -> 
     metrics.otlp_spans_dropped.watch(lambda: {(): totals["spans_dropped"]})
     if export.settings.logs:
         metrics.otlp_unsent.watch(lambda: {(): 0 if export.index is None else max(0, journal.seq - export.index)})
-=======
+
+
 def _watch_upkeep(metrics: Metrics, folder: Path, upkeep: Upkeep) -> None:
     metrics.journal_free.watch(lambda: {(): free_bytes(folder)} if folder.exists() else {})
     metrics.journal_space_low.watch(lambda: {(): int(upkeep.space_low)})
     metrics.journal_unarchived.watch(lambda: {(): upkeep.waiting})
     metrics.journal_archive_failures.watch(lambda: {(): upkeep.archive_failures})
->>>>>>> 32c5666 (Closed segments of the journal are compressed, copied to an archive and dropped by age; an alarm before its disk is full)
 
 
 def _watch_ages(metrics: Metrics, provider: Provider, catalogs: Mapping[str, CatalogCache]) -> None:

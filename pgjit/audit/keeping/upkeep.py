@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -83,6 +84,14 @@ class Upkeep:
             "segments of the journal cannot be copied to the archive": self.archive_failing,
         }
         return [text for text, holds in warnings.items() if holds]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            await self.close()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())
