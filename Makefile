@@ -7,7 +7,7 @@ SECONDS ?= 600
 # A file's tests stay in one process: a server that they share is started once. tests/run/needs.py has the order.
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-slow fuzz lint format types imports docs check clean
+.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-slow fuzz lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## create .venv with pgjit and what the demo and the tests need
 
@@ -38,8 +38,11 @@ test-drivers: setup ## every client against every server, and the drivers' own t
 test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), which it fetches, directly and through pgjit
 	$(BIN)/python -m pytest -m "tools and not slow" --durations=25 $(ARGS)
 
+test-long: setup ## the dearest of the tests that take less than a minute each, on every core; .ci/run has them
+	$(BIN)/python -m pytest $(EVERY_CORE) -m "long" $(ARGS)
+
 test-slow: setup ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow --durations=25 $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not long" --durations=25 $(ARGS)
 
 fuzz: setup ## random bytes against the wire protocol and the relay, guided by coverage; SECONDS=60 for a minute
 	$(BIN)/python -m tests.fuzz.run -max_total_time=$(SECONDS) -print_final_stats=1 $(ARGS)

@@ -25,7 +25,7 @@ gc.disable()
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
-_PARTS = ("clusters", "database", "deadlines", "keys", "needs", "progress", "reports", "stores", "workers")
+_PARTS = ("clusters", "database", "deadlines", "keys", "long", "needs", "progress", "reports", "stores", "workers")
 pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
 settings.register_profile("fast", max_examples=100, deadline=None)
