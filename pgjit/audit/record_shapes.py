@@ -107,9 +107,9 @@ class OpenedWindowShape(WindowShape):
 
 
 class InstanceShape(MembersShape):
-    system: str
+    system: str | None
     started_at: Moment
-    timeline: str
+    timeline: str | None
     standby: bool
     endpoint: str | None
 

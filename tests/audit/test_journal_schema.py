@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from pgjit.audit.event import BackendGone, BackendRemains, Event, SessionEnded, SessionOpened
 from pgjit.audit.record import render
-from tests.audit.audit_events import EVENTS
+from pgjit.grants.server_process import ServerInstance
+from tests.audit.audit_events import AT, EVENTS, GONE, INSTANCE, PROCESS
 from tests.audit.review_events import REVIEW_EVENTS
 from tests.audit.schema_check import assert_valid, types_in_schema
 
@@ -17,6 +20,41 @@ ALL = {**EVENTS, **REVIEW_EVENTS}
 @pytest.mark.parametrize("kind", ALL)
 def test_every_event_is_written_as_the_schema_has_it(kind: str) -> None:
     assert_valid(json.loads(render(ALL[kind], 1)))
+
+
+@pytest.mark.parametrize("kind", ["session.opened", "session.ended", "backend.remains", "backend.gone"])
+@pytest.mark.parametrize(
+    "instance",
+    [
+        replace(INSTANCE, timeline=None, standby=True),
+        replace(INSTANCE, endpoint=None),  # over a Unix socket
+        ServerInstance(system=None, started=AT),  # the login may read neither system nor timeline
+    ],
+    ids=["standby", "socket", "hidden"],
+)
+def test_what_a_server_does_not_say_of_itself_is_null(kind: str, instance: ServerInstance) -> None:
+    assert_valid(json.loads(render(_on(EVENTS[kind], instance), 1)))
+
+
+@pytest.mark.parametrize("kind", ["session.ended", "backend.remains"])
+def test_a_proof_may_have_the_answer_of_no_server(kind: str) -> None:
+    event = EVENTS[kind]
+    assert isinstance(event, SessionEnded | BackendRemains)
+    proof = replace(GONE, gone=False, by=None, server=None, error="connection refused")
+    assert_valid(json.loads(render(replace(event, proof=proof), 1)))
+
+
+def _on(event: Event, instance: ServerInstance) -> Event:
+    """The event, where this is the server that it is about."""
+    process, proof = replace(PROCESS, instance=instance), replace(GONE, server=instance)
+    match event:
+        case SessionOpened():
+            return replace(event, process=process)
+        case SessionEnded():
+            return replace(event, proof=proof)
+        case BackendRemains() | BackendGone():
+            return replace(event, process=process, proof=proof)
+    raise TypeError(f"{type(event).__name__} is about no server")
 
 
 def test_the_schema_has_exactly_the_types_that_there_are() -> None:
