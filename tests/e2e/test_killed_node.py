@@ -17,6 +17,7 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.grants.actor import Actor
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.identity.identity import IdentityKey
+from tests.audit.schema_check import assert_valid
 from tests.e2e.clients import psql
 from tests.e2e.worlds import add_breaker, ask, open_world
 from tests.fakes.store_server import StoreServer
@@ -72,6 +73,8 @@ async def test_what_a_killed_node_had_is_ended_by_another_one(
         await world.app._revocations.revoke(Scope(ScopeKind.WINDOW, opened["window"]["id"]), "dead", ADMIN)
         async with asyncio.timeout(120):
             await until(lambda: records("window.ended"))
+            # Its record is in the store first, and in the journal within two seconds: maybe after that of the end.
+            await until(lambda: records("window.adopted"))
         assert await ask(database, ALIVE, pid) == 0
         [adopted], [ended] = records("window.adopted"), records("window.ended")
         assert (adopted["node"], adopted["window"]["id"]) == ("one", opened["window"]["id"])
@@ -87,6 +90,11 @@ async def test_what_a_killed_node_had_is_ended_by_another_one(
             len(records(kind)) for kind in ("window.opened", "window.revoked", "window.adopted", "window.ended")
         ]
         assert counts == [1, 1, 1, 1]
+        [gone] = records("backend.gone")
+        assert gone["backend"]["pid"] == pid
+        for folder in (tmp_path / "one-journal", world.journal):
+            for record in journal_records(folder):
+                assert_valid(record)
 
 
 async def ask_store(store_server: StoreServer) -> bool:
