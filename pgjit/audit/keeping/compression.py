@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from pgjit.audit.proof.durable_file import sync_folder
+from pgjit.audit.durable_file import sync_folder
 from pgjit.audit.segments.segment import COMPRESSED, Segment, segment_name
 
 __all__ = ["compress", "remove_parts"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import orjson
 
+from pgjit.audit.durable_file import append_line, replace_file
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
-from pgjit.audit.proof.durable_file import append_line, replace_file
 from pgjit.audit.proof.note import NoteRejected
 
 __all__ = ["CHECKPOINTS", "NEWEST", "checkpoint_line", "newest_checkpoint", "read_checkpoints", "write_checkpoint"]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from pgjit.audit.proof.durable_file import sync_folder
+from pgjit.audit.durable_file import sync_folder
 from pgjit.audit.proof.note import ED25519, NoteRejected, VerifierKey
 
 __all__ = ["KeyUnusable", "default_key_path", "new_private_key", "private_key", "public_pem", "verifier_key"]

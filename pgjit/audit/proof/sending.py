@@ -18,9 +18,9 @@ from typing import Protocol
 
 import httpx
 
+from pgjit.audit.durable_file import append_line
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
 from pgjit.audit.proof.checkpoint_log import checkpoint_line
-from pgjit.audit.proof.durable_file import append_line
 from pgjit.audit.proof.note import NoteSignature
 from pgjit.audit.proof.witness import NotWitnessed, Witness
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from pgjit.audit.proof.durable_file import replace_file
+from pgjit.audit.durable_file import replace_file
 from pgjit.audit.proof.tree import HASH_BYTES, Subtree
 from pgjit.audit.segments import segment_name
 

@@ -13,6 +13,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from pgjit.audit.durable_file import replace_file
+
 __all__ = ["JournalFolder"]
 
 _log = logging.getLogger("pgjit.journal")
@@ -82,13 +84,5 @@ class JournalFolder:
 
     def _make_origin(self, owner: str) -> str:
         origin = f"{owner}/{base64.b32encode(secrets.token_bytes(_ORIGIN_BYTES)).decode().lower()}"
-        part = self.path / "origin.part"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, f"{origin}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        part.rename(self.path / "origin")
-        self.sync()
+        replace_file(self.path / "origin", f"{origin}\n".encode())
         return origin

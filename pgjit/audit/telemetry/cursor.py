@@ -5,11 +5,12 @@ Decides when the file counts: it is replaced as a whole, and a file that cannot 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+
+from pgjit.audit.durable_file import replace_file
 
 __all__ = ["CursorDamaged", "CursorFile", "ExportPosition"]
 
@@ -23,9 +24,9 @@ class CursorDamaged(Exception):
 @dataclass(slots=True)
 class ExportPosition:
     index: int = 0
-    """Of the next line to send."""
+    """The index of the next line to send."""
     origin: str = ""
-    """Of the journal: a cursor of another journal does not count."""
+    """The journal's origin: a cursor of another journal does not count."""
     sessions: dict[str, Facts] = field(default_factory=dict)
     """What spans need of the sessions that are open at this line, by session id."""
 
@@ -54,10 +55,4 @@ class CursorFile:
     def write(self, position: ExportPosition) -> None:
         """Replace the file. Raises OSError."""
         content = {"index": position.index, "origin": position.origin, "sessions": position.sessions}
-        new = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        replace_file(self._path, orjson.dumps(content))

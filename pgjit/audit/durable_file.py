@@ -1,4 +1,4 @@
-"""Files beside the segments that are whole or absent after any crash.
+"""Small files of the journal that are whole or absent after any crash.
 
 Decides the order: a temporary file in the same folder, its content on the disk, the rename, the folder on the disk.
 """

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pgjit.audit.proof import durable_file, side_files
-from pgjit.audit.proof.durable_file import append_line, replace_file
+from pgjit.audit import durable_file
+from pgjit.audit.durable_file import append_line, replace_file
+from pgjit.audit.proof import side_files
 from tests.audit.proof.journals import verified
 from tests.audit.proof.written_journal import Received, WrittenByHand, opened
 
