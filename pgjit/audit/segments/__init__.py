@@ -10,7 +10,8 @@ reads files, also while pgjit writes them, so that each reader (proof, queries, 
 - **damaged**: a segment that does not hold what its name and the next segment's name promise.
 
 Start with `list_segments` in `segment.py`, then `lines_of` in `sequence.py`, which reads several segments as one
-sequence and finds gaps between them. Memory is bounded by a block and by the longest line.
+sequence and finds gaps between them. `journal_tail.py` follows a journal while it is written. Memory is bounded by a
+block and by the longest line.
 
 The room does not know what a line contains, who writes, nor whether the lines were changed: `audit/sinks/` writes,
 `audit/proof/` proves.

@@ -3,7 +3,7 @@
 This room decides how a record looks to a collector, what a trace contains, which executions have a span, and that no
 record is lost when the collector is away.
 
-- **tail**: reads the journal's folder from a line on, also while pgjit writes it (`journal_tail.py`).
+- **tail**: reads the journal's folder from a line on, while pgjit writes it (`segments/journal_tail.py`).
 - **cursor**: which line comes next, in a file. It moves only after the collector has accepted what is before it.
 - **log record**: a record of the journal for a SIEM: event name, attributes, and the line itself (`log_records.py`).
 - **span**: a session, or an execution with its outcome (`spans.py`). Spans are sampled, and may be lost.

@@ -31,7 +31,7 @@ def query_summary(record: Mapping[str, Any]) -> str:
 
 
 def query_attributes(record: Mapping[str, Any]) -> Attributes:
-    """Of the record of an execution."""
+    """The attributes that the record of an execution gives."""
     attributes: Attributes = {"db.system.name": "postgresql", "db.query.summary": query_summary(record)}
     if kind := record.get("kind"):
         attributes["db.operation.name"] = str(kind).upper().replace("-", " ")
@@ -58,7 +58,7 @@ def _without_comments(text: str) -> str:
 
 
 def server_attributes(opened: Mapping[str, Any]) -> Attributes:
-    """Of the record `session.opened`: the server, and the database that the client named."""
+    """The attributes that the record `session.opened` gives: the server, and the database that the client named."""
     attributes: Attributes = {"db.system.name": "postgresql"}
     if connection := opened.get("connection"):
         attributes["db.namespace"] = str(connection)

@@ -22,11 +22,11 @@ import orjson
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.resources import Resource
 
+from pgjit.audit.segments.journal_tail import JournalTail
 from pgjit.audit.telemetry.cursor import CursorDamaged, CursorFile
 from pgjit.audit.telemetry.export_settings import ExportSettings
 from pgjit.audit.telemetry.export_state import ExportState
 from pgjit.audit.telemetry.journal_export import JournalExport
-from pgjit.audit.telemetry.journal_tail import JournalTail
 from pgjit.telemetry.otlp import OtlpAnswers
 from pgjit.telemetry.otlp_metrics import metrics_data
 from pgjit.telemetry.program_log import ProgramLog
@@ -54,8 +54,14 @@ def open_export(settings: ExportSettings, resource: Resource) -> JournalExport |
         _log.warning("the cursor is of journal %s: journal %s is sent from its beginning", position.origin, origin)
         position.index, position.sessions = 0, {}
     position.origin = origin
+    tail = JournalTail(
+        folder,
+        position.index,
+        on_loss=lambda what: _log.error("records are not sent: %s", what),
+        on_damage=lambda damage: _log.error("records cannot be read, and are not sent: %s", damage),
+    )
     return JournalExport(
-        JournalTail(folder, position.index), cursor, position, settings.target, resource,
+        tail, cursor, position, settings.target, resource,
         logs=settings.logs, sample=settings.sample,
     )  # fmt: skip
 

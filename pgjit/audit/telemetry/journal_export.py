@@ -20,9 +20,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from pgjit.audit.segments.journal_tail import JournalTail
 from pgjit.audit.telemetry.cursor import CursorFile, ExportPosition
 from pgjit.audit.telemetry.export_state import ExportState
-from pgjit.audit.telemetry.journal_tail import JournalTail
 from pgjit.audit.telemetry.log_records import log_record, parsed
 from pgjit.audit.telemetry.spans import SpanMaker
 from pgjit.telemetry.otlp import OtlpAnswers, OtlpTarget, Receipt

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.audit.reading.following import JournalFollower
+from pgjit.audit.segments import SegmentDamaged
 from tests.audit.reading.conftest import compress
 
 
@@ -70,3 +71,11 @@ def test_lines_that_were_removed_before_they_were_read_are_counted(tmp_path: Pat
     write(tmp_path, 5, "f")
     assert polled(follower) == ["f"]
     assert follower.missed == 4
+
+
+def test_a_damaged_segment_ends_it(tmp_path: Path, follower: JournalFollower) -> None:
+    damaged = compress(write(tmp_path, 0, "a", "b"))
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    write(tmp_path, 2, "c")
+    with pytest.raises(SegmentDamaged):
+        follower.begin(5)

@@ -1,4 +1,4 @@
-"""What of a followed journal is shown."""
+"""Which records of a followed journal are shown."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.sdk.resources import Resource
 
+from pgjit.audit.segments.journal_tail import JournalTail
 from pgjit.audit.telemetry.cursor import CursorFile
 from pgjit.audit.telemetry.journal_export import JournalExport
-from pgjit.audit.telemetry.journal_tail import JournalTail
 from pgjit.telemetry.otlp import OtlpTarget
 from tests.audit.telemetry.journal_lines import SESSION, JournalFolder, execution, opened, outcome
 from tests.fakes.collector import Collector, attributes_of

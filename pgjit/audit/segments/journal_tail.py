@@ -1,29 +1,38 @@
 """Follows the journal's folder: the lines from an index on, while pgjit writes, rotates and compresses its segments.
 
 Decides which file a line is read from and when a segment is over. It returns whole lines only. Lines that are missing
-are skipped and counted in `skipped`.
+are skipped and counted in `skipped`. What a gap, a cut journal or a damaged segment means is decided by its callers.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pgjit.audit.segments import Segment, SegmentDamaged, list_segments
+from pgjit.audit.segments.damage import SegmentDamaged
+from pgjit.audit.segments.segment import Segment, list_segments
 
 __all__ = ["JournalTail"]
 
 _BLOCK = 1 << 18
-_log = logging.getLogger("pgjit.otlp")
 
 
 class JournalTail:
     """`read` returns the lines that come next. `index` is that of the next line that it will return."""
 
-    def __init__(self, folder: Path, index: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        index: int,
+        *,
+        on_loss: Callable[[str], None] = lambda _: None,
+        on_damage: Callable[[SegmentDamaged], None] = lambda _: None,
+    ) -> None:
+        """`on_loss` gets a sentence when lines are missing or the journal was cut. `on_damage` may raise."""
         self._folder = folder
+        self._on_loss = on_loss
+        self._on_damage = on_damage
         self.index = index
         self.skipped = 0
         self._segment: Segment | None = None
@@ -80,7 +89,7 @@ class JournalTail:
         try:
             block = next(self._blocks, None)
         except SegmentDamaged as damaged:
-            _log.error("records cannot be read, and are not sent: %s", damaged)
+            self._on_damage(damaged)
             block = None
         return self._after_last() if block is None else block
 
@@ -115,10 +124,10 @@ class JournalTail:
     def _check_length(self) -> None:
         """A journal that is shorter than what was read of it was cut: what is written from now on comes next."""
         if self._at < self.index:
-            _log.error("the journal ends at line %d, and %d lines were read of it before", self._at, self.index)
+            self._on_loss(f"the journal ends at line {self._at}, and {self.index} were read before: it was cut")
             self.index = self._at
 
     def _skip_to(self, index: int) -> None:
-        _log.error("the journal lacks the %d lines from %d on: they are not sent", index - self.index, self.index)
+        self._on_loss(f"the journal lacks the {index - self.index} lines from {self.index} on")
         self.skipped += index - self.index
         self.index = index

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import zstandard
 
-from pgjit.audit.segments import segment_name
-from pgjit.audit.telemetry.journal_tail import JournalTail
+from pgjit.audit.segments import SegmentDamaged, segment_name
+from pgjit.audit.segments.journal_tail import JournalTail
 
 
 class Folder:
@@ -117,3 +117,19 @@ def test_each_line_once_at_any_time_of_reading(tmp_path: Path) -> None:
         while more := tail.read():
             lines += more
         assert lines == [b"%d" % number for number in range(120)]
+
+
+def test_losses_and_damage_are_reported(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    for text in (b"a", b"b", b"c"):
+        folder.append(text)
+        folder.rotate()
+    folder.compress(0)
+    damaged = tmp_path / f"{segment_name(0)}.jsonl.zst"
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    (tmp_path / f"{segment_name(1)}.jsonl").unlink()
+    losses, damages = list[str](), list[SegmentDamaged]()
+    tail = JournalTail(tmp_path, 0, on_loss=losses.append, on_damage=damages.append)
+    assert tail.read() == [b"c"]
+    assert (tail.index, tail.skipped, len(damages)) == (3, 2, 1)
+    assert losses == ["the journal lacks the 2 lines from 0 on"]
