@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["CommandHelp", "GroupHelp"]
+__all__ = ["CommandHelp", "GroupHelp", "command_group"]
 
 
 class CommandHelp(TyperCommand):
@@ -28,6 +29,19 @@ class GroupHelp(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _as_in_the_text(super().get_params(ctx))
+
+
+def command_group(help_: str, epilog: str | None = None, **settings: Any) -> typer.Typer:
+    """A group of commands; without a command it prints its help."""
+    return typer.Typer(
+        cls=GroupHelp,
+        help=help_,
+        epilog=epilog,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        **settings,
+    )
 
 
 def _as_in_the_text(parameters: list[Any]) -> list[Any]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgjit.cli.audit_settings import journal_folders
+from pgjit.cli.audit_settings import configured_folders, journal_section
 
 if TYPE_CHECKING:
     from pgjit.audit.proof.journal_files import JournalFiles
     from pgjit.audit.proof.note import VerifierKey
     from pgjit.audit.proof.section import CheckpointSection
 
-__all__ = ["ConfigOption", "JournalFolders", "KeyOption", "ProvedJournal", "journal_keys", "proved_journals"]
+__all__ = ["JournalFolders", "KeyOption", "ProvedJournal", "journal_keys", "proved_journals"]
 
 JournalFolders = Annotated[
     list[Path] | None,
@@ -30,7 +30,6 @@ JournalFolders = Annotated[
         "By default the configuration's.",
     ),
 ]
-ConfigOption = Annotated[Path, typer.Option("--config", help="The configuration that names the journal.")]
 KeyOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -56,8 +55,8 @@ def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, 
     """Raises InvalidFile, typer.BadParameter and OSError."""
     from pgjit.audit.proof.journal_files import JournalFiles
 
-    section = None if folders and keys else _section(config)
-    chosen = list(folders) if folders else journal_folders(None, config)
+    section = {} if folders and keys else journal_section(config, "both --journal and --key")
+    chosen = list(folders) if folders else configured_folders(section, config)
     given = list(keys) if keys else _configured_keys(section, config, chosen[0])
     of_origin: dict[str, list[Path]] = {}
     archives = []
@@ -127,31 +126,14 @@ def _below(folder: Path) -> list[Path]:
     )
 
 
-def _section(config: Path) -> dict[str, Any]:
-    """The section `journal`. Faults elsewhere in the configuration keep nobody from checking the journal."""
-    import yaml
-
-    from pgjit.errors import InvalidFile
-
-    try:
-        document = yaml.safe_load(config.read_bytes())
-    except FileNotFoundError:
-        fault = f"{config}: there is no such file; give --config, or both --journal and --key"
-        raise InvalidFile("the configuration", [fault]) from None
-    except yaml.YAMLError as error:
-        raise InvalidFile("the configuration", [f"{config}: {' '.join(str(error).split())}"]) from None
-    section = document.get("journal") if isinstance(document, dict) else None
-    return section if isinstance(section, dict) else {}
-
-
-def _configured_keys(section: dict[str, Any] | None, config: Path, folder: Path) -> list[str]:
+def _configured_keys(section: dict[str, Any], config: Path, folder: Path) -> list[str]:
     from pydantic import ValidationError
 
     from pgjit.audit.proof.section import CheckpointSection
     from pgjit.errors import InvalidFile
 
     try:
-        checkpoint = CheckpointSection.model_validate((section or {}).get("checkpoint", {}))
+        checkpoint = CheckpointSection.model_validate(section.get("checkpoint", {}))
     except ValidationError as error:
         faults = [
             f"{config}: journal.checkpoint.{'.'.join(map(str, each['loc']))}: {each['msg']}"

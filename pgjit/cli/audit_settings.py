@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -21,7 +21,17 @@ from pgjit.cli.status import Status
 if TYPE_CHECKING:
     from pgjit.audit.reading.reader import Reader
 
-__all__ = ["AsCsv", "AsJson", "Audit", "CacheFolder", "CacheProgress", "ConfigPath", "Folders", "journal_folders"]
+__all__ = [
+    "AsCsv",
+    "AsJson",
+    "Audit",
+    "CacheFolder",
+    "CacheProgress",
+    "ConfigPath",
+    "Folders",
+    "WithCatalog",
+    "journal_folders",
+]
 
 Folders = Annotated[
     list[Path] | None,
@@ -43,6 +53,9 @@ CacheFolder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")]
+WithCatalog = Annotated[
+    bool, typer.Option("--catalog", help="Also what psql and drivers ask of the catalogs by themselves.")
+]
 _BAR: Final = 24
 
 
@@ -117,6 +130,28 @@ def journal_folders(folders: Sequence[Path] | None, config: Path) -> list[Path]:
     """
     if folders:
         return list(folders)
+    return configured_folders(journal_section(config, "the folder with --journal"), config)
+
+
+def configured_folders(section: dict[str, Any], config: Path) -> list[Path]:
+    """The folder of the section `journal`, and that of its archive if it is on this machine. Raises InvalidFile."""
+    from pgjit.errors import InvalidFile
+
+    folder = section.get("folder")
+    if folder is not None and not isinstance(folder, str):
+        raise InvalidFile("the configuration", [f"{config}: `journal.folder` must be a text"])
+    places = [config.parent / Path(folder or "journal").expanduser()]
+    archive = section.get("archive")
+    if isinstance(archive, str) and (local := _local(archive)) is not None and (config.parent / local).is_dir():
+        places.append(config.parent / local)
+    return places
+
+
+def journal_section(config: Path, instead: str) -> dict[str, Any]:
+    """The section `journal`. Faults elsewhere in the configuration keep nobody from the journal.
+
+    `instead`: what to give where there is no configuration. Raises InvalidFile and OSError.
+    """
     import yaml
 
     from pgjit.errors import InvalidFile
@@ -124,20 +159,12 @@ def journal_folders(folders: Sequence[Path] | None, config: Path) -> list[Path]:
     try:
         document = yaml.safe_load(config.read_bytes())
     except FileNotFoundError:
-        raise InvalidFile(
-            "the configuration", [f"{config}: there is no such file; give --config, or the folder with --journal"]
-        ) from None
-    except yaml.YAMLError as fault:
-        raise InvalidFile("the configuration", [f"{config}: {' '.join(str(fault).split())}"]) from None
+        fault = f"{config}: there is no such file; give --config, or {instead}"
+        raise InvalidFile("the configuration", [fault]) from None
+    except yaml.YAMLError as error:
+        raise InvalidFile("the configuration", [f"{config}: {' '.join(str(error).split())}"]) from None
     section = document.get("journal") if isinstance(document, dict) else None
-    folder = section.get("folder") if isinstance(section, dict) else None
-    if folder is not None and not isinstance(folder, str):
-        raise InvalidFile("the configuration", [f"{config}: `journal.folder` must be a text"])
-    places = [config.parent / Path(folder or "journal").expanduser()]
-    archive = section.get("archive") if isinstance(section, dict) else None
-    if isinstance(archive, str) and (local := _local(archive)) is not None and (config.parent / local).is_dir():
-        places.append(config.parent / local)
-    return places
+    return section if isinstance(section, dict) else {}
 
 
 def _local(url: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
 from pgjit.cli.token_source import NoClientToken
@@ -47,15 +47,7 @@ def command(name: str) -> typer.Typer:
 
 def root() -> typer.Typer:
     """`pgjit` itself: its options, and the commands' names and summaries. It imports none of them."""
-    app = typer.Typer(
-        cls=GroupHelp,
-        help=_HELP,
-        epilog=_EPILOG,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        no_args_is_help=True,
-        context_settings={"help_option_names": ["--help", "-h"]},
-    )
+    app = command_group(_HELP, _EPILOG, context_settings={"help_option_names": ["--help", "-h"]})
     app.callback()(_root_options)
     for name, entry in COMMANDS.items():
         app.command(name, help=entry.summary, rich_help_panel=entry.panel)(_no_command)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.commands.audit_key import key
 from pgjit.cli.commands.audit_list import list_
 from pgjit.cli.commands.audit_prove import check_proof, prove
@@ -16,13 +14,9 @@ from pgjit.cli.commands.audit_verify import verify
 
 __all__ = ["audit"]
 
-audit = typer.Typer(
-    cls=GroupHelp,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    help="Read the journal: who ran what, and what became of it. Check that it was not changed.",
-    epilog="Exit codes: 0 done, 1 failed or not complete, 2 wrong usage, 3 faults in a file, 4 a folder is unusable.",
+audit = command_group(
+    "Read the journal: who ran what, and what became of it. Check that it was not changed.",
+    "Exit codes: 0 done, 1 failed or not complete, 2 wrong usage, 3 faults in a file, 4 a folder is unusable.",
 )
 audit.command("list", cls=CommandHelp)(list_)
 audit.command("show", cls=CommandHelp)(show)

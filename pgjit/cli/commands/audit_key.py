@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.appearance import CommandHelp, GroupHelp
-from pgjit.cli.audit_journals import ConfigOption, JournalFolders, KeyOption, proved_journals
+from pgjit.cli.appearance import CommandHelp, command_group
+from pgjit.cli.audit_journals import JournalFolders, KeyOption, proved_journals
+from pgjit.cli.audit_settings import AsJson, ConfigPath
 from pgjit.cli.status import Status
 
 __all__ = ["key"]
@@ -30,8 +31,8 @@ def new(file: Annotated[Path, typer.Argument(help="The file to make, of mode 060
 def show(
     folders: JournalFolders = None,
     keys: KeyOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
-    config: ConfigOption = Path("pgjit.yaml"),
+    as_json: AsJson = False,
+    config: ConfigPath = Path("pgjit.yaml"),
 ) -> int:
     """Show the public keys of the journal, the current one first: each as `name+id+key` and as PEM."""
     from pgjit.audit.proof.key_file import public_pem
@@ -50,12 +51,8 @@ def show(
     return Status.OK
 
 
-key = typer.Typer(
-    cls=GroupHelp,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    help="Make the key that signs the journal, or show its public half.",
+key = command_group(
+    "Make the key that signs the journal, or show its public half.",
 )
 key.command("new", cls=CommandHelp)(new)
 key.command("show", cls=CommandHelp)(show)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.audit_settings import AsCsv, AsJson, Audit, CacheFolder, ConfigPath, Folders
+from pgjit.cli.audit_settings import AsCsv, AsJson, Audit, CacheFolder, ConfigPath, Folders, WithCatalog
 
 if TYPE_CHECKING:
     from pgjit.audit.reading.execution_list import ExecutionFilter
@@ -35,10 +35,8 @@ def _text(help_: str, metavar: str, *names: str) -> typer.models.OptionInfo:
 
 
 def list_(
-    identity: Annotated[
-        str | None, _text("Of one identity: object id, TENANT/OBJECT, or display name.", "WHO")
-    ] = None,
-    group: Annotated[str | None, _text("Of sessions that this group's membership opened.", "GROUP")] = None,
+    identity: Annotated[str | None, _text("One identity: object id, TENANT/OBJECT, or display name.", "WHO")] = None,
+    group: Annotated[str | None, _text("Sessions that this group's membership opened.", "GROUP")] = None,
     policy: Annotated[str | None, _text("Under one policy.", "POLICY")] = None,
     connection: Annotated[str | None, _text("On one connection.", "CONNECTION")] = None,
     window: Annotated[str | None, _text("In one window.", "WINDOW")] = None,
@@ -57,9 +55,7 @@ def list_(
     after_end: Annotated[
         bool, typer.Option("--after-end", help="Only those that ran after the end of their window.")
     ] = False,
-    catalog: Annotated[
-        bool, typer.Option("--catalog", help="Also what psql and drivers ask of the catalogs by themselves.")
-    ] = False,
+    catalog: WithCatalog = False,
     by: Annotated[OrderedBy, typer.Option(help="What is largest comes first.")] = OrderedBy.TIME,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
     as_json: AsJson = False,
@@ -96,17 +92,13 @@ def list_(
 def _print(audit: Audit, chosen: ExecutionFilter, by: OrderedBy, limit: int, *, as_json: bool, as_csv: bool) -> int:
     from pgjit.audit.reading.execution_list import list_executions
     from pgjit.audit.reading.values import as_documents
-    from pgjit.cli.audit_output import print_csv, print_json
+    from pgjit.cli.audit_output import printed_as_data
     from pgjit.cli.audit_texts import execution_table
     from pgjit.cli.printing import width
 
     with audit.opened() as reader:
         rows = list_executions(reader, chosen, order=by.value, limit=limit)
-        if as_json:
-            print_json({"items": as_documents(rows), "more": rows.more, "complete": not reader.notices})
-        elif as_csv:
-            print_csv(rows.columns, rows.rows)
-        else:
+        if not printed_as_data(rows, complete=not reader.notices, as_json=as_json, as_csv=as_csv):
             print(execution_table(as_documents(rows), width()))
             if rows.more:
                 print(f"There are more than {limit}: --limit prints more, --since and --until narrow them.")

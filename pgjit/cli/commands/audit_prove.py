@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.audit_journals import ConfigOption, JournalFolders, KeyOption, journal_keys, proved_journals
+from pgjit.cli.audit_journals import JournalFolders, KeyOption, journal_keys, proved_journals
+from pgjit.cli.audit_settings import ConfigPath
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 
@@ -23,7 +24,7 @@ def prove(
     ] = None,
     folders: JournalFolders = None,
     keys: KeyOption = None,
-    config: ConfigOption = Path("pgjit.yaml"),
+    config: ConfigPath = Path("pgjit.yaml"),
 ) -> int:
     """Write a proof that a record is in the journal, exactly as it was written.
 

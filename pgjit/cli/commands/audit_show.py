@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.audit_settings import AsJson, Audit, CacheFolder, ConfigPath, Folders
+from pgjit.cli.audit_settings import AsJson, Audit, CacheFolder, ConfigPath, Folders, WithCatalog
 
 __all__ = ["replay", "show", "window"]
 
@@ -42,9 +42,7 @@ def show(
 def window(
     window_: Annotated[str, typer.Argument(metavar="WINDOW", help="The window's id.")],
     whole: Annotated[bool, typer.Option("--whole", help="Whole statements, not a line of each.")] = False,
-    catalog: Annotated[
-        bool, typer.Option("--catalog", help="Also what psql and drivers ask of the catalogs by themselves.")
-    ] = False,
+    catalog: WithCatalog = False,
     as_json: AsJson = False,
     folders: Folders = None,
     config: ConfigPath = Path("pgjit.yaml"),

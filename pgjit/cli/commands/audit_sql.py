@@ -30,8 +30,7 @@ def sql(
     """
     from pgjit.audit.reading.faults import QueryRefused
     from pgjit.audit.reading.user_query import run_query
-    from pgjit.audit.reading.values import as_documents
-    from pgjit.cli.audit_output import print_csv, print_json
+    from pgjit.cli.audit_output import printed_as_data
     from pgjit.cli.audit_texts import value_table
     from pgjit.cli.caret import pointed
     from pgjit.cli.printing import width
@@ -45,11 +44,7 @@ def sql(
             if refused.position is not None:
                 print(pointed(text, refused.position, width()), file=sys.stderr)
             raise
-        if as_json:
-            print_json({"items": as_documents(rows), "more": rows.more, "complete": not reader.notices})
-        elif as_csv:
-            print_csv(rows.columns, rows.rows)
-        else:
+        if not printed_as_data(rows, complete=not reader.notices, as_json=as_json, as_csv=as_csv):
             print(value_table(rows.columns, rows.rows, width()))
             more = f"; there are more: --limit {limit} ended it" if rows.more else ""
             print(f"({len(rows.rows)} row{'' if len(rows.rows) == 1 else 's'}{more})")

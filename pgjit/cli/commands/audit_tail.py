@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.audit_settings import ConfigPath, Folders, journal_folders
+from pgjit.cli.audit_settings import ConfigPath, Folders, WithCatalog, journal_folders
 from pgjit.cli.commands.audit_list import Decided
 from pgjit.cli.status import Status
 
@@ -38,9 +38,7 @@ def tail(
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only such records: execution, window, login.refused."),
     ] = None,
-    catalog: Annotated[
-        bool, typer.Option("--catalog", help="Also what psql and drivers ask of the catalogs by themselves.")
-    ] = False,
+    catalog: WithCatalog = False,
     lines: Annotated[
         int, typer.Option("--lines", "-n", min=0, max=100_000, help="So many of the last ones first.")
     ] = 10,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.audit_journals import ConfigOption, KeyOption, proved_journals
+from pgjit.cli.audit_journals import KeyOption, proved_journals
+from pgjit.cli.audit_settings import AsJson, ConfigPath
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 
@@ -52,8 +53,8 @@ def verify(
             help="The public key of a witness, which has to have signed a checkpoint; may be repeated.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
-    config: ConfigOption = Path("pgjit.yaml"),
+    as_json: AsJson = False,
+    config: ConfigPath = Path("pgjit.yaml"),
 ) -> int:
     """Check that no line of the journal was changed, removed, added or moved.
 

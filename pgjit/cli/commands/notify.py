@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.status import Status
 
 __all__ = ["notify"]
@@ -34,13 +34,9 @@ def send(
     return Status.OK
 
 
-notify = typer.Typer(
-    cls=GroupHelp,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    help="Send a test message by a channel for notifications.",
-    epilog="Exit codes: 0 sent, 2 wrong usage, 3 faults in a file, 4 the channel did not send it.",
+notify = command_group(
+    "Send a test message by a channel for notifications.",
+    "Exit codes: 0 sent, 2 wrong usage, 3 faults in a file, 4 the channel did not send it.",
 )
 
 

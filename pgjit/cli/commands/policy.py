@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.commands.policy_check import policy_check
 from pgjit.cli.commands.policy_explain import policy_explain
 from pgjit.cli.commands.policy_rules import policy_rules
@@ -12,12 +10,8 @@ from pgjit.cli.commands.policy_test import policy_test
 
 __all__ = ["policy"]
 
-policy = typer.Typer(
-    cls=GroupHelp,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    help="Check, test and explain policies, and list the rules. Opens no connection.",
+policy = command_group(
+    "Check, test and explain policies, and list the rules. Opens no connection.",
 )
 policy.command("check", cls=CommandHelp)(policy_check)
 policy.command("test", cls=CommandHelp)(policy_test)

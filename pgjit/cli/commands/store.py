@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.appearance import CommandHelp, GroupHelp
+from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 
@@ -69,13 +69,9 @@ def _print(state: StoreState, *, as_json: bool) -> int:
     return Status.OK
 
 
-store = typer.Typer(
-    cls=GroupHelp,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    help="Check the window store, or bring its schema up to date.",
-    epilog="Exit codes: 0 done, 2 wrong usage, 3 faults in a file, 4 the store cannot be used as it is.",
+store = command_group(
+    "Check the window store, or bring its schema up to date.",
+    "Exit codes: 0 done, 2 wrong usage, 3 faults in a file, 4 the store cannot be used as it is.",
 )
 store.command("upgrade", cls=CommandHelp)(upgrade)
 store.command("check", cls=CommandHelp)(check)
