@@ -80,7 +80,7 @@ class ChildAnswers:
 
 
 def answers_of(journal: Path) -> ChildAnswers:
-    """Of the journal that this process writes. The cache is in its folder, which nobody else may read."""
+    """Answers from the journal that this process writes. The cache is in its folder, which nobody else may read."""
     return ChildAnswers([journal], journal / "reading-cache")
 
 

@@ -22,7 +22,7 @@ from pgwire.messages.query import decode_error
 from pgwire.messages.startup import encode_startup
 from tests.fakes.both_ends import BothEnds
 
-__all__ = ["Place", "Told", "Wire", "compare", "constants", "misrecorded"]
+__all__ = ["Exchange", "Place", "Wire", "compare", "constants", "misrecorded"]
 
 _SECONDS = 20  # for one answer
 _CONSTANT = re.compile(r"\b[kv]\d+\b")
@@ -76,8 +76,8 @@ class _Socket:
 
 
 @dataclass
-class Told:
-    """What a client was told, and what is on record about it."""
+class Exchange:
+    """What a client received, and what is on record about it."""
 
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -101,11 +101,11 @@ class Told:
 
 
 @contextmanager
-def _until_it_leaves(told: Told) -> Iterator[None]:
+def _until_it_leaves(exchange: Exchange) -> Iterator[None]:
     try:
         yield
     except (_ServerLeft, ConnectionResetError, BrokenPipeError):
-        told.left = True
+        exchange.left = True
 
 
 class Wire:
@@ -116,66 +116,66 @@ class Wire:
         self._judge = judge
         self._unrestricted = unrestricted
 
-    def direct(self, messages: list[bytes]) -> Told:
-        told = Told()
-        with _Socket(self._place) as session, _until_it_leaves(told):
+    def direct(self, messages: list[bytes]) -> Exchange:
+        exchange = Exchange()
+        with _Socket(self._place) as session, _until_it_leaves(exchange):
             session.socket.sendall(b"".join(messages))
             for kind, frame in session.frames():
-                told.hear(kind, frame)
-                if kind == "Z" and any(each[1].endswith(b"end") for each in told.heard[-3:]):
+                exchange.hear(kind, frame)
+                if kind == "Z" and any(each[1].endswith(b"end") for each in exchange.heard[-3:]):
                     break
-        return told
+        return exchange
 
-    def through(self, messages: list[bytes]) -> Told:
-        told = Told()
+    def through(self, messages: list[bytes]) -> Exchange:
+        exchange = Exchange()
         ends = BothEnds(judge=self._judge, unrestricted=self._unrestricted, encoding=self._place.encoding)
         reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
-        with _Socket(self._place) as session, _until_it_leaves(told):
+        with _Socket(self._place) as session, _until_it_leaves(exchange):
             incoming = session.frames()
             for message in messages:
                 left = reader.feed(message)
                 while left:
                     plan = ends.frames(left)
                     assert plan.fault is None, plan.fault
-                    told.events += plan.events
+                    exchange.events += plan.events
                     session.socket.sendall(plan.data)
                     left = list(plan.rest)
                     if left:
-                        self._answer(session, ends, next(incoming), told)
+                        self._answer(session, ends, next(incoming), exchange)
             while ends.state.queue.requests:
-                self._answer(session, ends, next(incoming), told)
-        return told
+                self._answer(session, ends, next(incoming), exchange)
+        return exchange
 
-    def _answer(self, session: _Socket, ends: BothEnds, frame: tuple[str, bytes], told: Told) -> None:
+    def _answer(self, session: _Socket, ends: BothEnds, frame: tuple[str, bytes], exchange: Exchange) -> None:
         kind, raw = frame
         head = ends.state.queue.head
         run = None if head is None else head.current
         if kind in "Dd" and run is not None:
-            told.rows.append((run.number, raw[5:]))
+            exchange.rows.append((run.number, raw[5:]))
         step = ends.server(raw)
         assert step.fault is None, step.fault
-        told.events += step.events
+        exchange.events += step.events
         session.socket.sendall(step.to_server)
         for piece in filter(None, step.data):
-            told.hear(chr(piece[0]), piece)
+            exchange.hear(chr(piece[0]), piece)
 
 
 def constants(raw: bytes) -> set[str]:
     return set(_CONSTANT.findall(raw.decode("utf-8", "replace")))
 
 
-def misrecorded(told: Told, kept: list[str]) -> list[str]:
+def misrecorded(exchange: Exchange, kept: list[str]) -> list[str]:
     """Rows, and what was `kept` of rows that were written, that are not on record as what made them."""
-    executions = told.executions
-    done = {e.number for e in told.events if isinstance(e, Outcome) and e.ended in ("completed", "suspended")}
+    executions = exchange.executions
+    done = {e.number for e in exchange.events if isinstance(e, Outcome) and e.ended in ("completed", "suspended")}
     found = []
-    for run, raw in told.rows:
+    for run, raw in exchange.rows:
         event = executions[run]
         values = event.parameters.values if event.parameters else ()
         on_record = constants(event.statement.encode()) | {value.decode() for value in values if value is not None}
         if event.unresolved is None and not constants(raw) <= on_record:
             found.append(f"{raw!r} is on record as {event.statement!r}, {event.parameters}, by {event.through}")
-    certain = not told.left and all(event.unresolved is None for event in executions.values())
+    certain = not exchange.left and all(event.unresolved is None for event in executions.values())
     written = {
         constant
         for run, event in executions.items()
@@ -187,8 +187,8 @@ def misrecorded(told: Told, kept: list[str]) -> list[str]:
     return found
 
 
-def compare(direct: Told, through: Told) -> list[str]:
-    """Where who goes through the relay is told something else, without reason."""
+def compare(direct: Exchange, through: Exchange) -> list[str]:
+    """Where who goes through the relay gets something else, without reason."""
     refused_ids = {e.number for e in through.events if isinstance(e, Outcome) and e.ended == "refused"}
     denied = [event for run, event in through.executions.items() if run in refused_ids]
     if direct.left or through.left:

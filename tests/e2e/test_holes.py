@@ -173,8 +173,8 @@ async def test_what_is_on_record_as_completed_is_what_ran(world: World) -> None:
             since = len(records(world))
             heard = await said(client, attack, ends)
         rows = b"".join(body for kind, body in heard if kind == "D")
-        told = journal_lines(world.journal)[since:]
-        lies = [line for line in told if '"type":"execution"' in line and "harmless" in line and "1/0" not in line]
+        lines = journal_lines(world.journal)[since:]
+        lies = [line for line in lines if '"type":"execution"' in line and "harmless" in line and "1/0" not in line]
         done = {r["execution"] for r in records(world, "outcome") if r["ended"] == "completed"}
         assert not (b"SECRET" in rows and [line for line in lies if any(str(one) in line for one in done)]), name
 

@@ -54,8 +54,8 @@ async def play(database: DemoDatabase, place: Place, seeds: range, *, full: bool
         if not wrong and not through.endless:
             wrong = compare(wire.direct(messages), through)
             await kept.execute("DELETE FROM kept")
-        told = "\n".join(repr(message) for message in messages)
-        assert not wrong, f"seed {seed}, full={full}, {place.encoding}:\n{wrong}\n{told}"
+        sent = "\n".join(repr(message) for message in messages)
+        assert not wrong, f"seed {seed}, full={full}, {place.encoding}:\n{wrong}\n{sent}"
         executions = through.executions
         seen["rows"] += len(through.rows)
         seen["named"] += sum(1 for run, _ in through.rows if executions[run].prepared_as)
@@ -86,8 +86,8 @@ async def test_the_whole_proxy_has_on_record_what_made_each_row(world: World, fu
             heard = await ended(client)
         rows = [body for kind, body in heard if kind in "Dd"]
         ran = [record for record in records(world)[since:] if record["type"] == "execution"]
-        told = [(r["statement"], r.get("parameters")) for r in ran if r["decision"] == "allow"]
-        on_record = constants(json.dumps(told).encode())
+        recorded = [(r["statement"], r.get("parameters")) for r in ran if r["decision"] == "allow"]
+        on_record = constants(json.dumps(recorded).encode())
         made = set[str]().union(*map(constants, rows))
         assert made <= on_record, f"seed {seed}"
         seen += len(made)

@@ -62,8 +62,8 @@ async def test_an_attack_is_refused_alike_and_recorded_once_with_its_reason(
     if len(token) < _SWALLOWED:
         fields = TokenRefused("any", "any").fields()
         assert str(refused.value).partition("FATAL:  ")[2] == f"{fields['M']}\nHINT:  {fields['H']}"
-    told = written[0] + caplog.text + str(refused.value)
-    assert not any(piece in told for piece in pieces(token))
+    shown = written[0] + caplog.text + str(refused.value)
+    assert not any(piece in shown for piece in pieces(token))
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -63,7 +63,7 @@ class Claims:
 
     @property
     def roots(self) -> dict[int, bytes]:
-        """Of each size, the root that was signed. Checks signatures."""
+        """The signed root of each size. Checks signatures."""
         return {
             size: claim.signed.checkpoint.root
             for size, claims in self._by_size.items()

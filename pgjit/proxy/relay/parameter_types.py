@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 __all__ = ["MOST_TYPES", "ParameterTypes"]
 
 MOST_TYPES = 256
-"""Of how many parameters the types are noted: a session may hold 10,000 prepared statements."""
+"""The types of this many parameters are kept: a session may hold 10,000 prepared statements."""
 
 
 class ParameterTypes:

@@ -20,7 +20,7 @@ LINES = list(map(record, range(1, 28)))
 
 
 class Recording:
-    """Fails as long as it is told to, and waits while it is held up."""
+    """Fails while it is set to fail, and waits while it is held up."""
 
     name = "recording"
 
