@@ -17,7 +17,7 @@ from pgjit.document import Document
 from pgjit.identity import azure_token
 from pgjit.server.credential import CredentialUnavailable, FixedSecret, FromFile, LoginCredential, RenewedSecret
 from pgjit.server.managed_identity import SCOPE, fetch_token
-from pgjit.server.secret_command import run_command
+from pgjit.server.secret_command import secret_of_command
 from pgjit.server.target import ControlLogin
 
 __all__ = ["AzureSection", "ControlSection", "SecretSection", "control_login", "credential_of"]
@@ -100,7 +100,7 @@ def credential_of(
     if secret.command is not None:
         if shutil.which(secret.command[0]) is None:
             document.fault((*where, "command"), f"`{secret.command[0]}` is not a program that can be run")
-        run = functools.partial(run_command, secret.command, timeout=secret.timeout, refresh=secret.refresh)
+        run = functools.partial(secret_of_command, secret.command, timeout=secret.timeout, refresh=secret.refresh)
         return RenewedSecret(run)
     assert secret.azure is not None
     if not azure_token.installed():

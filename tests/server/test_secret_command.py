@@ -11,12 +11,12 @@ import psutil
 import pytest
 
 from pgjit.server.credential import CredentialUnavailable, FetchedSecret
-from pgjit.server.secret_command import run_command
+from pgjit.server.secret_command import secret_of_command
 from tests.run.waiting import until
 
 
 async def _run(code: str, *arguments: str) -> FetchedSecret:
-    return await run_command((sys.executable, "-c", code, *arguments), timeout=30, refresh=60)
+    return await secret_of_command((sys.executable, "-c", code, *arguments), timeout=30, refresh=60)
 
 
 async def _failure(code: str) -> str:
@@ -64,7 +64,7 @@ async def test_output_that_cannot_be_a_secret_is_reported() -> None:
 
 async def test_a_missing_program_is_reported() -> None:
     with pytest.raises(CredentialUnavailable, match="command `/no/such/program` cannot be run: No such file"):
-        await run_command(("/no/such/program",), timeout=1, refresh=1)
+        await secret_of_command(("/no/such/program",), timeout=1, refresh=1)
 
 
 def _is_gone(pid: int) -> bool:
@@ -75,7 +75,7 @@ async def test_it_is_stopped_with_all_that_it_started_when_its_time_is_over(tmp_
     pids = tmp_path / "pids"
     script = f"sleep 60 & echo $$ $! > '{pids}'; sleep 60"
     with pytest.raises(CredentialUnavailable, match="command `/bin/sh` did not end within 4 s"):
-        await run_command(("/bin/sh", "-c", script), timeout=4, refresh=1)
+        await secret_of_command(("/bin/sh", "-c", script), timeout=4, refresh=1)
     for pid in map(int, pids.read_text().split()):
         await until(partial(_is_gone, pid))
 

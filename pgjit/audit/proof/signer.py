@@ -6,21 +6,16 @@ shell is used. Does not decide what is signed, nor whether the signature is the 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import contextlib
-import os
-import signal
 from collections.abc import Sequence
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["CheckpointSigner", "CommandSigner", "FileSigner", "NotSigned"]
+from pgjit.external_command import CommandFailed, one_line, run_command
 
-_MOST_BYTES = 64 * 1024
-_MOST_SHOWN = 300
+__all__ = ["CheckpointSigner", "CommandSigner", "FileSigner", "NotSigned"]
 
 
 class NotSigned(Exception):
@@ -61,33 +56,12 @@ class CommandSigner:
     async def sign(self, message: bytes) -> bytes:
         name = f"command `{self._argv[0]}`"
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # so that its child processes are killed with it
-            )
-        except OSError as fault:
-            raise NotSigned(f"{name} cannot be run: {fault.strerror}") from None
+            status, output, errors = await run_command(self._argv, seconds=self._seconds, given=message)
+        except CommandFailed as fault:
+            raise NotSigned(str(fault)) from None
+        if status != 0:
+            raise NotSigned(f"{name} failed with status {status}{one_line(errors.decode('utf-8', 'replace'))}")
         try:
-            async with asyncio.timeout(self._seconds):
-                output, errors = await process.communicate(message)
-        except TimeoutError:
-            raise NotSigned(f"{name} did not end within {self._seconds:g} s") from None
-        finally:
-            await _stop(process)
-        if process.returncode != 0:
-            shown = " ".join(errors.decode("utf-8", "replace").split())[:_MOST_SHOWN]
-            raise NotSigned(f"{name} failed with status {process.returncode}{f': {shown}' if shown else ''}")
-        try:
-            return base64.b64decode(b"".join(output[:_MOST_BYTES].split()), validate=True)
+            return base64.b64decode(b"".join(output.split()), validate=True)
         except binascii.Error:
             raise NotSigned(f"output of {name} is not base64") from None
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
