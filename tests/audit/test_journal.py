@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,26 +18,6 @@ from pgjit.errors import JournalUnavailable, ServerUnavailable
 from tests.audit.audit_events import EVENTS, execution
 from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_lines, journal_records
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
-@pytest.fixture
-def sink(path: Path) -> DisturbedSink:
-    return DisturbedSink(path)
-
-
-@pytest.fixture
-async def journal(sink: DisturbedSink) -> AsyncIterator[Journal]:
-    journal = Journal.open(sink, durability="synced", interval=3600)
-    yield journal
-    if journal.writable:
-        await journal.close()
-    else:
-        sink.close()
 
 
 def _writable(journal: Journal) -> bool:

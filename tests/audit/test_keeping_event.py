@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,28 +15,8 @@ from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_records
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 def _seqs(path: Path) -> list[int]:
     return [record["seq"] for record in journal_records(path)]
-
-
-@pytest.fixture
-def sink(path: Path) -> DisturbedSink:
-    return DisturbedSink(path)
-
-
-@pytest.fixture
-async def journal(sink: DisturbedSink) -> AsyncIterator[Journal]:
-    journal = Journal.open(sink, durability="synced", interval=3600)
-    yield journal
-    if journal.writable:
-        await journal.close()
-    else:
-        sink.close()
 
 
 def _writable(journal: Journal) -> bool:
