@@ -3,29 +3,28 @@
 Decides the sequence, what a failed write means, and when lines are flushed to the disk. Does not know where lines go
 (`sink.py`) nor how they are written (`record.py`).
 
-`append` does not await: when it returns, the kernel has the records, and what they record may happen. A write that
-fails leaves nothing behind, and the next may succeed. While the sink is not where it was, each append looks for it.
-After a failed fsync, or when the content of the sink is not known any more, the journal has failed for good: nobody
-can know what was kept.
+`append` does not await: when it returns, the kernel has the records, and what they record may happen. `enqueue` lets
+the sessions share a write (`group_commit.py`). A write that fails leaves nothing behind, and the next may succeed.
+While the sink is not where it was, each write looks for it. After a failed fsync, or when the content of the sink is
+not known any more, the journal has failed for good: nobody can know what was kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Literal
 
-import orjson
-
 from pgjit.audit.event import Event
+from pgjit.audit.group_commit import GroupCommit
+from pgjit.audit.journal_line import digest_of, number_of, time_of
 from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
-from pgjit.audit.record import ContextCache, render, time_text
+from pgjit.audit.lines_back import holds, recorded_windows, records_back
+from pgjit.audit.record import ContextCache, render
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments.segment import Segment
 from pgjit.audit.sink import OpenedSink, Sink, SinkBroken, SinkLost
@@ -38,7 +37,6 @@ __all__ = ["Durability", "Journal"]
 Durability = Literal["written", "synced"]
 
 _log = logging.getLogger("pgjit.journal")
-_HEAD = re.compile(rb'\{"v":[0-9]+,"seq":[0-9]+,"time":"(?P<time>[^"]*)","type":"(?P<type>[^"]*)"')
 
 
 class Journal:
@@ -53,11 +51,11 @@ class Journal:
         """Raises ValueError if the last line of the sink is no record."""
         self._sink = sink
         self._last = opened.last or b""  # the line of the last record
-        self._seq = self._synced = _seq_of(self._last) if self._last else 0
+        self._seq = self._synced = number_of(self._last) if self._last else 0
         self._synced_last, self._synced_lines = self._last, sink.lines
         self.durability = durability
         self._rotation = rotation
-        self._segment_began = None if opened.first_of_segment is None else _time_of(opened.first_of_segment)
+        self._segment_began = None if opened.first_of_segment is None else time_of(opened.first_of_segment)
         self._interval = interval
         self._failed: str | None = None  # for good
         self._refused = False  # the last write failed; the next may succeed
@@ -76,6 +74,7 @@ class Journal:
         self.on_segment_closed: list[Callable[[Segment], None]] = []
         """Each is called with a segment that is complete on the disk. They must be quick, and not raise."""
         self._timer: asyncio.TimerHandle | None = None
+        self._group = GroupCommit(self._write)
         self._fsync = SingleFlight(self._flush_once, stopped=JournalUnavailable)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
@@ -107,7 +106,7 @@ class Journal:
     @property
     def last_at(self) -> datetime | None:
         """The time of the last record; None if there is none."""
-        return _time_of(self._last)
+        return time_of(self._last)
 
     @property
     def unsynced(self) -> int:
@@ -154,23 +153,14 @@ class Journal:
         """The last record that was flushed to the disk; None if the sink has none."""
         if not self._synced_last:
             return None
-        return JournalMark(_seq_of(self._synced_last), _digest(self._synced_last))
+        return JournalMark(number_of(self._synced_last), digest_of(self._synced_last))
 
     def holds(self, mark: JournalMark) -> bool:
         """Whether the record of `mark` is in the journal, unchanged. Blocks while it reads back to that record.
 
         Raises JournalUnavailable.
         """
-        try:
-            for line in self._sink.lines_back():
-                seq = _seq_of(line)
-                if seq <= mark.seq:
-                    return seq == mark.seq and _digest(line) == mark.sha256
-        except ValueError:
-            return False
-        except OSError as error:
-            raise JournalUnavailable from error
-        return False
+        return holds(self._sink.lines_back(), mark)
 
     def skip_numbers_to(self, seq: int) -> None:
         """Use no number up to `seq` again: the records that had them are missing from the sink."""
@@ -182,54 +172,38 @@ class Journal:
 
         Raises JournalUnavailable.
         """
-        first = time_text(since)
-        try:
-            for line in self._sink.lines_back():
-                head = _HEAD.match(line)
-                if head is None:
-                    continue
-                if head["type"].startswith(kinds):
-                    yield orjson.loads(line)
-                elif head["time"].decode() < first:  # records of windows may have been written late
-                    return
-        except (OSError, ValueError) as error:
-            raise JournalUnavailable from error
+        return records_back(self._sink.lines_back(), since, kinds)
 
     def recorded_windows(self, since: datetime) -> set[tuple[str, str]]:
         """The records of windows since `since`: type and window id of each. Blocks while it reads.
 
         Raises JournalUnavailable.
         """
-        try:
-            return {(record["type"], record["window"]["id"]) for record in self.records_back(since, b"window.")}
-        except (KeyError, TypeError) as error:
-            raise JournalUnavailable from error
+        return recorded_windows(self._sink.lines_back(), since)
 
     def append(self, events: Sequence[Event]) -> int:
-        """Record all of `events`, in order, or none. Returns their size in bytes. Raises JournalUnavailable."""
+        """Record all of `events`, in order, or none. Returns their size in bytes. Raises JournalUnavailable.
+
+        The records that wait are written first.
+        """
+        self._group.write()
         if not events:
             return 0
-        if self._failed is not None:
+        (size,) = self._write([events])
+        if size is None:
             raise JournalUnavailable
-        try:
-            self._find_again()
-            lines = self._append([*(due(events[0].at) for due in self._due), *events])
-        except (TypeError, ValueError) as error:
-            _log.exception("an event cannot be recorded, so it does not happen")
-            raise JournalUnavailable from error
-        except OSError as error:
-            self.failures += 1
-            self._note_failure(error)
-            raise JournalUnavailable from error
-        if self._refused:
-            self._note_recovery()
-        for note_written in self.on_written:
-            note_written(self._seq - len(lines) + 1, lines)
-        if self._timer is None:
-            self._begin_timer()
-        size = sum(map(len, lines))
-        self.written += size
         return size
+
+    def enqueue(self, events: Sequence[Event], done: Callable[[int | None], None]) -> None:
+        """Record `events` with the next write, at the end of this turn of the event loop.
+
+        Then `done` is called with their size in bytes, or with None if the journal could not record them.
+        """
+        self._group.add(events, done)
+
+    def write_enqueued(self) -> None:
+        """Write the records that wait now, and report it to those who wait. Does not raise."""
+        self._group.write()
 
     def rotate_if_due(self, now: datetime) -> None:
         """Close the open segment if its first record is too old, also when nothing is appended."""
@@ -242,10 +216,11 @@ class Journal:
                 self._begin_timer()
 
     async def flush(self) -> None:
-        """Return when every record appended before the call is on the disk. Raises JournalUnavailable.
+        """Return when every record of before the call is on the disk. Raises JournalUnavailable.
 
         Callers share fsyncs: those who call while one runs wait for the next, which covers their records.
         """
+        self._group.write()
         target = self._seq
         while self._synced < target:
             if self._failed is not None:
@@ -283,11 +258,46 @@ class Journal:
                 for note in self.on_segment_closed:
                     note(segment)
 
-    def _append(self, events: Sequence[Event]) -> list[bytes]:
-        """Write the records of these events. Raises OSError, and TypeError and ValueError for an event."""
-        lines = [render(event, seq, self._contexts) for seq, event in enumerate(events, self._seq + 1)]
+    def _write(self, batches: Sequence[Sequence[Event]]) -> list[int | None]:
+        """Write the records of all batches at once. The size of each; None for one that is not in the journal."""
+        if self._failed is not None:
+            return _refused(batches)
+        try:
+            self._find_again()
+            lines, sizes = self._render(batches)
+            if lines:
+                self._put(lines, next(events[0].at for events in batches if events))
+        except OSError as error:
+            self.failures += 1
+            self._note_failure(error)
+            return _refused(batches)
+        if lines:
+            self._note_written(lines)
+        return sizes
+
+    def _render(self, batches: Sequence[Sequence[Event]]) -> tuple[list[bytes], list[int | None]]:
+        """The lines of all batches, and the size of each batch. None for one with an event that cannot be written."""
+        lines: list[bytes] = []
+        sizes: list[int | None] = []
+        for events in batches:
+            begin = len(lines)
+            try:
+                if not begin and events:
+                    lines += [render(due(events[0].at), self._seq + 1 + at) for at, due in enumerate(self._due)]
+                for event in events:
+                    lines.append(render(event, self._seq + 1 + len(lines), self._contexts))
+            except (TypeError, ValueError):
+                _log.exception("an event cannot be recorded, so it does not happen")
+                del lines[begin:]
+                sizes.append(None)
+            else:
+                sizes.append(sum(map(len, lines[begin:])))
+        return lines, sizes
+
+    def _put(self, lines: list[bytes], at: datetime) -> None:
+        """Append these lines to the sink. Raises OSError."""
         content = b"".join(lines)
-        if self._rotation.due(self._sink.open_bytes, len(content), self._segment_began, events[0].at):
+        if self._rotation.due(self._sink.open_bytes, len(content), self._segment_began, at):
             self._rotate()
         self._sink.append(content)
         self._due.clear()
@@ -295,9 +305,17 @@ class Journal:
             self._unsynced_since = time.monotonic()
         self._seq += len(lines)
         self._last = lines[-1]
+        self.written += len(content)
         if self._segment_began is None:
-            self._segment_began = events[0].at
-        return lines
+            self._segment_began = at
+
+    def _note_written(self, lines: list[bytes]) -> None:
+        if self._refused:
+            self._note_recovery()
+        for note in self.on_written:
+            note(self._seq - len(lines) + 1, lines)
+        if self._timer is None:
+            self._begin_timer()
 
     def _rotate(self) -> None:
         self._sink.rotate()
@@ -309,7 +327,7 @@ class Journal:
             return
         if self._fsync.running is not None:
             raise SinkLost(f"{self._sink.name} is still being flushed")
-        origin, lines, seq, digest = self._sink.origin, self._sink.lines, self._seq, _digest(self._last)
+        origin, lines, seq, digest = self._sink.origin, self._sink.lines, self._seq, digest_of(self._last)
         if not self._sink.reopen():
             self._synced_lines, self._segment_began = 0, None
             self._due.append(
@@ -353,24 +371,9 @@ class Journal:
         _log.critical("journal %s failed and takes no records until a restart: %s", self._sink.name, why)
 
 
-def _digest(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
-
-
-def _time_of(line: bytes) -> datetime | None:
-    head = _HEAD.match(line)
-    return None if head is None else datetime.fromisoformat(head["time"].decode())
-
-
-def _seq_of(line: bytes) -> int:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise ValueError("its last line is not a record") from None
-    seq = record.get("seq") if isinstance(record, dict) else None
-    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 1:
-        raise ValueError("its last line has no sequence number")
-    return seq
+def _refused(batches: Sequence[Sequence[Event]]) -> list[int | None]:
+    """A batch without events has nothing to record, and is not refused."""
+    return [None if events else 0 for events in batches]
 
 
 def _unusable(sink: Sink, detail: str) -> ServerUnavailable:

@@ -40,7 +40,7 @@ from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, 
 from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.sql.statement import StatementSummary
 
-__all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution"]
+__all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution", "unwritable"]
 
 AT = datetime(2026, 11, 24, 9, 30, 0, 42, tzinfo=UTC)
 IDENTITY = Identity(
@@ -88,6 +88,11 @@ def execution(statement: str = "SELECT 1", parameters: Parameters | None = None)
         decision="allow",
         parameters=parameters,
     )
+
+
+def unwritable() -> Event:
+    """Its time has no zone, which no record can have."""
+    return ServiceStopped(at=datetime(2026, 11, 24), reason="stopped")  # noqa: DTZ001 - that is the fault
 
 
 INSTANCE = ServerInstance(system="7713", started=AT, timeline="00000001", endpoint="10.0.0.1:5432")

@@ -16,6 +16,8 @@ class DisturbedSink(SegmentSink):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.path = path
+        self.appends = 0
         self.failure: OSError | None = None
         self.flush_failure: OSError | None = None
         self.flushes = 0
@@ -24,6 +26,7 @@ class DisturbedSink(SegmentSink):
         self.flushing = threading.Event()
 
     def append(self, lines: bytes) -> None:
+        self.appends += 1
         if self.failure is not None:
             raise self.failure
         super().append(lines)

@@ -3,19 +3,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from pgjit.audit.event import Event
 from pgjit.audit.journal import Journal
 from pgjit.audit.segments import segment_name
 from pgjit.audit.sink import SinkBroken
 from pgjit.audit.sinks import SegmentSink
 from pgjit.errors import JournalUnavailable, ServerUnavailable
-from tests.audit.audit_events import EVENTS, execution
+from tests.audit.audit_events import EVENTS, execution, unwritable
 from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_lines, journal_records
 
@@ -142,9 +139,8 @@ async def test_a_probe_that_breaks_the_sink_fails_the_journal(journal: Journal, 
 
 
 async def test_an_event_that_cannot_be_written_down_does_not_happen(journal: Journal, path: Path) -> None:
-    odd: Event = replace(execution(), at=datetime(2026, 11, 24))  # noqa: DTZ001 - that is the fault
     with pytest.raises(JournalUnavailable):
-        journal.append([execution(), odd])
+        journal.append([execution(), unwritable()])
     assert journal_lines(path) == []
     journal.append([execution()])
     assert _seqs(path) == [1]

@@ -31,6 +31,7 @@ from pgjit.proxy.relay.server_step import ScannedData
 from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
 from pgjit.proxy.services import Services
+from pgjit.proxy.session_records import SessionRecords
 from pgjit.proxy.window.end_errors import idle_in_transaction_error
 from pgjit.proxy.window.leases import WindowLease
 from pgjit.server.link import Link
@@ -44,14 +45,12 @@ __all__ = ["Ending", "Pump"]
 _log = logging.getLogger("pgjit.conversation")
 _SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
 _TEXTUAL = b"QPBF"
-_MOST_UNWRITTEN = 10_000
 _MOST_QUEUED = 10_000
 _MOST_QUEUED_BYTES = 8 * 1024 * 1024
 """How many requests, and how many bytes of them, may wait for the server's answer. PostgreSQL holds back about 1,600
 answers, in 8 KiB."""
 
 _LOOK_SECONDS = 5.0
-_SETTLE_SECONDS = 5.0
 _CANCEL_SECONDS = 5.0
 
 
@@ -92,7 +91,10 @@ class Pump:
         self._judged = access.policy.statements.access is not Preset.FULL
         self._changed = False  # this session may have changed the catalog
         self._counts = services.telemetry.of_policy(access.policy.name)
-        self._unwritten: list[Event] = []  # outcomes that the journal could not take so far
+        self._records = SessionRecords(
+            services.journal, services.journal_rate, access.identity.key, synced=services.flush_before_forward,
+            overflow=lambda: self.over(Ending("journal", JournalUnavailable(fatal=True))),
+        )  # fmt: skip
         self.state = RelayState(
             context,
             ends_at=access.ends_at,
@@ -147,6 +149,7 @@ class Pump:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, *([self._stopping] if self._stopping else []), return_exceptions=True)
+            self._records.write()  # before the end is recorded it is known what was
 
     async def _check_timeouts(self) -> None:
         while not self._over.done():
@@ -281,16 +284,27 @@ class Pump:
 
     async def _carry_out(self, plan: ClientPlan) -> None:
         """Record, then forward. INVARIANT: no bytes of an execution precede its record."""
-        data = plan.data
-        if plan.events:
+        if not plan.events:
+            self._send(plan)
+            return
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def then(recorded: bool) -> None:
             try:
-                self._append(plan.events)
-                if self._services.flush_before_forward:
-                    await self._services.journal.flush()
-            except JournalUnavailable:
-                data = self.state.withdraw(plan)
-            # A session sees its own changes at once: they may make a name mean something else.
-            self._changed = (count_executions(self._counts, plan.events) and self._judged) or self._changed
+                self._send(plan, recorded=recorded)
+            except Exception as fault:  # noqa: BLE001 - it ends the session
+                if not sent.done():
+                    sent.set_exception(fault)
+            if not sent.done():
+                sent.set_result(None)
+
+        self._records.before(plan.events, then)
+        await sent
+
+    def _send(self, plan: ClientPlan, *, recorded: bool = True) -> None:
+        data = plan.data if recorded else self.state.withdraw(plan)
+        # A session sees its own changes at once: they may make a name mean something else.
+        self._changed = (count_executions(self._counts, plan.events) and self._judged) or self._changed
         if self._over.done() or self._end.passed:
             return
         self._server.write(data)
@@ -326,7 +340,8 @@ class Pump:
         step = self._server_side.read(scanned, self._services.clock())
         self._answered.set()
         if step.events:
-            self.note(step.events)
+            count_outcomes(self._counts, step.events)
+            self._records.after(step.events)
         self._server.write(step.to_server)
         if step.cancel:
             self._stop()
@@ -348,25 +363,16 @@ class Pump:
 
     # --- the journal -----------------------------------------------------------------------------------
 
-    def _append(self, events: Sequence[Event]) -> None:
-        size = self._services.journal.append([*self._unwritten, *events] if self._unwritten else events)
-        self._unwritten.clear()
-        self._services.journal_rate.use(self.state.context.identity.key, size)
-
     def note(self, events: Sequence[Event]) -> None:
         """Record what has happened. What the journal cannot take now is kept, and written first later."""
         count_outcomes(self._counts, events)
-        try:
-            self._append(events)
-        except JournalUnavailable:
-            self._unwritten.extend(events)
-            if len(self._unwritten) > _MOST_UNWRITTEN:
-                self.over(Ending("journal", JournalUnavailable(fatal=True)))
+        self._records.write(events)
 
     def close(self) -> None:
         """Break the pump's reference cycles, so that the session's memory is freed at once."""
         self._client_side.close()
         self._leased.close()
+        self._records.close()
 
     def give_up_copy(self) -> None:
         """End a COPY from the client from our side. Inside a data message this cannot be done."""
@@ -381,14 +387,8 @@ class Pump:
     @property
     def unsettled(self) -> bool:
         """The journal could not take every record."""
-        return bool(self._unwritten)
+        return self._records.unsettled
 
     async def settle(self) -> None:
-        """At the end: try again to write the records that are left."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _SETTLE_SECONDS
-        while self._unwritten and loop.time() < until:
-            await asyncio.sleep(0.1)
-            self.note([])
-        if self._unwritten:
-            raise JournalUnavailable(fatal=True)
+        """At the end: try again to write the records that are left. Raises JournalUnavailable."""
+        await self._records.settle()

@@ -1,0 +1,62 @@
+"""Group commit: the records that come in one turn of the event loop are written at once.
+
+Decides when they are written, and in which order those who wait are called: in that of `add`. A write that fails
+fails for all who share it. Does not know how records are written, nor what happens after them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pgjit.audit.event import Event
+
+__all__ = ["GroupCommit"]
+
+_log = logging.getLogger("pgjit.journal")
+_Done = Callable[[int | None], None]
+
+
+class GroupCommit:
+    def __init__(self, write: Callable[[Sequence[Sequence[Event]]], list[int | None]]) -> None:
+        """`write` returns the size of each batch, and None for one that was not written. It does not raise."""
+        self._write = write
+        self._batches: list[Sequence[Event]] = []
+        self._waiting: list[_Done] = []  # one for each batch
+        self._written: deque[tuple[_Done, int | None]] = deque()  # those to be called
+        self._calling = False
+        self._planned = False
+
+    def add(self, events: Sequence[Event], done: _Done) -> None:
+        """Write `events` at the end of this turn, or earlier. Then `done` is called; it must not block."""
+        self._batches.append(events)
+        self._waiting.append(done)
+        if not self._planned:
+            self._planned = True
+            # The loop calls it after the callbacks of this turn, and before it looks at the sockets again.
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def write(self) -> None:
+        """Write what waits now."""
+        if self._waiting:
+            batches, waiting = self._batches, self._waiting
+            self._batches, self._waiting = [], []
+            self._written.extend(zip(waiting, self._write(batches), strict=True))
+        if self._calling:
+            return  # further up: the order is kept
+        self._calling = True
+        try:
+            while self._written:
+                done, size = self._written.popleft()
+                try:
+                    done(size)
+                except Exception:  # noqa: BLE001 - the others are called all the same
+                    _log.exception("what follows a record failed")
+        finally:
+            self._calling = False
+
+    def _end_turn(self) -> None:
+        self._planned = False
+        self.write()

@@ -1,0 +1,116 @@
+"""The records of one session, on their way to the journal.
+
+INVARIANT: no byte of an execution is sent before its record is in the journal: `before` sends it from a callback of
+the write. Outcomes (`after`) go with the next write, at the latest at the end of this turn of the event loop. All
+sessions share a write. What has happened and cannot be written now is kept, and written first later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from pgjit.audit.event import Event
+from pgjit.audit.journal import Journal
+from pgjit.errors import JournalUnavailable
+from pgjit.identity.identity import IdentityKey
+from pgjit.proxy.rate_limit import RateLimit
+
+__all__ = ["SessionRecords"]
+
+_MOST_UNWRITTEN = 10_000
+_SETTLE_SECONDS = 5.0
+
+
+class SessionRecords:
+    def __init__(
+        self,
+        journal: Journal,
+        rate: RateLimit[IdentityKey],
+        identity: IdentityKey,
+        *,
+        synced: bool,
+        overflow: Callable[[], None],
+    ) -> None:
+        """`synced`: `before` waits for the disk. `overflow` is called when too much could not be written."""
+        self._journal = journal
+        self._rate = rate
+        self._identity = identity
+        self._synced = synced
+        self._overflow = overflow
+        self._unwritten: list[Event] = []
+        self._flushing: set[asyncio.Task[None]] = set()
+
+    def before(self, events: Sequence[Event], then: Callable[[bool], None]) -> None:
+        """Record what is about to happen, and call `then` with whether that succeeded. Calls keep their order."""
+        earlier, self._unwritten = self._unwritten, []
+
+        def done(size: int | None) -> None:
+            if size is None:
+                self._keep(earlier)
+                then(False)
+                return
+            self._rate.use(self._identity, size)
+            if self._synced:
+                task = asyncio.get_running_loop().create_task(self._flush(then))
+                self._flushing.add(task)
+                task.add_done_callback(self._flushing.discard)
+            else:
+                then(True)
+
+        self._journal.enqueue([*earlier, *events] if earlier else events, done)
+
+    def after(self, events: Sequence[Event]) -> None:
+        """Record what has happened."""
+        earlier, self._unwritten = self._unwritten, []
+        events = [*earlier, *events] if earlier else events
+
+        def done(size: int | None) -> None:
+            if size is None:
+                self._keep(events)
+            else:
+                self._rate.use(self._identity, size)
+
+        self._journal.enqueue(events, done)
+
+    def write(self, events: Sequence[Event] = ()) -> None:
+        """The same at once, behind all that waits."""
+        self._journal.write_enqueued()
+        events = [*self._unwritten, *events]
+        self._unwritten = []
+        try:
+            self._rate.use(self._identity, self._journal.append(events))
+        except JournalUnavailable:
+            self._keep(events)
+
+    @property
+    def unsettled(self) -> bool:
+        """The journal could not take every record."""
+        return bool(self._unwritten)
+
+    async def settle(self) -> None:
+        """At the end: try again to write the records that are left. Raises JournalUnavailable."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _SETTLE_SECONDS
+        while self._unwritten and loop.time() < until:
+            await asyncio.sleep(0.1)
+            self.write()
+        if self._unwritten:
+            raise JournalUnavailable(fatal=True)
+
+    def close(self) -> None:
+        """The session is over, and the callback need not be held."""
+        self._overflow = lambda: None
+
+    async def _flush(self, then: Callable[[bool], None]) -> None:
+        try:
+            await self._journal.flush()
+        except JournalUnavailable:
+            then(False)
+        else:
+            then(True)
+
+    def _keep(self, events: Sequence[Event]) -> None:
+        self._unwritten.extend(events)
+        if len(self._unwritten) > _MOST_UNWRITTEN:
+            self._overflow()
