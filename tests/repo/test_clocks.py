@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if "bench" not in path.parts]
+TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if "bench" not in path.relative_to(ROOT).parts]
 
 _CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time"}
 _CLOCKS |= {f"{name}_ns" for name in _CLOCKS}

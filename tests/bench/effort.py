@@ -1,0 +1,42 @@
+"""How much a run of the bench does: how many rounds, for how long, of which cases; and what it shows meanwhile."""
+
+from __future__ import annotations
+
+import fnmatch
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "TINY", "Effort"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    rounds: int
+    seconds: float
+    """of one run of pgbench"""
+    transactions: int = 0
+    """of one run of pgbench, instead of a time: figures of a busy machine are then of the same work"""
+    only: tuple[str, ...] = ()
+    """Patterns of the cases that are measured; without one, all."""
+
+    def chosen(self, cases: Iterable[str]) -> list[str]:
+        return [case for case in cases if not self.only or any(fnmatch.fnmatch(case, each) for each in self.only)]
+
+    def interleaved(self, ways: Sequence[str], case: str) -> Iterator[str]:
+        """Each way in turn, round after round: what disturbs the machine disturbs all of them."""
+        for index in range(self.rounds):
+            for way in ways:
+                _show(f"{case}: round {index + 1} of {self.rounds}, {way}")
+                yield way
+        _show("")
+
+
+FULL, QUICK, TINY = Effort(3, 4), Effort(1, 2), Effort(1, 1)
+
+
+def _show(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line[:79]}", end="", file=sys.stderr, flush=True)
+    elif line:
+        print(line, file=sys.stderr, flush=True)

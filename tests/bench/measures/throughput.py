@@ -1,0 +1,45 @@
+"""Throughput and CPU for each transaction: pgbench's own scripts, and statements that caches know or do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.bench.bed import DIRECT, Bed
+from tests.bench.effort import Effort
+from tests.bench.figures import Figure, spread
+from tests.bench.load import Load, Sample, run_load
+
+__all__ = ["LOADS", "measure"]
+
+_SIMPLE = ("-S", "-M", "simple")
+_REPEATED = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711;\n"
+# pgbench's own script of `-S` has a literal of its own in each statement under the simple protocol.
+LOADS = {
+    "prepared-1": Load(("-S", "-M", "prepared"), 1),
+    "prepared-8": Load(("-S", "-M", "prepared"), 8),
+    "prepared-32": Load(("-S", "-M", "prepared"), 32),
+    "extended-1": Load(("-S", "-M", "extended"), 1),
+    "extended-8": Load(("-S", "-M", "extended"), 8),
+    "extended-32": Load(("-S", "-M", "extended"), 32),
+    "unique-1": Load(_SIMPLE, 1),
+    "unique-8": Load(_SIMPLE, 8),
+    "unique-32": Load(_SIMPLE, 32),
+    "repeated-8": Load(("-f", "repeated.sql", "-M", "simple"), 8),
+    "tpcb-8": Load(("-b", "tpcb-like", "-M", "prepared"), 8, "bench-write"),
+    "connect-4": Load(("-S", "-C", "-M", "simple"), 4, connects=True),
+}
+"""`unique`: each statement is a text of its own. `repeated`: always the same. `connect`: connect, query, close."""
+
+
+def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
+    (bed.folder / "repeated.sql").write_text(_REPEATED)
+    for case in effort.chosen(LOADS):
+        load = LOADS[case]
+        samples: dict[str, list[Sample]] = {way: [] for way in bed.ways}
+        for way in effort.interleaved(bed.ways, case):
+            samples[way].append(run_load(bed, way, load, effort))
+        yield Figure(
+            case, "transactions", "/s", {way: spread([each.rate for each in samples[way]]) for way in bed.ways}
+        )
+        proxies = [way for way in bed.ways if way != DIRECT]
+        yield Figure(case, "CPU", "µs", {way: spread([each.cpu for each in samples[way]]) for way in proxies})

@@ -1,0 +1,158 @@
+"""pgjit as it is served: a process of `pgjit serve` with everything on, and the demo's emulator for its tokens.
+
+Everything on: a token for each login, rules that need the catalog, the journal with its proof, telemetry at its
+defaults. Only the limits that keep one agent from taking the whole proxy are raised, as one agent is all there is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from pgjit.demo.certificates import Certificates
+from tests.bench.postgres import DATABASE, ROLE
+from tests.run.processes import own
+
+__all__ = ["Served", "run_served"]
+
+_TENANT, _AUDIENCE = "7c9e6679-7425-40de-944b-e07fc1f90ae7", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+_CLIENT = "9b2d7c1e-0f4a-4d8e-8b6c-5a3e1f2d4c60"
+_GROUPS = {
+    "bench-read": "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11",
+    "bench-write": "6d3e8b15-94f7-4a2c-b1d0-3c7a5e9f8240",
+}
+_SECONDS = 60
+_MANY = 10_000
+_LIMITS = {
+    "connections": _MANY, "connections_per_address": _MANY, "sessions_per_identity": _MANY, "handshake_seconds": 300,
+    "catalog_seconds": 60, "journal_bytes_per_second": 2**40, "message_bytes": 2**28,
+}  # fmt: skip
+_POLICIES: dict[str, dict[str, object]] = {
+    # What it denies is not in the way of any case, and makes the rules look up every name.
+    "bench-read": {"access": "read-only", "deny": [{"columns": ["public.pgbench_branches.filler"]}]},
+    "bench-write": {"access": "read-write", "deny": [{"columns": ["public.pgbench_branches.filler"]}]},
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    port: int
+    admin: int
+    group: int
+    token: str
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=_SECONDS) as response:
+            return str(response.read().decode())
+
+
+@contextmanager
+def run_served(
+    folder: Path,
+    certificates: Certificates,
+    host: str,
+    port: int,
+    password: str,
+    more: dict[str, object] | None = None,
+) -> Iterator[Served]:
+    """In front of the server at that host. `more` replaces sections of the configuration."""
+    home = folder / f"pgjit-{port}"
+    (home / "policies").mkdir(parents=True)
+    (home / "password").write_text(password)
+    (home / "password").chmod(0o600)
+    (home / "emulator.yaml").write_text(yaml.safe_dump(_emulator()))
+    for name, statements in _POLICIES.items():
+        (home / "policies" / f"{name}.yaml").write_text(yaml.safe_dump(_policy(name, statements)))
+    with _run(home, "emulator", "--config", str(home / "emulator.yaml"), "--port", "0") as (emulated, _):
+        authority = str(emulated["authority"])
+        connection = {"host": host, "port": port, "database": DATABASE, "user": ROLE}
+        config = {
+            "listen": {"host": "127.0.0.1", "port": 0},
+            "tls": {"certificate": str(certificates.certificate), "key": str(certificates.key)},
+            "identity": {"tenant": _TENANT, "audience": _AUDIENCE, "authority": authority},
+            "connections": {DATABASE: {**connection, "password": {"file": str(home / "password")}}},
+            "policies": "policies",
+            "store": {"path": "pgjit.sqlite3"},
+            "journal": {"folder": "journal"},
+            "admin": {"port": 0},
+            "limits": _LIMITS,
+            **(more or {}),
+        }
+        (home / "pgjit.yaml").write_text(yaml.safe_dump(config))
+        with _run(home, "serve", "--config", str(home / "pgjit.yaml"), "--json") as (places, process):
+            listen, admin = (int(str(places[name]).rsplit(":", 1)[1]) for name in ("listen", "admin"))
+            _await_ready(admin)
+            yield Served(listen, admin, process.pid, _fetch_token(authority), home)
+
+
+def _policy(name: str, statements: dict[str, object]) -> dict[str, object]:
+    return {
+        "policy": name, "connection": DATABASE, "group": {"id": _GROUPS[name]}, "grant": "on-request", "ttl": "8h",
+        "record": True, "statements": statements,
+    }  # fmt: skip
+
+
+def _emulator() -> dict[str, object]:
+    app = {"name": "bench", "client_id": _CLIENT, "secret": "s3cret-for-the-bench", "groups": list(_GROUPS.values())}
+    return {"tenant": _TENANT, "audience": _AUDIENCE, "apps": [app]}
+
+
+@contextmanager
+def _run(home: Path, *arguments: str) -> Iterator[tuple[dict[str, object], subprocess.Popen[str]]]:
+    """A command of pgjit that prints its addresses as a JSON line, and goes on."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "OTEL_"))}
+    environment["PYTHONHASHSEED"] = "0"  # sets and dicts are the same in each run
+    with (home / f"{arguments[0]}.log").open("w") as log, own(
+        *os.environ.get("PGJIT_BENCH_PYTHON", sys.executable).split(), "-m", "pgjit", *arguments,
+        stderr=log.fileno(), env=environment,
+    ) as process:  # fmt: skip
+        line = _first_line(process.stdout)
+        if not line:
+            raise SystemExit(
+                f"bench: pgjit {arguments[0]} did not start: {(home / f'{arguments[0]}.log').read_text()}"
+            )
+        yield json.loads(line), process
+
+
+def _first_line(output: IO[str] | None) -> str:
+    assert output is not None
+    return output.readline()
+
+
+def _await_ready(admin: int) -> None:
+    until = time.monotonic() + _SECONDS
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("bench: pgjit is not ready")
+
+
+def _fetch_token(authority: str) -> str:
+    """By the client credentials grant, as an agent does."""
+    form = {
+        "grant_type": "client_credentials", "client_id": _CLIENT, "client_secret": "s3cret-for-the-bench",
+        "scope": f"{_AUDIENCE}/.default",
+    }  # fmt: skip
+    url = f"{authority}/{_TENANT}/oauth2/v2.0/token"
+    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=_SECONDS) as response:
+        return str(json.load(response)["access_token"])
