@@ -84,7 +84,7 @@ class Execution:
     summary: StatementSummary | None = None  # None: it was not parsed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: a frozen one takes three times as long to make
 class Outcome:
     """How an execution ended. `rows` and `bytes` count what the server sent for it."""
 

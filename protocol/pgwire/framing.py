@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
@@ -18,6 +19,7 @@ __all__ = ["CONTINUED", "BrokenStream", "ControlMessage", "Frame", "FrameReader"
 _HEADER = 5
 _BEGINNING = _HEADER + 1024
 _LENGTH = struct.Struct("!I").unpack_from
+_KIND_AND_LENGTH = struct.Struct("!BI").unpack_from
 
 
 class Frame(NamedTuple):
@@ -30,10 +32,22 @@ class Frame(NamedTuple):
         return self.raw[_HEADER:]
 
 
+_new_frame = tuple.__new__  # a third of what `Frame()` costs, which is a function of Python for its default
+
 CONTINUED = 0
 """The kind of a frame that continues a data message of the frames before."""
 
 _MAX_DATA = (1 << 30) - 1  # PostgreSQL's own limit (PQ_LARGE_MESSAGE_LIMIT): larger data messages are not sent
+
+
+@lru_cache
+def _classes(first: bytes, second: bytes) -> bytes:
+    """The class of each type byte: 1 for those in `first`, 2 for those in `second`, else 0. Readers share it."""
+    return bytes(1 if kind in first else 2 if kind in second else 0 for kind in range(256))
+
+
+_WHOLE, _IN_PARTS, _CUT_SHORT = range(3)
+"""The classes of the client's messages, see `FrameReader`."""
 
 
 class FrameReader:
@@ -46,14 +60,17 @@ class FrameReader:
     the last one in frames of kind `CONTINUED`. They are never buffered, so they have no limit.
     """
 
-    __slots__ = ("_beginning", "_buffer", "_cut", "_data", "_drop", "_limit", "_need", "_skip")
+    __slots__ = ("_beginning", "_buffer", "_classes", "_drop", "_limit", "_need", "_skip", "_small")
 
-    def __init__(self, limit: Callable[[int], int], *, data: bytes = b"", cut: bytes = b"") -> None:
-        self._limit = limit  # from the type byte to the most bytes of such a frame
-        self._cut = frozenset(cut)
+    def __init__(
+        self, limit: Callable[[int], int], *, data: bytes = b"", cut: bytes = b"", small: int = _HEADER
+    ) -> None:
+        """`limit`: from the type byte to the most bytes of such a frame; for all types it is `small` or more."""
+        self._limit = limit
+        self._small = small
+        self._classes = _classes(data, cut)
         self._drop = 0  # bytes still to come of a frame that is cut
         self._beginning: Frame | None = None  # what is returned of it when it has come to its end
-        self._data = frozenset(data)
         self._buffer = bytearray()
         self._need = _HEADER
         self._skip = 0  # bytes still to come of a data message
@@ -71,48 +88,53 @@ class FrameReader:
     def feed(self, data: bytes) -> list[Frame]:
         """All frames that are complete now. Raises RemoteProtocolError."""
         if self._buffer:
-            self._buffer += data
-            if len(self._buffer) < self._need:
+            if len(self._buffer) + len(data) < self._need:
+                self._buffer += data
                 return []
-            data = bytes(self._buffer)
+            data = b"".join((self._buffer, data))
             self._buffer.clear()
         frames: list[Frame] = []
-        at, size = 0, len(data)
+        at = 0
         self._need = _HEADER
         if self._skip:
-            at = min(self._skip, size)
+            at = min(self._skip, len(data))
             self._skip -= at
             frames.append(Frame(CONTINUED, data[:at]))
         elif self._drop:
-            at = min(self._drop, size)
+            at = min(self._drop, len(data))
             self._drop -= at
             self._return_beginning(frames)
+        at = self._split(frames, data, at)
+        if at < len(data):
+            self._buffer += data[at:] if at else data
+        return frames
+
+    def _split(self, frames: list[Frame], data: bytes, at: int) -> int:
+        """Append the frames from `at` on. Returns where they end."""
+        classes, small, size = self._classes, self._small, len(data)
         while size - at >= _HEADER:
-            kind = data[at]
-            if kind in self._data:
+            kind, length = _KIND_AND_LENGTH(data, at)
+            if classes[kind] == _IN_PARTS:
                 start, at = at, self._run(data, at, kind)
                 frames.append(Frame(kind, data[start:at]))
                 continue
-            length: int = _LENGTH(data, at + 1)[0]
             if not kind or length < 4:  # a kind of 0 is CONTINUED, and no message
                 raise _impossible(kind, length)
-            if length + 1 > self._limit(kind):
-                if kind not in self._cut or length > _MAX_DATA:
+            if length >= small and length >= self._limit(kind):
+                if classes[kind] != _CUT_SHORT or length > _MAX_DATA:
                     raise _impossible(kind, length)
                 if size - at < _BEGINNING:
                     self._need = _BEGINNING
                     break
                 at = self._cut_short(frames, data, at, length + 1)
                 continue
-            end = at + 1 + length
+            end: int = at + 1 + length
             if end > size:
                 self._need = end - at
                 break
-            frames.append(Frame(kind, data[at:end]))
+            frames.append(_new_frame(Frame, (kind, data[at:end], 0)))
             at = end
-        if at < size:
-            self._buffer += data[at:] if at else data
-        return frames
+        return at
 
     def _cut_short(self, frames: list[Frame], data: bytes, at: int, size: int) -> int:
         """Return the beginning of a frame of `size` bytes, and drop the rest that is in `data`."""
@@ -166,14 +188,12 @@ def fitting_messages(chunk: bytes, start: int, end: int, rows: int, size: int) -
     return count, at
 
 
-class ControlMessage(NamedTuple):
-    """A control message in a chunk, with the rows and bytes of data before it."""
+ControlMessage = tuple[int, int, int, int, int]
+"""A control message in a chunk: its type, start and end; then the data messages and the bytes of data before it.
 
-    kind: int  # type byte; 0 closes a chunk that ends in data
-    start: int  # where the message begins and ends in the chunk
-    end: int  # for an opaque one, perhaps before its own end
-    rows: int  # data messages since the previous control message
-    size: int  # their bytes
+A type of 0 closes a chunk that ends in data. If an opaque message goes on behind the chunk, `end` is the chunk's end.
+It is a plain tuple, for every answer of the server comes to three or four of them.
+"""
 
 
 class BrokenStream(RemoteProtocolError):
@@ -184,6 +204,10 @@ class BrokenStream(RemoteProtocolError):
         self.chunk, self.controls = chunk, controls
 
 
+_HELD, _FLOWING, _OPAQUE = range(3)
+"""The classes of the server's messages, see `StreamReader`."""
+
+
 class StreamReader:
     """Feed the server's bytes; get the bytes that may be passed on now, and the control messages in them.
 
@@ -192,11 +216,10 @@ class StreamReader:
     same way: they may be large, and are not read. All others are buffered until they are complete.
     """
 
-    __slots__ = ("_counted", "_data", "_held", "_limit", "_need", "_opaque", "_skip", "lead")
+    __slots__ = ("_classes", "_counted", "_held", "_limit", "_need", "_skip", "lead")
 
     def __init__(self, *, data: bytes = b"Dd", opaque: bytes = b"VNA", limit: int) -> None:
-        self._data = frozenset(data)
-        self._opaque = frozenset(opaque)
+        self._classes = _classes(data, opaque)
         self._limit = limit  # for a control message, which is buffered
         self._held = bytearray()
         self._need = _HEADER
@@ -215,53 +238,61 @@ class StreamReader:
         return self._skip if self._counted else 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[ControlMessage]]:
-        """The chunk to pass on, with its control messages in order. After BrokenStream the reader is unusable."""
+        """The chunk to pass on, with its control messages in order. After BrokenStream the reader is unusable.
+
+        The chunk is `data` itself where nothing is held back: no byte is copied.
+        """
         if self._held:
-            self._held += data
-            if len(self._held) < self._need:
+            if len(self._held) + len(data) < self._need:
+                self._held += data
                 return b"", []
-            data = bytes(self._held)
+            data = b"".join((self._held, data))
             self._held.clear()
-        controls: list[ControlMessage] = []
-        size = len(data)
-        flowing = self._data
-        rows = 0
-        at = since = 0
-        self._need = _HEADER
+        at = since = self.lead = 0
         if self._skip:
-            at = min(self._skip, size)
+            at = self.lead = min(self._skip, len(data))
             since = 0 if self._counted else at
             self._skip -= at
-        self.lead = at
-        while size - at >= _HEADER:
-            kind = data[at]
-            length: int = _LENGTH(data, at + 1)[0]
-            end = at + 1 + length
-            if kind in flowing and 4 <= length <= _MAX_DATA:
+        at, controls = self._split(data, at, since)
+        if at < len(data):
+            self._held += data[at:] if at else data
+            data = data[:at]
+        return data, controls
+
+    def _split(self, data: bytes, at: int, since: int) -> tuple[int, list[ControlMessage]]:
+        """The control messages from `at` on, and where the bytes end that may be passed on.
+
+        Data that is counted begins at `since`.
+        """
+        controls: list[ControlMessage] = []
+        classes, size, rows = self._classes, len(data), 0
+        self._need = _HEADER
+        last = size - _HEADER
+        while at <= last:
+            kind, length = _KIND_AND_LENGTH(data, at)
+            end: int = at + 1 + length
+            its_class = classes[kind]
+            if its_class == _FLOWING and 4 <= length <= _MAX_DATA:
                 rows += 1
                 if end > size:
                     self._skip, self._counted = end - size, True
-                    at = size
-                    break
+                    end = size
                 at = end
                 continue
-            if kind in self._opaque and 4 <= length <= _MAX_DATA:
+            if its_class == _OPAQUE and 4 <= length <= _MAX_DATA:
                 if end > size:
                     self._skip, self._counted = end - size, False
                     end = size
             elif not kind or length < 4 or length > self._limit:  # a kind of 0 ends a chunk, and is no message
                 if at > since:
-                    controls.append(ControlMessage(0, at, at, rows, at - since))
+                    controls.append((0, at, at, rows, at - since))
                 raise BrokenStream(_impossible(kind, length), data[:at], controls)
             elif end > size:
                 self._need = end - at
                 break
-            controls.append(ControlMessage(kind, at, end, rows, at - since))
+            controls.append((kind, at, end, rows, at - since))
             rows = 0
             at = since = end
         if at > since:
-            controls.append(ControlMessage(0, at, at, rows, at - since))
-        if at < size:
-            self._held += data[at:] if at else data
-            data = data[:at]
-        return data, controls
+            controls.append((0, at, at, rows, at - since))
+        return at, controls

@@ -135,9 +135,9 @@ def stream(data: bytes) -> None:
             for piece in fed:
                 chunk, controls = reader.feed(piece)
                 sent += chunk
-                rows += sum(control.rows for control in controls)
-                size += sum(control.size for control in controls)
-                marked += [(one.kind, chunk[one.start : one.end]) for one in controls if one.kind]
+                rows += sum(counted for _, _, _, counted, _ in controls)
+                size += sum(counted for _, _, _, _, counted in controls)
+                marked += [(kind, chunk[start:end]) for kind, start, end, _, _ in controls if kind]
         except RemoteProtocolError:
             assert plain is None
             continue

@@ -110,7 +110,7 @@ class _Lenient(FrameReader):
 class _Uncounted(StreamReader):
     def feed(self, data: bytes) -> tuple[bytes, list[Any]]:
         chunk, controls = super().feed(data)
-        return chunk, [one._replace(rows=0) for one in controls]
+        return chunk, [(*one[:3], 0, one[4]) for one in controls]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwire.errors import RemoteProtocolError
-from pgwire.framing import CONTINUED, ControlMessage, Frame, FrameReader, StreamReader
+from pgwire.framing import CONTINUED, Frame, FrameReader, StreamReader
 
 
 def frame(kind: bytes, body: bytes = b"") -> bytes:
@@ -103,16 +103,16 @@ def test_rows_flow_and_control_messages_are_marked() -> None:
     head, row, tail = frame(b"T", b"\0\0"), frame(b"D", b"1234"), frame(b"C", b"SELECT 2\0")
     chunk, controls = StreamReader(limit=100).feed(head + row + row + tail)
     assert chunk == head + row + row + tail
-    assert controls == [ControlMessage(0x54, 0, 7, 0, 0), ControlMessage(0x43, 25, 39, 2, 18)]
+    assert controls == [(0x54, 0, 7, 0, 0), (0x43, 25, 39, 2, 18)]
 
 
 def test_a_row_in_part_goes_on_at_once_and_a_control_message_in_part_waits() -> None:
     reader = StreamReader(limit=100)
     row, done = frame(b"D", b"x" * 20), frame(b"C", b"SELECT 1\0")
-    assert reader.feed(row[:10]) == (row[:10], [ControlMessage(0, 10, 10, 1, 10)])
+    assert reader.feed(row[:10]) == (row[:10], [(0, 10, 10, 1, 10)])
     chunk, controls = reader.feed(row[10:] + done[:8])
-    assert (chunk, controls) == (row[10:], [ControlMessage(0, 15, 15, 0, 15)])
-    assert reader.feed(done[8:]) == (done, [ControlMessage(0x43, 0, 14, 0, 0)])
+    assert (chunk, controls) == (row[10:], [(0, 15, 15, 0, 15)])
+    assert reader.feed(done[8:]) == (done, [(0x43, 0, 14, 0, 0)])
 
 
 def test_a_control_message_over_the_limit_is_refused_and_a_row_is_not() -> None:
@@ -137,11 +137,11 @@ def drive(pieces: list[bytes]) -> tuple[bytes, list[tuple[int, bytes, int, int]]
     for piece in pieces:
         chunk, controls = reader.feed(piece)
         sent += chunk
-        for control in controls:
-            rows += control.rows
-            size += control.size
-            if control.kind:
-                found.append((control.kind, chunk[control.start : control.end], rows, size))
+        for kind, start, end, rows_before, size_before in controls:
+            rows += rows_before
+            size += size_before
+            if kind:
+                found.append((kind, chunk[start:end], rows, size))
                 rows = size = 0
     return sent, found, (rows, size)
 

@@ -91,8 +91,11 @@ class Portal:
     @property
     def size(self) -> int:
         """The statement counts as well: this portal may be all that still holds it."""
-        values = () if self.parameters is None else self.parameters.values
-        return _OVERHEAD + self.prepared.size + sum(len(value) for value in values if value)
+        size = _OVERHEAD + self.prepared.size
+        if self.parameters is not None:
+            for value in self.parameters.values:
+                size += len(value) if value else 0
+        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +164,16 @@ class _View:
             if isinstance(change.value, Prepared):
                 self.statements[key] = change.value
         else:
-            self._forget(self.portals.pop(key, None), self.held.pop(key, None))
+            self._forget(self.portals.pop(key, None))
+            self._forget(self.held.pop(key, None))
             if isinstance(change.value, Portal):
                 (self.held if change.value.hold else self.portals)[key] = change.value
         if change.value is not None:
             self.size += change.value.size
 
-    def _forget(self, *values: Prepared | Portal | None) -> None:
-        self.size -= sum(value.size for value in values if value is not None)
+    def _forget(self, value: Prepared | Portal | None) -> None:
+        if value is not None:
+            self.size -= value.size
 
     def drop(self, key: bytes) -> None:
         """The portal of that name has ended with its transaction."""

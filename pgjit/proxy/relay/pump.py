@@ -85,7 +85,10 @@ class Pump:
         self._stopping: asyncio.Future[bool] | None = None  # a cancel request of our own is under way
         limits = services.limits
         self._frames = FrameReader(
-            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE, data=b"d", cut=_TEXTUAL
+            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE,
+            data=b"d",
+            cut=_TEXTUAL,
+            small=min(_SMALL_MESSAGE, limits.message_bytes),
         )
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._judged = access.policy.statements.access is not Preset.FULL

@@ -6,7 +6,7 @@ Decides only what the records contain. It judges no statement and writes nothing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
@@ -20,6 +20,8 @@ __all__ = ["Ended", "Protocol", "Recorder"]
 
 Protocol = Literal["simple", "extended"]
 Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Recorder:
@@ -99,7 +101,7 @@ class Recorder:
         sqlstate: str | None = None,
     ) -> Event:
         """`error`: the fields of the error that it ended with."""
-        rows = _rows(command, run.rows)
+        rows, first = _rows(command, run.rows), run.first_row
         self.rows += rows
         self.bytes += run.size
         self.received += run.received
@@ -114,7 +116,7 @@ class Recorder:
             received=run.received,
             sqlstate=sqlstate if error is None else error.get("C"),
             message=None if error is None else error.get("M"),
-            first_row_us=None if run.first_row in (None, now) else _microseconds(run.started, run.first_row),
+            first_row_us=None if first is None or first == now else _microseconds(run.started, first),
             duration_us=_microseconds(run.started, now),
         )
 
@@ -126,9 +128,9 @@ class Recorder:
         return left
 
 
-def _microseconds(start: datetime, end: datetime | None) -> int:
+def _microseconds(start: datetime, end: datetime) -> int:
     """The clock may go back."""
-    return 0 if end is None else max(0, int((end - start).total_seconds() * 1e6))
+    return max(0, (end - start) // _MICROSECOND)
 
 
 def _rows(command: str | None, seen: int) -> int:

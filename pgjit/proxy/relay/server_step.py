@@ -23,7 +23,7 @@ class ScannedData(NamedTuple):
     @property
     def rows(self) -> int:
         """How many rows it may count, at most."""
-        return sum(control.rows for control in self.controls)
+        return sum(rows for _, _, _, rows, _ in self.controls)
 
     @property
     def bytes(self) -> int:

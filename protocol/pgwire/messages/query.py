@@ -70,10 +70,9 @@ def command_complete(tag: str) -> bytes:
 
 
 def decode_command_complete(body: bytes) -> str:
-    reader = BodyReader(body)
-    tag = reader.string()
-    reader.end()
-    return tag.decode("utf-8", "replace")
+    if not body or body.find(b"\0") != len(body) - 1:
+        raise RemoteProtocolError("command tag must hold one zero byte, at its end")
+    return body[:-1].decode("utf-8", "replace")
 
 
 def ready_for_query(status: bytes) -> bytes:

@@ -257,7 +257,7 @@ def test_an_execution_whose_parse_or_bind_is_rejected_has_failed_and_those_behin
 )
 def test_where_columns_may_be_denied_an_error_about_data_quotes_none(sqlstate: str, told: bool) -> None:
     ends = BothEnds()
-    ends.server_side.hides_details = True
+    ends.server_side.errors.hides_details = True
     ends.client(query("SELECT 1"))
     step = ends.server(error_response({"S": "ERROR", "C": sqlstate, "M": "no", "D": "Row: (1, secret)"}), READY)
     data = b"".join(step.data)
