@@ -40,6 +40,9 @@ _END_SECONDS = 30.0
 _CLOSE_SECONDS = 2.0
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _REFUSE_SECONDS = 5.0
+_BACKLOG = 1024
+_MOST_ACCEPTED = 64
+"""Limit on the connections that are accepted before the sessions get their turn."""
 _PAUSE_SECONDS = 0.1
 """Delay between attempts to accept while the system is out of resources: the socket stays readable meanwhile."""
 
@@ -47,10 +50,14 @@ _PAUSE_SECONDS = 0.1
 class Listener:
     def __init__(self, services: Services, tls: ssl.SSLContext) -> None:
         tls.set_alpn_protocols([ALPN])
+        # As PostgreSQL does. No client of its protocol resumes a TLS session.
+        tls.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+        tls.num_tickets = 0
         self._services = services
         self._tls = tls
         self._sockets: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self._resuming: asyncio.TimerHandle | None = None  # accepting is paused until then
+        self._exhausted = False
         self._clients: set[asyncio.Task[None]] = set()
         self._limits = ConnectionLimits(services.limits.connections, services.limits.connections_per_address)
         self._draining = False
@@ -68,7 +75,7 @@ class Listener:
     @property
     def accepting(self) -> bool:
         """Whether new connections are accepted: after `open`, until `drain`."""
-        return bool(self._accepting) and not self._draining
+        return bool(self._sockets) and not self._draining
 
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""
@@ -81,29 +88,43 @@ class Listener:
                 server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             server.setblocking(False)
             server.bind(address)
-            server.listen(128)
+            server.listen(_BACKLOG)
             self._sockets.append(server)
-            self._accepting.append(asyncio.create_task(self._accept(server)))
+        self._resume_accepting()
 
     # --- accepting -------------------------------------------------------------------------------------
 
-    async def _accept(self, server: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        exhausted = False
-        while True:
+    def _resume_accepting(self) -> None:
+        self._resuming = None
+        for server in self._sockets:
+            asyncio.get_running_loop().add_reader(server.fileno(), self._accept, server)
+
+    def _stop_accepting(self) -> None:
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
+        for server in self._sockets:
+            asyncio.get_running_loop().remove_reader(server.fileno())
+
+    def _accept(self, server: socket.socket, most: int = _MOST_ACCEPTED) -> None:
+        for _ in range(most):
             try:
-                client, address = await loop.sock_accept(server)
+                client, address = server.accept()
+            except BlockingIOError:
+                return
             except OSError as fault:
                 if fault.errno not in _OUT_OF_RESOURCES:  # the client left while it was in the queue
                     continue
-                if not exhausted:
+                if not self._exhausted:
                     _log.error("no connection can be accepted: %s", fault.strerror)
-                exhausted = True
-                await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            if exhausted:
+                self._exhausted = True
+                self._stop_accepting()
+                if not self._draining:
+                    self._resuming = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._resume_accepting)
+                return
+            if self._exhausted:
                 _log.warning("connections are accepted again")
-            exhausted = False
+            self._exhausted = False
             self._admit(client, ClientAddress.of(address[0], address[1]))
 
     def _admit(self, client: socket.socket, peer: ClientAddress) -> None:
@@ -257,10 +278,9 @@ class Listener:
     async def drain(self, seconds: float) -> None:
         """Stop accepting. End idle sessions at once, and the others when they are idle or `seconds` have passed."""
         self._draining = True
-        for task in self._accepting:
-            task.cancel()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._stop_accepting()
         for server in self._sockets:
+            self._accept(server, _BACKLOG)  # those that are connected already are refused with the reason
             server.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds

@@ -16,9 +16,12 @@ from pathlib import Path
 from pgjit.server.link import Link
 from pgjit.server.login_error import LoginAttempt, LoginFailed
 from pgjit.server.target import Host, Keepalive, SslMode, Target
+from pgjit.server.tls_handshake import do_handshake
 from pgwire.messages.startup import encode_ssl_request
 
-__all__ = ["Address", "ServerLink", "dial", "peer_certificate", "resolve", "tls_context", "tls_reason"]
+__all__ = ["Address", "dial", "peer_certificate", "resolve", "tls_context", "tls_reason"]
+
+_TLS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,6 @@ class Address:
         return f"{self.host} ({self.sockaddr[0]})"
 
 
-class ServerLink(Link):
-    """A link that keeps the reason of its loss: with TLS 1.3 a server refuses a certificate after the handshake."""
-
-    loss_reason: Exception | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.loss_reason = exc
-        super().connection_lost(exc)
-
-
 async def resolve(host: Host) -> list[Address]:
     """All addresses of `host`, in the resolver's order. Raises LoginFailed."""
     if host.is_unix:
@@ -58,7 +51,7 @@ async def resolve(host: Host) -> list[Address]:
     return list(dict.fromkeys(Address(host, family, sockaddr) for family, _, _, _, sockaddr in infos))
 
 
-async def dial(target: Target, address: Address, attempt: LoginAttempt) -> ServerLink:
+async def dial(target: Target, address: Address, attempt: LoginAttempt) -> Link:
     """Connect, with TLS as the target requires. Raises LoginFailed. `attempt.step` names the current step."""
     encrypted = address.family != socket.AF_UNIX and target.sslmode is not SslMode.DISABLE
     context = _context(target, attempt) if encrypted else None
@@ -67,19 +60,14 @@ async def dial(target: Target, address: Address, attempt: LoginAttempt) -> Serve
     try:
         plain.setblocking(False)
         await _connect(plain, address, target.keepalive, attempt)
-        loop = asyncio.get_running_loop()
-        if address.family == socket.AF_UNIX:
-            _, link = await loop.create_unix_connection(ServerLink, sock=plain)
-            return link
         if context is None:
-            _, link = await loop.create_connection(ServerLink, sock=plain)
-            return link
+            return Link(plain)
         attempt.step = "starting TLS"
         await _request_tls(plain, attempt)
     except BaseException:
         plain.close()
         raise
-    return await _handshake(plain, context, address.host.name, attempt)
+    return Link(await _start_tls(plain, context, address.host.name, attempt))
 
 
 async def _connect(plain: socket.socket, address: Address, keepalive: Keepalive, attempt: LoginAttempt) -> None:
@@ -119,11 +107,14 @@ async def _request_tls(plain: socket.socket, attempt: LoginAttempt) -> None:
         raise attempt.failed("the server does not offer TLS")
 
 
-async def _handshake(plain: socket.socket, context: ssl.SSLContext, name: str, attempt: LoginAttempt) -> ServerLink:
-    loop = asyncio.get_running_loop()
+async def _start_tls(
+    plain: socket.socket, context: ssl.SSLContext, name: str, attempt: LoginAttempt
+) -> ssl.SSLSocket:
     try:
-        _, link = await loop.create_connection(ServerLink, sock=plain, ssl=context, server_hostname=name)
-        return link
+        async with asyncio.timeout(_TLS_SECONDS):
+            return await do_handshake(plain, context, server_name=name)
+    except TimeoutError:
+        raise attempt.failed(f"no answer within {_TLS_SECONDS:g} s", try_next=True) from None
     except ssl.SSLCertVerificationError as fault:
         attempt.step = "verifying certificate"
         raise attempt.failed(fault.verify_message or "it is not valid") from None
@@ -172,6 +163,7 @@ def _load(
     """Raises OSError (ssl.SSLError is a subclass) or ValueError."""
     context = ssl.create_default_context(cafile=root)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.check_hostname = mode is SslMode.VERIFY_FULL
     # As in libpq: with a root certificate configured, `require` verifies too.
     if mode is SslMode.REQUIRE and root is None:
@@ -188,5 +180,4 @@ def _no_passphrase() -> str:
 
 def peer_certificate(link: Link) -> bytes | None:
     """The server's certificate (DER); None on a link without TLS."""
-    tls = link.detail("ssl_object")
-    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
+    return None if link.tls is None else link.tls.getpeercert(binary_form=True)

@@ -1,100 +1,94 @@
-"""One side of a session: a transport, its receive buffer, and back-pressure on the other side.
+"""One side of a session: a non-blocking socket, with or without TLS, its buffers, and back-pressure on its peer.
 
-The only file that implements asyncio's protocol callbacks. Does not know what the bytes mean.
+Decides when the socket is read and written, and when the connection is over. Does not know what the bytes mean, nor
+how the connection was made. INVARIANT: over TLS, bytes pass through `SSLSocket.read` and `write` only, which never
+fall back to plain text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
+import socket
+import ssl
+from collections import deque
 from collections.abc import Callable
-from typing import cast
+from enum import Enum, auto
+
+from pgjit.server.readiness import GONE, READ, WRITE, Readiness
 
 __all__ = ["Link", "LinkClosed"]
 
 RECORD = 8192
-"""Limit on the bytes of one TLS write: libpq's asynchronous calls before version 17 hang on larger records."""
+"""Limit on the bytes of one TLS record: libpq's asynchronous calls before version 17 hang on larger ones."""
 
 HIGH_WATER = 256 * 1024
+_LOW_WATER = HIGH_WATER // 4
 
-CHECK_SECONDS = 0.5
-"""Interval at which a paused connection is checked for the peer's disconnect."""
-
-_GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+_PLAIN_READ = 64 * 1024
+_TLS_READ = 16 * 1024
+"""The largest record: a read takes all of it. No event would report a rest that stays in OpenSSL."""
+_MORE_IS_LIKELY = 8 * 1024
+"""After so many bytes the socket is read again at once. PostgreSQL sends in pieces of this size."""
+_MOST_AT_ONCE = 128 * 1024
+"""Limit on the bytes that a link reads or writes before the other sockets get their turn."""
 
 
 class LinkClosed(ConnectionError):
     """The peer disconnected in the middle of an exchange."""
 
 
-class Link(asyncio.Protocol):
+class _State(Enum):
+    OPEN = auto()
+    READING_ON = auto()  # the peer accepts nothing more; what it sent before is read to its end
+    SENDING = auto()  # being closed, or the peer sends nothing more: the rest of the output is sent
+    NOTIFYING = auto()  # close_notify is to be sent
+    LINGERING = auto()  # everything was sent; the peer's end is waited for, so that no reset overtakes the last bytes
+    LOST = auto()
+
+
+_OPEN = _State.OPEN
+
+
+class Link:
     """Bytes are awaited with `receive`; after `stream` was called they go to a callback as they arrive."""
 
-    def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+    def __init__(self, connected: socket.socket) -> None:
+        """`connected`: a non-blocking socket, which the link closes. Over TLS: after the handshake."""
+        self._socket = connected
+        self.descriptor = connected.fileno()
+        self.tls = connected if isinstance(connected, ssl.SSLSocket) else None
+        self._read: Callable[[int], bytes] = connected.recv if self.tls is None else self.tls.read
+        self._send: Callable[[bytes | memoryview], int] = connected.send if self.tls is None else self.tls.write
+        self._most_read = _PLAIN_READ if self.tls is None else _TLS_READ
+        self._state = _OPEN
+        self._buffer = bytearray()  # received, and not taken
+        self._output: deque[bytes | memoryview] = deque()  # to be sent
+        self._output_size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._on_data: Callable[[bytes], None] | None = None
         self._on_lost: Callable[[], None] | None = None
         self._peer: Link | None = None
+        self._holds_peer = False
         self._pause_reasons: set[str] = set()  # reading is paused while there is one
-        self._tls = False
-        self._detects_disconnect = False  # check for the peer's disconnect while reading is paused
-        self._check_timer: asyncio.TimerHandle | None = None
+        self._detects_disconnect = False  # watch for the peer's disconnect while reading is paused
+        self._read_needs_write = False  # TLS must send something before it can read on
+        self._write_needs_read = False
         self._eof = False
+        self.loss_reason: Exception | None = None
         self.lost = asyncio.get_running_loop().create_future()
-
-    # --- callbacks of the event loop ---
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports do what asyncio.Transport promises without being one.
-        self._transport = transport = cast(asyncio.Transport, transport)
-        self._tls = transport.get_extra_info("ssl_object") is not None
-        transport.set_write_buffer_limits(high=HIGH_WATER)
-
-    def data_received(self, data: bytes) -> None:
-        if self._on_data is not None:
-            self._on_data(data)
-            return
-        self._buffer += data
-        if len(self._buffer) > HIGH_WATER:
-            self.pause("unread")
-        self._wake()
-
-    def eof_received(self) -> bool:
-        self._eof = True
-        self._wake()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._eof = True
-        self._wake()
-        if not self.lost.done():
-            self.lost.set_result(None)
-        if self._peer is not None:
-            self._peer.resume("peer is full")
-        if self._on_lost is not None:
-            self._on_lost()
-        # Break the reference cycle of the two links and the session: no cycle collection is needed to free them.
-        self._on_data = self._on_lost = self._peer = self._transport = None
-
-    def pause_writing(self) -> None:
-        if self._peer is not None:
-            self._peer.pause("peer is full")
-
-    def resume_writing(self) -> None:
-        if self._peer is not None:
-            self._peer.resume("peer is full")
+        self._readiness = Readiness.of_running_loop()
+        self._readiness.add(self.descriptor, self._ready)
+        self._watch()
 
     # --- what a session uses ---
-
-    def detail(self, name: str) -> object:
-        """A fact about the transport: `ssl_object`, `peername`, ..."""
-        return None if self._transport is None else self._transport.get_extra_info(name)
 
     @property
     def closed(self) -> bool:
         return self._eof
+
+    @property
+    def is_unix(self) -> bool:
+        return self._socket.family == socket.AF_UNIX
 
     async def receive(self) -> bytes:
         """The bytes received, at least one; b"" after the peer closed the connection."""
@@ -109,16 +103,21 @@ class Link(asyncio.Protocol):
         return data
 
     def stream(self, on_data: Callable[[bytes], None], on_lost: Callable[[], None], *, peer: Link) -> None:
-        """From now on pass data to `on_data` as it arrives, buffered data first."""
-        if not self.lost.done():
-            self._on_data, self._on_lost = on_data, on_lost
+        """From now on pass data to `on_data` as it arrives, buffered data first; the callbacks run in this context.
+
+        `on_lost` is called once, when the peer sends nothing more or the connection is lost.
+        """
+        if self._state is not _State.LOST:
             self._peer = peer
+            self._readiness.use_context(self.descriptor)
+        if not self._eof:
+            self._on_data, self._on_lost = on_data, on_lost
         if self._buffer:
             data = bytes(self._buffer)
             self._buffer.clear()
             self.resume("unread")
             on_data(data)
-        if self._eof:
+        if self._eof and self._on_lost is None:
             on_lost()
 
     def back_pressure(self, peer: Link) -> None:
@@ -128,59 +127,257 @@ class Link(asyncio.Protocol):
         """
         self._peer = peer
         self._detects_disconnect = True
+        self._watch()
 
     def write(self, data: bytes) -> None:
-        transport = self._transport
-        if not data or transport is None or transport.is_closing():
+        """Send what the socket takes now, and the rest later."""
+        if not data or self._state is not _OPEN:
             return
-        if not self._tls or len(data) <= RECORD:
-            transport.write(data)
-            return
-        view = memoryview(data)
-        for at in range(0, len(data), RECORD):
-            transport.write(view[at : at + RECORD])
+        if self._output:
+            self._queue(data)
+        elif len(data) <= RECORD:
+            sent = self._try_to_send(data)
+            if sent == len(data) or self._state is not _OPEN:
+                return
+            self._queue(memoryview(data)[sent:] if sent else data)
+        else:
+            self._queue(data)
+            self._flush()
+        self._output_changed()
 
     def pause(self, reason: str) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        if not self._pause_reasons:
-            self._transport.pause_reading()
-            if self._detects_disconnect and self._check_timer is None:
-                self._check_timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_disconnect)
         self._pause_reasons.add(reason)
+        self._watch()
 
     def resume(self, reason: str) -> None:
-        if reason not in self._pause_reasons:
-            return
-        self._pause_reasons.discard(reason)
-        if not self._pause_reasons and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def _check_disconnect(self) -> None:
-        """Unread bytes hide the end of the stream: poll the socket, as PostgreSQL does while it runs a statement."""
-        self._check_timer = None
-        if not self._pause_reasons or self._transport is None or self._transport.is_closing():
-            return
-        poller = select.poll()
-        poller.register(self._transport.get_extra_info("socket").fileno(), _GONE)
-        if poller.poll(0):
-            self._transport.abort()
-        else:
-            self._check_timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_disconnect)
+        if reason in self._pause_reasons:
+            self._pause_reasons.discard(reason)
+            self._watch()
 
     async def close(self, grace: float = 1.0) -> None:
         """Send the buffered bytes, then close. After `grace` seconds close without sending the rest."""
-        if self._transport is None:
-            return
-        self._transport.close()
+        if self._state in (_OPEN, _State.READING_ON):
+            self._state = _State.SENDING
+            self._flush()
+            self._output_changed()
         try:
             await asyncio.wait_for(asyncio.shield(self.lost), grace)
         except TimeoutError:
             self.abort()  # the connection may have been lost just as the grace ended
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self._drop(None)
+
+    # --- events of the socket ---
+
+    def _watch(self) -> None:
+        if self._state is _State.LOST:
+            return
+        events = 0
+        if self._state is _State.LINGERING or self._write_needs_read:
+            events = READ
+        elif self._state in (_OPEN, _State.READING_ON):
+            if not self._pause_reasons:
+                events = READ
+            elif self._detects_disconnect:
+                events = GONE
+        blocked = bool(self._output) and not self._write_needs_read
+        if blocked or self._read_needs_write or self._state is _State.NOTIFYING:
+            events |= WRITE
+        self._readiness.watch(self.descriptor, events)
+
+    def _ready(self, events: int) -> None:
+        try:
+            if self._output and (self._write_needs_read or events != READ):
+                self._flush()
+                self._output_changed()
+            elif self._state is _State.NOTIFYING:
+                self._notify()
+            if self._state is _OPEN or self._state is _State.READING_ON:
+                if not self._pause_reasons:
+                    if events != WRITE or self._read_needs_write:
+                        self._receive()
+                elif events & ~(READ | WRITE):  # unread bytes hide the end of the stream
+                    self._drop(None)
+            elif self._state is _State.LINGERING:
+                self._discard()
+        except Exception as fault:  # noqa: BLE001 - a fault of our own must end the session, not leave it hanging
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a link's callback failed", "exception": fault}
+            )
+            self._drop(fault)
+
+    # --- receiving ---
+
+    def _receive(self) -> None:
+        if self._read_needs_write:
+            self._read_needs_write = False
+            self._watch()
+        left = _MOST_AT_ONCE
+        while True:
+            try:
+                data = self._read(self._most_read)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return
+            except ssl.SSLWantWriteError:
+                self._read_needs_write = True
+                self._watch()
+                return
+            except OSError as fault:
+                self._drop(fault)
+                return
+            if not data:
+                self._end_of_stream()
+                return
+            if self._on_data is not None:
+                self._on_data(data)
+            else:
+                self._keep(data)
+            left -= len(data)
+            if len(data) < _MORE_IS_LIKELY or left <= 0 or self._pause_reasons or self._state is not _OPEN:
+                return
+
+    def _keep(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > HIGH_WATER:
+            self.pause("unread")
+        self._wake()
+
+    def _end_of_stream(self) -> None:
+        """The peer sends nothing more. As the session ends with it, only what is buffered is still sent."""
+        self._eof = True
+        self._wake()
+        asyncio.get_running_loop().call_soon(self._report_end)
+        self._state = _State.SENDING
+        self._flush()
+        self._output_changed()
+
+    def _discard(self) -> None:
+        """Read what the peer still sends, past TLS: nobody looks at it."""
+        try:
+            while socket.socket.recv(self._socket, _PLAIN_READ):
+                pass
+        except BlockingIOError:
+            return
+        except OSError as fault:
+            self._drop(fault)
+            return
+        self._drop(None)
+
+    # --- sending ---
+
+    def _queue(self, data: bytes | memoryview) -> None:
+        self._output_size += len(data)
+        if self.tls is None or len(data) <= RECORD:
+            self._output.append(data)
+            return
+        view = memoryview(data)
+        self._output.extend(view[at : at + RECORD] for at in range(0, len(view), RECORD))
+
+    def _try_to_send(self, piece: bytes | memoryview) -> int:
+        """How many bytes were sent. What TLS could not send must be passed to it again, unchanged."""
+        try:
+            return self._send(piece)
+        except ssl.SSLWantReadError:
+            self._write_needs_read = True
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            pass
+        except OSError as fault:
+            self._cannot_write(fault)
+        return 0
+
+    def _flush(self) -> None:
+        self._write_needs_read = False
+        left = _MOST_AT_ONCE
+        while self._output and left > 0:
+            piece = self._output[0]
+            sent = self._try_to_send(piece)
+            if not sent:
+                return
+            self._output_size -= sent
+            left -= sent
+            if sent == len(piece):
+                self._output.popleft()
+            else:
+                self._output[0] = memoryview(piece)[sent:]
+
+    def _output_changed(self) -> None:
+        """Hold or release the peer; take the next step of closing when everything was sent."""
+        peer = self._peer
+        if peer is not None:
+            if not self._holds_peer and self._output_size > HIGH_WATER:
+                self._holds_peer = True
+                peer.pause("peer is full")
+            elif self._holds_peer and self._output_size <= _LOW_WATER:
+                self._holds_peer = False
+                peer.resume("peer is full")
+        if self._state is _State.SENDING and not self._output:
+            self._notify()
+        self._watch()
+
+    def _cannot_write(self, fault: OSError) -> None:
+        """The peer accepts nothing more. What it sent before is read: a server that ends says why."""
+        self._output.clear()
+        self._output_size = 0
+        left = isinstance(fault, BrokenPipeError | ConnectionResetError)
+        if left and self._state is _OPEN and not self._pause_reasons:
+            self.loss_reason = fault
+            self._state = _State.READING_ON
+            self._output_changed()
+        else:
+            self._drop(fault)
+
+    # --- the end ---
+
+    def _notify(self) -> None:
+        """Everything was sent. Over TLS, send close_notify and wait for the peer's end."""
+        self._state = _State.NOTIFYING
+        if self.tls is not None:
+            try:
+                self.tls.unwrap()
+            except ssl.SSLWantWriteError:
+                self._watch()
+                return
+            except (OSError, ValueError):
+                pass  # sent, and the peer's own has yet to come; or the peer is gone, which reading will show
+            if not self._eof:
+                self._linger()
+                return
+        self._drop(None)
+
+    def _linger(self) -> None:
+        self._state = _State.LINGERING
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as fault:
+            self._drop(fault)
+        self._watch()
+
+    def _drop(self, fault: Exception | None) -> None:
+        """Close the socket now, and report the loss in the loop's next iteration."""
+        if self._state is _State.LOST:
+            return
+        self._state = _State.LOST
+        self._eof = True
+        self.loss_reason = fault or self.loss_reason
+        self._output.clear()
+        self._readiness.forget(self.descriptor)
+        self._socket.close()
+        self._wake()
+        if self._holds_peer and self._peer is not None:
+            self._peer.resume("peer is full")
+        asyncio.get_running_loop().call_soon(self._report_loss)
+
+    def _report_end(self) -> None:
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost()
+
+    def _report_loss(self) -> None:
+        self.lost.set_result(None)
+        self._report_end()
+        # Break the reference cycle of the two links and the session: no cycle collection is needed to free them.
+        self._on_data = self._peer = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from cryptography import x509
 from scramp import ScramException
 
-from pgjit.server.dial import ServerLink, peer_certificate, tls_reason
-from pgjit.server.link import LinkClosed
+from pgjit.server.dial import peer_certificate, tls_reason
+from pgjit.server.link import Link, LinkClosed
 from pgjit.server.login_error import LoginAttempt, LoginFailed
 from pgjit.server.scram import Exchange
 from pgjit.server.target import ChannelBinding, Target
@@ -51,7 +51,7 @@ class LoggedIn:
 
 
 async def log_in(
-    link: ServerLink,
+    link: Link,
     target: Target,
     secret: str | None,
     settings: dict[str, str],
@@ -77,8 +77,8 @@ async def log_in(
         raise attempt.failed(f"SCRAM: {fault}") from None
 
 
-def _closed(link: ServerLink, target: Target, attempt: LoginAttempt) -> str:
-    """With TLS 1.3 a client certificate is refused after the handshake; not every event loop reports the refusal."""
+def _closed(link: Link, target: Target, attempt: LoginAttempt) -> str:
+    """With TLS 1.3 a client certificate is refused after the handshake."""
     reason = "the server closed the connection"
     if target.sslcert is not None and attempt.step == "authenticating":
         reason += " right after TLS: does it accept this client certificate?"
@@ -88,7 +88,7 @@ def _closed(link: ServerLink, target: Target, attempt: LoginAttempt) -> str:
 class _Login:
     """Reads the messages of a login one at a time. Raises the server's errors; collects its notices."""
 
-    def __init__(self, link: ServerLink, attempt: LoginAttempt, before_proof: BeforeProof | None = None) -> None:
+    def __init__(self, link: Link, attempt: LoginAttempt, before_proof: BeforeProof | None = None) -> None:
         self.link = link
         self._before_proof = before_proof
         self.attempt = attempt
@@ -203,9 +203,7 @@ async def _authenticate(login: _Login, target: Target, secret: str | None) -> No
 
 async def _cleartext(login: _Login, secret: str) -> None:
     # INVARIANT: the password itself is sent over TLS or a Unix socket only.
-    peer = login.link.detail("peername")
-    encrypted = login.link.detail("ssl_object") is not None
-    if not encrypted and isinstance(peer, tuple):
+    if login.link.tls is None and not login.link.is_unix:
         raise login.attempt.failed("the server requests the password in clear text over an unencrypted link")
     await login.prove(auth.encode_password(secret.encode()))
 

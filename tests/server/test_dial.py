@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from pgjit.server.dial import Address, ServerLink, dial, resolve
+from pgjit.server.dial import Address, dial, resolve
+from pgjit.server.link import Link
 from pgjit.server.login_error import LoginAttempt, LoginFailed
 from pgjit.server.target import Host, Keepalive, SslMode
 from pgwire.messages.startup import EncryptionRequest
@@ -21,7 +23,7 @@ from tests.fakes.scripted_server import Peer, ScriptedServer, Step, close, send,
 from tests.fakes.targets import address_of, target_at
 
 
-async def _dial(server: ScriptedServer, **changes: Any) -> ServerLink:
+async def _dial(server: ScriptedServer, **changes: Any) -> Link:
     return await dial(target_at(server, **changes), address_of(server), LoginAttempt("here"))
 
 
@@ -216,8 +218,8 @@ async def test_a_client_certificate_is_shown_to_a_server_that_asks(tmp_path: Pat
 async def _option(keepalive: Keepalive, level: int, name: int) -> int:
     async with ScriptedServer([until_left()]) as server:
         link = await _dial(server, keepalive=keepalive)
-        plain: Any = link.detail("socket")
-        value: int = plain.getsockopt(level, name)
+        with socket.socket(fileno=os.dup(link.descriptor)) as same:
+            value = same.getsockopt(level, name)
         link.abort()
     return value
 

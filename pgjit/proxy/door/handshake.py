@@ -1,7 +1,6 @@
 """From an accepted socket to the first message inside TLS.
 
-Decides which requests may come before TLS, and in which order. The socket stays raw until the TLS handshake: the
-event loop's own upgrade loses bytes that were read ahead. Does not know sessions, and records nothing.
+Decides which requests may come before TLS, and in which order. Does not know sessions, and records nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pgjit.errors import ProtocolFault
 from pgjit.proxy.door.startup_request import unsupported_version
 from pgjit.server.link import Link, LinkClosed
+from pgjit.server.tls_handshake import do_handshake
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages.startup import (
     CancelRequest,
@@ -38,7 +38,6 @@ __all__ = [
 
 ALPN = "postgresql"
 _TLS_RECORD = b"\x16"
-_TLS_SECONDS = 300.0  # never reached: the caller has a shorter deadline
 
 # Detects a client that vanished: after a minute of silence it is probed. TCP_USER_TIMEOUT also ends a client that
 # does not read; it is set to minutes, so that a client may pause.
@@ -149,27 +148,16 @@ async def _receive_exactly(client: socket.socket, count: int) -> bytes:
 
 
 async def start_tls(client: socket.socket, tls: ssl.SSLContext, *, direct: bool) -> Link:
-    """Detaches `client`. Raises OSError (ssl.SSLError is a subclass) and RemoteProtocolError."""
-    loop = asyncio.get_running_loop()
-    client_socket = socket.socket(fileno=client.detach())  # the transport closes it
-    client_socket.setblocking(False)
-    link = Link()  # uvloop returns its own protocol object here
-    try:
-        await loop.connect_accepted_socket(lambda: link, client_socket, ssl=tls, ssl_handshake_timeout=_TLS_SECONDS)
-    except BaseException:
-        client_socket.close()
-        raise
-    protocol = getattr(link.detail("ssl_object"), "selected_alpn_protocol", lambda: None)()
-    if direct and protocol != ALPN:
-        link.abort()
+    """Takes over `client`. Raises OSError (ssl.SSLError is a subclass) and RemoteProtocolError."""
+    encrypted = await do_handshake(client, tls)
+    if direct and encrypted.selected_alpn_protocol() != ALPN:
+        encrypted.close()
         raise RemoteProtocolError("direct TLS without ALPN")
-    return link
+    return Link(encrypted)
 
 
 def tls_version_and_cipher(link: Link) -> str:
-    tls = link.detail("ssl_object")
-    version = getattr(tls, "version", lambda: None)()
-    cipher = getattr(tls, "cipher", lambda: None)()
+    version, cipher = (None, None) if link.tls is None else (link.tls.version(), link.tls.cipher())
     return f"{version or 'unknown'} {cipher[0] if cipher else 'unknown'}"
 
 

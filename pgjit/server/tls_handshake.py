@@ -1,0 +1,48 @@
+"""The TLS handshake on a connected, non-blocking socket: as the server, or as the client.
+
+Decides nothing about certificates; the context does.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from pgjit.server.readiness import READ, WRITE, Readiness
+
+__all__ = ["do_handshake"]
+
+
+async def do_handshake(
+    plain: socket.socket, context: ssl.SSLContext, *, server_name: str | None = None
+) -> ssl.SSLSocket:
+    """Start TLS: as the client if there is a `server_name`. The caller limits the time.
+
+    Takes over `plain`, which is closed if this fails. Raises OSError; ssl.SSLError is a subclass.
+    """
+    try:
+        tls = context.wrap_socket(
+            plain, server_side=server_name is None, server_hostname=server_name, do_handshake_on_connect=False
+        )
+    except BaseException:
+        plain.close()
+        raise
+    try:
+        await _until_done(tls)
+    except BaseException:
+        tls.close()
+        raise
+    return tls
+
+
+async def _until_done(tls: ssl.SSLSocket) -> None:
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            needed = READ
+        except ssl.SSLWantWriteError:
+            needed = WRITE
+        else:
+            return
+        await Readiness.of_running_loop().wait_for(tls.fileno(), needed)
