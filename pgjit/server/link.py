@@ -319,7 +319,7 @@ class Link:
         """The peer accepts nothing more. What it sent before is read: a server that ends says why."""
         self._output.clear()
         self._output_size = 0
-        left = isinstance(fault, BrokenPipeError | ConnectionResetError)
+        left = isinstance(fault, BrokenPipeError | ConnectionResetError | ssl.SSLEOFError)
         if left and self._state is _OPEN and not self._pause_reasons:
             self.loss_reason = fault
             self._state = _State.READING_ON
