@@ -280,8 +280,9 @@ class Listener:
         self._draining = True
         self._stop_accepting()
         for server in self._sockets:
-            self._accept(server, _BACKLOG)  # those that are connected already are refused with the reason
+            self._accept(server, _BACKLOG)  # clients that are connected already are refused, not dropped
             server.close()
+        self._sockets.clear()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while len(self._services.registry) and loop.time() < deadline:

@@ -14,7 +14,6 @@ import pytest
 
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
-from pgjit.server import link
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import answer, bind, execute, parse, query
 from tests.fakes.scripted_server import Peer, Step, expect, notice, send, status, until_left
@@ -146,10 +145,9 @@ async def test_a_flood_that_nobody_answers_waits_outside(tmp_path: Path, certifi
 @pytest.mark.parametrize("how", ["closes", "resets"])
 @pytest.mark.parametrize("waits_for", ["the server to read", "an answer to COPY"])
 async def test_a_client_that_vanishes_while_it_is_not_read_from_is_missed(
-    waits_for: str, how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+    waits_for: str, how: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     """Its end lies behind more than anyone takes from it."""
-    monkeypatch.setattr(link, "CHECK_SECONDS", 0.02)
 
     async def busy(peer: Peer) -> None:
         await peer.cancelled.wait()

@@ -266,3 +266,15 @@ async def test_a_connection_accepted_only_for_an_error_times_out_soon(
         async with await ScriptedClient.open(door.port) as silent:
             assert await silent.ended()
         await until(lambda: door.listener.connections <= 1)
+
+
+async def test_clients_that_are_connected_when_the_drain_begins_are_refused_and_not_dropped(tmp_path: Path) -> None:
+    async with Door(tmp_path) as door:
+        with socket.create_connection(("127.0.0.1", door.port)) as waiting:  # in the backlog: the loop does not run
+            draining = asyncio.create_task(door.listener.drain(60))
+            await asyncio.sleep(0)
+            waiting.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(waiting, STARTUP)
+            answer = await asyncio.get_running_loop().sock_recv(waiting, 1000)
+        assert b"28000" in answer
+        await draining
