@@ -27,7 +27,7 @@ from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.section import IdentitySection
 from pgjit.notify.notifier import Notifier
 from pgjit.proxy.membership import Memberships
-from pgjit.proxy.services import ProxyLimits
+from pgjit.proxy.services import WORKER, ProxyLimits
 from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.server.credential import CredentialUnavailable
 from pgjit.server.store_login import store_tls
@@ -51,9 +51,9 @@ __all__ = [
 
 
 def writer_of(config: Config) -> str:
-    """The writer of the journal: this node, and its worker. There is one worker, so there is one folder."""
+    """The writer of the journal: this node, and its worker."""
     node = re.sub(r"[^A-Za-z0-9._-]", "-", config.node)
-    return f"{node}/0"
+    return f"{node}/{WORKER}"
 
 
 def limits_of(config: Config) -> ProxyLimits:

@@ -148,6 +148,8 @@ class SessionOpened:
     process: ServerProcess | None = None
     server: str | None = None  # the address, as the configuration names it
     node: str | None = None  # the pgjit node that has the session
+    worker: int | None = None  # the process of the node
+    database: str | None = None  # on the server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

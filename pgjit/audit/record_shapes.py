@@ -150,7 +150,9 @@ class SessionOpenedShape(RecordShape):
     session: str
     connection: str
     server: str | None
+    database: str | None
     node: str | None
+    worker: Count | None
     backend_pid: int
     source: str
     application_name: str | None

@@ -37,7 +37,7 @@ class ScopeOption:
 
 
 def scope_of(identity: str | None, policy: str | None, connection: str | None, everything: bool) -> dict[str, object]:
-    """The one thing that the options name, as the API reads it. Raises BadParameter unless it is exactly one."""
+    """The one thing that the options name, as the API reads it. Raises WrongUsage unless it is exactly one."""
     given: dict[str, object] = {
         name: value
         for name, value in (("identity", identity), ("policy", policy), ("connection", connection))
@@ -48,17 +48,17 @@ def scope_of(identity: str | None, policy: str | None, connection: str | None, e
     if len(given) != 1:
         raise WrongUsage("give one of --identity, --policy, --connection and --all")
     if identity is not None and not re.fullmatch(r"[^/\s]+/[^/\s]+", identity):
-        raise typer.BadParameter("an identity is its tenant id, a slash and its object id", param_hint="--identity")
+        raise WrongUsage("--identity is a tenant id, a slash and an object id")
     return given
 
 
 def duration(text: str | None, option: str) -> timedelta | None:
-    """`90s`, `30m`, `2h` or `1d`. Raises BadParameter."""
+    """`90s`, `30m`, `2h` or `1d`. Raises WrongUsage."""
     if text is None:
         return None
     match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
     if not match:
-        raise typer.BadParameter("it is a whole number with its unit, such as 90s, 30m or 2h", param_hint=option)
+        raise WrongUsage(f"{option} is a whole number with its unit, such as 90s, 30m or 2h")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgjit.cli.audit_settings import configured_folders, journal_section
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.audit.proof.journal_files import JournalFiles
@@ -52,7 +53,7 @@ class ProvedJournal:
 
 
 def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, config: Path) -> list[ProvedJournal]:
-    """Raises InvalidFile, typer.BadParameter and OSError."""
+    """Raises InvalidFile, WrongUsage and OSError."""
     from pgjit.audit.proof.journal_files import JournalFiles
 
     section = {} if folders and keys else journal_section(config, "both --journal and --key")
@@ -69,7 +70,7 @@ def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, 
     if not of_origin and archives:
         of_origin[_name_of_only_key(given)] = []
     if archives and len(of_origin) != 1:
-        raise typer.BadParameter(f"`{archives[0]}` has no file `origin`: give it with the one journal that it is of")
+        raise WrongUsage(f"`{archives[0]}` has no file `origin`: give it with the one journal that it is of")
     return [
         ProvedJournal(JournalFiles([*places, *archives]), origin, journal_keys(given, origin))
         for origin, places in of_origin.items()
@@ -77,16 +78,16 @@ def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, 
 
 
 def journal_keys(given: Sequence[str], origin: str) -> list[VerifierKey]:
-    """The keys among these that may sign the journal `origin`. Raises typer.BadParameter and OSError."""
+    """The keys among these that may sign the journal `origin`. Raises WrongUsage and OSError."""
     from pgjit.audit.proof.key_file import KeyUnusable, verifier_key
 
     try:
         keys = [verifier_key(text, origin) for text in given]
     except KeyUnusable as fault:
-        raise typer.BadParameter(str(fault)) from None
+        raise WrongUsage(str(fault)) from None
     own = [key for key in keys if key.name == origin]
     if not own:
-        raise typer.BadParameter(f"no key is for the journal `{origin}`: they are for {_names(keys)}")
+        raise WrongUsage(f"no key is for the journal `{origin}`: they are for {_names(keys)}")
     return own
 
 
@@ -103,7 +104,7 @@ def _name_of_only_key(given: Sequence[str]) -> str:
     except (KeyUnusable, ValueError):
         names = set()
     if len(names) != 1:
-        raise typer.BadParameter("the folder has no file `origin`: give the key as `name+id+key`, which names it")
+        raise WrongUsage("the folder has no file `origin`: give the key as `name+id+key`, which names it")
     return names.pop()
 
 

@@ -1,4 +1,4 @@
-"""The error of a command that was used wrongly, where no value of one option is to blame."""
+"""The error of a command that was used wrongly: an option has a wrong value, or options do not go together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["WrongUsage"]
 
 
 class WrongUsage(typer.BadParameter):
-    """Printed as it is. A `typer.BadParameter` begins with `Invalid value`, and names its option."""
+    """Printed as it is, so its text names the option. A `typer.BadParameter` begins with `Invalid value`."""
 
     def format_message(self) -> str:
         return self.message

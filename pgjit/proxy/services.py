@@ -37,7 +37,10 @@ from pgjit.server.servers import Servers
 from pgjit.server.target import Target
 from pgjit.telemetry import Telemetry
 
-__all__ = ["ProxyLimits", "Services"]
+__all__ = ["WORKER", "ProxyLimits", "Services"]
+
+WORKER = 0
+"""The number of this process on its node: a node has one process."""
 
 _JOURNAL_BURST = 30.0
 """The burst of `journal_bytes_per_second`, in seconds' worth."""
@@ -81,6 +84,7 @@ class Services:
     memberships: Memberships = field(default_factory=Memberships)
     kept_backends: KeptBackends | None = None
     node: str = ""  # the name of this node
+    worker: int = WORKER  # the number of this process on its node
     refused_logins: RefusedLogins = field(init=False)
     identity_quota: Quota[HolderKey] = field(init=False)
     policy_quota: Quota[tuple[HolderKey, str]] = field(default_factory=Quota)  # a holder, a policy

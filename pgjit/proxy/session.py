@@ -194,6 +194,7 @@ class Session:
                 startup_user=request.user, server_version=upstream.server_version,
                 membership=resolved.evidence(access.policy), reason=request.reason, ticket=request.ticket,
                 process=backend.process, server=str(upstream.address), node=services.node,
+                worker=services.worker, database=access.target.database,
             )  # fmt: skip
             services.journal.append([opened])
         except JournalUnavailable:

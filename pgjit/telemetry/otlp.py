@@ -1,11 +1,13 @@
 """The collector that everything is sent to, by OTLP over HTTP, and what its answer means.
 
 Decides what is sent again: whatever the collector has not accepted, unless it refuses the content itself. The
-exporters are OpenTelemetry's own; `OtlpAnswers` sees the answers that they keep to themselves.
+exporters of spans and metrics are OpenTelemetry's own; `OtlpAnswers` sees the answers that they keep to themselves.
+`OtlpPost` sends what is an OTLP message already.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     import requests
     from opentelemetry.exporter.otlp.proto.http import Compression
 
-__all__ = ["ExporterOptions", "OtlpAnswers", "OtlpTarget", "Receipt"]
+__all__ = ["ExporterOptions", "OtlpAnswers", "OtlpPost", "OtlpTarget", "Receipt"]
 
 _ABOUT_CONTENT: Final = {400, 413, 415, 422}
 """Statuses by which a collector refuses what was sent, whenever it is sent."""
@@ -40,12 +42,15 @@ class OtlpTarget:
     compression: bool = True
     timeout: float = 10.0  # seconds for one export, its repetitions included
 
+    def url(self, signal: str) -> str:
+        return f"{self.endpoint.rstrip('/')}/v1/{signal}"
+
     def options(self, signal: str, answers: OtlpAnswers) -> ExporterOptions:
         """`signal`: `logs`, `traces` or `metrics`."""
         from opentelemetry.exporter.otlp.proto.http import Compression  # here: only the exporting process needs it
 
         return ExporterOptions(
-            endpoint=f"{self.endpoint.rstrip('/')}/v1/{signal}",
+            endpoint=self.url(signal),
             certificate_file=self.certificate,
             headers=self.headers,
             timeout=self.timeout,
@@ -95,3 +100,26 @@ class OtlpAnswers:
     def fault(self) -> str:
         """Why the latest export was not accepted, without the answer's text."""
         return "no answer" if self._status is None else f"HTTP status {self._status}"
+
+
+class OtlpPost:
+    """Sends the messages of one signal, each in one request. What is not accepted is not repeated here."""
+
+    def __init__(self, target: OtlpTarget, signal: str) -> None:
+        self.answers = OtlpAnswers()
+        self._url = target.url(signal)
+        self._headers = {"Content-Type": "application/x-protobuf", **target.headers}
+        self._timeout = target.timeout
+        self._compressed = target.compression
+        self._verified: str | bool = target.certificate or True
+        if target.compression:
+            self._headers["Content-Encoding"] = "gzip"
+
+    def send(self, message: bytes) -> Receipt:
+        """Does not raise. It blocks until the collector has answered, or has not in time."""
+        body = gzip.compress(message, compresslevel=1) if self._compressed else message
+        return self.answers.watch(
+            lambda: self.answers.session.post(
+                self._url, data=body, headers=self._headers, timeout=self._timeout, verify=self._verified
+            )
+        )

@@ -151,6 +151,8 @@ EVENTS: dict[str, Event] = {
         process=PROCESS,
         server="db.example:5432",
         node="pgjit-1",
+        worker=0,
+        database="shop",
     ),
     "session.ended": SessionEnded(
         context=CONTEXT,

@@ -124,7 +124,9 @@ EXPECTED: dict[str, dict[str, object]] = {
         },
         "backend": BACKEND,
         "server": "db.example:5432",
+        "database": "shop",
         "node": "pgjit-1",
+        "worker": 0,
     },
     "session.ended": {
         "identity": WHO,

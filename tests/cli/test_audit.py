@@ -250,4 +250,12 @@ def test_the_journal_is_followed(
         == Status.OK
     )
     assert [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()] == ["service.started"]
+    since = ["audit", "tail", "--journal", str(path.parent), "--catalog", "--no-follow", "--since"]
+    assert run([*since, "2000-01-01"]) == Status.OK
+    assert len(capsys.readouterr().out.splitlines()) == len(lines)
+    assert run([*since, "2000-01-01", "-n", "7"]) == Status.OK
+    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert run([*since, "2999-01-01"]) == Status.OK
+    assert run([*since, "soon"]) == Status.FAILED
+    assert capsys.readouterr().out == ""
     assert run(["audit", "tail", "--journal", str(tmp_path / "none")]) == Status.UNAVAILABLE

@@ -200,3 +200,21 @@ def test_a_fault_of_a_policy_is_told_with_its_place(
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", "--config", str(tmp_path / "none.yaml")]) == Status.INVALID
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_wrong_usage_names_its_option_and_reads_alike(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "journal+00000000+AAAA"
+    rows = [
+        (["lock", "--all", "--reason", "r", "--until", "soon"], "--until is a moment with its time zone"),
+        (["lock", "--all", "--reason", "r", "--for", "2 hours"], "--for is a whole number with its unit"),
+        (["lock", "--identity", "me", "--reason", "r"], "--identity is a tenant id"),
+        (["audit", "verify", str(config.parent), "--key", key], "`"),
+        (["audit", "report", "nothing"], "a part of the report is one of"),
+        (["audit", "report", "--csv"], "--csv prints one table"),
+        (["catalog", "--connection", "none", "--config", str(config)], "there is no connection `none`"),
+    ]
+    for arguments, expected in rows:
+        assert (arguments, run(arguments)) == (arguments, Status.USAGE)
+        error = capsys.readouterr().err
+        assert expected in error
+        assert "Invalid value" not in error

@@ -45,10 +45,11 @@ async def test_a_session_is_in_the_metrics_in_the_log_and_at_the_collector(
             await until(lambda: len(collector.logs) > 5)
         files = sorted((tmp_path / "journal").glob("0*.jsonl"))
     _check_log(caplog.text, token)
-    _check_collector(collector, [line for file in files for line in file.read_text().splitlines()])
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    _check_collector(collector, lines, database.database)
 
 
-def _check_collector(collector: Collector, lines: list[str]) -> None:
+def _check_collector(collector: Collector, lines: list[str], database: str) -> None:
     """It has every record, the last one too, and the one execution that names a trace."""
     assert [record.body.string_value for record in collector.logs] == lines
     assert collector.logs[-1].event_name == "pgjit.service.stopped"
@@ -56,7 +57,7 @@ def _check_collector(collector: Collector, lines: list[str]) -> None:
     attributes = attributes_of(span.attributes)
     assert span.trace_id.hex() == _TRACE
     assert attributes["db.query.text"] == "SELECT g, $1::text FROM generate_series($2, $3) AS g"
-    assert attributes["db.namespace"] == "prod-replica"
+    assert attributes["db.namespace"] == database
     assert attributes["db.response.returned_rows"] == 7
     assert SECRET not in str(span)
 

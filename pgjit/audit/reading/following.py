@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
-from pgjit.audit.segments import SegmentDamaged, list_segments
+import orjson
+
+from pgjit.audit.segments import Segment, SegmentDamaged, list_segments
 from pgjit.audit.segments.journal_tail import JournalTail
 
 __all__ = ["JournalFollower"]
@@ -31,6 +34,14 @@ class JournalFollower:
             self._tail.index = segments[0].first
         return list(deque(self.poll(), maxlen=last))
 
+    def begin_at(self, since: datetime) -> Iterator[bytes]:
+        """The lines from the segment on that has this moment; `poll` returns those after them. Raises as `begin`."""
+        for segment in reversed(list_segments(self.folder)):
+            self._tail.index = segment.first
+            if (began := _first_time(segment)) is not None and began <= since:
+                break
+        return self.poll()
+
     def poll(self) -> Iterator[bytes]:
         """The lines that were added, without their newlines. Raises OSError and SegmentDamaged."""
         while lines := self._tail.read():
@@ -40,6 +51,15 @@ class JournalFollower:
 
     def close(self) -> None:
         self._tail.close()
+
+
+def _first_time(segment: Segment) -> datetime | None:
+    """The time of its first record; None if it has none yet. Raises OSError and SegmentDamaged."""
+    line = next(segment.lines(), None)
+    try:
+        return None if line is None else datetime.fromisoformat(orjson.loads(line)["time"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _raise(damage: SegmentDamaged) -> None:

@@ -15,7 +15,7 @@ from pgjit.audit.segments.segment import Segment, list_segments
 
 __all__ = ["JournalTail"]
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 
 
 class JournalTail:
@@ -42,7 +42,7 @@ class JournalTail:
         self._blocks: Iterator[list[bytes]] | None = None  # of a compressed segment
 
     def read(self) -> list[bytes]:
-        """The next lines, about a quarter of a MiB; none if there are none yet. Raises OSError."""
+        """The next lines, about a MiB; none if there are none yet. Raises OSError."""
         while True:
             if self._segment is None and not self._open_next():
                 return []

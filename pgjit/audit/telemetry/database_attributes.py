@@ -58,10 +58,12 @@ def _without_comments(text: str) -> str:
 
 
 def server_attributes(opened: Mapping[str, Any]) -> Attributes:
-    """The attributes that the record `session.opened` gives: the server, and the database that the client named."""
+    """The attributes that the record `session.opened` gives: the server, the database, the connection's name."""
     attributes: Attributes = {"db.system.name": "postgresql"}
+    if database := opened.get("database"):
+        attributes["db.namespace"] = str(database)
     if connection := opened.get("connection"):
-        attributes["db.namespace"] = str(connection)
+        attributes["pgjit.connection"] = str(connection)
     host, _, port = str(opened.get("server") or "").rpartition(":")
     if host and port.isdecimal():
         attributes |= {"server.address": host.strip("[]"), "server.port": int(port)}

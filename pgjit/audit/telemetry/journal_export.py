@@ -12,10 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -25,11 +22,12 @@ from pgjit.audit.telemetry.cursor import CursorFile, ExportPosition
 from pgjit.audit.telemetry.export_state import ExportState
 from pgjit.audit.telemetry.log_records import log_record, parsed
 from pgjit.audit.telemetry.spans import SpanMaker
-from pgjit.telemetry.otlp import OtlpAnswers, OtlpTarget, Receipt
+from pgjit.telemetry.otlp import OtlpAnswers, OtlpPost, OtlpTarget, Receipt
+from pgjit.telemetry.otlp_logs import logs_request, rejected_log_records
 
 __all__ = ["JournalExport"]
 
-MOST_RECORDS = 512
+MOST_RECORDS = 4096  # in one request; those of one reading, about a MiB, are fewer
 _log = logging.getLogger("pgjit.otlp")
 
 
@@ -56,8 +54,8 @@ class JournalExport:
         self._resource = resource
         self._now = now
         self._scope = InstrumentationScope("pgjit", str(resource.attributes.get("service.version", "")))
-        self._log_answers, self._span_answers = OtlpAnswers(), OtlpAnswers()
-        self._logs = OTLPLogExporter(**target.options("logs", self._log_answers)) if logs else None
+        self._span_answers = OtlpAnswers()
+        self._logs = OtlpPost(target, "logs") if logs else None
         self._traces = None
         if sample is not None:
             self._traces = OTLPSpanExporter(**target.options("traces", self._span_answers))
@@ -86,7 +84,8 @@ class JournalExport:
 
     def close(self) -> None:
         self._tail.close()
-        self._log_answers.session.close()
+        if self._logs is not None:
+            self._logs.answers.session.close()
         self._span_answers.session.close()
 
     # --- log records -----------------------------------------------------------------------------------
@@ -96,7 +95,7 @@ class JournalExport:
             return True
         observed = self._now()
         logs = [
-            ReadableLogRecord(log_record(line, record, self._uid(place), observed), self._resource, self._scope)
+            log_record(line, record, self._uid(place), observed)
             for place, (line, record) in enumerate(zip(lines, records, strict=True))
         ]
         return self._send(logs, self._position.index)
@@ -104,35 +103,30 @@ class JournalExport:
     def _uid(self, place: int) -> str:
         return f"{self._position.origin}/{self._position.index + place}"
 
-    def _send(self, logs: Sequence[ReadableLogRecord], first: int) -> bool:
+    def _send(self, logs: Sequence[bytes], first: int) -> bool:
         """Whether all were accepted, or refused for what they are. Parts of a batch may be sent twice."""
-        exporter = self._logs
-        assert exporter is not None
-        match self._log_answers.watch(lambda: exporter.export(logs)):
+        assert self._logs is not None
+        answers = self._logs.answers
+        match self._logs.send(logs_request(self._resource.attributes, logs)):
             case Receipt.ACCEPTED:
-                self._count_refused(self._log_answers.content)
+                self._count_refused(answers.content)
                 self.state.fault = None
                 return True
             case Receipt.AGAIN:
                 self.state.failures += 1
-                self.state.fault = self._log_answers.fault
+                self.state.fault = answers.fault
                 return False
             case Receipt.REFUSED if len(logs) > 1:
                 half = len(logs) // 2
                 return self._send(logs[:half], first) and self._send(logs[half:], first + half)
             case _:
                 self.state.refused += 1
-                _log.error("line %d of the journal is not accepted: %s", first, self._log_answers.fault)
+                _log.error("line %d of the journal is not accepted: %s", first, answers.fault)
                 return True
 
     def _count_refused(self, content: bytes) -> None:
         """A collector may accept a batch and refuse some of its records; they must not be sent again."""
-        answer = ExportLogsServiceResponse()
-        try:
-            answer.ParseFromString(content)
-        except Exception:  # noqa: BLE001 - an answer that cannot be read is one that accepts
-            return
-        if refused := answer.partial_success.rejected_log_records:
+        if refused := rejected_log_records(content):
             self.state.refused += refused
             _log.error("the collector refused %d records of a batch that it accepted", refused)
 

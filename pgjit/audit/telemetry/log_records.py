@@ -1,4 +1,4 @@
-"""A line of the journal as an OpenTelemetry log record. Pure.
+"""A line of the journal as an OpenTelemetry log record, as the message that OTLP sends. Pure.
 
 Decides the event's name, its severity and its attributes. The body is the line exactly as it was written, so that a
 SIEM can check it against the journal's proof. A line that is not a record is sent all the same.
@@ -6,29 +6,32 @@ SIEM can check it against the journal's proof. A line that is not a record is se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import starmap
 from typing import Any
 
 import orjson
-from opentelemetry import trace
-from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.context import Context
 
 from pgjit.audit.telemetry.database_attributes import query_attributes
-from pgjit.audit.telemetry.trace_context import agents_span, span_id_of, span_of_session
+from pgjit.audit.telemetry.trace_context import agents_span, execution_span_id, session_trace
+from pgjit.telemetry.otlp_logs import attribute, log_message, repeated_attribute
 
 __all__ = ["log_record", "nanoseconds", "parsed"]
 
+_INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
 _ERRORS = {"backend.remains", "journal.gap", "journal.torn", "store.restored", "policy.differs", "break_glass.used"}
 _WARNINGS = {"login.refused", "window.ending", "window.revoked"}
-_COPIED = {
-    "seq": "pgjit.seq", "policy": "pgjit.policy", "session": "pgjit.session.id", "connection": "db.namespace",
-    "execution": "pgjit.execution.id", "decision": "pgjit.decision", "ended": "pgjit.ended", "reason": "pgjit.reason",
-    "reference": "pgjit.reference", "source": "client.address", "rows": "db.response.returned_rows",
-    "sqlstate": "db.response.status_code", "request": "pgjit.request.id",
+_OWN = {
+    "seq": "pgjit.seq", "execution": "pgjit.execution.id", "rows": "db.response.returned_rows",
+    "request": "pgjit.request.id", "reason": "pgjit.reason",
 }  # fmt: skip
-"""The members that are attributes as they are, where they are texts or numbers."""
+_REPEATED = {
+    "policy": "pgjit.policy", "session": "pgjit.session.id", "connection": "pgjit.connection",
+    "database": "db.namespace", "decision": "pgjit.decision", "ended": "pgjit.ended",
+    "reference": "pgjit.reference", "source": "client.address", "sqlstate": "db.response.status_code",
+}  # fmt: skip
+"""The members that are attributes as they are, where they are texts or numbers: of one record, and of many."""
 
 
 def parsed(line: bytes) -> dict[str, Any]:
@@ -49,61 +52,55 @@ def nanoseconds(time: object) -> int | None:
     return None if moment is None else int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
 
 
-def log_record(line: bytes, record: Mapping[str, Any], uid: str, observed: int) -> LogRecord:
+def log_record(line: bytes, record: Mapping[str, Any], uid: str, observed: int) -> bytes:
     """`uid`: the same whenever the line is sent again. `observed`: the time now, in nanoseconds since 1970."""
     kind = record.get("type")
-    severity = _severity(record)
-    return LogRecord(
-        timestamp=nanoseconds(record.get("time")) or observed,
-        observed_timestamp=observed,
-        context=_context(record),
-        severity_number=severity,
-        severity_text=severity.name,
-        body=line.decode(errors="backslashreplace"),
-        attributes={"log.record.uid": uid, **_attributes(record)},
-        event_name=f"pgjit.{kind}" if isinstance(kind, str) else "pgjit.unreadable",
+    return log_message(
+        line.decode(errors="backslashreplace"),
+        [attribute("log.record.uid", uid), *_attributes(record)],
+        time=nanoseconds(record.get("time")) or observed,
+        observed=observed,
+        severity=_severity(record),
+        event=f"pgjit.{kind}" if isinstance(kind, str) else "pgjit.unreadable",
+        span=_span(record),
     )
 
 
-def _severity(record: Mapping[str, Any]) -> SeverityNumber:
+def _severity(record: Mapping[str, Any]) -> tuple[int, str]:
     kind = record.get("type")
     if kind in _ERRORS or not kind:
-        return SeverityNumber.ERROR
+        return _ERROR
     if kind in _WARNINGS or record.get("decision") == "deny" or record.get("ended") in ("refused", "limited"):
-        return SeverityNumber.WARN
-    return SeverityNumber.INFO
+        return _WARN
+    return _INFO
 
 
-def _attributes(record: Mapping[str, Any]) -> dict[str, str | int]:
-    attributes: dict[str, str | int] = {}
-    for member, name in _COPIED.items():
-        if isinstance(value := record.get(member), str | int):
-            attributes[name] = value
+def _attributes(record: Mapping[str, Any]) -> Iterator[bytes]:
+    for member, value in record.items():
+        if (name := _OWN.get(member)) is not None and isinstance(value, str | int):
+            yield attribute(name, value)
+        elif (name := _REPEATED.get(member)) is not None and isinstance(value, str | int):
+            yield repeated_attribute(name, value)
     match record.get("identity"):
         case str(key):
-            attributes["user.id"] = key
+            yield repeated_attribute("user.id", key)
         case {"tid": str(tenant), "oid": str(principal)}:
-            attributes["user.id"] = f"{tenant}/{principal}"
+            yield repeated_attribute("user.id", f"{tenant}/{principal}")
     match record.get("window"):
         case str(window) | {"id": str(window)}:
-            attributes["pgjit.window.id"] = window
+            yield repeated_attribute("pgjit.window.id", window)
     if record.get("type") == "execution":
-        attributes |= query_attributes(record)
-    if isinstance(execution := record.get("execution"), str):
-        attributes.setdefault("pgjit.session.id", execution.partition("/")[0])
-    return attributes
+        yield from starmap(repeated_attribute, query_attributes(record).items())
+    if isinstance(execution := record.get("execution"), str) and "session" not in record:
+        yield repeated_attribute("pgjit.session.id", execution.partition("/")[0])
 
 
-def _context(record: Mapping[str, Any]) -> Context:
+def _span(record: Mapping[str, Any]) -> tuple[bytes, bytes, int] | None:
     """The span of the record's execution or session, so that a log leads to its trace."""
     execution, session = record.get("execution"), record.get("session")
     if isinstance(execution, str):
-        span = agents_span(str(record.get("statement", ""))) or span_of_session(
-            execution.partition("/")[0], sampled=False
-        )
-        span = trace.SpanContext(span.trace_id, span_id_of(execution), is_remote=False, trace_flags=span.trace_flags)
-    elif isinstance(session, str):
-        span = span_of_session(session, sampled=False)
-    else:
-        return Context()
-    return trace.set_span_in_context(trace.NonRecordingSpan(span), Context())
+        span_id = execution_span_id(execution)
+        if (agents := agents_span(str(record.get("statement", "")))) is not None:
+            return agents.trace_id.to_bytes(16), span_id, agents.trace_flags
+        return session_trace(execution.partition("/")[0])[0], span_id, 0
+    return (*session_trace(session), 0) if isinstance(session, str) else None

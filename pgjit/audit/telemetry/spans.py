@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from pgjit.audit.telemetry.cursor import Facts
 from pgjit.audit.telemetry.database_attributes import query_attributes, server_attributes
 from pgjit.audit.telemetry.log_records import nanoseconds
-from pgjit.audit.telemetry.trace_context import agents_span, is_sampled, span_id_of, span_of_session
+from pgjit.audit.telemetry.trace_context import agents_span, execution_span_id, is_sampled, span_of_session
 
 __all__ = ["SpanMaker"]
 
@@ -73,7 +73,7 @@ class SpanMaker:
             return None
         attributes = {name: value for name, value in facts.items() if name != _STARTED}
         attributes |= {**_who(record), "pgjit.session.id": session, "pgjit.session.end_reason": str(record["reason"])}
-        name = f"session {attributes.get('db.namespace', '')}".rstrip()
+        name = f"session {attributes.get('pgjit.connection', '')}".rstrip()
         return self._span(
             name,
             span_of_session(session, sampled=True),
@@ -114,7 +114,12 @@ class SpanMaker:
             attributes |= {"db.response.status_code": sqlstate, "error.type": sqlstate}
             status = Status(StatusCode.ERROR)  # without the message, which may hold values
         parent = running.parent
-        context = SpanContext(parent.trace_id, span_id_of(execution), is_remote=False, trace_flags=parent.trace_flags)
+        context = SpanContext(
+            parent.trace_id,
+            int.from_bytes(execution_span_id(execution)),
+            is_remote=False,
+            trace_flags=parent.trace_flags,
+        )
         ended = running.started + 1000 * int(record.get("duration_us", 0))
         name = str(attributes["db.query.summary"])
         return self._span(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from opentelemetry.trace import SpanContext, TraceFlags
 
-__all__ = ["agents_span", "is_sampled", "span_id_of", "span_of_session"]
+__all__ = ["agents_span", "execution_span_id", "is_sampled", "session_trace", "span_of_session"]
 
 _MEMBER = "traceparent='"
 _VALUE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})'")
@@ -30,15 +31,22 @@ def agents_span(statement: str) -> SpanContext | None:
     return context if context.is_valid else None
 
 
+@lru_cache(1024)
+def session_trace(session: str) -> tuple[bytes, bytes]:
+    """The trace of a session, and the id of its own span there."""
+    digest = hashlib.blake2b(session.encode(), digest_size=24, person=b"pgjit session").digest()
+    return digest[:16], digest[16:]
+
+
 def span_of_session(session: str, *, sampled: bool) -> SpanContext:
     """The span of a session, in a trace of its own."""
-    digest = hashlib.blake2b(session.encode(), digest_size=24, person=b"pgjit session").digest()
+    trace_id, span_id = map(int.from_bytes, session_trace(session))
     flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
-    return SpanContext(int.from_bytes(digest[:16]), int.from_bytes(digest[16:]), is_remote=False, trace_flags=flags)
+    return SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags)
 
 
-def span_id_of(execution: str) -> int:
-    return int.from_bytes(hashlib.blake2b(execution.encode(), digest_size=8, person=b"pgjit execution").digest())
+def execution_span_id(execution: str) -> bytes:
+    return hashlib.blake2b(execution.encode(), digest_size=8, person=b"pgjit execution").digest()
 
 
 def is_sampled(trace_id: int, ratio: float) -> bool:

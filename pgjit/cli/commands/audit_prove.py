@@ -12,6 +12,7 @@ from pgjit.cli.audit_journals import JournalFolders, KeyOption, journal_keys, pr
 from pgjit.cli.audit_settings import ConfigPath
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = ["check_proof", "prove"]
 
@@ -36,7 +37,7 @@ def prove(
 
     journals = proved_journals(folders, keys, config)
     if len(journals) != 1:
-        raise typer.BadParameter("the numbers of records are of one journal: give it with --journal")
+        raise WrongUsage("the numbers of records are of one journal: give it with --journal")
     (journal,) = journals
     try:
         proof = prove_record(journal.files, record, journal.keys)

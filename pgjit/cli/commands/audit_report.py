@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgjit.cli.audit_settings import AsCsv, AsJson, Audit, CacheFolder, ConfigPath, Folders
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.audit.reading.report import AuditReport
@@ -43,9 +44,9 @@ def report(
 
     now = datetime.now(UTC)
     if part is not None and part not in PARTS:
-        raise typer.BadParameter(f"it is one of {_PARTS}", param_hint="PART")
+        raise WrongUsage(f"a part of the report is one of {_PARTS}")
     if as_csv and part is None:
-        raise typer.BadParameter("CSV has one table: name the part", param_hint="--csv")
+        raise WrongUsage("--csv prints one table: name the part")
     begin = None if since is None else read_moment(since, now, "--since")
     end = None if until is None else read_moment(until, now, "--until")
     audit = Audit(folders, config, cache)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,21 +21,37 @@ from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
     from pgjit.audit.reading.following import JournalFollower
-    from pgjit.audit.reading.tail_filter import TailFilter
+    from pgjit.audit.reading.tail_filter import TailFilter, Written
 
 __all__ = ["tail"]
 
 _SECONDS = 0.25
+_MOST_READ = 200_000  # lines before the first that is shown
 pause = time.sleep
 
 
 def tail(
     identity: Annotated[str | None, typer.Option(metavar="WHO", help="Only of one identity.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Only of sessions that this group's membership opened.")
+    ] = None,
     policy: Annotated[str | None, typer.Option(metavar="POLICY", help="Only under one policy.")] = None,
     connection: Annotated[str | None, typer.Option(metavar="CONNECTION", help="Only on one connection.")] = None,
     window: Annotated[str | None, typer.Option(metavar="WINDOW", help="Only of one window.")] = None,
     session: Annotated[str | None, typer.Option(metavar="SESSION", help="Only of one session.")] = None,
+    touches: Annotated[
+        str | None,
+        typer.Option("--object", metavar="NAME", help="Only executions that read, wrote or called it."),
+    ] = None,
     decision: Annotated[Decided | None, typer.Option(help="Only allowed, or refused executions.")] = None,
+    sqlstate: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Only what ended with this SQLSTATE, or class of them."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="All from then on first: 2026-11-28T14:30, today, 2h (ago)."),
+    ] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="Only statements with this text in them.")] = None,
     kinds: Annotated[
         list[str] | None,
@@ -40,8 +59,9 @@ def tail(
     ] = None,
     catalog: WithCatalog = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, max=100_000, help="So many of the last ones first.")
-    ] = 10,
+        int | None,
+        typer.Option("--lines", "-n", min=0, max=100_000, help="So many of the last ones first; by default 10."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Go on until Ctrl-C.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as they are, one a line.")] = False,
     folders: Folders = None,
@@ -50,16 +70,21 @@ def tail(
     """Print the journal's records as they are written, one a line, until Ctrl-C. It follows into new segments."""
     from pgjit.audit.reading.faults import AuditUnavailable
     from pgjit.audit.reading.following import JournalFollower
+    from pgjit.audit.reading.moments import read_moment
     from pgjit.audit.reading.source import find_journals
     from pgjit.audit.reading.tail_filter import TailFilter
 
     chosen = TailFilter(
         identity=identity,
+        group=group,
         policy=policy,
         connection=connection,
         window=window,
         session=session,
         decision=None if decision is None else decision.value,
+        touches=touches,
+        sqlstate=sqlstate,
+        since=None if since is None else read_moment(since, datetime.now(UTC), "--since"),
         text=text,
         catalog=catalog,
         kinds=frozenset(kinds or ()),
@@ -72,23 +97,28 @@ def tail(
     with ExitStack() as stack:
         followers = [stack.enter_context(closing(JournalFollower(place))) for place in places]
         try:
-            _print_last(followers, chosen, lines, as_json=as_json)
+            _print(_last(followers, chosen, lines), chosen, as_json=as_json)
             while follow:
-                _print(_new(followers), chosen, as_json=as_json)
+                _print(_shown(_new(followers), chosen), chosen, as_json=as_json)
                 pause(_SECONDS)
         except (KeyboardInterrupt, BrokenPipeError):
             return Status.OK
     return Status.OK
 
 
-def _print_last(followers: list[JournalFollower], chosen: TailFilter, lines: int, *, as_json: bool) -> None:
+def _last(followers: list[JournalFollower], chosen: TailFilter, lines: int | None) -> Iterable[Written]:
     """The last records that are shown; those before them tell who has which session."""
-    from pgjit.cli.audit_tail_text import parsed
+    if chosen.since is None:
+        found = heapq.merge(*(each.begin(_MOST_READ) for each in followers), key=_time)
+        return deque(_shown(found, chosen), maxlen=10 if lines is None else lines)
+    found = heapq.merge(*(each.begin_at(chosen.since) for each in followers), key=_time)
+    shown = _shown(found, chosen)
+    return shown if lines is None else deque(shown, maxlen=lines)
 
-    found = [(line, record) for each in followers for line in each.begin(200_000) if (record := parsed(line))]
-    found.sort(key=lambda each: str(each[1].get("time")))
-    shown = [each for each in found if chosen.takes(each[1])]
-    _write(shown[len(shown) - lines :] if lines < len(shown) else shown, chosen, as_json=as_json)
+
+def _time(line: bytes) -> bytes:
+    """The time is in the same place of each record, near its beginning, and sorts as text."""
+    return line.partition(b'"time":"')[2][:27]
 
 
 def _new(followers: list[JournalFollower]) -> Iterator[bytes]:
@@ -101,16 +131,15 @@ def _new(followers: list[JournalFollower]) -> Iterator[bytes]:
             each.missed = 0
 
 
-def _print(lines: Iterator[bytes], chosen: TailFilter, *, as_json: bool) -> None:
+def _shown(lines: Iterable[bytes], chosen: TailFilter) -> Iterator[Written]:
     from pgjit.cli.audit_tail_text import parsed
 
     for line in lines:
-        record = parsed(line)
-        if record is not None and chosen.takes(record):
-            _write([(line, record)], chosen, as_json=as_json)
+        if (record := parsed(line)) is not None:
+            yield from chosen.take(line, record)
 
 
-def _write(found: list[tuple[bytes, dict[str, object]]], chosen: TailFilter, *, as_json: bool) -> None:
+def _print(found: Iterable[Written], chosen: TailFilter, *, as_json: bool) -> None:
     from pgjit.cli.audit_tail_text import record_line
     from pgjit.cli.printing import width
 

@@ -14,6 +14,7 @@ from pgjit.cli.audit_journals import KeyOption, proved_journals
 from pgjit.cli.audit_settings import AsJson, ConfigPath
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.audit.proof.checkpoint import SignedCheckpoint
@@ -90,10 +91,10 @@ def _witness_keys(texts: Sequence[str]) -> list[VerifierKey]:
     try:
         keys = list(map(VerifierKey.parse, texts))
     except NoteRejected as fault:
-        raise typer.BadParameter(str(fault)) from None
+        raise WrongUsage(str(fault)) from None
     for key in keys:
         if key.kind != COSIGNATURE:
-            raise typer.BadParameter(f"`{key.text}` is not the key of a witness")
+            raise WrongUsage(f"`{key.text}` is not the key of a witness")
     return keys
 
 
@@ -107,7 +108,7 @@ def _given(paths: Sequence[Path], origins: set[str]) -> Iterator[tuple[str, Sign
             continue
         files = sorted(each for each in path.iterdir() if each.is_file() and "checkpoint" in each.name)
         if not files:
-            raise typer.BadParameter(f"`{path}` has no file with checkpoints")
+            raise WrongUsage(f"`{path}` has no file with checkpoints")
         for file in files:
             yield from (each for each in read_checkpoints(file) if _origin(each[1]) in {None, *origins})
 

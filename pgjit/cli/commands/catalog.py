@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.server.target import Target
@@ -32,7 +33,7 @@ def catalog(
     target = targets.get(connection)
     if target is None:
         known = ", ".join(sorted(targets))
-        raise typer.BadParameter(f"there is no connection `{connection}`; known: {known}", param_hint="--connection")
+        raise WrongUsage(f"there is no connection `{connection}`; known: {known}")
     content = run_program(_read(target))
     sys.stdout.write(content.to_json().decode() + "\n")
     return Status.OK

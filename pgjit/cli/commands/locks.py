@@ -81,7 +81,7 @@ def locks(
 
 
 def _until(lasting: str | None, until: str | None) -> str | None:
-    """Raises BadParameter."""
+    """Raises WrongUsage."""
     if lasting is not None and until is not None:
         raise WrongUsage("give one of --for and --until")
     length = duration(lasting, "--for")
@@ -94,9 +94,7 @@ def _until(lasting: str | None, until: str | None) -> str | None:
     except ValueError:
         read = None
     if read is None or read.tzinfo is None:
-        raise typer.BadParameter(
-            "it is a moment with its time zone, such as 2026-12-01T06:00:00Z", param_hint="--until"
-        )
+        raise WrongUsage("--until is a moment with its time zone, such as 2026-12-01T06:00:00Z")
     return read.isoformat()
 
 

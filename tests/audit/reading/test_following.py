@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_lines_that_were_removed_before_they_were_read_are_counted(tmp_path: Pat
     write(tmp_path, 5, "f")
     assert polled(follower) == ["f"]
     assert follower.missed == 4
+
+
+def test_it_begins_with_the_segment_that_has_a_moment(tmp_path: Path, follower: JournalFollower) -> None:
+    lines = [f'{{"time":"2026-11-29T10:00:0{number}.000000Z"}}' for number in range(6)]
+    compress(write(tmp_path, 0, *lines[:2]))
+    compress(write(tmp_path, 2, *lines[2:4]))
+    write(tmp_path, 4, *lines[4:])
+    write(tmp_path, 6)
+    rows = [(3, 2), (2, 2), (1, 0), (9, 4)]  # a second, and the first line of its segment
+    for second, first in rows:
+        found = [line.decode() for line in follower.begin_at(datetime(2026, 11, 29, 10, 0, second, tzinfo=UTC))]
+        assert (second, found) == (second, lines[first:])
+        assert polled(follower) == []
+        follower.close()
 
 
 def test_a_damaged_segment_ends_it(tmp_path: Path, follower: JournalFollower) -> None:

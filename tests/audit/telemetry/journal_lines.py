@@ -42,7 +42,7 @@ class JournalFolder:
 def opened(session: str = SESSION) -> dict[str, Any]:
     return {
         "type": "session.opened", **WHO, "identity": {"tid": "tenant", "oid": "agent"},
-        "window": {"id": WHO["window"]}, "session": session, "connection": "prod-replica",
+        "window": {"id": WHO["window"]}, "session": session, "connection": "prod-replica", "database": "shop",
         "server": "db.internal:5433", "source": "10.0.0.7:51000",
     }  # fmt: skip
 

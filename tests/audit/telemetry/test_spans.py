@@ -36,7 +36,8 @@ def test_an_execution_is_a_span_in_the_trace_of_its_session() -> None:
     query, session = spans([opened(), execution(1), outcome(1), _ENDED])
     assert (query.name, query.kind) == ("SELECT public.orders", SpanKind.CLIENT)
     assert query.attributes == {
-        "db.system.name": "postgresql", "db.namespace": "prod-replica", "server.address": "db.internal",
+        "db.system.name": "postgresql", "db.namespace": "shop", "pgjit.connection": "prod-replica",
+        "server.address": "db.internal",
         "server.port": 5433, "client.address": "10.0.0.7", "client.port": 51000, "db.operation.name": "SELECT",
         "db.query.summary": "SELECT public.orders", "db.query.text": "SELECT total FROM orders WHERE id = $1",
         "user.id": "tenant/agent", "pgjit.policy": "reader", "pgjit.window.id": WHO["window"],
