@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.api.section import HttpApiSection, check_http_api
+from pgjit.audit.proof.section import check_receivers
 from pgjit.audit.section import JournalSection
 from pgjit.audit.telemetry.section import OtlpSection, otlp_target, otlp_warnings
 from pgjit.document import Document
@@ -293,6 +294,7 @@ def load_config(path: Path) -> Config:
     store = store_target(document, folder, file.store)
     secrets = {} if file.notify is None else check_notify(document, folder, file.notify)
     otlp = None if file.otlp is None else otlp_target(document, folder, file.otlp)
+    check_receivers(document, file.journal.checkpoint, collector=otlp is not None)
     policies, policy_faults = load_policies(folder / file.policies)
     faults = [*document.faults, *policy_faults]
     if not policies and not policy_faults:

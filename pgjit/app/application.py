@@ -154,7 +154,7 @@ class App:
         try:
             if (last := self._journal.last_at) is not None:
                 clock.not_before(last)
-            async with open_checkpoints(config, self._journal, clock):
+            async with open_checkpoints(config, self._journal, clock, self.telemetry.metrics):
                 await reconcile(self._store, self._journal, config.policies, clock())
                 policies = tuple((policy.name, policy.version) for policy in config.policies.values())
                 started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)

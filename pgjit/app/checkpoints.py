@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -31,6 +33,8 @@ from pgjit.config import Config
 from pgjit.errors import ServerUnavailable
 from pgjit.identity.fetch import web_authorities
 from pgjit.identity.url_checks import is_loopback
+from pgjit.telemetry.metrics import Metrics
+from pgjit.telemetry.otlp import service_attributes
 
 __all__ = ["open_checkpoints"]
 
@@ -40,7 +44,7 @@ _SECONDS_TO_SEND = 5.0
 
 @asynccontextmanager
 async def open_checkpoints(
-    config: Config, journal: Journal, clock: Callable[[], datetime]
+    config: Config, journal: Journal, clock: Callable[[], datetime], metrics: Metrics
 ) -> AsyncIterator[Checkpointer]:
     """Nothing may be written to the journal before it is entered. Raises ServerUnavailable and OSError."""
     section, folder = config.file.journal.checkpoint, config.path(config.file.journal.folder)
@@ -51,12 +55,13 @@ async def open_checkpoints(
         raise _no_key(str(fault)) from None
     async with AsyncExitStack() as stack:
         outbox = Outbox(
-            [await _sender(config, target, clock, stack) for target in section.send.values()],
-            [await _witness(each.url, each.key, folder, stack) for each in section.witnesses.values()],
+            {name: await _sender(config, to, clock, stack) for name, to in section.send.items()},
+            {name: await _witness(each.url, each.key, folder, stack) for name, each in section.witnesses.items()},
         )
         pace = CheckpointPace(section.every_seconds, section.every_records, section.heartbeat_seconds)
         checkpointer = await Checkpointer.open(journal, folder, signer, outbox, clock, previous=previous, pace=pace)
         journal.on_written.append(checkpointer.take)
+        _watch(metrics, checkpointer, outbox)
         sending, signing = asyncio.create_task(outbox.run()), asyncio.create_task(checkpointer.run())
         signing.add_done_callback(_report_fault)
         try:
@@ -68,6 +73,14 @@ async def open_checkpoints(
             sending.cancel()
             await asyncio.wait([sending])
             journal.on_written.remove(checkpointer.take)
+
+
+def _watch(metrics: Metrics, checkpointer: Checkpointer, outbox: Outbox) -> None:
+    metrics.checkpoint_age.watch(lambda: {(): checkpointer.age})
+    metrics.checkpoint_unsigned.watch(lambda: {(): checkpointer.unsigned})
+    metrics.checkpoint_failures.watch(lambda: {(): checkpointer.failures})
+    metrics.checkpoint_send_failures.watch(lambda: {(name,): n for name, n in outbox.send_failures.items()})
+    metrics.checkpoint_witness_failures.watch(lambda: {(name,): n for name, n in outbox.witness_failures.items()})
 
 
 def _report_fault(signing: asyncio.Task[None]) -> None:
@@ -114,6 +127,11 @@ async def _sender(
         return FolderSender(config.path(section.folder), clock)
     if section.url is not None:
         return WebhookSender(section.url, await stack.enter_async_context(_client(section.url)))
+    if section.kind == "otlp" and (target := config.otlp) is not None:
+        from pgjit.audit.proof.otlp_sender import OtlpSender  # here: protobuf takes long to import
+
+        client = await stack.enter_async_context(_client(target.endpoint, target.certificate))
+        return OtlpSender(target, service_attributes(version("pgjit"), config.node), client, clock)
     return StdoutSender(clock)
 
 
@@ -124,9 +142,11 @@ async def _witness(url: str, key: str, folder: Path, stack: AsyncExitStack) -> W
     return Witness(url, VerifierKey.parse(key), await stack.enter_async_context(_client(url)), proof)
 
 
-def _client(url: str) -> httpx.AsyncClient:
+def _client(url: str, authority: str | None = None) -> httpx.AsyncClient:
+    """`authority`: a PEM file with the only CA that is accepted."""
     local = is_loopback(httpx.URL(url).host)
-    return httpx.AsyncClient(verify=web_authorities(), timeout=10.0, trust_env=not local, follow_redirects=False)
+    verify = web_authorities() if authority is None else ssl.create_default_context(cafile=authority)
+    return httpx.AsyncClient(verify=verify, timeout=10.0, trust_env=not local, follow_redirects=False)
 
 
 def _no_key(fault: str) -> ServerUnavailable:

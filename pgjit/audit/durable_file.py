@@ -6,20 +6,25 @@ Decides the order: a temporary file in the same folder, its content on the disk,
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["append_line", "replace_file", "sync_folder"]
+__all__ = ["append_line", "replace_file", "replace_lines", "sync_folder"]
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """When it returns, `path` has `content` for good. A crash leaves the old content or the new. Raises OSError."""
+    replace_lines(path, [content], mode)
+
+
+def replace_lines(path: Path, lines: Iterable[bytes], mode: int = 0o600) -> None:
+    """The same with content that need not fit into memory. `lines` have their newlines. Raises OSError."""
     part = path.with_name(f"{path.name}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        _write(descriptor, content)
+    with os.fdopen(descriptor, "wb") as file:
+        file.writelines(lines)
+        file.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     part.rename(path)
     sync_folder(path.parent)
 

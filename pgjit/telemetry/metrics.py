@@ -38,6 +38,7 @@ class Metrics:
         self._add_sessions()
         self._add_executions()
         self._add_journal()
+        self._add_checkpoints()
         self._add_others()
 
     def _add_sessions(self) -> None:
@@ -105,6 +106,23 @@ class Metrics:
         )
         self.journal_archive_failures = self._counter(
             "journal.archive.failures", "{failure}", "copies to the archive that failed; each is tried again"
+        )
+
+    def _add_checkpoints(self) -> None:
+        self.checkpoint_age = self._gauge(
+            "journal.checkpoint.age", "s", "since the newest checkpoint, or since the start before the first"
+        )
+        self.checkpoint_unsigned = self._gauge(
+            "journal.checkpoint.unsigned_records", "{record}", "records that no checkpoint covers yet"
+        )
+        self.checkpoint_failures = self._counter(
+            "journal.checkpoint.failures", "{failure}", "checkpoints that could not be made; each is tried again"
+        )
+        self.checkpoint_send_failures = self._counter(
+            "journal.checkpoint.send.failures", "{failure}", "checkpoints that a receiver did not take", "receiver"
+        )
+        self.checkpoint_witness_failures = self._counter(
+            "journal.checkpoint.witness.failures", "{failure}", "checkpoints that a witness did not sign", "witness"
         )
 
     def _add_others(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import requests
     from opentelemetry.exporter.otlp.proto.http import Compression
 
-__all__ = ["ExporterOptions", "OtlpAnswers", "OtlpPost", "OtlpTarget", "Receipt"]
+__all__ = ["ExporterOptions", "OtlpAnswers", "OtlpPost", "OtlpTarget", "Receipt", "service_attributes"]
 
 _ABOUT_CONTENT: Final = {400, 413, 415, 422}
 """Statuses by which a collector refuses what was sent, whenever it is sent."""
@@ -57,6 +57,11 @@ class OtlpTarget:
             compression=Compression.Gzip if self.compression else Compression.NoCompression,
             session=answers.session,
         )
+
+
+def service_attributes(version: str, node: str) -> dict[str, str]:
+    """What names this process to the collector."""
+    return {"service.name": "pgjit", "service.version": version, "service.instance.id": node}
 
 
 class Receipt(Enum):

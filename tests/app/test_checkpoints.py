@@ -24,6 +24,7 @@ from pgjit.cli.status import Status
 from pgjit.config import Config, load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable
+from pgjit.telemetry.metrics import Metrics
 from tests.audit.proof.witnessing import WITNESS
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -54,12 +55,17 @@ def configure(tmp_path: Path) -> Configure:
 
 
 @asynccontextmanager
-async def life(config: Config, records: int, rotation: Rotation = Rotation()) -> AsyncIterator[Journal]:  # noqa: B008
+async def life(
+    config: Config,
+    records: int,
+    rotation: Rotation = Rotation(),  # noqa: B008
+    metrics: Metrics | None = None,
+) -> AsyncIterator[Journal]:
     """A life of pgjit: so many records, and a regular stop."""
     sink = SegmentSink(config.path(config.file.journal.folder), writer_of(config))
     journal = Journal.open(sink, rotation=rotation)
     try:
-        async with open_checkpoints(config, journal, lambda: AT):
+        async with open_checkpoints(config, journal, lambda: AT, metrics or Metrics()):
             for _ in range(records):
                 journal.append([ServiceStarted(at=AT, version="1", config_hash="x" * 64, policies=())])
             yield journal
@@ -168,10 +174,32 @@ async def test_checkpoints_go_where_the_configuration_says(
     assert verified(tmp_path, "--checkpoint", str(kept)) == Status.FAILED
 
 
+@pytest.mark.live  # a witness that does not answer
+async def test_what_fails_is_counted_and_shown_from_the_start(configure: Configure) -> None:
+    send = "send: {share: {kind: folder, folder: missing}, out: {kind: stdout}}"
+    witness = f"witnesses: {{w1: {{url: 'http://127.0.0.1:1/', key: '{WITNESS.text}'}}}}"
+    metrics = Metrics()
+    failures = metrics.checkpoint_send_failures, metrics.checkpoint_witness_failures
+
+    def counted() -> list[dict[tuple[str, ...], float]]:
+        return [dict(family.collect()) for family in failures]
+
+    async with life(configure(f"{{every_seconds: 0.1, {send}, {witness}}}"), 3, metrics=metrics):
+        assert counted() == [{("share",): 0, ("out",): 0}, {("w1",): 0}]
+        assert dict(metrics.checkpoint_unsigned.collect()) == {(): 3}
+        async with asyncio.timeout(60):
+            while not all((counted()[0][("share",)], counted()[1][("w1",)])):
+                await asyncio.sleep(0.01)
+        assert counted()[0][("out",)] == 0
+    assert dict(metrics.checkpoint_unsigned.collect()) == {(): 0}
+    assert dict(metrics.checkpoint_failures.collect()) == dict(metrics.checkpoint_age.collect()) == {(): 0}
+
+
 def test_faults_of_the_configuration_are_named(configure: Configure) -> None:
     from pgjit.errors import InvalidFile
 
     cases = {
+        "{send: {siem: {kind: otlp}}}": "journal.checkpoint.send.siem.kind: there is no collector to send to",
         "{key: a, command: [b], public_key: c}": "give either `key` or `command`",
         "{command: [b]}": "`command` and `public_key` are given together",
         "{send: {x: {kind: folder}}}": "`folder` is given with `kind: folder`",

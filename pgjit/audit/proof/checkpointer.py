@@ -4,6 +4,8 @@ Decides when a checkpoint is made: after some seconds or some records, at the en
 now and then without news, so that a receiver notices silence. INVARIANT: a checkpoint covers only lines that are on
 the disk, and it is on the disk before it is sent.
 
+Once an hour it removes checkpoints that no verification needs (`checkpoint_thinning.py`).
+
 A key service that does not answer delays checkpoints, not statements. The lines after the newest checkpoint are not
 protected until it answers; the log and `behind` report it.
 """
@@ -21,6 +23,7 @@ from typing import Protocol
 
 from pgjit.audit.proof.checkpoint import Checkpoint, SignedCheckpoint
 from pgjit.audit.proof.checkpoint_log import write_checkpoint
+from pgjit.audit.proof.checkpoint_thinning import thin_checkpoints
 from pgjit.audit.proof.growing_tree import GrowingTree
 from pgjit.audit.proof.note import NoteRejected, VerifierKey
 from pgjit.audit.proof.resume import ResumedTree, resume
@@ -30,6 +33,7 @@ from pgjit.errors import JournalUnavailable
 __all__ = ["CheckpointPace", "CheckpointReceiver", "Checkpointer", "WrittenJournal"]
 
 _log = logging.getLogger("pgjit.journal.proof")
+_BETWEEN_THINNINGS = timedelta(hours=1)
 
 
 class WrittenJournal(Protocol):
@@ -84,8 +88,10 @@ class Checkpointer:
         self._stopping = False
         self.signed = resumed.checkpoint
         self._signed_at = clock()
+        self._thinned_at: datetime | None = None
         self.behind = False
         """Whether the last attempt to make a checkpoint failed."""
+        self.failures = 0
 
     @classmethod
     async def open(
@@ -123,6 +129,17 @@ class Checkpointer:
             stopping = self._stopping
             await self.checkpoint()
 
+    @property
+    def age(self) -> float:
+        """Seconds since the newest checkpoint; before the first of this process, since its start."""
+        return max(0.0, (self._clock() - self._signed_at).total_seconds())
+
+    @property
+    def unsigned(self) -> int:
+        """How many lines no checkpoint covers."""
+        signed = 0 if self.signed is None else self.signed.checkpoint.size
+        return max(0, self._tree.size + len(self._pending) - signed)
+
     def stop(self) -> None:
         self._stopping = True
         self._wake.set()
@@ -144,6 +161,17 @@ class Checkpointer:
             self._note_failure(error)
         else:
             self._note_success()
+            await self._thin()
+
+    async def _thin(self) -> None:
+        now = self._clock()
+        if self._thinned_at is not None and now - self._thinned_at < _BETWEEN_THINNINGS:
+            return
+        self._thinned_at = now
+        try:
+            await asyncio.to_thread(thin_checkpoints, self._folder, now)
+        except OSError as error:
+            _log.warning("old checkpoints of %s cannot be removed: %s", self._folder, error)
 
     async def _add(self, lines: list[bytes]) -> None:
         tree = self._tree
@@ -179,6 +207,7 @@ class Checkpointer:
         self._receiver.publish(cosigned)
 
     def _note_failure(self, error: Exception) -> None:
+        self.failures += 1
         if not self.behind:  # logged once, not at every attempt
             self.behind = True
             signed = 0 if self.signed is None else self.signed.checkpoint.size

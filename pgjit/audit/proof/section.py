@@ -9,8 +9,9 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pgjit.audit.proof.note import COSIGNATURE, NoteRejected, VerifierKey
+from pgjit.document import Document
 
-__all__ = ["CheckpointSection", "ReceiverSection", "WitnessSection"]
+__all__ = ["CheckpointSection", "ReceiverSection", "WitnessSection", "check_receivers"]
 
 
 class _Section(BaseModel):
@@ -30,8 +31,9 @@ def _https(value: str) -> str:
 class ReceiverSection(_Section):
     """Where each checkpoint is sent. One that pgjit's own machine cannot change is what makes it a proof."""
 
-    kind: Literal["folder", "webhook", "stdout"] = Field(
+    kind: Literal["folder", "webhook", "otlp", "stdout"] = Field(
         description="`folder` adds a line to a file for each journal; `webhook` posts the signed note as text/plain; "
+        "`otlp` sends it to the collector of `otlp` as a log record; "
         "`stdout` prints a line of JSON"
     )
     folder: Path | None = Field(default=None, description="with `folder`: an existing folder, of another machine")
@@ -110,3 +112,11 @@ class CheckpointSection(_Section):
         if (self.command is None) != (self.public_key is None):
             raise ValueError("`command` and `public_key` are given together")
         return self
+
+
+def check_receivers(document: Document, section: CheckpointSection, *, collector: bool) -> None:
+    """Add what is wrong with the receivers to `document`. `collector`: whether the configuration has one."""
+    for name, receiver in section.send.items():
+        if receiver.kind == "otlp" and not collector:
+            where = ("journal", "checkpoint", "send", name, "kind")
+            document.fault(where, "there is no collector to send to: add the section `otlp`")

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -81,42 +81,54 @@ class Outbox:
     """A `CheckpointReceiver`: asks the witnesses, then gives each sender the newest checkpoint, by `run`."""
 
     def __init__(
-        self, senders: Sequence[CheckpointSender], witnesses: Sequence[Witness] = (), *, pause: float = 5.0
+        self,
+        senders: Mapping[str, CheckpointSender],
+        witnesses: Mapping[str, Witness] | None = None,
+        *,
+        pause: float = 5.0,
     ) -> None:
-        """`pause`: seconds after a failure of a sender."""
-        self._slots = [_Slot(sender, pause) for sender in senders]
-        self._witnesses = witnesses
+        """Each by its name in the configuration. `pause`: seconds after a failure of a sender."""
+        self._slots = {name: _Slot(sender, pause) for name, sender in senders.items()}
+        self._witnesses = witnesses or {}
         self._silent: set[str] = set()  # witnesses that failed the last time
+        self.witness_failures = dict.fromkeys(self._witnesses, 0)
+
+    @property
+    def send_failures(self) -> dict[str, int]:
+        """How often each sender failed."""
+        return {name: slot.failures for name, slot in self._slots.items()}
 
     async def cosigned(self, signed: SignedCheckpoint) -> SignedCheckpoint:
-        answers = await asyncio.gather(*(self._cosignature(witness, signed) for witness in self._witnesses))
+        answers = await asyncio.gather(*(self._cosignature(name, signed) for name in self._witnesses))
         given = [each for each in answers if each is not None]
         return signed.with_cosignatures(given) if given else signed
 
     def publish(self, signed: SignedCheckpoint) -> None:
-        for slot in self._slots:
+        for slot in self._slots.values():
             slot.put(signed)
 
     async def run(self) -> None:
         """Until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            for slot in self._slots:
+            for slot in self._slots.values():
                 group.create_task(slot.run())
 
     async def drain(self, seconds: float) -> None:
         """Wait until each sender has the newest, at most this long."""
         try:
             async with asyncio.timeout(seconds):
-                for slot in self._slots:
+                for slot in self._slots.values():
                     await slot.empty.wait()
         except TimeoutError:
             _log.warning("the last checkpoint was not sent everywhere")
 
-    async def _cosignature(self, witness: Witness, signed: SignedCheckpoint) -> NoteSignature | None:
+    async def _cosignature(self, name: str, signed: SignedCheckpoint) -> NoteSignature | None:
+        witness = self._witnesses[name]
         try:
             async with asyncio.timeout(_WITNESS_SECONDS):
                 signature = await witness.cosign(signed)
         except (NotWitnessed, TimeoutError) as error:
+            self.witness_failures[name] += 1
             if witness.name not in self._silent:
                 self._silent.add(witness.name)
                 _log.warning("witness %s does not sign: %s", witness.name, error or "it did not answer in time")
@@ -133,6 +145,7 @@ class _Slot:
     def __init__(self, sender: CheckpointSender, pause: float) -> None:
         self._sender = sender
         self._pause = pause
+        self.failures = 0
         self._newest: SignedCheckpoint | None = None
         self._filled = asyncio.Event()
         self.empty = asyncio.Event()
@@ -155,6 +168,7 @@ class _Slot:
                 if not failing:
                     _log.error("checkpoints are not sent to %s: %s", self._sender.name, error or type(error).__name__)
                 failing = True
+                self.failures += 1
                 await asyncio.sleep(self._pause)
                 continue
             if failing:

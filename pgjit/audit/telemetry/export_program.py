@@ -27,7 +27,7 @@ from pgjit.audit.telemetry.cursor import CursorDamaged, CursorFile
 from pgjit.audit.telemetry.export_settings import ExportSettings
 from pgjit.audit.telemetry.export_state import ExportState
 from pgjit.audit.telemetry.journal_export import JournalExport
-from pgjit.telemetry.otlp import OtlpAnswers
+from pgjit.telemetry.otlp import OtlpAnswers, service_attributes
 from pgjit.telemetry.otlp_metrics import metrics_data
 from pgjit.telemetry.program_log import ProgramLog
 
@@ -110,9 +110,7 @@ def _main() -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # printed text must not mix with the reports
     settings = ExportSettings.from_json(requests.readline())
-    resource = Resource(
-        {"service.name": "pgjit", "service.version": settings.version, "service.instance.id": settings.node}
-    )
+    resource = Resource(service_attributes(settings.version, settings.node))
     stop = threading.Event()
     metrics = threading.Thread(target=_take_metrics, args=(requests, settings, resource, stop), daemon=True)
 

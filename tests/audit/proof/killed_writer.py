@@ -25,7 +25,7 @@ EVENT = ServiceStarted(at=AT, version="1", config_hash="x" * 64, policies=())
 
 async def write(folder: Path) -> None:
     journal = Journal.open(SegmentSink(folder, "node/0"), rotation=Rotation(bytes=20_000))
-    outbox = Outbox([StdoutSender(lambda: AT)])
+    outbox = Outbox({"out": StdoutSender(lambda: AT)})
     pace = CheckpointPace(seconds=0.01, records=50)
     checkpointer = await Checkpointer.open(journal, folder, SIGNER, outbox, lambda: AT, pace=pace)
     journal.on_written.append(checkpointer.take)

@@ -42,7 +42,7 @@ class Recording:
 
 @asynccontextmanager
 async def running(*senders: CheckpointSender) -> AsyncIterator[Outbox]:
-    outbox = Outbox(senders, pause=0)
+    outbox = Outbox({str(place): each for place, each in enumerate(senders)}, pause=0)
     task = asyncio.create_task(outbox.run())
     try:
         yield outbox
@@ -70,6 +70,7 @@ async def test_a_sender_that_fails_is_tried_again_and_holds_up_no_other(caplog: 
     async with running(failing, other) as outbox:
         outbox.publish(sign(LINES[:1]))
         await outbox.drain(60)
+        assert outbox.send_failures == {"0": 3, "1": 0}
     assert (failing.sizes, other.sizes) == ([1], [1])
     assert caplog.text.count("checkpoints are not sent to recording: it answered 503") == 1
     assert "checkpoints are sent to recording again" in caplog.text
@@ -124,9 +125,10 @@ async def test_witnesses_that_answer_add_their_signatures(caplog: pytest.LogCapt
     good, strange = WitnessServer(KEY), WitnessServer(KEY._replace(name="another"))
     witnesses = [Witness(URL, WITNESS, server.client, lambda _old, _size: []) for server in (good, strange)]
     witnesses[1].name = "strange"
-    outbox = Outbox([], witnesses)
+    outbox = Outbox({}, dict(zip(("good", "strange"), witnesses, strict=True)))
     cosigned = await outbox.cosigned(sign(LINES))
     assert [signature.name for signature in cosigned.note.signatures] == [KEY.name, WITNESS.name]
     await outbox.cosigned(sign(LINES))
+    assert outbox.witness_failures == {"good": 0, "strange": 2}
     assert caplog.text.count("witness strange does not sign: it does not know the journal's origin") == 1
-    assert await Outbox([], witnesses[1:]).cosigned(sign(LINES)) == sign(LINES)
+    assert await Outbox({}, {"strange": witnesses[1]}).cosigned(sign(LINES)) == sign(LINES)
