@@ -199,7 +199,7 @@ def test_faults_of_the_configuration_are_named(configure: Configure) -> None:
     from pgjit.errors import InvalidFile
 
     cases = {
-        "{send: {siem: {kind: otlp}}}": "journal.checkpoint.send.siem.kind: there is no collector to send to",
+        "{send: {siem: {kind: otlp}}}": "`journal.checkpoint.send.siem.kind` needs a collector",
         "{key: a, command: [b], public_key: c}": "give either `key` or `command`",
         "{command: [b]}": "`command` and `public_key` are given together",
         "{send: {x: {kind: folder}}}": "`folder` is given with `kind: folder`",

@@ -119,4 +119,4 @@ def check_receivers(document: Document, section: CheckpointSection, *, collector
     for name, receiver in section.send.items():
         if receiver.kind == "otlp" and not collector:
             where = ("journal", "checkpoint", "send", name, "kind")
-            document.fault(where, "there is no collector to send to: add the section `otlp`")
+            document.fault(where, "needs a collector: add the section `otlp`")
