@@ -26,6 +26,7 @@ from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable
 from pgjit.telemetry.metrics import Metrics
 from tests.audit.proof.witnessing import WITNESS
+from tests.run.waiting import until
 
 POLICIES = Path(__file__).parents[2] / "policies"
 AT = datetime(2026, 11, 29, tzinfo=UTC)
@@ -187,9 +188,7 @@ async def test_what_fails_is_counted_and_shown_from_the_start(configure: Configu
     async with life(configure(f"{{every_seconds: 0.1, {send}, {witness}}}"), 3, metrics=metrics):
         assert counted() == [{("share",): 0, ("out",): 0}, {("w1",): 0}]
         assert dict(metrics.checkpoint_unsigned.collect()) == {(): 3}
-        async with asyncio.timeout(60):
-            while not all((counted()[0][("share",)], counted()[1][("w1",)])):
-                await asyncio.sleep(0.01)
+        await until(lambda: all((counted()[0][("share",)], counted()[1][("w1",)])))
         assert counted()[0][("out",)] == 0
     assert dict(metrics.checkpoint_unsigned.collect()) == {(): 0}
     assert dict(metrics.checkpoint_failures.collect()) == dict(metrics.checkpoint_age.collect()) == {(): 0}
