@@ -21,10 +21,10 @@ from pgjit.app.from_config import (
     memberships_from,
     new_notifier,
     new_store,
+    opened_journal,
     provider_of,
     server_tls,
     versions_of,
-    writer_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
 from pgjit.app.otlp_export import exporting
@@ -33,7 +33,6 @@ from pgjit.app.watched_metrics import watch, watch_notifications
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
 from pgjit.audit.keeping import Upkeep
-from pgjit.audit.sinks import SegmentSink
 from pgjit.audit.telemetry.export_process import ExportProcess
 from pgjit.clock import Clock
 from pgjit.config import Config
@@ -149,8 +148,7 @@ class App:
     @asynccontextmanager
     async def _run_journal(self) -> AsyncIterator[None]:
         config, clock, section = self._config, self._clock, self._config.file.journal
-        sink = SegmentSink(config.path(section.folder), writer_of(config))
-        self._journal = Journal.open(sink, durability=section.durability, rotation=section.rotation)
+        self._journal = opened_journal(config)
         try:
             if (last := self._journal.last_at) is not None:
                 clock.not_before(last)

@@ -11,6 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pgjit.api.section import HttpTlsSection
+from pgjit.audit.journal import Journal
+from pgjit.audit.redaction.salts import SaltFiles
+from pgjit.audit.sinks import SegmentSink
 from pgjit.clock import Clock
 from pgjit.config import Config, TlsSection
 from pgjit.errors import InvalidFile
@@ -43,11 +46,20 @@ __all__ = [
     "memberships_from",
     "new_notifier",
     "new_store",
+    "opened_journal",
     "provider_of",
     "server_tls",
     "versions_of",
     "writer_of",
 ]
+
+
+def opened_journal(config: Config) -> Journal:
+    """The journal of this process. Raises ServerUnavailable."""
+    section = config.file.journal
+    folder = config.path(section.folder)
+    sink = SegmentSink(folder, writer_of(config))
+    return Journal.open(sink, durability=section.durability, rotation=section.rotation, salts=SaltFiles(folder))
 
 
 def writer_of(config: Config) -> str:

@@ -12,6 +12,7 @@ from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
+from pgjit.policy.redaction import Redaction
 from pgjit.sql.statement import StatementSummary
 
 __all__ = [
@@ -52,6 +53,7 @@ class SessionContext:
     backend_pid: int
     source: str  # the client's address and port
     statements_only: bool = False  # `record: statements`: records have no values
+    redaction: Redaction | None = None  # of the policy: what records leave out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from pgjit.audit.journal_line import digest_of, number_of, time_of
 from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
 from pgjit.audit.lines_back import holds, recorded_windows, records_back
 from pgjit.audit.record import ContextCache, render
+from pgjit.audit.redaction.salts import SaltSource
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments.segment import Segment
 from pgjit.audit.sink import OpenedSink, Sink, SinkBroken, SinkLost
@@ -46,7 +47,13 @@ class Journal:
     """
 
     def __init__(
-        self, sink: Sink, opened: OpenedSink, durability: Durability, rotation: Rotation, interval: float
+        self,
+        sink: Sink,
+        opened: OpenedSink,
+        durability: Durability,
+        rotation: Rotation,
+        interval: float,
+        salts: SaltSource | None = None,
     ) -> None:
         """Raises ValueError if the last line of the sink is no record."""
         self._sink = sink
@@ -63,7 +70,7 @@ class Journal:
         self._due: list[Callable[[datetime], Event]] = []  # records that come before any other
         if (torn := opened.torn) is not None:
             self._due.append(lambda at: JournalTorn(at=at, line=torn.line, bytes=torn.bytes, files=torn.files))
-        self._contexts = ContextCache()
+        self._contexts = ContextCache(salts)
         self.on_written: list[Callable[[int, Sequence[bytes]], None]] = []
         """Each is called with the lines that were written and the number of the first; as below."""
         self.failures = 0  # writes that failed
@@ -86,14 +93,18 @@ class Journal:
         durability: Durability = "written",
         rotation: Rotation = Rotation(),  # noqa: B008  # it cannot be changed
         interval: float = 1.0,
+        salts: SaltSource | None = None,
     ) -> Journal:
-        """Open the sink, and continue after its last record. Raises ServerUnavailable."""
+        """Open the sink, and continue after its last record. Raises ServerUnavailable.
+
+        `salts`: for the records of sessions whose policy redacts; without them they cannot be written.
+        """
         try:
             opened = sink.open()
         except (OSError, ValueError) as error:
             raise _unusable(sink, str(error)) from error
         try:
-            return cls(sink, opened, durability, rotation, interval)
+            return cls(sink, opened, durability, rotation, interval, salts)
         except ValueError as error:
             sink.close()
             raise _unusable(sink, str(error)) from error

@@ -34,6 +34,7 @@ from pgjit.audit.keeping_event import KeepingEvent
 from pgjit.audit.keeping_record import keeping_members
 from pgjit.audit.record_json import as_members, time_json, time_text
 from pgjit.audit.record_members import identity_member
+from pgjit.audit.redaction.salts import SaltSource
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.audit.review_record import review_members
 from pgjit.audit.session_record import (
@@ -57,7 +58,9 @@ _CONTEXTS_KEPT = 10_000
 class ContextCache:
     """What the records of open sessions begin with, rendered once for each session."""
 
-    def __init__(self) -> None:
+    def __init__(self, salts: SaltSource | None = None) -> None:
+        """`salts`: for sessions whose policy redacts."""
+        self.salts = salts
         self._rendered: dict[int, tuple[SessionContext, SessionHeads]] = {}
 
     def heads(self, context: SessionContext) -> SessionHeads:
@@ -85,9 +88,17 @@ def _members(event: Event, contexts: ContextCache) -> bytes:
     """The value of `"type"`, and the members that follow."""
     match event:
         case Execution():
-            return b'%s%d",%s' % (contexts.heads(event.context).execution, event.number, execution_members(event))
+            return b'%s%d",%s' % (
+                contexts.heads(event.context).execution,
+                event.number,
+                execution_members(event, contexts.salts),
+            )
         case Outcome():
-            return b'%s%d",%s' % (contexts.heads(event.context).outcome, event.number, outcome_members(event))
+            return b'%s%d",%s' % (
+                contexts.heads(event.context).outcome,
+                event.number,
+                outcome_members(event, contexts.salts),
+            )
         case SessionOpened():
             return b'"session.opened",%s' % as_members(opened_members(event))
         case SessionEnded():

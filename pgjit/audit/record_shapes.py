@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "BackendShape",
+    "CommittedShape",
     "Count",
     "ExecutionShape",
     "FullIdentityShape",
@@ -31,6 +32,7 @@ __all__ = [
     "ProgramShape",
     "ProofShape",
     "RecordShape",
+    "RedactedShape",
     "SessionEndedShape",
     "SessionOpenedShape",
     "Sha256",
@@ -194,6 +196,16 @@ class ParametersShape(MembersShape):
     truncated: Literal[True] | None = None
 
 
+class CommittedShape(MembersShape):
+    member: Annotated[str, Field(pattern=r"^(statement|parameters|message)/[1-9]\d*$")]
+    commitment: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+
+
+class RedactedShape(MembersShape):
+    salts: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d/[0-9a-f]{16}$")]
+    values: list[CommittedShape]
+
+
 class ExecutionShape(RecordShape):
     type: Literal["execution"]
     identity: IdentityText
@@ -217,6 +229,7 @@ class ExecutionShape(RecordShape):
     through: list[str] | None = None
     unresolved: str | None = None
     parameters: ParametersShape | None = None
+    redacted: RedactedShape | None = None
 
 
 class OutcomeShape(RecordShape):
@@ -232,6 +245,7 @@ class OutcomeShape(RecordShape):
     message: str | None = None
     first_row_us: Count | None = None
     duration_us: Count
+    redacted: RedactedShape | None = None
 
 
 class SessionEndedShape(RecordShape):

@@ -61,6 +61,15 @@ class JournalSection(BaseModel):
     space_warn_bytes: int = Field(
         default=1 << 30, ge=0, description="free space on the journal's disk below which there is an alarm"
     )
+    salt_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_600,
+        description=(
+            "age in days at which the salts of redacted values are removed: from then on nobody can test a value "
+            "against a record; without it, never"
+        ),
+    )
     checkpoint: CheckpointSection = CheckpointSection()
 
     @model_validator(mode="before")
@@ -81,7 +90,8 @@ class JournalSection(BaseModel):
     @property
     def keeping(self) -> Keeping:
         keep = None if self.keep_days is None else timedelta(days=self.keep_days)
-        return Keeping(self.compress, keep, self.archive, self.space_warn_bytes)
+        salts = None if self.salt_days is None else timedelta(days=self.salt_days)
+        return Keeping(self.compress, keep, self.archive, self.space_warn_bytes, salts)
 
     @property
     def rotation(self) -> Rotation:

@@ -22,6 +22,7 @@ from pgjit.audit.record_members import (
     process_member,
     window_member,
 )
+from pgjit.audit.redaction.redacted_record import redact_detail
 
 __all__ = ["SessionHeads", "ended_members", "left_behind_members", "opened_members", "session_heads"]
 
@@ -86,7 +87,7 @@ def ended_members(event: SessionEnded) -> dict[str, object]:
         "window": context.window.id,
         "session": context.session_id,
         "reason": event.reason,
-        "detail": event.detail,
+        "detail": redact_detail(event),
         "executions": event.executions,
         "rows": event.rows,
         "bytes": event.bytes,

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pgjit.audit.event import Execution, Outcome
 from pgjit.audit.parameter_record import parameter_members
 from pgjit.audit.record_json import as_json, as_members
+from pgjit.audit.redaction.redacted_record import redact_execution, redact_message
+from pgjit.audit.redaction.salts import SaltSource
 from pgjit.audit.valueless import valueless
 from pgjit.policy.decision import Violation
 from pgjit.sql.statement import StatementSummary
@@ -26,8 +28,12 @@ _KEPT_TEXT = 4096
 _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "statement")
 
 
-def execution_members(event: Execution) -> bytes:
+def execution_members(event: Execution, salts: SaltSource | None = None) -> bytes:
+    """Raises OSError if the policy redacts, and there is no salt."""
     # Without a dict of all members, which is slower: both are written for every statement that runs.
+    parameters, redacted = None, b""
+    if event.context.redaction is not None:
+        event, parameters, redacted = redact_execution(event, salts)
     if event.context.statements_only:
         event = valueless(event)
     protocol = b"" if event.protocol == "simple" else b'"protocol":"extended",'
@@ -41,8 +47,8 @@ def execution_members(event: Execution) -> bytes:
     if event.unresolved is not None:
         parts.append(b',"unresolved":%s' % as_json(event.unresolved))
     if event.parameters is not None:
-        parts.append(b',"parameters":%s' % as_json(parameter_members(event.parameters)))
-    return b"".join(parts)
+        parts.append(b',"parameters":%s' % as_json(parameters or parameter_members(event.parameters)))
+    return b"".join([*parts, redacted])
 
 
 def _statement(event: Execution) -> bytes:
@@ -85,7 +91,9 @@ def _summary(summary: StatementSummary) -> bytes:
     return b",%s" % as_members(present) if present else b""
 
 
-def outcome_members(event: Outcome) -> bytes:
+def outcome_members(event: Outcome, salts: SaltSource | None = None) -> bytes:
+    """Raises as `execution_members`."""
+    redacted = b""
     parts = [b'"ended":"%s"' % event.ended.encode()]
     if event.command is not None:
         parts.append(_command(event.command))
@@ -97,11 +105,14 @@ def outcome_members(event: Outcome) -> bytes:
     if event.sqlstate is not None:
         parts.append(b'"sqlstate":%s' % as_json(event.sqlstate))
     if event.message is not None and not event.context.statements_only:
-        parts.append(b'"message":%s' % as_json(event.message[:LONGEST_MESSAGE]))
+        message = event.message[:LONGEST_MESSAGE]
+        if event.context.redaction is not None:
+            message, redacted = redact_message(event, LONGEST_MESSAGE, salts)
+        parts.append(b'"message":%s' % as_json(message))
     if event.first_row_us is not None:
         parts.append(b'"first_row_us":%d' % event.first_row_us)
     parts.append(b'"duration_us":%d' % event.duration_us)
-    return b",".join(parts)
+    return b",".join(parts) + redacted
 
 
 @lru_cache(maxsize=1024)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from pgjit.errors import PgjitError
+from pgjit.judging.redacted_text import redacted_summary
 from pgjit.policy.decision import Allow, Violation
 from pgjit.policy.dialects import syntax_hint
 from pgjit.policy.evaluate import evaluate, parameter_types
@@ -26,7 +27,7 @@ from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.object_collector import StepBudget
 from pgjit.sql.scopes.scopes import Scopes
 from pgjit.sql.shape.shape import SHAPELESS
-from pgjit.sql.statement import Message, Statement
+from pgjit.sql.statement import Message, Statement, StatementSummary
 from pgjit.sql.summary import summary_of
 
 __all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged", "without_facts"]
@@ -139,7 +140,7 @@ def _read(policy: Policy, text: str) -> Judgement:
     """Under `access: full`: parse the text if possible, so that the record shows the statements."""
     try:
         statements = read_message(text, most=MOST_STATEMENTS).statements
-        return Judgement(text, _summarised(policy, statements, {}), ())
+        return Judgement(text, _summarised(policy, statements, {}, None), ())
     except Exception:  # noqa: BLE001 - the server reports the syntax error
         return Judgement(text, (), (), unread=True)
 
@@ -176,7 +177,7 @@ def _decide(
     step_limit = steps.left
     resolved: dict[int, ReferencedObjects | None] = {}
     decision = evaluate(policy, message, catalog, steps=steps, passages=passages, resolved=resolved)
-    statements = _summarised(policy, message.statements, resolved)
+    statements = _summarised(policy, message.statements, resolved, catalog)
     if isinstance(decision, Allow):
         return Judgement(text, statements, (), parameter_types=parameter_types(policy, message, catalog))
     violations = decision.violations
@@ -192,13 +193,21 @@ def _decide(
 
 
 def _summarised(
-    policy: Policy, statements: tuple[Statement, ...], resolved: Mapping[int, ReferencedObjects | None]
+    policy: Policy,
+    statements: tuple[Statement, ...],
+    resolved: Mapping[int, ReferencedObjects | None],
+    catalog: Catalog | None,
 ) -> tuple[Statement, ...]:
     """With what their records have of them, made once: a judgement is cached."""
-    masks = policy.record == "statements"
-    return tuple(
-        replace(each, summary=summary_of(each, resolved.get(each.index), masks=masks)) for each in statements
-    )
+    masks, redaction = policy.record == "statements", policy.redaction
+
+    def summary(each: Statement) -> StatementSummary:
+        referenced = resolved.get(each.index)
+        if redaction is None:
+            return summary_of(each, referenced, masks=masks)
+        return redacted_summary(each, referenced, redaction, catalog, masks=masks)
+
+    return tuple(replace(each, summary=summary(each)) for each in statements)
 
 
 def _preset_violations(

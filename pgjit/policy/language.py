@@ -30,9 +30,13 @@ from pgjit.policy.identity_terms import GroupEntry, GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
 from pgjit.policy.policy import Mode, Preset, SettingCaps
+from pgjit.policy.redaction import check_redaction_pattern
 from pgjit.policy.rules import RULES
 
-__all__ = ["CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "SelectorEntry", "StatementSection"]
+__all__ = [
+    "CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "RedactSection", "SelectorEntry",
+    "StatementSection",
+]  # fmt: skip
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 CONNECTION_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
@@ -42,6 +46,7 @@ _OPERATOR = re.compile(r"([A-Za-z_][A-Za-z0-9_$]*\.)?[-+*/<>=~!@#%^&|`?]+\Z")
 _SIZES = {"kB": 2**10, "MB": 2**20, "GB": 2**30}
 _LONGEST = timedelta(hours=24)
 _CAPS = SettingCaps()
+_MOST_PATTERNS = 20
 
 
 def _size(value: object) -> int:
@@ -69,6 +74,13 @@ def _recorded(value: object) -> object:
     if value is True or value == "statements":
         return value
     raise ValueError("must be true or `statements`: pgjit has no unrecorded access")
+
+
+def _redaction_patterns(value: object) -> list[str]:
+    words = texts(value)
+    if len(words) > _MOST_PATTERNS:
+        raise ValueError(f"has at most {_MOST_PATTERNS} patterns")
+    return all_of(words, check_redaction_pattern)
 
 
 def _kind(word: str) -> str:
@@ -218,6 +230,21 @@ class LimitSection(_Section):
     )
 
 
+class RedactSection(_Section):
+    """What records leave out."""
+
+    columns: Columns | None = Field(None, description="columns whose values are left out: schema.relation.column")
+    patterns: Annotated[list[str] | None, BeforeValidator(_redaction_patterns), WithJsonSchema(_TEXTS)] = Field(
+        None, description="regular expressions (RE2): what they match is left out, wherever it stands"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.columns is None and self.patterns is None:
+            raise ValueError("must have `columns`, `patterns` or both")
+        return self
+
+
 class PolicyFile(GrantKeys, IdentityKeys):
     """A policy as written."""
 
@@ -227,6 +254,7 @@ class PolicyFile(GrantKeys, IdentityKeys):
     record: Annotated[
         Literal[True, "statements"], BeforeValidator(_recorded), WithJsonSchema({"enum": [True, "statements"]})
     ] = Field(description="true, or `statements`: without values. There is no unrecorded access")
+    redact: RedactSection | None = Field(None, description="values that records leave out")
     cooldown: Duration | None = Field(None, description="from the end of a window to the next one")
     mode: Mode = Field(Mode.ENFORCE, description="observe: what would be refused runs, and is recorded as such")
     statements: StatementSection

@@ -16,10 +16,11 @@ from pgjit.document import Document
 from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.faults import conflicts, entry_faults, entry_faults_as_far_as_read, warnings
 from pgjit.policy.kinds import words_of
-from pgjit.policy.language import LimitSection, PolicyFile, SelectorEntry, StatementSection
+from pgjit.policy.language import LimitSection, PolicyFile, RedactSection, SelectorEntry, StatementSection
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import NO_LIMITS, Limits, Policy, SettingCaps, StatementTerms
+from pgjit.policy.redaction import Redaction
 from pgjit.policy.selector import Selector
 
 __all__ = ["Policies", "load_policies", "read_policy", "terms_of"]
@@ -105,6 +106,7 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
         terms=written.grant_terms(),
         cooldown=written.ttl if written.cooldown is None else written.cooldown,
         record=written.record,
+        redaction=None if written.redact is None else _redaction(written.redact),
         mode=written.mode,
         statements=replace(
             terms_of(written.statements, limits.statement_time or written.ttl, document.place),
@@ -121,6 +123,10 @@ def _limits(written: LimitSection) -> Limits:
     given = dict(written)
     caps = SettingCaps(**{each.name: given.pop(each.name) for each in fields(SettingCaps)})
     return Limits(**given, caps=caps)
+
+
+def _redaction(written: RedactSection) -> Redaction:
+    return Redaction(_patterns(written.columns), tuple(written.patterns or ()))
 
 
 def _nowhere(_where: Where) -> str:

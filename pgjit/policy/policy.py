@@ -19,6 +19,7 @@ from pgjit.policy.kinds import addable_kinds, preset_kinds
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.preset import Preset
+from pgjit.policy.redaction import Redaction
 from pgjit.policy.selector import Selector
 
 __all__ = ["NO_LIMITS", "Grant", "Limits", "Mode", "Policy", "Preset", "SettingCaps", "StatementTerms"]
@@ -168,6 +169,7 @@ class Policy:
     record: Literal[True, "statements"]  # `statements`: records have no values
     statements: StatementTerms
     source: str  # the file it was read from
+    redaction: Redaction | None = None  # what records leave out
     version: str  # a hash of the file's bytes: what a record names as the policy in force
     mode: Mode = Mode.ENFORCE
     limits: Limits = NO_LIMITS

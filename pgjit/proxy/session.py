@@ -182,6 +182,7 @@ class Session:
             backend_pid=upstream.backend_pid,
             source=self._source,
             statements_only=access.policy.record == "statements",
+            redaction=access.policy.redaction,
         )
         now = services.clock()
         if (early := services.windows.early_end(access.window.id)) is not None:

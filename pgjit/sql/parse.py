@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pglast.parser import ParseError, fingerprint, normalize, parse_sql_json, scan
@@ -30,10 +30,20 @@ from pgjit.sql.scopes.statement_values import read_values
 from pgjit.sql.shape.measure import measure
 from pgjit.sql.shown_settings import shown_settings
 from pgjit.sql.statement import Message, Statement
+from pgjit.sql.value_columns import CertainValues, certain_values
 from pgjit.sql.walk import Walk
 
-__all__ = ["read_message", "read_values_of", "signature_of", "without_values"]
+__all__ = [
+    "TextToken",
+    "certain_values_of",
+    "read_message",
+    "read_values_of",
+    "signature_of",
+    "tokens_of",
+    "without_values",
+]
 
+_NEGATIVE = "ASCII_45"
 _CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST"})
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -88,28 +98,70 @@ def signature_of(text: str) -> tuple[str | None, str | None]:
         return None, None
 
 
+class TextToken(NamedTuple):
+    """A constant or a comment in a text, from the character `start` to before `end`."""
+
+    name: str  # as PostgreSQL's scanner calls it
+    start: int
+    end: int
+
+    @property
+    def is_comment(self) -> bool:
+        return self.name in _COMMENTS
+
+
+def tokens_of(text: str) -> list[TextToken] | None:
+    """The constants and comments in the text of a statement, in order. None if it cannot be split into tokens."""
+    tokens = _scanned(text)
+    return None if tokens is None else [each for each in tokens if each.name in _CONSTANTS or each.is_comment]
+
+
+def certain_values_of(text: str, columns: frozenset[str]) -> CertainValues:
+    """As `certain_values` for the text of one statement, with the characters at which the constants begin."""
+    try:
+        tree = orjson.loads(parse_sql_json(text))["stmts"]
+        found = certain_values(tree, columns)
+    except Exception:  # noqa: BLE001 - then nothing is certain
+        return CertainValues()
+    where, starts = _positions(text), set[int]()
+    written = {where(offset) for offset in found.constants}
+    before: TextToken | None = None
+    for token in _scanned(text) or ():
+        negated = before is not None and before.name == _NEGATIVE and before.start in written  # `-5` begins there
+        if token.name in _CONSTANTS and (token.start in written or negated):
+            starts.add(token.start)
+        before = token
+    return CertainValues(frozenset(starts), found.parameters)
+
+
+def _scanned(text: str) -> list[TextToken] | None:
+    try:
+        # One character for one: pglast looks up the places of others, which takes time squared.
+        return [TextToken(each.name, each.start, each.end + 1) for each in scan(_NOT_ASCII.sub("x", text))]
+    except Exception:  # noqa: BLE001 - a text that was parsed can be scanned, but for a bug
+        return None
+
+
 def without_values(text: str) -> str | None:
     """The text of a statement with `$1` and so on in place of every constant, and without its comments.
 
     `text` is that of a `Statement`. None if it cannot be split into tokens. Unlike `signature_of` it leaves no
     constant of any command. Numbers begin after the last parameter that the text itself has.
     """
-    try:
-        # One character for one: pglast looks up the places of others, which takes time squared.
-        tokens = scan(_NOT_ASCII.sub("x", text))
-    except Exception:  # noqa: BLE001 - then the record has no text
+    tokens = _scanned(text)
+    if tokens is None:
         return None
-    number = max((int(text[each.start + 1 : each.end + 1]) for each in tokens if each.name == "PARAM"), default=0)
+    number = max((int(text[each.start + 1 : each.end]) for each in tokens if each.name == "PARAM"), default=0)
     parts, at = [], 0
     for token in tokens:
         if token.name in _CONSTANTS:
             number += 1
             parts += [text[at : token.start], f"${number}"]
-        elif token.name in _COMMENTS:
+        elif token.is_comment:
             parts += [text[at : token.start], " "]
         else:
             continue
-        at = token.end + 1
+        at = token.end
     return "".join([*parts, text[at:]]).strip()
 
 

@@ -11,7 +11,17 @@ from typing import Literal
 from pgjit.sql.scopes.scopes import Scopes
 from pgjit.sql.shape.shape import SHAPELESS, Shape
 
-__all__ = ["Argument", "Message", "Name", "NameEffect", "Setting", "ShownSetting", "Statement", "StatementSummary"]
+__all__ = [
+    "Argument",
+    "Message",
+    "Name",
+    "NameEffect",
+    "RedactedText",
+    "Setting",
+    "ShownSetting",
+    "Statement",
+    "StatementSummary",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,17 @@ class ShownSetting:
     parameter: int | None = None  # the number of the parameter that gives the name, from 1
 
 
+@dataclass(frozen=True, slots=True)
+class RedactedText:
+    """The text of a statement as a record has it under a policy with `redact`."""
+
+    text: str  # with `[redacted 1]` and so on in place of what is left out
+    values: tuple[bytes, ...] = ()  # what `[redacted 1]` and so on stand for
+    touches: bool = False  # it may use a redacted column: its values are redacted but for those that certainly belong
+    # to another column. Its result may have values of one
+    open_parameters: frozenset[int] = frozenset()  # if it does: numbers of the parameters that belong to another one
+
+
 @dataclass(slots=True)
 class StatementSummary:
     """What a record has of a statement besides its text and its kind. Made by `summary_of`."""
@@ -92,6 +113,7 @@ class StatementSummary:
     writes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()  # functions
     masked: str | None = None  # the text without constants and comments, under `record: statements`
+    redacted: RedactedText | None = None  # under `redact`; all else here is made from its text
     of_catalog: bool = False  # it asks only how the database is made, as psql and drivers do by themselves
     rendered: tuple[str, str | None, bytes] | None = field(default=None, compare=False, repr=False)
     """For the journal: a text, a kind, and the members of a record for them."""

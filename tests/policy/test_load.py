@@ -81,7 +81,7 @@ def test_every_key_is_explained_in_the_readme() -> None:
 def test_the_examples_in_the_readme_are_of_the_language() -> None:
     readme = (ROOT / "policies/README.md").read_text("utf-8")
     blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)]
-    sections = ["policy", "statements", "statements", "statements", "rules", "policy"]
+    sections = ["policy", "statements", "statements", "statements", "rules", "record", "policy"]
     assert [next(iter(block)) for block in blocks] == sections
 
     PolicyFile.model_validate(blocks[0])
@@ -90,6 +90,7 @@ def test_the_examples_in_the_readme_are_of_the_language() -> None:
     for block in blocks[2:4]:
         assert list(entry_faults(StatementSection.model_validate(block["statements"]))) == []
     assert list(entry_faults(StatementSection.model_validate({"access": "read-write", **blocks[4]}))) == []
+    PolicyFile.model_validate({**blocks[0], **blocks[5]})
 
 
 def test_every_kind_of_statement_of_the_parser_has_a_word() -> None:

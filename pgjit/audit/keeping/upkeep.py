@@ -22,6 +22,7 @@ from pgjit.audit.keeping.compression import compress, remove_parts
 from pgjit.audit.keeping.disk_space import DiskSpace, free_bytes
 from pgjit.audit.keeping.retention import Expired, expired, remove
 from pgjit.audit.keeping_event import SegmentDropped
+from pgjit.audit.redaction.salts import SaltFiles
 from pgjit.audit.segments import Segment, list_segments
 from pgjit.errors import JournalUnavailable
 
@@ -39,6 +40,7 @@ class Keeping:
     keep: timedelta | None = None
     archive: str | None = None
     warn_bytes: int = 0
+    salts: timedelta | None = None  # how long the salts of redacted values are kept; None: for ever
     interval: float = 5.0
 
 
@@ -115,6 +117,8 @@ class Upkeep:
                 await asyncio.shield(asyncio.to_thread(self._compress))
             if self._archiver is not None:
                 self._archiver.wake.set()
+            if self._keeping.salts is not None:
+                await asyncio.to_thread(SaltFiles(self._folder).drop_before, (now - self._keeping.salts).date())
             if self._keeping.keep is not None:
                 await self._drop(now - self._keeping.keep)
         except (OSError, ValueError, KeyError, JournalUnavailable) as error:

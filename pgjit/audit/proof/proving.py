@@ -17,7 +17,7 @@ from pgjit.audit.proof.stored_tree import StoredTree
 from pgjit.audit.proof.tree import inclusion_proof
 from pgjit.audit.segments import Segment
 
-__all__ = ["CannotProve", "prove_record"]
+__all__ = ["CannotProve", "find_line", "prove_record"]
 
 _SEQ = re.compile(rb'\{(?:"v":[0-9]+,)?"seq":([0-9]{1,18}),')
 _EXECUTION = re.compile(r"[A-Za-z0-9_-]+/[0-9]+\Z")
@@ -29,7 +29,7 @@ class CannotProve(ValueError):
 
 def prove_record(files: JournalFiles, record: str, keys: Sequence[VerifierKey]) -> InclusionFile:
     """Blocks while it reads. Raises CannotProve, OSError and SegmentDamaged."""
-    index, line = _found(files.segments, record)
+    index, line = find_line(files.segments, record)
     newest = _newest(files, keys)
     size = 0 if newest is None else newest.checkpoint.size
     if newest is None or index >= size:
@@ -64,8 +64,8 @@ def _newest(files: JournalFiles, keys: Sequence[VerifierKey]) -> SignedCheckpoin
     return newest
 
 
-def _found(segments: Sequence[Segment], record: str) -> tuple[int, bytes]:
-    """The line's index, and the line."""
+def find_line(segments: Sequence[Segment], record: str) -> tuple[int, bytes]:
+    """The line's index, and the line. Raises CannotProve, OSError and SegmentDamaged."""
     if record.isascii() and record.isdigit():
         return _by_number(segments, int(record))
     if _EXECUTION.match(record) is None:

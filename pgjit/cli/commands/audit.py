@@ -6,6 +6,7 @@ from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.commands.audit_key import key
 from pgjit.cli.commands.audit_list import list_
 from pgjit.cli.commands.audit_prove import check_proof, prove
+from pgjit.cli.commands.audit_redacted import check_value, redacted
 from pgjit.cli.commands.audit_report import report
 from pgjit.cli.commands.audit_show import replay, show, window
 from pgjit.cli.commands.audit_sql import sql
@@ -28,4 +29,6 @@ audit.command("tail", cls=CommandHelp)(tail)
 audit.command("verify", cls=CommandHelp)(verify)
 audit.command("prove", cls=CommandHelp)(prove)
 audit.command("check-proof", cls=CommandHelp)(check_proof)
+audit.command("redacted", cls=CommandHelp)(redacted)
+audit.command("check-value", cls=CommandHelp)(check_value)
 audit.add_typer(key, name="key")

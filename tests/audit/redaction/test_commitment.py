@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgjit.audit.proof.commitment import SALT_BYTES, commitment, commitment_holds
+from pgjit.audit.redaction.commitment import SALT_BYTES, commitment, commitment_holds
 
 SALT = bytes(range(SALT_BYTES))
 VALUE = b"DELETE FROM users WHERE id=7"

@@ -1,0 +1,106 @@
+"""`pgjit audit redacted` and `check-value`: what stood in a redacted record, for who knows the value."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgjit.cli.audit_settings import AsJson, ConfigPath, Folders, journal_folders
+from pgjit.cli.plain import plain
+from pgjit.cli.status import Status
+
+__all__ = ["check_value", "redacted"]
+
+Member = Annotated[
+    str | None, typer.Option("--member", metavar="MEMBER", help="`statement/1`, `parameters/2`, `message/1`, ...")
+]
+Value = Annotated[str | None, typer.Option("--value", metavar="TEXT", help="The value that may have stood there.")]
+
+
+def redacted(
+    record: Annotated[str, typer.Argument(help="The number of a record, or an execution's id (SESSION/NUMBER).")],
+    member: Member = None,
+    value: Value = None,
+    as_json: AsJson = False,
+    folders: Folders = None,
+    config: ConfigPath = Path("pgjit.yaml"),
+) -> int:
+    """List what was redacted in a record, with the salts; or check whether a value stood there.
+
+    Reads the salts beside the journal. Who has the record, the value and its salt can check that the value stood
+    there: `pgjit audit check-value`. The exit code is 1 if it is another value.
+    """
+    from pgjit.audit.proof.journal_files import JournalFiles
+    from pgjit.audit.proof.proving import CannotProve, find_line
+    from pgjit.audit.redaction.revealing import NotRedacted, member_salts, redacted_members
+    from pgjit.audit.segments import SegmentDamaged
+
+    if (member is None) != (value is None):
+        raise typer.BadParameter("give both --member and --value, or none")
+    files = journal_folders(folders, config)
+    try:
+        members = redacted_members(find_line(JournalFiles(files).segments, record)[1])
+        salts = next(filter(None, (member_salts(folder, members) for folder in files)), None)
+        if member is not None and value is not None:
+            if salts is None:
+                return _erased(members.salts)
+            return _verdict(member, holds=members.holds(member, salts.get(member, bytes(16)), value))
+    except (CannotProve, NotRedacted, SegmentDamaged) as fault:
+        print(f"error: {plain(str(fault))} [not-redacted]", file=sys.stderr)
+        return Status.FAILED
+    rows = [
+        {"member": name, "commitment": committed.hex(), "salt": None if salts is None else salts[name].hex()}
+        for name, committed in members.commitments.items()
+    ]
+    if as_json:
+        from pgjit.cli.audit_output import print_json
+
+        print_json({"execution": members.execution, "salts": members.salts, "values": rows})
+    else:
+        for row in rows:
+            print(f"{plain(str(row['member']))}  commitment {row['commitment']}  salt {row['salt'] or 'erased'}")
+    return Status.OK
+
+
+def check_value(
+    file: Annotated[Path, typer.Argument(help="A record as a line of JSON, or a file of `pgjit audit prove`.")],
+    member: Annotated[str, typer.Option("--member", metavar="MEMBER", help="`statement/1`, `parameters/2`, ...")],
+    salt: Annotated[str, typer.Option("--salt", metavar="HEX", help="As `pgjit audit redacted` shows it.")],
+    value: Annotated[str, typer.Option("--value", metavar="TEXT", help="The value that may have stood there.")],
+) -> int:
+    """Check that a value stood in a redacted record. Needs the record, the value and its salt, and no journal.
+
+    That the record is in a journal is checked by `pgjit audit check-proof`.
+    """
+    from pgjit.audit.proof.inclusion_file import InclusionFile
+    from pgjit.audit.proof.note import NoteRejected
+    from pgjit.audit.redaction.revealing import NotRedacted, redacted_members
+
+    content = file.read_bytes()
+    try:
+        line = content if content.startswith(b"{") else InclusionFile.parse(content).line
+        return _verdict(member, holds=redacted_members(line).holds(member, bytes.fromhex(salt), value))
+    except (NoteRejected, NotRedacted) as fault:
+        print(f"error: `{file}`: {plain(str(fault))} [not-redacted]", file=sys.stderr)
+        return Status.FAILED
+    except ValueError:
+        raise typer.BadParameter("a salt is 32 hexadecimal digits", param_hint="--salt") from None
+
+
+def _verdict(member: str, *, holds: bool) -> int:
+    if holds:
+        print(f"it holds: this value stood in {plain(member)}")
+        return Status.OK
+    print(f"error: another value stood in {plain(member)} [value-differs]", file=sys.stderr)
+    return Status.FAILED
+
+
+def _erased(name: str) -> int:
+    print(
+        f"error: the salts {plain(name)} were removed: no value can be tested any more [salts-erased]",
+        file=sys.stderr,
+    )
+    return Status.FAILED
