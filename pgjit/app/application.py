@@ -27,7 +27,7 @@ from pgjit.app.from_config import (
     versions_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
-from pgjit.app.otlp_export import exporting
+from pgjit.app.otlp_export import exported_index, exporting
 from pgjit.app.service_stop import note_stop
 from pgjit.app.watched_metrics import watch, watch_notifications
 from pgjit.audit.event import ServiceStarted
@@ -157,7 +157,7 @@ class App:
                 policies = tuple((policy.name, policy.version) for policy in config.policies.values())
                 started = ServiceStarted(at=clock(), version=VERSION, config_hash=config.sha256, policies=policies)
                 self._journal.append([started])
-                self._upkeep = Upkeep(self._journal, clock, section.keeping)
+                self._upkeep = Upkeep(self._journal, clock, section.keeping, exported_index(self._export))
                 try:
                     async with self._upkeep.running():
                         yield

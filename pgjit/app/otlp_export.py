@@ -5,7 +5,7 @@ Decides what it gets to know, and that it outlives the journal: so it sends the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pgjit.config import Config
 from pgjit.telemetry import Telemetry
 from pgjit.telemetry.metric_snapshot import snapshot
 
-__all__ = ["exporting"]
+__all__ = ["exported_index", "exporting"]
 
 
 @asynccontextmanager
@@ -41,3 +41,8 @@ async def exporting(
     process = ExportProcess(settings, lambda: snapshot(telemetry.metrics))
     async with process.running():
         yield process
+
+
+def exported_index(export: ExportProcess | None) -> Callable[[], int | None] | None:
+    """Reads the index of the next record to send; None if no records are sent."""
+    return None if export is None or not export.settings.logs else lambda: export.index

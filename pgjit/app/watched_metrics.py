@@ -79,6 +79,7 @@ def _watch_upkeep(metrics: Metrics, folder: Path, upkeep: Upkeep) -> None:
     metrics.journal_free.watch(lambda: {(): free_bytes(folder)} if folder.exists() else {})
     metrics.journal_space_low.watch(lambda: {(): int(upkeep.space_low)})
     metrics.journal_unarchived.watch(lambda: {(): upkeep.waiting})
+    metrics.journal_held.watch(lambda: {(): upkeep.held})
     metrics.journal_archive_failures.watch(lambda: {(): upkeep.archive_failures})
 
 

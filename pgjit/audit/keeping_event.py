@@ -58,6 +58,8 @@ class SegmentDropped(KeepingEvent):
     """No record of it is later."""
     archived: str | None
     """Where its copy is."""
+    unsent: int = 0
+    """How many of its records the collector does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ def keeping_members(event: KeepingEvent) -> tuple[str, dict[str, object]]:
                 "lines": event.lines,
                 "until": time_text(event.until),
                 "archived": event.archived,
+                **({"unsent": event.unsent} if event.unsent else {}),
             }
         case JournalSpaceLow() | JournalSpaceRegained():
             name = "journal.space.low" if isinstance(event, JournalSpaceLow) else "journal.space.regained"

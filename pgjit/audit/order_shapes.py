@@ -265,6 +265,7 @@ class SegmentDroppedShape(RecordShape):
     lines: Count
     until: Moment
     archived: str | None
+    unsent: Positive | None = None
 
 
 class JournalSpaceShape(RecordShape):

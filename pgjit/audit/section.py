@@ -51,6 +51,15 @@ class JournalSection(BaseModel):
         le=36_600,
         description="age at which a closed segment is removed, when all its records have it; without it, never",
     )
+    export_wait_days: float = Field(
+        default=7,
+        ge=0,
+        le=36_600,
+        description=(
+            "with `otlp.logs`: how much longer a segment is kept while the collector does not have all of its "
+            "records; not while there is too little space"
+        ),
+    )
     archive: str | None = Field(
         default=None,
         description=(
@@ -91,7 +100,8 @@ class JournalSection(BaseModel):
     def keeping(self) -> Keeping:
         keep = None if self.keep_days is None else timedelta(days=self.keep_days)
         salts = None if self.salt_days is None else timedelta(days=self.salt_days)
-        return Keeping(self.compress, keep, self.archive, self.space_warn_bytes, salts)
+        wait = timedelta(days=self.export_wait_days)
+        return Keeping(self.compress, keep, self.archive, self.space_warn_bytes, salts, wait)
 
     @property
     def rotation(self) -> Rotation:

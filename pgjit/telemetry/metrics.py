@@ -108,6 +108,10 @@ class Metrics:
             "journal.archive.failures", "{failure}", "copies to the archive that failed; each is tried again"
         )
 
+        self.journal_held = self._gauge(
+            "journal.held_segments", "{segment}", "old segments that wait for the collector before they are removed"
+        )
+
     def _add_checkpoints(self) -> None:
         self.checkpoint_age = self._gauge(
             "journal.checkpoint.age", "s", "since the newest checkpoint, or since the start before the first"

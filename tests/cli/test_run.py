@@ -218,3 +218,26 @@ def test_wrong_usage_names_its_option_and_reads_alike(config: Path, capsys: pyte
         error = capsys.readouterr().err
         assert expected in error
         assert "Invalid value" not in error
+
+
+def test_the_places_of_the_journal_are_tried_on_demand(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = config.parent / "file"
+    rows: list[tuple[str, int, int, str]] = [
+        ((config.parent / "archive").as_uri(), Status.OK, Status.OK, "can be used"),
+        (f"{archive.as_uri()}/x", Status.UNAVAILABLE, Status.FAILED, "cannot be used: it cannot be written to"),
+    ]
+    archive.touch()
+    text = config.read_text()
+    for url, checked, examined, expected in rows:
+        config.write_text(f"{text}\njournal: {{archive: '{url}', space_warn_bytes: 0}}\n")
+        assert run(["check", "--config", str(config)]) == Status.OK
+        capsys.readouterr()
+        for command, status in (("check", checked), ("doctor", examined)):
+            assert (command, run([command, "--journal", "--config", str(config)])) == (command, status)
+            printed = capsys.readouterr()
+            assert expected in " ".join((printed.out + printed.err).split())
+    assert run(["check", "--journal", "--json", "--config", str(config)]) == Status.UNAVAILABLE
+    assert [each["fault"] is None for each in json.loads(capsys.readouterr().out)["places"]] == [True, False]
+    assert run(["doctor", "--journal", "--json", "--config", str(config)]) == Status.FAILED
+    assert json.loads(capsys.readouterr().out)["findings"][1]["severity"] == "danger"
+    assert run(["doctor", "--config", str(config)]) == Status.USAGE

@@ -20,7 +20,7 @@ from pgjit.audit.journal import Journal
 from pgjit.audit.keeping.archive import Archive
 from pgjit.audit.keeping.compression import compress, remove_parts
 from pgjit.audit.keeping.disk_space import DiskSpace, free_bytes
-from pgjit.audit.keeping.retention import Expired, expired, remove
+from pgjit.audit.keeping.retention import Expired, Export, expired, held, remove
 from pgjit.audit.keeping_event import SegmentDropped
 from pgjit.audit.redaction.salts import SaltFiles
 from pgjit.audit.segments import Segment, list_segments
@@ -41,17 +41,28 @@ class Keeping:
     archive: str | None = None
     warn_bytes: int = 0
     salts: timedelta | None = None  # how long the salts of redacted values are kept; None: for ever
+    wait_for_export: timedelta = timedelta(days=7)
     interval: float = 5.0
 
 
 class Upkeep:
     """`start` begins it, `close` ends it: what is under way is finished, except a copy to the archive."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], datetime], keeping: Keeping) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Callable[[], datetime],
+        keeping: Keeping,
+        exported: Callable[[], int | None] | None = None,
+    ) -> None:
+        """`exported`: the index of the next line that a collector gets, None while it is not known."""
         self._journal = journal
         self._folder = Path(journal.name)
         self._clock = clock
         self._keeping = keeping
+        self._exported = exported
+        self.held = 0
+        """How many segments are kept longer because the collector does not have their records."""
         self._space = DiskSpace(journal.name, keeping.warn_bytes)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -84,6 +95,7 @@ class Upkeep:
         warnings = {
             "the journal's disk is nearly full": self._space.low,
             "segments of the journal cannot be copied to the archive": self.archive_failing,
+            "segments of the journal wait for the collector before they are removed": self.held > 0,
         }
         return [text for text, holds in warnings.items() if holds]
 
@@ -154,9 +166,32 @@ class Upkeep:
 
     async def _drop(self, cutoff: datetime) -> None:
         place_of = None if self._archiver is None else self._archiver.place_of
-        due = await asyncio.to_thread(lambda: list(expired(list_segments(self._folder), cutoff, place_of)))
-        if not due:
-            return
+        export = self._export(cutoff)
+        due = await asyncio.to_thread(lambda: list(expired(list_segments(self._folder), cutoff, place_of, export)))
+        if due:
+            await self._remove(due)
+        if export is not None:
+            await self._note_held(cutoff, export)
+
+    def _export(self, cutoff: datetime) -> Export | None:
+        """How far the export is, and how long it is waited for: not at all once the disk is nearly full."""
+        if self._exported is None:
+            return None
+        longer = timedelta() if self._space.low else self._keeping.wait_for_export
+        return Export(self._exported() or 0, cutoff - longer)
+
+    async def _note_held(self, cutoff: datetime, export: Export) -> None:
+        count = await asyncio.to_thread(lambda: held(list_segments(self._folder), cutoff, export))
+        if count and not self.held:
+            _log.warning(
+                "%d old segments of journal %s are kept until the collector has their records, for %s at most",
+                count, self._journal.name, self._keeping.wait_for_export,
+            )  # fmt: skip
+        self.held = count
+
+    async def _remove(self, due: list[Expired]) -> None:
+        if unsent := sum(each.unsent for each in due):
+            _log.error("%d records are removed that the collector does not have", unsent)
         self._journal.append([_dropped(each, self._clock()) for each in due])
         await self._journal.flush()
         for each in due:
@@ -234,4 +269,5 @@ def _dropped(each: Expired, now: datetime) -> Event:
         lines=each.lines,
         until=each.until,
         archived=each.archived,
+        unsent=each.unsent,
     )

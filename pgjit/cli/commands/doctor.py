@@ -11,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from pgjit.cli.journal_places import probed_places
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
+    from pgjit.config import Config
     from pgjit.doctor.examine import Report
     from pgjit.doctor.finding import Finding
 
@@ -26,14 +28,21 @@ _MOST_SHOWN = 8
 
 
 def doctor(
-    connection: Annotated[str, typer.Option(help="The connection whose login role is examined.")],
+    connection: Annotated[str | None, typer.Option(help="The connection whose login role is examined.")] = None,
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
+    journal: Annotated[
+        bool,
+        typer.Option(
+            "--journal",
+            help="Examine the journal's folder and archive instead: a probe is written, read back and deleted.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON document.")] = False,
     as_sql: Annotated[
         bool, typer.Option("--sql", help="Print only the SQL that resolves the dangers and warnings.")
     ] = False,
 ) -> int:
-    """Examine the login role of a connection on the real server.
+    """Examine the login role of a connection on the real server, or where the journal is kept.
 
     Reports rights that would let an agent get past the rules or do harm, each with the SQL that revokes it.
     It logs in with the connection's own credential, reads in a read-only transaction, and changes nothing.
@@ -46,7 +55,11 @@ def doctor(
 
     if as_json and as_sql:
         raise WrongUsage("give either --json or --sql")
+    if journal == (connection is not None) or (journal and as_sql):
+        raise WrongUsage("give either --connection or --journal; --sql is about a connection")
     checked = load_config(config)
+    if connection is None:
+        return _examine_places(checked, as_json=as_json)
     if connection not in checked.targets:
         raise WrongUsage(f"`{connection}` is not one of {', '.join(sorted(checked.targets))}")
     policies = [policy for policy in checked.policies.values() if policy.connection == connection]
@@ -59,6 +72,20 @@ def doctor(
     else:
         _show(report, Console(highlight=False, soft_wrap=False))
     return Status.FAILED if report.count(Severity.DANGER) else Status.OK
+
+
+def _examine_places(config: Config, *, as_json: bool) -> int:
+    from pgjit.doctor.finding import Severity
+    from pgjit.doctor.places import place_findings
+
+    findings = list(place_findings(probed_places(config)))
+    if as_json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=False)
+        for finding in findings:
+            _show_finding(finding, console)
+    return Status.FAILED if any(each.severity is Severity.DANGER for each in findings) else Status.OK
 
 
 def _document(report: Report) -> dict[str, object]:

@@ -83,6 +83,45 @@ async def test_only_whole_old_segments_are_dropped_and_that_is_recorded_first(jo
     assert len(list_segments(path)) == 4  # the record of it opened a segment, and nothing more is old
 
 
+async def test_a_segment_waits_for_the_collector_for_a_while(
+    journal: Journal, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(journal, 5)
+    now = _Now()
+    sent: list[int | None] = [None]
+    now.at = AT + 9 * DAY
+    looking_after = Upkeep(journal, now, Keeping(keep=4 * DAY, wait_for_export=3 * DAY), lambda: sent[0])
+
+    def dropped() -> list[tuple[int, int]]:
+        found = [record for record in journal_records(path) if record["type"] == "journal.segment.dropped"]
+        return [(each["first"], each.get("unsent", 0)) for each in found]
+
+    await looking_after.round()  # nobody knows yet how far the export is: what is not too old waits
+    assert (dropped(), looking_after.held) == ([(0, 1), (1, 1)], 2)
+    assert "2 records are removed that the collector does not have" in caplog.text
+    await looking_after.round()
+    assert (dropped(), looking_after.held) == ([(0, 1), (1, 1)], 2)
+    assert caplog.text.count("are kept until the collector has their records") == 1
+    assert any("wait for the collector" in text for text in looking_after.warnings())
+    sent[0] = 3
+    await looking_after.round()
+    assert (dropped()[2:], looking_after.held) == ([(2, 0)], 1)
+    sent[0] = 9
+    await looking_after.round()
+    assert (dropped()[3:], looking_after.held, looking_after.warnings()) == ([(3, 0)], 0, [])
+
+
+async def test_a_nearly_full_disk_waits_for_no_collector(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(journal, 4)
+    now = _Now()
+    now.at = AT + 9 * DAY
+    monkeypatch.setattr(upkeep, "free_bytes", lambda _: 7)
+    await Upkeep(journal, now, Keeping(keep=4 * DAY, warn_bytes=9), lambda: 0).round()
+    assert list_segments(path)[0].first == 3
+
+
 async def test_what_the_proof_needs_is_not_dropped(journal: Journal, path: Path) -> None:
     _write(journal, 3)
     now = _Now()
