@@ -6,6 +6,7 @@ mean is the model's to decide.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 from pathlib import Path
@@ -24,6 +25,7 @@ Location = tuple[int | str, ...]
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 32
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Document:
@@ -55,8 +57,7 @@ class Document:
             self.faults.append(f"{self.path}:1:1: is larger than {MAX_BYTES} bytes")
             return
         try:
-            text = content.decode("utf-8")
-            node = yaml.compose(text, Loader=_PlainLoader)
+            node = _composed(content.decode("utf-8"))
         except UnicodeDecodeError as fault:
             self.faults.append(f"{self.path}:1:1: is not UTF-8 (byte {fault.start})")
         except yaml.MarkedYAMLError as fault:
@@ -150,14 +151,37 @@ class Document:
             raise InvalidFile(what, self.faults)
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _NoAliases(yaml.composer.Composer):
     """Rejects aliases, which make a document larger than it looks."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[attr-defined] # the parser's
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not accepted", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
+
+
+class _PlainLoader(_NoAliases, yaml.SafeLoader):
+    """PyYAML's own parser. Its errors name what was expected, and what was found."""
+
+
+_Parser: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _QuickLoader(_NoAliases, _Parser):  # type: ignore[misc, valid-type] # whichever there is
+    """The parser of libyaml, where it is installed: the same nodes in the same places, eight times as fast."""
+
+    def __init__(self, text: str) -> None:
+        _Parser.__init__(self, text)
+        _NoAliases.__init__(self)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    # libyaml takes a tab for a space: a list's entry behind one would become text of the entry before it.
+    if "\t" not in text and _BYTE_ORDER_MARK not in text:
+        with contextlib.suppress(yaml.YAMLError):
+            return yaml.compose(text, Loader=_QuickLoader)
+    return yaml.compose(text, Loader=_PlainLoader)
 
 
 def _wording(fault: ErrorDetails, shape: type[BaseModel]) -> str:

@@ -6,9 +6,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from pgjit.document import MAX_BYTES, Document
+from pgjit.document import MAX_BYTES, Document, _composed, _PlainLoader
 from pgjit.errors import InvalidFile
 
 
@@ -115,3 +118,51 @@ def test_a_fault_of_meaning_is_told_beside_those_of_form(tmp_path: Path) -> None
         document.check("the file")
     assert invalid.value.faults == document.faults
     assert str(invalid.value) == "the file has 2 faults"
+
+
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        ("many:\n  - a\n\t- b\n", ["3:1: found character '\\t' that cannot start any token"]),
+        ("name: x\n\ttoo\n", ["2:1: found character '\\t' that cannot start any token"]),
+        ("many: [{port: 1}\nname: x\n", ["2:1: expected ',' or ']', but got '<scalar>'"]),
+        ("name: x\n port: 1\n", ["2:6: mapping values are not allowed here"]),
+    ],
+)
+def test_what_is_no_yaml_is_named_by_what_was_found(tmp_path: Path, content: str, faults: list[str]) -> None:
+    assert _faults(tmp_path, content) == faults
+
+
+_PIECES = st.sampled_from([
+    "a", "b: ", "é", "😀", "- ", "\n", "  ", "\n  ", "\n    ", "\n- ", "\n? ", ": ", "[", "]", "{", "}", ", ",
+    "name: x\n", "'", '"', "\\n", "# c", "|\n ", "> \n", "|-\n   ", "---\n", "...\n", "!!str ", "!x ", "*a", "&a ",
+    "<<: ", "~", "0x1f", "1:30", "true", "2024-01-01", "%", "@", "`", "\r\n", "\t", "\u2028", "\x85", "\ufeff",
+])  # fmt: skip
+
+
+def _written(node: yaml.Node | None) -> object:
+    """What a node is, and its place; an empty value may stand anywhere behind its key."""
+    match node:
+        case yaml.ScalarNode(tag=tag, value=""):
+            return tag
+        case yaml.Node(tag=tag, value=value, start_mark=mark):
+            return tag, (mark.line, mark.column), _inside(value)
+    return None
+
+
+def _inside(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_inside(each) for each in value]
+    return _written(value) if isinstance(value, yaml.Node) else value
+
+
+@given(pieces=st.lists(_PIECES, max_size=9))
+def test_a_document_is_read_as_the_parser_of_pyyaml_reads_it(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    try:
+        expected = _written(yaml.compose(text, Loader=_PlainLoader))
+    except yaml.YAMLError as fault:
+        with pytest.raises(type(fault)):
+            _composed(text)
+    else:
+        assert _written(_composed(text)) == expected
