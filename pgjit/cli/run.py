@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,12 @@ def root() -> typer.Typer:
     return app
 
 
+@cache
+def _command_line(name: str | None) -> Any:
+    """The command `name`, or the root, as typer runs it. To make it takes longer than most commands run."""
+    return typer.main.get_command(root() if name is None else command(name))
+
+
 def _root_options(
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
@@ -75,10 +82,10 @@ def run(arguments: Sequence[str]) -> int:
         return Status.OK
     try:
         if first in COMMANDS:
-            chosen, rest, name = command(first), arguments[1:], f"pgjit {first}"
+            chosen, rest, name = first, arguments[1:], f"pgjit {first}"
         else:
-            chosen, rest, name = root(), arguments or ["--help"], "pgjit"
-        result = typer.main.get_command(chosen).main(args=list(rest), prog_name=name, standalone_mode=False)
+            chosen, rest, name = None, arguments or ["--help"], "pgjit"
+        result = _command_line(chosen).main(args=list(rest), prog_name=name, standalone_mode=False)
     except InvalidFile as fault:
         return _report(fault, Status.INVALID)
     except NoClientToken as fault:

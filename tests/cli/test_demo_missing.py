@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from pgjit.cli.run import run
+from pgjit.cli.run import _command_line, run
 from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
 
@@ -18,11 +19,14 @@ hint: Install it with: pip install 'pgjit[demo]'. Or build the image with: --tar
 
 
 @pytest.fixture(autouse=True)
-def _hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def _hidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    _command_line.cache_clear()
     for name in list(sys.modules):
         if name.startswith(("pgjit.demo", "pgjit.cli.commands.")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pgjit.demo", None)
+    yield
+    _command_line.cache_clear()  # of modules that were imported without it
 
 
 @pytest.mark.parametrize("arguments", [("demo", "--once"), ("emulator", "--port", "0")])
