@@ -7,7 +7,7 @@ SECONDS ?= 600
 # A file's tests stay in one process: a server that they share is started once. tests/run/needs.py has the order.
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-slow fuzz lint format types imports docs check clean
+.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow fuzz lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## create .venv with pgjit and what the demo and the tests need
 
@@ -40,6 +40,9 @@ test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), which it fetch
 
 test-long: setup ## the dearest of the tests that take less than a minute each, on every core; .ci/run has them
 	$(BIN)/python -m pytest $(EVERY_CORE) -m "long" $(ARGS)
+
+test-properties: setup ## the properties of test-fast, with five times as many examples; .ci/run has them
+	HYPOTHESIS_PROFILE=many $(BIN)/python -m pytest $(EVERY_CORE) --fast -m "hypothesis and not slow" $(ARGS)
 
 test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not long" --durations=25 $(ARGS)

@@ -1,6 +1,6 @@
 """How the tests are run: what they need, how long they may take, what is printed, and how long properties are tried.
 
-Properties: `fast` by default, `HYPOTHESIS_PROFILE=deep` for a night.
+Properties: `fast` by default, `HYPOTHESIS_PROFILE=many` for `make test-properties`, `deep` for a night.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ if importlib.util.find_spec("sniffio") is None:
 _PARTS = ("clusters", "database", "deadlines", "keys", "long", "needs", "progress", "reports", "stores", "workers")
 pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
-settings.register_profile("fast", max_examples=100, deadline=None)
+settings.register_profile("fast", max_examples=50, deadline=None)
+settings.register_profile("many", max_examples=250, deadline=None)
 settings.register_profile("deep", max_examples=5_000, deadline=None)
 settings.load_profile(_profile := os.environ.get("HYPOTHESIS_PROFILE", "fast"))
-if _profile == "fast":
+if _profile != "deep":
     find_out_less()

@@ -1,4 +1,4 @@
-"""What Hypothesis need not find out in every process of a run, where an example is tried a hundred times.
+"""What Hypothesis need not find out in every process of a run, where examples are tried by the hundred.
 
 On a fresh clone it reads every module for constants that it may try (four seconds in each worker), and goes through a
 million characters for those that UTF-8 can write (three seconds). Constants are left to the profile `deep`; which
