@@ -30,7 +30,7 @@ class Slow:
         self.calls += 1
         self.now += 1
         self.most = max(self.most, self.now)
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         self.now -= 1
         return [], False
 

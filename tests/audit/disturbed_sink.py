@@ -39,7 +39,7 @@ class DisturbedSink(SegmentSink):
     def flush(self) -> tuple[Segment, ...]:
         self.flushes += 1
         self.flushing.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.flush_failure is not None:
             raise self.flush_failure
         return super().flush()

@@ -158,7 +158,7 @@ async def test_those_who_wait_share_an_fsync(journal: Journal, sink: DisturbedSi
     sink.gate.clear()
     journal.append([execution()])
     first = asyncio.create_task(journal.flush())
-    await asyncio.to_thread(sink.flushing.wait, 10)
+    await asyncio.to_thread(sink.flushing.wait, 60)
     later = []
     for _ in range(10):
         journal.append([execution()])
@@ -172,7 +172,7 @@ async def test_a_waiter_that_goes_away_takes_nobody_along(journal: Journal, sink
     sink.gate.clear()
     journal.append([execution()])
     one, other = asyncio.create_task(journal.flush()), asyncio.create_task(journal.flush())
-    await asyncio.to_thread(sink.flushing.wait, 10)
+    await asyncio.to_thread(sink.flushing.wait, 60)
     one.cancel()
     with pytest.raises(asyncio.CancelledError):
         await one
@@ -200,7 +200,7 @@ async def test_a_failed_fsync_fails_the_journal_for_good(
 async def test_the_journal_flushes_by_itself_while_there_is_something_new(sink: DisturbedSink) -> None:
     journal = Journal.open(sink, interval=0.001)
     journal.append([execution()])
-    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    assert await asyncio.to_thread(sink.flushing.wait, 60)
     await journal.close()
     assert sink.flushes == 1
 
@@ -209,11 +209,11 @@ async def test_records_that_come_during_an_fsync_get_the_next(sink: DisturbedSin
     sink.gate.clear()
     journal = Journal.open(sink, interval=0.001)
     journal.append([execution()])
-    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    assert await asyncio.to_thread(sink.flushing.wait, 60)
     journal.append([execution()])
     sink.flushing.clear()
     sink.gate.set()
-    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    assert await asyncio.to_thread(sink.flushing.wait, 60)
     await journal.close()
     assert sink.flushes == 2
 

@@ -72,7 +72,7 @@ async def test_a_folder_is_not_looked_for_during_a_flush(journal: Journal, sink:
     journal.append([execution()])
     sink.gate.clear()
     flushing = asyncio.create_task(journal.flush())
-    assert await asyncio.to_thread(sink.flushing.wait, 10)
+    assert await asyncio.to_thread(sink.flushing.wait, 60)
     shutil.rmtree(path)
     with pytest.raises(JournalUnavailable):
         journal.append([execution()])

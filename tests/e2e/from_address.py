@@ -25,6 +25,6 @@ async def said_to(world: World, address: str, token: str, policy: str, connectio
         writer.write((len(parameters) + 8).to_bytes(4) + b"\x00\x03\x00\x00" + parameters)
         assert await reader.readexactly(9) == b"R" + (8).to_bytes(4) + (3).to_bytes(4)
         writer.write(message(b"p", token.encode() + b"\0"))
-        return (await asyncio.wait_for(reader.read(65536), 10)).decode("utf-8", "replace")
+        return (await asyncio.wait_for(reader.read(65536), 60)).decode("utf-8", "replace")
     finally:
         writer.close()

@@ -83,7 +83,7 @@ class Server:
 
 def dial(database: DemoDatabase) -> socket.socket:
     plain = socket.socket(socket.AF_UNIX)
-    plain.settimeout(10)
+    plain.settimeout(60)
     plain.connect(f"{database.socket_dir}/.s.PGSQL.{database.port}")
     return plain
 

@@ -243,7 +243,7 @@ async def test_a_secret_that_the_server_refuses_is_asked_for_once_more(target: T
 
 
 async def _where(servers: Servers) -> tuple[int, Backend]:
-    backend = await servers.connect(lambda _: {"default_transaction_read_only": "on"}, 10)
+    backend = await servers.connect(lambda _: {"default_transaction_read_only": "on"}, 60)
     return backend.upstream.address.host.port, backend
 
 
@@ -281,7 +281,7 @@ async def test_a_standby_will_do_for_prefer_standby_only_where_there_is_one(targ
     await servers.close()
     servers = Servers(_but(target, session_attrs=SessionAttrs.STANDBY))
     with pytest.raises(ServerUnavailable) as told:
-        await servers.connect(lambda _: {}, 10)
+        await servers.connect(lambda _: {}, 60)
     assert "looking for a server that is standby: it is not a standby" in (told.value.detail or "")
     await servers.close()
 
@@ -300,7 +300,7 @@ async def test_a_refused_login_is_not_tried_on_the_next_host(target: Target, ser
         _but(target, Host("127.0.0.1", 1), *target.hosts, *target.hosts, credential=FixedSecret("wrong"))
     )
     with pytest.raises(ServerUnavailable) as told:
-        await servers.connect(lambda _: {}, 10)
+        await servers.connect(lambda _: {}, 60)
     first, *rest = (told.value.detail or "").split("; ")
     assert first.startswith("127.0.0.1:1: connecting: ")
     assert [step for step in rest if "28P01" in step] == [rest[-1]]
@@ -310,7 +310,7 @@ async def test_a_refused_login_is_not_tried_on_the_next_host(target: Target, ser
 async def test_no_slot_left_is_told_with_the_servers_own_sqlstate(target: Target) -> None:
     servers = Servers(_but(target, user="few"))
     with pytest.raises(ServerNotAccepting) as told:
-        await servers.connect(lambda _: {}, 10)
+        await servers.connect(lambda _: {}, 60)
     assert told.value.for_client().fields()["C"] == "53300"
     assert "too many connections" in (told.value.detail or "")
     assert "few" not in str(told.value.for_client().fields())

@@ -227,7 +227,7 @@ class ScriptedServer:
         for peer in self.peers:
             peer.writer.transport.abort()
         if self._tasks:
-            _, running = await asyncio.wait(self._tasks, timeout=5)
+            _, running = await asyncio.wait(self._tasks, timeout=60)
             assert not running, "a script did not end with its connection"
         if kind is None and self.faults:
             raise self.faults[0]

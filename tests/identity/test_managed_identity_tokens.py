@@ -85,7 +85,7 @@ async def test_one_token_is_fetched_at_a_time_and_kept_until_shortly_before_it_e
     go = threading.Event()
 
     def fetch(scope: str, client_id: str | None) -> tuple[str, timedelta]:
-        go.wait(10)
+        go.wait(60)
         given.append((scope, client_id))
         return f"token-{len(given)}", timedelta(hours=1)
 

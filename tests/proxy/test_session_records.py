@@ -137,7 +137,7 @@ async def test_synced_waits_for_the_disk(sessions: Sessions) -> None:
     session = sessions.open(synced=True)
     sessions.sink.gate.clear()
     sessions.run(session, "a")
-    await asyncio.to_thread(sessions.sink.flushing.wait, 10)
+    await asyncio.to_thread(sessions.sink.flushing.wait, 60)
     assert sessions.texts == ["a"]
     assert sessions.sent == []
     sessions.sink.gate.set()

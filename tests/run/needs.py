@@ -58,6 +58,7 @@ FIRST = (
     "sql/resolve/test_unwritten_calls.py",
     "e2e/test_nothing_changes.py", "e2e/test_what_ran.py", "e2e/test_battery.py", "e2e/test_cancel.py",
     "sql/shape/test_row_limits.py", "sql/test_parse.py", "faults/test_leaks.py", "api/test_openapi.py",
+    "proxy/window/test_windows.py", "sql/shape/test_measure.py", "cli/test_audit.py",
 )  # fmt: skip
 
 _TESTS = Path(__file__).parents[1]

@@ -21,11 +21,12 @@ ROOT = Path(__file__).parents[2]
 
 _HEAD = """
 import asyncio, contextlib, ctypes, subprocess, sys, threading, time
-import pytest
+import psutil, pytest
 from pathlib import Path
 from tests.run.processes import finish, own, own_async
 
 pytestmark = pytest.mark.live
+in_time = pytest.mark.timeout(60)  # it does not hang, however busy the machine is
 MARK = "a child of hanging tests in " + str(Path(__file__).parent)
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(900)"
 CHILD = (sys.executable, "-c", STUBBORN, MARK)
@@ -101,13 +102,23 @@ HANGS: dict[str, tuple[str, set[str]]] = {
     ),
     "a_child_that_nobody_owns": (
         """
+        @in_time
         def test_{}():
             process = subprocess.Popen(CHILD, stdout=subprocess.DEVNULL)
             process.returncode = 0  # its destructor would warn
         """,
         {"PASSED", "ERROR"},
     ),
-    "nothing_after_all_of_them": ("def test_{}(): pass", {"PASSED"}),
+    "nothing_after_all_of_them": (
+        """
+        @in_time
+        def test_{}():
+            found = psutil.process_iter(["cmdline"])
+            left = [process for process in found if MARK in (process.info["cmdline"] or [])]
+            assert psutil.wait_procs(left, timeout=30)[1] == []
+        """,
+        {"PASSED"},
+    ),
 }
 
 
@@ -134,7 +145,7 @@ def _run(file: Path, *arguments: str) -> Finished:
 
 def _left(folder: Path) -> list[psutil.Process]:
     """Children of the hanging tests in that folder, wherever they are."""
-    found = psutil.process_iter(["cmdline", "status"])
+    found = psutil.process_iter(["cmdline"])
     mark = f"a child of hanging tests in {folder}"
     return [process for process in found if mark in (process.info["cmdline"] or [])]
 
@@ -155,7 +166,7 @@ def test_no_signal_is_heard():
         c.pthread_mutex_lock(lock)  # waits for itself, in C, and holds the interpreter
 """
 _HANGING = tuple(test.format(name) for name, (test, _) in HANGS.items())
-_AN_EXIT = "def test_it(): threading.Thread(target=time.sleep, args=(900,)).start()"
+_AN_EXIT = "@in_time\ndef test_it(): threading.Thread(target=time.sleep, args=(900,)).start()"
 
 # Of each run: what is in its conftest, its tests, and arguments of pytest. They wait most of the time: all at once.
 RUNS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
@@ -163,7 +174,11 @@ RUNS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "uvloop": (_LOOPS % "uvloop", _HANGING, ()),
     "deaf": ("", (_NO_SIGNAL_IS_HEARD,), ()),
     **{
-        f"deaf worker, {files}": ("", (_NO_SIGNAL_IS_HEARD, "def test_other(): pass"), ("-n", "1", "--dist", files))
+        f"deaf worker, {files}": (
+            "",
+            (_NO_SIGNAL_IS_HEARD, "@in_time\ndef test_other(): pass"),
+            ("-n", "1", "--dist", files),
+        )
         for files in ("load", "loadfile")
     },
     "exit": ("", (_AN_EXIT,), ()),
@@ -198,8 +213,9 @@ def test_what_hangs_is_ended_and_the_run_goes_on(name: str, loop: str, runs: Map
 def test_of_what_hung_no_child_is_left(
     loop: str, runs: Mapping[str, Future[Finished]], folders: Mapping[str, Path]
 ) -> None:
+    # That the tests' own contexts ended them, and not the process beside the run, is seen by the last of those tests.
     assert runs[loop].result().status == pytest.ExitCode.TESTS_FAILED
-    assert _left(folders[loop]) == []
+    _see_that_none_is_left(folders[loop])
 
 
 def test_where_python_runs_no_more_the_run_is_ended_and_shows_where_it_stood(
@@ -235,7 +251,9 @@ def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
             process.communicate()
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with own(*_command(_written(tmp_path, test), "-s"), cwd=ROOT, env=environment) as run:
+    # It is killed from here, before a limit of its own ends its test, and the children with it.
+    command = _command(_written(tmp_path, test), "-s", "--timeout=600")
+    with own(*command, cwd=ROOT, env=environment) as run:
         assert run.stdout is not None
         while "begun" not in (line := run.stdout.readline()):
             assert line

@@ -82,7 +82,7 @@ async def test_a_server_that_cannot_take_it_now_is_passed_over(first: list[Step]
 
 async def test_a_server_that_hangs_is_passed_over_after_its_time() -> None:
     async with ScriptedServer([startup(), until_left()]) as hangs, ScriptedServer(serving()) as up:
-        servers = Servers(target_at(hangs, up, connect_timeout=1.0))
+        servers = Servers(target_at(hangs, up, connect_timeout=2.0))
         backend = await _connect(servers)
         assert backend.upstream.address.host.port == up.port
         await backend.leave()

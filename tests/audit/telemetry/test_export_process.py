@@ -28,9 +28,9 @@ def collector() -> Iterator[Collector]:
         yield listening
 
 
-def _process(folder: Path, collector: Collector, telemetry: Telemetry) -> ExportProcess:
+def _process(folder: Path, collector: Collector, telemetry: Telemetry, timeout: float = 60) -> ExportProcess:
     settings = ExportSettings(
-        folder=str(folder), target=OtlpTarget(endpoint=collector.endpoint, timeout=2), logs=True, sample=1.0,
+        folder=str(folder), target=OtlpTarget(endpoint=collector.endpoint, timeout=timeout), logs=True, sample=1.0,
         metrics_seconds=3600, version="1.2", node="node-1", log_level="error",
     )  # fmt: skip
     return ExportProcess(settings, lambda: snapshot(telemetry.metrics))
@@ -82,7 +82,7 @@ async def test_a_collector_that_hangs_holds_up_neither_the_parent_nor_its_end(
     journal = JournalFolder(tmp_path)
     journal.append(opened())
     collector.hanging.set()
-    export = _process(tmp_path, collector, telemetry)
+    export = _process(tmp_path, collector, telemetry, timeout=2)
     async with asyncio.timeout(60):
         async with export.running():
             await until(lambda: not export.dependency.up)

@@ -28,7 +28,7 @@ def collector() -> Iterator[Collector]:
 
 def settings(folder: Path, endpoint: str = "http://127.0.0.1:9") -> ExportSettings:
     return ExportSettings(
-        folder=str(folder), target=OtlpTarget(endpoint=endpoint, headers={"x-key": "s3cret"}, timeout=1),
+        folder=str(folder), target=OtlpTarget(endpoint=endpoint, headers={"x-key": "s3cret"}, timeout=60),
         logs=True, sample=None, metrics_seconds=None, version="1", node="n",
     )  # fmt: skip
 

@@ -38,12 +38,14 @@ def journal(tmp_path: Path) -> JournalFolder:
     return JournalFolder(tmp_path)
 
 
-def started(journal: JournalFolder, collector: Collector, *, sample: float | None = None) -> JournalExport:
+def started(
+    journal: JournalFolder, collector: Collector, *, sample: float | None = None, timeout: float = 60
+) -> JournalExport:
     """The export of a new process: it knows what the cursor's file says, and nothing else."""
     cursor = CursorFile(journal.path / "otlp-cursor")
     position = cursor.read()
     position.origin = "node/0/x"
-    target = OtlpTarget(endpoint=collector.endpoint, headers={"x-key": "secret"}, timeout=0.5)
+    target = OtlpTarget(endpoint=collector.endpoint, headers={"x-key": "secret"}, timeout=timeout)
     resource = Resource({"service.name": "pgjit", "service.version": "1"})
     return JournalExport(
         JournalTail(journal.path, position.index),
@@ -185,7 +187,7 @@ def test_a_line_that_is_not_a_record_is_sent_all_the_same(journal: JournalFolder
 def test_a_collector_that_hangs_costs_the_time_limit(journal: JournalFolder, collector: Collector) -> None:
     journal.append(opened(), execution(1), outcome(1))
     collector.hanging.set()
-    export = started(journal, collector, sample=1.0)
+    export = started(journal, collector, sample=1.0, timeout=2)
     assert not export.step()
     assert export.state.fault == "no answer"
     collector.hanging.clear()

@@ -232,7 +232,7 @@ async def test_who_finds_the_store_busy_for_too_long_is_refused_and_does_nothing
     opened: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_go = threading.Event()
-    busy = asyncio.create_task(opened._transaction(lambda _: let_go.wait(10)))
+    busy = asyncio.create_task(opened._transaction(lambda _: let_go.wait(60)))
     await asyncio.sleep(0)
     monkeypatch.setattr("pgjit.grants.stores.sqlite_database.BUSY_SECONDS", -1)
     waiting = asyncio.create_task(opened.admit(ALICE, POLICY, NOW))

@@ -26,7 +26,7 @@ LIMIT = 2048
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     methods = {"shop": AuthenticationMethod.PASSWORD, "bearer": AuthenticationMethod.OAUTHBEARER}
-    async with Door(tmp_path, ProxyLimits(token_bytes=LIMIT, handshake_seconds=5), methods) as opened:
+    async with Door(tmp_path, ProxyLimits(token_bytes=LIMIT, handshake_seconds=60), methods) as opened:
         yield opened
 
 

@@ -66,7 +66,7 @@ async def get_to(client: ScriptedClient, door: Door, stage: str) -> None:
 
 
 async def test_a_silent_client_is_let_go_at_every_step_and_holds_up_nobody(tmp_path: Path) -> None:
-    async with Door(tmp_path, ProxyLimits(handshake_seconds=0.4)) as door:
+    async with Door(tmp_path, ProxyLimits(handshake_seconds=2)) as door:
         clients = [await ScriptedClient.open(door.port) for _ in STAGES]
         for client, stage in zip(clients, STAGES, strict=True):
             await get_to(client, door, stage)
@@ -99,7 +99,7 @@ async def test_one_deadline_holds_for_all_steps_of_a_login(tmp_path: Path, monke
         return timeout_at(when)
 
     monkeypatch.setattr(asyncio, "timeout_at", noted)
-    async with Door(tmp_path, ProxyLimits(handshake_seconds=3)) as door:
+    async with Door(tmp_path, ProxyLimits(handshake_seconds=5)) as door:
         async with await ScriptedClient.open(door.port) as client:
             await client.start_tls(door.trust)
             await client.send(STARTUP)
