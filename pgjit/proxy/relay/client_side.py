@@ -22,15 +22,7 @@ from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.executed_statement import Resolver, Unresolvable, Unsettled, describes_endless, resolve_message
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
 from pgjit.proxy.relay.limits import hold_behind, over_budget, refuses_execution, refuses_portal, refuses_together
-from pgjit.proxy.relay.prepared_statements import (
-    DOUBT,
-    Change,
-    ExecutedStatement,
-    Portal,
-    Prepared,
-    readable,
-    unknown,
-)
+from pgjit.proxy.relay.named_values import DOUBT, Change, ExecutedStatement, Portal, Prepared, readable, unknown
 from pgjit.proxy.relay.protocol_rules import (
     FUNCTION_CALL,
     TOO_LONG_TOGETHER,

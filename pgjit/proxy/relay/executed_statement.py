@@ -18,18 +18,17 @@ from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.policy.kinds import WRITES
 from pgjit.policy.rules.secret_setting import unshown_parameter
-from pgjit.proxy.relay.prepared_statements import (
+from pgjit.proxy.relay.named_values import (
     DOUBT,
     Change,
     ExecutedStatement,
     Portal,
     Prepared,
-    PreparedStatements,
     Space,
-    Trial,
     changes_of,
     readable,
 )
+from pgjit.proxy.relay.prepared_statements import PreparedStatements, Trial
 from pgjit.proxy.relay.protocol_rules import (
     TOO_LONG_TOGETHER,
     doubtful_name,

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pgjit.audit.event import Event, Execution
 from pgjit.errors import PgjitError
-from pgjit.proxy.relay.prepared_statements import Change, Portal, Prepared
+from pgjit.proxy.relay.named_values import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Rejection
 from pgjit.proxy.relay.transitions import REQUEST, InFlightState, RequestEvent
 from pgwire.framing import Frame

@@ -18,7 +18,7 @@ from pgjit.errors import utc_text
 from pgjit.grants.window import Window
 from pgjit.policy.allowed import allowed_by, lines_of
 from pgjit.policy.policy import Policy
-from pgjit.proxy.relay.prepared_statements import ExecutedStatement
+from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgwire.messages.query import error_response
 
 __all__ = ["BEFORE_END", "Notices", "end_notice", "login_notice"]

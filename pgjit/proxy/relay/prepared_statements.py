@@ -8,207 +8,19 @@ does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
 
-from pgjit.audit.event import Parameters
-from pgjit.judging.judge import Judgement
-from pgjit.policy.decision import Violation
-from pgjit.policy.kinds import READING
-from pgjit.proxy.relay.parameter_types import ParameterTypes
+from pgjit.proxy.relay.name_view import NameView
+from pgjit.proxy.relay.named_values import Change, Portal, Prepared, Space
 from pgjit.sql.encodings import key_of
-from pgjit.sql.statement import NameEffect, Statement
 
-__all__ = [
-    "DOUBT",
-    "MOST",
-    "MOST_BYTES",
-    "Change",
-    "ExecutedStatement",
-    "Portal",
-    "Prepared",
-    "PreparedStatements",
-    "Space",
-    "Trial",
-    "Unit",
-    "changes_of",
-    "readable",
-    "unknown",
-]
-
-Space = Literal["statement", "portal"]
+__all__ = ["MOST", "MOST_BYTES", "PreparedStatements", "Trial", "Unit"]
 
 MOST = 10_000
 MOST_BYTES = 32 * 1024 * 1024
 """How many names a session may hold, for each error copies them, and how many bytes of what they stand for."""
-
-_OVERHEAD = 2048
-_NAMED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A statement that was judged when it was prepared. It is None for an empty text, and for an `unread` one."""
-
-    text: str
-    statement: Statement | None
-    unread: bool = False
-    observed: tuple[Violation, ...] = ()  # what would refuse it if the policy were enforced
-    doubtful: bool = False  # something ran since that may have changed what the name stands for
-    unresolved: str | None = None  # why pgjit does not know what it is
-    judge: int = 0  # the number of the judge, and so of the catalog, that allowed it
-    own: bool = False  # pgjit itself answers it
-    types: ParameterTypes = field(default_factory=ParameterTypes, compare=False)
-
-    @classmethod
-    def of(cls, judgement: Judgement, types: Sequence[int] = ()) -> Prepared:
-        """`types`: as the Parse has them."""
-        statement = judgement.statements[0] if judgement.statements else None
-        own = judgement.pgjit_setting is not None
-        number = judgement.judge_number
-        prepared = cls(judgement.text, statement, judgement.unread, judgement.observed, judge=number, own=own)
-        prepared.types.note(types)
-        return prepared
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        facts = self.statement
-        named = 0 if facts is None else len(facts.relations) + len(facts.functions) + len(facts.types)
-        return _OVERHEAD + 2 * len(self.text) + _NAMED * named
-
-
-@dataclass(frozen=True, slots=True)
-class Portal:
-    prepared: Prepared
-    parameters: Parameters | None
-    statement_name: bytes
-    hold: bool = False  # it outlives its transaction
-    began: ExecutedStatement | None = None  # the statement that it runs by a name: fixed when it begins
-    doubtful: bool = False
-
-    @property
-    def size(self) -> int:
-        """The statement counts as well: this portal may be all that still holds it."""
-        size = _OVERHEAD + self.prepared.size
-        if self.parameters is not None:
-            for value in self.parameters.values:
-                size += len(value) if value else 0
-        return size
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of one name, or of all where `name` is None. Without a `value` they are dropped.
-
-    In `doubt` no name is dropped, and pgjit does not know any more what they stand for.
-    """
-
-    space: Space
-    name: bytes | None
-    value: Prepared | Portal | None = None
-    doubt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutedStatement:
-    """One execution, of the statement that runs in the end."""
-
-    text: str
-    kind: str | None
-    statement: Statement | None
-    parameters: Parameters | None = None
-    prepared_as: str | None = None
-    through: tuple[str, ...] = ()  # the texts that led to it; the first is the client's own
-    changes: tuple[Change, ...] = ()
-    observed: tuple[Violation, ...] = ()
-    unresolved: str | None = None  # why it may be another statement
-    unread: bool = False
-    inside: bool = False  # EXPLAIN or CREATE TABLE AS runs it, see `kind`
-
-    @property
-    def copies_in(self) -> bool:
-        """Whether the server may ask the client for data."""
-        if self.inside:
-            return False
-        return self.unread or (self.statement is not None and self.statement.copies_in)
-
-    @property
-    def writes(self) -> bool:
-        statement = self.statement
-        if statement is None:
-            return self.unread
-        return self.unread or bool(statement.targets) or not {self.kind, statement.kind} <= READING
-
-
-DOUBT = (Change("statement", None, doubt=True), Change("portal", None, doubt=True))
-"""Something ran that pgjit has not read: only the server knows what a name stands for now."""
-
-
-@dataclass(slots=True)
-class _View:
-    """What each name stands for. The keys are the names as the server cuts and converts them."""
-
-    statements: dict[bytes, Prepared] = field(default_factory=dict)
-    portals: dict[bytes, Portal] = field(default_factory=dict)
-    held: dict[bytes, Portal] = field(default_factory=dict)  # those that outlive their transaction
-    size: int = 0
-
-    def apply(self, change: Change, key: bytes | None) -> None:
-        # This runs four times for every Query, and plain tests cost a fraction of pattern matching.
-        if key is None:
-            self._all(change)
-        elif change.space == "statement":
-            self._forget(self.statements.pop(key, None))
-            if isinstance(change.value, Prepared):
-                self.statements[key] = change.value
-        else:
-            self._forget(self.portals.pop(key, None))
-            self._forget(self.held.pop(key, None))
-            if isinstance(change.value, Portal):
-                (self.held if change.value.hold else self.portals)[key] = change.value
-        if change.value is not None:
-            self.size += change.value.size
-
-    def _forget(self, value: Prepared | Portal | None) -> None:
-        if value is not None:
-            self.size -= value.size
-
-    def drop(self, key: bytes) -> None:
-        """The portal of that name has ended with its transaction."""
-        self._forget(self.portals.pop(key, None))
-
-    def _all(self, change: Change) -> None:
-        if change.space == "statement":
-            unnamed = self.statements.pop(b"", None)  # SQL cannot change it
-            self.statements = _doubted(self.statements) if change.doubt else {}
-            if unnamed is not None:
-                self.statements[b""] = unnamed
-        elif change.doubt:
-            self.portals, self.held = _doubted(self.portals), _doubted(self.held)
-        else:
-            self.portals, self.held = {}, {}
-        kept = (self.statements, self.portals, self.held)
-        self.size = sum(value.size for values in kept for value in values.values())
-
-    def portal(self, key: bytes) -> Portal | None:
-        return self.portals.get(key) or self.held.get(key)
-
-    def copy(self) -> _View:
-        return _View(dict(self.statements), dict(self.portals), dict(self.held), self.size)
-
-    def __len__(self) -> int:
-        return len(self.statements) + len(self.portals) + len(self.held)
-
-
-_Named = TypeVar("_Named", Prepared, Portal)
-
-
-def _doubted(known: dict[bytes, _Named]) -> dict[bytes, _Named]:
-    return {
-        key: value if value.doubtful or not key else replace(value, doubtful=True) for key, value in known.items()
-    }
 
 
 class Unit(Protocol):
@@ -225,10 +37,10 @@ class PreparedStatements:
     def __init__(self, encoding: str = "UTF8") -> None:
         """`encoding`: the server's. The first 63 bytes of a name in this encoding count (NAMEDATALEN)."""
         self.encoding = encoding
-        self._confirmed = _View()
-        self._expected = _View()
+        self._confirmed = NameView()
+        self._expected = NameView()
         # The latest change of each name (None: of all names), numbered in the order of sending.
-        self._last: dict[tuple[str, bytes | None], tuple[int, Unit]] = {}
+        self._last: dict[Space, dict[bytes | None, tuple[int, Unit]]] = {"statement": {}, "portal": {}}
         self._count = 0
 
     def is_certain(self, name: bytes) -> bool:
@@ -240,7 +52,7 @@ class PreparedStatements:
 
     def statement(self, name: bytes) -> Prepared | None:
         key = key_of(name, self.encoding)
-        return None if key is None else self._expected.statements.get(key)
+        return None if key is None else self._expected.statement(key)
 
     def portal(self, name: bytes) -> Portal | None:
         key = key_of(name, self.encoding)
@@ -256,42 +68,43 @@ class PreparedStatements:
 
         A change in the same segment settles the name: if it fails, what follows is passed over.
         """
-        changes = [change for key in (self.key(name), None) if (change := self._last.get((space, key)))]
-        if not changes:
+        latest = self._last[space]
+        one, every = latest.get(name and self.key(name)), latest.get(None)
+        change = one if every is None or (one is not None and one[0] > every[0]) else every
+        if change is None:
             return None
-        _, last = max(changes, key=lambda change: change[0])
+        last = change[1]
         return None if last.segment == segment or last.answered else last
 
     def expect(self, changes: Iterable[Change], by: Unit) -> None:
         """The request `by` was sent, and makes `changes` if it succeeds."""
         for change in changes:
-            key = None if change.name is None else self.key(change.name)
+            key = change.name and self.key(change.name)  # None and the unnamed one stay what they are
             self._expected.apply(change, key)
             self._count += 1
-            self._last[change.space, key] = self._count, by
-        if len(self._last) > 2 * MOST:
-            self._last = {key: last for key, last in self._last.items() if not last[1].answered}
+            latest = self._last[change.space]
+            latest[key] = self._count, by
+            if len(latest) > 2 * MOST:
+                self._last[change.space] = {key: last for key, last in latest.items() if not last[1].answered}
 
     def confirm(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            self._confirmed.apply(change, None if change.name is None else self.key(change.name))
+            self._confirmed.apply(change, change.name and self.key(change.name))
 
     def fall_back(self, still_expected: Iterable[Change]) -> None:
         """After an error: the changes of the failed requests will not come, those of later requests may."""
         self._expected = self._confirmed.copy()
         for change in still_expected:
-            self._expected.apply(change, None if change.name is None else self.key(change.name))
+            self._expected.apply(change, change.name and self.key(change.name))
 
     def transaction_over(self) -> None:
         """The transaction is over, and its portals with it. Those WITH HOLD are left."""
-        for key, portal in list(self._confirmed.portals.items()):
-            if self._expected.portals.get(key) is portal:
-                self._expected.drop(key)
-            self._confirmed.drop(key)
+        self._confirmed.transaction_over(self._expected)
 
     def clear(self) -> None:
         """The session is over: let go of everything."""
-        self._confirmed, self._expected, self._last = _View(), _View(), {}
+        self._confirmed, self._expected = NameView(), NameView()
+        self._last = {"statement": {}, "portal": {}}
 
     @property
     def size(self) -> int:
@@ -341,48 +154,3 @@ class Trial:
             dropped = self._all.get(change.space)
             if dropped is None or dropped.doubt:
                 self._all[change.space] = change
-
-
-def readable(name: bytes) -> str:
-    """For a record or an error."""
-    return name.decode("utf-8", "replace")
-
-
-def unknown(what: str, name: bytes) -> Prepared:
-    """For the record, a statement under a name that only the server knows."""
-    shown = readable(name)
-    return Prepared(f"-- {what} {shown!r}", None, unread=True, unresolved=f"{what} `{shown}` is not known here")
-
-
-def changes_of(
-    statement: Statement,
-    parameters: Parameters | None = None,
-    observed: tuple[Violation, ...] = (),
-    judge: int = 0,
-) -> tuple[Change, ...]:
-    """What `statement` itself does to the names when it runs: PREPARE, DEALLOCATE, DECLARE, CLOSE, DISCARD, code."""
-    effect = statement.effect
-    if effect is None:
-        return ()
-    # The statement inside changes no name when it runs: only the PREPARE or DECLARE did.
-    itself = replace(statement, effect=None, kind=next(iter(statement.inner), statement.kind))
-    return _changes(effect, Prepared(statement.text, itself, observed=observed, judge=judge), parameters)
-
-
-def _changes(effect: NameEffect, prepared: Prepared, parameters: Parameters | None) -> tuple[Change, ...]:
-    name = None if effect.name is None else effect.name.encode()
-    match effect.verb:
-        case "prepare":
-            return (Change("statement", name, prepared),)
-        case "declare":
-            return (Change("portal", name, Portal(prepared, parameters, b"", hold=effect.hold)),)
-        case "deallocate":
-            return (Change("statement", name),)
-        case "close":
-            return (Change("portal", name),)
-        case "discard":
-            return (Change("statement", None), Change("portal", None))
-        case "anything":
-            return DOUBT
-        case "execute" | "fetch":
-            return ()

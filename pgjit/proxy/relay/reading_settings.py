@@ -6,7 +6,7 @@ then on, texts that are not plain ASCII are recorded as unread.
 
 from __future__ import annotations
 
-from pgjit.proxy.relay.prepared_statements import ExecutedStatement
+from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.sql.statement import Setting
 

@@ -13,7 +13,7 @@ from pgjit.audit.event import Event, Execution, Outcome, SessionContext
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.in_flight import InFlight, Run
-from pgjit.proxy.relay.prepared_statements import ExecutedStatement
+from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgjit.proxy.relay.protocol_rules import refused_sibling
 
 __all__ = ["Ended", "Protocol", "Recorder"]

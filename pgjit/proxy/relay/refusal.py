@@ -11,7 +11,7 @@ from datetime import datetime
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight
-from pgjit.proxy.relay.prepared_statements import Change, ExecutedStatement, readable
+from pgjit.proxy.relay.named_values import Change, ExecutedStatement, readable
 from pgjit.proxy.relay.protocol_rules import message_too_large, numbered, unknown_name
 from pgjit.proxy.relay.recorder import Protocol
 from pgjit.proxy.relay.rejection import rejected_parse, rejected_query

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.proxy.relay.prepared_statements import Prepared
+from pgjit.proxy.relay.named_values import Prepared
 
 __all__ = ["JudgedAgain", "Look"]
 

@@ -16,8 +16,9 @@ from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.copy_in import CopyIn
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
+from pgjit.proxy.relay.named_values import Change, Space
 from pgjit.proxy.relay.notices import Notices
-from pgjit.proxy.relay.prepared_statements import Change, PreparedStatements, Space, Unit
+from pgjit.proxy.relay.prepared_statements import PreparedStatements, Unit
 from pgjit.proxy.relay.recorder import Recorder
 from pgjit.proxy.relay.rejection import Rejection
 from pgjit.proxy.relay.send_queue import SendQueue

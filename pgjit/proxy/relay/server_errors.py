@@ -11,7 +11,7 @@ from datetime import datetime
 from pgjit.errors import BudgetSpent, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.relay.in_flight import InFlight, Run
-from pgjit.proxy.relay.prepared_statements import ExecutedStatement, Portal, Prepared
+from pgjit.proxy.relay.named_values import ExecutedStatement, Portal, Prepared
 from pgjit.proxy.relay.reading_settings import reads_differently
 from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState

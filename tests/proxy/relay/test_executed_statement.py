@@ -12,7 +12,8 @@ from pgjit.judging.judge import Judge
 from pgjit.policy.policy import Limits, Preset
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.executed_statement import Unresolvable, Unsettled, resolve_message
-from pgjit.proxy.relay.prepared_statements import ExecutedStatement, PreparedStatements
+from pgjit.proxy.relay.named_values import ExecutedStatement
+from pgjit.proxy.relay.prepared_statements import PreparedStatements
 from pgjit.sql.encodings import key_of
 from pgwire.messages.extended import sync
 from pgwire.messages.query import command_complete, ready_for_query

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from pgjit.judging.judge import Judge
+from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgjit.proxy.relay.notices import Notices, end_notice, login_notice
-from pgjit.proxy.relay.prepared_statements import ExecutedStatement
 from pgwire.messages.query import decode_error
 from tests.fakes.both_ends import CONTEXT, NOW
 from tests.fixtures.terms import policy_of, terms

@@ -6,7 +6,8 @@ import pytest
 
 from pgjit.audit.event import Parameters
 from pgjit.proxy.relay.in_flight import InFlight
-from pgjit.proxy.relay.prepared_statements import MOST, Change, Portal, Prepared, PreparedStatements, changes_of
+from pgjit.proxy.relay.named_values import Change, Portal, Prepared, changes_of
+from pgjit.proxy.relay.prepared_statements import MOST, PreparedStatements
 from pgjit.proxy.relay.transitions import RequestEvent
 from pgjit.sql.statement import NameEffect, Statement
 from pgwire.state import RequestKind
