@@ -56,7 +56,7 @@ class SessionContext:
     redaction: Redaction | None = None  # of the policy: what records leave out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)  # not frozen, as Outcome: it is never changed
 class Parameters:
     """The bound values of an execution, as the client sent them."""
 
@@ -67,7 +67,7 @@ class Parameters:
     types: tuple[int, ...] = ()  # object ids of the first values' types; 0, or none at all: not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: as Outcome
 class Execution:
     """A statement that is about to be forwarded, or that was refused. Its Outcome follows with the same number."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pgjit.audit.event import Parameters
 
-__all__ = ["PARAMETER_BYTES", "kept"]
+__all__ = ["PARAMETER_BYTES", "bound", "kept"]
 
 PARAMETER_BYTES = 4096
 """How much of one execution's parameters is kept."""
@@ -40,3 +40,16 @@ def kept(parameters: Parameters) -> Parameters:
         length=length,
         types=parameters.types[: len(values)],
     )
+
+
+def bound(values: tuple[bytes | None, ...], formats: tuple[int, ...], types: tuple[int, ...]) -> Parameters | None:
+    """What is kept of the values of a Bind. None: it has none."""
+    if not values:
+        return None
+    size = count = 0
+    for value in values:
+        count += 1
+        size += _VALUE_COST if value is None else _VALUE_COST + len(value)
+    if size > PARAMETER_BYTES or len(formats) > count or len(types) > count:
+        return kept(Parameters(values=values, formats=formats, types=types))
+    return Parameters(values, formats, count, None, types)

@@ -12,7 +12,8 @@ to wait for the other. Its files are pure but for `pump.py`: frames and the time
   becomes ours (`rejection.py`, `refusal.py`).
 
 Start with `pump.py`: it reads both links, writes the records of a plan, then sends its bytes. `client_side.py` has
-a branch for each message of the client, `server_side.py` for each answer; usual answers are in the tables of
+a branch for each message of the client (`extended_messages.py`: those of the extended protocol), `server_side.py` for
+each answer; the client's everyday messages take `short_way.py`. Usual answers are in the tables of
 `server_acts.py`, and errors in `server_errors.py`. Both work on one `RelayState`
 (`relay_state.py`), whose states and transitions are tables in `transitions.py`. What a name stands for is in
 `prepared_statements.py`, and what runs when it is executed in `executed_statement.py`. COPY is in `copy_in.py`, the

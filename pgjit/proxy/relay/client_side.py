@@ -11,7 +11,6 @@ Under `access: full` (`unrestricted`) no rule refuses a statement: it is recorde
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from pgjit.audit.event import Parameters
@@ -19,26 +18,24 @@ from pgjit.audit.parameters import kept
 from pgjit.errors import ProtocolFault
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.proxy.relay.executed_statement import Resolver, Unresolvable, Unsettled, describes_endless, resolve_message
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
-from pgjit.proxy.relay.limits import hold_behind, over_budget, refuses_execution, refuses_portal, refuses_together
-from pgjit.proxy.relay.named_values import DOUBT, Change, ExecutedStatement, Portal, Prepared, readable, unknown
+from pgjit.proxy.relay.executed_statement import Unresolvable, Unsettled, resolve_message
+from pgjit.proxy.relay.extended_messages import ExtendedMessages, send_execution
+from pgjit.proxy.relay.in_flight import ClientPlan, Planned
+from pgjit.proxy.relay.limits import over_budget, refuses_together
+from pgjit.proxy.relay.named_values import DOUBT, ExecutedStatement
 from pgjit.proxy.relay.protocol_rules import (
     FUNCTION_CALL,
     TOO_LONG_TOGETHER,
-    TOO_MANY_NAMES,
-    parse_violations,
-    uncertain_name,
 )
 from pgjit.proxy.relay.reading_settings import note_reading
 from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY, Refuser
-from pgjit.proxy.relay.rejudging import JudgedAgain, Look
 from pgjit.proxy.relay.relay_state import RelayState
+from pgjit.proxy.relay.short_way import ShortWay
 from pgjit.proxy.relay.show_pgjit import SessionFacts, in_place_of_show
+from pgjit.proxy.relay.text_judging import ClientBatch, NotJudged, TextJudging, UnknownName
 from pgjit.proxy.relay.transitions import InputEvent, InputState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import Frame
-from pgwire.messages import extended
 from pgwire.messages.function_call import decode_function_call
 from pgwire.messages.query import decode_query, encode_query
 from pgwire.reader import BodyReader
@@ -54,25 +51,8 @@ _LEGAL = FRONTEND[Phase.READY]
 _PASSED_OVER = frozenset(b"BDCEH")
 _JUDGED = frozenset(b"QP")
 _SECONDS_AT_ONCE = 0.005
-"""After so much time on judging messages, the other sessions get their turn."""
-
-
-class _NotJudged(Exception):
-    """A statement takes too long to judge here: the judge's worker has to do it first."""
-
-
-class _UnknownName(Exception):
-    """A statement uses a name that is not in the catalog, and the catalog was not read again yet."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """One call of `from_client`."""
-
-    plan: ClientPlan
-    now: datetime
-    judged: Mapping[bytes, Judgement]  # by the judge's worker
-    settled: bool  # the next message is judged for good, with the catalog as it is
+"""After so much time on judging, the other sessions get their turn. It is read from the second text on, as reading it
+is a system call."""
 
 
 class ClientSide:
@@ -95,16 +75,16 @@ class ClientSide:
         `spent`: seconds of work of this thread. `latest`: the number of the judge that has the latest catalog.
         """
         self._state = state
-        self._judge = judge
         self._facts = facts
-        self._looks_again = looks_again
         self._spent = spent
-        self._again = JudgedAgain(latest)
         self._refuser = Refuser(state)
+        self._texts = TextJudging(state, judge, latest, looks_again=looks_again)
+        self._short_way = ShortWay(state, self._texts)
+        self._extended = ExtendedMessages(state, self._texts, self._refuser, facts)
 
     def close(self) -> None:
         """Nothing is judged any more, and the judge need not be held."""
-        self._judge = lambda _: None
+        self._texts.close()
 
     def from_client(
         self,
@@ -119,34 +99,50 @@ class ClientSide:
         `settled`: the first of them is judged for good, with the catalog as it is now.
         """
         state, plan = self._state, ClientPlan()
-        batch = _Batch(plan, now, judged or {}, settled)
-        enough = self._spent() + _SECONDS_AT_ONCE
+        batch = ClientBatch(plan, now, judged or {}, settled)
+        short_way, texts, began = None if judged or settled else self._short_way, 0, 0.0
+        self._short_way.begin()
         for index, frame in enumerate(frames):
             if state.holds:
                 plan.rest = frames[index:]
                 return plan
+            if frame.kind in _JUDGED:
+                texts += 1
+                began = self._spent() if texts == 2 else began
             try:
-                self._frame(batch, frame)
-            except _NotJudged as unjudged:
+                if short_way is None or not short_way.takes(plan, frame, now):
+                    self._frame(batch, frame)
+                    if self._stops(batch, frames, index):
+                        return plan
+            except NotJudged as unjudged:
                 plan.rest, plan.unjudged = frames[index:], unjudged.args[0]
                 return plan
-            except _UnknownName:
+            except UnknownName:
                 plan.rest, plan.unknown = frames[index:], True
                 return plan
             except RemoteProtocolError as fault:
                 plan.fault = ProtocolFault(f"malformed message: {fault}")
-            batch.settled = False
-            if state.waits and not state.holds:
-                plan.rest = frames[index:]
                 return plan
-            if plan.fault is not None or plan.goodbye:
-                return plan
-            if plan.heavy or (frame.kind in _JUDGED and self._spent() > enough):
+            if texts > 1 and frame.kind in _JUDGED and self._spent() - began > _SECONDS_AT_ONCE:
                 plan.rest = frames[index + 1 :]
                 return plan
         return plan
 
-    def _frame(self, batch: _Batch, frame: Frame) -> None:
+    def _stops(self, batch: ClientBatch, frames: Sequence[Frame], index: int) -> bool:
+        """Whether the batch ends with this message: it waits for an answer, or nothing comes behind it now."""
+        state, plan = self._state, batch.plan
+        batch.settled = False
+        if state.waits and not state.holds:
+            plan.rest = frames[index:]
+            return True
+        if plan.fault is not None or plan.goodbye:
+            return True
+        if plan.events and plan.heavy:
+            plan.rest = frames[index + 1 :]
+            return True
+        return False
+
+    def _frame(self, batch: ClientBatch, frame: Frame) -> None:
         state, plan = self._state, batch.plan
         if state.copy_in.takes(plan, frame):
             return
@@ -162,15 +158,15 @@ class ClientSide:
             case "Q":
                 self._query(batch, frame)
             case "P":
-                self._parse(batch, frame)
+                self._extended.parse(batch, frame)
             case "B":
-                self._bind(batch, frame)
+                self._extended.bind(batch, frame)
             case "E":
-                self._execute(batch, frame)
+                self._extended.execute(batch, frame)
             case "D":
-                self._describe(batch, frame)
+                self._extended.describe(batch, frame)
             case "C":
-                self._close(batch, frame)
+                self._extended.close(batch, frame)
             case "S":
                 BodyReader(frame.body).end()
                 state.move_input(_INPUT_SYNC)
@@ -187,10 +183,10 @@ class ClientSide:
 
     # --- the simple protocol ---------------------------------------------------------------------------
 
-    def _query(self, batch: _Batch, frame: Frame) -> None:
+    def _query(self, batch: ClientBatch, frame: Frame) -> None:
         state, plan, now = self._state, batch.plan, batch.now
         sql = decode_query(frame.body)
-        judgement = self._judged(batch, sql)
+        judgement = self._texts.judged(batch, sql)
         violations, executed = judgement.violations, list[ExecutedStatement]()
         if not violations:
             try:
@@ -217,167 +213,24 @@ class ClientSide:
             run = state.recorder.execution(plan.events, now, "simple", each)
             run.changes, run.copies_in, run.own = each.changes, each.copies_in, judgement.pgjit_setting is not None
             request.runs.append(run)
-        self._send_execution(batch, raw, request)
+        send_execution(state, plan, raw, request)
 
-    def _send_execution(self, batch: _Batch, data: bytes, request: InFlight) -> None:
-        state, plan = self._state, batch.plan
-        state.send(plan, data, request, executes=bool(request.runs))
-        state.copy_in.offer(plan, request)
-        hold_behind(state, plan, request)
-
-    def _executed(self, batch: _Batch, judgement: Judgement) -> tuple[list[ExecutedStatement], tuple[Violation, ...]]:
+    def _executed(
+        self, batch: ClientBatch, judgement: Judgement
+    ) -> tuple[list[ExecutedStatement], tuple[Violation, ...]]:
         """The executions that the statements of a Query come to, and why they are refused. Raises Unsettled."""
         state = self._state
         try:
             executed = resolve_message(
                 judgement, state.prepared_statements, state.unsettled,
-                unrestricted=state.unrestricted, again=self._not_any_more(batch),
+                unrestricted=state.unrestricted, again=self._texts.not_any_more(batch),
             )  # fmt: skip
         except Unresolvable as refused:
             return [], (refused.violation,)
         violations = refuses_together(state, executed)
         return [] if TOO_LONG_TOGETHER in violations else executed, violations
 
-    def _judged(self, batch: _Batch, sql: bytes) -> Judgement:
-        """Raises _NotJudged and _UnknownName, before anything was done about the message."""
-        state = self._state
-        judgement = batch.judged.get(sql) or self._judge(sql)
-        if not state.same_reading and judgement is not None and (b"\\" in sql or not sql.isascii()):
-            return Judgement(judgement.text, (), (), unread=True)
-        if judgement is None:
-            raise _NotJudged(sql)
-        if self._looks_again and not batch.settled and state.input is not _SKIPPED and judgement.has_unknown_name:
-            raise _UnknownName
-        return judgement
-
-    # --- the extended protocol -------------------------------------------------------------------------
-
-    def _parse(self, batch: _Batch, frame: Frame) -> None:
-        state, names = self._state, self._state.prepared_statements
-        parse = extended.decode_parse(frame.body)
-        judgement = self._judged(batch, parse.text)
-        violations = judgement.violations
-        certain = names.is_certain(parse.name)
-        if not state.unrestricted:
-            violations = violations or parse_violations(judgement, parse)
-            if not certain:
-                violations = violations or (uncertain_name(readable(parse.name), names.encoding),)
-        if parse.name and names.full:
-            violations = violations or (TOO_MANY_NAMES,)
-        raw = frame.raw
-        if not violations and judgement.pgjit_setting is not None:
-            raw, violations = in_place_of_show(
-                self._facts, judgement.pgjit_setting, batch.now,
-                lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())),
-            )  # fmt: skip
-        if violations:
-            self._refuser.refuse_parse(batch.plan, judgement, violations, batch.now, parse.name)
-            return
-        prepared = Prepared.of(judgement, parse.types)
-        changes = (Change("statement", parse.name, prepared), *(() if certain else DOUBT))
-        self._send_change(batch, raw, state.request(_PARSE, changes))
-
-    def _send_change(self, batch: _Batch, data: bytes, request: InFlight) -> None:
-        self._state.expect(request.changes, request)
-        self._state.send(batch.plan, data, request)
-
-    def _bind(self, batch: _Batch, frame: Frame) -> None:
-        state, names = self._state, self._state.prepared_statements
-        plan, now = batch.plan, batch.now
-        bind = extended.decode_bind(frame.body)
-        if state.unsettled("statement", bind.name):
-            return
-        prepared = names.statement(bind.name)
-        if prepared is None and state.unrestricted:
-            prepared = unknown("prepared statement", bind.name)
-        if prepared is None:
-            self._refuser.refuse_name(plan, "prepared statement", bind.name, "26000", now)
-            return
-        certain = names.is_certain(bind.portal)
-        if refused := refuses_portal(state, bind.portal, certain=certain):
-            self._refuser.refuse_in_place(plan, f"-- portal {readable(bind.portal)!r}", refused, now)
-            return
-        if (refused := self._not_any_more(batch)(prepared)) is not None:
-            self._refuser.refuse_in_place(plan, prepared.text, refused, now)
-            return
-        types = tuple(prepared.types)
-        parameters = kept(Parameters(values=bind.values, formats=bind.formats, types=types)) if bind.values else None
-        portal = Portal(prepared, parameters, bind.name)
-        changes = (Change("portal", bind.portal, portal), *(() if certain else DOUBT))
-        self._send_change(batch, frame.raw, state.request(_BIND, changes))
-
-    def _close(self, batch: _Batch, frame: Frame) -> None:
-        target = extended.decode_target(frame.body)
-        changes = (Change("statement" if target.kind == "S" else "portal", target.name),)
-        self._send_change(batch, frame.raw, self._state.request(RequestKind.CLOSE, changes))
-
-    def _describe(self, batch: _Batch, frame: Frame) -> None:
-        state = self._state
-        target = extended.decode_target(frame.body)
-        try:
-            endless = describes_endless(target, state.prepared_statements, state.unsettled)
-        except Unsettled:
-            return
-        if endless is not None:
-            text = f"-- description of {readable(target.name)!r}"
-            self._refuser.refuse_in_place(batch.plan, text, endless, batch.now)
-            return
-        kind = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
-        request = state.request(kind)
-        request.describes = state.prepared_statements.statement(target.name) if target.kind == "S" else None
-        state.send(batch.plan, frame.raw, request)
-
-    def _execute(self, batch: _Batch, frame: Frame) -> None:
-        state, plan, now = self._state, batch.plan, batch.now
-        name = extended.decode_execute(frame.body).portal
-        if state.unsettled("portal", name):
-            return
-        portal = state.prepared_statements.portal(name)
-        # The unnamed portal is a Bind's, or there is none. What a failed Query leaves behind under that name in an
-        # aborted transaction is freed memory: executing it ends all sessions of the server (seen with PostgreSQL 15).
-        if portal is None and state.unrestricted and name:
-            portal = Portal(unknown("portal", name), None, b"")
-        if portal is None:
-            self._refuser.refuse_name(plan, "portal", name, "34000", now)
-            return
-        try:
-            executed = self._resolve_portal(batch, name, portal)
-        except Unsettled:
-            return
-        except Unresolvable as refused:
-            self._refuser.refuse_in_place(plan, portal.prepared.text, refused.violation, now)
-            return
-        if not portal.prepared.own and (violations := refuses_execution(state, executed)):
-            self._refuser.refuse_in_place(plan, executed.text, violations[0], now)
-            return
-        note_reading(state, executed)
-        state.notices.note(executed)
-        run = state.recorder.execution(plan.events, now, "extended", executed)
-        run.prepared, run.changes, run.copies_in = portal.prepared, executed.changes, executed.copies_in
-        run.own = portal.prepared.own
-        request = state.request(_EXECUTE)
-        request.runs.append(run)
-        state.expect(run.changes, request)
-        self._send_execution(batch, frame.raw, request)
-
-    def _resolve_portal(self, batch: _Batch, name: bytes, portal: Portal) -> ExecutedStatement:
-        """Raises Unsettled and Unresolvable."""
-        state, again = self._state, self._not_any_more(batch)
-        if (refused := again(portal.prepared)) is not None:
-            raise Unresolvable(refused)
-        resolver = Resolver(
-            state.prepared_statements, state.prepared_statements.encoding, unrestricted=state.unrestricted,
-            settled=lambda space, key: not state.unsettled(space, key), again=again,
-        )  # fmt: skip
-        return resolver.portal(name, portal, readable(portal.statement_name) or None)
-
-    def _not_any_more(self, batch: _Batch) -> Look:
-        """Why what was prepared is refused by now. Raises as `_judged` does."""
-        if self._state.unrestricted:
-            return lambda _: None
-        return lambda prepared: self._again.refuses(prepared, lambda sql: self._judged(batch, sql))
-
-    def _function_call(self, batch: _Batch, frame: Frame) -> None:
+    def _function_call(self, batch: ClientBatch, frame: Frame) -> None:
         state = self._state
         call = decode_function_call(frame.body)
         text = f"-- function call by number, {call.function}"

@@ -72,7 +72,7 @@ class NameView:
             self._forget(self.portals.pop(key))
 
     def _all(self, change: Change) -> None:
-        """SQL cannot change the unnamed statement. It can close the unnamed portal, but not give it another meaning."""
+        """SQL cannot change the unnamed statement. It can close the unnamed portal, but gives it no other meaning."""
         if change.space == "statement":
             self.statements = _doubted(self.statements) if change.doubt else {}
         elif change.doubt:

@@ -68,7 +68,7 @@ class Prepared:
 
 @dataclass(slots=True)  # not frozen: a frozen one takes three times as long to make
 class Portal:
-    """It never changes, but for its replacement."""
+    """It never changes."""
 
     prepared: Prepared
     parameters: Parameters | None
@@ -99,9 +99,9 @@ class Change(NamedTuple):
     doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Portal
 class ExecutedStatement:
-    """One execution, of the statement that runs in the end."""
+    """One execution, of the statement that runs in the end. It never changes."""
 
     text: str
     kind: str | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from struct import Struct
+from typing import NamedTuple
 
 from pgwire.errors import RemoteProtocolError
 from pgwire.reader import BodyReader, counted, cstring, formats, message, packed, values
@@ -30,15 +31,17 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Parse:
+_LENGTH = Struct("!i").unpack_from
+_ONE_FORMAT: dict[bytes, tuple[int, ...]] = {b"\0\1\0\0": (0,), b"\0\1\0\1": (1,)}
+
+
+class Parse(NamedTuple):
     name: bytes
     text: bytes
     types: tuple[int, ...]  # object ids of the parameters' types; 0 leaves it to the server
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(NamedTuple):
     portal: bytes
     name: bytes
     formats: tuple[int, ...]  # none: all text; one: for all; else one each
@@ -46,14 +49,12 @@ class Bind:
     results: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Execute:
+class Execute(NamedTuple):
     portal: bytes
     limit: int  # most rows to give; 0 is all
 
 
-@dataclass(frozen=True, slots=True)
-class DescribeTarget:
+class DescribeTarget(NamedTuple):
     """What Describe and Close name: `S` a prepared statement, `P` a portal."""
 
     kind: str
@@ -73,6 +74,48 @@ def encode_parse(parse: Parse) -> bytes:
 
 
 def decode_bind(body: bytes) -> Bind:
+    return _usual_bind(body) or _any_bind(body)
+
+
+def _usual_bind(body: bytes) -> Bind | None:
+    """A well-formed Bind with at most one format for all, read without a reader: it comes with every execution."""
+    size = len(body)
+    portal = body.find(0)
+    at = body.find(0, portal + 1) + 1
+    if portal < 0 or at <= 0 or at + 6 > size:
+        return None
+    name = body[portal + 1 : at - 1]
+    codes: tuple[int, ...] = ()
+    results: tuple[int, ...] = ()
+    if body[at] or body[at + 1]:
+        if not (codes := _ONE_FORMAT.get(body[at : at + 4], ())):
+            return None
+        at += 2
+    at += 2
+    if at + 4 > size:
+        return None
+    count, at = body[at] << 8 | body[at + 1], at + 2
+    given: list[bytes | None] = []
+    while count:
+        count -= 1
+        if at + 4 > size:
+            return None
+        length: int = _LENGTH(body, at)[0]
+        at += 4
+        if length == -1:
+            given.append(None)
+        elif length < 0 or at + length > size:
+            return None
+        else:
+            given.append(body[at : at + length])
+            at += length
+    rest = body[at:]
+    if rest != b"\0\0" and not (results := _ONE_FORMAT.get(rest, ())):
+        return None
+    return Bind(body[:portal], name, codes, tuple(given), results)
+
+
+def _any_bind(body: bytes) -> Bind:
     reader = BodyReader(body)
     portal, name = reader.string(), reader.string()
     codes, given, results = reader.formats(), reader.values(), reader.formats()

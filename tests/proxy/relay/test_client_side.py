@@ -381,7 +381,7 @@ def test_a_parameter_may_be_of_an_enum_that_the_catalog_knows(oid: int, passes: 
 def test_what_takes_long_to_judge_lets_others_have_their_turn_before_the_rest() -> None:
     seconds = itertools.count(0, 0.003)
     ends = BothEnds(judge=Judge(policy_of(), limit=10_000), spent=lambda: next(seconds))
-    raws = [query.encode_query(b"SELECT %d" % number) for number in range(5)]
+    raws = [query.encode_query(b"SELECT %d" % number) for number in range(7)]  # three in a turn
     frames: Sequence[Frame] = _frames(*raws)
     sent, turns = b"", 0
     while frames:

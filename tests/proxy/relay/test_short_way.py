@@ -1,0 +1,173 @@
+"""The short way beside the long way: for any conversation both have the same plans, records and state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgjit.grants.usage import Usage
+from pgjit.policy.policy import Limits
+from pgjit.proxy.relay.budget import Budget
+from pgjit.proxy.relay.in_flight import ClientPlan
+from pgjit.proxy.relay.short_way import ShortWay
+from pgwire.framing import Frame, FrameReader
+from pgwire.messages.extended import Parse, encode_parse, sync
+from pgwire.reader import message
+from tests.fakes.both_ends import (
+    NOW,
+    BothEnds,
+    answer,
+    bind,
+    close,
+    describe,
+    error,
+    execute,
+    judge_words,
+    parse,
+    query,
+)
+
+READY = answer("Z", b"I")
+PARSED, BOUND, DONE = answer("1"), answer("2"), answer("C", b"SELECT 1\0")
+TEXTS = (
+    "select 1", "select bad", "select 1; select 2", "PREPARE a", "EXECUTE a", "DEALLOCATE ALL", "broken", "",
+    "SHOW pgjit.window", "copy t FROM STDIN", "copy-out t", "unread",
+)  # fmt: skip
+NAMES = (b"", b"a", "\u00e9".encode())
+CLIENT = (
+    *(query(text) for text in TEXTS),
+    *(parse(text, name) for text in TEXTS[:5] for name in NAMES),
+    parse("select $1", b"", (23,)),
+    *(bind(name, portal, values) for name in NAMES for portal in NAMES[:2] for values in ((), (b"7", None))),
+    *(describe(kind, name) for kind in "SP" for name in NAMES[:2]),
+    *(execute(portal, limit) for portal in NAMES[:2] for limit in (0, 5)),
+    *(close(kind, name) for kind in "SP" for name in NAMES[:2]),
+    sync(), message(b"H"), message(b"B", b"\0"), message(b"E", b"\0"), message(b"S", b"x"), message(b"Q", b"no end"),
+    encode_parse(Parse(b"", b"select 1", ()))[:-1] + b"\1",
+)  # fmt: skip
+SERVER = (
+    PARSED, BOUND, DONE, READY, answer("Z", b"T"), answer("Z", b"E"), answer("n"), answer("s"), answer("I"),
+    error("22012", "no"), answer("T", b"\0\0") + answer("D", b"\0\0"),
+)  # fmt: skip
+
+
+class NoShortWay(ShortWay):
+    def takes(self, plan: ClientPlan, frame: Frame, now: datetime) -> bool:
+        return False
+
+
+@dataclass
+class _Both:
+    """The same conversation with the short way and without."""
+
+    short: BothEnds
+    long: BothEnds
+    waiting: list[Frame] = field(default_factory=list)
+    over: bool = False
+
+    def client(self, *raws: bytes) -> None:
+        self.waiting += FrameReader(lambda _: 100_000).feed(b"".join(raws))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """As the pump does: what waits for an answer comes again when it is there."""
+        while self.waiting and not self.over and not self.long.state.waits:
+            plans = [ends.client_side.from_client(self.waiting, NOW) for ends in (self.short, self.long)]
+            for ends, plan in zip((self.short, self.long), plans, strict=True):
+                ends.events += plan.events
+            self.same(*plans)
+            self.waiting = list(plans[1].rest)
+            self.over = plans[1].fault is not None or plans[1].goodbye
+
+    def same(self, short: ClientPlan, long: ClientPlan) -> None:
+        assert short.data == long.data
+        assert short.rest == long.rest
+        assert (short.unjudged, short.goodbye, repr(short.fault)) == (long.unjudged, long.goodbye, repr(long.fault))
+        assert [item.executes for item in short.items] == [item.executes for item in long.items]
+
+    def server(self, raw: bytes) -> None:
+        steps = [ends.server(raw) for ends in (self.short, self.long)]
+        assert b"".join(steps[0].data) == b"".join(steps[1].data)
+        assert (steps[0].to_server, repr(steps[0].fault)) == (steps[1].to_server, repr(steps[1].fault))
+        self.over = self.over or steps[0].fault is not None
+        self.go_on()
+
+    def check(self) -> None:
+        assert self.short.events == self.long.events
+        assert state_of(self.short) == state_of(self.long)
+
+
+def state_of(ends: BothEnds) -> Sequence[object]:
+    state, names = ends.state, ends.state.prepared_statements
+    return (
+        [(each.kind, each.segment, each.state, each.size, each.runs, each.changes) for each in state.queue.requests],
+        state.queue.bytes, state.queue.segment, state.input, state.waits, state.holds, state.transaction_status,
+        state.budget.usage, names.size, names.full, [(names.statement(name), names.portal(name)) for name in NAMES],
+    )  # fmt: skip
+
+
+def both(*, unrestricted: bool = False, limits: Limits | None = None) -> _Both:
+    ends = [
+        BothEnds(
+            judge=judge_words,
+            unrestricted=unrestricted,
+            budget=None if limits is None else Budget(limits, Usage()),
+        )
+        for _ in range(2)
+    ]
+    without_short_way(ends[1])
+    return _Both(ends[0], ends[1])
+
+
+def without_short_way(ends: BothEnds) -> None:
+    side = ends.client_side
+    side._short_way = NoShortWay(ends.state, side._texts)
+
+
+MESSAGES = st.lists(
+    st.one_of(
+        st.lists(st.sampled_from(CLIENT), min_size=1, max_size=6),
+        st.sampled_from(SERVER),
+    ),
+    max_size=12,
+)
+
+
+@given(MESSAGES, st.booleans(), st.sampled_from([None, Limits(rows=1), Limits(window_statements=3)]))
+def test_the_short_way_does_what_the_long_way_does(
+    conversation: list[list[bytes] | bytes], unrestricted: bool, limits: Limits | None
+) -> None:
+    pair = both(unrestricted=unrestricted, limits=limits)
+    for each in conversation:
+        if isinstance(each, list):
+            pair.client(*each)
+        else:
+            pair.server(each)
+        pair.check()
+
+
+def test_everyday_messages_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    took: list[tuple[str, bool]] = []
+    takes = ShortWay.takes
+
+    def noted(self: ShortWay, plan: ClientPlan, frame: Frame, now: datetime) -> bool:
+        took.append((chr(frame.kind), takes(self, plan, frame, now)))
+        return took[-1][1]
+
+    monkeypatch.setattr(ShortWay, "takes", noted)
+    pair = both()
+    pair.client(parse("select 1", b"a"), sync())
+    pair.server(PARSED + READY)
+    pair.client(bind(b"a", b"", (b"1",)), describe(), execute(), sync())
+    pair.server(BOUND + answer("n") + DONE + READY)
+    pair.client(parse("select 1"), bind(), describe(), execute(), sync())
+    pair.server(PARSED + BOUND + answer("n") + DONE + READY)
+    pair.client(query("select 1"))
+    pair.server(DONE + READY)
+    pair.check()
+    assert took == [(kind, index > 0) for index, kind in enumerate("PSBDESPBDESQ")]
