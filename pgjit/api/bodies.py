@@ -20,6 +20,7 @@ __all__ = [
     "RequestBody",
     "ScopeBody",
     "SignOffBody",
+    "SqlBody",
     "WithdrawalBody",
     "guid_or_text",
     "identity_target",
@@ -51,6 +52,13 @@ class ApprovalBody(_Body):
     comment: Text | None = None
     ttl_seconds: Seconds | None = None
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+
+class SqlBody(_Body):
+    """A SELECT over the journal's views, as `pgjit audit sql` takes it."""
+
+    query: Annotated[str, Field(min_length=1, max_length=4096, pattern=_TEXT)]
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 
 class ReasonBody(_Body):

@@ -28,6 +28,7 @@ __all__ = ["ApiCall", "ApiCalls"]
 
 _log = logging.getLogger("pgjit.api")
 _REFUSED = 403
+_TARGET = 512  # characters
 
 
 class ApiCalls:
@@ -67,7 +68,9 @@ class ApiCall:
         except JournalUnavailable:
             _log.error("a refused call could not be recorded: %s", error.message)
 
-    def _event(self, role: str, target: str | None, status: int | None = None) -> ApiCalled:
+    def _event(
+        self, role: str, target: str | None, status: int | None = None, *, most: int | None = _TARGET
+    ) -> ApiCalled:
         caller = self.caller
         return ApiCalled(
             at=self._calls.clock(),
@@ -75,16 +78,16 @@ class ApiCall:
             role=role,
             method=self._request.method,
             path=self._request.url.path[:512],
-            target=None if target is None else target[:512],
+            target=None if target is None else target[:most],
             source=caller.source,
             status=status,
         )
 
-    async def record(self, role: CallerRole, target: str | None = None) -> None:
-        """Raises CallNotRecorded: then nothing happens."""
+    async def record(self, role: CallerRole, target: str | None = None, *, whole: bool = False) -> None:
+        """Raises CallNotRecorded: then nothing happens. `whole`: `target` is recorded however long it is."""
         calls = self._calls
         try:
-            calls.journal.append([self._event(role.value, target)])
+            calls.journal.append([self._event(role.value, target, most=None if whole else _TARGET)])
             if calls.journal.durability == "synced":
                 await calls.journal.flush()
         except JournalUnavailable:

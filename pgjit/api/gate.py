@@ -20,7 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pgjit.api.caller import Caller, RoleTable
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.connection_places import Place
-from pgjit.api.refusals import BearerRefused, CallRefused, InvalidCall, TooManyCalls, TooManyRefusedCalls
+from pgjit.api.refusals import (
+    AuditPreparing,
+    BearerRefused,
+    CallRefused,
+    InvalidCall,
+    TooManyCalls,
+    TooManyRefusedCalls,
+)
 from pgjit.errors import PgjitError, TokenRefused
 from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import Identity
@@ -69,7 +76,7 @@ def problem_of(error: PgjitError) -> tuple[int, bytes, list[tuple[bytes, bytes]]
     headers = [(b"content-type", b"application/problem+json")]
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="pgjit", error="invalid_token"'))
-    if isinstance(error, TooManyCalls):
+    if isinstance(error, TooManyCalls | AuditPreparing):
         headers.append((b"retry-after", str(error.seconds).encode()))
     if status in _CLOSING:
         headers.append((b"connection", b"close"))

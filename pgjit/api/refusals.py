@@ -11,6 +11,7 @@ from typing import ClassVar
 from pgjit.errors import PgjitError
 
 __all__ = [
+    "AuditPreparing",
     "BearerRefused",
     "CallRefused",
     "InvalidCall",
@@ -35,6 +36,25 @@ class CallRefused(PgjitError):
 
     def problem(self) -> dict[str, object]:
         return {**super().problem(), "status": self._status}
+
+
+class AuditPreparing(CallRefused):
+    """The journal's closed segments are read for the first time, which takes longer than a call may."""
+
+    def __init__(self, done: int, whole: int, seconds: int) -> None:
+        """`done`, `whole`: bytes."""
+        share = 100 * done // max(whole, 1)
+        super().__init__(
+            "audit is being prepared",
+            reference="audit-preparing",
+            status=503,
+            detail=(
+                f"The journal's closed segments are read for the first time: {share} % of "
+                f"{whole / 1e6:,.0f} MB are done."
+            ),
+            hint=f"Call again in {seconds} s: it goes on meanwhile.",
+        )
+        self.seconds = seconds
 
 
 class BearerRefused(CallRefused):

@@ -47,6 +47,8 @@ async def open_api(
     finally:
         services.feed.close()
         await server.close()
+        if services.audit is not None:
+            await services.audit.aclose()
         await services.provider.close()
 
 

@@ -47,6 +47,7 @@ GET    audit/executions/s_1/1      403   403   403   403   200!  200!  403
 GET    audit/windows/w_1           403   403   403   403   200!  200!  403
 GET    audit/sessions/s_1          403   403   403   403   200!  200!  403
 GET    audit/report?part=rows      403   403   403   403   200!  200!  403
+POST   audit/sql                   403   403   403   403   200!  200!  403
 GET    locks                       403   403   403   403   200!  200!  403
 POST   locks                       403   403   403   403   403   201!  403
 DELETE locks/l_0?reason=over       403   403   403   403   403   200!  403
@@ -58,6 +59,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "requests/R/withdraw": {},
     "windows/w_1/revoke": {"reason": "astray"},
     "windows/w_glass/sign-off": {"comment": "looked at it"},
+    "audit/sql": {"query": "SELECT 1"},
     "revoke": {"policy": "reading", "reason": "astray"},
     "sessions/s_1/kill": {"reason": "astray"},
     "locks": {"all": True, "reason": "astray"},

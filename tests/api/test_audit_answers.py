@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,13 @@ import orjson
 import pytest
 
 from pgjit.api.audit_answers import ChildAnswers
-from pgjit.api.refusals import CallRefused
+from pgjit.api.gate import problem_of
+from pgjit.api.refusals import AuditPreparing, CallRefused
 from pgjit.audit.reading.answering import answer
 from pgjit.audit.segments import list_segments
 from tests.api.people import People
 from tests.fixtures.journals import JournalStory, write_journal
+from tests.run.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +98,86 @@ async def test_a_process_that_takes_too_long_is_ended_and_callers_are_bounded(so
     found = await asyncio.gather(*(answers.answer(question) for _ in range(12)), return_exceptions=True)
     refused = [each.message for each in found if isinstance(each, CallRefused)]
     assert sorted(refused) == ["audit is busy"] * 3 + ["audit took too long"] * 9
+
+
+async def test_a_query_of_an_auditor_is_recorded_whole_and_bounded(tmp_path: Path) -> None:
+    query = "SELECT count(*) FROM executions WHERE statement = '" + "x" * 3000 + "'"
+    bodies: list[dict[str, object]] = [
+        {"query": ""}, {"query": "x" * 4097}, {"query": "SELECT 1", "limit": 10_001}, {}, {"query": "\0"},
+    ]  # fmt: skip
+    async with People(tmp_path) as api:
+        answered = await api.post("audit/sql", "auditor", {"query": query, "limit": 7})
+        assert answered.json() == {"columns": ["n"], "rows": [[1]], "more": False, "complete": True}
+        assert api.audit.questions == [{"ask": "sql", "query": query, "limit": 7}]
+        records = [orjson.loads(line) for segment in list_segments(api.path) for line in segment.lines()]
+        assert [each["target"] for each in records if each["type"] == "api.called"] == [query]
+        for body in bodies:
+            assert (await api.post("audit/sql", "auditor", body)).status_code == 422
+        assert len(api.audit.questions) == 1
+
+
+def test_sql_reads_the_views_and_nothing_else(source: dict[str, Any]) -> None:
+    def asked(query: str, limit: int = 10) -> dict[str, Any]:
+        return answer({**source, "ask": "sql", "query": query, "limit": limit})
+
+    grouped = asked("SELECT decision, count(*) AS n, NULL AS n FROM executions GROUP BY 1 ORDER BY 1")
+    assert len(grouped["columns"]) == 3
+    assert [row[0] for row in grouped["rows"]] == ["allow", "deny"]
+    assert (len(asked("SELECT seq FROM records", 3)["rows"]), asked("SELECT seq FROM records", 3)["more"]) == (
+        3,
+        True,
+    )
+    assert isinstance(asked("SELECT record FROM records LIMIT 1")["rows"][0][0], dict)
+    rows = [
+        ("SELEC 1", "audit-query", "At character "),
+        ("SELECT * FROM read_text('/etc/passwd')", "audit-query", None),
+        ("CREATE TABLE t (a int)", "audit-query", None),
+        ("SELECT repeat('x', 100_000) FROM range(1000)", "audit-query", None),
+    ]
+    for query, reference, detail in rows:
+        fault = asked(query, 10_000)["fault"]
+        assert (query, fault["reference"], fault["status"]) == (query, reference, 400)
+        assert detail is None or detail in fault["detail"]
+    assert asked(rows[3][0], 10_000)["fault"]["message"] == "result is larger than 8 MiB"
+
+
+_SLOW = """
+import pathlib, sys, time
+print('{"read": 30000000, "of": 120000000}', file=sys.stderr, flush=True)
+while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)
+print('{"items": []}')
+"""
+
+
+@pytest.mark.live
+async def test_while_segments_are_read_for_the_first_time_calls_learn_how_far_that_is(tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    command = (sys.executable, "-S", "-c", _SLOW, str(released))
+    answers = ChildAnswers([tmp_path], tmp_path, command=command)
+    async with aclosing(answers):
+        first = asyncio.create_task(answers.answer({}))
+        await until(lambda: answers.child is not None and answers.child.preparing)
+        first.cancel()  # as its time limit does, or a client that goes away
+        await asyncio.gather(first, return_exceptions=True)
+        with pytest.raises(AuditPreparing, match="audit is being prepared") as refused:
+            await answers.answer({})
+        assert "25 % of 120 MB are done" in str(refused.value.detail)
+        status, _, headers = problem_of(refused.value)
+        assert (status, dict(headers)[b"retry-after"]) == (503, str(refused.value.seconds).encode())
+        released.touch()
+        await until(lambda: not answers.preparing)
+        assert await answers.answer({}) == {"items": []}
+
+
+@pytest.mark.live
+async def test_a_process_that_prints_too_much_or_nothing_is_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for program, reason in (
+        ("while True: print('x' * 1_000_000)", "it printed too much"),
+        ("import sys; sys.exit('no such module')", "1: no such module"),
+    ):
+        answers = ChildAnswers([tmp_path], tmp_path, command=(sys.executable, "-S", "-c", program))
+        with pytest.raises(CallRefused, match="audit could not be read"):
+            await answers.answer({})
+        assert reason in caplog.text

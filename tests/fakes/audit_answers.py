@@ -14,5 +14,9 @@ class KeptQuestions:
 
     async def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.questions.append(question)
+        if question["ask"] == "sql":
+            return {"columns": ["n"], "rows": [[1]], "more": False, "complete": True, "notices": []}
         items = [{"seq": 7, "time": "2026-11-24T08:00:00.000001Z", "statement": "SELECT 1"}]
         return {"items": items, "more": True, "complete": True, "notices": []}
+
+    async def aclose(self) -> None: ...

@@ -1,4 +1,4 @@
-"""`audit`: executions, windows and sessions of the journal, and the report, for auditors.
+"""`audit`: executions, windows and sessions of the journal, the report, and SQL over it, for auditors.
 
 Decides what a call may narrow. Every call is in the journal before it is answered, with what it asked for.
 """
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from pgjit.api.audit_answers import AuditAnswers
-from pgjit.api.bodies import Name
+from pgjit.api.bodies import Name, SqlBody
 from pgjit.api.caller import CallerRole
 from pgjit.api.calls import ApiCall
 from pgjit.api.cursor import LIMIT, MOST, Position, read_cursor, write_cursor
@@ -109,12 +109,36 @@ async def report(
     return await answers.answer({"ask": "report", "name": part, "filter": period})
 
 
+class SqlRowsJson(BaseModel):
+    """`more`: whether there are more rows than `limit`. `complete`: whether nothing of the journal is missing."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    more: bool
+    complete: bool
+
+
+@router.post("/audit/sql")
+async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJson:
+    """One SELECT over the views executions, windows, sessions, requests, logins and records, as `pgjit audit sql`."""
+    role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
+    answers = _answers(services)
+    await call.record(role, body.query, whole=True)
+    found = await answers.answer({"ask": "sql", "query": body.query, "limit": body.limit})
+    return SqlRowsJson(**{name: found[name] for name in ("columns", "rows", "more", "complete")})
+
+
 async def _permitted(call: ApiCall, services: ApiServices, chosen: Document | None = None) -> AuditAnswers:
     """Require the role and record the call. `chosen`: what it asks for, where the path does not show it."""
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
+    answers = _answers(services)
+    await call.record(role, None if chosen is None else json.dumps(chosen, ensure_ascii=True))
+    return answers
+
+
+def _answers(services: ApiServices) -> AuditAnswers:
     if services.audit is None:
         raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
-    await call.record(role, None if chosen is None else json.dumps(chosen, ensure_ascii=True))
     return services.audit
 
 

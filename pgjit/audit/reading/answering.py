@@ -18,41 +18,53 @@ from typing import Any, Final
 from pgjit.audit.reading.execution_list import ExecutionFilter, list_executions
 from pgjit.audit.reading.faults import AuditFault, RecordUnknown
 from pgjit.audit.reading.moments import read_moment
-from pgjit.audit.reading.reader import Reader, opened_reader
+from pgjit.audit.reading.reader import Progress, Reader, opened_reader
 from pgjit.audit.reading.record_detail import find_record
 from pgjit.audit.reading.report import PARTS, make_report
 from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.session_replay import replayed_session
-from pgjit.audit.reading.values import as_documents
+from pgjit.audit.reading.user_query import run_query
+from pgjit.audit.reading.values import as_documents, json_value
 from pgjit.audit.reading.window_story import window_story
 
 __all__ = ["answer", "main"]
 
 _NICE: Final = 10
 _MOST_RECORDS: Final = 2000
+_LARGEST_RESULT: Final = 8 << 20
 _MOMENTS: Final = ("since", "until")
 
 Question = Mapping[str, Any]
 
 
-def answer(question: Question) -> dict[str, Any]:
+def answer(question: Question, progress: Progress | None = None) -> dict[str, Any]:
     """The answer, or `fault` with the members of an error. Raises duckdb.Error and OSError."""
     try:
         folders = [Path(each) for each in question["folders"]]
-        with opened_reader(folders, SegmentCache(Path(question["cache"]))) as reader:
+        with opened_reader(folders, SegmentCache(Path(question["cache"])), progress) as reader:
             found = _answer(reader, question)
             return {**found, "complete": not reader.notices, "notices": reader.notices}
     except AuditFault as fault:
-        missing = isinstance(fault, RecordUnknown)
-        members = {"message": fault.message, "reference": fault.reference, "detail": fault.detail, "hint": fault.hint}
-        return {"fault": {**members, "status": 404 if missing else fault.status}}
+        status = 404 if isinstance(fault, RecordUnknown) else fault.status
+        members = {"message": fault.message, "reference": fault.reference, "hint": fault.hint}
+        return {"fault": {**members, "detail": _detail(fault), "status": status}}
 
 
 def main() -> int:
     os.nice(_NICE)
     question = json.load(sys.stdin)
-    json.dump(answer(question), sys.stdout)
+    json.dump(answer(question, _report), sys.stdout)
     return 0
+
+
+def _report(done: int, whole: int) -> None:
+    """How far reading closed segments for the first time is, in bytes: a line for the process that asked."""
+    print(json.dumps({"read": done, "of": whole}), file=sys.stderr, flush=True)
+
+
+def _detail(fault: AuditFault) -> str | None:
+    place = None if fault.position is None else f"At character {fault.position}."
+    return " ".join(each for each in (fault.detail, place) if each) or None
 
 
 def _answer(reader: Reader, question: Question) -> dict[str, Any]:
@@ -73,6 +85,11 @@ def _answer(reader: Reader, question: Question) -> dict[str, Any]:
             period = _moments(question["filter"])
             parts = [name] if question.get("name") else list(PARTS)
             return make_report(reader, parts, period.get("since"), period.get("until"), datetime.now(UTC)).document()
+        case "sql":
+            rows = run_query(reader, question["query"], most=int(question["limit"]), most_bytes=_LARGEST_RESULT)
+            kinds = [name in rows.json_columns for name in rows.columns]
+            values = [[json_value(v, is_json=k) for v, k in zip(row, kinds, strict=True)] for row in rows.rows]
+            return {"columns": list(rows.columns), "rows": values, "more": rows.more}
         case other:
             raise ValueError(f"no question is called {other!r}")
 

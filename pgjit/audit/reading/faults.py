@@ -14,6 +14,7 @@ __all__ = [
     "NoJournal",
     "QueryRefused",
     "RecordUnknown",
+    "ResultTooLarge",
 ]
 
 
@@ -85,3 +86,13 @@ class QueryRefused(AuditFault):
         self, message: str, *, detail: str | None = None, hint: str | None = None, position: int | None = None
     ) -> None:
         super().__init__(message, reference="audit-query", detail=detail, hint=hint, position=position)
+
+
+class ResultTooLarge(QueryRefused):
+    """A result that is not returned, because it would fill the memory."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"result is larger than {most_bytes >> 20} MiB",
+            hint="Select fewer columns, or aggregate, or lower `limit`.",
+        )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pgjit.audit.reading.faults import JournalUnreadable, NoJournal
+from pgjit.audit.reading.faults import JournalUnreadable, NoJournal, ResultTooLarge
 from pgjit.audit.reading.pieces import PIECES, Counts, create_pieces, literal, take_apart
 from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.source import JournalSource, find_journals
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "Rows", "opened_reader"]
 
 _MEMORY: Final = "1GB"
+_AT_ONCE: Final = 64  # rows
 _ON_DISK: Final = "20GB"
 
 Progress = Callable[[int, int], None]
@@ -54,14 +55,37 @@ class Reader:
     journals: list[JournalSource]
     notices: list[str] = field(default_factory=list)
 
-    def query(self, sql: str, parameters: Mapping[str, object] | None = None, *, most: int | None = None) -> Rows:
-        """Run a query of our own. Raises duckdb.Error."""
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        most: int | None = None,
+        most_bytes: int | None = None,
+    ) -> Rows:
+        """Run a query of our own. Raises duckdb.Error, and ResultTooLarge beyond about `most_bytes`."""
         result = self.connection.execute(sql, dict(parameters or {}))
         columns = tuple(column[0] for column in result.description)
-        rows = result.fetchall() if most is None else result.fetchmany(most + 1)
+        rows = _fetched(result, most, most_bytes)
         more = most is not None and len(rows) > most
         json_columns = frozenset(column[0] for column in result.description if str(column[1]) == "JSON")
         return Rows(columns, rows[:most] if more else rows, more, json_columns)
+
+
+def _fetched(result: DuckDBPyConnection, most: int | None, most_bytes: int | None) -> list[tuple[Any, ...]]:
+    """One row more than `most`, if there are so many."""
+    if most_bytes is None:
+        return result.fetchall() if most is None else result.fetchmany(most + 1)
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while (left := _AT_ONCE if most is None else most + 1 - len(rows)) > 0:
+        if not (some := result.fetchmany(min(left, _AT_ONCE))):
+            break
+        rows += some
+        size += sum(len(str(value)) for row in some for value in row)
+        if size > most_bytes:
+            raise ResultTooLarge(most_bytes)
+    return rows
 
 
 @contextmanager

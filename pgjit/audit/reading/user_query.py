@@ -34,7 +34,7 @@ _FROM: Final = frozenset(
 _VIEWS_HINT: Final = f"The views are {', '.join(VIEWS[:-1])} and {VIEWS[-1]}; `DESCRIBE executions` lists columns."
 
 
-def run_query(reader: Reader, sql: str, *, most: int | None = None) -> Rows:
+def run_query(reader: Reader, sql: str, *, most: int | None = None, most_bytes: int | None = None) -> Rows:
     """Raises QueryRefused."""
     import duckdb
 
@@ -43,7 +43,7 @@ def run_query(reader: Reader, sql: str, *, most: int | None = None) -> Rows:
         raise QueryRefused("query is empty", hint=_VIEWS_HINT)
     _check(reader, text)
     try:
-        return reader.query(text, most=most)
+        return reader.query(text, most=most, most_bytes=most_bytes)
     except duckdb.InterruptException:
         raise QueryRefused("query took too long", hint="Narrow it by `time`, or select fewer columns.") from None
     except duckdb.OutOfMemoryException as fault:
