@@ -38,12 +38,18 @@ class ChildAnswers:
     """A process that reads closed segments for the first time goes on when its caller has waited long enough."""
 
     def __init__(
-        self, folders: Sequence[Path], cache: Path, *, seconds: float = _SECONDS, command: Sequence[str] = COMMAND
+        self,
+        folders: Sequence[Path],
+        cache: Path,
+        *,
+        archive: str | None = None,
+        seconds: float = _SECONDS,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.child: AuditChild | None = None
         """The process that was started last."""
         self._command = command
-        self._source = {"folders": [str(each) for each in folders], "cache": str(cache)}
+        self._source = {"folders": [str(each) for each in folders], "cache": str(cache), "archive": archive}
         self._seconds = seconds
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._callers = 0
@@ -121,9 +127,10 @@ class ChildAnswers:
             raise AuditPreparing(child.done, child.whole, min(child.seconds_left, _LONGEST_WAIT))
 
 
-def answers_of(journal: Path) -> ChildAnswers:
-    """Answers from the journal that this process writes. The cache is in its folder, which nobody else may read."""
-    return ChildAnswers([journal], journal / "reading-cache")
+def answers_of(journal: Path, archive: str | None) -> ChildAnswers:
+    """Answers from the journal that this process writes, and from its archive. The cache is in its folder,
+    which nobody else may read."""
+    return ChildAnswers([journal], journal / "reading-cache", archive=archive)
 
 
 def _refused(message: str, status: int, hint: str) -> CallRefused:

@@ -345,7 +345,7 @@ class App:
             yield
 
     def _api_services(self, provider: Provider) -> ApiServices:
-        node, policies = self._config.node, self._config.policies
+        node, policies, journal = self._config.node, self._config.policies, self._config.file.journal
         return ApiServices(
             provider=provider,
             directory=self._directory,
@@ -360,7 +360,7 @@ class App:
             node=node,
             version=VERSION,
             revocations=self._revocations,
-            audit=answers_of(self._config.path(self._config.file.journal.folder)),
+            audit=answers_of(self._config.path(journal.folder), journal.archive),
             catalogs=lambda name: self._catalogs[name].latest if name in self._catalogs else None,
         )
 

@@ -23,10 +23,12 @@ def valueless(execution: Execution) -> Execution:
     """The execution as its record shows it."""
     summary = execution.summary
     masked = None if summary is None else summary.masked
+    if summary is not None and summary.valueless is None:
+        summary.valueless = _without_texts(summary)
     return replace(
         execution,
         statement=NOT_SHOWN if masked is None else masked,
-        summary=None if summary is None else _without_texts(summary),
+        summary=None if summary is None else summary.valueless,
         violations=tuple(_without_wording(each) for each in execution.violations),
         parameters=None if execution.parameters is None else _counted(execution.parameters),
         through=tuple(NOT_SHOWN for _ in execution.through),
@@ -34,7 +36,7 @@ def valueless(execution: Execution) -> Execution:
 
 
 def _without_texts(summary: StatementSummary) -> StatementSummary:
-    return replace(summary, normalised=None, masked=None, rendered=None)
+    return replace(summary, normalised=None, masked=None, rendered=None, valueless=None)
 
 
 def _without_wording(violation: Violation) -> Violation:

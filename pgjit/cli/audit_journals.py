@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgjit.cli.audit_settings import configured_folders, journal_section
+from pgjit.cli.audit_settings import configured_folder, configured_places, journal_section
 from pgjit.cli.wrong_usage import WrongUsage
 
 if TYPE_CHECKING:
     from pgjit.audit.proof.journal_files import JournalFiles
     from pgjit.audit.proof.note import VerifierKey
     from pgjit.audit.proof.section import CheckpointSection
+    from pgjit.audit.segments.journal_place import JournalPlace
 
 __all__ = ["JournalFolders", "KeyOption", "ProvedJournal", "journal_keys", "proved_journals"]
 
 JournalFolders = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--journal",
-        metavar="FOLDER",
-        help="The journal's folder, and those of its archived segments; may be repeated. "
+        metavar="PLACE",
+        help="The journal's folder, and folders or URLs (`s3://...`) of its archived segments; may be repeated. "
         "By default the configuration's.",
     ),
 ]
@@ -40,7 +41,6 @@ KeyOption = Annotated[
         "By default the configuration's, which proves nothing against who can change the configuration.",
     ),
 ]
-_MOST_LEVELS = 4
 
 
 class ProvedJournal:
@@ -52,15 +52,16 @@ class ProvedJournal:
         self.keys = tuple(keys)
 
 
-def proved_journals(folders: Sequence[Path] | None, keys: Sequence[str] | None, config: Path) -> list[ProvedJournal]:
+def proved_journals(folders: Sequence[str] | None, keys: Sequence[str] | None, config: Path) -> list[ProvedJournal]:
     """Raises InvalidFile, WrongUsage and OSError."""
     from pgjit.audit.proof.journal_files import JournalFiles
+    from pgjit.audit.segments.journal_place import place_of
 
     section = {} if folders and keys else journal_section(config, "both --journal and --key")
-    chosen = list(folders) if folders else configured_folders(section, config)
-    given = list(keys) if keys else _configured_keys(section, config, chosen[0])
-    of_origin: dict[str, list[Path]] = {}
-    archives = []
+    chosen = list(map(place_of, folders)) if folders else configured_places(section, config)
+    given = list(keys) if keys else _configured_keys(section, config, _first_folder(chosen, section, config))
+    of_origin: dict[str, list[JournalPlace]] = {}
+    archives: list[JournalPlace] = []
     for folder in _expanded(chosen):
         origin = JournalFiles([folder]).origin
         if origin is None:
@@ -108,23 +109,21 @@ def _name_of_only_key(given: Sequence[str]) -> str:
     return names.pop()
 
 
-def _expanded(folders: Sequence[Path]) -> list[Path]:
-    """A folder of several journals stands for them."""
-    from pgjit.audit.segments import list_segments
+def _first_folder(places: Sequence[JournalPlace], section: dict[str, Any], config: Path) -> Path:
+    """Beside it is the key that pgjit made."""
+    return next((each for each in places if isinstance(each, Path)), configured_folder(section, config))
 
-    expanded = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise NotADirectoryError(20, "there is no such folder", str(folder))
-        expanded += [folder] if list_segments(folder) else _below(folder) or [folder]
+
+def _expanded(places: Sequence[JournalPlace]) -> list[JournalPlace]:
+    """A place of several journals stands for them."""
+    from pgjit.audit.segments.journal_place import journals_at
+
+    expanded: list[JournalPlace] = []
+    for place in places:
+        if isinstance(place, Path) and not place.is_dir():
+            raise NotADirectoryError(20, "there is no such folder", str(place))
+        expanded += journals_at(place) or [place]
     return expanded
-
-
-def _below(folder: Path) -> list[Path]:
-    """The journals in a folder of several; an archive has them below their origins, which have slashes."""
-    return sorted(
-        path.parent for depth in range(1, _MOST_LEVELS + 1) for path in folder.glob("*/" * depth + "origin")
-    )
 
 
 def _configured_keys(section: dict[str, Any], config: Path, folder: Path) -> list[str]:

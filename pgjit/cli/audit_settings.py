@@ -20,6 +20,7 @@ from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
     from pgjit.audit.reading.reader import Reader
+    from pgjit.audit.segments.journal_place import JournalPlace
 
 __all__ = [
     "AsCsv",
@@ -30,15 +31,19 @@ __all__ = [
     "ConfigPath",
     "Folders",
     "WithCatalog",
-    "journal_folders",
+    "configured_folder",
+    "configured_places",
+    "journal_places",
+    "journal_section",
 ]
 
 Folders = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--journal",
-        metavar="FOLDER",
-        help="A journal's folder, or a folder of several; may be repeated. By default the configuration's.",
+        metavar="PLACE",
+        help="A journal's folder, a folder of several, or the URL of an archive (`s3://...`); may be repeated. "
+        "By default the configuration's.",
     ),
 ]
 ConfigPath = Annotated[Path, typer.Option("--config", help="The configuration that names the journal.")]
@@ -63,7 +68,7 @@ _BAR: Final = 24
 class Audit:
     """What the options say. `complete` is False after an answer that may lack something."""
 
-    folders: list[Path] | None
+    folders: list[str] | None
     config: Path
     cache: Path | None
     complete: bool = field(default=True, init=False)
@@ -80,7 +85,7 @@ class Audit:
         folder = self.cache or default_cache()
         try:
             cache = SegmentCache(folder)
-            with opened_reader(journal_folders(self.folders, self.config), cache, CacheProgress()) as reader:
+            with opened_reader(journal_places(self.folders, self.config), cache, CacheProgress()) as reader:
                 yield reader
                 for notice in reader.notices:
                     print(f"NOT COMPLETE: {plain(notice)}", file=sys.stderr)
@@ -123,28 +128,36 @@ class CacheProgress:
         print(f"\r\x1b[K{bar} of {megabytes}, for the first time", end="", file=sys.stderr, flush=True)
 
 
-def journal_folders(folders: Sequence[Path] | None, config: Path) -> list[Path]:
-    """The folders to read. Only the key `journal` of the configuration matters: faults elsewhere keep nobody out.
+def journal_places(places: Sequence[str] | None, config: Path) -> list[JournalPlace]:
+    """The places to read. Only the key `journal` of the configuration matters: faults elsewhere keep nobody out.
 
     Raises InvalidFile and OSError.
     """
-    if folders:
-        return list(folders)
-    return configured_folders(journal_section(config, "the folder with --journal"), config)
+    from pgjit.audit.segments.journal_place import place_of
+
+    if places:
+        return list(map(place_of, places))
+    return configured_places(journal_section(config, "the folder with --journal"), config)
 
 
-def configured_folders(section: dict[str, Any], config: Path) -> list[Path]:
-    """The folder of the section `journal`, and that of its archive if it is on this machine. Raises InvalidFile."""
+def configured_places(section: dict[str, Any], config: Path) -> list[JournalPlace]:
+    """The folder of the section `journal`, and its archive where that has more. Raises InvalidFile and OSError."""
+    from pgjit.audit.segments.journal_place import with_archive
+
+    archive = section.get("archive")
+    return with_archive(
+        configured_folder(section, config), archive if isinstance(archive, str) else None, config.parent
+    )
+
+
+def configured_folder(section: dict[str, Any], config: Path) -> Path:
+    """Raises InvalidFile."""
     from pgjit.errors import InvalidFile
 
     folder = section.get("folder")
     if folder is not None and not isinstance(folder, str):
         raise InvalidFile("the configuration", [f"{config}: `journal.folder` must be a text"])
-    places = [config.parent / Path(folder or "journal").expanduser()]
-    archive = section.get("archive")
-    if isinstance(archive, str) and (local := _local(archive)) is not None and (config.parent / local).is_dir():
-        places.append(config.parent / local)
-    return places
+    return config.parent / Path(folder or "journal").expanduser()
 
 
 def journal_section(config: Path, instead: str) -> dict[str, Any]:
@@ -165,11 +178,3 @@ def journal_section(config: Path, instead: str) -> dict[str, Any]:
         raise InvalidFile("the configuration", [f"{config}: {' '.join(str(error).split())}"]) from None
     section = document.get("journal") if isinstance(document, dict) else None
     return section if isinstance(section, dict) else {}
-
-
-def _local(url: str) -> str | None:
-    """The folder of an archive on this machine; None for an object store."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    return rest if scheme in ("file", "local") else None

@@ -117,6 +117,8 @@ class StatementSummary:
     of_catalog: bool = False  # it asks only how the database is made, as psql and drivers do by themselves
     rendered: tuple[str, str | None, bytes] | None = field(default=None, compare=False, repr=False)
     """For the journal: a text, a kind, and the members of a record for them."""
+    valueless: StatementSummary | None = field(default=None, compare=False, repr=False)
+    """For the journal under `record: statements`: the same without texts, made once for each judgement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,3 +96,17 @@ def test_other_policies_lose_nothing() -> None:
     event = EVENTS["execution"]
     assert isinstance(event, Execution)
     assert json.loads(render(event, 1))["statement"] == event.statement
+
+
+def test_the_members_of_a_statement_are_rendered_once_for_each_judgement() -> None:
+    [statement] = read_message("SELECT 's3cr3t'").statements
+    summary = summary_of(statement, None, masks=True)
+    context = replace(CONTEXT, statements_only=True)
+    one = replace(execution(), context=context, statement="SELECT 's3cr3t'", summary=summary)
+    first = render(one, 1)
+    assert summary.valueless is not None
+    kept = summary.valueless.rendered
+    assert kept is not None
+    assert SECRET.encode() not in kept[2]
+    assert (render(one, 1), summary.valueless.rendered) == (first, kept)
+    assert summary.valueless.rendered is kept

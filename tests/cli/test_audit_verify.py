@@ -4,8 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import fsspec
 import pytest
+import zstandard
 
+from pgjit.audit.keeping.archive import Archive
 from pgjit.audit.proof.key_file import default_key_path, new_private_key, public_pem
 from pgjit.audit.segments import list_segments
 from pgjit.cli.run import run
@@ -163,3 +166,34 @@ def test_a_key_of_another_journal_is_refused(journal: Path, capsys: pytest.Captu
     (journal / "origin").write_text("another\n")
     assert run(["audit", "verify", str(journal), "--key", KEY.text]) == Status.USAGE
     assert "no key is for the journal" in capsys.readouterr().err
+
+
+def test_an_archive_in_an_object_store_is_verified_proved_and_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = tmp_path / "journal", f"memory://{tmp_path.name}"
+    make_journal(folder, compressed=True)
+    archive = Archive(url, folder, lambda: ORIGIN)
+    first, second, _ = list_segments(folder)
+    for segment in (first, second):
+        archive.copy(segment)
+        segment.path.unlink()
+    config = tmp_path / "pgjit.yaml"
+    config.write_text(f"journal: {{folder: journal, archive: '{url}'}}\n")
+    for places in (["--config", str(config)], [str(folder), url], [str(folder), f"{url}/{ORIGIN}"]):
+        assert run(["audit", "verify", *places, "--key", KEY.text]) == Status.OK
+        assert "27 lines in 3 segments" in capsys.readouterr().out
+    assert (
+        run(["audit", "verify", url, "--key", KEY.text]) == Status.FAILED
+    )  # its checkpoints cover what is not copied
+    assert "cut: the journal ends after line 20" in capsys.readouterr().out
+    proof = tmp_path / "proof"
+    assert run(["audit", "prove", "5", "--out", str(proof), "--config", str(config), "--key", KEY.text]) == Status.OK
+    assert run(["audit", "check-proof", str(proof), "--key", KEY.text]) == Status.OK
+    store, root = fsspec.core.url_to_fs(url)
+    object_ = f"{root}/{ORIGIN}/{second.name}"
+    changed = zstandard.decompress(store.cat_file(object_)).replace(b"SELECT 1", b"SELECT 2", 1)
+    store.pipe_file(object_, zstandard.compress(changed))
+    capsys.readouterr()
+    assert run(["audit", "verify", "--config", str(config), "--key", KEY.text]) == Status.FAILED
+    assert f"{second.name}:1 (record 11): changed" in capsys.readouterr().out

@@ -17,7 +17,15 @@ from pgjit.audit.durable_file import append_line, replace_file
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
 from pgjit.audit.proof.note import NoteRejected
 
-__all__ = ["CHECKPOINTS", "NEWEST", "checkpoint_line", "newest_checkpoint", "read_checkpoints", "write_checkpoint"]
+__all__ = [
+    "CHECKPOINTS",
+    "NEWEST",
+    "checkpoint_line",
+    "checkpoints_in",
+    "newest_checkpoint",
+    "read_checkpoints",
+    "write_checkpoint",
+]
 
 NEWEST = "checkpoint"
 CHECKPOINTS = "checkpoints.jsonl"
@@ -39,14 +47,18 @@ def checkpoint_line(signed: SignedCheckpoint, at: datetime) -> bytes:
 def read_checkpoints(path: Path) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
     """The checkpoints in a file, each with its place: one signed note, or lines as `checkpoints.jsonl` has them.
 
-    Half a line at the end, of a crash, is left out. Raises OSError.
+    Raises OSError.
     """
-    content = path.read_bytes()
+    yield from checkpoints_in(str(path), path.read_bytes())
+
+
+def checkpoints_in(path: str, content: bytes) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
+    """The same of a content that was read. Half a line at the end, of a crash, is left out."""
     if not content.startswith(b"{"):
         try:
-            yield str(path), SignedCheckpoint.parse(content)
+            yield path, SignedCheckpoint.parse(content)
         except NoteRejected as error:
-            yield str(path), error
+            yield path, error
         return
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         place = f"{path}:{number}"

@@ -19,14 +19,15 @@ import orjson
 from pgjit.audit.durable_file import replace_file
 from pgjit.audit.proof.tree import HASH_BYTES, Subtree
 from pgjit.audit.segments import segment_name
+from pgjit.audit.segments.journal_place import JournalPlace, content_at
 
 __all__ = ["kept_subtrees", "leaves_path", "read_leaves", "read_subtrees", "write_leaves", "write_subtrees"]
 
-_SUBTREES = ".subtrees"
+_LEAVES, _SUBTREES = ".leaves", ".subtrees"
 
 
 def leaves_path(folder: Path, first: int) -> Path:
-    return folder / f"{segment_name(first)}.leaves"
+    return folder / f"{segment_name(first)}{_LEAVES}"
 
 
 def write_leaves(folder: Path, first: int, leaf_hashes: Iterable[bytes], start: int) -> None:
@@ -38,12 +39,9 @@ def write_leaves(folder: Path, first: int, leaf_hashes: Iterable[bytes], start: 
         file.writelines(leaf_hashes)
 
 
-def read_leaves(folder: Path, first: int) -> list[bytes]:
+def read_leaves(folder: JournalPlace, first: int) -> list[bytes]:
     """The hashes of the lines of a segment; empty if they were not kept. Raises OSError."""
-    try:
-        content = leaves_path(folder, first).read_bytes()
-    except FileNotFoundError:
-        return []
+    content = content_at(folder, f"{segment_name(first)}{_LEAVES}") or b""
     return [content[at : at + HASH_BYTES] for at in range(0, len(content) - HASH_BYTES + 1, HASH_BYTES)]
 
 
@@ -53,11 +51,10 @@ def write_subtrees(folder: Path, first: int, subtrees: Sequence[Subtree]) -> Non
     replace_file(folder / f"{segment_name(first)}{_SUBTREES}", orjson.dumps(rows) + b"\n")
 
 
-def read_subtrees(folder: Path, first: int) -> list[Subtree]:
+def read_subtrees(folder: JournalPlace, first: int) -> list[Subtree]:
     """Those of the closed segment that begins with line `first`; empty if they were not kept. Raises OSError."""
-    try:
-        content = (folder / f"{segment_name(first)}{_SUBTREES}").read_bytes()
-    except FileNotFoundError:
+    content = content_at(folder, f"{segment_name(first)}{_SUBTREES}")
+    if content is None:
         return []
     try:
         subtrees = [Subtree(start, level, base64.b64decode(digest)) for start, level, digest in orjson.loads(content)]
@@ -71,7 +68,7 @@ def read_subtrees(folder: Path, first: int) -> list[Subtree]:
     return subtrees
 
 
-def kept_subtrees(folder: Path, start: int, end: int) -> list[Subtree]:
+def kept_subtrees(folder: JournalPlace, start: int, end: int) -> list[Subtree]:
     """Those of removed segments that covered the lines `[start, end)`; empty if one is missing. Raises OSError."""
     subtrees: list[Subtree] = []
     while start < end:

@@ -88,7 +88,7 @@ def _checked(segments: Sequence[Segment], sizes: Sequence[int], processes: int) 
 
 def _size(segment: Segment) -> int:
     try:
-        return segment.path.stat().st_size
+        return segment.size
     except FileNotFoundError:  # compressed since it was listed
         return 0
 

@@ -26,6 +26,7 @@ from pgjit.audit.reading.session_replay import replayed_session
 from pgjit.audit.reading.user_query import run_query
 from pgjit.audit.reading.values import as_documents, json_value
 from pgjit.audit.reading.window_story import window_story
+from pgjit.audit.segments.journal_place import with_archive
 
 __all__ = ["answer", "main"]
 
@@ -40,8 +41,9 @@ Question = Mapping[str, Any]
 def answer(question: Question, progress: Progress | None = None) -> dict[str, Any]:
     """The answer, or `fault` with the members of an error. Raises duckdb.Error and OSError."""
     try:
-        folders = [Path(each) for each in question["folders"]]
-        with opened_reader(folders, SegmentCache(Path(question["cache"])), progress) as reader:
+        archive = question.get("archive")
+        places = [place for each in question["folders"] for place in with_archive(Path(each), archive, Path.cwd())]
+        with opened_reader(places, SegmentCache(Path(question["cache"])), progress) as reader:
             found = _answer(reader, question)
             return {**found, "complete": not reader.notices, "notices": reader.notices}
     except AuditFault as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pgjit.audit.segments.journal_place import JournalPlace
 from pgjit.errors import PgjitError
 
 __all__ = [
@@ -35,7 +36,7 @@ class NoJournal(AuditUnavailable):
     sqlstate = "58P01"
     status = 404
 
-    def __init__(self, folder: Path, why: str) -> None:
+    def __init__(self, folder: JournalPlace, why: str) -> None:
         super().__init__(
             f"no journal in `{folder}`",
             reference="journal-not-found",
@@ -47,12 +48,15 @@ class NoJournal(AuditUnavailable):
 class JournalUnreadable(AuditUnavailable):
     """A file of the journal, or the journal's folder, cannot be read."""
 
-    def __init__(self, path: Path, why: str) -> None:
+    def __init__(self, path: Path | str, why: str) -> None:
         super().__init__(
             f"journal file `{path}` cannot be read",
             reference="journal-unreadable",
             detail=why,
-            hint="Its folder belongs to the user that runs `pgjit serve`: run the command as that user.",
+            hint=(
+                "A folder belongs to the user that runs `pgjit serve`: run the command as that user. The library of "
+                "an object store looks for credentials in its usual places."
+            ),
         )
 
 

@@ -21,6 +21,7 @@ from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.source import JournalSource, find_journals
 from pgjit.audit.reading.views import create_views
 from pgjit.audit.segments import Segment
+from pgjit.audit.segments.journal_place import JournalPlace
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -89,11 +90,13 @@ def _fetched(result: DuckDBPyConnection, most: int | None, most_bytes: int | Non
 
 
 @contextmanager
-def opened_reader(folders: Sequence[Path], cache: SegmentCache, progress: Progress | None = None) -> Iterator[Reader]:
+def opened_reader(
+    places: Sequence[JournalPlace], cache: SegmentCache, progress: Progress | None = None
+) -> Iterator[Reader]:
     """Raises AuditFault, OSError and duckdb.Error."""
     import duckdb
 
-    journals = find_journals(folders)
+    journals = find_journals(places)
     spilled = Path(tempfile.mkdtemp(prefix="pgjit-audit-"))
     connection = duckdb.connect(
         config={
@@ -151,7 +154,7 @@ class _Opening:
             for segment in journal.segments
             if segment in entries and self._cache.counts(entries[segment]) is None
         ]
-        sizes = [segment.path.stat().st_size for _, segment in missing]
+        sizes = [segment.size for _, segment in missing]
         done = 0
         for (journal, segment), size in zip(missing, sizes, strict=True):
             self._progress(done, sum(sizes))
@@ -226,7 +229,7 @@ def _lock(connection: DuckDBPyConnection, paths: Sequence[str]) -> None:
 def _exists(segment: Segment) -> bool:
     """False if it was compressed or removed after the folder was listed."""
     try:
-        return segment.path.stat().st_size >= 0
+        return segment.size >= 0
     except FileNotFoundError:
         raise NoJournal(segment.path.parent, "It changed while it was listed: run the command again.") from None
 

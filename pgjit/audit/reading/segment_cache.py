@@ -56,8 +56,7 @@ class SegmentCache:
 
     def entry(self, journal: JournalSource, segment: Segment) -> Path:
         """The folder of the segment's entry, whether it exists or not. Raises OSError."""
-        state = segment.path.stat()
-        text = f"{segment.path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n{journal.name}\n{_FORM}"
+        text = f"{segment.version}\n{journal.name}\n{_FORM}"
         return self._folder_of(journal) / f"{segment.first:020}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
     def counts(self, entry: Path) -> Counts | None:
@@ -75,11 +74,12 @@ class SegmentCache:
 
     def make(self, connection: DuckDBPyConnection, journal: JournalSource, segment: Segment, entry: Path) -> Counts:
         """Make the entry, in place of a broken one. Raises OSError and duckdb.Error."""
-        damage = _damage(segment)
         entry.parent.mkdir(mode=0o700, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=_MAKING, dir=entry.parent))
         try:
-            counts = take_apart(connection, segment.path, journal.name)._replace(damage=damage)
+            with segment.at_hand() as path:
+                damage = _damage(Segment(segment.first, path, segment.compressed, False))
+                counts = take_apart(connection, path, journal.name)._replace(damage=damage)
             sizes = {}
             for piece, query in PIECES.items():
                 target = _parquet(made, piece)
@@ -102,7 +102,8 @@ class SegmentCache:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _folder_of(self, journal: JournalSource) -> Path:
-        text = f"{journal.name}\n{journal.folder.resolve()}"
+        place = journal.place.resolve() if isinstance(journal.place, Path) else journal.place
+        text = f"{journal.name}\n{place}"
         return self.folder / hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -1,4 +1,4 @@
-"""Where journals are: folders with segments, also several below one folder, and copies in archives.
+"""Where journals are: folders with segments, also several below one folder, and copies in archives and object stores.
 
 Decides the name of a journal (its origin; without one, its folder), and that a segment that is in the journal and in
 an archive is read once. Files that are no segments are ignored.
@@ -12,28 +12,29 @@ from pathlib import Path
 from typing import Final
 
 from pgjit.audit.reading.faults import JournalUnreadable, NoJournal
-from pgjit.audit.segments import Segment, list_segments
+from pgjit.audit.segments import Segment
+from pgjit.audit.segments.journal_place import JournalPlace, content_at, journals_at, segments_at
 
-__all__ = ["JournalSource", "find_journals"]
+__all__ = ["JournalSource", "find_journals", "followed"]
 
 _LONGEST_ORIGIN: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class JournalSource:
-    """The segments of one writer. `name`: what the column `journal` has. `folder`: the first where it was found."""
+    """The segments of one writer. `name`: what the column `journal` has. `place`: the first where it was found."""
 
     name: str
-    folder: Path
+    place: JournalPlace
     segments: tuple[Segment, ...]
 
 
-def find_journals(folders: Sequence[Path]) -> list[JournalSource]:
-    """The journals in the folders, or in folders directly below them. Raises NoJournal and JournalUnreadable."""
+def find_journals(places: Sequence[JournalPlace]) -> list[JournalSource]:
+    """The journals in the places, or below them. Raises NoJournal and JournalUnreadable."""
     by_name: dict[str, dict[int, Segment]] = {}
-    first: dict[str, Path] = {}
-    for folder in folders:
-        for place, segments in _below(folder):
+    first: dict[str, JournalPlace] = {}
+    for each in places:
+        for place, segments in _below(each):
             name = _name(place)
             first.setdefault(name, place)
             known = by_name.setdefault(name, {})
@@ -45,29 +46,28 @@ def find_journals(folders: Sequence[Path]) -> list[JournalSource]:
     ]
 
 
-def _below(folder: Path) -> list[tuple[Path, tuple[Segment, ...]]]:
+def followed(journals: Sequence[JournalSource]) -> list[Path]:
+    """Their folders on this machine: what is in an object store is not written any more."""
+    return [journal.place for journal in journals if isinstance(journal.place, Path)]
+
+
+def _below(place: JournalPlace) -> list[tuple[JournalPlace, tuple[Segment, ...]]]:
     try:
-        if segments := list_segments(folder):
-            return [(folder, segments)]
-        places = [place for place in sorted(folder.iterdir()) if place.is_dir()]
-        found = [(place, segments) for place in places if (segments := list_segments(place))]
+        found = [(each, segments) for each in journals_at(place) if (segments := segments_at(each))]
     except FileNotFoundError:
-        raise NoJournal(folder, "There is no such folder.") from None
+        raise NoJournal(place, "There is no such folder.") from None
     except NotADirectoryError:
-        raise NoJournal(folder, "It is a file: a journal is a folder.") from None
+        raise NoJournal(place, "It is a file: a journal is a folder.") from None
     except OSError as fault:
-        raise JournalUnreadable(Path(fault.filename or folder), f"{fault.strerror}.") from None
+        raise JournalUnreadable(str(fault.filename or place), f"{fault.strerror}.") from None
     if not found:
-        raise NoJournal(folder, "The folder has no segment (`00000000000000000000.jsonl`), nor has a folder in it.")
+        raise NoJournal(place, "It has no segment (`00000000000000000000.jsonl`), nor has a folder in it.")
     return found
 
 
-def _name(folder: Path) -> str:
+def _name(place: JournalPlace) -> str:
     try:
-        with (folder / "origin").open("rb") as file:
-            origin = file.read(_LONGEST_ORIGIN).decode("utf-8", "replace").strip()
-    except FileNotFoundError:
-        origin = ""
+        origin = (content_at(place, "origin") or b"")[:_LONGEST_ORIGIN].decode("utf-8", "replace").strip()
     except OSError as fault:
-        raise JournalUnreadable(folder / "origin", f"{fault.strerror}.") from None
-    return origin or folder.name
+        raise JournalUnreadable(f"{place}/origin", f"{fault.strerror}.") from None
+    return origin or place.name

@@ -9,6 +9,8 @@ reads files, also while pgjit writes them, so that each reader (proof, queries, 
 - **block**: some consecutive lines, about a MiB of them, which is how files are read (`line_blocks.py`).
 - **damaged**: a segment that does not hold what its name and the next segment's name promise.
 
+- **place**: a folder of this machine or of an object store, where segments can be read (`journal_place.py`).
+
 Start with `list_segments` in `segment.py`, then `lines_of` in `sequence.py`, which reads several segments as one
 sequence and finds gaps between them. `journal_tail.py` follows a journal while it is written. Memory is bounded by a
 block and by the longest line.

@@ -7,14 +7,15 @@ when the compressed one is known to be equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from pgjit.audit.segments.line_blocks import line_blocks
 
-__all__ = ["Segment", "list_segments", "segment_name"]
+__all__ = ["Segment", "list_segments", "named_segments", "segment_name"]
 
 PLAIN = ".jsonl"
 COMPRESSED = ".jsonl.zst"
@@ -36,9 +37,26 @@ class Segment:
         """The name of its file."""
         return self.path.name
 
+    @property
+    def size(self) -> int:
+        """The bytes of its file. Raises OSError."""
+        return self.path.stat().st_size
+
+    @property
+    def version(self) -> str:
+        """Another text after any change of its file. Raises OSError."""
+        state = self.path.stat()
+        return f"{self.path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}"
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Path]:
+        """Its file on this machine, under its name. Raises OSError."""
+        yield self.path
+
     def line_blocks(self) -> Iterator[list[bytes]]:
         """Its complete lines, without their newlines, in lists of about a MiB. Raises SegmentDamaged and OSError."""
-        with self._opened() as (file, compressed):
+        file, compressed = self.opened()
+        with file:
             yield from line_blocks(file, name=self.name, compressed=compressed, unfinished=self.open)
 
     def lines(self) -> Iterator[bytes]:
@@ -46,26 +64,15 @@ class Segment:
         for block in self.line_blocks():
             yield from block
 
-    def _opened(self) -> _Opened:
+    def opened(self) -> tuple[BinaryIO, bool]:
+        """Its file, and whether that is compressed. Raises OSError."""
         try:
-            return _Opened(self.path.open("rb"), self.compressed)
+            return self.path.open("rb"), self.compressed
         except FileNotFoundError:
             if self.compressed:
                 raise
             # It was compressed after the folder was listed.
-            return _Opened(self.path.with_name(segment_name(self.first) + COMPRESSED).open("rb"), True)
-
-
-class _Opened:
-    def __init__(self, file: BinaryIO, compressed: bool) -> None:
-        self._file = file
-        self._compressed = compressed
-
-    def __enter__(self) -> tuple[BinaryIO, bool]:
-        return self._file, self._compressed
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+            return self.path.with_name(segment_name(self.first) + COMPRESSED).open("rb"), True
 
 
 def segment_name(first: int) -> str:
@@ -75,8 +82,13 @@ def segment_name(first: int) -> str:
 
 def list_segments(folder: Path) -> tuple[Segment, ...]:
     """The segments of a folder, in order. Other files are ignored. Raises OSError."""
+    return named_segments(folder.iterdir())
+
+
+def named_segments(paths: Iterable[Path]) -> tuple[Segment, ...]:
+    """Those of `paths` that are segments by their names, in order."""
     forms: dict[int, Path] = {}
-    for path in folder.iterdir():
+    for path in paths:
         name = _NAME.fullmatch(path.name)
         if name is not None and (name["form"] == PLAIN or int(name["first"]) not in forms):
             forms[int(name["first"])] = path

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pgjit.cli.audit_settings import AsJson, ConfigPath, Folders, journal_folders
+from pgjit.cli.audit_settings import AsJson, ConfigPath, Folders, journal_places
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 
@@ -40,10 +40,12 @@ def redacted(
 
     if (member is None) != (value is None):
         raise typer.BadParameter("give both --member and --value, or none")
-    files = journal_folders(folders, config)
+    files = journal_places(folders, config)
     try:
         members = redacted_members(find_line(JournalFiles(files).segments, record)[1])
-        salts = next(filter(None, (member_salts(folder, members) for folder in files)), None)
+        salts = next(
+            filter(None, (member_salts(folder, members) for folder in files if isinstance(folder, Path))), None
+        )
         if member is not None and value is not None:
             if salts is None:
                 return _erased(members.salts)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgjit.cli.audit_settings import ConfigPath, Folders, WithCatalog, journal_folders
+from pgjit.cli.audit_settings import ConfigPath, Folders, WithCatalog, journal_places
 from pgjit.cli.commands.audit_list import Decided
 from pgjit.cli.status import Status
 
@@ -71,7 +71,7 @@ def tail(
     from pgjit.audit.reading.faults import AuditUnavailable
     from pgjit.audit.reading.following import JournalFollower
     from pgjit.audit.reading.moments import read_moment
-    from pgjit.audit.reading.source import find_journals
+    from pgjit.audit.reading.source import find_journals, followed
     from pgjit.audit.reading.tail_filter import TailFilter
 
     chosen = TailFilter(
@@ -90,7 +90,7 @@ def tail(
         kinds=frozenset(kinds or ()),
     )
     try:
-        places = [journal.folder for journal in find_journals(journal_folders(folders, config))]
+        places = followed(find_journals(journal_places(folders, config)))
     except AuditUnavailable as fault:
         print(fault.terminal(), file=sys.stderr)
         return Status.UNAVAILABLE

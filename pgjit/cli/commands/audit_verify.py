@@ -30,10 +30,11 @@ _MOST_SHOWN = 20
 
 def verify(
     folders: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
-            metavar="[FOLDER]...",
-            help="The journal's folder, and those of its archived segments. By default the configuration's.",
+            metavar="[PLACE]...",
+            help="The journal's folder, and folders or URLs (`s3://...`) of its archived segments. By default the "
+            "configuration's.",
         ),
     ] = None,
     keys: KeyOption = None,
@@ -59,8 +60,9 @@ def verify(
 ) -> int:
     """Check that no line of the journal was changed, removed, added or moved.
 
-    Every line is read and hashed, and compared with the signed checkpoints. That needs no server and no network, and
-    may be done while pgjit writes. The exit code is 1 if anything differs; the first line that does is named.
+    Every line is read and hashed, and compared with the signed checkpoints. That needs no server, and no network but
+    for an object store; it may be done while pgjit writes. The exit code is 1 if anything differs; the first line
+    that does is named.
     """
     from pgjit.audit.proof.verification import verify as verify_journal
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import fsspec
 import pytest
 
 from pgjit.audit.reading.faults import JournalUnreadable, NoJournal
 from pgjit.audit.reading.reader import Reader, Rows, opened_reader
 from pgjit.audit.reading.segment_cache import SegmentCache
+from pgjit.audit.segments import list_segments
+from pgjit.audit.segments.journal_place import JournalPlace
+from pgjit.audit.segments.store_folder import StoreFolder
 from tests.audit.reading.conftest import WrittenJournal, compress
 from tests.fixtures.journals import JournalStory, write_journal
 
 
-def query(folders: list[Path], cache: Path, sql: str) -> tuple[Rows, list[str]]:
-    with opened_reader(folders, SegmentCache(cache)) as reader:
+def query(places: Sequence[JournalPlace], cache: Path, sql: str) -> tuple[Rows, list[str]]:
+    with opened_reader(places, SegmentCache(cache)) as reader:
         return reader.query(sql), reader.notices
 
 
@@ -157,3 +162,26 @@ def test_the_engine_reads_nothing_else_and_cannot_be_set(reader: Reader, tmp_pat
         with pytest.raises(duckdb.Error):
             reader.connection.execute(sql)
     assert not list(tmp_path.iterdir())
+
+
+def test_segments_in_an_object_store_are_read_with_those_of_the_folder(
+    written: WrittenJournal, reader: Reader, tmp_path: Path
+) -> None:
+    url = f"memory://{tmp_path.name}"
+    store, root = fsspec.core.url_to_fs(url)
+    for segment in list_segments(written.folder)[:2]:
+        store.pipe_file(f"{root}/{segment.name}", segment.path.read_bytes())
+    last = tmp_path / "journal" / list_segments(written.folder)[2].name
+    last.parent.mkdir()
+    last.write_bytes(list_segments(written.folder)[2].path.read_bytes())
+    store.pipe_file(f"{root}/origin", b"node/0/abc\n")
+    (last.parent / "origin").write_bytes(b"node/0/abc\n")
+    sql = "SELECT seq, execution, outcome_seq, rows FROM executions ORDER BY seq"
+    for _ in range(2):  # the second time from the cache, without the store's segments
+        rows, notices = query([last.parent, StoreFolder(url)], tmp_path / "cache", sql)
+        assert (rows.rows, notices) == (reader.query(sql).rows, [])
+    store.rm(f"{root}/{list_segments(written.folder)[0].name}")
+    rows, notices = query([last.parent, StoreFolder(url)], tmp_path / "cache", sql)
+    assert len(rows.rows) < len(reader.query(sql).rows)  # what a store removes does not live on in the cache
+    with pytest.raises(NoJournal):
+        query([StoreFolder(f"{url}/none")], tmp_path / "cache", sql)

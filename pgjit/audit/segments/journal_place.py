@@ -1,0 +1,71 @@
+"""Where a journal, or copies of its segments, can be read: a folder of this machine, or one of an object store.
+
+Decides which texts are URLs, and that a place with several journals stands for all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pgjit.audit.segments.segment import Segment, list_segments
+from pgjit.audit.segments.store_folder import StoreFolder
+
+__all__ = ["JournalPlace", "content_at", "journals_at", "place_of", "segments_at", "with_archive"]
+
+JournalPlace = Path | StoreFolder
+_MOST_LEVELS = 4  # an archive has journals below their origins, which have slashes
+_LOCAL = ("file", "local")
+
+
+def place_of(text: str, beside: Path | None = None) -> JournalPlace:
+    """From a folder, or a URL as fsspec knows it. `beside`: the folder from which relative ones count."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme not in _LOCAL:
+        return StoreFolder(text)
+    path = Path(rest if separator else text).expanduser()
+    return path if beside is None else beside / path
+
+
+def segments_at(place: JournalPlace) -> tuple[Segment, ...]:
+    """Raises OSError."""
+    return place.segments() if isinstance(place, StoreFolder) else list_segments(place)
+
+
+def content_at(place: JournalPlace, name: str) -> bytes | None:
+    """The content of a file beside the segments; None if it is missing. Raises OSError."""
+    if isinstance(place, StoreFolder):
+        return place.read(name)
+    try:
+        return (place / name).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def journals_at(place: JournalPlace) -> list[JournalPlace]:
+    """The place itself if it has segments, else the journals below it. Raises OSError."""
+    if segments_at(place):
+        return [place]
+    if isinstance(place, StoreFolder):
+        return [*place.journals()]
+    depths = range(1, _MOST_LEVELS + 1)
+    below = {path.parent for depth in depths for path in place.glob("*/" * depth + "origin")}
+    below |= {path for path in place.iterdir() if path.is_dir() and list_segments(path)}
+    return [*sorted(below)]
+
+
+def with_archive(folder: Path, archive: str | None, beside: Path) -> list[JournalPlace]:
+    """The journal's folder and its archive, where that can have what the folder has not.
+
+    An archive on this machine is always looked into if it exists. One in an object store is looked into where the
+    folder does not have the journal's first line any more. Raises OSError.
+    """
+    if archive is None:
+        return [folder]
+    place = place_of(archive, beside)
+    if isinstance(place, Path):
+        return [folder, place] if place.is_dir() and journals_at(place) else [folder]
+    kept = list_segments(folder) if folder.is_dir() else ()
+    if kept and kept[0].first == 0:
+        return [folder]
+    origin = (content_at(folder, "origin") or b"").decode(errors="replace").strip()
+    return [folder, StoreFolder(f"{place.url.rstrip('/')}/{origin}") if origin else place]
