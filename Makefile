@@ -7,7 +7,7 @@ SECONDS ?= 600
 # A file's tests stay in one process: a server that they share is started once. tests/run/needs.py has the order.
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow fuzz lint format types imports docs check clean
+.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow fuzz bench test-bench profile instructions lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## create .venv with pgjit and what the demo and the tests need
 
@@ -35,6 +35,9 @@ test-foreign: setup ## clients in Go, Java, Rust and for Node, which it builds
 test-drivers: setup ## every client against every server, and the drivers' own test suites directly and through pgjit
 	$(BIN)/python -m pytest -m "drivers and not slow" --durations=25 $(ARGS)
 
+test-bench: setup ## the benchmark with tiny counts: it runs
+	$(BIN)/python -m pytest tests/bench -m "bench and not slow" $(ARGS)
+
 test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), which it fetches, directly and through pgjit
 	$(BIN)/python -m pytest -m "tools and not slow" --durations=25 $(ARGS)
 
@@ -49,6 +52,15 @@ test-slow: setup ## the tests that take minutes
 
 fuzz: setup ## random bytes against the wire protocol and the relay, guided by coverage; SECONDS=60 for a minute
 	$(BIN)/python -m tests.fuzz.run -max_total_time=$(SECONDS) -print_final_stats=1 $(ARGS)
+
+bench: setup ## pgjit beside pgbouncer and a direct connection, with a verdict for each target; ARGS='--quick --only prepared-*'
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.bench $(ARGS)
+
+profile: setup ## a flame graph of the hot path: pgjit under load; ARGS='--case unique-8'
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.bench.profile $(ARGS)
+
+instructions: setup ## instructions of a transaction in the pure core, against the kept baseline; ARGS=--write makes a new one
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.bench.instructions $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,9 +1,10 @@
-"""pgjit beside pgbouncer and a direct connection, side by side in one run.
+"""pgjit beside pgbouncer and a direct connection, side by side in one run, with a verdict for each target.
 
-    .venv/bin/python -m tests.bench                              all cases, all ways; some minutes
+    make bench                                                all; about 20 minutes; writes docs/performance.md
+    make bench ARGS='--quick'                                 one short round of each; some minutes
     .venv/bin/python -m tests.bench --transactions 4000 --rounds 2 --only 'prepared-8,unique-8' --ways pgbouncer,pgjit
 
-The second shows the CPU that the proxy's processes used for a transaction, logins excluded, over so many of them.
+The last shows the CPU that the proxy's processes used for a transaction, logins excluded, over so many of them.
 Ratios of one run are what counts: on a busy machine the CPU still holds to some percent, the rates do not. To measure
 another version, run the bench of its checkout, or set PGJIT_BENCH_PYTHON to the Python of its environment: `pgjit
 serve` runs with it. With PGJIT_BENCH_PYTHON='python -m cProfile -o out.prof' it runs under a profiler.
@@ -14,57 +15,75 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 
-from tests.bench.bed import PGBOUNCER, PGJIT, WAYS, open_bed
-from tests.bench.effort import FULL, QUICK
+from tests.bench.bed import WAYS, open_bed
+from tests.bench.descriptors import raise_descriptor_limit
+from tests.bench.effort import FULL, QUICK, TINY, Effort
 from tests.bench.figures import Figure
-from tests.bench.measures import throughput
+from tests.bench.machine import describe
+from tests.bench.measuring import MEASURES
+from tests.bench.page import PAGE, write_page
+from tests.bench.report import facts_lines, figure_line, heading, verdict_lines
+from tests.bench.targets import verdicts
 
-__all__: list[str] = []
+__all__ = ["main"]
 
 
 def main(arguments: list[str]) -> int:
     asked = _parser().parse_args(arguments)
-    effort = QUICK if asked.quick else FULL
-    effort = replace(
-        effort,
-        only=tuple(filter(None, asked.only.split(","))),
-        rounds=asked.rounds or effort.rounds,
-        seconds=asked.seconds or effort.seconds,
-        transactions=asked.transactions,
-    )
-    found: list[Figure] = []
-    with open_bed(tuple(way for way in WAYS if way in asked.ways.split(","))) as bed:
+    effort = _effort(asked)
+    raise_descriptor_limit()
+    figures: list[Figure] = []
+    with open_bed(tuple(way for way in WAYS if way in asked.ways.split(",")), effort.scale) as bed:
+        facts = describe(bed)
         if not asked.json:
-            print(f"{'':14}{'':16}" + "".join(f"{way:>15}" for way in bed.ways))
-        for figure in throughput.measure(bed, effort):
-            found.append(figure)
-            if not asked.json:
-                print(_line(figure, bed.ways), flush=True)
+            _print([*facts_lines(facts), "", heading(bed.ways)])
+        for measure in MEASURES.values():
+            for figure in measure(bed, effort):
+                figures.append(figure)
+                if not asked.json:
+                    _print([figure_line(figure, bed.ways)])
+        ways = bed.ways
+    found = list(verdicts(figures))
     if asked.json:
-        print(json.dumps([asdict(figure) for figure in found], indent=1))
+        shown = [{"target": each.target.name, "value": each.value, "met": each.met} for each in found]
+        print(json.dumps({"run": facts, "figures": [asdict(one) for one in figures], "targets": shown}, indent=1))
+    else:
+        _print(["", *verdict_lines(found)])
+    if asked.write or (effort == FULL and ways == WAYS):
+        write_page(facts, figures, found, ways)
+        print(f"written: {PAGE} and its plot", file=sys.stderr)
     return 0
 
 
-def _line(figure: Figure, ways: tuple[str, ...]) -> str:
-    line = f"{figure.case:14}{figure.name + ', ' + figure.unit:16}"
-    for way in ways:
-        value = figure.ways.get(way)
-        line += f"{value.median:9,.0f} ±{value.share:3.0%}" if value else " " * 15
-    ratio = figure.ratio(PGJIT, PGBOUNCER)
-    return line + (f"{ratio:6.2f}" if ratio is not None else "")
+def _print(lines: Iterable[str]) -> None:
+    print("\n".join(lines), flush=True)
+
+
+def _effort(asked: argparse.Namespace) -> Effort:
+    effort = TINY if asked.tiny else QUICK if asked.quick else FULL
+    return replace(
+        effort,
+        only=tuple(filter(None, asked.only.split(","))) or effort.only,
+        rounds=asked.rounds or effort.rounds,
+        seconds=asked.seconds or effort.seconds,
+        transactions=asked.transactions or effort.transactions,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="pgjit beside pgbouncer")
-    parser.add_argument("--quick", action="store_true", help="one round of two seconds for each case")
+    parser.add_argument("--quick", action="store_true", help="one round of two seconds for each case, less of all")
+    parser.add_argument("--tiny", action="store_true", help="a few transactions of some cases: does the bench run?")
     parser.add_argument("--only", default="", help="cases, as patterns: prepared-*,unique-8")
-    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--ways", default=",".join(WAYS), help="of direct,pgbouncer,pgjit; pgjit always runs")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float)
-    parser.add_argument("--transactions", type=int, default=0, help="of each run, instead of a time")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seconds", type=float, help="of one run of pgbench")
+    parser.add_argument("--transactions", type=int, help="of one run of pgbench, instead of a time")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md, though this is no full run")
+    parser.add_argument("--json", action="store_true", help="one JSON object with all figures, for programs")
     return parser
 
 

@@ -19,6 +19,16 @@ class Effort:
     """of one run of pgbench, instead of a time: figures of a busy machine are then of the same work"""
     only: tuple[str, ...] = ()
     """Patterns of the cases that are measured; without one, all."""
+    rows: int = 500_000
+    """of the big result"""
+    row_bytes: int = 64 * 2**20
+    """of a large row"""
+    sessions: tuple[int, ...] = (1_000, 5_000)
+    """how many idle sessions there are at once"""
+    scale: int = 10
+    """of pgbench's tables"""
+    hostile: int = 1
+    """every which of the hostile statements is sent"""
 
     def chosen(self, cases: Iterable[str]) -> list[str]:
         return [case for case in cases if not self.only or any(fnmatch.fnmatch(case, each) for each in self.only)]
@@ -31,8 +41,20 @@ class Effort:
                 yield way
         _show("")
 
+    def once(self, ways: Sequence[str], case: str) -> Iterator[str]:
+        for way in ways:
+            _show(f"{case}: {way}")
+            yield way
+        _show("")
 
-FULL, QUICK, TINY = Effort(3, 4), Effort(1, 2), Effort(1, 1)
+
+FULL = Effort(3, 4)
+QUICK = Effort(1, 2, rows=100_000, row_bytes=16 * 2**20, sessions=(200,), hostile=4)
+TINY = Effort(
+    1, 1, transactions=8, rows=100, row_bytes=2**16, sessions=(3,), scale=1, hostile=25,
+    only=("prepared-1", "connect-4", "latency", "copy-out", "rows-binary", "idle-*", "decision-*", "stall*"),
+)  # fmt: skip
+"""Enough to see that everything runs."""
 
 
 def _show(line: str) -> None:

@@ -33,7 +33,8 @@ class Figure:
     ways: Mapping[str, Spread]
 
     def ratio(self, of: str, to: str) -> float | None:
-        if of not in self.ways or to not in self.ways or not self.ways[to].median:
+        """None where there is none: one of them was not measured, or is not above zero."""
+        if of not in self.ways or to not in self.ways or self.ways[to].median <= 0:
             return None
         return self.ways[of].median / self.ways[to].median
 

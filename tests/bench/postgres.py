@@ -24,8 +24,9 @@ __all__ = ["DATABASE", "ROLE", "Postgres", "account", "run_postgres"]
 
 DATABASE, ROLE = "bench", "bench"
 _SECONDS = 120
+_CONNECTIONS = 5_200
 _SETTINGS = {
-    "max_connections": "1300",
+    "max_connections": str(_CONNECTIONS + 100),
     "shared_buffers": "256MB",
     "fsync": "off",  # the disk is not what is measured
     "synchronous_commit": "off",
@@ -54,6 +55,8 @@ class Postgres:
     password: str
     pgbench: Path
     psql: Path
+    connections: int = _CONNECTIONS
+    """how many sessions it takes"""
 
     def superuser(self, sql: str, database: str = DATABASE) -> str:
         place = ("-h", str(self.socket_dir), "-p", str(self.port), "-U", "postgres", "-d", database)

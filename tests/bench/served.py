@@ -33,6 +33,7 @@ _GROUPS = {
     "bench-read": "5f0c8a3e-7d52-4c1b-9a64-1f6f2b0d9c11",
     "bench-write": "6d3e8b15-94f7-4a2c-b1d0-3c7a5e9f8240",
 }
+_WATCHED = Path(__file__).with_name("watched.py")
 _SECONDS = 60
 _MANY = 10_000
 _LIMITS = {
@@ -55,12 +56,9 @@ class Served:
     folder: Path
 
     @property
-    def journal(self) -> Path:
-        return self.folder / "journal"
-
-    def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=_SECONDS) as response:
-            return str(response.read().decode())
+    def stall(self) -> Path:
+        """Where the longest stall of its event loop is."""
+        return self.folder / "serve-stall"
 
 
 @contextmanager
@@ -119,9 +117,10 @@ def _run(home: Path, *arguments: str) -> Iterator[tuple[dict[str, object], subpr
     """A command of pgjit that prints its addresses as a JSON line, and goes on."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "OTEL_"))}
     environment["PYTHONHASHSEED"] = "0"  # sets and dicts are the same in each run
+    environment["PYTHONSAFEPATH"] = "1"  # pgjit is the one that this Python has installed
     with (home / f"{arguments[0]}.log").open("w") as log, own(
-        *os.environ.get("PGJIT_BENCH_PYTHON", sys.executable).split(), "-m", "pgjit", *arguments,
-        stderr=log.fileno(), env=environment,
+        *os.environ.get("PGJIT_BENCH_PYTHON", sys.executable).split(), _WATCHED,
+        home / f"{arguments[0]}-stall", *arguments, stderr=log.fileno(), env=environment, cwd=home,
     ) as process:  # fmt: skip
         line = _first_line(process.stdout)
         if not line:

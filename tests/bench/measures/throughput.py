@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.bench.bed import DIRECT, Bed
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, spread
 from tests.bench.load import Load, Sample, run_load
 
-__all__ = ["LOADS", "measure"]
+__all__ = ["LOADS", "measure", "write_scripts"]
 
 _SIMPLE = ("-S", "-M", "simple")
 _REPEATED = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711;\n"
@@ -31,8 +32,13 @@ LOADS = {
 """`unique`: each statement is a text of its own. `repeated`: always the same. `connect`: connect, query, close."""
 
 
+def write_scripts(folder: Path) -> None:
+    """pgbench runs in that folder."""
+    (folder / "repeated.sql").write_text(_REPEATED)
+
+
 def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
-    (bed.folder / "repeated.sql").write_text(_REPEATED)
+    write_scripts(bed.folder)
     for case in effort.chosen(LOADS):
         load = LOADS[case]
         samples: dict[str, list[Sample]] = {way: [] for way in bed.ways}

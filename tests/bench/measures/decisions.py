@@ -1,0 +1,65 @@
+"""How long pgjit takes to decide about a text: one that is cached, a small new one, a medium new one.
+
+In this process, with a judge like that of a session: the policy denies a column, so every name is looked up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from pgjit.judging.judge import Judge
+from tests.bench.bed import PGJIT
+from tests.bench.core import Core
+from tests.bench.effort import Effort
+from tests.bench.figures import Figure, spread
+from tests.fakes.policies import policy
+from tests.fixtures.terms import terms
+
+__all__ = ["CASES", "measure"]
+
+_SMALL = "SELECT status FROM orders WHERE id = {}"
+_MEDIUM = """
+SELECT c.country, o.status, count(*) AS orders, sum(l.quantity * p.unit_price) AS revenue
+FROM customers c
+JOIN orders o ON o.customer_id = c.id
+JOIN order_lines l ON l.order_id = o.id
+JOIN products p ON p.id = l.product_id
+WHERE o.id > {} AND c.country IN ('DE', 'FR', 'IT') AND p.category <> 'gift' AND o.status = 'paid'
+GROUP BY c.country, o.status HAVING count(*) > 3 ORDER BY revenue DESC NULLS LAST LIMIT 100
+"""
+_TEXTS = 300
+
+
+def _hit(judge: Judge) -> Callable[[int], object]:
+    text = _SMALL.format(1).encode()
+    judge(text)
+    return lambda _: judge.judge_inline(text)
+
+
+def _miss(text: str) -> Callable[[Judge], Callable[[int], object]]:
+    return lambda judge: lambda number: judge(text.format(number).encode())
+
+
+CASES = {"decision-hit": _hit, "decision-small": _miss(_SMALL), "decision-medium": _miss(_MEDIUM)}
+
+
+def measure(effort: Effort) -> Iterator[Figure]:
+    denying = replace(policy(), statements=terms(access="read-only", deny=[{"columns": ["public.customers.email"]}]))
+    judge = Core(denying).judge
+    numbers = itertools.count()
+    for case in effort.chosen(CASES):
+        decide = CASES[case](judge)
+        rounds = [_time_of_each(decide, numbers) for _ in range(max(3, effort.rounds))]
+        yield Figure(case, "time", "µs", {PGJIT: spread(rounds)})
+
+
+def _time_of_each(decide: Callable[[int], object], numbers: Iterator[int]) -> float:
+    """By this thread's CPU, which is the time that the event loop would be held up: nothing here waits."""
+    texts = list(itertools.islice(numbers, _TEXTS))
+    begun = time.thread_time_ns()
+    for number in texts:
+        assert decide(number) is not None
+    return (time.thread_time_ns() - begun) / 1000 / len(texts)

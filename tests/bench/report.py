@@ -1,0 +1,46 @@
+"""The figures and verdicts of a run on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tests.bench.bed import PGBOUNCER, PGJIT
+from tests.bench.figures import Figure
+from tests.bench.targets import Verdict
+
+__all__ = ["facts_lines", "figure_line", "heading", "shown", "verdict_lines"]
+
+_CASE, _NAME, _WAY = 16, 19, 13
+
+
+def facts_lines(facts: dict[str, str]) -> Iterator[str]:
+    for name, value in facts.items():
+        yield f"{name + ':':13}{value}"[:80]
+
+
+def heading(ways: Sequence[str]) -> str:
+    return " " * (_CASE + _NAME) + "".join(f"{way:>{_WAY}}" for way in ways) + " ratio"
+
+
+def figure_line(figure: Figure, ways: Sequence[str]) -> str:
+    """Medians with half the range of the rounds; the ratio is that of pgjit to pgbouncer."""
+    line = f"{figure.case:{_CASE}}{figure.name + ', ' + figure.unit:{_NAME}}"
+    for way in ways:
+        value = figure.ways.get(way)
+        cell = "" if value is None else shown(value.median) + (f" ±{value.share:.0%}" if value.share else "")
+        line += f"{cell:>{_WAY}}"
+    ratio = figure.ratio(PGJIT, PGBOUNCER)
+    return line + (f"{shown(ratio):>6}" if ratio is not None else "")
+
+
+def shown(value: float) -> str:
+    """Three digits are enough."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    for verdict in verdicts:
+        value = "-" if verdict.value is None else shown(verdict.value) + verdict.target.unit
+        yield f"{verdict.target.name:41}{value:>11}  {verdict.target.wanted:12} {verdict.word}"
+    met = sum(verdict.met is True for verdict in verdicts)
+    yield f"{met} of {len(verdicts)} targets met, {sum(verdict.met is None for verdict in verdicts)} not measured"

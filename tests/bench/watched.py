@@ -1,0 +1,84 @@
+"""`pgjit` with a watch on its event loop: how late the loop was at most, for the measure of stalls.
+
+    python tests/bench/watched.py FILE serve --config pgjit.yaml
+
+A timer of the loop fires every few milliseconds. FILE gets two figures whenever there is a new longest stall, in
+milliseconds: by the clock, and the CPU time that the loop's thread used meanwhile. On a busy machine only the second
+one is pgjit's own doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+__all__ = ["read_stall", "reset_stall"]
+
+_PERIOD = 0.005
+_SETTLED = 2.0
+"""Seconds after the start that are not watched: nobody is connected yet."""
+T = TypeVar("T")
+
+
+def read_stall(file: Path) -> tuple[float, float]:
+    """Milliseconds by the clock, and of CPU."""
+    by_clock, cpu = file.read_text().split() if file.exists() else ("0", "0")
+    return float(by_clock), float(cpu)
+
+
+def reset_stall(file: Path) -> None:
+    """The watch begins anew: it looks whether its file is still there."""
+    file.unlink(missing_ok=True)
+
+
+class _Watch:
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._longest = self._most = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + _SETTLED
+        self._spent = 0.0
+        self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        now, spent = self._loop.time(), time.thread_time()
+        late, used = now - self._due, min(now - self._due, spent - self._spent if self._spent else 0.0)
+        if not Path(self._file).exists():
+            self._longest = self._most = 0.0
+        if late > self._longest or used > self._most:
+            self._longest, self._most = max(self._longest, late), max(self._most, used)
+            self._write()
+        self._due, self._spent = self._loop.time() + _PERIOD, time.thread_time()
+        self._loop.call_at(self._due, self._tick)
+
+    def _write(self) -> None:
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.write(descriptor, f"{1000 * self._longest:.1f} {1000 * self._most:.1f}".encode())
+        os.close(descriptor)
+
+
+async def _watched(file: str, main: Coroutine[Any, Any, T]) -> T:
+    watch = _Watch(file)
+    try:
+        return await main
+    finally:
+        del watch
+
+
+def _main() -> None:
+    from pgjit.cli import loop
+    from pgjit.cli.run import run
+
+    file, *arguments = sys.argv[1:]
+    run_program = loop.run_program
+    loop.run_program = lambda main: run_program(_watched(file, main))  # commands import it when they run
+    sys.exit(run(arguments))
+
+
+if __name__ == "__main__":
+    _main()
