@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
@@ -18,11 +17,12 @@ from tests.e2e.everyday import serve_everyday
 from tests.e2e.kept_catalogs import READ_ANEW, reading_once
 from tests.e2e.loose import serve_loose
 from tests.e2e.worlds import open_world
+from tests.run.loops import new_uvloop
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The event loop that `pgjit serve` runs on: its TLS is not asyncio's."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": new_uvloop}
 
 
 _read = CatalogCache._read_if_changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -14,7 +15,7 @@ from pgjit.demo.world import World
 from pgjit.judging.judge import Judge
 from pgjit.policy.policy import Preset
 from tests.e2e.name_sequences import Author
-from tests.e2e.name_spaces import Place, Wire, compare, constants, misrecorded
+from tests.e2e.name_spaces import Exchange, Place, Wire, compare, constants, misrecorded
 from tests.e2e.test_holes import log_in
 from tests.e2e.test_what_ran import breaker
 from tests.e2e.worlds import change, records
@@ -27,14 +28,24 @@ ENCODINGS = ("UTF8", "LATIN1")
 @pytest.fixture(params=ENCODINGS)
 async def place(request: pytest.FixtureRequest, database: DemoDatabase) -> AsyncIterator[Place]:
     encoding, name = str(request.param), f"names_{str(request.param).lower()}"
-    admin = await asyncpg.connect(database.superuser_dsn)
-    await admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
-    inside = await asyncpg.connect(host=str(database.socket_dir), port=database.port, user="postgres", database=name)
-    await inside.execute("CREATE UNLOGGED TABLE kept (value text)")
-    await inside.close()
-    yield Place(f"{database.socket_dir}/.s.PGSQL.{database.port}", name, encoding)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with administrator(database, database.database) as admin:
+        await admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+        async with administrator(database, name) as inside:
+            await inside.execute("CREATE UNLOGGED TABLE kept (value text)")
+        yield Place(f"{database.socket_dir}/.s.PGSQL.{database.port}", name, encoding)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def administrator(database: DemoDatabase, name: str) -> AsyncIterator[asyncpg.Connection]:
+    """Closed in any case, and no call waits for a server that is gone."""
+    connection = await asyncpg.connect(
+        host=str(database.socket_dir), port=database.port, user="postgres", database=name, command_timeout=60
+    )
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 async def play(database: DemoDatabase, place: Place, seeds: range, *, full: bool) -> dict[str, int]:
@@ -42,28 +53,35 @@ async def play(database: DemoDatabase, place: Place, seeds: range, *, full: bool
     preset = Preset.FULL if full else Preset.READ_WRITE
     judge = Judge(policy(preset=preset), limit=100_000)
     wire = Wire(place, judge, unrestricted=full)
-    kept = await asyncpg.connect(
-        host=str(database.socket_dir), port=database.port, user="postgres", database=place.database
-    )
     seen = dict.fromkeys(("rows", "named", "through", "refused", "unresolved"), 0)
-    for seed in seeds:
-        messages = Author(seed, full=full).conversation()
-        through = wire.through(messages)
-        written = [row[0] for row in await kept.fetch("DELETE FROM kept RETURNING value")]
-        wrong = misrecorded(through, written)
-        if not wrong and not through.endless:
-            wrong = compare(wire.direct(messages), through)
-            await kept.execute("DELETE FROM kept")
-        sent = "\n".join(repr(message) for message in messages)
-        assert not wrong, f"seed {seed}, full={full}, {place.encoding}:\n{wrong}\n{sent}"
-        executions = through.executions
-        seen["rows"] += len(through.rows)
-        seen["named"] += sum(1 for run, _ in through.rows if executions[run].prepared_as)
-        seen["through"] += sum(1 for run, _ in through.rows if executions[run].through)
-        seen["refused"] += sum(1 for event in executions.values() if event.decision == "deny")
-        seen["unresolved"] += sum(1 for event in executions.values() if event.unresolved)
-    await kept.close()
+    async with administrator(database, place.database) as kept:
+        for seed in seeds:
+            messages = Author(seed, full=full).conversation()
+            sent = "\n".join(repr(message) for message in messages)
+            try:
+                through, wrong = await converse(wire, kept, messages)
+            except TimeoutError as silent:
+                silent.add_note(f"seed {seed}, full={full}, {place.encoding}:\n{sent}")
+                raise
+            assert not wrong, f"seed {seed}, full={full}, {place.encoding}:\n{wrong}\n{sent}"
+            executions = through.executions
+            seen["rows"] += len(through.rows)
+            seen["named"] += sum(1 for run, _ in through.rows if executions[run].prepared_as)
+            seen["through"] += sum(1 for run, _ in through.rows if executions[run].through)
+            seen["refused"] += sum(1 for event in executions.values() if event.decision == "deny")
+            seen["unresolved"] += sum(1 for event in executions.values() if event.unresolved)
     return seen
+
+
+async def converse(wire: Wire, kept: asyncpg.Connection, messages: list[bytes]) -> tuple[Exchange, list[str]]:
+    """Through the relay and, where the server survives that, straight to it; and what differs."""
+    through = wire.through(messages)
+    written = [row[0] for row in await kept.fetch("DELETE FROM kept RETURNING value")]
+    wrong = misrecorded(through, written)
+    if not wrong and not through.endless:
+        wrong = compare(wire.direct(messages), through)
+        await kept.execute("DELETE FROM kept")
+    return through, wrong
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["read-write", "full"])

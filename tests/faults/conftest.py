@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
-import uvloop
 
 from pgjit.demo.certificates import Certificates, make_certificates
+from tests.run.loops import new_uvloop
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": new_uvloop}
 
 
 @pytest.fixture(scope="session")

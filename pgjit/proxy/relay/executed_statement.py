@@ -34,6 +34,7 @@ from pgjit.proxy.relay.protocol_rules import (
     doubtful_name,
     names_too_deep,
     not_in_explain,
+    transaction_by_execute,
     uncertain_name,
     unknown_name,
 )
@@ -156,7 +157,12 @@ class Resolver:
             return unknown_name("prepared statement", name, "26000", self._index)
         if (refused := self._again(prepared)) is not None:
             return replace(refused, statement=self._index)
-        return self.run(prepared, _parameters(effect), name)
+        executed = self.run(prepared, _parameters(effect), name)
+        if executed.kind == "transaction" and not executed.through:
+            # Under every policy: a savepoint that comes so leaves a session that no cancel and no termination reaches
+            # (seen with PostgreSQL 18).
+            raise Unresolvable(transaction_by_execute(name, self._index))
+        return executed
 
     def _fetch(self, name: str) -> ExecutedStatement | Violation:
         self._wait("portal", name)

@@ -25,6 +25,7 @@ __all__ = [
     "numbered",
     "parse_violations",
     "refused_sibling",
+    "transaction_by_execute",
     "uncertain_name",
     "unknown_name",
 ]
@@ -98,6 +99,17 @@ def names_too_deep(statement: int | None) -> Violation:
         detail="What it runs in the end has to be known.",
         hint="Execute the last one by its own name.",
         sqlstate="54001",
+        statement=statement,
+    )
+
+
+def transaction_by_execute(name: str, statement: int | None) -> Violation:
+    return Violation(
+        rule="transaction-by-execute",
+        message=f"prepared statement `{name}` begins, ends or rolls back a transaction, so EXECUTE cannot run it",
+        detail="PostgreSQL does not expect that, and its session may break, so that nothing stops it any more.",
+        hint="Send BEGIN, COMMIT, ROLLBACK or SAVEPOINT itself.",
+        sqlstate="0A000",
         statement=statement,
     )
 

@@ -134,8 +134,11 @@ def _microseconds(start: datetime, end: datetime) -> int:
 
 
 def _rows(command: str | None, seen: int) -> int:
-    """The rows that were sent or, if none were, those that the command tag counts (`INSERT 0 3`)."""
-    if seen or command is None:
+    """The rows that were sent or, if none were, those that the command tag counts (`INSERT 0 3`).
+
+    COPY sends a header as if it was a row, and in binary format a trailer: its tag counts the rows alone.
+    """
+    if command is None or (seen and not command.startswith("COPY ")):
         return seen
     last = command.rsplit(" ", 1)[-1]
     return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0

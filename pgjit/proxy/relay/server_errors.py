@@ -11,7 +11,7 @@ from datetime import datetime
 from pgjit.errors import BudgetSpent, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.relay.in_flight import InFlight, Run
-from pgjit.proxy.relay.named_values import ExecutedStatement, Portal, Prepared
+from pgjit.proxy.relay.late_executions import commit_failed, rejected_before_execution
 from pgjit.proxy.relay.reading_settings import reads_differently
 from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
@@ -39,7 +39,7 @@ class ServerErrors:
 
     def answer(self, step: ServerStep, raw: bytes, head: InFlight | None, now: datetime) -> bytes | None:
         state, fields = self._state, decode_error(raw[5:])
-        if fields.get("V", fields.get("S", "ERROR")) in ("FATAL", "PANIC"):
+        if _is_fatal(fields):
             if state.ending:
                 if head is not None:
                     state.move_end(EndEvent.STOPPED)
@@ -81,7 +81,9 @@ class ServerErrors:
             ended: Ended = "failed" if limited is None else "limited"
             step.events.append(recorder.outcome(run, now, ended, limited.fields() if limited else fields))
         elif (brought := head.brings) is not None:
-            self._never_ran(step, brought, now, fields)
+            step.events.extend(rejected_before_execution(self._state, brought, now, fields))
+        elif head.kind is RequestKind.SYNC and not _is_fatal(fields):
+            step.events.extend(commit_failed(self._state, now, fields))
         step.events.extend(recorder.finish(head, now, "skipped"))
         if limited is not None:
             return error_response(limited.fields())
@@ -102,25 +104,6 @@ class ServerErrors:
         if cut:
             return budget.exceeded(run.rows, run.size, stopped=True)
         return budget.overran(run.started, now) if sqlstate == "57014" and self._state.end_error is None else None
-
-    def _never_ran(self, step: ServerStep, brought: Prepared | Portal, now: datetime, fields: dict[str, str]) -> None:
-        """The server rejected a Parse or a Bind: its execution failed, whether or not an Execute was sent already.
-
-        Such an error may hold data, for planning runs functions. So it is recorded in any case.
-        """
-        state = self._state
-        prepared, parameters = (
-            (brought.prepared, brought.parameters) if isinstance(brought, Portal) else (brought, None)
-        )
-        for request in state.queue.before_sync():
-            if (run := request.current) is not None and run.prepared is prepared:
-                request.at += 1
-                step.events.append(state.recorder.outcome(run, now, "failed", fields))
-                return
-        kind = prepared.statement.kind if prepared.statement else None
-        executed = ExecutedStatement(prepared.text, kind, prepared.statement, parameters)
-        run = state.recorder.execution(step.events, now, "extended", executed)
-        step.events.append(state.recorder.outcome(run, now, "failed", fields))
 
     def _cancelled(self, fields: dict[str, str]) -> bytes | None:
         """The server cancelled a statement because pgjit ends the session: the error gives the reason already here.
@@ -163,6 +146,10 @@ class ServerErrors:
                 detail=f"It was `{expected}` and is now `{value}`: what is judged may no longer be what runs.",
                 hint="Connect again, and leave this setting as it is.",
             )
+
+
+def _is_fatal(fields: dict[str, str]) -> bool:
+    return fields.get("V", fields.get("S", "ERROR")) in ("FATAL", "PANIC")
 
 
 def _shortened(text: str) -> str:

@@ -204,3 +204,17 @@ def test_what_executes_itself_is_not_described(
     plan = ends.client(*before, describe(kind, name), sync())
     assert describe(kind, name) not in plan.data
     assert last(ends).violations[0].sqlstate == "54001"
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+@pytest.mark.parametrize("control", ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT z", "ROLLBACK TO z", "RELEASE z"])
+def test_no_transaction_is_begun_or_ended_by_execute(control: str, unrestricted: bool) -> None:
+    """PostgreSQL prepares these by the protocol alone, and breaks where EXECUTE runs them."""
+    ends = BothEnds(judge=JUDGE, unrestricted=unrestricted)
+    ends.client(parse(control, b"c"), parse("EXECUTE c", b"around"), sync())
+    ends.server(answer("1"), answer("1"), READY)
+    for run in ("EXECUTE c", "SELECT 1; EXECUTE c", "EXECUTE around"):
+        assert query(run) not in ends.client(query(run)).data
+        assert last(ends).decision == "deny"
+        assert "0A000" in {found.sqlstate for found in last(ends).violations}
+    assert query(control) in ends.client(query(control)).data

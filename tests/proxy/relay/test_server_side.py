@@ -93,11 +93,26 @@ def test_describe_is_answered_to_its_end() -> None:
     assert ends.state.idle
 
 
-def test_an_error_at_sync_leaves_the_next_batch_alone() -> None:
+def test_an_error_at_sync_is_on_record_and_leaves_the_next_batch_alone() -> None:
     ends = asked(parse("SELECT 1"), bind(), execute(), sync(), parse("SELECT 2"), bind(), execute(), sync())
     ends.server(PARSED, BOUND, DONE, error("23503", "deferred"), READY, PARSED, BOUND, DONE, READY)
-    assert ends.outcomes == [("SELECT 1", "completed"), ("SELECT 2", "completed")]
+    commit = ("-- commit at Sync", "failed")
+    assert ends.outcomes == [("SELECT 1", "completed"), commit, ("SELECT 2", "completed")]
     assert ends.state.idle
+
+
+def test_a_server_that_leaves_at_sync_has_failed_no_commit() -> None:
+    ends = asked(parse("SELECT 1"), bind(), execute(), sync())
+    ends.server(PARSED, BOUND, DONE, error("57P01", "terminating connection", "FATAL"))
+    assert ends.outcomes == [("SELECT 1", "completed")]
+
+
+def test_the_rows_of_a_copy_are_those_of_its_tag() -> None:
+    """A header is sent like a row, and so is the trailer of the binary format."""
+    ends = asked(query("COPY x TO STDOUT WITH (FORMAT binary)"))
+    data = [answer("d", each) for each in (b"PGCOPY and a row", b"a row", b"\xff\xff")]
+    ends.server(answer("H", b"\1\0\0"), *data, answer("c"), answer("C", b"COPY 2\0"), READY)
+    assert ends.last_outcome.rows == 2
 
 
 @pytest.mark.parametrize("status", ["I", "T", "E"])
