@@ -1,7 +1,7 @@
 """uvloop for tests: a connection that a failed test left open fails the test, and does not hang it.
 
-uvloop's `close` warns of each transport that is still open, and closes it afterwards. Warnings are errors in tests: the
-transport stayed open, and `close` waited for its end for ever. Here the warnings come when all is closed.
+uvloop's `close` warns of each transport that is still open, and closes it afterwards. Warnings are errors in tests:
+the transport stayed open, and `close` waited for its end for ever. Here the warnings come when all is closed.
 """
 
 from __future__ import annotations
