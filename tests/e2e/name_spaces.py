@@ -91,9 +91,10 @@ class Exchange:
             self.heard.append((kind, frame[5:]))
 
     @property
-    def endless(self) -> bool:
-        """A statement would have executed itself: to explain such a one ends the server."""
-        return any(found.sqlstate == "54001" for event in self.executions.values() for found in event.violations)
+    def breaks_server(self) -> bool:
+        """A statement would have executed itself, or a SAVEPOINT: the server may be none any more afterwards."""
+        found = (each for event in self.executions.values() for each in event.violations)
+        return any(each.sqlstate == "54001" or each.rule == "transaction-by-execute" for each in found)
 
     @property
     def executions(self) -> dict[int, Execution]:
@@ -204,9 +205,7 @@ def compare(direct: Exchange, through: Exchange) -> list[str]:
     doubt = doubt or (denied[0].statement.startswith("EXPLAIN") and first.message.startswith("cursor "))
     syntax = first.rule == "syntax-error"
     refused = first.sqlstate.encode()
-    # The server runs it, and may be no server any more afterwards.
-    breaks = first.rule == "transaction-by-execute"
-    if doubt or syntax or breaks or first.rule == "refused-with-message":
+    if doubt or syntax or first.rule == "refused-with-message":
         return []
     states = {refused, *(state.encode() for state in _NAMES)}
     known = any(kind == "E" and body in states for kind, body in direct.heard)
