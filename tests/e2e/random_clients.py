@@ -21,6 +21,7 @@ from pgjit.demo.world import World
 from tests.e2e.clients import connect_asyncpg, connect_psycopg
 from tests.e2e.random_statements import Asked, Statements
 from tests.run.processes import finish_async
+from tests.run.waiting import a_while
 
 __all__ = ["KINDS", "Client", "Tally"]
 
@@ -179,7 +180,7 @@ async def _cancelled(client: Client, connection: Psycopg) -> None:
     else:
         running = asyncio.create_task(connection.execute(f"SELECT pg_sleep(60), '{tag}'".encode()))
         while not running.done():  # a cancel that comes before its statement cancels nothing
-            await asyncio.sleep(0.02)
+            await a_while(0.02)
             await connection.cancel_safe(timeout=_SECONDS)
         with suppress(psycopg.errors.QueryCanceled):
             await running
@@ -324,7 +325,7 @@ async def with_a_client_that_goes(client: Client, times: int) -> None:
     for _ in range(max(1, times // 8)):
         connection = await client.asyncpg()
         running = asyncio.create_task(connection.execute(f"SELECT pg_sleep(60), '{client.statements.tag()}'"))
-        await asyncio.sleep(client.statements.chance.random() / 20)
+        await a_while(client.statements.chance.random() / 20)
         connection.terminate()
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await running
