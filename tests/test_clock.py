@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -102,3 +103,21 @@ def test_whatever_the_wall_clock_does_no_window_is_longer_than_it_was_granted(
 
 def test_the_real_clock_is_aware_and_in_utc() -> None:
     assert Clock()().utcoffset() == timedelta(0)
+
+
+def test_nanoseconds_are_the_same_time() -> None:
+    times = Times()
+    clock = times.clock()
+    for wall in (0.25, -3600.0, 7200.0):
+        times.pass_(10, wall=wall)
+        assert datetime.fromtimestamp(clock.nanoseconds() / 1e9, UTC) == clock()
+
+
+async def test_a_turn_of_the_event_loop_has_one_time() -> None:
+    times = Times()
+    clock = times.clock()
+    first = clock.of_turn()
+    times.pass_(1)
+    assert clock.of_turn() is first
+    await asyncio.sleep(0)
+    assert clock.of_turn() == START + timedelta(seconds=1)

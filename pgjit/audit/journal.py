@@ -24,7 +24,7 @@ from pgjit.audit.group_commit import GroupCommit
 from pgjit.audit.journal_line import digest_of, number_of, time_of
 from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
 from pgjit.audit.lines_back import holds, recorded_windows, records_back
-from pgjit.audit.record import ContextCache, render
+from pgjit.audit.record_lines import RecordLines
 from pgjit.audit.redaction.salts import SaltSource
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments.segment import Segment
@@ -70,7 +70,7 @@ class Journal:
         self._due: list[Callable[[datetime], Event]] = []  # records that come before any other
         if (torn := opened.torn) is not None:
             self._due.append(lambda at: JournalTorn(at=at, line=torn.line, bytes=torn.bytes, files=torn.files))
-        self._contexts = ContextCache(salts)
+        self._lines = RecordLines(salts)
         self.on_written: list[Callable[[int, Sequence[bytes]], None]] = []
         """Each is called with the lines that were written and the number of the first; as below."""
         self.failures = 0  # writes that failed
@@ -262,6 +262,7 @@ class Journal:
             self._fail(f"records up to {covered} may not be on the disk: {error}")
         else:
             self._synced, self._synced_last, self._synced_lines = covered, last, lines
+            self._lines.log_again()
             self._unsynced_since = began
             for each in self.on_synced:
                 each()
@@ -275,7 +276,7 @@ class Journal:
             return _refused(batches)
         try:
             self._find_again()
-            lines, sizes = self._render(batches)
+            lines, sizes = self._lines.of(batches, self._seq + 1, self._due)
             if lines:
                 self._put(lines, next(events[0].at for events in batches if events))
         except OSError as error:
@@ -285,25 +286,6 @@ class Journal:
         if lines:
             self._note_written(lines)
         return sizes
-
-    def _render(self, batches: Sequence[Sequence[Event]]) -> tuple[list[bytes], list[int | None]]:
-        """The lines of all batches, and the size of each batch. None for one with an event that cannot be written."""
-        lines: list[bytes] = []
-        sizes: list[int | None] = []
-        for events in batches:
-            begin = len(lines)
-            try:
-                if not begin and events:
-                    lines += [render(due(events[0].at), self._seq + 1 + at) for at, due in enumerate(self._due)]
-                for event in events:
-                    lines.append(render(event, self._seq + 1 + len(lines), self._contexts))
-            except (TypeError, ValueError):
-                _log.exception("an event cannot be recorded, so it does not happen")
-                del lines[begin:]
-                sizes.append(None)
-            else:
-                sizes.append(sum(map(len, lines[begin:])))
-        return lines, sizes
 
     def _put(self, lines: list[bytes], at: datetime) -> None:
         """Append these lines to the sink. Raises OSError."""

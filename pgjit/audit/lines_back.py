@@ -6,7 +6,7 @@ Each function raises JournalUnavailable.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -17,6 +17,9 @@ from pgjit.errors import JournalUnavailable
 from pgjit.grants.journal_mark import JournalMark
 
 __all__ = ["holds", "recorded_windows", "records_back"]
+
+_LATE = timedelta(seconds=5)
+"""So much earlier than the record before it may a record be: executions have the time at which their turn began."""
 
 
 def holds(lines: Iterator[bytes], mark: JournalMark) -> bool:
@@ -35,7 +38,7 @@ def holds(lines: Iterator[bytes], mark: JournalMark) -> bool:
 
 def records_back(lines: Iterator[bytes], since: datetime, kinds: bytes) -> Iterator[dict[str, Any]]:
     """The records since `since` whose type begins with `kinds`, the last first."""
-    first = time_text(since)
+    first = time_text(since - _LATE)
     try:
         for line in lines:
             head = HEAD.match(line)

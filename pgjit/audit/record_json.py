@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -18,6 +19,7 @@ def time_text(moment: datetime) -> str:
     return time_json(moment)[1:-1].decode()
 
 
+@lru_cache(maxsize=64)  # many records of one turn have the same time
 def time_json(moment: datetime) -> bytes:
     """The same in quotes. By orjson: every record has a time, and `isoformat` would take most of the rendering."""
     if moment.tzinfo is not UTC:

@@ -93,31 +93,29 @@ def _summary(summary: StatementSummary) -> bytes:
 
 def outcome_members(event: Outcome, salts: SaltSource | None = None) -> bytes:
     """Raises as `execution_members`."""
-    redacted = b""
-    parts = [b'"ended":"%s"' % event.ended.encode()]
-    if event.command is not None:
-        parts.append(_command(event.command))
-    parts.append(b'"rows":%d' % event.rows)
+    more = redacted = b""
     if event.bytes:
-        parts.append(b'"bytes":%d' % event.bytes)
+        more = b',"bytes":%d' % event.bytes
     if event.received:
-        parts.append(b'"received":%d' % event.received)
+        more += b',"received":%d' % event.received
     if event.sqlstate is not None:
-        parts.append(b'"sqlstate":%s' % as_json(event.sqlstate))
+        more += b',"sqlstate":%s' % as_json(event.sqlstate)
     if event.message is not None and not event.context.statements_only:
         message = event.message[:LONGEST_MESSAGE]
         if event.context.redaction is not None:
             message, redacted = redact_message(event, LONGEST_MESSAGE, salts)
-        parts.append(b'"message":%s' % as_json(message))
+        more += b',"message":%s' % as_json(message)
     if event.first_row_us is not None:
-        parts.append(b'"first_row_us":%d' % event.first_row_us)
-    parts.append(b'"duration_us":%d' % event.duration_us)
-    return b",".join(parts) + redacted
+        more += b',"first_row_us":%d' % event.first_row_us
+    command = b"" if event.command is None else _command(event.command)
+    return b'"ended":"%s",%s"rows":%d%s,"duration_us":%d%s' % (
+        event.ended.encode(), command, event.rows, more, event.duration_us, redacted,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1024)
 def _command(tag: str) -> bytes:
-    return b'"command":%s' % as_json(tag)
+    return b'"command":%s,' % as_json(tag)
 
 
 def _violation(found: Violation) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pgjit.audit.event import Event
 from pgjit.audit.group_commit import GroupCommit
 from pgjit.audit.journal import Journal
 from pgjit.errors import JournalUnavailable
-from tests.audit.audit_events import execution, unwritable
+from tests.audit.audit_events import EVENTS, execution, unwritable
 from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_records
 
@@ -79,6 +79,23 @@ async def test_one_that_cannot_be_written_down_is_refused_alone(
     await asyncio.sleep(0)
     assert sessions.called == [("a", True), ("b", False), ("c", True)]
     assert [(record["seq"], record["statement"]) for record in journal_records(sink.path)] == [(1, "a"), (2, "c")]
+
+
+async def test_a_missing_salt_refuses_its_session_alone(
+    journal: Journal, sink: DisturbedSink, sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_salt(*_: object) -> bytes:
+        raise OSError("the salt key is missing")
+
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr("pgjit.audit.record.outcome_members", no_salt)
+        journal.enqueue([execution("a")], sessions("a"))
+        for name in "bc":
+            journal.enqueue([EVENTS["outcome"]], sessions(name))
+        await asyncio.sleep(0)
+    assert sessions.called == [("a", True), ("b", False), ("c", False)]
+    assert texts(sink) == ["a"]
+    assert caplog.text.count("the salt key is missing") == 1
 
 
 async def test_nothing_to_record_waits_for_its_turn_and_is_never_refused(

@@ -200,7 +200,7 @@ class Pump:
             await self._slow_down()
             batch = next_batch(frames, at)
             await self._leased.before(batch)
-            began, now = time.perf_counter_ns(), self._services.clock()
+            began, now = time.perf_counter_ns(), self._services.clock.of_turn()
             if self._end.passed or self._over.done():
                 return  # the window's timer ends the session; nothing more goes on
             plan = self._client_side.from_client(batch, now, judged, settled=settled)
@@ -340,7 +340,7 @@ class Pump:
     # --- from the server -------------------------------------------------------------------------------
 
     def _from_server(self, scanned: ScannedData) -> None:
-        step = self._server_side.read(scanned, self._services.clock())
+        step = self._server_side.read(scanned, self._services.clock.of_turn())
         self._answered.set()
         if step.events:
             count_outcomes(self._counts, step.events)
