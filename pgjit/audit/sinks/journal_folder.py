@@ -26,6 +26,7 @@ class JournalFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._path = str(path)
         self.origin = ""
         self._lock = -1
         self._descriptor = -1
@@ -48,7 +49,7 @@ class JournalFolder:
 
     def check(self) -> None:
         """Raise PermissionError if this process could not make the next segment."""
-        if not os.access(self.path, os.W_OK | os.X_OK):
+        if not os.access(self._path, os.W_OK | os.X_OK):
             raise PermissionError(f"{self.path} may not be written")
 
     def sync(self) -> None:

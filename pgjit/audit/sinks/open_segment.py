@@ -39,6 +39,7 @@ class OpenSegment:
         except BaseException:
             self.close()
             raise
+        self._path = str(self.path)  # a Path takes longer to look at than its file
         self._uncut = False  # after `length` there may be part of an append that failed
 
     @property
@@ -85,7 +86,7 @@ class OpenSegment:
             self._cut_back()
         # One call notices a folder that was removed, moved, or may not be entered, and a file that was changed.
         try:
-            status = self.path.lstat()
+            status = os.lstat(self._path)
         except (FileNotFoundError, NotADirectoryError):
             raise SinkLost(f"{self.path} was removed while it was written") from None
         if (status.st_dev, status.st_ino) != self._identity:
