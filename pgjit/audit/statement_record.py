@@ -10,7 +10,7 @@ from pgjit.audit.parameter_record import parameter_members
 from pgjit.audit.record_json import as_json, as_members
 from pgjit.audit.redaction.redacted_record import redact_execution, redact_message
 from pgjit.audit.redaction.salts import SaltSource
-from pgjit.audit.valueless import valueless
+from pgjit.audit.valueless import ShownStatement, valueless
 from pgjit.policy.decision import Violation
 from pgjit.sql.statement import StatementSummary
 
@@ -34,43 +34,43 @@ def execution_members(event: Execution, salts: SaltSource | None = None) -> byte
     parameters, redacted = None, b""
     if event.context.redaction is not None:
         event, parameters, redacted = redact_execution(event, salts)
+    shown: Execution | ShownStatement = event
     if event.context.statements_only:
-        event = valueless(event)
+        shown = valueless(event)
     protocol = b"" if event.protocol == "simple" else b'"protocol":"extended",'
-    parts = [b'%s"decision":"%s"' % (protocol, event.decision.encode()), _statement(event)]
-    if event.violations:
-        parts.append(b',"violations":%s' % as_json([_violation(found) for found in event.violations]))
+    parts = [b'%s"decision":"%s"' % (protocol, event.decision.encode()), _statement(event, shown)]
+    if shown.violations:
+        parts.append(b',"violations":%s' % as_json([_violation(found) for found in shown.violations]))
     if event.prepared_as is not None:
         parts.append(b',"prepared_as":%s' % as_json(event.prepared_as))
-    if event.through:
-        parts.append(b',"through":%s' % as_json(list(event.through)))
+    if shown.through:
+        parts.append(b',"through":%s' % as_json(list(shown.through)))
     if event.unresolved is not None:
         parts.append(b',"unresolved":%s' % as_json(event.unresolved))
-    if event.parameters is not None:
-        parts.append(b',"parameters":%s' % as_json(parameters or parameter_members(event.parameters)))
+    if shown.parameters is not None:
+        parts.append(b',"parameters":%s' % as_json(parameters or parameter_members(shown.parameters)))
     return b"".join([*parts, redacted])
 
 
-def _statement(event: Execution) -> bytes:
+def _statement(event: Execution, shown: Execution | ShownStatement) -> bytes:
     """What depends on the statement alone. It is rendered once for each judgement, unless it is long."""
-    summary = event.summary
-    if summary is None or event.decision == "deny" or len(event.statement) > _KEPT_TEXT:
-        return _rendered(event)
+    summary, text = shown.summary, shown.statement
+    if summary is None or event.decision == "deny" or len(text) > _KEPT_TEXT:
+        return _rendered(event, text, summary)
     kept = summary.rendered
-    if kept is None or kept[0] is not event.statement or kept[1] != event.kind:
-        kept = summary.rendered = event.statement, event.kind, _rendered(event)
+    if kept is None or kept[0] is not text or kept[1] != event.kind:
+        kept = summary.rendered = text, event.kind, _rendered(event, text, summary)
     return kept[2]
 
 
-def _rendered(event: Execution) -> bytes:
+def _rendered(event: Execution, text: str, summary: StatementSummary | None) -> bytes:
     kind = b"" if event.kind is None else b',"kind":%s' % as_json(event.kind)
-    return b"%s,%s%s" % (kind, _text_member(event), b"" if event.summary is None else _summary(event.summary))
+    return b"%s,%s%s" % (kind, _text_member(text, event.decision), b"" if summary is None else _summary(summary))
 
 
-def _text_member(event: Execution) -> bytes:
+def _text_member(text: str, decision: str) -> bytes:
     """The whole text of a statement that runs. A refused one is cut: refused clients could fill the journal."""
-    text = event.statement
-    if event.decision == "allow" or len(text) <= REFUSED_TEXT:
+    if decision == "allow" or len(text) <= REFUSED_TEXT:
         return b'"statement":%s' % as_json(text)
     whole = text.encode("utf-8", "backslashreplace")
     return b'"statement":%s,"statement_bytes":%d,"statement_sha256":"%s"' % (

@@ -7,31 +7,41 @@ are only counted. The wording of a violation may quote the text, so its rule and
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from pgjit.audit.event import Execution, Parameters
 from pgjit.audit.parameters import kept
 from pgjit.policy.decision import Violation
 from pgjit.sql.statement import StatementSummary
 
-__all__ = ["NOT_SHOWN", "valueless"]
+__all__ = ["NOT_SHOWN", "ShownStatement", "valueless"]
 
 NOT_SHOWN = "-- not shown: its values cannot be told from its words"
 """In place of a text that was not parsed."""
 
 
-def valueless(execution: Execution) -> Execution:
-    """The execution as its record shows it."""
+class ShownStatement(NamedTuple):
+    """The members of an execution that may hold values, without them."""
+
+    statement: str
+    summary: StatementSummary | None
+    violations: tuple[Violation, ...]
+    parameters: Parameters | None
+    through: tuple[str, ...]
+
+
+def valueless(execution: Execution) -> ShownStatement:
+    """What the record of the execution shows. Made for each execution, so it copies as little as it can."""
     summary = execution.summary
     masked = None if summary is None else summary.masked
     if summary is not None and summary.valueless is None:
         summary.valueless = _without_texts(summary)
-    return replace(
-        execution,
-        statement=NOT_SHOWN if masked is None else masked,
-        summary=None if summary is None else summary.valueless,
-        violations=tuple(_without_wording(each) for each in execution.violations),
-        parameters=None if execution.parameters is None else _counted(execution.parameters),
-        through=tuple(NOT_SHOWN for _ in execution.through),
+    return ShownStatement(
+        NOT_SHOWN if masked is None else masked,
+        None if summary is None else summary.valueless,
+        tuple(map(_without_wording, execution.violations)),
+        None if execution.parameters is None else _counted(execution.parameters),
+        tuple(NOT_SHOWN for _ in execution.through),
     )
 
 

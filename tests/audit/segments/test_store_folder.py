@@ -42,7 +42,7 @@ def test_its_segments_have_the_lines_of_those_that_were_copied(tmp_path: Path, u
     with there[0].at_hand() as path:
         assert (path.name, path.read_bytes()) == (here[0].name, here[0].path.read_bytes())
     assert not path.exists()
-    assert segments_at(pickle.loads(pickle.dumps(place))) == there
+    assert segments_at(pickle.loads(pickle.dumps(place))) == there == pickle.loads(pickle.dumps(there))
 
 
 def test_an_object_that_was_replaced_has_another_version(url: str) -> None:
