@@ -122,7 +122,10 @@ def _expanded(places: Sequence[JournalPlace]) -> list[JournalPlace]:
     for place in places:
         if isinstance(place, Path) and not place.is_dir():
             raise NotADirectoryError(20, "there is no such folder", str(place))
-        expanded += journals_at(place) or [place]
+        found = journals_at(place)
+        if not found and not isinstance(place, Path):
+            raise FileNotFoundError(2, "there is no segment of a journal", str(place))
+        expanded += found or [place]
     return expanded
 
 

@@ -85,7 +85,10 @@ class Audit:
         folder = self.cache or default_cache()
         try:
             cache = SegmentCache(folder)
-            with opened_reader(journal_places(self.folders, self.config), cache, CacheProgress()) as reader:
+            missing: list[str] = []
+            places = journal_places(self.folders, self.config, missing)
+            with opened_reader(places, cache, CacheProgress()) as reader:
+                reader.notices += missing
                 yield reader
                 for notice in reader.notices:
                     print(f"NOT COMPLETE: {plain(notice)}", file=sys.stderr)
@@ -128,26 +131,27 @@ class CacheProgress:
         print(f"\r\x1b[K{bar} of {megabytes}, for the first time", end="", file=sys.stderr, flush=True)
 
 
-def journal_places(places: Sequence[str] | None, config: Path) -> list[JournalPlace]:
+def journal_places(
+    places: Sequence[str] | None, config: Path, missing: list[str] | None = None
+) -> list[JournalPlace]:
     """The places to read. Only the key `journal` of the configuration matters: faults elsewhere keep nobody out.
 
-    Raises InvalidFile and OSError.
+    `missing` as for `with_archive`. Raises InvalidFile and OSError.
     """
     from pgjit.audit.segments.journal_place import place_of
 
     if places:
         return list(map(place_of, places))
-    return configured_places(journal_section(config, "the folder with --journal"), config)
+    return configured_places(journal_section(config, "the folder with --journal"), config, missing)
 
 
-def configured_places(section: dict[str, Any], config: Path) -> list[JournalPlace]:
+def configured_places(section: dict[str, Any], config: Path, missing: list[str] | None = None) -> list[JournalPlace]:
     """The folder of the section `journal`, and its archive where that has more. Raises InvalidFile and OSError."""
     from pgjit.audit.segments.journal_place import with_archive
 
     archive = section.get("archive")
-    return with_archive(
-        configured_folder(section, config), archive if isinstance(archive, str) else None, config.parent
-    )
+    url = archive if isinstance(archive, str) else None
+    return with_archive(configured_folder(section, config), url, config.parent, missing)
 
 
 def configured_folder(section: dict[str, Any], config: Path) -> Path:

@@ -185,6 +185,8 @@ def test_an_archive_in_an_object_store_is_verified_proved_and_read(
         assert "27 lines in 3 segments" in capsys.readouterr().out
     assert run(["audit", "verify", url, "--key", KEY.text]) == Status.FAILED
     assert "cut: the journal ends after line 20" in capsys.readouterr().out
+    assert run(["audit", "verify", f"{url}/none", "--key", KEY.text]) == Status.UNAVAILABLE
+    assert f"error: {url}/none: there is no segment of a journal" in capsys.readouterr().err
     proof = tmp_path / "proof"
     assert run(["audit", "prove", "5", "--out", str(proof), "--config", str(config), "--key", KEY.text]) == Status.OK
     assert run(["audit", "check-proof", str(proof), "--key", KEY.text]) == Status.OK

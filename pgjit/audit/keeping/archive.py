@@ -18,10 +18,11 @@ import orjson
 
 from pgjit.audit.segments import Segment, segment_name
 
-__all__ = ["Archive", "archive_fault"]
+__all__ = ["Archive", "archive_fault", "make_folder"]
 
 _BLOCK = 1 << 20
 _STATE = "archived"
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "ocilake", "oss", "r2", "tos"})
 _BESIDE = (".leaves", ".subtrees")
 _OF_JOURNAL = ("origin", "checkpoint", "checkpoints.jsonl")
 
@@ -73,8 +74,8 @@ class Archive:
     def _put(self, path: Path) -> None:
         store, root = self._opened()
         target = f"{root}/{self._origin()}/{path.name}"
-        store.makedirs(target.rpartition("/")[0], exist_ok=True)
-        if "file" in (store.protocol if isinstance(store.protocol, tuple) else (store.protocol,)):
+        make_folder(store, target.rpartition("/")[0])
+        if "file" in _protocols(store):
             # A directory shows a file before it is whole; an object store does not.
             store.put_file(str(path), f"{target}.part")
             Path(f"{target}.part").replace(target)
@@ -110,6 +111,19 @@ class Archive:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def make_folder(store: Any, folder: str) -> None:
+    """Make the folder and those above it, where the store has folders. Raises what the store's library raises.
+
+    In an object store that would make a bucket: one whose name is misspelt must not be made.
+    """
+    if not _OBJECT_STORES.intersection(_protocols(store)):
+        store.makedirs(folder, exist_ok=True)
+
+
+def _protocols(store: Any) -> tuple[str, ...]:
+    return store.protocol if isinstance(store.protocol, tuple) else (store.protocol,)
 
 
 def _digest(file: BinaryIO) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import fsspec
 
+from pgjit.audit.keeping.archive import make_folder
 from pgjit.audit.keeping.disk_space import free_bytes
 
 __all__ = ["ProbeResult", "try_archive", "try_folder"]
@@ -111,7 +112,7 @@ def _try_store(url: str, origin: str | None) -> ProbeResult:
 
 
 def _put(store: Any, folder: str, name: str) -> None:
-    store.makedirs(folder, exist_ok=True)
+    make_folder(store, folder)
     store.pipe_file(name, _CONTENT)
 
 

@@ -41,9 +41,11 @@ Question = Mapping[str, Any]
 def answer(question: Question, progress: Progress | None = None) -> dict[str, Any]:
     """The answer, or `fault` with the members of an error. Raises duckdb.Error and OSError."""
     try:
-        archive = question.get("archive")
-        places = [place for each in question["folders"] for place in with_archive(Path(each), archive, Path.cwd())]
+        missing: list[str] = []
+        folders, archive = map(Path, question["folders"]), question.get("archive")
+        places = [place for each in folders for place in with_archive(each, archive, Path.cwd(), missing)]
         with opened_reader(places, SegmentCache(Path(question["cache"])), progress) as reader:
+            reader.notices += missing
             found = _answer(reader, question)
             return {**found, "complete": not reader.notices, "notices": reader.notices}
     except AuditFault as fault:

@@ -22,6 +22,7 @@ from pgjit.audit.reading.source import JournalSource, find_journals
 from pgjit.audit.reading.views import create_views
 from pgjit.audit.segments import Segment
 from pgjit.audit.segments.journal_place import JournalPlace
+from pgjit.audit.segments.store_folder import StoredSegment
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -172,8 +173,14 @@ class _Opening:
         except duckdb.Error as fault:
             del entries[segment]
             self._note(f"segment `{segment.name}` cannot be read: {_first_line(fault)}")
-        except PermissionError as fault:
-            raise JournalUnreadable(segment.path, f"{fault.strerror}.") from None
+        except OSError as fault:
+            if isinstance(segment, StoredSegment):
+                del entries[segment]
+                self._note(f"segment `{segment.name}` cannot be read: {fault.strerror}")
+            elif isinstance(fault, PermissionError):
+                raise JournalUnreadable(segment.path, f"{fault.strerror}.") from None
+            else:
+                raise
 
     def _add(self, journal: JournalSource, entries: Mapping[Segment, Path]) -> None:
         expected: int | None = None

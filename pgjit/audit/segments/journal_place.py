@@ -53,11 +53,14 @@ def journals_at(place: JournalPlace) -> list[JournalPlace]:
     return [*sorted(below)]
 
 
-def with_archive(folder: Path, archive: str | None, beside: Path) -> list[JournalPlace]:
+def with_archive(
+    folder: Path, archive: str | None, beside: Path, missing: list[str] | None = None
+) -> list[JournalPlace]:
     """The journal's folder and its archive, where that can have what the folder has not.
 
     An archive on this machine is always looked into if it exists. One in an object store is looked into where the
-    folder does not have the journal's first line any more. Raises OSError.
+    folder does not have the journal's first line any more. `missing` gets a sentence if it cannot be reached; without
+    it that raises OSError.
     """
     if archive is None:
         return [folder]
@@ -68,4 +71,11 @@ def with_archive(folder: Path, archive: str | None, beside: Path) -> list[Journa
     if kept and kept[0].first == 0:
         return [folder]
     origin = (content_at(folder, "origin") or b"").decode(errors="replace").strip()
-    return [folder, StoreFolder(f"{place.url.rstrip('/')}/{origin}") if origin else place]
+    store = StoreFolder(f"{place.url.rstrip('/')}/{origin}") if origin else place
+    try:
+        return [folder, store] if journals_at(store) else [folder]
+    except OSError as error:
+        if missing is None:
+            raise
+        missing.append(f"the archive {store} cannot be read: {error.strerror}")
+        return [folder]

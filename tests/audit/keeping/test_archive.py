@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pgjit.audit.keeping.archive import Archive, archive_fault
+from pgjit.audit.keeping.archive import Archive, archive_fault, make_folder
 from pgjit.audit.segments import Segment, list_segments, segment_name
 
 
@@ -65,3 +65,19 @@ def test_a_place_that_cannot_be_written_to_is_known_before_the_start() -> None:
     assert archive_fault("file:///var/backup") is None
     assert "no-such" in (archive_fault("no-such://bucket") or "")
     assert "s3fs" in (archive_fault("s3://bucket") or "")
+
+
+def test_no_folder_is_made_in_an_object_store_where_it_would_be_a_bucket() -> None:
+    made: list[str] = []
+
+    class Store:
+        def __init__(self, *protocol: str) -> None:
+            self.protocol = protocol
+
+        def makedirs(self, folder: str, *, exist_ok: bool) -> None:
+            assert exist_ok
+            made.append(folder)
+
+    for protocol in (("s3", "s3a"), ("gs", "gcs"), ("abfs",), ("sftp", "ssh"), ("file", "local")):
+        make_folder(Store(*protocol), protocol[0])
+    assert made == ["sftp", "file"]

@@ -80,6 +80,12 @@ def test_a_store_is_looked_into_where_the_folder_does_not_have_all(tmp_path: Pat
     list_segments(folder)[0].path.unlink()
     assert with_archive(folder, url, tmp_path) == [folder, StoreFolder(f"{url}/{ORIGIN}")]
     assert with_archive(tmp_path / "none", url, tmp_path) == [tmp_path / "none", StoreFolder(url)]
+    assert with_archive(folder, "memory://nothing", tmp_path) == [folder]
+    missing: list[str] = []
+    assert with_archive(folder, "no-such://x", tmp_path, missing) == [folder]
+    assert missing[0].startswith(f"the archive no-such://x/{ORIGIN} cannot be read: ")
+    with pytest.raises(OSError, match="no-such"):
+        with_archive(folder, "no-such://x", tmp_path)
     assert with_archive(folder, "copies", tmp_path) == [folder]
     make_journal(tmp_path / "copies" / ORIGIN)
     for name in ("copies", (tmp_path / "copies").as_uri()):
