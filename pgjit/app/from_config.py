@@ -59,7 +59,9 @@ def opened_journal(config: Config) -> Journal:
     section = config.file.journal
     folder = config.path(section.folder)
     sink = SegmentSink(folder, writer_of(config))
-    return Journal.open(sink, durability=section.durability, rotation=section.rotation, salts=SaltFiles(folder))
+    journal = Journal.open(sink, durability=section.durability, rotation=section.rotation, salts=SaltFiles(folder))
+    journal.results = sink.results
+    return journal
 
 
 def writer_of(config: Config) -> str:

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Literal
 
 from pgjit.audit.keeping_event import KeepingEvent
+from pgjit.audit.results.capture import ResultCapture
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.decision import Violation
+from pgjit.policy.policy import ResultCaps
 from pgjit.policy.redaction import Redaction
 from pgjit.sql.statement import StatementSummary
 
@@ -54,6 +56,7 @@ class SessionContext:
     source: str  # the client's address and port
     statements_only: bool = False  # `record: statements`: records have no values
     redaction: Redaction | None = None  # of the policy: what records leave out
+    results: ResultCaps | None = None  # of `record: results`: how much of a result is kept
 
 
 @dataclass(slots=True)  # not frozen, as Outcome: it is never changed
@@ -109,6 +112,7 @@ class Outcome:
     duration_us: int
     received: int = 0  # bytes of COPY data that the client sent for it
     message: str | None = None  # of the error
+    result: ResultCapture | None = None  # under `record: results`, if it has any
     first_row_us: int | None = None  # until the first row, if it came before the end
 
 

@@ -26,6 +26,7 @@ from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
 from pgjit.audit.lines_back import holds, recorded_windows, records_back
 from pgjit.audit.record_lines import RecordLines
 from pgjit.audit.redaction.salts import SaltSource
+from pgjit.audit.results.result_files import ResultFiles
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments.segment import Segment
 from pgjit.audit.sink import OpenedSink, Sink, SinkBroken, SinkLost
@@ -71,6 +72,7 @@ class Journal:
         if (torn := opened.torn) is not None:
             self._due.append(lambda at: JournalTorn(at=at, line=torn.line, bytes=torn.bytes, files=torn.files))
         self._lines = RecordLines(salts)
+        self.results: ResultFiles | None = None  # beside the lines, if the sink keeps results
         self.on_written: list[Callable[[int, Sequence[bytes]], None]] = []
         """Each is called with the lines that were written and the number of the first; as below."""
         self.failures = 0  # writes that failed

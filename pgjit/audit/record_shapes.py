@@ -33,6 +33,7 @@ __all__ = [
     "ProofShape",
     "RecordShape",
     "RedactedShape",
+    "ResultShape",
     "SessionEndedShape",
     "SessionOpenedShape",
     "Sha256",
@@ -232,6 +233,16 @@ class ExecutionShape(RecordShape):
     redacted: RedactedShape | None = None
 
 
+class ResultShape(MembersShape):
+    kept: Literal[False] | None = None
+    file: Annotated[str, Field(pattern=r"^\d{20}\.results$")] | None = None
+    offset: Count | None = None
+    bytes: Positive | None = None
+    sha256: Sha256 | None = None
+    rows: Count | None = None
+    truncated: Literal[True] | None = None
+
+
 class OutcomeShape(RecordShape):
     type: Literal["outcome"]
     window: str
@@ -245,6 +256,7 @@ class OutcomeShape(RecordShape):
     message: str | None = None
     first_row_us: Count | None = None
     duration_us: Count
+    result: ResultShape | None = None
     redacted: RedactedShape | None = None
 
 

@@ -107,6 +107,8 @@ def outcome_members(event: Outcome, salts: SaltSource | None = None) -> bytes:
         more += b',"message":%s' % as_json(message)
     if event.first_row_us is not None:
         more += b',"first_row_us":%d' % event.first_row_us
+    if event.result is not None:
+        redacted = b',"result":%s%s' % (as_json(event.result.members()), redacted)
     command = b"" if event.command is None else _command(event.command)
     return b'"ended":"%s",%s"rows":%d%s,"duration_us":%d%s' % (
         event.ended.encode(), command, event.rows, more, event.duration_us, redacted,

@@ -30,6 +30,7 @@ __all__ = [
 Item = Mapping[str, Any]
 _INDENT: Final = 12
 _MOST_EXPANDED: Final = 50
+_MOST_ROWS: Final = 20
 _RECORD_HEAD: Final = ("v", "seq", "time", "type")
 
 
@@ -142,9 +143,25 @@ def _execution_lines(execution: Item, detail: Item, width: int) -> Iterator[str]
     yield _field("outcome", _outcome(execution))
     yield _field("statement", "").rstrip()
     yield from statement_lines(str(execution["statement"]), "    ")
+    if result := detail.get("result"):
+        yield from _result_lines(result, width)
     for violation in execution.get("violations") or ():
         yield ""
         yield from _violation(str(execution["statement"]), violation, width)
+
+
+def _result_lines(kept: Item, width: int) -> Iterator[str]:
+    if "fault" in kept:
+        yield _field("result", f"not shown: {kept['fault']}")
+        return
+    rows: list[list[object]] = kept["rows"]
+    named = kept["columns"] or [
+        {"name": f"column {number}"} for number in range(1, 1 + max(map(len, rows), default=0))
+    ]
+    yield _field("result", f"{len(rows)} rows are kept")
+    yield value_table([str(column["name"]) for column in named], rows[:_MOST_ROWS], width)
+    if (more := len(rows) - _MOST_ROWS) > 0:
+        yield f"and {more} more: --json shows them all"
 
 
 def _session_lines(detail: Item, execution: Item | None = None) -> Iterator[str]:

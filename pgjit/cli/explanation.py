@@ -46,6 +46,7 @@ class Explanation:
                     "index": statement.index,
                     "kind": statement.kind,
                     "sql": statement.text,
+                    **({} if (recorded := _recorded(statement)) is None else {"recorded": recorded}),
                     "touches": [self._touch(ground) for ground in grounds],
                 }
                 for statement, grounds in zip(judgement.statements, self.grounds, strict=True)
@@ -83,6 +84,8 @@ class Explanation:
     def _show_statement(self, statement: Statement, grounds: tuple[Ground, ...], console: Console) -> None:
         inner = f", with {', '.join(statement.inner)} inside" if statement.inner else ""
         console.print(Text(f"\nstatement {statement.index + 1}: {statement.kind}{inner}", style="bold"))
+        if (recorded := _recorded(statement)) is not None:
+            console.print(Text(f"  recorded as: {plain(recorded)}"), soft_wrap=True)
         decided: dict[str, list[Ground]] = {}
         for ground in _gathered(grounds):
             decided.setdefault(self._by(ground), []).append(ground)
@@ -106,6 +109,12 @@ def explain(policy: Policy, judgement: Judgement, catalog: Catalog | None, passa
     """`passages`: collected by the same judgement."""
     grounds = explain_judgement(policy, judgement, catalog, passages)
     return Explanation(policy, judgement, grounds, _lines(ground.place for each in grounds for ground in each))
+
+
+def _recorded(statement: Statement) -> str | None:
+    """The text that its record would have, if the policy redacts."""
+    redacted = None if statement.summary is None else statement.summary.redacted
+    return None if redacted is None else redacted.text
 
 
 def _lines(places: Iterable[str | None]) -> dict[str, str]:

@@ -52,6 +52,7 @@ class _Use(NamedTuple):
 
     touches: bool
     open_columns: frozenset[str] = frozenset()  # names of columns whose values certainly are not redacted
+    open_origins: frozenset[tuple[int, int]] = frozenset()  # those of its tables that are not redacted
 
 
 def redacted_summary(
@@ -70,7 +71,7 @@ def redacted_summary(
         summary.normalised = summary.fingerprint = summary.masked = None
     for name in ("reads", "writes", "calls"):
         setattr(summary, name, search_patterns(getattr(summary, name), redaction))
-    summary.redacted = redacted
+    summary.redacted = replace(redacted, open_origins=use.open_origins)
     return summary
 
 
@@ -99,7 +100,7 @@ def redact_text(text: str, redaction: Redaction, open_columns: frozenset[str] | 
         hidden += [_Piece.of(each) for each in tokens if _has_escapes(each, text)]
         hidden += _matches(text, redaction, [each for each in tokens if each.name in _NUMBERS])
     written, values = _written(text, _joined(hidden))
-    return RedactedText(written, values, open_columns is not None, parameters)
+    return RedactedText(written, values, touches=open_columns is not None, open_parameters=parameters)
 
 
 class _Piece(NamedTuple):
@@ -192,7 +193,7 @@ def _use(
         return _Use(touches=True)
     if any(map(_is_unread_function, referenced.functions)) or any(map(_is_unread_operator, referenced.operators)):
         return _Use(touches=True)
-    redacted, open_ = set[str](), set[str]()
+    redacted, open_, origins = set[str](), set[str](), set[tuple[int, int]]()
     through_others = False
     for name, kind in {(QName(each.schema or "", each.name), each.kind): None for each in referenced.relations}:
         relation = catalog.relation(name)
@@ -201,10 +202,14 @@ def _use(
         mine = _redacted_names(catalog, name, columns)
         redacted |= mine
         open_ |= {column.name for column in relation.columns}
+        if relation.oid and kind in _TABLES:
+            numbered = zip(relation.columns, relation.numbers, strict=False)
+            origins |= {(relation.oid, number) for column, number in numbered if column.name not in mine}
         through_others = through_others or kind not in _TABLES
     if not redacted:
         return _Use(touches=False)
-    return _Use(touches=True, open_columns=frozenset() if through_others else frozenset(open_ - redacted))
+    names = frozenset() if through_others else frozenset(open_ - redacted)
+    return _Use(touches=True, open_columns=names, open_origins=frozenset(origins))
 
 
 def _redacted_names(catalog: Catalog, name: QName, columns: Patterns) -> set[str]:

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     WithJsonSchema,
     create_model,
     field_validator,
@@ -29,13 +30,13 @@ from pgjit.policy.grant_language import GrantKeys
 from pgjit.policy.identity_terms import GroupEntry, GroupSection, IdentityKeys
 from pgjit.policy.kinds import KINDS
 from pgjit.policy.pattern import all_of, names, texts
-from pgjit.policy.policy import Mode, Preset, SettingCaps
+from pgjit.policy.policy import Mode, Preset, ResultCaps, SettingCaps
 from pgjit.policy.redaction import check_redaction_pattern
 from pgjit.policy.rules import RULES
 
 __all__ = [
-    "CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "RedactSection", "SelectorEntry",
-    "StatementSection",
+    "CONNECTION_NAME", "GroupSection", "LimitSection", "PolicyFile", "RedactSection", "ResultSection",
+    "SelectorEntry", "StatementSection",
 ]  # fmt: skip
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -47,6 +48,8 @@ _SIZES = {"kB": 2**10, "MB": 2**20, "GB": 2**30}
 _LONGEST = timedelta(hours=24)
 _CAPS = SettingCaps()
 _MOST_PATTERNS = 20
+_RESULT_CAPS = ResultCaps()
+_MOST_RESULT_BYTES = 2**20
 
 
 def _size(value: object) -> int:
@@ -71,9 +74,9 @@ def _connection(value: object) -> str:
 
 
 def _recorded(value: object) -> object:
-    if value is True or value == "statements":
+    if value is True or value in ("statements", "results"):
         return value
-    raise ValueError("must be true or `statements`: pgjit has no unrecorded access")
+    raise ValueError("must be true, `statements` or `results`: pgjit has no unrecorded access")
 
 
 def _redaction_patterns(value: object) -> list[str]:
@@ -81,6 +84,12 @@ def _redaction_patterns(value: object) -> list[str]:
     if len(words) > _MOST_PATTERNS:
         raise ValueError(f"has at most {_MOST_PATTERNS} patterns")
     return all_of(words, check_redaction_pattern)
+
+
+def _small_enough(value: int) -> int:
+    if value > _MOST_RESULT_BYTES:
+        raise ValueError("must be at most 1MB: a result is held until it is kept")
+    return value
 
 
 def _kind(word: str) -> str:
@@ -245,6 +254,17 @@ class RedactSection(_Section):
         return self
 
 
+class ResultSection(_Section):
+    """How much of each result is kept."""
+
+    rows: Annotated[int, Field(ge=1, le=10_000, strict=True)] = Field(
+        _RESULT_CAPS.rows, description="rows of one execution"
+    )
+    bytes: Annotated[Size, AfterValidator(_small_enough)] = Field(
+        _RESULT_CAPS.bytes, description="bytes of one execution, as the server sends them; at most 1MB"
+    )
+
+
 class PolicyFile(GrantKeys, IdentityKeys):
     """A policy as written."""
 
@@ -252,8 +272,11 @@ class PolicyFile(GrantKeys, IdentityKeys):
     connection: ConnectionName = Field(description="the connection that it opens, by its name in the configuration")
     group: GroupEntry | None = Field(None, description="whose members it is for; or `role`")
     record: Annotated[
-        Literal[True, "statements"], BeforeValidator(_recorded), WithJsonSchema({"enum": [True, "statements"]})
-    ] = Field(description="true, or `statements`: without values. There is no unrecorded access")
+        Literal[True, "statements", "results"],
+        BeforeValidator(_recorded),
+        WithJsonSchema({"enum": [True, "statements", "results"]}),
+    ] = Field(description="true; `statements`: without values; `results`: with result rows. Nothing is unrecorded")
+    results: ResultSection | None = Field(None, description="under `record: results`: how much of a result is kept")
     redact: RedactSection | None = Field(None, description="values that records leave out")
     cooldown: Duration | None = Field(None, description="from the end of a window to the next one")
     mode: Mode = Field(Mode.ENFORCE, description="observe: what would be refused runs, and is recorded as such")
@@ -265,6 +288,13 @@ class PolicyFile(GrantKeys, IdentityKeys):
         if (self.group is None) == (self.role is None):
             raise ValueError("must have `group`, or `role` instead of it")
         return self
+
+    @field_validator("results")
+    @classmethod
+    def _kept(cls, value: ResultSection | None, info: ValidationInfo) -> ResultSection | None:
+        if value is not None and info.data.get("record") != "results":
+            raise ValueError("needs `record: results`")
+        return value
 
     @field_validator("ttl")
     @classmethod

@@ -16,10 +16,17 @@ from pgjit.document import Document
 from pgjit.identity.identity import GroupId, Identity
 from pgjit.policy.faults import conflicts, entry_faults, entry_faults_as_far_as_read, warnings
 from pgjit.policy.kinds import words_of
-from pgjit.policy.language import LimitSection, PolicyFile, RedactSection, SelectorEntry, StatementSection
+from pgjit.policy.language import (
+    LimitSection,
+    PolicyFile,
+    RedactSection,
+    ResultSection,
+    SelectorEntry,
+    StatementSection,
+)
 from pgjit.policy.options import RuleOptions
 from pgjit.policy.pattern import Patterns
-from pgjit.policy.policy import NO_LIMITS, Limits, Policy, SettingCaps, StatementTerms
+from pgjit.policy.policy import NO_LIMITS, Limits, Policy, ResultCaps, SettingCaps, StatementTerms
 from pgjit.policy.redaction import Redaction
 from pgjit.policy.selector import Selector
 
@@ -106,6 +113,7 @@ def _policy(written: PolicyFile, document: Document) -> Policy:
         terms=written.grant_terms(),
         cooldown=written.ttl if written.cooldown is None else written.cooldown,
         record=written.record,
+        results=_result_caps(written.results) if written.record == "results" else None,
         redaction=None if written.redact is None else _redaction(written.redact),
         mode=written.mode,
         statements=replace(
@@ -123,6 +131,10 @@ def _limits(written: LimitSection) -> Limits:
     given = dict(written)
     caps = SettingCaps(**{each.name: given.pop(each.name) for each in fields(SettingCaps)})
     return Limits(**given, caps=caps)
+
+
+def _result_caps(written: ResultSection | None) -> ResultCaps:
+    return ResultCaps() if written is None else ResultCaps(rows=written.rows, bytes=written.bytes)
 
 
 def _redaction(written: RedactSection) -> Redaction:

@@ -22,7 +22,9 @@ from pgjit.policy.preset import Preset
 from pgjit.policy.redaction import Redaction
 from pgjit.policy.selector import Selector
 
-__all__ = ["NO_LIMITS", "Grant", "Limits", "Mode", "Policy", "Preset", "SettingCaps", "StatementTerms"]
+__all__ = [
+    "NO_LIMITS", "Grant", "Limits", "Mode", "Policy", "Preset", "ResultCaps", "SettingCaps", "StatementTerms",
+]  # fmt: skip
 
 O = TypeVar("O", bound=RuleOptions)  # noqa: E741
 
@@ -67,6 +69,14 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCaps:
+    """How much of a result is kept under `record: results`."""
+
+    rows: int = 1000
+    bytes: int = 256 * 1024  # as the server sends them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,10 +176,11 @@ class Policy:
     grant: Grant
     ttl: timedelta
     cooldown: timedelta  # from a window's end to the next request; by default the ttl
-    record: Literal[True, "statements"]  # `statements`: records have no values
+    record: Literal[True, "statements", "results"]  # `statements`: records have no values
     statements: StatementTerms
     source: str  # the file it was read from
     redaction: Redaction | None = None  # what records leave out
+    results: ResultCaps | None = None  # of `record: results`: how much of a result is kept
     version: str  # a hash of the file's bytes: what a record names as the policy in force
     mode: Mode = Mode.ENFORCE
     limits: Limits = NO_LIMITS

@@ -183,6 +183,7 @@ class Session:
             source=self._source,
             statements_only=access.policy.record == "statements",
             redaction=access.policy.redaction,
+            results=access.policy.results,
         )
         now = services.clock()
         if (early := services.windows.early_end(access.window.id)) is not None:

@@ -31,18 +31,26 @@ class SessionRecords:
         *,
         synced: bool,
         overflow: Callable[[], None],
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`synced`: `before` waits for the disk. `overflow` is called when too much could not be written."""
+        """`synced`: `before` waits for the disk. `overflow` is called when too much could not be written.
+
+        `ready`: whether what belongs to the records can be kept. If not, nothing is recorded before it happens.
+        """
         self._journal = journal
         self._rate = rate
         self._identity = identity
         self._synced = synced
         self._overflow = overflow
+        self._ready = ready
         self._unwritten: list[Event] = []
         self._flushing: set[asyncio.Task[None]] = set()
 
     def before(self, events: Sequence[Event], then: Callable[[bool], None]) -> None:
         """Record what is about to happen, and call `then` with whether that succeeded. Calls keep their order."""
+        if not self._ready():
+            then(False)
+            return
         earlier, self._unwritten = self._unwritten, []
 
         def done(size: int | None) -> None:
@@ -100,7 +108,7 @@ class SessionRecords:
 
     def close(self) -> None:
         """The session is over, and the callback need not be held."""
-        self._overflow = lambda: None
+        self._overflow, self._ready = lambda: None, lambda: True
 
     async def _flush(self, then: Callable[[bool], None]) -> None:
         try:

@@ -41,6 +41,7 @@ QUERIES = {
         ORDER BY n.nspname, c.relname""",
     "columns": """
         SELECT a.attrelid, array_agg(a.attname::text ORDER BY a.attnum) AS names,
+               array_agg(a.attnum::int ORDER BY a.attnum) AS numbers,
                array_agg(CASE WHEN c.oid >= 16384 THEN format_type(a.atttypid, NULL) ELSE '' END
                          ORDER BY a.attnum) AS types,
                array_agg(a.attnotnull ORDER BY a.attnum) AS filled

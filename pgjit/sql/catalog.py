@@ -71,6 +71,8 @@ class Relation:
     calls: tuple[QName, ...] = ()  # functions that its query calls
     rules: tuple[str, ...] = ()  # insert, update, delete: the commands that rewrite rules replace
     parents: tuple[QName, ...] = ()  # the relations that it is a partition of or inherits from
+    oid: int = field(default=0, compare=False)  # on the server that was read; 0: not known
+    numbers: tuple[int, ...] = field(default=(), compare=False)  # pg_attribute.attnum of its columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class RedactedText:
     touches: bool = False  # it may use a redacted column: its values are redacted but for those that certainly belong
     # to another column. Its result may have values of one
     open_parameters: frozenset[int] = frozenset()  # if it does: numbers of the parameters that belong to another one
+    open_origins: frozenset[tuple[int, int]] = frozenset()  # if it does: columns of its tables that are not redacted
 
 
 @dataclass(slots=True)

@@ -178,3 +178,14 @@ def test_after_a_hundred_values_the_others_have_no_number() -> None:
     found = redacted("INSERT INTO customers (email) VALUES " + ", ".join(["('a')"] * 103))
     assert len(found.values) == 100
     assert found.text.endswith("('[redacted 100]'), ('[redacted]'), ('[redacted]'), ('[redacted]')")
+
+
+def test_the_columns_of_a_result_stay_by_their_origin() -> None:
+    numbered = replace(CATALOG.relations["public"]["customers"], oid=16400, numbers=(1, 2, 4, 5, 6, 7, 8, 9))
+    catalog = replace(CATALOG, relations={"public": {**CATALOG.relations["public"], "customers": numbered}})
+    under = replace(policy(), redaction=COLUMNS)
+    found = assess(under, b"SELECT * FROM customers", 1 << 20, catalog).statements[0].summary
+    assert found is not None
+    assert found.redacted is not None
+    assert {number for oid, number in found.redacted.open_origins if oid == 16400} == {1, 2, 5, 6, 7, 8}
+    assert redacted("SELECT * FROM customers").open_origins == frozenset()

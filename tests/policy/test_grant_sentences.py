@@ -51,3 +51,20 @@ def test_the_sentences_say_who_decides_and_when(tmp_path: Path, text: str, sente
     policies, faults = load_policies(tmp_path)
     assert faults == []
     assert list(grant_sentences(policies["p"])) == sentences
+
+
+def test_what_is_recorded_is_said_where_it_is_not_the_usual(tmp_path: Path) -> None:
+    text = HEAD.replace(
+        "record: true", "record: results\ngrant: on-request\nredact: {columns: a.b, patterns: [x, y]}"
+    )
+    (tmp_path / "p.yaml").write_text(text, "utf-8")
+    policies, faults = load_policies(tmp_path)
+    assert faults == []
+    assert list(grant_sentences(policies["p"]))[1:-1] == [
+        "Of each result, up to 1000 rows and 262144 bytes are kept.",
+        "Records leave out values of a.b and what 2 patterns match.",
+    ]
+    (tmp_path / "p.yaml").write_text(HEAD.replace("record: true", "record: statements\ngrant: on-request"), "utf-8")
+    assert (
+        list(grant_sentences(load_policies(tmp_path)[0]["p"]))[1] == "Statements are recorded without their values."
+    )

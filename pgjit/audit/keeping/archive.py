@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import fsspec
 import orjson
 
-from pgjit.audit.segments import Segment, segment_name
+from pgjit.audit.results.result_files import results_between
+from pgjit.audit.segments import Segment, list_segments, segment_name
 
 __all__ = ["Archive", "archive_fault", "make_folder"]
 
@@ -62,6 +63,10 @@ class Archive:
         self._put(segment.path)
         if self._read_back(segment.path.name) != (size, digest):
             raise OSError(f"the copy of {segment.name} in {self._url} is not the same")
+        for path in self._results(segment):
+            self._put(path)
+            if self._read_back(path.name) != _digest(path.open("rb")):
+                raise OSError(f"the copy of {path.name} in {self._url} is not the same")
         name = segment_name(segment.first)
         beside = [self._folder / each for each in (*(name + ending for ending in _BESIDE), *_OF_JOURNAL)]
         for path in beside:
@@ -70,6 +75,11 @@ class Archive:
         place = f"{self._url.rstrip('/')}/{self._origin()}/{segment.path.name}"
         self._note({"segment": f"{self._origin()}/{name}", "place": place, "size": size, "sha256": digest})
         self._done[f"{self._origin()}/{name}"] = place
+
+    def _results(self, segment: Segment) -> list[Path]:
+        """The files with results of its executions."""
+        after = [each.first for each in list_segments(self._folder) if each.first > segment.first]
+        return results_between(self._folder, segment.first, min(after)) if after else []
 
     def _put(self, path: Path) -> None:
         store, root = self._opened()

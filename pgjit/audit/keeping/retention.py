@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from pgjit.audit.results.result_files import results_between
 from pgjit.audit.segments import Segment, segment_name
 
 __all__ = ["Expired", "Export", "expired", "held", "remove"]
@@ -74,8 +75,11 @@ def held(segments: Sequence[Segment], cutoff: datetime, export: Export) -> int:
     return count
 
 
-def remove(segment: Segment) -> None:
-    """Remove its file, and the hashes of its lines. The roots of its subtrees stay. Raises OSError."""
+def remove(due: Expired) -> None:
+    """Remove its file, its results, and the hashes of its lines. The roots of its subtrees stay. Raises OSError."""
+    segment = due.segment
+    for path in results_between(segment.path.parent, segment.first, segment.first + due.lines):
+        path.unlink(missing_ok=True)
     segment.path.unlink(missing_ok=True)
     segment.path.with_name(f"{segment_name(segment.first)}.leaves").unlink(missing_ok=True)
 

@@ -195,7 +195,7 @@ class Upkeep:
         self._journal.append([_dropped(each, self._clock()) for each in due])
         await self._journal.flush()
         for each in due:
-            await asyncio.to_thread(remove, each.segment)
+            await asyncio.to_thread(remove, each)
 
 
 class _Archiver:

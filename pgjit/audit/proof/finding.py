@@ -21,6 +21,7 @@ FindingKind = Literal[
     "segment-missing",
     "segment-damaged",
     "not-a-record",
+    "result-differs",  # a kept result is not there, or is not the one whose digest its record has
     "sequence",  # the numbers of the records go back, repeat or jump
 ]
 

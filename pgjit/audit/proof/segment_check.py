@@ -12,14 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+import orjson
+
 from pgjit.audit.proof.finding import ProofFinding
 from pgjit.audit.proof.tree import Subtree, join, subtrees_of
+from pgjit.audit.results.stored_results import ResultFault, result_line
 from pgjit.audit.segments import Segment, SegmentDamaged
+from pgjit.audit.segments.journal_place import JournalPlace
 
 __all__ = ["SegmentCheck", "check_segment"]
 
 _SEQ = re.compile(rb'\{(?:"v":[0-9]+,)?"seq":([0-9]{1,18}),')
 _GAP = re.compile(rb'"type":"journal\.gap"')
+_RESULT = b'"result":{"file":"'  # inside a text its quotes would be escaped
 _MOST_FINDINGS = 20
 
 
@@ -42,8 +47,13 @@ class SegmentCheck:
         return self.first + self.count
 
 
-def check_segment(segment: Segment, sizes: Sequence[int]) -> SegmentCheck:
-    """`sizes`: the sizes of checkpoints, ascending, at which the tree is cut. Raises OSError."""
+def check_segment(
+    segment: Segment, sizes: Sequence[int], places: Sequence[JournalPlace] = (), kept_from: int = 0
+) -> SegmentCheck:
+    """`sizes`: the sizes of checkpoints, ascending, at which the tree is cut. Raises OSError.
+
+    `places`: where kept results are. Those begun before the line `kept_from` were removed with their segment.
+    """
     check = SegmentCheck(segment.name, segment.first)
     cuts = [size for size in sizes if size > segment.first]
     piece: list[Subtree] = []
@@ -51,6 +61,9 @@ def check_segment(segment: Segment, sizes: Sequence[int]) -> SegmentCheck:
     try:
         for block in segment.line_blocks():
             _check_sequence(check, block)
+            for number, line in enumerate(block, check.count + 1):
+                if _RESULT in line:
+                    _check_result(check, number, line, places, kept_from)
             hashes = [sha256(b"\x00" + line).digest() for line in block]
             start, end = check.end, check.end + len(block)
             for size in cuts[cut : bisect_right(cuts, end)]:
@@ -81,6 +94,22 @@ def _check_sequence(check: SegmentCheck, lines: Sequence[bytes]) -> None:
             _add(check, _out_of_order(check.name, number, check.first + number - 1, last, seq))
         last = seq
     check.last_seq = last
+
+
+def _check_result(
+    check: SegmentCheck, number: int, line: bytes, places: Sequence[JournalPlace], kept_from: int
+) -> None:
+    try:
+        record = orjson.loads(line)
+        reference = record["result"]
+        if int(reference["file"][:20]) < kept_from:
+            return
+        result_line(places, reference)
+    except ResultFault as fault:
+        message = f"the kept result of execution {record['execution']}: {fault}"
+        _add(check, ProofFinding("result-differs", message, check.name, number, record.get("seq")))
+    except (ValueError, KeyError, TypeError):
+        _add(check, ProofFinding("not-a-record", "the line is not a record", check.name, number))
 
 
 def _out_of_order(name: str, line: int, index: int, last: int, seq: int) -> ProofFinding:

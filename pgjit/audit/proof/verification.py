@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 
 from pgjit.audit.proof.changed_line import SuspectSegment, find_changed_line
 from pgjit.audit.proof.checkpoint import SignedCheckpoint
@@ -67,7 +68,7 @@ def verify(
     # Listed after the checkpoints were read: so lines that pgjit writes meanwhile are more than is signed, not less.
     sizes = [_size(segment) for segment in files.segments]
     walk, done = _Walk(files, claims), 0
-    checks = _checked(files.segments, claims.sizes, (processes or os.cpu_count() or 1) if _is_long(sizes) else 1)
+    checks = _checked(files, claims.sizes, (processes or os.cpu_count() or 1) if _is_long(sizes) else 1)
     for segment, check, size in zip(files.segments, checks, sizes, strict=True):
         walk.add(segment, check)
         done += size
@@ -75,15 +76,17 @@ def verify(
     return walk.result(witnesses)
 
 
-def _checked(segments: Sequence[Segment], sizes: Sequence[int], processes: int) -> Iterator[SegmentCheck]:
+def _checked(files: JournalFiles, sizes: Sequence[int], processes: int) -> Iterator[SegmentCheck]:
+    segments = files.segments
+    folders, kept_from = repeat(files.folders), repeat(segments[0].first if segments else 0)
     within = [_within(segment, following, sizes) for segment, following in _with_next(segments)]
     if processes < 2 or len(segments) < 2:
-        yield from map(check_segment, segments, within)
+        yield from map(check_segment, segments, within, folders, kept_from)
         return
     # Not forked: the caller may have threads, that of a progress bar for one.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(segments)), mp_context=context) as pool:
-        yield from pool.map(check_segment, segments, within)
+        yield from pool.map(check_segment, segments, within, folders, kept_from)
 
 
 def _size(segment: Segment) -> int:

@@ -14,6 +14,10 @@ from typing import Final
 from pgjit.audit.reading.faults import AuditFault, RecordUnknown
 from pgjit.audit.reading.reader import Reader
 from pgjit.audit.reading.values import as_documents
+from pgjit.audit.results.stored_results import ResultFault, read_result
+from pgjit.audit.segments import Segment
+from pgjit.audit.segments.journal_place import JournalPlace
+from pgjit.audit.segments.store_folder import StoredSegment
 
 __all__ = ["Document", "RecordDetail", "find_record", "one"]
 
@@ -31,9 +35,11 @@ class RecordDetail:
     execution: Document | None = None
     session: Document | None = None
     window: Document | None = None
+    result: Document | None = None
+    """The kept rows: `columns` and `rows`, or `fault` where they are not as they were."""
 
     def document(self) -> dict[str, object]:
-        parts = {"execution": self.execution, "session": self.session, "window": self.window}
+        parts = {"execution": self.execution, "session": self.session, "window": self.window, "result": self.result}
         return {**{name: part for name, part in parts.items() if part is not None}, "records": list(self.records)}
 
 
@@ -83,12 +89,32 @@ def _of_execution(reader: Reader, execution: Document) -> RecordDetail:
     lines = reader.query(
         "SELECT * FROM records WHERE execution = $name ORDER BY seq LIMIT 10", {"name": execution["execution"]}
     )
+    records = tuple(map(_parsed, as_documents(lines)))
     return RecordDetail(
-        records=tuple(map(_parsed, as_documents(lines))),
+        records=records,
+        result=next(filter(None, (_result(reader, each, str(execution["journal"])) for each in records)), None),
         execution=execution,
         session=_session(reader, execution),
         window=_window(reader, execution),
     )
+
+
+def _result(reader: Reader, record: Document, journal: str) -> Document | None:
+    reference = record.get("result")
+    if not isinstance(reference, dict):
+        return None
+    if reference.get("kept") is False:
+        return {"fault": "it could not be kept, and was not passed on"}
+    source = next((each for each in reader.journals if each.name == journal), None)
+    places = [] if source is None else [source.place, *{_place(each): None for each in source.segments}]
+    try:
+        return read_result(places, reference)
+    except (ResultFault, OSError) as fault:
+        return {"fault": str(fault)}
+
+
+def _place(segment: Segment) -> JournalPlace:
+    return segment.folder if isinstance(segment, StoredSegment) else segment.path.parent
 
 
 def _session(reader: Reader, record: Document) -> Document | None:

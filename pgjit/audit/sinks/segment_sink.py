@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from pgjit.audit.results.result_files import ResultFiles
 from pgjit.audit.segments.backwards import lines_backwards
 from pgjit.audit.segments.segment import Segment, list_segments
 from pgjit.audit.sink import OpenedSink, SinkBroken, SinkLost
@@ -35,6 +36,7 @@ class SegmentSink:
         self._segment: OpenSegment | None = None
         self._retired: deque[OpenSegment] = deque()  # closed to new lines, not flushed yet
         self._names_changed = False
+        self.results = ResultFiles(path, lambda: self.lines)
         self._broken: str | None = None
         self._lost = False
 
@@ -74,6 +76,7 @@ class SegmentSink:
             self._segment = OpenSegment(self._path, segment.first + segment.lines, new=True)
             self._retired.append(segment)
             self._names_changed = True
+            self.results.rotate()
 
     def probe(self) -> None:
         self._checked().probe()
@@ -112,6 +115,7 @@ class SegmentSink:
         segment, closed = self._segment, []
         if segment is None or self._folder is None:
             raise SinkBroken(f"{self._path} is not open")
+        self.results.flush()
         while self._retired and self._retired[0] is not segment:
             retired = self._retired[0]
             retired.sync()
@@ -129,6 +133,7 @@ class SegmentSink:
             if segment is not None:
                 segment.close()
         self._retired.clear()
+        self.results.close()
         self._segment = self._broken = None
         self._names_changed = self._lost = False
         if self._folder is not None:

@@ -80,6 +80,7 @@ class ClientSide:
         self._refuser = Refuser(state)
         self._texts = TextJudging(state, judge, latest, looks_again=looks_again)
         self._short_way = ShortWay(state, self._texts)
+        self._captures = state.context.results is not None
         self._extended = ExtendedMessages(state, self._texts, self._refuser, facts)
 
     def close(self) -> None:
@@ -100,7 +101,7 @@ class ClientSide:
         """
         state, plan = self._state, ClientPlan()
         batch = ClientBatch(plan, now, judged or {}, settled)
-        short_way, texts, began = None if judged or settled else self._short_way, 0, 0.0
+        short_way, texts, began = None if judged or settled or self._captures else self._short_way, 0, 0.0
         self._short_way.begin()
         for index, frame in enumerate(frames):
             if state.holds:

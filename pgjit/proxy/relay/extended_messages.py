@@ -88,7 +88,7 @@ class ExtendedMessages:
             self._refuser.refuse_in_place(plan, prepared.text, refused, now)
             return
         parameters = bound(bind.values, bind.formats, prepared.types.known)
-        portal = Portal(prepared, parameters, bind.name)
+        portal = Portal(prepared, parameters, bind.name, formats=bind.results)
         changes = (Change("portal", bind.portal, portal), *(() if certain else DOUBT))
         self._send_change(batch, frame.raw, state.request(_BIND, changes))
 
@@ -110,7 +110,7 @@ class ExtendedMessages:
             return
         kind = RequestKind.DESCRIBE_STATEMENT if target.kind == "S" else RequestKind.DESCRIBE_PORTAL
         request = state.request(kind)
-        request.describes = state.prepared_statements.statement(target.name) if target.kind == "S" else None
+        request.describes = state.prepared_statements.described(target)
         state.send(batch.plan, frame.raw, request)
 
     def execute(self, batch: ClientBatch, frame: Frame) -> None:
@@ -140,7 +140,7 @@ class ExtendedMessages:
         state.notices.note(executed)
         run = state.recorder.execution(plan.events, now, "extended", executed)
         run.prepared, run.changes, run.copies_in = portal.prepared, executed.changes, executed.copies_in
-        run.own = portal.prepared.own
+        run.own, run.formats = portal.prepared.own, portal.formats
         request = state.request(_EXECUTE)
         request.runs.append(run)
         state.expect(run.changes, request)

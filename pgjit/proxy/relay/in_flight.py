@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pgjit.audit.event import Event, Execution
+from pgjit.audit.results.capture import ResultCapture
 from pgjit.errors import PgjitError
 from pgjit.proxy.relay.named_values import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Rejection
@@ -39,6 +40,8 @@ class Run:
     first_row: datetime | None = None  # when it came
     own: bool = False  # pgjit itself answers it: it counts against no limit
     received: int = 0  # bytes of COPY data that the client sent for it
+    formats: tuple[int, ...] | None = None  # of its result, as its Bind has them
+    capture: ResultCapture | None = None  # under `record: results`
 
 
 @dataclass(slots=True)

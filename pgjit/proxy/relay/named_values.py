@@ -76,6 +76,7 @@ class Portal:
     hold: bool = False  # it outlives its transaction
     began: ExecutedStatement | None = None  # the statement that it runs by a name: fixed when it begins
     doubtful: bool = False
+    formats: tuple[int, ...] = ()  # of its result, as in Bind
 
     @property
     def size(self) -> int:

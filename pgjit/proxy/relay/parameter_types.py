@@ -1,4 +1,4 @@
-"""The types of a prepared statement's parameters, as far as the session's messages name them. For the records."""
+"""What the session's messages say of a prepared statement: its parameters' types, its result. For the records."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _FEW = 16  # so many are kept as a tuple too, as every execution has them
 class ParameterTypes:
     """The object ids of the types: from the Parse, then from the server's ParameterDescription. 0: not known."""
 
-    __slots__ = ("_few", "_oids")
+    __slots__ = ("_few", "_oids", "columns")
 
     def __init__(self) -> None:
         self._oids = array("I")
         self._few: tuple[int, ...] | None = ()
+        self.columns: bytes | None = None  # the body of the RowDescription, under `record: results`
 
     def note(self, oids: Sequence[int]) -> None:
         self._oids = array("I", oids[:MOST_TYPES])

@@ -15,6 +15,7 @@ from typing import Protocol
 from pgjit.proxy.relay.name_view import NameView
 from pgjit.proxy.relay.named_values import Change, Portal, Prepared, Space
 from pgjit.sql.encodings import key_of
+from pgwire.messages.extended import DescribeTarget
 
 __all__ = ["MOST", "MOST_BYTES", "PreparedStatements", "Trial", "Unit"]
 
@@ -57,6 +58,13 @@ class PreparedStatements:
     def portal(self, name: bytes) -> Portal | None:
         key = key_of(name, self.encoding)
         return None if key is None else self._expected.portal(key)
+
+    def described(self, target: DescribeTarget) -> Prepared | None:
+        """The statement that a Describe is about."""
+        if target.kind == "S":
+            return self.statement(target.name)
+        portal = self.portal(target.name)
+        return None if portal is None else portal.prepared
 
     @property
     def full(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgjit.audit.event import Event, SessionContext
-from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault, ServerUnavailable
+from pgjit.errors import JournalUnavailable, PgjitError, ProtocolFault
 from pgjit.grants.holder import HolderKey
 from pgjit.grants.usage import Usage
 from pgjit.judging.judge import Judgement
@@ -25,6 +25,7 @@ from pgjit.proxy.relay.batch import next_batch
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.execution_counts import count_executions, count_outcomes
+from pgjit.proxy.relay.kept_results import KeptResults
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
 from pgjit.proxy.relay.server_step import ScannedData
@@ -32,7 +33,7 @@ from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.proxy.relay.statement_timeout import LOOK_SECONDS, StatementTimeout
 from pgjit.proxy.services import Services
 from pgjit.proxy.session_records import SessionRecords
-from pgjit.proxy.window.end_errors import idle_in_transaction_error
+from pgjit.proxy.window.end_errors import idle_in_transaction_error, server_closed_error
 from pgjit.proxy.window.leases import WindowLease
 from pgjit.server.link import Link
 from pgjit.server.upstream import Upstream, cancel_running
@@ -96,7 +97,7 @@ class Pump:
         self._counts = services.telemetry.of_policy(access.policy.name)
         self._records = SessionRecords(
             services.journal, services.journal_rate, access.identity.key, synced=services.flush_before_forward,
-            overflow=lambda: self.over(Ending("journal", JournalUnavailable(fatal=True))),
+            overflow=self._unrecorded, ready=lambda: self._results is None or self._results.writable,
         )  # fmt: skip
         self.state = RelayState(
             context,
@@ -106,6 +107,8 @@ class Pump:
             encoding=upstream.parameters.get("server_encoding", ""),
             unrestricted=not self._judged,
         )
+        files = services.journal.results if context.results is not None else None
+        self._results = None if files is None else KeptResults(files, self.state.queue, self._unrecorded)
         self._client_side = ClientSide(
             self.state,
             self._judge,
@@ -342,13 +345,14 @@ class Pump:
     def _from_server(self, scanned: ScannedData) -> None:
         step = self._server_side.read(scanned, self._services.clock.of_turn())
         self._answered.set()
+        data = step.data if self._results is None else self._results.pass_on(step)
         if step.events:
             count_outcomes(self._counts, step.events)
             self._records.after(step.events)
         self._server.write(step.to_server)
         if step.cancel:
             self._stop()
-        for piece in step.data:
+        for piece in data:
             self._client.write(piece)
         if step.fault is not None:
             self.over(Ending(step.reason, step.fault))
@@ -357,14 +361,12 @@ class Pump:
         if (last := self.state.last_words) is not None:
             self.over(Ending("server", last, error_sent=True))
             return
-        error = ServerUnavailable(
-            "terminating connection: the database server closed the connection",
-            reference="server-closed",
-            hint="Connect again: the window keeps its end and is joined by the next connection.",
-        )
-        self.over(Ending("server", error))
+        self.over(Ending("server", server_closed_error()))
 
     # --- the journal -----------------------------------------------------------------------------------
+
+    def _unrecorded(self) -> None:
+        self.over(Ending("journal", JournalUnavailable(fatal=True)))
 
     def note(self, events: Sequence[Event]) -> None:
         """Record what has happened. What the journal cannot take now is kept, and written first later."""

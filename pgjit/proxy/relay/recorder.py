@@ -13,6 +13,7 @@ from pgjit.audit.event import Event, Execution, Outcome, SessionContext
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.in_flight import InFlight, Run
+from pgjit.proxy.relay.kept_results import capture_of
 from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgjit.proxy.relay.protocol_rules import refused_sibling
 
@@ -45,6 +46,8 @@ class Recorder:
     ) -> Run:
         self.executions += 1
         run = Run(self.executions, now, copies_out=executed.kind == "copy-out")
+        if self._context.results is not None:
+            run.capture = capture_of(self._context, run.number, executed)
         events.append(
             Execution(
                 context=self._context,
@@ -118,6 +121,7 @@ class Recorder:
             message=None if error is None else error.get("M"),
             first_row_us=None if first is None or first == now else _microseconds(run.started, first),
             duration_us=_microseconds(run.started, now),
+            result=None if run.capture is None or run.capture.empty else run.capture,
         )
 
     def finish(self, request: InFlight, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:

@@ -49,6 +49,7 @@ class ServerSide:
         # If notices count they are held until they are whole: one that has begun could not be left out.
         opaque = b"VA" if state.budget.limits_results else b"VNA"
         self._stream = StreamReader(opaque=opaque, limit=MAX_CONTROL)
+        self._captures = state.context.results is not None
 
     @property
     def inside_message(self) -> bool:
@@ -92,7 +93,7 @@ class ServerSide:
                 kind, start, end, rows, size = control
                 head = queue.head
                 act = CHECKED
-                if head is not None and head.state is _SENT and state.stream is _FOLLOWING:
+                if head is not None and head.state is _SENT and state.stream is _FOLLOWING and not self._captures:
                     act = ACTS[head.kind][kind]
                     if size and act != CHECKED and not self._counted(head, kind, start, rows, size, now):
                         act = CHECKED
@@ -175,10 +176,12 @@ class ServerSide:
 
     def _checked(self, step: ServerStep, chunk: bytes, control: ControlMessage, kept: int, now: datetime) -> int:
         """As `_read`, for one message."""
-        kind, start, end, _, size = control
+        kind, start, end, rows, size = control
         good, replaced = start - size, None
         if size:
             passed = self._count(step, control, chunk, now)
+            if self._captures and passed:
+                self._capture(chunk[good : good + passed], rows)
             if passed < size:
                 step.data.append(chunk[kept : good + passed])
                 kept = start
@@ -262,6 +265,22 @@ class ServerSide:
         budget.count(rows, at - first)
         return min(at, end)
 
+    def _capture(self, data: bytes, rows: int) -> None:
+        """Data that the client receives, under `record: results`."""
+        head = self._state.queue.head
+        run = None if head is None else head.current
+        if run is None or run.capture is None or run.own:
+            return
+        if run.prepared is not None:
+            run.capture.columns, run.capture.formats = run.prepared.types.columns, run.formats
+        run.capture.add(data, rows)
+
+    def _note_columns(self, head: InFlight, body: bytes) -> None:
+        if head.describes is not None:
+            head.describes.types.columns = body
+        elif head.current is not None and head.current.capture is not None:
+            head.current.capture.columns = body
+
     def _cut(self, step: ServerStep, head: InFlight) -> None:
         """The result of `head` is over a limit: nothing more of it is passed on, and the server is to stop it."""
         step.cancel = True
@@ -294,6 +313,8 @@ class ServerSide:
         if kind == 0x5A:
             self._ready(step, body, head, now)
             return None
+        if kind == 0x54 and self._captures:  # RowDescription
+            self._note_columns(head, body)
         replaced = b"" if head.state is _CUT and kind == 0x63 else None  # CopyDone: an error comes in its place
         if kind == 0x47 and not state.copy_in.begin(head):  # CopyInResponse
             step.fault = _server_fault("it asked for data that nobody offered")

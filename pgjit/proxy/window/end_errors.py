@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pgjit.errors import PgjitError, ShuttingDown, WindowOver, utc_text
+from pgjit.errors import PgjitError, ServerUnavailable, ShuttingDown, WindowOver, utc_text
 from pgjit.policy.policy import Policy
 from pgjit.proxy.access import Access
 
-__all__ = ["AccessEnded", "WorkOutcome", "end_error", "end_reason", "idle_in_transaction_error", "with_work_outcome"]
+__all__ = [
+    "AccessEnded", "WorkOutcome", "end_error", "end_reason", "idle_in_transaction_error", "server_closed_error",
+    "with_work_outcome",
+]  # fmt: skip
 
 
 class WorkOutcome(StrEnum):
@@ -141,3 +144,11 @@ def with_work_outcome(error: PgjitError, outcome: WorkOutcome) -> dict[str, str]
     if isinstance(error, WindowOver | AccessEnded | IdleInTransactionTimeout | ShuttingDown):
         fields["D"] = f"{fields['D']} {outcome}" if "D" in fields else outcome.value
     return fields
+
+
+def server_closed_error() -> ServerUnavailable:
+    return ServerUnavailable(
+        "terminating connection: the database server closed the connection",
+        reference="server-closed",
+        hint="Connect again: the window keeps its end and is joined by the next connection.",
+    )

@@ -80,6 +80,7 @@ def build_catalog(
 
 def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Relation]]:
     columns = _columns(rows)
+    numbers = {row["attrelid"]: tuple(row["numbers"]) for row in rows["columns"]}
     reads: dict[int, dict[QName, list[str]]] = {}
     for row in rows["reads"]:
         if read := names.get(row["refobjid"]):
@@ -100,6 +101,8 @@ def _relations(rows: Rows, names: Mapping[int, QName]) -> dict[str, dict[str, Re
             tuple(calls.get(oid, ())),
             tuple(rules.get(oid, ())) if not row["builtin"] else (),
             tuple(parent for parent in parents.get(oid, ()) if parent),
+            int(oid),
+            numbers.get(oid, ()),
         )
     return found
 

@@ -43,6 +43,15 @@ def test_a_copy_is_known_after_a_restart(segment: Segment, tmp_path: Path, schem
     assert _archive(segment, url).place_of(segment) == place
 
 
+def test_kept_results_are_copied_with_their_segment(segment: Segment, tmp_path: Path) -> None:
+    folder = segment.path.parent
+    for first in (0, 1, 2):
+        (folder / f"{segment_name(first)}.results").write_bytes(b"rows\n")
+    _archive(segment, (tmp_path / "archive").as_uri()).copy(segment)
+    copied = sorted(path.name for path in (tmp_path / "archive/node/0/abc").glob("*.results"))
+    assert copied == [f"{segment_name(0)}.results", f"{segment_name(1)}.results"]
+
+
 def test_a_copy_that_is_not_the_same_does_not_count(
     segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

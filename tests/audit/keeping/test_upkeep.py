@@ -13,6 +13,7 @@ import pytest
 from pgjit.audit.journal import Journal
 from pgjit.audit.keeping import upkeep
 from pgjit.audit.keeping.upkeep import Keeping, Upkeep
+from pgjit.audit.redaction.salts import SaltFiles, read_salt_key
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments import list_segments, segment_name
 from pgjit.audit.sinks import SegmentSink
@@ -71,7 +72,10 @@ async def test_only_whole_old_segments_are_dropped_and_that_is_recorded_first(jo
     now.at = AT + 6 * DAY
     keeping = Upkeep(journal, now, Keeping(keep=4 * DAY))
     (path / f"{segment_name(0)}.leaves").write_bytes(b"x" * 32)
+    for first in (0, 1, 2):
+        (path / f"{segment_name(first)}.results").write_bytes(b"rows\n")
     await keeping.round()
+    assert [each.name for each in path.glob("*.results")] == [f"{segment_name(2)}.results"]
     dropped = [record for record in journal_records(path) if record["type"] == "journal.segment.dropped"]
     assert [(each["segment"], each["first"], each["lines"], each["archived"]) for each in dropped] == [
         (f"{segment_name(0)}.jsonl.zst", 0, 1, None),
@@ -198,3 +202,12 @@ async def test_closed_segments_are_copied_before_they_are_dropped_and_once(
     assert journal_lines(copies)[:2] == lines[:2]
     dropped = [record for record in journal_records(path) if record["type"] == "journal.segment.dropped"]
     assert dropped[0]["archived"] == f"{place.as_uri()}/{journal.origin}/{segment_name(0)}.jsonl.zst"
+
+
+async def test_salts_are_removed_by_their_age(journal: Journal, path: Path) -> None:
+    salts, now = SaltFiles(path), _Now()
+    first, second = salts.key_for(AT), salts.key_for(AT + DAY)
+    now.at = AT + 3 * DAY
+    await Upkeep(journal, now, Keeping(salts=2 * DAY)).round()
+    assert read_salt_key(path, first.name) is None
+    assert read_salt_key(path, second.name) == second
