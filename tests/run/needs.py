@@ -120,12 +120,31 @@ class _Guard:
     def __init__(self) -> None:
         self.watching = False
         self.seen: list[str] = []
-        sys.addaudithook(self._audit)
+        # Python has an event for each name that is imported, and for much else. A function written in Python would be
+        # called for all of them; a dict's `get` is not, and comes to `_Forbidden` with the names that are looked for.
+        looked_for: dict[object, None] = {_Forbidden(event, self): None for event in _FORBIDDEN}
+        sys.addaudithook(looked_for.get)
 
-    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self.watching and event in _FORBIDDEN:
+    def refuse(self, event: str) -> None:
+        if self.watching:
             self.seen.append(event)
             raise RuntimeError(f"{event} in a test that is not marked `live`: tests/run/needs.py says which are")
+
+
+class _Forbidden:
+    """A key that is looked up where an event has the same hash."""
+
+    def __init__(self, event: str, guard: _Guard) -> None:
+        self._event = event
+        self._guard = guard
+
+    def __hash__(self) -> int:
+        return hash(self._event)
+
+    def __eq__(self, event: object) -> bool:
+        if event == self._event:
+            self._guard.refuse(self._event)
+        return event == self._event
 
 
 _guard: list[_Guard] = []
