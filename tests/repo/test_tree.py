@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import subprocess
@@ -94,19 +93,11 @@ def test_source_files_stay_short() -> None:
 
 
 def test_modules_say_what_they_decide_and_what_they_offer() -> None:
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
-    assert [_name(path) for path, tree in trees.items() if not ast.get_docstring(tree)] == [], "no module docstring"
-    silent = [path for path, tree in trees.items() if "__all__" not in _assigned(tree)]
+    texts = {path: path.read_text(encoding="utf-8") for path in MODULES}
+    assert [_name(path) for path, text in texts.items() if not text.startswith('"""')] == [], "no module docstring"
+    silent = [path for path, text in texts.items() if not re.search(r"^__all__ = ", text, re.MULTILINE)]
     # Alembic runs its environment as a script: it offers nothing.
     assert [_name(path) for path in silent if path.name != "env.py"] == []
-
-
-def _assigned(tree: ast.Module) -> set[str]:
-    return {
-        node.targets[0].id
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
 
 
 def test_public_names_exist() -> None:

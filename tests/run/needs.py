@@ -41,12 +41,16 @@ _SERVERS = frozenset({"database", "store_server", "names_dsn", "loose_database",
 LONG = (
     "api/test_audit_answers.py",
     "api/test_openapi.py",
+    "audit/proof/test_checkpoint_thinning.py",
     "audit/reading/",
     "cli/test_audit.py",
     "policy/test_decision_path.py",
     "policy/test_large_catalog.py",
+    "protocol/test_round_trip.py",
     "proxy/relay/test_tables.py",
+    "proxy/window/test_reconciliation.py",
     "proxy/window/test_windows.py",
+    "sql/shape/test_measure.py",
     "sql/shape/test_row_limits.py",
 )
 
