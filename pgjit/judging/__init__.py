@@ -4,8 +4,10 @@ This room decides what happens to text that cannot be judged, which judgements a
 judged: on the event loop or in a worker process. Which statements are allowed is decided by `policy`.
 
 - **judgement**: the statements of one Query or Parse message, with the violations found; it is allowed if there are
-  none (`judge.py`).
+  none (`judgement.py`).
 - **judge**: judges under one policy with one catalog, and caches judgements by the exact bytes of the text (`Judge`).
+- **shape**: a text without its plain constants. What was allowed is remembered by it, for texts that differ only in
+  constants that the decision has not looked at (`shape_cache.py`).
 - **judge workers**: two worker processes, one of them for large statements, and their queues (`judge_workers.py`).
 - **fair queue**: identities take turns, so one identity's statements do not delay another's (`fair_queue.py`).
 - **dry run**: the same decision without a client or a server, for `pgjit policy test` and `explain` (`dry_run.py`).

@@ -3,7 +3,8 @@
 Decides what happens to text that cannot be judged (too large, not UTF-8, a zero byte, a syntax error, an internal
 error): it is refused, unless the policy gives `full` access. The policy decides which statements are allowed.
 
-`Judge` caches judgements of short texts by their exact bytes, for one policy and one catalog.
+`Judge` caches judgements of short texts by their exact bytes, and by their shape where no constant decided
+(`shape_cache.py`), for one policy and one catalog.
 """
 
 from __future__ import annotations
@@ -11,24 +12,27 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 
 from pgjit.errors import PgjitError
+from pgjit.judging.judgement import Judgement, without_facts
 from pgjit.judging.redacted_text import redacted_summary
+from pgjit.judging.shape_cache import ShapeCache
 from pgjit.policy.decision import Allow, Violation
 from pgjit.policy.dialects import syntax_hint
 from pgjit.policy.evaluate import evaluate, parameter_types
 from pgjit.policy.passages import Passages
 from pgjit.policy.policy import Mode, Policy, Preset
 from pgjit.sql.catalog import Catalog
+from pgjit.sql.constants import TextShape
 from pgjit.sql.parse import read_message
 from pgjit.sql.referenced import ReferencedObjects
 from pgjit.sql.resolve.object_collector import StepBudget
-from pgjit.sql.scopes.scopes import Scopes
-from pgjit.sql.shape.shape import SHAPELESS
 from pgjit.sql.statement import Message, Statement, StatementSummary
 from pgjit.sql.summary import summary_of
+from pgjit.sql.withheld import ConstantRead
 
 __all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged", "without_facts"]
 
@@ -51,31 +55,7 @@ _CACHED_BYTES = 4 * 1024
 _CACHED_STATEMENTS = 8
 """Larger texts are not cached: the memory would cost more than judging them again."""
 
-_UNKNOWN_NAME = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
-"""SQLSTATEs of `unresolved-name` for a name that the catalog does not have."""
-
 _SHOW_PGJIT = re.compile(rb"\s*show\s+pgjit\s*\.\s*(\w{1,32})\s*(?:;\s*)?\Z", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    text: str
-    statements: tuple[Statement, ...]
-    violations: tuple[Violation, ...]  # empty: it may run
-    pgjit_setting: str | None = None  # `window` for `SHOW pgjit.window`, which pgjit itself answers
-    observed: tuple[Violation, ...] = ()  # `mode: observe`: violations that would refuse it under `mode: enforce`
-    parameter_types: frozenset[int] = frozenset()  # OIDs that a Parse may name besides the built-in ones
-    unread: bool = False  # it may run without having been parsed: under `access: full` only
-    judge_number: int = 0  # `number` of the judge
-
-    @property
-    def allowed(self) -> bool:
-        return not self.violations
-
-    @property
-    def has_unknown_name(self) -> bool:
-        """Refused for a name that the catalog does not have; a refreshed catalog may have it."""
-        return any(each.rule == "unresolved-name" and each.sqlstate in _UNKNOWN_NAME for each in self.violations)
 
 
 def assess(
@@ -86,8 +66,11 @@ def assess(
     *,
     steps: StepBudget | None = None,
     passages: Passages | None = None,
+    shape: TextShape | None = None,
 ) -> Judgement:
     """Judge the text of one Query or Parse message, its names resolved with `catalog`. Never raises.
+
+    With its `shape` it is judged with the constants withheld, where that can be: the judgement has `constants_read`.
 
     `steps` limits the name resolution. If none are left afterwards, the judgement is incomplete.
     `passages` collects what an explanation needs. A live judgement has none.
@@ -112,7 +95,13 @@ def assess(
         )
     if show := _SHOW_PGJIT.match(sql):
         return Judgement(text, (), (), show[1].decode().lower())
-    return _read(policy, text) if full else _judge_text(policy, text, catalog, steps or StepBudget(), passages)
+    if full:
+        return _read(policy, text)
+    steps = steps or StepBudget()
+    if shape is not None and policy.redaction is None:  # what is redacted depends on the constants
+        with suppress(ConstantRead):
+            return _judge_text(policy, text, catalog, steps, passages, shape)
+    return _judge_text(policy, text, catalog, steps, passages)
 
 
 def unjudged(policy: Policy, sql: bytes, violation: Violation) -> Judgement:
@@ -146,10 +135,16 @@ def _read(policy: Policy, text: str) -> Judgement:
 
 
 def _judge_text(
-    policy: Policy, text: str, catalog: Catalog | None, steps: StepBudget, passages: Passages | None
+    policy: Policy,
+    text: str,
+    catalog: Catalog | None,
+    steps: StepBudget,
+    passages: Passages | None,
+    shape: TextShape | None = None,
 ) -> Judgement:
+    """With a shape: raises ConstantRead if the decision depends on a constant."""
     try:
-        message = read_message(text, most=MOST_STATEMENTS)
+        message = read_message(text, most=MOST_STATEMENTS, shape=shape)
     except PgjitError as fault:
         fields = fault.fields()
         return _refused(
@@ -163,11 +158,15 @@ def _judge_text(
                 sqlstate=fields["C"],
             ),
         )
-    except Exception as fault:  # noqa: BLE001 - INVARIANT: text that cannot be judged is refused
+    except Exception as fault:
+        if shape is not None:
+            raise ConstantRead from fault  # perhaps because of a constant that was withheld
         return _refused(text, _unjudgeable(fault))
     try:
         return _decide(policy, text, message, catalog, steps, passages)
-    except Exception as fault:  # noqa: BLE001 - as above
+    except Exception as fault:
+        if shape is not None:
+            raise ConstantRead from fault
         return _refused(text, _unjudgeable(fault), message.statements)
 
 
@@ -177,14 +176,18 @@ def _decide(
     step_limit = steps.left
     resolved: dict[int, ReferencedObjects | None] = {}
     decision = evaluate(policy, message, catalog, steps=steps, passages=passages, resolved=resolved)
-    statements = _summarised(policy, message.statements, resolved, catalog)
-    if isinstance(decision, Allow):
-        return Judgement(text, statements, (), parameter_types=parameter_types(policy, message, catalog))
-    violations = decision.violations
-    if policy.mode is Mode.OBSERVE:
+    refusing: tuple[Violation, ...] = ()
+    if policy.mode is Mode.OBSERVE and not isinstance(decision, Allow):
         preset_steps = StepBudget(step_limit)
         refusing = _preset_violations(policy, message, catalog, preset_steps)
         steps.left = min(steps.left, preset_steps.left)
+    types = parameter_types(policy, message, catalog) if isinstance(decision, Allow) else frozenset[int]()
+    message.give_texts()
+    statements = _summarised(policy, message.statements, resolved, catalog)
+    if isinstance(decision, Allow):
+        return Judgement(text, statements, (), parameter_types=types, constants_read=message.constants_read)
+    violations = decision.violations
+    if policy.mode is Mode.OBSERVE:
         if not refusing:
             return Judgement(text, statements, (), observed=violations)
         # The client receives the first violation: it must be one that refuses, not one that is only observed.
@@ -237,23 +240,13 @@ def is_short(sql: bytes) -> bool:
     return len(sql) <= _SHORT_TOKENS or (len(sql) <= _SHORT and len(_TOKEN.findall(sql)) <= _SHORT_TOKENS)
 
 
-_NO_SCOPES = Scopes()
 _NUMBERS = count(1)
 
 
-def without_facts(judgement: Judgement) -> Judgement:
-    """The judgement without the facts that only judging needs: smaller to cache, and to send between processes."""
-    statements = tuple(
-        replace(one, scopes=_NO_SCOPES, shape=SHAPELESS, columns=frozenset(), attributes=())
-        for one in judgement.statements
-    )
-    return replace(judgement, statements=statements)
-
-
 class Judge:
-    """`assess` under one policy with one catalog, with a cache by the exact bytes of the text.
+    """`assess` under one policy with one catalog, with a cache by the exact bytes of the text, and one by its shape.
 
-    The key is the text and not its fingerprint, because constants matter (`set_config`, `SET`).
+    No key is a fingerprint, because constants matter (`set_config`, `SET`).
     """
 
     def __init__(self, policy: Policy, *, limit: int, catalog: Catalog | None = None, cache_size: int = 2048) -> None:
@@ -263,10 +256,16 @@ class Judge:
         self._cache_size = cache_size
         self.number = next(_NUMBERS)  # unique, so that judgements by an older catalog are recognized
         self._cache: OrderedDict[bytes, Judgement] = OrderedDict()
+        by_shape = policy.statements.access is not Preset.FULL and policy.redaction is None
+        self._shapes = ShapeCache() if by_shape else None
+        self.remembered = 0  # judgements found by the shape of their text
 
     def __call__(self, sql: bytes) -> Judgement:
         """Judge without a time limit."""
-        return self._cached(sql) or self.cache(sql, without_facts(assess(self.policy, sql, self.limit, self.catalog)))
+        if (cached := self._cached(sql)) is not None:
+            return cached
+        shape = self._wanted_shape(sql)
+        return self.cache(sql, without_facts(assess(self.policy, sql, self.limit, self.catalog, shape=shape)))
 
     def judge_inline(self, sql: bytes) -> Judgement | None:
         """Judge on the event loop. None if that may take too long: the text goes to a judge worker then."""
@@ -277,14 +276,24 @@ class Judge:
         if not is_short(sql):
             return None
         steps = StepBudget(_SHORT_STEPS)
-        judgement = assess(self.policy, sql, self.limit, self.catalog, steps=steps)
+        judgement = assess(
+            self.policy, sql, self.limit, self.catalog, steps=steps, shape=self._wanted_shape(sql)
+        )  # fmt: skip
         return None if steps.left < 0 else self.cache(sql, without_facts(judgement))
 
     def _cached(self, sql: bytes) -> Judgement | None:
         judgement = self._cache.get(sql)
         if judgement is not None:
             self._cache.move_to_end(sql)
+            return judgement
+        if self._shapes is None or len(sql) > self.limit:
+            return None
+        judgement = self._shapes.find(sql)
+        self.remembered += judgement is not None
         return judgement
+
+    def _wanted_shape(self, sql: bytes) -> TextShape | None:
+        return None if self._shapes is None else self._shapes.wanted(sql)
 
     def cache(self, sql: bytes, judgement: Judgement) -> Judgement:
         """Cache a judgement by this policy and this catalog; also one that a judge worker made."""
@@ -293,4 +302,6 @@ class Judge:
             self._cache[sql] = judgement
             if len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
+        if self._shapes is not None:
+            self._shapes.add(sql, judgement)
         return judgement

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from pgjit.judging.catalog_transfer import unpack_catalog
-from pgjit.judging.judge import assess, without_facts
+from pgjit.judging.judge import assess
+from pgjit.judging.judgement import without_facts
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
+from pgjit.sql.constants import shape_of
 
 __all__ = ["LENGTH", "main"]
 
@@ -51,7 +53,8 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 gc.freeze()  # the catalog never changes: keep the cycle collector away from it
             case "judge", key, sql, limit, version:
                 catalog = None if version is None else catalogs[version]
-                _answer(answers, without_facts(assess(policies[key], sql, limit, catalog)))
+                judgement = assess(policies[key], sql, limit, catalog, shape=shape_of(sql))
+                _answer(answers, without_facts(judgement))
 
 
 def _read(requests: BinaryIO) -> Any:

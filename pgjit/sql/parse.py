@@ -20,6 +20,7 @@ from pglast.parser import ParseError, fingerprint, normalize, parse_sql_json, sc
 
 from pgjit.errors import StatementRefused
 from pgjit.sql.clauses import clauses_of
+from pgjit.sql.constants import TextShape
 from pgjit.sql.encodings import beyond_ascii
 from pgjit.sql.guards.check_text import check_text, check_tree_size, not_unicode, too_deep
 from pgjit.sql.kind import kind_of
@@ -32,6 +33,7 @@ from pgjit.sql.shown_settings import shown_settings
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.value_columns import CertainValues, certain_values
 from pgjit.sql.walk import Walk
+from pgjit.sql.withheld import WITHHELD_TEXT, ConstantRead, withhold
 
 __all__ = [
     "TextToken",
@@ -48,13 +50,20 @@ _CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCON
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _INDEX = re.compile(r",? at index \d+\Z")
+_REMEMBERED = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"})
+"""Statements that may be remembered by their shape: they change no name, and no setting but by a function."""
+_MOST_REMEMBERED = 512 * 1024
+"""Bytes of the parser's output: for a text of the same shape it stays below the limit of `check_tree_size`."""
 _OWN_SETTING = re.compile(r"\bshow\s+pgjit\s*\.", re.IGNORECASE)
 _HINT = "The grammar is PostgreSQL's own, of version 18."
 _OWN_HINT = "pgjit answers `SHOW pgjit.window` and the like only when each is sent as a message of its own."
 
 
-def read_message(text: str, *, most: int | None = None) -> Message:
+def read_message(text: str, *, most: int | None = None, shape: TextShape | None = None) -> Message:
     """The statements of `text`, at most `most`, and the facts about each.
+
+    With its `shape`: the constants are withheld, and so are the texts of the statements. Then it raises ConstantRead
+    if the facts depend on them, or if it is no message of a kind that may be remembered by its shape.
 
     Raises StatementRefused: 42601 for a syntax error, 54001 for nesting that is too deep, 54000 for too many
     statements or a tree that is too large, 22021 for characters that no statement can hold.
@@ -78,7 +87,24 @@ def read_message(text: str, *, most: int | None = None) -> Message:
             f"message holds {len(statements)} statements, which is too many", reference="too-many-statements",
             sqlstate="54000", detail=f"At most {most} are judged at once.", hint="Send them in several messages.",
         )  # fmt: skip
-    return Message(tuple(_statement(index, raw, text, where, tokens) for index, raw in enumerate(statements)))
+    read = None if shape is None else _withhold(tree, shape, len(output))
+    facts = tuple(_statement(index, raw, text, where, tokens) for index, raw in enumerate(statements))
+    if read is None:
+        return Message(facts)
+    texts = tuple(each.text for each in facts)
+    for each in facts:
+        if each.settings or each.shown_settings or each.effect is not None:
+            raise ConstantRead  # these facts hold constants
+        each.text = WITHHELD_TEXT
+    return Message(facts, read, texts)
+
+
+def _withhold(tree: Any, shape: TextShape, size: int) -> tuple[int, ...]:
+    """Raises ConstantRead. `size`: of the parser's output."""
+    statements = tree.get("stmts", [])
+    if len(statements) != 1 or size > _MOST_REMEMBERED or not _REMEMBERED.issuperset(statements[0]["stmt"]):
+        raise ConstantRead
+    return withhold(tree, shape)
 
 
 def read_values_of(statement: Statement) -> Values:

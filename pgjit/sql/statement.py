@@ -122,7 +122,7 @@ class StatementSummary:
     """For the journal under `record: statements`: the same without texts, made once for each judgement."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as a frozen one takes five times as long to make; it is not changed
 class Statement:
     """One statement of a message, with the facts about it."""
 
@@ -173,3 +173,12 @@ class Message:
     """All statements of one Query or Parse message. There are none in '', in ';' or in comments."""
 
     statements: tuple[Statement, ...]
+    constants_read: tuple[int, ...] | None = None
+    """The indexes of those constants that its facts depend on, if the others were withheld."""
+    texts: tuple[str, ...] = ()
+    """The texts of the statements that have none, as their constants are withheld."""
+
+    def give_texts(self) -> None:
+        """The decision is made: the statements get their texts back."""
+        for statement, text in zip(self.statements, self.texts, strict=False):
+            statement.text = text

@@ -1,0 +1,142 @@
+"""Remembers what was allowed by the shape of its text, for texts that differ only in constants that did not decide.
+
+`SELECT abalance FROM accounts WHERE aid = 5` was judged without a look at the 5 (`sql/withheld.py`), so the same text
+with a 7 is allowed as well. A constant that was looked at, such as the number of a LIMIT, has to be the same.
+
+INVARIANT: only what was allowed is remembered, with nothing observed; whatever is refused is judged anew. What
+depends on the text is made for each text: the text itself, and that of the statement. Names have no position.
+
+A cache belongs to one policy and one catalog, as its `Judge` does.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import NamedTuple
+
+from pgjit.errors import StatementRefused
+from pgjit.judging.judgement import Judgement
+from pgjit.sql.constants import TextShape, shape_of
+from pgjit.sql.guards.check_text import check_text
+from pgjit.sql.statement import Name, Statement, StatementSummary
+
+__all__ = ["ShapeCache"]
+
+_MOST_SHAPES = 512
+_MOST_VALUES = 16
+"""How many values of the constants that were looked at are remembered for a shape."""
+
+_FIELDS = tuple(each.name for each in fields(Statement))
+assert (_FIELDS[:4], _FIELDS[-1]) == (("index", "kind", "text", "position"), "summary")
+_FACTS = attrgetter(*_FIELDS[4:-1])
+_SUMMED_UP = attrgetter(*(each.name for each in fields(StatementSummary) if each.name != "rendered"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """An allowed judgement, but for its texts."""
+
+    index: int
+    kind: str
+    position: int  # where the statement begins
+    tail: int  # how many characters come after it
+    facts: tuple[object, ...]
+    summary: tuple[object, ...]
+    parameter_types: frozenset[int]
+    judge_number: int
+    constants_read: tuple[int, ...]
+
+    def judgement(self, text: str) -> Judgement:
+        own = text[self.position : len(text) - self.tail]
+        summary = StatementSummary(*self.summary)  # type: ignore[arg-type]
+        statement = Statement(self.index, self.kind, own, self.position, *self.facts, summary)  # type: ignore[call-arg, arg-type]
+        return Judgement(
+            text, (statement,), (), parameter_types=self.parameter_types, judge_number=self.judge_number,
+            constants_read=self.constants_read,
+        )  # fmt: skip
+
+
+class _Known(NamedTuple):
+    """What is known about a shape: the constants that were looked at, and what is remembered for their values."""
+
+    read: tuple[int, ...]
+    remembered: dict[tuple[bytes, ...], _Remembered]
+
+
+class ShapeCache:
+    def __init__(self, most: int = _MOST_SHAPES) -> None:
+        self._most = most
+        self._known: OrderedDict[bytes, _Known | None] = OrderedDict()  # None: a constant decides
+        self._latest: tuple[bytes, TextShape | None] = (b"", None)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, sql: bytes) -> Judgement | None:
+        shape = self._shape(sql)
+        known = None if shape is None else self._known.get(shape.key)
+        if shape is None or known is None:
+            return None
+        literals = shape.parts[1::2]
+        found = known.remembered.get(tuple([literals[index] for index in known.read]))
+        if found is None:
+            return None
+        text = sql.decode("ascii")
+        try:
+            check_text(text)
+        except StatementRefused:
+            return None
+        self._known.move_to_end(shape.key)
+        return found.judgement(text)
+
+    def wanted(self, sql: bytes) -> TextShape | None:
+        """The shape to judge `sql` with. None: it has none, or a constant is known to decide."""
+        shape = self._shape(sql)
+        return None if shape is None or self._known.get(shape.key, ()) is None else shape
+
+    def add(self, sql: bytes, judgement: Judgement) -> None:
+        """`judgement`: of `sql`, by the judge of this cache."""
+        if judgement.violations or (shape := self._shape(sql)) is None:
+            return
+        known = self._known.get(shape.key)
+        remembered = _remember(judgement)
+        if remembered is None:
+            if known is None:
+                self._known[shape.key] = None
+        else:
+            if known is None or known.read != remembered.constants_read:
+                known = self._known[shape.key] = _Known(remembered.constants_read, {})
+            if len(known.remembered) >= _MOST_VALUES:
+                known.remembered.clear()
+            literals = shape.literals
+            known.remembered[tuple(literals[index] for index in known.read)] = remembered
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def _shape(self, sql: bytes) -> TextShape | None:
+        """A text that is not found is looked for again, when it was judged."""
+        if self._latest[0] != sql:
+            self._latest = sql, shape_of(sql)
+        return self._latest[1]
+
+
+def _remember(judgement: Judgement) -> _Remembered | None:
+    """None if it is not to be remembered."""
+    read = judgement.constants_read
+    if read is None or judgement.violations or judgement.observed or len(judgement.statements) != 1:
+        return None
+    (one,) = judgement.statements
+    end = one.position + len(one.text)
+    if one.summary is None or judgement.text[one.position : end] != one.text:
+        return None
+    placeless = {
+        name: tuple(Name(each.parts) for each in getattr(one, name))
+        for name in ("functions", "relations", "targets", "types", "unread_types", "operators")
+    }
+    facts = tuple(placeless.get(name, value) for name, value in zip(_FIELDS[4:-1], _FACTS(one), strict=True))
+    return _Remembered(
+        one.index, one.kind, one.position, len(judgement.text) - end, facts, _SUMMED_UP(one.summary),
+        judgement.parameter_types, judgement.judge_number, read,
+    )  # fmt: skip

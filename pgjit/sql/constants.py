@@ -1,0 +1,74 @@
+"""The shape of a text: the text without its plain constants, and the class of each. Pure.
+
+Decides which texts are so plain that two of the same shape have the same tokens in the same order, and so the same
+syntax tree but for the values of these constants. `WHERE id = 5 AND name = 'x'` and `WHERE id = 7 AND name = ''` have
+one shape; `id = 5` and `id = 5000000000` have two, for the second number is of another type.
+
+Only `12`, `1.5` and `'abc'` are taken out, where nothing else can begin or end at them. Whatever else looks like a
+constant stays in the shape. In doubt a text has no shape: with a backslash, a comment, a dollar sign, or a character
+that is not ASCII.
+
+INVARIANT: a text and its shape are the same bytes but for the constants. So the lexer comes to each constant in the
+same state in all texts of a shape, if in one of them each was a token by itself; `withheld.py` checks that one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["MOST_INT4", "TextShape", "shape_of"]
+
+MOST_BYTES = 2048
+MOST_CONSTANTS = 64
+
+_BARRED = (b"\\", b"$", b"--", b"/*", b"\0")
+_CONSTANT = re.compile(
+    rb"""
+    (?<! [\w.'"&] )                                   # not `t1`, `1.2.3`, `E'..'`, `U&'..'`, `''..'`
+    (
+        ' [A-Za-z0-9 _.,:/@+\-*=<>()\[\]{}%!?\#~^|]* '
+      | (?: 0 | [1-9][0-9]{0,29} ) (?: \. [0-9]{1,30} )?
+    )
+    (?! [\w.'"] | \s*:: )                             # not `1a`, `0x1`, `1e5`, `1.`, `007`, `'it''s'`, `'..'::text`
+    """,
+    re.VERBOSE,
+)
+_QUOTE = 0x27
+MOST_INT4 = 2**31 - 1
+_MOST_INT8 = 2**63 - 1
+
+
+class TextShape(NamedTuple):
+    key: bytes  # equal for texts of the same shape
+    parts: list[bytes]  # of the text: what is fixed, a constant, what is fixed, ..., what is fixed
+
+    @property
+    def literals(self) -> list[bytes]:
+        return self.parts[1::2]
+
+
+def shape_of(sql: bytes) -> TextShape | None:
+    """None: it has no constant that could be taken out, or may be read in more than one way."""
+    if len(sql) > MOST_BYTES or not sql.isascii():
+        return None
+    for barred in _BARRED:
+        if barred in sql:
+            return None
+    parts = _CONSTANT.split(sql)
+    if not 1 < len(parts) <= 2 * MOST_CONSTANTS:
+        return None
+    keyed = parts.copy()
+    keyed[1::2] = [
+        b"s" if literal[0] == _QUOTE else b"i" if len(literal) < 10 and literal.isdigit() else _number_class(literal)
+        for literal in parts[1::2]
+    ]
+    return TextShape(b"\0".join(keyed), parts)
+
+
+def _number_class(literal: bytes) -> bytes:
+    """As PostgreSQL types it: int4, int8, or numeric."""
+    if b"." in literal:
+        return b"n"
+    value = int(literal)
+    return b"i" if value <= MOST_INT4 else b"l" if value <= _MOST_INT8 else b"n"
