@@ -31,7 +31,7 @@ _MOST_VALUES = 16
 _FIELDS = tuple(each.name for each in fields(Statement))
 assert (_FIELDS[:4], _FIELDS[-1]) == (("index", "kind", "text", "position"), "summary")
 _FACTS = attrgetter(*_FIELDS[4:-1])
-_SUMMED_UP = attrgetter(*(each.name for each in fields(StatementSummary) if each.name != "rendered"))
+_SUMMED_UP = attrgetter(*(each.name for each in fields(StatementSummary) if each.compare))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _remember(judgement: Judgement) -> _Remembered | None:
         return None
     (one,) = judgement.statements
     end = one.position + len(one.text)
-    if one.summary is None or judgement.text[one.position : end] != one.text:
+    if one.summary is None or one.summary.redacted is not None or judgement.text[one.position : end] != one.text:
         return None
     placeless = {
         name: tuple(Name(each.parts) for each in getattr(one, name))
