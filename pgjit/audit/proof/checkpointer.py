@@ -177,6 +177,7 @@ class Checkpointer:
         tree = self._tree
         try:
             await self._journal.flush()
+            await asyncio.to_thread(self._check_place, tree.origin)
             ends = await tree.extend(lines)
         except (JournalUnavailable, OSError):
             if tree is self._tree:
@@ -199,12 +200,22 @@ class Checkpointer:
         signed = SignedCheckpoint.of(checkpoint, key, signature)
         if checkpoint.origin != self._tree.origin:  # the folder is now that of another journal
             return
-        await asyncio.to_thread(write_checkpoint, self._folder, signed, self._clock())
+        await asyncio.to_thread(self._keep, signed)
         cosigned = await self._receiver.cosigned(signed)
         if cosigned != signed:
-            await asyncio.to_thread(write_checkpoint, self._folder, cosigned, self._clock())
+            await asyncio.to_thread(self._keep, cosigned)
         self.signed, self._signed_at = cosigned, self._clock()
         self._receiver.publish(cosigned)
+
+    def _keep(self, signed: SignedCheckpoint) -> None:
+        self._check_place(signed.checkpoint.origin)
+        write_checkpoint(self._folder, signed, self._clock())
+
+    def _check_place(self, origin: str) -> None:
+        """Raise OSError if the folder is away, or another one is in its place, where the journal may begin anew."""
+        found = (self._folder / "origin").read_text(encoding="utf-8").strip()
+        if found != origin:
+            raise OSError(f"{self._folder} is the journal `{found}`, not `{origin}`")
 
     def _note_failure(self, error: Exception) -> None:
         self.failures += 1

@@ -18,6 +18,7 @@ from pgjit.audit.proof.sending import Outbox, StdoutSender
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.sinks import SegmentSink
 from tests.audit.proof.written_journal import SIGNER
+from tests.run.waiting import a_while
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
 EVENT = ServiceStarted(at=AT, version="1", config_hash="x" * 64, policies=())
@@ -34,7 +35,7 @@ async def write(folder: Path) -> None:
         group.create_task(checkpointer.run())
         while True:
             journal.append([EVENT] * 7)
-            await asyncio.sleep(0)
+            await a_while(0.001)  # as a journal grows: each round verifies the whole of it
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, newest_checkpoint
+from pgjit.audit.proof.checkpoint import SignedCheckpoint
+from pgjit.audit.proof.checkpoint_log import CHECKPOINTS, NEWEST, newest_checkpoint, read_checkpoints
 from pgjit.audit.proof.checkpointer import Checkpointer, CheckpointPace
 from pgjit.audit.proof.signer import NotSigned
 from tests.audit.proof.journals import KEY, verified, without_leaves
@@ -170,6 +171,30 @@ async def test_a_journal_that_began_anew_has_a_tree_of_its_own(tmp_path: Path) -
     assert received.newest is not None
     received.newest.check_signed([KEY._replace(name=anew.origin)])
     assert received.newest.checkpoint.origin == anew.origin
+
+
+async def test_nothing_of_the_old_log_is_kept_in_a_folder_in_which_a_new_one_may_begin(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    journal, received = WrittenByHand(folder), Received()
+    checkpointer = await opened(journal, received)
+    journal.append(3, checkpointer)
+    shutil.rmtree(folder)
+    await checkpointer.checkpoint()
+    folder.mkdir()
+    await checkpointer.checkpoint()
+    assert list(folder.iterdir()) == []
+    assert checkpointer.behind
+    anew = WrittenByHand(folder, "pgjit.example/journal/w1")
+    journal.origin = anew.origin
+    await checkpointer.checkpoint()  # the new log has a name, and no line yet
+    anew.append(2, checkpointer)
+    await checkpointer.checkpoint()
+    kept = [each for _, each in read_checkpoints(folder / CHECKPOINTS)]
+    assert [
+        (each.checkpoint.origin, each.checkpoint.size) for each in kept if isinstance(each, SignedCheckpoint)
+    ] == [(anew.origin, 2)]
+    assert received.sizes == [2]
 
 
 async def test_a_crash_between_the_two_files_leaves_a_journal_that_goes_on(tmp_path: Path) -> None:

@@ -44,5 +44,6 @@ def test_a_killed_writer_leaves_what_it_published(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_fifty_kills(tmp_path: Path) -> None:
     kill_and_check(tmp_path / "journal", 50)
