@@ -56,14 +56,18 @@ class LeasedTraffic(Generic[P]):
         self._server_left = False
         self._waiting: asyncio.Task[None] | None = None
 
+    def covers(self, frames: Sequence[Frame]) -> bool:
+        """Whether the statements of these messages are leased."""
+        if self._lease is None:
+            return True
+        statements = _statements(frames)
+        # A row and a byte too: the statement is refused if none is left, though more could be leased.
+        return not statements or self._lease.covers(rows=1, size=1, statements=statements)
+
     async def before(self, frames: Sequence[Frame]) -> None:
         """Wait until the statements of these messages are leased, or cannot be."""
-        if self._lease is None:
-            return
-        statements = sum(1 + bytes(each.raw).count(_SEMICOLON) for each in frames if each.kind in _RUNNING)
-        # A row and a byte too: the statement is refused if none is left, though more could be leased.
-        if statements and not self._lease.covers(rows=1, size=1, statements=statements):
-            await self._or_over(self._lease.extend(rows=1, size=1, statements=statements))
+        if self._lease is not None and not self.covers(frames):
+            await self._or_over(self._lease.extend(rows=1, size=1, statements=_statements(frames)))
 
     def from_server(self, data: bytes) -> None:
         if self._held is not None:
@@ -106,3 +110,8 @@ class LeasedTraffic(Generic[P]):
         await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
+
+
+def _statements(frames: Sequence[Frame]) -> int:
+    """How many statements these messages may run."""
+    return sum(1 + bytes(each.raw).count(_SEMICOLON) for each in frames if each.kind in _RUNNING)

@@ -32,8 +32,9 @@ from pgjit.proxy.door.startup_settings import check_for_any_policy
 from pgjit.proxy.end_notices import send_end_notices
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
+from pgjit.proxy.relay.ending import Ending
 from pgjit.proxy.relay.notices import Notices, login_notice
-from pgjit.proxy.relay.pump import Ending, Pump
+from pgjit.proxy.relay.pump import Pump
 from pgjit.proxy.server_settings import session_settings, watched_parameters
 from pgjit.proxy.services import Services
 from pgjit.proxy.session_end import LiveSession, SessionEnd

@@ -16,7 +16,8 @@ from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnde
 from pgjit.proxy.access import Access
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
-from pgjit.proxy.relay.pump import Ending, Pump
+from pgjit.proxy.relay.ending import Ending
+from pgjit.proxy.relay.pump import Pump
 from pgjit.proxy.relay.transitions import EndState
 from pgjit.proxy.services import Services
 from pgjit.proxy.window.backend_stop import BackendStop

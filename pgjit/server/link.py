@@ -102,14 +102,24 @@ class Link:
         self.resume("unread")
         return data
 
-    def stream(self, on_data: Callable[[bytes], None], on_lost: Callable[[], None], *, peer: Link) -> None:
+    def stream(
+        self,
+        on_data: Callable[[bytes], None],
+        on_lost: Callable[[], None],
+        *,
+        peer: Link,
+        detects_disconnect: bool = False,
+    ) -> None:
         """From now on pass data to `on_data` as it arrives, buffered data first; the callbacks run in this context.
 
-        `on_lost` is called once, when the peer sends nothing more or the connection is lost.
+        `on_lost` is called once, when the connection ends. Reading from `peer` pauses while the send buffer is full.
+        `detects_disconnect`: the end is also noticed while reading is paused; unread data is lost then.
         """
         if self._state is not _State.LOST:
             self._peer = peer
+            self._detects_disconnect = detects_disconnect
             self._readiness.use_context(self.descriptor)
+            self._watch()
         if not self._eof:
             self._on_data, self._on_lost = on_data, on_lost
         if self._buffer:
@@ -120,15 +130,6 @@ class Link:
         if self._eof and self._on_lost is None:
             on_lost()
 
-    def back_pressure(self, peer: Link) -> None:
-        """Pause reading from `peer` while this side's send buffer is full.
-
-        From now on the disconnect of this side is also detected while reading from it is paused.
-        """
-        self._peer = peer
-        self._detects_disconnect = True
-        self._watch()
-
     def write(self, data: bytes) -> None:
         """Send what the socket takes now, and the rest later."""
         if not data or self._state is not _OPEN:
@@ -136,7 +137,10 @@ class Link:
         if self._output:
             self._queue(data)
         elif len(data) <= RECORD:
-            sent = self._try_to_send(data)
+            try:
+                sent = self._send(data)
+            except OSError as fault:
+                sent = self._not_sent(fault)
             if sent == len(data) or self._state is not _OPEN:
                 return
             self._queue(memoryview(data)[sent:] if sent else data)
@@ -274,15 +278,11 @@ class Link:
         view = memoryview(data)
         self._output.extend(view[at : at + RECORD] for at in range(0, len(view), RECORD))
 
-    def _try_to_send(self, piece: bytes | memoryview) -> int:
-        """How many bytes were sent. What TLS could not send must be passed to it again, unchanged."""
-        try:
-            return self._send(piece)
-        except ssl.SSLWantReadError:
+    def _not_sent(self, fault: OSError) -> int:
+        """Nothing was sent. If it is only too early, the same bytes must be passed to TLS again, unchanged."""
+        if isinstance(fault, ssl.SSLWantReadError):
             self._write_needs_read = True
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            pass
-        except OSError as fault:
+        elif not isinstance(fault, BlockingIOError | ssl.SSLWantWriteError):
             self._cannot_write(fault)
         return 0
 
@@ -291,8 +291,10 @@ class Link:
         left = _MOST_AT_ONCE
         while self._output and left > 0:
             piece = self._output[0]
-            sent = self._try_to_send(piece)
-            if not sent:
+            try:
+                sent = self._send(piece)
+            except OSError as fault:
+                self._not_sent(fault)
                 return
             self._output_size -= sent
             left -= sent

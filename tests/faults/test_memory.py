@@ -11,7 +11,7 @@ import pytest
 
 from pgjit.demo.certificates import Certificates
 from pgjit.proxy.rate_limit import RateLimit
-from pgjit.proxy.relay import pump
+from pgjit.proxy.relay import waits
 from pgjit.proxy.relay.pump import Pump
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import CONTEXT, answer, bind, execute, parse, query
@@ -81,7 +81,7 @@ async def test_of_parameters_that_no_record_will_have_nothing_is_held(
 async def test_unanswered_requests_are_bounded_by_their_bytes(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "_MOST_QUEUED_BYTES", 2_500_000)
+    monkeypatch.setattr(waits, "_MOST_QUEUED_BYTES", 2_500_000)
     most = 0
 
     async def watch(peer: Peer) -> None:
@@ -119,9 +119,11 @@ async def test_when_a_session_ends_all_that_it_held_is_given_back_at_once(
                 await client.frames("Z")
                 await _bind_much(client, 3)
                 live = _live(proxy)
-                parts = [live, live.state, live.state.prepared_statements, live._client_side, live._server_side]
+                traffic = live._from_client
+                parts = [live, live.state, live.state.prepared_statements, traffic, traffic._client_side]
+                parts += [live._server_side, live._waits]
                 held = [weakref.ref(part) for part in parts]
-                del live, parts
+                del live, traffic, parts
                 if end == "goodbye":
                     await client.send(TERMINATE)
                     await client.ended()

@@ -30,7 +30,7 @@ LIVE = (
     "grants/stores/test_store_file.py", "identity/providers/test_entra.py",
     "identity/test_managed_identity_tokens.py", "policy/rules/test_function_call.py", "policy/test_redteam.py",
     "judging/test_worker_process.py", "server/link/", "server/test_control_pool.py", "server/test_dial.py",
-    "server/test_login.py", "server/test_readiness.py",
+    "proxy/relay/test_client_traffic.py", "server/test_login.py", "server/test_readiness.py",
     "server/test_managed_identity.py", "server/test_reserve_login.py", "server/test_secret_command.py",
     "server/test_servers.py", "server/test_upstream.py",
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """The traffic of a session: each message of the client is judged, recorded and forwarded, or refused in its place.
 
 This room decides what goes to the server, what the client receives, which records are written, and when one side has
-to wait for the other. Its files are pure but for `pump.py`: frames and the time in, bytes and records out.
+to wait for the other. Its files are pure, frames and the time in, bytes and records out, but for those that move the
+bytes: `pump.py`, `client_traffic.py`, `waits.py`, `own_cancel.py` and `ending.py`.
 
 - **frame**: one message as bytes, in full or cut at its limit (`pgwire.framing`).
 - **request**: a message that the server answers, from its bytes to the last message of the answer (`in_flight.py`).
@@ -11,10 +12,11 @@ to wait for the other. Its files are pure but for `pump.py`: frames and the time
 - **rejection**: a text with a one-off token that replaces a refused message. The server must reject it, and its error
   becomes ours (`rejection.py`, `refusal.py`).
 
-Start with `pump.py`: it reads both links, writes the records of a plan, then sends its bytes. `client_side.py` has
-a branch for each message of the client (`extended_messages.py`: those of the extended protocol), `server_side.py` for
-each answer; the client's everyday messages take `short_way.py`. Usual answers are in the tables of
-`server_acts.py`, and errors in `server_errors.py`. Both work on one `RelayState`
+Start with `pump.py`, which has both links, and `client_traffic.py`: it deals with the client's messages as they
+arrive, writes the records of a plan, then sends its bytes. What messages may wait for is in `waits.py`.
+`client_side.py` has a branch for each message of the client (`extended_messages.py`: those of the extended
+protocol), `server_side.py` for each answer; the client's everyday messages take `short_way.py`. Usual answers are
+in the tables of `server_acts.py`, and errors in `server_errors.py`. Both work on one `RelayState`
 (`relay_state.py`), whose states and transitions are tables in `transitions.py`. What a name stands for is in
 `prepared_statements.py`, and what runs when it is executed in `executed_statement.py`. COPY is in `copy_in.py`, the
 limits of results in `budget.py` and `limits.py`, pgjit's own answers and notices in `show_pgjit.py` and

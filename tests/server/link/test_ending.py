@@ -122,7 +122,7 @@ async def test_a_disconnect_is_seen_while_reading_is_paused(
     either: Certificates | None, disconnect: Disconnect
 ) -> None:
     async with linked(either) as (link, peer), linked(None) as (server, _):
-        link.back_pressure(server)
+        link.stream(lambda _: None, lambda: None, peer=server, detects_disconnect=True)
         link.pause("test")
         await peer.send(b"unread")
         await a_while(0.05)

@@ -63,7 +63,7 @@ async def test_both_ends_send_at_once_without_a_deadlock(certificates: Certifica
 
 async def test_a_side_that_cannot_be_written_to_stops_reading_from_the_other(either: Certificates | None) -> None:
     async with linked(either, send_buffer=64 * 1024) as (client, client_peer), linked(None) as (server, server_peer):
-        client.back_pressure(server)
+        client.stream(lambda _: None, lambda: None, peer=server)
         passed: list[int] = []
 
         def forward(data: bytes) -> None:
@@ -98,7 +98,7 @@ async def test_reading_goes_on_only_when_no_reason_holds_it() -> None:
 
 async def test_a_peer_that_is_gone_holds_nobody() -> None:
     async with linked(None, send_buffer=8192) as (client, _), linked(None) as (server, server_peer):
-        client.back_pressure(server)
+        client.stream(lambda _: None, lambda: None, peer=server)
         client.write(b"x" * 2 * HIGH_WATER)
         client.write(b"x" * 2 * HIGH_WATER)
         assert server._pause_reasons

@@ -1,0 +1,261 @@
+"""The client's stream, as it arrives: messages are judged, recorded and forwarded, in order.
+
+Most messages are dealt with in the callback that brings them; their bytes are sent from the callback of the journal.
+A task is started only where something has to be waited for (`waits.py`). Until it is done, what arrives is held, and
+the link pauses when that is much. `client_side.py` decides what is forwarded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from pgjit.errors import ProtocolFault
+from pgjit.judging.judge import Judgement
+from pgjit.policy.policy import Preset
+from pgjit.proxy.access import Access
+from pgjit.proxy.relay.batch import next_batch
+from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.ending import Ending, TrafficEnd
+from pgjit.proxy.relay.execution_counts import count_executions
+from pgjit.proxy.relay.relay_state import RelayState
+from pgjit.proxy.relay.show_pgjit import SessionFacts
+from pgjit.proxy.relay.waits import Waits
+from pgjit.proxy.services import Services
+from pgjit.proxy.session_records import SessionRecords
+from pgjit.server.link import HIGH_WATER, Link
+from pgwire.errors import RemoteProtocolError
+from pgwire.framing import Frame, FrameReader
+
+__all__ = ["ClientTraffic"]
+
+_log = logging.getLogger("pgjit.conversation")
+_SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
+_TEXTUAL = b"QPBF"
+_NOT_AT_ONCE = 1_000_000
+"""After so many nanoseconds on recording it is checked again whether the window has ended."""
+
+
+class ClientTraffic:
+    def __init__(
+        self,
+        services: Services,
+        access: Access,
+        state: RelayState,
+        facts: SessionFacts,
+        client: Link,
+        server: Link,
+        records: SessionRecords,
+        waits: Waits,
+        end: TrafficEnd,
+    ) -> None:
+        self._services = services
+        self._policy = access.policy
+        self._window_end = services.clock.until(access.ends_at)
+        self._state = state
+        self._client = client
+        self._server = server
+        self._records = records
+        self._waits = waits
+        self._end = end
+        limits = services.limits
+        self._frames = FrameReader(
+            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE,
+            data=b"d",
+            cut=_TEXTUAL,
+            small=min(_SMALL_MESSAGE, limits.message_bytes),
+        )
+        self._client_side = ClientSide(
+            state,
+            self._judge,
+            facts,
+            looks_again=True,
+            spent=time.thread_time,
+            latest=lambda: services.judge(access.policy).number,
+        )
+        self._counts = services.telemetry.of_policy(access.policy.name)
+        self._judged = access.policy.statements.access is not Preset.FULL
+        self._changed = False  # this session may have changed the catalog
+        self._busy = False  # earlier messages are not dealt with yet: what arrives is held
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._began = 0
+        self._task: asyncio.Task[None] | None = None
+        self._client_left = False
+
+    @property
+    def inside_data(self) -> bool:
+        """Whether the client has sent a data message in part."""
+        return self._frames.inside_data
+
+    async def stop(self) -> None:
+        """Nothing more is forwarded from now on; the end of the traffic is set already."""
+        self._busy = True
+        self._client.pause("over")
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def close(self) -> None:
+        """Break the reference cycles, so that the session's memory is freed at once."""
+        self._client_side.close()
+        self._held.clear()
+
+    # --- as it arrives ---------------------------------------------------------------------------------
+
+    def on_data(self, data: bytes) -> None:
+        if self._busy:
+            self._hold(data)
+            return
+        try:
+            frames = self._frames.feed(data)
+            if frames:
+                self._busy = True
+                self._take(frames)
+        except Exception as fault:  # noqa: BLE001 - it ends the session
+            self._fail(fault)
+
+    def on_lost(self) -> None:
+        self._client_left = True
+        if not self._busy:
+            self._end.set(Ending("client-gone"))
+
+    def _take(self, frames: list[Frame]) -> None:
+        """Deal with these messages at once, unless something has to be waited for."""
+        batch = next_batch(frames, 0)
+        if (self._changed and self._state.idle) or self._waits.hold(batch):
+            self._start(frames)
+            return
+        plan = self._plan(batch, {})
+        if plan is not None:
+            self._carry_out(plan, lambda: self._taken(frames, len(batch), plan))
+
+    def _taken(self, frames: list[Frame], count: int, plan: ClientPlan) -> None:
+        """The first `count` of `frames` were planned, and the plan was carried out."""
+        if len(frames) > count or plan.rest or self._held:
+            self._start(frames[count - len(plan.rest) :], plan)
+            return
+        self._busy = False
+        if self._client_left:
+            self._end.set(Ending("client-gone"))
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_size += len(data)
+        if self._held_size > HIGH_WATER:
+            self._client.pause("held")
+
+    # --- what cannot be dealt with at once -------------------------------------------------------------
+
+    def _start(self, frames: Sequence[Frame], plan: ClientPlan | None = None) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._catch_up(frames, plan))
+        self._task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._fail(fault)
+
+    async def _catch_up(self, frames: Sequence[Frame], plan: ClientPlan | None) -> None:
+        """Deal with `frames`, and with what was held meanwhile. `plan`: of the messages before `frames`."""
+        while True:
+            if plan is None and self._changed and self._state.idle:
+                self._changed = False
+                await self._waits.check_catalog(soon=True)
+            await self._pass_on(frames, plan)
+            if self._end.passed:
+                return
+            if not self._held:
+                break
+            data, plan = b"".join(self._held), None
+            self._held.clear()
+            self._held_size = 0
+            self._client.resume("held")
+            frames = self._frames.feed(data)
+        self._busy = False
+        if self._client_left:
+            self._end.set(Ending("client-gone"))
+
+    async def _pass_on(self, frames: Sequence[Frame], plan: ClientPlan | None) -> None:
+        at, settled = 0, False
+        judged: dict[bytes, Judgement] = {}
+        done = 0
+        while plan is not None or at < len(frames):
+            if plan is None:
+                batch = next_batch(frames, at)
+                await self._waits.until_clear(batch)
+                plan = self._plan(batch, judged, settled=settled)
+                if plan is None:
+                    return
+                await self._carried_out(plan)
+                done = len(batch) - len(plan.rest)
+                at += done
+            settled = plan.unknown or (settled and not done)
+            judged = {} if done else judged
+            if plan.unknown:
+                judged = await self._waits.look_again(judged)
+            if plan.unjudged is not None:
+                judged |= await self._waits.judge_in_worker(plan.unjudged)
+            plan = None
+            if at < len(frames):
+                await self._waits.yield_to_others()
+
+    async def _carried_out(self, plan: ClientPlan) -> None:
+        done = asyncio.Event()
+        self._carry_out(plan, done.set)
+        await done.wait()
+
+    # --- judge, record, forward ------------------------------------------------------------------------
+
+    def _plan(
+        self, batch: Sequence[Frame], judged: dict[bytes, Judgement], *, settled: bool = False
+    ) -> ClientPlan | None:
+        """None: the window or the traffic is over, and nothing more goes on. The window's timer ends the session."""
+        self._began, now = time.perf_counter_ns(), self._services.clock.of_turn()
+        if self._window_end.passed or self._end.passed:
+            return None
+        return self._client_side.from_client(batch, now, judged, settled=settled)
+
+    def _judge(self, sql: bytes) -> Judgement | None:
+        """Judge with the latest catalog. None: it takes too long for the event loop."""
+        began = time.perf_counter_ns()
+        judgement = self._services.judge(self._policy).judge_inline(sql)
+        self._services.telemetry.judged_inline.record((time.perf_counter_ns() - began) // 1000)
+        return judgement
+
+    def _carry_out(self, plan: ClientPlan, then: Callable[[], None]) -> None:
+        """Record, then forward, then call `then`. INVARIANT: no bytes of an execution precede its record."""
+        if not plan.events:
+            self._send(plan)
+            then()
+            return
+
+        def recorded(succeeded: bool) -> None:
+            try:
+                self._send(plan, recorded=succeeded)
+                then()
+            except Exception as fault:  # noqa: BLE001 - it ends the session
+                self._fail(fault)
+
+        self._records.before(plan.events, recorded)
+
+    def _send(self, plan: ClientPlan, *, recorded: bool = True) -> None:
+        data = plan.data if recorded else self._state.withdraw(plan)
+        # A session sees its own changes at once: they may make a name mean something else.
+        self._changed = (count_executions(self._counts, plan.events) and self._judged) or self._changed
+        took = time.perf_counter_ns() - self._began
+        if not self._end.passed and not (took > _NOT_AT_ONCE and self._window_end.passed):
+            self._server.write(data)
+            if plan.fault is not None:
+                self._end.set(Ending("protocol", plan.fault))
+            elif plan.goodbye:
+                self._end.set(Ending("client", clean=self._state.idle))
+        self._services.telemetry.overhead.record(took // 1000)
+
+    def _fail(self, fault: BaseException) -> None:
+        if isinstance(fault, RemoteProtocolError):
+            self._end.set(Ending("protocol", ProtocolFault(f"malformed message: {fault}")))
+        else:
+            _log.error("a session's traffic has failed", exc_info=fault)
+            self._end.set_fault()

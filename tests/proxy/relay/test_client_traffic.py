@@ -1,0 +1,160 @@
+"""What the client sends, between its link and the server's: held while something is waited for, in order, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgjit.demo.certificates import Certificates, make_certificates
+from pgjit.judging.judge import Judgement
+from pgjit.proxy.relay.client_traffic import ClientTraffic
+from pgjit.server.link import HIGH_WATER
+from tests.fakes.both_ends import answer, query
+from tests.fakes.scripted_server import Peer
+from tests.fakes.whole_proxy import WholeProxy, errors, kinds
+from tests.run.waiting import a_while, until
+
+READY, DONE = answer("Z", b"I"), answer("C", b"SELECT 1\0")
+TERMINATE = b"X\0\0\0\4"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+class Server:
+    """Answers each Query at once, and keeps them."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    async def __call__(self, peer: Peer) -> None:
+        while (frame := await peer.frame()).kind == ord("Q"):
+            self.seen.append(frame.body.rstrip(b"\0"))
+            await peer.write(DONE + READY)
+            peer.frames.clear()
+
+
+def traffic_of(proxy: WholeProxy) -> ClientTraffic:
+    live = proxy.session._live
+    assert live is not None
+    return live.pump._from_client
+
+
+class SlowJudging:
+    """The judge's worker answers when `goes_on` is set. `text` is judged by it."""
+
+    def __init__(self, proxy: WholeProxy) -> None:
+        self.goes_on = asyncio.Event()
+        self.begun = asyncio.Event()
+        self.text = "SELECT " + ", ".join(["1"] * 8_000)
+        workers = proxy.services.judge_workers
+        self._assess = workers.assess
+        workers.assess = self._later  # type: ignore[method-assign, assignment]
+
+    async def _later(self, *arguments: Any) -> Judgement:
+        self.begun.set()
+        await self.goes_on.wait()
+        return await self._assess(*arguments)
+
+
+async def test_messages_that_come_while_one_waits_are_held_and_keep_their_order(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    server = Server()
+    async with WholeProxy(tmp_path, certificates, [server]) as proxy, await proxy.client() as client:
+        judging = SlowJudging(proxy)
+        await client.send(query(judging.text) + query("SELECT 1"))
+        await judging.begun.wait()
+        traffic = traffic_of(proxy)
+        for number in (2, 3):
+            await client.send(query(f"SELECT {number}"))
+            await until(lambda number=number: len(traffic._held) == number - 1)  # type: ignore[misc]
+        assert server.seen == []
+        judging.goes_on.set()
+        for _ in range(4):
+            assert kinds(await client.frames("Z")) == "CZ"
+        assert not traffic._busy
+        await client.send(query("SELECT 4"))
+        await client.frames("Z")
+        await client.send(TERMINATE)
+        await proxy.over()
+        assert proxy.outcomes == ["completed"] * 5
+        assert proxy.session_ended["reason"] == "client"
+    assert [text[:8] for text in server.seen] == [b"SELECT 1"] * 2 + [b"SELECT 2", b"SELECT 3", b"SELECT 4"]
+
+
+async def test_what_is_held_is_bounded_and_the_client_waits(tmp_path: Path, certificates: Certificates) -> None:
+    server = Server()
+    async with WholeProxy(tmp_path, certificates, [server]) as proxy, await proxy.client() as client:
+        judging = SlowJudging(proxy)
+        await client.send(query(judging.text))
+        await judging.begun.wait()
+        traffic = traffic_of(proxy)
+        client.piece = 65536
+        text = "SELECT 1 /*" + "x" * 10_000 + "*/"
+        sending = asyncio.create_task(client.send(query(text) * 1_000))
+        await until(lambda: "held" in traffic._client._pause_reasons)
+        held = traffic._held_size
+        await a_while(0.05)
+        assert HIGH_WATER < traffic._held_size == held <= 2 * HIGH_WATER
+        judging.goes_on.set()
+        for _ in range(1_001):
+            await client.frames("Z")
+        await sending
+        await client.send(TERMINATE)
+        await proxy.over()
+    assert len(server.seen) == 1_001
+
+
+@pytest.mark.parametrize("how", ["closes", "resets"])
+async def test_a_client_that_leaves_while_a_message_waits_ends_its_session(
+    tmp_path: Path, certificates: Certificates, how: str
+) -> None:
+    server = Server()
+    async with WholeProxy(tmp_path, certificates, [server]) as proxy:
+        judging = SlowJudging(proxy)
+        async with await proxy.client() as client:
+            await client.send(query(judging.text))
+            await judging.begun.wait()
+            await client.send(query("SELECT 1"))
+            if how == "resets":
+                client.reset()
+        await proxy.over()
+        assert proxy.session_ended["reason"] == "client-gone"
+        assert proxy.records("execution") == []
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("at", ["judging", "sending"])
+async def test_a_fault_of_the_proxy_ends_the_session_and_nothing_is_sent(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    server = Server()
+    async with WholeProxy(tmp_path, certificates, [server]) as proxy, await proxy.client() as client:
+        traffic = traffic_of(proxy)
+        if at == "judging":
+            monkeypatch.setattr(traffic._client_side, "from_client", fail)
+        else:
+            monkeypatch.setattr(traffic, "_send", fail)
+        await client.send(query("SELECT 1"))
+        assert errors(await client.frames("E")) == [("FATAL", "08P01")]
+        await proxy.over()
+        assert proxy.session_ended["reason"] == "fault"
+    assert server.seen == []
+
+
+async def test_messages_behind_a_goodbye_are_not_sent(tmp_path: Path, certificates: Certificates) -> None:
+    server = Server()
+    async with WholeProxy(tmp_path, certificates, [server]) as proxy, await proxy.client() as client:
+        await client.send(query("SELECT 1") + TERMINATE + query("SELECT 2"))
+        await proxy.over()
+        assert len(proxy.records("execution")) == 1
+    assert server.seen == [b"SELECT 1"]
