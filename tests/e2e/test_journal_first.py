@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgjit.app import application
+from pgjit.app import from_config
 from pgjit.audit.sinks import SegmentSink
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
@@ -30,7 +30,7 @@ class FullDisk(SegmentSink):
 
 @pytest.fixture
 async def world(database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(application, "SegmentSink", FullDisk)
+    monkeypatch.setattr(from_config, "SegmentSink", FullDisk)
     monkeypatch.setattr(FullDisk, "full", False)
     async with open_world(database, tmp_path) as served:
         yield served
