@@ -76,6 +76,43 @@ async def test_in_the_middle_of_pipelined_work(tmp_path: Path, certificates: Cer
         assert proxy.outcomes == ["completed", "completed"]
 
 
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_write_that_two_sessions_share(full: bool, tmp_path: Path, certificates: Certificates) -> None:
+    """Nothing of either is sent before it, and both are refused if it fails."""
+    seen: list[str] = []
+
+    async def play(peer: Peer) -> None:
+        await expect("Q")(peer)
+        text = peer.frames[-1].body[:-1].decode()
+        seen.append(text)
+        token = text.split("\0")[0]
+        await peer.write(error("42601", f'at "{token}"') + READY if full else answer("C", b"SELECT 1\0") + READY)
+        await until_left()(peer)
+
+    async with WholeProxy(tmp_path, certificates, [play], sink=Disk) as proxy:
+        group = proxy.services.journal._group
+        async with await proxy.client() as one, await proxy.client() as other:
+            group._planned = True
+            disk_of(proxy).full = full
+            for client in (one, other):
+                await client.send(query("SELECT 1"))
+            await until(lambda: len(group._waiting) == 2)
+            assert (seen, proxy.records("execution")) == ([], [])
+            group._end_turn()
+            for client in (one, other):
+                heard = await client.frames("Z")
+                assert errors(heard) == ([("ERROR", "58030")] if full else [])
+            assert len(seen) == 2
+            assert ("SELECT 1" in seen) is not full
+            disk_of(proxy).full = False
+            for client in (one, other):
+                await client.send(TERMINATE)
+                assert await client.ended()
+        async with asyncio.timeout(60):
+            await until(lambda: not proxy.listener.connections)
+        assert proxy.outcomes == ([] if full else ["completed", "completed"])
+
+
 async def test_during_a_copy(tmp_path: Path, certificates: Certificates) -> None:
     steps = [
         expect("Q"), send(answer("G", b"\0\0\0")), expect("d"), expect("d"), expect("c"),

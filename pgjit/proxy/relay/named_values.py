@@ -55,7 +55,8 @@ class Prepared:
         own = judgement.pgjit_setting is not None
         number = judgement.judge_number
         prepared = cls(judgement.text, statement, judgement.unread, judgement.observed, judge=number, own=own)
-        prepared.types.note(types)
+        if types:
+            prepared.types.note(types)
         return prepared
 
     @property

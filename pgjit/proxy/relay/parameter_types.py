@@ -11,26 +11,27 @@ MOST_TYPES = 256
 """The types of this many parameters are kept: a session may hold 10,000 prepared statements."""
 
 
-_FEW = 16  # so many are kept as a tuple too, as every execution has them
+_FEW = 16  # up to so many are kept as a tuple, which every execution has
 
 
 class ParameterTypes:
     """The object ids of the types: from the Parse, then from the server's ParameterDescription. 0: not known."""
 
-    __slots__ = ("_few", "_oids", "columns")
+    __slots__ = ("_few", "_many", "columns")
 
     def __init__(self) -> None:
-        self._oids = array("I")
-        self._few: tuple[int, ...] | None = ()
+        self._few: tuple[int, ...] = ()
+        self._many: array[int] | None = None
         self.columns: bytes | None = None  # the body of the RowDescription, under `record: results`
 
     def note(self, oids: Sequence[int]) -> None:
-        self._oids = array("I", oids[:MOST_TYPES])
-        self._few = tuple(self._oids) if len(oids) <= _FEW else None
+        few = len(oids) <= _FEW
+        self._few = tuple(oids) if few else ()
+        self._many = None if few else array("I", oids[:MOST_TYPES])
 
     @property
     def known(self) -> tuple[int, ...]:
-        return tuple(self._oids) if self._few is None else self._few
+        return self._few if self._many is None else tuple(self._many)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._oids)
+        return iter(self.known)
