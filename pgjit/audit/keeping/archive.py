@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import fsspec
 import orjson
 
 from pgjit.audit.results.result_files import results_between
@@ -30,6 +29,8 @@ _OF_JOURNAL = ("origin", "checkpoint", "checkpoints.jsonl")
 
 def archive_fault(url: str) -> str | None:
     """Why this URL cannot be written to, as far as it can be seen without a connection."""
+    import fsspec  # here: it takes long to import, and many have no archive
+
     protocol = fsspec.utils.get_protocol(url)
     try:
         fsspec.get_filesystem_class(protocol)
@@ -98,6 +99,8 @@ class Archive:
 
     def _opened(self) -> tuple[Any, str]:
         if self._store is None:
+            import fsspec
+
             store, root = fsspec.core.url_to_fs(self._url)
             self._store = store, str(root).rstrip("/")
         return self._store

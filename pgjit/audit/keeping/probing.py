@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from pgjit.audit.keeping.archive import make_folder
 from pgjit.audit.keeping.disk_space import free_bytes
 
@@ -91,6 +89,8 @@ def try_archive(url: str, origin: str | None = None, seconds: float = _SECONDS) 
 
 
 def _try_store(url: str, origin: str | None) -> ProbeResult:
+    import fsspec  # here: it takes long to import, and many have no archive
+
     hint = "Its credentials come from where its library looks for them; pgjit needs to list, read and write there."
     try:
         store, root = _step("opened", lambda: fsspec.core.url_to_fs(url))

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
-import fsspec
-
 from pgjit.audit.segments.segment import Segment, named_segments
 
 __all__ = ["StoreFolder", "StoredSegment"]
@@ -71,6 +69,8 @@ class StoreFolder:
         return [StoreFolder("/".join([self.url.rstrip("/"), *([each] if each else [])])) for each in below]
 
     def _opened(self) -> tuple[Any, str]:
+        import fsspec  # here: it takes long to import, and many have no archive
+
         store, root = self._call(lambda: fsspec.core.url_to_fs(self.url))
         return store, str(root).rstrip("/")
 
