@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# The store on PostgreSQL, its upgrade, the API for people, notifications, secrets of Azure, archives, what draws help.
+# The store on PostgreSQL, its upgrade, the API for people, notifications, Azure, archives, what draws help.
 NOT_ALWAYS_NEEDED = (
     "aiohttp", "aiosmtplib", "alembic", "asyncpg", "azure", "fsspec", "mako", "pgjit.api.endpoints", "pgjit.demo",
     "pygments", "rich", "slack_sdk", "sqlalchemy.orm",
