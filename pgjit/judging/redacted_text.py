@@ -32,8 +32,12 @@ MOST_VALUES = 100
 HIDDEN_TEXT = "-- redacted: its values cannot be told from its words"
 """In place of a text that cannot be split into tokens."""
 
-_BY_NAME = frozenset({"do", "call", "execute", "fetch"})
-"""Kinds whose values go where no rule sees it."""
+_READ_WHOLE = frozenset({
+    "select", "insert", "update", "delete", "merge", "copy-in", "copy-out", "explain", "prepare", "declare",
+    "close", "deallocate", "discard", "set", "show", "transaction",
+})  # fmt: skip
+"""Kinds whose values go nowhere but to the relations that they name. Of others nobody knows where a value goes: DO,
+CALL, EXECUTE, NOTIFY, the body of a function."""
 
 _SAMPLES = frozenset(
     """
@@ -189,7 +193,9 @@ def _use(
 ) -> _Use:
     if columns is None:
         return _Use(touches=False)
-    if catalog is None or referenced is None or referenced.faults or statement.kind in _BY_NAME:
+    if catalog is None or referenced is None or referenced.faults:
+        return _Use(touches=True)
+    if not _READ_WHOLE.issuperset((statement.kind, *statement.inner)):
         return _Use(touches=True)
     if any(map(_is_unread_function, referenced.functions)) or any(map(_is_unread_operator, referenced.operators)):
         return _Use(touches=True)

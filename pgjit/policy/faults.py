@@ -18,6 +18,7 @@ from pgjit.policy.language import SelectorEntry, StatementSection
 from pgjit.policy.match import find_permission_for_kind
 from pgjit.policy.pattern import Patterns, parse_pattern
 from pgjit.policy.policy import Policy, Preset, StatementTerms
+from pgjit.policy.record_warnings import record_warnings
 from pgjit.policy.rules import RULES
 from pgjit.policy.selector import Selector
 
@@ -150,6 +151,7 @@ def warnings(policy: Policy, document: Document) -> Iterator[str]:
     if policy.ttl > STANDING:
         yield f"{document.place(('ttl',))}: a window of {policy.ttl} is standing access in all but name"
     yield from grant_warnings(policy, document)
+    yield from record_warnings(policy, document)
     terms = policy.statements
     for entry in terms.deny:
         if reason := _never(entry, terms):

@@ -111,6 +111,47 @@ def redacted(sql: str, redaction: Redaction = COLUMNS, preset: Preset = Preset.R
         ),
         "an unknown function": ("SELECT nope('a')", "SELECT nope('[redacted 1]')", (b"a",)),
         "an EXECUTE that is refused": ("EXECUTE p('a')", "EXECUTE p('[redacted 1]')", (b"a",)),
+        "inside EXPLAIN": ("EXPLAIN EXECUTE p('a')", "EXPLAIN EXECUTE p('[redacted 1]')", (b"a",)),
+        "of a condition of COPY": (
+            "COPY customers FROM STDIN WHERE email <> 'a'",
+            "COPY customers FROM STDIN WHERE email <> '[redacted 1]'",
+            (b"a",),
+        ),
+        "a default": (
+            "ALTER TABLE customers ALTER email SET DEFAULT 'a'",
+            "ALTER TABLE customers ALTER email SET DEFAULT '[redacted 1]'",
+            (b"a",),
+        ),
+        "a comment on it": (
+            "COMMENT ON COLUMN public.customers.email IS 'a'",
+            "COMMENT ON COLUMN public.customers.email IS '[redacted 1]'",
+            (b"a",),
+        ),
+        "a partition of it": (
+            "CREATE TABLE cx PARTITION OF customers FOR VALUES IN ('a')",
+            "CREATE TABLE cx PARTITION OF customers FOR VALUES IN ('[redacted 1]')",
+            (b"a",),
+        ),
+        "a function's body": (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS '[redacted 1]'",
+            (b"SELECT 1",),
+        ),
+        "a DO block": ("DO $$ BEGIN END $$", "DO '[redacted 1]'", (b"$$ BEGIN END $$",)),
+        "a message to others": ("NOTIFY c, 'a'", "NOTIFY c, '[redacted 1]'", (b"a",)),
+        "a merge": (
+            "MERGE INTO customers USING orders ON email = 'a' WHEN MATCHED THEN DO NOTHING",
+            "MERGE INTO customers USING orders ON email = '[redacted 1]' WHEN MATCHED THEN DO NOTHING",
+            (b"a",),
+        ),
+        "a list of rows": (
+            "SELECT id FROM customers WHERE (id, email) IN ((7, 'a'))",
+            "SELECT id FROM customers WHERE (id, email) IN (('[redacted 1]', '[redacted 2]'))",
+            (b"7", b"a"),
+        ),
+        "the other way round": (
+            "SELECT 'a' = email FROM customers", "SELECT '[redacted 1]' = email FROM customers", (b"a",),
+        ),
         "a table without one": (
             "SELECT * FROM orders WHERE id = 7 AND status = 'a@b'",
             "SELECT * FROM orders WHERE id = 7 AND status = 'a@b'", (),

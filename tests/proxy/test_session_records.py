@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,10 @@ class Sessions:
         self.sent: list[str] = []
         self.overflows = 0
 
-    def open(self, *, synced: bool = False) -> SessionRecords:
-        return SessionRecords(self.journal, self.rate, IDENTITY.key, synced=synced, overflow=self._overflow)
+    def open(self, *, synced: bool = False, ready: Callable[[], bool] = lambda: True) -> SessionRecords:
+        return SessionRecords(
+            self.journal, self.rate, IDENTITY.key, synced=synced, overflow=self._overflow, ready=ready
+        )
 
     def _overflow(self) -> None:
         self.overflows += 1
@@ -177,3 +179,16 @@ async def test_what_was_written_counts_for_the_identity(sessions: Sessions) -> N
     session.after([execution("b" * 10_000)])
     await asyncio.sleep(0)
     assert 0.01 < sessions.rate.wait(IDENTITY.key) < 0.1
+
+
+async def test_nothing_is_recorded_or_sent_while_what_belongs_to_it_cannot_be_kept(sessions: Sessions) -> None:
+    ready = [False]
+    one, other = sessions.open(ready=lambda: ready[0]), sessions.open()
+    sessions.run(one, "a")
+    sessions.run(other, "b")
+    await asyncio.sleep(0)
+    assert sessions.sent == ["refused a", "b"]
+    ready[0] = True
+    sessions.run(one, "c")
+    await asyncio.sleep(0)
+    assert sessions.texts == ["b", "c"]

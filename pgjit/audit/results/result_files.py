@@ -21,6 +21,7 @@ RESULTS = ".results"
 """After the number of the journal's line that comes next when the file is made, in 20 digits."""
 
 _PROBE = b" " * 4096
+sync = getattr(os, "fdatasync", os.fsync)  # not every system has it
 
 
 def results_between(folder: Path, first: int, end: int) -> list[Path]:
@@ -66,7 +67,7 @@ class _OpenFile:
             os.ftruncate(self._descriptor, self.length)
 
     def sync(self) -> None:
-        os.fsync(self._descriptor)
+        sync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)

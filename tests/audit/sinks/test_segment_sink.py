@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from pgjit.audit.results import result_files
 from pgjit.audit.segments import list_segments, segment_name
 from pgjit.audit.sink import Sink, SinkBroken, SinkLost, TornLine
-from pgjit.audit.sinks import SegmentSink
+from pgjit.audit.sinks import SegmentSink, open_segment
 from tests.contracts.sink import SinkContract
 from tests.run.journal_text import journal_text
 from tests.run.processes import finish
@@ -238,8 +239,9 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
 _UNPRIVILEGED = """
 import os, tempfile
 from pathlib import Path
+from pgjit.audit.results import result_files
 from pgjit.audit.segments import list_segments
-from pgjit.audit.sinks import SegmentSink
+from pgjit.audit.sinks import SegmentSink, open_segment
 
 if os.geteuid() == 0:
     os.setuid(65534)
@@ -269,3 +271,26 @@ def test_without_permission_nothing_is_taken_until_it_is_back() -> None:
     done = finish(sys.executable, "-c", _UNPRIVILEGED, seconds=60)
     assert done.status == 0, done.err
     assert done.out.splitlines() == ["refused"] * 6 + ["3 [[b'a', b'c', b'c'], []]"]
+
+
+def test_results_are_flushed_before_the_lines_that_refer_to_them(
+    opened: SegmentSink, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    monkeypatch.setattr(result_files, "sync", note)
+    monkeypatch.setattr(open_segment, "_sync", note)
+    opened.append(b"a\n")
+    first = opened.results.keep(b"{}\n")
+    opened.append(b"b\n")
+    opened.rotate()
+    opened.append(b"c\n")
+    second = opened.results.keep(b"{}\n")
+    opened.flush()
+    opened.flush()
+    plain = [_plain(folder, each).name for each in (0, 2)]
+    assert (first.file, second.file) == (f"{1:020}.results", f"{3:020}.results")
+    assert synced == [first.file, second.file, *plain, plain[1]]
