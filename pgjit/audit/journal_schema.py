@@ -25,6 +25,7 @@ from pgjit.audit.order_shapes import (
     RequestEndedShape,
     RequestMadeShape,
     RequestVerdictShape,
+    SaltsDroppedShape,
     SegmentDroppedShape,
     ServiceStartedShape,
     ServiceStoppedShape,
@@ -53,7 +54,7 @@ _AnyRecord = Annotated[
     RequestMadeShape | RequestVerdictShape | RequestEndedShape | LockChangedShape | SessionKilledShape |
     NotificationFailedShape | ApiCalledShape | LoginRefusedShape | ServiceStartedShape | ServiceStoppedShape |
     JournalGapShape | StoreRestoredShape | PolicyDiffersShape | JournalTornShape | JournalReplacedShape |
-    SegmentDroppedShape | JournalSpaceShape,
+    SegmentDroppedShape | SaltsDroppedShape | JournalSpaceShape,
     Field(discriminator="type"),
 ]  # fmt: skip
 

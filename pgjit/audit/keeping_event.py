@@ -11,6 +11,7 @@ __all__ = [
     "JournalSpaceRegained",
     "JournalTorn",
     "KeepingEvent",
+    "SaltsDropped",
     "SegmentDropped",
 ]
 
@@ -60,6 +61,13 @@ class SegmentDropped(KeepingEvent):
     """Where its copy is."""
     unsent: int = 0
     """How many of its records the collector does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaltsDropped(KeepingEvent):
+    """The salts of these days are removed: what was redacted on them is erased. Written before they are removed."""
+
+    days: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from pgjit.audit.keeping_event import (
     JournalSpaceRegained,
     JournalTorn,
     KeepingEvent,
+    SaltsDropped,
     SegmentDropped,
 )
 from pgjit.audit.record_json import time_text
@@ -32,6 +33,8 @@ def keeping_members(event: KeepingEvent) -> tuple[str, dict[str, object]]:
                 "archived": event.archived,
                 **({"unsent": event.unsent} if event.unsent else {}),
             }
+        case SaltsDropped():
+            return "journal.salts.dropped", {"days": list(event.days)}
         case JournalSpaceLow() | JournalSpaceRegained():
             name = "journal.space.low" if isinstance(event, JournalSpaceLow) else "journal.space.regained"
             return name, {"free_bytes": event.free_bytes, "warn_bytes": event.warn_bytes}

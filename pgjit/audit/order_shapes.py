@@ -28,7 +28,8 @@ __all__ = [
     "ApiCalledShape", "BreakGlassSignedOffShape", "BreakGlassUsedShape", "EarlierJournalShape", "JournalGapShape",
     "JournalReplacedShape", "JournalSpaceShape", "JournalTornShape", "LockChangedShape", "LockShape",
     "LoginRefusedShape", "NotificationFailedShape", "OfRequestShape", "OfWindowShape", "PolicyDiffersShape",
-    "PolicyVersionShape", "RequestEndedShape", "RequestMadeShape", "RequestVerdictShape", "SegmentDroppedShape",
+    "PolicyVersionShape", "RequestEndedShape", "RequestMadeShape", "RequestVerdictShape", "SaltsDroppedShape",
+    "SegmentDroppedShape",
     "ServiceStartedShape", "ServiceStoppedShape", "SessionKilledShape", "StoreRestoredShape", "UsedForShape",
     "VerdictShape", "WindowAdoptedShape", "WindowEndedShape", "WindowOpenedShape", "WindowRevokedShape",
 ]  # fmt: skip
@@ -266,6 +267,11 @@ class SegmentDroppedShape(RecordShape):
     until: Moment
     archived: str | None
     unsent: Positive | None = None
+
+
+class SaltsDroppedShape(RecordShape):
+    type: Literal["journal.salts.dropped"]
+    days: list[str]
 
 
 class JournalSpaceShape(RecordShape):

@@ -32,6 +32,7 @@ from pgjit.audit.keeping_event import (
     JournalSpaceLow,
     JournalSpaceRegained,
     JournalTorn,
+    SaltsDropped,
     SegmentDropped,
 )
 from pgjit.grants.server_process import ServerInstance, ServerProcess
@@ -209,6 +210,7 @@ EVENTS: dict[str, Event] = {
     "journal.segment.dropped": SegmentDropped(
         at=AT, segment="00000000000000000000.jsonl.zst", first=0, lines=4, until=AT, archived=None
     ),
+    "journal.salts.dropped": SaltsDropped(at=AT, days=("2026-11-22", "2026-11-23")),
     "journal.space.low": JournalSpaceLow(at=AT, free_bytes=7, warn_bytes=9),
     "journal.space.regained": JournalSpaceRegained(at=AT, free_bytes=11, warn_bytes=9),
     "store.restored": StoreRestored(at=AT, windows=("w_1", "w_2")),

@@ -17,6 +17,7 @@ KEEPING_MEMBERS: dict[str, dict[str, object]] = {
         "until": "2026-11-24T09:30:00.000042Z",
         "archived": None,
     },
+    "journal.salts.dropped": {"days": ["2026-11-22", "2026-11-23"]},
     "journal.space.low": {"free_bytes": 7, "warn_bytes": 9},
     "journal.space.regained": {"free_bytes": 11, "warn_bytes": 9},
 }

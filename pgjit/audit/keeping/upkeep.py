@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from pgjit.audit.event import Event
@@ -21,7 +21,7 @@ from pgjit.audit.keeping.archive import Archive
 from pgjit.audit.keeping.compression import compress, remove_parts
 from pgjit.audit.keeping.disk_space import DiskSpace, free_bytes
 from pgjit.audit.keeping.retention import Expired, Export, expired, held, remove
-from pgjit.audit.keeping_event import SegmentDropped
+from pgjit.audit.keeping_event import SaltsDropped, SegmentDropped
 from pgjit.audit.redaction.salts import SaltFiles
 from pgjit.audit.segments import Segment, list_segments
 from pgjit.errors import JournalUnavailable
@@ -130,7 +130,7 @@ class Upkeep:
             if self._archiver is not None:
                 self._archiver.wake.set()
             if self._keeping.salts is not None:
-                await asyncio.to_thread(SaltFiles(self._folder).drop_before, (now - self._keeping.salts).date())
+                await self._drop_salts((now - self._keeping.salts).date())
             if self._keeping.keep is not None:
                 await self._drop(now - self._keeping.keep)
         except (OSError, ValueError, KeyError, JournalUnavailable) as error:
@@ -163,6 +163,13 @@ class Upkeep:
         for segment in list_segments(self._folder):
             if not segment.open and not segment.compressed:
                 compress(segment)
+
+    async def _drop_salts(self, first: date) -> None:
+        salts = SaltFiles(self._folder)
+        if days := await asyncio.to_thread(salts.days_before, first):
+            self._journal.append([SaltsDropped(at=self._clock(), days=tuple(days))])
+            await self._journal.flush()
+            await asyncio.to_thread(salts.drop, days)
 
     async def _drop(self, cutoff: datetime) -> None:
         place_of = None if self._archiver is None else self._archiver.place_of

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -71,21 +72,19 @@ class SaltFiles:
         key = self._keys[day] = _read(path, day) or _made(path, day)
         return key
 
-    def drop_before(self, first: date) -> list[str]:
-        """Remove the keys of the days before `first`. Returns these days. Raises OSError."""
+    def days_before(self, first: date) -> list[str]:
+        """The days before `first` whose keys are there. Raises OSError."""
         if not self._folder.is_dir():
             return []
-        due = sorted(
-            each for each in self._folder.iterdir() if _DAY.match(each.name) and each.name < first.isoformat()
-        )
-        for path in due:
-            path.unlink()
-            self._keys.pop(path.name, None)
-        if due:
-            _log.info(
-                "salts of %s are removed: what was redacted on these days is erased", ", ".join(p.name for p in due)
-            )
-        return [path.name for path in due]
+        names = (path.name for path in self._folder.iterdir())
+        return sorted(name for name in names if _DAY.match(name) and name < first.isoformat())
+
+    def drop(self, days: Sequence[str]) -> None:
+        """Remove the keys of these days. Raises OSError."""
+        for day in days:
+            (self._folder / day).unlink(missing_ok=True)
+            self._keys.pop(day, None)
+        _log.info("salts of %s are removed: what was redacted on these days is erased", ", ".join(days))
 
 
 def read_salt_key(folder: Path, name: str) -> SaltKey | None:

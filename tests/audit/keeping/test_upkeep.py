@@ -209,5 +209,8 @@ async def test_salts_are_removed_by_their_age(journal: Journal, path: Path) -> N
     first, second = salts.key_for(AT), salts.key_for(AT + DAY)
     now.at = AT + 3 * DAY
     await Upkeep(journal, now, Keeping(salts=2 * DAY)).round()
+    assert [each["days"] for each in journal_records(path) if each["type"] == "journal.salts.dropped"] == [
+        [first.day]
+    ]
     assert read_salt_key(path, first.name) is None
     assert read_salt_key(path, second.name) == second

@@ -37,6 +37,7 @@ def kill_and_check(folder: Path, rounds: int) -> None:
         assert found.signed > before
         before = found.signed
     assert found.segments > 1
+    assert list(folder.glob("*.results"))
 
 
 def test_a_killed_writer_leaves_what_it_published(tmp_path: Path) -> None:

@@ -32,8 +32,10 @@ def test_each_member_of_each_record_has_a_salt_of_its_own(tmp_path: Path) -> Non
 def test_a_key_that_was_removed_is_never_made_again(tmp_path: Path) -> None:
     salts = SaltFiles(tmp_path)
     key = salts.key_for(AT)
-    assert salts.drop_before(date(2026, 11, 29)) == []
-    assert salts.drop_before(date(2026, 11, 30)) == ["2026-11-29"]
+    assert salts.days_before(date(2026, 11, 29)) == []
+    assert salts.days_before(date(2026, 11, 30)) == ["2026-11-29"]
+    salts.drop(["2026-11-29"])
+    assert salts.days_before(date(2026, 11, 30)) == []
     assert read_salt_key(tmp_path, key.name) is None
     assert salts.key_for(AT).name != key.name
     assert read_salt_key(tmp_path, key.name) is None
