@@ -210,7 +210,9 @@ def _summarised(
             return summary_of(each, referenced, masks=masks)
         return redacted_summary(each, referenced, redaction, catalog, masks=masks)
 
-    return tuple(replace(each, summary=summary(each)) for each in statements)
+    for each in statements:
+        each.summary = summary(each)
+    return statements
 
 
 def _preset_violations(
@@ -297,7 +299,7 @@ class Judge:
 
     def cache(self, sql: bytes, judgement: Judgement) -> Judgement:
         """Cache a judgement by this policy and this catalog; also one that a judge worker made."""
-        judgement = replace(judgement, judge_number=self.number)
+        judgement.judge_number = self.number
         if len(sql) <= _CACHED_BYTES and len(judgement.statements) <= _CACHED_STATEMENTS:
             self._cache[sql] = judgement
             if len(self._cache) > self._cache_size:

@@ -31,7 +31,7 @@ def evaluate(
     policy: Policy,
     message: Message,
     catalog: Catalog | None = None,
-    rules: Iterable[Rule] = tuple(RULES.values()),
+    rules: Iterable[Rule] | None = None,
     *,
     steps: StepBudget | None = None,
     passages: Passages | None = None,
@@ -45,11 +45,25 @@ def evaluate(
     terms = policy.statements
     if terms.access is Preset.FULL:
         return Allow()
-    applied = tuple(rule for rule in rules if rule.applies(terms))
+    applied = _applied(terms) if rules is None else tuple(rule for rule in rules if rule.applies(terms))
     violations = tuple(
         islice(_violations(terms, message, catalog, applied, steps or StepBudget(), passages, resolved), MOST)
     )
     return Deny(violations) if violations else Allow()
+
+
+def _applied(terms: StatementTerms) -> tuple[Rule, ...]:
+    """The rules that apply under these terms. Found once, as they never change."""
+    found = _APPLIED.get(id(terms))
+    if found is None or found[0] is not terms:
+        if len(_APPLIED) >= _MOST_KEPT:
+            _APPLIED.clear()
+        found = _APPLIED[id(terms)] = terms, tuple(rule for rule in RULES.values() if rule.applies(terms))
+    return found[1]
+
+
+_MOST_KEPT = 100
+_APPLIED: dict[int, tuple[StatementTerms, tuple[Rule, ...]]] = {}
 
 
 def _violations(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal, TypeVar
 
 from pgjit.identity.identity import GroupId
@@ -34,6 +34,12 @@ class Mode(StrEnum):
 
     ENFORCE = "enforce"
     OBSERVE = "observe"  # it runs, and what would have been refused is on record
+
+
+@cache
+def _defaults(shape: type[O]) -> O:
+    """Options cannot be changed, and making them is dear."""
+    return shape()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +134,7 @@ class StatementTerms:
     def options(self, name: str, shape: type[O]) -> O:
         """The options that the policy gives a rule; the rule's defaults where it gives none."""
         given = self.switches.get(name)
-        return given if isinstance(given, shape) else shape()
+        return given if isinstance(given, shape) else _defaults(shape)
 
     @cached_property
     def denied_relations(self) -> tuple[tuple[Patterns | None, Patterns | None, Patterns | None], ...]:

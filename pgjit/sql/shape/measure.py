@@ -6,6 +6,7 @@ Decides nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from pgjit.sql.shape.cartesian_products import cartesian_product
@@ -29,20 +30,26 @@ def measure(node_type: str, node: Node, where: Callable[[int], int]) -> Shape:
     depth, selects, writes = _levels({node_type: node})
     places = _Places(where)
     analyze = node_type == "ExplainStmt" and _analyzes(node)
-    found = _row_sources(node_type, node, places) if selects or node_type == "CopyStmt" else ()
+    returns = (selects or node_type == "CopyStmt") and (analyze or node_type != "ExplainStmt")
+    sources = partial(_row_sources, node_type, node, places) if returns else tuple
     joined = [select for select in selects if _several(select.get("fromClause"))]
     if not (writes or joined):
-        return Shape(analyze, depth, (), found if analyze or node_type != "ExplainStmt" else ())
-    references = References()
-    for select in reversed(selects):  # the innermost first
-        references.keep(select)
+        return Shape(analyze, depth, read_sources=sources)
+    references = cache(lambda: _references(selects))
     return Shape(
         analyze,
         depth,
-        tuple([_write(kind, write, references, places) for kind, write in writes]),
-        found if analyze or node_type != "ExplainStmt" else (),
-        tuple(_products(joined, writes, references, places)),
+        tuple([_write(kind, write, references(), places) for kind, write in writes]),
+        sources,
+        lambda: tuple(_products(joined, writes, references(), places)),
     )
+
+
+def _references(selects: list[Node]) -> References:
+    references = References()
+    for select in reversed(selects):  # the innermost first
+        references.keep(select)
+    return references
 
 
 def _several(clause: list[Any] | None) -> bool:

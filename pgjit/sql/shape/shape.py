@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pgjit.sql.shape.narrowing import Narrowing
@@ -56,8 +57,17 @@ class Shape:
     analyze: bool = False  # EXPLAIN ANALYZE, which runs the statement
     depth: int = 0  # levels of the syntax tree
     writes: tuple[WriteShape, ...] = ()
-    sources: tuple[RowSource, ...] = ()
-    products: tuple[Product, ...] = ()
+    # Few policies look at these: the tree is read for them when they are looked at.
+    read_sources: Callable[[], tuple[RowSource, ...]] = field(default=tuple, compare=False, repr=False)
+    read_products: Callable[[], tuple[Product, ...]] = field(default=tuple, compare=False, repr=False)
+
+    @property
+    def sources(self) -> tuple[RowSource, ...]:
+        return self.read_sources()
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        return self.read_products()
 
 
 SHAPELESS = Shape()
