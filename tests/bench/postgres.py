@@ -1,6 +1,7 @@
 """The PostgreSQL of the bench: one that is installed, which speaks TLS, or else the demo's embedded one.
 
-Decides its settings, its two roles and its tables. `PG_BIN` names the folder of another one's programs.
+Decides its settings, its role and its tables. `PG_BIN` names the folder of another one's programs, or is
+`embedded`.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def run_postgres(folder: Path, certificates: Certificates, scale: int) -> Iterat
 def _installed() -> Path | None:
     named = os.environ.get("PG_BIN")
     if named:
-        return Path(named)
+        return None if named == "embedded" else Path(named)
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"), key=lambda path: float(path.parts[-3]))
     servers = [path.parent for path in found if (path.parent / "initdb").exists()]
     return servers[-1] if servers else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.accounting import cpu_seconds
-from tests.bench.bed import DIRECT, Bed
+from tests.bench.bed import DIRECT, PGJIT, Bed
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, spread
 from tests.run.processes import finish
@@ -40,6 +40,7 @@ def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
     cases = effort.chosen(CASES)
     if cases:
         bed.postgres.superuser(_BIG.format(rows=effort.rows) + _LARGE.format(size=effort.row_bytes))
+        _fetch(bed, PGJIT, "text", "SELECT id FROM big LIMIT 1")  # pgjit finds the new tables in the catalog
     for case in cases:
         took: dict[str, list[float]] = {way: [] for way in bed.ways}
         used: dict[str, list[float]] = {way: [] for way in bed.ways}
