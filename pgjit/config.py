@@ -98,6 +98,15 @@ class ConnectionSection(_Section):
     channel_binding: ChannelBinding = Field(
         default=ChannelBinding.PREFER, description="SCRAM tied to the server's certificate, as in libpq"
     )
+    warm: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description=(
+            "connections that are made ahead, at most: an agent that connects often in the same window, with the "
+            "same settings, finds one ready. Each is used by one session, and kept for a minute at most"
+        ),
+    )
     keepalives_idle: int = Field(default=30, ge=0, le=7200, description="seconds of silence until the first probe")
     keepalives_interval: int = Field(default=10, ge=0, le=7200, description="seconds between probes")
     keepalives_count: int = Field(
@@ -350,6 +359,7 @@ def _target(document: Document, folder: Path, name: str, section: ConnectionSect
             user_timeout=section.tcp_user_timeout,
         ),
         search_path=section.search_path,
+        warm=section.warm,
         control=control_login(document, folder, name, section.control),
     )
 

@@ -44,6 +44,7 @@ from pgjit.random_id import random_id
 from pgjit.server.link import Link, LinkClosed
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import cancel_running
+from pgjit.server.warm_logins import NextLogin
 from pgjit.telemetry.log_context import log_session, log_window
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages import authentication as auth
@@ -158,7 +159,7 @@ class Session:
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
             lambda major: session_settings(access, request, self._id, major, services.clock()),
-            services.limits.server_login_seconds, frozenset(request.settings),
+            services.limits.server_login_seconds, frozenset(request.settings), self._following(access, request),
         )  # fmt: skip
         try:
             if runs_unread(access.policy.statements):
@@ -167,6 +168,19 @@ class Session:
         except BaseException:
             await backend.leave()
             raise
+
+    def _following(self, access: Access, request: StartupRequest) -> NextLogin | None:
+        """How the next session of this agent logs in, which may be made ahead. None where texts run unread."""
+        if runs_unread(access.policy.statements):
+            return None  # such a session could have changed what the next one finds
+        clock, window = self._services.clock, access.window.id
+        asked = request.application_name, frozenset(request.settings.items())
+        alike = (window, access.policy.version, access.ends_at, asked)
+        return NextLogin(
+            alike,
+            lambda major: session_settings(access, request, window, major, clock()),
+            (access.ends_at - clock()).total_seconds(),
+        )
 
     def _open_session(
         self, access: Access, resolved: ResolvedIdentity, request: StartupRequest, backend: Backend

@@ -19,6 +19,7 @@ from pgjit.server.dial import Address, resolve
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import Host, SessionAttrs, Target
 from pgjit.server.upstream import Upstream, connect_upstream
+from pgjit.server.warm_logins import NextLogin, WarmLogins
 from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["Backend", "Servers"]
@@ -66,15 +67,36 @@ class Servers:
         self._target = target
         self.dependency = ExternalDependency("server", target.name)
         self._controls: dict[Address, ControlPool] = {}  # least recently used first
+        self._warm = WarmLogins(target.warm, target.credential, self._log_in_ahead, self._check_again)
 
     async def connect(
-        self, settings: Settings, deadline: float, client_settings: frozenset[str] = frozenset()
+        self,
+        settings: Settings,
+        deadline: float,
+        client_settings: frozenset[str] = frozenset(),
+        following: NextLogin | None = None,
     ) -> Backend:
         """Log in to the first acceptable server. Raises ServerUnavailable, which names each step that failed.
 
         `client_settings`: names of the settings that the client requested, in lower case. The client receives the
-        server's errors about these.
+        server's errors about these. `following`: how further sessions like this one log in. If one was made ahead, it
+        is used now.
         """
+        if following is None or not self._target.warm:
+            return await self._connect(settings, deadline, client_settings)
+        backend = await self._warm.take(following, settings)
+        if backend is None:
+            try:
+                backend = await self._connect(settings, deadline, client_settings)
+            except ServerNotAccepting:
+                if not await self._warm.drop_all():
+                    raise
+                # The server may have had no room left but for those.
+                backend = await self._connect(settings, deadline, client_settings)
+        self._warm.used(following)
+        return backend
+
+    async def _connect(self, settings: Settings, deadline: float, client_settings: frozenset[str]) -> Backend:
         failures: list[LoginFailed] = []
         try:
             async with asyncio.timeout(deadline):
@@ -129,9 +151,21 @@ class Servers:
             control.sessions -= 1
 
     async def close(self) -> None:
+        await self._warm.close()
         for control in self._controls.values():
             await control.close()
         self._controls.clear()
+
+    async def _log_in_ahead(self, settings: Settings) -> Backend:
+        return await self._log_in_to_first(settings, [])
+
+    async def _check_again(self, backend: Backend) -> None:
+        """Raises LoginFailed if this server is not one to log in to any more."""
+        address, attrs = backend.upstream.address, self._target.session_attrs
+        if attrs is not SessionAttrs.ANY:
+            _check_role(address, attrs, await _role(backend.control, attrs))
+        if not any([address in await resolve(host) for host in self._target.hosts]):
+            raise _OtherRole(str(address), "resolving the name", "it has other addresses now")
 
     async def _log_in_to_first(self, settings: Settings, failures: list[LoginFailed]) -> Backend:
         """Raises the last LoginFailed; earlier ones are appended to `failures`."""

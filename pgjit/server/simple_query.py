@@ -8,7 +8,7 @@ from __future__ import annotations
 from pgjit.server.link import Link, LinkClosed
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import FrameReader
-from pgwire.messages.query import decode_error, encode_query
+from pgwire.messages.query import decode_error, decode_parameter_status, encode_query
 from pgwire.messages.results import decode_data_row
 
 __all__ = ["QueryFailed", "run_query"]
@@ -22,8 +22,10 @@ class QueryFailed(Exception):
     """The server answered with an error; the text is its SQLSTATE and message."""
 
 
-async def run_query(link: Link, sql: str) -> list[Row]:
-    """The rows of the result. Raises QueryFailed, LinkClosed or RemoteProtocolError.
+async def run_query(link: Link, sql: str, reported: dict[str, str] | None = None) -> list[Row]:
+    """The rows of the result. `reported` gets the parameters that the server reports as changed.
+
+    Raises QueryFailed, LinkClosed or RemoteProtocolError.
 
     After any exception but QueryFailed, cancellation included, the link must not be used again.
     """
@@ -46,6 +48,9 @@ async def run_query(link: Link, sql: str) -> list[Row]:
                     if error is not None:
                         raise QueryFailed(error)
                     return rows
+                case "S" if reported is not None:
+                    name, value = decode_parameter_status(frame.body)
+                    reported[name] = value
                 case "T" | "C" | "S" | "N" | "A":
                     pass
                 case kind:

@@ -90,6 +90,7 @@ class Target:
     connect_timeout: float = 5.0  # seconds for one address, from connecting to being logged in
     keepalive: Keepalive = Keepalive()
     search_path: str = "public"
+    warm: int = 0  # connections that are made ahead, at most
     control: ControlLogin | None = None  # None: the control connections log in as the sessions do
 
     @property

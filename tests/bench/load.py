@@ -1,19 +1,22 @@
 """One run of pgbench in one way, and what it cost.
 
-The CPU of a transaction is that of the proxy's process group during the run, less that of the logins, which a run of
-one transaction for each client has shown just before.
+The CPU of a transaction is that of the proxy's process group between two of pgbench's progress reports, when every
+client has logged in long ago. A run of a number of transactions may have none: then the CPU of the logins is
+subtracted, as a run of one transaction for each client has shown it just before.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.accounting import cpu_seconds
 from tests.bench.bed import Bed
 from tests.bench.effort import Effort
+from tests.run.processes import own
 
 __all__ = ["Load", "Sample", "run_load"]
 
@@ -44,33 +47,57 @@ class Sample:
 def run_load(bed: Bed, way: str, load: Load, effort: Effort, *, latencies: bool = False) -> Sample:
     group = bed.group(way)
     login = 0.0
-    if group is not None and not load.connects:
+    if group is not None and effort.transactions and not load.connects:
         begun = cpu_seconds(group)
         _pgbench(bed, way, load, ["-t", "1"])
         login = cpu_seconds(group) - begun
     begun = cpu_seconds(group) if group is not None else 0.0
     prefix = bed.folder / "latency"
     more = ["-l", f"--log-prefix={prefix}"] if latencies else []
-    length = ["-T", str(max(1, round(effort.seconds)))]
+    length = ["-T", str(max(1, round(effort.seconds))), "-P", "1"]
     if effort.transactions:
         length = ["-t", str(max(1, effort.transactions // load.clients))]
-    shown = _pgbench(bed, way, load, [*length, *more])
+    shown, reports = _pgbench(bed, way, load, [*length, *more])
     used = cpu_seconds(group) - begun - login if group is not None else 0.0
-    transactions = int(_figure(r"transactions actually processed: (\d+)", shown))
+    cpu = used / max(1, _figure(r"transactions actually processed: (\d+)", shown))
+    if len(reports) > 1 and not load.connects:
+        cpu = _cpu_between(reports)
     rate = _figure(r"tps = ([\d.]+)", shown)
-    return Sample(rate, max(0.0, used) / max(1, transactions) * 1e6, _take_latencies(prefix) if latencies else ())
+    return Sample(rate, max(0.0, cpu) * 1e6, _take_latencies(prefix) if latencies else ())
 
 
-def _pgbench(bed: Bed, way: str, load: Load, more: list[str]) -> str:
+@dataclass(frozen=True)
+class _Progress:
+    """A report of pgbench: transactions a second since the one before; and the CPU that was used when it came."""
+
+    at: float
+    rate: float
+    cpu: float
+
+
+def _cpu_between(reports: Sequence[_Progress]) -> float:
+    """Seconds for each transaction from the first report to the last."""
+    pairs = itertools.pairwise(reports)
+    transactions = sum(later.rate * (later.at - earlier.at) for earlier, later in pairs)
+    return (reports[-1].cpu - reports[0].cpu) / max(1.0, transactions)
+
+
+def _pgbench(bed: Bed, way: str, load: Load, more: list[str]) -> tuple[str, list[_Progress]]:
     threads = str(min(2, load.clients))
     command = [str(bed.postgres.pgbench), "-n", "-c", str(load.clients), "-j", threads, *load.arguments, *more]
-    done = subprocess.run(
-        command, env=bed.environment(way, load.policy), capture_output=True, text=True, cwd=bed.folder,
-        timeout=_SECONDS,
-    )  # fmt: skip
-    if done.returncode != 0 or "failed transactions: 0 " not in done.stdout + "failed transactions: 0 ":
-        raise SystemExit(f"bench: pgbench failed in the way `{way}`: {(done.stderr or done.stdout)[-2000:]}")
-    return done.stdout
+    group, reports, errors = bed.group(way), [], []
+    with own(*command, env=bed.environment(way, load.policy), cwd=bed.folder) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if found := re.match(r"progress: ([\d.]+) s, ([\d.]+) tps", line):
+                cpu = cpu_seconds(group) if group is not None else 0.0
+                reports.append(_Progress(float(found[1]), float(found[2]), cpu))
+            else:
+                errors.append(line)
+        shown, _ = process.communicate(timeout=_SECONDS)
+    if process.returncode != 0:
+        raise SystemExit(f"bench: pgbench failed in the way `{way}`: {''.join(errors)[-1000:]}{shown[-1000:]}")
+    return shown, reports
 
 
 def _figure(pattern: str, shown: str) -> float:
