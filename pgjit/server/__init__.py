@@ -15,8 +15,9 @@ Start with `servers.py`: failover between hosts and addresses. A login goes thro
 secret from `credential.py`, the TLS link from `dial.py` and the protocol from `login.py` and `scram.py`. A cancel
 request is sent by `cancel_running` in `upstream.py`. Control queries are in `control_queries.py`; sessions that end
 together share them by `signal_batches.py`. `reserve_login.py` keeps a login for the case that a session attacks the
-control connections. `warm_logins.py` makes logins ahead for agents that connect often. The catalog is refreshed by `catalog_cache.py` with the queries of `catalog_queries.py` and
-`catalog_secrets.py`. `login_config.py` has the configuration keys.
+control connections. `warm_logins.py` makes logins ahead for agents that connect often. The catalog is refreshed by
+`catalog_cache.py` with the queries of `catalog_queries.py` and `catalog_secrets.py`. `login_config.py` has the
+configuration keys.
 
 A link is used on both sides of a session. `readiness.py` reports which sockets can be read or written, and
 `tls_handshake.py` starts TLS.
