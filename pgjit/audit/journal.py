@@ -320,10 +320,9 @@ class Journal:
         """Look for a sink that was lost. Raises OSError if it is not back."""
         if not self._lost:
             return
-        if self._fsync.running is not None:
-            raise SinkLost(f"{self._sink.name} is still being flushed")
         origin, lines, seq, digest = self._sink.origin, self._sink.lines, self._seq, digest_of(self._last)
-        if not self._sink.reopen():
+        # A flush of the old one has its files open still: none may begin anew under it.
+        if not self._sink.reopen(anew=self._fsync.running is None):
             self._synced_lines, self._segment_began = 0, None
             self._due.append(
                 lambda at: JournalReplaced(

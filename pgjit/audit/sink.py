@@ -77,10 +77,10 @@ class Sink(Protocol):
     def probe(self) -> None:
         """Raise OSError if an append would fail now. Leaves no trace."""
 
-    def reopen(self) -> bool:
+    def reopen(self, *, anew: bool = True) -> bool:
         """After SinkLost: whether the lines are there again. False: a new, empty sink has begun, with a new origin.
 
-        Raises OSError if there is no place to write to.
+        Raises OSError if there is no place to write to; SinkLost if a new one would begin, and not `anew`.
         """
 
     def lines_back(self) -> Iterator[bytes]:

@@ -245,3 +245,28 @@ def test_records_are_taken_outside_an_event_loop_too(path: Path) -> None:
     journal.append([execution()])
     assert _seqs(path) == [1]
     asyncio.run(journal.close())
+
+
+async def test_a_folder_that_is_back_is_used_while_it_is_flushed_and_a_new_one_afterwards(
+    journal: Journal, sink: DisturbedSink, path: Path
+) -> None:
+    away = path.with_name("away")
+    journal.append([execution("a")])
+    sink.gate.clear()
+    flush = asyncio.create_task(journal.flush())
+    await asyncio.to_thread(sink.flushing.wait, 60)
+    path.rename(away)
+    with pytest.raises(JournalUnavailable):
+        journal.append([execution("refused")])
+    away.rename(path)
+    journal.append([execution("b")])
+    path.rename(away)
+    path.mkdir()
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable):
+            journal.append([execution("refused")])
+    sink.gate.set()
+    await flush
+    journal.append([execution("c")])
+    assert [record["statement"] for record in journal_records(away)] == ["a", "b"]
+    assert [record.get("statement") for record in journal_records(path)] == [None, "c"]

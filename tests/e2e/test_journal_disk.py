@@ -26,7 +26,7 @@ from tests.e2e.clients import connect_psycopg
 from tests.e2e.server_log import logging_all
 from tests.e2e.worlds import add_reader, open_world
 from tests.run.journal_text import journal_records
-from tests.run.waiting import until
+from tests.run.waiting import until, until_it_holds
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -105,6 +105,15 @@ async def refused(connection: Connection, text: str) -> None:
     assert found.value.sqlstate == "58030"
 
 
+async def accepted(connection: Connection, text: str) -> bool:
+    """No log begins while the one before it is still being flushed."""
+    try:
+        await connection.execute(text.encode())
+    except psycopg.errors.IoError:
+        return False
+    return True
+
+
 def run_in(journal: Path) -> list[str]:
     return [str(each["statement"]) for each in journal_records(journal) if each["type"] == "execution"]
 
@@ -161,7 +170,7 @@ async def test_a_session_outlives_a_folder_that_is_away_and_one_that_is_removed(
         await refused(connection, "SELECT 'removed'")
         await refused(connection, "SELECT 'removed'")
         journal.mkdir()
-        await connection.execute("SELECT 'anew'")
+        assert await until_it_holds(lambda: accepted(connection, "SELECT 'anew'"))
     replaced, *_ = after = journal_records(journal)
     assert replaced["type"] == "journal.replaced"
     assert replaced["seq"] > before[-1]["seq"]

@@ -81,13 +81,15 @@ class SegmentSink:
     def probe(self) -> None:
         self._checked().probe()
 
-    def reopen(self) -> bool:
+    def reopen(self, *, anew: bool = True) -> bool:
         if self._broken is not None or self._segment is None or self._folder is None:
             raise SinkBroken(self._broken or f"{self._path} is not open")
         if self._segment.in_place:
             self._lost = False
             self._checked()
             return True
+        if not anew:
+            raise SinkLost(f"{self._path} is still being flushed")
         if not self._folder.replaced:
             raise OSError(f"{self._segment.path} was removed while it was written")
         if (self._path / "origin").exists() or list_segments(self._path):
