@@ -26,6 +26,7 @@ from pgjit.demo.certificates import make_certificates
 from pgjit.errors import ServerUnavailable
 from pgjit.telemetry.metrics import Metrics
 from tests.audit.proof.witnessing import WITNESS
+from tests.fakes.collector import Collector
 from tests.run.waiting import until
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -192,6 +193,18 @@ async def test_what_fails_is_counted_and_shown_from_the_start(configure: Configu
         assert counted()[0][("out",)] == 0
     assert dict(metrics.checkpoint_unsigned.collect()) == {(): 0}
     assert dict(metrics.checkpoint_failures.collect()) == dict(metrics.checkpoint_age.collect()) == {(): 0}
+
+
+@pytest.mark.live
+async def test_the_collector_of_the_configuration_gets_checkpoints(configure: Configure, tmp_path: Path) -> None:
+    with Collector() as collector:
+        config = configure(f"{{send: {{siem: {{kind: otlp}}}}}}\notlp: {{endpoint: '{collector.endpoint}'}}")
+        async with life(config, 3):
+            pass
+    kept = tmp_path / "kept"
+    kept.write_text(collector.logs[-1].body.string_value)
+    assert (collector.logs[-1].event_name, collector.requests[-1][0]) == ("pgjit.checkpoint", "/v1/logs")
+    assert verified(tmp_path, "--checkpoint", str(kept)) == Status.OK
 
 
 def test_faults_of_the_configuration_are_named(configure: Configure) -> None:
