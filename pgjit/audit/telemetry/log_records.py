@@ -6,7 +6,7 @@ SIEM can check it against the journal's proof. A line that is not a record is se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import starmap
 from typing import Any
@@ -22,16 +22,18 @@ __all__ = ["log_record", "nanoseconds", "parsed"]
 _INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
 _ERRORS = {"backend.remains", "journal.gap", "journal.torn", "store.restored", "policy.differs", "break_glass.used"}
 _WARNINGS = {"login.refused", "window.ending", "window.revoked"}
-_OWN = {
-    "seq": "pgjit.seq", "execution": "pgjit.execution.id", "rows": "db.response.returned_rows",
-    "request": "pgjit.request.id", "reason": "pgjit.reason",
-}  # fmt: skip
-_REPEATED = {
-    "policy": "pgjit.policy", "session": "pgjit.session.id", "connection": "pgjit.connection",
-    "database": "db.namespace", "decision": "pgjit.decision", "ended": "pgjit.ended",
-    "reference": "pgjit.reference", "source": "client.address", "sqlstate": "db.response.status_code",
+_COPIED: dict[str, tuple[str, Callable[[str, str | int], bytes]]] = {
+    "seq": ("pgjit.seq", attribute), "execution": ("pgjit.execution.id", attribute),
+    "rows": ("db.response.returned_rows", attribute), "request": ("pgjit.request.id", attribute),
+    "reason": ("pgjit.reason", attribute), "policy": ("pgjit.policy", repeated_attribute),
+    "session": ("pgjit.session.id", repeated_attribute), "connection": ("pgjit.connection", repeated_attribute),
+    "database": ("db.namespace", repeated_attribute), "decision": ("pgjit.decision", repeated_attribute),
+    "ended": ("pgjit.ended", repeated_attribute), "reference": ("pgjit.reference", repeated_attribute),
+    "source": ("client.address", repeated_attribute), "sqlstate": ("db.response.status_code", repeated_attribute),
 }  # fmt: skip
 """The members that are attributes as they are, where they are texts or numbers: of one record, and of many."""
+
+_PLAIN = (str, int)  # not `str | int`, which is made anew at each use
 
 
 def parsed(line: bytes) -> dict[str, Any]:
@@ -77,10 +79,8 @@ def _severity(record: Mapping[str, Any]) -> tuple[int, str]:
 
 def _attributes(record: Mapping[str, Any]) -> Iterator[bytes]:
     for member, value in record.items():
-        if (name := _OWN.get(member)) is not None and isinstance(value, str | int):
-            yield attribute(name, value)
-        elif (name := _REPEATED.get(member)) is not None and isinstance(value, str | int):
-            yield repeated_attribute(name, value)
+        if (copied := _COPIED.get(member)) is not None and isinstance(value, _PLAIN):
+            yield copied[1](copied[0], value)
     match record.get("identity"):
         case str(key):
             yield repeated_attribute("user.id", key)
