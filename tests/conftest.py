@@ -25,7 +25,10 @@ gc.disable()
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
-_PARTS = ("clusters", "database", "deadlines", "keys", "long", "needs", "progress", "reports", "stores", "workers")
+_PARTS = (
+    "clusters", "database", "deadlines", "keys", "long", "needs", "progress", "reports", "stores", "temporary_files",
+    "workers",
+)  # fmt: skip
 pytest_plugins = [f"tests.run.{part}" for part in _PARTS]
 
 settings.register_profile("fast", max_examples=50, deadline=None)
