@@ -25,6 +25,8 @@ class Effort:
     """of a large row"""
     sessions: tuple[int, ...] = (1_000, 5_000)
     """how many idle sessions there are at once"""
+    logins: int = 50
+    """one after the other"""
     scale: int = 10
     """of pgbench's tables"""
     hostile: int = 1
@@ -49,10 +51,12 @@ class Effort:
 
 
 FULL = Effort(3, 4)
-QUICK = Effort(1, 2, rows=100_000, row_bytes=16 * 2**20, sessions=(200,), hostile=4)
+QUICK = Effort(1, 2, rows=100_000, row_bytes=16 * 2**20, sessions=(200,), logins=20, hostile=4)
 TINY = Effort(
-    1, 1, transactions=8, rows=100, row_bytes=2**16, sessions=(3,), scale=1, hostile=25,
-    only=("prepared-1", "connect-4", "latency", "copy-out", "rows-binary", "idle-*", "decision-*", "stall*"),
+    1, 1, transactions=8, rows=100, row_bytes=2**16, sessions=(3,), logins=2, scale=1, hostile=25,
+    only=(
+        "prepared-1", "connect-4", "latency", "login*", "copy-out", "rows-binary", "idle-*", "decision-*", "stall*",
+    ),
 )  # fmt: skip
 """Enough to see that everything runs."""
 

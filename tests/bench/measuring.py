@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from tests.bench.bed import Bed
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure
-from tests.bench.measures import decisions, idle, latency, results, stalls, throughput
+from tests.bench.measures import decisions, idle, latency, logins, results, stalls, throughput
 
 __all__ = ["MEASURES"]
 
 MEASURES: dict[str, Callable[[Bed, Effort], Iterator[Figure]]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
+    "logins": logins.measure,
     "results": results.measure,
     "decisions": lambda _, effort: decisions.measure(effort),
     "idle": idle.measure,

@@ -63,14 +63,9 @@ class Served:
 
 @contextmanager
 def run_served(
-    folder: Path,
-    certificates: Certificates,
-    host: str,
-    port: int,
-    password: str,
-    more: dict[str, object] | None = None,
+    folder: Path, certificates: Certificates, host: str, port: int, password: str, warm: int = 0
 ) -> Iterator[Served]:
-    """In front of the server at that host. `more` replaces sections of the configuration."""
+    """In front of the server at that host. `warm`: connections that it makes ahead."""
     home = folder / f"pgjit-{port}"
     (home / "policies").mkdir(parents=True)
     (home / "password").write_text(password)
@@ -81,6 +76,8 @@ def run_served(
     with _run(home, "emulator", "--config", str(home / "emulator.yaml"), "--port", "0") as (emulated, _):
         authority = str(emulated["authority"])
         connection = {"host": host, "port": port, "database": DATABASE, "user": ROLE}
+        if warm:  # an earlier version does not know the key
+            connection["warm"] = warm
         config = {
             "listen": {"host": "127.0.0.1", "port": 0},
             "tls": {"certificate": str(certificates.certificate), "key": str(certificates.key)},
@@ -91,7 +88,6 @@ def run_served(
             "journal": {"folder": "journal"},
             "admin": {"port": 0},
             "limits": _LIMITS,
-            **(more or {}),
         }
         (home / "pgjit.yaml").write_text(yaml.safe_dump(config))
         with _run(home, "serve", "--config", str(home / "pgjit.yaml"), "--json") as (places, process):

@@ -65,6 +65,14 @@ def _absolute(case: str, name: str) -> Callable[[_Found], float | None]:
     return value
 
 
+def _made_ahead(found: _Found) -> float | None:
+    """Of what a direct connection takes."""
+    warm, login = found.get(("login-warm", "p50")), found.get(("login", "p50"))
+    if warm is None or login is None or DIRECT not in login.ways:
+        return None
+    return warm.ways[PGJIT].median / login.ways[DIRECT].median
+
+
 TARGETS = (
     Target("throughput, prepared, 8 clients", 0.90, True, "", _ratio("prepared-8", "transactions")),
     Target("throughput, prepared, 32 clients", 0.90, True, "", _ratio("prepared-32", "transactions")),
@@ -78,6 +86,7 @@ TARGETS = (
     Target(
         "connect, login, query: time of direct's", 1.3, False, "x", _ratio("connect-4", "transactions", DIRECT, PGJIT)
     ),
+    Target("login and query, connections made ahead", 0.5, False, "x", _made_ahead),
     Target("memory of an idle session, of 1,000", 40, False, " KiB", _absolute("idle-1000", "memory")),
     Target("memory of an idle session, of 5,000", 40, False, " KiB", _absolute("idle-5000", "memory")),
     Target("decision, cached", 1, False, " µs", _absolute("decision-hit", "time")),

@@ -31,7 +31,15 @@ def test_a_tiny_run_has_a_figure_of_every_kind() -> None:
     ):
         assert set(found[case, name]) == ways
     assert found["prepared-1", "CPU"].keys() == ways - {"direct"}
-    for case in ("decision-hit", "decision-small", "decision-medium", "stall", "stall-hostile"):
+    for case in (
+        "decision-hit",
+        "decision-small",
+        "decision-medium",
+        "login",
+        "login-warm",
+        "stall",
+        "stall-hostile",
+    ):
         assert {name for of, name in found if of == case}
     assert "pgjit" in found["idle-3", "memory"]
     assert {target["met"] for target in run["targets"]} <= {True, False, None}
