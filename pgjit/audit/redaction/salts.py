@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -33,12 +34,12 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _MOST_KEPT = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SaltKey:
     day: str
     secret: bytes
 
-    @property
+    @cached_property
     def name(self) -> str:
         """In records: the day, and a hash that tells one key of the day from another. It does not give the key."""
         return f"{self.day}/{hashlib.sha256(b'pgjit/salt-key/v1' + self.secret).hexdigest()[:16]}"
@@ -58,15 +59,16 @@ class SaltFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / SALT_FOLDER
+        self._place = str(self._folder)
         self._keys: dict[str, SaltKey] = {}
 
     def key_for(self, at: datetime) -> SaltKey:
         day = at.astimezone(UTC).date().isoformat()
-        path = self._folder / day
         key = self._keys.get(day)
         # The file is looked for each time: a key that is only in memory could never be used to prove anything.
-        if key is not None and os.access(path, os.F_OK):
+        if key is not None and os.access(f"{self._place}/{day}", os.F_OK):
             return key
+        path = self._folder / day
         if len(self._keys) >= _MOST_KEPT:
             self._keys.clear()
         key = self._keys[day] = _read(path, day) or _made(path, day)
