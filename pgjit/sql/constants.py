@@ -25,15 +25,17 @@ MOST_CONSTANTS = 64
 _BARRED = (b"\\", b"$", b"--", b"/*", b"\0")
 _CONSTANT = re.compile(
     rb"""
-    (?<! [\w.'"&] )                                   # not `t1`, `1.2.3`, `E'..'`, `U&'..'`, `''..'`
     (
-        ' [A-Za-z0-9 _.,:/@+\-*=<>()\[\]{}%!?\#~^|]* '
-      | (?: 0 | [1-9][0-9]{0,29} ) (?: \. [0-9]{1,30} )?
+        ['0-9] (?<! [\w.'"&] ['0-9] )                 # not `t1`, `1.2.3`, `E'..'`, `U&'..'`, `''..'`
+        (?: (?<= ') [A-Za-z0-9 _.,:/@+\-*=<>()\[\]{}%!?\#~^|]* '
+          | (?: (?<= 0) | (?<= [1-9]) [0-9]{0,29} ) (?: \. [0-9]{1,30} )?
+        )
     )
     (?! [\w.'"] | \s*:: )                             # not `1a`, `0x1`, `1e5`, `1.`, `007`, `'it''s'`, `'..'::text`
     """,
     re.VERBOSE,
 )
+"""It begins with the characters that it looks for, and looks back from there: so the search can skip all others."""
 _QUOTE = 0x27
 MOST_INT4 = 2**31 - 1
 _MOST_INT8 = 2**63 - 1
