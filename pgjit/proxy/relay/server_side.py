@@ -19,7 +19,7 @@ from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_acts import ACTS, ANSWERED, CHECKED, COMPLETED, READY
 from pgjit.proxy.relay.server_errors import ServerErrors
 from pgjit.proxy.relay.server_step import ScannedData, ServerStep
-from pgjit.proxy.relay.transitions import InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
+from pgjit.proxy.relay.transitions import REQUEST, InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting_messages
 from pgwire.messages.query import decode_command_complete, decode_ready, error_response
@@ -33,6 +33,7 @@ _FINISHES = frozenset(b"CIs")
 _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 _SENT, _CUT, _REFUSED = InFlightState.SENT, InFlightState.CUT, InFlightState.REFUSED
 _FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
+_ANSWERED = REQUEST[_SENT][RequestEvent.LAST_ANSWER]
 _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
 
@@ -102,7 +103,10 @@ class ServerSide:
                     if step.fault is not None:
                         return kept
                 elif act == ANSWERED:
-                    self._last_answer(head)
+                    head.state = _ANSWERED
+                    if head.changes:
+                        state.prepared_statements.confirm(head.changes)
+                    queue.pop()
                 elif act == COMPLETED:
                     self._completed(step, chunk[start + 5 : end], kind, head, now)
                 elif act == READY:
