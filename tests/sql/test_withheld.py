@@ -6,11 +6,13 @@ import copy
 import pickle
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from pgjit import sql as sql_room
 from pgjit.sql.constants import shape_of
 from pgjit.sql.parse import read_message
 from pgjit.sql.shape.tautologies import same_tree
@@ -86,3 +88,20 @@ def test_the_facts_of_a_statement_hold_no_constant_and_its_text_comes_back() -> 
 def test_other_statements_are_not_read_so(sql: str) -> None:
     with pytest.raises(ConstantRead):
         read_message(sql, shape=shape_of(sql.encode()))
+
+
+_TYPE_TEST = re.compile(r"\btype\([^)]*\) (?:is|is not|in|not in|==|!=) .*\b(?:str|int|float|bool)\b")
+_SWALLOWS = re.compile(r"except (?:\(?.*\b(?:Exception|BaseException|TypeError|AttributeError)\b|:)")
+
+
+def test_no_reader_of_a_tree_tests_the_type_of_a_value_or_goes_on_after_any_error() -> None:
+    """A withheld constant could not stop it: it would decide as if the constant were something else."""
+    room = Path(sql_room.__file__).parent
+    found = [
+        file.name
+        for file in [*room.rglob("*.py"), *(room.parent / "policy").rglob("*.py")]
+        for line in file.read_text("utf-8").splitlines()
+        if file.name != "withheld.py" and (_TYPE_TEST.search(line) or _SWALLOWS.search(line))
+    ]
+    # The first passes over all constants. The others are about a text, when the decision is made.
+    assert sorted(found) == ["encodings.py", "parse.py", "parse.py", "parse.py"]
