@@ -1,6 +1,7 @@
-"""How long pgjit takes to decide about a text: one that is cached, a small new one, a medium new one.
+"""How long pgjit takes to decide about a text.
 
-In this process, with a judge like that of a session: the policy denies a column, so every name is looked up.
+One that is cached, one that differs from it by a literal, a small and a medium one that are new in every way. In
+this process, with a judge like that of a session: the policy denies a column, so every name is looked up.
 """
 
 from __future__ import annotations
@@ -20,21 +21,22 @@ from tests.fixtures.terms import terms
 
 __all__ = ["CASES", "measure"]
 
-_SMALL = "SELECT status FROM orders WHERE id = {}"
+_LITERAL = "SELECT status FROM orders WHERE id = {}"
+_SMALL = "SELECT status AS s{} FROM orders WHERE id = 7"  # a name of its own: no cache knows its shape either
 _MEDIUM = """
-SELECT c.country, o.status, count(*) AS orders, sum(l.quantity * p.unit_price) AS revenue
+SELECT c.country, o.status, count(*) AS n{}, sum(l.quantity * p.unit_price) AS revenue
 FROM customers c
 JOIN orders o ON o.customer_id = c.id
 JOIN order_lines l ON l.order_id = o.id
 JOIN products p ON p.id = l.product_id
-WHERE o.id > {} AND c.country IN ('DE', 'FR', 'IT') AND p.category <> 'gift' AND o.status = 'paid'
+WHERE o.id > 7 AND c.country IN ('DE', 'FR', 'IT') AND p.category <> 'gift' AND o.status = 'paid'
 GROUP BY c.country, o.status HAVING count(*) > 3 ORDER BY revenue DESC NULLS LAST LIMIT 100
 """
 _TEXTS = 300
 
 
 def _hit(judge: Judge) -> Callable[[int], object]:
-    text = _SMALL.format(1).encode()
+    text = _LITERAL.format(1).encode()
     judge(text)
     return lambda _: judge.judge_inline(text)
 
@@ -43,7 +45,10 @@ def _miss(text: str) -> Callable[[Judge], Callable[[int], object]]:
     return lambda judge: lambda number: judge(text.format(number).encode())
 
 
-CASES = {"decision-hit": _hit, "decision-small": _miss(_SMALL), "decision-medium": _miss(_MEDIUM)}
+CASES = {
+    "decision-hit": _hit, "decision-literal": _miss(_LITERAL), "decision-small": _miss(_SMALL),
+    "decision-medium": _miss(_MEDIUM),
+}  # fmt: skip
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
