@@ -49,6 +49,8 @@ _NEGATIVE = "ASCII_45"
 _CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST"})
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_WIDE_TAG = re.compile(r"\$[A-Za-z0-9_]*[^\x00-\x7f][A-Za-z0-9_\x80-\U0010ffff]*\$")
+"""What may be the quote `$é$`. With another character in place of the `é`, its constant could end too early."""
 _INDEX = re.compile(r",? at index \d+\Z")
 _REMEMBERED = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"})
 """Statements that may be remembered by their shape: they change no name, and no setting but by a function."""
@@ -161,6 +163,8 @@ def certain_values_of(text: str, columns: frozenset[str]) -> CertainValues:
 
 
 def _scanned(text: str) -> list[TextToken] | None:
+    if _WIDE_TAG.search(text) is not None:
+        return None
     try:
         # One character for one: pglast looks up the places of others, which takes time squared.
         return [TextToken(each.name, each.start, each.end + 1) for each in scan(_NOT_ASCII.sub("x", text))]

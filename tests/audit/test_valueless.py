@@ -41,6 +41,13 @@ def test_no_constant_and_no_comment_is_left_of_any_command(text: str) -> None:
     assert SECRET not in str(masked)
 
 
+@pytest.mark.parametrize("text", ["SELECT $é$ $x$ s3cr3t $x$ $é$", "SELECT 1 AS ü, $aé1$ $ax1$ s3cr3t $ax1$ $aé1$"])
+def test_a_text_in_a_quote_that_is_not_ascii_is_not_shown(text: str) -> None:
+    assert len(read_message(text).statements) == 1
+    assert without_values(text) is None
+    assert SECRET.encode() not in hidden(text)
+
+
 def hidden(sql: str, **changes: object) -> bytes:
     context = replace(CONTEXT, statements_only=True)
     try:
