@@ -24,13 +24,16 @@ __all__ = ["SegmentCheck", "check_segment"]
 
 _SEQ = re.compile(rb'\{(?:"v":[0-9]+,)?"seq":([0-9]{1,18}),')
 _GAP = re.compile(rb'"type":"journal\.gap"')
+_DROPPED = b'"type":"journal.segment.dropped"'
 _RESULT = b'"result":{"file":"'  # inside a text its quotes would be escaped
+_HEAD = 200  # bytes of a line that have its type
 _MOST_FINDINGS = 20
 
 
 @dataclass(slots=True)
 class SegmentCheck:
-    """`pieces`: the subtrees up to each of the sizes that were asked for, and of the rest."""
+    """`pieces`: the subtrees up to each of the sizes that were asked for, and of the rest. `dropped`: how many lines
+    retention has removed from the beginning of the journal, by the records in this segment."""
 
     name: str
     first: int
@@ -39,6 +42,7 @@ class SegmentCheck:
     first_seq: int | None = None
     first_is_gap: bool = False
     last_seq: int | None = None
+    dropped: int = 0
     pieces: list[list[Subtree]] = field(default_factory=list)
     findings: list[ProofFinding] = field(default_factory=list)
 
@@ -53,6 +57,7 @@ def check_segment(
     """`sizes`: the sizes of checkpoints, ascending, at which the tree is cut. Raises OSError.
 
     `places`: where kept results are. Those begun before the line `kept_from` were removed with their segment.
+    Records of removed segments are looked for only if `kept_from` is not 0.
     """
     check = SegmentCheck(segment.name, segment.first)
     cuts = [size for size in sizes if size > segment.first]
@@ -64,6 +69,8 @@ def check_segment(
             for number, line in enumerate(block, check.count + 1):
                 if _RESULT in line:
                     _check_result(check, number, line, places, kept_from)
+                if kept_from and line.find(_DROPPED, 0, _HEAD) > 0:
+                    check.dropped = max(check.dropped, _dropped_until(line))
             hashes = [sha256(b"\x00" + line).digest() for line in block]
             start, end = check.end, check.end + len(block)
             for size in cuts[cut : bisect_right(cuts, end)]:
@@ -123,7 +130,15 @@ def _out_of_order(name: str, line: int, index: int, last: int, seq: int) -> Proo
 
 
 def _is_gap(line: bytes) -> bool:
-    return _GAP.search(line, 0, 200) is not None
+    return _GAP.search(line, 0, _HEAD) is not None
+
+
+def _dropped_until(line: bytes) -> int:
+    try:
+        record = orjson.loads(line)
+        return int(record["first"]) + int(record["lines"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _add(check: SegmentCheck, finding: ProofFinding) -> None:

@@ -125,7 +125,7 @@ class _Walk:
         self._position = 0
         self._last_seq: int | None = None
         self._name = ""
-        self._lines = self._bytes = self._removed = self._segments = 0
+        self._lines = self._bytes = self._removed = self._dropped = self._segments = 0
 
     def add(self, segment: Segment, check: SegmentCheck) -> None:
         if segment.first != self._position:
@@ -145,6 +145,7 @@ class _Walk:
         self._segments += 1
         self._lines += check.count
         self._bytes += check.bytes
+        self._dropped = max(self._dropped, check.dropped)
 
     def result(self, witnesses: Sequence[VerifierKey]) -> JournalVerification:
         signed = (claim.signed.checkpoint.size for claim in reversed(self._matching) if self._claims.holds(claim))
@@ -152,6 +153,9 @@ class _Walk:
         if not self._whole:
             self._find_line()
         self._find_cut()
+        if self._removed > self._dropped:
+            lines = f"lines {self._dropped + 1} to {self._removed} of the journal are missing"
+            self._add("removed", f"{lines}, and no record `journal.segment.dropped` says that retention removed them")
         witnessed = tuple(each for key in witnesses if (each := self._claims.witnessed(key)) is not None)
         if self._lines and not self._matching and not self._findings and not self._claims.findings:
             self._add("checkpoint-missing", "the journal has lines and no checkpoint: nothing is proved")

@@ -270,7 +270,14 @@ def test_archived_segments_are_read_from_their_folder(journal: Path, tmp_path: P
     assert verified(journal).lines == 7
 
 
-def test_segments_that_retention_removed_leave_their_hashes(journal: Path) -> None:
+def dropped(seq: int, lines: int) -> bytes:
+    line = record(seq).replace(b'"type":"execution"', b'"type":"journal.segment.dropped"')
+    return line[:-1] + b',"first":0,"lines":%d}' % lines
+
+
+def test_segments_that_retention_removed_leave_their_hashes(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    make_journal(journal, lines=[*LINES[:25], dropped(26, 10), *LINES[26:]])
     list_segments(journal)[0].path.unlink()
     found = verified(journal)
     assert found.intact
@@ -279,6 +286,17 @@ def test_segments_that_retention_removed_leave_their_hashes(journal: Path) -> No
     assert ("changed", "10:4", 14) in named(verified(journal))
     next(journal.glob("*00.subtrees")).write_bytes(b"[]")
     assert named(verified(journal))[0][0] == "segment-missing"
+
+
+@pytest.mark.parametrize("lines", [LINES, [*LINES[:25], dropped(26, 10), *LINES[26:]]])
+def test_segments_that_no_record_says_were_removed_are_a_finding(tmp_path: Path, lines: list[bytes]) -> None:
+    journal = tmp_path / "journal"
+    make_journal(journal, lines=lines)
+    for segment in list_segments(journal)[:2]:
+        segment.path.unlink()
+    found = verified(journal)
+    assert (named(found), found.signed) == ([("removed", "", None)], 27)
+    assert "no record `journal.segment.dropped`" in found.findings[0].message
 
 
 async def test_a_witness_has_to_have_signed(journal: Path) -> None:
