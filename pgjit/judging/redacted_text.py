@@ -48,6 +48,7 @@ _SAMPLES = frozenset(
 """Relations of pg_catalog that hold values of columns, or texts of statements."""
 
 _NUMBERS = ("ICONST", "FCONST")
+_PLAIN_NUMBER = frozenset("0123456789.")
 _TABLES = ("r", "p", "f")
 
 
@@ -140,9 +141,11 @@ def _matches(text: str, redaction: Redaction, numbers: list[TextToken]) -> Itera
 
 def _has_escapes(token: TextToken, text: str) -> bool:
     """A constant whose value is not what is written: a pattern would not find it."""
-    if token.is_comment or token.name in _NUMBERS:
+    if token.is_comment:
         return False
     written = text[token.start : token.end]
+    if token.name in _NUMBERS:
+        return not _PLAIN_NUMBER.issuperset(written)  # `4_000`, `0xFA0`, `4e3`
     if token.name != "SCONST" or written[0] in "eE":
         return token.name != "SCONST" or "\\" in written
     return written[0] == "'" and "'" in written[1:-1]  # doubled quotes, or continued on the next line

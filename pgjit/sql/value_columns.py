@@ -38,6 +38,7 @@ class _Found:
     parameters: list[tuple[str, int]] = field(default_factory=list)
     uses: Counter[int] = field(default_factory=Counter)  # how often each parameter is written
     rows: set[str] = field(default_factory=set)  # names that may stand for a whole row
+    copied: list[tuple[str, str]] = field(default_factory=list)  # a column, and that to which ON CONFLICT copies it
 
     def add(self, column: str, value: Any) -> None:
         for kind, node in _values(value):
@@ -63,7 +64,8 @@ def certain_values(tree: Any, columns: frozenset[str]) -> CertainValues:
                 if isinstance(inner, dict):
                     _note(found, name, inner)
                 left.append(inner)
-    known = columns - found.rows | {_NO_COLUMN}
+    copied = {column for column, target in found.copied if target not in columns}
+    known = columns - found.rows - copied | {_NO_COLUMN}
     given = Counter(number for column, number in found.parameters if column in known)
     return CertainValues(
         frozenset(at for column, at in found.constants if column in known),
@@ -83,6 +85,8 @@ def _note(found: _Found, name: str, node: dict[str, Any]) -> None:
         case "UpdateStmt" | "onConflictClause":
             for target in node.get("targetList", ()):
                 _assignment(found, target.get("ResTarget", {}))
+                if name == "onConflictClause":
+                    _copy(found, target.get("ResTarget", {}))
         case "InsertStmt":
             _insertion(found, node)
 
@@ -101,6 +105,19 @@ def _comparison(found: _Found, node: dict[str, Any]) -> None:
 def _assignment(found: _Found, target: dict[str, Any]) -> None:
     if "name" in target and "indirection" not in target:
         found.add(target["name"], target.get("val"))
+
+
+def _copy(found: _Found, target: dict[str, Any]) -> None:
+    """`SET email = excluded.name`: the value that was inserted into `name`."""
+    left: list[Any] = [target.get("val")]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left += node
+        elif isinstance(node, dict):
+            if (column := _column(node)) is not None:
+                found.copied.append((column, target.get("name", "")))
+            left += node.values()
 
 
 def _insertion(found: _Found, node: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.judging.judge import Judgement, assess
+from pgjit.judging.redacted_text import HIDDEN_TEXT
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.policy import Policy, Preset
 from pgjit.policy.redaction import Redaction
@@ -18,6 +19,8 @@ from tests.fakes.policies import policy
 SHOP = Catalog.from_json((Path(__file__).parents[2] / "policies" / "shop.catalog.json").read_bytes())
 COLUMNS = Redaction(columns=Patterns.of(["public.customers.email"], 2, 3))
 CARDS = Redaction(patterns=("[0-9]{13,16}",))
+
+COPIED = "ON CONFLICT (id) DO UPDATE SET email = lower(excluded.name), city = excluded.city"
 
 
 def with_more(catalog: Catalog) -> Catalog:
@@ -56,6 +59,16 @@ def redacted(sql: str, redaction: Redaction = COLUMNS, preset: Preset = Preset.R
             "SELECT * FROM customers c WHERE c.email = 'a@b' AND c.id = 7 AND name IN ('x', 'y') LIMIT 5 -- a@b",
             "SELECT * FROM customers c WHERE c.email = '[redacted 1]' AND c.id = 7 AND name IN ('x', 'y') LIMIT 5",
             (b"a@b",),
+        ),
+        "inserted into another column, from which it is copied": (
+            f"INSERT INTO customers (id, name, city) VALUES (7, 'a@b', 'x') {COPIED}",
+            f"INSERT INTO customers (id, name, city) VALUES (7, '[redacted 1]', 'x') {COPIED}",
+            (b"a@b",),
+        ),
+        "in a quote that is not ASCII": (
+            "SELECT * FROM customers WHERE email = $é$ $x$ a@b $x$ $é$",
+            HIDDEN_TEXT,
+            (b"SELECT * FROM customers WHERE email = $\xc3\xa9$ $x$ a@b $x$ $\xc3\xa9$",),
         ),
         "assigned": (
             "UPDATE customers SET email = 'é@b', name = 'N' WHERE id = -5",
@@ -188,6 +201,8 @@ def test_nothing_is_certain_without_a_catalog_or_under_full_access() -> None:
         "in a comment": ("SELECT 1 -- é 4111111111111111", "SELECT 1 -- é [redacted 1]"),
         "with escapes": (r"SELECT E'4111\x31', U&'\0034', 'a''b'",
             "SELECT '[redacted 1]', '[redacted 2]', '[redacted 3]'"),
+        "in a number that is written in another way": ("SELECT 4111_1111_1111_1111, 0xE9AF1D4A5C7, 4.5, 7",
+            "SELECT '[redacted 1]', '[redacted 2]', 4.5, 7"),
         "in dollars": ("SELECT $$4111111111111111$$", "SELECT $$[redacted 1]$$"),
         "in a name": ('SELECT 1 AS "4111111111111111"', 'SELECT 1 AS "[redacted 1]"'),
         "nowhere": ("SELECT 'tel 411'", "SELECT 'tel 411'"),
