@@ -36,7 +36,6 @@ def test_a_tiny_run_has_a_figure_of_every_kind() -> None:
         "decision-small",
         "decision-medium",
         "login",
-        "login-warm",
         "stall",
         "stall-hostile",
     ):
