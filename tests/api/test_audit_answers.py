@@ -86,6 +86,8 @@ async def test_a_process_of_its_own_answers(source: dict[str, Any]) -> None:
     with pytest.raises(CallRefused) as refused:
         await answers.answer({"ask": "window", "name": "w_none"})
     assert refused.value.reference == "window-unknown"
+    with pytest.raises(CallRefused, match="needs more memory than it may use"):
+        await answers.answer({"ask": "sql", "query": "SELECT length(repeat('x', 3500000000))", "limit": 1})
     with pytest.raises(CallRefused) as failed:
         await answers.answer({"ask": "nothing"})
     assert failed.value.problem()["status"] == 500

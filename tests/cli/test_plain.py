@@ -16,6 +16,7 @@ from pgjit.cli.plain import plain
         ("a\nb\tc", "a\\u000ab\\u0009c"),
         ("a\u202eb", "a\\u202eb"),
         ("a\u2028b", "a\\u2028b"),
+        ("a\u3164\u2800\ufe0fb", "a\\u3164\\u2800\\ufe0fb"),
     ],
 )
 def test_control_characters_are_written_out(text: str, shown: str) -> None:

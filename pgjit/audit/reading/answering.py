@@ -1,7 +1,8 @@
 """A process of its own that answers one question about the journal: a JSON object on standard input, one on standard
 output. `python -m pgjit.audit.reading.answering`.
 
-Decides which questions there are, and that it gives way to everything else on the machine. The HTTP API starts it, so
+Decides which questions there are, how much memory they may take, and that it gives way to everything else on the
+machine. The HTTP API starts it, so
 that no query takes time or memory of the process that serves sessions.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,6 +33,8 @@ from pgjit.audit.segments.journal_place import with_archive
 __all__ = ["answer", "main"]
 
 _NICE: Final = 10
+_MOST_MEMORY: Final = 3 << 30
+"""Bytes. The engine counts what it buffers, and not a long text or list: those it allocates beyond its own limit."""
 _MOST_RECORDS: Final = 2000
 _LARGEST_RESULT: Final = 8 << 20
 _MOMENTS: Final = ("since", "until")
@@ -56,6 +60,7 @@ def answer(question: Question, progress: Progress | None = None) -> dict[str, An
 
 def main() -> int:
     os.nice(_NICE)
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
     question = json.load(sys.stdin)
     json.dump(answer(question, _report), sys.stdout)
     return 0

@@ -1,8 +1,9 @@
 """A query that a person wrote: `audit sql`.
 
-Decides what may run: one SELECT over the views, with its own subqueries and CTEs. INVARIANT: a table, table function
-or kind of FROM that is not listed here is refused before the query is bound; besides, the engine itself can read
-nothing but the cache (`reader.py`). Decides how the engine's errors are shown: with the position in the text.
+Decides what may run: one SELECT over the views, with its own subqueries and CTEs, each where its name holds.
+INVARIANT: a table, table function or kind of FROM that is not listed here is refused before the query is bound;
+besides, the engine itself can read nothing but the cache (`reader.py`). Decides how the engine's errors are shown:
+with the position in the text.
 """
 
 from __future__ import annotations
@@ -72,20 +73,19 @@ def _check(reader: Reader, text: str) -> None:
     statements = tree["statements"]
     if len(statements) != 1:
         raise QueryRefused(f"one SELECT can be run, not {len(statements)}", hint="Join them by UNION ALL.")
-    nodes = list(_nodes(statements))
-    names = {*VIEWS, *(str(each["key"]).lower() for node in nodes for each in _ctes(node))}
-    for node in nodes:
+    for node, names in _nodes(statements[0], frozenset(VIEWS)):
         _check_node(text, node, names)
 
 
-def _check_node(text: str, node: dict[str, Any], names: set[str]) -> None:
+def _check_node(text: str, node: dict[str, Any], names: frozenset[str]) -> None:
     kind = node.get("type")
     position = node.get("query_location")
     at = _character(text, position) if isinstance(position, int) and position < len(text.encode()) else None
     if kind == "BASE_TABLE":
         name = str(node.get("table_name"))
-        schema = str(node.get("schema_name") or "main").lower()
-        if name.lower() not in names or schema != "main" or node.get("catalog_name"):
+        schema = str(node.get("schema_name") or "").lower()
+        known = names if not schema else VIEWS  # a CTE has no schema
+        if name.lower() not in known or schema not in ("", "main") or node.get("catalog_name"):
             raise QueryRefused(f"there is no view `{name}`", hint=_VIEWS_HINT, position=at)
     elif kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name"))
@@ -98,20 +98,31 @@ def _check_node(text: str, node: dict[str, Any], names: set[str]) -> None:
 
 
 def _ctes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """In order: each may read those before it."""
     found = (node.get("cte_map") or {}).get("map") or []
     return [each for each in found if isinstance(each, dict) and "key" in each]
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, without recursion: a query may be deep."""
-    waiting = [value]
+def _nodes(tree: Any, views: frozenset[str]) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every object of the tree, with the names of the views and CTEs that it may read. Without recursion: a query may
+    be deep."""
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, views)]
     while waiting:
-        each = waiting.pop()
+        each, names = waiting.pop()
         if isinstance(each, dict):
-            yield each
-            waiting.extend(each.values())
+            for cte in _ctes(each):
+                mine = {str(cte["key"]).lower()}
+                waiting.append((cte.get("value"), names | mine if _is_recursive(cte) else names))
+                names |= mine
+            yield each, names
+            waiting.extend((value, names) for name, value in each.items() if name != "cte_map")
         elif isinstance(each, list):
-            waiting.extend(each)
+            waiting.extend((value, names) for value in each)
+
+
+def _is_recursive(cte: dict[str, Any]) -> bool:
+    node = ((cte.get("value") or {}).get("query_node") or {}).get("type")
+    return node == "RECURSIVE_CTE_NODE"
 
 
 def _character(text: str, offset: int) -> int:
