@@ -11,14 +11,14 @@ A cache belongs to one policy and one catalog, as its `Judge` does.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import NamedTuple
 
 from pgjit.errors import StatementRefused
 from pgjit.judging.judgement import Judgement
-from pgjit.sql.constants import TextShape, shape_of
+from pgjit.sql.constants import TextShape, constants_in, shape_of
 from pgjit.sql.guards.check_text import check_text
 from pgjit.sql.statement import Name, Statement, StatementSummary
 
@@ -101,7 +101,7 @@ class ShapeCache:
         if judgement.violations or (shape := self._shape(sql)) is None:
             return
         known = self._known.get(shape.key)
-        remembered = _remember(judgement)
+        remembered = _remember(judgement, shape)
         if remembered is None:
             if known is None:
                 self._known[shape.key] = None
@@ -122,7 +122,7 @@ class ShapeCache:
         return self._latest[1]
 
 
-def _remember(judgement: Judgement) -> _Remembered | None:
+def _remember(judgement: Judgement, shape: TextShape) -> _Remembered | None:
     """None if it is not to be remembered."""
     read = judgement.constants_read
     if read is None or judgement.violations or judgement.observed or len(judgement.statements) != 1:
@@ -130,6 +130,8 @@ def _remember(judgement: Judgement) -> _Remembered | None:
     (one,) = judgement.statements
     end = one.position + len(one.text)
     if one.summary is None or one.summary.redacted is not None or judgement.text[one.position : end] != one.text:
+        return None
+    if _tells_others(one.summary, [shape.literals[index] for index in read]):
         return None
     placeless = {
         name: tuple(Name(each.parts) for each in getattr(one, name))
@@ -140,3 +142,11 @@ def _remember(judgement: Judgement) -> _Remembered | None:
         one.index, one.kind, one.position, len(judgement.text) - end, facts, _SUMMED_UP(one.summary),
         judgement.parameter_types, judgement.judge_number, read,
     )  # fmt: skip
+
+
+def _tells_others(summary: StatementSummary, read: list[bytes]) -> bool:
+    """Whether the summary has a constant that was not looked at: then it is not that of another text.
+
+    Where libpg_query leaves constants in a normalised text, `withheld.py` should know of it. It may not know all.
+    """
+    return bool(summary.normalised) and not Counter(constants_in(summary.normalised or "")) <= Counter(read)

@@ -170,8 +170,13 @@ class WarmLogins(Generic[B]):
 
             before = await self._secret_digest()
             backend = await self._log_in(settings)
-            # The login may have used either of them, if the secret changed meanwhile.
-            if self._closed or self._kinds.get(login.kind) is not kind or before != await self._secret_digest():
+            try:
+                # The login may have used either of them, if the secret changed meanwhile.
+                same = before == await self._secret_digest()
+            except BaseException:
+                await backend.leave()
+                raise
+            if not same or self._closed or self._kinds.get(login.kind) is not kind:
                 await backend.leave()
                 return
         except (*_UNUSABLE, PgjitError) as fault:

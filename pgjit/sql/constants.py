@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["MOST_INT4", "TextShape", "shape_of"]
+__all__ = ["MOST_INT4", "TextShape", "constants_in", "shape_of"]
 
 MOST_BYTES = 2048
 MOST_CONSTANTS = 64
@@ -36,6 +36,7 @@ _CONSTANT = re.compile(
     re.VERBOSE,
 )
 """It begins with the characters that it looks for, and looks back from there: so the search can skip all others."""
+_PARAMETER = re.compile(rb"\$\d+")
 _QUOTE = 0x27
 MOST_INT4 = 2**31 - 1
 _MOST_INT8 = 2**63 - 1
@@ -66,6 +67,11 @@ def shape_of(sql: bytes) -> TextShape | None:
         for literal in parts[1::2]
     ]
     return TextShape(b"\0".join(keyed), parts)
+
+
+def constants_in(text: str) -> list[bytes]:
+    """What looks like a plain constant in any text, also in one that has no shape. `$1` is none."""
+    return _CONSTANT.split(_PARAMETER.sub(b"x", text.encode()))[1::2]
 
 
 def _number_class(literal: bytes) -> bytes:

@@ -18,9 +18,14 @@ from pgjit.sql.constants import MOST_INT4, TextShape
 __all__ = ["WITHHELD_TEXT", "ConstantRead", "Withheld", "withhold"]
 
 _KINDS = frozenset({"ival", "fval", "sval", "bsval"})
-_LEFT = frozenset({"limitCount", "limitOffset", "node", "groupClause", "distinctClause", "content", "typmods"})
-"""Where a constant by itself is left in the tree. LIMIT decides; `ORDER BY 2`, `GROUP BY 2` and `varchar(2)` are not
-replaced in a normalised text."""
+_LEFT = frozenset(
+    {
+        "limitCount", "limitOffset", "node", "groupClause", "distinctClause", "content", "typmods",
+        "cycle_mark_value", "cycle_mark_default",
+    }
+)  # fmt: skip
+"""Where a constant by itself is left in the tree. LIMIT decides; `ORDER BY 2`, `GROUP BY 2`, `varchar(2)` and
+`CYCLE ... TO 'x'` are not replaced in a normalised text."""
 _QUOTE = 0x27
 
 Node = dict[str, Any]

@@ -219,6 +219,20 @@ def test_the_texts_are_those_of_the_statement_itself() -> None:
     assert found.judge_number == judge.number
 
 
+@pytest.mark.parametrize("before", ["", "text "])
+def test_the_normalised_text_of_a_record_has_no_constant_of_another_text(before: str) -> None:
+    text = (
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) CYCLE n SET c TO {0}'{1}' DEFAULT {0}'n' USING p"
+        " SELECT n FROM t WHERE n = 5"
+    )
+    judge = Judge(READ_ONLY, limit=LIMIT)
+    judge(text.format(before, "first").encode())
+    (found,) = judge(text.format(before, "second").encode()).statements
+    assert found.summary is not None
+    assert "'second'" in (found.summary.normalised or "")  # libpg_query leaves it there
+    assert judge.remembered == 0
+
+
 def test_what_is_refused_is_judged_anew() -> None:
     judge = Judge(READ_ONLY, limit=LIMIT)
     first, second = judge(b"DELETE FROM t WHERE id = 5"), judge(b"DELETE FROM t WHERE id = 7777")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from pgjit.server.credential import CredentialUnavailable
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.upstream import Upstream
 from pgjit.server.warm_logins import NextLogin, WarmLogins
@@ -149,6 +150,22 @@ async def test_a_changed_secret_ends_what_logged_in_with_the_earlier_one() -> No
     server.secret.value = "after"
     assert await server.login() is None
     assert server.made[0].left
+
+
+async def test_it_is_left_if_the_secret_cannot_be_had_once_it_has_logged_in() -> None:
+    server = _Server()
+    asked = iter((False, True))  # before the login, and after it
+
+    async def secret() -> str:
+        if next(asked):
+            raise CredentialUnavailable("the secret store has no answer")
+        return "before"
+
+    server.secret.secret = secret  # type: ignore[method-assign]
+    server.warm.used(NextLogin("a", lambda _: dict(SETTINGS), 600))
+    await server.settled()
+    assert [each.left for each in server.made] == [True]
+    assert server.warm.ready == 0
 
 
 async def test_a_server_that_would_not_be_chosen_now_is_not_used() -> None:
