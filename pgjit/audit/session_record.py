@@ -22,7 +22,7 @@ from pgjit.audit.record_members import (
     process_member,
     window_member,
 )
-from pgjit.audit.redaction.redacted_record import redact_detail
+from pgjit.audit.redaction.redacted_record import redact_detail, redact_names
 
 __all__ = ["SessionHeads", "ended_members", "left_behind_members", "opened_members", "session_heads"]
 
@@ -46,6 +46,7 @@ def session_heads(context: SessionContext) -> SessionHeads:
 
 def opened_members(event: SessionOpened) -> dict[str, object]:
     context = event.context
+    application_name, startup_user = redact_names(event)
     return {
         "identity": identity_member(context.identity),
         "policy": context.policy,
@@ -59,9 +60,9 @@ def opened_members(event: SessionOpened) -> dict[str, object]:
         "worker": event.worker,
         "backend_pid": context.backend_pid,
         "source": context.source,
-        "application_name": event.application_name,
+        "application_name": application_name,
         "tls": event.tls,
-        "startup_user": event.startup_user,
+        "startup_user": startup_user,
         "server_version": event.server_version,
         "membership": None if event.membership is None else _evidence(event.membership),
         "backend": None if event.process is None else process_member(event.process),

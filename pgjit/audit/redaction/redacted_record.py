@@ -13,7 +13,7 @@ import base64
 from dataclasses import replace
 from typing import NamedTuple
 
-from pgjit.audit.event import Execution, Outcome, SessionEnded
+from pgjit.audit.event import Execution, Outcome, SessionEnded, SessionOpened
 from pgjit.audit.parameter_record import parameter_members
 from pgjit.audit.record_json import as_json
 from pgjit.audit.redaction.commitment import commitment
@@ -22,7 +22,15 @@ from pgjit.judging.redacted_text import MOST_VALUES, search_text
 from pgjit.policy.decision import Violation
 from pgjit.policy.redaction import Redaction
 
-__all__ = ["HIDDEN", "RedactedExecution", "RedactedMessage", "redact_detail", "redact_execution", "redact_message"]
+__all__ = [
+    "HIDDEN",
+    "RedactedExecution",
+    "RedactedMessage",
+    "redact_detail",
+    "redact_execution",
+    "redact_message",
+    "redact_names",
+]
 
 HIDDEN = "[redacted 1]"
 """In place of a text that is left out as a whole."""
@@ -118,11 +126,19 @@ def redact_message(event: Outcome, longest: int, salts: SaltSource | None) -> Re
 def redact_detail(event: SessionEnded) -> str | None:
     """The detail of a session's end: the server's own words, if it ended the session."""
     redaction, detail = event.context.redaction, event.detail
+    if event.context.statements_only and event.reason == "server":
+        return None
     if redaction is None or detail is None:
         return detail
     return (
         "[redacted]" if redaction.columns is not None and event.reason == "server" else _searched(detail, redaction)
     )
+
+
+def redact_names(event: SessionOpened) -> tuple[str | None, str]:
+    """The `application_name` and the user name of a startup message, which may be any text."""
+    name, user, redaction = event.application_name, event.startup_user, event.context.redaction
+    return (name, user) if redaction is None else (_searched(name, redaction), search_text(user, redaction)[0])
 
 
 def _unparsed(text: str, redaction: Redaction) -> tuple[str, tuple[bytes, ...]]:

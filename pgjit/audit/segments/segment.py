@@ -44,9 +44,9 @@ class Segment:
 
     @property
     def version(self) -> str:
-        """Another text after any change of its file. Raises OSError."""
+        """Another text after any change of its file: who edits it can set its other time back. Raises OSError."""
         state = self.path.stat()
-        return f"{self.path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}"
+        return f"{self.path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n{state.st_ctime_ns}"
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionEnded
+from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionEnded, SessionOpened
 from pgjit.audit.record import ContextCache, render
 from pgjit.audit.redaction.revealing import NotRedacted, member_salts, redacted_members
 from pgjit.audit.redaction.salts import SaltFiles, SaltKey
@@ -18,7 +18,7 @@ from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.redaction import Redaction
 from pgjit.sql.statement import RedactedText, StatementSummary
-from tests.audit.audit_events import AT, CONTEXT, execution
+from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
 from tests.audit.schema_check import assert_valid
 
 COLUMNS = replace(CONTEXT, redaction=Redaction(columns=Patterns.of(["public.customers.email"], 2, 3)))
@@ -119,6 +119,18 @@ def test_the_servers_last_words_are_left_out() -> None:
     assert record_of(over)["detail"] == "[redacted]"
     assert record_of(replace(over, context=CARDS))["detail"] == "[redacted 1]"
     assert json.loads(line_of(replace(over, context=COLUMNS, reason="ttl", detail="over")))["detail"] == "over"
+    without_values = replace(over, context=replace(CONTEXT, statements_only=True))
+    assert record_of(without_values)["detail"] is None
+    assert json.loads(line_of(replace(without_values, reason="ttl", detail="over")))["detail"] == "over"
+
+
+def test_a_pattern_is_searched_for_in_the_startup_message() -> None:
+    opened = EVENTS["session.opened"]
+    assert isinstance(opened, SessionOpened)
+    opened = replace(opened, context=CARDS, application_name="s3cr3t app", startup_user="s3cr3t")
+    record = record_of(opened)
+    assert (record["application_name"], record["startup_user"]) == ("[redacted 1] app", "[redacted 1]")
+    assert record_of(replace(opened, application_name=None))["application_name"] is None
 
 
 def test_under_record_statements_there_is_nothing_to_commit_to() -> None:
