@@ -72,9 +72,10 @@ def test_a_cut_end_is_found_by_a_checkpoint_that_was_kept_elsewhere(
     assert run(arguments) == Status.OK
     capsys.readouterr()
     assert run([*arguments, "--checkpoint", str(kept if form == "folder" else file)]) == Status.FAILED
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert "cut: the journal ends after line 20, and" in out
     assert "other-origin" not in out
+    assert ("a checkpoint that was given is of `another`, which is not here" in err) == (form == "folder")
 
 
 def test_a_checkpoint_of_another_journal_is_a_finding(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

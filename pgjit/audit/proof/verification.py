@@ -157,8 +157,9 @@ class _Walk:
             lines = f"lines {self._dropped + 1} to {self._removed} of the journal are missing"
             self._add("removed", f"{lines}, and no record `journal.segment.dropped` says that retention removed them")
         witnessed = tuple(each for key in witnesses if (each := self._claims.witnessed(key)) is not None)
-        if self._lines and not self._matching and not self._findings and not self._claims.findings:
-            self._add("checkpoint-missing", "the journal has lines and no checkpoint: nothing is proved")
+        if not self._matching and not self._findings and not self._claims.findings:
+            found = "lines and no checkpoint" if self._lines else "no line and no checkpoint"
+            self._add("checkpoint-missing", f"the journal has {found}: nothing is proved")
         findings = [*self._claims.findings, *sorted(self._findings, key=_place)]
         return JournalVerification(
             origin=self._claims.origin,

@@ -69,7 +69,11 @@ def verify(
     journals = proved_journals(folders, keys, config)
     if not keys:
         print("the keys are those of the configuration; give --key with one that was kept elsewhere", file=sys.stderr)
-    given = list(_given(checkpoints or [], {journal.origin for journal in journals}))
+    given, elsewhere = _given(checkpoints or [], {journal.origin for journal in journals})
+    for origin in elsewhere:
+        print(
+            f"not verified: a checkpoint that was given is of `{plain(origin)}`, which is not here", file=sys.stderr
+        )
     cosigners = _witness_keys(witnesses or [])
     results = []
     for journal in journals:
@@ -100,19 +104,30 @@ def _witness_keys(texts: Sequence[str]) -> list[VerifierKey]:
     return keys
 
 
-def _given(paths: Sequence[Path], origins: set[str]) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
-    """A folder may have checkpoints of other journals too; a file that was named may not."""
+def _given(
+    paths: Sequence[Path], origins: set[str]
+) -> tuple[list[tuple[str, SignedCheckpoint | NoteRejected]], list[str]]:
+    """The checkpoints, and the journals that some in a folder are of besides `origins`.
+
+    A folder may have checkpoints of other journals too; a file that was named may not.
+    """
     from pgjit.audit.proof.checkpoint_log import read_checkpoints
 
+    given: list[tuple[str, SignedCheckpoint | NoteRejected]] = []
+    elsewhere: set[str] = set()
     for path in paths:
         if not path.is_dir():
-            yield from read_checkpoints(path)
+            given += read_checkpoints(path)
             continue
         files = sorted(each for each in path.iterdir() if each.is_file() and "checkpoint" in each.name)
         if not files:
             raise WrongUsage(f"`{path}` has no file with checkpoints")
-        for file in files:
-            yield from (each for each in read_checkpoints(file) if _origin(each[1]) in {None, *origins})
+        for each in (found for file in files for found in read_checkpoints(file)):
+            if (origin := _origin(each[1])) is None or origin in origins:
+                given.append(each)
+            else:
+                elsewhere.add(origin)
+    return given, sorted(elsewhere)
 
 
 def _origin(signed: SignedCheckpoint | NoteRejected) -> str | None:

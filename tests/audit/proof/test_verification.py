@@ -222,6 +222,9 @@ def test_a_journal_rewritten_without_checkpoints_is_found(journal: Path) -> None
     (journal / NEWEST).unlink()
     (journal / CHECKPOINTS).unlink()
     assert named(verified(journal)) == [("checkpoint-missing", "", None)]
+    for segment in list_segments(journal):
+        segment.path.unlink()
+    assert named(verified(journal)) == [("checkpoint-missing", "", None)]
 
 
 def test_a_checkpoint_of_another_origin_is_no_proof(journal: Path) -> None:
