@@ -53,7 +53,7 @@ def test_a_changed_line_is_named_and_the_exit_code_is_1(journal: Path, capsys: p
     assert document["findings"][0]["line"] == 4
 
 
-@table("form", ["note", "lines", "folder"])
+@table("form", ["note", "lines", "folder", "without-newline"])
 def test_a_cut_end_is_found_by_a_checkpoint_that_was_kept_elsewhere(
     form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,7 +67,8 @@ def test_a_cut_end_is_found_by_a_checkpoint_that_was_kept_elsewhere(
         from pgjit.audit.proof.checkpoint_log import checkpoint_line
 
         other = checkpoint_line(sign(LINES, origin="another"), AT) + b"\n" if form == "folder" else b""
-        file.write_bytes(checkpoint_line(sign(LINES), AT) + b"\n" + other)
+        end = b"" if form == "without-newline" else b"\n"
+        file.write_bytes(checkpoint_line(sign(LINES), AT) + end + other)
     arguments = ["audit", "verify", str(journal), "--key", KEY.text]
     assert run(arguments) == Status.OK
     capsys.readouterr()
@@ -76,6 +77,13 @@ def test_a_cut_end_is_found_by_a_checkpoint_that_was_kept_elsewhere(
     assert "cut: the journal ends after line 20, and" in out
     assert "other-origin" not in out
     assert ("a checkpoint that was given is of `another`, which is not here" in err) == (form == "folder")
+
+
+def test_half_a_checkpoint_is_not_none(journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "kept"
+    file.write_bytes((journal / "checkpoints.jsonl").read_bytes()[:60])
+    assert run(["audit", "verify", str(journal), "--key", KEY.text, "--checkpoint", str(file)]) == Status.FAILED
+    assert "kept:1 is rejected: it is not a line with a checkpoint" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_journal_is_a_finding(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

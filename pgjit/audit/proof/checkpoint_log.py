@@ -53,19 +53,21 @@ def read_checkpoints(path: Path) -> Iterator[tuple[str, SignedCheckpoint | NoteR
 
 
 def checkpoints_in(path: str, content: bytes) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
-    """The same of a content that was read. Half a line at the end, of a crash, is left out."""
+    """The same of a content. Half a line at the end, of a crash, is left out if it is not the only line."""
     if not content.startswith(b"{"):
         try:
             yield path, SignedCheckpoint.parse(content)
         except NoteRejected as error:
             yield path, error
         return
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+    *lines, rest = content.split(b"\n")
+    for number, line in enumerate([*lines, rest] if rest else lines, 1):
         place = f"{path}:{number}"
         try:
             yield place, SignedCheckpoint.parse(_note_of(line))
         except NoteRejected as error:
-            yield place, error
+            if number <= len(lines) or not lines:
+                yield place, error
 
 
 def newest_checkpoint(folder: Path) -> SignedCheckpoint | None:
