@@ -186,7 +186,8 @@ class Link:
             elif self._detects_disconnect:
                 events = GONE
         blocked = bool(self._output) and not self._write_needs_read
-        if blocked or self._read_needs_write or self._state is _State.NOTIFYING:
+        to_read = self._read_needs_write and not self._pause_reasons  # else nobody would take the event
+        if blocked or to_read or self._state is _State.NOTIFYING:
             events |= WRITE
         self._readiness.watch(self.descriptor, events)
 
@@ -259,8 +260,11 @@ class Link:
     def _discard(self) -> None:
         """Read what the peer still sends, past TLS: nobody looks at it."""
         try:
-            while socket.socket.recv(self._socket, _PLAIN_READ):
-                pass
+            for _ in range(_MOST_AT_ONCE // _PLAIN_READ):  # the peer may never stop sending
+                if not socket.socket.recv(self._socket, _PLAIN_READ):
+                    break
+            else:
+                return
         except BlockingIOError:
             return
         except OSError as fault:

@@ -48,6 +48,28 @@ async def test_bytes_that_come_during_the_close_reset_nothing(certificates: Cert
         await closing
 
 
+async def test_a_peer_that_never_stops_sending_leaves_others_their_turn(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def endless(_: socket.socket, size: int) -> bytes:
+        read.append(size)
+        assert sum(read) < HIGH_WATER
+        return bytes(size)
+
+    async with linked(certificates) as (link, _):
+        closing = asyncio.create_task(link.close(grace=60))
+        await asyncio.sleep(0)
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "recv", endless)
+            link._discard()
+        assert read
+        assert not link.lost.done()
+        link.abort()
+        await closing
+
+
 async def test_a_plain_link_closes_at_once_when_everything_was_sent() -> None:
     async with linked(None) as (link, peer):
         link.write(b"last")

@@ -111,6 +111,22 @@ async def test_one_link_with_much_to_read_leaves_others_their_turn() -> None:
         await sending
 
 
+async def test_a_paused_link_does_not_wait_for_room_to_read_on() -> None:
+    """TLS may have to send something before it reads on. While reading is paused the event would come without end."""
+    async with linked(None) as (link, peer):
+        link._read_needs_write = True
+        link.pause("test")
+        turns: list[int] = []
+        link._readiness._sockets[link.descriptor].handler = turns.append
+        await a_while(0.02)
+        assert not turns
+        link._readiness._sockets[link.descriptor].handler = link._ready
+        await peer.send(b"x")
+        link.resume("test")
+        assert await link.receive() == b"x"
+        assert not link._read_needs_write
+
+
 async def test_a_callback_that_fails_ends_the_link_and_is_reported() -> None:
     reports: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
