@@ -38,6 +38,7 @@ from pgjit.sql.withheld import WITHHELD_TEXT, ConstantRead, withhold
 __all__ = [
     "TextToken",
     "certain_values_of",
+    "fingerprint_without_values",
     "read_message",
     "read_values_of",
     "signature_of",
@@ -47,6 +48,7 @@ __all__ = [
 
 _NEGATIVE = "ASCII_45"
 _CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST"})
+_BLANKS = {"SCONST": "''", "USCONST": "U&''", "BCONST": "B''", "XCONST": "X''", "ICONST": "1", "FCONST": "1.0"}
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _WIDE_TAG = re.compile(r"\$[A-Za-z0-9_]*[^\x00-\x7f][A-Za-z0-9_\x80-\U0010ffff]*\$")
@@ -124,6 +126,22 @@ def signature_of(text: str) -> tuple[str | None, str | None]:
         return fingerprint(text), normalize(text)
     except Exception:  # noqa: BLE001 - for the record only: nothing is decided by them
         return None, None
+
+
+def fingerprint_without_values(text: str) -> str | None:
+    """The fingerprint of a statement with the same constant in place of each; None if that is no statement any more.
+
+    Of a command such as ALTER ROLE ... PASSWORD the fingerprint is otherwise a hash of the password, too.
+    """
+    tokens = tokens_of(text)
+    if tokens is None:
+        return None
+    parts, at = list[str](), 0
+    for token in tokens:
+        if not token.is_comment:
+            parts += [text[at : token.start], _BLANKS[token.name]]
+            at = token.end
+    return signature_of("".join([*parts, text[at:]]))[0]
 
 
 class TextToken(NamedTuple):

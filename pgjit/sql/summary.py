@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgjit.sql.parse import signature_of, without_values
+from pgjit.sql.parse import fingerprint_without_values, signature_of, without_values
 from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects, ReferencedRelation
 from pgjit.sql.statement import Name, Statement, StatementSummary
 
@@ -21,6 +21,8 @@ MOST_NORMALISED = 2048
 """How many characters of the normalised text are kept."""
 
 _NAMED = ("named", "view")
+_DML = frozenset({"select", "insert", "update", "delete", "merge"})
+"""Kinds whose fingerprint has no constant in it."""
 _SYSTEM = ("pg_catalog", "information_schema")
 
 _STRUCTURE = frozenset(
@@ -68,6 +70,8 @@ def summary_of(
 ) -> StatementSummary:
     """`referenced`: its objects, resolved with a catalog; None if they were not. `masks`: a record has no values."""
     fingerprint, normalised = signature_of(statement.text)
+    if masks and statement.kind not in _DML:
+        fingerprint = fingerprint_without_values(statement.text)
     if normalised is not None:
         normalised = normalised.strip()
         normalised = None if normalised == statement.text else normalised[:MOST_NORMALISED]
