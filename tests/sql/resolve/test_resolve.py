@@ -10,6 +10,7 @@ import pytest
 from pgjit.sql.catalog import Catalog, Function
 from pgjit.sql.parse import read_message
 from pgjit.sql.resolve.resolve import resolve
+from pgjit.sql.shape.shape import SHAPELESS
 from pgjit.sql.statement import Statement
 from tests.run.rows import table
 from tests.run.work import calls
@@ -104,7 +105,9 @@ def test_of_functions_without_arguments_the_first_schemas_is_called(
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "SELECT c.email FROM customers AS c WHERE id = $1"])
 def test_facts_travel_to_another_process(sql: str, catalog: Catalog) -> None:
-    statement = pickle.loads(pickle.dumps(_one(sql)))
+    statement = _one(sql)
+    statement.shape = SHAPELESS  # it reads the tree when it is looked at, and stays where it was made
+    statement = pickle.loads(pickle.dumps(statement))
 
     assert resolve(statement, pickle.loads(pickle.dumps(catalog))) == resolve(_one(sql), catalog)
 
