@@ -43,7 +43,7 @@ class GroupCommit:
         if self._waiting:
             batches, waiting = self._batches, self._waiting
             self._batches, self._waiting = [], []
-            self._written.extend(zip(waiting, self._write(batches), strict=True))
+            self._written.extend(zip(waiting, self._sizes(batches), strict=True))
         if self._calling:
             return  # further up: the order is kept
         self._calling = True
@@ -56,6 +56,13 @@ class GroupCommit:
                     _log.exception("what follows a record failed")
         finally:
             self._calling = False
+
+    def _sizes(self, batches: Sequence[Sequence[Event]]) -> list[int | None]:
+        try:
+            return self._write(batches)
+        except Exception:  # noqa: BLE001 - a session that is never called would wait for ever
+            _log.exception("records were not written")
+            return [None] * len(batches)
 
     def _end_turn(self) -> None:
         self._planned = False

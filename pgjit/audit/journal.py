@@ -308,7 +308,10 @@ class Journal:
         if self._refused:
             self._note_recovery()
         for note in self.on_written:
-            note(self._seq - len(lines) + 1, lines)
+            try:
+                note(self._seq - len(lines) + 1, lines)
+            except Exception:  # noqa: BLE001 - the lines are written, and those who wait for that have to learn it
+                _log.exception("what takes the journal's lines failed")
         if self._timer is None:
             self._begin_timer()
 

@@ -39,7 +39,7 @@ class RecordLines:
                     lines += [render(each(events[0].at), seq + at) for at, each in enumerate(first)]
                 for event in events:
                     lines.append(render(event, seq + len(lines), self._contexts))
-            except (OSError, TypeError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other batches are written
                 self._log(error)
                 del lines[begin:]
                 sizes.append(None)

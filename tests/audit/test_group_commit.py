@@ -81,6 +81,52 @@ async def test_one_that_cannot_be_written_down_is_refused_alone(
     assert [(record["seq"], record["statement"]) for record in journal_records(sink.path)] == [(1, "a"), (2, "c")]
 
 
+@pytest.mark.parametrize("fault", [KeyError("x"), RecursionError(), OverflowError(), ZeroDivisionError()])
+async def test_whatever_is_wrong_with_a_record_its_session_is_refused_alone(
+    journal: Journal, sink: DisturbedSink, sessions: Sessions, fault: Exception
+) -> None:
+    def fails(*_: object) -> bytes:
+        raise fault
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pgjit.audit.record.outcome_members", fails)
+        journal.enqueue([execution("a")], sessions("a"))
+        journal.enqueue([EVENTS["outcome"]], sessions("b"))
+        await asyncio.sleep(0)
+    assert sessions.called == [("a", True), ("b", False)]
+    assert texts(sink) == ["a"]
+
+
+async def test_who_waits_is_called_though_another_that_takes_the_lines_fails(
+    journal: Journal, sink: DisturbedSink, sessions: Sessions
+) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("type")
+
+    taken: list[int] = []
+    journal.on_written += [fails, lambda first, _: taken.append(first)]
+    journal.enqueue([execution("a")], sessions("a"))
+    await asyncio.sleep(0)
+    assert (sessions.called, texts(sink), taken) == ([("a", True)], ["a"], [1])
+
+
+async def test_a_write_that_fails_as_none_should_refuses_all_and_leaves_nobody_waiting(
+    journal: Journal, sink: DisturbedSink, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("I/O operation on closed file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sink, "append", fails)
+        for name in "ab":
+            journal.enqueue([execution(name)], sessions(name))
+        await asyncio.sleep(0)
+    assert sessions.called == [("a", False), ("b", False)]
+    journal.enqueue([execution("c")], sessions("c"))
+    await asyncio.sleep(0)
+    assert texts(sink) == ["c"]
+
+
 async def test_a_missing_salt_refuses_its_session_alone(
     journal: Journal, sink: DisturbedSink, sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
