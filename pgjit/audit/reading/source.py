@@ -1,7 +1,8 @@
 """Where journals are: folders with segments, also several below one folder, and copies in archives and object stores.
 
 Decides the name of a journal (its origin; without one, its folder), and that a segment that is in the journal and in
-an archive is read once. Files that are no segments are ignored.
+an archive is read once. A folder without an origin beside one journal is a copy of it, as for `pgjit audit verify`:
+so no record is read that is not verified. Files that are no segments are ignored.
 """
 
 from __future__ import annotations
@@ -31,15 +32,17 @@ class JournalSource:
 
 def find_journals(places: Sequence[JournalPlace]) -> list[JournalSource]:
     """The journals in the places, or below them. Raises NoJournal and JournalUnreadable."""
+    found = [(_origin(place), place, segments) for each in places for place, segments in _below(each)]
+    origins = {origin for origin, _, _ in found if origin}
+    only = next(iter(origins)) if len(origins) == 1 else None
     by_name: dict[str, dict[int, Segment]] = {}
     first: dict[str, JournalPlace] = {}
-    for each in places:
-        for place, segments in _below(each):
-            name = _name(place)
-            first.setdefault(name, place)
-            known = by_name.setdefault(name, {})
-            for segment in segments:
-                known.setdefault(segment.first, segment)
+    for origin, place, segments in sorted(found, key=lambda each: not each[0]):  # copies after the journals
+        name = origin or only or place.name
+        first.setdefault(name, place)
+        known = by_name.setdefault(name, {})
+        for segment in segments:
+            known.setdefault(segment.first, segment)
     return [
         JournalSource(name, first[name], tuple(segment for _, segment in sorted(segments.items())))
         for name, segments in sorted(by_name.items())
@@ -65,9 +68,9 @@ def _below(place: JournalPlace) -> list[tuple[JournalPlace, tuple[Segment, ...]]
     return found
 
 
-def _name(place: JournalPlace) -> str:
+def _origin(place: JournalPlace) -> str:
+    """Empty if the place does not say it."""
     try:
-        origin = (content_at(place, "origin") or b"")[:_LONGEST_ORIGIN].decode("utf-8", "replace").strip()
+        return (content_at(place, "origin") or b"")[:_LONGEST_ORIGIN].decode("utf-8", "replace").strip()
     except OSError as fault:
         raise JournalUnreadable(f"{place}/origin", f"{fault.strerror}.") from None
-    return origin or place.name

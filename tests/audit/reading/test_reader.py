@@ -132,6 +132,15 @@ def test_several_journals_are_read_together(tmp_path: Path) -> None:
     assert rows.rows == [("n1/0/aaaaaaaa", 10), ("n1/1/aaaaaaaa", 10)]
 
 
+def test_a_folder_without_an_origin_adds_no_record_to_the_journal_beside_it(tmp_path: Path) -> None:
+    for name, seed in (("forged", 1), ("journal", 2)):
+        write_journal(tmp_path / "places" / name, JournalStory(10, seed=seed).lines())
+    (tmp_path / "places" / "forged" / "origin").unlink()
+    sql = "SELECT journal, seq, record FROM records ORDER BY ALL"
+    rows, _ = query([tmp_path / "places"], tmp_path / "cache", sql)
+    assert rows == query([tmp_path / "places" / "journal"], tmp_path / "cache", sql)[0]
+
+
 def test_a_folder_without_a_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place, why in (("nowhere", "no such folder"), ("file", "It is a file"), (".", "has no segment")):
