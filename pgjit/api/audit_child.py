@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -46,10 +49,18 @@ class AuditChild:
         return max(1, round(spent * (self.whole - self.done) / self.done))
 
     async def run(self, question: bytes) -> dict[str, Any]:
-        """The answer. Raises AnswerUnusable. The process is gone when it returns, also when it is cancelled."""
+        """The answer. Raises AnswerUnusable and OSError. The process and its temporary files, in which there are
+        statements, are gone when it returns, also when it is cancelled."""
+        folder = tempfile.mkdtemp(prefix="pgjit-audit-")
+        try:
+            return await self._run(question, {**os.environ, "TMPDIR": folder})
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _run(self, question: bytes, environment: dict[str, str]) -> dict[str, Any]:
         pipe = asyncio.subprocess.PIPE
         process = self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=pipe
+            *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
         )
         try:
             async with asyncio.TaskGroup() as group:

@@ -102,6 +102,22 @@ async def test_a_process_that_takes_too_long_is_ended_and_callers_are_bounded(so
     assert sorted(refused) == ["audit is busy"] * 3 + ["audit took too long"] * 9
 
 
+_SPILLS = "import tempfile, time; tempfile.mkstemp('.spilled'); time.sleep(600)"
+
+
+@pytest.mark.live
+async def test_what_a_process_spilled_is_removed_when_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    answers = ChildAnswers([tmp_path], tmp_path, command=(sys.executable, "-S", "-c", _SPILLS))
+    asked = asyncio.create_task(answers.answer({}))
+    await until(lambda: any(tmp_path.glob("pgjit-audit-*/*.spilled")))
+    asked.cancel()  # as its time limit does
+    await asyncio.gather(asked, return_exceptions=True)
+    assert not [*tmp_path.iterdir()]
+
+
 async def test_a_query_of_an_auditor_is_recorded_whole_and_bounded(tmp_path: Path) -> None:
     query = "SELECT count(*) FROM executions WHERE statement = '" + "x" * 3000 + "'"
     bodies: list[dict[str, object]] = [
