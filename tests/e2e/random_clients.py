@@ -245,7 +245,7 @@ async def _portal(client: Client, connection: asyncpg.Connection) -> None:
 
 async def _records_in(client: Client, connection: asyncpg.Connection) -> None:
     rows = client.statements.chance.choice((0, 3, 200))
-    await connection.copy_records_to_table("notes", columns=["note"], records=[("copied",)] * rows)
+    await connection.copy_records_to_table("notes", columns=["note"], records=[("of a random client",)] * rows)
 
 
 async def _query_out(client: Client, connection: asyncpg.Connection) -> None:

@@ -21,8 +21,10 @@ COPY = "COPY notes (written_by, note) FROM STDIN"
 
 @pytest.fixture(autouse=True)
 async def _clean(database: DemoDatabase) -> AsyncIterator[None]:
+    delete = "DELETE FROM notes WHERE note LIKE 'copied%'"
+    await ask(database, delete)  # the server is shared with other files
     yield
-    await ask(database, "DELETE FROM notes WHERE note LIKE 'copied%'")
+    await ask(database, delete)
 
 
 async def _copied(database: DemoDatabase) -> object:
