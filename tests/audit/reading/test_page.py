@@ -36,11 +36,14 @@ def test_each_command_of_the_page_answers(
     written: WrittenJournal, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     window = written.of("window.opened")[0]["window"]["id"]
-    commands = [each for each in COMMANDS if "/var/lib" not in each and "verify" not in each]
+    elsewhere = ("/var/lib", "s3://", "verify")  # other machines' journals; `test_reader.py` reads from a store
+    commands = [each for each in COMMANDS if not any(word in each for word in elsewhere)]
     assert len(commands) >= 14
     for each in commands:
         words = shlex.split(each.replace("w_4qqs6obnvflaz3xl", window))
-        assert (each, run(words), capsys.readouterr().out != "") == (each, Status.OK, "--html" not in words)
+        # The journal is older than what `audit tail --since 1h` prints.
+        prints = "--html" not in words and not ("tail" in words and "--since" in words)
+        assert (each, run(words), capsys.readouterr().out != "") == (each, Status.OK, prints)
     assert (place / "november.html").exists()
 
 
