@@ -38,7 +38,7 @@ async def keeping(database: DemoDatabase, folder: Path) -> AsyncIterator[World]:
 async def test_what_a_client_receives_is_kept_before_and_found_afterwards(
     database: DemoDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One world for all: what is kept of it is told apart by the execution."""
+    """One world for all tests of this file: each looks for the result of its own execution."""
     async with keeping(database, tmp_path) as world:
         token = await world.token(world.emulator.add_app("both", groups=[READERS, WRITERS]))
         await pass_on_nothing_that_is_not_kept(world, token)
