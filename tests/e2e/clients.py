@@ -12,7 +12,7 @@ import psycopg
 
 from pgjit.demo.world import World
 
-__all__ = ["Said", "connect_asyncpg", "connect_psycopg", "psql"]
+__all__ = ["Said", "connect_asyncpg", "connect_psycopg", "libpq_environment", "psql"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,17 @@ class Said:
     out: str
     err: str
     status: int
+
+
+def libpq_environment(
+    world: World, policy: str, connection: str = "prod-replica", *, token: str | None = None
+) -> dict[str, str]:
+    """The way through pgjit, in the variables that libpq and many drivers read."""
+    place = {
+        "PGHOST": "localhost", "PGPORT": str(world.app.port), "PGDATABASE": connection, "PGUSER": policy,
+        "PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(world.certificates.authority),
+    }  # fmt: skip
+    return place if token is None else place | {"PGPASSWORD": token}
 
 
 async def psql(

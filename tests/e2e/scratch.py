@@ -18,6 +18,7 @@ import asyncpg
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from tests.e2e.clients import libpq_environment
 
 __all__ = ["SCRATCH", "environment", "open_scratch", "serve_scratch"]
 
@@ -92,7 +93,4 @@ async def environment(world: World | DemoDatabase) -> dict[str, str]:
             "PGHOST": str(world.socket_dir), "PGPORT": str(world.port), "PGDATABASE": SCRATCH, "PGUSER": _ROLE,
         }  # fmt: skip
     token = await world.token(world.emulator.add_app("one who may do anything", groups=[_GROUP]))
-    return {
-        "PGHOST": "localhost", "PGPORT": str(world.app.port), "PGDATABASE": SCRATCH, "PGUSER": "suite",
-        "PGPASSWORD": token, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(world.certificates.authority),
-    }  # fmt: skip
+    return libpq_environment(world, "suite", SCRATCH, token=token)

@@ -12,6 +12,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from pgjit.demo.world import World
+from tests.e2e.clients import libpq_environment
 from tests.e2e.matrix.toolchains import HERE as MATRIX
 from tests.e2e.matrix.toolchains import cached, need, run
 from tests.e2e.worlds import add_reader, records
@@ -78,12 +79,7 @@ async def test_every_connection_of_a_pool_has_a_token_of_its_own(world: World, n
     reader = add_reader(world)
     ours = ("AZURE_", "PGJIT_", "IDENTITY_", "PG")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
-        "PGHOST": "localhost",
-        "PGPORT": str(world.app.port),
-        "PGDATABASE": "prod-replica",
-        "PGUSER": "reader",
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": str(world.certificates.authority),
+        **libpq_environment(world, "reader"),
         "PGJIT_EMULATOR": world.emulator.url,
         "PGJIT_AUDIENCE": world.emulator.audience,
         "AZURE_TENANT_ID": world.emulator.tenant,

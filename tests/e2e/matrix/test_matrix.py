@@ -18,6 +18,7 @@ from _pytest.mark.structures import ParameterSet
 
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from tests.e2e.clients import libpq_environment
 from tests.e2e.matrix.clients import PROGRAMS, PYTHON, Client
 from tests.e2e.servers import NAMES, serve
 from tests.e2e.worlds import Record, add_reader, open_world, records
@@ -111,11 +112,7 @@ async def _run(world: World, token: str, command: list[str]) -> list[Record]:
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=given | {
-            "PGHOST": "localhost", "PGPORT": str(world.app.port), "PGDATABASE": "prod-replica", "PGUSER": "reader",
-            "PGPASSWORD": token, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(world.certificates.authority),
-            "PGCONNECT_TIMEOUT": "15",
-        },
+        env=given | libpq_environment(world, "reader", token=token) | {"PGCONNECT_TIMEOUT": "15"},
     )  # fmt: skip
     try:
         out, err = await asyncio.wait_for(process.communicate(), SECONDS)
