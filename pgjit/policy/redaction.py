@@ -16,7 +16,7 @@ from pgjit.policy.pattern import Patterns
 __all__ = ["MOST_MATCHES", "Redaction", "check_redaction_pattern"]
 
 MOST_MATCHES = 1000
-"""Matches in one text. What comes after the last of them counts as a match: a text must not take long."""
+"""Matches of a pattern in one text. What comes after the last of them counts as a match: a text must not take long."""
 
 _LONGEST = 500
 _MEMORY = 8 * 2**20  # for one compiled pattern
@@ -30,28 +30,26 @@ class Redaction:
     patterns: tuple[str, ...] = ()
 
     def matches(self, text: bytes) -> list[tuple[int, int]]:
-        """Where the patterns match: ranges of bytes of this UTF-8 text, in order, none empty."""
-        if not self.patterns or not text:
-            return []
-        found: list[tuple[int, int]] = []
-        for match in _compiled(self.patterns).finditer(text):
-            start, end = match.span()
-            if start == end:
-                continue
-            found.append((start, end))
-            if len(found) >= MOST_MATCHES:
-                found[-1] = start, len(text)
-                break
-        return found
+        """Where the patterns match: ranges of bytes of this UTF-8 text, in order, none empty. None overlap."""
+        # Each is searched for by itself: in one search for all, a match of one would hide that of another.
+        found = sorted(each for pattern in self.patterns for each in _matches(pattern, text))
+        apart: list[tuple[int, int]] = []
+        for start, end in found:
+            if apart and start < apart[-1][1]:
+                apart[-1] = apart[-1][0], max(apart[-1][1], end)
+            else:
+                apart.append((start, end))
+        return apart
 
     def is_in(self, text: str) -> bool:
         """Whether a pattern matches anywhere in the text. True for what is no UTF-8, which cannot be searched."""
         if not self.patterns:
             return False
         try:
-            return _compiled(self.patterns).search(text.encode()) is not None
+            data = text.encode()
         except UnicodeEncodeError:
             return True
+        return any(_compiled(each).search(data) is not None for each in self.patterns)
 
 
 def check_redaction_pattern(pattern: str) -> str:
@@ -68,9 +66,22 @@ def check_redaction_pattern(pattern: str) -> str:
     return pattern
 
 
-@lru_cache(maxsize=256)
-def _compiled(patterns: tuple[str, ...]) -> re2._Regexp:
-    return re2.compile("|".join(f"(?:{each})" for each in patterns), _options())
+def _matches(pattern: str, text: bytes) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for match in _compiled(pattern).finditer(text):
+        start, end = match.span()
+        if start == end:
+            continue
+        found.append((start, end))
+        if len(found) >= MOST_MATCHES:
+            found[-1] = start, len(text)
+            break
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re2._Regexp:
+    return re2.compile(pattern, _options())
 
 
 def _options() -> re2.Options:

@@ -37,6 +37,20 @@ def test_matches_are_ranges_of_bytes() -> None:
     assert Redaction().matches(text) == []
 
 
+def test_a_match_of_one_pattern_does_not_hide_that_of_another() -> None:
+    patterns = ("[0-9]{4}", "[0-9]{4}-[a-z]+", "[a-z]-[0-9]")
+    text = b"1234-abc-5, 1234-, abc"
+    assert Redaction(patterns=patterns).matches(text) == [(0, 10), (12, 16)]
+    assert Redaction(patterns=patterns[::-1]).matches(text) == [(0, 10), (12, 16)]
+    assert Redaction(patterns=("[0-9]", "[a-z]")).matches(b"1a") == [(0, 1), (1, 2)]
+
+
+def test_each_pattern_that_is_accepted_can_be_searched_for_beside_others() -> None:
+    patterns = tuple(check_redaction_pattern(rf"(?:\pL\pN){{50}}{'x' * number}") for number in range(20))
+    assert not Redaction(patterns=patterns).is_in("a1" * 49)
+    assert Redaction(patterns=patterns).matches(b"a1" * 50) == [(0, 100)]
+
+
 def test_what_comes_after_too_many_matches_counts_as_one() -> None:
     text = b"secret " * (MOST_MATCHES + 50)
     found = CARD.matches(text)
