@@ -146,8 +146,10 @@ def _has_escapes(token: TextToken, text: str) -> bool:
     written = text[token.start : token.end]
     if token.name in _NUMBERS:
         return not _PLAIN_NUMBER.issuperset(written)  # `4_000`, `0xFA0`, `4e3`
-    if token.name != "SCONST" or written[0] in "eE":
-        return token.name != "SCONST" or "\\" in written
+    if token.name != "SCONST":
+        return True
+    if written[0] in "eE":
+        return "\\" in written or "'" in written[2:-1]
     return written[0] == "'" and "'" in written[1:-1]  # doubled quotes, or continued on the next line
 
 

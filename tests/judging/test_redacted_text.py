@@ -201,6 +201,8 @@ def test_nothing_is_certain_without_a_catalog_or_under_full_access() -> None:
         "in a comment": ("SELECT 1 -- é 4111111111111111", "SELECT 1 -- é [redacted 1]"),
         "with escapes": (r"SELECT E'4111\x31', U&'\0034', 'a''b'",
             "SELECT '[redacted 1]', '[redacted 2]', '[redacted 3]'"),
+        "continued on the next line": ("SELECT '41111111'\n'11111111', e'41111111'\n'11111111', E'a''b'",
+            "SELECT '[redacted 1]', '[redacted 2]', '[redacted 3]'"),
         "in a number that is written in another way": ("SELECT 4111_1111_1111_1111, 0xE9AF1D4A5C7, 4.5, 7",
             "SELECT '[redacted 1]', '[redacted 2]', 4.5, 7"),
         "in dollars": ("SELECT $$4111111111111111$$", "SELECT $$[redacted 1]$$"),
