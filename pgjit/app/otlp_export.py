@@ -22,7 +22,7 @@ __all__ = ["exported_index", "exporting"]
 async def exporting(
     config: Config, folder: Path, version: str, telemetry: Telemetry
 ) -> AsyncIterator[ExportProcess | None]:
-    """`folder`: of the journal, which need not exist yet."""
+    """`folder`: the journal's, which need not exist yet."""
     section, target = config.file.otlp, config.otlp
     if section is None or target is None:
         yield None

@@ -278,9 +278,8 @@ class Judge:
         if not is_short(sql):
             return None
         steps = StepBudget(_SHORT_STEPS)
-        judgement = assess(
-            self.policy, sql, self.limit, self.catalog, steps=steps, shape=self._wanted_shape(sql)
-        )  # fmt: skip
+        shape = self._wanted_shape(sql)
+        judgement = assess(self.policy, sql, self.limit, self.catalog, steps=steps, shape=shape)
         return None if steps.left < 0 else self.cache(sql, without_facts(judgement))
 
     def _cached(self, sql: bytes) -> Judgement | None:

@@ -36,8 +36,8 @@ _READ_WHOLE = frozenset({
     "select", "insert", "update", "delete", "merge", "copy-in", "copy-out", "explain", "prepare", "declare",
     "close", "deallocate", "discard", "set", "show", "transaction",
 })  # fmt: skip
-"""Kinds whose values go nowhere but to the relations that they name. Of others nobody knows where a value goes: DO,
-CALL, EXECUTE, NOTIFY, the body of a function."""
+"""Kinds whose values go nowhere but to the relations that they name. Where a value of another kind goes is not known:
+of DO, CALL, EXECUTE, NOTIFY, the body of a function."""
 
 _SAMPLES = frozenset(
     """
@@ -206,7 +206,9 @@ def _use(
         return _Use(touches=True)
     redacted, open_, origins = set[str](), set[str](), set[tuple[int, int]]()
     through_others = False
-    for name, kind in {(QName(each.schema or "", each.name), each.kind): None for each in referenced.relations}:
+    for name, kind in dict.fromkeys(
+        (QName(each.schema or "", each.name), each.kind) for each in referenced.relations
+    ):
         relation = catalog.relation(name)
         if relation is None or (name.schema == "pg_catalog" and name.name in _SAMPLES):
             return _Use(touches=True)

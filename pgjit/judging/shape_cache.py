@@ -79,7 +79,7 @@ class ShapeCache:
         known = None if shape is None else self._known.get(shape.key)
         if shape is None or known is None:
             return None
-        literals = shape.parts[1::2]
+        literals = shape.literals
         found = known.remembered.get(tuple([literals[index] for index in known.read]))
         if found is None:
             return None
@@ -97,7 +97,7 @@ class ShapeCache:
         return None if shape is None or self._known.get(shape.key, ()) is None else shape
 
     def add(self, sql: bytes, judgement: Judgement) -> None:
-        """`judgement`: of `sql`, by the judge of this cache."""
+        """Remember the judgement of `sql` by the judge of this cache, if it may be."""
         if judgement.violations or (shape := self._shape(sql)) is None:
             return
         known = self._known.get(shape.key)
@@ -131,7 +131,7 @@ def _remember(judgement: Judgement, shape: TextShape) -> _Remembered | None:
     end = one.position + len(one.text)
     if one.summary is None or one.summary.redacted is not None or judgement.text[one.position : end] != one.text:
         return None
-    if _tells_others(one.summary, [shape.literals[index] for index in read]):
+    if _shows_others(one.summary, [shape.literals[index] for index in read]):
         return None
     placeless = {
         name: tuple(Name(each.parts) for each in getattr(one, name))
@@ -144,7 +144,7 @@ def _remember(judgement: Judgement, shape: TextShape) -> _Remembered | None:
     )  # fmt: skip
 
 
-def _tells_others(summary: StatementSummary, read: list[bytes]) -> bool:
+def _shows_others(summary: StatementSummary, read: list[bytes]) -> bool:
     """Whether the summary has a constant that was not looked at: then it is not that of another text.
 
     Where libpg_query leaves constants in a normalised text, `withheld.py` should know of it. It may not know all.

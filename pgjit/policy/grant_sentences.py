@@ -37,8 +37,8 @@ def grant_sentences(policy: Policy) -> Iterator[str]:
         yield f"Windows open, and end, within {terms.schedule}."
     if terms.max_per_day is not None:
         yield f"One identity may open at most {terms.max_per_day} within 24 hours."
-    ttl, cooldown = duration_text(policy.ttl), duration_text(policy.cooldown)
     yield from _record_sentences(policy)
+    ttl, cooldown = duration_text(policy.ttl), duration_text(policy.cooldown)
     yield f"A window lasts at most {ttl} from its first session; the next may open {cooldown} after its end."
 
 
@@ -46,14 +46,13 @@ def _record_sentences(policy: Policy) -> Iterator[str]:
     if policy.record == "statements":
         yield "Statements are recorded without their values."
     if policy.results is not None:
-        yield f"Of each result, up to {policy.results.rows} rows and {policy.results.bytes} bytes are kept."
+        yield f"Up to {policy.results.rows} rows and {policy.results.bytes} bytes of each result are kept."
     if (redaction := policy.redaction) is not None:
         columns = () if redaction.columns is None else (each.text for each in redaction.columns.included)
-        patterns = len(redaction.patterns)
-        matched = (
-            ["what a pattern matches" if patterns == 1 else f"what {patterns} patterns match"] if patterns else []
-        )
-        yield f"Records leave out {' and '.join([*(f'values of {each}' for each in columns), *matched])}."
+        left_out = [f"values of {each}" for each in columns]
+        if (patterns := len(redaction.patterns)) > 0:
+            left_out.append("what a pattern matches" if patterns == 1 else f"what {patterns} patterns match")
+        yield f"Records leave out {' and '.join(left_out)}."
 
 
 def _reviewers(review: ReviewTerms) -> str:

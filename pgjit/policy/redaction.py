@@ -16,7 +16,7 @@ from pgjit.policy.pattern import Patterns
 __all__ = ["MOST_MATCHES", "Redaction", "check_redaction_pattern"]
 
 MOST_MATCHES = 1000
-"""Matches of a pattern in one text. What comes after the last of them counts as a match: a text must not take long."""
+"""Matches of a pattern in one text. What comes after the last of them counts as one: a text must not take long."""
 
 _LONGEST = 500
 _MEMORY = 8 * 2**20  # for one compiled pattern

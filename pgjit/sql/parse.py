@@ -47,8 +47,8 @@ __all__ = [
 ]
 
 _NEGATIVE = "ASCII_45"
-_CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST"})
 _BLANKS = {"SCONST": "''", "USCONST": "U&''", "BCONST": "B''", "XCONST": "X''", "ICONST": "1", "FCONST": "1.0"}
+_CONSTANTS = frozenset(_BLANKS)
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _WIDE_TAG = re.compile(r"\$[A-Za-z0-9_]*[^\x00-\x7f][A-Za-z0-9_\x80-\U0010ffff]*\$")
@@ -104,7 +104,7 @@ def read_message(text: str, *, most: int | None = None, shape: TextShape | None 
 
 
 def _withhold(tree: Any, shape: TextShape, size: int) -> tuple[int, ...]:
-    """Raises ConstantRead. `size`: of the parser's output."""
+    """Raises ConstantRead. `size`: how many bytes the parser's output has."""
     statements = tree.get("stmts", [])
     if len(statements) != 1 or size > _MOST_REMEMBERED or not _REMEMBERED.issuperset(statements[0]["stmt"]):
         raise ConstantRead
@@ -131,7 +131,7 @@ def signature_of(text: str) -> tuple[str | None, str | None]:
 def fingerprint_without_values(text: str) -> str | None:
     """The fingerprint of a statement with the same constant in place of each; None if that is no statement any more.
 
-    Of a command such as ALTER ROLE ... PASSWORD the fingerprint is otherwise a hash of the password, too.
+    `signature_of` makes the fingerprint of a command such as ALTER ROLE ... PASSWORD from the password, too.
     """
     tokens = tokens_of(text)
     if tokens is None:

@@ -61,7 +61,7 @@ def test_what_is_recorded_is_said_where_it_is_not_the_usual(tmp_path: Path) -> N
     policies, faults = load_policies(tmp_path)
     assert faults == []
     assert list(grant_sentences(policies["p"]))[1:-1] == [
-        "Of each result, up to 1000 rows and 262144 bytes are kept.",
+        "Up to 1000 rows and 262144 bytes of each result are kept.",
         "Records leave out values of a.b and what 2 patterns match.",
     ]
     (tmp_path / "p.yaml").write_text(HEAD.replace("record: true", "record: statements\ngrant: on-request"), "utf-8")

@@ -23,7 +23,7 @@ from tests.sql.snapshots import stored_catalog
 
 LARGE = 16 * 1024
 MOST_CALLS = 3_000_000
-"""Of functions, for one message: the most that any of these takes is two thirds of it, a quarter of a second."""
+"""Function calls for one message. None of these takes more than two thirds of it, a quarter of a second."""
 
 PARTS, WIDE, OVERLOADS = 3000, 1500, 600
 

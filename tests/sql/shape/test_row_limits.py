@@ -23,7 +23,7 @@ SMALL = 16 * 1024
 """From there on, judging is done in another process."""
 
 MOST_CALLS = 2_000_000
-"""Of functions, for one message: the most that any of these takes is two thirds of it, a quarter of a second."""
+"""Function calls for one message. None of these takes more than two thirds of it, a quarter of a second."""
 
 
 def _filled(head: str, unit: Callable[[int], str], tail: str = "", size: int = SMALL) -> str:
