@@ -18,8 +18,8 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
+from pgjit.file_descriptors import raise_limit
 from tests.bench.bed import WAYS, open_bed
-from tests.bench.descriptors import raise_descriptor_limit
 from tests.bench.effort import FULL, QUICK, TINY, Effort
 from tests.bench.figures import Figure
 from tests.bench.machine import describe
@@ -30,29 +30,32 @@ from tests.bench.targets import verdicts
 
 __all__ = ["main"]
 
+_FILES = 2**16
+"""Open files: the programs that the bench starts inherit the limit."""
+
 
 def main(arguments: list[str]) -> int:
-    asked = _parser().parse_args(arguments)
-    effort = _effort(asked)
-    raise_descriptor_limit()
+    options = _parser().parse_args(arguments)
+    effort = _effort(options)
+    raise_limit(_FILES)
     figures: list[Figure] = []
-    with open_bed(tuple(way for way in WAYS if way in asked.ways.split(",")), effort.scale) as bed:
+    with open_bed(tuple(way for way in WAYS if way in options.ways.split(",")), effort.scale) as bed:
         facts = describe(bed)
-        if not asked.json:
+        if not options.json:
             _print([*facts_lines(facts), "", heading(bed.ways)])
         for measure in MEASURES.values():
             for figure in measure(bed, effort):
                 figures.append(figure)
-                if not asked.json:
+                if not options.json:
                     _print([figure_line(figure, bed.ways)])
         ways = bed.ways
     found = list(verdicts(figures))
-    if asked.json:
+    if options.json:
         shown = [{"target": each.target.name, "value": each.value, "met": each.met} for each in found]
         print(json.dumps({"run": facts, "figures": [asdict(one) for one in figures], "targets": shown}, indent=1))
     else:
         _print(["", *verdict_lines(found)])
-    if asked.write or (effort == FULL and ways == WAYS):
+    if options.write or (effort == FULL and ways == WAYS):
         write_page(facts, figures, found, ways)
         print(f"written: {PAGE} and its plot", file=sys.stderr)
     return 0
@@ -62,14 +65,14 @@ def _print(lines: Iterable[str]) -> None:
     print("\n".join(lines), flush=True)
 
 
-def _effort(asked: argparse.Namespace) -> Effort:
-    effort = TINY if asked.tiny else QUICK if asked.quick else FULL
+def _effort(options: argparse.Namespace) -> Effort:
+    effort = TINY if options.tiny else QUICK if options.quick else FULL
     return replace(
         effort,
-        only=tuple(filter(None, asked.only.split(","))) or effort.only,
-        rounds=asked.rounds or effort.rounds,
-        seconds=asked.seconds or effort.seconds,
-        transactions=asked.transactions or effort.transactions,
+        only=tuple(filter(None, options.only.split(","))) or effort.only,
+        rounds=options.rounds or effort.rounds,
+        seconds=options.seconds or effort.seconds,
+        transactions=options.transactions or effort.transactions,
     )
 
 

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pgjit.demo.certificates import Certificates, make_certificates
@@ -31,8 +31,6 @@ class Bed:
     pgjit: Served
     pgbouncer: Pgbouncer | None
     ways: tuple[str, ...]
-    made: set[str] = field(default_factory=set)
-    """Tables that a measure made for itself."""
 
     def group(self, way: str) -> int | None:
         """The process group of the proxy; direct has none."""

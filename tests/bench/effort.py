@@ -14,23 +14,23 @@ __all__ = ["FULL", "QUICK", "TINY", "Effort"]
 class Effort:
     rounds: int
     seconds: float
-    """of one run of pgbench"""
+    """how long one run of pgbench lasts"""
     transactions: int = 0
-    """of one run of pgbench, instead of a time: figures of a busy machine are then of the same work"""
+    """how many one run of pgbench makes, instead of a time: figures of a busy machine are then of the same work"""
     only: tuple[str, ...] = ()
-    """Patterns of the cases that are measured; without one, all."""
+    """patterns of the cases that are measured; without one, all"""
     rows: int = 500_000
-    """of the big result"""
+    """how many the big result has"""
     row_bytes: int = 64 * 2**20
-    """of a large row"""
+    """the size of a large row"""
     sessions: tuple[int, ...] = (1_000, 5_000)
     """how many idle sessions there are at once"""
     logins: int = 50
-    """one after the other"""
+    """how many, one after the other"""
     scale: int = 10
-    """of pgbench's tables"""
+    """the scale factor of pgbench's tables"""
     hostile: int = 1
-    """every which of the hostile statements is sent"""
+    """the step through the hostile statements: 1 sends all of them, 4 every fourth"""
 
     def chosen(self, cases: Iterable[str]) -> list[str]:
         return [case for case in cases if not self.only or any(fnmatch.fnmatch(case, each) for each in self.only)]

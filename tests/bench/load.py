@@ -41,7 +41,7 @@ class Sample:
     cpu: float
     """microseconds of the proxy's CPU for each transaction"""
     latencies: tuple[int, ...] = ()
-    """of each transaction, in microseconds"""
+    """microseconds of each transaction"""
 
 
 def run_load(bed: Bed, way: str, load: Load, effort: Effort, *, latencies: bool = False) -> Sample:

@@ -55,7 +55,6 @@ class Postgres:
     tls: bool
     password: str
     pgbench: Path
-    psql: Path
     connections: int = _CONNECTIONS
     """how many sessions it takes"""
 
@@ -128,7 +127,7 @@ def _run_installed(programs: Path, folder: Path, certificates: Certificates) -> 
         version = _run([str(programs / "postgres"), "--version"]).split()[2]
         yield Postgres(
             version, programs, home, port, "127.0.0.1", True, secrets.token_urlsafe(24),
-            programs / "pgbench", programs / "psql",
+            programs / "pgbench",
         )  # fmt: skip
     finally:
         _run([*control, "-m", "immediate", "stop"], user=user)
@@ -148,10 +147,9 @@ def _run_embedded(folder: Path) -> Iterator[Postgres]:
     database = DemoDatabase()
     database.start(folder)
     try:
-        pgbench, psql = (_client(folder, database.bin_path / name) for name in ("pgbench", "psql"))
         server = Postgres(
             "18 (embedded)", database.bin_path, database.socket_dir, database.port, str(database.socket_dir), False,
-            secrets.token_urlsafe(24), pgbench, psql,
+            secrets.token_urlsafe(24), _pgbench(folder, database.bin_path / "pgbench"),
         )  # fmt: skip
         data = database.log.parent
         (data / "pg_hba.conf").write_text(_HBA)
@@ -164,10 +162,10 @@ def _run_embedded(folder: Path) -> Iterator[Postgres]:
         database.stop()
 
 
-def _client(folder: Path, embedded: Path) -> Path:
-    program = write_program(folder, embedded) or shutil.which(embedded.name)
+def _pgbench(folder: Path, embedded: Path) -> Path:
+    program = write_program(folder, embedded) or shutil.which("pgbench")
     if program is None:
-        raise SystemExit(f"bench: there is no {embedded.name} that can speak TLS")
+        raise SystemExit("bench: there is no pgbench that can speak TLS")
     return Path(program)
 
 

@@ -45,37 +45,29 @@ def own_time(stacks: str) -> list[tuple[float, str]]:
 
 
 def _main(arguments: list[str]) -> int:
-    asked = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     program = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if program is None:
         print("profile: skipped, py-spy is not installed (`make setup` installs it where it has a wheel)")
         return 0
-    out = Path(asked.out).resolve()
+    out = Path(options.out).resolve()
     raw = out.with_suffix(".txt")
     with open_bed((PGJIT,)) as bed:
         write_scripts(bed.folder)
-        run_load(bed, PGJIT, LOADS[asked.case], Effort(1, 1, transactions=_WARM))
-        more = ["--native"] if asked.native else []
-        record = [
-            program,
-            "record",
-            "--pid",
-            str(bed.pgjit.group),
-            "--rate",
-            str(_RATE),
-            "--duration",
-            str(asked.seconds),
-        ]
+        run_load(bed, PGJIT, LOADS[options.case], Effort(1, 1, transactions=_WARM))
+        more = ["--native"] if options.native else []
+        record = [program, "record", "--pid", str(bed.pgjit.group), "--rate", str(_RATE)]
+        record += ["--duration", str(options.seconds)]
         with (
             own(*record, *more, "--format", "flamegraph", "--output", out) as graph,
             own(*record, *more, "--format", "raw", "--function", "--output", raw) as stacks,
         ):
-            sample = run_load(bed, PGJIT, LOADS[asked.case], Effort(1, asked.seconds + 2))
+            sample = run_load(bed, PGJIT, LOADS[options.case], Effort(1, options.seconds + 2))
             for process in (graph, stacks):
                 _, error = process.communicate(timeout=_SECONDS)
                 if process.returncode != 0:
                     raise SystemExit(f"profile: py-spy failed: {error[-2000:]}")
-    print(f"{asked.case}: {sample.rate:,.0f} transactions a second, {sample.cpu:,.0f} µs of CPU for each")
+    print(f"{options.case}: {sample.rate:,.0f} transactions a second, {sample.cpu:,.0f} µs of CPU for each")
     for share, name in own_time(raw.read_text())[:_LINES]:
         print(f"{share:6.1%}  {name}"[:80])
     print(f"flame graph: {out}\nall stacks:  {raw}")

@@ -50,7 +50,6 @@ _POLICIES: dict[str, dict[str, object]] = {
 @dataclass(frozen=True)
 class Served:
     port: int
-    admin: int
     group: int
     token: str
     folder: Path
@@ -93,7 +92,7 @@ def run_served(
         with _run(home, "serve", "--config", str(home / "pgjit.yaml"), "--json") as (places, process):
             listen, admin = (int(str(places[name]).rsplit(":", 1)[1]) for name in ("listen", "admin"))
             _await_ready(admin)
-            yield Served(listen, admin, process.pid, _fetch_token(authority), home)
+            yield Served(listen, process.pid, _fetch_token(authority), home)
 
 
 def _policy(name: str, statements: dict[str, object]) -> dict[str, object]:

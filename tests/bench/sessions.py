@@ -10,13 +10,15 @@ import sys
 from psycopg import pq
 from psycopg.pq import abc
 
-from tests.bench.descriptors import raise_descriptor_limit
+from pgjit.file_descriptors import raise_limit
 
 __all__: list[str] = []
 
+_OTHER_FILES = 100
+
 
 def _main(number: int) -> None:
-    raise_descriptor_limit()
+    raise_limit(number + _OTHER_FILES)
     held: list[abc.PGconn] = []
     for _ in range(number):
         connection = pq.PGconn.connect(b"")

@@ -19,8 +19,6 @@ __all__ = ["measure"]
 _ROOT = Path(__file__).parents[3]
 _OF_BACKEND = 4 * 2**20
 """Memory that the server may need for one backend."""
-_DESCRIPTORS = 3
-"""For each session: two of the proxy, and room."""
 
 
 def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
