@@ -108,7 +108,9 @@ class ServerSide:
                         state.prepared_statements.confirm(head.changes)
                     queue.pop()
                 elif act == COMPLETED:
-                    self._completed(step, chunk[start + 5 : end], kind, head, now)
+                    self._finished(step, chunk[start + 5 : end], kind, head, now)
+                    if head.kind is RequestKind.EXECUTE:
+                        self._last_answer(head)
                 elif act == READY:
                     self._ready(step, chunk[start + 5 : end], head, now)
         except RemoteProtocolError as malformed:
@@ -117,7 +119,7 @@ class ServerSide:
                 step.data.append(chunk[kept:start])
         return kept
 
-    # --- the short way: a request that was neither refused nor cut ---------------------------------------
+    # --- what an answer changes, on both ways -------------------------------------------------------------
 
     def _counted(self, head: InFlight, kind: int, start: int, rows: int, size: int, now: datetime) -> bool:
         """Count the data before a message. False: nothing is counted, for the data has to be checked."""
@@ -145,26 +147,23 @@ class ServerSide:
             state.prepared_statements.confirm(head.changes)
         state.queue.pop()
 
-    def _completed(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> None:
+    def _finished(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> bytes | None:
         """A statement has ended. A rule of the database may answer one with more than one tag: it has one run."""
         state, run = self._state, head.current
         state.copy_in.stop()
         state.finished_at = now
-        if run is not None:
-            command = decode_command_complete(body) if kind == 0x43 else None
-            self._end_run(step, command, kind, head, run, now)
-        if head.kind is RequestKind.EXECUTE:
-            self._last_answer(head)
-
-    def _end_run(
-        self, step: ServerStep, command: str | None, kind: int, head: InFlight, run: Run, now: datetime
-    ) -> None:
-        state = self._state
-        ended: Ended = "suspended" if kind == 0x73 else "completed"
+        if run is None:
+            return None
+        command = decode_command_complete(body) if kind == 0x43 else None
         head.at += 1
         if run.changes:
             state.prepared_statements.confirm(run.changes)
+        if head.state is _CUT:
+            head.move(_COMPLETED)
+            return self._cut_too_late(step, head, run, now)
+        ended: Ended = "suspended" if kind == 0x73 else "completed"
         step.events.append(state.recorder.outcome(run, now, ended, command=command))
+        return None
 
     def _ready(self, step: ServerStep, body: bytes, head: InFlight, now: datetime) -> None:
         state = self._state
@@ -288,7 +287,7 @@ class ServerSide:
     def _cut(self, step: ServerStep, head: InFlight) -> None:
         """The result of `head` is over a limit: nothing more of it is passed on, and the server is to stop it."""
         step.cancel = True
-        if head.state is InFlightState.SENT:
+        if head.state is _SENT:
             head.move(RequestEvent.OVER_LIMIT)
 
     def _notice(self, step: ServerStep, size: int, head: InFlight | None) -> bytes | None:
@@ -299,7 +298,7 @@ class ServerSide:
         budget = self._state.budget
         if head is None or not budget.limits_results:
             return None
-        if self._state.stream is _DISCARDING or head.state in (_CUT, InFlightState.REFUSED):
+        if self._state.stream is _DISCARDING or head.state in (_CUT, _REFUSED):
             return b""  # a refused request runs nothing that could have something to report
         run = head.current
         room = budget.room(run.rows, run.size) if run is not None else budget.room(0, 0)
@@ -330,22 +329,6 @@ class ServerSide:
         if kind in FINAL_RESPONSES[head.kind]:
             self._last_answer(head)
         return replaced
-
-    def _finished(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> bytes | None:
-        state, run = self._state, head.current
-        state.copy_in.stop()
-        state.finished_at = now
-        if run is None:
-            return None
-        command = decode_command_complete(body) if kind == 0x43 else None
-        cut = head.state is _CUT
-        head.move(_COMPLETED)
-        if not cut:
-            self._end_run(step, command, kind, head, run, now)
-            return None
-        head.at += 1
-        state.prepared_statements.confirm(run.changes)
-        return self._cut_too_late(step, head, run, now)
 
     def _cut_too_late(self, step: ServerStep, head: InFlight, run: Run, now: datetime) -> bytes:
         """The server completed the statement before the cancel: the client reads an error, and nothing more of it."""
