@@ -89,7 +89,7 @@ class ShortWay:
         return True
 
     def _parse(self, plan: ClientPlan, raw: bytes) -> bool:
-        """Of the unnamed statement, without types."""
+        """Take a Parse of the unnamed statement that gives no types."""
         if raw[5] or raw[-2:] != b"\0\0" or raw.find(0, 6) != len(raw) - 3:
             return False
         judgement = self._texts.at_once(raw[6:-3])
@@ -99,14 +99,15 @@ class ShortWay:
 
     def _bind(self, plan: ClientPlan, raw: bytes) -> bool:
         state = self._state
-        portal, name, formats, values, _ = extended.decode_bind(raw[5:])
+        portal, name, formats, values, results = extended.decode_bind(raw[5:])
         if portal or state.unsettled("statement", name):
             return False
         prepared = state.prepared_statements.statement(name)
         if prepared is None or not self._is_latest(prepared):
             return False
         parameters = bound(values, formats, prepared.types.known)
-        return self._send(plan, raw, _BIND, (Change("portal", b"", Portal(prepared, parameters, name)),))
+        made = Portal(prepared, parameters, name, formats=results)
+        return self._send(plan, raw, _BIND, (Change("portal", b"", made),))
 
     def _describe(self, plan: ClientPlan, raw: bytes) -> bool:
         if raw != _DESCRIBE_MESSAGE or (portal := self._unnamed_portal()) is None:

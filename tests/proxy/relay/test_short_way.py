@@ -16,7 +16,7 @@ from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.in_flight import ClientPlan
 from pgjit.proxy.relay.short_way import ShortWay
 from pgwire.framing import Frame, FrameReader
-from pgwire.messages.extended import Parse, encode_parse, sync
+from pgwire.messages.extended import Bind, Parse, encode_bind, encode_parse, sync
 from pgwire.reader import message
 from tests.fakes.both_ends import (
     NOW,
@@ -48,7 +48,7 @@ CLIENT = (
     *(execute(portal, limit) for portal in NAMES[:2] for limit in (0, 5)),
     *(close(kind, name) for kind in "SP" for name in NAMES[:2]),
     sync(), message(b"H"), message(b"B", b"\0"), message(b"E", b"\0"), message(b"S", b"x"), message(b"Q", b"no end"),
-    encode_parse(Parse(b"", b"select 1", ()))[:-1] + b"\1",
+    encode_parse(Parse(b"", b"select 1", ()))[:-1] + b"\1", encode_bind(Bind(b"", b"a", (1,), (b"7",), (1,))),
 )  # fmt: skip
 SERVER = (
     PARSED, BOUND, DONE, READY, answer("Z", b"T"), answer("Z", b"E"), answer("n"), answer("s"), answer("I"),
