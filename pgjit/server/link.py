@@ -16,7 +16,7 @@ from enum import Enum, auto
 
 from pgjit.server.readiness import GONE, READ, WRITE, Readiness
 
-__all__ = ["Link", "LinkClosed"]
+__all__ = ["HIGH_WATER", "RECORD", "Link", "LinkClosed"]
 
 RECORD = 8192
 """Limit on the bytes of one TLS record: libpq's asynchronous calls before version 17 hang on larger ones."""

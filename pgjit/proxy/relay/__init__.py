@@ -2,7 +2,8 @@
 
 This room decides what goes to the server, what the client receives, which records are written, and when one side has
 to wait for the other. Its files are pure, frames and the time in, bytes and records out, but for those that move the
-bytes: `pump.py`, `client_traffic.py`, `waits.py`, `own_cancel.py` and `ending.py`.
+bytes (`pump.py`, `client_traffic.py`, `waits.py`, `own_cancel.py`, `ending.py`) and `kept_results.py`, which has
+results written to their files.
 
 - **frame**: one message as bytes, in full or cut at its limit (`pgwire.framing`).
 - **request**: a message that the server answers, from its bytes to the last message of the answer (`in_flight.py`).

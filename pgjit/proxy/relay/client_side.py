@@ -23,10 +23,7 @@ from pgjit.proxy.relay.extended_messages import ExtendedMessages, send_execution
 from pgjit.proxy.relay.in_flight import ClientPlan, Planned
 from pgjit.proxy.relay.limits import over_budget, refuses_together
 from pgjit.proxy.relay.named_values import DOUBT, ExecutedStatement
-from pgjit.proxy.relay.protocol_rules import (
-    FUNCTION_CALL,
-    TOO_LONG_TOGETHER,
-)
+from pgjit.proxy.relay.protocol_rules import FUNCTION_CALL, TOO_LONG_TOGETHER
 from pgjit.proxy.relay.reading_settings import note_reading
 from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY, Refuser
 from pgjit.proxy.relay.relay_state import RelayState
@@ -44,8 +41,7 @@ from pgwire.state import FRONTEND, Phase, RequestKind
 __all__ = ["ClientPlan", "ClientSide"]
 
 # Members of an enum, looked up once: each look is a call of Python before 3.12.
-_QUERY, _PARSE, _BIND = RequestKind.QUERY, RequestKind.PARSE, RequestKind.BIND
-_EXECUTE, _SYNC = RequestKind.EXECUTE, RequestKind.SYNC
+_QUERY, _SYNC = RequestKind.QUERY, RequestKind.SYNC
 _SKIPPED, _INPUT_SYNC = InputState.SKIPPED, InputEvent.SYNC
 _LEGAL = FRONTEND[Phase.READY]
 _PASSED_OVER = frozenset(b"BDCEH")

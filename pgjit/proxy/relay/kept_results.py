@@ -22,7 +22,7 @@ _log = logging.getLogger("pgjit.journal")
 
 
 class KeptResults:
-    """Of one session."""
+    """The results of one session: those that are held, and whether any can still be kept."""
 
     def __init__(self, files: ResultFiles, queue: SendQueue, failed: Callable[[], None]) -> None:
         """`failed` is called when a result could not be kept; nothing is passed on after that."""

@@ -30,7 +30,7 @@ _QUOTING = ("21", "22", "23", "44")
 
 
 class ServerErrors:
-    """Of one session."""
+    """Turns each error of one session's server into what the client reads, and ends what it ended."""
 
     def __init__(self, state: RelayState, tripwire: dict[str, str], *, hides_details: bool) -> None:
         self._state = state
