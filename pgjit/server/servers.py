@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from pgjit.server.dial import Address, resolve
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.target import Host, SessionAttrs, Target
 from pgjit.server.upstream import Upstream, connect_upstream
-from pgjit.server.warm_logins import NextLogin, WarmLogins
+from pgjit.server.warm_logins import NextLogin, Settings, WarmLogins
 from pgjit.telemetry.dependency import ExternalDependency
 
 __all__ = ["Backend", "Servers"]
@@ -28,9 +28,6 @@ _MOST_IDLE = 16
 """Limit on control pools without sessions. Host names move to new addresses, so unused pools would pile up."""
 
 _NOT_ACCEPTING = {"53300", "57P01", "57P03"}
-
-Settings = Callable[[int], dict[str, str]]
-"""The startup parameters of a session, for the server's major version."""
 
 
 @dataclass(slots=True)
@@ -164,7 +161,7 @@ class Servers:
         address, attrs = backend.upstream.address, self._target.session_attrs
         if attrs is not SessionAttrs.ANY:
             _check_role(address, attrs, await _role(backend.control, attrs))
-        if not any([address in await resolve(host) for host in self._target.hosts]):
+        if address not in await resolve(address.host):
             raise _OtherRole(str(address), "resolving the name", "it has other addresses now")
 
     async def _log_in_to_first(self, settings: Settings, failures: list[LoginFailed]) -> Backend:

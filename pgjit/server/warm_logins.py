@@ -28,7 +28,7 @@ from pgjit.server.upstream import Upstream
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages.query import parameter_status
 
-__all__ = ["MOVING", "NextLogin", "WarmLogins"]
+__all__ = ["MOVING", "NextLogin", "Settings", "WarmLogins"]
 
 _log = logging.getLogger("pgjit.server")
 
@@ -46,6 +46,7 @@ _SECONDS = 5.0
 _UNUSABLE = (QueryFailed, LinkClosed, RemoteProtocolError, LoginFailed, CredentialUnavailable, TimeoutError, OSError)
 
 Settings = Callable[[int], dict[str, str]]
+"""The startup parameters of a session, for the server's major version."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from pgjit.errors import ServerNotAccepting, ServerUnavailable
+from pgjit.server.dial import Address, resolve
+from pgjit.server.login_error import LoginFailed
 from pgjit.server.servers import Backend, Servers
 from pgjit.server.target import Host, SessionAttrs
+from pgjit.server.warm_logins import NextLogin
 from pgwire.messages.query import command_complete
 from pgwire.messages.results import encode_data_row
 from tests.fakes.control_answers import answer_control, identified
@@ -18,6 +23,7 @@ from tests.fakes.scripted_server import (
     KEY,
     OK,
     READY,
+    Peer,
     ScriptedServer,
     Step,
     close,
@@ -29,22 +35,26 @@ from tests.fakes.scripted_server import (
 )
 from tests.fakes.targets import answering, logged_in, target_at
 
+Resolve = Callable[[Host], Awaitable[list[Address]]]
+
 
 def serving(*, standby: bool = False, version: str = "18.1", reports: bool = True) -> list[Step]:
     """A server for control connections and sessions; `reports`: it sends `in_hot_standby`."""
 
     async def play(peer: Any) -> None:
-        await startup()(peer)
         kind = status("in_hot_standby", "on" if standby else "off") if reports else b""
         await peer.write(OK + status("server_version", version) + kind + KEY + READY)
         while (await peer.frame()).kind == ord("Q"):
+            if peer.last.body == b"SELECT 1\0":  # of a session that takes a connection made ahead
+                await peer.write(command_complete("SELECT 1") + READY)
+                continue
             if b"default_transaction_read_only" in peer.last.body:
                 row = encode_data_row((b"t" if standby else b"f", b"f"))
                 await peer.write(row + command_complete("SELECT 1") + READY)
                 continue
             await peer.write(answer_control(peer.last.body.decode(), present=lambda _: True))
 
-    return [play]
+    return [startup(), play]
 
 
 async def _connect(servers: Servers) -> Backend:
@@ -240,3 +250,78 @@ async def test_control_connections_that_nobody_needs_are_closed_in_the_end(monke
         assert busy not in servers._controls.values()
         await asyncio.wait_for(old.peers[0].left.wait(), 5)
         await servers.close()
+
+
+# --- logins made ahead ---
+
+
+def _settings(_: int) -> dict[str, str]:
+    return {"application_name": "ahead"}
+
+
+def _sessions(server: ScriptedServer) -> list[Peer]:
+    """The connections of sessions, and those made ahead."""
+    return [each for each in server.peers if each.startup.parameters.get("application_name") == "ahead"]
+
+
+async def _connect_again(servers: Servers) -> Backend:
+    """One session of many that log in alike."""
+    backend = await servers.connect(_settings, 5, frozenset(), NextLogin("alike", _settings, 600))
+    while servers._warm._tasks:
+        await asyncio.gather(*servers._warm._tasks)
+    return backend
+
+
+async def _no_such_name(host: Host) -> list[Address]:
+    raise LoginFailed(str(host), "resolving", "it is not known", try_next=True)
+
+
+async def _elsewhere(host: Host) -> list[Address]:
+    return [Address(host, socket.AF_INET, ("127.0.0.2", host.port))]
+
+
+@pytest.mark.parametrize("now", [_elsewhere, _no_such_name, resolve])
+async def test_a_login_made_ahead_is_used_only_while_its_host_has_the_address(
+    now: Resolve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ScriptedServer(serving()) as server, ScriptedServer(serving()) as other, AsyncExitStack() as stack:
+        servers = Servers(target_at(server, other, warm=1))
+        stack.push_async_callback(servers.close)
+        await (await _connect_again(servers)).leave()
+        ahead = _sessions(server)[-1]
+        asked: list[Host] = []
+
+        async def resolved(host: Host) -> list[Address]:
+            asked.append(host)
+            return await (now if len(asked) == 1 else resolve)(host)
+
+        monkeypatch.setattr("pgjit.server.servers.resolve", resolved)
+        session = await servers.connect(_settings, 5, frozenset(), NextLogin("alike", _settings, 600))
+        assert set(asked) == {Host("127.0.0.1", server.port)}, "no other host is looked up"
+        if now is resolve:
+            assert not ahead.left.is_set()
+        else:
+            await asyncio.wait_for(ahead.left.wait(), 5)
+        await session.leave()
+        await asyncio.wait_for(ahead.left.wait(), 5)
+
+
+async def test_logins_made_ahead_give_way_to_a_session_that_the_server_has_no_room_for() -> None:
+    full_with: list[Peer] = []
+
+    async def room(peer: Peer) -> None:
+        if peer in _sessions(server) and any(not each.left.is_set() for each in full_with):
+            await peer.write(fatal("53300", "sorry, too many clients already"))
+            raise ConnectionResetError
+
+    async with ScriptedServer([startup(), room, *serving()[1:]]) as server, AsyncExitStack() as stack:
+        servers = Servers(target_at(server, warm=1))
+        stack.push_async_callback(servers.close)
+        await (await _connect_again(servers)).leave()
+        full_with.append(_sessions(server)[-1])
+        session = await servers.connect(_settings, 5, frozenset(), NextLogin("another", _settings, 0))
+        assert full_with[0].left.is_set()
+        await session.leave()
+        full_with.append(Peer(full_with[0].reader, full_with[0].writer))  # of somebody else: it does not leave
+        with pytest.raises(ServerNotAccepting):
+            await servers.connect(_settings, 5, frozenset(), NextLogin("another", _settings, 0))

@@ -66,10 +66,13 @@ class _Server:
         self.made: list[_Backend] = []
         self.secret = _Secret()
         self.fault: Exception | None = None
+        self.login_fault: Exception | None = None
         self.warm: WarmLogins[_Backend] = WarmLogins(most, self.secret, self._log_in, self._check)
 
     async def _log_in(self, settings: Callable[[int], dict[str, str]]) -> _Backend:
         settings(18)
+        if self.login_fault is not None:
+            raise self.login_fault
         self.made.append(_Backend())
         return self.made[-1]
 
@@ -166,6 +169,16 @@ async def test_it_is_left_if_the_secret_cannot_be_had_once_it_has_logged_in() ->
     await server.settled()
     assert [each.left for each in server.made] == [True]
     assert server.warm.ready == 0
+
+
+async def test_a_login_ahead_that_fails_is_tried_again_after_the_next_session() -> None:
+    server = _Server()
+    server.login_fault = LoginFailed("db", "connecting", "connection refused", try_next=True)
+    assert await server.login() is None
+    assert server.warm.ready == 0
+    server.login_fault = None
+    assert await server.login() is None
+    assert await server.login() is not None
 
 
 async def test_a_server_that_would_not_be_chosen_now_is_not_used() -> None:
