@@ -54,7 +54,7 @@ def read_catalog(path: Path | None) -> Catalog | None:
 
 
 def one(policies: Policies, name: str | None) -> Policy:
-    """The policy `name`; without a name, the only one in the folder. Raises typer.BadParameter."""
+    """The policy `name`; without a name, the only one in the folder. Raises WrongUsage."""
     if name is None:
         if len(policies) == 1:
             return next(iter(policies.values()))

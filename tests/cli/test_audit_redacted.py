@@ -57,7 +57,10 @@ def test_a_value_is_proved_with_the_journal_and_without_it(
     assert run([*checked, salt, "--value", "s3cr3t"]) == Status.OK
     assert run([*checked, salt, "--value", "other"]) == Status.FAILED
     assert run([*checked, "0" * 32, "--value", "s3cr3t"]) == Status.FAILED
+    capsys.readouterr()
     assert run([*checked, "xyz", "--value", "s3cr3t"]) == Status.USAGE
+    assert "Invalid value" not in (error := capsys.readouterr().err)
+    assert "--salt is 32 hexadecimal digits" in error
     file.write_bytes(b"no record")
     assert run([*checked, salt, "--value", "s3cr3t"]) == Status.FAILED
 
@@ -75,7 +78,10 @@ def test_what_cannot_be_asked_says_why(journal: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "error: nothing in this record is redacted [not-redacted]\n"
     assert asked(journal, "9") == Status.FAILED
     assert asked(journal, "1", "--member", "statement/7", "--value", "x") == Status.FAILED
+    capsys.readouterr()
     assert asked(journal, "1", "--member", "statement/1") == Status.USAGE
+    assert "Invalid value" not in (error := capsys.readouterr().err)
+    assert "give both --member and --value, or none" in error
 
 
 async def test_a_journal_without_a_place_for_salts_takes_no_record_that_needs_one(tmp_path: Path) -> None:

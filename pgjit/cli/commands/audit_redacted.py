@@ -11,6 +11,7 @@ import typer
 from pgjit.cli.audit_settings import AsJson, ConfigPath, Folders, journal_places
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
+from pgjit.cli.wrong_usage import WrongUsage
 
 __all__ = ["check_value", "redacted"]
 
@@ -39,7 +40,7 @@ def redacted(
     from pgjit.audit.segments import SegmentDamaged
 
     if (member is None) != (value is None):
-        raise typer.BadParameter("give both --member and --value, or none")
+        raise WrongUsage("give both --member and --value, or none")
     files = journal_places(folders, config)
     try:
         members = redacted_members(find_line(JournalFiles(files).segments, record)[1])
@@ -89,7 +90,7 @@ def check_value(
         print(f"error: `{file}`: {plain(str(fault))} [not-redacted]", file=sys.stderr)
         return Status.FAILED
     except ValueError:
-        raise typer.BadParameter("a salt is 32 hexadecimal digits", param_hint="--salt") from None
+        raise WrongUsage("--salt is 32 hexadecimal digits") from None
 
 
 def _verdict(member: str, *, holds: bool) -> int:
