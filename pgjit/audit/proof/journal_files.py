@@ -16,7 +16,7 @@ from pgjit.audit.proof.note import NoteRejected
 from pgjit.audit.proof.side_files import kept_subtrees, read_leaves, read_subtrees
 from pgjit.audit.proof.tree import Subtree
 from pgjit.audit.segments import Segment
-from pgjit.audit.segments.journal_place import JournalPlace, content_at, segments_at
+from pgjit.audit.segments.journal_place import JournalPlace, content_at, origin_at, segments_at
 
 __all__ = ["JournalFiles"]
 
@@ -45,10 +45,7 @@ class JournalFiles:
     @property
     def origin(self) -> str | None:
         """None if no folder has the file. Raises OSError."""
-        for folder in self.folders:
-            if (content := content_at(folder, "origin")) is not None:
-                return content.decode(errors="replace").strip()
-        return None
+        return next((origin for folder in self.folders if (origin := origin_at(folder)) is not None), None)
 
     def checkpoints(self) -> Iterator[tuple[str, SignedCheckpoint | NoteRejected]]:
         """All that are kept beside the segments, each with its place. Raises OSError."""

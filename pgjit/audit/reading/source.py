@@ -14,7 +14,7 @@ from typing import Final
 
 from pgjit.audit.reading.faults import JournalUnreadable, NoJournal
 from pgjit.audit.segments import Segment
-from pgjit.audit.segments.journal_place import JournalPlace, content_at, journals_at, segments_at
+from pgjit.audit.segments.journal_place import JournalPlace, journals_at, origin_at, segments_at
 
 __all__ = ["JournalSource", "find_journals", "followed"]
 
@@ -71,6 +71,6 @@ def _below(place: JournalPlace) -> list[tuple[JournalPlace, tuple[Segment, ...]]
 def _origin(place: JournalPlace) -> str:
     """Empty if the place does not say it."""
     try:
-        return (content_at(place, "origin") or b"")[:_LONGEST_ORIGIN].decode("utf-8", "replace").strip()
+        return (origin_at(place) or "")[:_LONGEST_ORIGIN]
     except OSError as fault:
         raise JournalUnreadable(f"{place}/origin", f"{fault.strerror}.") from None

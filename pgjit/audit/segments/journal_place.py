@@ -10,7 +10,7 @@ from pathlib import Path
 from pgjit.audit.segments.segment import Segment, list_segments
 from pgjit.audit.segments.store_folder import StoreFolder
 
-__all__ = ["JournalPlace", "content_at", "journals_at", "place_of", "segments_at", "with_archive"]
+__all__ = ["JournalPlace", "content_at", "journals_at", "origin_at", "place_of", "segments_at", "with_archive"]
 
 JournalPlace = Path | StoreFolder
 _MOST_LEVELS = 4  # an archive has journals below their origins, which have slashes
@@ -39,6 +39,12 @@ def content_at(place: JournalPlace, name: str) -> bytes | None:
         return (place / name).read_bytes()
     except FileNotFoundError:
         return None
+
+
+def origin_at(place: JournalPlace) -> str | None:
+    """The origin of the journal in a place; None if it has no file `origin`. Raises OSError."""
+    content = content_at(place, "origin")
+    return None if content is None else content.decode(errors="replace").strip()
 
 
 def journals_at(place: JournalPlace) -> list[JournalPlace]:
@@ -70,7 +76,7 @@ def with_archive(
     kept = list_segments(folder) if folder.is_dir() else ()
     if kept and kept[0].first == 0:
         return [folder]
-    origin = (content_at(folder, "origin") or b"").decode(errors="replace").strip()
+    origin = origin_at(folder)
     store = StoreFolder(f"{place.url.rstrip('/')}/{origin}") if origin else place
     try:
         return [folder, store] if journals_at(store) else [folder]
