@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgjit.audit.event import Parameters
 from pgjit.audit.parameters import kept
-from pgjit.audit.shown_value import shown_value
+from pgjit.audit.shown_value import format_at, shown_value
 
 __all__ = ["parameter_members"]
 
@@ -20,16 +20,9 @@ def parameter_members(parameters: Parameters) -> dict[str, object]:
             values.append(None)
             continue
         type_ = parameters.types[index] if index < len(parameters.types) else 0
-        shown = shown_value(value, _format(parameters.formats, index), type_, whole=length is None)
+        shown = shown_value(value, format_at(parameters.formats, index), type_, whole=length is None)
         if length is not None:
             shown = {**(shown if isinstance(shown, dict) else {"text": shown}), "length": length}
         values.append(shown)
     whole = parameters.length is None and parameters.count == len(values)
     return {"values": values} if whole else {"count": parameters.count, "values": values, "truncated": True}
-
-
-def _format(formats: tuple[int, ...], index: int) -> int:
-    """The format of a value, as in Bind: no formats mean text, one format is for all values."""
-    if len(formats) == 1:
-        return formats[0]
-    return formats[index] if index < len(formats) else 0

@@ -6,9 +6,16 @@ import base64
 
 from pgjit.audit.binary_values import TEXTS, Undecoded, decoded, type_name
 
-__all__ = ["shown_value"]
+__all__ = ["format_at", "shown_value"]
 
 _BINARY, _EXPRESSION = 1, 2
+
+
+def format_at(formats: tuple[int, ...], index: int) -> int:
+    """The format of a value, as in Bind: no formats mean text, one format is for all values."""
+    if len(formats) == 1:
+        return formats[0]
+    return formats[index] if index < len(formats) else 0
 
 
 def shown_value(value: bytes, format_: int, type_: int, *, whole: bool = True) -> object:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pgjit.audit.binary_values import type_name
 from pgjit.audit.record_json import as_json, as_members
-from pgjit.audit.shown_value import shown_value
+from pgjit.audit.shown_value import format_at, shown_value
 from pgjit.policy.policy import ResultCaps
 from pgjit.policy.redaction import Redaction
 from pgwire.errors import RemoteProtocolError
@@ -43,7 +43,7 @@ class ResultReference:
 
 
 class ResultCapture:
-    """Of one execution. `reference` is set when it is kept; `failed`, if it could not be."""
+    """The result of one execution. `reference` is set when it is kept; `failed`, if it could not be."""
 
     __slots__ = (
         "_all_text", "_caps", "_copied", "_encoded", "_execution", "_fields", "_given", "_left", "_open",
@@ -151,7 +151,7 @@ class ResultCapture:
         self._encoded.append(as_json(rows)[1:-1])
 
     def _hidden(self) -> list[bool] | None:
-        """Of each column whether it is redacted. None: all are, whatever there are."""
+        """Whether each column is redacted. None: all are, whatever there are."""
         if self._fields is None or self._copied or self._open is None:
             return None
         return [(field.table, field.column) not in self._open for field in self._fields]
@@ -159,9 +159,9 @@ class ResultCapture:
     def _row(self, body: bytes) -> list[Any]:
         """Not by `decode_data_row`, which takes five times as long."""
         try:
-            values = _texts(body) if self._all_text else [*map(self._value, count(), _values(body))]
+            values = _texts(body) if self._all_text else self._values(body)
         except UnicodeDecodeError:
-            values = [*map(self._value, count(), _values(body))]
+            values = self._values(body)
         except RemoteProtocolError:
             return [REDACTED] if self._open is not None else [{"base64": base64.b64encode(body).decode()}]
         if self._fields is not None and len(values) != len(self._fields):
@@ -177,13 +177,14 @@ class ResultCapture:
         self._given = formats or (0,)
         self._all_text = not any(self._given)
 
+    def _values(self, body: bytes) -> list[Any]:
+        return [*map(self._value, count(), decode_data_row(body))]
+
     def _value(self, index: int, value: bytes | None) -> object:
         if value is None:
             return None
-        given = self._given
-        format_ = given[0] if len(given) == 1 else given[index] if index < len(given) else 0
-        known = self._fields is not None and index < len(self._fields)
-        return shown_value(value, format_, self._fields[index].type if known and self._fields is not None else 0)
+        type_ = self._fields[index].type if self._fields is not None and index < len(self._fields) else 0
+        return shown_value(value, format_at(self._given, index), type_)
 
     def _columns(self) -> list[dict[str, object]] | None:
         if self._copied:
@@ -228,10 +229,6 @@ def _texts(body: bytes) -> list[Any]:
     if at != size:
         raise RemoteProtocolError("a row that is cut")
     return values
-
-
-def _values(body: bytes) -> list[bytes | None]:
-    return list(decode_data_row(body))
 
 
 def _search(rows: list[list[Any]], redaction: Redaction) -> None:
