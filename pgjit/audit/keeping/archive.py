@@ -60,14 +60,9 @@ class Archive:
 
     def copy(self, segment: Segment) -> None:
         """Copy a closed segment with what is kept beside it, and read it back."""
-        size, digest = _digest(segment.path.open("rb"))
-        self._put(segment.path)
-        if self._read_back(segment.path.name) != (size, digest):
-            raise OSError(f"the copy of {segment.name} in {self._url} is not the same")
+        size, digest = self._compared(segment.path)
         for path in self._results(segment):
-            self._put(path)
-            if self._read_back(path.name) != _digest(path.open("rb")):
-                raise OSError(f"the copy of {path.name} in {self._url} is not the same")
+            self._compared(path)
         name = segment_name(segment.first)
         beside = [self._folder / each for each in (*(name + ending for ending in _BESIDE), *_OF_JOURNAL)]
         for path in beside:
@@ -76,6 +71,14 @@ class Archive:
         place = f"{self._url.rstrip('/')}/{self._origin()}/{segment.path.name}"
         self._note({"segment": f"{self._origin()}/{name}", "place": place, "size": size, "sha256": digest})
         self._done[f"{self._origin()}/{name}"] = place
+
+    def _compared(self, path: Path) -> tuple[int, str]:
+        """Copy a file and read the copy back: its size and its digest. Raises OSError if it is not the same."""
+        written = _digest(path.open("rb"))
+        self._put(path)
+        if self._read_back(path.name) != written:
+            raise OSError(f"the copy of {path.name} in {self._url} is not the same")
+        return written
 
     def _results(self, segment: Segment) -> list[Path]:
         """The files with results of its executions."""
