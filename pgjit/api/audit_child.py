@@ -33,7 +33,6 @@ class AuditChild:
         self._command = command
         self.done = self.whole = 0
         self._began = asyncio.get_running_loop().time()
-        self._process: asyncio.subprocess.Process | None = None
         self._last_line = ""
 
     @property
@@ -59,7 +58,7 @@ class AuditChild:
 
     async def _run(self, question: bytes, environment: dict[str, str]) -> dict[str, Any]:
         pipe = asyncio.subprocess.PIPE
-        process = self._process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
         )
         try:

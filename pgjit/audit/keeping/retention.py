@@ -36,7 +36,7 @@ class Export:
     """How far the journal was sent to a collector."""
 
     index: int
-    """Of the next line to send."""
+    """The index of the next line to send."""
     wait_until: datetime
     """What is older is removed although it was not sent."""
 

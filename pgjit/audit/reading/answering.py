@@ -2,8 +2,7 @@
 output. `python -m pgjit.audit.reading.answering`.
 
 Decides which questions there are, how much memory they may take, and that it gives way to everything else on the
-machine. The HTTP API starts it, so
-that no query takes time or memory of the process that serves sessions.
+machine. The HTTP API starts it, so that no query takes time or memory of the process that serves sessions.
 """
 
 from __future__ import annotations

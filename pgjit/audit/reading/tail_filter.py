@@ -55,7 +55,9 @@ class TailFilter:
         if kind == "outcome":
             if (held := self._held.pop(execution, None)) is not None:
                 return [held, written] if self._has_sqlstate(record) else []
-            return [written] if self._shown.pop(execution, written) is None else []
+            shown = execution in self._shown
+            self._shown.pop(execution, None)
+            return [written] if shown else []
         if not self._matches(record):
             return []
         if kind == "execution" and self.sqlstate is not None and record.get("decision") == "allow":

@@ -52,7 +52,7 @@ class RedactedMessage(NamedTuple):
 
 
 class _Commitments:
-    """Of one record."""
+    """The commitments of one record."""
 
     def __init__(self, key: SaltKey, session: str, number: int) -> None:
         self._key = key

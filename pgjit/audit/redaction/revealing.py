@@ -8,7 +8,6 @@ Who has the salt alone can only try values.
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class RedactedMembers:
 
 
 def redacted_members(line: bytes) -> RedactedMembers:
-    """Of a record as it was written. Raises NotRedacted."""
+    """What is redacted in a record, from its line as it was written. Raises NotRedacted."""
     try:
         record = orjson.loads(line)
         redacted = record["redacted"]
@@ -50,7 +49,7 @@ def redacted_members(line: bytes) -> RedactedMembers:
         return RedactedMembers(record["execution"], redacted["salts"], values)
     except KeyError:
         raise NotRedacted("nothing in this record is redacted") from None
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError):
         raise NotRedacted("this is no record of a journal") from None
 
 

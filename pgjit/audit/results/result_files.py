@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from pgjit.audit.durable_file import sync_folder
 from pgjit.audit.results.capture import ResultReference
 
 __all__ = ["RESULTS", "ResultFiles", "results_between"]
@@ -74,7 +75,7 @@ class _OpenFile:
 
 
 class ResultFiles:
-    """Of one journal. Every method may raise OSError; `flush` is called from another thread."""
+    """The results of one journal. Every method may raise OSError; `flush` is called from another thread."""
 
     def __init__(self, folder: Path, next_line: Callable[[], int]) -> None:
         self._folder = folder
@@ -122,11 +123,7 @@ class ResultFiles:
             file.sync()
         if changed:
             self._names_changed = False
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(self._folder)
 
     def close(self) -> None:
         for file in (*self._retired, self._file):
