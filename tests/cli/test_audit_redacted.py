@@ -73,6 +73,27 @@ def test_without_the_salts_no_value_can_be_tested(journal: Path, capsys: pytest.
     assert "[salts-erased]" in capsys.readouterr().err
 
 
+def test_a_record_is_found_in_an_archive_and_not_in_another_journal(
+    journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, archive = tmp_path / "pgjit.yaml", tmp_path / "archive"
+    config.write_text("journal: {archive: archive}\n")
+    copies, other = archive / "node" / "0" / "own", archive / "node" / "0" / "another"
+    for folder, origin in ((copies, "node/0/own"), (other, "node/0/another")):
+        folder.mkdir(parents=True)
+        (folder / "origin").write_text(f"{origin}\n")
+        (folder / f"{0:020}.jsonl").write_bytes(b'{"v":1,"seq":1,"time":""}\n')
+    (journal / "origin").write_text("node/0/own\n")
+    (journal / f"{0:020}.jsonl").rename(copies / f"{0:020}.jsonl")
+    (journal / f"{2:020}.jsonl").touch()
+    assert run(["audit", "redacted", "1", "--config", str(config)]) == Status.OK
+    assert capsys.readouterr().out.startswith("statement/1  commitment ")
+    assert asked(journal, "1", "--journal", str(copies)) == Status.OK
+    capsys.readouterr()
+    assert asked(journal, "1", "--journal", str(archive)) == Status.USAGE
+    assert "of one journal" in capsys.readouterr().err
+
+
 def test_what_cannot_be_asked_says_why(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert asked(journal, "2") == Status.FAILED
     assert capsys.readouterr().err == "error: nothing in this record is redacted [not-redacted]\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from pgjit.cli.audit_settings import AsJson, ConfigPath, Folders, journal_places
 from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.cli.wrong_usage import WrongUsage
+
+if TYPE_CHECKING:
+    from pgjit.audit.segments.journal_place import JournalPlace
 
 __all__ = ["check_value", "redacted"]
 
@@ -41,7 +44,7 @@ def redacted(
 
     if (member is None) != (value is None):
         raise WrongUsage("give both --member and --value, or none")
-    files = journal_places(folders, config)
+    files = _one_journal(folders, config)
     try:
         members = redacted_members(find_line(JournalFiles(files).segments, record)[1])
         salts = next(
@@ -91,6 +94,18 @@ def check_value(
         return Status.FAILED
     except ValueError:
         raise WrongUsage("--salt is 32 hexadecimal digits") from None
+
+
+def _one_journal(folders: list[str] | None, config: Path) -> list[JournalPlace]:
+    """The places of one journal: in an archive of several, that of the configured folder. Raises WrongUsage."""
+    from pgjit.audit.segments.journal_place import journals_at, origin_at
+
+    found = [each for place in journal_places(folders, config) for each in journals_at(place) or [place]]
+    origins = {each: origin_at(each) for each in found}
+    own = next((origin for origin in origins.values() if origin is not None), None)
+    if folders and len({*origins.values()} - {None}) > 1:
+        raise WrongUsage("the numbers of records are of one journal: give it with --journal")
+    return [each for each in found if origins[each] in (own, None)]
 
 
 def _verdict(member: str, *, holds: bool) -> int:
