@@ -241,3 +241,11 @@ def test_the_places_of_the_journal_are_tried_on_demand(config: Path, capsys: pyt
     assert run(["doctor", "--journal", "--json", "--config", str(config)]) == Status.FAILED
     assert json.loads(capsys.readouterr().out)["findings"][1]["severity"] == "danger"
     assert run(["doctor", "--config", str(config)]) == Status.USAGE
+
+
+def test_an_origin_that_is_no_text_keeps_nobody_from_the_probes(config: Path) -> None:
+    (config.parent / "journal").mkdir(mode=0o700)
+    (config.parent / "journal" / "origin").write_bytes(b"\xff\n")
+    archive = (config.parent / "archive").as_uri()
+    config.write_text(f"{config.read_text()}\njournal: {{archive: '{archive}', space_warn_bytes: 0}}\n")
+    assert run(["check", "--journal", "--config", str(config)]) == Status.OK
