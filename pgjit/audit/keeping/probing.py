@@ -18,6 +18,7 @@ from typing import Any
 
 from pgjit.audit.keeping.archive import make_folder
 from pgjit.audit.keeping.disk_space import free_bytes
+from pgjit.audit.segments.store_folder import store_fault
 
 __all__ = ["ProbeResult", "try_archive", "try_folder"]
 
@@ -105,7 +106,7 @@ def _try_store(url: str, origin: str | None) -> ProbeResult:
     try:
         store.rm_file(name)
     except Exception as error:  # noqa: BLE001 - the same
-        warning = f"nothing can be deleted there ({_text(error)}): {name} stays"
+        warning = f"nothing can be deleted there ({store_fault(error)}): {name} stays"
     if content != _CONTENT:
         return ProbeResult(what="archive", place=url, fault="what was read back is not what was written", hint=hint)
     return ProbeResult(what="archive", place=url, warning=warning)
@@ -120,12 +121,7 @@ def _step(done: str, run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
-        raise _Failed(f"it cannot be {done}: {_text(error)}") from None
-
-
-def _text(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        raise _Failed(f"it cannot be {done}: {store_fault(error)}") from None
 
 
 def _write_and_delete(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from pgjit.audit.segments.segment import Segment, named_segments
 
-__all__ = ["StoreFolder", "StoredSegment"]
+__all__ = ["StoreFolder", "StoredSegment", "store_fault"]
 
 T = TypeVar("T")
 _MOST_LEVELS = 5  # of folders below the URL of an archive; an origin has three
@@ -82,8 +82,7 @@ class StoreFolder:
                 raise
             raise type(error)(error.errno or 5, error.strerror or str(error), self.url) from None
         except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise OSError(5, lines[0], self.url) from None
+            raise OSError(5, store_fault(error), self.url) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +111,12 @@ class StoredSegment(Segment):
 
     def opened(self) -> tuple[BinaryIO, bool]:
         return self.folder.open(self.name), self.compressed
+
+
+def store_fault(error: Exception) -> str:
+    """The first line of what a store's library raised; without a text, the name of its class."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _listed(store: Any, root: str) -> list[dict[str, Any]]:
