@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["CommandHelp", "GroupHelp", "command_group"]
+__all__ = ["CommandHelp", "command_group"]
 
 
 class CommandHelp(TyperCommand):
@@ -23,7 +23,7 @@ class CommandHelp(TyperCommand):
         return _as_in_the_text(super().get_params(ctx))
 
 
-class GroupHelp(TyperGroup):
+class _GroupHelp(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "help": _filled(settings.get("help"))})
 
@@ -34,7 +34,7 @@ class GroupHelp(TyperGroup):
 def command_group(help_: str, epilog: str | None = None, **settings: Any) -> typer.Typer:
     """A group of commands; without a command it prints its help."""
     return typer.Typer(
-        cls=GroupHelp,
+        cls=_GroupHelp,
         help=help_,
         epilog=epilog,
         add_completion=False,

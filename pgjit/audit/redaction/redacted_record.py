@@ -23,7 +23,6 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.redaction import Redaction
 
 __all__ = [
-    "HIDDEN",
     "RedactedExecution",
     "RedactedMessage",
     "redact_detail",
@@ -32,7 +31,7 @@ __all__ = [
     "redact_names",
 ]
 
-HIDDEN = "[redacted 1]"
+_HIDDEN = "[redacted 1]"
 """In place of a text that is left out as a whole."""
 
 _NOT_SHOWN = "-- redacted"
@@ -115,7 +114,7 @@ def redact_message(event: Outcome, longest: int, salts: SaltSource | None) -> Re
         raise ValueError("a record under a policy with `redact` needs salts")
     text, values = search_text(message[:_LONGEST_SEARCHED], redaction)
     if redaction.columns is not None or len(message) > _LONGEST_SEARCHED:
-        text, values = HIDDEN, (message.encode("utf-8", "backslashreplace"),)
+        text, values = _HIDDEN, (message.encode("utf-8", "backslashreplace"),)
     if not values:
         return RedactedMessage(text[:longest], b"")
     commitments = _Commitments(salts.key_for(event.at), event.context.session_id, event.number)

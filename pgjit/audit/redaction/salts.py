@@ -22,9 +22,9 @@ from typing import Protocol
 from pgjit.audit.durable_file import replace_file
 from pgjit.audit.redaction.commitment import SALT_BYTES
 
-__all__ = ["SALT_FOLDER", "SaltFiles", "SaltKey", "SaltSource", "read_salt_key"]
+__all__ = ["SaltFiles", "SaltKey", "SaltSource", "read_salt_key"]
 
-SALT_FOLDER = "salts"
+_SALT_FOLDER = "salts"
 """In the folder of the journal."""
 
 _log = logging.getLogger("pgjit.journal")
@@ -58,7 +58,7 @@ class SaltFiles:
     """The keys in `<folder>/salts`, a file for each day in UTC."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / SALT_FOLDER
+        self._folder = folder / _SALT_FOLDER
         self._place = str(self._folder)
         self._keys: dict[str, SaltKey] = {}
 
@@ -92,7 +92,7 @@ class SaltFiles:
 def read_salt_key(folder: Path, name: str) -> SaltKey | None:
     """The key that a record names, from the journal in `folder`. None: it was removed. Raises OSError."""
     written = _NAME.match(name)
-    key = None if written is None else _read(folder / SALT_FOLDER / written["day"], written["day"])
+    key = None if written is None else _read(folder / _SALT_FOLDER / written["day"], written["day"])
     return key if key is not None and key.name == name else None
 
 

@@ -21,9 +21,9 @@ from pgjit.policy.redaction import Redaction
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages.results import Field, decode_data_row, decode_row_description
 
-__all__ = ["REDACTED", "ResultCapture", "ResultReference"]
+__all__ = ["ResultCapture", "ResultReference"]
 
-REDACTED = "[redacted]"
+_REDACTED = "[redacted]"
 
 _COPY = 0x64
 _HEADER = 5
@@ -145,7 +145,7 @@ class ResultCapture:
         if self._open is not None:
             hidden = self._hidden()
             for row in rows:
-                row[:] = [REDACTED if hidden is None or hidden[at] else value for at, value in enumerate(row)]
+                row[:] = [_REDACTED if hidden is None or hidden[at] else value for at, value in enumerate(row)]
         if self._redaction is not None and self._redaction.patterns:
             _search(rows, self._redaction)
         self._encoded.append(as_json(rows)[1:-1])
@@ -163,9 +163,9 @@ class ResultCapture:
         except UnicodeDecodeError:
             values = self._values(body)
         except RemoteProtocolError:
-            return [REDACTED] if self._open is not None else [{"base64": base64.b64encode(body).decode()}]
+            return [_REDACTED] if self._open is not None else [{"base64": base64.b64encode(body).decode()}]
         if self._fields is not None and len(values) != len(self._fields):
-            return [REDACTED] if self._open is not None else values
+            return [_REDACTED] if self._open is not None else values
         return values
 
     def _begin(self) -> None:
@@ -196,7 +196,7 @@ class ResultCapture:
         for field, hides in zip(self._fields, hidden, strict=True):
             name = field.name.decode(errors="replace")
             if self._redaction is not None and self._redaction.is_in(name):
-                name = REDACTED
+                name = _REDACTED
             column: dict[str, object] = {"name": name, "type": type_name(field.type) or str(field.type)}
             shown.append({**column, "redacted": True} if hides else column)
         return shown
@@ -245,7 +245,7 @@ def _search(rows: list[list[Any]], redaction: Redaction) -> None:
     for row in rows:
         for index, value in enumerate(row):
             if value is not None and (number in hidden or texts[number] is _BYTES):
-                row[index] = REDACTED
+                row[index] = _REDACTED
             number += 1
 
 

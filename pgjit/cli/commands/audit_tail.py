@@ -107,7 +107,7 @@ def tail(
 
 
 def _last(followers: list[JournalFollower], chosen: TailFilter, lines: int | None) -> Iterable[Written]:
-    """The last records that are shown; those before them tell who has which session."""
+    """The last records that are shown; those before them show who has which session."""
     if chosen.since is None:
         found = heapq.merge(*(each.begin(_MOST_READ) for each in followers), key=_time)
         return deque(_shown(found, chosen), maxlen=10 if lines is None else lines)
