@@ -10,9 +10,10 @@ before its bytes go to the server: if the journal cannot take the record, the st
 - **sink**: the contract of what keeps the lines (`sink.py`). The sinks themselves are in `sinks/`.
 - **mark**: the last record that is on the disk; the store notes it, so that lost records are noticed.
 
-Start with `event.py`, then `journal.py`: `append` writes records, `flush` puts them on the disk. `parameters.py`
-decides how much of bound values is kept, `invisible_characters.py` which characters are escaped. `window_history.py`
-reads windows back from records, for a store that has lost them.
+Start with `event.py`, then `journal.py`: `append` writes records at once, `enqueue` with those of other sessions
+(`group_commit.py`), `flush` puts them on the disk. `parameters.py` decides how much of bound values is kept,
+`redaction/` what a policy leaves out, `results/` which rows are kept, `invisible_characters.py` which characters are
+escaped. `window_history.py` reads windows back from records, for a store that has lost them.
 
 The room does not know who records events, nor why: `proxy/relay/` records executions, `proxy/window/` windows. It
 imports nothing of `server` and `proxy`.
