@@ -8,6 +8,7 @@ judged: on the event loop or in a worker process. Which statements are allowed i
 - **judge**: judges under one policy with one catalog, and caches judgements by the exact bytes of the text (`Judge`).
 - **shape**: a text without its plain constants. What was allowed is remembered by it, for texts that differ only in
   constants that the decision has not looked at (`shape_cache.py`).
+- **redacted text**: what a record has of a text under a policy with `redact` (`redacted_text.py`).
 - **judge workers**: two worker processes, one of them for large statements, and their queues (`judge_workers.py`).
 - **fair queue**: identities take turns, so one identity's statements do not delay another's (`fair_queue.py`).
 - **dry run**: the same decision without a client or a server, for `pgjit policy test` and `explain` (`dry_run.py`).

@@ -12,6 +12,7 @@ Words:
   every violation (`decision.py`).
 - *passage*: an object that a rule lets pass because of an entry (`passages.py`). Explanations and the coverage of
   tests are made of passages and violations.
+- *redaction*: what records leave out: the values of some columns, and what some patterns match (`redaction.py`).
 
 A reader starts in `evaluate.py`: every rule over every statement. Then `match.py` (which entry means which object),
 and one file in `rules/`: it has the name of the error's reference.

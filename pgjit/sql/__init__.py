@@ -8,6 +8,7 @@ Words:
 - Statement: one statement and the facts about it: its kind, its functions, relations, types and settings as written.
 - Shape of a text: the text without its plain constants (`constants.py`); `shape/` is about that of a statement.
 - Withheld constant: one that nothing may read, so that no decision depends on it (`withheld.py`).
+- Certain value: a constant or a parameter that can only belong to one column (`value_columns.py`).
 - Catalog: a snapshot of a server's system catalog, as one login role sees it.
 - ReferencedObjects: the result of resolving a statement in a catalog.
 - ResolutionFault: a name that the catalog does not have, or whose meaning is not certain.

@@ -8,14 +8,14 @@ slow or fail the data path.
 - **distribution**: a histogram's series: a count for each bucket, in whole microseconds.
 - **page**: all metrics in Prometheus's format, made when somebody reads /metrics.
 - **dependency**: something outside that pgjit needs: a server, a directory, a source of keys.
-
+- **collector**: the program that takes OTLP messages (`otlp.py`); `otlp_logs.py` writes its log records as bytes.
 - **line**: a record of the program's own log, as text or JSON (`log_line.py`), with its session and window.
 
 Start with `metrics.py`; docs/metrics.md is written from it. `telemetry.py` has what the other rooms call.
 `program_log.py` writes the log.
 
-The room does not know sessions, policies or records, only their names. Spans and log records for OpenTelemetry are
-made from the journal, in a room that knows it.
+The room does not know sessions, policies or records, only their names. What spans and log records for
+OpenTelemetry contain is decided in a room that knows the journal.
 """
 
 from __future__ import annotations
