@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bench.bed import PGBOUNCER, PGJIT
 from tests.bench.figures import Figure
 from tests.bench.plot import plot
-from tests.bench.report import shown
+from tests.bench.report import cell, shown
 from tests.bench.targets import Verdict
 
 __all__ = ["PAGE", "measured_part", "write_page"]
@@ -44,10 +44,7 @@ def measured_part(
 
 
 def _row(figure: Figure, ways: Sequence[str]) -> str:
-    cells = []
-    for way in ways:
-        value = figure.ways.get(way)
-        cells.append("" if value is None else shown(value.median) + (f" ±{value.share:.0%}" if value.share else ""))
+    cells = [cell(figure, way) for way in ways]
     ratio = figure.ratio(PGJIT, PGBOUNCER)
     return (
         f"| {figure.case} | {figure.name}, {figure.unit} | {' | '.join(cells)} | {f'{ratio:.2f}' if ratio else ''} |"

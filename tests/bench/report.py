@@ -8,7 +8,7 @@ from tests.bench.bed import PGBOUNCER, PGJIT
 from tests.bench.figures import Figure
 from tests.bench.targets import Verdict
 
-__all__ = ["facts_lines", "figure_line", "heading", "shown", "verdict_lines"]
+__all__ = ["cell", "facts_lines", "figure_line", "heading", "shown", "verdict_lines"]
 
 _CASE, _NAME, _WAY = 17, 18, 13
 
@@ -23,14 +23,18 @@ def heading(ways: Sequence[str]) -> str:
 
 
 def figure_line(figure: Figure, ways: Sequence[str]) -> str:
-    """Medians with half the range of the rounds; the ratio is that of pgjit to pgbouncer."""
+    """The ratio is that of pgjit to pgbouncer."""
     line = f"{figure.case:{_CASE}}{figure.name + ', ' + figure.unit:{_NAME}}"
     for way in ways:
-        value = figure.ways.get(way)
-        cell = "" if value is None else shown(value.median) + (f" ±{value.share:.0%}" if value.share else "")
-        line += f"{cell:>{_WAY}}"
+        line += f"{cell(figure, way):>{_WAY}}"
     ratio = figure.ratio(PGJIT, PGBOUNCER)
     return line + (f"{shown(ratio):>6}" if ratio is not None else "")
+
+
+def cell(figure: Figure, way: str) -> str:
+    """The median with half the range of the rounds; nothing if it was not measured in that way."""
+    value = figure.ways.get(way)
+    return "" if value is None else shown(value.median) + (f" ±{value.share:.0%}" if value.share else "")
 
 
 def shown(value: float) -> str:
