@@ -34,7 +34,7 @@ from pgjit.sql.statement import Message, Statement, StatementSummary
 from pgjit.sql.summary import summary_of
 from pgjit.sql.withheld import ConstantRead
 
-__all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged", "without_facts"]
+__all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged"]
 
 STATEMENT_BYTES = 2 * 1024 * 1024
 """Default limit on the text of one message."""

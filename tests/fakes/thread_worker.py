@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pgjit.judging.judge import Judgement, assess, without_facts
+from pgjit.judging.judge import assess
+from pgjit.judging.judgement import Judgement, without_facts
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 

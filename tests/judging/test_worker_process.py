@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pgjit.judging.judge import assess, without_facts
+from pgjit.judging.judge import assess
+from pgjit.judging.judgement import without_facts
 from pgjit.judging.worker_process import WorkerDied, WorkerProcess
 from tests.fakes.policies import policy
 from tests.sql.snapshots import stored_catalog
