@@ -24,7 +24,7 @@ from pgjit.sql.referenced import ReferencedFunction, ReferencedObjects, Referenc
 from pgjit.sql.statement import RedactedText, Statement, StatementSummary
 from pgjit.sql.summary import summary_of
 
-__all__ = ["HIDDEN_TEXT", "MOST_VALUES", "redact_text", "redacted_summary", "search_patterns", "search_text"]
+__all__ = ["HIDDEN_TEXT", "MOST_VALUES", "redacted_summary", "search_text"]
 
 MOST_VALUES = 100
 """How many values of one text have a number and a commitment. Those after them are `[redacted]`."""
@@ -70,17 +70,17 @@ def redacted_summary(
 ) -> StatementSummary:
     """As `summary_of`, from the redacted text. `masks`: a record has no values."""
     use = _use(statement, referenced, redaction.columns, catalog)
-    redacted = redact_text(statement.text, redaction, use.open_columns if use.touches else None)
+    redacted = _redact_text(statement.text, redaction, use.open_columns if use.touches else None)
     summary = summary_of(replace(statement, text=redacted.text), referenced, masks=masks)
     if redacted.text == HIDDEN_TEXT:
         summary.normalised = summary.fingerprint = summary.masked = None
     for name in ("reads", "writes", "calls"):
-        setattr(summary, name, search_patterns(getattr(summary, name), redaction))
+        setattr(summary, name, _search_patterns(getattr(summary, name), redaction))
     summary.redacted = replace(redacted, open_origins=use.open_origins)
     return summary
 
 
-def search_patterns(names: Iterable[str], redaction: Redaction) -> tuple[str, ...]:
+def _search_patterns(names: Iterable[str], redaction: Redaction) -> tuple[str, ...]:
     """The names, with `[redacted]` for each that a pattern matches in."""
     return tuple("[redacted]" if redaction.is_in(each) else each for each in names)
 
@@ -90,7 +90,7 @@ def search_text(text: str, redaction: Redaction) -> tuple[str, tuple[bytes, ...]
     return _written(text, _joined(list(_matches(text, redaction, [])))) if redaction.patterns else (text, ())
 
 
-def redact_text(text: str, redaction: Redaction, open_columns: frozenset[str] | None) -> RedactedText:
+def _redact_text(text: str, redaction: Redaction, open_columns: frozenset[str] | None) -> RedactedText:
     """`open_columns`: None if the text has no value of a redacted column; else those whose values stay."""
     tokens = tokens_of(text)
     if tokens is None:

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 __all__ = ["MOST_INT4", "TextShape", "constants_in", "shape_of"]
 
-MOST_BYTES = 2048
-MOST_CONSTANTS = 64
+_MOST_BYTES = 2048
+_MOST_CONSTANTS = 64
 
 _BARRED = (b"\\", b"$", b"--", b"/*", b"\0")
 _CONSTANT = re.compile(
@@ -53,13 +53,13 @@ class TextShape(NamedTuple):
 
 def shape_of(sql: bytes) -> TextShape | None:
     """None: it has no constant that could be taken out, or may be read in more than one way."""
-    if len(sql) > MOST_BYTES or not sql.isascii():
+    if len(sql) > _MOST_BYTES or not sql.isascii():
         return None
     for barred in _BARRED:
         if barred in sql:
             return None
     parts = _CONSTANT.split(sql)
-    if not 1 < len(parts) <= 2 * MOST_CONSTANTS:
+    if not 1 < len(parts) <= 2 * _MOST_CONSTANTS:
         return None
     keyed = parts.copy()
     keyed[1::2] = [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "members", "memory_bytes"]
+__all__ = ["cpu_seconds", "memory_bytes"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _GROUP, _UTIME, _STIME = 2, 11, 12  # of /proc/PID/stat, counted from the state on
@@ -22,7 +22,7 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
-def members(group: int) -> Iterator[int]:
+def _members(group: int) -> Iterator[int]:
     """The processes of a group that live now."""
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -34,7 +34,7 @@ def members(group: int) -> Iterator[int]:
 def cpu_seconds(group: int) -> float:
     """User and system time of the processes that live. Those of one that ended meanwhile are missing."""
     ticks = 0
-    for pid in members(group):
+    for pid in _members(group):
         with suppress(OSError, IndexError):
             fields = _stat(pid)
             ticks += int(fields[_UTIME]) + int(fields[_STIME])
@@ -44,7 +44,7 @@ def cpu_seconds(group: int) -> float:
 def memory_bytes(group: int) -> int:
     """Proportional set size: a page that processes share is counted once."""
     total = 0
-    for pid in members(group):
+    for pid in _members(group):
         with suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
