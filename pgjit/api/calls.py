@@ -84,7 +84,7 @@ class ApiCall:
         )
 
     async def record(self, role: CallerRole, target: str | None = None, *, whole: bool = False) -> None:
-        """Raises CallNotRecorded: then nothing happens. `whole`: `target` is recorded however long it is."""
+        """Raises CallRefused: then nothing happens. `whole`: `target` is recorded however long it is."""
         calls = self._calls
         try:
             calls.journal.append([self._event(role.value, target, most=None if whole else _TARGET)])

@@ -125,6 +125,7 @@ async def test_what_cannot_be_recorded_does_not_happen(method: str, path: str, c
         assert (response.status_code, response.json()["reference"]) == (503, "journal-unavailable")
         assert before == (api.store.all_requests, api.store.all_windows, api.store.all_locks)
         assert api.ending.killed == []
+        assert api.audit.questions == []
 
 
 async def test_who_has_no_accepted_token_cannot_fill_the_journal(tmp_path: Path) -> None:

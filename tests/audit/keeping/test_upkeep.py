@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,9 @@ from pgjit.audit.redaction.salts import SaltFiles, read_salt_key
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments import list_segments, segment_name
 from pgjit.audit.sinks import SegmentSink
+from pgjit.errors import JournalUnavailable
 from tests.audit.audit_events import AT, execution
+from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_lines, journal_records
 from tests.run.waiting import until
 
@@ -214,3 +217,19 @@ async def test_salts_are_removed_by_their_age(journal: Journal, path: Path) -> N
     ]
     assert read_salt_key(path, first.name) is None
     assert read_salt_key(path, second.name) == second
+
+
+@pytest.mark.parametrize("failing", ["failure", "flush_failure"])
+async def test_what_cannot_be_recorded_is_not_removed(path: Path, failing: str) -> None:
+    sink, now = DisturbedSink(path), _Now()
+    journal = Journal.open(sink, rotation=Rotation(age=DAY), interval=3600)
+    _write(journal, 3)
+    key = SaltFiles(path).key_for(AT)
+    now.at = AT + 5 * DAY
+    setattr(sink, failing, OSError(28, "No space left on device"))
+    for keeping in (Keeping(compress=False, salts=DAY), Keeping(compress=False, keep=DAY)):
+        await Upkeep(journal, now, keeping).round()
+        assert read_salt_key(path, key.name) == key
+        assert [each.first for each in list_segments(path)][:3] == [0, 1, 2]
+    with suppress(JournalUnavailable):  # after a failed flush
+        await journal.close()
