@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwire.errors import LocalProtocolError
-from pgwire.messages import startup
+from pgwire.messages import extended, startup
 from pgwire.messages.extended import Bind, Execute, Parse, encode_bind, encode_execute, encode_parse
 from pgwire.reader import message
 from tests.fuzz import targets
@@ -55,6 +55,18 @@ def test_a_message_cut_or_lengthened_or_changed_is_refused_or_is_another_message
     targets.decoded(sample, body[:at])
     targets.decoded(sample, body + data.draw(st.binary(max_size=9)))
     targets.decoded(sample, body[:at] + data.draw(st.binary(max_size=4)) + body[at + 1 :])
+
+
+@given(STRATEGIES[extended.decode_bind], st.data())
+def test_a_bind_is_read_the_quick_way_only_as_the_reader_reads_it(bind: Bind, data: st.DataObject) -> None:
+    body = encode_bind(bind)[5:]
+    at = data.draw(st.integers(0, len(body)))
+    changed = body[:at] + data.draw(st.lists(st.sampled_from((0, 1, 2, 127, 128, 255)), max_size=3).map(bytes))
+    for each in (body, body[:at], changed, changed + body[at + 1 :]):
+        quick = extended._usual_bind(each)
+        assert quick is None or quick == extended._any_bind(each)
+    if len(bind.formats) < 2 and len(bind.results) < 2 and {*bind.formats, *bind.results} <= {0, 1}:
+        assert extended._usual_bind(body) == bind
 
 
 @given(each_sample, st.binary(max_size=80))
