@@ -5,6 +5,8 @@ The names come from a startup packet: its database names the connection, its use
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pgjit.errors import AccessRefused
 from pgjit.identity.identity import Identity
 from pgjit.policy.identity_terms import unmet
@@ -14,13 +16,16 @@ from pgjit.policy.policy import Policy
 __all__ = ["check_requirements", "choose_policy", "opens"]
 
 
-def choose_policy(policies: Policies, identity: Identity, database: str, user: str) -> Policy:
+def choose_policy(
+    policies: Policies, identity: Identity, database: str, user: str, databases: Mapping[str, str] | None = None
+) -> Policy:
     """The policy that gives `identity` the connection `database` as `user`. Raises AccessRefused.
 
     The user names it. A user name that is no policy's is accepted if exactly one policy of the identity covers the
     connection. The name of another policy is refused: a client that asks for one policy must not get another.
+    `databases`: the database behind each connection, for the hint to a client that names the database instead.
     """
-    policy = _choose(policies, identity, database, user)
+    policy = _choose(policies, identity, database, user, databases or {})
     check_requirements(policy, identity)
     return policy
 
@@ -39,13 +44,13 @@ def check_requirements(policy: Policy, identity: Identity) -> None:
 def opens(policies: Policies, identity: Identity, database: str, user: str) -> bool:
     """Whether the groups of `identity` open the connection, whatever else the policy requires."""
     try:
-        _choose(policies, identity, database, user)
+        _choose(policies, identity, database, user, {})
     except AccessRefused:
         return False
     return True
 
 
-def _choose(policies: Policies, identity: Identity, database: str, user: str) -> Policy:
+def _choose(policies: Policies, identity: Identity, database: str, user: str, databases: Mapping[str, str]) -> Policy:
     mine = policies.for_connection(database, identity)
     named = [policy for policy in mine if policy.name == user]
     if named:
@@ -58,7 +63,7 @@ def _choose(policies: Policies, identity: Identity, database: str, user: str) ->
             reference="no-policy",
             detail=f"You are {identity.kind.value} {identity.key.oid} of tenant {identity.key.tid}."
             + ("" if identity.groups or identity.roles else " No group and no app role of yours is known here."),
-            hint="Check dbname (the connection) and user (the policy), or ask to join the policy's group.",
+            hint=_hint(policies.opened_to(identity), database, user, databases),
         )
     names = ", ".join(f"`{policy.name}`" for policy in mine)
     raise AccessRefused(
@@ -66,3 +71,14 @@ def _choose(policies: Policies, identity: Identity, database: str, user: str) ->
         reference="ambiguous-policy",
         hint=f"Name one of them as the user: {names}.",
     )
+
+
+def _hint(mine: tuple[Policy, ...], database: str, user: str, databases: Mapping[str, str]) -> str:
+    """Which connection was probably meant. It names only what a policy opens to this identity."""
+    meant = sorted({policy.connection for policy in mine if databases.get(policy.connection) == database})
+    if meant:
+        names = " or ".join(f"`{name}`" for name in meant)
+        return f"dbname is the name of a connection: for database `{database}` give {names}."
+    if named := [policy for policy in mine if policy.name == user]:
+        return f"Policy `{user}` opens connection `{named[0].connection}` to you: give that as dbname."
+    return "Check dbname (the connection) and user (the policy), or ask to join the policy's group."

@@ -44,11 +44,14 @@ class Policies(dict[str, Policy]):
 
     def for_connection(self, connection: str, identity: Identity) -> tuple[Policy, ...]:
         """The policies that open `connection` to `identity`, by one of its groups or app roles."""
+        return tuple(policy for policy in self.opened_to(identity) if policy.connection == connection)
+
+    def opened_to(self, identity: Identity) -> tuple[Policy, ...]:
+        """The policies that open any connection to `identity`."""
         return tuple(
             policy
             for policy in self.values()
-            if policy.connection == connection
-            and policy.identity.selects(policy.group, identity.groups, identity.roles)
+            if policy.identity.selects(policy.group, identity.groups, identity.roles)
         )
 
     @property

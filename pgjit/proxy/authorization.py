@@ -43,7 +43,7 @@ class Authorization:
     async def authorize(self, identity: Identity, request: StartupRequest, deadline: float) -> Access:
         """Raises PgjitError. `deadline`: of the login, in the loop's time."""
         services = self._services
-        policy = choose_policy(services.policies, identity, request.database, request.user)
+        policy = choose_policy(services.policies, identity, request.database, request.user, services.databases)
         target = services.targets[policy.connection]
         check_settings(request, policy, target)
         if policy.identity.bind_to_token and services.clock() >= identity.expires_at:

@@ -102,6 +102,11 @@ class Services:
         self.journal_rate = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)
         self.judge_workers = JudgeWorkers(self.new_worker, self.limits.statement_bytes, self.limits.judging_seconds)
 
+    @property
+    def databases(self) -> dict[str, str]:
+        """The database behind each connection."""
+        return {name: target.database for name, target in self.targets.items()}
+
     def release_place(self, holder: HolderKey, policy: str) -> None:
         """Give back the places of a session that is over."""
         self.identity_quota.give_back(holder)

@@ -40,6 +40,18 @@ async def test_psql_shows_the_window_and_describes_a_table(world: World) -> None
     assert "customer_id" in said.out
 
 
+async def test_a_client_that_takes_a_connection_for_its_database_is_shown_both(world: World) -> None:
+    token = await world.token(add_reader(world))
+    database = world.database.database
+    said = await psql(world, token, "reader", f"\\c {database}")
+    assert f"no policy opens connection `{database}` to you" in said.err
+    assert f"HINT:  dbname is the name of a connection: for database `{database}` give `prod-replica`." in said.err
+    said = await psql(world, token, "reader", "\\c postgres")
+    assert "HINT:  Policy `reader` opens connection `prod-replica` to you: give that as dbname." in said.err
+    said = await psql(world, token, "reader", 'SELECT count(*) FROM "prod-replica".public.orders')
+    assert f"`{database}`" in said.err
+
+
 async def test_psycopg_binds_on_the_server_and_lives_on_after_a_refusal(world: World) -> None:
     token = await world.token(add_reader(world))
     async with await connect_psycopg(world, token, "reader") as connection:

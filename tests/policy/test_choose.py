@@ -23,9 +23,18 @@ POLICIES = Policies(
 )
 
 
+DATABASES = {"shop": "shop_data", "bank": "shop_data", "vault": "vault_data"}
+
+
 def chosen(user: str, database: str, *groups: str) -> str:
     identity = replace(CONTEXT.identity, groups=frozenset(map(GroupId, groups)))
-    return choose_policy(POLICIES, identity, database, user).name
+    return choose_policy(POLICIES, identity, database, user, DATABASES).name
+
+
+def hint(user: str, database: str, *groups: str) -> str:
+    with pytest.raises(AccessRefused) as refused:
+        chosen(user, database, *groups)
+    return refused.value.hint or ""
 
 
 @pytest.mark.parametrize(
@@ -71,3 +80,38 @@ def test_a_refusal_names_no_policy_of_others() -> None:
     with pytest.raises(AccessRefused) as refused:
         chosen("ann", "shop", "g1", "g2")
     assert "`shop-read`, `shop-audit`" in (refused.value.hint or "")
+
+
+GENERAL = "Check dbname (the connection) and user (the policy), or ask to join the policy's group."
+
+
+def test_a_client_that_names_the_database_is_shown_its_connections() -> None:
+    assert hint("ann", "shop_data", "g2") == (
+        "dbname is the name of a connection: for database `shop_data` give `shop`."
+    )
+    assert hint("shop-read", "shop_data", "g1") == (
+        "dbname is the name of a connection: for database `shop_data` give `bank` or `shop`."
+    )
+
+
+def test_a_client_that_names_its_policy_alone_is_shown_the_connection() -> None:
+    assert (
+        hint("bank-read", "nowhere", "g1")
+        == "Policy `bank-read` opens connection `bank` to you: give that as dbname."
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "groups"),
+    [
+        ("ann", "vault_data", ("g1",)),  # a database of others
+        ("vault-read", "vault_data", ("g1",)),
+        ("vault-read", "nowhere", ("g1",)),  # a policy of others
+        ("ann", "shop_data", ()),
+        ("ann", "no_such_data", ("g1",)),
+    ],
+)
+def test_what_is_not_open_to_a_client_looks_as_if_it_did_not_exist(
+    user: str, database: str, groups: tuple[str, ...]
+) -> None:
+    assert hint(user, database, *groups) == GENERAL
