@@ -14,12 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pgjit.api.section import HttpApiSection, check_http_api
 from pgjit.audit.proof.section import check_receivers
 from pgjit.audit.section import JournalSection
 from pgjit.audit.telemetry.section import OtlpSection, otlp_target, otlp_warnings
+from pgjit.cores import cores
 from pgjit.document import Document
 from pgjit.errors import InvalidFile
 from pgjit.file_descriptors import shortage
@@ -30,12 +31,16 @@ from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.notify.section import ChannelSecrets, NotifySection, check_notify
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
-from pgjit.server.login_config import ControlSection, SecretSection, control_login, credential_of
+from pgjit.server.connection_section import ConnectionSection, connection_target
 from pgjit.server.store_login import StoreSection, store_target
-from pgjit.server.target import ChannelBinding, Host, Keepalive, SessionAttrs, SslMode, Target
+from pgjit.server.target import Target
 from pgjit.telemetry.otlp import OtlpTarget
 
 __all__ = ["Config", "ConfigFile", "load_config"]
+
+
+_MOST_WORKERS = 64
+_LONGEST_NODE_OF_WORKERS = 59
 
 
 class _Section(BaseModel):
@@ -54,101 +59,6 @@ class TlsSection(_Section):
 
     certificate: Path = Field(description="PEM file with the server's certificate and its chain")
     key: Path = Field(description="PEM file with its private key")
-
-
-def _listed(value: object) -> object:
-    """A single value is a list of one."""
-    return value if isinstance(value, list) else [value]
-
-
-HostName = Annotated[str, Field(min_length=1)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class ConnectionSection(_Section):
-    """The servers of a database, and the login that agents never see."""
-
-    host: Annotated[tuple[HostName, ...], BeforeValidator(_listed)] = Field(
-        min_length=1,
-        max_length=16,
-        description="host name; a folder that begins with `/` means a Unix socket; a list is tried in order",
-    )
-    port: Annotated[tuple[Port, ...], BeforeValidator(_listed)] = Field(
-        default=(5432,),
-        description="TCP port, or the number of the Unix socket; a list has one for each host",
-    )
-    target_session_attrs: SessionAttrs = Field(
-        default=SessionAttrs.ANY, description="which of the servers may be used, as in libpq"
-    )
-    connect_timeout: float = Field(
-        default=5, gt=0, le=60, description="seconds for one address, from connecting to the end of the login"
-    )
-    database: str = Field(min_length=1, description="database on that server")
-    user: str = Field(min_length=1, description="login role")
-    password: SecretSection | None = Field(default=None, description="where the login role's password comes from")
-    control: ControlSection | None = None
-    sslmode: SslMode = Field(
-        default=SslMode.VERIFY_FULL, description="as in libpq; `allow` and `prefer` do not exist here"
-    )
-    sslrootcert: Path | None = Field(
-        default=None, description="PEM file of the CA; without it, the system's CAs. Checked under `require` as well"
-    )
-    sslcert: Path | None = Field(default=None, description="PEM file of a client certificate and its chain")
-    sslkey: Path | None = Field(default=None, description="PEM file of its private key, without a passphrase")
-    channel_binding: ChannelBinding = Field(
-        default=ChannelBinding.PREFER, description="SCRAM tied to the server's certificate, as in libpq"
-    )
-    warm: int = Field(
-        default=0,
-        ge=0,
-        le=100,
-        description=(
-            "connections that are made ahead, at most: an agent that connects often in the same window, with the "
-            "same settings, finds one ready. Each is used by one session, and kept for a minute at most"
-        ),
-    )
-    keepalives_idle: int = Field(default=30, ge=0, le=7200, description="seconds of silence until the first probe")
-    keepalives_interval: int = Field(default=10, ge=0, le=7200, description="seconds between probes")
-    keepalives_count: int = Field(
-        default=3, ge=0, le=100, description="unanswered probes until the connection counts as lost"
-    )
-    tcp_user_timeout: int = Field(
-        default=0,
-        ge=0,
-        le=3_600_000,
-        description=(
-            "milliseconds that sent data may stay unacknowledged; a session whose server does not read for this long "
-            "ends. In these four keys 0 means the system's default"
-        ),
-    )
-    search_path: str = Field(
-        default="public", description="the search_path of every session, which no client can change"
-    )
-    authentication: AuthenticationMethod = Field(
-        default=AuthenticationMethod.PASSWORD,
-        description=(
-            "how clients send their token: as the password, or by SASL `OAUTHBEARER`, which libpq supports from "
-            "version 18 on"
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> ConnectionSection:
-        if len(self.port) not in (1, len(self.host)):
-            raise ValueError("`port` must be one number, or as many as there are hosts")
-        if (self.sslcert is None) != (self.sslkey is None):
-            raise ValueError("`sslcert` and `sslkey` go together")
-        if self.control is not None and self.control.user == self.user:
-            raise ValueError("`control` must log in as another role than `user`")
-        plain = self.sslmode is SslMode.DISABLE or all(name.startswith("/") for name in self.host)
-        if plain and self.channel_binding is ChannelBinding.REQUIRE:
-            raise ValueError("`channel_binding: require` needs TLS")
-        return self
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        ports = self.port if len(self.port) > 1 else self.port * len(self.host)
-        return tuple(Host(name, port) for name, port in zip(self.host, ports, strict=True))
 
 
 class AdminSection(_Section):
@@ -212,6 +122,13 @@ class ConfigFile(_Section):
     node: str | None = Field(
         default=None, description="name of this node, which no other node on the store has; its host's by default"
     )
+    workers: Annotated[int, Field(ge=1, le=_MOST_WORKERS)] | Literal["auto"] = Field(
+        default=1,
+        description=(
+            "processes that serve clients behind one port; `auto` is one for each core. More than one needs a "
+            "PostgreSQL store"
+        ),
+    )
     listen: ListenSection = ListenSection()
     tls: TlsSection
     identity: IdentitySection
@@ -258,10 +175,27 @@ class Config:
     channel_secrets: ChannelSecrets = field(default_factory=dict)
     otlp: OtlpTarget | None = None
     other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
+    worker: str | None = None  # the name of this process among the nodes, where it is one of several workers
 
     @property
     def node(self) -> str:
+        """The name of this process on the store: the node's, or that of the worker."""
+        return self.worker or self.node_of_workers
+
+    @property
+    def node_of_workers(self) -> str:
         return self.file.node or socket.gethostname()
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve clients."""
+        return self.file.workers if self.file.workers != "auto" else min(_MOST_WORKERS, cores())
+
+    @property
+    def journal_folder(self) -> Path:
+        """The folder of the journal that this process writes: a worker has one of its own, in that of the node."""
+        folder = self.path(self.file.journal.folder)
+        return folder if self.worker is None else folder / self.worker
 
     def path(self, path: Path) -> Path:
         return self.folder / path
@@ -293,7 +227,7 @@ def load_config(path: Path) -> Config:
     if file is None:
         raise InvalidFile(f"configuration {path}", document.faults)
     folder = path.resolve().parent
-    targets = {name: _target(document, folder, name, section) for name, section in file.connections.items()}
+    targets = {name: connection_target(document, folder, name, section) for name, section in file.connections.items()}
     _check_tls(document, ("tls",), folder / file.tls.certificate, folder / file.tls.key)
     if file.api is not None:
         check_http_api(document, file.api, file.identity)
@@ -301,6 +235,7 @@ def load_config(path: Path) -> Config:
             _check_tls(document, ("api", "tls"), folder / file.api.tls.certificate, folder / file.api.tls.key)
     check_identity(document, folder, file.identity)
     store = store_target(document, folder, file.store)
+    _check_workers(document, file)
     secrets = {} if file.notify is None else check_notify(document, folder, file.notify)
     otlp = None if file.otlp is None else otlp_target(document, folder, file.otlp)
     check_receivers(document, file.journal.checkpoint, collector=otlp is not None)
@@ -332,42 +267,10 @@ def load_config(path: Path) -> Config:
     return Config(file, folder, document.sha256, targets, policies, store, secrets, otlp, other)
 
 
-def _target(document: Document, folder: Path, name: str, section: ConnectionSection) -> Target:
-    files: dict[str, str | None] = {}
-    for key in ("sslrootcert", "sslcert", "sslkey"):
-        path: Path | None = getattr(section, key)
-        files[key] = None if path is None else str(folder / path)
-        if path is not None:
-            _readable(document, ("connections", name, key), folder / path)
-    return Target(
-        name=name,
-        hosts=section.hosts,
-        database=section.database,
-        user=section.user,
-        credential=credential_of(document, folder, ("connections", name, "password"), section.password),
-        sslmode=section.sslmode,
-        sslrootcert=files["sslrootcert"],
-        sslcert=files["sslcert"],
-        sslkey=files["sslkey"],
-        channel_binding=section.channel_binding,
-        session_attrs=section.target_session_attrs,
-        connect_timeout=section.connect_timeout,
-        keepalive=Keepalive(
-            idle=section.keepalives_idle,
-            interval=section.keepalives_interval,
-            count=section.keepalives_count,
-            user_timeout=section.tcp_user_timeout,
-        ),
-        search_path=section.search_path,
-        warm=section.warm,
-        control=control_login(document, folder, name, section.control),
-    )
-
-
 def _check_tls(document: Document, where: tuple[str, ...], certificate: Path, key: Path) -> None:
     before = len(document.faults)
-    _readable(document, (*where, "certificate"), certificate)
-    _readable(document, (*where, "key"), key)
+    document.check_readable((*where, "certificate"), certificate)
+    document.check_readable((*where, "key"), key)
     if len(document.faults) > before:
         return
     try:
@@ -376,9 +279,12 @@ def _check_tls(document: Document, where: tuple[str, ...], certificate: Path, ke
         document.fault((*where, "certificate"), f"and the key do not go together: {fault}")
 
 
-def _readable(document: Document, where: tuple[str, ...], path: Path) -> None:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as fault:
-        document.fault(where, f"`{path}` cannot be read: {fault.strerror}")
+def _check_workers(document: Document, file: ConfigFile) -> None:
+    if file.workers != 1 and file.store.kind != "postgres":
+        document.fault(
+            ("workers",),
+            f"`{file.workers}` needs a store that several processes can use: set `store.kind: postgres` and "
+            "`store.url`, or leave `workers` at 1",
+        )
+    if file.workers != 1 and file.node is not None and len(file.node) > _LONGEST_NODE_OF_WORKERS:
+        document.fault(("node",), f"is longer than {_LONGEST_NODE_OF_WORKERS} characters: workers add a number to it")

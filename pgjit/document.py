@@ -107,6 +107,14 @@ class Document:
             built[name] = self._build(value, (*where, name))
         return built
 
+    def check_readable(self, where: Location, path: Path) -> None:
+        """`path` is a file that this document names: one that cannot be read is a fault at `where`."""
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as fault:
+            self.fault(where, f"`{path}` cannot be read: {fault.strerror}")
+
     def model(self, shape: type[M]) -> M | None:
         """The document as `shape`. None where there are faults, all of which are then in `faults`."""
         if self._value is None and self.faults:

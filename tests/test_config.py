@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -255,3 +256,39 @@ def test_other_names_of_connections_are_a_fault(tmp_path: Path, name: str) -> No
     with pytest.raises(InvalidFile) as refused:
         load_config(path)
     assert "lower-case letters, digits" in refused.value.faults[0]
+
+
+STORE = "store: {kind: postgres, url: postgresql://pgjit@db.internal/pgjit}\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("workers: 2\n", "`2` needs a store that several processes can use"),
+        ("workers: auto\n", "`auto` needs a store that several processes can use"),
+        ("workers: 0\n" + STORE, "workers"),
+        ("workers: 65\n" + STORE, "workers"),
+        ("workers: many\n" + STORE, "workers"),
+        (f"workers: 2\nnode: {'n' * 60}\n" + STORE, "is longer than 59 characters"),
+    ],
+)
+def test_several_workers_need_a_store_on_a_server(tmp_path: Path, keys: str, fault: str) -> None:
+    make_certificates(tmp_path)
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=POLICIES, keys="host: a") + keys)
+    with pytest.raises(InvalidFile) as refused:
+        load_config(path)
+    assert any(fault in each for each in refused.value.faults)
+
+
+def test_a_worker_has_a_name_and_a_journal_of_its_own_below_those_of_the_node(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    path = tmp_path / "pgjit.yaml"
+    path.write_text(TEXT.format(policies=POLICIES, keys="host: a") + "node: pg-1\nworkers: 2\n" + STORE)
+    config = load_config(path)
+    assert (config.workers, config.node, config.journal_folder) == (2, "pg-1", tmp_path / "journal")
+    worker = replace(config, worker="pg-1.2")
+    assert (worker.node, worker.node_of_workers) == ("pg-1.2", "pg-1")
+    assert worker.journal_folder == tmp_path / "journal" / "pg-1.2"
+    path.write_text(path.read_text().replace("workers: 2", "workers: auto"))
+    assert load_config(path).workers >= 1

@@ -173,7 +173,7 @@ class App:
         _log.info("pgjit %s starts as node %s", VERSION, self._config.node)
         for each in policies.values():
             _log.info("policy %s is loaded in version %s", each.name, each.version, extra={"policy": each.name})
-        folder = self._config.path(self._config.file.journal.folder)
+        folder = self._config.journal_folder
         async with exporting(self._config, folder, VERSION, self.telemetry) as self._export:
             yield
         _log.info("pgjit has stopped")
@@ -360,7 +360,7 @@ class App:
             node=node,
             version=VERSION,
             revocations=self._revocations,
-            audit=answers_of(self._config.path(journal.folder), journal.archive),
+            audit=answers_of(self._config.journal_folder, journal.archive),
             catalogs=lambda name: self._catalogs[name].latest if name in self._catalogs else None,
         )
 

@@ -47,7 +47,7 @@ async def open_checkpoints(
     config: Config, journal: Journal, clock: Callable[[], datetime], metrics: Metrics
 ) -> AsyncIterator[Checkpointer]:
     """Nothing may be written to the journal before it is entered. Raises ServerUnavailable and OSError."""
-    section, folder = config.file.journal.checkpoint, config.path(config.file.journal.folder)
+    section, folder = config.file.journal.checkpoint, config.journal_folder
     try:
         signer = _signer(config, section, folder)
         previous = [verifier_key(_placed(config, text), journal.origin) for text in section.previous_keys]
@@ -94,7 +94,7 @@ def _signer(config: Config, section: CheckpointSection, folder: Path) -> Checkpo
         return CommandSigner(section.command, verifier_key(_placed(config, section.public_key), "journal").public)
     if section.key is not None:
         return FileSigner(private_key(config.path(section.key)))
-    path = default_key_path(folder)
+    path = default_key_path(config.path(config.file.journal.folder), config.worker)
     if path.exists():
         return FileSigner(private_key(path))
     if _was_signed(folder):

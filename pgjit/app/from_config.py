@@ -57,7 +57,7 @@ __all__ = [
 def opened_journal(config: Config) -> Journal:
     """The journal of this process. Raises ServerUnavailable."""
     section = config.file.journal
-    folder = config.path(section.folder)
+    folder = config.journal_folder
     sink = SegmentSink(folder, writer_of(config))
     journal = Journal.open(sink, durability=section.durability, rotation=section.rotation, salts=SaltFiles(folder))
     journal.results = sink.results

@@ -93,7 +93,10 @@ def _kind(field: FieldInfo) -> str:
 def _words(annotation: Any, rules: Iterable[object]) -> str:
     """A type in words; `rules` are the bounds of its values."""
     if get_origin(annotation) in (Union, types.UnionType):
-        (annotation,) = [kind for kind in get_args(annotation) if kind is not type(None)]
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        if len(kinds) > 1:
+            return "; or ".join(_words(kind, ()) for kind in kinds)
+        (annotation,) = kinds
     if get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
         return _words(inner, [rule for mark in marks if isinstance(mark, FieldInfo) for rule in mark.metadata])

@@ -32,9 +32,12 @@ class KeyUnusable(ValueError):
     """A key that cannot be used; the text says which and why. It quotes nothing of a private key."""
 
 
-def default_key_path(folder: Path) -> Path:
-    """Where the key is, if none is configured: beside the journal's folder, because copies of that are given away."""
-    return folder.with_name(f"{folder.name}.key")
+def default_key_path(folder: Path, worker: str | None = None) -> Path:
+    """Where the key is, if none is configured: beside the journal's folder, because copies of that are given away.
+
+    `worker`: the folder is of several journals, and the key is for that worker's.
+    """
+    return folder.with_name(f"{folder.name}.key" if worker is None else f"{folder.name}.{worker}.key")
 
 
 def new_private_key(path: Path) -> Ed25519PrivateKey:
