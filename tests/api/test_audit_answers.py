@@ -80,7 +80,7 @@ def test_each_question_has_its_answer(source: dict[str, Any]) -> None:
 
 @pytest.mark.live
 async def test_a_process_of_its_own_answers(source: dict[str, Any]) -> None:
-    answers = ChildAnswers([Path(source["folders"][0])], Path(source["cache"]))
+    answers = ChildAnswers([Path(source["folders"][0])], Path(source["cache"]), seconds=600)
     found = await answers.answer({"ask": "executions", "filter": {}, "limit": 2})
     assert len(found["items"]) == 2
     with pytest.raises(CallRefused) as refused:
