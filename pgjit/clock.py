@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["Clock", "Until"]
+__all__ = ["Clock", "Until", "moment_of", "nanoseconds_of"]
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,16 +64,16 @@ class Clock:
         steady: Callable[[], float] = _steady,
     ) -> None:
         """`wall`: for tests."""
-        self._wall_nanoseconds = time.time_ns if wall is None else lambda: _nanoseconds(wall())
+        self._wall_nanoseconds = time.time_ns if wall is None else lambda: nanoseconds_of(wall())
         self._wall = wall or (lambda: datetime.now(UTC))
         self.steady = steady
-        self._turn: datetime | None = None
+        self._turn = 0  # nanoseconds; 0: not read in this turn
         self._begin(self._wall())
 
     def _begin(self, moment: datetime) -> None:
         """The time is `moment` now, by the steady clock."""
         self._anchor = moment
-        self._anchor_nanoseconds = _nanoseconds(moment)
+        self._anchor_nanoseconds = nanoseconds_of(moment)
         self._since = self.steady()
 
     def __call__(self) -> datetime:
@@ -86,19 +86,19 @@ class Clock:
         passed = self._anchor_nanoseconds + int((self.steady() - self._since) * 1e9)
         return max(self._wall_nanoseconds(), passed)
 
-    def of_turn(self) -> datetime:
-        """Now, read once in each turn of the event loop: for records and durations, of which a turn has many."""
+    def of_turn(self) -> int:
+        """Nanoseconds, read once in each turn of the event loop: for its records and durations, which are many."""
         now = self._turn
-        if now is None:
-            now = self._turn = self()
+        if not now:
+            now = self._turn = self.nanoseconds()
             asyncio.get_running_loop().call_soon(self._end_turn)
         return now
 
     def _end_turn(self) -> None:
-        self._turn = None
+        self._turn = 0
 
     def until(self, moment: datetime) -> Until:
-        return Until(moment, self, self.steady() + (moment - self()).total_seconds(), _nanoseconds(moment))
+        return Until(moment, self, self.steady() + (moment - self()).total_seconds(), nanoseconds_of(moment))
 
     def not_before(self, floor: datetime) -> None:
         """Start at `floor` if that is later than now: the latest moment that an earlier process has stored."""
@@ -106,5 +106,11 @@ class Clock:
             self._begin(floor)
 
 
-def _nanoseconds(moment: datetime) -> int:
+def nanoseconds_of(moment: datetime) -> int:
+    """Since 1970."""
     return (moment - _EPOCH) // _MICROSECOND * 1000
+
+
+def moment_of(nanoseconds: int) -> datetime:
+    """In UTC. The nanoseconds below a microsecond are dropped."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pgjit.audit.keeping_event import KeepingEvent
 from pgjit.audit.results.capture import ResultCapture
 from pgjit.audit.review_event import ReviewEvent
+from pgjit.clock import moment_of
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity
@@ -34,12 +35,21 @@ __all__ = [
     "ServiceStopped",
     "SessionContext",
     "SessionEnded",
+    "SessionHeads",
     "SessionOpened",
     "StoreRestored",
     "WindowEnded",
     "WindowEnding",
     "WindowOpened",
+    "time_of_event",
 ]
+
+
+class SessionHeads(NamedTuple):
+    """What the records of one session begin with: all between `"type":` and the number of the execution."""
+
+    execution: str
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,8 @@ class SessionContext:
     statements_only: bool = False  # `record: statements`: records have no values
     redaction: Redaction | None = None  # of the policy: what records leave out
     results: ResultCaps | None = None  # of `record: results`: how much of a result is kept
+    heads: list[SessionHeads] = field(default_factory=list, init=False, compare=False, repr=False)
+    """One, rendered with the first record of the session."""
 
 
 @dataclass(slots=True)  # not frozen, as Outcome: it is never changed
@@ -70,13 +82,13 @@ class Parameters:
     types: tuple[int, ...] = ()  # object ids of the first values' types; 0, or none at all: not known
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: as Outcome
+@dataclass(slots=True)  # not frozen, and without names for its arguments: as Outcome
 class Execution:
     """A statement that is about to be forwarded, or that was refused. Its Outcome follows with the same number."""
 
     context: SessionContext
     number: int  # of this execution in its session, from 1
-    at: datetime
+    at: int  # nanoseconds since 1970
     protocol: Literal["simple", "extended"]
     statement: str  # the SQL text, whole
     kind: str | None  # None: it did not parse
@@ -89,13 +101,13 @@ class Execution:
     summary: StatementSummary | None = None  # None: it was not parsed
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: a frozen one takes three times as long to make
+@dataclass(slots=True)  # not frozen, and arguments need no names: either takes three times as long to make
 class Outcome:
     """How an execution ended. `rows` and `bytes` count what the server sent for it."""
 
     context: SessionContext
     number: int  # of its execution
-    at: datetime
+    at: int  # nanoseconds since 1970
     ended: Literal[
         "completed",  # the server reported success
         "suspended",  # a portal returned its row limit; more may follow in another execution
@@ -318,3 +330,8 @@ Event = (
     | ReviewEvent
     | KeepingEvent
 )
+
+
+def time_of_event(event: Event) -> datetime:
+    """Events that every statement has hold their time as a number, which takes less time to make and to compare."""
+    return moment_of(event.at) if isinstance(event, Execution | Outcome) else event.at

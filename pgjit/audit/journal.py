@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Literal
 
-from pgjit.audit.event import Event
+from pgjit.audit.event import Event, time_of_event
 from pgjit.audit.group_commit import GroupCommit
 from pgjit.audit.journal_line import digest_of, number_of, time_of
 from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
@@ -280,7 +280,7 @@ class Journal:
             self._find_again()
             lines, sizes = self._lines.of(batches, self._seq + 1, self._due)
             if lines:
-                self._put(lines, next(events[0].at for events in batches if events))
+                self._put(lines, next(events[0] for events in batches if events))
         except OSError as error:
             self.failures += 1
             self._note_failure(error)
@@ -289,9 +289,9 @@ class Journal:
             self._note_written(lines)
         return sizes
 
-    def _put(self, lines: list[bytes], at: datetime) -> None:
+    def _put(self, lines: list[bytes], first: Event) -> None:
         """Append these lines to the sink. Raises OSError."""
-        content = b"".join(lines)
+        content, at = b"".join(lines), time_of_event(first)
         if self._rotation.due(self._sink.open_bytes, len(content), self._segment_began, at):
             self._rotate()
         self._sink.append(content)

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from pgjit.audit.event import Event
-from pgjit.audit.record import ContextCache, render
+from pgjit.audit.event import Event, time_of_event
+from pgjit.audit.record import render
 from pgjit.audit.redaction.salts import SaltSource
 
 __all__ = ["RecordLines"]
@@ -20,7 +20,7 @@ _log = logging.getLogger("pgjit.journal")
 
 class RecordLines:
     def __init__(self, salts: SaltSource | None = None) -> None:
-        self._contexts = ContextCache(salts)
+        self._salts = salts
         self._logged = False
 
     def of(
@@ -36,9 +36,9 @@ class RecordLines:
             begin = len(lines)
             try:
                 if not begin and events:
-                    lines += [render(each(events[0].at), seq + at) for at, each in enumerate(first)]
+                    lines += [render(each(time_of_event(events[0])), seq + at) for at, each in enumerate(first)]
                 for event in events:
-                    lines.append(render(event, seq + len(lines), self._contexts))
+                    lines.append(render(event, seq + len(lines), self._salts))
             except Exception as error:  # noqa: BLE001 - whatever it is, the other batches are written
                 self._log(error)
                 del lines[begin:]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pgjit.audit.event import (
     BackendGone,
     BackendRemains,
@@ -11,6 +9,7 @@ from pgjit.audit.event import (
     Proof,
     SessionContext,
     SessionEnded,
+    SessionHeads,
     SessionOpened,
 )
 from pgjit.audit.record_json import as_json, as_members, time_text
@@ -24,24 +23,24 @@ from pgjit.audit.record_members import (
 )
 from pgjit.audit.redaction.redacted_record import redact_detail, redact_names
 
-__all__ = ["SessionHeads", "ended_members", "left_behind_members", "opened_members", "session_heads"]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionHeads:
-    """What the records of one session begin with: all between `"type":` and the number of the execution."""
-
-    execution: bytes
-    outcome: bytes
+__all__ = ["ended_members", "left_behind_members", "opened_members", "session_heads"]
 
 
 def session_heads(context: SessionContext) -> SessionHeads:
+    """Rendered once for each session."""
+    if not context.heads:
+        context.heads.append(_rendered(context))
+    return context.heads[0]
+
+
+def _rendered(context: SessionContext) -> SessionHeads:
     members = as_members(
         {"identity": identity_text(context.identity.key), "policy": context.policy, "window": context.window.id}
     )
     window = as_members({"window": context.window.id})
     number = b',"execution":%s/' % as_json(context.session_id)[:-1]
-    return SessionHeads(b'"execution",%s%s' % (members, number), b'"outcome",%s%s' % (window, number))
+    heads = b'"execution",%s%s' % (members, number), b'"outcome",%s%s' % (window, number)
+    return SessionHeads(heads[0].decode(), heads[1].decode())
 
 
 def opened_members(event: SessionOpened) -> dict[str, object]:

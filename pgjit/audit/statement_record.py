@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from pgjit.audit.event import Execution, Outcome
-from pgjit.audit.parameter_record import parameter_members
+from pgjit.audit.event import Execution, Outcome, Parameters
+from pgjit.audit.parameter_record import parameter_members, parameters_json
 from pgjit.audit.record_json import as_json, as_members
 from pgjit.audit.redaction.redacted_record import redact_execution, redact_message
 from pgjit.audit.redaction.salts import SaltSource
@@ -23,36 +23,57 @@ LONGEST_MESSAGE = 1000
 """How many characters of an error's message are kept."""
 
 _KEPT_TEXT = 4096
-"""Up to this length of a text the members that depend on it alone are kept as bytes."""
+"""Up to this length of a text the members that depend on it alone are kept as they are rendered."""
 
 _OF_VIOLATION = ("rule", "message", "detail", "hint", "position", "sqlstate", "statement")
 
 
-def execution_members(event: Execution, salts: SaltSource | None = None) -> bytes:
+def execution_members(event: Execution, salts: SaltSource | None = None) -> str:
     """Raises OSError if the policy redacts, and there is no salt."""
-    # Without a dict of all members, which is slower: both are written for every statement that runs.
-    parameters, redacted = None, b""
-    if event.context.redaction is not None:
-        event, parameters, redacted = redact_execution(event, salts)
-    shown: Execution | ShownStatement = event
-    if event.context.statements_only:
-        shown = valueless(event)
-    protocol = b"" if event.protocol == "simple" else b'"protocol":"extended",'
-    parts = [b'%s"decision":"%s"' % (protocol, event.decision.encode()), _statement(event, shown)]
-    if shown.violations:
-        parts.append(b',"violations":%s' % as_json([_violation(found) for found in shown.violations]))
-    if event.prepared_as is not None:
-        parts.append(b',"prepared_as":%s' % as_json(event.prepared_as))
-    if shown.through:
-        parts.append(b',"through":%s' % as_json(list(shown.through)))
-    if event.unresolved is not None:
-        parts.append(b',"unresolved":%s' % as_json(event.unresolved))
+    context = event.context
+    if context.redaction is None and not context.statements_only:
+        parameters = "" if event.parameters is None else _parameters(event.parameters)
+        return _members(event, event, parameters)
+    members, redacted = None, b""
+    if context.redaction is not None:
+        event, members, redacted = redact_execution(event, salts)
+    shown: Execution | ShownStatement = valueless(event) if context.statements_only else event
+    parameters = ""
     if shown.parameters is not None:
-        parts.append(b',"parameters":%s' % as_json(parameters or parameter_members(shown.parameters)))
-    return b"".join([*parts, redacted])
+        parameters = f',"parameters":{_json(members or parameter_members(shown.parameters))}'
+    return _members(event, shown, f"{parameters}{redacted.decode()}")
 
 
-def _statement(event: Execution, shown: Execution | ShownStatement) -> bytes:
+def _members(event: Execution, shown: Execution | ShownStatement, more: str) -> str:
+    """With `more` at the end. Without a dict of all members, which is slower: every execution comes here."""
+    if shown.violations:
+        more = f',"violations":{_json([_violation(found) for found in shown.violations])}{_named(event, shown)}{more}'
+    elif event.prepared_as is not None or shown.through or event.unresolved is not None:
+        more = _named(event, shown) + more
+    protocol = "" if event.protocol == "simple" else '"protocol":"extended",'
+    return f'{protocol}"decision":"{event.decision}"{_statement(event, shown)}{more}'
+
+
+def _named(event: Execution, shown: Execution | ShownStatement) -> str:
+    """By which names and texts it came to be."""
+    prepared_as = "" if event.prepared_as is None else _prepared_as(event.prepared_as)
+    if not shown.through and event.unresolved is None:
+        return prepared_as
+    through = f',"through":{_json(list(shown.through))}' if shown.through else ""
+    unresolved = "" if event.unresolved is None else f',"unresolved":{_json(event.unresolved)}'
+    return f"{prepared_as}{through}{unresolved}"
+
+
+@lru_cache(maxsize=1024)
+def _prepared_as(name: str) -> str:
+    return f',"prepared_as":{_json(name)}'
+
+
+def _parameters(parameters: Parameters) -> str:
+    return f',"parameters":{parameters_json(parameters)}'
+
+
+def _statement(event: Execution, shown: Execution | ShownStatement) -> str:
     """What depends on the statement alone. It is rendered once for each judgement, unless it is long."""
     summary, text = shown.summary, shown.statement
     if summary is None or event.decision == "deny" or len(text) > _KEPT_TEXT:
@@ -63,22 +84,22 @@ def _statement(event: Execution, shown: Execution | ShownStatement) -> bytes:
     return kept[2]
 
 
-def _rendered(event: Execution, text: str, summary: StatementSummary | None) -> bytes:
-    kind = b"" if event.kind is None else b',"kind":%s' % as_json(event.kind)
-    return b"%s,%s%s" % (kind, _text_member(text, event.decision), b"" if summary is None else _summary(summary))
+def _rendered(event: Execution, text: str, summary: StatementSummary | None) -> str:
+    kind = "" if event.kind is None else f',"kind":{_json(event.kind)}'
+    return f"{kind},{_text_member(text, event.decision)}{'' if summary is None else _summary(summary)}"
 
 
-def _text_member(text: str, decision: str) -> bytes:
+def _text_member(text: str, decision: str) -> str:
     """The whole text of a statement that runs. A refused one is cut: refused clients could fill the journal."""
     if decision == "allow" or len(text) <= REFUSED_TEXT:
-        return b'"statement":%s' % as_json(text)
+        return f'"statement":{_json(text)}'
     whole = text.encode("utf-8", "backslashreplace")
-    return b'"statement":%s,"statement_bytes":%d,"statement_sha256":"%s"' % (
-        as_json(text[:REFUSED_TEXT]), len(whole), hashlib.sha256(whole).hexdigest().encode(),
-    )  # fmt: skip
+    digest = hashlib.sha256(whole).hexdigest()
+    return f'"statement":{_json(text[:REFUSED_TEXT])},"statement_bytes":{len(whole)},"statement_sha256":"{digest}"'
 
 
-def _summary(summary: StatementSummary) -> bytes:
+def _summary(summary: StatementSummary) -> str:
+    """With its comma. Kept where many texts have it, as they differ only in constants."""
     members: dict[str, object] = {
         "normalised": summary.normalised,
         "fingerprint": summary.fingerprint,
@@ -88,36 +109,39 @@ def _summary(summary: StatementSummary) -> bytes:
         "about": "catalog" if summary.of_catalog else None,
     }
     present = {name: value for name, value in members.items() if value}
-    return b",%s" % as_members(present) if present else b""
+    return f",{as_members(present).decode()}" if present else ""
 
 
-def outcome_members(event: Outcome, salts: SaltSource | None = None) -> bytes:
+def outcome_members(event: Outcome, salts: SaltSource | None = None) -> str:
     """Raises as `execution_members`."""
-    more = redacted = b""
+    more, redacted = "", b""
     if event.bytes:
-        more = b',"bytes":%d' % event.bytes
+        more = f',"bytes":{event.bytes}'
     if event.received:
-        more += b',"received":%d' % event.received
+        more += f',"received":{event.received}'
     if event.sqlstate is not None:
-        more += b',"sqlstate":%s' % as_json(event.sqlstate)
+        more += f',"sqlstate":{_json(event.sqlstate)}'
     if event.message is not None and not event.context.statements_only:
         message = event.message[:LONGEST_MESSAGE]
         if event.context.redaction is not None:
             message, redacted = redact_message(event, LONGEST_MESSAGE, salts)
-        more += b',"message":%s' % as_json(message)
+        more += f',"message":{_json(message)}'
     if event.first_row_us is not None:
-        more += b',"first_row_us":%d' % event.first_row_us
+        more += f',"first_row_us":{event.first_row_us}'
+    last = redacted.decode() if redacted else ""
     if event.result is not None:
-        redacted = b',"result":%s%s' % (as_json(event.result.members()), redacted)
-    command = b"" if event.command is None else _command(event.command)
-    return b'"ended":"%s",%s"rows":%d%s,"duration_us":%d%s' % (
-        event.ended.encode(), command, event.rows, more, event.duration_us, redacted,
-    )  # fmt: skip
+        last = f',"result":{_json(event.result.members())}{last}'
+    command = "" if event.command is None else _command(event.command)
+    return f'"ended":"{event.ended}",{command}"rows":{event.rows}{more},"duration_us":{event.duration_us}{last}'
 
 
 @lru_cache(maxsize=1024)
-def _command(tag: str) -> bytes:
-    return b'"command":%s,' % as_json(tag)
+def _command(tag: str) -> str:
+    return f'"command":{_json(tag)},'
+
+
+def _json(value: object) -> str:
+    return as_json(value).decode()
 
 
 def _violation(found: Violation) -> dict[str, object]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
+from pgjit.clock import nanoseconds_of
 from pgjit.proxy.access import Access
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
@@ -206,7 +207,7 @@ class SessionEnd:
         state = live.pump.state
         live.pump.note(
             [
-                *state.cut(now),
+                *state.cut(nanoseconds_of(now)),
                 SessionEnded(
                     context=live.context,
                     at=now,

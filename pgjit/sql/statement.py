@@ -116,7 +116,7 @@ class StatementSummary:
     masked: str | None = None  # the text without constants and comments, under `record: statements`
     redacted: RedactedText | None = None  # under `redact`; all else here is made from its text
     of_catalog: bool = False  # it asks only how the database is made, as psql and drivers do by themselves
-    rendered: tuple[str, str | None, bytes] | None = field(default=None, compare=False, repr=False)
+    rendered: tuple[str, str | None, str] | None = field(default=None, compare=False, repr=False)
     """For the journal: a text, a kind, and the members of a record for them."""
     valueless: StatementSummary | None = field(default=None, compare=False, repr=False)
     """For the journal under `record: statements`: the same without texts, made once for each judgement."""

@@ -35,15 +35,17 @@ from pgjit.audit.keeping_event import (
     SaltsDropped,
     SegmentDropped,
 )
+from pgjit.clock import nanoseconds_of
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.sql.statement import StatementSummary
 
-__all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "WINDOW", "execution", "unwritable"]
+__all__ = ["AT", "CONTEXT", "EVENTS", "IDENTITY", "NANOSECONDS", "WINDOW", "execution", "unwritable"]
 
 AT = datetime(2026, 11, 24, 9, 30, 0, 42, tzinfo=UTC)
+NANOSECONDS = nanoseconds_of(AT)
 IDENTITY = Identity(
     key=IdentityKey("11111111-1111-4111-8111-111111111111", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"),
     kind=IdentityKind.AGENT,
@@ -82,7 +84,7 @@ def execution(statement: str = "SELECT 1", parameters: Parameters | None = None)
     return Execution(
         context=CONTEXT,
         number=1,
-        at=AT,
+        at=NANOSECONDS,
         protocol="extended",
         statement=statement,
         kind="select",
@@ -104,7 +106,7 @@ EVENTS: dict[str, Event] = {
     "execution": Execution(
         context=CONTEXT,
         number=1,
-        at=AT,
+        at=NANOSECONDS,
         protocol="simple",
         statement="DELETE FROM orders WHERE id = 7",
         kind="delete",
@@ -133,7 +135,7 @@ EVENTS: dict[str, Event] = {
     "outcome": Outcome(
         context=CONTEXT,
         number=1,
-        at=AT,
+        at=NANOSECONDS,
         ended="completed",
         command="SELECT 1",
         rows=1,

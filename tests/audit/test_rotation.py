@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from pgjit.audit.event import Execution
 from pgjit.audit.journal import Journal
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments import Segment, list_segments
@@ -49,18 +50,22 @@ async def test_a_segment_is_closed_by_the_age_of_its_first_record_also_over_a_re
     hour = timedelta(hours=1)
     rotation = Rotation(age=hour)
     event = execution()
+
+    def after(hours: float) -> Execution:
+        return replace(event, at=event.at + int(hours * 3_600_000_000_000))
+
     journal = Journal.open(SegmentSink(path), rotation=rotation)
     journal.append([event])
     await journal.close()
     journal = Journal.open(SegmentSink(path), rotation=rotation)
-    journal.append([replace(event, at=event.at + hour * 0.9)])
+    journal.append([after(0.9)])
     assert len(list_segments(path)) == 1
-    journal.append([replace(event, at=event.at + hour)])
+    journal.append([after(1)])
     assert [each.first for each in list_segments(path)] == [0, 2]
-    journal.rotate_if_due(event.at + hour * 1.9)
+    journal.rotate_if_due(AT + hour * 1.9)
     assert len(list_segments(path)) == 2
-    journal.rotate_if_due(event.at + hour * 2)
-    journal.rotate_if_due(event.at + hour * 4)
+    journal.rotate_if_due(AT + hour * 2)
+    journal.rotate_if_due(AT + hour * 4)
     assert [each.first for each in list_segments(path)] == [0, 2, 3]
     await journal.close()
 

@@ -132,6 +132,6 @@ def test_the_members_of_a_statement_are_rendered_once_for_each_judgement() -> No
     assert summary.valueless is not None
     kept = summary.valueless.rendered
     assert kept is not None
-    assert SECRET.encode() not in kept[2]
+    assert SECRET not in kept[2]
     assert (render(one, 1), summary.valueless.rendered) == (first, kept)
     assert summary.valueless.rendered is kept

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
-from pgjit.audit.record import ContextCache, render
+from pgjit.audit.record import render
 from pgjit.judging.judge import Judge
 from pgjit.policy.policy import Policy
 from pgjit.proxy.relay.batch import next_batch
@@ -23,7 +22,7 @@ from pgjit.proxy.relay.show_pgjit import SessionFacts
 from pgjit.sql.catalog import Catalog
 from pgwire.framing import FrameReader
 from pgwire.messages.extended import sync
-from tests.fakes.both_ends import CONTEXT, NOW, answer, bind, describe, execute, parse, query
+from tests.fakes.both_ends import CONTEXT, NANOSECONDS, answer, bind, describe, execute, parse, query
 from tests.fakes.policies import policy
 
 __all__ = ["CONVERSATIONS", "Core"]
@@ -34,7 +33,7 @@ _LITERAL = "SELECT status FROM orders WHERE id = %d"
 _ROW = answer("D", struct.pack("!hI", 1, 5) + b"paid!")
 _FIELDS = answer("T", struct.pack("!h", 1) + b"status\0" + struct.pack("!IhIhih", 16500, 2, 1700, -1, -1, 0))
 _DONE = answer("C", b"SELECT 1\0") + answer("Z", b"I")
-_LATER = NOW + timedelta(milliseconds=1)
+_MILLISECOND = 1_000_000
 
 
 class Core:
@@ -51,18 +50,21 @@ class Core:
         )
         self._server = ServerSide(self._state, {})
         self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
-        self._contexts, self._seq = ContextCache(), itertools.count(1)
+        self._seq = itertools.count(1)
+        self._now = NANOSECONDS
         self.recorded = 0
 
     def turn(self, sent: bytes, answered: bytes) -> None:
         """The client's bytes are judged, recorded and forwarded; the server's are read, recorded and sent back."""
-        plan = self._client.from_client(next_batch(self._reader.feed(sent), 0), NOW)
+        self._now += _MILLISECOND
+        plan = self._client.from_client(next_batch(self._reader.feed(sent), 0), self._now)
         for event in plan.events:
-            self.recorded += len(render(event, next(self._seq), self._contexts))
+            self.recorded += len(render(event, next(self._seq)))
         assert plan.data
-        step = self._server.read(self._server.scan(answered), _LATER)
+        self._now += _MILLISECOND
+        step = self._server.read(self._server.scan(answered), self._now)
         for event in step.events:
-            self.recorded += len(render(event, next(self._seq), self._contexts))
+            self.recorded += len(render(event, next(self._seq)))
         assert step.data
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
+from pgjit.clock import nanoseconds_of
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey, IdentityKind
 from pgjit.judging.judge import Judgement
@@ -28,11 +29,13 @@ from pgwire.messages.query import encode_query, error_response
 from tests.fixtures.terms import policy_of
 
 __all__ = [
-    "CONTEXT", "NOW", "BothEnds", "answer", "bind", "close", "describe", "error", "execute", "judge_words",
-    "parse", "query",
+    "CONTEXT", "NANOSECONDS", "NOW", "BothEnds", "answer", "bind", "close", "describe", "error", "execute",
+    "judge_words", "parse", "query",
 ]  # fmt: skip
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+NANOSECONDS = nanoseconds_of(NOW)
+"""The same as the relay has it."""
 _KEY = IdentityKey("11111111-1111-4111-8111-111111111111", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
 CONTEXT = SessionContext(
     identity=Identity(
@@ -177,7 +180,7 @@ class BothEnds:
 
     def frames(self, frames: Sequence[Frame], *, settled: bool = False) -> ClientPlan:
         """The plan for the client's frames. Every run in the plan's bytes has its record in the same plan."""
-        plan = self.client_side.from_client(frames, NOW, settled=settled)
+        plan = self.client_side.from_client(frames, NANOSECONDS, settled=settled)
         recorded = {event.number for event in plan.events if isinstance(event, Execution)}
         sent = [run.number for item in plan.items if item.request for run in item.request.runs]
         assert set(sent) <= recorded
@@ -186,7 +189,7 @@ class BothEnds:
         return plan
 
     def server(self, *raws: bytes) -> ServerStep:
-        step = self.server_side.from_server(b"".join(raws), NOW + timedelta(milliseconds=5))
+        step = self.server_side.from_server(b"".join(raws), NANOSECONDS + 5_000_000)
         self.events += step.events
         return step
 

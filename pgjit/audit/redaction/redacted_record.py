@@ -13,7 +13,7 @@ import base64
 from dataclasses import replace
 from typing import NamedTuple
 
-from pgjit.audit.event import Execution, Outcome, SessionEnded, SessionOpened
+from pgjit.audit.event import Execution, Outcome, SessionEnded, SessionOpened, time_of_event
 from pgjit.audit.parameter_record import parameter_members
 from pgjit.audit.record_json import as_json
 from pgjit.audit.redaction.commitment import commitment
@@ -78,7 +78,7 @@ def redact_execution(event: Execution, salts: SaltSource | None) -> RedactedExec
     redaction = event.context.redaction
     if redaction is None or salts is None:
         raise ValueError("a record under a policy with `redact` needs salts")
-    commitments = _Commitments(salts.key_for(event.at), event.context.session_id, event.number)
+    commitments = _Commitments(salts.key_for(time_of_event(event)), event.context.session_id, event.number)
     ready = None if event.summary is None else event.summary.redacted
     touches = redaction.columns is not None if ready is None else ready.touches
     if ready is None:
@@ -117,7 +117,7 @@ def redact_message(event: Outcome, longest: int, salts: SaltSource | None) -> Re
         text, values = _HIDDEN, (message.encode("utf-8", "backslashreplace"),)
     if not values:
         return RedactedMessage(text[:longest], b"")
-    commitments = _Commitments(salts.key_for(event.at), event.context.session_id, event.number)
+    commitments = _Commitments(salts.key_for(time_of_event(event)), event.context.session_id, event.number)
     commitments.add_all("message", values)
     return RedactedMessage(text[:longest], commitments.rendered())
 

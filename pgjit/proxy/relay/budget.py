@@ -6,7 +6,7 @@ included; a notice counts with its bytes. Does not know how a result is cut: `se
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 
 from pgjit.errors import BudgetSpent
 from pgjit.grants.usage import LeasedUsage, Usage
@@ -112,10 +112,13 @@ class Budget:
             hint=hint,
         )
 
-    def overran(self, started: datetime, now: datetime) -> BudgetSpent | None:
-        """The error for a statement that the server cancelled, if it had used up the time that the policy gives."""
+    def overran(self, started: int, now: int) -> BudgetSpent | None:
+        """The error for a statement that the server cancelled, if it had used up the time that the policy gives.
+
+        Both are nanoseconds.
+        """
         most = self.limits.statement_time
-        if most is None or now - started < most:
+        if most is None or timedelta(microseconds=(now - started) // 1000) < most:
             return None
         return BudgetSpent(
             f"statement ran longer than the policy's limit of {most.total_seconds():g} s",

@@ -11,10 +11,10 @@ Under `access: full` (`unrestricted`) no rule refuses a statement: it is recorde
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 
 from pgjit.audit.event import Parameters
 from pgjit.audit.parameters import kept
+from pgjit.clock import moment_of
 from pgjit.errors import ProtocolFault
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
@@ -86,7 +86,7 @@ class ClientSide:
     def from_client(
         self,
         frames: Sequence[Frame],
-        now: datetime,
+        now: int,
         judged: Mapping[bytes, Judgement] | None = None,
         *,
         settled: bool = False,
@@ -195,7 +195,7 @@ class ClientSide:
         state.expect(request.changes, request)
         raw = frame.raw
         if not violations and judgement.pgjit_setting is not None:
-            raw, violations = in_place_of_show(self._facts, judgement.pgjit_setting, now, encode_query)
+            raw, violations = in_place_of_show(self._facts, judgement.pgjit_setting, moment_of(now), encode_query)
         violations = violations or over_budget(state, len(judgement.statements) or int(judgement.unread))
         if violations:
             self._refuser.refuse_query(plan, judgement, violations, now, request, executed)

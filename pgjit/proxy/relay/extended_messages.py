@@ -6,6 +6,7 @@ Decides for each whether it is sent, refused in its place, or has to wait for an
 from __future__ import annotations
 
 from pgjit.audit.parameters import bound
+from pgjit.clock import moment_of
 from pgjit.proxy.relay.executed_statement import Resolver, Unresolvable, Unsettled, describes_endless
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight
 from pgjit.proxy.relay.limits import hold_behind, refuses_execution, refuses_portal
@@ -54,7 +55,7 @@ class ExtendedMessages:
         raw = frame.raw
         if not violations and judgement.pgjit_setting is not None:
             raw, violations = in_place_of_show(
-                self._facts, judgement.pgjit_setting, batch.now,
+                self._facts, judgement.pgjit_setting, moment_of(batch.now),
                 lambda sql: extended.encode_parse(extended.Parse(parse.name, sql, ())),
             )  # fmt: skip
         if violations:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from pgjit.audit.event import Event, Execution
 from pgjit.audit.results.capture import ResultCapture
@@ -30,14 +29,14 @@ class Run:
     """One execution, from its record to its outcome."""
 
     number: int
-    started: datetime
+    started: int  # as all times: nanoseconds since 1970
     changes: tuple[Change, ...] = ()
     prepared: Prepared | None = None  # in the extended protocol
     copies_out: bool = False
     copies_in: bool = False  # the server may answer it with CopyInResponse
     rows: int = 0
     size: int = 0
-    first_row: datetime | None = None  # when it came
+    first_row: int | None = None  # when it came
     own: bool = False  # pgjit itself answers it: it counts against no limit
     received: int = 0  # bytes of COPY data that the client sent for it
     formats: tuple[int, ...] | None = None  # of its result, as its Bind has them

@@ -7,7 +7,6 @@ and triggers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from pgjit.audit.event import Event
 from pgjit.proxy.relay.named_values import ExecutedStatement, Portal, Prepared
@@ -19,7 +18,7 @@ _COMMIT = ExecutedStatement("-- commit at Sync", "transaction", None)
 
 
 def rejected_before_execution(
-    state: RelayState, brought: Prepared | Portal, now: datetime, fields: Mapping[str, str]
+    state: RelayState, brought: Prepared | Portal, now: int, fields: Mapping[str, str]
 ) -> list[Event]:
     """The server rejected a Parse or a Bind: its execution failed, whether or not an Execute was sent already."""
     prepared, parameters = (brought.prepared, brought.parameters) if isinstance(brought, Portal) else (brought, None)
@@ -31,12 +30,12 @@ def rejected_before_execution(
     return _failed(state, ExecutedStatement(prepared.text, kind, prepared.statement, parameters), now, fields)
 
 
-def commit_failed(state: RelayState, now: datetime, fields: Mapping[str, str]) -> list[Event]:
+def commit_failed(state: RelayState, now: int, fields: Mapping[str, str]) -> list[Event]:
     """The server could not commit at a Sync: statements that completed before it are undone."""
     return _failed(state, _COMMIT, now, fields)
 
 
-def _failed(state: RelayState, executed: ExecutedStatement, now: datetime, fields: Mapping[str, str]) -> list[Event]:
+def _failed(state: RelayState, executed: ExecutedStatement, now: int, fields: Mapping[str, str]) -> list[Event]:
     events: list[Event] = []
     run = state.recorder.execution(events, now, "extended", executed)
     return [*events, state.recorder.outcome(run, now, "failed", fields)]

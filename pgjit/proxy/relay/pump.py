@@ -122,7 +122,7 @@ class Pump:
         try:
             while not self._end.passed:
                 await asyncio.sleep(LOOK_SECONDS)
-                match self._timeout.check(self._services.clock()):
+                match self._timeout.check(self._services.clock.nanoseconds()):
                     case "statement":
                         self._cancel.start()
                     case "transaction":

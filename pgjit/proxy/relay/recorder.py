@@ -6,7 +6,6 @@ Decides only what the records contain. It judges no statement and writes nothing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Literal
 
 from pgjit.audit.event import Event, Execution, Outcome, SessionContext
@@ -22,11 +21,12 @@ __all__ = ["Ended", "Protocol", "Recorder"]
 Protocol = Literal["simple", "extended"]
 Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
 
-_MICROSECOND = timedelta(microseconds=1)
-
 
 class Recorder:
-    """For one session. A record is appended to `events`: the list of the plan or of the step."""
+    """For one session. A record is appended to `events`: the list of the plan or of the step.
+
+    Times are nanoseconds since 1970.
+    """
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
@@ -38,7 +38,7 @@ class Recorder:
     def execution(
         self,
         events: list[Event],
-        now: datetime,
+        now: int,
         protocol: Protocol,
         executed: ExecutedStatement,
         *,
@@ -48,29 +48,22 @@ class Recorder:
         run = Run(self.executions, now, copies_out=executed.kind == "copy-out")
         if self._context.results is not None:
             run.capture = capture_of(self._context, run.number, executed)
+        summary = None if executed.statement is None else executed.statement.summary
+        # Without the names of the fields: with them it takes three times as long.
         events.append(
             Execution(
-                context=self._context,
-                number=run.number,
-                at=now,
-                protocol=protocol,
-                statement=executed.text,
-                kind=executed.kind,
-                decision="allow" if violations is None else "deny",
-                violations=tuple(executed.observed if violations is None else violations),
-                parameters=executed.parameters,
-                prepared_as=executed.prepared_as,
-                through=executed.through,
-                unresolved=executed.unresolved,
-                summary=None if executed.statement is None else executed.statement.summary,
+                self._context, run.number, now, protocol, executed.text, executed.kind,
+                "allow" if violations is None else "deny",
+                executed.observed if violations is None else tuple(violations),
+                executed.parameters, executed.prepared_as, executed.through, executed.unresolved, summary,
             )
-        )
+        )  # fmt: skip
         return run
 
     def refused(
         self,
         events: list[Event],
-        now: datetime,
+        now: int,
         protocol: Protocol,
         judgement: Judgement,
         violations: tuple[Violation, ...],
@@ -96,7 +89,7 @@ class Recorder:
     def outcome(
         self,
         run: Run,
-        now: datetime,
+        now: int,
         ended: Ended,
         error: Mapping[str, str] | None = None,
         *,
@@ -108,23 +101,17 @@ class Recorder:
         self.rows += rows
         self.bytes += run.size
         self.received += run.received
+        message = None
+        if error is not None:
+            sqlstate, message = error.get("C"), error.get("M")
         return Outcome(
-            context=self._context,
-            number=run.number,
-            at=now,
-            ended=ended,
-            command=command,
-            rows=rows,
-            bytes=run.size,
-            received=run.received,
-            sqlstate=sqlstate if error is None else error.get("C"),
-            message=None if error is None else error.get("M"),
-            first_row_us=None if first is None or first == now else _microseconds(run.started, first),
-            duration_us=_microseconds(run.started, now),
-            result=None if run.capture is None or run.capture.empty else run.capture,
-        )
+            self._context, run.number, now, ended, command, rows, run.size, sqlstate,
+            _microseconds(run.started, now), run.received, message,
+            None if run.capture is None or run.capture.empty else run.capture,
+            None if first is None or first == now else _microseconds(run.started, first),
+        )  # fmt: skip
 
-    def finish(self, request: InFlight, now: datetime, ended: Ended, sqlstate: str | None = None) -> list[Event]:
+    def finish(self, request: InFlight, now: int, ended: Ended, sqlstate: str | None = None) -> list[Event]:
         """The same outcome for each run of `request` that has none yet."""
         left = [self.outcome(run, now, ended, sqlstate=sqlstate) for run in request.runs[request.at :]]
         request.at = len(request.runs)
@@ -132,9 +119,9 @@ class Recorder:
         return left
 
 
-def _microseconds(start: datetime, end: datetime) -> int:
+def _microseconds(start: int, end: int) -> int:
     """The clock may go back."""
-    return max(0, (end - start) // _MICROSECOND)
+    return (end - start) // 1000 if end > start else 0
 
 
 def _rows(command: str | None, seen: int) -> int:

@@ -6,7 +6,6 @@ Does not decide what is refused; `client_side.py` does. `rejection.py` makes the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
@@ -40,7 +39,7 @@ class Refuser:
         plan: ClientPlan,
         judgement: Judgement,
         violations: tuple[Violation, ...],
-        now: datetime,
+        now: int,
         request: InFlight,
         executed: Sequence[ExecutedStatement],
     ) -> None:
@@ -52,7 +51,7 @@ class Refuser:
         state.send(plan, rejected_query(rejection), request, executes=True)
 
     def refuse_parse(
-        self, plan: ClientPlan, judgement: Judgement, violations: tuple[Violation, ...], now: datetime, name: bytes
+        self, plan: ClientPlan, judgement: Judgement, violations: tuple[Violation, ...], now: int, name: bytes
     ) -> None:
         state, statements = self._state, len(judgement.statements)
         self._count(statements)
@@ -63,7 +62,7 @@ class Refuser:
         state.send(plan, rejected_parse(rejection, name), request, executes=True)
         state.move_input(InputEvent.REFUSED)
 
-    def refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: datetime) -> None:
+    def refuse_name(self, plan: ClientPlan, what: str, name: bytes, sqlstate: str, now: int) -> None:
         """INVARIANT: what was not judged under a name here is not run under it."""
         shown = readable(name)
         self.refuse_in_place(plan, f"-- {what} {shown!r}", unknown_name(what, shown, sqlstate, None), now)
@@ -73,7 +72,7 @@ class Refuser:
         plan: ClientPlan,
         text: str,
         violation: Violation,
-        now: datetime,
+        now: int,
         *,
         query: bool = False,
         name: bytes | None = None,
@@ -93,7 +92,7 @@ class Refuser:
         if not query:
             state.move_input(InputEvent.REFUSED)
 
-    def refuse_too_large(self, plan: ClientPlan, frame: Frame, now: datetime) -> None:
+    def refuse_too_large(self, plan: ClientPlan, frame: Frame, now: int) -> None:
         """Under every policy: only the beginning of the message was read."""
         name, end, text = frame.body.partition(b"\0") if frame.kind == 0x50 else (None, b"", frame.body)
         self.refuse_in_place(

@@ -72,7 +72,7 @@ class RelayState:
         self.end_error: PgjitError | None = None  # why pgjit ends the session, for the client
         self.last_words: ServerEndedSession | None = None  # why the server ended it, as the client has read it
         self.transaction_status = "I"  # as in ReadyForQuery
-        self.finished_at: datetime | None = None  # when the server last finished with something
+        self.finished_at: int | None = None  # when the server last finished with something, in nanoseconds
         self.same_reading = True  # the server reads texts as pgjit does
         self._new_token = new_token
         self._awaited: Unit | None = None  # it may change the name that the client's next message uses
@@ -145,8 +145,8 @@ class RelayState:
         if self.input is _SKIPPED:
             # The server would pass over it: it is not sent, and no answer will come.
             request.move(RequestEvent.PASSED_OVER)
-            started = request.runs[0].started if request.runs else self.ends_at
-            plan.events.extend(self.recorder.finish(request, started, "skipped"))
+            if request.runs:
+                plan.events.extend(self.recorder.finish(request, request.runs[0].started, "skipped"))
             return
         plan.items.append(Planned(data, request, executes))
         self.queue.append(request, len(data))
@@ -173,7 +173,7 @@ class RelayState:
         self.queue.append(self.request(RequestKind.SYNC), 0)
         return extended.sync()
 
-    def cut(self, now: datetime) -> list[Event]:
+    def cut(self, now: int) -> list[Event]:
         """The session is over: outcomes for everything that was not answered."""
         events: list[Event] = []
         while self.queue.requests:

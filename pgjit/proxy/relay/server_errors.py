@@ -6,8 +6,6 @@ session. Ends the session when a setting changes that must not. `server_side.py`
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pgjit.errors import BudgetSpent, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.relay.in_flight import InFlight, Run
@@ -37,7 +35,7 @@ class ServerErrors:
         self._tripwire = tripwire
         self.hides_details = hides_details
 
-    def answer(self, step: ServerStep, raw: bytes, head: InFlight | None, now: datetime) -> bytes | None:
+    def answer(self, step: ServerStep, raw: bytes, head: InFlight | None, now: int) -> bytes | None:
         state, fields = self._state, decode_error(raw[5:])
         if _is_fatal(fields):
             if state.ending:
@@ -61,7 +59,7 @@ class ServerErrors:
         return replaced
 
     def _rejected(
-        self, step: ServerStep, raw: bytes, fields: dict[str, str], head: InFlight, now: datetime
+        self, step: ServerStep, raw: bytes, fields: dict[str, str], head: InFlight, now: int
     ) -> bytes | None:
         """Any error rejects a refused request: another one may come first (a cancel, a timeout)."""
         rejection = head.rejection
@@ -72,7 +70,7 @@ class ServerErrors:
         return rejection.response() if ours else self._cancelled(fields)
 
     def _failed(
-        self, step: ServerStep, fields: dict[str, str], head: InFlight, now: datetime, *, cut: bool
+        self, step: ServerStep, fields: dict[str, str], head: InFlight, now: int, *, cut: bool
     ) -> bytes | None:
         recorder, limited = self._state.recorder, None
         if (run := head.current) is not None:
@@ -98,7 +96,7 @@ class ServerErrors:
             shown = {code: _shortened(text) for code, text in shown.items()}
         return None if shown == fields else error_response(shown)
 
-    def _limit(self, run: Run, now: datetime, sqlstate: str | None, *, cut: bool) -> BudgetSpent | None:
+    def _limit(self, run: Run, now: int, sqlstate: str | None, *, cut: bool) -> BudgetSpent | None:
         """The policy's limit behind the server's error. None: the error has another reason."""
         budget = self._state.budget
         if cut:
@@ -118,7 +116,7 @@ class ServerErrors:
         message = error.message.replace("terminating connection", "canceling statement")
         return error_response({**fields, "M": message, **why})
 
-    def _after_error(self, step: ServerStep, head: InFlight, now: datetime) -> None:
+    def _after_error(self, step: ServerStep, head: InFlight, now: int) -> None:
         """An error in the extended protocol makes the server pass over everything up to the next Sync."""
         state, requests = self._state, self._state.queue.requests
         if head.kind not in (RequestKind.QUERY, RequestKind.FUNCTION_CALL, RequestKind.SYNC):

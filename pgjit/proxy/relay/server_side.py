@@ -10,8 +10,6 @@ others are checked one by one.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pgjit.errors import PgjitError, ProtocolFault
 from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.recorder import Ended
@@ -59,7 +57,7 @@ class ServerSide:
         cut = head is not None and head.state is _CUT
         return self._stream.inside_message and state.stream is _FOLLOWING and not cut
 
-    def from_server(self, data: bytes, now: datetime) -> ServerStep:
+    def from_server(self, data: bytes, now: int) -> ServerStep:
         return self.read(self.scan(data), now)
 
     def scan(self, data: bytes) -> ScannedData:
@@ -72,7 +70,7 @@ class ServerSide:
             return ScannedData(broken.chunk, broken.controls, broken, 0)
         return ScannedData(chunk, controls, None, self._stream.missing)
 
-    def read(self, scanned: ScannedData, now: datetime) -> ServerStep:
+    def read(self, scanned: ScannedData, now: int) -> ServerStep:
         step = ServerStep()
         if self._state.stream is _DESYNCHRONISED:
             return step
@@ -86,7 +84,7 @@ class ServerSide:
             self._state.move_stream(StreamEvent.FAULT)
         return step
 
-    def _read(self, step: ServerStep, scanned: ScannedData, now: datetime) -> int:
+    def _read(self, step: ServerStep, scanned: ScannedData, now: int) -> int:
         """Read the messages. Returns where the bytes of the chunk begin that are not in `step.data` yet."""
         state, queue, chunk, kept, start = self._state, self._state.queue, scanned.chunk, 0, 0
         try:
@@ -121,7 +119,7 @@ class ServerSide:
 
     # --- what an answer changes, on both ways -------------------------------------------------------------
 
-    def _counted(self, head: InFlight, kind: int, start: int, rows: int, size: int, now: datetime) -> bool:
+    def _counted(self, head: InFlight, kind: int, start: int, rows: int, size: int, now: int) -> bool:
         """Count the data before a message. False: nothing is counted, for the data has to be checked."""
         run, budget = head.current, self._state.budget
         if run is None or head.kind not in RETURNS_ROWS:
@@ -147,7 +145,7 @@ class ServerSide:
             state.prepared_statements.confirm(head.changes)
         state.queue.pop()
 
-    def _finished(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> bytes | None:
+    def _finished(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: int) -> bytes | None:
         """A statement has ended. A rule of the database may answer one with more than one tag: it has one run."""
         state, run = self._state, head.current
         state.copy_in.stop()
@@ -165,7 +163,7 @@ class ServerSide:
         step.events.append(state.recorder.outcome(run, now, ended, command=command))
         return None
 
-    def _ready(self, step: ServerStep, body: bytes, head: InFlight, now: datetime) -> None:
+    def _ready(self, step: ServerStep, body: bytes, head: InFlight, now: int) -> None:
         state = self._state
         state.transaction_status, state.finished_at = decode_ready(body), now
         if state.transaction_status == "I":
@@ -177,7 +175,7 @@ class ServerSide:
 
     # --- any message, checked -----------------------------------------------------------------------------
 
-    def _checked(self, step: ServerStep, chunk: bytes, control: ControlMessage, kept: int, now: datetime) -> int:
+    def _checked(self, step: ServerStep, chunk: bytes, control: ControlMessage, kept: int, now: int) -> int:
         """As `_read`, for one message."""
         kind, start, end, rows, size = control
         good, replaced = start - size, None
@@ -202,7 +200,7 @@ class ServerSide:
             kept = end
         return kept
 
-    def _control(self, step: ServerStep, raw: bytes, kind: int, now: datetime) -> bytes | None:
+    def _control(self, step: ServerStep, raw: bytes, kind: int, now: int) -> bytes | None:
         """The bytes to send instead of the message; None to send it as it is."""
         if self._state.stream is not _DISCARDING:
             return self._answer(step, raw, kind, now)
@@ -212,7 +210,7 @@ class ServerSide:
         passes = kind in ASYNCHRONOUS or kind in b"\0Z" or self._state.last_words is not None
         return replaced if passes else b""
 
-    def _answer(self, step: ServerStep, raw: bytes, kind: int, now: datetime) -> bytes | None:
+    def _answer(self, step: ServerStep, raw: bytes, kind: int, now: int) -> bytes | None:
         head = self._state.queue.head
         if not kind or kind in ASYNCHRONOUS:
             if kind == 0x53:  # ParameterStatus
@@ -229,7 +227,7 @@ class ServerSide:
             return None
         return self._answered(step, raw[5:], kind, head, now)
 
-    def _count(self, step: ServerStep, control: ControlMessage, chunk: bytes, now: datetime) -> int:
+    def _count(self, step: ServerStep, control: ControlMessage, chunk: bytes, now: int) -> int:
         """How many bytes of the data before `control` are passed on: all of them, or those within the limits.
 
         A message counts with its whole length when it begins, for its rest cannot be left out later.
@@ -251,7 +249,7 @@ class ServerSide:
         return self._count_some(step, head, run, control, chunk, now) - start
 
     def _count_some(
-        self, step: ServerStep, head: InFlight, run: Run, control: ControlMessage, chunk: bytes, now: datetime
+        self, step: ServerStep, head: InFlight, run: Run, control: ControlMessage, chunk: bytes, now: int
     ) -> int:
         """The data goes beyond a limit: count what fits, and return where it ends."""
         _, end, _, rows, size = control
@@ -311,7 +309,7 @@ class ServerSide:
         budget.count(0, size)
         return None
 
-    def _answered(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: datetime) -> bytes | None:
+    def _answered(self, step: ServerStep, body: bytes, kind: int, head: InFlight, now: int) -> bytes | None:
         state = self._state
         if kind == 0x5A:
             self._ready(step, body, head, now)
@@ -330,7 +328,7 @@ class ServerSide:
             self._last_answer(head)
         return replaced
 
-    def _cut_too_late(self, step: ServerStep, head: InFlight, run: Run, now: datetime) -> bytes:
+    def _cut_too_late(self, step: ServerStep, head: InFlight, run: Run, now: int) -> bytes:
         """The server completed the statement before the cancel: the client reads an error, and nothing more of it."""
         state = self._state
         error = state.budget.exceeded(run.rows, run.size, stopped=False)

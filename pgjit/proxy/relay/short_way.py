@@ -7,8 +7,6 @@ INVARIANT: what it takes has the same plan and leaves the same state as on the l
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pgjit.audit.parameters import bound
 from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
 from pgjit.proxy.relay.limits import hold_behind
@@ -46,7 +44,7 @@ class ShortWay:
         """A batch begins: until its end the catalog stays what it is."""
         self._latest = None
 
-    def takes(self, plan: ClientPlan, frame: Frame, now: datetime) -> bool:
+    def takes(self, plan: ClientPlan, frame: Frame, now: int) -> bool:
         """Whether the message went on. If not, nothing has changed. Raises RemoteProtocolError."""
         state = self._state
         kind, raw, missing = frame
@@ -73,7 +71,7 @@ class ShortWay:
         state.queue.append(request, len(raw))
         return True
 
-    def _query(self, plan: ClientPlan, raw: bytes, now: datetime) -> bool:
+    def _query(self, plan: ClientPlan, raw: bytes, now: int) -> bool:
         if len(raw) > _LONGEST or raw.find(0, 5) != len(raw) - 1:
             return False
         judgement = self._texts.at_once(raw[5:-1])
@@ -117,7 +115,7 @@ class ShortWay:
             return False
         return self._send(plan, raw, _DESCRIBE, ())
 
-    def _execute(self, plan: ClientPlan, raw: bytes, now: datetime) -> bool:
+    def _execute(self, plan: ClientPlan, raw: bytes, now: int) -> bool:
         if len(raw) != 10 or raw[5] or (portal := self._unnamed_portal()) is None:
             return False
         prepared, state = portal.prepared, self._state
@@ -144,7 +142,7 @@ class ShortWay:
         request: InFlight,
         protocol: Protocol,
         executed: ExecutedStatement,
-        now: datetime,
+        now: int,
     ) -> None:
         state = self._state
         request.runs.append(state.recorder.execution(plan.events, now, protocol, executed))

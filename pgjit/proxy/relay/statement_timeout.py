@@ -6,7 +6,7 @@ procedure can change those settings. So the proxy checks as well, a little later
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pgjit.policy.policy import Limits
@@ -17,7 +17,7 @@ __all__ = ["LOOK_SECONDS", "StatementTimeout"]
 
 LOOK_SECONDS = 0.5
 _SLACK = timedelta(seconds=0.5)
-_AGAIN = timedelta(seconds=5)
+_AGAIN = 5_000_000_000  # nanoseconds
 _IN_TRANSACTION = ("T", "E")
 
 
@@ -25,14 +25,17 @@ class StatementTimeout:
     def __init__(self, limits: Limits, state: RelayState) -> None:
         self._limits = limits
         self._state = state
-        self._cancelled: tuple[Run, datetime] | None = None
+        self._cancelled: tuple[Run, int] | None = None
 
     @property
     def needed(self) -> bool:
         return self._limits.statement_time is not None or self._limits.idle_in_transaction is not None
 
-    def check(self, now: datetime) -> Literal["statement", "transaction"] | None:
-        """What lasts too long: a statement, to be cancelled, or an idle transaction, which ends the session."""
+    def check(self, now: int) -> Literal["statement", "transaction"] | None:
+        """What lasts too long: a statement, to be cancelled, or an idle transaction, which ends the session.
+
+        `now`: in nanoseconds, as the relay's other times.
+        """
         state, head = self._state, self._state.queue.head
         since = state.finished_at
         if head is None:
@@ -47,5 +50,7 @@ class StatementTimeout:
         return "statement"
 
 
-def _exceeded(most: timedelta | None, since: datetime | None, now: datetime) -> bool:
-    return most is not None and since is not None and now - since >= most + _SLACK
+def _exceeded(most: timedelta | None, since: int | None, now: int) -> bool:
+    if most is None or since is None:
+        return False
+    return timedelta(microseconds=(now - since) // 1000) >= most + _SLACK

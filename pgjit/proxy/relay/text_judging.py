@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from pgjit.judging.judge import Judgement
 from pgjit.proxy.relay.in_flight import ClientPlan
@@ -33,7 +32,7 @@ class ClientBatch:
     """Messages of the client that are judged and recorded together."""
 
     plan: ClientPlan
-    now: datetime
+    now: int  # nanoseconds since 1970
     judged: Mapping[bytes, Judgement]  # by the judge's worker
     settled: bool  # the next message is judged for good, with the catalog as it is
 

@@ -18,6 +18,7 @@ from pgjit.audit.redaction.salts import SaltFiles, read_salt_key
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments import list_segments, segment_name
 from pgjit.audit.sinks import SegmentSink
+from pgjit.clock import nanoseconds_of
 from pgjit.errors import JournalUnavailable
 from tests.audit.audit_events import AT, execution
 from tests.audit.disturbed_sink import DisturbedSink
@@ -42,7 +43,7 @@ async def journal(path: Path) -> AsyncIterator[Journal]:
 def _write(journal: Journal, days: int) -> None:
     """A segment for each day."""
     for day in range(days):
-        journal.append([replace(execution(), at=AT + day * DAY)])
+        journal.append([replace(execution(), at=nanoseconds_of(AT + day * DAY))])
 
 
 class _Now:

@@ -18,6 +18,7 @@ from pgjit.audit.proof.sending import Outbox, StdoutSender
 from pgjit.audit.results.capture import ResultCapture
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.sinks import SegmentSink
+from pgjit.clock import nanoseconds_of
 from pgjit.policy.policy import ResultCaps
 from pgwire.messages.results import encode_data_row
 from tests.audit.audit_events import CONTEXT
@@ -34,8 +35,8 @@ def kept_outcome(sink: SegmentSink) -> Outcome:
     capture.add(ROW, 1)
     capture.reference = sink.results.keep(capture.line())
     return Outcome(
-        context=CONTEXT, number=1, at=AT, ended="completed", command=None, rows=1, bytes=15, sqlstate=None,
-        duration_us=1, result=capture,
+        context=CONTEXT, number=1, at=nanoseconds_of(AT), ended="completed", command=None, rows=1, bytes=15,
+        sqlstate=None, duration_us=1, result=capture,
     )  # fmt: skip
 
 

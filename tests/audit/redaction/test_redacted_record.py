@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionEnded, SessionOpened
-from pgjit.audit.record import ContextCache, render
+from pgjit.audit.record import render
 from pgjit.audit.redaction.revealing import NotRedacted, member_salts, redacted_members
 from pgjit.audit.redaction.salts import SaltFiles, SaltKey
 from pgjit.policy.decision import JudgedObject, Violation
 from pgjit.policy.pattern import Patterns
 from pgjit.policy.redaction import Redaction
 from pgjit.sql.statement import RedactedText, StatementSummary
-from tests.audit.audit_events import AT, CONTEXT, EVENTS, execution
+from tests.audit.audit_events import AT, CONTEXT, EVENTS, NANOSECONDS, execution
 from tests.audit.schema_check import assert_valid
 
 COLUMNS = replace(CONTEXT, redaction=Redaction(columns=Patterns.of(["public.customers.email"], 2, 3)))
@@ -34,7 +34,7 @@ class _Salts:
 
 
 def line_of(event: Event) -> bytes:
-    return render(event, 7, ContextCache(_Salts()))
+    return render(event, 7, _Salts())
 
 
 def record_of(event: Event) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_a_parameter_that_cannot_be_searched_is_left_out() -> None:
 
 def test_a_message_of_the_server_may_quote_any_column() -> None:
     failed = Outcome(
-        context=COLUMNS, number=1, at=AT, ended="failed", command=None, rows=0, bytes=0, sqlstate="22P02",
+        context=COLUMNS, number=1, at=NANOSECONDS, ended="failed", command=None, rows=0, bytes=0, sqlstate="22P02",
         message='invalid input: "s3cr3t"', duration_us=5,
     )  # fmt: skip
     record = record_of(failed)
@@ -142,7 +142,7 @@ def test_under_record_statements_there_is_nothing_to_commit_to() -> None:
 
 
 def test_who_has_the_value_and_the_salt_proves_it(tmp_path: Path) -> None:
-    line = render(run(), 7, ContextCache(SaltFiles(tmp_path)))
+    line = render(run(), 7, SaltFiles(tmp_path))
     found = redacted_members(line)
     salts = member_salts(tmp_path, found)
     assert salts is not None
@@ -162,4 +162,4 @@ def test_who_has_the_value_and_the_salt_proves_it(tmp_path: Path) -> None:
 
 def test_without_salts_there_is_no_record() -> None:
     with pytest.raises(ValueError, match="needs salts"):
-        render(run(), 7, ContextCache())
+        render(run(), 7)

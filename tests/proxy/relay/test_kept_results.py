@@ -22,7 +22,7 @@ from pgjit.sql.parse import read_message
 from pgjit.sql.statement import RedactedText, Statement, StatementSummary
 from pgwire.messages.results import encode_data_row
 from pgwire.state import RequestKind
-from tests.fakes.both_ends import CONTEXT, NOW
+from tests.fakes.both_ends import CONTEXT
 
 CAPS = ResultCaps(rows=2, bytes=1000)
 ROW = encode_data_row((b"x",))
@@ -35,7 +35,7 @@ class Sessions:
     def __init__(self, folder: Path) -> None:
         self.files = ResultFiles(folder, lambda: 0)
         self.queue = SendQueue()
-        self.run = Run(1, NOW, capture=ResultCapture("s/1", CAPS, None, None))
+        self.run = Run(1, 0, capture=ResultCapture("s/1", CAPS, None, None))
         self.queue.append(InFlight(RequestKind.QUERY, [self.run]), 0)
         self.failed = 0
         self.results = KeptResults(self.files, self.queue, self._fail)
@@ -50,7 +50,7 @@ class Sessions:
 
     def end(self) -> list[bytes]:
         outcome = Outcome(
-            context=CONTEXT, number=1, at=NOW, ended="completed", command=None, rows=1, bytes=7, sqlstate=None,
+            context=CONTEXT, number=1, at=0, ended="completed", command=None, rows=1, bytes=7, sqlstate=None,
             duration_us=1, result=self.run.capture,
         )  # fmt: skip
         self.queue.pop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,7 @@ from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import Bind, Parse, encode_bind, encode_parse, sync
 from pgwire.reader import message
 from tests.fakes.both_ends import (
-    NOW,
+    NANOSECONDS,
     BothEnds,
     answer,
     bind,
@@ -57,7 +56,7 @@ SERVER = (
 
 
 class NoShortWay(ShortWay):
-    def takes(self, plan: ClientPlan, frame: Frame, now: datetime) -> bool:
+    def takes(self, plan: ClientPlan, frame: Frame, now: int) -> bool:
         return False
 
 
@@ -77,7 +76,7 @@ class _Both:
     def go_on(self) -> None:
         """As the pump does: what waits for an answer comes again when it is there."""
         while self.waiting and not self.over and not self.long.state.waits:
-            plans = [ends.client_side.from_client(self.waiting, NOW) for ends in (self.short, self.long)]
+            plans = [ends.client_side.from_client(self.waiting, NANOSECONDS) for ends in (self.short, self.long)]
             for ends, plan in zip((self.short, self.long), plans, strict=True):
                 ends.events += plan.events
             self.same(*plans)
@@ -155,7 +154,7 @@ def test_everyday_messages_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -
     took: list[tuple[str, bool]] = []
     takes = ShortWay.takes
 
-    def noted(self: ShortWay, plan: ClientPlan, frame: Frame, now: datetime) -> bool:
+    def noted(self: ShortWay, plan: ClientPlan, frame: Frame, now: int) -> bool:
         took.append((chr(frame.kind), takes(self, plan, frame, now)))
         return took[-1][1]
 
