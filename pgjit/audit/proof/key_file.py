@@ -55,8 +55,8 @@ def new_private_key(path: Path) -> Ed25519PrivateKey:
 def private_key(path: Path) -> Ed25519PrivateKey:
     """Raises KeyUnusable and OSError."""
     with path.open("rb") as file:
-        if os.name == "posix" and (mode := os.fstat(file.fileno()).st_mode & 0o777) & 0o077:
-            raise KeyUnusable(f"private key `{path}` has mode {mode:04o}: others may use it; make it 0600")
+        if os.name == "posix":
+            _check_rights(path, os.fstat(file.fileno()))
         content = file.read()
     try:
         key = load_pem_private_key(content, None)
@@ -65,6 +65,18 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyUnusable(f"private key `{path}` is not an Ed25519 key")
     return key
+
+
+def _check_rights(path: Path, status: os.stat_result) -> None:
+    """As PostgreSQL checks the key of its certificate. Raises KeyUnusable.
+
+    A file of root's may be read by a group: a service that runs under another user gets a mounted secret in this way.
+    """
+    mode = status.st_mode & 0o777
+    of_root = status.st_uid == 0 != os.geteuid()
+    if mode & (0o037 if of_root else 0o077):
+        most = "0640" if of_root else "0600"
+        raise KeyUnusable(f"private key `{path}` has mode {mode:04o}: others may use it; make it {most}")
 
 
 def public_pem(public: bytes) -> str:

@@ -81,7 +81,7 @@ class CheckpointSection(_Section):
     key: Path | None = Field(
         default=None,
         description=(
-            "private key in PEM (Ed25519), mode 0600; `pgjit audit key new` makes one. "
+            "private key in PEM (Ed25519), mode 0600, or 0640 if it is root's; `pgjit audit key new` makes one. "
             "Without it and without `command`, one is made beside the journal's folder at the first start"
         ),
     )

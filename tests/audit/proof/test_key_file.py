@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from pgjit.audit.proof.key_file import KeyUnusable, new_private_key, private_key, public_pem, verifier_key
+from pgjit.audit.proof.key_file import (
+    KeyUnusable,
+    _check_rights,
+    new_private_key,
+    private_key,
+    public_pem,
+    verifier_key,
+)
 from tests.audit.proof import vectors
 from tests.audit.proof.journals import KEY, ORIGIN
 
@@ -45,6 +53,32 @@ def test_a_private_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(KeyUnusable, match="has mode 0640: others may use it; make it 0600"):
         private_key(path)
+
+
+@pytest.mark.parametrize(
+    ("owner", "user", "mode", "most"),
+    [
+        (0, 10001, 0o440, None),  # as Kubernetes mounts a secret for a user that is not root
+        (0, 10001, 0o640, None),
+        (0, 10001, 0o644, "0640"),
+        (0, 10001, 0o660, "0640"),
+        (0, 10001, 0o650, "0640"),
+        (0, 0, 0o640, "0600"),
+        (10001, 10001, 0o640, "0600"),
+        (10002, 10001, 0o640, "0600"),
+        (10002, 10001, 0o400, None),
+    ],
+)
+def test_a_key_of_roots_may_be_read_by_a_group(
+    monkeypatch: pytest.MonkeyPatch, owner: int, user: int, mode: int, most: str | None
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    status = os.stat_result((stat.S_IFREG | mode, 1, 1, 1, owner, 10001, 0, 0, 0, 0))
+    if most is None:
+        _check_rights(Path("key"), status)
+    else:
+        with pytest.raises(KeyUnusable, match=f"has mode {mode:04o}: others may use it; make it {most}"):
+            _check_rights(Path("key"), status)
 
 
 def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
