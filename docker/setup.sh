@@ -23,13 +23,14 @@ certificate() { # folder, names
     openssl x509 -req -in /tmp/request.pem -days 30 -extfile /tmp/extensions \
         -CA /secrets/ca.crt -CAkey /secrets/authority/ca.key -CAcreateserial -out "/secrets/$1/tls.crt"
 }
-certificate server DNS:postgres
-certificate proxy DNS:localhost,DNS:pgjit,IP:127.0.0.1
+certificate server DNS:postgres,DNS:store
+certificate proxy DNS:localhost,DNS:balancer,DNS:pgjit-1,DNS:pgjit-2,IP:127.0.0.1
 
 openssl rand -hex 24 >/secrets/server/superuser-password
-openssl rand -hex 24 >/secrets/server/writer-password
-openssl rand -hex 24 >/secrets/server/agent-password
-cp /secrets/server/agent-password /secrets/server/writer-password /secrets/proxy/
+for login in agent writer store; do
+    openssl rand -hex 24 >"/secrets/server/$login-password"
+    cp "/secrets/server/$login-password" /secrets/proxy/
+done
 
 rm -rf /secrets/authority # nothing is signed after this
 chown -R "$postgres_uid" /secrets/server

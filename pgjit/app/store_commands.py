@@ -19,8 +19,10 @@ async def check_store(config: Config) -> StoreState:
     return sqlite_database.check_file(config.path(config.file.store.path))
 
 
-async def upgrade_store(config: Config, waiting: Callable[[], None]) -> StoreState:
+async def upgrade_store(config: Config, waiting: Callable[[], None], *, only_create: bool) -> StoreState:
     """`waiting` is called if another process does so now. Raises ServerUnavailable."""
     if config.store is not None:
-        return await postgres_upgrade.upgrade_store(postgres_login(config.store), waiting)
+        return await postgres_upgrade.upgrade_store(postgres_login(config.store), waiting, only_create=only_create)
+    if only_create:
+        return sqlite_database.check_file(config.path(config.file.store.path))
     return sqlite_database.upgrade_file(config.path(config.file.store.path))

@@ -59,6 +59,9 @@ def test_a_database_is_refused_until_it_is_upgraded(
     first, shown = json.loads((printed := capsys.readouterr()).out), printed.err
     assert (first["kind"], first["schema"], first["made"]) == ("postgres", "v1", ["v1"])
     assert shown == "upgrading the store\nmade schema version v1\n"
+    assert run(["store", "upgrade", config, "--only-create"]) == Status.OK
+    assert (repeated := capsys.readouterr()).err == ""
+    assert "has schema v1" in repeated.out
     assert run(["store", "upgrade", config]) == Status.OK
     assert f"store {NAME} on " in (out := capsys.readouterr().out)
     assert "has schema v1, PostgreSQL " in out
@@ -82,6 +85,8 @@ def test_a_file_is_upgraded_when_it_is_opened(
     config = configure("{path: w.sqlite3}")
     assert run(["store", "check", config]) == Status.OK
     assert "does not exist yet: `pgjit serve` creates it" in capsys.readouterr().out
+    assert run(["store", "upgrade", config, "--only-create"]) == Status.OK
+    assert "does not exist yet" in capsys.readouterr().out
     assert not (tmp_path / "w.sqlite3").exists()
     assert run(["store", "upgrade", config]) == Status.OK
     assert capsys.readouterr().out == f"store {tmp_path}/w.sqlite3 has schema v1\n"

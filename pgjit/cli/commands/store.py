@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["store"]
 
 ConfigPath = Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")]
+OnlyCreate = Annotated[
+    bool,
+    typer.Option(
+        "--only-create",
+        help="Create the tables of a new store; one that has some is checked, and left as it is.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 
 
-def upgrade(config: ConfigPath = Path("pgjit.yaml"), as_json: AsJson = False) -> int:
+def upgrade(config: ConfigPath = Path("pgjit.yaml"), only_create: OnlyCreate = False, as_json: AsJson = False) -> int:
     """Bring the schema of the store up to date, in one transaction: whole, or not at all.
 
     Run it before the first start on a PostgreSQL database, and before nodes of a new version are started. If several
     upgrades run at once, one works and the others wait. A SQLite file needs none: pgjit upgrades it when it opens it.
+    `--only-create` may run beside nodes of another version, at each start: an upgrade may not.
     """
     from pgjit.app.store_commands import upgrade_store
     from pgjit.cli.loop import run_program
@@ -36,8 +44,9 @@ def upgrade(config: ConfigPath = Path("pgjit.yaml"), as_json: AsJson = False) ->
         print("another process is upgrading the store: waiting for it", file=sys.stderr)
 
     checked = load_config(config)
-    print("upgrading the store", file=sys.stderr)
-    state = run_program(upgrade_store(checked, waiting))
+    if not only_create:
+        print("upgrading the store", file=sys.stderr)
+    state = run_program(upgrade_store(checked, waiting, only_create=only_create))
     for version in state.made:
         print(f"made schema version {version}", file=sys.stderr)
     return _print(state, as_json=as_json)

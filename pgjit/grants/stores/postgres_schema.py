@@ -74,13 +74,16 @@ def upgrade_running(connection: sa.Connection) -> bool:
     return not _has(connection, f"pg_try_advisory_xact_lock({UPGRADE_LOCK})")
 
 
-def locked_upgrade(connection: sa.Connection, name: str) -> list[str]:
-    """Upgrade the schema, in this transaction; returns the versions that were made. Waits for another upgrade."""
+def locked_upgrade(connection: sa.Connection, name: str, *, only_create: bool = False) -> list[str]:
+    """Upgrade the schema, in this transaction; returns the versions that were made. Waits for another upgrade.
+
+    `only_create`: a schema that is there already is not touched.
+    """
     connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})"))
     connection.execute(sa.text("SET LOCAL lock_timeout = '10s'"))  # nodes that run keep no lock for longer
     version = schema_version(connection)
     check_known(name, version, before_release=_BEFORE_RELEASE)
-    made = pending_versions(version)
+    made = [] if only_create and version is not None else pending_versions(version)
     if made:
         upgrade_schema(connection)
     return made

@@ -30,11 +30,16 @@ async def check_store(login: PostgresLogin) -> StoreState:
         return await connection.run_sync(work)
 
 
-async def upgrade_store(login: PostgresLogin, waiting: Callable[[], None]) -> StoreState:
-    """Bring the schema up to date. `waiting` is called if another process does so now. Raises ServerUnavailable."""
+async def upgrade_store(
+    login: PostgresLogin, waiting: Callable[[], None], *, only_create: bool = False
+) -> StoreState:
+    """Bring the schema up to date. `waiting` is called if another process does so now. Raises ServerUnavailable.
+
+    `only_create`: a schema that is there already is only checked.
+    """
 
     def work(connection: sa.Connection) -> StoreState:
-        made = locked_upgrade(connection, str(login))
+        made = locked_upgrade(connection, str(login), only_create=only_create)
         check_schema(connection, str(login))
         return _state(connection, login, made)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgjit.errors import ServerUnavailable
+from pgjit.grants.stores import schema_versions
 from pgjit.grants.stores.postgres_login import PostgresLogin
 from pgjit.grants.stores.postgres_upgrade import check_store, upgrade_store
 from tests.fakes.store_server import StoreServer
@@ -57,3 +58,15 @@ async def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
     assert refused.value.detail == 'relation "journal_outbox" already exists'
     tables = store_server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", _NAME)
     assert tables == [("journal_outbox",)]
+
+
+async def test_who_only_creates_does_not_touch_a_schema_that_is_there(
+    empty: PostgresLogin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await upgrade_store(empty, _not_waiting, only_create=True)).made == ("v1",)
+    assert (await upgrade_store(empty, _not_waiting, only_create=True)).made == ()
+    monkeypatch.setattr(schema_versions, "VERSIONS", ("v1", "v2"))
+    with pytest.raises(ServerUnavailable) as refused:
+        await upgrade_store(empty, _not_waiting, only_create=True)
+    assert refused.value.reference == "store-not-upgraded"
+    assert refused.value.detail == f"{empty} has schema version v1; this pgjit needs version v2."
