@@ -111,6 +111,12 @@ class LimitsSection(_Section):
         description="records that one identity may cause; half a minute's worth at once, then it is slowed down",
     )
     token_bytes: int = Field(default=16 * 1024, ge=1024, le=64 * 1024, description="access token")
+    drain_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="that a shutdown goes on to accept connections, until balancers know of it",
+    )
     drain_seconds: float = Field(
         default=10, ge=0, le=3600, description="for running statements to complete at shutdown"
     )

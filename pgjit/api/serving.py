@@ -33,6 +33,9 @@ _TLS_SECONDS = 5.0
 _HEAD_SECONDS = 10.0
 _STALLED_CHECKS = 3
 _PAUSE_SECONDS = 0.1
+_BACKLOG = 128
+_MOST_ACCEPTED = 32
+"""Limit on the connections that are accepted before other work gets its turn."""
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _HEAD_BYTES = 32 * 1024
 
@@ -126,36 +129,46 @@ class _BoundedServer(PromptServer):
         self._listening = listening
         self._tls = tls
         self._places = places
-        self._accepting: asyncio.Task[None] | None = None
+        self._resuming: asyncio.TimerHandle | None = None  # accepting is paused until then
         self._opening: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - has its own
-        self._listening.setblocking(False)
-        self._listening.listen(128)
         await super().startup([])
-        self._accepting = asyncio.create_task(self._accept())
+        self._resume_accepting()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - has its own
-        if self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.gather(self._accepting, return_exceptions=True)
+        self._stop_accepting()
         self._listening.close()
         for task in self._opening:
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
         await super().shutdown([])
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _resume_accepting(self) -> None:
+        self._resuming = None
+        asyncio.get_running_loop().add_reader(self._listening.fileno(), self._accept)
+
+    def _stop_accepting(self) -> None:
+        if self._resuming is not None:
+            self._resuming.cancel()
+        asyncio.get_running_loop().remove_reader(self._listening.fileno())
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_ACCEPTED):
             try:
-                client, address = await loop.sock_accept(self._listening)
+                client, address = self._listening.accept()
+            except BlockingIOError:
+                return
             except OSError as fault:
-                if fault.errno in _OUT_OF_RESOURCES:  # the socket stays readable meanwhile
-                    _log.error("no HTTP connection can be accepted: %s", fault.strerror)
-                    await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            place = self._places.enter(ClientAddress.of(address[0], address[1]).network)
+                if fault.errno not in _OUT_OF_RESOURCES:  # the client left while it was in the queue
+                    continue
+                _log.error("no HTTP connection can be accepted: %s", fault.strerror)
+                self._stop_accepting()  # the socket stays readable meanwhile
+                self._resuming = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._resume_accepting)
+                return
+            # A client on a Unix socket has no address: it is on this machine.
+            network = ClientAddress.of(address[0], address[1]).network if isinstance(address, tuple) else "unix"
+            place = self._places.enter(network)
             if place is None:
                 client.close()
                 continue
@@ -233,7 +246,14 @@ class HttpServer:
         except OSError:
             listening.close()
             raise
-        self.port = int(listening.getsockname()[1])
+        listening.setblocking(False)
+        listening.listen(_BACKLOG)
+        await self.open_on(listening)
+
+    async def open_on(self, listening: socket.socket) -> None:
+        """Serve on a socket that listens already, of this process or inherited; it may be a Unix socket."""
+        name = listening.getsockname()
+        self.port = int(name[1]) if isinstance(name, tuple) else 0
         server = self._server = _BoundedServer(self._config, listening, self._tls, self._places)
         self._task = asyncio.create_task(server.serve(sockets=[]))
         serving = asyncio.create_task(server.serving.wait())

@@ -27,8 +27,10 @@ from pgjit.app.from_config import (
     versions_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
+from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.app.otlp_export import exported_index, exporting
 from pgjit.app.service_stop import note_stop
+from pgjit.app.session_port import open_session_port
 from pgjit.app.watched_metrics import watch, watch_notifications
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
@@ -85,9 +87,14 @@ class App:
     _services: Services
     _listener: Listener
 
-    def __init__(self, config: Config, *, warm: bool = False) -> None:
-        """`warm`: the processes that judge are there before the first client, not when one first needs them."""
+    def __init__(self, config: Config, *, warm: bool = False, inherited: InheritedSockets | None = None) -> None:
+        """`warm`: the processes that judge are there before the first client, not when one first needs them.
+
+        `inherited`: sockets that are used instead of those that the configuration names.
+        """
         self._config = config
+        self._inherited = inherited or InheritedSockets()
+        self.stop_at_once = asyncio.Event()  # sessions are not waited for any more
         self._warm = warm
         self._clock = Clock()
         self._registry = Registry()
@@ -340,8 +347,8 @@ class App:
             yield
             return
         provider = provider_of(config, identity_for_api(config.file.identity, section.audience))
-        services = self._api_services(provider)
-        async with open_api(config, section, services, self._services.refused_logins) as self.api_port:
+        services, refused = self._api_services(provider), self._services.refused_logins
+        async with open_api(config, section, services, refused, self._inherited.api) as self.api_port:
             yield
 
     def _api_services(self, provider: Provider) -> ApiServices:
@@ -375,19 +382,15 @@ class App:
             "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
             "accepting connections": lambda: self._listener.accepting,
         }
-        place, page = self._config.file.admin, self.telemetry.page
-        async with open_admin_port(place, checks, page, self._upkeep.warnings) as self.admin_port:
+        place, page, inherited = self._config.file.admin, self.telemetry.page, self._inherited.admin
+        async with open_admin_port(place, checks, page, self._upkeep.warnings, inherited) as self.admin_port:
             yield
 
     @asynccontextmanager
     async def _run_listener(self) -> AsyncIterator[None]:
-        listener, place = self._listener, self._config.file.listen
-        try:
-            await listener.open(place.host, place.port)
-            self.port = listener.ports[0]
+        sockets, at_once = self._inherited.listen, self.stop_at_once
+        async with open_session_port(self._listener, self._config, sockets, at_once) as self.port:
             yield
-        finally:
-            await listener.drain(self._config.file.limits.drain_seconds)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

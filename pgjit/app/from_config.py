@@ -54,6 +54,9 @@ __all__ = [
 ]
 
 
+_OF_SHUTDOWN = {"drain_delay_seconds", "drain_seconds"}
+
+
 def opened_journal(config: Config) -> Journal:
     """The journal of this process. Raises ServerUnavailable."""
     section = config.file.journal
@@ -75,7 +78,7 @@ def limits_of(config: Config) -> ProxyLimits:
     section, targets, http_api = config.file.limits, len(config.targets), config.file.api is not None
     files = raise_limit(descriptors_for(section.connections, targets, http_api=http_api))
     most = room(section.connections, targets, files, http_api=http_api)
-    return ProxyLimits(**{**section.model_dump(exclude={"drain_seconds"}), "connections": most})
+    return ProxyLimits(**{**section.model_dump(exclude=_OF_SHUTDOWN), "connections": most})
 
 
 def server_tls(config: Config, section: TlsSection | HttpTlsSection) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ is made by `application.py`.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -28,9 +29,13 @@ _OF_ADMIN_PORT = 32
 
 @asynccontextmanager
 async def open_api(
-    config: Config, section: HttpApiSection, services: ApiServices, refused: RefusedCalls
+    config: Config,
+    section: HttpApiSection,
+    services: ApiServices,
+    refused: RefusedCalls,
+    inherited: socket.socket | None = None,
 ) -> AsyncIterator[int]:
-    """Yields its port. Raises InvalidFile or OSError.
+    """Yields its port. `inherited`: the socket, if it is open already. Raises InvalidFile or OSError.
 
     The feed of events ends first: a stream would hold up the server's stop.
     """
@@ -42,7 +47,10 @@ async def open_api(
     server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)
     await services.provider.start()
     try:
-        await server.open(section.listen.host, section.listen.port)
+        if inherited is None:
+            await server.open(section.listen.host, section.listen.port)
+        else:
+            await server.open_on(inherited)
         yield server.port
     finally:
         services.feed.close()
@@ -58,6 +66,7 @@ async def open_admin_port(
     checks: dict[str, Callable[[], bool]],
     page: Callable[[], bytes],
     warnings: Callable[[], list[str]],
+    inherited: socket.socket | None = None,
 ) -> AsyncIterator[int]:
     """`checks`: what has to hold before pgjit is ready. `page`: the metrics.
 
@@ -65,7 +74,10 @@ async def open_admin_port(
     """
     admin = HttpServer(admin_api(checks, page, warnings), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:
-        await admin.open(section.host, section.port)
+        if inherited is None:
+            await admin.open(section.host, section.port)
+        else:
+            await admin.open_on(inherited)
         yield admin.port
     finally:
         await admin.close()

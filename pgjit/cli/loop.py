@@ -1,4 +1,4 @@
-"""Runs a coroutine as the program: on uvloop, with SIGINT and SIGTERM as an event."""
+"""Runs a coroutine as the program: on uvloop, with SIGINT and SIGTERM as events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["run_program", "stop_signal"]
+__all__ = ["run_program", "stop_signal", "stop_signals"]
 
 T = TypeVar("T")
 
@@ -25,8 +25,18 @@ def run_program(main: Coroutine[Any, Any, T]) -> T:
 
 def stop_signal() -> asyncio.Event:
     """An event that SIGINT or SIGTERM sets."""
-    stop = asyncio.Event()
+    stop, _ = stop_signals()
+    return stop
+
+
+def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """The first SIGINT or SIGTERM sets the first event, a second signal both."""
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def received() -> None:
+        (at_once if stop.is_set() else stop).set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+        loop.add_signal_handler(number, received)
+    return stop, at_once

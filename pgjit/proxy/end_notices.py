@@ -14,7 +14,7 @@ from pgjit.proxy.relay.notices import BEFORE_END, end_notice
 from pgjit.proxy.relay.pump import Pump
 from pgjit.server.link import Link
 
-__all__ = ["send_end_notices"]
+__all__ = ["may_send_notice", "send_end_notices"]
 
 _TICK = 10.0
 """Longest sleep, so that a clock that is set forward is noticed."""
@@ -30,13 +30,13 @@ async def send_end_notices(client: Link, pump: Pump, access: Access, clock: Cloc
         while (left := this.left.total_seconds()) > 0:  # noqa: ASYNC110 - no event reports that the clock was set
             await asyncio.sleep(min(left, _TICK))
         # No event reports that the last message was passed on whole.
-        while not following.passed and not _may_send(pump):  # noqa: ASYNC110
+        while not following.passed and not may_send_notice(pump):  # noqa: ASYNC110
             await asyncio.sleep(_BUSY_SECONDS)
         if not following.passed and pump.state.notices.wanted(pump.state.transaction_status):
             client.write(end_notice(access.window, access.ends_at, clock()))
 
 
-def _may_send(pump: Pump) -> bool:
+def may_send_notice(pump: Pump) -> bool:
     """Between two messages of the server, and not during a COPY."""
     state = pump.state
     head = state.queue.head

@@ -11,9 +11,9 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from pgjit.errors import JournalUnavailable, PgjitError, ShuttingDown, TlsRequired, TooManyConnections
+from pgjit.errors import JournalUnavailable, PgjitError, TlsRequired, TooManyConnections
 from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits
 from pgjit.proxy.door.handshake import (
     ALPN,
@@ -24,7 +24,7 @@ from pgjit.proxy.door.handshake import (
     start_tls,
     tls_version_and_cipher,
 )
-from pgjit.proxy.registry import RegisteredSession
+from pgjit.proxy.drain import NotAccepting, SessionDrain, passed
 from pgjit.proxy.services import Services
 from pgjit.proxy.session import Session
 from pgjit.server.link import Link
@@ -35,9 +35,10 @@ from pgwire.messages.startup import CancelRequest, StartupMessage
 __all__ = ["Listener"]
 
 _log = logging.getLogger("pgjit.listener")
-_END_SECONDS = 30.0
-"""Time that a shutdown waits for backends to be gone. The next process ends those that remain."""
 _CLOSE_SECONDS = 2.0
+_LOGIN_SECONDS = 2.0
+"""Time that a shutdown gives to clients that are logging in."""
+_LOOK_SECONDS = 0.05
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _REFUSE_SECONDS = 5.0
 _BACKLOG = 1024
@@ -60,7 +61,11 @@ class Listener:
         self._exhausted = False
         self._clients: set[asyncio.Task[None]] = set()
         self._limits = ConnectionLimits(services.limits.connections, services.limits.connections_per_address)
-        self._draining = False
+        self._sessions: dict[asyncio.Task[None], Session] = {}  # of the clients that have one, or are logging in
+        self._leaving = False  # a drain has begun: connections are still accepted, and accepted ones served
+        self._closing = False  # nothing more is accepted
+        self._draining = False  # nobody is served any more who has no session
+        self._inherited = False
         self._full = False
 
     @property
@@ -74,8 +79,19 @@ class Listener:
 
     @property
     def accepting(self) -> bool:
-        """Whether new connections are accepted: after `open`, until `drain`."""
-        return bool(self._sockets) and not self._draining
+        """Whether new connections are wanted: after `open`, until `drain`."""
+        return bool(self._sockets) and not self._leaving
+
+    @property
+    def full(self) -> bool:
+        """Whether all connections are taken."""
+        return self._full
+
+    def open_on(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from sockets that listen already. Another process holds them as well, and what waits in them."""
+        self._sockets.extend(sockets)
+        self._inherited = True
+        self._resume_accepting()
 
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""
@@ -119,7 +135,7 @@ class Listener:
                     _log.error("no connection can be accepted: %s", fault.strerror)
                 self._exhausted = True
                 self._stop_accepting()
-                if not self._draining:
+                if not self._closing:
                     self._resuming = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._resume_accepting)
                 return
             if self._exhausted:
@@ -159,6 +175,7 @@ class Listener:
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._clients.discard(task)
+        self._sessions.pop(task, None)
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.error("a connection ended in an internal error", exc_info=fault)
 
@@ -191,7 +208,7 @@ class Listener:
                     link = await start_tls(client, self._tls, direct=first.direct)
                 message = await first_message(link)
         except asyncio.CancelledError:
-            stopped = ShuttingDown()
+            stopped = NotAccepting()
             self._services.refused_logins.note(peer.source, stopped.reference, stopped.sqlstate, stopped.message)
             if link is not None:
                 link.abort()
@@ -238,11 +255,13 @@ class Listener:
             await self._cancel(message)
             await link.close()
             return
-        error: PgjitError | None = ShuttingDown() if self._draining else refusal
+        error: PgjitError | None = NotAccepting() if self._draining else refusal
         if error is not None:
             await self._refuse(link, error, peer, message)
             return
         session = Session(self._services, link, peer, tls_version_and_cipher(link))
+        if (task := asyncio.current_task()) is not None:
+            self._sessions[task] = session
         try:
             await session.run(message, deadline)
         except JournalUnavailable:
@@ -275,34 +294,48 @@ class Listener:
 
     # --- shutdown --------------------------------------------------------------------------------------
 
-    async def drain(self, seconds: float) -> None:
-        """Stop accepting. End idle sessions at once, and the others when they are idle or `seconds` have passed."""
-        self._draining = True
-        self._stop_accepting()
-        for server in self._sockets:
-            self._accept(server, _BACKLOG)  # clients that are connected already are refused, not dropped
-            server.close()
-        self._sockets.clear()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while len(self._services.registry) and loop.time() < deadline:
-            await self._end_sessions(session for session in self._services.registry if session.idle)
-            await asyncio.sleep(0.05)
-        await self._end_sessions(self._services.registry)
-        for session in self._services.registry:
-            session.abandon()
+    async def drain(self, seconds: float, delay: float = 0.0, at_once: asyncio.Event | None = None) -> None:
+        """Go on accepting for `delay` seconds, until balancers know. Then accept no more and end the sessions.
+
+        Idle ones end at once, the others when they are idle or `seconds` have passed. `at_once` ends all waiting.
+        """
+        at_once = asyncio.Event() if at_once is None else at_once
+        self._leaving = True
+        sessions = SessionDrain(self._services.registry, at_once)
+        await sessions.announce_for(delay)
+        self._close_sockets()
+        logins = asyncio.create_task(self._end_logins(at_once))
+        await sessions.run(seconds, lambda: not logins.done())
         if self._clients:
             _, remaining = await asyncio.wait(self._clients, timeout=_CLOSE_SECONDS)
-            for task in remaining:  # not logged in: the sessions were ended above
+            for task in remaining:  # their clients do not read the last error
                 task.cancel()
             await asyncio.gather(*remaining, return_exceptions=True)
         self._services.refused_logins.close()
 
-    async def _end_sessions(self, sessions: Iterable[RegisteredSession]) -> None:
-        ends = [asyncio.create_task(session.end("shutdown")) for session in sessions]
-        if not ends:
-            return
-        _, remaining = await asyncio.wait(ends, timeout=_END_SECONDS)
-        for end in remaining:
-            end.cancel()
-        await asyncio.gather(*remaining, return_exceptions=True)
+    @property
+    def _logging_in(self) -> list[asyncio.Task[None]]:
+        """The clients that have no session yet."""
+        return [each for each in self._clients if each not in self._sessions or not self._sessions[each].opened]
+
+    async def _end_logins(self, at_once: asyncio.Event) -> None:
+        """Clients whose connection was accepted may log in, if they are quick. The others are refused."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LOGIN_SECONDS
+        while self._logging_in and loop.time() < until and not at_once.is_set():
+            await passed(_LOOK_SECONDS, at_once)
+        self._draining = True
+        if late := self._logging_in:
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=_CLOSE_SECONDS)
+
+    def _close_sockets(self) -> None:
+        """Clients that are connected already are served, not dropped. Those of an inherited socket wait in it."""
+        self._closing = True
+        self._stop_accepting()
+        for server in self._sockets:
+            if not self._inherited:
+                self._accept(server, 4 * _BACKLOG)  # the kernel rounds the backlog up, and more may come meanwhile
+            server.close()
+        self._sockets.clear()

@@ -45,6 +45,10 @@ class RegisteredSession(Protocol):
     @property
     def idle(self) -> bool: ...
     @property
+    def executions(self) -> int:
+        """The statements that it has run."""
+
+    @property
     def abandoned(self) -> bool:
         """It ended here before its backend was seen to be gone; the next process ends the backend."""
 
@@ -53,6 +57,9 @@ class RegisteredSession(Protocol):
         """None before the session is open and after its end."""
 
     async def cancel(self) -> None: ...
+    def send_notice(self, notice: bytes) -> bool:
+        """Send a NoticeResponse if the protocol allows one now. False: try again later."""
+
     async def end(self, reason: str, explanation: str | None = None) -> None: ...
     def abandon(self) -> None: ...
 

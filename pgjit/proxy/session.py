@@ -16,7 +16,6 @@ from pgjit.errors import (
     PgjitError,
     ProtocolFault,
     ServerUnavailable,
-    ShuttingDown,
     TokenRefused,
 )
 from pgjit.identity.authentication_method import AuthenticationMethod
@@ -29,7 +28,8 @@ from pgjit.proxy.door.client_authentication import authenticate
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
 from pgjit.proxy.door.startup_settings import check_for_any_policy
-from pgjit.proxy.end_notices import send_end_notices
+from pgjit.proxy.drain import NotAccepting
+from pgjit.proxy.end_notices import may_send_notice, send_end_notices
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.ending import Ending
@@ -71,6 +71,7 @@ class Session:
         self._id = random_id()
         self._live: LiveSession | None = None
         self._ending: SessionEnd | None = None
+        self.opened = False  # the login is over
         self.abandoned = False  # ended here before its backend was seen to be gone
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
@@ -88,6 +89,10 @@ class Session:
     @property
     def idle(self) -> bool:
         return self._live is None or self._live.pump.state.idle
+
+    @property
+    def executions(self) -> int:
+        return 0 if self._live is None else self._live.pump.state.recorder.executions
 
     @property
     def view(self) -> SessionView | None:
@@ -119,7 +124,7 @@ class Session:
         except TimeoutError:
             self._refuse(ProtocolFault("login took too long"), startup)
         except asyncio.CancelledError:
-            self._refuse(ShuttingDown(), startup)
+            self._refuse(NotAccepting(), startup)
             raise
         except LinkClosed:
             self._note_refusal("client-left", "08006", "the client left during login", startup)
@@ -241,7 +246,7 @@ class Session:
 
     async def _relay(self, live: LiveSession) -> None:
         services = self._services
-        self._live = live
+        self._live, self.opened = live, True
         services.registry.add(self._id, self)
         if services.kept_backends is not None:
             services.kept_backends.add(self._id, live.access.window, live.backend)
@@ -300,6 +305,14 @@ class Session:
         if self._cancelling is None or self._cancelling.done():
             self._cancelling = asyncio.create_task(cancel_running(self._live.upstream, _CANCEL_SECONDS))
         await asyncio.wait({self._cancelling})
+
+    def send_notice(self, notice: bytes) -> bool:
+        live = self._live
+        if live is None or not may_send_notice(live.pump):
+            return False
+        if live.pump.state.notices.wanted(live.pump.state.transaction_status):
+            self._client.write(notice)
+        return True
 
     async def end(self, reason: str, explanation: str | None = None) -> None:
         """End this session, and wait until its backend is gone.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 
@@ -39,10 +40,21 @@ class PgjitElsewhere:
         return timedelta(seconds=1)
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator[Process]:
-        """By a process that is killed in the end, where it is still there."""
-        command = (sys.executable, "-m", "pgjit", "serve", "--config", self.config, "--json")
-        async with own_async(*command) as process:
+    async def served(
+        self, *before: str, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    ) -> AsyncIterator[Process]:
+        """By a process that is killed in the end, where it is still there. `before`: a program that starts it."""
+        command: tuple[str | Path, ...] = (
+            *before,
+            sys.executable,
+            "-m",
+            "pgjit",
+            "serve",
+            "--config",
+            self.config,
+            "--json",
+        )
+        async with own_async(*command, env=env, pass_fds=pass_fds) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             line = await process.stdout.readline()

@@ -25,6 +25,7 @@ __all__ = ["FIRST", "LIVE", "LONG"]
 LIVE = (
     "e2e/", "faults/", "demo/", "proxy/door/test_client_authentication.py", "proxy/door/test_handshake.py",
     "proxy/door/test_listener.py", "api/test_serving.py",
+    "app/test_inherited_sockets.py", "app/test_service_manager.py",
     "audit/proof/test_signer.py", "bench/test_main.py", "cli/test_client_settings.py", "cli/test_emulator_command.py",
     "cli/test_token_source.py",
     "grants/stores/test_store_file.py", "identity/providers/test_entra.py",

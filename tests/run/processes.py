@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +88,12 @@ async def own_async(
     env: Mapping[str, str] | None = None,
     cwd: Path | str | None = None,
     limit: int = 2**16,
+    pass_fds: Sequence[int] = (),
 ) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *(str(part) for part in command),
         stdin=stdin, stdout=stdout, stderr=stderr, env=env, cwd=cwd, limit=limit, start_new_session=True,
+        pass_fds=pass_fds,
     )  # fmt: skip
     OWNED.add(process.pid)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,9 @@ import typer
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
+    from pgjit.app import App
+    from pgjit.app.inherited_sockets import InheritedSockets
+    from pgjit.app.service_manager import ServiceManager
     from pgjit.config import Config
     from pgjit.telemetry.program_log import ProgramLog
 
@@ -27,39 +31,62 @@ def serve(
     """Run the proxy.
 
     It lists every fault of the configuration and the policies at once, and does not start with one.
-    On SIGTERM idle sessions end at once; running statements have `limits.drain_seconds` to complete.
+    On SIGTERM it is no longer ready, accepts connections for `limits.drain_delay_seconds`, then ends idle sessions;
+    running statements have `limits.drain_seconds` to complete. A second signal ends all waiting.
+    Under systemd it takes over the sockets of a socket unit, and reports its state.
     """
+    from pgjit.app.inherited_sockets import inherited_sockets
+    from pgjit.app.service_manager import ServiceManager
     from pgjit.cli.loop import run_program
     from pgjit.config import load_config
     from pgjit.telemetry.program_log import ProgramLog
 
+    inherited = inherited_sockets()  # first: no child process gets them
+    service_manager = ServiceManager.of_environment()
     loaded = load_config(config)
     with ProgramLog(loaded.file.log.format, loaded.file.log.level) as log:
         for warning in loaded.warnings:
             _log.warning("%s", warning)
-        return run_program(_serve(loaded, log, as_json=as_json))
+        return run_program(_serve(loaded, log, inherited, service_manager, as_json=as_json))
 
 
-async def _serve(config: Config, log: ProgramLog, *, as_json: bool) -> int:
-    from pgjit.app import VERSION, App
-    from pgjit.cli.loop import stop_signal
+async def _serve(
+    config: Config, log: ProgramLog, inherited: InheritedSockets, service_manager: ServiceManager, *, as_json: bool
+) -> int:
+    from pgjit.app import App
+    from pgjit.app.session_port import longest_drain
+    from pgjit.cli.loop import stop_signals
 
-    stop = stop_signal()
-    async with App(config, warm=True) as app:
+    stop, at_once = stop_signals()
+    app = App(config, warm=True, inherited=inherited)
+    app.stop_at_once = at_once
+    async with AsyncExitStack() as running:
+        await running.enter_async_context(service_manager.watched())
+        extended = await running.enter_async_context(AsyncExitStack())
+        await running.enter_async_context(app)
         app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
-        places = {
-            "version": VERSION,
-            "listen": f"{config.file.listen.host}:{app.port}",
-            "admin": f"http://{config.file.admin.host}:{app.admin_port}",
-        }
-        if config.file.api is not None:
-            places["api"] = f"https://{config.file.api.listen.host}:{app.api_port}"
-        if as_json:
-            print(json.dumps(places), flush=True)
-        else:
-            others = ", ".join(f"{name} on {places[name]}" for name in ("admin", "api") if name in places)
-            print(f"pgjit {VERSION} listens on {places['listen']}, {others}", flush=True)
+        _print_places(config, app, as_json=as_json)
+        service_manager.ready(f"serves sessions on {config.file.listen.host}:{app.port}")
         await stop.wait()
+        service_manager.stopping("draining: running statements may complete")
+        await extended.enter_async_context(service_manager.extended(longest_drain(config.file.limits)))
         if not as_json:
             print("draining: no new sessions, waiting for running statements", flush=True)
     return Status.OK
+
+
+def _print_places(config: Config, app: App, *, as_json: bool) -> None:
+    from pgjit.app import VERSION
+
+    places = {
+        "version": VERSION,
+        "listen": f"{config.file.listen.host}:{app.port}",
+        "admin": f"http://{config.file.admin.host}:{app.admin_port}",
+    }
+    if config.file.api is not None:
+        places["api"] = f"https://{config.file.api.listen.host}:{app.api_port}"
+    if as_json:
+        print(json.dumps(places), flush=True)
+        return
+    others = ", ".join(f"{name} on {places[name]}" for name in ("admin", "api") if name in places)
+    print(f"pgjit {VERSION} listens on {places['listen']}, {others}", flush=True)

@@ -220,7 +220,7 @@ async def test_a_login_that_a_shutdown_cuts_off_is_recorded(tmp_path: Path) -> N
     for client in clients[:-1]:
         async with client:
             assert await client.ended()
-    assert (await clients[-1].error())["C"] == "57P01"
+    assert (await clients[-1].error())["C"] == "57P03"
     clients[-1].reset()
 
 

@@ -80,6 +80,7 @@ class _Session:
     cancel_secret = b""
     backend_pid: int | None = None
     idle = abandoned = False
+    executions = 0
 
     def __init__(self, identity: Identity, window_id: str) -> None:
         self.window_id = window_id
@@ -91,6 +92,9 @@ class _Session:
         )  # fmt: skip
 
     async def cancel(self) -> None: ...
+
+    def send_notice(self, notice: bytes) -> bool:
+        raise AssertionError("nothing is shutting down")
 
     async def end(self, reason: str, explanation: str | None = None) -> None:
         self.ended.append((reason, explanation))

@@ -1,0 +1,40 @@
+"""The port for clients: open until its block is left, and then drained.
+
+Decides which sockets the listener accepts from, and how long the drain may take. `proxy/listener.py` does both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from pgjit.config import Config, LimitsSection
+from pgjit.proxy.listener import Listener
+
+__all__ = ["longest_drain", "open_session_port"]
+
+_BEYOND_SECONDS = 45.0
+"""For the ends of backends (30 s at most), the last records and all other parts."""
+
+
+@asynccontextmanager
+async def open_session_port(
+    listener: Listener, config: Config, inherited: Sequence[socket.socket], at_once: asyncio.Event
+) -> AsyncIterator[int]:
+    """Yields the port. `at_once`: set to wait for sessions no longer. Raises OSError."""
+    place, limits = config.file.listen, config.file.limits
+    try:
+        if inherited:
+            listener.open_on(inherited)
+        else:
+            await listener.open(place.host, place.port)
+        yield listener.ports[0]
+    finally:
+        await listener.drain(limits.drain_seconds, limits.drain_delay_seconds, at_once)
+
+
+def longest_drain(limits: LimitsSection) -> float:
+    """Seconds that a shutdown takes at most, the stop of all parts included."""
+    return limits.drain_delay_seconds + limits.drain_seconds + _BEYOND_SECONDS
