@@ -8,6 +8,8 @@ means. It is the one place that knows which providers, stores and sinks there ar
 - **plug-in**: an implementation of a contract, listed in a dict (`PROVIDERS`, `STORES`).
 - **section**: a part of the configuration file; `from_config.py` makes values of the other rooms from it.
 - **drain**: after the listener stops accepting, running statements get some seconds to complete.
+- **inherited socket**: one that was open before this process began, and stays open after it (`inherited_sockets.py`).
+- **service manager**: systemd, which is notified of what the process does (`service_manager.py`).
 
 Start with `application.py`: the dict in `App.__init__` is the order of everything. Each `_run_*` starts one part
 before its `yield` and stops it after. `from_config.py` has what needs no running part, `http_ports.py` opens the
