@@ -11,10 +11,11 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, field_validator
 
 from pgjit.api.section import HttpApiSection, check_http_api
 from pgjit.audit.proof.section import check_receivers
@@ -47,11 +48,41 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _networks(value: object) -> object:
+    """One is a list of one."""
+    return tuple(_network(each) for each in (value if isinstance(value, (list, tuple)) else [value]))
+
+
+def _network(value: object) -> object:
+    """Bits behind the prefix are a mistake: `10.0.0.5/8` may mean one address, or sixteen million."""
+    if not isinstance(value, str):
+        raise ValueError(f"`{value}` is no address and no network")  # noqa: TRY004 - pydantic reports ValueErrors
+    try:
+        return ip_network(value)
+    except ValueError as fault:
+        raise ValueError(f"`{value}` is no address and no network: {fault}") from None
+
+
+class ProxyProtocolSection(_Section):
+    """A load balancer begins each connection with a PROXY protocol header. Without the section one is refused."""
+
+    networks: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_networks)] = Field(
+        alias="from",
+        min_length=1,
+        max_length=64,
+        description=(
+            "addresses of the load balancer, as this node sees them, or networks (`10.0.4.0/24`); connections from "
+            "elsewhere are closed"
+        ),
+    )
+
+
 class ListenSection(_Section):
     """Where clients connect."""
 
     host: str = Field(default="127.0.0.1", description="address to listen on; `0.0.0.0` for all of IPv4")
     port: int = Field(default=6432, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    proxy_protocol: ProxyProtocolSection | None = None
 
 
 class TlsSection(_Section):

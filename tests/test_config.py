@@ -292,3 +292,29 @@ def test_a_worker_has_a_name_and_a_journal_of_its_own_below_those_of_the_node(tm
     assert worker.journal_folder == tmp_path / "journal" / "pg-1.2"
     path.write_text(path.read_text().replace("workers: 2", "workers: auto"))
     assert load_config(path).workers >= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "networks"),
+    [
+        ("10.0.4.7", ["10.0.4.7/32"]),
+        ("[10.0.4.0/28, 'fd00::/64', '::1']", ["10.0.4.0/28", "fd00::/64", "::1/128"]),
+        ("10.0.4.7/28", "`10.0.4.7/28` is no address and no network: 10.0.4.7/28 has host bits set"),
+        ("balancer.internal", "`balancer.internal` is no address and no network"),
+        ("[]", "at least 1"),
+        ("10", "`10` is no address and no network"),
+    ],
+)
+def test_balancers_are_named_by_address_or_network(tmp_path: Path, given: str, networks: list[str] | str) -> None:
+    make_certificates(tmp_path)
+    path = tmp_path / "pgjit.yaml"
+    text = TEXT.format(policies=POLICIES, keys="host: a")
+    path.write_text(f"{text}listen: {{proxy_protocol: {{from: {given}}}}}\n")
+    if isinstance(networks, str):
+        with pytest.raises(InvalidFile) as caught:
+            load_config(path)
+        assert networks in str(caught.value.detail)
+        return
+    section = load_config(path).file.listen.proxy_protocol
+    assert section is not None
+    assert [str(each) for each in section.networks] == networks

@@ -16,6 +16,7 @@ from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.app.checkpoints import open_checkpoints
 from pgjit.app.from_config import (
+    balancers_of,
     fleet_node_of,
     limits_of,
     memberships_from,
@@ -373,7 +374,7 @@ class App:
 
     @asynccontextmanager
     async def _run_admin_port(self) -> AsyncIterator[None]:
-        self._listener = Listener(self._services, self._tls)
+        self._listener = Listener(self._services, self._tls, balancers_of(self._config))
         checks = {
             "identity keys fetched": lambda: self._provider.ready,
             "store usable": lambda: self._store.usable,

@@ -29,6 +29,7 @@ from pgjit.identity.provider import Provider
 from pgjit.identity.providers import PROVIDERS
 from pgjit.identity.section import IdentitySection
 from pgjit.notify.notifier import Notifier
+from pgjit.proxy.door.balancers import Balancers
 from pgjit.proxy.membership import Memberships
 from pgjit.proxy.services import WORKER, ProxyLimits
 from pgjit.proxy.window.fleet_node import FleetNode
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pgjit.grants.stores.postgres_login import PostgresLogin
 
 __all__ = [
+    "balancers_of",
     "fleet_node_of",
     "limits_of",
     "memberships_from",
@@ -79,6 +81,11 @@ def limits_of(config: Config) -> ProxyLimits:
     files = raise_limit(descriptors_for(section.connections, targets, http_api=http_api))
     most = room(section.connections, targets, files, http_api=http_api)
     return ProxyLimits(**{**section.model_dump(exclude=_OF_SHUTDOWN), "connections": most})
+
+
+def balancers_of(config: Config) -> Balancers | None:
+    section = config.file.listen.proxy_protocol
+    return None if section is None else Balancers(section.networks)
 
 
 def server_tls(config: Config, section: TlsSection | HttpTlsSection) -> ssl.SSLContext:

@@ -22,6 +22,7 @@ __all__ = [
     "ApiCalled",
     "BackendGone",
     "BackendRemains",
+    "BalancerConnection",
     "Event",
     "Evidence",
     "Execution",
@@ -50,6 +51,16 @@ class SessionHeads(NamedTuple):
 
     execution: str
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerConnection:
+    """The connection of a load balancer that carries a client's, and what the balancer says about it."""
+
+    source: str  # the balancer's address and port
+    unique_id: bytes | None = None  # of the connection, by which the balancer's log has it
+    link_id: int | None = None  # of an Azure private endpoint
+    vpc_endpoint: str | None = None  # of AWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +179,7 @@ class SessionOpened:
     node: str | None = None  # the pgjit node that has the session
     worker: int | None = None  # the process of the node
     database: str | None = None  # on the server
+    balancer: BalancerConnection | None = None  # that named the client's address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +259,7 @@ class LoginRefused:
     startup_database: str | None
     identity: Identity | None = None
     count: int = 1  # more than 1: so many from one address, all refused for this reason before TLS
+    balancer: BalancerConnection | None = None  # that named the client's address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pgjit.audit.record_shapes import (
+    BalancerShape,
     Count,
     FullIdentityShape,
     HolderShape,
@@ -196,6 +197,7 @@ class LoginRefusedShape(RecordShape):
     startup_user: str | None
     startup_database: str | None
     count: Positive
+    balancer: BalancerShape | None = None
 
 
 class PolicyVersionShape(MembersShape):

@@ -33,7 +33,7 @@ from pgjit.audit.event import (
 from pgjit.audit.keeping_event import KeepingEvent
 from pgjit.audit.keeping_record import keeping_members
 from pgjit.audit.record_json import as_members, time_of_nanoseconds, time_text
-from pgjit.audit.record_members import identity_member
+from pgjit.audit.record_members import balancer_member, identity_member
 from pgjit.audit.redaction.salts import SaltSource
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.audit.review_record import review_members
@@ -137,4 +137,5 @@ def _login_refused(event: LoginRefused) -> dict[str, object]:
         "startup_user": event.startup_user,
         "startup_database": event.startup_database,
         "count": event.count,
+        **balancer_member(event.balancer),
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pgjit.audit.event import BalancerConnection
 from pgjit.audit.record_json import time_text
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Identity, IdentityKey
 
-__all__ = ["identity_member", "identity_text", "instance_member", "key_member", "process_member", "window_member"]
+__all__ = [
+    "balancer_member", "identity_member", "identity_text", "instance_member", "key_member", "process_member",
+    "window_member",
+]  # fmt: skip
 
 
 def identity_member(identity: Identity) -> dict[str, object]:
@@ -50,4 +54,18 @@ def instance_member(instance: ServerInstance) -> dict[str, object]:
         "timeline": instance.timeline,
         "standby": instance.standby,
         "endpoint": instance.endpoint,
+    }
+
+
+def balancer_member(balancer: BalancerConnection | None) -> dict[str, object]:
+    """The member `balancer`, if there is one: most nodes have none in front of them."""
+    if balancer is None:
+        return {}
+    named = {
+        "unique_id": None if balancer.unique_id is None else balancer.unique_id.hex(),
+        "link_id": balancer.link_id,
+        "vpc_endpoint": balancer.vpc_endpoint,
+    }
+    return {
+        "balancer": {"source": balancer.source, **{name: each for name, each in named.items() if each is not None}}
     }

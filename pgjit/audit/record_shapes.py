@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "BackendShape",
+    "BalancerShape",
     "CommittedShape",
     "Count",
     "ExecutionShape",
@@ -144,6 +145,13 @@ class MembershipShape(MembersShape):
     checked_at: Moment
 
 
+class BalancerShape(MembersShape):
+    source: str
+    unique_id: Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")] | None = None
+    link_id: Annotated[int, Field(ge=0, le=4294967295)] | None = None
+    vpc_endpoint: str | None = None
+
+
 class SessionOpenedShape(RecordShape):
     type: Literal["session.opened"]
     identity: FullIdentityShape
@@ -166,6 +174,7 @@ class SessionOpenedShape(RecordShape):
     backend: BackendShape | None
     reason: str | None = None
     ticket: str | None = None
+    balancer: BalancerShape | None = None
 
 
 class ObjectShape(MembersShape):

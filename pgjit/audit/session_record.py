@@ -14,6 +14,7 @@ from pgjit.audit.event import (
 )
 from pgjit.audit.record_json import as_json, as_members, time_text
 from pgjit.audit.record_members import (
+    balancer_member,
     identity_member,
     identity_text,
     instance_member,
@@ -67,6 +68,7 @@ def opened_members(event: SessionOpened) -> dict[str, object]:
         "backend": None if event.process is None else process_member(event.process),
         **({} if event.reason is None else {"reason": event.reason}),
         **({} if event.ticket is None else {"ticket": event.ticket}),
+        **balancer_member(event.balancer),
     }
 
 

@@ -14,7 +14,8 @@ import ssl
 from collections.abc import Sequence
 
 from pgjit.errors import JournalUnavailable, PgjitError, TlsRequired, TooManyConnections
-from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits
+from pgjit.proxy.door.balancers import Balancers
+from pgjit.proxy.door.connection_limits import ClientAddress, ConnectionLimits, ConnectionPlace
 from pgjit.proxy.door.handshake import (
     ALPN,
     ClosedWithoutData,
@@ -49,13 +50,15 @@ _PAUSE_SECONDS = 0.1
 
 
 class Listener:
-    def __init__(self, services: Services, tls: ssl.SSLContext) -> None:
+    def __init__(self, services: Services, tls: ssl.SSLContext, balancers: Balancers | None = None) -> None:
+        """`balancers`: whose PROXY protocol headers are read; without them nobody may send one."""
         tls.set_alpn_protocols([ALPN])
         # As PostgreSQL does. No client of its protocol resumes a TLS session.
         tls.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
         tls.num_tickets = 0
         self._services = services
         self._tls = tls
+        self._balancers = balancers
         self._sockets: list[socket.socket] = []
         self._resuming: asyncio.TimerHandle | None = None  # accepting is paused until then
         self._exhausted = False
@@ -141,27 +144,31 @@ class Listener:
             if self._exhausted:
                 _log.warning("connections are accepted again")
             self._exhausted = False
-            self._admit(client, ClientAddress.of(address[0], address[1]))
+            self._admit(client, ClientAddress.of(address[0], address[1]), address[0])
 
-    def _admit(self, client: socket.socket, peer: ClientAddress) -> None:
-        admission = self._limits.enter(peer)
+    def _admit(self, client: socket.socket, peer: ClientAddress, host: str) -> None:
+        behind = self._balancers is not None and self._balancers.include(host)
+        place = self._limits.enter(None if behind else peer)
         self._log_limit()
-        if not admission.accepted:
+        if not place.accepted:
             # No error is sent before TLS: close without a task or a timer.
             client.close()
-            if (refusal := admission.refusal) is not None:
-                self._services.refused_logins.note_unauthenticated(
-                    peer, refusal.reference, refusal.sqlstate, refusal.message
-                )
+            self._note_too_many(peer, place)
             return
         try:
             client.setblocking(False)
             set_keepalive(client)
         except OSError:  # the client is gone already; the next read reports it
             _log.debug("a connection ended as it was accepted")
-        task = asyncio.create_task(self._serve(client, peer, admission))
+        task = asyncio.create_task(self._serve(client, peer, place))
         self._clients.add(task)
         task.add_done_callback(self._served)
+
+    def _note_too_many(self, peer: ClientAddress, place: ConnectionPlace) -> None:
+        if (refusal := place.refusal) is not None:
+            self._services.refused_logins.note_unauthenticated(
+                peer, refusal.reference, refusal.sqlstate, refusal.message
+            )
 
     def _log_limit(self) -> None:
         """Log once when the limit is reached, and once when a tenth of the connections is free again."""
@@ -179,25 +186,30 @@ class Listener:
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.error("a connection ended in an internal error", exc_info=fault)
 
-    async def _serve(self, client: socket.socket, peer: ClientAddress, admission: Admission) -> None:
+    async def _serve(self, client: socket.socket, peer: ClientAddress, place: ConnectionPlace) -> None:
         try:
-            await self._handle(client, peer, admission)
+            await self._handle(client, peer, place)
         finally:
-            self._limits.leave(peer)
+            place.leave()
             self._log_limit()
 
     # --- one connection --------------------------------------------------------------------------------
 
-    async def _handle(self, client: socket.socket, peer: ClientAddress, admission: Admission) -> None:
+    async def _handle(self, client: socket.socket, peer: ClientAddress, place: ConnectionPlace) -> None:
         """Handle one connection. All steps until a session is open share one deadline."""
-        seconds = self._services.limits.handshake_seconds
-        if admission.refusal is not None:  # accepted only to send the error, or for a cancel request
-            seconds = min(seconds, _REFUSE_SECONDS)
-        deadline = asyncio.get_running_loop().time() + seconds
+        began = asyncio.get_running_loop().time()
+        deadline = self._deadline(began, place)
         link: Link | None = None
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) as limit:
                 with client:
+                    if self._balancers is not None:
+                        peer = await self._balancers.client_behind(client, peer)
+                        place.name(peer)
+                        if not place.accepted:
+                            self._note_too_many(peer, place)
+                            return
+                        limit.reschedule(deadline := self._deadline(began, place))
                     first = await before_tls(client)
                     if isinstance(first, StartupMessage):
                         await self._refuse_plain(client, first, peer)
@@ -209,7 +221,7 @@ class Listener:
                 message = await first_message(link)
         except asyncio.CancelledError:
             stopped = NotAccepting()
-            self._services.refused_logins.note(peer.source, stopped.reference, stopped.sqlstate, stopped.message)
+            self._services.refused_logins.note(peer, stopped.reference, stopped.sqlstate, stopped.message)
             if link is not None:
                 link.abort()
             raise
@@ -223,7 +235,13 @@ class Listener:
             if link is not None:
                 link.abort()
         else:
-            await self._after_tls(link, message, peer, admission.refusal, deadline)
+            await self._after_tls(link, message, peer, place.refusal, deadline)
+
+    def _deadline(self, began: float, place: ConnectionPlace) -> float:
+        seconds = self._services.limits.handshake_seconds
+        if place.refusal is not None:  # accepted only to send the error, or for a cancel request
+            seconds = min(seconds, _REFUSE_SECONDS)
+        return began + seconds
 
     async def _refuse_plain(self, client: socket.socket, message: StartupMessage, peer: ClientAddress) -> None:
         """Refuse without requesting a password: a client that falls back to plain text must not send its token."""
@@ -239,7 +257,7 @@ class Listener:
         if isinstance(fault, TimeoutError):
             reason = f"nothing more came within {self._services.limits.handshake_seconds:g} s"
         if encrypted:
-            self._services.refused_logins.note(peer.source, "handshake-failed", "08P01", reason)
+            self._services.refused_logins.note(peer, "handshake-failed", "08P01", reason)
         else:
             self._services.refused_logins.note_unauthenticated(peer, "handshake-failed", "08P01", reason)
 
@@ -276,12 +294,13 @@ class Listener:
         peer: ClientAddress,
         startup: StartupMessage | None = None,
     ) -> None:
-        self._services.refused_logins.note(
-            peer.source, error.reference, error.sqlstate, error.detail or error.message, startup=startup
-        )
-        if link is not None:
-            link.write(error_response(error.fields()))
-            await link.close()
+        refused, reason = self._services.refused_logins, error.detail or error.message
+        if link is None:  # not the load balancer: nothing is sent before TLS
+            refused.note_unauthenticated(peer, error.reference, error.sqlstate, reason)
+            return
+        refused.note(peer, error.reference, error.sqlstate, reason, startup=startup)
+        link.write(error_response(error.fields()))
+        await link.close()
 
     async def _cancel(self, request: CancelRequest) -> None:
         """Cancel in the session with this key; an unknown key is ignored silently, as in PostgreSQL.

@@ -65,7 +65,7 @@ class Session:
     def __init__(self, services: Services, link: Link, peer: ClientAddress, tls: str) -> None:
         self._services = services
         self._client = link
-        self._source = peer.source
+        self._peer = peer
         self._authorization = Authorization(services, peer)
         self._tls = tls
         self._id = random_id()
@@ -200,7 +200,7 @@ class Session:
             session_id=self._id,
             connection=access.target.name,
             backend_pid=upstream.backend_pid,
-            source=self._source,
+            source=self._peer.source,
             statements_only=access.policy.record == "statements",
             redaction=access.policy.redaction,
             results=access.policy.results,
@@ -216,7 +216,7 @@ class Session:
                 startup_user=request.user, server_version=upstream.server_version,
                 membership=resolved.evidence(access.policy), reason=request.reason, ticket=request.ticket,
                 process=backend.process, server=str(upstream.address), node=services.node,
-                worker=services.worker, database=access.target.database,
+                worker=services.worker, database=access.target.database, balancer=self._peer.balancer,
             )  # fmt: skip
             services.journal.append([opened])
         except JournalUnavailable:
@@ -253,7 +253,7 @@ class Session:
         services.telemetry.session_opened(live.access.policy.name)
         _log.info(
             "session of %s from %s is open under policy %s, on backend %d",
-            live.context.identity.key.oid, self._source, live.access.policy.name, live.context.backend_pid,
+            live.context.identity.key.oid, self._peer.source, live.access.policy.name, live.context.backend_pid,
         )  # fmt: skip
         reason = "fault"
         token_timer = self._start_token_timer(live)
@@ -345,7 +345,7 @@ class Session:
 
     def _note_refusal(self, reference: str, sqlstate: str, reason: str, startup: StartupMessage) -> bool:
         return self._services.refused_logins.note(
-            self._source, reference, sqlstate, reason, startup=startup, identity=self._identity
+            self._peer, reference, sqlstate, reason, startup=startup, identity=self._identity
         )
 
 

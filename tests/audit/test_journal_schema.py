@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from pgjit.audit.event import BackendGone, BackendRemains, Event, SessionEnded, SessionOpened
+from pgjit.audit.event import (
+    BackendGone,
+    BackendRemains,
+    BalancerConnection,
+    Event,
+    LoginRefused,
+    SessionEnded,
+    SessionOpened,
+)
 from pgjit.audit.record import render
 from pgjit.grants.server_process import ServerInstance
 from tests.audit.audit_events import AT, EVENTS, GONE, INSTANCE, PROCESS
@@ -34,6 +42,28 @@ def test_every_event_is_written_as_the_schema_has_it(kind: str) -> None:
 )
 def test_what_a_server_does_not_say_of_itself_is_null(kind: str, instance: ServerInstance) -> None:
     assert_valid(json.loads(render(_on(EVENTS[kind], instance), 1)))
+
+
+@pytest.mark.parametrize(
+    ("balancer", "member"),
+    [
+        (BalancerConnection("10.0.0.5:4711"), {}),
+        (
+            BalancerConnection("10.0.0.5:4711", b"\0\xff", 2**32 - 1, "vpce-1"),
+            {"unique_id": "00ff", "link_id": 2**32 - 1, "vpc_endpoint": "vpce-1"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["session.opened", "login.refused"])
+def test_the_balancer_that_named_a_client_is_recorded_with_what_it_sent(
+    kind: str, balancer: BalancerConnection, member: dict[str, object]
+) -> None:
+    event = EVENTS[kind]
+    assert isinstance(event, SessionOpened | LoginRefused)
+    record = json.loads(render(replace(event, balancer=balancer), 1))
+    assert_valid(record)
+    assert record["balancer"] == {"source": "10.0.0.5:4711", **member}
+    assert "balancer" not in json.loads(render(event, 1))
 
 
 @pytest.mark.parametrize("kind", ["session.ended", "backend.remains"])

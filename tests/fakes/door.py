@@ -24,6 +24,7 @@ from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery
 from pgjit.policy.load import Policies
+from pgjit.proxy.door.balancers import Balancers
 from pgjit.proxy.listener import Listener
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.services import ProxyLimits, Services
@@ -78,10 +79,12 @@ class Door:
         folder: Path,
         limits: ProxyLimits | None = None,
         authentication: Mapping[str, AuthenticationMethod] | None = None,
+        balancers: Balancers | None = None,
     ) -> None:
         self._folder = folder
         self._limits = limits or ProxyLimits()
         self._authentication = authentication or {}
+        self._balancers = balancers
         self.provider = OneTokenProvider()
 
     async def __aenter__(self) -> Self:
@@ -112,7 +115,7 @@ class Door:
             telemetry=self._telemetry,
             authentication=self._authentication,
         )
-        self.listener = Listener(self.services, context)
+        self.listener = Listener(self.services, context, self._balancers)
         await self.listener.open("127.0.0.1", 0)
         self.port = self.listener.ports[0]
         return self

@@ -14,7 +14,9 @@ from functools import partial
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import CONTINUED, FrameReader, StreamReader
 from pgwire.messages.startup import MAX_STARTUP, startup_length
+from pgwire.proxy_header import MAX_PROXY_HEADER, ProxyHeader, ProxyHeaderReader
 from pgwire.reader import message
+from tests.fakes.proxy_headers import LOCAL, v1, v2
 from tests.fuzz.relay_target import SEEDS, relay
 from tests.protocol.samples import SAMPLES, STREAM, Sample
 
@@ -154,6 +156,24 @@ def stream(data: bytes) -> None:
         assert reader.inside_message == any(end > len(whole) for kind, _, end in plain if kind in through)
 
 
+def proxy_header(data: bytes) -> None:
+    """Whole or in pieces: the same header of the same length, or a refusal. It takes no byte without need."""
+    pieces = _pieces(data)
+    found: list[tuple[ProxyHeader | None, int] | None] = []
+    for fed in ([b"".join(pieces)], pieces):
+        reader, arrived, taken = ProxyHeaderReader(), b"", 0
+        try:
+            for piece in fed:
+                arrived += piece
+                taken += reader.feed(arrived[taken:])
+                assert reader.header is not None or taken == len(arrived)
+            assert taken <= MAX_PROXY_HEADER
+            found.append((reader.header, taken))
+        except RemoteProtocolError:
+            found.append(None)
+    assert found[0] == found[1]
+
+
 _DECODERS = {sample.decode: sample for sample in reversed(SAMPLES)}  # the first row of each
 
 TARGETS: tuple[Target, ...] = (
@@ -161,6 +181,7 @@ TARGETS: tuple[Target, ...] = (
     stream,
     *[partial(decoded if sample.typed else first_packet, sample) for sample in _DECODERS.values()],
     relay,
+    proxy_header,
     partial(frames, flowing=b"d"),
     partial(frames, flowing=b"d", cut=b"QPBF"),
 )
@@ -178,6 +199,8 @@ def seeds() -> list[bytes]:
     streams = [bytes([index, 40, 90]) + STREAM for index in (0, 1, len(TARGETS) - 2, len(TARGETS) - 1)]
     streams.append(bytes([len(TARGETS) - 1, 9, 160]) + message(b"Q", bytes(1500)) + message(b"S"))
     talks = [bytes([TARGETS.index(relay)]) + seed for seed in SEEDS]
-    return [*streams, *talks] + [
+    headers = [v1("::1", "::2"), b"PROXY UNKNOWN\r\n", LOCAL, v2("::1", "::2", values=[(5, b"id")], checksum=True)]
+    balanced = [bytes([TARGETS.index(proxy_header), 20, 9]) + header + b"\x16" for header in headers]
+    return [*streams, *talks, *balanced] + [
         bytes([places[sample.decode]]) + (sample.body if sample.typed else sample.raw) for sample in SAMPLES
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, IPvAnyNetwork
 from pydantic.fields import FieldInfo
 
 from pgjit.config import ConfigFile
@@ -25,7 +25,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "config.md"
 BEGIN = "<!-- begin: written by `make docs` from pgjit/config.py -->"
 END = "<!-- end -->"
 
-_PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+_PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+    Path: "path",
+    IPvAnyNetwork: "address or network",
+}
 
 
 def reference() -> str:
@@ -50,7 +57,8 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     inner: list[tuple[str, type[BaseModel]]] = []
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         key = f"{path}.{name}" if path else name
         section, many = _model_in(field.annotation)
         if section is not None:

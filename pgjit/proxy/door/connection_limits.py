@@ -1,6 +1,7 @@
 """Connection limits: in total, and from one address. Pure.
 
-Decides which connections are served, which are accepted only to send an error, and which are closed at once. Does not
+Decides which connections are served, which are accepted only to send an error, and which are closed at once. Behind a
+load balancer a client's address is known later than its connection: the limit of addresses is applied then. Does not
 know what a connection is for, and records nothing.
 """
 
@@ -9,10 +10,11 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from pgjit.audit.event import BalancerConnection
 from pgjit.errors import TooManyConnections
 from pgjit.proxy.quota import Quota
 
-__all__ = ["Admission", "ClientAddress", "ConnectionLimits"]
+__all__ = ["ClientAddress", "ConnectionLimits", "ConnectionPlace"]
 
 _EXTRA = 32
 _EXTRA_OF_ADDRESS = 8
@@ -25,63 +27,80 @@ class ClientAddress:
 
     source: str  # address and port, as the journal has it
     network: str  # the IPv4 address, or the /64 of an IPv6 address, all of which one machine may use
+    balancer: BalancerConnection | None = None  # that named this address
 
     @classmethod
-    def of(cls, host: str, port: int) -> ClientAddress:
+    def of(cls, host: str, port: int, balancer: BalancerConnection | None = None) -> ClientAddress:
         source = f"{host}:{port}"
         address = ipaddress.ip_address(host)
         if isinstance(address, ipaddress.IPv6Address):
             if address.ipv4_mapped is None:
                 network = ipaddress.IPv6Address(address.packed[:8] + bytes(8))
-                return cls(source, f"{network}/64")
+                return cls(source, f"{network}/64", balancer)
             address = address.ipv4_mapped
-        return cls(source, str(address))
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """`accepted`: the connection counts, and must `leave`. `refusal`: the error to send or to record."""
-
-    accepted: bool
-    refusal: TooManyConnections | None = None
+        return cls(source, str(address), balancer)
 
 
 class ConnectionLimits:
     """Counts the open connections, logged in or not."""
 
     def __init__(self, most: int, most_of_address: int) -> None:
-        self._proxy: Quota[None] = Quota(most)
-        self._addresses: Quota[str] = Quota(most_of_address)
+        self.total: Quota[None] = Quota(most)
+        self.addresses: Quota[str] = Quota(most_of_address)
 
     def __len__(self) -> int:
-        return self._proxy[None]
+        return self.total[None]
 
-    def enter(self, client: ClientAddress) -> Admission:
-        refusal = self._refusal(client)
-        if not self._proxy.take(None, beyond=_EXTRA):
-            return Admission(accepted=False, refusal=refusal)
-        if not self._addresses.take(client.network, beyond=_EXTRA_OF_ADDRESS):
-            self._proxy.give_back(None)
-            return Admission(accepted=False, refusal=refusal)
-        return Admission(accepted=True, refusal=refusal)
-
-    def leave(self, client: ClientAddress) -> None:
-        self._proxy.give_back(None)
-        self._addresses.give_back(client.network)
-
-    def _refusal(self, client: ClientAddress) -> TooManyConnections | None:
-        if self._addresses.full(client.network):
-            return TooManyConnections(
-                "too many connections from your address",
-                reference="too-many-connections-of-address",
-                detail=f"At most {self._addresses.most} from {client.network} are served at once.",
-                hint="Close connections that are not used, and try again.",
-            )
-        if self._proxy.full(None):
-            return TooManyConnections(
+    def enter(self, client: ClientAddress | None) -> ConnectionPlace:
+        """A new connection. Without `client` its address is known later: see `ConnectionPlace.name`."""
+        full = self.total.full(None)
+        place = ConnectionPlace(self, accepted=self.total.take(None, beyond=_EXTRA))
+        if full:
+            place.refusal = TooManyConnections(
                 "too many connections to this proxy",
                 reference="too-many-connections",
-                detail=f"At most {self._proxy.most} are served at once.",
+                detail=f"At most {self.total.most} are served at once.",
                 hint="Close connections that are not used, and try again.",
             )
-        return None
+        if client is not None:
+            place.name(client)
+        return place
+
+
+class ConnectionPlace:
+    """The place of one connection: it counts until `leave`.
+
+    `accepted`: if not, the connection must be closed at once. `refusal`: the error to send or to record.
+    """
+
+    def __init__(self, limits: ConnectionLimits, *, accepted: bool) -> None:
+        self.accepted = accepted
+        self.refusal: TooManyConnections | None = None
+        self._limits = limits
+        self._counted = accepted
+        self._network: str | None = None
+
+    def name(self, client: ClientAddress) -> None:
+        """The connection is this client's. `accepted` and `refusal` take its address into account from now on."""
+        addresses = self._limits.addresses
+        if addresses.full(client.network):
+            self.refusal = TooManyConnections(
+                "too many connections from your address",
+                reference="too-many-connections-of-address",
+                detail=f"At most {addresses.most} from {client.network} are served at once.",
+                hint="Close connections that are not used, and try again.",
+            )
+        if self.accepted and addresses.take(client.network, beyond=_EXTRA_OF_ADDRESS):
+            self._network = client.network
+        else:
+            self.accepted = False
+            self.leave()
+
+    def leave(self) -> None:
+        """The connection is closed. May be called twice."""
+        if self._network is not None:
+            self._limits.addresses.give_back(self._network)
+            self._network = None
+        if self._counted:
+            self._limits.total.give_back(None)
+            self._counted = False

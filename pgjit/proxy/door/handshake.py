@@ -24,13 +24,16 @@ from pgwire.messages.startup import (
     decode_startup,
     startup_length,
 )
+from pgwire.proxy_header import begins_proxy_header
 
 __all__ = [
     "ALPN",
     "ClosedWithoutData",
     "TlsHandshake",
     "before_tls",
+    "first_byte",
     "first_message",
+    "peek",
     "set_keepalive",
     "start_tls",
     "tls_version_and_cipher",
@@ -80,13 +83,7 @@ async def before_tls(client: socket.socket) -> TlsHandshake | StartupMessage | C
     was sent is read after it.
     """
     loop = asyncio.get_running_loop()
-    try:
-        first_byte = await _peek(client)
-    except ConnectionError as fault:
-        raise ClosedWithoutData(str(fault)) from None
-    if not first_byte:
-        raise ClosedWithoutData("the client left without a byte")
-    if first_byte == _TLS_RECORD:
+    if await first_byte(client) == _TLS_RECORD:
         return TlsHandshake(direct=True)
     gss_requested = False
     while True:
@@ -106,12 +103,23 @@ async def before_tls(client: socket.socket) -> TlsHandshake | StartupMessage | C
         await loop.sock_sendall(client, b"N")
 
 
-async def _peek(client: socket.socket) -> bytes:
-    """The first byte, left in the socket. b"" at the end of the stream."""
+async def first_byte(client: socket.socket) -> bytes:
+    """The first byte, left in the socket. Raises ClosedWithoutData."""
+    try:
+        data = await peek(client, 1)
+    except ConnectionError as fault:
+        raise ClosedWithoutData(str(fault)) from None
+    if not data:
+        raise ClosedWithoutData("the client left without a byte")
+    return data
+
+
+async def peek(client: socket.socket, most: int) -> bytes:
+    """The next bytes, left in the socket. b"" at the end of the stream."""
     loop = asyncio.get_running_loop()
     while True:
         try:
-            return client.recv(1, socket.MSG_PEEK)
+            return client.recv(most, socket.MSG_PEEK)
         except BlockingIOError:
             readable = asyncio.Event()
             loop.add_reader(client, readable.set)
@@ -130,7 +138,10 @@ def _has_unread_bytes(client: socket.socket) -> bool:
 
 
 async def _read_startup(client: socket.socket) -> bytes:
-    return await _receive_exactly(client, startup_length(await _receive_exactly(client, 4)))
+    head = await _receive_exactly(client, 4)
+    if begins_proxy_header(head):
+        raise RemoteProtocolError("a PROXY protocol header that is not expected (`listen.proxy_protocol`)")
+    return await _receive_exactly(client, startup_length(head))
 
 
 async def _receive_exactly(client: socket.socket, count: int) -> bytes:

@@ -78,7 +78,7 @@ class RefusedLogins:
 
     def note(
         self,
-        source: str,
+        client: ClientAddress,
         reference: str,
         sqlstate: str,
         reason: str,
@@ -88,11 +88,11 @@ class RefusedLogins:
     ) -> bool:
         """Record a refusal now. False if the journal does not accept it."""
         self._telemetry.login(reference)
-        return self._write(source, reference, sqlstate, reason, startup, identity)
+        return self._write(client, reference, sqlstate, reason, startup, identity)
 
     def _write(
         self,
-        source: str,
+        client: ClientAddress,
         reference: str,
         sqlstate: str,
         reason: str,
@@ -103,7 +103,7 @@ class RefusedLogins:
         parameters = startup.parameters if startup else {}
         event = LoginRefused(
             at=self._clock(),
-            source=source,
+            source=client.source,
             reference=reference,
             sqlstate=sqlstate,
             reason=reason,
@@ -111,13 +111,14 @@ class RefusedLogins:
             startup_database=parameters.get("database", "")[:63] or None,
             identity=identity,
             count=count,
+            balancer=client.balancer,
         )
         try:
             self._journal.append([event])
         except JournalUnavailable:
-            _log.error("a refused connection could not be recorded: %s from %s", reference, source)
+            _log.error("a refused connection could not be recorded: %s from %s", reference, client.source)
             return False
-        fields = {"reference": reference, "source": source, "count": count if count > 1 else None}
+        fields = {"reference": reference, "source": client.source, "count": count if count > 1 else None}
         _log.log(_LEVELS.get(reference, logging.WARNING), "login refused: %s", reason, extra=fields)
         return True
 
@@ -135,7 +136,7 @@ class RefusedLogins:
         self._telemetry.login(reference)
         self._start_timer()
         if self._tally.allow_single(client.network) and self._write(
-            client.source, reference, sqlstate, reason, startup, identity
+            client, reference, sqlstate, reason, startup, identity
         ):
             return
         self._tally.count(Counted(client.network, reference, sqlstate))
@@ -148,7 +149,9 @@ class RefusedLogins:
         self._timer = None
         for key, times in self._tally.drain():
             reason = f"{times} refused within a second, counted together"
-            if not self._write(key.network, key.reference, key.sqlstate, reason, count=times):
+            if not self._write(
+                ClientAddress(key.network, key.network), key.reference, key.sqlstate, reason, count=times
+            ):
                 self._tally.count(key, times)  # the journal may accept it later
                 self._start_timer()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.proxy.door.connection_limits import Admission, ClientAddress, ConnectionLimits
+from pgjit.proxy.door.connection_limits import ClientAddress, ConnectionLimits, ConnectionPlace
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def kinds(limits: ConnectionLimits, client: ClientAddress, count: int) -> list[s
     return [_kind(limits.enter(client)) for _ in range(count)]
 
 
-def _kind(admission: Admission) -> str:
-    if not admission.accepted:
-        assert admission.refusal is not None
+def _kind(place: ConnectionPlace) -> str:
+    if not place.accepted:
+        assert place.refusal is not None
         return "away"
-    return "in" if admission.refusal is None else admission.refusal.reference
+    return "in" if place.refusal is None else place.refusal.reference
 
 
 def test_an_address_above_its_limit_gets_a_few_errors_and_then_is_closed() -> None:
@@ -58,19 +58,41 @@ def test_one_network_of_ipv6_is_one_address() -> None:
     assert kinds(limits, ClientAddress.of("2001:db8:0:1::1", 1), 1) == ["in"]
 
 
-@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=200))
-def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool]]) -> None:
-    limits, inside = ConnectionLimits(6, 2), []
-    for last, comes in moves:
-        client = ClientAddress.of(f"10.0.0.{last}", 1)
-        if comes and limits.enter(client).accepted:
-            inside.append(client)
-        elif not comes and client in inside:
-            inside.remove(client)
-            limits.leave(client)
-        assert len(limits) == len(inside) <= 6 + 32
-        assert all(inside.count(each) <= 2 + 8 for each in inside)
-    for client in inside:
-        limits.leave(client)
+def test_behind_a_balancer_the_total_counts_before_the_address_is_known_and_the_address_after() -> None:
+    limits = ConnectionLimits(30, 3)
+    client = ClientAddress.of("10.0.0.7", 1)
+    unnamed = [limits.enter(None) for _ in range(13)]
+    assert [_kind(each) for each in unnamed] == ["in"] * 13
+    for each in unnamed:
+        each.name(client)
+    assert [_kind(each) for each in unnamed] == ["in"] * 3 + ["too-many-connections-of-address"] * 8 + ["away"] * 2
+    assert len(limits) == 11, "those that are closed at once count no more"
+    others = [limits.enter(None) for _ in range(53)]
+    assert [_kind(each) for each in others] == ["in"] * 19 + ["too-many-connections"] * 32 + ["away"] * 2
+    for each in (*unnamed, *others):
+        each.leave()
+        each.leave()
     assert len(limits) == 0
-    assert limits.enter(ClientAddress.of("10.0.0.1", 1)) == Admission(accepted=True)
+    assert _kind(limits.enter(client)) == "in"
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), max_size=200))
+def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool, bool]]) -> None:
+    limits = ConnectionLimits(6, 2)
+    inside: list[tuple[int, ConnectionPlace]] = []
+    for last, comes, named_later in moves:
+        client = ClientAddress.of(f"10.0.0.{last}", 1)
+        if comes:
+            place = limits.enter(None if named_later else client)
+            if named_later:
+                place.name(client)
+            inside += [(last, place)] if place.accepted else []
+        elif mine := [each for each in inside if each[0] == last]:
+            inside.remove(mine[0])
+            mine[0][1].leave()
+        assert len(limits) == len(inside) <= 6 + 32
+        assert all([number for number, _ in inside].count(last) <= 2 + 8 for last in range(1, 5))
+    for _, place in inside:
+        place.leave()
+    assert len(limits) == 0
+    assert _kind(limits.enter(ClientAddress.of("10.0.0.1", 1))) == "in"
