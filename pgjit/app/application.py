@@ -30,6 +30,7 @@ from pgjit.app.from_config import (
 from pgjit.app.http_ports import open_admin_port, open_api
 from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.app.otlp_export import exported_index, exporting
+from pgjit.app.readiness import WatchedParts
 from pgjit.app.service_stop import note_stop
 from pgjit.app.session_port import open_session_port
 from pgjit.app.watched_metrics import watch, watch_notifications
@@ -375,16 +376,13 @@ class App:
     @asynccontextmanager
     async def _run_admin_port(self) -> AsyncIterator[None]:
         self._listener = Listener(self._services, self._tls, balancers_of(self._config))
-        checks = {
-            "identity keys fetched": lambda: self._provider.ready,
-            "store usable": lambda: self._store.usable,
-            "node may open windows": lambda: self._node.fault is None,
-            "journal writable": lambda: self._journal.writable,
-            "backends of earlier runs ended": lambda: not self._kept_backends.orphans_remain,
-            "accepting connections": lambda: self._listener.accepting,
-        }
-        place, page, inherited = self._config.file.admin, self.telemetry.page, self._inherited.admin
-        async with open_admin_port(place, checks, page, self._upkeep.warnings, inherited) as self.admin_port:
+        parts = WatchedParts(
+            listener=self._listener, node=self._node, store=self._store, journal=self._journal, upkeep=self._upkeep,
+            provider=self._provider, memberships=self._memberships, kept_backends=self._kept_backends,
+            servers=self._servers, catalogs=self._catalogs,
+        )  # fmt: skip
+        place, inherited = self._config.file.admin, self._inherited.admin
+        async with open_admin_port(place, parts, self._clock, self.telemetry, inherited) as self.admin_port:
             yield
 
     @asynccontextmanager

@@ -7,16 +7,20 @@ is made by `application.py`.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pgjit.api.health import admin_api
+from pgjit.api.readiness import ReadinessBoard
 from pgjit.api.section import HttpApiSection
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import CONNECTIONS_OF_ADDRESS, HttpServer
 from pgjit.app.from_config import server_tls
+from pgjit.app.readiness import ConnectionProbes, WatchedParts, readiness_checks
+from pgjit.clock import Clock
 from pgjit.config import AdminSection, Config
+from pgjit.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from pgjit.api.gate import RefusedCalls
@@ -63,21 +67,23 @@ async def open_api(
 @asynccontextmanager
 async def open_admin_port(
     section: AdminSection,
-    checks: dict[str, Callable[[], bool]],
-    page: Callable[[], bytes],
-    warnings: Callable[[], list[str]],
+    parts: WatchedParts,
+    clock: Clock,
+    telemetry: Telemetry,
     inherited: socket.socket | None = None,
 ) -> AsyncIterator[int]:
-    """`checks`: what has to hold before pgjit is ready. `page`: the metrics.
-
-    `warnings`: what people should look at, although pgjit is ready. Yields its port. Raises OSError.
-    """
-    admin = HttpServer(admin_api(checks, page, warnings), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
+    """Yields its port. `inherited`: the socket, if it is open already. Raises OSError."""
+    probes = ConnectionProbes(parts.servers)
+    board = ReadinessBoard(readiness_checks(parts, probes), clock, probes.begin)
+    telemetry.metrics.ready.watch(lambda: {(): int(board.look().ready)})
+    admin = HttpServer(admin_api(board, telemetry.page), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:
         if inherited is None:
             await admin.open(section.host, section.port)
         else:
             await admin.open_on(inherited)
-        yield admin.port
+        async with board.running():
+            yield admin.port
     finally:
         await admin.close()
+        await probes.close()

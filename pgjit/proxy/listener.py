@@ -86,6 +86,11 @@ class Listener:
         return bool(self._sockets) and not self._leaving
 
     @property
+    def stopping(self) -> bool:
+        """Whether `drain` has begun."""
+        return self._leaving
+
+    @property
     def full(self) -> bool:
         """Whether all connections are taken."""
         return self._full

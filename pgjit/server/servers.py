@@ -106,15 +106,21 @@ class Servers:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))
         raise self._unavailable(failures, client_settings)
 
+    @property
+    def connected(self) -> bool:
+        """Whether a control connection to one of the servers is up."""
+        return any(control.connected for control in self._controls.values())
+
     async def check_reachable(self, deadline: float) -> None:
         """Check that one of the servers answers, over its control connection. Raises ServerUnavailable."""
-        if any(control.connected for control in self._controls.values()):
+        if self.connected:
             return
         failures: list[LoginFailed] = []
         try:
             async with asyncio.timeout(deadline):
                 for host in self._target.hosts:
                     if await self._can_reach(host, failures):
+                        self.dependency.works()
                         return
         except TimeoutError:
             failures.append(LoginFailed("all of them", "logging in", f"no time left after {deadline:g} s"))

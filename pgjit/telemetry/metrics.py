@@ -163,6 +163,7 @@ class Metrics:
         self.log_dropped = self._counter(
             "log.dropped", "{line}", "lines of the program's own log that were dropped, as its output was not read"
         )
+        self.ready = self._gauge("ready", "1", "1 while `/readyz` reports that this node is ready, else 0")
         self.build = self._gauge("build_info", "1", "always 1", "version")
 
     def declare(self, policies: Iterable[str], version: str) -> None:

@@ -221,6 +221,10 @@ async def test_the_login_role_of_the_server_is_never_shown_in_an_error(
         with pytest.raises(psycopg.OperationalError, match="cannot be used now") as refused:
             await connect_psycopg(world, token, "reader")
         assert database.user not in str(refused.value)
+        async with local_http(base_url=f"http://127.0.0.1:{world.app.admin_port}") as client:
+            ready = await client.get("/readyz")
+            assert ready.status_code == 200, "one server that cannot be used takes no node out of a balancer"
+            assert ready.json()["warnings"][0].startswith("connection/prod-replica: ")
         assert "wrong-password" not in journal_text(world.journal) + str(refused.value)
     assert await ask(database, "SELECT 1") == 1
 
@@ -235,6 +239,18 @@ async def test_health_and_readiness_are_told_on_the_admin_port(world: World) -> 
         await until_it_holds(is_ready)
         ready = await client.get("/readyz")
         assert ready.json()["status"] == "ready"
+
+        async def connections() -> set[str]:
+            checks = (await client.get("/readyz?verbose&format=json")).json()["checks"]
+            return {checks[f"connection/{name}"]["known"] for name in ("prod-replica", "write-target")}
+
+        async def are_up() -> bool:  # nobody has logged in: who looks causes it
+            return await connections() == {"its control connection is up"}
+
+        await until_it_holds(are_up)
+        text = (await client.get("/readyz?verbose")).text
+        assert "[+]catalog/prod-replica ok: no session has needed it yet\n" in text
+        assert text.endswith("readyz check passed\n")
 
 
 async def test_a_setting_that_the_server_does_not_take_is_told_by_its_name(world: World) -> None:

@@ -39,7 +39,7 @@ async def test_the_admin_port_answers_not_ready_until_the_drain_is_over(
             await asyncio.sleep(0.02)
         answer = await client.get("/readyz")
         assert answer.status_code == 503
-        assert answer.json()["checks"]["accepting connections"] is False
+        assert answer.json()["checks"]["listener"] is False
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/metrics")).status_code == 200
         assert not closing.done()

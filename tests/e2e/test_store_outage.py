@@ -27,7 +27,7 @@ async def test_while_the_store_is_out_sessions_go_on_and_nothing_opens(
             async def is_usable(usable: bool) -> bool:
                 ready = await admin.get("/readyz")
                 assert ready.status_code == (200 if all(ready.json()["checks"].values()) else 503)
-                return bool(ready.json()["checks"]["store usable"]) is usable
+                return bool(ready.json()["checks"]["store"]) is usable
 
             async with await connect_psycopg(world, token, "reader") as session:
                 assert await is_usable(True)

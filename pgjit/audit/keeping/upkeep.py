@@ -90,15 +90,6 @@ class Upkeep:
         """How many copies failed."""
         return 0 if self._archiver is None else self._archiver.failures
 
-    def warnings(self) -> list[str]:
-        """What people should look at, although statements are recorded."""
-        warnings = {
-            "the journal's disk is nearly full": self._space.low,
-            "segments of the journal cannot be copied to the archive": self.archive_failing,
-            "segments of the journal wait for the collector before they are removed": self.held > 0,
-        }
-        return [text for text, holds in warnings.items() if holds]
-
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         self.start()

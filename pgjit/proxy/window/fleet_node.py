@@ -91,6 +91,11 @@ class FleetNode:
         return None
 
     @property
+    def ahead(self) -> timedelta | None:
+        """How far its clock was ahead of the store's at the last heartbeat; None where the store is a file."""
+        return self._ahead if self._store.shared else None
+
+    @property
     def stale(self) -> bool:
         """The store was not reached for `stale_after`."""
         return self._clock.steady() - self._viewed_at > self._stale_after.total_seconds()
