@@ -56,7 +56,7 @@ class LiveSession:
         running: Literal["active", "idle", "idle in transaction", "ending"] = "active"
         if state.ending:
             running = "ending"
-        elif not state.queue.requests:
+        elif state.queue.empty:
             running = "idle" if state.transaction_status == "I" else "idle in transaction"
         return SessionView(
             id=context.session_id,
@@ -128,7 +128,7 @@ class SessionEnd:
         self._stopping = asyncio.create_task(
             stop.run(
                 cancel=queue.single,
-                answered=lambda: live.server_done or not queue.requests,
+                answered=lambda: live.server_done or queue.empty,
                 alert=self._alert,
             )
         )

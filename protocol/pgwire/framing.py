@@ -60,13 +60,35 @@ class FrameReader:
     the last one in frames of kind `CONTINUED`. They are never buffered, so they have no limit.
     """
 
-    __slots__ = ("_beginning", "_buffer", "_classes", "_drop", "_limit", "_need", "_skip", "_small")
+    __slots__ = (
+        "_beginning",
+        "_buffer",
+        "_classes",
+        "_drop",
+        "_end",
+        "_end_frames",
+        "_limit",
+        "_need",
+        "_skip",
+        "_small",
+    )
 
     def __init__(
-        self, limit: Callable[[int], int], *, data: bytes = b"", cut: bytes = b"", small: int = _HEADER
+        self,
+        limit: Callable[[int], int],
+        *,
+        data: bytes = b"",
+        cut: bytes = b"",
+        small: int = _HEADER,
+        usual_end: tuple[Frame, ...] = (),
     ) -> None:
-        """`limit`: from the type byte to the most bytes of such a frame; for all types it is `small` or more."""
+        """`limit`: from the type byte to the most bytes of such a frame; for all types it is `small` or more.
+
+        `usual_end`: small frames, not of data, with which many pieces end: they are known by their bytes, unsplit.
+        """
         self._limit = limit
+        self._end_frames = usual_end
+        self._end = b"".join([frame.raw for frame in usual_end])
         self._small = small
         self._classes = _classes(data, cut)
         self._drop = 0  # bytes still to come of a frame that is cut
@@ -112,7 +134,11 @@ class FrameReader:
     def _split(self, frames: list[Frame], data: bytes, at: int) -> int:
         """Append the frames from `at` on. Returns where they end."""
         classes, small, size = self._classes, self._small, len(data)
+        usual_end = size - len(self._end) if self._end and data.endswith(self._end) else size
         while size - at >= _HEADER:
+            if at == usual_end:
+                frames += self._end_frames
+                return size
             kind, length = _KIND_AND_LENGTH(data, at)
             if classes[kind] == _IN_PARTS:
                 start, at = at, self._run(data, at, kind)

@@ -16,6 +16,7 @@ from pgjit.judging.judge import Judge
 from pgjit.policy.policy import Policy
 from pgjit.proxy.relay.batch import next_batch
 from pgjit.proxy.relay.client_side import ClientSide
+from pgjit.proxy.relay.exchange import END_OF_EXCHANGE
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
 from pgjit.proxy.relay.show_pgjit import SessionFacts
@@ -49,7 +50,7 @@ class Core:
             self._state, self.judge.judge_inline, facts, looks_again=True, latest=lambda: self.judge.number
         )
         self._server = ServerSide(self._state, {})
-        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
+        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF", usual_end=END_OF_EXCHANGE)
         self._seq = itertools.count(1)
         self._now = NANOSECONDS
         self.recorded = 0

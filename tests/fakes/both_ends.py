@@ -17,6 +17,7 @@ from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
+from pgjit.proxy.relay.exchange import END_OF_EXCHANGE
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_side import ServerSide
 from pgjit.proxy.relay.server_step import ServerStep
@@ -160,7 +161,7 @@ class BothEnds:
         facts = SessionFacts(context=CONTEXT, ends_at=ends_at, policy=policy_of(), budget=self.state.budget)
         self.client_side = ClientSide(self.state, self._judgement, facts, looks_again=looks_again, spent=spent)
         self.server_side = ServerSide(self.state, tripwire or {})
-        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF")
+        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF", usual_end=END_OF_EXCHANGE)
         self.events: list[Event] = []
 
     def _judgement(self, sql: bytes) -> Judgement | None:
@@ -182,9 +183,9 @@ class BothEnds:
         """The plan for the client's frames. Every run in the plan's bytes has its record in the same plan."""
         plan = self.client_side.from_client(frames, NANOSECONDS, settled=settled)
         recorded = {event.number for event in plan.events if isinstance(event, Execution)}
-        sent = [run.number for item in plan.items if item.request for run in item.request.runs]
+        sent = [run.number for item in plan.each if item.request for run in item.request.runs]
         assert set(sent) <= recorded
-        assert all(item.executes for item in plan.items if item.request and item.request.runs)
+        assert all(item.executes for item in plan.each if item.request and item.request.runs)
         self.events += plan.events
         return plan
 

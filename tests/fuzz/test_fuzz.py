@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.proxy.relay.in_flight import Planned
+from pgjit.proxy.relay.client_plan import Planned
 from pgjit.proxy.relay.refusal import Refuser
 from pgwire.framing import Frame, FrameReader, StreamReader
 from pgwire.messages.query import decode_query

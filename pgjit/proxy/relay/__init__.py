@@ -8,6 +8,8 @@ results written to their files.
 - **frame**: one message as bytes, in full or cut at its limit (`pgwire.framing`).
 - **request**: a message that the server answers, from its bytes to the last message of the answer (`in_flight.py`).
   It is sent, refused, cut, failed or done.
+- **exchange**: one execution with all its messages, while nothing else is with the server (`exchange.py`): most
+  drivers send one, and wait. It is one object until something unusual happens; then its requests take its place.
 - **run**: one execution of a statement. It has one record before it begins and one for its outcome (`recorder.py`).
 - **plan** and **step**: the result of a batch of the client's frames, and of a piece of the server's stream.
 - **rejection**: a text with a one-off token that replaces a refused message. The server must reject it, and its error

@@ -15,8 +15,11 @@ _BYTES_AT_ONCE = 32 * 1024
 
 def next_batch(frames: Sequence[Frame], at: int) -> Sequence[Frame]:
     """The frames that are judged before the other sessions get their turn."""
-    size, end = 0, at
-    while end < len(frames) and end - at < _AT_ONCE and size < _BYTES_AT_ONCE:
-        size += len(frames[end].raw)
-        end += 1
-    return frames[at:end]
+    if at or len(frames) > _AT_ONCE:
+        frames = frames[at : at + _AT_ONCE]
+    size = 0
+    for end, frame in enumerate(frames):
+        if size >= _BYTES_AT_ONCE:
+            return frames[:end]
+        size += len(frame[1])
+    return frames

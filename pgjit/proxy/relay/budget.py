@@ -25,6 +25,9 @@ class Budget:
     def __init__(self, limits: Limits, usage: Usage) -> None:
         self.limits = limits
         self.usage = usage
+        self._limits_window = any(
+            limit is not None for limit in (limits.window_statements, limits.window_rows, limits.window_bytes)
+        )
         self.limits_results = any(
             limit is not None for limit in (limits.rows, limits.bytes, limits.window_rows, limits.window_bytes)
         )
@@ -32,6 +35,9 @@ class Budget:
     def refuses(self, statements: int = 1) -> Violation | None:
         """Why `statements` more may not begin. None if they may: then they are counted."""
         limits, usage = self.limits, self.usage
+        if not self._limits_window:
+            usage.statements += statements
+            return None
         spent: tuple[str, int] | None = None
         if limits.window_statements is not None and usage.statements + statements > self._most("statements"):
             spent = "window_statements", limits.window_statements

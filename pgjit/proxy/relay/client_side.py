@@ -18,14 +18,15 @@ from pgjit.clock import moment_of
 from pgjit.errors import ProtocolFault
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
+from pgjit.proxy.relay.client_plan import ClientPlan, Planned
+from pgjit.proxy.relay.exchange import DROPPED_BY_QUERY
 from pgjit.proxy.relay.executed_statement import Unresolvable, Unsettled, resolve_message
 from pgjit.proxy.relay.extended_messages import ExtendedMessages, send_execution
-from pgjit.proxy.relay.in_flight import ClientPlan, Planned
 from pgjit.proxy.relay.limits import over_budget, refuses_together
 from pgjit.proxy.relay.named_values import DOUBT, ExecutedStatement
 from pgjit.proxy.relay.protocol_rules import FUNCTION_CALL, TOO_LONG_TOGETHER
 from pgjit.proxy.relay.reading_settings import note_reading
-from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY, Refuser
+from pgjit.proxy.relay.refusal import Refuser
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.short_way import ShortWay
 from pgjit.proxy.relay.show_pgjit import SessionFacts, in_place_of_show
@@ -96,9 +97,14 @@ class ClientSide:
         `settled`: the first of them is judged for good, with the catalog as it is now.
         """
         state, plan = self._state, ClientPlan()
-        batch = ClientBatch(plan, now, judged or {}, settled)
         short_way, texts, began = None if judged or settled or self._captures else self._short_way, 0, 0.0
         self._short_way.begin()
+        try:
+            if short_way is not None and short_way.takes_exchange(plan, frames, now):
+                return plan
+        except RemoteProtocolError:
+            pass  # it is found again, at its message
+        batch = ClientBatch(plan, now, judged or {}, settled)
         for index, frame in enumerate(frames):
             if state.holds:
                 plan.rest = frames[index:]

@@ -19,6 +19,7 @@ from pgjit.proxy.access import Access
 from pgjit.proxy.relay.batch import next_batch
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.ending import Ending, TrafficEnd
+from pgjit.proxy.relay.exchange import END_OF_EXCHANGE
 from pgjit.proxy.relay.execution_counts import count_executions
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.show_pgjit import SessionFacts
@@ -66,6 +67,7 @@ class ClientTraffic:
             data=b"d",
             cut=_TEXTUAL,
             small=min(_SMALL_MESSAGE, limits.message_bytes),
+            usual_end=END_OF_EXCHANGE,
         )
         self._client_side = ClientSide(
             state,

@@ -8,7 +8,8 @@ until the server has answered it; then both sides know the same.
 from __future__ import annotations
 
 from pgjit.errors import ProtocolFault
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned, Run
+from pgjit.proxy.relay.client_plan import ClientPlan, Planned
+from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.transitions import COPY, CopyState
 from pgwire.framing import CONTINUED, Frame
 from pgwire.messages.copy import decode_copy_fail, encode_copy_fail

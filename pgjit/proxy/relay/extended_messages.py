@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pgjit.audit.parameters import bound
 from pgjit.clock import moment_of
+from pgjit.proxy.relay.client_plan import ClientPlan
 from pgjit.proxy.relay.executed_statement import Resolver, Unresolvable, Unsettled, describes_endless
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight
+from pgjit.proxy.relay.in_flight import InFlight
 from pgjit.proxy.relay.limits import hold_behind, refuses_execution, refuses_portal
 from pgjit.proxy.relay.named_values import DOUBT, Change, ExecutedStatement, Portal, Prepared, readable, unknown
 from pgjit.proxy.relay.protocol_rules import TOO_MANY_NAMES, parse_violations, uncertain_name

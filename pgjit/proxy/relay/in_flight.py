@@ -1,27 +1,21 @@
-"""The values of the relay: a request that the server has yet to answer, its executions, and a plan for sending.
+"""The values of the relay: a request that the server has yet to answer, and its executions.
 
 Decides nothing. `send_queue.py` keeps the requests; `transitions.py` has the states of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pgjit.audit.event import Event, Execution
 from pgjit.audit.results.capture import ResultCapture
-from pgjit.errors import PgjitError
 from pgjit.proxy.relay.named_values import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Rejection
 from pgjit.proxy.relay.transitions import REQUEST, InFlightState, RequestEvent
-from pgwire.framing import Frame
 from pgwire.state import RequestKind
 
-__all__ = ["ClientPlan", "InFlight", "Planned", "Run"]
-
+__all__ = ["InFlight", "Run"]
 
 _DONE = InFlightState.DONE
-_HEAVY = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -98,35 +92,3 @@ class InFlight:
         for run in self.runs[self.at :]:
             changes += run.changes
         return changes
-
-
-@dataclass(slots=True)
-class Planned:
-    """Bytes for the server, and the request that they are. None: the server does not answer them."""
-
-    data: bytes
-    request: InFlight | None = None
-    executes: bool = False  # it runs something: the record must be in the journal first
-
-
-@dataclass(slots=True)
-class ClientPlan:
-    """The result of a batch of the client's frames."""
-
-    items: list[Planned] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
-    rest: Sequence[Frame] = ()  # frames that wait for the server's answer, or for the turn of other sessions
-    unjudged: bytes | None = None  # `rest` begins with this text, which the judge's worker has to judge first
-    unknown: bool = False  # `rest` begins with a statement for which the catalog should be read again
-    goodbye: bool = False  # the client sent Terminate
-    fault: PgjitError | None = None  # the client broke the protocol: nothing is forwarded, the session ends
-
-    @property
-    def heavy(self) -> bool:
-        """Its records should be written before there are more: a few bytes may run a long statement."""
-        texts = (len(event.statement) for event in self.events if isinstance(event, Execution))
-        return sum(texts) > _HEAVY
-
-    @property
-    def data(self) -> bytes:
-        return b"".join([item.data for item in self.items])

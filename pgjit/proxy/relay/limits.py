@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgjit.policy.decision import Violation
+from pgjit.proxy.relay.client_plan import ClientPlan, Planned
 from pgjit.proxy.relay.executed_statement import makes_names, too_long_together
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
+from pgjit.proxy.relay.in_flight import InFlight
 from pgjit.proxy.relay.named_values import ExecutedStatement, readable
 from pgjit.proxy.relay.protocol_rules import ONE_WRITE, TOO_MANY_NAMES, uncertain_name
 from pgjit.proxy.relay.relay_state import RelayState

@@ -34,9 +34,12 @@ _OVERHEAD = 2048
 _NAMED = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Portal
 class Prepared:
-    """A statement that was judged when it was prepared. It is None for an empty text, and for an `unread` one."""
+    """A statement that was judged when it was prepared. It is None for an empty text, and for an `unread` one.
+
+    It never changes.
+    """
 
     text: str
     statement: Statement | None
@@ -47,6 +50,7 @@ class Prepared:
     judge: int = 0  # the number of the judge, and so of the catalog, that allowed it
     own: bool = False  # pgjit itself answers it
     types: ParameterTypes = field(default_factory=ParameterTypes, compare=False)
+    plain: Statement | None = field(default=None, compare=False)  # as in its judgement, if nothing is in doubt
 
     @classmethod
     def of(cls, judgement: Judgement, types: Sequence[int] = ()) -> Prepared:
@@ -54,7 +58,10 @@ class Prepared:
         statement = judgement.statements[0] if judgement.statements else None
         own = judgement.pgjit_setting is not None
         number = judgement.judge_number
-        prepared = cls(judgement.text, statement, judgement.unread, judgement.observed, judge=number, own=own)
+        prepared = cls(
+            judgement.text, statement, judgement.unread, judgement.observed, False, None, number, own,
+            ParameterTypes(), judgement.plain,
+        )  # fmt: skip
         if types:
             prepared.types.note(types)
         return prepared

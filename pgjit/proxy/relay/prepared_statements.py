@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from pgjit.proxy.relay.exchange import LoneExchange
 from pgjit.proxy.relay.name_view import NameView
 from pgjit.proxy.relay.named_values import Change, Portal, Prepared, Space
 from pgjit.sql.encodings import key_of
@@ -94,6 +95,30 @@ class PreparedStatements:
             latest[key] = self._count, by
             if len(latest) > 2 * MOST:
                 self._last[change.space] = {key: last for key, last in latest.items() if not last[1].answered}
+
+    def expect_exchange(self, exchange: LoneExchange) -> None:
+        """The exchange was sent: as `expect` does for the changes of its requests."""
+        expected, statements, portals = self._expected, self._last["statement"], self._last["portal"]
+        self._count += 1
+        latest = self._count, exchange
+        if (portal := exchange.portal) is not None:
+            expected.unnamed_portal = portal
+            portals[b""] = latest
+            if exchange.parsed is not None:
+                expected.unnamed_statement = exchange.parsed
+                statements[b""] = latest
+            return
+        expected.unnamed_statement = expected.unnamed_portal = None
+        statements[b""] = portals[b""] = latest
+
+    def confirm_exchange(self, exchange: LoneExchange, *, transaction_over: bool) -> None:
+        """The server has answered all of it."""
+        confirmed = self._confirmed
+        if exchange.portal is None or exchange.parsed is not None:
+            confirmed.unnamed_statement = exchange.parsed
+        confirmed.unnamed_portal = exchange.portal
+        if transaction_over:
+            confirmed.transaction_over(self._expected)
 
     def confirm(self, changes: Iterable[Change]) -> None:
         for change in changes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pgjit.audit.event import Event, Execution, Outcome, SessionContext
+from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionContext
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.kept_results import capture_of
 from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgjit.proxy.relay.protocol_rules import refused_sibling
+from pgjit.sql.statement import Statement
 
 __all__ = ["Ended", "Protocol", "Recorder"]
 
@@ -59,6 +60,27 @@ class Recorder:
             )
         )  # fmt: skip
         return run
+
+    def plain(
+        self,
+        events: list[Event],
+        now: int,
+        protocol: Protocol,
+        statement: Statement,
+        text: str,
+        parameters: Parameters | None = None,
+        prepared_as: str | None = None,
+        observed: tuple[Violation, ...] = (),
+    ) -> Run:
+        """As `execution`, for a statement that copies nothing, and whose result is not kept."""
+        self.executions = number = self.executions + 1
+        events.append(
+            Execution(
+                self._context, number, now, protocol, text, statement.kind, "allow", observed,
+                parameters, prepared_as, (), None, statement.summary,
+            )
+        )  # fmt: skip
+        return Run(number, now)
 
     def refused(
         self,

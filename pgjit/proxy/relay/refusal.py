@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight
-from pgjit.proxy.relay.named_values import Change, ExecutedStatement, readable
+from pgjit.proxy.relay.client_plan import ClientPlan
+from pgjit.proxy.relay.exchange import DROPPED_BY_QUERY
+from pgjit.proxy.relay.in_flight import InFlight
+from pgjit.proxy.relay.named_values import ExecutedStatement, readable
 from pgjit.proxy.relay.protocol_rules import message_too_large, numbered, unknown_name
 from pgjit.proxy.relay.recorder import Protocol
 from pgjit.proxy.relay.rejection import rejected_parse, rejected_query
@@ -19,9 +21,7 @@ from pgjit.proxy.relay.transitions import InputEvent, InputState
 from pgwire.framing import Frame
 from pgwire.state import RequestKind
 
-__all__ = ["DROPPED_BY_QUERY", "Refuser"]
-
-DROPPED_BY_QUERY = (Change("statement", b""), Change("portal", b""))
+__all__ = ["Refuser"]
 
 
 class Refuser:

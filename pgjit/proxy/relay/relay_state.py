@@ -14,8 +14,9 @@ from pgjit.errors import PgjitError, ServerEndedSession
 from pgjit.grants.usage import Usage
 from pgjit.policy.policy import NO_LIMITS
 from pgjit.proxy.relay.budget import Budget
+from pgjit.proxy.relay.client_plan import ClientPlan, Planned
 from pgjit.proxy.relay.copy_in import CopyIn
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
+from pgjit.proxy.relay.in_flight import InFlight
 from pgjit.proxy.relay.named_values import Change, Space
 from pgjit.proxy.relay.notices import Notices
 from pgjit.proxy.relay.prepared_statements import PreparedStatements, Unit
@@ -83,7 +84,7 @@ class RelayState:
     @property
     def idle(self) -> bool:
         """Nothing is running and no transaction is open."""
-        return not self.queue.requests and self.transaction_status == "I"
+        return self.queue.empty and self.transaction_status == "I"
 
     @property
     def holds(self) -> bool:
@@ -157,6 +158,7 @@ class RelayState:
 
     def withdraw(self, plan: ClientPlan) -> bytes:
         """The journal could not take the plan's records: the bytes to send in place of the plan's."""
+        self.queue.unfold()
         data = withdrawn(plan, self.new_rejection)
         self.fall_back()
         return data

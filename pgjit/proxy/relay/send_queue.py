@@ -1,7 +1,8 @@
 """The requests that were sent to the server and are not answered to the end, in the order of sending.
 
 Decides in which segment a request is: an error makes the server pass over the rest of its segment, up to Sync.
-Does not know what the requests run.
+An exchange that is alone with the server stays one object until someone asks for the requests. Does not know what the
+requests run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import takewhile
 
+from pgjit.proxy.relay.exchange import LoneExchange
 from pgjit.proxy.relay.in_flight import InFlight
 from pgwire.state import RequestKind
 
@@ -20,10 +22,28 @@ _ENDS_SEGMENT = (RequestKind.SYNC, RequestKind.QUERY, RequestKind.FUNCTION_CALL)
 
 class SendQueue:
     def __init__(self) -> None:
-        self.requests: deque[InFlight] = deque()
-        self.head: InFlight | None = None  # the first one: the server is dealing with it
+        self._requests: deque[InFlight] = deque()
+        self.exchange: LoneExchange | None = None  # all that is with the server; then there are no other requests
+        self.first: InFlight | None = None  # as `head`, if there is no exchange
         self.bytes = 0  # of the messages in it
         self.segment = 0  # of the next request
+
+    @property
+    def empty(self) -> bool:
+        return self.first is None and self.exchange is None
+
+    @property
+    def requests(self) -> deque[InFlight]:
+        if self.exchange is not None:
+            self.unfold()
+        return self._requests
+
+    @property
+    def head(self) -> InFlight | None:
+        """The first request: the server is dealing with it."""
+        if self.exchange is not None:
+            self.unfold()
+        return self.first
 
     @property
     def single(self) -> bool:
@@ -39,17 +59,37 @@ class SendQueue:
         return takewhile(lambda request: request.kind is not RequestKind.SYNC, self.requests)
 
     def append(self, request: InFlight, size: int) -> None:
+        if self.exchange is not None:
+            self.unfold()
         request.size = size
         self.bytes += size
-        self.requests.append(request)
-        if self.head is None:
-            self.head = request
+        self._requests.append(request)
+        if self.first is None:
+            self.first = request
         if request.kind in _ENDS_SEGMENT:
             self.segment += 1
 
     def pop(self) -> InFlight:
         """Take out the head: it is answered, or will not be."""
-        first = self.requests.popleft()
-        self.head = self.requests[0] if self.requests else None
+        requests = self._requests
+        first = requests.popleft()
+        self.first = requests[0] if requests else None
         self.bytes -= first.size
         return first
+
+    def begin(self, exchange: LoneExchange) -> None:
+        """It was sent, and the queue is empty."""
+        self.exchange = exchange
+        self.bytes += exchange.size
+        self.segment += 1
+
+    def end(self, exchange: LoneExchange) -> None:
+        """All of it was answered at once."""
+        exchange.end()
+        self.exchange = None
+        self.bytes -= exchange.size
+
+    def unfold(self) -> None:
+        if self.exchange is not None:
+            self._requests.extend(self.exchange.unfold())
+            self.exchange, self.first = None, self._requests[0]

@@ -11,6 +11,7 @@ others are checked one by one.
 from __future__ import annotations
 
 from pgjit.errors import PgjitError, ProtocolFault
+from pgjit.proxy.relay.exchange import LoneExchange
 from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
@@ -32,6 +33,7 @@ _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 _SENT, _CUT, _REFUSED = InFlightState.SENT, InFlightState.CUT, InFlightState.REFUSED
 _FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
 _ANSWERED = REQUEST[_SENT][RequestEvent.LAST_ANSWER]
+_STATUSES = (b"I", b"T", b"E")
 _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
 
@@ -74,6 +76,10 @@ class ServerSide:
         step = ServerStep()
         if self._state.stream is _DESYNCHRONISED:
             return step
+        if (exchange := self._state.queue.exchange) is not None:
+            if self._ends(exchange, step, scanned, now):
+                return step
+            self._state.queue.unfold()
         kept = self._read(step, scanned, now)
         if step.fault is not None:
             self._state.move_stream(StreamEvent.FAULT)
@@ -90,7 +96,7 @@ class ServerSide:
         try:
             for control in scanned.controls:
                 kind, start, end, rows, size = control
-                head = queue.head
+                head = queue.first
                 act = CHECKED
                 if head is not None and head.state is _SENT and state.stream is _FOLLOWING and not self._captures:
                     act = ACTS[head.kind][kind]
@@ -116,6 +122,34 @@ class ServerSide:
             if start > kept:
                 step.data.append(chunk[kept:start])
         return kept
+
+    def _ends(self, exchange: LoneExchange, step: ServerStep, scanned: ScannedData, now: int) -> bool:
+        """Read the answer to all of an exchange, if that is what came. If not, nothing has changed."""
+        chunk, controls, fault, _ = scanned
+        if bytes([control[0] for control in controls]) not in exchange.answers or fault is not None:
+            return False
+        _, start, end, rows, size = controls[-2]
+        _, ready_start, ready_end, _, more = controls[-1]
+        state = self._state
+        if (
+            more
+            or self._stream.lead
+            or chunk[ready_start + 5 : ready_end] not in _STATUSES
+            or chunk.find(0, start + 5) != end - 1
+            or state.stream is not _FOLLOWING
+            or sum([control[4] for control in controls]) != size
+        ):
+            return False
+        run, status = exchange.run, chr(chunk[ready_end - 1])
+        run.rows, run.size = rows, size
+        state.budget.count(rows, size)
+        command = chunk[start + 5 : end - 1].decode("utf-8", "replace")
+        step.events.append(state.recorder.outcome(run, now, "completed", command=command))
+        state.transaction_status, state.finished_at = status, now
+        state.queue.end(exchange)
+        state.prepared_statements.confirm_exchange(exchange, transaction_over=status == "I")
+        step.data.append(chunk)
+        return True
 
     # --- what an answer changes, on both ways -------------------------------------------------------------
 

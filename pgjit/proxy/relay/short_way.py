@@ -1,25 +1,27 @@
 """The short way of the client's messages: those that are allowed by what is known already. Pure.
 
-It takes a Query of one plain statement, and Parse, Bind, Describe, Execute and Sync of the unnamed portal. It refuses
-nothing: every other message, and each that might be refused or has to wait, goes the long way (`client_side.py`).
+It takes a Query of one plain statement, and Parse, Bind, Describe, Execute and Sync of the unnamed portal: as one
+exchange where they are all that is with the server, else message by message. It refuses nothing: every other message,
+and each that might be refused or has to wait, goes the long way (`client_side.py`).
 INVARIANT: what it takes has the same plan and leaves the same state as on the long way. A test compares the two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pgjit.audit.parameters import bound
-from pgjit.proxy.relay.in_flight import ClientPlan, InFlight, Planned
+from pgjit.proxy.relay.client_plan import ClientPlan, Planned
+from pgjit.proxy.relay.exchange import ANSWERS, DESCRIBE, DROPPED_BY_QUERY, EXECUTE, SYNC, LoneExchange
+from pgjit.proxy.relay.in_flight import InFlight
 from pgjit.proxy.relay.limits import hold_behind
 from pgjit.proxy.relay.named_values import Change, ExecutedStatement, Portal, Prepared, readable
 from pgjit.proxy.relay.recorder import Protocol
-from pgjit.proxy.relay.refusal import DROPPED_BY_QUERY
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.text_judging import TextJudging
 from pgjit.proxy.relay.transitions import InputState
-from pgjit.sql.statement import Statement
 from pgwire.framing import Frame
 from pgwire.messages import extended
-from pgwire.messages.extended import DescribeTarget
 from pgwire.state import RequestKind
 
 __all__ = ["ShortWay"]
@@ -28,10 +30,12 @@ __all__ = ["ShortWay"]
 _QUERY, _PARSE, _BIND = RequestKind.QUERY, RequestKind.PARSE, RequestKind.BIND
 _DESCRIBE, _EXECUTE, _SYNC = RequestKind.DESCRIBE_PORTAL, RequestKind.EXECUTE, RequestKind.SYNC
 _FORWARDED = InputState.FORWARDED
-_SYNC_MESSAGE = extended.sync()
-_DESCRIBE_MESSAGE = extended.encode_target(b"D", DescribeTarget("P", b""))
-_LONGEST = 4096  # bytes of a text: the records of a longer one are counted
-_NOT_PLAIN = frozenset({"copy-in", "copy-out", "discard"})
+_LONGEST = 4096  # bytes of a Query whose records need not be counted
+_MOST_FRAMES = 5  # of an exchange
+_ANSWERS = {
+    (parsed, described): ANSWERS[b"P"[:parsed] + (b"BDES" if described else b"BES")]
+    for parsed in (0, 1) for described in (False, True)
+}  # fmt: skip
 
 
 class ShortWay:
@@ -55,12 +59,91 @@ class ShortWay:
         if kind == 0x45:
             return self._execute(plan, raw, now)
         if kind == 0x53:
-            return raw == _SYNC_MESSAGE and self._send(plan, raw, _SYNC, ())
+            return raw == SYNC and self._send(plan, raw, _SYNC, ())
         if kind == 0x44:
             return self._describe(plan, raw)
         if kind == 0x51:
             return self._query(plan, raw, now)
         return kind == 0x50 and self._parse(plan, raw)
+
+    def takes_exchange(self, plan: ClientPlan, frames: Sequence[Frame], now: int) -> bool:
+        """Take all `frames` at once if they are one execution, and nothing else is with the server.
+
+        Returns False, and has changed nothing, if they are not. Raises RemoteProtocolError.
+        """
+        state, count = self._state, len(frames)
+        if (
+            count > _MOST_FRAMES
+            or not count
+            or not state.queue.empty
+            or state.input is not _FORWARDED
+            or state.copy_in.active
+            or state.budget.limits_results
+        ):
+            return False
+        if count == 1:
+            return frames[0][0] == 0x51 and self._query_alone(plan, frames[0], now)
+        if count < 3 or frames[-1][1] != SYNC or frames[-2][1] != EXECUTE:
+            return False
+        first = frames[0]
+        at = 1 if first[0] == 0x50 else 0
+        bind = frames[at]
+        if bind[0] != 0x42 or bind[2] or first[2]:
+            return False
+        described = count - at == 4
+        if described != (count - at != 3) or (described and frames[at + 1][1] != DESCRIBE):
+            return False
+        parsed = self._parsed(first[1]) if at else None
+        if at and parsed is None:
+            return False
+        return self._bound_alone(plan, [frame[1] for frame in frames], _ANSWERS[at, described], bind[1], parsed, now)
+
+    def _query_alone(self, plan: ClientPlan, frame: Frame, now: int) -> bool:
+        _, raw, missing = frame
+        if missing or len(raw) > _LONGEST or raw.find(0, 5) != len(raw) - 1:
+            return False
+        judgement = self._texts.at_once(raw[5:-1])
+        if judgement is None or (statement := judgement.plain) is None or judgement.observed:
+            return False
+        if self._state.budget.refuses() is not None:
+            return False
+        run = self._state.recorder.plain(plan.events, now, "simple", statement, statement.text)
+        self._begin(plan, LoneExchange([raw], ANSWERS[b"Q"], self._state.queue.segment, len(raw), run))
+        return True
+
+    def _bound_alone(
+        self,
+        plan: ClientPlan,
+        messages: list[bytes],
+        answers: frozenset[bytes],
+        bind: bytes,
+        parsed: Prepared | None,
+        now: int,
+    ) -> bool:
+        state = self._state
+        portal, name, formats, values, results = extended.decode_bind(bind[5:])
+        prepared = state.prepared_statements.statement(name) if name or parsed is None else parsed
+        if portal or prepared is None or (statement := prepared.plain) is None or prepared.doubtful:
+            return False
+        if not self._is_latest(prepared) or state.budget.refuses() is not None:
+            return False
+        parameters = bound(values, formats, prepared.types.known)
+        run = state.recorder.plain(
+            plan.events, now, "extended", statement, prepared.text, parameters, readable(name) if name else None,
+            prepared.observed,
+        )  # fmt: skip
+        run.prepared, run.formats = prepared, results
+        made = Portal(prepared, parameters, name, False, None, False, results)
+        size = len(messages[0])
+        for raw in messages[1:]:
+            size += len(raw)
+        self._begin(plan, LoneExchange(messages, answers, state.queue.segment, size, run, made, parsed))
+        return True
+
+    def _begin(self, plan: ClientPlan, exchange: LoneExchange) -> None:
+        plan.exchange = exchange
+        self._state.prepared_statements.expect_exchange(exchange)
+        self._state.queue.begin(exchange)
 
     def _send(self, plan: ClientPlan, raw: bytes, kind: RequestKind, changes: tuple[Change, ...]) -> bool:
         state = self._state
@@ -75,10 +158,9 @@ class ShortWay:
         if len(raw) > _LONGEST or raw.find(0, 5) != len(raw) - 1:
             return False
         judgement = self._texts.at_once(raw[5:-1])
-        if judgement is None or len(judgement.statements) != 1:
+        if judgement is None or (statement := judgement.plain) is None or judgement.observed:
             return False
-        statement = judgement.statements[0]
-        if judgement.observed or not _is_plain(statement) or self._state.budget.refuses() is not None:
+        if self._state.budget.refuses() is not None:
             return False
         executed = ExecutedStatement(statement.text, statement.kind, statement)
         request = InFlight(_QUERY, segment=self._state.queue.segment, changes=DROPPED_BY_QUERY)
@@ -88,12 +170,16 @@ class ShortWay:
 
     def _parse(self, plan: ClientPlan, raw: bytes) -> bool:
         """Take a Parse of the unnamed statement that gives no types."""
+        prepared = self._parsed(raw)
+        return prepared is not None and self._send(plan, raw, _PARSE, (Change("statement", b"", prepared),))
+
+    def _parsed(self, raw: bytes) -> Prepared | None:
         if raw[5] or raw[-2:] != b"\0\0" or raw.find(0, 6) != len(raw) - 3:
-            return False
+            return None
         judgement = self._texts.at_once(raw[6:-3])
         if judgement is None or len(judgement.statements) != 1:
-            return False
-        return self._send(plan, raw, _PARSE, (Change("statement", b"", Prepared.of(judgement)),))
+            return None
+        return Prepared.of(judgement)
 
     def _bind(self, plan: ClientPlan, raw: bytes) -> bool:
         state = self._state
@@ -108,7 +194,7 @@ class ShortWay:
         return self._send(plan, raw, _BIND, (Change("portal", b"", made),))
 
     def _describe(self, plan: ClientPlan, raw: bytes) -> bool:
-        if raw != _DESCRIBE_MESSAGE or (portal := self._unnamed_portal()) is None:
+        if raw != DESCRIBE or (portal := self._unnamed_portal()) is None:
             return False
         statement = portal.prepared.statement
         if statement is None or statement.effect is not None:
@@ -119,10 +205,9 @@ class ShortWay:
         if len(raw) != 10 or raw[5] or (portal := self._unnamed_portal()) is None:
             return False
         prepared, state = portal.prepared, self._state
-        statement = prepared.statement
-        if statement is None or len(prepared.text) > _LONGEST or not _is_plain(statement) or portal.began is not None:
+        if (statement := prepared.plain) is None or portal.began is not None:
             return False
-        if prepared.own or prepared.doubtful or portal.doubtful or not self._is_latest(prepared):
+        if prepared.doubtful or portal.doubtful or not self._is_latest(prepared):
             return False
         if state.budget.refuses() is not None:
             return False
@@ -132,7 +217,7 @@ class ShortWay:
         )  # fmt: skip
         request = InFlight(_EXECUTE, segment=state.queue.segment)
         self._run(plan, raw, request, "extended", executed, now)
-        request.runs[0].prepared = prepared
+        request.runs[0].prepared, request.runs[0].formats = prepared, portal.formats
         return True
 
     def _run(
@@ -161,13 +246,3 @@ class ShortWay:
         if self._latest is None:
             self._latest = self._texts.latest()
         return prepared.judge == self._latest
-
-
-def _is_plain(statement: Statement) -> bool:
-    """It changes no name and no setting, shows no setting, and copies nothing."""
-    return (
-        statement.effect is None
-        and not statement.settings
-        and not statement.shown_settings
-        and statement.kind not in _NOT_PLAIN
-    )

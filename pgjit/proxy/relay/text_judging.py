@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pgjit.judging.judge import Judgement
-from pgjit.proxy.relay.in_flight import ClientPlan
+from pgjit.proxy.relay.client_plan import ClientPlan
 from pgjit.proxy.relay.rejudging import JudgedAgain, Look
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.transitions import InputState

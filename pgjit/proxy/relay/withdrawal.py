@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pgjit.errors import JournalUnavailable, PgjitError
-from pgjit.proxy.relay.in_flight import ClientPlan
+from pgjit.proxy.relay.client_plan import ClientPlan
 from pgjit.proxy.relay.rejection import Rejection, rejected_parse, rejected_query
 from pgwire.state import RequestKind
 
@@ -18,7 +18,7 @@ __all__ = ["withdrawn"]
 def withdrawn(plan: ClientPlan, new_rejection: Callable[[PgjitError], Rejection]) -> bytes:
     """Returns the bytes to send in place of the plan's, and refuses its requests."""
     data: list[bytes] = []
-    for item in plan.items:
+    for item in plan.each:
         request = item.request
         if not item.executes or request is None:
             data.append(item.data)
