@@ -99,7 +99,7 @@ class App:
         self.stop_at_once = asyncio.Event()  # sessions are not waited for any more
         self._warm = warm
         self._clock = Clock()
-        self._registry = Registry()
+        self.registry = Registry()
         # The order is that of their start: each needs those before it. They are stopped in the reverse order.
         self._parts = Parts(
             {
@@ -202,7 +202,7 @@ class App:
     async def _run_windows(self) -> AsyncIterator[None]:
         kept = self._kept_backends
         self._windows = Windows(
-            self._store, self._journal, self._registry, self._clock, kept, self.telemetry, self._node
+            self._store, self._journal, self.registry, self._clock, kept, self.telemetry, self._node
         )
         try:
             await self._windows.resume(self._config.policies)
@@ -212,9 +212,9 @@ class App:
 
     @asynccontextmanager
     async def _run_revocations(self) -> AsyncIterator[None]:
-        self._revocations = Revocations(self._store, self._windows, self._registry, self._clock)
+        self._revocations = Revocations(self._store, self._windows, self.registry, self._clock)
         work = NodeWork(
-            self._windows, self._kept_backends, self._registry, self._journal, self._clock, versions_of(self._config)
+            self._windows, self._kept_backends, self.registry, self._journal, self._clock, versions_of(self._config)
         )
         self._node.work_with(work)
         async with self._revocations.enforced():
@@ -319,7 +319,7 @@ class App:
             windows=self._windows,
             requests=Requests(self._store, self._clock, config.policies.get, self._ties),
             kept_backends=self._kept_backends,
-            registry=self._registry,
+            registry=self.registry,
             journal=self._journal,
             flush_before_forward=config.file.journal.durability == "synced",
             node=config.node,
@@ -359,7 +359,7 @@ class App:
             provider=provider,
             directory=self._directory,
             policies=policies,
-            registry=self._registry,
+            registry=self.registry,
             store=self._store,
             requests=self._services.requests,
             ties=self._ties,

@@ -23,6 +23,7 @@ import yaml
 
 from pgjit.demo.certificates import Certificates
 from tests.bench.postgres import DATABASE, ROLE
+from tests.bench.watched import reset_stall
 from tests.run.processes import own
 
 __all__ = ["Served", "run_served"]
@@ -92,7 +93,9 @@ def run_served(
         with _run(home, "serve", "--config", str(home / "pgjit.yaml"), "--json") as (places, process):
             listen, admin = (int(str(places[name]).rsplit(":", 1)[1]) for name in ("listen", "admin"))
             _await_ready(admin)
-            yield Served(listen, process.pid, _fetch_token(authority), home)
+            served = Served(listen, process.pid, _fetch_token(authority), home)
+            reset_stall(served.stall)  # the start, with its imports, is no stall: nobody was connected
+            yield served
 
 
 def _policy(name: str, statements: dict[str, object]) -> dict[str, object]:

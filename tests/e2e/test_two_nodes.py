@@ -136,7 +136,7 @@ async def test_one_window_is_opened_and_what_one_node_ends_the_other_ends(
             assert {each["window"]["ends_at"] for each in sessions} <= {each["window"]["ends_at"] for each in opened}  # type: ignore[index]
             running = [asyncio.create_task(ended(each)) for each in (here, there)]
             async with asyncio.timeout(60):
-                await until(lambda: all(not session.idle for app in both.nodes for session in app._registry))
+                await until(lambda: all(not session.idle for app in both.nodes for session in app.registry))
             if order == "revoke":
                 await one._revocations.revoke(Scope(ScopeKind.WINDOW, window["id"]), "too broad", ADMIN)
             else:
@@ -176,7 +176,7 @@ async def test_a_budget_and_the_sessions_are_shared(
             found = {(each.id, each.node) for each in await two._store.sessions_elsewhere()}
             return found if len(found) == 2 else set()
 
-        assert await until_it_holds(both_seen) == {(view.id, "one") for view in one._registry.views()}
+        assert await until_it_holds(both_seen) == {(view.id, "one") for view in one.registry.views()}
         await opened[1].close()
 
         async def fourth() -> list[psycopg.AsyncConnection]:

@@ -110,13 +110,13 @@ async def _lock(world: World, clock: Ahead) -> None:
 
 
 async def _kill(world: World, clock: Ahead) -> None:
-    for view in world.app._registry.views():
+    for view in world.app.registry.views():
         assert await _revocations(world).kill(view.id, "too much load", ADMIN)
     assert not await _revocations(world).kill("s_nobody", "too much load", ADMIN)
 
 
 async def _lose_membership(world: World, clock: Ahead) -> None:
-    session = next(iter(world.app._registry))
+    session = next(iter(world.app.registry))
     await session.end("membership-lost")  # as the recheck of memberships calls it, for one of the sessions
 
 

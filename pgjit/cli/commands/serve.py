@@ -56,6 +56,7 @@ async def _serve(
     from pgjit.app import App
     from pgjit.app.session_port import longest_drain
     from pgjit.cli.loop import stop_signals
+    from pgjit.cycle_collection import CycleCollection
 
     stop, at_once = stop_signals()
     app = App(config, warm=True, inherited=inherited)
@@ -64,6 +65,7 @@ async def _serve(
         await running.enter_async_context(service_manager.watched())
         extended = await running.enter_async_context(AsyncExitStack())
         await running.enter_async_context(app)
+        await running.enter_async_context(CycleCollection(lambda: not len(app.registry)).running())
         app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
         _print_places(config, app, as_json=as_json)
         service_manager.ready(f"serves sessions on {config.file.listen.host}:{app.port}")
