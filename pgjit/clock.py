@@ -10,11 +10,12 @@ An `Until` passes at the latest after the time that was left when it was made, b
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from pgjit.loop_turn import at_end_of_turn
 
 __all__ = ["Clock", "Until", "moment_of", "nanoseconds_of"]
 
@@ -91,7 +92,7 @@ class Clock:
         now = self._turn
         if not now:
             now = self._turn = self.nanoseconds()
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            at_end_of_turn(self._end_turn)
         return now
 
     def _end_turn(self) -> None:

@@ -1,7 +1,8 @@
 """Group commit: the records that come in one turn of the event loop are written at once.
 
-Decides when they are written, and in which order those who wait are called: in that of `add`. A write that fails
-fails for all who share it. Does not know how records are written, nor what happens after them.
+Decides when they are written, and in which order those who wait are called: in that of `add`. Records that nothing
+waits for go with the next write, or after some milliseconds. A write that fails fails for all who share it. Does not
+know how records are written, nor what happens after them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from pgjit.audit.event import Event
+from pgjit.loop_turn import at_end_of_turn
 
 __all__ = ["GroupCommit"]
 
 _log = logging.getLogger("pgjit.journal")
 _Done = Callable[[int | None], None]
+_LATEST = 0.005
+"""After so many seconds records are written that no other write has taken along."""
 
 
 class GroupCommit:
@@ -28,15 +32,22 @@ class GroupCommit:
         self._written: deque[tuple[_Done, int | None]] = deque()  # those to be called
         self._calling = False
         self._planned = False
+        self._timed = False
 
-    def add(self, events: Sequence[Event], done: _Done) -> None:
-        """Write `events` at the end of this turn, or earlier. Then `done` is called; it must not block."""
+    def add(self, events: Sequence[Event], done: _Done, *, soon: bool = True) -> None:
+        """Write `events` at the end of this turn, or earlier. Then `done` is called; it must not block.
+
+        Not `soon`: they wait for the next write, but not for long.
+        """
         self._batches.append(events)
         self._waiting.append(done)
-        if not self._planned:
+        if not soon:
+            if not self._timed:
+                self._timed = True
+                asyncio.get_running_loop().call_later(_LATEST, self._on_timer)
+        elif not self._planned:
             self._planned = True
-            # The loop calls it after the callbacks of this turn, and before it looks at the sockets again.
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            at_end_of_turn(self._end_turn)
 
     def write(self) -> None:
         """Write what waits now."""
@@ -63,6 +74,10 @@ class GroupCommit:
         except Exception:  # noqa: BLE001 - a session that is never called would wait for ever
             _log.exception("records were not written")
             return [None] * len(batches)
+
+    def _on_timer(self) -> None:
+        self._timed = False
+        self.write()
 
     def _end_turn(self) -> None:
         self._planned = False

@@ -207,12 +207,13 @@ class Journal:
             raise JournalUnavailable
         return size
 
-    def enqueue(self, events: Sequence[Event], done: Callable[[int | None], None]) -> None:
+    def enqueue(self, events: Sequence[Event], done: Callable[[int | None], None], *, soon: bool = True) -> None:
         """Record `events` with the next write, at the end of this turn of the event loop.
 
         Then `done` is called with their size in bytes, or with None if the journal could not record them.
+        Not `soon`: they may wait some milliseconds for a write that others need.
         """
-        self._group.add(events, done)
+        self._group.add(events, done, soon=soon)
 
     def write_enqueued(self) -> None:
         """Write the records that wait now, and report it to those who wait. Does not raise."""

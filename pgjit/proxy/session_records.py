@@ -1,8 +1,9 @@
 """The records of one session, on their way to the journal.
 
 INVARIANT: no byte of an execution is sent before its record is in the journal: `before` sends it from a callback of
-the write. Outcomes (`after`) go with the next write, at the latest at the end of this turn of the event loop. All
-sessions share a write. What has happened and cannot be written now is kept, and written first later.
+the write. Outcomes (`after`) go with the next write, at the latest after some milliseconds, and before all that the
+session records later. All sessions share a write. What has happened and cannot be written now is kept, and written
+first later.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class SessionRecords:
             else:
                 self._rate.use(self._identity, size)
 
-        self._journal.enqueue(events, done)
+        self._journal.enqueue(events, done, soon=False)
 
     def write(self, events: Sequence[Event] = ()) -> None:
         """The same at once, behind all that waits."""

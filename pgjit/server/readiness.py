@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgjit.loop_turn import Handling
+
 __all__ = ["GONE", "READ", "WRITE", "Handler", "Readiness"]
 
 READ = getattr(select, "EPOLLIN", 0x001)
@@ -45,6 +47,7 @@ class Readiness:
         self._loop = loop
         self._poller = select.epoll() if hasattr(select, "epoll") else _SelectorPoller(selectors.DefaultSelector())
         self._sockets: dict[int, _Watched] = {}
+        self._handling = Handling(loop)
         loop.add_reader(self._poller.fileno(), self._turn)
 
     @classmethod
@@ -98,10 +101,11 @@ class Readiness:
             self.forget(descriptor)
 
     def _turn(self) -> None:
-        for descriptor, events in self._poller.poll(0, _MOST_AT_ONCE):
-            watched = self._sockets.get(descriptor)
-            if watched is not None:  # else a handler has just closed it
-                watched.context.run(watched.handler, events)
+        with self._handling:
+            for descriptor, events in self._poller.poll(0, _MOST_AT_ONCE):
+                watched = self._sockets.get(descriptor)
+                if watched is not None:  # else a handler has just closed it
+                    watched.context.run(watched.handler, events)
 
 
 class _SelectorPoller:

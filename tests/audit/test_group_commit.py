@@ -13,6 +13,7 @@ from pgjit.errors import JournalUnavailable
 from tests.audit.audit_events import EVENTS, execution, unwritable
 from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_records
+from tests.run.waiting import until
 
 
 class Sessions:
@@ -45,6 +46,30 @@ async def test_the_records_of_a_turn_are_one_write(journal: Journal, sink: Distu
     assert written == [(1, 6)]
     assert texts(sink) == ["a", "a2", "b", "b2", "c", "c2"]
     assert sessions.called == [("a", True), ("b", True), ("c", True)]
+
+
+async def test_records_that_nothing_waits_for_go_with_the_next_write(
+    journal: Journal, sink: DisturbedSink, sessions: Sessions
+) -> None:
+    journal.enqueue([execution("a")], sessions("a"), soon=False)
+    await asyncio.sleep(0)
+    assert (sink.appends, sessions.called) == (0, [])
+    journal.enqueue([execution("b")], sessions("b"))
+    await asyncio.sleep(0)
+    assert (sink.appends, texts(sink)) == (1, ["a", "b"])
+    assert sessions.called == [("a", True), ("b", True)]
+
+
+async def test_records_that_no_write_takes_along_are_written_after_a_while(
+    journal: Journal, sink: DisturbedSink, sessions: Sessions
+) -> None:
+    for name in "ab":
+        journal.enqueue([execution(name)], sessions(name), soon=False)
+    await until(lambda: sessions.called)
+    assert (sink.appends, texts(sink)) == (1, ["a", "b"])
+    journal.enqueue([execution("c")], sessions("c"), soon=False)
+    await until(lambda: len(sessions.called) == 3)
+    assert texts(sink) == ["a", "b", "c"]
 
 
 async def test_they_are_in_the_file_when_the_first_is_called(journal: Journal, sink: DisturbedSink) -> None:

@@ -94,6 +94,19 @@ async def test_an_outcome_goes_with_the_next_execution_and_before_it(sessions: S
     assert sessions.sink.appends == 2
 
 
+async def test_an_outcome_waits_for_the_next_write_of_any_session_but_not_for_long(sessions: Sessions) -> None:
+    one, other = sessions.open(), sessions.open()
+    one.after([execution("outcome 1")])
+    await asyncio.sleep(0)
+    assert sessions.sink.appends == 0
+    sessions.run(other, "a")
+    await asyncio.sleep(0)
+    assert sessions.texts == ["outcome 1", "a"]
+    one.after([execution("outcome 2")])
+    await until(lambda: sessions.sink.appends == 2)
+    assert sessions.texts == ["outcome 1", "a", "outcome 2"]
+
+
 async def test_what_has_happened_is_written_first_later(sessions: Sessions) -> None:
     session = sessions.open()
     sessions.sink.failure = FULL
@@ -167,7 +180,7 @@ async def test_a_session_with_too_much_that_cannot_be_written_is_ended(
     sessions.sink.failure = FULL
     for count in range(4):
         session.after([execution(f"outcome {count}")])
-        await asyncio.sleep(0)
+        sessions.journal.write_enqueued()
     assert sessions.overflows == 1
     sessions.sink.failure = None
     session.close()
