@@ -32,8 +32,10 @@ from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.app.otlp_export import exported_index, exporting
 from pgjit.app.readiness import WatchedParts
 from pgjit.app.service_stop import note_stop
-from pgjit.app.session_port import open_session_port
+from pgjit.app.session_port import PortEnd, open_session_port
+from pgjit.app.store_changes import following_changes
 from pgjit.app.watched_metrics import watch, watch_notifications
+from pgjit.app.worker_place import WorkerPlace
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
 from pgjit.audit.keeping import Upkeep
@@ -89,13 +91,22 @@ class App:
     _services: Services
     _listener: Listener
 
-    def __init__(self, config: Config, *, warm: bool = False, inherited: InheritedSockets | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        warm: bool = False,
+        inherited: InheritedSockets | None = None,
+        place: WorkerPlace | None = None,
+    ) -> None:
         """`warm`: the processes that judge are there before the first client, not when one first needs them.
 
-        `inherited`: sockets that are used instead of those that the configuration names.
+        `inherited`: sockets that are used instead of those that the configuration names. `place`: of a worker.
         """
         self._config = config
         self._inherited = inherited or InheritedSockets()
+        self._place = place
+        self.port_end = PortEnd()
         self.stop_at_once = asyncio.Event()  # sessions are not waited for any more
         self._warm = warm
         self._clock = Clock()
@@ -146,7 +157,7 @@ class App:
         self._store = new_store(self._config)
         await self._store.open()
         try:
-            self._node = fleet_node_of(self._config, self._store, self._clock)
+            self._node = fleet_node_of(self._config, self._store, self._clock, self._place)
             async with self._node.alive():
                 if floor := await self._store.clock_floor():
                     self._clock.not_before(floor)
@@ -293,21 +304,8 @@ class App:
 
     @asynccontextmanager
     async def _run_changes(self) -> AsyncIterator[None]:
-        watching = asyncio.create_task(self._pass_on_changes())
-        try:
+        async with following_changes(self._store, self._revocations, self._services.requests):
             yield
-        finally:
-            await _cancelled(watching)
-
-    async def _pass_on_changes(self) -> None:
-        """What any node has decided is enforced here at once, and is seen by the logins that wait for it."""
-        seen = 0
-        while True:
-            number = await self._store.changes(seen)
-            if number != seen:
-                self._revocations.wake()
-                self._services.requests.wake()
-            seen = number
 
     def _filled_services(self) -> Services:
         config = self._config
@@ -325,6 +323,7 @@ class App:
             node=config.node,
             clock=self._clock,
             limits=limits_of(config),
+            siblings=None if self._place is None else self._place.siblings,
             new_worker=WorkerProcess,
             catalogs=self._catalogs,
             telemetry=self.telemetry,
@@ -369,7 +368,7 @@ class App:
             node=node,
             version=VERSION,
             revocations=self._revocations,
-            audit=answers_of(self._config.journal_folder, journal.archive),
+            audit=answers_of(self._config.path(journal.folder), journal.archive),
             catalogs=lambda name: self._catalogs[name].latest if name in self._catalogs else None,
         )
 
@@ -387,8 +386,8 @@ class App:
 
     @asynccontextmanager
     async def _run_listener(self) -> AsyncIterator[None]:
-        sockets, at_once = self._inherited.listen, self.stop_at_once
-        async with open_session_port(self._listener, self._config, sockets, at_once) as self.port:
+        sockets, end, at_once = self._inherited.listen, self.port_end, self.stop_at_once
+        async with open_session_port(self._listener, self._config, sockets, end, at_once) as self.port:
             yield
 
 

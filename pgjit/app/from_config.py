@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pgjit.api.section import HttpTlsSection
+from pgjit.app.worker_place import WorkerPlace
 from pgjit.audit.journal import Journal
 from pgjit.audit.redaction.salts import SaltFiles
 from pgjit.audit.sinks import SegmentSink
@@ -130,7 +131,7 @@ def versions_of(config: Config) -> dict[str, str]:
     return {policy.name: policy.version for policy in config.policies.values()}
 
 
-def fleet_node_of(config: Config, store: Store, clock: Clock) -> FleetNode:
+def fleet_node_of(config: Config, store: Store, clock: Clock, place: WorkerPlace | None = None) -> FleetNode:
     section = config.file.store
     return FleetNode(
         config.node,
@@ -139,6 +140,8 @@ def fleet_node_of(config: Config, store: Store, clock: Clock) -> FleetNode:
         versions_of(config),
         stale_after=timedelta(seconds=section.stale_after),
         strict=section.strict,
+        run=None if place is None else place.run,
+        dead=() if place is None else place.dead,
     )
 
 

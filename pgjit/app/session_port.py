@@ -9,21 +9,37 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from pgjit.config import Config, LimitsSection
 from pgjit.proxy.listener import Listener
 
-__all__ = ["longest_drain", "open_session_port"]
+__all__ = ["PortEnd", "longest_drain", "open_session_port"]
 
 _BEYOND_SECONDS = 45.0
 """For the ends of backends (30 s at most), the last records and all other parts."""
 
 
+@dataclass(slots=True)
+class PortEnd:
+    """How this process leaves the port. A worker is instructed by its supervisor.
+
+    `delayed`: balancers have to notice first. `keeps_queue`: another process accepts what waits in the sockets; by
+    default that of any inherited socket.
+    """
+
+    delayed: bool = True
+    keeps_queue: bool | None = None
+
+
 @asynccontextmanager
 async def open_session_port(
-    listener: Listener, config: Config, inherited: Sequence[socket.socket], at_once: asyncio.Event
+    listener: Listener, config: Config, inherited: Sequence[socket.socket], end: PortEnd, at_once: asyncio.Event
 ) -> AsyncIterator[int]:
-    """Yields the port. `at_once`: set to wait for sessions no longer. Raises OSError."""
+    """Yields the port. `end` and `at_once` are read at its end: the latter is set to wait for sessions no longer.
+
+    Raises OSError.
+    """
     place, limits = config.file.listen, config.file.limits
     try:
         if inherited:
@@ -32,7 +48,8 @@ async def open_session_port(
             await listener.open(place.host, place.port)
         yield listener.ports[0]
     finally:
-        await listener.drain(limits.drain_seconds, limits.drain_delay_seconds, at_once)
+        listener.keeps_queue = bool(inherited) if end.keeps_queue is None else end.keeps_queue
+        await listener.drain(limits.drain_seconds, limits.drain_delay_seconds if end.delayed else 0.0, at_once)
 
 
 def longest_drain(limits: LimitsSection) -> float:

@@ -6,6 +6,7 @@ only journal that was given, and which keys count when none is given: those of t
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -150,12 +151,14 @@ def _keys_of(checkpoint: CheckpointSection, config: Path, folder: Path) -> list[
     from pgjit.audit.proof.key_file import default_key_path
 
     if checkpoint.public_key is not None:
-        current = _placed(checkpoint.public_key, config)
+        current = [_placed(checkpoint.public_key, config)]
     elif checkpoint.key is not None:
-        current = str(config.parent / checkpoint.key.expanduser())
-    else:
-        current = str(default_key_path(folder))
-    return [current, *(_placed(text, config) for text in checkpoint.previous_keys)]
+        current = [str(config.parent / checkpoint.key.expanduser())]
+    else:  # each worker has made one of its own
+        alone = default_key_path(folder)
+        current = [str(each) for each in sorted(folder.parent.glob(f"{glob.escape(folder.name)}.*.key"))]
+        current = [str(alone), *current] if alone.exists() or not current else current
+    return [*current, *(_placed(text, config) for text in checkpoint.previous_keys)]
 
 
 def _placed(text: str, config: Path) -> str:

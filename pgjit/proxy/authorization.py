@@ -24,6 +24,7 @@ from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.startup_request import StartupRequest
 from pgjit.proxy.door.startup_settings import check_settings
 from pgjit.proxy.services import Services
+from pgjit.proxy.siblings import Siblings
 
 __all__ = ["Authorization"]
 
@@ -50,7 +51,7 @@ class Authorization:
             raise TokenRefused("expired", "the token has ended, and the policy binds sessions to it")
         if policy.grant is Grant.ON_REQUEST:
             check_ask(policy, request.stated_reason, request.ticket, request.ttl)
-        self._take_place(HolderKey.of(identity), policy)
+        await self._take_place(HolderKey.of(identity), policy)
         # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
         await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
         await services.require_catalog(policy)
@@ -74,7 +75,7 @@ class Authorization:
             access_request = await self._wait(access_request, request.wait or timedelta(), deadline)
         if access_request.state is RequestState.APPROVED:
             if self._place is None:
-                self._take_place(HolderKey.of(identity), policy)
+                await self._take_place(HolderKey.of(identity), policy)
             return await services.windows.admit(identity, policy, source, request.reason, ask, lambda: self._places)
         if access_request.state is RequestState.REFUSED:
             raise ReviewRefused(access_request)
@@ -103,22 +104,30 @@ class Authorization:
 
     # --- quota places ----------------------------------------------------------------------------------
 
-    def _take_place(self, key: HolderKey, policy: Policy) -> None:
+    async def _take_place(self, key: HolderKey, policy: Policy) -> None:
         """Take a quota place. Done before a window is opened: without a place there is no window."""
-        per_identity, per_policy = self._services.identity_quota, self._services.policy_quota
-        most = policy.limits.sessions
+        services, most = self._services, policy.limits.sessions
+        per_identity, per_policy = services.identity_quota, services.policy_quota
         if not per_policy.take((key, policy.name), most=most):
             assert most is not None
             raise TooManySessions(most)
         if not per_identity.take(key):
             per_policy.give_back((key, policy.name))
-            raise TooManyConnections(
-                "too many sessions of your identity",
-                reference="too-many-sessions-of-identity",
-                detail=f"At most {per_identity.most} are open at once, under all policies together.",
-                hint="Close sessions that are not used, or use a smaller pool.",
-            )
+            raise _too_many(per_identity.most)
+        if services.siblings is not None and not await self._take_place_among(services.siblings, key, policy):
+            raise _too_many(per_identity.most)
         self._place = key, policy.name
+
+    async def _take_place_among(self, siblings: Siblings, key: HolderKey, policy: Policy) -> bool:
+        """Take the place that counts for all workers of this node; without it, give back this worker's own."""
+        taken = False
+        try:
+            taken = await siblings.take_place(key)
+        finally:
+            if not taken:
+                self._services.identity_quota.give_back(key)
+                self._services.policy_quota.give_back((key, policy.name))
+        return taken
 
     @property
     def _places(self) -> int:
@@ -130,3 +139,12 @@ class Authorization:
         if self._place is not None:
             self._services.release_place(*self._place)
             self._place = None
+
+
+def _too_many(most: int | None) -> TooManyConnections:
+    return TooManyConnections(
+        "too many sessions of your identity",
+        reference="too-many-sessions-of-identity",
+        detail=f"At most {most} are open at once, under all policies together.",
+        hint="Close sessions that are not used, or use a smaller pool.",
+    )

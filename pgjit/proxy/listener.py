@@ -57,6 +57,8 @@ class Listener:
         tls.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
         tls.num_tickets = 0
         self._services = services
+        if services.siblings is not None:
+            services.siblings.answer_cancels(services.registry.cancel)
         self._tls = tls
         self._balancers = balancers
         self._sockets: list[socket.socket] = []
@@ -68,7 +70,7 @@ class Listener:
         self._leaving = False  # a drain has begun: connections are still accepted, and accepted ones served
         self._closing = False  # nothing more is accepted
         self._draining = False  # nobody is served any more who has no session
-        self._inherited = False
+        self.keeps_queue = False  # another process accepts what waits in the sockets
         self._full = False
 
     @property
@@ -98,7 +100,7 @@ class Listener:
     def open_on(self, sockets: Sequence[socket.socket]) -> None:
         """Accept from sockets that listen already. Another process holds them as well, and what waits in them."""
         self._sockets.extend(sockets)
-        self._inherited = True
+        self.keeps_queue = True
         self._resume_accepting()
 
     async def open(self, host: str, port: int) -> None:
@@ -208,9 +210,8 @@ class Listener:
         try:
             async with asyncio.timeout_at(deadline) as limit:
                 with client:
-                    if self._balancers is not None:
-                        peer = await self._balancers.client_behind(client, peer)
-                        place.name(peer)
+                    if self._balancers is not None or self._services.siblings is not None:
+                        peer = await self._count(client, peer, place)
                         if not place.accepted:
                             self._note_too_many(peer, place)
                             return
@@ -241,6 +242,16 @@ class Listener:
                 link.abort()
         else:
             await self._after_tls(link, message, peer, place.refusal, deadline)
+
+    async def _count(self, client: socket.socket, peer: ClientAddress, place: ConnectionPlace) -> ClientAddress:
+        """Count the connection for its client's address, and for all workers. Returns that address."""
+        if self._balancers is not None:
+            peer = await self._balancers.client_behind(client, peer)
+            place.name(peer)
+        siblings, network = self._services.siblings, peer.network
+        if siblings is not None and place.accepted and place.refusal is None:
+            place.count_on_node(peer, await siblings.enter(network), lambda: siblings.leave(network))
+        return peer
 
     def _deadline(self, began: float, place: ConnectionPlace) -> float:
         seconds = self._services.limits.handshake_seconds
@@ -312,9 +323,9 @@ class Listener:
 
         Returns when the server has processed the request. Closing the connection then reports that to the client.
         """
-        session = self._services.registry.by_cancel_key(request.pid, request.secret)
-        if session is not None:
-            await session.cancel()
+        services = self._services
+        if not await services.registry.cancel(request.pid, request.secret) and services.siblings is not None:
+            await services.siblings.cancel(request.pid, request.secret)
 
     # --- shutdown --------------------------------------------------------------------------------------
 
@@ -355,11 +366,11 @@ class Listener:
             await asyncio.wait(late, timeout=_CLOSE_SECONDS)
 
     def _close_sockets(self) -> None:
-        """Clients that are connected already are served, not dropped. Those of an inherited socket wait in it."""
+        """Clients that are connected already are served, not dropped. Or they wait for another process."""
         self._closing = True
         self._stop_accepting()
         for server in self._sockets:
-            if not self._inherited:
+            if not self.keeps_queue:
                 self._accept(server, 4 * _BACKLOG)  # the kernel rounds the backlog up, and more may come meanwhile
             server.close()
         self._sockets.clear()

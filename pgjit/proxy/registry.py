@@ -103,6 +103,13 @@ class Registry:
     def of_window(self, window_id: str) -> list[RegisteredSession]:
         return [session for session in self if session.window_id == window_id]
 
+    async def cancel(self, pid: int, secret: bytes) -> bool:
+        """Cancel in the session with this cancel key; False if there is none. Returns when the server has done it."""
+        session = self.by_cancel_key(pid, secret)
+        if session is not None:
+            await session.cancel()
+        return session is not None
+
     def by_cancel_key(self, pid: int, secret: bytes) -> RegisteredSession | None:
         """The session with this cancel key; None for any other key, also one of another length.
 

@@ -30,6 +30,7 @@ from pgjit.proxy.membership import Memberships
 from pgjit.proxy.quota import Quota
 from pgjit.proxy.rate_limit import RateLimit
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.siblings import Siblings
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.windows import Windows
 from pgjit.server.catalog_cache import CatalogCache
@@ -85,6 +86,7 @@ class Services:
     kept_backends: KeptBackends | None = None
     node: str = ""  # the name of this node
     worker: int = WORKER  # the number of this process on its node
+    siblings: Siblings | None = None  # the other workers of this node, if there are any
     refused_logins: RefusedLogins = field(init=False)
     identity_quota: Quota[HolderKey] = field(init=False)
     policy_quota: Quota[tuple[HolderKey, str]] = field(default_factory=Quota)  # a holder, a policy
@@ -110,6 +112,8 @@ class Services:
     def release_place(self, holder: HolderKey, policy: str) -> None:
         """Give back the places of a session that is over."""
         self.identity_quota.give_back(holder)
+        if self.siblings is not None:
+            self.siblings.leave_place(holder)
         self.policy_quota.give_back((holder, policy))
         limited = self.policies.get(policy)
         if limited is not None and limited.limits.sessions is not None:

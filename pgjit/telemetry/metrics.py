@@ -164,6 +164,13 @@ class Metrics:
             "log.dropped", "{line}", "lines of the program's own log that were dropped, as its output was not read"
         )
         self.ready = self._gauge("ready", "1", "1 while `/readyz` reports that this node is ready, else 0")
+        self.workers = self._gauge(
+            "workers", "{worker}", "with several workers: slots by the state of their worker, and workers that drain",
+            "state",
+        )  # fmt: skip
+        self.worker_restarts = self._counter(
+            "workers.restarts", "{restart}", "with several workers: those that were started because one had ended"
+        )
         self.build = self._gauge("build_info", "1", "always 1", "version")
 
     def declare(self, policies: Iterable[str], version: str) -> None:

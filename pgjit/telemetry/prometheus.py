@@ -5,14 +5,13 @@ Decides the name of each metric there: dots become underscores, then comes the u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pgjit.telemetry.metric_family import Distribution, HistogramFamily, MetricText, NumberFamily
-from pgjit.telemetry.metrics import Metrics
 
 __all__ = ["CONTENT_TYPE", "PrometheusPage", "prometheus_name"]
 
@@ -32,7 +31,7 @@ def prometheus_name(text: MetricText) -> str:
 class PrometheusPage(Collector):
     """The page at /metrics: pgjit's metrics, and those of its process (memory, file descriptors, CPU)."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Iterable[NumberFamily | HistogramFamily]) -> None:
         self._metrics = metrics
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)

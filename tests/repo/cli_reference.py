@@ -48,7 +48,7 @@ def _lines(name: str, found: Any) -> Iterator[str]:
         yield from _lines(f"{name} {each}", below)
     if inner:
         return
-    given = [each for each in found.params if each.name != "help" and not _is_shared(each)]
+    given = [each for each in found.params if each.name != "help" and not _is_shared(each) and not _is_hidden(each)]
     arguments = "".join(f" [{each.name.upper()}]" for each in given if each.param_type_name == "argument")
     yield from (f"### `pgjit {name}{arguments}`", "", inspect.cleandoc(found.help or ""), "")
     yield from _table(given)
@@ -58,6 +58,11 @@ def _lines(name: str, found: Any) -> Iterator[str]:
 
 def _is_shared(parameter: Any) -> bool:
     return getattr(parameter, "rich_help_panel", None) == API_PANEL
+
+
+def _is_hidden(parameter: Any) -> bool:
+    """For pgjit itself, not for people."""
+    return bool(getattr(parameter, "hidden", False))
 
 
 def _table(parameters: Sequence[Any]) -> Iterator[str]:

@@ -37,6 +37,7 @@ LONG_TESTS = (
     "e2e/test_stalls.py::test_no_statement_keeps_the_others_waiting",
     "e2e/test_tokens.py::test_psql_logs_in_with_a_token_of_every_source",
     "e2e/test_tool_statements.py::test_what_a_tool_asks_by_itself_has_the_servers_own_rows",
+    "e2e/test_workers.py::test_workers_are_replaced_and_no_client_is_refused",
     "e2e/test_two_nodes.py::test_the_shorter_policy_wins_whatever_the_clock_of_a_node",
     "e2e/test_wrong_statements.py::test_each_rewrite_of_an_expression_runs",
     "faults/test_floods.py::test_both_sides_write_at_once",

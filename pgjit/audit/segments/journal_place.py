@@ -48,9 +48,13 @@ def origin_at(place: JournalPlace) -> str | None:
 
 
 def journals_at(place: JournalPlace) -> list[JournalPlace]:
-    """The place itself if it has segments, else the journals below it. Raises OSError."""
+    """The place itself if it has segments, and the journals below it. Raises OSError.
+
+    A folder that has segments was of one process before it was of several workers: theirs are directly below.
+    """
     if segments_at(place):
-        return [place]
+        workers = sorted(path.parent for path in place.glob("*/origin")) if isinstance(place, Path) else []
+        return [place, *workers]
     if isinstance(place, StoreFolder):
         return [*place.journals()]
     depths = range(1, _MOST_LEVELS + 1)

@@ -36,13 +36,17 @@ def prove(
     from pgjit.audit.segments import SegmentDamaged
 
     journals = proved_journals(folders, keys, config)
-    if len(journals) != 1:
+    if len(journals) != 1 and "/" not in record:  # an execution is in one of them
         raise WrongUsage("the numbers of records are of one journal: give it with --journal")
-    (journal,) = journals
-    try:
-        proof = prove_record(journal.files, record, journal.keys)
-    except (CannotProve, SegmentDamaged) as fault:
-        print(f"error: {plain(str(fault))} [cannot-prove]", file=sys.stderr)
+    faults: list[str] = []
+    for journal in journals:
+        try:
+            proof = prove_record(journal.files, record, journal.keys)
+            break
+        except (CannotProve, SegmentDamaged) as fault:
+            faults.append(str(fault))
+    else:
+        print(f"error: {plain('; '.join(dict.fromkeys(faults)))} [cannot-prove]", file=sys.stderr)
         return Status.FAILED
     if str(out) == "-":
         sys.stdout.buffer.write(proof.content())

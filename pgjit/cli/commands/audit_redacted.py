@@ -37,16 +37,15 @@ def redacted(
     Reads the salts beside the journal. Who has the record, the value and its salt can check that the value stood
     there: `pgjit audit check-value`. The exit code is 1 if it is another value.
     """
-    from pgjit.audit.proof.journal_files import JournalFiles
-    from pgjit.audit.proof.proving import CannotProve, find_line
+    from pgjit.audit.proof.proving import CannotProve
     from pgjit.audit.redaction.revealing import NotRedacted, member_salts, redacted_members
     from pgjit.audit.segments import SegmentDamaged
 
     if (member is None) != (value is None):
         raise WrongUsage("give both --member and --value, or none")
-    files = _one_journal(folders, config)
     try:
-        members = redacted_members(find_line(JournalFiles(files).segments, record)[1])
+        files, line = _found(_journals(folders, config, record), record)
+        members = redacted_members(line)
         salts = next(
             filter(None, (member_salts(folder, members) for folder in files if isinstance(folder, Path))), None
         )
@@ -96,16 +95,32 @@ def check_value(
         raise WrongUsage("--salt is 32 hexadecimal digits") from None
 
 
-def _one_journal(folders: list[str] | None, config: Path) -> list[JournalPlace]:
-    """The places of one journal: in an archive of several, that of the configured folder. Raises WrongUsage."""
+def _journals(folders: list[str] | None, config: Path, record: str) -> list[list[JournalPlace]]:
+    """The places of each journal; in an archive of several, those of the configured folder. Raises WrongUsage."""
     from pgjit.audit.segments.journal_place import journals_at, origin_at
 
-    found = [each for place in journal_places(folders, config) for each in journals_at(place) or [place]]
-    origins = {each: origin_at(each) for each in found}
-    own = next((origin for origin in origins.values() if origin is not None), None)
-    if folders and len({*origins.values()} - {None}) > 1:
+    found = [journals_at(place) or [place] for place in journal_places(folders, config)]
+    origins = {each: origin_at(each) for places in found for each in places}
+    chosen = [each for places in (found if folders else found[:1]) for each in places]
+    own: list[str | None] = list(dict.fromkeys(origin for each in chosen if (origin := origins[each]) is not None))
+    if len(own) > 1 and "/" not in record:  # an execution is in one of them
         raise WrongUsage("the numbers of records are of one journal: give it with --journal")
-    return [each for each in found if origins[each] in (own, None)]
+    return [[each for each in origins if origins[each] in (origin, None)] for origin in own or [None]]
+
+
+def _found(journals: list[list[JournalPlace]], record: str) -> tuple[list[JournalPlace], bytes]:
+    """The places of the journal that has the record, and its line. Raises CannotProve and SegmentDamaged."""
+    from pgjit.audit.proof.journal_files import JournalFiles
+    from pgjit.audit.proof.proving import CannotProve, find_line
+
+    missing: CannotProve | None = None
+    for places in journals:
+        try:
+            return places, find_line(JournalFiles(places).segments, record)[1]
+        except CannotProve as fault:
+            missing = missing or fault
+    assert missing is not None
+    raise missing
 
 
 def _verdict(member: str, *, holds: bool) -> int:

@@ -27,6 +27,7 @@ _log = logging.getLogger("pgjit.serve")
 def serve(
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON line.")] = False,
+    worker: Annotated[int | None, typer.Option(hidden=True, help="Of the supervisor alone: the bus.")] = None,
 ) -> int:
     """Run the proxy.
 
@@ -41,12 +42,20 @@ def serve(
     from pgjit.config import load_config
     from pgjit.telemetry.program_log import ProgramLog
 
+    if worker is not None:
+        from pgjit.cli.serve_workers import serve_as_worker
+
+        return serve_as_worker(config, worker)
     inherited = inherited_sockets()  # first: no child process gets them
     service_manager = ServiceManager.of_environment()
     loaded = load_config(config)
     with ProgramLog(loaded.file.log.format, loaded.file.log.level) as log:
         for warning in loaded.warnings:
             _log.warning("%s", warning)
+        if loaded.workers > 1:
+            from pgjit.cli.serve_workers import supervise
+
+            return supervise(loaded, config, inherited, service_manager, as_json=as_json)
         return run_program(_serve(loaded, log, inherited, service_manager, as_json=as_json))
 
 

@@ -8,11 +8,13 @@ know what a connection is for, and records nothing.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgjit.audit.event import BalancerConnection
 from pgjit.errors import TooManyConnections
 from pgjit.proxy.quota import Quota
+from pgjit.proxy.siblings import SharedAdmission
 
 __all__ = ["ClientAddress", "ConnectionLimits", "ConnectionPlace"]
 
@@ -56,12 +58,7 @@ class ConnectionLimits:
         full = self.total.full(None)
         place = ConnectionPlace(self, accepted=self.total.take(None, beyond=_EXTRA))
         if full:
-            place.refusal = TooManyConnections(
-                "too many connections to this proxy",
-                reference="too-many-connections",
-                detail=f"At most {self.total.most} are served at once.",
-                hint="Close connections that are not used, and try again.",
-            )
+            place.refusal = _too_many(self.total.most)
         if client is not None:
             place.name(client)
         return place
@@ -79,28 +76,57 @@ class ConnectionPlace:
         self._limits = limits
         self._counted = accepted
         self._network: str | None = None
+        self._leave_node: Callable[[], None] | None = None
 
     def name(self, client: ClientAddress) -> None:
         """The connection is this client's. `accepted` and `refusal` take its address into account from now on."""
         addresses = self._limits.addresses
         if addresses.full(client.network):
-            self.refusal = TooManyConnections(
-                "too many connections from your address",
-                reference="too-many-connections-of-address",
-                detail=f"At most {addresses.most} from {client.network} are served at once.",
-                hint="Close connections that are not used, and try again.",
-            )
+            self.refusal = _too_many_of_address(addresses.most, client)
         if self.accepted and addresses.take(client.network, beyond=_EXTRA_OF_ADDRESS):
             self._network = client.network
         else:
             self.accepted = False
             self.leave()
 
+    def count_on_node(self, client: ClientAddress, admission: SharedAdmission, leave: Callable[[], None]) -> None:
+        """The limits of all workers of this node apply as well. `leave`: gives back the place among them."""
+        if not admission.accepted:
+            self.accepted = False
+            self.leave()
+        else:
+            self._leave_node = leave
+        if admission.limit == "address":
+            self.refusal = _too_many_of_address(self._limits.addresses.most, client)
+        elif admission.limit == "connections":
+            self.refusal = _too_many(self._limits.total.most)
+
     def leave(self) -> None:
         """The connection is closed. May be called twice."""
+        if self._leave_node is not None:
+            self._leave_node()
+            self._leave_node = None
         if self._network is not None:
             self._limits.addresses.give_back(self._network)
             self._network = None
         if self._counted:
             self._limits.total.give_back(None)
             self._counted = False
+
+
+def _too_many(most: int | None) -> TooManyConnections:
+    return TooManyConnections(
+        "too many connections to this proxy",
+        reference="too-many-connections",
+        detail=f"At most {most} are served at once.",
+        hint="Close connections that are not used, and try again.",
+    )
+
+
+def _too_many_of_address(most: int | None, client: ClientAddress) -> TooManyConnections:
+    return TooManyConnections(
+        "too many connections from your address",
+        reference="too-many-connections-of-address",
+        detail=f"At most {most} from {client.network} are served at once.",
+        hint="Close connections that are not used, and try again.",
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Protocol
@@ -54,15 +54,18 @@ class FleetNode:
         *,
         stale_after: timedelta = timedelta(seconds=30),
         strict: bool = False,
+        run: str | None = None,
+        dead: Collection[str] = (),
     ) -> None:
-        """`policies`: version by name."""
+        """`policies`: version by name. `run` names this process; `dead` are those that are known to have ended."""
         self._name = name
         self._store = store
         self._clock = clock
         self._policies = policies
         self._stale_after = stale_after
         self._strict = strict
-        self._run = uuid.uuid4().hex
+        self._run = uuid.uuid4().hex if run is None else run
+        self._dead = frozenset(dead)
         self._work: FleetWork | None = None
         self._viewed_at = clock.steady()
         self._failing = False
@@ -128,6 +131,8 @@ class FleetNode:
     async def _begin(self) -> None:
         """Take the name. A process that has it is watched: if it is silent, it was killed."""
         seen = await self._store.begin_node(self._run, self._policies)
+        if seen is not None and seen.run in self._dead:
+            seen = await self._store.begin_node(self._run, self._policies, seen)
         latest = self._clock.steady() + HOLD_SECONDS
         if seen is not None:
             _log.warning("the last process of node %s was not stopped in order: is it silent?", self._name)

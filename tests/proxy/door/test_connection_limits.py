@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgjit.proxy.door.connection_limits import ClientAddress, ConnectionLimits, ConnectionPlace
+from pgjit.proxy.siblings import SharedAdmission
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,26 @@ def test_in_any_order_the_count_is_of_those_inside(moves: list[tuple[int, bool, 
         place.leave()
     assert len(limits) == 0
     assert _kind(limits.enter(ClientAddress.of("10.0.0.1", 1))) == "in"
+
+
+@pytest.mark.parametrize(
+    ("admission", "kind"),
+    [
+        (SharedAdmission(accepted=True), "in"),
+        (SharedAdmission(accepted=True, limit="address"), "too-many-connections-of-address"),
+        (SharedAdmission(accepted=True, limit="connections"), "too-many-connections"),
+        (SharedAdmission(accepted=False, limit="address"), "away"),
+        (SharedAdmission(accepted=False), "shut"),
+    ],
+)
+def test_the_limits_of_all_workers_count_as_well_and_each_place_is_given_back_once(
+    admission: SharedAdmission, kind: str
+) -> None:
+    limits, client, left = ConnectionLimits(5, 5), ClientAddress.of("10.0.0.7", 1), list[int]()
+    place = limits.enter(client)
+    place.count_on_node(client, admission, lambda: left.append(1))
+    assert ("shut" if not place.accepted and place.refusal is None else _kind(place)) == kind
+    for _ in range(2):
+        place.leave()
+    assert left == [1] * admission.accepted
+    assert len(limits) == 0

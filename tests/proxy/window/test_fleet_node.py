@@ -101,6 +101,22 @@ async def test_a_killed_process_loses_its_name_and_notices_if_it_lives_on(
             beating.cancel()
 
 
+async def test_a_name_is_free_at_once_if_its_process_is_known_to_have_ended(
+    store_of: Callable[[str], SqlStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_node, "HOLD_SECONDS", 3600)
+    killed, other = store_of("a"), store_of("b")
+    await killed.open()
+    await other.open()
+    assert await killed.begin_node("killed", {}) is None
+    async with FleetNode("a", killed, Clock(), {}, run="next", dead=["killed"]).alive():
+        assert {node.name: node.run for node in await other.nodes()} == {"a": "next"}
+        with pytest.raises(ServerUnavailable) as caught:
+            async with FleetNode("a", killed, Clock(), {}, dead=["killed"]).alive():
+                pytest.fail("another process has the name, which is not the one that has ended")
+        assert caught.value.reference == "node-name-in-use"
+
+
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_stale_view_ends_the_sessions_of_a_strict_node_alone(
     store_of: Callable[[str], SqlStore], strict: bool

@@ -1,0 +1,33 @@
+"""Follows the changes of the store: what any node has decided is enforced here, and waiting logins see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pgjit.grants.requests import Requests
+from pgjit.grants.store import Store
+from pgjit.proxy.window.revocations import Revocations
+
+__all__ = ["following_changes"]
+
+
+@asynccontextmanager
+async def following_changes(store: Store, revocations: Revocations, requests: Requests) -> AsyncIterator[None]:
+    following = asyncio.create_task(_follow(store, revocations, requests))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(store: Store, revocations: Revocations, requests: Requests) -> None:
+    seen = 0
+    while True:
+        number = await store.changes(seen)
+        if number != seen:
+            revocations.wake()
+            requests.wake()
+        seen = number

@@ -1,0 +1,58 @@
+"""A worker process: the application, with the bus to its supervisor.
+
+Decides how it leaves its port. An order of the supervisor says how. On SIGTERM from somebody else its slot goes on
+with another worker: it leaves at once, and what waits in the socket is for that one. If the supervisor is gone nobody
+follows: it serves who is connected, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+
+from pgjit.app.application import App
+from pgjit.app.inherited_sockets import InheritedSockets
+from pgjit.app.session_port import PortEnd
+from pgjit.app.supervisor.bus_message import WorkerStart
+from pgjit.app.supervisor.events import first_of
+from pgjit.app.supervisor.worker_bus import WorkerBus
+from pgjit.app.worker_place import WorkerPlace
+from pgjit.config import Config
+from pgjit.telemetry.program_log import ProgramLog
+
+__all__ = ["serve_one_worker"]
+
+_log = logging.getLogger("pgjit.workers")
+
+
+async def serve_one_worker(
+    config: Config, start: WorkerStart, endpoint: socket.socket, inherited: InheritedSockets, log: ProgramLog
+) -> int:
+    """Returns the exit status. `endpoint`: of the bus."""
+    terminated, at_once = asyncio.Event(), asyncio.Event()
+
+    def received() -> None:
+        (at_once if terminated.is_set() or bus.ordered.is_set() else terminated).set()
+
+    async with WorkerBus.open(endpoint) as bus:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, received)
+        place = WorkerPlace(siblings=bus, run=start.run, dead=tuple(start.dead), workers=start.slots)
+        app = App(config, warm=True, inherited=inherited, place=place)
+        app.stop_at_once = at_once
+        async with app:
+            app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
+            bus.ready()
+            await first_of(terminated, bus.ordered)
+            app.port_end = _port_end(start, bus)
+    return 0
+
+
+def _port_end(start: WorkerStart, bus: WorkerBus) -> PortEnd:
+    if (order := bus.order) is not None:
+        return PortEnd(delayed=order.delayed, keeps_queue=order.keeps_queue)
+    if bus.ordered.is_set():
+        _log.critical("the supervisor is gone: worker %s serves who is connected, and ends", start.name)
+        return PortEnd(delayed=False, keeps_queue=start.held)
+    return PortEnd(delayed=False, keeps_queue=True)
