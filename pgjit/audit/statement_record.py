@@ -85,8 +85,13 @@ def _statement(event: Execution, shown: Execution | ShownStatement) -> str:
 
 
 def _rendered(event: Execution, text: str, summary: StatementSummary | None) -> str:
-    kind = "" if event.kind is None else f',"kind":{_json(event.kind)}'
+    kind = "" if event.kind is None else _kind(event.kind)
     return f"{kind},{_text_member(text, event.decision)}{'' if summary is None else _summary(summary)}"
+
+
+@lru_cache(maxsize=1024)
+def _kind(kind: str) -> str:
+    return f',"kind":{_json(kind)}'
 
 
 def _text_member(text: str, decision: str) -> str:
@@ -99,7 +104,9 @@ def _text_member(text: str, decision: str) -> str:
 
 
 def _summary(summary: StatementSummary) -> str:
-    """With its comma. Kept where many texts have it, as they differ only in constants."""
+    """With its comma. It is kept, for texts that differ only in constants share their summary."""
+    if summary.rendered_names is not None:
+        return summary.rendered_names
     members: dict[str, object] = {
         "normalised": summary.normalised,
         "fingerprint": summary.fingerprint,
@@ -109,7 +116,8 @@ def _summary(summary: StatementSummary) -> str:
         "about": "catalog" if summary.of_catalog else None,
     }
     present = {name: value for name, value in members.items() if value}
-    return f",{as_members(present).decode()}" if present else ""
+    rendered = summary.rendered_names = f",{as_members(present).decode()}" if present else ""
+    return rendered
 
 
 def outcome_members(event: Outcome, salts: SaltSource | None = None) -> str:

@@ -46,7 +46,7 @@ def valueless(execution: Execution) -> ShownStatement:
 
 
 def _without_texts(summary: StatementSummary) -> StatementSummary:
-    return replace(summary, normalised=None, masked=None, rendered=None, valueless=None)
+    return replace(summary, normalised=None, masked=None, rendered=None, rendered_names=None, valueless=None)
 
 
 def _without_wording(violation: Violation) -> Violation:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from pgjit.errors import StatementRefused
 from pgjit.judging.judgement import Judgement
-from pgjit.sql.constants import TextShape, constants_in, shape_of
+from pgjit.sql.constants import TextShape, constants_in, possible_shape_of, shape_of
 from pgjit.sql.guards.check_text import check_text
 from pgjit.sql.statement import Name, Statement, StatementSummary
 
@@ -31,7 +31,6 @@ _MOST_VALUES = 16
 _FIELDS = tuple(each.name for each in fields(Statement))
 assert (_FIELDS[:4], _FIELDS[-1]) == (("index", "kind", "text", "position"), "summary")
 _FACTS = attrgetter(*_FIELDS[4:-1])
-_SUMMED_UP = attrgetter(*(each.name for each in fields(StatementSummary) if each.compare))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,14 @@ class _Remembered:
     position: int  # where the statement begins
     tail: int  # how many characters come after it
     facts: tuple[object, ...]
-    summary: tuple[object, ...]
+    summary: StatementSummary  # equal for all texts, so they share it
     parameter_types: frozenset[int]
     judge_number: int
     constants_read: tuple[int, ...]
 
     def judgement(self, text: str) -> Judgement:
         own = text[self.position : len(text) - self.tail]
-        summary = StatementSummary(*self.summary)  # type: ignore[arg-type]
-        statement = Statement(self.index, self.kind, own, self.position, *self.facts, summary)  # type: ignore[call-arg, arg-type]
+        statement = Statement(self.index, self.kind, own, self.position, *self.facts, self.summary)  # type: ignore[call-arg, arg-type]
         return Judgement(
             text, (statement,), (), parameter_types=self.parameter_types, judge_number=self.judge_number,
             constants_read=self.constants_read,
@@ -69,18 +67,18 @@ class ShapeCache:
     def __init__(self, most: int = _MOST_SHAPES) -> None:
         self._most = most
         self._known: OrderedDict[bytes, _Known | None] = OrderedDict()  # None: a constant decides
-        self._latest: tuple[bytes, TextShape | None] = (b"", None)
+        self._latest: tuple[bytes, TextShape | None] = (b"", None)  # a text that is not found is looked for again
 
     def __len__(self) -> int:
         return len(self._known)
 
     def find(self, sql: bytes) -> Judgement | None:
-        shape = self._shape(sql)
-        known = None if shape is None else self._known.get(shape.key)
-        if shape is None or known is None:
+        shape = possible_shape_of(sql)
+        if shape is None or (known := self._known.get(shape.key)) is None:
             return None
-        literals = shape.literals
-        found = known.remembered.get(tuple([literals[index] for index in known.read]))
+        read, remembered = known
+        literals = shape.parts
+        found = remembered.get(tuple([literals[2 * index + 1] for index in read]))
         if found is None:
             return None
         text = sql.decode("ascii")
@@ -116,7 +114,6 @@ class ShapeCache:
             self._known.popitem(last=False)
 
     def _shape(self, sql: bytes) -> TextShape | None:
-        """A text that is not found is looked for again, when it was judged."""
         if self._latest[0] != sql:
             self._latest = sql, shape_of(sql)
         return self._latest[1]
@@ -139,7 +136,7 @@ def _remember(judgement: Judgement, shape: TextShape) -> _Remembered | None:
     }
     facts = tuple(placeless.get(name, value) for name, value in zip(_FIELDS[4:-1], _FACTS(one), strict=True))
     return _Remembered(
-        one.index, one.kind, one.position, len(judgement.text) - end, facts, _SUMMED_UP(one.summary),
+        one.index, one.kind, one.position, len(judgement.text) - end, facts, one.summary,
         judgement.parameter_types, judgement.judge_number, read,
     )  # fmt: skip
 

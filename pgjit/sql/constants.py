@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["MOST_INT4", "TextShape", "constants_in", "shape_of"]
+__all__ = ["MOST_INT4", "TextShape", "constants_in", "possible_shape_of", "shape_of"]
 
 _MOST_BYTES = 2048
 _MOST_CONSTANTS = 64
@@ -42,6 +42,9 @@ MOST_INT4 = 2**31 - 1
 _MOST_INT8 = 2**63 - 1
 
 
+_new_shape = tuple.__new__  # a third of what `TextShape()` costs
+
+
 class TextShape(NamedTuple):
     key: bytes  # equal for texts of the same shape
     parts: list[bytes]  # of the text: what is fixed, a constant, what is fixed, ..., what is fixed
@@ -53,11 +56,22 @@ class TextShape(NamedTuple):
 
 def shape_of(sql: bytes) -> TextShape | None:
     """None: it has no constant that could be taken out, or may be read in more than one way."""
-    if len(sql) > _MOST_BYTES or not sql.isascii():
+    if not sql.isascii():
         return None
     for barred in _BARRED:
         if barred in sql:
             return None
+    return possible_shape_of(sql)
+
+
+def possible_shape_of(sql: bytes) -> TextShape | None:
+    """The same, but for whether the text may be read in more than one way.
+
+    If its key is that of a text with a shape, this is its shape: what is barred is not in the fixed parts then, and
+    has no meaning in a quoted constant.
+    """
+    if len(sql) > _MOST_BYTES or b"\0" in sql:  # a zero byte separates the parts of the key
+        return None
     parts = _CONSTANT.split(sql)
     if not 1 < len(parts) <= 2 * _MOST_CONSTANTS:
         return None
@@ -66,7 +80,7 @@ def shape_of(sql: bytes) -> TextShape | None:
         b"s" if literal[0] == _QUOTE else b"i" if len(literal) < 10 and literal.isdigit() else _number_class(literal)
         for literal in parts[1::2]
     ]
-    return TextShape(b"\0".join(keyed), parts)
+    return _new_shape(TextShape, (b"\0".join(keyed), parts))
 
 
 def constants_in(text: str) -> list[bytes]:

@@ -118,6 +118,8 @@ class StatementSummary:
     of_catalog: bool = False  # it asks only how the database is made, as psql and drivers do by themselves
     rendered: tuple[str, str | None, str] | None = field(default=None, compare=False, repr=False)
     """For the journal: a text, a kind, and the members of a record for them."""
+    rendered_names: str | None = field(default=None, compare=False, repr=False)
+    """The part of it that does not depend on the text."""
     valueless: StatementSummary | None = field(default=None, compare=False, repr=False)
     """For the journal under `record: statements`: the same without texts, made once for each judgement."""
 

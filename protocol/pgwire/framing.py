@@ -291,34 +291,38 @@ class StreamReader:
         Data that is counted begins at `since`.
         """
         controls: list[ControlMessage] = []
-        classes, size, rows = self._classes, len(data), 0
+        classes, limit, size, rows = self._classes, self._limit, len(data), 0
         self._need = _HEADER
         last = size - _HEADER
         while at <= last:
             kind, length = _KIND_AND_LENGTH(data, at)
             end: int = at + 1 + length
             its_class = classes[kind]
-            if its_class == _FLOWING and 4 <= length <= _MAX_DATA:
-                rows += 1
+            if its_class == _HELD:
+                if length < 4 or length > limit or not kind:  # a kind of 0 ends a chunk, and is no message
+                    raise _broken(data, at, since, rows, controls)
                 if end > size:
-                    self._skip, self._counted = end - size, True
-                    end = size
-                at = end
-                continue
-            if its_class == _OPAQUE and 4 <= length <= _MAX_DATA:
+                    self._need = end - at
+                    break
+            elif length < 4 or length > _MAX_DATA:
+                raise _broken(data, at, since, rows, controls)
+            else:
                 if end > size:
-                    self._skip, self._counted = end - size, False
-                    end = size
-            elif not kind or length < 4 or length > self._limit:  # a kind of 0 ends a chunk, and is no message
-                if at > since:
-                    controls.append((0, at, at, rows, at - since))
-                raise BrokenStream(_impossible(kind, length), data[:at], controls)
-            elif end > size:
-                self._need = end - at
-                break
+                    self._skip, self._counted, end = end - size, its_class == _FLOWING, size
+                if its_class == _FLOWING:
+                    rows += 1
+                    at = end
+                    continue
             controls.append((kind, at, end, rows, at - since))
             rows = 0
             at = since = end
         if at > since:
             controls.append((0, at, at, rows, at - since))
         return at, controls
+
+
+def _broken(data: bytes, at: int, since: int, rows: int, controls: list[ControlMessage]) -> BrokenStream:
+    """What is at `at` is no message."""
+    if at > since:
+        controls.append((0, at, at, rows, at - since))
+    return BrokenStream(_impossible(*_KIND_AND_LENGTH(data, at)), data[:at], controls)

@@ -85,8 +85,9 @@ def _extended(core: Core, turns: int) -> None:
 
 
 def _repeated(core: Core, turns: int) -> None:
+    sent = query(_LITERAL % 7)
     for _ in range(turns):
-        core.turn(query(_LITERAL % 7), _FIELDS + _ROW + _DONE)
+        core.turn(sent, _FIELDS + _ROW + _DONE)
 
 
 def _unique(core: Core, turns: int) -> None:

@@ -208,6 +208,26 @@ def test_what_is_redacted_depends_on_the_constants() -> None:
 # --- what is remembered ---
 
 
+@pytest.mark.parametrize("value", ["a--b", "/* a", "*/", "--", "a /* b */ -- c"])
+def test_what_begins_a_comment_elsewhere_is_a_value_in_a_constant_of_a_known_shape(value: str) -> None:
+    judge, text = Judge(READ_ONLY, limit=LIMIT), "SELECT name FROM orders WHERE name = '{}' AND id = 5"
+    judge(text.format("x").encode())
+    sql = text.format(value).encode()
+    assert placeless(judge(sql)) == placeless(without_facts(assess(READ_ONLY, sql, LIMIT)))
+    assert judge.remembered == 1
+
+
+@pytest.mark.parametrize(
+    "sql", [b"SELECT \0i\0 + 5", b"SELECT 5 + \0i\0", b"SELECT 5 + 6 -- 7", b"SELECT 5 + $$a$$", b"SELECT\xa05 + 6"]
+)
+def test_no_other_text_has_a_shape_that_is_known(sql: bytes) -> None:
+    judge = Judge(READ_ONLY, limit=LIMIT)
+    judge(b"SELECT 5 + 6")
+    assert judge(b"SELECT 7 + 8").allowed
+    judge(sql)
+    assert judge.remembered == 1
+
+
 def test_the_texts_are_those_of_the_statement_itself() -> None:
     judge = Judge(READ_ONLY, limit=LIMIT)
     judge(b"  SELECT 'a', 5 ; ")

@@ -17,9 +17,11 @@ def next_batch(frames: Sequence[Frame], at: int) -> Sequence[Frame]:
     """The frames that are judged before the other sessions get their turn."""
     if at or len(frames) > _AT_ONCE:
         frames = frames[at : at + _AT_ONCE]
+    if len(frames) == 1 or sum([len(frame[1]) for frame in frames]) < _BYTES_AT_ONCE:
+        return frames
     size = 0
     for end, frame in enumerate(frames):
         if size >= _BYTES_AT_ONCE:
             return frames[:end]
-        size += len(frame[1])
+        size += len(frame.raw)
     return frames

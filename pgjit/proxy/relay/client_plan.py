@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pgjit.audit.event import Event, Execution
 from pgjit.errors import PgjitError
@@ -25,18 +25,19 @@ class Planned:
     executes: bool = False  # it runs something: the record must be in the journal first
 
 
-@dataclass(slots=True)
 class ClientPlan:
     """The result of a batch of the client's frames."""
 
-    items: list[Planned] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)  # to be in the journal before `data` is sent
     rest: Sequence[Frame] = ()  # frames that wait for the server's answer, or for the turn of other sessions
     unjudged: bytes | None = None  # `rest` begins with this text, which the judge's worker has to judge first
     unknown: bool = False  # `rest` begins with a statement for which the catalog should be read again
     goodbye: bool = False  # the client sent Terminate
     fault: PgjitError | None = None  # the client broke the protocol: nothing is forwarded, the session ends
     exchange: LoneExchange | None = None  # all that is sent, in place of `items`
+
+    def __init__(self) -> None:
+        self.items: list[Planned] = []
+        self.events: list[Event] = []  # to be in the journal before `data` is sent
 
     @property
     def heavy(self) -> bool:

@@ -18,7 +18,7 @@ __all__ = ["InFlight", "Run"]
 _DONE = InFlightState.DONE
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class Run:
     """One execution, from its record to its outcome."""
 
@@ -35,6 +35,11 @@ class Run:
     received: int = 0  # bytes of COPY data that the client sent for it
     formats: tuple[int, ...] | None = None  # of its result, as its Bind has them
     capture: ResultCapture | None = None  # under `record: results`
+
+    def __init__(self, number: int, started: int) -> None:
+        # What has a default is left to the class: every execution makes one.
+        self.number = number
+        self.started = started
 
 
 @dataclass(slots=True)

@@ -46,7 +46,8 @@ class Recorder:
         violations: Sequence[Violation] | None = None,
     ) -> Run:
         self.executions += 1
-        run = Run(self.executions, now, copies_out=executed.kind == "copy-out")
+        run = Run(self.executions, now)
+        run.copies_out = executed.kind == "copy-out"
         if self._context.results is not None:
             run.capture = capture_of(self._context, run.number, executed)
         summary = None if executed.statement is None else executed.statement.summary

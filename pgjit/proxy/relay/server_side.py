@@ -21,7 +21,7 @@ from pgjit.proxy.relay.server_step import ScannedData, ServerStep
 from pgjit.proxy.relay.transitions import REQUEST, InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting_messages
-from pgwire.messages.query import decode_command_complete, decode_ready, error_response
+from pgwire.messages.query import decode_command_complete, decode_ready, error_response, ready_for_query
 from pgwire.messages.results import decode_parameter_description
 from pgwire.state import ASYNCHRONOUS, FINAL_RESPONSES, RESPONSES, RETURNS_ROWS, RequestKind
 
@@ -33,7 +33,7 @@ _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 _SENT, _CUT, _REFUSED = InFlightState.SENT, InFlightState.CUT, InFlightState.REFUSED
 _FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
 _ANSWERED = REQUEST[_SENT][RequestEvent.LAST_ANSWER]
-_STATUSES = (b"I", b"T", b"E")
+_STATUSES = {ready_for_query(status.encode()): status for status in "ITE"}
 _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
 
@@ -125,22 +125,21 @@ class ServerSide:
 
     def _ends(self, exchange: LoneExchange, step: ServerStep, scanned: ScannedData, now: int) -> bool:
         """Read the answer to all of an exchange, if that is what came. If not, nothing has changed."""
-        chunk, controls, fault, _ = scanned
-        if bytes([control[0] for control in controls]) not in exchange.answers or fault is not None:
+        chunk, controls = scanned[0], scanned[1]
+        # Rows before any other message but the CommandComplete are no answer that is known.
+        kinds = bytes([0 if size and kind != 0x43 else kind for kind, _, _, _, size in controls])
+        if kinds not in exchange.answers or scanned[2] is not None:
             return False
         _, start, end, rows, size = controls[-2]
-        _, ready_start, ready_end, _, more = controls[-1]
-        state = self._state
+        state, status = self._state, _STATUSES.get(chunk[end:])
         if (
-            more
+            status is None
             or self._stream.lead
-            or chunk[ready_start + 5 : ready_end] not in _STATUSES
             or chunk.find(0, start + 5) != end - 1
             or state.stream is not _FOLLOWING
-            or sum([control[4] for control in controls]) != size
         ):
             return False
-        run, status = exchange.run, chr(chunk[ready_end - 1])
+        run = exchange.run
         run.rows, run.size = rows, size
         state.budget.count(rows, size)
         command = chunk[start + 5 : end - 1].decode("utf-8", "replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pgjit.audit.event import Event
@@ -31,13 +30,15 @@ class ScannedData(NamedTuple):
         return len(self.chunk) + self.missing
 
 
-@dataclass(slots=True)
 class ServerStep:
     """The result of a piece of the server's stream."""
 
-    data: list[bytes] = field(default_factory=list)  # for the client, in order
-    events: list[Event] = field(default_factory=list)
     fault: PgjitError | None = None  # the session cannot go on
     reason: str = "server"  # of the fault, for the journal
     to_server: bytes = b""  # to be sent to the server
     cancel: bool = False  # the result is over a limit: the statement is to be cancelled at the server
+
+    def __init__(self, data: list[bytes] | None = None, events: list[Event] | None = None) -> None:
+        """`data`: for the client, in order."""
+        self.data: list[bytes] = [] if data is None else data
+        self.events: list[Event] = [] if events is None else events

@@ -35,7 +35,8 @@ class Sessions:
     def __init__(self, folder: Path) -> None:
         self.files = ResultFiles(folder, lambda: 0)
         self.queue = SendQueue()
-        self.run = Run(1, 0, capture=ResultCapture("s/1", CAPS, None, None))
+        self.run = Run(1, 0)
+        self.run.capture = ResultCapture("s/1", CAPS, None, None)
         self.queue.append(InFlight(RequestKind.QUERY, [self.run]), 0)
         self.failed = 0
         self.results = KeptResults(self.files, self.queue, self._fail)

@@ -148,6 +148,8 @@ ANSWERS = [
     BOUND + ROWS + answer("Z", b"T"),
     BOUND + error("22012", "no") + READY, error("22012", "no") + READY, answer("N", b"\0") + ROWS + READY,
     BOUND + ROWS[:8], ROWS[8:] + READY, answer("D", b"\0\0") + ROWS + READY, ROWS + answer("C", b"SELECT 2") + READY,
+    answer("D", b"\0\0") + BOUND + ROWS + READY, ROWS + READY + answer("D", b"\0\0"), ROWS + READY + READY,
+    answer("D", b"\0\0") + DONE + READY, ROWS + answer("D", b"\0\0") + READY, DONE[:-1] + READY,
 ]  # fmt: skip
 MESSAGES = st.lists(
     st.tuples(
