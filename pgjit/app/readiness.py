@@ -198,7 +198,7 @@ def _copies(upkeep: Upkeep) -> CheckResult:
 def _keys(provider: Provider) -> CheckResult:
     oldest = max(provider.key_ages.values(), default=0.0)
     known = f"the oldest keys were fetched {oldest:.0f} s ago" if provider.ready else "not all keys were fetched"
-    failing = [each.name for each in provider.dependencies if not each.up]
+    failing = [f"{each.name} ({each.fault})" for each in provider.dependencies if not each.up]
     return CheckResult.of(
         failed=not provider.ready,
         warns=bool(failing) or oldest > _OLD_KEYS,
@@ -212,14 +212,14 @@ def _keys(provider: Provider) -> CheckResult:
 
 def _dependency(each: ExternalDependency) -> CheckResult:
     hint = "Answers from before count for identity.graph.max_stale; then sessions end and logins fail."
-    known = "its last use succeeded, or there was none" if each.up else "its last use failed"
+    known = "its last use succeeded, or there was none" if each.up else f"its last use failed: {each.fault}"
     return CheckResult.of(warns=not each.up, known=known, hint=hint)
 
 
 def _connection(name: str, servers: Servers, probes: ConnectionProbes) -> CheckResult:
     fault = probes.faults.get(name)
     if fault is None and not servers.dependency.up:
-        fault = "the last login failed"
+        fault = servers.dependency.fault
     reached = "its control connection is up" if servers.connected else "it was not looked at yet"
     hint = f"{_OUTAGE} `pgjit doctor --connection {name}` logs in as sessions do."
     return CheckResult.of(warns=fault is not None, known=fault or reached, hint=hint)

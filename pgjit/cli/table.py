@@ -30,7 +30,7 @@ COMMANDS: dict[str, Command] = {
     "catalog": Command(
         "pgjit.cli.commands.catalog", "catalog", "Print the catalog of a connection's server, as JSON."
     ),
-    "doctor": Command("pgjit.cli.commands.doctor", "doctor", "Report what the login role of a connection could do."),
+    "doctor": Command("pgjit.cli.commands.doctor", "doctor", "Examine the installation, or a login role."),
     "token": Command("pgjit.cli.commands.token", "token", "Print an access token, for a client's password."),
     "psql": Command("pgjit.cli.commands.psql", "psql", "Run psql on a connection, with a fresh token.", True),
     "exec": Command("pgjit.cli.commands.exec", "run", "Run any client on a connection, with a fresh token.", True),

@@ -1,7 +1,8 @@
-"""The doctor: what the login role of a connection could do on the real server, if a statement got past the rules.
+"""The doctor: what is wrong with an installation, and what the login role of a connection could do on the real server.
 
 This room decides which rights and settings are dangers, which are warnings, and which SQL takes them away. It logs in
-as sessions do, asks the server's catalogs in one read-only transaction, and changes nothing.
+as sessions do, asks the server's catalogs in one read-only transaction, and changes nothing. It also decides what the
+rights of files, the dates of certificates and the differences of clocks mean; `pgjit/app/installation.py` collects them.
 
 Words:
 

@@ -32,11 +32,11 @@ from pgjit.server.target import Target
 from pgjit.server.upstream import Upstream, connect_upstream
 from pgwire.errors import RemoteProtocolError
 
-__all__ = ["Report", "examine"]
+__all__ = ["FAULTS", "Report", "examine", "log_in"]
 
 _MOST_ROWS = 5000
 _SECONDS = 60.0
-_FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, orjson.JSONDecodeError)
+FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, orjson.JSONDecodeError)
 
 _LOGIN = """
 SELECT r.oid::bigint AS oid, quote_ident(r.rolname) AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
@@ -123,12 +123,12 @@ async def examine(target: Target, policies: Iterable[Policy]) -> Report:
     """Examine the login role of `target`, the connection of `policies`. Raises ServerUnavailable."""
     try:
         async with asyncio.timeout(_SECONDS):
-            upstream = await _log_in(target)
+            upstream = await log_in(target)
             try:
                 return await _report(upstream.link, target, tuple(policies))
             finally:
                 await upstream.leave()
-    except _FAULTS as fault:
+    except FAULTS as fault:
         raise ServerUnavailable(
             f"the login role of connection `{target.name}` cannot be examined",
             reference="server-unavailable",
@@ -137,7 +137,7 @@ async def examine(target: Target, policies: Iterable[Policy]) -> Report:
         ) from None
 
 
-async def _log_in(target: Target) -> Upstream:
+async def log_in(target: Target) -> Upstream:
     """Log in at the first server that accepts, primary or standby: roles and rights are the same on both.
 
     Uses no control connection, so that it also works for a login that cannot be used for sessions.

@@ -24,6 +24,7 @@ class ExternalDependency:
         self.kind = kind
         self.name = name
         self.failures = 0
+        self.fault: str | None = None  # why its last use failed, if it did
         self._monotonic = monotonic
         self._failing_since: float | None = None
         self._failures_in_row = 0
@@ -39,6 +40,7 @@ class ExternalDependency:
     def failed(self, why: str) -> None:
         """Report a failed use. `why` holds no secret."""
         self.failures += 1
+        self.fault = why
         self._failures_in_row += 1
         if self._failing_since is None:
             self._failing_since = self._monotonic()
@@ -46,7 +48,7 @@ class ExternalDependency:
 
     def works(self) -> None:
         """Report a use that succeeded."""
-        since = self._failing_since
+        since, self.fault = self._failing_since, None
         if since is not None:
             self._failing_since = None
             lasted, failures = self._monotonic() - since, self._failures_in_row

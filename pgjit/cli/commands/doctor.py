@@ -1,8 +1,10 @@
-"""`pgjit doctor`: reports what the login role of a connection could do, and the SQL that takes it away."""
+"""`pgjit doctor`: examines the installation, or what the login role of a connection could do."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,13 +30,13 @@ _MOST_SHOWN = 8
 
 
 def doctor(
-    connection: Annotated[str | None, typer.Option(help="The connection whose login role is examined.")] = None,
+    connection: Annotated[str | None, typer.Option(help="Examine only the login role of this connection.")] = None,
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
     journal: Annotated[
         bool,
         typer.Option(
             "--journal",
-            help="Examine the journal's folder and archive instead: a probe is written, read back and deleted.",
+            help="Examine only the journal's folder and archive: a probe is written, read back and deleted.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON document.")] = False,
@@ -42,11 +44,12 @@ def doctor(
         bool, typer.Option("--sql", help="Print only the SQL that resolves the dangers and warnings.")
     ] = False,
 ) -> int:
-    """Examine the login role of a connection on the real server, or where the journal is kept.
+    """Examine the installation: configuration, file rights, disk, certificates, keys, store, clocks, connections.
 
-    Reports rights that would let an agent get past the rules or do harm, each with the SQL that revokes it.
-    It logs in with the connection's own credential, reads in a read-only transaction, and changes nothing.
-    The exit code is 1 if there is a danger.
+    With --connection it examines the login role of that connection on the real server: rights that would let an agent
+    get past the rules or do harm, each with the SQL that revokes it. It logs in with the connection's own credential,
+    reads in a read-only transaction, and changes nothing.
+    Run it as the user that runs `pgjit serve`. The exit code is 1 if there is a danger.
     """
     from pgjit.cli.loop import run_program
     from pgjit.config import load_config
@@ -55,9 +58,11 @@ def doctor(
 
     if as_json and as_sql:
         raise WrongUsage("give either --json or --sql")
-    if journal == (connection is not None) or (journal and as_sql):
+    if (journal and connection is not None) or (as_sql and connection is None):
         raise WrongUsage("give either --connection or --journal; --sql is about a connection")
     checked = load_config(config)
+    if connection is None and not journal:
+        return run_program(_examine_installation(checked, config, as_json=as_json))
     if connection is None:
         return _examine_places(checked, as_json=as_json)
     if connection not in checked.targets:
@@ -72,6 +77,37 @@ def doctor(
     else:
         _show(report, Console(highlight=False, soft_wrap=False))
     return Status.FAILED if report.count(Severity.DANGER) else Status.OK
+
+
+async def _examine_installation(config: Config, source: Path, *, as_json: bool) -> int:
+    from pgjit.app.installation import examine_installation
+    from pgjit.doctor.finding import Severity
+
+    shown = Console(highlight=False, soft_wrap=False)
+    progress = sys.stderr.isatty() and not as_json
+
+    def begins(name: str) -> None:
+        if progress:
+            print(f"\r\x1b[Kexamining: {name} ...", end="", file=sys.stderr, flush=True)
+
+    steps = []
+    async for step in examine_installation(config, source, lambda: probed_places(config), begins):
+        steps.append(step)
+        if progress:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if not as_json:
+            shown.print(Text(plain(step.name), style="bold underline"))
+            for finding in step.findings:
+                _show_finding(finding, shown)
+            shown.print()
+    counts = Counter(finding.severity for step in steps for finding in step.findings)
+    if as_json:
+        found = [{"step": each.name, "findings": [asdict(one) for one in each.findings]} for each in steps]
+        totals = {f"{severity}s": counts[severity] for severity in Severity}
+        print(json.dumps({**totals, "steps": found}, indent=2))
+    else:
+        shown.print(", ".join(_counted(counts[severity], severity) for severity in Severity) + ".")
+    return Status.FAILED if counts[Severity.DANGER] else Status.OK
 
 
 def _examine_places(config: Config, *, as_json: bool) -> int:
