@@ -1,8 +1,8 @@
-"""The doctor: what is wrong with an installation, and what the login role of a connection could do on the real server.
+"""The doctor: what is wrong with an installation, and what a connection's login role could do on the real server.
 
 This room decides which rights and settings are dangers, which are warnings, and which SQL takes them away. It logs in
-as sessions do, asks the server's catalogs in one read-only transaction, and changes nothing. It also decides what the
-rights of files, the dates of certificates and the differences of clocks mean; `pgjit/app/installation.py` collects them.
+as sessions do, asks the server's catalogs in one read-only transaction, and changes nothing. It also decides what
+rights of files, dates of certificates and differences of clocks mean, which `pgjit/app/installation.py` collects.
 
 Words:
 

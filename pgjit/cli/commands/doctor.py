@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -83,6 +84,7 @@ async def _examine_installation(config: Config, source: Path, *, as_json: bool) 
     from pgjit.app.installation import examine_installation
     from pgjit.doctor.finding import Severity
 
+    logging.getLogger("pgjit").addHandler(logging.NullHandler())  # what fails is a finding
     shown = Console(highlight=False, soft_wrap=False)
     progress = sys.stderr.isatty() and not as_json
 
