@@ -32,6 +32,7 @@ from pgjit.judging.judge import STATEMENT_BYTES
 from pgjit.notify.section import ChannelSecrets, NotifySection, check_notify
 from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
+from pgjit.reload_section import ReloadSection
 from pgjit.server.connection_section import ConnectionSection, connection_target
 from pgjit.server.store_login import StoreSection, store_target
 from pgjit.server.target import Target
@@ -177,6 +178,7 @@ class ConfigFile(_Section):
     api: HttpApiSection | None = None
     notify: NotifySection | None = None
     log: LogSection = LogSection()
+    reload: ReloadSection = ReloadSection()
     otlp: OtlpSection | None = None
     limits: LimitsSection = LimitsSection()
 
@@ -213,6 +215,7 @@ class Config:
     otlp: OtlpTarget | None = None
     other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
     worker: str | None = None  # the name of this process among the nodes, where it is one of several workers
+    source: Path | None = None  # the file that it was read from
 
     @property
     def node(self) -> str:
@@ -301,7 +304,7 @@ def load_config(path: Path) -> Config:
         for name, section in file.connections.items()
         if name != section.database
     )
-    return Config(file, folder, document.sha256, targets, policies, store, secrets, otlp, other)
+    return Config(file, folder, document.sha256, targets, policies, store, secrets, otlp, other, source=path)
 
 
 def _check_tls(document: Document, where: tuple[str, ...], certificate: Path, key: Path) -> None:

@@ -112,11 +112,11 @@ class ReadinessBoard:
 
     def __init__(
         self,
-        checks: Sequence[ReadinessCheck],
+        checks: Callable[[], Sequence[ReadinessCheck]],
         clock: Callable[[], datetime],
         before: Callable[[], None] = lambda: None,
     ) -> None:
-        """`before` is called when somebody asks: it may start what is too slow for a check."""
+        """`checks` returns those of now. `before`: called when somebody asks, to start what is slow."""
         self._checks = checks
         self._clock = clock
         self._before = before
@@ -132,12 +132,12 @@ class ReadinessBoard:
         return ReadinessReport(left, tuple(name for name in dict.fromkeys(exclude) if name not in names))
 
     def look(self) -> ReadinessReport:
-        now = self._clock()
-        for check in self._checks:
+        now, checks = self._clock(), self._checks()
+        for check in checks:
             result, before = _looked_at(check), self._seen.get(check.name)
             since = before.since if before is not None and before.result.state is result.state else now
             self._seen[check.name] = SeenCheck(check.name, result, since)
-        report = ReadinessReport(tuple(self._seen[check.name] for check in self._checks))
+        report = ReadinessReport(tuple(self._seen[check.name] for check in checks))
         self._log_change(report)
         return report
 

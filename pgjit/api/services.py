@@ -18,6 +18,7 @@ from pgjit.api.calls import ApiCall
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.refusals import CallRefused
 from pgjit.api.relation_lists import RelationLists
+from pgjit.api.reload_result import ReloadService
 from pgjit.audit.journal import Journal
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
@@ -65,6 +66,7 @@ class ApiServices:
     revocations: EndingService | None = None
     audit: AuditAnswers | None = None  # None: this node has no folder of a journal
     catalogs: Callable[[str], Catalog | None] = lambda _connection: None  # as last read; None: not read yet
+    reload: ReloadService | None = None
     relation_lists: RelationLists = field(default_factory=RelationLists)
 
     @property

@@ -127,7 +127,7 @@ class _BoundedServer(PromptServer):
     ) -> None:
         super().__init__(config)
         self._listening = listening
-        self._tls = tls
+        self.tls = tls
         self._places = places
         self._resuming: asyncio.TimerHandle | None = None  # accepting is paused until then
         self._opening: set[asyncio.Task[None]] = set()
@@ -196,8 +196,8 @@ class _BoundedServer(PromptServer):
                 place, self._places.leave, config=self.config, server_state=self.server_state, _loop=loop
             ),
             client,
-            ssl=self._tls,
-            **(limits if self._tls is not None else {}),
+            ssl=self.tls,
+            **(limits if self.tls is not None else {}),
         )
 
 
@@ -230,6 +230,12 @@ class HttpServer:
         self._server: _BoundedServer | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
+
+    def serve_with(self, tls: ssl.SSLContext) -> None:
+        """The context of the handshakes that begin from now on."""
+        self._tls = tls
+        if self._server is not None:
+            self._server.tls = tls
 
     @property
     def connections(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Self
 
@@ -15,6 +15,7 @@ from pgjit.api.event_feed import EventFeed
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
 from pgjit.app.checkpoints import open_checkpoints
+from pgjit.app.connections import Connections
 from pgjit.app.from_config import (
     balancers_of,
     fleet_node_of,
@@ -25,16 +26,16 @@ from pgjit.app.from_config import (
     opened_journal,
     provider_of,
     server_tls,
-    versions_of,
 )
 from pgjit.app.http_ports import open_admin_port, open_api
 from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.app.otlp_export import exported_index, exporting
 from pgjit.app.readiness import WatchedParts
+from pgjit.app.reload import Reload
 from pgjit.app.service_stop import note_stop
 from pgjit.app.session_port import PortEnd, open_session_port
 from pgjit.app.store_changes import following_changes
-from pgjit.app.watched_metrics import watch, watch_notifications
+from pgjit.app.watched_metrics import watch, watch_notifications, watch_reloads
 from pgjit.app.worker_place import WorkerPlace
 from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
@@ -59,8 +60,6 @@ from pgjit.proxy.window.node_work import NodeWork
 from pgjit.proxy.window.reconciliation import reconcile
 from pgjit.proxy.window.revocations import Revocations
 from pgjit.proxy.window.windows import Windows
-from pgjit.server.catalog_cache import CatalogCache
-from pgjit.server.servers import Servers
 from pgjit.telemetry import Telemetry
 
 __all__ = ["VERSION", "App"]
@@ -86,9 +85,9 @@ class App:
     _directory: GraphDirectory | None
     _ties: Ties
     _memberships: Memberships
-    _servers: dict[str, Servers]
-    _catalogs: dict[str, CatalogCache]
+    _connections: Connections
     _services: Services
+    reloading: Reload
     _listener: Listener
 
     def __init__(
@@ -128,6 +127,8 @@ class App:
                 "judge workers": self._run_judge_workers,
                 "changes of the store": self._run_changes,
                 "notifications": self._run_notifications,
+                # Works during the drain, too: a policy may be deleted while sessions have their last seconds.
+                "reload": self._run_reload,
                 # Stopped after the listener too: people see what is ending.
                 "HTTP API": self._run_api,
                 # Stopped after the listener: during the drain, probes read from it that pgjit is alive, not ready.
@@ -224,9 +225,7 @@ class App:
     @asynccontextmanager
     async def _run_revocations(self) -> AsyncIterator[None]:
         self._revocations = Revocations(self._store, self._windows, self.registry, self._clock)
-        work = NodeWork(
-            self._windows, self._kept_backends, self.registry, self._journal, self._clock, versions_of(self._config)
-        )
+        work = NodeWork(self._windows, self._kept_backends, self.registry, self._journal, self._clock)
         self._node.work_with(work)
         async with self._revocations.enforced():
             yield
@@ -263,15 +262,15 @@ class App:
 
     @asynccontextmanager
     async def _run_servers(self) -> AsyncIterator[None]:
-        self._servers = {name: Servers(target) for name, target in self._config.targets.items()}
-        async with AsyncExitStack() as stack:
-            for each in self._servers.values():
-                stack.push_async_callback(each.close)
+        self._connections = Connections(self._config.targets)
+        try:
             yield
+        finally:
+            await self._connections.close()
 
     @asynccontextmanager
     async def _run_ends_of_kept_backends(self) -> AsyncIterator[None]:
-        self._kept_backends.end_orphans(self._servers)
+        self._kept_backends.end_orphans(self._connections.servers)
         try:
             yield
         finally:
@@ -279,21 +278,18 @@ class App:
 
     @asynccontextmanager
     async def _run_catalogs(self) -> AsyncIterator[None]:
-        """One for each connection: read when a session first needs it, and looked after from then on."""
-        targets = self._config.targets
-        self._catalogs = {name: CatalogCache(target, self._servers[name]) for name, target in targets.items()}
-        async with AsyncExitStack() as stack:
-            for each in self._catalogs.values():
-                stack.push_async_callback(each.close)
-                stack.push_async_callback(_cancelled, asyncio.create_task(each.watch()))
+        self._connections.open_catalogs()
+        try:
             yield
+        finally:
+            await self._connections.close_catalogs()
 
     # --- sessions --------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _run_judge_workers(self) -> AsyncIterator[None]:
         self._services = self._filled_services()
-        watch(self._services, self._catalogs, self._upkeep, self._export)
+        watch(self._services, self._connections.catalogs, self._upkeep, self._export)
         workers = self._services.judge_workers
         try:
             if self._warm:
@@ -312,8 +308,8 @@ class App:
         return Services(
             provider=self._provider,
             policies=config.policies,
-            targets=config.targets,
-            servers=self._servers,
+            targets=self._connections.targets,
+            servers=self._connections.servers,
             windows=self._windows,
             requests=Requests(self._store, self._clock, config.policies.get, self._ties),
             kept_backends=self._kept_backends,
@@ -325,11 +321,18 @@ class App:
             limits=limits_of(config),
             siblings=None if self._place is None else self._place.siblings,
             new_worker=WorkerProcess,
-            catalogs=self._catalogs,
+            catalogs=self._connections.catalogs,
             telemetry=self.telemetry,
             authentication=config.authentication,
             memberships=self._memberships,
         )
+
+    @asynccontextmanager
+    async def _run_reload(self) -> AsyncIterator[None]:
+        self.reloading = Reload(self._config, self._services, self._connections, self._node)
+        watch_reloads(self.telemetry.metrics, self.reloading)
+        async with self.reloading.running():
+            yield
 
     # --- people ----------------------------------------------------------------------------------------
 
@@ -349,7 +352,9 @@ class App:
             return
         provider = provider_of(config, identity_for_api(config.file.identity, section.audience))
         services, refused = self._api_services(provider), self._services.refused_logins
-        async with open_api(config, section, services, refused, self._inherited.api) as self.api_port:
+        async with open_api(config, section, services, refused, self._inherited.api) as server:
+            self.api_port = server.port
+            self.reloading.on_api_tls.append(server.serve_with)
             yield
 
     def _api_services(self, provider: Provider) -> ApiServices:
@@ -369,16 +374,18 @@ class App:
             version=VERSION,
             revocations=self._revocations,
             audit=answers_of(self._config.path(journal.folder), journal.archive),
-            catalogs=lambda name: self._catalogs[name].latest if name in self._catalogs else None,
+            catalogs=self._connections.latest_catalog,
+            reload=self.reloading,
         )
 
     @asynccontextmanager
     async def _run_admin_port(self) -> AsyncIterator[None]:
         self._listener = Listener(self._services, self._tls, balancers_of(self._config))
+        self.reloading.reaches(self._listener)
         parts = WatchedParts(
             listener=self._listener, node=self._node, store=self._store, journal=self._journal, upkeep=self._upkeep,
             provider=self._provider, memberships=self._memberships, kept_backends=self._kept_backends,
-            servers=self._servers, catalogs=self._catalogs,
+            servers=self._connections.servers, catalogs=self._connections.catalogs,
         )  # fmt: skip
         place, inherited = self._config.file.admin, self._inherited.admin
         async with open_admin_port(place, parts, self._clock, self.telemetry, inherited) as self.admin_port:
@@ -387,10 +394,7 @@ class App:
     @asynccontextmanager
     async def _run_listener(self) -> AsyncIterator[None]:
         sockets, end, at_once = self._inherited.listen, self.port_end, self.stop_at_once
-        async with open_session_port(self._listener, self._config, sockets, end, at_once) as self.port:
+        async with open_session_port(
+            self._listener, lambda: self.reloading.config, sockets, end, at_once
+        ) as self.port:
             yield
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -38,8 +38,8 @@ async def open_api(
     services: ApiServices,
     refused: RefusedCalls,
     inherited: socket.socket | None = None,
-) -> AsyncIterator[int]:
-    """Yields its port. `inherited`: the socket, if it is open already. Raises InvalidFile or OSError.
+) -> AsyncIterator[HttpServer]:
+    """`inherited`: the socket, if it is open already. Raises InvalidFile or OSError.
 
     The feed of events ends first: a stream would hold up the server's stop.
     """
@@ -55,7 +55,7 @@ async def open_api(
             await server.open(section.listen.host, section.listen.port)
         else:
             await server.open_on(inherited)
-        yield server.port
+        yield server
     finally:
         services.feed.close()
         await server.close()
@@ -74,7 +74,7 @@ async def open_admin_port(
 ) -> AsyncIterator[int]:
     """Yields its port. `inherited`: the socket, if it is open already. Raises OSError."""
     probes = ConnectionProbes(parts.servers)
-    board = ReadinessBoard(readiness_checks(parts, probes), clock, probes.begin)
+    board = ReadinessBoard(lambda: readiness_checks(parts, probes), clock, probes.begin)
     telemetry.metrics.ready.watch(lambda: {(): int(board.look().ready)})
     admin = HttpServer(admin_api(board, telemetry.page), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:

@@ -80,8 +80,11 @@ class ConnectionProbes:
                 task.add_done_callback(self._tasks.discard)
 
     async def _probe(self, name: str) -> None:
+        servers = self.servers.get(name)
+        if servers is None:
+            return  # the connection was removed
         try:
-            await self.servers[name].check_reachable(_PROBE_SECONDS)
+            await servers.check_reachable(_PROBE_SECONDS)
         except ServerUnavailable as fault:
             self.faults[name] = fault.detail or fault.message
         else:

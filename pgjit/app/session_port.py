@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -34,13 +34,17 @@ class PortEnd:
 
 @asynccontextmanager
 async def open_session_port(
-    listener: Listener, config: Config, inherited: Sequence[socket.socket], end: PortEnd, at_once: asyncio.Event
+    listener: Listener,
+    config: Callable[[], Config],
+    inherited: Sequence[socket.socket],
+    end: PortEnd,
+    at_once: asyncio.Event,
 ) -> AsyncIterator[int]:
-    """Yields the port. `end` and `at_once` are read at its end: the latter is set to wait for sessions no longer.
+    """Yields the port. `config` returns the one in force.
 
-    Raises OSError.
+    `end` and `at_once` are read at its end: the latter is set to wait for sessions no longer. Raises OSError.
     """
-    place, limits = config.file.listen, config.file.limits
+    place = config().file.listen
     try:
         if inherited:
             listener.open_on(inherited)
@@ -48,6 +52,7 @@ async def open_session_port(
             await listener.open(place.host, place.port)
         yield listener.ports[0]
     finally:
+        limits = config().file.limits
         listener.keeps_queue = bool(inherited) if end.keeps_queue is None else end.keeps_queue
         await listener.drain(limits.drain_seconds, limits.drain_delay_seconds if end.delayed else 0.0, at_once)
 

@@ -5,11 +5,13 @@ Decides where each number is read. It is called at each collection, so it costs 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pgjit.app.reload import Reload
 from pgjit.audit.journal import Journal
 from pgjit.audit.keeping import Upkeep
 from pgjit.audit.keeping.disk_space import free_bytes
@@ -21,7 +23,7 @@ from pgjit.server.catalog_cache import CatalogCache
 from pgjit.telemetry.dependency import ExternalDependency
 from pgjit.telemetry.metrics import Metrics
 
-__all__ = ["watch", "watch_notifications"]
+__all__ = ["watch", "watch_notifications", "watch_reloads"]
 
 
 def watch(
@@ -34,17 +36,32 @@ def watch(
     _watch_ages(metrics, services.provider, catalogs)
     metrics.memberships_age.watch(lambda: {(): services.memberships.oldest_age(clock())})
     metrics.windows.watch(lambda: {(p,): n for p, n in Counter(w.policy for w in services.windows.live()).items()})
-    dependencies: list[ExternalDependency] = [
-        *services.provider.dependencies,
-        *services.memberships.dependencies,
-        *(servers.dependency for servers in services.servers.values()),
-        *(catalog.dependency for catalog in catalogs.values()),
-        *([] if export is None else [export.dependency]),
-    ]
+
+    def dependencies() -> list[ExternalDependency]:
+        return [
+            *services.provider.dependencies,
+            *services.memberships.dependencies,
+            *(servers.dependency for servers in services.servers.values()),
+            *(catalog.dependency for catalog in catalogs.values()),
+            *([] if export is None else [export.dependency]),
+        ]
+
     if export is not None:
         _watch_export(metrics, services.journal, export)
-    metrics.dependency_failures.watch(lambda: {(each.kind, each.name): each.failures for each in dependencies})
-    metrics.dependency_up.watch(lambda: {(each.kind, each.name): int(each.up) for each in dependencies})
+    metrics.dependency_failures.watch(lambda: {(each.kind, each.name): each.failures for each in dependencies()})
+    metrics.dependency_up.watch(lambda: {(each.kind, each.name): int(each.up) for each in dependencies()})
+
+
+def watch_reloads(metrics: Metrics, reload: Reload) -> None:
+    def info() -> dict[tuple[str, ...], float]:
+        versions = sorted(f"{policy.name}={policy.version}" for policy in reload.config.policies.values())
+        policies = hashlib.sha256("\n".join(versions).encode()).hexdigest()
+        return {(reload.config.sha256[:12], policies[:12]): 1}
+
+    state = reload.state
+    metrics.reloads.watch(lambda: {("success",): state.succeeded, ("failure",): state.failed})
+    metrics.reloaded_at.watch(lambda: {(): state.in_force_since.timestamp()})
+    metrics.config_info.watch(info)
 
 
 def watch_notifications(metrics: Metrics, notifier: Notifier) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pgjit.audit.keeping_event import KeepingEvent
+from pgjit.audit.reload_event import ReloadEvent
 from pgjit.audit.results.capture import ResultCapture
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.clock import moment_of
@@ -342,6 +343,7 @@ Event = (
     | ApiCalled
     | ReviewEvent
     | KeepingEvent
+    | ReloadEvent
 )
 
 

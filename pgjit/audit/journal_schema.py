@@ -14,6 +14,8 @@ from pgjit.audit.order_shapes import (
     ApiCalledShape,
     BreakGlassSignedOffShape,
     BreakGlassUsedShape,
+    ConfigRefusedShape,
+    ConfigReloadedShape,
     JournalGapShape,
     JournalReplacedShape,
     JournalSpaceShape,
@@ -53,6 +55,7 @@ _AnyRecord = Annotated[
     WindowEndedShape | WindowRevokedShape | WindowAdoptedShape | BreakGlassUsedShape | BreakGlassSignedOffShape |
     RequestMadeShape | RequestVerdictShape | RequestEndedShape | LockChangedShape | SessionKilledShape |
     NotificationFailedShape | ApiCalledShape | LoginRefusedShape | ServiceStartedShape | ServiceStoppedShape |
+    ConfigReloadedShape | ConfigRefusedShape |
     JournalGapShape | StoreRestoredShape | PolicyDiffersShape | JournalTornShape | JournalReplacedShape |
     SegmentDroppedShape | SaltsDroppedShape | JournalSpaceShape,
     Field(discriminator="type"),

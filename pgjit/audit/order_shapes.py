@@ -26,7 +26,8 @@ from pgjit.audit.record_shapes import (
 )
 
 __all__ = [
-    "ApiCalledShape", "BreakGlassSignedOffShape", "BreakGlassUsedShape", "EarlierJournalShape", "JournalGapShape",
+    "ApiCalledShape", "BreakGlassSignedOffShape", "BreakGlassUsedShape", "ConfigRefusedShape",
+    "ConfigReloadedShape", "EarlierJournalShape", "JournalGapShape",
     "JournalReplacedShape", "JournalSpaceShape", "JournalTornShape", "LockChangedShape", "LockShape",
     "LoginRefusedShape", "NotificationFailedShape", "OfRequestShape", "OfWindowShape", "PolicyDiffersShape",
     "PolicyVersionShape", "RequestEndedShape", "RequestMadeShape", "RequestVerdictShape", "SaltsDroppedShape",
@@ -210,6 +211,24 @@ class ServiceStartedShape(RecordShape):
     version: str
     config_hash: str
     policies: list[PolicyVersionShape]
+
+
+class ConfigReloadedShape(RecordShape):
+    type: Literal["config.reloaded"]
+    trigger: Literal["signal", "api", "watch"]
+    by: PersonShape | None
+    config_hash: str
+    policies: list[PolicyVersionShape]
+    changed: list[str]
+    restart: list[str]
+
+
+class ConfigRefusedShape(RecordShape):
+    type: Literal["config.refused"]
+    trigger: Literal["signal", "api", "watch"]
+    by: PersonShape | None
+    faults: list[str]
+    count: Positive
 
 
 class ServiceStoppedShape(RecordShape):

@@ -35,6 +35,8 @@ from pgjit.audit.keeping_record import keeping_members
 from pgjit.audit.record_json import as_members, time_of_nanoseconds, time_text
 from pgjit.audit.record_members import balancer_member, identity_member
 from pgjit.audit.redaction.salts import SaltSource
+from pgjit.audit.reload_event import ReloadEvent
+from pgjit.audit.reload_record import reload_members
 from pgjit.audit.review_event import ReviewEvent
 from pgjit.audit.review_record import review_members
 from pgjit.audit.session_record import ended_members, left_behind_members, opened_members, session_heads
@@ -111,6 +113,9 @@ def _members(event: Event) -> bytes:
             return b'"api.called",%s' % as_members(_api_called(event))
         case KeepingEvent():
             kind, members = keeping_members(event)
+            return b'"%s",%s' % (kind.encode(), as_members(members))
+        case ReloadEvent():
+            kind, members = reload_members(event)
             return b'"%s",%s' % (kind.encode(), as_members(members))
         case ReviewEvent():
             kind, members = review_members(event)

@@ -48,6 +48,8 @@ class ApiProblem(PgjitError):
         known = re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", reference)
         super().__init__(title, reference=reference if known else "api-refused", detail=detail, hint=hint)
         self.http_status = status
+        faults = problem.get("faults")
+        self.faults = tuple(str(each) for each in faults) if isinstance(faults, list) else ()
 
 
 class ApiUnreachable(ServerUnavailable):

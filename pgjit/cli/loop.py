@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-__all__ = ["run_program", "stop_signal", "stop_signals"]
+__all__ = ["Hangups", "run_program", "stop_signal", "stop_signals"]
 
 T = TypeVar("T")
 
@@ -21,6 +22,42 @@ def run_program(main: Coroutine[Any, Any, T]) -> T:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+class Hangups:
+    """SIGHUP, from now on: it reloads the configuration, and ends nothing. One that comes early is not lost."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._event: asyncio.Event | None = None
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, lambda *_: self._note())
+
+    def _note(self) -> None:
+        self._came = True
+        if self._event is not None:
+            self._event.set()
+
+    @asynccontextmanager
+    async def handled(self, work: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+        """While the block runs, do `work` after each SIGHUP; for several that came meanwhile, once."""
+        handling = asyncio.create_task(self._handle(work), name="SIGHUP")
+        try:
+            yield
+        finally:
+            handling.cancel()
+            await asyncio.gather(handling, return_exceptions=True)
+
+    async def _handle(self, work: Callable[[], Awaitable[object]]) -> None:
+        event = self._event = asyncio.Event()
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._note)
+        while True:
+            if not self._came:
+                event.clear()
+                await event.wait()
+            self._came = False
+            await work()
 
 
 def stop_signal() -> asyncio.Event:

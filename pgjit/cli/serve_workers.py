@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgjit.cli.loop import run_program, stop_signals
+from pgjit.cli.loop import Hangups, run_program, stop_signals
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ async def _supervise(
 
     stop, at_once = stop_signals()
     supervisor = Supervisor(config, path, inherited)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
     async with AsyncExitStack() as running:
         await running.enter_async_context(service_manager.watched(supervisor.all_answer))
         extended = await running.enter_async_context(AsyncExitStack())
@@ -106,7 +107,6 @@ def _follow_signals(supervisor: Supervisor) -> None:
         rolling.add(task)
         task.add_done_callback(rolling.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
     loop.add_signal_handler(signal.SIGUSR2, replace_workers)
 
 
@@ -149,9 +149,8 @@ def serve_as_worker(path: Path, descriptor: int) -> int:
     from pgjit.config import load_config
     from pgjit.telemetry.program_log import ProgramLog
 
-    # A terminal sends both to the whole group: the supervisor decides what they mean.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group: the supervisor decides
+    hangups = Hangups()
     try:
         start, endpoint = read_start(descriptor)
     except (BusFault, OSError) as fault:
@@ -162,7 +161,7 @@ def serve_as_worker(path: Path, descriptor: int) -> int:
     with ProgramLog(config.file.log.format, config.file.log.level) as log:
         from pgjit.app.supervisor.worker_serving import serve_one_worker
 
-        return run_program(serve_one_worker(config, start, endpoint, inherited, log))
+        return run_program(serve_one_worker(config, start, endpoint, inherited, log, hangups.handled))
 
 
 async def _cancelled(task: asyncio.Task[object]) -> None:

@@ -47,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "unlock": Command("pgjit.cli.commands.locks", "unlock", "Lift a lock.", panel=_PEOPLE),
     "locks": Command("pgjit.cli.commands.locks", "locks", "List the locks that hold.", panel=_PEOPLE),
     "sign-off": Command("pgjit.cli.commands.verdicts", "sign_off", "Sign off a break-glass window.", panel=_PEOPLE),
+    "reload": Command("pgjit.cli.commands.reload", "reload", "Read the configuration again.", panel=_PEOPLE),
     "access": Command("pgjit.cli.commands.access", "access", "Show what a group may do now.", panel=_PEOPLE),
     "emulator": Command("pgjit.cli.commands.emulator", "emulator", "Run the local Entra emulator, for tests."),
 }

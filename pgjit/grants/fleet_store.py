@@ -29,8 +29,11 @@ class FleetStore(Protocol):
         earlier process had leased counts as spent. A store that is not shared gives the node what others left.
         """
 
-    async def heartbeat(self, run: str) -> datetime | None:
-        """Note that the process lives; returns the database's clock. None: another process has taken the name."""
+    async def heartbeat(self, run: str, policies: Mapping[str, str] | None = None) -> datetime | None:
+        """Note that the process lives; returns the database's clock. None: another process has taken the name.
+
+        `policies`: the versions of its policies by name, if they have changed.
+        """
 
     async def stop_node(self, run: str) -> None:
         """Note that the process was stopped: the next one need not wait for its silence."""

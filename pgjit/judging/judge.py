@@ -34,7 +34,7 @@ from pgjit.sql.statement import Message, Statement, StatementSummary
 from pgjit.sql.summary import summary_of
 from pgjit.sql.withheld import ConstantRead
 
-__all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "unjudged"]
+__all__ = ["STATEMENT_BYTES", "Judge", "Judgement", "assess", "is_short", "next_number", "unjudged"]
 
 STATEMENT_BYTES = 2 * 1024 * 1024
 """Default limit on the text of one message."""
@@ -245,6 +245,11 @@ def is_short(sql: bytes) -> bool:
 _NUMBERS = count(1)
 
 
+def next_number() -> int:
+    """Higher than the number of every judge that there is, lower than those of the judges to come."""
+    return next(_NUMBERS)
+
+
 class Judge:
     """`assess` under one policy with one catalog, with a cache by the exact bytes of the text, and one by its shape.
 
@@ -256,7 +261,7 @@ class Judge:
         self.catalog = catalog
         self.limit = limit
         self._cache_size = cache_size
-        self.number = next(_NUMBERS)  # unique, so that judgements by an older catalog are recognized
+        self.number = next_number()  # unique, so that judgements by an older catalog or policy are recognized
         self._cache: OrderedDict[bytes, Judgement] = OrderedDict()
         by_shape = policy.statements.access is not Preset.FULL and policy.redaction is None
         self._shapes = ShapeCache() if by_shape else None

@@ -55,6 +55,10 @@ class JudgeWorkers:
         self._small = _Lane(new_worker())
         self._large = _Lane(new_worker())
 
+    def change(self, limit: int, seconds: float) -> None:
+        """For the texts that are judged from now on."""
+        self._limit, self._seconds = limit, seconds
+
     async def start(self) -> None:
         """Start the processes before the first statement needs them."""
         try:

@@ -42,6 +42,16 @@ class Policies(dict[str, Policy]):
         super().__init__((policy.name, policy) for policy in policies)
         self.warnings = warnings
 
+    def become(self, others: Policies) -> None:
+        """Take the place of these policies by `others`, in one step: whoever holds this value has those from now on.
+
+        A policy whose file did not change stays the same object.
+        """
+        kept = {name: self[name] for name, policy in others.items() if name in self and _same(self[name], policy)}
+        self.clear()
+        self.update(others | kept)
+        self.warnings = others.warnings
+
     def for_connection(self, connection: str, identity: Identity) -> tuple[Policy, ...]:
         """The policies that open `connection` to `identity`, by one of its groups or app roles."""
         return tuple(policy for policy in self.opened_to(identity) if policy.connection == connection)
@@ -70,6 +80,10 @@ class Policies(dict[str, Policy]):
                 *([] if policy.terms.review is None else policy.terms.review.roles),
             )
         )
+
+
+def _same(one: Policy, other: Policy) -> bool:
+    return (one.version, one.source) == (other.version, other.source)
 
 
 def load_policies(folder: Path) -> tuple[Policies, list[str]]:

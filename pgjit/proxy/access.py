@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pgjit.grants.request import Request
@@ -22,6 +22,11 @@ class Access:
     window_ends_at: datetime
     target: Target
     request: Request | None = None  # the approved one that the window was opened for
+
+    def under(self, policy: Policy, ends_at: datetime | None) -> Access:
+        """The same under another version of the policy, to end at `ends_at`. INVARIANT: it does not end later."""
+        end = self.window_ends_at if ends_at is None else min(self.window_ends_at, ends_at)
+        return replace(self, policy=policy, window_ends_at=end)
 
     @property
     def ends_at(self) -> datetime:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from pgjit.errors import PgjitError, TokenRefused, TooManyConnections
+from pgjit.errors import AccessRefused, PgjitError, TokenRefused, TooManyConnections
 from pgjit.grants.holder import HolderKey
 from pgjit.grants.request import Request, RequestState
 from pgjit.grants.request_refusals import ReviewNeeded, ReviewPending, ReviewRefused, TooManySessions
@@ -26,11 +26,23 @@ from pgjit.proxy.door.startup_settings import check_settings
 from pgjit.proxy.services import Services
 from pgjit.proxy.siblings import Siblings
 
-__all__ = ["Authorization"]
+__all__ = ["Authorization", "PolicyChanged"]
 
 _log = logging.getLogger("pgjit.session")
 _LOGIN_SECONDS = 5.0
 """Seconds of a login that are kept for the server, when it waits for a verdict."""
+
+
+class PolicyChanged(AccessRefused):
+    """A reload of the configuration changed what the login had been authorized by."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was changed during the login",
+            reference="changed-during-login",
+            detail="The login was authorized by what was in force when it began.",
+            hint="Connect again: what is in force now decides.",
+        )
 
 
 class Authorization:
@@ -58,6 +70,21 @@ class Authorization:
         window, ends_at = await self._admit(identity, policy, request, deadline)
         return Access(identity, policy, window, ends_at, target, await self._request_of(window))
 
+    def confirm(self, access: Access) -> None:
+        """The policy and the connection are still those of the authorization. Raises PolicyChanged.
+
+        INVARIANT: no session opens under rules that are not in force any more, however long its login took.
+        """
+        services = self._services
+        self._confirm_policy(access.policy)
+        if services.targets.get(access.target.name) is not access.target:
+            raise PolicyChanged(f"connection `{access.target.name}`")
+
+    def _confirm_policy(self, policy: Policy) -> None:
+        current = self._services.policies.get(policy.name)
+        if current is None or current.version != policy.version:
+            raise PolicyChanged(f"policy `{policy.name}`")
+
     async def _admit(
         self, identity: Identity, policy: Policy, request: StartupRequest, deadline: float
     ) -> tuple[Window, datetime]:
@@ -73,6 +100,7 @@ class Authorization:
             )  # fmt: skip
         if access_request.state is RequestState.PENDING:
             access_request = await self._wait(access_request, request.wait or timedelta(), deadline)
+            self._confirm_policy(policy)
         if access_request.state is RequestState.APPROVED:
             if self._place is None:
                 await self._take_place(HolderKey.of(identity), policy)

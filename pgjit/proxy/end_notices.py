@@ -14,12 +14,32 @@ from pgjit.proxy.relay.notices import BEFORE_END, end_notice
 from pgjit.proxy.relay.pump import Pump
 from pgjit.server.link import Link
 
-__all__ = ["may_send_notice", "send_end_notices"]
+__all__ = ["EndNotices", "may_send_notice", "send_end_notices"]
 
 _TICK = 10.0
 """Longest sleep, so that a clock that is set forward is noticed."""
 _BUSY_SECONDS = 0.25
 """Interval at which a session is checked that cannot be sent a notice now."""
+
+
+class EndNotices:
+    """The notices of one session."""
+
+    def __init__(self, client: Link, pump: Pump, clock: Clock) -> None:
+        self._client = client
+        self._pump = pump
+        self._clock = clock
+        self._sending: asyncio.Task[None] | None = None
+
+    def start(self, access: Access) -> None:
+        """Send those before the end of `access`, in place of others that were not sent yet."""
+        self.stop()
+        self._sending = asyncio.create_task(send_end_notices(self._client, self._pump, access, self._clock))
+
+    def stop(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
 
 async def send_end_notices(client: Link, pump: Pump, access: Access, clock: Clock) -> None:

@@ -52,14 +52,10 @@ _PAUSE_SECONDS = 0.1
 class Listener:
     def __init__(self, services: Services, tls: ssl.SSLContext, balancers: Balancers | None = None) -> None:
         """`balancers`: whose PROXY protocol headers are read; without them nobody may send one."""
-        tls.set_alpn_protocols([ALPN])
-        # As PostgreSQL does. No client of its protocol resumes a TLS session.
-        tls.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
-        tls.num_tickets = 0
         self._services = services
         if services.siblings is not None:
             services.siblings.answer_cancels(services.registry.cancel)
-        self._tls = tls
+        self.serve_with(tls)
         self._balancers = balancers
         self._sockets: list[socket.socket] = []
         self._resuming: asyncio.TimerHandle | None = None  # accepting is paused until then
@@ -72,6 +68,19 @@ class Listener:
         self._draining = False  # nobody is served any more who has no session
         self.keeps_queue = False  # another process accepts what waits in the sockets
         self._full = False
+
+    def serve_with(self, tls: ssl.SSLContext) -> None:
+        """The context of the handshakes that begin from now on."""
+        tls.set_alpn_protocols([ALPN])
+        # As PostgreSQL does. No client of its protocol resumes a TLS session.
+        tls.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+        tls.num_tickets = 0
+        self._tls = tls
+
+    def follow_limits(self) -> None:
+        """The limits of the services have changed."""
+        limits = self._services.limits
+        self._limits.change(limits.connections, limits.connections_per_address)
 
     @property
     def ports(self) -> list[int]:

@@ -154,6 +154,10 @@ class Memberships:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def look_for(self, groups: Iterable[GroupId]) -> None:
+        """The groups of all policies are these from now on. Answers that lack one of them are asked for again."""
+        self._groups = frozenset(groups)
+
     @property
     def dependencies(self) -> tuple[ExternalDependency, ...]:
         """The directory, if there is one."""

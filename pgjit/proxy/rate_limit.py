@@ -25,6 +25,9 @@ class RateLimit(Generic[K]):
         self._steady = steady
         self._paid_until: dict[K, float] = {}  # when the rate has covered all that the key used
 
+    def change(self, rate: float) -> None:
+        self._rate = rate
+
     def use(self, key: K, amount: float) -> None:
         now = self._steady()
         self._paid_until[key] = max(now, self._paid_until.get(key, now)) + amount / self._rate

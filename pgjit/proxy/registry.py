@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from pgjit.identity.identity import Identity
+from pgjit.policy.policy import Policy
 
 __all__ = ["RegisteredSession", "Registry", "SessionView"]
 
@@ -55,6 +56,19 @@ class RegisteredSession(Protocol):
     @property
     def view(self) -> SessionView | None:
         """None before the session is open and after its end."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """The version of the policy that it is judged by. None as with `view`."""
+
+    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None:
+        """Go on under another version of the policy. `ends_at`: of the window, if it ends earlier now."""
+
+    def hold(self) -> None:
+        """Forward nothing more of the client; what runs goes on."""
+
+    async def leave(self, reason: str, seconds: float) -> None:
+        """Hold; end as soon as nothing runs, or after `seconds`."""
 
     async def cancel(self) -> None: ...
     def send_notice(self, notice: bytes) -> bool:

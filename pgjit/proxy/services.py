@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -123,13 +123,27 @@ class Services:
             self._counting.add(counting)
             counting.add_done_callback(self._counting.discard)
 
+    def set_limits(self, limits: ProxyLimits) -> None:
+        """The limits from now on. What is open above a lower one stays."""
+        if limits == self.limits:
+            return
+        self.limits = limits
+        self.identity_quota.most = limits.sessions_per_identity
+        self.waiting_logins.change(limits.connections, limits.connections_per_address)
+        self.journal_rate.change(limits.journal_bytes_per_second)
+        self.judge_workers.change(limits.statement_bytes, limits.judging_seconds)
+
+    def forget_judges(self, policies: Container[str]) -> None:
+        """These policies have changed. A version that comes back later gets a new judge, with a higher number."""
+        self._judges = {key: judge for key, judge in self._judges.items() if key[0] not in policies}
+
     def judge(self, policy: Policy) -> Judge:
         """The judge of this policy version with the latest catalog. Its cache is shared by all sessions."""
         catalogs = self.catalogs.get(policy.connection)
         catalog = None if catalogs is None else catalogs.latest
         key = (policy.name, policy.version)
         judge = self._judges.get(key)
-        if judge is None or judge.catalog is not catalog:
+        if judge is None or judge.catalog is not catalog or judge.limit != self.limits.statement_bytes:
             judge = self._judges[key] = Judge(policy, limit=self.limits.statement_bytes, catalog=catalog)
         return judge
 

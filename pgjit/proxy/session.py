@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from datetime import datetime
 
 from pgjit.audit.event import SessionContext, SessionOpened
 from pgjit.errors import (
@@ -21,6 +22,7 @@ from pgjit.errors import (
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
 from pgjit.policy.choose import opens
+from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access
 from pgjit.proxy.authorization import Authorization
@@ -29,7 +31,7 @@ from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
 from pgjit.proxy.door.startup_settings import check_for_any_policy
 from pgjit.proxy.drain import NotAccepting
-from pgjit.proxy.end_notices import may_send_notice, send_end_notices
+from pgjit.proxy.end_notices import EndNotices, may_send_notice
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.ending import Ending
@@ -55,6 +57,7 @@ __all__ = ["Session"]
 
 _log = logging.getLogger("pgjit.session")
 _CANCEL_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
 _SECRET_BYTES = {0: 4, 2: 32}
 """Length of a cancel key's secret by minor protocol version, as PostgreSQL sends it."""
 
@@ -97,6 +100,10 @@ class Session:
     @property
     def view(self) -> SessionView | None:
         return None if self._live is None else self._live.view
+
+    @property
+    def policy(self) -> Policy | None:
+        return None if self._live is None else self._live.access.policy
 
     async def run(self, startup: StartupMessage, deadline: float) -> None:
         """Run the session from the startup message to its end. `deadline`: of the login, in the loop's time.
@@ -161,6 +168,7 @@ class Session:
 
     async def _connect(self, access: Access, resolved: ResolvedIdentity, request: StartupRequest) -> LiveSession:
         services = self._services
+        self._authorization.confirm(access)
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
             lambda major: session_settings(access, request, self._id, major, services.clock()),
@@ -192,6 +200,7 @@ class Session:
     ) -> LiveSession:
         """Record the session, then send AuthenticationOk. Raises JournalUnavailable, fatal."""
         services, upstream = self._services, backend.upstream
+        self._authorization.confirm(access)
         context = SessionContext(
             identity=access.identity,
             policy=access.policy.name,
@@ -257,11 +266,12 @@ class Session:
         )  # fmt: skip
         reason = "fault"
         token_timer = self._start_token_timer(live)
-        notices = asyncio.create_task(send_end_notices(self._client, live.pump, live.access, services.clock))
+        notices = live.notices = EndNotices(self._client, live.pump, services.clock)
+        notices.start(live.access)
         try:
             with services.memberships.watching(self, live.resolved, live.access.policy.group):
                 ending = await live.pump.run()
-            notices.cancel()
+            notices.stop()
             reason = ending.reason
             self._ending = SessionEnd(services, self._client, live, ending)
             try:
@@ -269,7 +279,7 @@ class Session:
             finally:
                 self.abandoned = self._ending.abandoned
         finally:
-            notices.cancel()
+            notices.stop()
             if token_timer is not None:
                 token_timer.cancel()
             live.backend.release()
@@ -279,6 +289,33 @@ class Session:
             _log.info("session has ended: %s", reason)
             self._finished.set()
             self._live = self._ending = None
+
+    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None:
+        """Go on under another version of the policy. INVARIANT: the end is never later than before."""
+        live = self._live
+        if live is None:
+            return
+        access = live.access = live.access.under(policy, ends_at)
+        live.pump.follow(access, rules_since)
+        if live.notices is not None:
+            live.notices.start(access)
+
+    def hold(self) -> None:
+        if self._live is not None:
+            self._live.pump.hold()
+
+    async def leave(self, reason: str, seconds: float) -> None:
+        """The session cannot go on as it is: it ends as soon as nothing runs, or after `seconds`."""
+        self.hold()
+        latest = asyncio.get_running_loop().time() + seconds
+        # A session that has to leave is rare, and no event of the hot path reports the last answer.
+        while (  # noqa: ASYNC110
+            (live := self._live) is not None
+            and live.pump.state.queue.requests
+            and asyncio.get_running_loop().time() < latest
+        ):
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self.end(reason)
 
     def _start_token_timer(self, live: LiveSession) -> asyncio.Task[None] | None:
         """A timer for the token's expiry, if the policy binds the session to it. The window has its own timer."""

@@ -15,6 +15,7 @@ from typing import Literal
 from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
 from pgjit.clock import nanoseconds_of
 from pgjit.proxy.access import Access
+from pgjit.proxy.end_notices import EndNotices
 from pgjit.proxy.membership import ResolvedIdentity
 from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.ending import Ending
@@ -44,6 +45,7 @@ class LiveSession:
     pump: Pump
     opened_at: datetime
     application_name: str | None
+    notices: EndNotices | None = None  # while the session is relayed
 
     @property
     def upstream(self) -> Upstream:

@@ -87,6 +87,12 @@ class CatalogCache:
             )
             await self._read()
 
+    def change(self, target: Target) -> None:
+        """The login or its secret is another one: log in anew for the next reading."""
+        self._target = target
+        if self._backend is not None:
+            self._drop(self._backend)
+
     async def watch(self) -> None:
         """Refresh a catalog that is in use every few seconds. Runs until it is cancelled."""
         while True:

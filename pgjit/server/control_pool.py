@@ -64,6 +64,7 @@ class ControlPool:
         self._deadline = deadline
         self._every = every
         self._connections: list[ControlConnection] = []
+        self._outdated: list[ControlConnection] = []  # logged in as the target was before
         self._sessions_of_run: Counter[object] = Counter()  # by the run of the server that holds the backend
         self._settings_level = NEWEST
         self._major = 0
@@ -74,6 +75,7 @@ class ControlPool:
         self._signals = SignalBatches(self._send_signals)
         self._reserve_users = 0  # sessions that may terminate these connections or change their password
         self._reserve: ReserveLogin | None = None
+        self._reserve_outdated = False
         self._logged_reason = ""  # why a connection is missing, as last logged
         self._maintenance: asyncio.Task[None] | None = None
         self._shortage: asyncio.Future[None] | None = None  # resolved to wake the maintenance
@@ -87,6 +89,26 @@ class ControlPool:
         """The background tasks of this pool."""
         tasks = (self._maintenance, self._connect.running, *self._signals.running)
         return [task for task in tasks if task is not None]
+
+    def change(self, target: Target) -> None:
+        """Log in as `target` says from now on.
+
+        The connections of before stay until others are open in their place: without any, no session could be ended.
+        """
+        self._target, self._has_own_login = target.for_control, target.control is not None
+        self._outdated = list(self._connections)
+        self._reserve_outdated = True
+        self._report_shortage()
+        if self._maintenance is None:
+            self._drop_outdated()
+
+    def _drop_outdated(self) -> None:
+        """Those to the current server. One to a former server may have to end sessions there."""
+        current = self._current()
+        for connection in self._outdated:
+            if connection in current:
+                self._drop(connection)
+        self._outdated = [one for one in self._outdated if one in self._connections]
 
     # --- for sessions ----------------------------------------------------------------------------------
 
@@ -255,14 +277,15 @@ class ControlPool:
             await self._drop_reserve()
             return
         old = self._reserve
-        if old is not None and asyncio.get_running_loop().time() - old.since < _RESERVE_SECONDS:
+        young = old is not None and asyncio.get_running_loop().time() - old.since < _RESERVE_SECONDS
+        if young and not self._reserve_outdated:
             return
         new = ReserveLogin(self._target, self.address, control_settings(self._settings_level))
         if not await new.wait_until_paused():
             await new.discard()
             return
         await self._drop_reserve()
-        self._reserve = new
+        self._reserve, self._reserve_outdated = new, False
 
     async def _drop_reserve(self) -> None:
         reserve, self._reserve = self._reserve, None
@@ -278,6 +301,7 @@ class ControlPool:
             self._sweep()
             if self.sessions <= 0 or await self._fill():
                 delay = self._every
+                self._drop_outdated()
             else:
                 delay = min(_RETRY_SECONDS if delay == self._every else delay * 2, self._every)
             if not await self._wait_for_shortage(delay):
@@ -319,7 +343,7 @@ class ControlPool:
     async def _fill(self) -> bool:
         """Open missing connections to the current server. False if one is still missing."""
         for _ in range(_CONNECTIONS):
-            if len(self._current()) >= _CONNECTIONS:
+            if len(self._fresh()) >= _CONNECTIONS:
                 return True
             try:
                 await self._connect()
@@ -327,7 +351,10 @@ class ControlPool:
                 self._log_shortage(str(failed))
                 return False
         self._logged_reason = ""
-        return len(self._current()) >= _CONNECTIONS
+        return len(self._fresh()) >= _CONNECTIONS
+
+    def _fresh(self) -> list[ControlConnection]:
+        return [one for one in self._current() if one not in self._outdated]
 
     def _log_shortage(self, reason: str) -> None:
         """Log once for each reason."""

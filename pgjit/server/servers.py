@@ -27,6 +27,7 @@ __all__ = ["Backend", "Servers"]
 _MOST_IDLE = 16
 """Limit on control pools without sessions. Host names move to new addresses, so unused pools would pile up."""
 
+_RETIRE_SECONDS = 0.2
 _NOT_ACCEPTING = {"53300", "57P01", "57P03"}
 
 
@@ -64,7 +65,36 @@ class Servers:
         self._target = target
         self.dependency = ExternalDependency("server", target.name)
         self._controls: dict[Address, ControlPool] = {}  # least recently used first
-        self._warm = WarmLogins(target.warm, target.credential, self._log_in_ahead, self._check_again)
+        self._warm = self._new_warm()
+        self._closing: set[asyncio.Task[None]] = set()  # logins that were made ahead as the target was before
+
+    def _new_warm(self) -> WarmLogins[Backend]:
+        return WarmLogins(self._target.warm, self._target.credential, self._log_in_ahead, self._check_again)
+
+    def change(self, target: Target) -> None:
+        """Log in as `target` says from now on: the servers are the same, the login or its secret is another.
+
+        Sessions that are open stay. No other login of before outlives this once there is one to take its place.
+        """
+        self._target = target
+        self.forget_warm()
+        for control in self._controls.values():
+            control.change(target)
+
+    def forget_warm(self) -> None:
+        """No login that was made ahead so far is used by a session."""
+        closing = asyncio.create_task(self._warm.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._warm = self._new_warm()
+
+    async def retire(self) -> None:
+        """Close when nothing uses these servers any more: no session logs in here, and those that are open end."""
+        self.forget_warm()
+        # Sessions that are over report it to no one who waits, and this is rare.
+        while any(control.sessions > 0 for control in self._controls.values()):  # noqa: ASYNC110
+            await asyncio.sleep(_RETIRE_SECONDS)
+        await self.close()
 
     async def connect(
         self,
@@ -155,6 +185,7 @@ class Servers:
 
     async def close(self) -> None:
         await self._warm.close()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         for control in self._controls.values():
             await control.close()
         self._controls.clear()

@@ -160,6 +160,22 @@ class Metrics:
         self.otlp_unsent = self._gauge("otlp.unsent_records", "{record}", "records that wait for the collector")
         self.otlp_spans = self._counter("otlp.spans", "{span}", "spans that the collector accepted")
         self.otlp_spans_dropped = self._counter("otlp.spans.dropped", "{span}", "spans that it did not accept")
+        self.reloads = self._counter(
+            "config.reloads",
+            "{reload}",
+            "reloads of the configuration: `success`, or `failure`, which changed nothing",
+            "result",
+        )
+        self.reloaded_at = self._gauge(
+            "config.last_reload.time", "s", "when the configuration in force was read, in seconds since 1970"
+        )
+        self.config_info = self._gauge(
+            "config.info",
+            "1",
+            "always 1; the labels begin as the SHA-256 of the configuration file, and of all its policies together",
+            "config",
+            "policies",
+        )
         self.log_dropped = self._counter(
             "log.dropped", "{line}", "lines of the program's own log that were dropped, as its output was not read"
         )
@@ -180,8 +196,13 @@ class Metrics:
             self.logins.of(outcome)
         for gone in ("true", "false"):
             self.end_duration.of(gone)
+        for result in ("success", "failure"):
+            self.reloads.of(result)
         for place in ("event-loop", "worker"):
             self.decision_duration.of(place)
+        self.declare_policies(policies)
+
+    def declare_policies(self, policies: Iterable[str]) -> None:
         for policy in policies:
             for family in (self.sessions, self.windows, self.windows_opened, self.rows, self.sent, self.received):
                 family.of(policy)

@@ -72,17 +72,28 @@ class ProgramLog:
 
     def __init__(self, form: Literal["text", "json"] = "text", level: str = "info", descriptor: int = 2) -> None:
         self.writer = LineWriter(descriptor)
-        self.writer.setFormatter(JsonLines() if form == "json" else TextLines())
-        self._level = getattr(logging, level.upper())
+        self._set(form, level)
         self._before: tuple[list[logging.Handler], int] = ([], logging.WARNING)
+
+    def _set(self, form: Literal["text", "json"], level: str) -> None:
+        self.writer.setFormatter(JsonLines() if form == "json" else TextLines())
+        self._level: int = getattr(logging, level.upper())
+
+    def change(self, form: Literal["text", "json"], level: str) -> None:
+        """The form and the level of the lines from now on."""
+        self._set(form, level)
+        self._apply_level()
+
+    def _apply_level(self) -> None:
+        logging.getLogger().setLevel(self._level)
+        for noisy in _NOISY:
+            logging.getLogger(noisy).setLevel(max(self._level, logging.WARNING))
 
     def __enter__(self) -> Self:
         root = logging.getLogger()
         self._before = (root.handlers, root.level)
         root.handlers, root.level = [self.writer], root.level
-        root.setLevel(self._level)
-        for noisy in _NOISY:
-            logging.getLogger(noisy).setLevel(max(self._level, logging.WARNING))
+        self._apply_level()
         return self
 
     def __exit__(

@@ -14,7 +14,7 @@ async def answered(path: str, accept: str = "*/*", *, failed: bool = False) -> h
         ReadinessCheck("journal", lambda: CheckResult.of(known="7 bytes")),
         ReadinessCheck("store", lambda: CheckResult.of(failed=failed, known="its last use failed")),
     ]
-    application = admin_api(ReadinessBoard(checks, Clock()), lambda: b"pgjit_ready 1\n")
+    application = admin_api(ReadinessBoard(lambda: checks, Clock()), lambda: b"pgjit_ready 1\n")
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         return await client.get(path, headers={"accept": accept})

@@ -21,7 +21,7 @@ class Checked:
         self.asked = 0
         self.results = {"journal": CheckResult.of(known="7 bytes"), "store": CheckResult.of(known="works")}
         checks = [ReadinessCheck(name, lambda name=name: self.results[name]) for name in self.results]  # type: ignore[misc]
-        self.board = ReadinessBoard(checks, lambda: self.now, self.before)
+        self.board = ReadinessBoard(lambda: checks, lambda: self.now, self.before)
 
     def before(self) -> None:
         self.asked += 1
@@ -84,7 +84,7 @@ def test_what_cannot_be_looked_at_does_not_count_as_good(caplog: pytest.LogCaptu
     def fails() -> CheckResult:
         raise KeyError("secret")
 
-    board = ReadinessBoard([ReadinessCheck("broken", fails)], lambda: NOW)
+    board = ReadinessBoard(lambda: [ReadinessCheck("broken", fails)], lambda: NOW)
     [seen] = board.look().checks
     assert (seen.result.state, seen.result.known) == (FAILED, "it could not be looked at: KeyError")
     assert "readiness check broken failed" in caplog.text

@@ -35,7 +35,9 @@ from pgjit.audit.keeping_event import (
     SaltsDropped,
     SegmentDropped,
 )
+from pgjit.audit.reload_event import ConfigReloaded, ReloadFailed
 from pgjit.clock import nanoseconds_of
+from pgjit.grants.actor import Actor
 from pgjit.grants.server_process import ServerInstance, ServerProcess
 from pgjit.grants.window import Window
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKey, IdentityKind
@@ -204,6 +206,18 @@ EVENTS: dict[str, Event] = {
     "journal.gap": JournalGap(at=AT, reason="missing", expected=9, expected_sha256="ab" * 32, found=4),
     "policy.differs": PolicyDiffers(
         at=AT, policy="reader", policy_version="v1", node="db-proxy-2", version_there="v2"
+    ),
+    "config.reloaded": ConfigReloaded(
+        at=AT,
+        trigger="api",
+        by=Actor(key=IdentityKey("t", "admin"), display="An Admin", via="api"),
+        config_hash="ab" * 32,
+        policies=(("reader", "v2"),),
+        changed=("policy reader", "tls"),
+        restart=("listen.port",),
+    ),
+    "config.refused": ReloadFailed(
+        at=AT, trigger="watch", by=None, faults=("p.yaml:3:1: `ttl` is missing",), count=1
     ),
     "journal.torn": JournalTorn(at=AT, line=4, bytes=21, files=("torn-00000000000000000004",)),
     "journal.replaced": JournalReplaced(

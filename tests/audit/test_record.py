@@ -190,6 +190,20 @@ EXPECTED: dict[str, dict[str, object]] = {
         "node": "db-proxy-2",
         "version_there": "v2",
     },
+    "config.reloaded": {
+        "trigger": "api",
+        "by": {"tid": "t", "oid": "admin", "display": "An Admin", "via": "api"},
+        "config_hash": "ab" * 32,
+        "policies": [{"name": "reader", "version": "v2"}],
+        "changed": ["policy reader", "tls"],
+        "restart": ["listen.port"],
+    },
+    "config.refused": {
+        "trigger": "watch",
+        "by": None,
+        "faults": ["p.yaml:3:1: `ttl` is missing"],
+        "count": 1,
+    },
     **KEEPING_MEMBERS,
     "store.restored": {"windows": ["w_1", "w_2"]},
     "api.called": {

@@ -152,10 +152,14 @@ class Supervisor:
             child.send_signal(signal.SIGTERM)
 
     def pass_on(self, number: signal.Signals) -> None:
-        """To each worker that serves. One that is starting reads the files anyway."""
+        """To each worker, also to one that drains. One that is starting gets it when it serves."""
         for child in self.children:
-            if child.ready.is_set() and not child.draining:
-                child.send_signal(number)
+            self._run(self._pass_on_to(child, number))
+
+    async def _pass_on_to(self, child: WorkerChild, number: signal.Signals) -> None:
+        await first_of(child.ready, child.ended)
+        if child.ready.is_set():
+            child.send_signal(number)
 
     # --- workers ---------------------------------------------------------------------------------------
 

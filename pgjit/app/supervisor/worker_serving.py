@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from pgjit.app.application import App
 from pgjit.app.inherited_sockets import InheritedSockets
@@ -27,10 +30,25 @@ __all__ = ["serve_one_worker"]
 _log = logging.getLogger("pgjit.workers")
 
 
+ReloadSignals = Callable[[Callable[[], Awaitable[object]]], AbstractAsyncContextManager[None]]
+"""While the block runs, each SIGHUP calls the function."""
+
+
 async def serve_one_worker(
-    config: Config, start: WorkerStart, endpoint: socket.socket, inherited: InheritedSockets, log: ProgramLog
+    config: Config,
+    start: WorkerStart,
+    endpoint: socket.socket,
+    inherited: InheritedSockets,
+    log: ProgramLog,
+    reload_signals: ReloadSignals,
 ) -> int:
     """Returns the exit status. `endpoint`: of the bus."""
+    supervisor = os.getppid()
+
+    def have_all_reload() -> None:
+        if os.getppid() == supervisor:
+            os.kill(supervisor, signal.SIGHUP)
+
     terminated, at_once = asyncio.Event(), asyncio.Event()
 
     def received() -> None:
@@ -41,8 +59,14 @@ async def serve_one_worker(
         place = WorkerPlace(siblings=bus, run=start.run, dead=tuple(start.dead), workers=start.slots)
         app = App(config, warm=True, inherited=inherited, place=place)
         app.stop_at_once = at_once
-        async with app:
+        async with AsyncExitStack() as running:
+            reloads = await running.enter_async_context(AsyncExitStack())
+            await running.enter_async_context(app)
             app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
+            app.reloading.on_change.append(lambda new: log.change(new.file.log.format, new.file.log.level))
+            app.reloading.on_call.append(have_all_reload)
+            # During the drain, too.
+            await reloads.enter_async_context(reload_signals(lambda: app.reloading.attempt("signal")))
             bus.ready()
             await first_of(terminated, bus.ordered)
             app.port_end = _port_end(start, bus)

@@ -13,9 +13,12 @@ import typer
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pgjit.app import App
     from pgjit.app.inherited_sockets import InheritedSockets
     from pgjit.app.service_manager import ServiceManager
+    from pgjit.cli.loop import Hangups
     from pgjit.config import Config
     from pgjit.telemetry.program_log import ProgramLog
 
@@ -34,11 +37,12 @@ def serve(
     It lists every fault of the configuration and the policies at once, and does not start with one.
     On SIGTERM it is no longer ready, accepts connections for `limits.drain_delay_seconds`, then ends idle sessions;
     running statements have `limits.drain_seconds` to complete. A second signal ends all waiting.
+    On SIGHUP the configuration, policies, certificates and secrets are read again: all of it counts, or nothing.
     Under systemd it takes over the sockets of a socket unit, and reports its state.
     """
     from pgjit.app.inherited_sockets import inherited_sockets
     from pgjit.app.service_manager import ServiceManager
-    from pgjit.cli.loop import run_program
+    from pgjit.cli.loop import Hangups, run_program
     from pgjit.config import load_config
     from pgjit.telemetry.program_log import ProgramLog
 
@@ -48,6 +52,7 @@ def serve(
         return serve_as_worker(config, worker)
     inherited = inherited_sockets()  # first: no child process gets them
     service_manager = ServiceManager.of_environment()
+    hangups = Hangups()
     loaded = load_config(config)
     with ProgramLog(loaded.file.log.format, loaded.file.log.level) as log:
         for warning in loaded.warnings:
@@ -56,11 +61,17 @@ def serve(
             from pgjit.cli.serve_workers import supervise
 
             return supervise(loaded, config, inherited, service_manager, as_json=as_json)
-        return run_program(_serve(loaded, log, inherited, service_manager, as_json=as_json))
+        return run_program(_serve(loaded, log, inherited, service_manager, hangups, as_json=as_json))
 
 
 async def _serve(
-    config: Config, log: ProgramLog, inherited: InheritedSockets, service_manager: ServiceManager, *, as_json: bool
+    config: Config,
+    log: ProgramLog,
+    inherited: InheritedSockets,
+    service_manager: ServiceManager,
+    hangups: Hangups,
+    *,
+    as_json: bool,
 ) -> int:
     from pgjit.app import App
     from pgjit.app.session_port import longest_drain
@@ -78,12 +89,24 @@ async def _serve(
         app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
         _print_places(config, app, as_json=as_json)
         service_manager.ready(f"serves sessions on {config.file.listen.host}:{app.port}")
+        app.reloading.on_change.append(lambda new: log.change(new.file.log.format, new.file.log.level))
+        # During the drain, too.
+        await extended.enter_async_context(hangups.handled(lambda: _reload(app, service_manager, stop)))
         await stop.wait()
         service_manager.stopping("draining: running statements may complete")
-        await extended.enter_async_context(service_manager.extended(longest_drain(config.file.limits)))
+        await extended.enter_async_context(service_manager.extended(longest_drain(app.reloading.config.file.limits)))
         if not as_json:
             print("draining: no new sessions, waiting for running statements", flush=True)
     return Status.OK
+
+
+async def _reload(app: App, service_manager: ServiceManager, stop: asyncio.Event) -> None:
+    if stop.is_set():  # it stops: systemd takes no other state
+        await app.reloading.attempt("signal")
+        return
+    service_manager.reloading("reads the configuration again")
+    done = await app.reloading.attempt("signal")
+    service_manager.ready("serves sessions" if done else "serves sessions; the last reload was refused")
 
 
 def _print_places(config: Config, app: App, *, as_json: bool) -> None:

@@ -40,8 +40,8 @@ class FleetSqlStore:
 
         return await self._transaction(work)
 
-    async def heartbeat(self, run: str) -> datetime | None:
-        return await self._transaction(lambda each: node_rows.heartbeat(each, self.node, run))
+    async def heartbeat(self, run: str, policies: Mapping[str, str] | None = None) -> datetime | None:
+        return await self._transaction(lambda each: node_rows.heartbeat(each, self.node, run, policies))
 
     async def stop_node(self, run: str) -> None:
         await self._transaction(lambda each: node_rows.stop_node(each, self.node, run))

@@ -71,10 +71,15 @@ def begin_node(
     return None
 
 
-def heartbeat(connection: sa.Connection, name: str, run: str) -> datetime | None:
+def heartbeat(
+    connection: sa.Connection, name: str, run: str, policies: Mapping[str, str] | None = None
+) -> datetime | None:
     """Note that the process lives; the database's clock. None: another process has taken the name."""
     now = database_now(connection)
-    alive = sa.update(nodes).where(nodes.c.name == name, nodes.c.run == run).values(heartbeat_at=to_micros(now))
+    values: dict[str, object] = {"heartbeat_at": to_micros(now)}
+    if policies is not None:
+        values["policies"] = orjson.dumps(dict(policies)).decode()
+    alive = sa.update(nodes).where(nodes.c.name == name, nodes.c.run == run).values(values)
     return now if connection.execute(alive).rowcount == 1 else None
 
 

@@ -50,6 +50,10 @@ class ConnectionLimits:
         self.total: Quota[None] = Quota(most)
         self.addresses: Quota[str] = Quota(most_of_address)
 
+    def change(self, most: int, most_of_address: int) -> None:
+        """The limits from now on. Connections that are open stay."""
+        self.total.most, self.addresses.most = most, most_of_address
+
     def __len__(self) -> int:
         return self.total[None]
 

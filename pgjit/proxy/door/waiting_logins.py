@@ -28,6 +28,11 @@ class WaitingLogins:
         self._identities: Quota[HolderKey] = Quota(_OF_ONE_IDENTITY)
         self._addresses: Quota[str] = Quota(max(1, connections_per_address // _SHARE))
 
+    def change(self, connections: int, connections_per_address: int) -> None:
+        """The limits on connections are others now. Who waits goes on."""
+        self._proxy.most = max(1, connections // _SHARE)
+        self._addresses.most = max(1, connections_per_address // _SHARE)
+
     def __len__(self) -> int:
         return self._proxy[None]
 

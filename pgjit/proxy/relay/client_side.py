@@ -227,6 +227,7 @@ class ClientSide:
             executed = resolve_message(
                 judgement, state.prepared_statements, state.unsettled,
                 unrestricted=state.unrestricted, again=self._texts.not_any_more(batch),
+                opened=self._texts.not_under_these_rules(batch),
             )  # fmt: skip
         except Unresolvable as refused:
             return [], (refused.violation,)

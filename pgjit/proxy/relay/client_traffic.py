@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pgjit.errors import ProtocolFault
 from pgjit.judging.judge import Judgement
@@ -75,7 +76,7 @@ class ClientTraffic:
             facts,
             looks_again=True,
             spent=time.thread_time,
-            latest=lambda: services.judge(access.policy).number,
+            latest=lambda: services.judge(self._policy).number,
         )
         self._counts = services.telemetry.of_policy(access.policy.name)
         self._judged = access.policy.statements.access is not Preset.FULL
@@ -86,6 +87,17 @@ class ClientTraffic:
         self._began = 0
         self._task: asyncio.Task[None] | None = None
         self._client_left = False
+        self._stopped = False  # nothing more is forwarded: the session is about to end
+
+    def follow(self, access: Access) -> None:
+        """Judge by another version of the policy from now on. The end is never later than before."""
+        self._policy = self._waits.policy = access.policy
+        until = self._services.clock.until(access.ends_at)
+        self._window_end = replace(until, steady=min(until.steady, self._window_end.steady))
+
+    def hold(self) -> None:
+        """Forward nothing more. What was forwarded is answered."""
+        self._stopped = True
 
     @property
     def inside_data(self) -> bool:
@@ -213,9 +225,9 @@ class ClientTraffic:
     def _plan(
         self, batch: Sequence[Frame], judged: dict[bytes, Judgement], *, settled: bool = False
     ) -> ClientPlan | None:
-        """None: the window or the traffic is over, and nothing more goes on. The window's timer ends the session."""
+        """None: the window or the traffic is over, or about to end. The window's timer ends the session."""
         self._began, now = time.perf_counter_ns(), self._services.clock.of_turn()
-        if self._window_end.passed or self._end.passed:
+        if self._window_end.passed or self._end.passed or self._stopped:
             return None
         return self._client_side.from_client(batch, now, judged, settled=settled)
 

@@ -83,10 +83,11 @@ class Resolver:
         settled: Callable[[Space, bytes], bool],
         index: int | None = None,
         again: Look = lambda _: None,
+        opened: Look = lambda _: None,
     ) -> None:
         """`index`: the place of the statement in its message.
 
-        `again` returns why a prepared statement may not run any more.
+        `again` returns why a prepared statement may not run any more, `opened` why an open cursor may not go on.
         """
         self._known = known
         self._encoding = encoding
@@ -94,6 +95,7 @@ class Resolver:
         self._settled = settled
         self._index = index
         self._again = again
+        self._opened = opened
         self._depth = 0
 
     def run(self, prepared: Prepared, parameters: Parameters | None, prepared_as: str | None) -> ExecutedStatement:
@@ -110,7 +112,11 @@ class Resolver:
         if portal.doubtful and not self._unrestricted:
             raise Unresolvable(doubtful_name("portal", readable(name), "34000", self._index))
         executed = portal.began
-        if executed is None:
+        if executed is not None:
+            itself = Prepared(executed.text, executed.statement, executed.unread, judge=portal.prepared.judge)
+            if (refused := self._opened(itself)) is not None:
+                raise Unresolvable(replace(refused, statement=self._index))
+        else:
             executed = self.run(portal.prepared, portal.parameters, prepared_as)
             if executed.through:
                 began = replace(portal, began=replace(executed, changes=()))
@@ -169,6 +175,8 @@ class Resolver:
         portal = self._known.portal(name.encode())
         if portal is None:
             return unknown_name("cursor", name, "34000", self._index)
+        if (refused := self._opened(portal.prepared)) is not None:
+            return replace(refused, statement=self._index)
         return self.portal(name.encode(), portal, name)
 
     def _wait(self, space: Space, name: str) -> None:
@@ -196,6 +204,7 @@ def resolve_message(
     *,
     unrestricted: bool,
     again: Look = lambda _: None,
+    opened: Look = lambda _: None,
 ) -> list[ExecutedStatement]:
     """The execution of each statement of a Query, in order. Raises Unsettled and Unresolvable."""
     trial: Trial | None = None
@@ -208,7 +217,7 @@ def resolve_message(
         trial = trial or Trial(names)
         resolver = Resolver(
             trial, names.encoding, unrestricted=unrestricted, index=statement.index,
-            settled=partial(_settled, trial, unsettled), again=again,
+            settled=partial(_settled, trial, unsettled), again=again, opened=opened,
         )  # fmt: skip
         executed = resolver.run(
             Prepared(statement.text, statement, observed=observed, judge=judgement.judge_number), None, None

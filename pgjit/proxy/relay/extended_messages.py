@@ -156,5 +156,6 @@ class ExtendedMessages:
         resolver = Resolver(
             state.prepared_statements, state.prepared_statements.encoding, unrestricted=state.unrestricted,
             settled=lambda space, key: not state.unsettled(space, key), again=again,
+            opened=self._texts.not_under_these_rules(batch),
         )  # fmt: skip
         return resolver.portal(name, portal, readable(portal.statement_name) or None)

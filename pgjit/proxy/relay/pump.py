@@ -77,16 +77,16 @@ class Pump:
         self._leased = LeasedTraffic(
             lease, self._end.future, self._server, self._server_side.scan, self._from_server, self._server_left
         )
+        self._facts = self._session_facts(access, utf8=encoding == "UTF8")
         self._waits = Waits(
             services, access.policy, self.state, client, self._server, self._leased, self._cancel, self._end
         )
         self._from_client = ClientTraffic(
-            services, access, self.state, self._facts(access, utf8=encoding == "UTF8"), client, self._server,
-            self._records, self._waits, self._end,
+            services, access, self.state, self._facts, client, self._server, self._records, self._waits, self._end
         )  # fmt: skip
         self._timeout = StatementTimeout(access.policy.limits, self.state)
 
-    def _facts(self, access: Access, *, utf8: bool) -> SessionFacts:
+    def _session_facts(self, access: Access, *, utf8: bool) -> SessionFacts:
         # `sessions` holds no part of the pump: a reference cycle would keep the session's memory.
         quotas, key, policy = self._services, HolderKey.of(access.identity), access.policy
         return SessionFacts(
@@ -96,6 +96,20 @@ class Pump:
                 quotas.policy_quota[key, policy.name], quotas.identity_quota[key], quotas.identity_quota.most,
             ),
         )  # fmt: skip
+
+    def follow(self, access: Access, rules_since: int) -> None:
+        """From now on the session is judged by another version of its policy, and may end earlier.
+
+        `rules_since`: judges of lower numbers judged by an earlier version.
+        """
+        self._policy, self.state.ends_at, self.state.rules_since = access.policy, access.ends_at, rules_since
+        self._facts.follow(access.policy, access.ends_at)
+        self._server_side.errors.hides_details = access.policy.statements.needs_names
+        self._from_client.follow(access)
+
+    def hold(self) -> None:
+        """Forward nothing more of the client. What runs goes on."""
+        self._from_client.hold()
 
     def over(self, ending: Ending) -> None:
         """End the traffic. The first reason counts."""

@@ -1,7 +1,8 @@
-"""Judges a prepared statement again before it runs, if the catalog has changed since it was prepared. Pure.
+"""Judges a prepared statement again before it runs, if the catalog or the policy has changed since. Pure.
 
 The server plans a prepared statement with its present catalog: a view may read other columns by now, a function may
-be another one. INVARIANT: what runs by a name is allowed by the latest catalog, however long ago it was prepared.
+be another one. INVARIANT: what runs by a name is allowed by the latest catalog and by the policy as it is, however
+long ago it was prepared.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ Look = Callable[[Prepared], Violation | None]
 
 
 class JudgedAgain:
-    """Remembers for one session which texts the latest catalog allows."""
+    """Remembers for one session which texts the latest catalog and the policy allow."""
 
-    def __init__(self, latest: Callable[[], int]) -> None:
-        """`latest` returns the number of the judge that has the latest catalog."""
+    def __init__(self, latest: Callable[[], int], rules_since: Callable[[], int] = lambda: 0) -> None:
+        """`latest` returns the number of the judge that has the latest catalog.
+
+        `rules_since`: judges of lower numbers judged by an earlier version of the policy.
+        """
         self._latest = latest
+        self._rules_since = rules_since
         self._by = 0
         self._allowed: set[str] = set()  # bounded: the prepared statements hold these texts as well
 
@@ -38,14 +43,15 @@ class JudgedAgain:
             return None
         judgement = judge(prepared.text.encode())
         if judgement.violations:
-            return _changed_since(judgement.violations[0])
+            by_policy = prepared.judge < self._rules_since()
+            return _changed_since(judgement.violations[0], "the policy" if by_policy else "what is on the server")
         if judgement.judge_number == latest:
             self._allowed.add(prepared.text)
         return None
 
 
-def _changed_since(violation: Violation) -> Violation:
+def _changed_since(violation: Violation, what: str) -> Violation:
     """Without a position: that is one in the prepared text, and the client sent another one."""
-    when = "It was allowed when it was prepared; what is on the server has changed since."
+    when = f"It was allowed when it was prepared; {what} has changed since."
     detail = f"{violation.detail} {when}" if violation.detail else when
     return replace(violation, position=None, statement=None, detail=detail)

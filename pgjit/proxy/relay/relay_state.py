@@ -75,6 +75,7 @@ class RelayState:
         self.transaction_status = "I"  # as in ReadyForQuery
         self.finished_at: int | None = None  # when the server last finished with something, in nanoseconds
         self.same_reading = True  # the server reads texts as pgjit does
+        self.rules_since = 0  # judges of lower numbers judged by an earlier version of the policy
         self._new_token = new_token
         self._awaited: Unit | None = None  # it may change the name that the client's next message uses
         self._alone: InFlight | None = None  # its result may be cut: nothing is sent behind it before it is answered

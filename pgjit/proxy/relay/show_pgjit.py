@@ -7,7 +7,7 @@ these statements, and they do not count against the policy's limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pgjit.audit.event import SessionContext
@@ -31,9 +31,9 @@ _PER = {**_EACH, "idle_in_transaction": "each transaction"}
 Row = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SessionFacts:
-    """What a session can learn about itself."""
+    """What a session can learn about itself. `follow` changes it."""
 
     context: SessionContext
     ends_at: datetime
@@ -43,6 +43,11 @@ class SessionFacts:
     sessions: Callable[[], tuple[int, int, int | None]] = lambda: (1, 1, None)
     """Sessions that are open: under the policy, of the identity; and how many the identity may have."""
     utf8: bool = True  # the server's encoding has every character
+
+    def follow(self, policy: Policy, ends_at: datetime) -> None:
+        """The session goes on under another version of its policy."""
+        self.context = replace(self.context, policy_version=policy.version)
+        self.policy, self.ends_at = policy, ends_at
 
 
 def in_place_of_show(

@@ -54,7 +54,7 @@ class TextJudging:
         self._judge = judge
         self.latest = latest
         self._looks_again = looks_again
-        self._again = JudgedAgain(latest)
+        self._again = JudgedAgain(latest, lambda: state.rules_since)
         self._just: tuple[bytes, Judgement | None] | None = None  # judged on the short way, which did not take it
 
     def close(self) -> None:
@@ -79,6 +79,8 @@ class TextJudging:
         """Raises NotJudged and UnknownName, before anything was done about the message."""
         state, just, self._just = self._state, self._just, None
         judgement = batch.judged.get(sql)
+        if judgement is not None and judgement.judge_number < state.rules_since:
+            judgement = None  # the policy has changed while the judge's worker judged it
         if judgement is None:
             judgement = self._judge(sql) if just is None or just[0] != sql else just[1]
         if not state.same_reading and judgement is not None and (b"\\" in sql or not sql.isascii()):
@@ -94,3 +96,11 @@ class TextJudging:
         if self._state.unrestricted:
             return lambda _: None
         return lambda prepared: self._again.refuses(prepared, lambda sql: self.judged(batch, sql))
+
+    def not_under_these_rules(self, batch: ClientBatch) -> Look:
+        """Why a cursor or portal that was opened under an earlier version of the policy does not go on.
+
+        A changed catalog does not matter to it: the server has planned it. Raises as `judged` does.
+        """
+        state, again = self._state, self.not_any_more(batch)
+        return lambda prepared: None if prepared.judge >= state.rules_since else again(prepared)

@@ -45,7 +45,7 @@ class Waits:
         end: TrafficEnd,
     ) -> None:
         self._services = services
-        self._policy = policy
+        self.policy = policy
         self._state = state
         self._identity = state.context.identity.key
         self._client = client
@@ -93,13 +93,13 @@ class Waits:
 
     async def look_again(self, judged: dict[bytes, Judgement]) -> dict[bytes, Judgement]:
         """Before a name is refused that is not in the catalog: it may have been made a moment ago."""
-        before = self._services.judge(self._policy)
+        before = self._services.judge(self.policy)
         await self.check_catalog()
-        return judged if self._services.judge(self._policy) is before else {}
+        return judged if self._services.judge(self.policy) is before else {}
 
     async def check_catalog(self, *, soon: bool = False) -> None:
         """Have the catalog checked for changes at the server."""
-        looking = asyncio.ensure_future(self._services.refresh_catalog(self._policy, soon=soon))
+        looking = asyncio.ensure_future(self._services.refresh_catalog(self.policy, soon=soon))
         try:
             await self._first(looking, seconds=_LOOK_SECONDS)
         finally:
@@ -109,7 +109,7 @@ class Waits:
 
     async def judge_in_worker(self, sql: bytes) -> dict[bytes, Judgement]:
         """Wait for the judge's worker. The end of the session does not wait for it."""
-        judging = asyncio.ensure_future(self._services.judge_in_worker(self._identity, self._policy, sql))
+        judging = asyncio.ensure_future(self._services.judge_in_worker(self._identity, self.policy, sql))
         try:
             await self._first(judging)
         finally:

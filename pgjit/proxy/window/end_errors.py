@@ -63,6 +63,7 @@ _ORDERED = {
     "revoked": ("window-revoked", "window under policy `{}` was revoked"),
     "locked": ("locked", "access under policy `{}` was locked"),
     "policy-deleted": ("policy-deleted", "policy `{}` was deleted"),
+    "policy-changed": ("policy-changed", "policy `{}` was changed"),
     "admin": ("window-ended", "window under policy `{}` was ended by an administrator"),
     "superseded": ("window-ended", "window under policy `{}` was superseded"),
 }
@@ -86,6 +87,20 @@ def end_error(reason: str, access: Access, explanation: str | None = None) -> Pg
                 reference="session-killed",
                 detail=_explained(explanation),
                 hint="The window keeps its end, and the next connection joins it.",
+            )
+        case "terms-changed":
+            return AccessEnded(
+                f"policy `{policy}` was changed, and sessions under it have to log in again",
+                reference=reason,
+                detail="What was changed is fixed for a session when it logs in.",
+                hint="Connect again: the window is joined, under the policy as it is now.",
+            )
+        case "connection-changed":
+            return AccessEnded(
+                f"connection `{access.target.name}` was changed",
+                reference=reason,
+                detail="It leads to another server, database or login role now.",
+                hint="Connect again: the window keeps its end.",
             )
         case "shutdown":
             return ShuttingDown()

@@ -40,8 +40,8 @@ class FleetWork(Protocol):
     def end_sessions(self, reason: str) -> None:
         """End every session of this node; their windows go on."""
 
-    def differs(self, node: Node, policy: str) -> None:
-        """Another node that runs has another version of the policy."""
+    def differs(self, node: Node, policy: str, version: str) -> None:
+        """Another node that runs has another version of the policy. `version`: the one here."""
 
 
 class FleetNode:
@@ -72,6 +72,7 @@ class FleetNode:
         self._ended_for: str | None = None  # why the sessions were ended, while that lasts
         self._ahead = timedelta()
         self._reported: set[tuple[str, ...]] = set()  # dead nodes, other policies
+        self._announced = True  # the store has the versions of this node's policies
         self.superseded = False
 
     @property
@@ -111,6 +112,11 @@ class FleetNode:
     def work_with(self, work: FleetWork) -> None:
         """From now on the node ends sessions and adopts windows."""
         self._work = work
+
+    def announce(self, policies: Mapping[str, str]) -> None:
+        """These are the policies now: version by name. The other nodes know it after the next heartbeat."""
+        self._policies = policies
+        self._announced = False
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:
@@ -170,7 +176,9 @@ class FleetNode:
 
     async def _beat(self) -> None:
         """The heartbeat. INVARIANT: the clock of a node is not behind the database's, so its windows end in time."""
-        now = await self._store.heartbeat(self._run)
+        policies = None if self._announced else self._policies
+        now = await self._store.heartbeat(self._run, policies)
+        self._announced = self._announced or policies is self._policies
         self._viewed_at = self._clock.steady()
         if now is None:
             if not self.superseded:
@@ -207,10 +215,11 @@ class FleetNode:
                 )
             elif self._work is not None:
                 for policy, version in node.policies.items():
-                    if self._policies.get(policy, version) != version and self._report_once(
+                    here = self._policies.get(policy, version)
+                    if here != version and self._report_once(
                         (node.name, policy, version), f"node {node.name} has another version of policy {policy}"
                     ):
-                        self._work.differs(node, policy)
+                        self._work.differs(node, policy, here)
         if self._work is not None and not self.superseded:
             adopted = await self._store.adopt_windows(self._clock(), self._stale_after)
             if adopted:

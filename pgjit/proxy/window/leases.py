@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import replace
 
 from pgjit.errors import PgjitError
 from pgjit.grants.fleet_store import FleetStore
@@ -34,7 +33,7 @@ class WindowLease:
         self.usage = LeasedUsage()
         self._window_id = window_id
         self._store = store
-        self._limits = limits
+        self.limits = limits
         self._steady = steady
         self._elsewhere = Usage()  # as counted in `usage`
         self._granted = Usage()
@@ -62,7 +61,7 @@ class WindowLease:
             ):
                 return  # another session has leased it meanwhile
             try:
-                lease = await self._store.extend_lease(self._window_id, self._limits, self._spent(), need)
+                lease = await self._store.extend_lease(self._window_id, self.limits, self._spent(), need)
             except PgjitError as fault:
                 _log.error("no more of the budget of window %s is leased: %s", self._window_id, fault.message)
                 self._not_before = self._steady() + _AGAIN_SECONDS
@@ -96,10 +95,10 @@ class WindowLease:
             self._not_before = 0.0
 
     def _budget(self, resource: str) -> int:
-        return budget_of(self._limits, resource) or 0
+        return budget_of(self.limits, resource) or 0
 
     def _limited(self, resource: str) -> bool:
-        return budget_of(self._limits, resource) is not None
+        return budget_of(self.limits, resource) is not None
 
     def _is_low(self) -> bool:
         return any(self._left(each) < share_of(self._budget(each)) / 2 for each in RESOURCES if self._limited(each))
@@ -129,7 +128,8 @@ class Leases:
             return
         lease = self._held.get(window_id)
         if lease is None:
-            lease = self._held[window_id] = WindowLease(window_id, self._store, replace(limits), self._steady)
+            lease = self._held[window_id] = WindowLease(window_id, self._store, limits, self._steady)
+        lease.limits = limits  # the policy may have changed since
         if not lease.covers(statements=1):
             await lease.extend()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 from pgjit.audit.event import PolicyDiffers
 from pgjit.audit.journal import Journal
@@ -32,15 +31,12 @@ class NodeWork:
         registry: Registry,
         journal: Journal,
         clock: Clock,
-        policies: Mapping[str, str],
     ) -> None:
-        """`policies`: version by name."""
         self._windows = windows
         self._kept_backends = kept_backends
         self._registry = registry
         self._journal = journal
         self._clock = clock
-        self._policies = policies
         self._ending: set[asyncio.Task[None]] = set()
 
     async def adopt(self, windows: list[Window]) -> None:
@@ -56,11 +52,11 @@ class NodeWork:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
-    def differs(self, node: Node, policy: str) -> None:
+    def differs(self, node: Node, policy: str, version: str) -> None:
         event = PolicyDiffers(
             at=self._clock(),
             policy=policy,
-            policy_version=self._policies[policy],
+            policy_version=version,
             node=node.name,
             version_there=node.policies[policy],
         )

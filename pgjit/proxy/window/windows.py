@@ -29,6 +29,7 @@ from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
 from pgjit.proxy.registry import Registry
+from pgjit.proxy.window.current_policies import end_under
 from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.leases import Leases
@@ -37,6 +38,7 @@ from pgjit.proxy.window.review_records import ReviewRecords
 from pgjit.proxy.window.session_counts import SessionCounts
 from pgjit.proxy.window.wait_until import wait_until
 from pgjit.proxy.window.window_reports import report_ended, report_opened
+from pgjit.proxy.window.window_usages import WindowUsages
 from pgjit.telemetry import Telemetry
 
 __all__ = ["Windows"]
@@ -86,24 +88,22 @@ class Windows:
         self._early_ends: dict[str, _End] = {}  # carried out before the granted end: no login may open a session
         self._outbox: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # not in the journal yet
         self._recorded: set[tuple[str, RecordKind]] = set()  # in the journal, but still in the store's outbox
-        self._usages: dict[str, Usage] = {}
-        self._saved_usages: dict[str, Usage] = {}  # as last saved in the store
+        self._policies: Mapping[str, Policy] | None = None  # as they are now
+        self._usages = WindowUsages(store)
         self._saved_mark: JournalMark | None = None  # as last saved in the store
         self._saving: asyncio.Task[None] | None = None
 
     async def resume(self, policies: Mapping[str, Policy]) -> None:
         """Resume the windows that an earlier process left open, and record the end of those that are over.
 
-        `policies`: the current ones. A shortened `ttl` ends a window earlier.
+        `policies`: the current ones, whatever they become later. A shortened `ttl` ends a window earlier.
         """
+        self._policies = policies
         await self._resume_outbox()
         await self._review_records.write()
         for window in await self._store.unended(own=True):
-            policy, (reason, explanation) = policies.get(window.policy), begun_end(window)
-            if policy is not None:
-                self._schedule(window, effective_end(window, policy), reason, explanation)
-            else:
-                self.end_now(window, "policy-deleted" if reason == "ttl" else reason, explanation)
+            (ends_at, why, how), (reason, explanation) = end_under(window, policies, self._clock()), begun_end(window)
+            self._schedule(window, ends_at, *((why, how) if reason == "ttl" else (reason, explanation)))
         self._saving = asyncio.create_task(self._keep_saving())
 
     async def _resume_outbox(self) -> None:
@@ -173,11 +173,12 @@ class Windows:
             self._outbox[window.id, "opened"] = record_of(OutboxEntry("opened", window, note))
             report_opened(window, self._telemetry)
         await self.leases.take(window.id, policy.limits)
-        if policy.limits.of_window and not self._store.shared and window.id not in self._usages:
-            usage = await self._store.usage(window.id)
-            self._usages.setdefault(window.id, usage)
+        if policy.limits.of_window and not self._store.shared:
+            await self._usages.load(window.id)
         ends_at = effective_end(window, policy)
         self._schedule(window, ends_at)
+        if self._policies is not None:  # which may have changed since the login began
+            self._schedule(window, *end_under(window, self._policies, self._clock()))
         if (window.id, "opened") in self._outbox:
             try:
                 self._write_outbox()
@@ -210,6 +211,14 @@ class Windows:
         """
         self._schedule(window, self._clock(), reason, explanation)
 
+    def shorten(self, window: Window, ends_at: datetime) -> bool:
+        """End the window at `ends_at`, if that is before its end; whether it is."""
+        scheduled = self._ends.get(window.id)
+        if scheduled is None or scheduled.begun or ends_at >= scheduled.until.moment:
+            return False
+        self._schedule(window, ends_at)
+        return True
+
     def early_end(self, window_id: str) -> tuple[str, str | None] | None:
         """Reason and explanation of an end before the granted one, if there was one.
 
@@ -228,12 +237,12 @@ class Windows:
     def usage(self, window: Window) -> Usage:
         """The usage of the window, counted by all its sessions."""
         lease = self.leases.of(window.id)
-        return self._usages.setdefault(window.id, Usage()) if lease is None else lease.usage
+        return self._usages.of(window.id) if lease is None else lease.usage
 
     async def _keep_saving(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_EVERY)
-            await self._save_usages()
+            await self._usages.save()
             await self.leases.give_back_unused(lambda window_id: bool(self._registry.of_window(window_id)))
             await self._lapse_requests()
             await self._flush_outbox()
@@ -282,19 +291,6 @@ class Windows:
         except PgjitError as fault:
             _log.error("recorded outbox entries are not removed from the store yet: %s", fault.message)
 
-    async def _save_usages(self) -> None:
-        """Save changed usages: after a restart a window keeps its usage, except that of the last moments."""
-        for window_id, usage in list(self._usages.items()):
-            current = replace(usage)
-            if current == self._saved_usages.get(window_id, Usage()):
-                continue
-            try:
-                await self._store.note_usage(window_id, current)
-            except PgjitError as fault:
-                _log.error("the usage of window %s is not saved yet: %s", window_id, fault.message)
-                return
-            self._saved_usages[window_id] = current
-
     def _schedule(
         self, window: Window, ends_at: datetime, reason: str = "ttl", explanation: str | None = None
     ) -> None:
@@ -320,8 +316,7 @@ class Windows:
         await self.leases.forget(window_id)
         await self._record_end(end, sessions)
         self._ends.pop(window_id, None)
-        self._usages.pop(window_id, None)
-        self._saved_usages.pop(window_id, None)
+        self._usages.forget(window_id)
 
     async def _end_sessions(self, end: _End) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""
@@ -388,7 +383,7 @@ class Windows:
         if self._saving is not None:
             self._saving.cancel()
             await asyncio.gather(self._saving, return_exceptions=True)
-            await self._save_usages()
+            await self._usages.save()
             await self.leases.give_back_unused(lambda _: False)
             await self._flush_outbox()
             await self._review_records.try_to_write()

@@ -35,7 +35,7 @@ class Work:
     def end_sessions(self, reason: str) -> None:
         self.ended.append(reason)
 
-    def differs(self, node: Node, policy: str) -> None:
+    def differs(self, node: Node, policy: str, version: str) -> None:
         self.differing.append((node.name, policy))
 
 

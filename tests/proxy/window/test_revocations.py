@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,14 @@ class _Session:
             connection=POLICY.connection, backend_pid=1, source="10.0.0.7:5", application_name=None, opened_at=NOW,
             ends_at=NOW, executions=0, state="idle",
         )  # fmt: skip
+
+    policy: Policy | None = None
+
+    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None: ...
+
+    def hold(self) -> None: ...
+
+    async def leave(self, reason: str, seconds: float) -> None: ...
 
     async def cancel(self) -> None: ...
 

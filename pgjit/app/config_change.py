@@ -1,0 +1,183 @@
+"""What is different in a configuration that was read again. Pure, but for the files that a connection names.
+
+Decides what can change while pgjit runs, and what needs a restart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pgjit.config import Config, ConfigFile
+from pgjit.policy.policy import Policy
+from pgjit.server.credential import CredentialUnavailable, FixedSecret, FromFile, LoginCredential
+from pgjit.server.target import Target
+
+__all__ = ["ConfigChange", "FileDigests", "Names", "change_of", "digests_of", "kept_file"]
+
+_RESTART = ("node", "workers", "listen", "identity", "store", "journal", "admin", "api", "notify", "otlp")
+"""Sections that are read at start alone, but for the certificate of `api`."""
+
+_LEADS_TO = (
+    "host", "port", "database", "user", "sslmode", "channel_binding", "target_session_attrs", "search_path",
+)  # fmt: skip
+"""Keys of a connection that say where its sessions are, and how they are protected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.added, *self.changed, *self.removed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange:
+    policies: Names = Names()
+    connections: Names = Names()
+    moved: frozenset[str] = frozenset()  # connections that lead elsewhere now, are new, or are removed
+    keys: tuple[str, ...] = ()  # other keys that are in force now
+    restart: tuple[str, ...] = ()  # keys whose new values need a restart
+
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """Connections whose login, secret or certificates are others, at the same servers."""
+        return tuple(name for name in self.connections.changed if name not in self.moved)
+
+    def __bool__(self) -> bool:
+        return bool(self.policies or self.connections or self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigests:
+    """What the files hold that the configuration names, when it was read."""
+
+    connections: Mapping[str, str] = field(default_factory=dict)
+    tls: str = ""
+    api_tls: str = ""
+
+
+def digests_of(config: Config) -> FileDigests:
+    section = config.file.api
+    return FileDigests(
+        connections={name: _of_target(target) for name, target in config.targets.items()},
+        tls=_digest([config.path(config.file.tls.certificate), config.path(config.file.tls.key)]),
+        api_tls=""
+        if section is None or section.tls is None
+        else _digest([config.path(section.tls.certificate), config.path(section.tls.key)]),
+    )
+
+
+def change_of(running: Config, read: Config, before: FileDigests, now: FileDigests) -> ConfigChange:
+    old, new = running.file, read.file
+    connections = _names(
+        {name: (section, before.connections.get(name)) for name, section in old.connections.items()},
+        {name: (section, now.connections.get(name)) for name, section in new.connections.items()},
+    )
+    moved = {
+        name
+        for name in connections.changed
+        if any(getattr(old.connections[name], key) != getattr(new.connections[name], key) for key in _LEADS_TO)
+    }
+    keys = [*_differing("limits", old.limits, new.limits), *_differing("log", old.log, new.log)]
+    keys += _differing("reload", old.reload, new.reload)
+    if before.tls != now.tls:
+        keys.append("tls")
+    if before.api_tls != now.api_tls:
+        keys.append("api.tls")
+    if old.policies != new.policies:
+        keys.append("policies")
+    return ConfigChange(
+        policies=_names(_versions(running.policies), _versions(read.policies)),
+        connections=connections,
+        moved=frozenset({*moved, *connections.added, *connections.removed}),
+        keys=tuple(keys),
+        restart=tuple(_restart(running, read)),
+    )
+
+
+def kept_file(running: Config, read: Config) -> ConfigFile:
+    """The file as it is in force: what needs a restart is as before."""
+    kept: dict[str, Any] = {name: getattr(running.file, name) for name in _RESTART}
+    if kept["api"] is not None and read.file.api is not None:
+        kept["api"] = kept["api"].model_copy(update={"tls": read.file.api.tls})
+    return read.file.model_copy(update=kept)
+
+
+def _restart(running: Config, read: Config) -> list[str]:
+    keys: list[str] = []
+    for name in _RESTART:
+        keys += _differing(name, getattr(running.file, name), getattr(read.file, name))
+    if running.otlp != read.otlp and not any(key.startswith("otlp") for key in keys):
+        keys.append("otlp")  # a secret of it
+    return [key for key in keys if key != "api.tls"]
+
+
+def _differing(name: str, old: object, new: object) -> Iterable[str]:
+    """The keys of a section that differ, with its name before them."""
+    if old == new:
+        return []
+    if not (isinstance(old, BaseModel) and isinstance(new, BaseModel)):
+        return [name]
+    return [f"{name}.{key}" for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
+
+
+def _versions(policies: Mapping[str, Policy]) -> dict[str, object]:
+    return {name: policy.version for name, policy in policies.items()}
+
+
+def _names(old: Mapping[str, object], new: Mapping[str, object]) -> Names:
+    return Names(
+        added=tuple(sorted(new.keys() - old.keys())),
+        changed=tuple(sorted(name for name in new.keys() & old.keys() if new[name] != old[name])),
+        removed=tuple(sorted(old.keys() - new.keys())),
+    )
+
+
+# --- what is in files --------------------------------------------------------------------------------------
+
+
+def _of_target(target: Target) -> str:
+    """A digest of the secret, as far as it can be read without a fetch, and of the certificates of a connection."""
+    paths = [Path(each) for each in (target.sslrootcert, target.sslcert, target.sslkey) if each is not None]
+    logins = [target.credential, None if target.control is None else target.control.credential]
+    return _digest(paths, *(_secret(login) for login in logins))
+
+
+def _secret(login: LoginCredential | None) -> bytes:
+    match login:
+        case FixedSecret():
+            return b"fixed" + login.value.encode()
+        case FromFile():
+            try:
+                return b"file" + login.read().encode()
+            except CredentialUnavailable:
+                return b"unreadable"
+        case _:
+            return b""
+
+
+def _digest(paths: Iterable[Path], *contents: bytes) -> str:
+    whole = hashlib.sha256()
+    for content in (*(_content(path) for path in paths), *contents):
+        whole.update(hashlib.sha256(content).digest())
+    return whole.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
