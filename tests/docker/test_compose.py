@@ -60,6 +60,12 @@ def test_there_are_two_nodes_with_names_and_disks_of_their_own(services: dict[st
     assert yaml.safe_load(_text("pgjit.yaml"))["store"]["kind"] == "postgres"
 
 
+@pytest.mark.live
+def test_the_nodes_believe_the_balancer_alone(services: dict[str, Any]) -> None:
+    [believed] = {yaml.safe_load(_text("pgjit.yaml"))["listen"]["proxy_protocol"]["from"]}
+    assert services["balancer"]["networks"]["default"]["ipv4_address"] == believed
+
+
 def test_every_secret_that_is_read_is_made() -> None:
     readers = "pgjit.yaml", "compose.yaml", "init-store.sh", "init-roles.sh"
     read = {secret for name in readers for secret in re.findall(r"/secrets/[a-z/.-]+", _text(name))}
@@ -79,6 +85,7 @@ def test_the_balancer_knows_the_nodes_and_asks_whether_they_are_ready() -> None:
         ("pgjit-2", "pgjit-2:6432"),
     ]
     assert "option httpchk GET /readyz" in configuration
+    assert "send-proxy-v2" in configuration
     assert "check port 9432" in configuration
 
 
