@@ -34,7 +34,6 @@ class NotAccepting(PgjitError):
         super().__init__(
             "pgjit is shutting down",
             reference="shutting-down",
-            detail="No session was opened.",
             hint="Connect again in a moment, or to another node: an open window is joined by the next connection.",
         )
 

@@ -277,7 +277,7 @@ async def test_a_connection_accepted_only_for_an_error_times_out_soon(
         await until(lambda: door.listener.connections <= 1)
 
 
-async def test_clients_that_are_connected_when_the_drain_begins_are_refused_and_not_dropped(tmp_path: Path) -> None:
+async def test_clients_that_are_connected_when_the_drain_begins_are_served_and_not_dropped(tmp_path: Path) -> None:
     async with Door(tmp_path) as door:
         with socket.create_connection(("127.0.0.1", door.port)) as waiting:  # in the backlog: the loop does not run
             draining = asyncio.create_task(door.listener.drain(60))
@@ -287,3 +287,43 @@ async def test_clients_that_are_connected_when_the_drain_begins_are_refused_and_
             answer = await asyncio.get_running_loop().sock_recv(waiting, 1000)
         assert b"28000" in answer
         await draining
+
+
+async def test_while_balancers_find_out_connections_are_accepted_and_a_second_signal_ends_that(
+    tmp_path: Path,
+) -> None:
+    async with Door(tmp_path) as door:
+        at_once = asyncio.Event()
+        draining = asyncio.create_task(door.listener.drain(60, 3600, at_once))
+        await until(lambda: not door.listener.accepting)
+        assert door.listener.stopping
+        assert b"28000" in await received(door, STARTUP)
+        async with await ScriptedClient.open(door.port) as client:
+            await client.start_tls(door.trust)
+            await client.send(STARTUP)
+            assert await client.frame() == ("R", b"\0\0\0\x03")
+            at_once.set()
+            error = await client.error()
+        assert (error["S"], error["C"], error["R"]) == ("FATAL", "57P03", "pgjit:shutting-down")
+        await draining
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", door.port))
+
+
+async def test_what_waits_in_a_socket_of_another_process_is_left_to_the_next_one(tmp_path: Path) -> None:
+    async with Door(tmp_path) as door:
+        with socket.create_server(("127.0.0.1", 0)) as held:
+            held.setblocking(False)
+            port = held.getsockname()[1]
+            ending, next_one = (listener.Listener(door.services, door._context) for _ in range(2))
+            ending.open_on([held.dup()])
+            assert ending.ports == [port]
+            with socket.create_connection(("127.0.0.1", port)) as waiting:  # the loop does not run before the drain
+                waiting.setblocking(False)
+                ending.keeps_queue = True
+                await ending.drain(0)
+                assert ending.connections == 0
+                next_one.open_on([held.dup()])
+                await asyncio.get_running_loop().sock_sendall(waiting, STARTUP)
+                assert b"28000" in await asyncio.get_running_loop().sock_recv(waiting, 1000)
+            await next_one.drain(0)
