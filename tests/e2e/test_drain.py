@@ -7,6 +7,8 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import psycopg
+import pytest
 
 from pgjit.demo.database import DemoDatabase
 from tests.e2e.clients import connect_psycopg
@@ -15,12 +17,24 @@ from tests.fakes.local_http import local_http
 from tests.run.waiting import until_it_holds
 
 
+async def run_to_the_end(connection: psycopg.AsyncConnection) -> None:
+    """Statement after statement: the session ends between two of them."""
+    while True:
+        await connection.execute("SELECT 1")
+
+
 async def test_the_admin_port_answers_not_ready_until_the_drain_is_over(
     database: DemoDatabase, tmp_path: Path
 ) -> None:
     world = open_world(database, tmp_path, config={"limits": {"drain_seconds": 3600}})
     await world.__aenter__()
-    connection = await connect_psycopg(world, await world.token(add_reader(world)), "reader")
+    token = await world.token(add_reader(world))
+    connection, open_work, idle = [await connect_psycopg(world, token, "reader") for _ in range(3)]
+    notices: list[str | None] = []
+    for each in (connection, open_work, idle):
+        each.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    await open_work.execute("BEGIN")
+    notices.clear()
     holder = await asyncpg.connect(
         host=str(database.socket_dir), port=database.port, user="postgres", database=database.database
     )
@@ -43,14 +57,22 @@ async def test_the_admin_port_answers_not_ready_until_the_drain_is_over(
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/metrics")).status_code == 200
         assert not closing.done()
+        with pytest.raises(psycopg.errors.AdminShutdown, match="pgjit is shutting down"):
+            await run_to_the_end(idle)
+        for statement in ("SELECT 1", "COMMIT"):
+            assert await open_work.execute(statement), "a transaction has its time"
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            await run_to_the_end(open_work)
         await holding.rollback()
         assert await (await running).fetchone() is not None
         await closing
+        assert notices == ["pgjit is shutting down"] * 3
         try:
             await client.get("/healthz")
         except httpx.TransportError:
             pass
         else:
             raise AssertionError("the admin port still answers")
-    await connection.close()
+    for each in (connection, open_work, idle):
+        await each.close()
     await holder.close()
