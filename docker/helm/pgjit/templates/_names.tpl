@@ -51,6 +51,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $defaults := dict
   "journal" (dict "folder" "/var/lib/pgjit/journal")
   "log" (dict "format" "json")
+  "reload" (dict "watch" true)
   "limits" (dict "drain_delay_seconds" .Values.drain.delaySeconds "drain_seconds" .Values.drain.seconds)
 }}
 {{- $decided := dict
@@ -66,6 +67,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := set $decided "journal" (dict "checkpoint" (dict "key" "/run/secrets/pgjit-journal/journal.key")) }}
 {{- end }}
 {{- mergeOverwrite $defaults (deepCopy .Values.config) $decided | toYaml }}
+{{- end }}
+
+{{/* What a reload does not put in force: a change of it restarts the pods. */}}
+{{- define "pgjit.restart" -}}
+{{- omit (include "pgjit.config" . | fromYaml) "connections" "limits" "log" "policies" "reload" "tls" | toYaml }}
 {{- end }}
 
 {{/* No subPath: a file that is mounted in that way never changes when its Secret or ConfigMap does. */}}
