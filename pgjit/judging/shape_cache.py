@@ -31,6 +31,9 @@ _MOST_VALUES = 16
 _FIELDS = tuple(each.name for each in fields(Statement))
 assert (_FIELDS[:4], _FIELDS[-1]) == (("index", "kind", "text", "position"), "summary")
 _FACTS = attrgetter(*_FIELDS[4:-1])
+_NAMES = [
+    _FIELDS[4:-1].index(name) for name in ("functions", "relations", "targets", "types", "unread_types", "operators")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +133,12 @@ def _remember(judgement: Judgement, shape: TextShape) -> _Remembered | None:
         return None
     if _shows_others(one.summary, [shape.literals[index] for index in read]):
         return None
-    placeless = {
-        name: tuple(Name(each.parts) for each in getattr(one, name))
-        for name in ("functions", "relations", "targets", "types", "unread_types", "operators")
-    }
-    facts = tuple(placeless.get(name, value) for name, value in zip(_FIELDS[4:-1], _FACTS(one), strict=True))
+    facts = list(_FACTS(one))
+    for index in _NAMES:
+        if facts[index]:
+            facts[index] = tuple([Name(each.parts) for each in facts[index]])
     return _Remembered(
-        one.index, one.kind, one.position, len(judgement.text) - end, facts, one.summary,
+        one.index, one.kind, one.position, len(judgement.text) - end, tuple(facts), one.summary,
         judgement.parameter_types, judgement.judge_number, read,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Literal
 
 from pgjit.policy.extensions import is_open, opens
@@ -61,8 +62,12 @@ _VERBS = {"read": ("select",), "lock": ("update", "lock")}  # a row lock needs t
 
 def collect_kinds(statement: Statement) -> frozenset[str]:
     """The kinds of a statement: its own, and those of the statements inside it."""
-    own = "explain-analyze" if statement.shape.analyze else statement.kind
-    return frozenset({own, *statement.inner})
+    return _kinds("explain-analyze" if statement.shape.analyze else statement.kind, statement.inner)
+
+
+@lru_cache(maxsize=256)  # each rule asks for them
+def _kinds(own: str, inner: tuple[str, ...]) -> frozenset[str]:
+    return frozenset({own, *inner})
 
 
 def verbs_on_relation(statement: Statement, referenced: ReferencedRelation) -> frozenset[str]:

@@ -11,12 +11,15 @@ _RELATION = ("catalogname", "schemaname", "relname")
 
 def relation_of(node: dict[str, Any]) -> tuple[str, ...]:
     """The name of a RangeVar in its parts."""
-    return tuple(node[key] for key in _RELATION if node.get(key))
+    return tuple([node[key] for key in _RELATION if node.get(key)])
 
 
 def strings_of(parts: list[Any]) -> tuple[str, ...]:
     """A qualified name from `[{String: {sval: ...}}, ...]`. A node that is not a string gives an empty part."""
-    return tuple(str(part.get("String", {}).get("sval", "")) for part in parts if isinstance(part, dict))
+    # Most of what reads a tree comes here, so it makes no generator.
+    return tuple([
+        str(part["String"].get("sval", "")) if "String" in part else "" for part in parts if type(part) is dict
+    ])  # fmt: skip
 
 
 def alias_of(node: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:

@@ -67,16 +67,21 @@ class Walk:
             if type(value) is not dict:
                 continue
             keys.update(value)
-            self._shapes(value)
+            if "relname" in value:
+                _note(self.relations, relation_of(value), value)
+            if "funcname" in value:
+                self._called(value)
+            if "names" in value:
+                _note(self.types, strings_of(value["names"]), value)
             for key, inner in value.items():
                 if type(inner) is dict:
                     left.append(inner)
                     if handler := _HANDLERS.get(key):
                         handler(self, inner)
-                    if key.endswith("Stmt") and key[0].isupper():
+                    if key[-4:] == "Stmt" and key[0].isupper():
                         self.inner[kind_of(key, inner)] = None
                 elif type(inner) is list:
-                    left.append(inner)
+                    left.extend(inner)
         if node_type == "ConstraintsSetStmt":
             self.relations.clear()  # names of constraints, in the shape of relations
         self.nodes = {key for key in keys if key[0].isupper()}
@@ -88,18 +93,13 @@ class Walk:
     def _place(self, offset: int) -> int | None:
         return self._where(offset) + 1 if offset >= 0 else None
 
-    def _shapes(self, value: dict[str, Any]) -> None:
-        if "relname" in value:
-            _note(self.relations, relation_of(value), value)
-        if "funcname" in value:
-            name = strings_of(value["funcname"])
-            _note(self.functions, name, value)
-            if name[-1:] == ("set_config",):
-                self.settings.append(_set_config(value, self._place(value.get("location", 0))))
-            if not _READS_INPUT.isdisjoint(name[-1:]):
-                self._input(name, value)
-        if "names" in value:
-            _note(self.types, strings_of(value["names"]), value)
+    def _called(self, value: dict[str, Any]) -> None:
+        name = strings_of(value["funcname"])
+        _note(self.functions, name, value)
+        if name[-1:] == ("set_config",):
+            self.settings.append(_set_config(value, self._place(value.get("location", 0))))
+        if not _READS_INPUT.isdisjoint(name[-1:]):
+            self._input(name, value)
 
     def _input(self, name: tuple[str, ...], node: dict[str, Any]) -> None:
         """A function that reads a value of a type runs the checks of that type, as a cast does."""

@@ -10,7 +10,6 @@ test a value with `type(value) is str` or `is int`, which nothing can forbid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NoReturn, cast
 
 from pgjit.sql.constants import MOST_INT4, TextShape
@@ -108,18 +107,22 @@ def _number(text: str) -> dict[str, object]:
     return {"fval": text} if "." in text or abs(int(text)) > MOST_INT4 else {"ival": int(text)}
 
 
-def _constants(tree: Any) -> Iterator[tuple[Node, str, bool]]:
+def _constants(tree: Any) -> list[tuple[Node, str, bool]]:
     """Each constant in the tree: its node, the kind, and whether it is to be left there."""
-    left: list[tuple[Any, bool]] = [(tree, False)]
-    while left:
-        value, stays = left.pop()
+    found: list[tuple[Node, str, bool]] = []
+    left: list[Any] = [tree]
+    staying: list[Any] = []
+    while left or staying:
+        stays = not left
+        value = staying.pop() if stays else left.pop()
         if type(value) is list:
-            left.extend([(each, stays) for each in value])
+            (staying if stays else left).extend(value)
         elif type(value) is dict:
             for key, inner in value.items():
                 if type(inner) is dict:
                     if key in _KINDS:
-                        yield value, key, stays
-                    left.append((inner, key in _LEFT or (stays and key == "A_Const")))
+                        found.append((value, key, stays))
+                    (staying if key in _LEFT or (stays and key == "A_Const") else left).append(inner)
                 elif type(inner) is list:
-                    left.append((inner, key in _LEFT))
+                    (staying if key in _LEFT else left).extend(inner)
+    return found

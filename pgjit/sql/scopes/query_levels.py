@@ -77,7 +77,7 @@ class _Reading(FromClause):
                     if handler is None or handler(self, inner, place):
                         left.append(inner)
                 elif kind is list:
-                    left.append(inner)
+                    left.extend(inner)
 
     def use(self, node: Node) -> None:
         # COPY's relation is read with its columns, in `command_relations_of`. SET CONSTRAINTS names constraints in
