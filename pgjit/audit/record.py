@@ -48,6 +48,8 @@ __all__ = ["VERSION", "render", "time_text"]
 VERSION = 1
 """`v` of every record: of its members and their meaning, as in `docs/journal.md`."""
 
+_VERSION = f'{{"v":{VERSION},"seq":'
+
 
 def render(event: Event, seq: int, salts: SaltSource | None = None) -> bytes:
     """The record of `event` as line `seq` of its journal, with the newline. `salts`: for policies that redact.
@@ -56,15 +58,17 @@ def render(event: Event, seq: int, salts: SaltSource | None = None) -> bytes:
     """
     # Those of each statement are put together as text, and encoded once: that takes half the time of bytes.
     if type(event) is Execution:
-        head, members = session_heads(event.context).execution, execution_members(event, salts)
+        heads = event.context.heads
+        head, members = (heads[0] if heads else session_heads(event.context))[0], execution_members(event, salts)
     elif type(event) is Outcome:
-        head, members = session_heads(event.context).outcome, outcome_members(event, salts)
+        heads = event.context.heads
+        head, members = (heads[0] if heads else session_heads(event.context))[1], outcome_members(event, salts)
     else:
         return b'{"v":%d,"seq":%d,"time":"%s","type":%s}\n' % (
             VERSION, seq, time_text(time_of_event(event)).encode(), _members(event),
         )  # fmt: skip
     time = time_of_nanoseconds(event.at)
-    return f'{{"v":{VERSION},"seq":{seq},"time":"{time}","type":{head}{event.number}",{members}}}\n'.encode()
+    return f'{_VERSION}{seq},"time":"{time}","type":{head}{event.number}",{members}}}\n'.encode()
 
 
 def _members(event: Event) -> bytes:

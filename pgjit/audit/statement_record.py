@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from pgjit.audit.event import Execution, Outcome, Parameters
+from pgjit.audit.event import Execution, Outcome
 from pgjit.audit.parameter_record import parameter_members, parameters_json
 from pgjit.audit.record_json import as_json, as_members
 from pgjit.audit.redaction.redacted_record import redact_execution, redact_message
@@ -32,8 +32,13 @@ def execution_members(event: Execution, salts: SaltSource | None = None) -> str:
     """Raises OSError if the policy redacts, and there is no salt."""
     context = event.context
     if context.redaction is None and not context.statements_only:
-        parameters = "" if event.parameters is None else _parameters(event.parameters)
-        return _members(event, event, parameters)
+        more = "" if event.parameters is None else f',"parameters":{parameters_json(event.parameters)}'
+        if event.violations or event.through or event.unresolved is not None:
+            return _members(event, event, more)
+        # Most executions come here.
+        protocol = "" if event.protocol == "simple" else '"protocol":"extended",'
+        prepared_as = "" if event.prepared_as is None else _prepared_as(event.prepared_as)
+        return f'{protocol}"decision":"{event.decision}"{_statement(event, event)}{prepared_as}{more}'
     members, redacted = None, b""
     if context.redaction is not None:
         event, members, redacted = redact_execution(event, salts)
@@ -45,7 +50,7 @@ def execution_members(event: Execution, salts: SaltSource | None = None) -> str:
 
 
 def _members(event: Execution, shown: Execution | ShownStatement, more: str) -> str:
-    """With `more` at the end. Without a dict of all members, which is slower: every execution comes here."""
+    """With `more` at the end. Without a dict of all members, which is slower."""
     if shown.violations:
         more = f',"violations":{_json([_violation(found) for found in shown.violations])}{_named(event, shown)}{more}'
     elif event.prepared_as is not None or shown.through or event.unresolved is not None:
@@ -67,10 +72,6 @@ def _named(event: Execution, shown: Execution | ShownStatement) -> str:
 @lru_cache(maxsize=1024)
 def _prepared_as(name: str) -> str:
     return f',"prepared_as":{_json(name)}'
-
-
-def _parameters(parameters: Parameters) -> str:
-    return f',"parameters":{parameters_json(parameters)}'
 
 
 def _statement(event: Execution, shown: Execution | ShownStatement) -> str:

@@ -98,12 +98,12 @@ class ClientSide:
         """
         state, plan = self._state, ClientPlan()
         short_way, texts, began = None if judged or settled or self._captures else self._short_way, 0, 0.0
-        self._short_way.begin()
         try:
             if short_way is not None and short_way.takes_exchange(plan, frames, now):
                 return plan
         except RemoteProtocolError:
             pass  # it is found again, at its message
+        self._short_way.begin()
         batch = ClientBatch(plan, now, judged or {}, settled)
         for index, frame in enumerate(frames):
             if state.holds:

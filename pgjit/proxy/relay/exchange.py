@@ -43,7 +43,7 @@ ANSWERS: Final = {
 class LoneExchange:
     """As a request in flight it has a `segment`, and is `answered` at last."""
 
-    __slots__ = ("_done", "_requests", "answers", "messages", "parsed", "portal", "run", "segment", "size")
+    __slots__ = ("_requests", "answers", "done", "messages", "parsed", "portal", "run", "segment", "size")
 
     def __init__(
         self,
@@ -63,22 +63,18 @@ class LoneExchange:
         self.run = run
         self.portal = portal
         self.parsed = parsed
-        self._done = False
+        self.done = False  # all of it was answered
         self._requests: list[InFlight] | None = None
 
     @property
     def answered(self) -> bool:
         """Whether the server has finished with its changes of names, or never will begin."""
-        return self._done or (self._requests is not None and self._requests[self._last_change].answered)
+        return self.done or (self._requests is not None and self._requests[self._last_change].answered)
 
     @property
     def _last_change(self) -> int:
         """The index of the Bind, or of the Query."""
         return 0 if self.parsed is None else 1
-
-    def end(self) -> None:
-        """All of it was answered."""
-        self._done = True
 
     def unfold(self) -> list[InFlight]:
         """Its requests, one for each message."""

@@ -25,6 +25,9 @@ MOST_BYTES = 32 * 1024 * 1024
 """How many names a session may hold, for each error copies them, and how many bytes of what they stand for."""
 
 
+_AS_IT_IS = 63  # bytes of a name: the server cuts off no part of it
+
+
 class Unit(Protocol):
     """A request that changes a name. An error passes over the rest of its `segment`, and of no other."""
 
@@ -53,6 +56,8 @@ class PreparedStatements:
         return key_of(name, self.encoding) or name
 
     def statement(self, name: bytes) -> Prepared | None:
+        if len(name) <= _AS_IT_IS and name.isascii():  # as nearly every name is: it is its own key
+            return self._expected.statements.get(name) if name else self._expected.unnamed_statement
         key = key_of(name, self.encoding)
         return None if key is None else self._expected.statement(key)
 

@@ -120,7 +120,9 @@ class Recorder:
         sqlstate: str | None = None,
     ) -> Event:
         """`error`: the fields of the error that it ended with."""
-        rows, first = _rows(command, run.rows), run.first_row
+        rows, first, started = run.rows, run.first_row, run.started
+        if command is not None and (not rows or command.startswith("COPY ")):
+            rows = _rows_of(command)
         self.rows += rows
         self.bytes += run.size
         self.received += run.received
@@ -129,9 +131,10 @@ class Recorder:
             sqlstate, message = error.get("C"), error.get("M")
         return Outcome(
             self._context, run.number, now, ended, command, rows, run.size, sqlstate,
-            _microseconds(run.started, now), run.received, message,
+            (now - started) // 1000 if now > started else 0,  # the clock may go back
+            run.received, message,
             None if run.capture is None or run.capture.empty else run.capture,
-            None if first is None or first == now else _microseconds(run.started, first),
+            None if first is None or first == now else max(0, (first - started) // 1000),
         )  # fmt: skip
 
     def finish(self, request: InFlight, now: int, ended: Ended, sqlstate: str | None = None) -> list[Event]:
@@ -142,17 +145,10 @@ class Recorder:
         return left
 
 
-def _microseconds(start: int, end: int) -> int:
-    """The clock may go back."""
-    return (end - start) // 1000 if end > start else 0
-
-
-def _rows(command: str | None, seen: int) -> int:
-    """The rows that were sent or, if none were, those that the command tag counts (`INSERT 0 3`).
+def _rows_of(command: str) -> int:
+    """The rows that a command tag counts (`INSERT 0 3`), if none were sent.
 
     COPY sends a header as if it was a row, and in binary format a trailer: its tag counts the rows alone.
     """
-    if command is None or (seen and not command.startswith("COPY ")):
-        return seen
     last = command.rsplit(" ", 1)[-1]
     return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0

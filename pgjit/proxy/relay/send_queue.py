@@ -85,7 +85,7 @@ class SendQueue:
 
     def end(self, exchange: LoneExchange) -> None:
         """All of it was answered at once."""
-        exchange.end()
+        exchange.done = True
         self.exchange = None
         self.bytes -= exchange.size
 

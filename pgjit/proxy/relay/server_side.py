@@ -17,7 +17,7 @@ from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_acts import ACTS, ANSWERED, CHECKED, COMPLETED, READY
 from pgjit.proxy.relay.server_errors import ServerErrors
-from pgjit.proxy.relay.server_step import ScannedData, ServerStep
+from pgjit.proxy.relay.server_step import ScannedData, ServerStep, new_scanned_data
 from pgjit.proxy.relay.transitions import REQUEST, InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting_messages
@@ -70,7 +70,7 @@ class ServerSide:
             chunk, controls = self._stream.feed(data)
         except BrokenStream as broken:
             return ScannedData(broken.chunk, broken.controls, broken, 0)
-        return ScannedData(chunk, controls, None, self._stream.missing)
+        return new_scanned_data(ScannedData, (chunk, controls, None, self._stream.missing))
 
     def read(self, scanned: ScannedData, now: int) -> ServerStep:
         step = ServerStep()

@@ -19,7 +19,7 @@ from pgjit.proxy.relay.named_values import Change, ExecutedStatement, Portal, Pr
 from pgjit.proxy.relay.recorder import Protocol
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.text_judging import TextJudging
-from pgjit.proxy.relay.transitions import InputState
+from pgjit.proxy.relay.transitions import CopyState, InputState
 from pgwire.framing import Frame
 from pgwire.messages import extended
 from pgwire.state import RequestKind
@@ -29,7 +29,7 @@ __all__ = ["ShortWay"]
 # Members of an enum, looked up once: each look is a call of Python before 3.12.
 _QUERY, _PARSE, _BIND = RequestKind.QUERY, RequestKind.PARSE, RequestKind.BIND
 _DESCRIBE, _EXECUTE, _SYNC = RequestKind.DESCRIBE_PORTAL, RequestKind.EXECUTE, RequestKind.SYNC
-_FORWARDED = InputState.FORWARDED
+_FORWARDED, _NO_COPY = InputState.FORWARDED, CopyState.NONE
 _LONGEST = 4096  # bytes of a Query whose records need not be counted
 _MOST_FRAMES = 5  # of an exchange
 _ANSWERS = {
@@ -72,31 +72,28 @@ class ShortWay:
         Returns False, and has changed nothing, if they are not. Raises RemoteProtocolError.
         """
         state, count = self._state, len(frames)
+        queue = state.queue
         if (
-            count > _MOST_FRAMES
-            or not count
-            or not state.queue.empty
+            queue.first is not None
+            or queue.exchange is not None
             or state.input is not _FORWARDED
-            or state.copy_in.active
+            or state.copy_in.state is not _NO_COPY
             or state.budget.limits_results
         ):
             return False
         if count == 1:
             return frames[0][0] == 0x51 and self._query_alone(plan, frames[0], now)
-        if count < 3 or frames[-1][1] != SYNC or frames[-2][1] != EXECUTE:
+        if not 3 <= count <= _MOST_FRAMES or frames[-1][1] != SYNC or frames[-2][1] != EXECUTE:
             return False
-        first = frames[0]
-        at = 1 if first[0] == 0x50 else 0
-        bind = frames[at]
-        if bind[0] != 0x42 or bind[2] or first[2]:
+        messages = [raw for _, raw, missing in frames if not missing]
+        described = messages[-3] == DESCRIBE
+        at = count - (4 if described else 3)
+        if len(messages) != count or messages[at][0] != 0x42:
             return False
-        described = count - at == 4
-        if described != (count - at != 3) or (described and frames[at + 1][1] != DESCRIBE):
+        parsed = None
+        if at and (messages[0][0] != 0x50 or at > 1 or (parsed := self._parsed(messages[0])) is None):
             return False
-        parsed = self._parsed(first[1]) if at else None
-        if at and parsed is None:
-            return False
-        return self._bound_alone(plan, [frame[1] for frame in frames], _ANSWERS[at, described], bind[1], parsed, now)
+        return self._bound_alone(plan, messages, _ANSWERS[at, described], messages[at], parsed, now)
 
     def _query_alone(self, plan: ClientPlan, frame: Frame, now: int) -> bool:
         _, raw, missing = frame
@@ -125,18 +122,16 @@ class ShortWay:
         prepared = state.prepared_statements.statement(name) if name or parsed is None else parsed
         if portal or prepared is None or (statement := prepared.plain) is None or prepared.doubtful:
             return False
-        if not self._is_latest(prepared) or state.budget.refuses() is not None:
+        if prepared.judge != self._texts.latest() or state.budget.refuses() is not None:
             return False
         parameters = bound(values, formats, prepared.types.known)
         run = state.recorder.plain(
-            plan.events, now, "extended", statement, prepared.text, parameters, readable(name) if name else None,
-            prepared.observed,
+            plan.events, now, "extended", statement, prepared.text, parameters,
+            name.decode("utf-8", "replace") if name else None, prepared.observed,
         )  # fmt: skip
         run.prepared, run.formats = prepared, results
         made = Portal(prepared, parameters, name, False, None, False, results)
-        size = len(messages[0])
-        for raw in messages[1:]:
-            size += len(raw)
+        size = sum(map(len, messages))
         self._begin(plan, LoneExchange(messages, answers, state.queue.segment, size, run, made, parsed))
         return True
 
