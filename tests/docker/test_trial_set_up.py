@@ -1,0 +1,235 @@
+"""The trial set-up of docker/ at work, without an engine: its own files, but for addresses and folders.
+
+What setup.sh makes, two nodes with two workers each on a PostgreSQL store, and HAProxy in front, which sends the
+PROXY protocol: clients come in through it, and one node is stopped while they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from pgjit.demo.database import DemoDatabase
+from tests.run.processes import finish, own
+from tests.run.waiting import until, until_it_holds
+
+pytestmark = [pytest.mark.foreign, pytest.mark.live, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+_SECRET = "only-for-trying-out"
+_LOCAL = "127.0.0.1"
+
+
+@dataclass
+class Node:
+    process: Any
+    port: int
+    admin: int
+    journal: Path
+
+    def is_ready(self) -> bool | None:
+        """None if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{_LOCAL}:{self.admin}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError:
+            return False
+        except OSError:
+            return None
+
+
+@dataclass
+class SetUp:
+    folder: Path
+    nodes: list[Node]
+    port: int
+    token: str
+
+    @property
+    def conninfo(self) -> str:
+        return (
+            f"host=localhost hostaddr={_LOCAL} port={self.port} dbname=prod-replica user=jit-schema-checks "
+            f"sslmode=verify-full sslrootcert={self.folder}/secrets/ca.crt connect_timeout=30"
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOCAL, 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_secrets(folder: Path) -> None:
+    """By the script itself, in a folder of ours, and without other users."""
+    (folder / "secrets").mkdir()
+    script = (DOCKER / "setup.sh").read_text("utf-8").replace("/tmp/", f"{folder}/")
+    script = script.replace(" /secrets", f" {folder}/secrets").replace('"/secrets', f'"{folder}/secrets')
+    script = re.sub(r">/secrets", f">{folder}/secrets", script)
+    done = finish("sh", "-c", re.sub(r"^chown .*\n", "", script, flags=re.MULTILINE), seconds=60)
+    assert done.status == 0, done.err
+
+
+def _login_with(database: DemoDatabase, folder: Path) -> None:
+    """The roles of the set-up get the passwords that the script made, and the store its role and its database."""
+    made = {
+        name: (folder / f"secrets/proxy/{name}-password").read_text().strip() for name in ("agent", "writer", "store")
+    }
+    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+        connection.execute(f"ALTER ROLE pgjit_agent PASSWORD '{made['agent']}'")
+        connection.execute(f"ALTER ROLE pgjit_writer PASSWORD '{made['writer']}'")
+        connection.execute(f"CREATE ROLE pgjit_store LOGIN PASSWORD '{made['store']}'")
+        connection.execute("CREATE DATABASE pgjit OWNER pgjit_store")
+        [(path,)] = connection.execute("SHOW hba_file").fetchall()
+        rules = Path(path)
+        rules.write_text(f"local pgjit pgjit_store scram-sha-256\n{rules.read_text()}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _configured(folder: Path, number: int, database: DemoDatabase, authority: str) -> Path:
+    """The configuration of the nodes, with addresses of this machine."""
+    text = (DOCKER / "pgjit.yaml").read_text("utf-8").replace("/secrets", f"{folder}/secrets")
+    content = yaml.safe_load(text.replace("/var/lib/pgjit", f"{folder}/node-{number}"))
+    assert content["workers"] == 2
+    content |= {"node": f"pgjit-{number}", "policies": str(ROOT / "policies")}
+    content["listen"] = {"host": _LOCAL, "port": _free_port(), "proxy_protocol": {"from": _LOCAL}}
+    content["admin"] = {"host": _LOCAL, "port": _free_port()}
+    content["identity"]["authority"] = authority
+    for section in content["connections"].values():
+        del section["sslrootcert"]
+        section |= {"host": str(database.socket_dir), "port": database.port, "sslmode": "disable"}
+        section["database"] = database.database
+    place = f"host={database.socket_dir}&port={database.port}&sslmode=disable"
+    content["store"]["url"] = f"postgresql://pgjit_store@/pgjit?{place}"
+    (folder / f"node-{number}").mkdir()
+    path = folder / f"node-{number}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def _balancer(folder: Path, port: int, nodes: list[Node]) -> Path:
+    text = (DOCKER / "haproxy.cfg").read_text("utf-8").partition("resolvers docker\n")[0]
+    text = text.replace("bind :6432", f"bind {_LOCAL}:{port}").replace(" resolvers docker init-addr none", "")
+    for number, node in enumerate(nodes, 1):
+        server = f"server pgjit-{number} pgjit-{number}:6432"
+        assert server in text
+        text = text.replace(server, f"server pgjit-{number} {_LOCAL}:{node.port} port {node.admin}")
+    path = folder / "haproxy.cfg"
+    path.write_text(text)
+    return path
+
+
+def _token(authority: str, settings: dict[str, Any]) -> str:
+    form = {
+        "grant_type": "client_credentials", "client_id": settings["apps"][0]["client_id"], "client_secret": _SECRET,
+        "scope": f"{settings['audience']}/.default",
+    }  # fmt: skip
+    url = f"{authority}/{settings['tenant']}/oauth2/v2.0/token"
+    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=30) as answer:
+        return str(json.load(answer)["access_token"])
+
+
+@pytest.fixture
+def set_up() -> Iterator[SetUp]:
+    haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+    if haproxy is None or shutil.which("openssl") is None:
+        pytest.skip("haproxy or openssl is not installed")
+    pgjit = Path(sys.executable).with_name("pgjit")
+    folder = Path(tempfile.mkdtemp(prefix="pgjit-t-"))
+    database = DemoDatabase()
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        (folder / "database").mkdir()
+        database.start(folder / "database")
+        stack.callback(database.stop)
+        _make_secrets(folder)
+        _login_with(database, folder)
+        settings = yaml.safe_load((DOCKER / "emulator.yaml").read_text("utf-8"))
+        authority = f"http://{_LOCAL}:{_free_port()}"
+        (folder / "emulator.yaml").write_text(yaml.safe_dump(settings | {"url": authority}))
+        log = stack.enter_context((folder / "log").open("w"))
+        emulated = authority.rpartition(":")[2]
+        stack.enter_context(
+            own(pgjit, "emulator", "--config", folder / "emulator.yaml", "--port", emulated, stdout=log.fileno(),
+                stderr=log.fileno())
+        )  # fmt: skip
+        nodes = []
+        for number in (1, 2):
+            path = _configured(folder, number, database, authority)
+            content = yaml.safe_load(path.read_text())
+            created = finish(pgjit, "store", "upgrade", "--only-create", "--config", path, seconds=60)
+            assert created.status == 0, created.err
+            process = stack.enter_context(
+                own(pgjit, "serve", "--config", path, stdout=log.fileno(), stderr=log.fileno())
+            )
+            places = content["listen"]["port"], content["admin"]["port"], Path(content["journal"]["folder"])
+            nodes.append(Node(process, *places))
+        port = _free_port()
+        stack.enter_context(
+            own(haproxy, "-f", _balancer(folder, port, nodes), stdout=log.fileno(), stderr=log.fileno())
+        )
+        asyncio.run(until(lambda: all(node.is_ready() for node in nodes), 120))
+        yield SetUp(folder, nodes, port, _token(authority, settings))
+
+
+def _opened(node: Node) -> list[dict[str, Any]]:
+    """The sessions that the journals of its workers have."""
+    texts = [path.read_text("utf-8") for path in node.journal.glob("*/0*.jsonl")]
+    assert len(texts) == 2
+    records = [json.loads(line) for text in texts for line in text.splitlines()]
+    return [record for record in records if record["type"] == "session.opened"]
+
+
+async def _connected(set_up: SetUp) -> psycopg.AsyncConnection[Any]:
+    return await psycopg.AsyncConnection.connect(set_up.conninfo, password=set_up.token, autocommit=True)
+
+
+async def _let_in(set_up: SetUp) -> bool:
+    """Whether the balancer has found a node already."""
+    try:
+        await (await _connected(set_up)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+async def test_clients_reach_both_nodes_and_a_stop_of_one_refuses_nobody(set_up: SetUp) -> None:
+    await until_it_holds(lambda: _let_in(set_up))
+    sessions = [await _connected(set_up) for _ in range(6)]
+    for session in sessions:
+        await session.execute("SELECT count(*) FROM orders")
+        await session.close()
+    by_node = [_opened(node) for node in set_up.nodes]
+    assert all(by_node), "one node serves all"
+    for record in by_node[0] + by_node[1]:
+        assert record["source"] != record["balancer"]["source"]  # the client's port, and the balancer's
+    first, second = set_up.nodes
+    first.process.send_signal(signal.SIGTERM)
+    stopped = asyncio.create_task(asyncio.to_thread(first.process.wait, 120))
+    served = 0
+    while not stopped.done():
+        session = await _connected(set_up)
+        await session.execute("SELECT 1")
+        await session.close()
+        served += 1
+    assert await stopped == 0
+    assert served > 3
+    assert second.is_ready()
