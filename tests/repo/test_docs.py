@@ -38,7 +38,7 @@ DOCUMENTS = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "policies").glob("*.md"),
-        *(ROOT / "docker").glob("*.md"),
+        *(ROOT / "docker").rglob("*.md"),
     ]
 )
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -123,6 +123,28 @@ def test_local_links_lead_to_files(document: Path) -> None:
     targets = [target for target in _LINK.findall(text) if not re.match(r"[a-z]+:|#", target)]
     missing = [target for target in targets if not (document.parent / target.partition("#")[0]).exists()]
     assert missing == []
+
+
+def _anchors(text: str) -> set[str]:
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", text), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@table("document", DOCUMENTS, ids=_name)
+def test_local_links_lead_to_headings(document: Path) -> None:
+    targets = [
+        target.partition("#")
+        for target in _LINK.findall(_FENCE.sub("", document.read_text(encoding="utf-8")))
+        if "#" in target and not re.match(r"[a-z]+:", target)
+    ]
+    pages = [(document.parent / name if name else document, anchor) for name, _, anchor in targets]
+    assert [
+        anchor
+        for page, anchor in pages
+        if page.suffix == ".md" and anchor not in _anchors(page.read_text(encoding="utf-8"))
+    ] == []
 
 
 @table("document", DOCUMENTS, ids=_name)
