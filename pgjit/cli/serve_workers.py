@@ -44,7 +44,6 @@ def supervise(
 async def _supervise(
     config: Config, path: Path, inherited: InheritedSockets, service_manager: ServiceManager, *, as_json: bool
 ) -> int:
-    from pgjit.app.session_port import longest_drain
     from pgjit.app.supervisor.supervisor import Supervisor, WorkerFailed
 
     stop, at_once = stop_signals()
@@ -73,10 +72,10 @@ async def _supervise(
         )
         await stopped
         service_manager.stopping("draining: running statements may complete")
-        await extended.enter_async_context(service_manager.extended(longest_drain(config.file.limits)))
+        await extended.enter_async_context(service_manager.extended(supervisor.longest_drain))
         if not as_json:
             print("draining: no new sessions, waiting for running statements", flush=True)
-        await _stop(supervisor, at_once, longest_drain(config.file.limits))
+        await _stop(supervisor, at_once)
     return Status.OK
 
 
@@ -110,8 +109,8 @@ def _follow_signals(supervisor: Supervisor) -> None:
     loop.add_signal_handler(signal.SIGUSR2, replace_workers)
 
 
-async def _stop(supervisor: Supervisor, at_once: asyncio.Event, most: float) -> None:
-    stopping = asyncio.create_task(supervisor.stop(most))
+async def _stop(supervisor: Supervisor, at_once: asyncio.Event) -> None:
+    stopping = asyncio.create_task(supervisor.stop())
     second = asyncio.create_task(at_once.wait())
     await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)
     if second.done():

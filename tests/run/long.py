@@ -24,6 +24,7 @@ LONG_TESTS = (
     "e2e/test_kill.py",
     "e2e/test_kill_under_load.py",
     "e2e/test_killed_node.py",
+    "e2e/test_killed_workers.py",
     "e2e/test_left_behind.py",
     "e2e/test_many_at_once.py",
     "e2e/test_means_of_ending.py::test_a_control_login_of_its_own_is_out_of_reach",

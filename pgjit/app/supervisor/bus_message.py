@@ -20,6 +20,7 @@ __all__ = [
     "DrainOrder",
     "EnterAsk",
     "Left",
+    "NewLimits",
     "PlaceAnswer",
     "PlaceAsk",
     "PlaceLeft",
@@ -32,6 +33,7 @@ __all__ = [
 MOST_BYTES = 64 * 1024
 """The longest line."""
 _Number = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Count = Annotated[int, Field(ge=1, le=1 << 30)]
 _Text = Annotated[str, Field(max_length=512)]
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -78,6 +80,16 @@ class WorkerReady(_Message):
     """The worker serves clients."""
 
     kind: Literal["ready"] = "ready"
+
+
+class NewLimits(_Message):
+    """The worker has read the configuration again: these limits are in force for all workers from now on."""
+
+    kind: Literal["limits"] = "limits"
+    connections: _Count
+    of_address: _Count
+    of_identity: _Count
+    drain: Annotated[float, Field(ge=0, le=100_000)]  # seconds that an orderly stop takes at most
 
 
 class EnterAsk(_Message):
@@ -144,6 +156,7 @@ BusMessage: TypeAlias = (
     WorkerStart
     | WorkerReady
     | DrainOrder
+    | NewLimits
     | EnterAsk
     | Admitted
     | Left

@@ -33,6 +33,12 @@ class NodeLimits:
         self._identities: Quota[str] = Quota(sessions_of_identity)
         self._held: dict[Hashable, _Held] = {}
 
+    def change(self, connections: int, of_address: int, sessions_of_identity: int) -> None:
+        """From now on; what is held beyond is not taken away."""
+        self._connections.most = connections
+        self._addresses.most = of_address
+        self._identities.most = sessions_of_identity
+
     @property
     def connections(self) -> int:
         return self._connections[None]

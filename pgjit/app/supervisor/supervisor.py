@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pgjit.app.inherited_sockets import InheritedSockets
+from pgjit.app.session_port import longest_drain
 from pgjit.app.supervisor.bus import BusClosed
 from pgjit.app.supervisor.bus_message import (
     Admitted,
@@ -26,6 +27,7 @@ from pgjit.app.supervisor.bus_message import (
     CancelAsk,
     EnterAsk,
     Left,
+    NewLimits,
     PlaceAnswer,
     PlaceAsk,
     PlaceLeft,
@@ -80,6 +82,7 @@ class Supervisor:
         self._cancels = 0
         self._rolling = asyncio.Lock()
         self._up = False
+        self.longest_drain = longest_drain(limits)
         self._failed, self._status = asyncio.Event(), 0  # a worker ended before all served
         self.restarts = 0
         self.port = self.api_port = 0
@@ -127,8 +130,12 @@ class Supervisor:
         if self._api:
             self.api_port = self._api[0][0].getsockname()[1]
 
-    async def stop(self, most: float) -> None:
-        """Drain all workers, and return when they are gone. One that is not after `most` seconds is killed."""
+    async def stop(self, most: float | None = None) -> None:
+        """Drain all workers, and return when they are gone. One that is not after `most` seconds is killed.
+
+        By default that is as long as the limits in force allow.
+        """
+        most = self.longest_drain if most is None else most
         for slot in self.slots:
             slot.stop()
         for child in self.children:
@@ -264,6 +271,9 @@ class Supervisor:
         match message:
             case WorkerReady():
                 self._take_over(child)
+            case NewLimits():
+                self.limits.change(message.connections, message.of_address, message.of_identity)
+                self.longest_drain = message.drain
             case EnterAsk():
                 accepted, limit = self.limits.enter(child, message.network)
                 child.bus.send(Admitted(number=message.number, accepted=accepted, limit=limit))

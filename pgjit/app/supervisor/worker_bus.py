@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from pgjit.app.session_port import longest_drain
 from pgjit.app.supervisor.bus import Bus, BusClosed
 from pgjit.app.supervisor.bus_message import (
     MOST_BYTES,
@@ -24,6 +25,7 @@ from pgjit.app.supervisor.bus_message import (
     DrainOrder,
     EnterAsk,
     Left,
+    NewLimits,
     PlaceAnswer,
     PlaceAsk,
     PlaceLeft,
@@ -31,6 +33,7 @@ from pgjit.app.supervisor.bus_message import (
     WorkerStart,
     decoded,
 )
+from pgjit.config import LimitsSection
 from pgjit.grants.holder import HolderKey
 from pgjit.proxy.siblings import SharedAdmission
 
@@ -96,6 +99,17 @@ class WorkerBus:
 
     def ready(self) -> None:
         self._bus.send(WorkerReady())
+
+    def follow(self, limits: LimitsSection) -> None:
+        """These limits are in force."""
+        self._bus.send(
+            NewLimits(
+                connections=limits.connections,
+                of_address=limits.connections_per_address,
+                of_identity=limits.sessions_per_identity,
+                drain=longest_drain(limits),
+            )
+        )
 
     # --- what holds for all workers --------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from pgjit.app.supervisor.events import first_of
 from pgjit.app.supervisor.worker_bus import WorkerBus
 from pgjit.app.worker_place import WorkerPlace
 from pgjit.config import Config
+from pgjit.cycle_collection import CycleCollection
 from pgjit.telemetry.program_log import ProgramLog
 
 __all__ = ["serve_one_worker"]
@@ -64,7 +65,9 @@ async def serve_one_worker(
             await running.enter_async_context(app)
             app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
             app.reloading.on_change.append(lambda new: log.change(new.file.log.format, new.file.log.level))
+            app.reloading.on_change.append(lambda new: bus.follow(new.file.limits))
             app.reloading.on_call.append(have_all_reload)
+            await running.enter_async_context(CycleCollection(lambda: not len(app.registry)).running())
             # During the drain, too.
             await reloads.enter_async_context(reload_signals(lambda: app.reloading.attempt("signal")))
             bus.ready()

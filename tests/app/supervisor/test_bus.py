@@ -19,6 +19,7 @@ from pgjit.app.supervisor.bus_message import (
     DrainOrder,
     EnterAsk,
     Left,
+    NewLimits,
     PlaceAnswer,
     PlaceAsk,
     PlaceLeft,
@@ -27,6 +28,7 @@ from pgjit.app.supervisor.bus_message import (
     encoded,
 )
 from pgjit.app.supervisor.worker_bus import WorkerBus, read_start
+from pgjit.config import LimitsSection
 from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import IdentityKey
 from pgjit.proxy.siblings import SharedAdmission
@@ -78,6 +80,15 @@ async def test_a_worker_asks_and_gets_the_answer_to_its_own_question() -> None:
         ]  # fmt: skip
         both.worker.leave("a")
         assert await both.next() == Left(network="a")
+
+
+async def test_a_worker_reports_limits_that_it_has_read_again() -> None:
+    async with supervising() as both:
+        both.worker.follow(LimitsSection(connections=7, drain_seconds=100, drain_delay_seconds=20))
+        limits = await both.next()
+        assert isinstance(limits, NewLimits)
+        assert (limits.connections, limits.of_address, limits.of_identity) == (7, 100, 20)
+        assert limits.drain > 120
 
 
 async def test_a_login_that_ends_while_it_waits_gives_back_what_the_answer_brings() -> None:

@@ -50,6 +50,20 @@ def test_a_worker_gives_back_only_what_it_holds() -> None:
     assert not limits.take_place(1, "ann")
 
 
+def test_limits_that_change_count_from_then_on_and_take_nothing_away() -> None:
+    limits = NodeLimits(1, 1, 1)
+    assert limits.enter(0, "a") == (True, None)
+    assert limits.take_place(0, "ann")
+    limits.change(3, 2, 2)
+    assert [limits.enter(1, "a"), limits.enter(1, "b")] == [(True, None)] * 2
+    assert limits.take_place(1, "ann")
+    limits.change(1, 1, 1)
+    assert limits.connections == 3
+    limits.leave(0, "a")
+    assert limits.enter(0, "c") == (True, "connections")
+    assert not limits.take_place(0, "ann")
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from(["enter", "leave", "die"]))))
 def test_whatever_happens_the_count_is_of_those_inside(moves: list[tuple[int, int, str]]) -> None:
     limits, inside = NodeLimits(5, 2, 1), list[tuple[int, str]]()
