@@ -5,9 +5,18 @@ BIN := $(VENV)/bin
 ARGS ?=
 SECONDS ?= 600
 # A file's tests stay in one process: a server that they share is started once. tests/run/needs.py has the order.
+COMPILED := .compiled
+# Where modules cannot be compiled, or with PLAIN=1, `make bench` and `make instructions` use plain Python alone.
+PLAIN ?= $(shell $(PYTHON) building/compile_modules.py 2>/dev/null || echo 1)
+# What the compiled modules serve, with a real server and real clients.
+COMPILED_TESTS := tests/e2e/test_flow.py tests/e2e/test_copy_in.py tests/e2e/test_cut.py tests/e2e/test_holes.py \
+	tests/e2e/test_journal_first.py tests/e2e/test_redteam_protocol.py tests/e2e/test_recorded_values.py \
+	tests/e2e/test_kept_results.py tests/building
+# Programs that are started so import pgjit from there, and not from the working directory.
+WITH_COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow fuzz bench test-bench profile instructions lint format types imports docs check clean
+.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow test-compiled wheel compiled fuzz bench test-bench profile instructions lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## create .venv with pgjit and what the demo and the tests need
 
@@ -53,14 +62,33 @@ test-slow: setup ## the tests that take minutes
 fuzz: setup ## random bytes against the wire protocol and the relay, guided by coverage; SECONDS=60 for a minute
 	$(BIN)/python -m tests.fuzz.run -max_total_time=$(SECONDS) -print_final_stats=1 $(ARGS)
 
-bench: setup ## pgjit beside pgbouncer and a direct connection, with a verdict for each target; ARGS='--quick --only prepared-*'
-	PYTHONHASHSEED=0 $(BIN)/python -m tests.bench $(ARGS)
+wheel: ## dist/pgjit-*.whl with compiled modules, for this Python and this machine; it needs a C compiler
+	$(MAKE) setup
+	@$(BIN)/python building/compile_modules.py
+	HATCH_BUILD_HOOKS_ENABLE=1 PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip wheel --quiet \
+		--disable-pip-version-check --no-deps --wheel-dir dist .
+
+compiled: $(COMPILED)/.ready ## that wheel in .compiled, beside the checkout, which stays plain Python
+
+$(COMPILED)/.ready: $(shell find pgjit protocol building -name '*.py' 2>/dev/null) pyproject.toml constraints.txt
+	rm -rf $(COMPILED) dist/pgjit-*.whl
+	$(MAKE) wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) dist/pgjit-*.whl
+	@touch $@
+
+test-compiled: setup compiled ## the tests of the compiled modules, of what uses them, and of the wheel
+	$(WITH_COMPILED) $(BIN)/python -m pytest $(EVERY_CORE) -o "pythonpath=$(COMPILED) ." --fast $(ARGS)
+	$(WITH_COMPILED) $(BIN)/python -m pytest $(EVERY_CORE) -o "pythonpath=$(COMPILED) ." $(COMPILED_TESTS) $(ARGS)
+
+bench: setup $(if $(filter bench,$(MAKECMDGOALS)),$(if $(PLAIN),,compiled)) ## pgjit beside pgbouncer and a direct connection, with a verdict for each target; ARGS='--quick --only prepared-*'
+	PYTHONHASHSEED=0 $(if $(PLAIN),,$(WITH_COMPILED)) $(BIN)/python -m tests.bench $(ARGS)
 
 profile: setup ## a flame graph of the hot path: pgjit under load; ARGS='--case unique-8'
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.bench.profile $(ARGS)
 
-instructions: setup ## instructions of a transaction in the pure core, against the kept baseline; ARGS=--write makes a new one
+instructions: setup $(if $(filter instructions,$(MAKECMDGOALS)),$(if $(PLAIN),,compiled)) ## instructions of a transaction in the pure core, against the kept baseline; ARGS=--write makes a new one
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.bench.instructions $(ARGS)
+	$(if $(PLAIN),,PYTHONHASHSEED=0 $(WITH_COMPILED) $(BIN)/python -m tests.bench.instructions $(ARGS))
 
 lint: setup
 	$(BIN)/ruff check .
@@ -86,4 +114,4 @@ docs: setup ## generate docs/config.md, docs/cli.md, docs/metrics.md, docs/rules
 check: lint types imports test ## everything that must pass before a change is merged
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

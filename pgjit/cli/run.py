@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
+from pgjit.build import check_build
 from pgjit.cli.appearance import CommandHelp, command_group
 from pgjit.cli.status import Status
 from pgjit.cli.table import COMMANDS
@@ -63,7 +64,8 @@ def _command_line(name: str | None) -> Any:
 
 def _root_options(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print version and build, and exit.", is_eager=True),
     ] = False,
 ) -> None: ...
 
@@ -75,13 +77,14 @@ def _no_command() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit code."""
     first = arguments[0] if arguments else "--help"
-    if first == "--version":
-        from importlib.metadata import version  # here: it takes as long as all else that help needs
-
-        print(f"pgjit {version('pgjit')}")
-        return Status.OK
     try:
+        if first == "--version":
+            from importlib.metadata import version  # here: it takes as long as all else that help needs
+
+            print(f"pgjit {version('pgjit')}, {check_build()}")
+            return Status.OK
         if first in COMMANDS:
+            check_build()
             chosen, rest, name = first, arguments[1:], f"pgjit {first}"
         else:
             chosen, rest, name = None, arguments or ["--help"], "pgjit"

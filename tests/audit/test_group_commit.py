@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from pgjit.audit.event import Event
+from pgjit.audit.event import Event, Outcome
 from pgjit.audit.group_commit import GroupCommit
 from pgjit.audit.journal import Journal
+from pgjit.audit.results.capture import ResultCapture
 from pgjit.errors import JournalUnavailable
+from pgjit.policy.policy import ResultCaps
 from tests.audit.audit_events import EVENTS, execution, unwritable
 from tests.audit.disturbed_sink import DisturbedSink
 from tests.run.journal_text import journal_records
@@ -106,18 +109,29 @@ async def test_one_that_cannot_be_written_down_is_refused_alone(
     assert [(record["seq"], record["statement"]) for record in journal_records(sink.path)] == [(1, "a"), (2, "c")]
 
 
+def failing(fault: Exception) -> Outcome:
+    """An event whose record cannot be made."""
+    outcome = EVENTS["outcome"]
+    assert isinstance(outcome, Outcome)
+    return replace(outcome, result=FailingResult(fault))
+
+
+class FailingResult(ResultCapture):
+    def __init__(self, fault: Exception) -> None:
+        super().__init__("1", ResultCaps(), None, None)
+        self._fault = fault
+
+    def members(self) -> dict[str, object]:
+        raise self._fault
+
+
 @pytest.mark.parametrize("fault", [KeyError("x"), RecursionError(), OverflowError(), ZeroDivisionError()])
 async def test_whatever_is_wrong_with_a_record_its_session_is_refused_alone(
     journal: Journal, sink: DisturbedSink, sessions: Sessions, fault: Exception
 ) -> None:
-    def fails(*_: object) -> bytes:
-        raise fault
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pgjit.audit.record.outcome_members", fails)
-        journal.enqueue([execution("a")], sessions("a"))
-        journal.enqueue([EVENTS["outcome"]], sessions("b"))
-        await asyncio.sleep(0)
+    journal.enqueue([execution("a")], sessions("a"))
+    journal.enqueue([failing(fault)], sessions("b"))
+    await asyncio.sleep(0)
     assert sessions.called == [("a", True), ("b", False)]
     assert texts(sink) == ["a"]
 
@@ -155,14 +169,10 @@ async def test_a_write_that_fails_as_none_should_refuses_all_and_leaves_nobody_w
 async def test_a_missing_salt_refuses_its_session_alone(
     journal: Journal, sink: DisturbedSink, sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_salt(*_: object) -> bytes:
-        raise OSError("the salt key is missing")
-
-    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.ERROR):
-        patch.setattr("pgjit.audit.record.outcome_members", no_salt)
+    with caplog.at_level(logging.ERROR):
         journal.enqueue([execution("a")], sessions("a"))
         for name in "bc":
-            journal.enqueue([EVENTS["outcome"]], sessions(name))
+            journal.enqueue([failing(OSError("the salt key is missing"))], sessions(name))
         await asyncio.sleep(0)
     assert sessions.called == [("a", True), ("b", False), ("c", False)]
     assert texts(sink) == ["a"]

@@ -4,7 +4,8 @@
     .venv/bin/python -m tests.bench.instructions --write    makes what is counted now the baseline
 
 Counts depend on how Python was built: the baseline has one set for each build, and a build that it does not know is
-not compared. Where valgrind is missing, nothing is; both are reported.
+not compared. Compiled modules are a build of their own. Where valgrind is missing, nothing is compared; both are
+reported.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
+from pgjit.build import check_build
 from tests.bench.core import CONVERSATIONS
 from tests.bench.counting import TURNS
 from tests.run.processes import finish
@@ -33,7 +36,8 @@ _SECONDS = 900
 def build() -> str:
     """What instruction counts depend on, beside the code."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python}, {platform.machine()}, {platform.python_compiler()}, {' '.join(platform.libc_ver())}"
+    compiled = f", compiled by mypyc {version('mypy')}" if check_build().modules else ""
+    return f"{python}, {platform.machine()}, {platform.python_compiler()}, {' '.join(platform.libc_ver())}{compiled}"
 
 
 def missing() -> str | None:

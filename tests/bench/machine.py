@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgjit.app import VERSION
+from pgjit.build import check_build
 from tests.bench.bed import Bed
 from tests.bench.pgbouncer import pgbouncer_version
 
@@ -25,7 +26,7 @@ def describe(bed: Bed) -> dict[str, str]:
         "load before": f"{load:.1f}" + ("" if load < 1 else ": the machine was busy with other work as well"),
         "PostgreSQL": bed.postgres.version + ("" if bed.postgres.tls else ", direct without TLS: it has none"),
         "pgbouncer": pgbouncer_version() or "not installed: pgjit is compared with direct alone",
-        "pgjit": f"{VERSION}, one worker",
+        "pgjit": f"{VERSION} ({check_build()}), one worker",
     }
 
 

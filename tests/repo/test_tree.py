@@ -44,6 +44,7 @@ def _requirements() -> list[Requirement]:
         project["dependencies"],
         *project["optional-dependencies"].values(),
         document["build-system"]["requires"],
+        document["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["dependencies"],
     ]
     found = [Requirement(text) for texts in lists for text in texts]
     return [requirement for requirement in found if requirement.name != "pgjit"]
@@ -122,6 +123,6 @@ def test_ci_runs_the_tests_last_so_that_their_summary_ends_the_output() -> None:
     script = ROOT / ".ci" / "run"
     lines = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "set -euo pipefail"
-    checks = "lint types imports test-fast instructions test-foreign test-drivers test-bench"
+    checks = "lint types imports test-fast instructions test-compiled test-foreign test-drivers test-bench"
     assert lines[2:] == [f"make {target}" for target in f"{checks} test-long test-properties test".split()]
     assert script.stat().st_mode & 0o111, "it can be run"

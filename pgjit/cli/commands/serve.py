@@ -111,9 +111,11 @@ async def _reload(app: App, service_manager: ServiceManager, stop: asyncio.Event
 
 def _print_places(config: Config, app: App, *, as_json: bool) -> None:
     from pgjit.app import VERSION
+    from pgjit.build import check_build
 
     places = {
         "version": VERSION,
+        "build": str(check_build()),
         "listen": f"{config.file.listen.host}:{app.port}",
         "admin": f"http://{config.file.admin.host}:{app.admin_port}",
     }
@@ -123,4 +125,4 @@ def _print_places(config: Config, app: App, *, as_json: bool) -> None:
         print(json.dumps(places), flush=True)
         return
     others = ", ".join(f"{name} on {places[name]}" for name in ("admin", "api") if name in places)
-    print(f"pgjit {VERSION} listens on {places['listen']}, {others}", flush=True)
+    print(f"pgjit {VERSION} ({places['build']}) listens on {places['listen']}, {others}", flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_plan import ClientPlan
-from pgjit.proxy.relay.short_way import ShortWay
+from pgjit.proxy.relay.server_step import ServerStep
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import Bind, Parse, encode_bind, encode_parse, sync
 from pgwire.reader import message
@@ -53,14 +52,6 @@ SERVER = (
     PARSED, BOUND, DONE, READY, answer("Z", b"T"), answer("Z", b"E"), answer("n"), answer("s"), answer("I"),
     error("22012", "no"), answer("T", b"\0\0") + answer("D", b"\0\0"),
 )  # fmt: skip
-
-
-class NoShortWay(ShortWay):
-    def takes(self, plan: ClientPlan, frame: Frame, now: int) -> bool:
-        return False
-
-    def takes_exchange(self, plan: ClientPlan, frames: Sequence[Frame], now: int) -> bool:
-        return False
 
 
 @dataclass
@@ -127,8 +118,7 @@ def both(*, unrestricted: bool = False, limits: Limits | None = None) -> _Both:
 
 
 def without_short_way(ends: BothEnds) -> None:
-    side = ends.client_side
-    side._short_way = NoShortWay(ends.state, side._texts)
+    ends.client_side._captures = True  # where results are kept, every message goes the long way
 
 
 EXCHANGES = [
@@ -180,47 +170,51 @@ def test_the_short_way_does_what_the_long_way_does(
     pair.check()
 
 
-def test_everyday_messages_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    took: list[tuple[str, bool]] = []
-    takes, takes_exchange = ShortWay.takes, ShortWay.takes_exchange
+def noted(ends: BothEnds, *raws: bytes) -> list[tuple[str, bool]]:
+    """Which messages the short way takes, at once or one by one. The others go the long way."""
+    short_way, frames = ends.client_side._short_way, FrameReader(lambda _: 100_000).feed(b"".join(raws))
+    short_way.begin()
+    if short_way.takes_exchange(ClientPlan(), frames, NANOSECONDS):
+        return [("".join(chr(frame.kind) for frame in frames), True)]
+    took = []
+    for frame in frames:
+        took.append((chr(frame.kind), short_way.takes(ClientPlan(), frame, NANOSECONDS)))
+        if not took[-1][1]:
+            ends.client_side.from_client([frame], NANOSECONDS)
+    return took
 
-    def noted(self: ShortWay, plan: ClientPlan, frame: Frame, now: int) -> bool:
-        took.append((chr(frame.kind), takes(self, plan, frame, now)))
-        return took[-1][1]
 
-    def exchange_noted(self: ShortWay, plan: ClientPlan, frames: Sequence[Frame], now: int) -> bool:
-        taken = takes_exchange(self, plan, frames, now)
-        if taken:
-            took.append(("".join(chr(frame.kind) for frame in frames), True))
-        return taken
-
-    monkeypatch.setattr(ShortWay, "takes", noted)
-    monkeypatch.setattr(ShortWay, "takes_exchange", exchange_noted)
-    pair = both()
-    pair.client(parse("select 1", b"a"), sync())
-    pair.server(PARSED + READY)
-    pair.client(bind(b"a", b"", (b"1",)), describe(), execute(), sync())
-    pair.server(BOUND + answer("n") + DONE + READY)
-    pair.client(bind(b"a", b"", (b"2",)), execute(), sync())
-    pair.client(bind(b"a", b"", (b"3",)), describe(), execute(), sync())  # while the other one is not answered
-    pair.server(BOUND + DONE + READY)
-    pair.server(BOUND + answer("n") + DONE + READY)
-    pair.client(parse("select 1"), bind(), describe(), execute(), sync())
-    pair.server(PARSED + BOUND + answer("n") + DONE + READY)
-    pair.client(query("select 1"))
-    pair.server(DONE + READY)
-    pair.check()
+def test_everyday_messages_take_the_short_way() -> None:
+    ends = BothEnds(judge=judge_words)
+    took = noted(ends, parse("select 1", b"a"), sync())
+    ends.server(PARSED + READY)
+    took += noted(ends, bind(b"a", b"", (b"1",)), describe(), execute(), sync())
+    ends.server(BOUND + answer("n") + DONE + READY)
+    took += noted(ends, bind(b"a", b"", (b"2",)), execute(), sync())
+    took += noted(ends, bind(b"a", b"", (b"3",)), describe(), execute(), sync())  # the other one is not answered
+    ends.server(BOUND + DONE + READY)
+    ends.server(BOUND + answer("n") + DONE + READY)
+    took += noted(ends, parse("select 1"), bind(), describe(), execute(), sync())
+    ends.server(PARSED + BOUND + answer("n") + DONE + READY)
+    took += noted(ends, query("select 1"))
     alone = [("P", False), ("S", True), ("BDES", True), ("BES", True), *((kind, True) for kind in "BDES")]
     assert took == [*alone, ("PBDES", True), ("Q", True)]
 
 
-def test_the_answer_to_an_exchange_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def ends_at_once(ends: BothEnds, raw: bytes) -> bool:
+    """Whether the answer is read as that to all of the exchange."""
+    step, side, exchange = ServerStep(), ends.server_side, ends.state.queue.exchange
+    ended = exchange is not None and side._ends(exchange, step, side.scan(raw), NANOSECONDS)
+    ends.events += step.events
+    return ended
+
+
+def test_the_answer_to_an_exchange_is_read_at_once() -> None:
     ends = BothEnds()
-    monkeypatch.setattr(ends.server_side, "_read", None)
     ends.client(query("select 1"))
-    ends.server(ROWS + READY)
+    assert ends_at_once(ends, ROWS + READY)
     ends.client(parse("select 1"), bind(), describe(), execute(), sync())
-    ends.server(PARSED + BOUND + ROWS + READY)
+    assert ends_at_once(ends, PARSED + BOUND + ROWS + READY)
     assert ends.results == [("completed", 1, None)] * 2
     assert ends.state.queue.empty
     assert ends.state.queue.bytes == 0

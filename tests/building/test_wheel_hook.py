@@ -1,0 +1,51 @@
+"""The wheel with compiled modules, in an environment of its own: the demo runs from a login to the end of its window.
+
+`make test-compiled` builds the wheel and runs this.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.run.processes import finish
+
+ROOT = Path(__file__).parents[2]
+_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    wheels = sorted((ROOT / "dist").glob("pgjit-*-cp*.whl"))
+    if not wheels or "PYTHONSAFEPATH" not in os.environ:
+        pytest.skip("make test-compiled builds a wheel and runs it")
+    place = tmp_path_factory.mktemp("wheel") / "environment"
+    made = finish(sys.executable, "-m", "venv", "--without-pip", place, seconds=_SECONDS)
+    assert made.status == 0, made.err
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    pip = (sys.executable, "-m", "pip", "--python", place / "bin" / "python", "--disable-pip-version-check")
+    installed = finish(*pip, "install", "--no-deps", wheels[-1], seconds=_SECONDS)
+    assert installed.status == 0, installed.err
+    return place
+
+
+def _run(environment: Path, *arguments: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = finish(environment / "bin" / "pgjit", *arguments, seconds=_SECONDS, env=clean, cwd=environment.parent)
+    assert done.status == 0, done.out + done.err
+    return done.out
+
+
+@pytest.mark.live
+def test_its_modules_are_compiled(environment: Path) -> None:
+    assert _run(environment, "--version").endswith(" modules compiled\n")
+
+
+@pytest.mark.live
+def test_it_runs_the_demo(environment: Path) -> None:
+    assert "window" in _run(environment, "demo", "--once")
