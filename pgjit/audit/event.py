@@ -24,6 +24,7 @@ __all__ = [
     "BackendGone",
     "BackendRemains",
     "BalancerConnection",
+    "Ended",
     "Event",
     "Evidence",
     "Execution",
@@ -83,18 +84,25 @@ class SessionContext:
     """One, rendered with the first record of the session."""
 
 
-@dataclass(slots=True)  # not frozen, as Outcome: it is never changed
+@dataclass(slots=True, init=False)  # as Outcome
 class Parameters:
     """The bound values of an execution, as the client sent them."""
 
     values: tuple[bytes | None, ...]
     formats: tuple[int, ...]  # per value: 0 text, 1 binary, 2 an expression that is written out in an EXECUTE
-    count: int | None = None  # how many there were, if not all are kept; see parameters.py
-    length: int | None = None  # of the last value, if only its beginning is kept
-    types: tuple[int, ...] = ()  # object ids of the first values' types; 0, or none at all: not known
+    count: int | None  # how many there were, if not all are kept; see parameters.py
+    length: int | None  # of the last value, if only its beginning is kept
+    types: tuple[int, ...]  # object ids of the first values' types; 0, or none at all: not known
+
+    def __init__(
+        self, values: tuple[bytes | None, ...], formats: tuple[int, ...], count: int | None = None,
+        length: int | None = None, types: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
+        self.values, self.formats = values, formats
+        self.count, self.length, self.types = count, length, types
 
 
-@dataclass(slots=True)  # not frozen, and without names for its arguments: as Outcome
+@dataclass(slots=True, init=False)  # as Outcome
 class Execution:
     """A statement that is about to be forwarded, or that was refused. Its Outcome follows with the same number."""
 
@@ -105,39 +113,68 @@ class Execution:
     statement: str  # the SQL text, whole
     kind: str | None  # None: it did not parse
     decision: Literal["allow", "deny"]
-    violations: tuple[Violation, ...] = ()
-    parameters: Parameters | None = None
-    prepared_as: str | None = None  # the prepared statement or portal that it runs
-    through: tuple[str, ...] = ()  # the texts that led to it (EXECUTE, FETCH), beginning with the client's own
-    unresolved: str | None = None  # why another one may have run: only under `access: full`
-    summary: StatementSummary | None = None  # None: it was not parsed
+    violations: tuple[Violation, ...]
+    parameters: Parameters | None
+    prepared_as: str | None  # the prepared statement or portal that it runs
+    through: tuple[str, ...]  # the texts that led to it (EXECUTE, FETCH), beginning with the client's own
+    unresolved: str | None  # why another one may have run: only under `access: full`
+    summary: StatementSummary | None  # None: it was not parsed
+
+    def __init__(
+        self, context: SessionContext, number: int, at: int, protocol: Literal["simple", "extended"], statement: str,
+        kind: str | None, decision: Literal["allow", "deny"], violations: tuple[Violation, ...] = (),
+        parameters: Parameters | None = None, prepared_as: str | None = None, through: tuple[str, ...] = (),
+        unresolved: str | None = None, summary: StatementSummary | None = None,
+    ) -> None:  # fmt: skip
+        self.context, self.number, self.at = context, number, at
+        self.protocol = protocol
+        self.statement, self.kind = statement, kind
+        self.decision = decision
+        self.violations, self.parameters, self.prepared_as = violations, parameters, prepared_as
+        self.through, self.unresolved, self.summary = through, unresolved, summary
 
 
-@dataclass(slots=True)  # not frozen, and arguments need no names: either takes three times as long to make
+Ended = Literal[
+    "completed",  # the server reported success
+    "suspended",  # a portal returned its row limit; more may follow in another execution
+    "failed",  # the server reported an error
+    "limited",  # over a limit of the policy: the rest of its result was dropped, or it was stopped
+    "refused",  # a rule refused it; the database never saw it
+    "skipped",  # the server skipped it after an earlier error of the same batch
+    "cut",  # the session ended before the server answered
+]
+
+
+# Not frozen, arguments without names, and an `__init__` that can be compiled: otherwise it takes three times as long.
+@dataclass(slots=True, init=False)
 class Outcome:
     """How an execution ended. `rows` and `bytes` count what the server sent for it."""
 
     context: SessionContext
     number: int  # of its execution
     at: int  # nanoseconds since 1970
-    ended: Literal[
-        "completed",  # the server reported success
-        "suspended",  # a portal returned its row limit; more may follow in another execution
-        "failed",  # the server reported an error
-        "limited",  # over a limit of the policy: the rest of its result was dropped, or it was stopped
-        "refused",  # a rule refused it; the database never saw it
-        "skipped",  # the server skipped it after an earlier error of the same batch
-        "cut",  # the session ended before the server answered
-    ]
+    ended: Ended
     command: str | None  # the command tag
     rows: int
     bytes: int
     sqlstate: str | None
     duration_us: int
-    received: int = 0  # bytes of COPY data that the client sent for it
-    message: str | None = None  # of the error
-    result: ResultCapture | None = None  # under `record: results`, if it has any
-    first_row_us: int | None = None  # until the first row, if it came before the end
+    received: int  # bytes of COPY data that the client sent for it
+    message: str | None  # of the error
+    result: ResultCapture | None  # under `record: results`, if it has any
+    first_row_us: int | None  # until the first row, if it came before the end
+
+    def __init__(
+        self, context: SessionContext, number: int, at: int, ended: Ended, command: str | None, rows: int,
+        bytes: int,  # noqa: A002 - as the record has it
+        sqlstate: str | None, duration_us: int, received: int = 0, message: str | None = None,
+        result: ResultCapture | None = None, first_row_us: int | None = None,
+    ) -> None:  # fmt: skip
+        self.context, self.number, self.at = context, number, at
+        self.ended, self.command = ended, command
+        self.sqlstate, self.message = sqlstate, message
+        self.rows, self.bytes, self.received = rows, bytes, received
+        self.duration_us, self.first_row_us, self.result = duration_us, first_row_us, result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

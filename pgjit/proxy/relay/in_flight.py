@@ -5,7 +5,7 @@ Decides nothing. `send_queue.py` keeps the requests; `transitions.py` has the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pgjit.audit.results.capture import ResultCapture
 from pgjit.proxy.relay.named_values import Change, Portal, Prepared
@@ -18,7 +18,6 @@ __all__ = ["InFlight", "Run"]
 _DONE = InFlightState.DONE
 
 
-@dataclass(init=False)
 class Run:
     """One execution, from its record to its outcome."""
 
@@ -42,20 +41,44 @@ class Run:
         self.started = started
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class InFlight:
     """A request that the server has yet to answer. A Query holds a run for each of its statements."""
 
     kind: RequestKind
-    runs: list[Run] = field(default_factory=list)
-    segment: int = 0  # an error passes over what follows it in the same segment, up to Sync
-    at: int = 0  # the run that the server is dealing with
-    changes: tuple[Change, ...] = ()  # by the message itself, beside those of its runs
-    state: InFlightState = InFlightState.SENT
-    rejection: Rejection | None = None
-    describes: Prepared | None = None  # the statement of a Describe
-    unread: bool = False  # a Query whose text was not parsed: it may have more statements than runs
-    size: int = 0  # bytes of its message; what is kept for it takes no more, but for the records
+    runs: list[Run]
+    segment: int  # an error passes over what follows it in the same segment, up to Sync
+    at: int  # the run that the server is dealing with
+    changes: tuple[Change, ...]  # by the message itself, beside those of its runs
+    state: InFlightState
+    rejection: Rejection | None
+    describes: Prepared | None  # the statement of a Describe
+    unread: bool  # a Query whose text was not parsed: it may have more statements than runs
+    size: int  # bytes of its message; what is kept for it takes no more, but for the records
+
+    def __init__(
+        self,
+        kind: RequestKind,
+        runs: list[Run] | None = None,
+        segment: int = 0,
+        at: int = 0,
+        changes: tuple[Change, ...] = (),
+        state: InFlightState = InFlightState.SENT,
+        rejection: Rejection | None = None,
+        describes: Prepared | None = None,
+        unread: bool = False,
+        size: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.runs = [] if runs is None else runs
+        self.segment = segment
+        self.at = at
+        self.changes = changes
+        self.state = state
+        self.rejection = rejection
+        self.describes = describes
+        self.unread = unread
+        self.size = size
 
     def move(self, event: RequestEvent) -> None:
         self.state = REQUEST[self.state][event]

@@ -74,17 +74,35 @@ class Prepared:
         return _OVERHEAD + 2 * len(self.text) + _NAMED * named
 
 
-@dataclass(slots=True)  # not frozen: a frozen one takes three times as long to make
+@dataclass(slots=True, init=False)  # not frozen: a frozen one takes three times as long to make
 class Portal:
     """It never changes."""
 
     prepared: Prepared
     parameters: Parameters | None
     statement_name: bytes
-    hold: bool = False  # it outlives its transaction
-    began: ExecutedStatement | None = None  # the statement that it runs by a name: fixed when it begins
-    doubtful: bool = False
-    formats: tuple[int, ...] = ()  # of its result, as in Bind
+    hold: bool  # it outlives its transaction
+    began: ExecutedStatement | None  # the statement that it runs by a name: fixed when it begins
+    doubtful: bool
+    formats: tuple[int, ...]  # of its result, as in Bind
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        parameters: Parameters | None,
+        statement_name: bytes,
+        hold: bool = False,
+        began: ExecutedStatement | None = None,
+        doubtful: bool = False,
+        formats: tuple[int, ...] = (),
+    ) -> None:
+        self.prepared = prepared
+        self.parameters = parameters
+        self.statement_name = statement_name
+        self.hold = hold
+        self.began = began
+        self.doubtful = doubtful
+        self.formats = formats
 
     @property
     def size(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pgjit.audit.event import Event, Execution, Outcome, Parameters, SessionContext
+from pgjit.audit.event import Ended, Event, Execution, Outcome, Parameters, SessionContext
 from pgjit.judging.judge import Judgement
 from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.in_flight import InFlight, Run
@@ -17,10 +17,9 @@ from pgjit.proxy.relay.named_values import ExecutedStatement
 from pgjit.proxy.relay.protocol_rules import refused_sibling
 from pgjit.sql.statement import Statement
 
-__all__ = ["Ended", "Protocol", "Recorder"]
+__all__ = ["Protocol", "Recorder"]
 
 Protocol = Literal["simple", "extended"]
-Ended = Literal["completed", "suspended", "failed", "limited", "refused", "skipped", "cut"]
 
 
 class Recorder:

@@ -6,12 +6,12 @@ session. Ends the session when a setting changes that must not. `server_side.py`
 
 from __future__ import annotations
 
+from pgjit.audit.event import Ended
 from pgjit.errors import BudgetSpent, ServerEndedSession, ServerUnavailable
 from pgjit.policy.session_settings import UTF8
 from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgjit.proxy.relay.late_executions import commit_failed, rejected_before_execution
 from pgjit.proxy.relay.reading_settings import reads_differently
-from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_step import ServerStep
 from pgjit.proxy.relay.transitions import EndEvent, InFlightState, InputEvent, RequestEvent

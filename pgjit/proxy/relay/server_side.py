@@ -10,10 +10,10 @@ others are checked one by one.
 
 from __future__ import annotations
 
+from pgjit.audit.event import Ended
 from pgjit.errors import PgjitError, ProtocolFault
 from pgjit.proxy.relay.exchange import LoneExchange
 from pgjit.proxy.relay.in_flight import InFlight, Run
-from pgjit.proxy.relay.recorder import Ended
 from pgjit.proxy.relay.relay_state import RelayState
 from pgjit.proxy.relay.server_acts import ACTS, ANSWERED, CHECKED, COMPLETED, READY
 from pgjit.proxy.relay.server_errors import ServerErrors

@@ -12,6 +12,7 @@ from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_plan import ClientPlan
+from pgjit.proxy.relay.in_flight import Run
 from pgjit.proxy.relay.server_step import ServerStep
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import Bind, Parse, encode_bind, encode_parse, sync
@@ -95,10 +96,20 @@ class _Both:
         assert state_of(self.short) == state_of(self.long)
 
 
+def run_of(run: Run) -> Sequence[object]:
+    return (
+        run.number, run.started, run.changes, run.prepared, run.copies_out, run.copies_in, run.rows, run.size,
+        run.first_row, run.own, run.received, run.formats, run.capture,
+    )  # fmt: skip
+
+
 def state_of(ends: BothEnds) -> Sequence[object]:
     state, names = ends.state, ends.state.prepared_statements
     return (
-        [(each.kind, each.segment, each.state, each.size, each.runs, each.changes) for each in state.queue.requests],
+        [
+            (each.kind, each.segment, each.state, each.size, [*map(run_of, each.runs)], each.changes)
+            for each in state.queue.requests
+        ],
         state.queue.bytes, state.queue.segment, state.input, state.waits, state.holds, state.transaction_status,
         state.budget.usage, names.size, names.full, [(names.statement(name), names.portal(name)) for name in NAMES],
     )  # fmt: skip
