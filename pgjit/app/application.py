@@ -41,7 +41,6 @@ from pgjit.audit.event import ServiceStarted
 from pgjit.audit.journal import Journal
 from pgjit.audit.keeping import Upkeep
 from pgjit.audit.telemetry.export_process import ExportProcess
-from pgjit.build import check_build
 from pgjit.clock import Clock
 from pgjit.config import Config
 from pgjit.grants.requests import Requests
@@ -192,7 +191,7 @@ class App:
     async def _run_telemetry(self) -> AsyncIterator[None]:
         policies = self._config.policies
         self.telemetry = Telemetry(version=VERSION, policies=policies)
-        _log.info("pgjit %s (%s) starts as node %s", VERSION, check_build(), self._config.node)
+        _log.info("pgjit %s starts as node %s", VERSION, self._config.node)
         for each in policies.values():
             _log.info("policy %s is loaded in version %s", each.name, each.version, extra={"policy": each.name})
         folder = self._config.journal_folder

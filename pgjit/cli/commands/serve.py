@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgjit.build import check_build
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def serve(
     hangups = Hangups()
     loaded = load_config(config)
     with ProgramLog(loaded.file.log.format, loaded.file.log.level) as log:
+        _log.info("this build of pgjit: %s", check_build())
         for warning in loaded.warnings:
             _log.warning("%s", warning)
         if loaded.workers > 1:
@@ -111,7 +113,6 @@ async def _reload(app: App, service_manager: ServiceManager, stop: asyncio.Event
 
 def _print_places(config: Config, app: App, *, as_json: bool) -> None:
     from pgjit.app import VERSION
-    from pgjit.build import check_build
 
     places = {
         "version": VERSION,
