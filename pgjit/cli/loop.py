@@ -6,10 +6,10 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
-__all__ = ["Hangups", "run_program", "stop_signal", "stop_signals"]
+__all__ = ["Hangups", "entered_unless", "run_program", "stop_signal", "stop_signals"]
 
 T = TypeVar("T")
 
@@ -64,6 +64,31 @@ def stop_signal() -> asyncio.Event:
     """An event that SIGINT or SIGTERM sets."""
     stop, _ = stop_signals()
     return stop
+
+
+async def entered_unless(
+    stop: asyncio.Event, stack: AsyncExitStack, part: AbstractAsyncContextManager[object]
+) -> bool:
+    """Enter `part` into `stack`. False if `stop` was set first: what had been started is stopped again."""
+    entering, entered = asyncio.current_task(), False
+    assert entering is not None
+
+    async def give_up() -> None:
+        await stop.wait()
+        if not entered:
+            entering.cancel()
+
+    watching = asyncio.create_task(give_up())
+    try:
+        await stack.enter_async_context(part)
+        entered = True
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        entering.uncancel()
+    finally:
+        watching.cancel()
+    return entered
 
 
 def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:

@@ -240,7 +240,13 @@ def test_the_places_of_the_journal_are_tried_on_demand(config: Path, capsys: pyt
     assert [each["fault"] is None for each in json.loads(capsys.readouterr().out)["places"]] == [True, False]
     assert run(["doctor", "--journal", "--json", "--config", str(config)]) == Status.FAILED
     assert json.loads(capsys.readouterr().out)["findings"][1]["severity"] == "danger"
-    assert run(["doctor", "--sql", "--config", str(config)]) == Status.USAGE
+    for wrong in (
+        ["--sql"],
+        ["--journal", "--sql"],
+        ["--journal", "--connection", "prod-replica"],
+        ["--json", "--sql"],
+    ):
+        assert run(["doctor", *wrong, "--config", str(config)]) == Status.USAGE
 
 
 def test_an_origin_that_is_no_text_keeps_nobody_from_the_probes(config: Path) -> None:

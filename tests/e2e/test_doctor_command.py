@@ -67,9 +67,3 @@ async def test_the_doctor_looks_at_the_whole_installation(
         ):
             assert text in out
         assert "another-password" not in out
-
-
-async def test_what_goes_together_in_the_command_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    for options in (["--sql"], ["--journal", "--sql"], ["--journal", "--connection", "prod-replica"]):
-        status, _ = await doctor(world, capsys, *options)
-        assert status == 2

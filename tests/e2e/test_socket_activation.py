@@ -24,7 +24,7 @@ from tests.e2e.pgjit_elsewhere import PgjitElsewhere
 from tests.e2e.worlds import add_reader, open_world, records
 from tests.run.waiting import until
 
-CLIENTS, RESTARTS, STATEMENTS = 4, 2, 5
+CLIENTS, RESTARTS, STATEMENTS = 3, 1, 3
 # What systemd does between fork and exec.
 ACTIVATED = """
 import os, sys

@@ -77,7 +77,7 @@ async def _serve(
 ) -> int:
     from pgjit.app import App
     from pgjit.app.session_port import longest_drain
-    from pgjit.cli.loop import stop_signals
+    from pgjit.cli.loop import entered_unless, stop_signals
     from pgjit.cycle_collection import CycleCollection
 
     stop, at_once = stop_signals()
@@ -86,7 +86,8 @@ async def _serve(
     async with AsyncExitStack() as running:
         await running.enter_async_context(service_manager.watched())
         extended = await running.enter_async_context(AsyncExitStack())
-        await running.enter_async_context(app)
+        if not await entered_unless(stop, running, app):
+            return Status.OK
         await running.enter_async_context(CycleCollection(lambda: not len(app.registry)).running())
         app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
         _print_places(config, app, as_json=as_json)
