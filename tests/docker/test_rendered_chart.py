@@ -28,6 +28,9 @@ def _documents(example: str) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(kept(example).read_text("utf-8")) if each]
 
 
+_read_once = functools.cache(kubernetes_validate.utils.schema_contents)
+
+
 def _only(example: str, kind: str, name: str = "pgjit") -> dict[str, Any]:
     [found] = [each for each in _documents(example) if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return found
@@ -66,7 +69,10 @@ def test_what_is_kept_was_rendered_from_this_chart(example: str) -> None:
 
 @pytest.mark.parametrize("version", _VERSIONS)
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_what_is_rendered_is_valid_by_the_schemas_of_kubernetes(example: str, version: str) -> None:
+def test_what_is_rendered_is_valid_by_the_schemas_of_kubernetes(
+    example: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", _read_once)
     checked = [each for each in _documents(example) if each["kind"] not in _NOT_OF_KUBERNETES]
     assert {"StatefulSet", "Service", "ConfigMap", "PodDisruptionBudget"} <= {each["kind"] for each in checked}
     for each in checked:
