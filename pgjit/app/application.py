@@ -300,7 +300,7 @@ class App:
 
     @asynccontextmanager
     async def _run_changes(self) -> AsyncIterator[None]:
-        async with following_changes(self._store, self._revocations, self._services.requests):
+        async with following_changes(self._store, self._revocations, self._services):
             yield
 
     def _filled_services(self) -> Services:

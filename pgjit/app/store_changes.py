@@ -1,4 +1,7 @@
-"""Follows the changes of the store: what any node has decided is enforced here, and waiting logins see it."""
+"""Follows the changes of the store: what any node has decided is enforced here, and waiting logins see it.
+
+Cancel requests are passed on to other nodes, and taken from them, for as long.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ from contextlib import asynccontextmanager
 
 from pgjit.grants.requests import Requests
 from pgjit.grants.store import Store
+from pgjit.proxy.services import Services
 from pgjit.proxy.window.revocations import Revocations
 
 __all__ = ["following_changes"]
 
 
 @asynccontextmanager
-async def following_changes(store: Store, revocations: Revocations, requests: Requests) -> AsyncIterator[None]:
-    following = asyncio.create_task(_follow(store, revocations, requests))
+async def following_changes(store: Store, revocations: Revocations, services: Services) -> AsyncIterator[None]:
+    """Raises ServerUnavailable."""
+    following = asyncio.create_task(_follow(store, revocations, services.requests))
     try:
-        yield
+        async with services.cancels.in_fleet(store):
+            yield
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

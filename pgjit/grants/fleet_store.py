@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from pgjit.grants.fleet_key import FleetKey
 from pgjit.grants.lease import Lease
 from pgjit.grants.node import Node
 from pgjit.grants.session_elsewhere import SessionElsewhere
@@ -63,3 +64,15 @@ class FleetStore(Protocol):
 
     async def give_lease_back(self, window_id: str, spent: Usage) -> None:
         """What this node has not spent of its lease is free again."""
+
+    async def fleet_keys(self, now: datetime) -> list[FleetKey]:
+        """The keys that all nodes have, the oldest first. There is at least one: the first call makes it."""
+
+    def on_message(self, receive: Callable[[str], None]) -> None:
+        """From now on `receive` is called with what nodes send, this one too. A message may be lost."""
+
+    async def send_message(self, text: str) -> None:
+        """Send up to 400 characters to all nodes, by a connection that no transaction waits for.
+
+        Raises ServerUnavailable.
+        """

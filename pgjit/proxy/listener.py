@@ -230,7 +230,7 @@ class Listener:
                         await self._refuse_plain(client, first, peer)
                         return
                     if isinstance(first, CancelRequest):
-                        await self._cancel(first)
+                        await self._services.cancels.cancel(first, peer)
                         return
                     link = await start_tls(client, self._tls, direct=first.direct)
                 message = await first_message(link)
@@ -295,7 +295,7 @@ class Listener:
         deadline: float,
     ) -> None:
         if isinstance(message, CancelRequest):
-            await self._cancel(message)
+            await self._services.cancels.cancel(message, peer)
             await link.close()
             return
         error: PgjitError | None = NotAccepting() if self._draining else refusal
@@ -326,15 +326,6 @@ class Listener:
         refused.note(peer, error.reference, error.sqlstate, reason, startup=startup)
         link.write(error_response(error.fields()))
         await link.close()
-
-    async def _cancel(self, request: CancelRequest) -> None:
-        """Cancel in the session with this key; an unknown key is ignored silently, as in PostgreSQL.
-
-        Returns when the server has processed the request. Closing the connection then reports that to the client.
-        """
-        services = self._services
-        if not await services.registry.cancel(request.pid, request.secret) and services.siblings is not None:
-            await services.siblings.cancel(request.pid, request.secret)
 
     # --- shutdown --------------------------------------------------------------------------------------
 

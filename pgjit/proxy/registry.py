@@ -124,6 +124,10 @@ class Registry:
             await session.cancel()
         return session is not None
 
+    def of_backend(self, pid: int) -> list[RegisteredSession]:
+        """The sessions whose backends have this process id: on different servers, if there are several."""
+        return list(self._by_pid.get(pid, ()))
+
     def by_cancel_key(self, pid: int, secret: bytes) -> RegisteredSession | None:
         """The session with this cancel key; None for any other key, also one of another length.
 

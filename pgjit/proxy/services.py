@@ -24,6 +24,7 @@ from pgjit.judging.judge_workers import JudgeWorkers
 from pgjit.judging.worker_process import Worker
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy, Preset
+from pgjit.proxy.cancel_routing import CancelRouter
 from pgjit.proxy.door.refused_logins import RefusedLogins
 from pgjit.proxy.door.waiting_logins import WaitingLogins
 from pgjit.proxy.membership import Memberships
@@ -91,6 +92,7 @@ class Services:
     identity_quota: Quota[HolderKey] = field(init=False)
     policy_quota: Quota[tuple[HolderKey, str]] = field(default_factory=Quota)  # a holder, a policy
     waiting_logins: WaitingLogins = field(init=False)
+    cancels: CancelRouter = field(init=False)
     catalogs: Mapping[str, CatalogCache] = field(default_factory=dict)  # by connection
     judge_workers: JudgeWorkers = field(init=False)
     journal_rate: RateLimit[IdentityKey] = field(init=False)
@@ -99,6 +101,9 @@ class Services:
 
     def __post_init__(self) -> None:
         self.refused_logins = RefusedLogins(self.journal, self.clock, self.telemetry)
+        self.cancels = CancelRouter(self.registry, self.clock, self.telemetry, self.node, self.worker)
+        if self.siblings is not None:
+            self.cancels.siblings = self.siblings.cancel
         self.identity_quota = Quota(self.limits.sessions_per_identity)
         self.waiting_logins = WaitingLogins(self.limits.connections, self.limits.connections_per_address)
         self.journal_rate = RateLimit(self.limits.journal_bytes_per_second, _JOURNAL_BURST)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from datetime import datetime
 
 from pgjit.audit.event import SessionContext, SessionOpened
@@ -58,8 +57,6 @@ __all__ = ["Session"]
 _log = logging.getLogger("pgjit.session")
 _CANCEL_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
-_SECRET_BYTES = {0: 4, 2: 32}
-"""Length of a cancel key's secret by minor protocol version, as PostgreSQL sends it."""
 
 
 class Session:
@@ -79,6 +76,7 @@ class Session:
         self._finished = asyncio.Event()
         self._identity: Identity | None = None
         self._cancelling: asyncio.Task[bool] | None = None
+        self._minor = 0  # of the protocol version that is spoken
         self.cancel_secret = b""
 
     @property
@@ -146,7 +144,7 @@ class Session:
     def _greet(self, startup: StartupMessage) -> StartupRequest:
         if (answer := startup.negotiation) is not None:
             self._client.write(encode_negotiate_version(answer))
-        self.cancel_secret = secrets.token_bytes(_SECRET_BYTES[startup.spoken_minor])
+        self._minor = startup.spoken_minor
         return check_for_any_policy(
             read_startup_request(startup), self._services.policies.values(), self._services.targets
         )
@@ -230,6 +228,7 @@ class Session:
             services.journal.append([opened])
         except JournalUnavailable:
             raise JournalUnavailable(fatal=True) from None
+        self.cancel_secret = services.cancels.new_secret(self._minor, upstream.backend_pid)
         pump = Pump(
             services,
             access,

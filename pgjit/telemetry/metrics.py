@@ -47,6 +47,13 @@ class Metrics:
         self.logins = self._counter(
             "logins", "{login}", "logins by outcome: `opened`, or the reference of the refusal", "outcome"
         )
+        self.cancels = self._counter(
+            "cancels",
+            "{request}",
+            "cancel requests of clients, by where the session was found: `here`, on another `worker` or `node`, or "
+            "`unknown`; `limited`: not looked for elsewhere, because its address or all together sent too many",
+            "found",
+        )
         self.windows = self._gauge("windows", "{window}", "windows that are open on this node now", "policy")
         self.windows_opened = self._counter("windows.opened", "{window}", "windows that were opened", "policy")
         self.windows_ended = self._counter("windows.ended", "{window}", "windows that ended, by reason", "reason")
@@ -194,6 +201,8 @@ class Metrics:
         self.build.of(version).value = 1
         for outcome in OUTCOMES:
             self.logins.of(outcome)
+        for found in ("here", "worker", "node", "unknown", "limited"):
+            self.cancels.of(found)
         for gone in ("true", "false"):
             self.end_duration.of(gone)
         for result in ("success", "failure"):

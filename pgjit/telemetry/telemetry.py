@@ -60,6 +60,9 @@ class Telemetry:
     def login(self, outcome: str) -> None:
         self.metrics.logins.of(outcome).value += 1
 
+    def cancel(self, found: str) -> None:
+        self.metrics.cancels.of(found).value += 1
+
     def window_opened(self, policy: str) -> None:
         self.metrics.windows_opened.of(policy).value += 1
 

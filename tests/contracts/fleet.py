@@ -14,6 +14,7 @@ import pytest
 from pgjit.audit.review_event import WindowAdopted
 from pgjit.errors import CoolingDown
 from pgjit.grants.actor import Actor
+from pgjit.grants.fleet_key import KEPT_FOR, RENEWED_AFTER
 from pgjit.grants.kept_backend import BackendAddress, KeptBackend
 from pgjit.grants.node import Node
 from pgjit.grants.request_refusals import TooManySessions
@@ -126,6 +127,19 @@ class FleetContract:
         unread = SimpleNamespace(session_id="s_4", window_id=of_bob.id, note="{}")
         await second.note_backends([unread], ["s_2"])  # type: ignore[list-item]
         assert await first.sessions_elsewhere() == [three, replace(three, id="s_4", process=None)]
+
+    async def test_all_nodes_have_the_same_keys_and_a_new_one_each_month(self, nodes: tuple[Store, Store]) -> None:
+        first, second = nodes
+        (key,) = await first.fleet_keys(NOW)
+        assert await second.fleet_keys(NOW + RENEWED_AFTER - HOUR) == [key]
+        older, newer = await second.fleet_keys(NOW + RENEWED_AFTER)
+        assert (older, newer.made_at, len(newer.secret)) == (key, NOW + RENEWED_AFTER, 32)
+        assert newer.number > older.number
+        assert newer.secret != older.secret
+        assert await first.fleet_keys(NOW + RENEWED_AFTER + HOUR) == [older, newer]
+        kept = await first.fleet_keys(NOW + KEPT_FOR)
+        assert kept[0] == newer
+        assert len(kept) == 2
 
     async def test_a_budget_is_leased_in_shares_and_given_back(self, nodes: tuple[Store, Store]) -> None:
         first, second = nodes

@@ -1,7 +1,9 @@
 """The connection on which a PostgreSQL store reports changes: it listens, and connects again when it is lost.
 
+The messages of nodes to each other are sent and received on it as well: they wait for no transaction.
+
 A notification may be lost, with the connection or without. Nobody depends on one: who waits for changes looks once a
-second anyway.
+second anyway, and who sends a message and gets no answer sends it again.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import asyncpg
 
 from pgjit.grants.stores.postgres_login import PostgresLogin, connect
 
-__all__ = ["CHANNEL", "ChangeListener"]
+__all__ = ["CHANNEL", "MESSAGES", "ChangeListener"]
 
-CHANNEL = "pgjit_store"
+CHANNEL, MESSAGES = "pgjit_store", "pgjit_messages"
 _AGAIN_SECONDS = 1.0
+_SEND_SECONDS = 1.0
 _CHECK_SECONDS = 15.0  # a connection that died in silence is found this late
 
 _log = logging.getLogger("pgjit.store")
@@ -32,6 +35,9 @@ class ChangeListener:
         self._login = login
         self._origin = origin
         self._on_change = on_change
+        self._receive: Callable[[str], None] | None = None
+        self._connection: asyncpg.Connection[Any] | None = None  # while it listens
+        self._in_use = asyncio.Lock()  # a connection runs one statement at a time
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -43,6 +49,16 @@ class ChangeListener:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    def on_message(self, receive: Callable[[str], None]) -> None:
+        self._receive = receive
+
+    async def send(self, text: str) -> None:
+        """To all nodes. Raises OSError (TimeoutError is a subclass) or an error of asyncpg."""
+        async with asyncio.timeout(_SEND_SECONDS), self._in_use:
+            if self._connection is None:
+                raise OSError("there is no connection on which messages are sent")
+            await self._connection.execute("SELECT pg_notify($1, $2)", MESSAGES, text)
+
     async def _listen(self) -> None:
         failing = False
         while True:
@@ -50,12 +66,15 @@ class ChangeListener:
                 connection = await connect(self._login)
                 try:
                     await connection.add_listener(CHANNEL, self._notified)
+                    await connection.add_listener(MESSAGES, self._received)
                     if failing:
                         _log.warning("notifications of the window store are received again")
                     failing = False
                     self._on_change()
-                    await _until_lost(connection)
+                    self._connection = connection
+                    await self._until_lost(connection)
                 finally:
+                    self._connection = None
                     await _close(connection)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as fault:
                 if not failing:
@@ -67,17 +86,21 @@ class ChangeListener:
         if payload != self._origin:
             self._on_change()
 
+    def _received(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if self._receive is not None:
+            self._receive(str(payload))
 
-async def _until_lost(connection: asyncpg.Connection[Any]) -> None:
-    """Return when the connection is lost. Raises an error of asyncpg, or TimeoutError."""
-    lost = asyncio.Event()
-    connection.add_termination_listener(lambda _: lost.set())
-    while not connection.is_closed():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CHECK_SECONDS):
-                await lost.wait()
-                return
-        await connection.execute("SELECT 1")
+    async def _until_lost(self, connection: asyncpg.Connection[Any]) -> None:
+        """Return when the connection is lost. Raises an error of asyncpg, or TimeoutError."""
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        while not connection.is_closed():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await lost.wait()
+                    return
+            async with self._in_use:
+                await connection.execute("SELECT 1")
 
 
 async def _close(connection: asyncpg.Connection[Any]) -> None:

@@ -64,6 +64,12 @@ class Database(Protocol):
     async def changes(self, seen: int) -> int:
         """See `Store.changes`."""
 
+    def on_message(self, receive: Callable[[str], None]) -> None:
+        """See `FleetStore.on_message`."""
+
+    async def send_message(self, text: str) -> None:
+        """See `FleetStore.send_message`. Raises ServerUnavailable."""
+
     async def close(self) -> None: ...
 
 

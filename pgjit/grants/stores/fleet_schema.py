@@ -1,12 +1,12 @@
-"""The tables of a fleet: its nodes, which node has which window, which part of a budget a node has leased."""
+"""The tables of a fleet: its nodes and their keys, which node has which window, what of a budget it has leased."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, Table, Text, false
 
-from pgjit.grants.stores.schema import metadata
+from pgjit.grants.stores.schema import NUMBER, metadata
 
-__all__ = ["leases", "nodes", "window_nodes"]
+__all__ = ["fleet_keys", "leases", "nodes", "window_nodes"]
 
 nodes = Table(
     "nodes",
@@ -17,6 +17,15 @@ nodes = Table(
     Column("heartbeat_at", BigInteger, nullable=False),  # by the clock of the database
     Column("stopped", Boolean, nullable=False, server_default=false()),
     Column("policies", Text, nullable=False),  # version by name, as JSON
+)
+
+fleet_keys = Table(
+    "fleet_keys",
+    metadata,
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("secret", Text, nullable=False),  # hexadecimal
+    sqlite_autoincrement=True,
 )
 
 window_nodes = Table(  # a window is ended when no node has it any more

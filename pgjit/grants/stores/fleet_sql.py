@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from pgjit.grants.fleet_key import FleetKey
 from pgjit.grants.lease import Lease
 from pgjit.grants.node import Node
 from pgjit.grants.session_elsewhere import SessionElsewhere
-from pgjit.grants.stores import backends, lease_rows, node_rows, window_nodes
+from pgjit.grants.stores import backends, fleet_key_rows, lease_rows, node_rows, window_nodes
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Window
 from pgjit.identity.identity import IdentityKey
@@ -69,3 +70,6 @@ class FleetSqlStore:
 
     async def give_lease_back(self, window_id: str, spent: Usage) -> None:
         await self._transaction(lambda each: lease_rows.give_lease_back(each, self.node, window_id, spent))
+
+    async def fleet_keys(self, now: datetime) -> list[FleetKey]:
+        return await self._transaction(lambda each: fleet_key_rows.current_keys(each, now))

@@ -109,6 +109,15 @@ class PostgresDatabase:
     async def changes(self, seen: int) -> int:
         return await self._changes.after(seen, POLL_SECONDS)
 
+    def on_message(self, receive: Callable[[str], None]) -> None:
+        self._listener.on_message(receive)
+
+    async def send_message(self, text: str) -> None:
+        try:
+            await self._listener.send(text)
+        except FAILURES as error:
+            raise unavailable(error) from error
+
     async def close(self) -> None:
         engine, self._engine = self._engine, None
         self.usable = False

@@ -66,6 +66,12 @@ class SqlStore(FleetSqlStore, ReviewedSqlStore):
     async def changes(self, seen: int) -> int:
         return await self._database.changes(seen)
 
+    def on_message(self, receive: Callable[[str], None]) -> None:
+        self._database.on_message(receive)
+
+    async def send_message(self, text: str) -> None:
+        await self._database.send_message(text)
+
     async def admit(
         self,
         identity: IdentityKey,

@@ -109,6 +109,12 @@ class SqliteDatabase:
     async def changes(self, seen: int) -> int:
         return await self._changes.after(seen, POLL_SECONDS)
 
+    def on_message(self, receive: Callable[[str], None]) -> None:
+        """No other node has the file."""
+
+    async def send_message(self, text: str) -> None:
+        """No other node has the file."""
+
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         connection, self._connection = self._connection, None

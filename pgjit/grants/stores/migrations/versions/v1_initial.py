@@ -299,7 +299,7 @@ def _notifications() -> None:
 
 
 def _of_a_fleet() -> None:
-    """The nodes, which of them has a window open, and which part of a budget each has leased."""
+    """The nodes and their keys, which of them has a window open, and which part of a budget each has leased."""
     op.create_table(
         "nodes",
         sa.Column("name", sa.Text, primary_key=True),
@@ -308,6 +308,13 @@ def _of_a_fleet() -> None:
         sa.Column("heartbeat_at", sa.BigInteger, nullable=False),
         sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("policies", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "fleet_keys",
+        sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
+        sa.Column("made_at", sa.BigInteger, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "window_nodes",
