@@ -7,7 +7,6 @@ Decides when a session is ended: at an idle moment, at the latest when its time 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from pgjit.errors import PgjitError
 from pgjit.proxy.registry import RegisteredSession, Registry
@@ -57,19 +56,22 @@ class SessionDrain:
             self._announce()
             await passed(min(left, _ANNOUNCE_SECONDS), self._at_once)
 
-    async def run(self, seconds: float, logging_in: Callable[[], bool]) -> None:
-        """End the sessions, also those of the clients that are logging in. Returns when their backends are gone."""
+    async def run(self, seconds: float, logins: asyncio.Future[None]) -> None:
+        """End the sessions, also those that open before `logins` is done. Returns when their backends are gone."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while len(self._registry) or logging_in():
+        while len(self._registry) or not logins.done():
             over = self._at_once.is_set() or loop.time() >= until
             self._announce()
             for session in self._registry:
                 if over or self._rests(session, loop.time()):
                     self._end(session)
-            if over and not logging_in():
+            if not logins.done():
+                await asyncio.wait({logins}, timeout=_LOOK_SECONDS)
+            elif over:
                 break
-            await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                await asyncio.sleep(_LOOK_SECONDS)
         await self._wait_for_ends()
 
     async def _wait_for_ends(self) -> None:

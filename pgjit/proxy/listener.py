@@ -340,7 +340,7 @@ class Listener:
         await sessions.announce_for(delay)
         self._close_sockets()
         logins = asyncio.create_task(self._end_logins(at_once))
-        await sessions.run(seconds, lambda: not logins.done())
+        await sessions.run(seconds, logins)
         if self._clients:
             _, remaining = await asyncio.wait(self._clients, timeout=_CLOSE_SECONDS)
             for task in remaining:  # their clients do not read the last error

@@ -15,7 +15,12 @@ from pgjit.proxy.session import Session
 from pgwire.messages.query import decode_error
 from tests.run.waiting import until
 
-NOBODY = lambda: False  # noqa: E731 - nobody is logging in
+
+def nobody() -> asyncio.Future[None]:
+    """Nobody is logging in."""
+    logins: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    logins.set_result(None)
+    return logins
 
 
 @dataclass(eq=False)
@@ -58,7 +63,7 @@ def registry() -> Registry:
 
 async def test_idle_sessions_end_and_others_at_their_next_idle_moment(registry: Registry) -> None:
     idle, busy = Live(registry, "idle"), Live(registry, "busy", idle=False)
-    running = asyncio.create_task(SessionDrain(registry, asyncio.Event()).run(3600, NOBODY))
+    running = asyncio.create_task(SessionDrain(registry, asyncio.Event()).run(3600, nobody()))
     await until(lambda: idle.ended)
     assert busy.ended == []
     busy.idle, busy.executions = True, 1
@@ -72,7 +77,7 @@ async def test_a_session_that_runs_statement_after_statement_ends_between_two(
     monkeypatch.setattr(drain, "_QUIET_SECONDS", 3600.0)
     quick, waits = Live(registry, "quick"), Live(registry, "waits")
     at_once = asyncio.Event()
-    running = asyncio.create_task(SessionDrain(registry, at_once).run(3600, NOBODY))
+    running = asyncio.create_task(SessionDrain(registry, at_once).run(3600, nobody()))
     await until(lambda: waits.notices)
     quick.executions += 1  # it was never seen to be busy
     await until(lambda: quick.ended)
@@ -95,7 +100,7 @@ async def test_every_session_is_notified_once_as_soon_as_the_protocol_allows(reg
     assert now.ended == later.ended == late.ended == [], "they go on while connections are accepted"
     at_once.set()
     await announcing
-    await drained.run(3600, NOBODY)
+    await drained.run(3600, nobody())
     for each in (now, later, late):
         [notice] = each.notices
         assert notice[:1] == b"N"
@@ -106,13 +111,13 @@ async def test_every_session_is_notified_once_as_soon_as_the_protocol_allows(reg
 
 async def test_after_its_time_everything_is_ended_also_what_logs_in_meanwhile(registry: Registry) -> None:
     busy = Live(registry, "busy", idle=False)
-    logging_in = True
-    running = asyncio.create_task(SessionDrain(registry, asyncio.Event()).run(0, lambda: logging_in))
+    logins: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(SessionDrain(registry, asyncio.Event()).run(0, logins))
     await until(lambda: busy.ended)
     late = Live(registry, "late", idle=False)
     await until(lambda: late.ended)
     assert not running.done()
-    logging_in = False
+    logins.set_result(None)
     await running
 
 
@@ -121,7 +126,7 @@ async def test_a_backend_that_does_not_end_is_left_to_the_next_process(
 ) -> None:
     monkeypatch.setattr(drain, "_END_SECONDS", 0.01)
     stuck = Live(registry, "stuck", hangs=True)
-    await SessionDrain(registry, asyncio.Event()).run(0, NOBODY)
+    await SessionDrain(registry, asyncio.Event()).run(0, nobody())
     assert stuck.abandoned
 
 
