@@ -133,7 +133,7 @@ def versions_of(config: Config) -> dict[str, str]:
 
 def fleet_node_of(config: Config, store: Store, clock: Clock, place: WorkerPlace | None = None) -> FleetNode:
     section = config.file.store
-    return FleetNode(
+    node = FleetNode(
         config.node,
         store,
         clock,
@@ -143,6 +143,9 @@ def fleet_node_of(config: Config, store: Store, clock: Clock, place: WorkerPlace
         run=None if place is None else place.run,
         dead=() if place is None else place.dead,
     )
+    if place is not None:
+        place.siblings.on_death(node.take_over_from)
+    return node
 
 
 def new_store(config: Config) -> SqlStore:

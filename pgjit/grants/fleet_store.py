@@ -45,6 +45,12 @@ class FleetStore(Protocol):
     async def adopt_windows(self, now: datetime, stale_after: timedelta) -> list[Window]:
         """Take over from dead nodes the windows that are over, with their backends; returns these windows."""
 
+    async def take_over(self, dead: str, run: str, now: datetime) -> list[Window]:
+        """Take over the windows of the process `run` of a node, which is known to have ended, with their backends.
+
+        Returns these windows, also those that are not over. None if another process has the node's name by now.
+        """
+
     async def sessions_elsewhere(
         self, *, identity: IdentityKey | None = None, window_ids: Collection[str] | None = None
     ) -> list[SessionElsewhere]:

@@ -23,6 +23,9 @@ class SharedAdmission:
 
 
 class Siblings(Protocol):
+    def on_death(self, take_over: Callable[[str, str], Awaitable[None]]) -> None:
+        """`take_over`: called with the node and the run of a worker that has died: this one ends what it left."""
+
     async def enter(self, network: str) -> SharedAdmission:
         """Count a connection of this network towards the limits of the node. Not accepted while the node stops."""
 

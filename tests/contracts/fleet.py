@@ -186,3 +186,21 @@ class FleetContract:
         assert (await first.unended(own=True), await second.unended(own=True)) == ([live], [over])
         await first.revoke(Scope(ScopeKind.WINDOW, live.id), Actor(key=ALICE, display="a", via="api"), "why", NOW)
         assert [window.id for window in await second.adopt_windows(NOW, timedelta())] == [live.id]
+
+    async def test_what_a_process_had_that_is_known_to_have_ended_is_taken_over_whole(
+        self, nodes: tuple[Store, Store]
+    ) -> None:
+        first, second = nodes
+        run = {each.name: each.run for each in await second.nodes()}["a"]
+        live, _ = await first.admit(ALICE, POLICY, NOW)
+        lease = await first.extend_lease(live.id, LIMITS, NOTHING, NOTHING)
+        assert await second.take_over("a", "another run", NOW) == []
+        assert await first.take_over("a", run, NOW) == [], "not from itself"
+        assert await second.take_over("a", run, NOW) == [live]
+        assert await second.take_over("a", run, NOW) == []
+        assert (await first.unended(own=True), await second.unended(own=True)) == ([], [live])
+        (entry,) = await second.journal_outbox()
+        adopted = event_of(entry)
+        assert isinstance(adopted, WindowAdopted)
+        assert (adopted.window.id, adopted.node, adopted.at) == (live.id, "a", NOW)
+        assert (await second.usage(live.id)).statements == lease.granted.statements, "all that it leased is spent"

@@ -24,6 +24,7 @@ __all__ = [
     "PlaceAnswer",
     "PlaceAsk",
     "PlaceLeft",
+    "SiblingDied",
     "WorkerReady",
     "WorkerStart",
     "decoded",
@@ -80,6 +81,14 @@ class WorkerReady(_Message):
     """The worker serves clients."""
 
     kind: Literal["ready"] = "ready"
+
+
+class SiblingDied(_Message):
+    """A worker was not stopped in order: the receiver ends what it left."""
+
+    kind: Literal["died"] = "died"
+    name: _Name
+    run: _Name
 
 
 class NewLimits(_Message):
@@ -156,6 +165,7 @@ BusMessage: TypeAlias = (
     WorkerStart
     | WorkerReady
     | DrainOrder
+    | SiblingDied
     | NewLimits
     | EnterAsk
     | Admitted

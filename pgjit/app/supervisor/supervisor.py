@@ -31,6 +31,7 @@ from pgjit.app.supervisor.bus_message import (
     PlaceAnswer,
     PlaceAsk,
     PlaceLeft,
+    SiblingDied,
     WorkerReady,
 )
 from pgjit.app.supervisor.events import first_of
@@ -212,6 +213,7 @@ class Supervisor:
             self._dead.pop(child.name, None)
         else:
             self._dead[child.name] = child.run
+            self._give_to_sibling(child)
         expected = child.draining and in_order
         how = f"status {status}" if status >= 0 else f"signal {-status}"
         _log.log(logging.INFO if expected else logging.ERROR, "worker %s has ended: %s", child.name, how)
@@ -222,6 +224,12 @@ class Supervisor:
             self._failed.set()
         elif was_of_slot and slot.state is SlotState.EMPTY:
             self._run(self._restart(slot, self._delays[slot.number].after(child.lived)))
+
+    def _give_to_sibling(self, dead: WorkerChild) -> None:
+        """A worker that runs is faster than the next one of the slot, which takes over if there is none."""
+        serving = [slot.worker for slot in self.slots if slot.worker is not None and slot.worker is not dead]
+        if (other := next((each for each in serving if each.ready.is_set()), None)) is not None:
+            other.bus.send(SiblingDied(name=dead.name, run=dead.run))
 
     async def _restart(self, slot: WorkerSlot[WorkerChild], delay: float) -> None:
         self.restarts += 1

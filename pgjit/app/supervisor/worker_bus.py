@@ -29,6 +29,7 @@ from pgjit.app.supervisor.bus_message import (
     PlaceAnswer,
     PlaceAsk,
     PlaceLeft,
+    SiblingDied,
     WorkerReady,
     WorkerStart,
     decoded,
@@ -41,6 +42,7 @@ __all__ = ["WorkerBus", "read_start"]
 
 _START_SECONDS = 30.0
 A = TypeVar("A", Admitted, PlaceAnswer)
+TakeOver = Callable[[str, str], Awaitable[None]]
 CancelHere = Callable[[int, bytes], Awaitable[bool]]
 
 
@@ -78,7 +80,8 @@ class WorkerBus:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._cancel_here: CancelHere | None = None
-        self._cancelling: set[asyncio.Task[None]] = set()
+        self._take_over: TakeOver | None = None
+        self._running: set[asyncio.Future[None]] = set()
         self.ordered = asyncio.Event()
         self.order: DrainOrder | None = None
 
@@ -91,11 +94,14 @@ class WorkerBus:
             yield own
         finally:
             receiving.cancel()
-            await asyncio.gather(receiving, *own._cancelling, return_exceptions=True)
+            await asyncio.gather(receiving, *own._running, return_exceptions=True)
 
     def answer_cancels(self, cancel_here: CancelHere) -> None:
         """`cancel_here`: cancels in the session of this worker that has the key; False if none has it."""
         self._cancel_here = cancel_here
+
+    def on_death(self, take_over: TakeOver) -> None:
+        self._take_over = take_over
 
     def ready(self) -> None:
         self._bus.send(WorkerReady())
@@ -168,9 +174,14 @@ class WorkerBus:
             self.order = message
             self.ordered.set()
         if isinstance(message, CancelAsk):
-            task = asyncio.create_task(self._answer_cancel(message))
-            self._cancelling.add(task)
-            task.add_done_callback(self._cancelling.discard)
+            self._run(self._answer_cancel(message))
+        if isinstance(message, SiblingDied) and self._take_over is not None:
+            self._run(self._take_over(message.name, message.run))
+
+    def _run(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _answer_cancel(self, ask: CancelAsk) -> None:
         found = False

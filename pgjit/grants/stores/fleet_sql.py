@@ -53,6 +53,9 @@ class FleetSqlStore:
     async def adopt_windows(self, now: datetime, stale_after: timedelta) -> list[Window]:
         return await self._transaction(lambda each: node_rows.adopt_windows(each, self.node, now, stale_after))
 
+    async def take_over(self, dead: str, run: str, now: datetime) -> list[Window]:
+        return await self._transaction(lambda each: node_rows.take_over(each, self.node, dead, run, now))
+
     async def sessions_elsewhere(
         self, *, identity: IdentityKey | None = None, window_ids: Collection[str] | None = None
     ) -> list[SessionElsewhere]:

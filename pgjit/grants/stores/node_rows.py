@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -19,7 +20,10 @@ from pgjit.grants.stores.window_rows import read_window
 from pgjit.grants.value_text import WINDOW
 from pgjit.grants.window import Window
 
-__all__ = ["adopt_windows", "all_nodes", "begin_node", "database_now", "heartbeat", "stop_node", "take_over_all"]
+__all__ = [
+    "adopt_windows", "all_nodes", "begin_node", "database_now", "heartbeat", "stop_node", "take_over",
+    "take_over_all",
+]  # fmt: skip
 
 _JULIAN_DAY_OF_1970 = 2440587.5
 
@@ -106,7 +110,7 @@ def adopt_windows(connection: sa.Connection, name: str, now: datetime, stale_aft
     off from the store: so only windows are taken over whose sessions that node had to end by itself. The records that
     its journal lacks stay with it.
     """
-    adopted = []
+    adopted: list[Window] = []
     over = sa.or_(
         windows.c.ends_at <= to_micros(now), windows.c.revoked_at.is_not(None), windows.c.ending_at.is_not(None)
     )
@@ -114,16 +118,36 @@ def adopt_windows(connection: sa.Connection, name: str, now: datetime, stale_aft
         if node.name == name or (node.runs and node.silence < stale_after):
             continue
         held = sa.select(windows).join(window_nodes, window_nodes.c.window_id == windows.c.id)
-        for row in connection.execute(held.where(window_nodes.c.node == node.name, over)).all():
-            adopted.append(window := read_window(row))
-            note = {"at": now.isoformat(), "window": WINDOW.write(window), "node": node.name}
-            add_entry(connection, name, "window.adopted", window.id, orjson.dumps(note).decode())
-            _give(connection, row.id, name)
-            of_node = (window_nodes.c.window_id == row.id, window_nodes.c.node == node.name)
-            connection.execute(sa.delete(window_nodes).where(*of_node))
-            mine = sa.update(backends).where(backends.c.window_id == row.id, backends.c.node == node.name)
-            connection.execute(mine.values(node=name))
+        rows = connection.execute(held.where(window_nodes.c.node == node.name, over)).all()
+        adopted += [_adopted(connection, row, name, node.name, now) for row in rows]
     return adopted
+
+
+def take_over(connection: sa.Connection, name: str, dead: str, run: str, now: datetime) -> list[Window]:
+    """Take over everything that the process `run` of the node `dead` has, which is known to have ended.
+
+    Returns its windows. Nothing if another process has the name by now, or took over before.
+    """
+    gone = sa.update(nodes).where(nodes.c.name == dead, nodes.c.run == run, nodes.c.stopped.is_(False))
+    if dead == name or connection.execute(gone.values(stopped=True)).rowcount != 1:
+        return []
+    settle_leases(connection, dead)
+    held = sa.select(windows).join(window_nodes, window_nodes.c.window_id == windows.c.id)
+    rows = connection.execute(held.where(window_nodes.c.node == dead, windows.c.ended_at.is_(None))).all()
+    return [_adopted(connection, row, name, dead, now) for row in rows]
+
+
+def _adopted(connection: sa.Connection, row: sa.Row[Any], name: str, dead: str, now: datetime) -> Window:
+    """The window is `name`'s from now on, with the backends that the dead node left of it."""
+    window = read_window(row)
+    note = {"at": now.isoformat(), "window": WINDOW.write(window), "node": dead}
+    add_entry(connection, name, "window.adopted", window.id, orjson.dumps(note).decode())
+    _give(connection, row.id, name)
+    of_node = (window_nodes.c.window_id == row.id, window_nodes.c.node == dead)
+    connection.execute(sa.delete(window_nodes).where(*of_node))
+    mine = sa.update(backends).where(backends.c.window_id == row.id, backends.c.node == dead)
+    connection.execute(mine.values(node=name))
+    return window
 
 
 def _give(connection: sa.Connection, window_id: str, name: str) -> None:

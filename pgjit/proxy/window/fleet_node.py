@@ -37,6 +37,9 @@ class FleetWork(Protocol):
     async def adopt(self, windows: list[Window]) -> None:
         """End these windows, which are over, and the backends that another node left of them."""
 
+    async def take_over(self, windows: list[Window]) -> None:
+        """End the backends that a dead process left of these windows, and each window when it is over."""
+
     def end_sessions(self, reason: str) -> None:
         """End every session of this node; their windows go on."""
 
@@ -225,6 +228,21 @@ class FleetNode:
             if adopted:
                 _log.warning("%d windows of dead nodes are over: this node ends their backends", len(adopted))
                 await self._work.adopt(adopted)
+
+    async def take_over_from(self, dead: str, run: str) -> None:
+        """The process `run` of a node is known to have ended: its backends need not outlive it.
+
+        If that fails, the next process of its name ends them.
+        """
+        if self._work is None or self.superseded:
+            return
+        try:
+            windows = await self._store.take_over(dead, run, self._clock())
+            if windows:
+                _log.warning("node %s has ended: this node ends the backends of its %d windows", dead, len(windows))
+                await self._work.take_over(windows)
+        except PgjitError as fault:
+            _log.error("what node %s left is for its next process: %s", dead, fault.message)
 
     def _report_once(self, what: tuple[str, ...], text: str) -> bool:
         first = what not in self._reported

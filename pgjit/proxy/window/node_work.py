@@ -46,6 +46,11 @@ class NodeWork:
             reason = "ttl" if window.revoked_at is None else "revoked"
             self._windows.end_now(window, window.ending_reason or reason, window.revoke_reason)
 
+    async def take_over(self, windows: list[Window]) -> None:
+        await self._kept_backends.adopt({window.id: window for window in windows}, self._registry)
+        for window in windows:
+            self._windows.take_over(window)
+
     def end_sessions(self, reason: str) -> None:
         for session in self._registry:
             task = asyncio.create_task(session.end(reason))

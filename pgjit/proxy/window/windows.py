@@ -102,9 +102,14 @@ class Windows:
         await self._resume_outbox()
         await self._review_records.write()
         for window in await self._store.unended(own=True):
-            (ends_at, why, how), (reason, explanation) = end_under(window, policies, self._clock()), begun_end(window)
-            self._schedule(window, ends_at, *((why, how) if reason == "ttl" else (reason, explanation)))
+            self.take_over(window)
         self._saving = asyncio.create_task(self._keep_saving())
+
+    def take_over(self, window: Window) -> None:
+        """End a window that another process had when it has to end, or now if that had begun."""
+        assert self._policies is not None, "`resume` comes first"
+        (ends_at, why, how), (reason, text) = end_under(window, self._policies, self._clock()), begun_end(window)
+        self._schedule(window, ends_at, *((why, how) if reason == "ttl" else (reason, text)))
 
     async def _resume_outbox(self) -> None:
         """Record what an earlier process left in the outbox, unless the journal has it already."""

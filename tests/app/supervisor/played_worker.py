@@ -39,7 +39,9 @@ def main() -> int:
     while True:
         for key, _ in selector.select():
             if key.data is None:
-                return _obey(lines.readline())
+                if (status := _obey(folder, lines.readline())) is not None:
+                    return status
+                continue
             try:
                 client, _ = key.data.accept()
             except BlockingIOError:
@@ -48,9 +50,14 @@ def main() -> int:
                 client.sendall(start["name"].encode())
 
 
-def _obey(line: str) -> int:
-    """An order to drain, or the end of the bus."""
-    return 0 if not line or json.loads(line)["kind"] == "drain" else 1
+def _obey(folder: Path, line: str) -> int | None:
+    """An order to drain, the end of the bus, or what another worker left."""
+    message = json.loads(line or '{"kind": "drain"}')
+    if message["kind"] == "died":
+        with (folder / "taken over").open("a") as log:
+            log.write(f"{message['name']} {message['run']}\n")
+        return None
+    return 0 if message["kind"] == "drain" else 1
 
 
 if __name__ == "__main__":

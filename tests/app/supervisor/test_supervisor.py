@@ -132,6 +132,8 @@ async def test_a_killed_worker_is_replaced_under_its_name_and_its_run_is_named_a
             (run, dead) for name, run, dead in both.started if name == "a.1"
         )
         assert (none, of_second, of_third) == ("", first, second)
+        async with asyncio.timeout(60):  # the other worker takes over what they left
+            await until(lambda: (both.folder / "taken over").read_text() == f"a.1 {first}\na.1 {second}\n")
         assert both.restarts == 2
 
 

@@ -26,11 +26,15 @@ class Work:
 
     def __init__(self) -> None:
         self.adopted: list[Window] = []
+        self.taken: list[Window] = []
         self.ended: list[str] = []
         self.differing: list[tuple[str, str]] = []
 
     async def adopt(self, windows: list[Window]) -> None:
         self.adopted += windows
+
+    async def take_over(self, windows: list[Window]) -> None:
+        self.taken += windows
 
     def end_sessions(self, reason: str) -> None:
         self.ended.append(reason)
@@ -163,3 +167,29 @@ async def test_windows_of_a_stopped_node_are_adopted_once_they_are_over_and_othe
         await until(lambda: bool(work.adopted and work.differing))
     assert [window.id for window in work.adopted] == [over.id]
     assert work.differing == [("there", POLICY.name)]
+
+
+async def test_what_a_dead_process_had_is_taken_over_at_once_unless_the_next_one_has_begun(
+    store_of: Callable[[str], SqlStore],
+) -> None:
+    dead, store, work = store_of("a"), store_of("b"), Work()
+    await dead.open()
+    await store.open()
+    node = node_of(store)
+    async with node.alive():
+        assert await dead.begin_node("first", {}) is None
+        window, _ = await dead.admit(ALICE, POLICY, datetime.now(UTC))
+        await node.take_over_from("a", "first")
+        assert work.taken == [], "it cannot end anything yet"
+        node.work_with(work)
+        await node.take_over_from("a", "of another process")
+        assert work.taken == []
+        await node.take_over_from("a", "first")
+        await node.take_over_from("a", "first")
+        assert work.taken == [window]
+        assert [each.stopped for each in await store.nodes() if each.name == "a"] == [True]
+        assert await dead.begin_node("second", {}) is None, "it need not wait"
+        await store.close()
+        await node.take_over_from("a", "second")  # the store is not reached: that is for the next process of its name
+        assert work.taken == [window]
+        await store.open()
