@@ -259,6 +259,11 @@ class StreamReader:
         return self._skip > 0
 
     @property
+    def between_messages(self) -> bool:
+        """Whether the next byte begins a message."""
+        return not self._skip and not self._held
+
+    @property
     def missing(self) -> int:
         """Bytes still to come of the data message at the end of the latest chunk."""
         return self._skip if self._counted else 0

@@ -30,34 +30,35 @@ _QUERY, _PARSE, _BIND = RequestKind.QUERY, RequestKind.PARSE, RequestKind.BIND
 _DESCRIBE, _EXECUTE, _SYNC = RequestKind.DESCRIBE_PORTAL, RequestKind.EXECUTE, RequestKind.SYNC
 _KINDS: Final = {0x51: _QUERY, 0x50: _PARSE, 0x42: _BIND, 0x44: _DESCRIBE, 0x45: _EXECUTE, 0x53: _SYNC}
 
+_PARSED, _BOUND = extended.parse_complete(), extended.bind_complete()
 ANSWERS: Final = {
-    b"Q": frozenset({b"TCZ", b"CZ"}),
-    b"BES": frozenset({b"2CZ"}),
-    b"BDES": frozenset({b"2TCZ", b"2nCZ"}),
-    b"PBES": frozenset({b"12CZ"}),
-    b"PBDES": frozenset({b"12TCZ", b"12nCZ"}),
+    b"Q": (b"", b"TC"),
+    b"BES": (_BOUND, b"DC"),
+    b"BDES": (_BOUND, b"Tn"),
+    b"PBES": (_PARSED + _BOUND, b"DC"),
+    b"PBDES": (_PARSED + _BOUND, b"Tn"),
 }
-"""By the messages: the answers that come in one piece, with the rows before the CommandComplete."""
+"""By the messages: how the answer begins, and the types of the message that may follow (`read_whole_answer`)."""
 
 
 class LoneExchange:
     """As a request in flight it has a `segment`, and is `answered` at last."""
 
-    __slots__ = ("_requests", "answers", "done", "messages", "parsed", "portal", "run", "segment", "size")
+    __slots__ = ("_requests", "answer", "done", "messages", "parsed", "portal", "run", "segment", "size")
 
     def __init__(
         self,
         messages: list[bytes],
-        answers: frozenset[bytes],
+        answer: tuple[bytes, bytes],
         segment: int,
         size: int,
         run: Run,
         portal: Portal | None = None,
         parsed: Prepared | None = None,
     ) -> None:
-        """`portal`, `parsed`: what its Bind and its Parse make."""
+        """`answer`: of `ANSWERS`. `portal`, `parsed`: what its Bind and its Parse make."""
         self.messages = messages
-        self.answers = answers
+        self.answer = answer
         self.segment = segment
         self.size = size
         self.run = run

@@ -21,9 +21,10 @@ from pgjit.proxy.relay.server_step import ScannedData, ServerStep, new_scanned_d
 from pgjit.proxy.relay.transitions import REQUEST, InFlightState, InputEvent, RequestEvent, StreamEvent, StreamState
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import BrokenStream, ControlMessage, StreamReader, fitting_messages
-from pgwire.messages.query import decode_command_complete, decode_ready, error_response, ready_for_query
+from pgwire.messages.query import decode_command_complete, decode_ready, error_response
 from pgwire.messages.results import decode_parameter_description
 from pgwire.state import ASYNCHRONOUS, FINAL_RESPONSES, RESPONSES, RETURNS_ROWS, RequestKind
+from pgwire.whole_answer import WholeAnswer, read_whole_answer
 
 __all__ = ["ServerSide"]
 
@@ -33,7 +34,7 @@ _RUNNING = (RequestKind.QUERY, RequestKind.EXECUTE)
 _SENT, _CUT, _REFUSED = InFlightState.SENT, InFlightState.CUT, InFlightState.REFUSED
 _FOLLOWING, _DISCARDING, _DESYNCHRONISED = StreamState
 _ANSWERED = REQUEST[_SENT][RequestEvent.LAST_ANSWER]
-_STATUSES = {ready_for_query(status.encode()): status for status in "ITE"}
+_NO_CONTROLS: list[ControlMessage] = []
 _LAST_ANSWER, _COMPLETED = RequestEvent.LAST_ANSWER, RequestEvent.COMPLETED
 
 
@@ -64,21 +65,34 @@ class ServerSide:
 
     def scan(self, data: bytes) -> ScannedData:
         """Split the data into messages. Each result has to be read before more is scanned."""
+        state = self._state
+        exchange = state.queue.exchange
+        if exchange is not None and self._stream.between_messages and state.stream is _FOLLOWING:
+            answer = read_whole_answer(data, *exchange.answer)
+            if answer is not None:
+                return new_scanned_data(ScannedData, (data, _NO_CONTROLS, None, 0, answer))
+        return self._split(data)
+
+    def _split(self, data: bytes) -> ScannedData:
         if self._state.stream is _DESYNCHRONISED:
             return ScannedData(b"", [], None, 0)
         try:
             chunk, controls = self._stream.feed(data)
         except BrokenStream as broken:
             return ScannedData(broken.chunk, broken.controls, broken, 0)
-        return new_scanned_data(ScannedData, (chunk, controls, None, self._stream.missing))
+        return new_scanned_data(ScannedData, (chunk, controls, None, self._stream.missing, None))
 
     def read(self, scanned: ScannedData, now: int) -> ServerStep:
         step = ServerStep()
         if self._state.stream is _DESYNCHRONISED:
             return step
-        if (exchange := self._state.queue.exchange) is not None:
-            if self._ends(exchange, step, scanned, now):
+        exchange, answer = self._state.queue.exchange, scanned[4]
+        if answer is not None:
+            if exchange is not None:
+                self._end(exchange, answer, step, scanned[0], now)
                 return step
+            scanned = self._split(scanned[0])  # it was unfolded after the data was scanned
+        elif exchange is not None:
             self._state.queue.unfold()
         kept = self._read(step, scanned, now)
         if step.fault is not None:
@@ -123,32 +137,16 @@ class ServerSide:
                 step.data.append(chunk[kept:start])
         return kept
 
-    def _ends(self, exchange: LoneExchange, step: ServerStep, scanned: ScannedData, now: int) -> bool:
-        """Read the answer to all of an exchange, if that is what came. If not, nothing has changed."""
-        chunk, controls = scanned[0], scanned[1]
-        # Rows before any other message but the CommandComplete are no answer that is known.
-        kinds = bytes([0 if size and kind != 0x43 else kind for kind, _, _, _, size in controls])
-        if kinds not in exchange.answers or scanned[2] is not None:
-            return False
-        _, start, end, rows, size = controls[-2]
-        state, status = self._state, _STATUSES.get(chunk[end:])
-        if (
-            status is None
-            or self._stream.lead
-            or chunk.find(0, start + 5) != end - 1
-            or state.stream is not _FOLLOWING
-        ):
-            return False
-        run = exchange.run
-        run.rows, run.size = rows, size
-        state.budget.count(rows, size)
-        command = chunk[start + 5 : end - 1].decode("utf-8", "replace")
+    def _end(self, exchange: LoneExchange, answer: WholeAnswer, step: ServerStep, chunk: bytes, now: int) -> None:
+        """All of the exchange was answered at once."""
+        state, run = self._state, exchange.run
+        run.rows, run.size, command, status = answer
+        state.budget.count(run.rows, run.size)
         step.events.append(state.recorder.outcome(run, now, "completed", command=command))
         state.transaction_status, state.finished_at = status, now
         state.queue.end(exchange)
         state.prepared_statements.confirm_exchange(exchange, transaction_over=status == "I")
         step.data.append(chunk)
-        return True
 
     # --- what an answer changes, on both ways -------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pgjit.audit.event import Event
 from pgjit.errors import PgjitError
 from pgwire.framing import BrokenStream, ControlMessage
+from pgwire.whole_answer import WholeAnswer
 
 __all__ = ["ScannedData", "ServerStep", "new_scanned_data"]
 
@@ -22,11 +23,12 @@ class ScannedData(NamedTuple):
     controls: list[ControlMessage]
     fault: BrokenStream | None
     missing: int  # bytes of the last message that are still to come; it counts with its whole length
+    answer: WholeAnswer | None = None  # to an exchange: then there are no `controls`
 
     @property
     def rows(self) -> int:
         """How many rows it may count, at most."""
-        return sum(rows for _, _, _, rows, _ in self.controls)
+        return sum(rows for _, _, _, rows, _ in self.controls) if self.answer is None else self.answer[0]
 
     @property
     def bytes(self) -> int:

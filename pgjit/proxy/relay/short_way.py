@@ -112,7 +112,7 @@ class ShortWay:
         self,
         plan: ClientPlan,
         messages: list[bytes],
-        answers: frozenset[bytes],
+        answer: tuple[bytes, bytes],
         bind: bytes,
         parsed: Prepared | None,
         now: int,
@@ -132,7 +132,7 @@ class ShortWay:
         run.prepared, run.formats = prepared, results
         made = Portal(prepared, parameters, name, False, None, False, results)
         size = sum(map(len, messages))
-        self._begin(plan, LoneExchange(messages, answers, state.queue.segment, size, run, made, parsed))
+        self._begin(plan, LoneExchange(messages, answer, state.queue.segment, size, run, made, parsed))
         return True
 
     def _begin(self, plan: ClientPlan, exchange: LoneExchange) -> None:

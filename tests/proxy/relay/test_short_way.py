@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgjit.audit.event import Outcome
 from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
 from pgjit.proxy.relay.budget import Budget
@@ -229,6 +230,18 @@ def test_the_answer_to_an_exchange_is_read_at_once() -> None:
     assert ends.results == [("completed", 1, None)] * 2
     assert ends.state.queue.empty
     assert ends.state.queue.bytes == 0
+
+
+def test_an_answer_that_waited_while_the_client_sent_more_is_read_message_by_message() -> None:
+    ends = BothEnds()
+    ends.client(query("select 1"))
+    scanned = ends.server_side.scan(ROWS + READY)
+    assert (scanned.rows, scanned.answer is None) == (1, False)
+    ends.client(query("select 2"))
+    step = ends.server_side.read(scanned, NANOSECONDS)
+    assert (step.fault, b"".join(step.data)) == (None, ROWS + READY)
+    assert [each.number for each in step.events if isinstance(each, Outcome)] == [1]
+    assert len(ends.state.queue.requests) == 1
 
 
 def test_an_exchange_that_could_not_be_recorded_may_only_fail() -> None:
