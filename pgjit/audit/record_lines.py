@@ -37,6 +37,11 @@ class RecordLines:
             try:
                 if not begin and events:
                     lines += [render(each(time_of_event(events[0])), seq + at) for at, each in enumerate(first)]
+                if len(events) == 1 and len(lines) == begin:  # nearly always
+                    line = render(events[0], seq + begin, self._salts)
+                    lines.append(line)
+                    sizes.append(len(line))
+                    continue
                 for event in events:
                     lines.append(render(event, seq + len(lines), self._salts))
             except Exception as error:  # noqa: BLE001 - whatever it is, the other batches are written

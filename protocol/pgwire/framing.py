@@ -116,8 +116,15 @@ class FrameReader:
             data = b"".join((self._buffer, data))
             self._buffer.clear()
         frames: list[Frame] = []
-        at = 0
+        at, size = 0, len(data)
         self._need = _HEADER
+        usual_end = size
+        if self._end and data.endswith(self._end):
+            usual_end -= len(self._end)
+        elif size >= _HEADER and not self._skip and not self._drop:
+            kind, length = _KIND_AND_LENGTH(data, 0)
+            if 4 <= length < self._small and length + 1 == size and kind and self._classes[kind] != _IN_PARTS:
+                return [_new_frame(Frame, (kind, data, 0))]  # one frame, as a Query mostly comes
         if self._skip:
             at = min(self._skip, len(data))
             self._skip -= at
@@ -126,15 +133,14 @@ class FrameReader:
             at = min(self._drop, len(data))
             self._drop -= at
             self._return_beginning(frames)
-        at = self._split(frames, data, at)
-        if at < len(data):
+        at = self._split(frames, data, at, usual_end)
+        if at < size:
             self._buffer += data[at:] if at else data
         return frames
 
-    def _split(self, frames: list[Frame], data: bytes, at: int) -> int:
-        """Append the frames from `at` on. Returns where they end."""
+    def _split(self, frames: list[Frame], data: bytes, at: int, usual_end: int) -> int:
+        """Append the frames from `at` on, those at `usual_end` unsplit. Returns where they end."""
         classes, small, size = self._classes, self._small, len(data)
-        usual_end = size - len(self._end) if self._end and data.endswith(self._end) else size
         while size - at >= _HEADER:
             if at == usual_end:
                 frames += self._end_frames

@@ -50,7 +50,7 @@ class Core:
             self._state, self.judge.judge_inline, facts, looks_again=True, latest=lambda: self.judge.number
         )
         self._server = ServerSide(self._state, {})
-        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF", usual_end=END_OF_EXCHANGE)
+        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF", small=10_000, usual_end=END_OF_EXCHANGE)
         self._seq = itertools.count(1)
         self._now = NANOSECONDS
         self.recorded = 0

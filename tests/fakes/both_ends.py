@@ -161,7 +161,7 @@ class BothEnds:
         facts = SessionFacts(context=CONTEXT, ends_at=ends_at, policy=policy_of(), budget=self.state.budget)
         self.client_side = ClientSide(self.state, self._judgement, facts, looks_again=looks_again, spent=spent)
         self.server_side = ServerSide(self.state, tripwire or {})
-        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF", usual_end=END_OF_EXCHANGE)
+        self._reader = FrameReader(lambda _: 100_000, data=b"d", cut=b"QPBF", small=10_000, usual_end=END_OF_EXCHANGE)
         self.events: list[Event] = []
 
     def _judgement(self, sql: bytes) -> Judgement | None:
