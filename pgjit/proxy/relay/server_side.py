@@ -68,7 +68,8 @@ class ServerSide:
         state = self._state
         exchange = state.queue.exchange
         if exchange is not None and self._stream.between_messages and state.stream is _FOLLOWING:
-            answer = read_whole_answer(data, *exchange.answer)
+            acknowledged, then = exchange.answer
+            answer = read_whole_answer(data, acknowledged, then)
             if answer is not None:
                 return new_scanned_data(ScannedData, (data, _NO_CONTROLS, None, 0, answer))
         return self._split(data)

@@ -14,7 +14,6 @@ from pgjit.policy.policy import Limits
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.relay.client_plan import ClientPlan
 from pgjit.proxy.relay.in_flight import Run
-from pgjit.proxy.relay.server_step import ServerStep
 from pgwire.framing import Frame, FrameReader
 from pgwire.messages.extended import Bind, Parse, encode_bind, encode_parse, sync
 from pgwire.reader import message
@@ -215,10 +214,9 @@ def test_everyday_messages_take_the_short_way() -> None:
 
 def ends_at_once(ends: BothEnds, raw: bytes) -> bool:
     """Whether the answer is read as that to all of the exchange."""
-    step, side, exchange = ServerStep(), ends.server_side, ends.state.queue.exchange
-    ended = exchange is not None and side._ends(exchange, step, side.scan(raw), NANOSECONDS)
-    ends.events += step.events
-    return ended
+    scanned = ends.server_side.scan(raw)
+    ends.events += ends.server_side.read(scanned, NANOSECONDS).events
+    return scanned.answer is not None
 
 
 def test_the_answer_to_an_exchange_is_read_at_once() -> None:
