@@ -1,16 +1,16 @@
-"""A signal while the program still starts, and the second one while it stops."""
+"""A signal while the program still starts, the second one while it stops, and SIGHUP, which ends nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from pgjit.cli.loop import entered_unless, stop_signals
+from pgjit.cli.loop import Hangups, entered_unless, stop_signals
 
 
 class Starting:
@@ -76,3 +76,34 @@ async def test_the_second_signal_is_another_event() -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+@pytest.fixture
+def _hangup_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_hangup_as_before")
+async def test_a_sighup_that_comes_before_the_loop_runs_is_handled_and_several_are_handled_once() -> None:
+    hangups = Hangups()
+    os.kill(os.getpid(), signal.SIGHUP)
+    handled, goes_on, calls = asyncio.Semaphore(0), asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal calls
+        calls += 1
+        handled.release()
+        await goes_on.wait()
+
+    async with asyncio.timeout(60), hangups.handled(work):
+        await handled.acquire()
+        for _ in range(3):  # while the first is handled
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0)
+        goes_on.set()
+        await handled.acquire()
+        os.kill(os.getpid(), signal.SIGHUP)
+        await handled.acquire()
+    assert calls in (3, 4)  # a signal may arrive a turn of the loop late

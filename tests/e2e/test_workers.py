@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pgjit.audit.segments.journal_place import journals_at
 from pgjit.cli.run import run
 from pgjit.demo.database import DemoDatabase
+from tests.e2e.reloading import edit_policy, outcome
 from tests.e2e.served_workers import ADMINS, Connection, WorkersWorld, open_workers
 from tests.e2e.test_http_api import add_person
 from tests.e2e.worlds import add_reader, ask
@@ -46,6 +47,7 @@ async def test_two_workers_are_one_proxy_to_clients_and_to_people(
         assert one_more is not None
         connections[0] = one_more
         await _a_page_has_the_metrics_of_both(world)
+        await _a_reload_reaches_both(world, connections)
         await _a_revocation_reaches_both(world, connections)
         assert await world.stop() == 0
         opened = world.records("session.opened")
@@ -85,6 +87,26 @@ async def _one_more(world: WorkersWorld, token: str) -> Connection | None:
         return await world.connect(token, "reader")
     except psycopg.OperationalError:
         return None  # the worker of the session that ended has not reported it yet
+
+
+async def _a_reload_reaches_both(world: WorkersWorld, connections: list[Connection]) -> None:
+    """By a signal to the supervisor, and by a call of the API, which one of them answers."""
+
+    def reloads(least: int) -> bool:
+        return all(len(each) >= least for each in world.records("config.reloaded").values())
+
+    edit_policy(world, "reader", "access: read-only\n", "access: read-only\n  deny: [{columns: [customers.email]}]\n")
+    world.process.send_signal(signal.SIGHUP)
+    await until(lambda: reloads(1))
+    for each in connections:
+        assert await outcome(each, "SELECT email FROM customers") == "pgjit:denied"
+    edit_policy(world, "reader", "  deny: [{columns: [customers.email]}]\n", "")
+    async with world.api(world.people_token(add_person(world, "anna", ADMINS))) as api:
+        answer = await api.post("reload")
+        assert (answer.status_code, answer.json()["policies"]["changed"]) == (200, ["reader"])
+    await until(lambda: reloads(2))
+    for each in connections:
+        assert await outcome(each, "SELECT email FROM customers") == "ran"
 
 
 async def _a_page_has_the_metrics_of_both(world: WorkersWorld) -> None:
