@@ -5,7 +5,7 @@ Decides roles from groups. Which requests a reviewer may decide is decided by `g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,9 +59,14 @@ def is_person(identity: Identity) -> bool:
 class RoleTable:
     """The roles by group, from the configuration; where that is silent, from the policies."""
 
-    def __init__(self, roles: HttpRolesSection, policies: Mapping[str, Policy]) -> None:
-        self._roles = roles
+    def __init__(self, roles: Callable[[], HttpRolesSection], policies: Mapping[str, Policy]) -> None:
+        """`roles` returns those of now."""
+        self._current = roles
         self._policies = policies
+
+    @property
+    def _roles(self) -> HttpRolesSection:
+        return self._current()
 
     @property
     def groups(self) -> frozenset[GroupId]:

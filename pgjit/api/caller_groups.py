@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,9 +24,13 @@ _MOST_QUERIES = 8
 
 
 class CallerGroups:
-    def __init__(self, directory: Directory | None, groups: Iterable[GroupId], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, directory: Directory | None, groups: Callable[[], frozenset[GroupId]], clock: Callable[[], datetime]
+    ) -> None:
+        """`groups` returns those that matter now: the directory is queried for these only."""
         self._directory = directory
-        self._groups = frozenset(groups)
+        self._groups = groups
+        self._answered = groups()  # the groups that the answers are about
         self._clock = clock
         self._answers: dict[Principal, DirectoryAnswer] = {}
         self._slots = asyncio.Semaphore(_MOST_QUERIES)
@@ -57,14 +61,17 @@ class CallerGroups:
         return await self._answer(principal, fresh=False)
 
     async def _answer(self, principal: Principal, *, fresh: bool) -> DirectoryAnswer:
-        now = self._clock()
+        now, groups = self._clock(), self._groups()
+        if groups != self._answered:
+            self._answered = groups
+            self._answers.clear()
         known = self._answers.get(principal)
         if not fresh and known is not None and timedelta() <= now - known.at < _READ_AGE:
             return known
         assert self._directory is not None
         try:
             async with self._slots:
-                answer = await self._directory.look_up(principal, self._groups, self._clock())
+                answer = await self._directory.look_up(principal, groups, self._clock())
         except DirectoryUnavailable as unavailable:
             _log.warning("memberships of a caller: %s", unavailable)
             raise ServerUnavailable(
@@ -74,5 +81,6 @@ class CallerGroups:
             ) from None
         if len(self._answers) >= _MOST_ANSWERS:
             self._answers.clear()
-        self._answers[principal] = answer
+        if groups == self._answered:
+            self._answers[principal] = answer
         return answer

@@ -23,8 +23,8 @@ PREFIX = "/api/v1"
 
 def http_api(section: HttpApiSection, services: ApiServices, refused: RefusedCalls, endpoints: FastAPI) -> Gate:
     """`endpoints`: what `new_endpoints` returns; it belongs to this API from now on."""
-    roles = RoleTable(section.roles, services.policies)
-    groups = CallerGroups(services.directory, roles.groups, services.clock)
+    roles = RoleTable(services.roles or (lambda: section.roles), services.policies)
+    groups = CallerGroups(services.directory, lambda: roles.groups, services.clock)
     admission = CallerAdmission(
         provider=services.provider,
         groups=groups,

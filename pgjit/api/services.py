@@ -19,6 +19,7 @@ from pgjit.api.event_feed import EventFeed
 from pgjit.api.refusals import CallRefused
 from pgjit.api.relation_lists import RelationLists
 from pgjit.api.reload_result import ReloadService
+from pgjit.api.section import HttpRolesSection
 from pgjit.audit.journal import Journal
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
@@ -67,6 +68,7 @@ class ApiServices:
     audit: AuditAnswers | None = None  # None: this node has no folder of a journal
     catalogs: Callable[[str], Catalog | None] = lambda _connection: None  # as last read; None: not read yet
     reload: ReloadService | None = None
+    roles: Callable[[], HttpRolesSection] | None = None  # those of now; None: as they were at the start
     relation_lists: RelationLists = field(default_factory=RelationLists)
 
     @property

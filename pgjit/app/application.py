@@ -376,12 +376,12 @@ class App:
             audit=answers_of(self._config.path(journal.folder), journal.archive),
             catalogs=self._connections.latest_catalog,
             reload=self.reloading,
+            roles=self.reloading.api_roles,
         )
 
     @asynccontextmanager
     async def _run_admin_port(self) -> AsyncIterator[None]:
-        self._listener = Listener(self._services, self._tls, balancers_of(self._config))
-        self.reloading.reaches(self._listener)
+        self._listener = self.reloading.reach(Listener(self._services, self._tls, balancers_of(self._config)))
         parts = WatchedParts(
             listener=self._listener, node=self._node, store=self._store, journal=self._journal, upkeep=self._upkeep,
             provider=self._provider, memberships=self._memberships, kept_backends=self._kept_backends,

@@ -18,10 +18,13 @@ from pgjit.policy.policy import Policy
 from pgjit.server.credential import CredentialUnavailable, FixedSecret, FromFile, LoginCredential
 from pgjit.server.target import Target
 
-__all__ = ["ConfigChange", "FileDigests", "Names", "change_of", "digests_of", "kept_file"]
+__all__ = ["ConfigChange", "FileDigests", "Names", "change_of", "digests_of", "is_still_there", "kept_file"]
 
 _RESTART = ("node", "workers", "listen", "identity", "store", "journal", "admin", "api", "notify", "otlp")
-"""Sections that are read at start alone, but for the certificate of `api`."""
+"""Sections that are read at start alone, but for the certificate and the roles of `api`."""
+
+_IN_FORCE = ("api.tls", "api.roles")
+_TOKEN_BYTES = "limits.token_bytes"  # noqa: S105 - a key: the identity provider has it from the start
 
 _LEADS_TO = (
     "host", "port", "database", "user", "sslmode", "channel_binding", "target_session_attrs", "search_path",
@@ -91,12 +94,14 @@ def change_of(running: Config, read: Config, before: FileDigests, now: FileDiges
         for name in connections.changed
         if any(getattr(old.connections[name], key) != getattr(new.connections[name], key) for key in _LEADS_TO)
     }
-    keys = [*_differing("limits", old.limits, new.limits), *_differing("log", old.log, new.log)]
-    keys += _differing("reload", old.reload, new.reload)
+    keys = [key for key in _differing("limits", old.limits, new.limits) if key != _TOKEN_BYTES]
+    keys += [*_differing("log", old.log, new.log), *_differing("reload", old.reload, new.reload)]
     if before.tls != now.tls:
         keys.append("tls")
     if before.api_tls != now.api_tls:
         keys.append("api.tls")
+    if old.api is not None and new.api is not None and old.api.roles != new.api.roles:
+        keys.append("api.roles")
     if old.policies != new.policies:
         keys.append("policies")
     return ConfigChange(
@@ -112,7 +117,8 @@ def kept_file(running: Config, read: Config) -> ConfigFile:
     """The file as it is in force: what needs a restart is as before."""
     kept: dict[str, Any] = {name: getattr(running.file, name) for name in _RESTART}
     if kept["api"] is not None and read.file.api is not None:
-        kept["api"] = kept["api"].model_copy(update={"tls": read.file.api.tls})
+        kept["api"] = kept["api"].model_copy(update={"tls": read.file.api.tls, "roles": read.file.api.roles})
+    kept["limits"] = read.file.limits.model_copy(update={"token_bytes": running.file.limits.token_bytes})
     return read.file.model_copy(update=kept)
 
 
@@ -122,7 +128,8 @@ def _restart(running: Config, read: Config) -> list[str]:
         keys += _differing(name, getattr(running.file, name), getattr(read.file, name))
     if running.otlp != read.otlp and not any(key.startswith("otlp") for key in keys):
         keys.append("otlp")  # a secret of it
-    return [key for key in keys if key != "api.tls"]
+    keys += [key for key in _differing("limits", running.file.limits, read.file.limits) if key == _TOKEN_BYTES]
+    return [key for key in keys if key not in _IN_FORCE]
 
 
 def _differing(name: str, old: object, new: object) -> Iterable[str]:
@@ -144,6 +151,21 @@ def _names(old: Mapping[str, object], new: Mapping[str, object]) -> Names:
         changed=tuple(sorted(name for name in new.keys() & old.keys() if new[name] != old[name])),
         removed=tuple(sorted(old.keys() - new.keys())),
     )
+
+
+def is_still_there(config: Config) -> bool:
+    """Whether the files are as they were read. If not, some may have been read before a change and some after it."""
+    folder = config.path(config.file.policies)
+    found = {str(path) for path in folder.glob("*.yaml") if not path.stem.endswith("_test")}
+    read = {policy.source: policy.version for policy in config.policies.values()}
+    if config.source is not None:
+        found.add(str(config.source))
+        read[str(config.source)] = config.sha256
+    return found == read.keys() and all(_sha256(path) == version for path, version in read.items())
+
+
+def _sha256(path: str) -> str:
+    return hashlib.sha256(_content(Path(path))).hexdigest()
 
 
 # --- what is in files --------------------------------------------------------------------------------------

@@ -17,7 +17,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pgjit.api.reload_result import ChangedNames, EndedEarlier, ReloadRefused, ReloadResult
-from pgjit.app.config_change import ConfigChange, FileDigests, change_of, digests_of, kept_file
+from pgjit.api.section import HttpRolesSection
+from pgjit.app.config_change import (
+    ConfigChange,
+    FileDigests,
+    change_of,
+    digests_of,
+    is_still_there,
+    kept_file,
+)
 from pgjit.app.connections import Connections
 from pgjit.app.file_watch import FileWatch
 from pgjit.app.from_config import limits_of, server_tls, versions_of
@@ -33,6 +41,7 @@ from pgjit.proxy.window.fleet_node import FleetNode
 __all__ = ["Reload", "ReloadState"]
 
 _log = logging.getLogger("pgjit.reload")
+_READINGS = 3
 _MOST_FAULTS = 20
 """How many faults a record has."""
 
@@ -75,10 +84,15 @@ class Reload:
         self._refused: list[str] = []  # the faults of the last reload, as reported
         self._one_at_a_time = asyncio.Lock()
 
-    def reaches(self, listener: Listener) -> None:
-        """It serves with the certificate and the limits of now."""
+    def api_roles(self) -> HttpRolesSection:
+        section = self.config.file.api
+        return HttpRolesSection() if section is None else section.roles
+
+    def reach(self, listener: Listener) -> Listener:
+        """From now on it serves with the certificate and the limits that are in force."""
         self.on_tls.append(listener.serve_with)
         self.on_change.append(lambda _: listener.follow_limits())
+        return listener
 
     async def run(self, trigger: str, by: Actor | None = None) -> ReloadResult:
         """Read the files again, and put in force what they say. Raises ReloadRefused: then nothing was changed.
@@ -131,7 +145,12 @@ class Reload:
     def _read(self) -> _Reading:
         """In a thread. Raises InvalidFile with all faults."""
         assert self.config.source is not None
-        config = replace(load_config(self.config.source), worker=self.config.worker)
+        for _ in range(_READINGS):
+            config = replace(load_config(self.config.source), worker=self.config.worker)
+            if is_still_there(config):
+                break
+        else:
+            raise InvalidFile("configuration", [f"{self.config.source}:1:1: files change while they are read"])
         if faults := self._does_not_fit(config):
             raise InvalidFile(f"configuration {self.config.source}", faults)
         section = config.file.api

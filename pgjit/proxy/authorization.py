@@ -67,6 +67,7 @@ class Authorization:
         # Check first: a window that opens while no server answers, or no catalog is read, would be wasted.
         await services.servers[policy.connection].check_reachable(services.limits.server_login_seconds)
         await services.require_catalog(policy)
+        self._confirm_policy(policy)
         window, ends_at = await self._admit(identity, policy, request, deadline)
         return Access(identity, policy, window, ends_at, target, await self._request_of(window))
 

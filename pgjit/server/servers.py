@@ -66,6 +66,7 @@ class Servers:
         self.dependency = ExternalDependency("server", target.name)
         self._controls: dict[Address, ControlPool] = {}  # least recently used first
         self._warm = self._new_warm()
+        self._retired = False  # no login is made any more
         self._closing: set[asyncio.Task[None]] = set()  # logins that were made ahead as the target was before
 
     def _new_warm(self) -> WarmLogins[Backend]:
@@ -94,6 +95,7 @@ class Servers:
         # Sessions that are over report it to no one who waits, and this is rare.
         while any(control.sessions > 0 for control in self._controls.values()):  # noqa: ASYNC110
             await asyncio.sleep(_RETIRE_SECONDS)
+        self._retired = True
         await self.close()
 
     async def connect(
@@ -251,7 +253,12 @@ class Servers:
         return Backend(upstream, process, control)
 
     async def _acquire(self, address: Address) -> ControlPool:
-        """The control pool of `address`, counted as in use. Closes surplus pools without sessions."""
+        """The control pool of `address`, counted as in use. Closes surplus pools without sessions.
+
+        Raises LoginFailed after `retire`.
+        """
+        if self._retired:
+            raise LoginFailed(str(address), "logging in", "the connection was changed or removed")
         control = self._controls.pop(address, None) or ControlPool(self._target, address)
         self._controls[address] = control
         control.sessions += 1

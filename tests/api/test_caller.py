@@ -25,17 +25,17 @@ ROLES = {
 
 @pytest.mark.parametrize("name", ROLES)
 def test_roles_come_from_groups_and_policies(name: str) -> None:
-    table = RoleTable(HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
+    table = RoleTable(lambda: HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
     assert table.roles_of(PEOPLE[name]) == ROLES[name]
 
 
 def test_roles_that_are_configured_take_the_place_of_the_policies() -> None:
-    table = RoleTable(HttpRolesSection(requester=(OTHERS,), reviewer=(AUDITORS,)), policies())
+    table = RoleTable(lambda: HttpRolesSection(requester=(OTHERS,), reviewer=(AUDITORS,)), policies())
     names = ("requester", "other", "reviewer", "auditor", "admin")
     expected = [set(), {"requester"}, set(), {"reviewer"}, set()]
     assert [table.roles_of(PEOPLE[name]) for name in names] == expected
 
 
 def test_the_directory_is_queried_for_the_groups_that_matter() -> None:
-    table = RoleTable(HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
+    table = RoleTable(lambda: HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
     assert table.groups == {MEMBERS, OTHERS, REVIEWERS, AUDITORS, ADMINS}

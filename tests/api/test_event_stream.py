@@ -41,7 +41,7 @@ def line(seq: int, kind: str, owner: str = "requester", policy: str = "reviewed"
 
 
 def caller(name: str) -> Caller:
-    table = RoleTable(HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
+    table = RoleTable(lambda: HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
     return Caller(identity=PEOPLE[name], roles=table.roles_of(PEOPLE[name]), source="10.0.0.9:4", checked_at=NOW)
 
 
