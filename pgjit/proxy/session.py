@@ -24,7 +24,7 @@ from pgjit.policy.choose import opens
 from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access
-from pgjit.proxy.authorization import Authorization
+from pgjit.proxy.authorization import Authorization, PolicyChanged
 from pgjit.proxy.door.client_authentication import authenticate
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.startup_request import StartupRequest, read_startup_request
@@ -56,7 +56,7 @@ __all__ = ["Session"]
 
 _log = logging.getLogger("pgjit.session")
 _CANCEL_SECONDS = 5.0
-_LOOK_SECONDS = 0.05
+_RETRIES = 3
 
 
 class Session:
@@ -120,10 +120,8 @@ class Session:
         try:
             async with asyncio.timeout_at(deadline):
                 request = self._greet(startup)
-                resolved = await self._authenticate(request)
-                access = await self._authorization.authorize(resolved.identity, request, deadline)
-                log_window(access.window.id)
-                live = await self._connect(access, resolved, request)
+                identity = await self._authenticate(request)
+                live = await self._authorize_and_connect(identity, request, deadline)
         except PgjitError as refused:
             self._refuse(refused, startup)
         except TimeoutError:
@@ -151,16 +149,31 @@ class Session:
 
     # --- authenticate ----------------------------------------------------------------------------------
 
-    async def _authenticate(self, request: StartupRequest) -> ResolvedIdentity:
-        """Verify the token, and resolve the groups of the identity."""
+    async def _authenticate(self, request: StartupRequest) -> Identity:
+        """Verify the token."""
         services = self._services
         method = services.authentication.get(request.database, AuthenticationMethod.PASSWORD)
         self._identity = await authenticate(
             self._client, method, services.provider, services.limits.token_bytes, services.clock
         )
-        return await services.memberships.resolve(
-            self._identity, lambda identity: opens(services.policies, identity, request.database, request.user)
-        )
+        return self._identity
+
+    async def _authorize_and_connect(
+        self, identity: Identity, request: StartupRequest, deadline: float
+    ) -> LiveSession:
+        """Resolve the groups, authorize, connect: again if a reload changed what the login was authorized by."""
+        policies, resolve = self._services.policies, self._services.memberships.resolve
+        for last in (*[False] * _RETRIES, True):
+            resolved = await resolve(identity, lambda each: opens(policies, each, request.database, request.user))
+            try:
+                access = await self._authorization.authorize(resolved.identity, request, deadline)
+                log_window(access.window.id)
+                return await self._connect(access, resolved, request)
+            except PolicyChanged:
+                self._authorization.release()
+                if last:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     # --- connect ---------------------------------------------------------------------------------------
 
@@ -306,14 +319,8 @@ class Session:
     async def leave(self, reason: str, seconds: float) -> None:
         """The session cannot go on as it is: it ends as soon as nothing runs, or after `seconds`."""
         self.hold()
-        latest = asyncio.get_running_loop().time() + seconds
-        # A session that has to leave is rare, and no event of the hot path reports the last answer.
-        while (  # noqa: ASYNC110
-            (live := self._live) is not None
-            and live.pump.state.queue.requests
-            and asyncio.get_running_loop().time() < latest
-        ):
-            await asyncio.sleep(_LOOK_SECONDS)
+        if self._live is not None:
+            await self._live.until_nothing_runs(seconds)
         await self.end(reason)
 
     def _start_token_timer(self, live: LiveSession) -> asyncio.Task[None] | None:

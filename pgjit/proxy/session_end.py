@@ -32,6 +32,7 @@ from pgwire.messages.query import error_response
 __all__ = ["LiveSession", "SessionEnd"]
 
 _log = logging.getLogger("pgjit.session")
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -74,6 +75,17 @@ class LiveSession:
             executions=state.recorder.executions,
             state=running,
         )
+
+    async def until_nothing_runs(self, seconds: float) -> None:
+        """Return when the server has answered everything, or after `seconds`."""
+        latest = asyncio.get_running_loop().time() + seconds
+        # A session that has to leave is rare, and no event of the hot path reports the last answer.
+        while (  # noqa: ASYNC110
+            self.pump.state.queue.requests
+            and not self.pump.state.ending
+            and asyncio.get_running_loop().time() < latest
+        ):
+            await asyncio.sleep(_LOOK_SECONDS)
 
     @property
     def server_done(self) -> bool:

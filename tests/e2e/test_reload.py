@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from pgjit.api.reload_result import ReloadRefused
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.loose import Line, refusal
-from tests.e2e.reloading import change_config, connect, edit_policy, outcome, reload
+from tests.e2e.reloading import Agent, change_config, connect, edit_policy, outcome, reload
 from tests.e2e.worlds import add_breaker, add_reader, ask, open_world, records
 from tests.run.waiting import until, until_it_holds
 
@@ -198,27 +200,69 @@ async def test_reloads_are_one_after_the_other(world: World) -> None:
     assert len(records(world, "config.reloaded")) == 4
 
 
-async def test_a_login_under_way_does_not_open_under_rules_that_are_gone(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The reload comes when its window is open, and the server is about to be logged in to."""
-    servers, changed = world.app._services.servers["prod-replica"], asyncio.Event()
-    log_in = servers._log_in_to_first
+def _while_logging_in(world: World, monkeypatch: pytest.MonkeyPatch, work: Callable[[], Awaitable[object]]) -> None:
+    """Do it once, when the window of a login is open and the server is about to be logged in to."""
+    servers = world.app._services.servers["prod-replica"]
+    log_in, left = servers._log_in_to_first, [work]
 
     async def slowly(*arguments: object) -> object:
-        if not changed.is_set():
-            (world.folder / "policies" / "reader.yaml").unlink()
-            await reload(world)
-            changed.set()
+        while left and records(world, "window.opened"):  # the first login is for the catalog
+            await left.pop()()
         return await log_in(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(servers, "_log_in_to_first", slowly)
-    with pytest.raises(psycopg.OperationalError) as refused:
+
+
+async def test_a_login_under_way_does_not_open_under_a_policy_that_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def delete() -> None:
+        (world.folder / "policies" / "reader.yaml").unlink()
+        await reload(world)
+
+    _while_logging_in(world, monkeypatch, delete)
+    with pytest.raises(psycopg.OperationalError, match="policy"):
         await connect(world, await world.token(add_reader(world)))
-    assert "was changed during the login" in str(refused.value)
     assert records(world, "session.opened") == []
     [ended] = await until(lambda: records(world, "window.ended"))
     assert ended["reason"] == "policy-deleted"
+
+
+async def test_a_login_under_way_opens_under_the_rules_of_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def change() -> None:
+        edit_policy(world, "reader", "record: true\n", "record: true\nlimits: {rows: 5}\n")
+        _deny(world)
+        await reload(world)
+
+    _while_logging_in(world, monkeypatch, change)
+    async with await connect(world, await world.token(add_reader(world))) as agent:
+        assert await outcome(agent, "SELECT email FROM customers") == "pgjit:denied"
+        assert await outcome(agent, "SELECT generate_series(1, 10)") == "pgjit:limit-rows"
+    [opened] = records(world, "session.opened")
+    assert opened["policy_version"] == world.app._services.policies["reader"].version
+    assert len(records(world, "window.opened")) == 1
+    assert records(world, "login.refused") == []
+
+
+async def test_a_login_is_refused_where_each_try_meets_another_change(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers, tries = world.app._services.servers["prod-replica"], 0
+    log_in = servers._log_in_to_first
+
+    async def slowly(*arguments: object) -> object:
+        nonlocal tries
+        tries += 1
+        edit_policy(world, "reader", "record: true", "# changed\nrecord: true")
+        await reload(world)
+        return await log_in(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(servers, "_log_in_to_first", slowly)
+    with pytest.raises(psycopg.OperationalError, match="was changed during the login"):
+        await connect(world, await world.token(add_reader(world)))
+    assert tries == 4
+    assert records(world, "session.opened") == []
+    assert len(world.app._services.identity_quota) == 0
 
 
 async def test_a_judgement_under_way_in_a_worker_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,3 +292,40 @@ async def test_limits_are_those_of_now(database: DemoDatabase, tmp_path: Path) -
             assert (await reload(world)).keys == ("limits.sessions_per_identity",)
             with pytest.raises(psycopg.OperationalError, match="too many sessions of your identity"):
                 await connect(world, token)
+
+
+async def test_each_execution_is_judged_by_the_policy_that_the_journal_names_before_it(world: World) -> None:
+    """Clients ask in pipelines, short and long texts, by name and without, while the policy goes to and fro."""
+    token = await world.token(add_reader(world))
+    questions = ("SELECT email FROM customers LIMIT 1", f"SELECT email FROM customers LIMIT 1{_LONG}")
+    ways = [(question, prepared) for question in questions for prepared in (True, False)]
+    agents = [await connect(world, token) for _ in ways]
+
+    async def ask_by(agent: Agent, question: str, *, prepared: bool) -> None:
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.PipelineAborted):
+            async with agent.pipeline():
+                for _ in range(3):
+                    await agent.execute(question, prepare=prepared)
+
+    for turn in range(8):
+        if turn % 2:
+            edit_policy(world, "reader", _DENIED, "")
+        else:
+            _deny(world)
+        asking = [ask_by(agent, question, prepared=by) for agent, (question, by) in zip(agents, ways, strict=True)]
+        reloading = asyncio.create_task(reload(world))
+        await asyncio.gather(*asking)
+        result = await reloading
+        assert (result.sessions_following, result.sessions_leaving) == (len(ways), 0)
+        for agent, (question, prepared) in zip(agents, ways, strict=True):
+            await ask_by(agent, question, prepared=prepared)
+    for agent in agents:
+        await agent.close()
+    denied, seen = False, set[tuple[bool, str]]()
+    for record in records(world):
+        if record["type"] == "config.reloaded":
+            denied = not denied
+        elif record["type"] == "execution" and "email" in str(record["statement"]):
+            assert record["decision"] == ("deny" if denied else "allow")
+            seen.add((denied, str(record["statement"])))
+    assert len(seen) == 2 * len(questions)

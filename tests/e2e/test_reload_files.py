@@ -7,15 +7,21 @@ import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
+from pgjit.api.reload_result import ReloadRefused
 from pgjit.cli.run import run
 from pgjit.cli.status import Status
+from pgjit.config import Config, load_config
 from pgjit.demo.certificates import make_certificates
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from pgjit.errors import JournalUnavailable
 from tests.e2e.reloading import change_config, connect, edit_policy, outcome, reload
 from tests.e2e.test_http_api import ADMINS, add_person, client, token_of
 from tests.e2e.worlds import READERS, add_reader, add_writer, ask, change, open_world, records
@@ -224,3 +230,81 @@ async def test_the_watch_reloads_what_changed(database: DemoDatabase, tmp_path: 
         assert (record["trigger"], record["changed"]) == ("watch", ["policy reader"])
         async with await connect(world, await world.token(add_reader(world))) as agent:
             assert await outcome(agent, "SELECT email FROM customers") == "pgjit:denied"
+
+
+async def test_roles_of_the_api_are_those_of_now(world: World) -> None:
+    ann = add_person(world, "ann", ADMINS)
+    async with client(world, token_of(world, ann)) as api:
+        change_config(world, api={**_api(world), "roles": {"auditor": ADMINS}})
+        changed = await api.post("reload")
+        assert (changed.status_code, changed.json()["keys"]) == (200, ["api.roles"])
+        refused = await api.post("reload")
+        assert (refused.status_code, refused.json()["reference"]) == (403, "role-required")
+        assert (await api.get("sessions")).status_code == 200
+
+
+def _api(world: World) -> dict[str, object]:
+    section: dict[str, object] = yaml.safe_load(world.config_file.read_text())["api"]
+    return section
+
+
+async def test_files_that_change_while_they_are_read_are_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise one policy could be of before a change, and another of after it."""
+    readings = 0
+
+    def changing(path: Path) -> Config:
+        nonlocal readings
+        readings += 1
+        config = load_config(path)
+        if readings != 3:
+            edit_policy(world, "reader", "record: true", "# changed\nrecord: true")
+        return config
+
+    monkeypatch.setattr("pgjit.app.reload.load_config", changing)
+    result = await reload(world)
+    assert (readings, result.policies.changed) == (3, ("reader",))
+    readings = 3
+    with pytest.raises(ReloadRefused) as refused:
+        await reload(world)
+    assert (readings, "files change while they are read" in refused.value.faults[0]) == (6, True)
+
+
+async def test_what_cannot_be_recorded_is_not_in_force(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = world.app._services.journal
+
+    def full(_events: object) -> None:
+        raise JournalUnavailable
+
+    async with await connect(world, await world.token(add_reader(world))) as agent:
+        edit_policy(world, "reader", "ttl: 30m", "ttl: 20m")
+        monkeypatch.setattr(journal, "append", full)
+        with pytest.raises(ReloadRefused, match="nothing was changed"):
+            await reload(world)
+        monkeypatch.undo()
+        assert world.app._services.policies["reader"].ttl == timedelta(minutes=30)
+        assert await outcome(agent, "SELECT 1") == "ran"
+        await reload(world)
+        assert world.app._services.policies["reader"].ttl == timedelta(minutes=20)
+
+
+async def test_a_policy_may_be_deleted_during_the_drain(database: DemoDatabase, tmp_path: Path) -> None:
+    """Running statements have a minute, and those of a deleted policy have not."""
+    config = {"connections": _connections(database, tmp_path), "limits": {"drain_seconds": 600}}
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(open_world(database, tmp_path, config=config))
+        agent = await connect(world, await world.token(add_reader(world)))
+        running = asyncio.create_task(outcome(agent, "SELECT pg_sleep(600)"))
+
+        async def runs() -> object:
+            return await ask(database, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(600)'")
+
+        await until_it_holds(runs)
+        stopping = asyncio.create_task(stack.aclose())
+        await until(lambda: not world.app._listener.accepting)
+        (world.folder / "policies" / "reader.yaml").unlink()
+        assert [each.reason for each in (await reload(world)).windows] == ["policy-deleted"]
+        assert await running == "pgjit:policy-deleted"
+        await stopping
+        await agent.close()
