@@ -99,9 +99,9 @@ def configured_files(config: Config, source: Path) -> list[ConfiguredFile]:
         if key == "store.path" and config.store is not None:
             continue
         found.append(ConfiguredFile(key, config.path(path), kind_of(key)))
-    made = default_key_path(config.path(config.file.journal.folder))
-    if made.exists():
-        found.append(ConfiguredFile("the key that pgjit made for the journal", made, FileKind.SECRET))
+    made = default_key_path(config.path(config.file.journal.folder))  # workers have one each, named after them
+    keys = sorted(made.parent.glob(f"{made.stem}*{made.suffix}"))
+    found += [ConfiguredFile("a key that pgjit made for the journal", each, FileKind.SECRET) for each in keys]
     policies = config.path(config.file.policies)
     found += [ConfiguredFile("policies", each, FileKind.RULE) for each in sorted(policies.glob("*.yaml"))]
     return found

@@ -53,6 +53,7 @@ async def test_the_doctor_looks_at_the_whole_installation(
         }  # fmt: skip
 
         world.certificates.key.chmod(0o644)
+        (tmp_path / "journal.one.2.key").touch(mode=0o604)
         (tmp_path / "writer-secret").write_text("another-password")
         await world.emulator.close()
         status, out = await doctor(world, capsys)
@@ -61,6 +62,7 @@ async def test_the_doctor_looks_at_the_whole_installation(
         for text in (
             "DANGER  every user of this machine may read secrets  [secret-readable]",
             f"  - {world.certificates.key} (tls.key)",
+            f"  - {tmp_path / 'journal.one.2.key'} (a key that pgjit made for the journal)",
             "[keys-unusable]",
             "[connection-unusable]",
             "3 dangers,",
