@@ -10,6 +10,7 @@ An `Until` passes at the latest after the time that was left when it was made, b
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +27,10 @@ _SLACK = timedelta(seconds=1)
 """Two clocks never agree exactly."""
 
 
-def _steady() -> float:
-    """Seconds of a clock that only goes forward; where possible, one that also counts while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+_steady: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds of a clock that only goes forward; where possible, one that also counts while the machine sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Until:
     @property
     def passed(self) -> bool:
         clock = self.clock
-        return clock.steady() >= self.steady or clock.nanoseconds() >= self.nanoseconds
+        steady = clock.steady()
+        return steady >= self.steady or clock.nanoseconds(steady) >= self.nanoseconds
 
     @property
     def expected_at(self) -> datetime:
@@ -82,9 +85,12 @@ class Clock:
         passed = self._anchor + timedelta(seconds=self.steady() - self._since)
         return max(self._wall(), passed)
 
-    def nanoseconds(self) -> int:
-        """The same in nanoseconds since 1970. It takes a fraction of the time to read."""
-        passed = self._anchor_nanoseconds + int((self.steady() - self._since) * 1e9)
+    def nanoseconds(self, steady: float | None = None) -> int:
+        """The same in nanoseconds since 1970. It takes a fraction of the time to read.
+
+        `steady`: what the steady clock has just shown.
+        """
+        passed = self._anchor_nanoseconds + int(((self.steady() if steady is None else steady) - self._since) * 1e9)
         return max(self._wall_nanoseconds(), passed)
 
     def of_turn(self) -> int:

@@ -18,19 +18,16 @@ from pgjit.server.readiness import GONE, READ, WRITE, Readiness
 
 __all__ = ["HIGH_WATER", "RECORD", "Link", "LinkClosed"]
 
-RECORD = 8192
-"""Limit on the bytes of one TLS record: libpq's asynchronous calls before version 17 hang on larger ones."""
+RECORD = 8192  # bytes of one TLS record, at most: libpq's asynchronous calls before version 17 hang on larger ones
 
 HIGH_WATER = 256 * 1024
 _LOW_WATER = HIGH_WATER // 4
-
 _PLAIN_READ = 64 * 1024
+_LARGE_READ = 128 * 1024  # for a plain socket that has filled a smaller one: a big result takes half of the turns
 _TLS_READ = 16 * 1024
 """The largest record: a read takes all of it. No event would report a rest that stays in OpenSSL."""
-_MORE_IS_LIKELY = 8 * 1024
-"""After so many bytes the socket is read again at once. PostgreSQL sends in pieces of this size."""
-_MOST_AT_ONCE = 128 * 1024
-"""Limit on the bytes that a link reads or writes before the other sockets get their turn."""
+_MORE_IS_LIKELY = 8 * 1024  # after so many bytes it is read again at once: PostgreSQL sends in pieces of this size
+_MOST_AT_ONCE = 128 * 1024  # that a link reads or writes before the other sockets get their turn
 
 
 class LinkClosed(ConnectionError):
@@ -136,17 +133,14 @@ class Link:
             return
         if self._output:
             self._queue(data)
-        elif len(data) <= RECORD:
+        else:
             try:
-                sent = self._send(data)
+                sent = self._send(data) if len(data) <= RECORD else self._send_pieces(data)
             except OSError as fault:
                 sent = self._not_sent(fault)
             if sent == len(data) or self._state is not _OPEN:
                 return
             self._queue(memoryview(data)[sent:] if sent else data)
-        else:
-            self._queue(data)
-            self._flush()
         self._output_changed()
 
     def pause(self, reason: str) -> None:
@@ -231,15 +225,17 @@ class Link:
             except OSError as fault:
                 self._drop(fault)
                 return
-            if not data:
+            if not (size := len(data)):
                 self._end_of_stream()
                 return
             if self._on_data is not None:
                 self._on_data(data)
             else:
                 self._keep(data)
-            left -= len(data)
-            if len(data) < _MORE_IS_LIKELY or left <= 0 or self._pause_reasons or self._state is not _OPEN:
+            left -= size
+            if size == _PLAIN_READ:
+                self._most_read = _LARGE_READ
+            if size < _MORE_IS_LIKELY or left <= 0 or self._pause_reasons or self._state is not _OPEN:
                 return
 
     def _keep(self, data: bytes) -> None:
@@ -273,6 +269,18 @@ class Link:
         self._drop(None)
 
     # --- sending ---
+
+    def _send_pieces(self, data: bytes) -> int:
+        """Send what the socket takes of it now, over TLS in records. Returns how much that was."""
+        view, at, most = memoryview(data), 0, RECORD if self.tls is not None else _MOST_AT_ONCE
+        try:
+            while at < min(len(data), _MOST_AT_ONCE):
+                at += (sent := self._send(piece := view[at : at + most]))
+                if sent < len(piece):
+                    break
+        except OSError as fault:
+            self._not_sent(fault)
+        return at
 
     def _queue(self, data: bytes | memoryview) -> None:
         self._output_size += len(data)

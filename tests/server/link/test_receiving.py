@@ -96,6 +96,21 @@ async def test_callbacks_run_in_the_context_of_the_session() -> None:
         assert (seen, session.get()) == (["mine"], "")
 
 
+async def test_a_plain_link_that_fills_a_read_takes_larger_pieces() -> None:
+    async with linked(None) as (link, peer):
+        sizes: list[int] = []
+        link.pause("test")
+        link.stream(lambda data: sizes.append(len(data)), lambda: None, peer=link)
+        much = 4 * HIGH_WATER
+        sending = asyncio.create_task(peer.send(b"x" * much))
+        await a_while(0.05)
+        link.resume("test")
+        await until(lambda: sum(sizes) == much)
+        await sending
+        assert sizes[0] == 64 * 1024
+        assert max(sizes) == 128 * 1024
+
+
 async def test_one_link_with_much_to_read_leaves_others_their_turn() -> None:
     async with linked(None) as (busy, busy_peer), linked(None) as (other, other_peer):
         order: list[str] = []
