@@ -21,9 +21,11 @@ class FullDisk(SegmentSink):
     """A journal on a disk that a test can fill up."""
 
     full = False
+    refused = 0
 
     def append(self, lines: bytes) -> None:
         if FullDisk.full:
+            FullDisk.refused += 1
             raise OSError(28, "No space left on device")
         super().append(lines)
 
@@ -32,6 +34,7 @@ class FullDisk(SegmentSink):
 async def world(database: DemoDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(from_config, "SegmentSink", FullDisk)
     monkeypatch.setattr(FullDisk, "full", False)
+    monkeypatch.setattr(FullDisk, "refused", 0)
     async with open_world(database, tmp_path) as served:
         yield served
 
@@ -104,7 +107,9 @@ async def test_an_outcome_that_could_not_be_written_is_written_later(world: Worl
         await until(lambda: records(world, "execution"))
         FullDisk.full = True
         await task
+        await until(lambda: FullDisk.refused)
         FullDisk.full = False
         await connection.execute("SELECT 2")
+    await until(lambda: records(world, "session.ended"))
     executions = [r["execution"] for r in records(world, "execution")]
     assert [r["execution"] for r in records(world, "outcome")] == executions
