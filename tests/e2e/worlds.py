@@ -74,7 +74,13 @@ def add_breaker(world: World) -> AppCredentials:
 
 
 def records(world: World, kind: str | None = None) -> list[Record]:
-    """The journal's records, all or of one type. Each has the published shape."""
+    """The journal's records, all or of one type. Each has the published shape.
+
+    Outcomes wait some milliseconds for another write: those that do are written first.
+    """
+    journal = getattr(world.app, "_journal", None)
+    if journal is not None:
+        journal.write_enqueued()
     lines = [json.loads(line) for line in journal_lines(world.journal)]
     found = [line for line in lines if kind is None or line["type"] == kind]
     for each in found:

@@ -259,7 +259,8 @@ class WholeProxy:
     # --- checks at the end -----------------------------------------------------------------------------
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """All, or those of one type. Each has the published shape."""
+        """All, or those of one type. Each has the published shape. Outcomes that wait are written first."""
+        self.services.journal.write_enqueued()
         lines = [json.loads(line) for line in journal_lines(self._path)]
         found = [line for line in lines if kind is None or line["type"] == kind]
         for each in found:
