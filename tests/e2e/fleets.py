@@ -44,8 +44,10 @@ class Fleet:
         return await psycopg.AsyncConnection.connect(place, password=password, autocommit=True)
 
     def records(self, kind: str, node: App | None = None) -> list[Record]:
-        """The records of both journals, or of one node's."""
+        """The records of both journals, or of one node's. Outcomes that wait are written first."""
         nodes = self.nodes if node is None else (node,)
+        for each in nodes:
+            each._journal.write_enqueued()
         paths = [each._config.path(each._config.file.journal.folder) for each in nodes]
         lines: list[Any] = [json.loads(line) for path in paths for line in journal_lines(path)]
         return [line for line in lines if line["type"] == kind]
