@@ -148,13 +148,13 @@ def serve_as_worker(path: Path, descriptor: int) -> int:
     from pgjit.config import load_config
     from pgjit.telemetry.program_log import ProgramLog
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group: the supervisor decides
-    hangups = Hangups()
     try:
         start, endpoint = read_start(descriptor)
     except (BusFault, OSError) as fault:
         print(f"error: `--worker` is for the supervisor of `pgjit serve` alone: {fault}", file=sys.stderr)
         return Status.USAGE
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group: the supervisor decides
+    hangups = Hangups()
     inherited = sockets_of((each.number, each.purpose) for each in start.descriptors)
     config = replace(load_config(path), worker=start.name)
     with ProgramLog(config.file.log.format, config.file.log.level) as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -120,7 +121,26 @@ def test_a_good_configuration_is_valid(config: Path, capsys: pytest.CaptureFixtu
         "valid": True,
         "policies": ["analyst-read-only", "break-glass", "jit-schema-checks", "orders-migration", "read-only"],
         "connections": ["prod-primary", "prod-replica"],
+        "workers": 1,
     }
+
+
+def test_several_workers_are_named_with_the_place_of_their_journals(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = config.read_text()
+    assert "store:" not in text
+    config.write_text(text + "workers: 3\nstore: {kind: postgres, url: postgresql://pgjit@db.internal/pgjit}\n")
+    assert run(["check", "--config", str(config)]) == Status.OK
+    assert "3 workers serve its port, each with a journal of its own in " in capsys.readouterr().out
+
+
+def test_a_worker_is_started_by_its_supervisor_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read, write = os.pipe()
+    os.close(write)
+    assert run(["serve", "--config", str(config), "--worker", str(read)]) == Status.USAGE
+    os.close(read)
+    assert "`--worker` is for the supervisor of `pgjit serve` alone" in capsys.readouterr().err
 
 
 def test_warnings_stop_nothing_and_are_told_beside(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,12 +49,16 @@ def check(
     connections = sorted(checked.targets)
     if as_json:
         warnings = [as_fields(warning) for warning in checked.warnings]
-        result = {"valid": True, "policies": policies, "connections": connections, "warnings": warnings}
+        result: dict[str, object] = {"valid": True, "policies": policies, "connections": connections}
+        result |= {"workers": checked.workers, "warnings": warnings}
         print(json.dumps(result | ({"places": [asdict(each) for each in places]} if journal else {}), indent=2))
     else:
         for warning in checked.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         print(f"{config} is valid: connections {', '.join(connections)}; policies {', '.join(policies)}")
+        if checked.workers > 1:
+            place = checked.journal_folder
+            print(f"{checked.workers} workers serve its port, each with a journal of its own in {place}")
         _print_places(places)
     return Status.UNAVAILABLE if any(each.fault is not None for each in places) else Status.OK
 
