@@ -179,9 +179,13 @@ class Services:
         with suppress(ServerUnavailable):
             await catalogs.refresh_after_now(soon=soon)
 
-    async def judge_in_worker(self, identity: IdentityKey, policy: Policy, sql: bytes) -> Judgement:
-        """Judge in a worker process, queued by identity, and cache the judgement."""
-        judge, began = self.judge(policy), time.perf_counter_ns()
-        judgement = judge.cache(sql, await self.judge_workers.assess(identity, policy, sql, judge.catalog))
+    async def judge_in_worker(self, identity: IdentityKey, judge: Judge, sql: bytes) -> Judgement:
+        """Judge in a worker process, queued by identity, and cache the judgement.
+
+        `judge` is that of the moment when the text was found to take long: its number tells whether the policy has
+        changed since.
+        """
+        began = time.perf_counter_ns()
+        judgement = judge.cache(sql, await self.judge_workers.assess(identity, judge.policy, sql, judge.catalog))
         self.telemetry.judged_in_worker.record((time.perf_counter_ns() - began) // 1000)
         return judgement

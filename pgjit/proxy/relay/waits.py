@@ -109,7 +109,8 @@ class Waits:
 
     async def judge_in_worker(self, sql: bytes) -> dict[bytes, Judgement]:
         """Wait for the judge's worker. The end of the session does not wait for it."""
-        judging = asyncio.ensure_future(self._services.judge_in_worker(self._identity, self.policy, sql))
+        judge = self._services.judge(self.policy)  # now: the task begins later, and the policy may change before
+        judging = asyncio.ensure_future(self._services.judge_in_worker(self._identity, judge, sql))
         try:
             await self._first(judging)
         finally:
