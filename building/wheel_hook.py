@@ -5,10 +5,13 @@ Without that variable a wheel is plain Python, and needs no compiler. An editabl
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +47,11 @@ class CompileHook(BuildHookInterface):
         build_data["infer_tag"] = True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        if version != "editable":
-            shutil.rmtree(self._tree, ignore_errors=True)
+        if version == "editable":
+            return
+        shutil.rmtree(self._tree, ignore_errors=True)
+        with zipfile.ZipFile(artifact_path) as wheel:
+            listed: dict[str, str] = json.loads(wheel.read("pgjit/compiled.json"))["sources"]
+            changed = [name for name, digest in listed.items() if sha256(wheel.read(name)).hexdigest() != digest]
+        if changed:  # pgjit would not start with them
+            raise SystemExit(f"sources changed while they were compiled: {', '.join(changed)}")

@@ -27,10 +27,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = finish(sys.executable, "-m", "venv", "--without-pip", place, seconds=_SECONDS)
     assert made.status == 0, made.err
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     pip = (sys.executable, "-m", "pip", "--python", place / "bin" / "python", "--disable-pip-version-check")
     installed = finish(*pip, "install", "--no-deps", wheels[-1], seconds=_SECONDS)
     assert installed.status == 0, installed.err
+    # Only now: pip would find the checkout's pgjit there, and install nothing.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return place
 
 
