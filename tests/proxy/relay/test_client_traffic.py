@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,7 +142,8 @@ async def test_a_fault_of_the_proxy_ends_the_session_and_nothing_is_sent(
     async with WholeProxy(tmp_path, certificates, [server]) as proxy, await proxy.client() as client:
         traffic = traffic_of(proxy)
         if at == "judging":
-            monkeypatch.setattr(traffic._client_side, "from_client", fail)
+            side = SimpleNamespace(from_client=fail, close=traffic._client_side.close)
+            monkeypatch.setattr(traffic, "_client_side", side)
         else:
             monkeypatch.setattr(traffic, "_send", fail)
         await client.send(query("SELECT 1"))
