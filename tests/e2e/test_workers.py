@@ -54,7 +54,9 @@ async def test_two_workers_are_one_proxy_to_clients_and_to_people(
         assert all(opened.values()), "both have served"
         assert len(world.records_of_all("window.opened")) == len(world.records_of_all("window.ended")) == 1
         executions = world.records_of_all("execution")
-        assert sum("email" not in each["statement"] for each in executions) == CANCELS
+        # A session may begin one more statement before its revocation reaches it.
+        others = sum("email" not in each["statement"] for each in executions)
+        assert CANCELS <= others <= CANCELS + SESSIONS
         _the_journals_are_read_together(world, len(executions))
 
 
