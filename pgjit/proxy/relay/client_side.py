@@ -226,8 +226,8 @@ class ClientSide:
         try:
             executed = resolve_message(
                 judgement, state.prepared_statements, state.unsettled,
-                unrestricted=state.unrestricted, again=self._texts.not_any_more(batch),
-                opened=self._texts.not_under_these_rules(batch),
+                unrestricted=state.unrestricted, again=self._texts.as_judged_now(batch),
+                opened=self._texts.opened_by_rules_of_now(batch),
             )  # fmt: skip
         except Unresolvable as refused:
             return [], (refused.violation,)

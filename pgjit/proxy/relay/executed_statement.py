@@ -82,12 +82,12 @@ class Resolver:
         unrestricted: bool,
         settled: Callable[[Space, bytes], bool],
         index: int | None = None,
-        again: Look = lambda _: None,
-        opened: Look = lambda _: None,
+        again: Look = lambda prepared: prepared,
+        opened: Look = lambda prepared: prepared,
     ) -> None:
         """`index`: the place of the statement in its message.
 
-        `again` returns why a prepared statement may not run any more, `opened` why an open cursor may not go on.
+        `again` and `opened` return a prepared statement and that of an open cursor as they are judged now.
         """
         self._known = known
         self._encoding = encoding
@@ -113,9 +113,13 @@ class Resolver:
             raise Unresolvable(doubtful_name("portal", readable(name), "34000", self._index))
         executed = portal.began
         if executed is not None:
-            itself = Prepared(executed.text, executed.statement, executed.unread, judge=portal.prepared.judge)
-            if (refused := self._opened(itself)) is not None:
-                raise Unresolvable(replace(refused, statement=self._index))
+            itself = Prepared(
+                executed.text, executed.statement, executed.unread, executed.observed, judge=portal.prepared.judge
+            )
+            if isinstance(found := self._opened(itself), Violation):
+                raise Unresolvable(replace(found, statement=self._index))
+            if found is not itself:
+                executed = replace(executed, observed=found.observed)
         else:
             executed = self.run(portal.prepared, portal.parameters, prepared_as)
             if executed.through:
@@ -161,9 +165,9 @@ class Resolver:
         prepared = self._known.statement(name.encode())
         if prepared is None:
             return unknown_name("prepared statement", name, "26000", self._index)
-        if (refused := self._again(prepared)) is not None:
-            return replace(refused, statement=self._index)
-        executed = self.run(prepared, _parameters(effect), name)
+        if isinstance(found := self._again(prepared), Violation):
+            return replace(found, statement=self._index)
+        executed = self.run(found, _parameters(effect), name)
         if executed.kind == "transaction" and not executed.through:
             # Under every policy: a savepoint that comes so leaves a session that no cancel and no termination reaches
             # (seen with PostgreSQL 18).
@@ -175,9 +179,9 @@ class Resolver:
         portal = self._known.portal(name.encode())
         if portal is None:
             return unknown_name("cursor", name, "34000", self._index)
-        if (refused := self._opened(portal.prepared)) is not None:
-            return replace(refused, statement=self._index)
-        return self.portal(name.encode(), portal, name)
+        if isinstance(found := self._opened(portal.prepared), Violation):
+            return replace(found, statement=self._index)
+        return self.portal(name.encode(), portal.under(found), name)
 
     def _wait(self, space: Space, name: str) -> None:
         if not self._settled(space, name.encode()):
@@ -203,8 +207,8 @@ def resolve_message(
     unsettled: Callable[[Space, bytes], bool],
     *,
     unrestricted: bool,
-    again: Look = lambda _: None,
-    opened: Look = lambda _: None,
+    again: Look = lambda prepared: prepared,
+    opened: Look = lambda prepared: prepared,
 ) -> list[ExecutedStatement]:
     """The execution of each statement of a Query, in order. Raises Unsettled and Unresolvable."""
     trial: Trial | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pgjit.audit.parameters import bound
 from pgjit.clock import moment_of
+from pgjit.policy.decision import Violation
 from pgjit.proxy.relay.client_plan import ClientPlan
 from pgjit.proxy.relay.executed_statement import Resolver, Unresolvable, Unsettled, describes_endless
 from pgjit.proxy.relay.in_flight import InFlight
@@ -86,8 +87,8 @@ class ExtendedMessages:
         if refused := refuses_portal(state, bind.portal, certain=certain):
             self._refuser.refuse_in_place(plan, f"-- portal {readable(bind.portal)!r}", refused, now)
             return
-        if (refused := self._texts.not_any_more(batch)(prepared)) is not None:
-            self._refuser.refuse_in_place(plan, prepared.text, refused, now)
+        if isinstance(found := self._texts.as_judged_now(batch)(prepared), Violation):
+            self._refuser.refuse_in_place(plan, prepared.text, found, now)
             return
         parameters = bound(bind.values, bind.formats, prepared.types.known)
         portal = Portal(prepared, parameters, bind.name, formats=bind.results)
@@ -150,12 +151,12 @@ class ExtendedMessages:
 
     def _resolve_portal(self, batch: ClientBatch, name: bytes, portal: Portal) -> ExecutedStatement:
         """Raises Unsettled and Unresolvable."""
-        state, again = self._state, self._texts.not_any_more(batch)
-        if (refused := again(portal.prepared)) is not None:
-            raise Unresolvable(refused)
+        state, again = self._state, self._texts.as_judged_now(batch)
+        if isinstance(prepared := again(portal.prepared), Violation):
+            raise Unresolvable(prepared)
         resolver = Resolver(
             state.prepared_statements, state.prepared_statements.encoding, unrestricted=state.unrestricted,
             settled=lambda space, key: not state.unsettled(space, key), again=again,
-            opened=self._texts.not_under_these_rules(batch),
+            opened=self._texts.opened_by_rules_of_now(batch),
         )  # fmt: skip
-        return resolver.portal(name, portal, readable(portal.statement_name) or None)
+        return resolver.portal(name, portal.under(prepared), readable(portal.statement_name) or None)

@@ -104,6 +104,10 @@ class Portal:
         self.doubtful = doubtful
         self.formats = formats
 
+    def under(self, prepared: Prepared) -> Portal:
+        """The same of `prepared`, which is its own statement as it is judged now."""
+        return self if prepared is self.prepared else replace(self, prepared=prepared)
+
     @property
     def size(self) -> int:
         """The statement counts as well: this portal may be all that still holds it."""

@@ -2,7 +2,7 @@
 
 The server plans a prepared statement with its present catalog: a view may read other columns by now, a function may
 be another one. INVARIANT: what runs by a name is allowed by the latest catalog and by the policy as it is, however
-long ago it was prepared.
+long ago it was prepared. What either would refuse if it were enforced is on record.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pgjit.proxy.relay.named_values import Prepared
 
 __all__ = ["JudgedAgain", "Look"]
 
-Look = Callable[[Prepared], Violation | None]
+Look = Callable[[Prepared], "Prepared | Violation"]
+"""What was prepared as it is judged now: itself, the same with other observed violations, or why it may not run."""
 
 
 class JudgedAgain:
@@ -30,24 +31,29 @@ class JudgedAgain:
         self._latest = latest
         self._rules_since = rules_since
         self._by = 0
-        self._allowed: set[str] = set()  # bounded: the prepared statements hold these texts as well
+        # By text: what would refuse it if it were enforced. Bounded: the prepared statements hold these texts.
+        self._allowed: dict[str, tuple[Violation, ...]] = {}
 
-    def refuses(self, prepared: Prepared, judge: Callable[[bytes], Judgement]) -> Violation | None:
-        """Why it may not run any more. Raises what `judge` raises: the judge's worker may have to do it."""
+    def of_now(self, prepared: Prepared, judge: Callable[[bytes], Judgement]) -> Prepared | Violation:
+        """As `Look`. Raises what `judge` raises: the judge's worker may have to do it."""
         latest = self._latest()
         if prepared.statement is None or prepared.unread or prepared.judge == latest:
-            return None
+            return prepared
         if self._by != latest:
-            self._by, self._allowed = latest, set()
-        if prepared.text in self._allowed:
-            return None
+            self._by, self._allowed = latest, {}
+        if (observed := self._allowed.get(prepared.text)) is not None:
+            return _observed(prepared, observed)
         judgement = judge(prepared.text.encode())
         if judgement.violations:
             by_policy = prepared.judge < self._rules_since()
             return _changed_since(judgement.violations[0], "the policy" if by_policy else "what is on the server")
         if judgement.judge_number == latest:
-            self._allowed.add(prepared.text)
-        return None
+            self._allowed[prepared.text] = judgement.observed
+        return _observed(prepared, judgement.observed)
+
+
+def _observed(prepared: Prepared, observed: tuple[Violation, ...]) -> Prepared:
+    return prepared if prepared.observed == observed else replace(prepared, observed=observed)
 
 
 def _changed_since(violation: Violation, what: str) -> Violation:

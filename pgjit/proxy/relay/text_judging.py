@@ -91,16 +91,16 @@ class TextJudging:
             raise UnknownName
         return judgement
 
-    def not_any_more(self, batch: ClientBatch) -> Look:
-        """Why what was prepared is refused by now. Raises as `judged` does."""
+    def as_judged_now(self, batch: ClientBatch) -> Look:
+        """What was prepared, by the latest catalog and the policy as it is. Raises as `judged` does."""
         if self._state.unrestricted:
-            return lambda _: None
-        return lambda prepared: self._again.refuses(prepared, lambda sql: self.judged(batch, sql))
+            return lambda prepared: prepared
+        return lambda prepared: self._again.of_now(prepared, lambda sql: self.judged(batch, sql))
 
-    def not_under_these_rules(self, batch: ClientBatch) -> Look:
-        """Why a cursor or portal that was opened under an earlier version of the policy does not go on.
+    def opened_by_rules_of_now(self, batch: ClientBatch) -> Look:
+        """A cursor or portal that was opened under an earlier version of the policy, by the policy as it is.
 
         A changed catalog does not matter to it: the server has planned it. Raises as `judged` does.
         """
-        state, again = self._state, self.not_any_more(batch)
-        return lambda prepared: None if prepared.judge >= state.rules_since else again(prepared)
+        state, again = self._state, self.as_judged_now(batch)
+        return lambda prepared: prepared if prepared.judge >= state.rules_since else again(prepared)
