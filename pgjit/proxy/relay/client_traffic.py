@@ -96,7 +96,10 @@ class ClientTraffic:
         self._window_end = replace(until, steady=min(until.steady, self._window_end.steady))
 
     def hold(self) -> None:
-        """Forward nothing more. What was forwarded is answered."""
+        """Forward nothing more, nor read it: where in a message the server is stays known (`inside_data`).
+
+        What was forwarded is answered.
+        """
         self._stopped = True
 
     @property
@@ -120,7 +123,7 @@ class ClientTraffic:
     # --- as it arrives ---------------------------------------------------------------------------------
 
     def on_data(self, data: bytes) -> None:
-        if self._busy:
+        if self._busy or self._stopped:
             self._hold(data)
             return
         try:
@@ -133,7 +136,7 @@ class ClientTraffic:
 
     def on_lost(self) -> None:
         self._client_left = True
-        if not self._busy:
+        if not self._busy or self._stopped:
             self._end.set(Ending("client-gone"))
 
     def _take(self, frames: list[Frame]) -> None:
@@ -180,7 +183,7 @@ class ClientTraffic:
             await self._pass_on(frames, plan)
             if self._end.passed:
                 return
-            if not self._held:
+            if self._stopped or not self._held:
                 break
             data, plan = b"".join(self._held), None
             self._held.clear()

@@ -113,6 +113,7 @@ class Pump:
 
     def over(self, ending: Ending) -> None:
         """End the traffic. The first reason counts."""
+        self._from_client.hold()
         self._end.set(ending)
 
     async def run(self) -> Ending:

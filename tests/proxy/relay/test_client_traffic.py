@@ -11,6 +11,7 @@ import pytest
 
 from pgjit.demo.certificates import Certificates, make_certificates
 from pgjit.judging.judge import Judgement
+from pgjit.policy.policy import Preset
 from pgjit.proxy.relay.client_traffic import ClientTraffic
 from pgjit.server.link import HIGH_WATER
 from tests.fakes.both_ends import answer, query
@@ -160,3 +161,54 @@ async def test_messages_behind_a_goodbye_are_not_sent(tmp_path: Path, certificat
         await proxy.over()
         assert len(proxy.records("execution")) == 1
     assert server.seen == [b"SELECT 1"]
+
+
+async def test_a_session_that_leaves_within_a_data_message_says_nothing_in_it(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """The server would take a CopyFail for the rest of the data."""
+    received = bytearray()
+
+    async def copies(peer: Peer) -> None:
+        assert (await peer.frame()).kind == ord("Q")
+        await peer.write(answer("G", b"\0\0\0"))
+        while data := await peer.reader.read(1024):
+            received.extend(data)
+
+    whole = answer("d", b"1" * 99 + b"\n")
+    async with WholeProxy(tmp_path, certificates, [copies], preset=Preset.READ_WRITE) as proxy:
+        async with await proxy.client() as client:
+            await client.send(query("COPY t FROM STDIN"))
+            await client.frames("G")
+            await client.send(whole[:20])
+            await until(lambda: len(received) == 20)
+            traffic = traffic_of(proxy)
+            leaving = asyncio.create_task(proxy.session.leave("terms-changed", 60))
+            await until(lambda: traffic._stopped)
+            await client.send(whole[20:] + answer("c"))
+            await until(lambda: traffic._held or not traffic.inside_data)
+            assert traffic.inside_data
+            await proxy.session.end("terms-changed")
+            await leaving
+        await proxy.over()
+        assert proxy.outcomes == ["cut"]
+    assert bytes(received) == whole[:20]
+
+
+async def test_a_client_of_a_session_that_leaves_may_go_first(tmp_path: Path, certificates: Certificates) -> None:
+    async def copies(peer: Peer) -> None:
+        await peer.frame()
+        await peer.write(answer("G", b"\0\0\0"))
+        while await peer.reader.read(1024):
+            pass
+
+    async with WholeProxy(tmp_path, certificates, [copies], preset=Preset.READ_WRITE) as proxy:
+        async with await proxy.client() as client:
+            await client.send(query("COPY t FROM STDIN"))
+            await client.frames("G")
+            leaving = asyncio.create_task(proxy.session.leave("terms-changed", 600))
+            await until(lambda: traffic_of(proxy)._stopped)
+            await client.send(answer("d", b"1\n"))
+        await proxy.over()
+        await leaving
+        assert proxy.session_ended["reason"] == "client-gone"
