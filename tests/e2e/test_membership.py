@@ -173,8 +173,8 @@ async def test_the_tokens_groups_let_in_until_graph_has_said_no(
         token = entra.token(OID, GROUP)
         said = await psql(world, token, "reader", "SELECT 'in'")  # from before the start: Graph was asked
         assert said.out == "in\n"
-        entra.graph.people[OID].groups.clear()  # since the token was made
         connection = await connect_psycopg(world, token, "reader")
+        entra.graph.people[OID].groups.clear()  # since the token was made
         await cut_off(connection, "no longer open to you")
         first, second = (each["membership"] for each in records(world, "session.opened"))
         assert isinstance(first, dict)
