@@ -61,6 +61,7 @@ class TextJudging:
         """Nothing is judged any more, and the judge need not be held."""
         self._judge = lambda _: None
         self.latest = lambda: 0
+        self._again = JudgedAgain(self.latest)
 
     def at_once(self, sql: bytes) -> Judgement | None:
         """The judgement of a text that the short way may take. None: it goes the long way."""

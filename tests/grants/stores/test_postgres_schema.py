@@ -106,7 +106,8 @@ async def test_the_rights_that_a_role_lacks_are_named(store_server: StoreServer)
     try:
         fault = await _refusal(PostgresDatabase(store_server.agent_login()).open)
         lacking = str(fault.detail).rpartition(": ")[2].split("; ")
-        assert lacking[:2] == ["INSERT, DELETE on locks", "USAGE on sequence journal_outbox_id_seq"]
+        assert lacking[0] == "INSERT, DELETE on locks"
+        assert "USAGE on sequence journal_outbox_id_seq" in lacking[1:]
         store_server.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO pgjit_agent")
         store_server.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO pgjit_agent")
         assert (await check_store(store_server.agent_login())).schema == "v1"
