@@ -9,21 +9,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Final
 
 __all__ = ["Handling", "at_end_of_turn"]
 
 
-class _Here(threading.local):
-    waiting: list[Callable[[], None]] | None = None
-    """What runs at the end of the turn that is under way in this thread."""
-
-
-_here = _Here()
+_Calls = list[Callable[[], None]]
+_here: Final = threading.local()  # `waiting`: what runs at the end of the turn that is under way in this thread
 
 
 def at_end_of_turn(call: Callable[[], None]) -> None:
     """Run `call` at the end of this turn. It must be quick."""
-    waiting = _here.waiting
+    waiting: _Calls | None = getattr(_here, "waiting", None)
     if waiting is None:
         asyncio.get_running_loop().call_soon(call)
     else:
@@ -41,12 +38,14 @@ class Handling:
     def __enter__(self) -> None:
         _here.waiting = []
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, _fault: object, _trace: object) -> None:
         try:
-            while calls := _here.waiting:
+            calls: _Calls = _here.waiting
+            while calls:
                 _here.waiting = []
                 for call in calls:
                     self._run(call)
+                calls = _here.waiting
         finally:
             _here.waiting = None
 

@@ -25,7 +25,8 @@ from pgjit.errors import ServerUnavailable
 from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
 from pgjit.server.dial import resolve
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import Target

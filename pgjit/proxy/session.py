@@ -42,7 +42,8 @@ from pgjit.proxy.session_end import LiveSession, SessionEnd
 from pgjit.proxy.window.end_errors import end_error, end_reason
 from pgjit.proxy.window.wait_until import wait_until
 from pgjit.random_id import random_id
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import cancel_running
 from pgjit.server.warm_logins import NextLogin

@@ -9,18 +9,19 @@ first later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from pgjit.audit.event import Event
 from pgjit.audit.journal import Journal
 from pgjit.errors import JournalUnavailable
 from pgjit.identity.identity import IdentityKey
 from pgjit.proxy.rate_limit import RateLimit
+from pgjit.proxy.record_waits import flushed, settled
 
 __all__ = ["SessionRecords"]
 
 _MOST_UNWRITTEN = 10_000
-_SETTLE_SECONDS = 5.0
 
 
 class SessionRecords:
@@ -61,7 +62,7 @@ class SessionRecords:
                 return
             self._rate.use(self._identity, size)
             if self._synced:
-                task = asyncio.get_running_loop().create_task(self._flush(then))
+                task = asyncio.get_running_loop().create_task(flushed(self._journal, then))
                 self._flushing.add(task)
                 task.add_done_callback(self._flushing.discard)
             else:
@@ -97,27 +98,13 @@ class SessionRecords:
         """The journal could not take every record."""
         return bool(self._unwritten)
 
-    async def settle(self) -> None:
+    def settle(self) -> Coroutine[Any, Any, None]:
         """At the end: try again to write the records that are left. Raises JournalUnavailable."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _SETTLE_SECONDS
-        while self._unwritten and loop.time() < until:
-            await asyncio.sleep(0.1)
-            self.write()
-        if self._unwritten:
-            raise JournalUnavailable(fatal=True)
+        return settled(lambda: self.unsettled, self.write)
 
     def close(self) -> None:
         """The session is over, and the callback need not be held."""
         self._overflow, self._ready = lambda: None, lambda: True
-
-    async def _flush(self, then: Callable[[bool], None]) -> None:
-        try:
-            await self._journal.flush()
-        except JournalUnavailable:
-            then(False)
-        else:
-            then(True)
 
     def _keep(self, events: Sequence[Event]) -> None:
         self._unwritten.extend(events)

@@ -16,7 +16,8 @@ import orjson
 from pgjit.errors import CatalogBeingRead, ServerUnavailable
 from pgjit.server.catalog_queries import CHANGE_STAMP, QUERIES, SERVER_FACTS
 from pgjit.server.catalog_secrets import find_secrets
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.servers import Backend, Servers
 from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import Target

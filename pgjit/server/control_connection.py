@@ -23,7 +23,7 @@ from pgjit.server.control_queries import (
     read_sighting,
     signal_query,
 )
-from pgjit.server.link import LinkClosed
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.simple_query import QueryFailed, Row, run_query
 from pgjit.server.upstream import Upstream
 from pgwire.errors import RemoteProtocolError

@@ -11,27 +11,28 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import Enum, auto
+from typing import Any, Final
 
+from pgjit.server.link_waits import ended, received
 from pgjit.server.readiness import GONE, READ, WRITE, Readiness
 
-__all__ = ["HIGH_WATER", "RECORD", "Link", "LinkClosed"]
+__all__ = ["HIGH_WATER", "RECORD", "Link"]
 
-RECORD = 8192  # bytes of one TLS record, at most: libpq's asynchronous calls before version 17 hang on larger ones
+RECORD: Final = 8192
+"""Bytes of one TLS record, at most: libpq's asynchronous calls before version 17 hang on larger ones."""
 
-HIGH_WATER = 256 * 1024
-_LOW_WATER = HIGH_WATER // 4
-_PLAIN_READ = 64 * 1024
-_LARGE_READ = 128 * 1024  # for a plain socket that has filled a smaller one: a big result takes half of the turns
-_TLS_READ = 16 * 1024
+HIGH_WATER: Final = 256 * 1024
+_LOW_WATER: Final = HIGH_WATER // 4
+_PLAIN_READ: Final = 64 * 1024
+_LARGE_READ: Final = 128 * 1024
+"""For a plain socket that has filled a smaller one: a big result takes half of the turns."""
+_TLS_READ: Final = 16 * 1024
 """The largest record: a read takes all of it. No event would report a rest that stays in OpenSSL."""
-_MORE_IS_LIKELY = 8 * 1024  # after so many bytes it is read again at once: PostgreSQL sends in pieces of this size
-_MOST_AT_ONCE = 128 * 1024  # that a link reads or writes before the other sockets get their turn
-
-
-class LinkClosed(ConnectionError):
-    """The peer disconnected in the middle of an exchange."""
+_MORE_IS_LIKELY: Final = 8 * 1024
+"""After so many bytes it is read again at once: PostgreSQL sends in pieces of this size."""
+_MOST_AT_ONCE: Final = 128 * 1024  # that a link reads or writes before the other sockets get their turn
 
 
 class _State(Enum):
@@ -43,7 +44,7 @@ class _State(Enum):
     LOST = auto()
 
 
-_OPEN = _State.OPEN
+_OPEN: Final = _State.OPEN
 
 
 class Link:
@@ -87,17 +88,21 @@ class Link:
     def is_unix(self) -> bool:
         return self._socket.family == socket.AF_UNIX
 
-    async def receive(self) -> bytes:
+    def receive(self) -> Coroutine[Any, Any, bytes]:
         """The bytes received, at least one; b"" after the peer closed the connection."""
-        while not self._buffer:
-            if self._eof:
-                return b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+        return received(self._take, self._next_data)
+
+    def _take(self) -> bytes | None:
+        if not self._buffer:
+            return b"" if self._eof else None
         data = bytes(self._buffer)
         self._buffer.clear()
         self.resume("unread")
         return data
+
+    def _next_data(self) -> asyncio.Future[None]:
+        self._waiter = waiter = asyncio.get_running_loop().create_future()
+        return waiter
 
     def stream(
         self,
@@ -119,10 +124,7 @@ class Link:
             self._watch()
         if not self._eof:
             self._on_data, self._on_lost = on_data, on_lost
-        if self._buffer:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-            self.resume("unread")
+        if self._buffer and (data := self._take()):
             on_data(data)
         if self._eof and self._on_lost is None:
             on_lost()
@@ -152,16 +154,13 @@ class Link:
             self._pause_reasons.discard(reason)
             self._watch()
 
-    async def close(self, grace: float = 1.0) -> None:
+    def close(self, grace: float = 1.0) -> Coroutine[Any, Any, None]:
         """Send the buffered bytes, then close. After `grace` seconds close without sending the rest."""
         if self._state in (_OPEN, _State.READING_ON):
             self._state = _State.SENDING
             self._flush()
             self._output_changed()
-        try:
-            await asyncio.wait_for(asyncio.shield(self.lost), grace)
-        except TimeoutError:
-            self.abort()  # the connection may have been lost just as the grace ended
+        return ended(self.lost, grace, self.abort)
 
     def abort(self) -> None:
         self._drop(None)
@@ -288,7 +287,7 @@ class Link:
             self._output.append(data)
             return
         view = memoryview(data)
-        self._output.extend(view[at : at + RECORD] for at in range(0, len(view), RECORD))
+        self._output.extend([view[at : at + RECORD] for at in range(0, len(view), RECORD)])
 
     def _not_sent(self, fault: OSError) -> int:
         """Nothing was sent. If it is only too early, the same bytes must be passed to TLS again, unchanged."""

@@ -15,7 +15,8 @@ from cryptography import x509
 from scramp import ScramException
 
 from pgjit.server.dial import peer_certificate, tls_reason
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.login_error import LoginAttempt, LoginFailed
 from pgjit.server.scram import Exchange
 from pgjit.server.target import ChannelBinding, Target

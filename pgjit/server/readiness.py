@@ -12,30 +12,29 @@ import contextvars
 import select
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pgjit.loop_turn import Handling
 
 __all__ = ["GONE", "READ", "WRITE", "Handler", "Readiness"]
 
-READ = getattr(select, "EPOLLIN", 0x001)
-WRITE = getattr(select, "EPOLLOUT", 0x004)
-GONE = getattr(select, "EPOLLRDHUP", 0x2000)
+READ: Final[int] = getattr(select, "EPOLLIN", 0x001)
+WRITE: Final[int] = getattr(select, "EPOLLOUT", 0x004)
+GONE: Final[int] = getattr(select, "EPOLLRDHUP", 0x2000)
 """The peer sends nothing more. Two more events come without being requested: EPOLLHUP and EPOLLERR."""
 
 Handler = Callable[[int], None]
 """Is called with the events of its socket. Does not raise."""
 
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE: Final = 64
 """Limit on the sockets that are handled before the loop's timers and tasks get their turn."""
 
 
-@dataclass(slots=True)
 class _Watched:
-    handler: Handler
-    context: contextvars.Context
-    events: int = 0
+    def __init__(self, handler: Handler, context: contextvars.Context) -> None:
+        self.handler = handler
+        self.context = context
+        self.events = 0
 
 
 class Readiness:
@@ -89,16 +88,6 @@ class Readiness:
             if not self._loop.is_closed():
                 self._loop.remove_reader(self._poller.fileno())
             self._poller.close()
-
-    async def wait_for(self, descriptor: int, events: int) -> None:
-        """Wait until one of `events` holds for a socket that has no handler."""
-        happened = asyncio.Event()
-        self.add(descriptor, lambda _: happened.set())
-        try:
-            self.watch(descriptor, events)
-            await happened.wait()
-        finally:
-            self.forget(descriptor)
 
     def _turn(self) -> None:
         with self._handling:

@@ -5,7 +5,8 @@ For the control connections and for reading catalogs. Decides nothing: the calle
 
 from __future__ import annotations
 
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgwire.errors import RemoteProtocolError
 from pgwire.framing import FrameReader
 from pgwire.messages.query import decode_error, decode_parameter_status, encode_query

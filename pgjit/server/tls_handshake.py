@@ -8,7 +8,8 @@ from __future__ import annotations
 import socket
 import ssl
 
-from pgjit.server.readiness import READ, WRITE, Readiness
+from pgjit.server.readiness import READ, WRITE
+from pgjit.server.ready_socket import wait_for_socket
 
 __all__ = ["do_handshake"]
 
@@ -45,4 +46,4 @@ async def _until_done(tls: ssl.SSLSocket) -> None:
             needed = WRITE
         else:
             return
-        await Readiness.of_running_loop().wait_for(tls.fileno(), needed)
+        await wait_for_socket(tls.fileno(), needed)

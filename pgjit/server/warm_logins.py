@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pgjit.errors import PgjitError
 from pgjit.server.credential import CredentialUnavailable, LoginCredential
-from pgjit.server.link import LinkClosed
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.login_error import LoginFailed
 from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.upstream import Upstream

@@ -11,7 +11,7 @@ import pytest
 from pgjit.audit.sinks import SegmentSink
 from pgjit.demo.certificates import Certificates
 from pgjit.policy.policy import Preset
-from pgjit.proxy import session_records
+from pgjit.proxy import record_waits
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import answer, bind, error, execute, parse, query
 from tests.fakes.scripted_server import Peer, expect, send, until_left
@@ -138,7 +138,7 @@ async def test_at_the_end_of_a_session(
     how: str, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client is disconnected at once; the session waits for the journal, and records its end later."""
-    monkeypatch.setattr(session_records, "_SETTLE_SECONDS", 30)
+    monkeypatch.setattr(record_waits, "_SETTLE_SECONDS", 30)
     async with WholeProxy(tmp_path, certificates, [expect("S"), send(READY), until_left()], sink=Disk) as proxy:
         async with await proxy.client() as client:
             await client.send(sync())
@@ -163,7 +163,7 @@ async def test_at_the_end_of_a_session(
 async def test_for_good(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session_records, "_SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(record_waits, "_SETTLE_SECONDS", 0.2)
     async with WholeProxy(tmp_path, certificates, [until_left()], sink=Disk) as proxy:
         async with await proxy.client() as client:
             disk_of(proxy).full = True

@@ -11,7 +11,7 @@ import pytest
 from pgjit.audit.journal import Journal
 from pgjit.errors import JournalUnavailable
 from pgjit.identity.identity import IdentityKey
-from pgjit.proxy import session_records
+from pgjit.proxy import record_waits, session_records
 from pgjit.proxy.rate_limit import RateLimit
 from pgjit.proxy.session_records import SessionRecords
 from tests.audit.audit_events import IDENTITY, execution
@@ -139,7 +139,7 @@ async def test_the_end_of_a_session_is_written_later_if_it_must_be(
     sessions.sink.failure = FULL
     session.after([execution("outcome")])
     session.write([execution("end")])
-    monkeypatch.setattr(session_records, "_SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(record_waits, "_SETTLE_SECONDS", 0.05)
     with pytest.raises(JournalUnavailable):
         await session.settle()
     sessions.sink.failure = None

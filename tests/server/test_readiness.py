@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgjit.server.readiness import GONE, READ, WRITE, Readiness
+from pgjit.server.ready_socket import wait_for_socket
 from tests.run.waiting import a_while, until
 
 Pair = tuple[socket.socket, socket.socket]
@@ -78,14 +79,14 @@ async def test_a_disconnect_is_reported_behind_unread_bytes(pair: Pair) -> None:
 async def test_nothing_is_left_open_after_the_last_socket(poller: str, pair: Pair) -> None:
     loop, (one, other) = asyncio.get_running_loop(), pair
     first = Readiness.of_running_loop()
-    waiting = asyncio.create_task(first.wait_for(one.fileno(), READ))
+    waiting = asyncio.create_task(wait_for_socket(one.fileno(), READ))
     await asyncio.sleep(0)
     other.send(b"x")
     await waiting
     assert loop not in Readiness._of_loop
     with pytest.raises((OSError, ValueError, AttributeError, KeyError)):
         first._poller.fileno()
-    waiting = asyncio.create_task(Readiness.of_running_loop().wait_for(one.fileno(), GONE))
+    waiting = asyncio.create_task(wait_for_socket(one.fileno(), GONE))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait({waiting})

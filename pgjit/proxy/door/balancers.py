@@ -17,7 +17,7 @@ from pgjit.audit.event import BalancerConnection
 from pgjit.errors import PgjitError
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.door.handshake import ClosedWithoutData, first_byte, peek
-from pgjit.server.link import LinkClosed
+from pgjit.server.link_waits import LinkClosed
 from pgwire.proxy_header import MAX_PROXY_HEADER, ProxyHeader, ProxyHeaderReader
 
 __all__ = ["Balancers", "Network", "NotFromBalancer"]

@@ -17,7 +17,8 @@ from pgjit.errors import PgjitError, ProtocolFault, TokenRefused
 from pgjit.identity.authentication_method import AuthenticationMethod
 from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery, Provider
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgwire import oauthbearer
 from pgwire.messages import authentication as auth
 

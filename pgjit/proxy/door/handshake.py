@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from pgjit.errors import ProtocolFault
 from pgjit.proxy.door.startup_request import unsupported_version
-from pgjit.server.link import Link, LinkClosed
+from pgjit.server.link import Link
+from pgjit.server.link_waits import LinkClosed
 from pgjit.server.tls_handshake import do_handshake
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages.startup import (

@@ -2,8 +2,8 @@
 
 This room decides what goes to the server, what the client receives, which records are written, and when one side has
 to wait for the other. Its files are pure, frames and the time in, bytes and records out, but for those that move the
-bytes (`pump.py`, `client_traffic.py`, `waits.py`, `own_cancel.py`, `ending.py`) and `kept_results.py`, which has
-results written to their files.
+bytes (`pump.py`, `client_traffic.py`, `catch_up.py`, `waits.py`, `own_cancel.py`, `ending.py`) and `kept_results.py`,
+which has results written to their files.
 
 - **frame**: one message as bytes, in full or cut at its limit (`pgwire.framing`).
 - **request**: a message that the server answers, from its bytes to the last message of the answer (`in_flight.py`).
@@ -16,7 +16,8 @@ results written to their files.
   becomes ours (`rejection.py`, `refusal.py`).
 
 Start with `pump.py`, which has both links, and `client_traffic.py`: it deals with the client's messages as they
-arrive, writes the records of a plan, then sends its bytes. What messages may wait for is in `waits.py`.
+arrive, writes the records of a plan, then sends its bytes. `catch_up.py` deals with messages that
+have to wait; what they may wait for is in `waits.py`.
 `client_side.py` has a branch for each message of the client (`extended_messages.py`: those of the extended
 protocol), `server_side.py` for each answer; the client's everyday messages take `short_way.py`. Usual answers are
 in the tables of `server_acts.py`, and errors in `server_errors.py`. Both work on one `RelayState`

@@ -1,8 +1,8 @@
 """The client's stream, as it arrives: messages are judged, recorded and forwarded, in order.
 
 Most messages are dealt with in the callback that brings them; their bytes are sent from the callback of the journal.
-A task is started only where something has to be waited for (`waits.py`). Until it is done, what arrives is held, and
-the link pauses when that is much. `client_side.py` decides what is forwarded.
+A task is started only where something has to be waited for (`catch_up.py`). Until it is done, what arrives is held,
+and the link pauses when that is much. `client_side.py` decides what is forwarded.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any, Final
 
 from pgjit.errors import ProtocolFault
 from pgjit.judging.judge import Judgement
 from pgjit.policy.policy import Preset
 from pgjit.proxy.access import Access
 from pgjit.proxy.relay.batch import next_batch
+from pgjit.proxy.relay.catch_up import cancelled, catch_up
 from pgjit.proxy.relay.client_side import ClientPlan, ClientSide
 from pgjit.proxy.relay.ending import Ending, TrafficEnd
 from pgjit.proxy.relay.exchange import END_OF_EXCHANGE
@@ -34,9 +36,9 @@ from pgwire.framing import Frame, FrameReader
 __all__ = ["ClientTraffic"]
 
 _log = logging.getLogger("pgjit.conversation")
-_SMALL_MESSAGE = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
-_TEXTUAL = b"QPBF"
-_NOT_AT_ONCE = 1_000_000
+_SMALL_MESSAGE: Final = 10_000  # PostgreSQL's own limit for messages that carry no text and no data
+_TEXTUAL: Final = b"QPBF"
+_NOT_AT_ONCE: Final = 1_000_000
 """After so many nanoseconds on recording it is checked again whether the window has ended."""
 
 
@@ -107,13 +109,11 @@ class ClientTraffic:
         """Whether the client has sent a data message in part."""
         return self._frames.inside_data
 
-    async def stop(self) -> None:
+    def stop(self) -> Coroutine[Any, Any, None]:
         """Nothing more is forwarded from now on; the end of the traffic is set already."""
         self._busy = True
         self._client.pause("over")
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        return cancelled(self._task)
 
     def close(self) -> None:
         """Break the reference cycles, so that the session's memory is freed at once."""
@@ -145,9 +145,9 @@ class ClientTraffic:
         if (self._changed and self._state.idle) or self._waits.hold(batch):
             self._start(frames)
             return
-        plan = self._plan(batch, {})
+        plan = self.plan(batch, {})
         if plan is not None:
-            self._carry_out(plan, lambda: self._taken(frames, len(batch), plan))
+            self.carry_out(plan, lambda: self._taken(frames, len(batch), plan))
 
     def _taken(self, frames: list[Frame], count: int, plan: ClientPlan) -> None:
         """The first `count` of `frames` were planned, and the plan was carried out."""
@@ -167,65 +167,36 @@ class ClientTraffic:
     # --- what cannot be dealt with at once -------------------------------------------------------------
 
     def _start(self, frames: Sequence[Frame], plan: ClientPlan | None = None) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._catch_up(frames, plan))
+        self._task = asyncio.get_running_loop().create_task(catch_up(self, self._waits, frames, plan))
         self._task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._fail(fault)
 
-    async def _catch_up(self, frames: Sequence[Frame], plan: ClientPlan | None) -> None:
-        """Deal with `frames`, and with what was held meanwhile. `plan`: of the messages before `frames`."""
-        while True:
-            if plan is None and self._changed and self._state.idle:
-                self._changed = False
-                await self._waits.check_catalog(soon=True)
-            await self._pass_on(frames, plan)
-            if self._end.passed:
-                return
-            if self._stopped or not self._held:
-                break
-            data, plan = b"".join(self._held), None
-            self._held.clear()
-            self._held_size = 0
-            self._client.resume("held")
-            frames = self._frames.feed(data)
-        self._busy = False
-        if self._client_left:
-            self._end.set(Ending("client-gone"))
+    def needs_catalog(self) -> bool:
+        """Whether the catalog has to be checked for changes before more is judged. True only once."""
+        needed = self._changed and self._state.idle
+        if needed:
+            self._changed = False
+        return needed
 
-    async def _pass_on(self, frames: Sequence[Frame], plan: ClientPlan | None) -> None:
-        at, settled = 0, False
-        judged: dict[bytes, Judgement] = {}
-        done = 0
-        while plan is not None or at < len(frames):
-            if plan is None:
-                batch = next_batch(frames, at)
-                await self._waits.until_clear(batch)
-                plan = self._plan(batch, judged, settled=settled)
-                if plan is None:
-                    return
-                await self._carried_out(plan)
-                done = len(batch) - len(plan.rest)
-                at += done
-            settled = plan.unknown or (settled and not done)
-            judged = {} if done else judged
-            if plan.unknown:
-                judged = await self._waits.look_again(judged)
-            if plan.unjudged is not None:
-                judged |= await self._waits.judge_in_worker(plan.unjudged)
-            plan = None
-            if at < len(frames):
-                await self._waits.yield_to_others()
-
-    async def _carried_out(self, plan: ClientPlan) -> None:
-        done = asyncio.Event()
-        self._carry_out(plan, done.set)
-        await done.wait()
+    def take_held(self) -> list[Frame] | None:
+        """The messages that have arrived meanwhile. None: nothing has, or nothing more is forwarded."""
+        if self._stopped or not self._held:
+            self._busy = False
+            if self._client_left:
+                self._end.set(Ending("client-gone"))
+            return None
+        data = b"".join(self._held)
+        self._held.clear()
+        self._held_size = 0
+        self._client.resume("held")
+        return self._frames.feed(data)
 
     # --- judge, record, forward ------------------------------------------------------------------------
 
-    def _plan(
+    def plan(
         self, batch: Sequence[Frame], judged: dict[bytes, Judgement], *, settled: bool = False
     ) -> ClientPlan | None:
         """None: the window or the traffic is over, or about to end. The window's timer ends the session."""
@@ -241,7 +212,7 @@ class ClientTraffic:
         self._services.telemetry.judged_inline.record((time.perf_counter_ns() - began) // 1000)
         return judgement
 
-    def _carry_out(self, plan: ClientPlan, then: Callable[[], None]) -> None:
+    def carry_out(self, plan: ClientPlan, then: Callable[[], None]) -> None:
         """Record, then forward, then call `then`. INVARIANT: no bytes of an execution precede its record."""
         if not plan.events:
             self._send(plan)

@@ -55,6 +55,11 @@ class Waits:
         self._end = end
         self._answer: asyncio.Future[None] | None = None  # of the server, if it is waited for
 
+    @property
+    def over(self) -> bool:
+        """Whether the traffic is over: nothing waits any more."""
+        return self._end.passed
+
     # --- before messages are judged --------------------------------------------------------------------
 
     def hold(self, frames: Sequence[Frame]) -> bool:

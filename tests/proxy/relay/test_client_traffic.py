@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pgjit.demo.certificates import Certificates, make_certificates
-from pgjit.judging.judge import Judgement
+from pgjit.judging.judge import Judge, Judgement
 from pgjit.policy.policy import Preset
 from pgjit.proxy.relay.client_traffic import ClientTraffic
 from pgjit.server.link import HIGH_WATER
@@ -143,10 +142,9 @@ async def test_a_fault_of_the_proxy_ends_the_session_and_nothing_is_sent(
     async with WholeProxy(tmp_path, certificates, [server]) as proxy, await proxy.client() as client:
         traffic = traffic_of(proxy)
         if at == "judging":
-            side = SimpleNamespace(from_client=fail, close=traffic._client_side.close)
-            monkeypatch.setattr(traffic, "_client_side", side)
+            monkeypatch.setattr(Judge, "judge_inline", fail)
         else:
-            monkeypatch.setattr(traffic, "_send", fail)
+            monkeypatch.setattr(traffic, "_counts", None)  # the first that is used between the record and the server
         await client.send(query("SELECT 1"))
         assert errors(await client.frames("E")) == [("FATAL", "08P01")]
         await proxy.over()
