@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Literal
 
-from pgjit.audit.event import Event, time_of_event
+from pgjit.audit.event import Event, Execution, Outcome
 from pgjit.audit.group_commit import GroupCommit
 from pgjit.audit.journal_line import digest_of, number_of, time_of
 from pgjit.audit.keeping_event import JournalReplaced, JournalTorn
@@ -30,6 +30,7 @@ from pgjit.audit.results.result_files import ResultFiles
 from pgjit.audit.rotation import Rotation
 from pgjit.audit.segments.segment import Segment
 from pgjit.audit.sink import OpenedSink, Sink, SinkBroken, SinkLost
+from pgjit.clock import nanoseconds_of
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.journal_mark import JournalMark
 from pgjit.single_flight import SingleFlight
@@ -63,7 +64,9 @@ class Journal:
         self._synced_last, self._synced_lines = self._last, sink.lines
         self.durability = durability
         self._rotation = rotation
-        self._segment_began = None if opened.first_of_segment is None else time_of(opened.first_of_segment)
+        first = opened.first_of_segment
+        began = None if first is None else time_of(first)
+        self._segment_began = None if began is None else nanoseconds_of(began)
         self._interval = interval
         self._failed: str | None = None  # for good
         self._refused = False  # the last write failed; the next may succeed
@@ -221,7 +224,7 @@ class Journal:
 
     def rotate_if_due(self, now: datetime) -> None:
         """Close the open segment if its first record is too old, also when nothing is appended."""
-        if self._rotation.due(self._sink.open_bytes, 0, self._segment_began, now) and self.writable:
+        if self._rotation.due(self._sink.open_bytes, 0, self._segment_began, nanoseconds_of(now)) and self.writable:
             try:
                 self._rotate()
             except OSError as error:
@@ -292,7 +295,7 @@ class Journal:
 
     def _put(self, lines: list[bytes], first: Event) -> None:
         """Append these lines to the sink. Raises OSError."""
-        content, at = b"".join(lines), time_of_event(first)
+        content, at = b"".join(lines), _nanoseconds(first)
         if self._rotation.due(self._sink.open_bytes, len(content), self._segment_began, at):
             self._rotate()
         self._sink.append(content)
@@ -367,6 +370,10 @@ class Journal:
     def _fail(self, why: str) -> None:
         self._failed = why
         _log.critical("journal %s failed and takes no records until a restart: %s", self._sink.name, why)
+
+
+def _nanoseconds(event: Event) -> int:
+    return event.at if isinstance(event, Execution | Outcome) else nanoseconds_of(event.at)
 
 
 def _refused(batches: Sequence[Sequence[Event]]) -> list[int | None]:
