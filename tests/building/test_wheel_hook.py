@@ -28,16 +28,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.status == 0, made.err
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
     pip = (sys.executable, "-m", "pip", "--python", place / "bin" / "python", "--disable-pip-version-check")
-    installed = finish(*pip, "install", "--no-deps", wheels[-1], seconds=_SECONDS)
+    installed = finish(*pip, "install", "--no-deps", wheels[-1], seconds=_SECONDS, env=_clean())
     assert installed.status == 0, installed.err
-    # Only now: pip would find the checkout's pgjit there, and install nothing.
+    # Only now: pip would find the checkout's pgjit there, and install nothing. PYTHONPATH has the compiled one.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return place
 
 
+def _clean() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 def _run(environment: Path, *arguments: str) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = finish(environment / "bin" / "pgjit", *arguments, seconds=_SECONDS, env=clean, cwd=environment.parent)
+    done = finish(environment / "bin" / "pgjit", *arguments, seconds=_SECONDS, env=_clean(), cwd=environment.parent)
     assert done.status == 0, done.out + done.err
     return done.out
 
