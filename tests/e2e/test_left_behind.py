@@ -28,7 +28,7 @@ async def test_the_process_that_comes_after_goes_on(
 ) -> None:
     clock = Ahead()
     monkeypatch.setattr("pgjit.app.application.Clock", lambda: clock)
-    monkeypatch.setattr("pgjit.proxy.listener._END_SECONDS", 0.5)
+    monkeypatch.setattr("pgjit.proxy.drain._END_SECONDS", 0.5)
     await restore(attacked)
     async with open_attacked(attacked, tmp_path, own_login=False) as world:
         connection = await connect_psycopg(world, await world.token(add_breaker(world)), "full", "write-target")
