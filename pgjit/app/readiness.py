@@ -192,7 +192,7 @@ def _space(journal: Journal, upkeep: Upkeep) -> CheckResult:
 
 
 def _copies(upkeep: Upkeep) -> CheckResult:
-    """Of closed segments: in the archive, and at the collector."""
+    """Whether closed segments are in the archive, and at the collector."""
     waiting = f"{upkeep.waiting} segments wait for the archive, {upkeep.held} for the collector"
     hint = "Nothing is lost, and they are kept here meanwhile: see the log for what fails."
     return CheckResult.of(warns=upkeep.archive_failing or upkeep.held > 0, known=waiting, hint=hint)

@@ -11,7 +11,7 @@ __all__ = ["Holder", "HolderKey"]
 
 
 class HolderKey(NamedTuple):
-    """Whose windows, requests and quotas they are: an agent that acts for a person has its own, not the person's."""
+    """The holder of windows, requests and quotas: an agent that acts for a person has its own, not the person's."""
 
     identity: IdentityKey
     program: str | None = None  # client id of the agent that acts for the identity

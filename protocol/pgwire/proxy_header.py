@@ -103,7 +103,7 @@ class ProxyHeaderReader:
         return 1  # a header of version 1 ends where its line does
 
     def _length(self) -> int:
-        """Of a header of version 2, as far as it is known."""
+        """The length of a header of version 2, as far as it is known."""
         if len(self._data) < _FIXED:
             return _FIXED
         return _FIXED + int.from_bytes(self._data[14:16])

@@ -15,7 +15,7 @@ __all__ = ["plain_record"]
 
 
 def plain_record(event: Execution | Outcome, seq: int) -> bytes:
-    """Of a session whose policy leaves nothing out."""
+    """The record of an event of a session whose policy leaves nothing out."""
     members = _execution(event) if isinstance(event, Execution) else _outcome(event)
     context = event.context
     who = {"identity": f"{context.identity.key.tid}/{context.identity.key.oid}", "policy": context.policy}

@@ -22,7 +22,7 @@ _KUBERNETES = "1.34.0"
 
 
 def digest() -> str:
-    """Of everything from which the chart is rendered."""
+    """The digest of everything from which the chart is rendered."""
     found = hashlib.sha256()
     for path in sorted(CHART.rglob("*")):
         if path.is_file() and path.name != "README.md":

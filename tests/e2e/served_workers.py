@@ -111,7 +111,7 @@ class WorkersWorld(World):
             return await self.process.wait()
 
     def records(self, kind: str) -> dict[str, list[Any]]:
-        """Of the journal of each worker, by its name."""
+        """The records of each worker's journal, by the worker's name."""
         folders = [each.parent for each in sorted(self.journal.glob("*/origin"))]
         return {folder.name: [each for each in journal_records(folder) if each["type"] == kind] for folder in folders}
 

@@ -41,7 +41,7 @@ class Programs:
         return out.decode().strip()
 
     async def content(self) -> str:
-        """Of pgbench's tables, what a restore has to bring back."""
+        """What a restore has to bring back of pgbench's tables."""
         sql = "SELECT count(*), sum(aid), sum(abalance) FROM pgbench_accounts"
         return await self.run(
             "psql", "-X", "-At", "-c", sql, "-c", "SELECT count(*), sum(delta) FROM pgbench_history"

@@ -39,14 +39,14 @@ def questions() -> list[Question]:
 
 
 def outcome(results: list[pq.abc.PGresult]) -> list[bytes | list[bytes | None] | None]:
-    """Of each result its columns, or what it tells; of an error its SQLSTATE."""
-    told: list[bytes | list[bytes | None] | None] = []
+    """The columns of each result, or its command tag; the SQLSTATE of an error."""
+    seen: list[bytes | list[bytes | None] | None] = []
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            told.append(result.error_field(pq.DiagnosticField.SQLSTATE))
+            seen.append(result.error_field(pq.DiagnosticField.SQLSTATE))
         else:
-            told.append([result.command_status, *(result.fname(at) for at in range(result.nfields))])
-    return told
+            seen.append([result.command_status, *(result.fname(at) for at in range(result.nfields))])
+    return seen
 
 
 def ways_of(question: Question) -> list[str]:

@@ -25,7 +25,7 @@ SELECT concat_ws(' ', pg_snapshot_xmax(pg_current_snapshot()), (SELECT last_valu
     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), (SELECT count(*) FROM pg_largeobject_metadata),
     (SELECT count(*) FROM pg_prepared_xacts), (SELECT count(*) FROM pg_replication_slots), pg_conf_load_time())
 """
-# Of the session itself, but for what a policy that reads lets it choose.
+# The settings that a policy that reads lets a session choose. All other state of the session stays as it was.
 CHOSEN = sorted(FREE | CAPPED.keys() | TIMEOUTS)
 MINE = f"""
 SELECT md5(string_agg(concat(name, '=', setting), ',' ORDER BY name)) || concat(current_user, session_user,

@@ -41,7 +41,7 @@ def faults_of(row: dict[str, str], way: str, line: Line, log: LogSlice) -> list[
             faults.append(f"refused as {found}")
         if several and (found is None or found[:2] != SEVERAL):
             faults.append(f"refused as {found}")
-        # Of what was refused the log has no word: neither run, nor prepared, nor in an error.
+        # The log has no word of what was refused: neither run, nor prepared, nor in an error.
         if sql[:40] in seen or "duration:" in seen:
             faults.append(f"the server saw {seen}")
     else:

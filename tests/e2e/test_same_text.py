@@ -63,7 +63,7 @@ PIECES = [
 
 
 def constants(text: str) -> list[list[str | None]]:
-    """Of each statement the columns that are plain texts, as pgjit's parser has them; None for others."""
+    """The columns of each statement that are plain texts, as pgjit's parser has them; None for others."""
     found = []
     for raw in json.loads(parse_sql_json(text)).get("stmts", []):
         targets: list[Any] = raw["stmt"].get("SelectStmt", {}).get("targetList", [])

@@ -20,7 +20,7 @@ from tests.run.processes import finish
 from tests.run.work import Turns
 
 MOST_CALLS = 100_000
-"""Of functions in one go: some 20 ms."""
+"""Calls of functions in one turn of the loop: some 20 ms."""
 
 
 JUDGE = """

@@ -67,7 +67,7 @@ def ask(line: Line, asked: Asked, way: str, values: list[bytes | None] | None) -
 
 
 def answer(results: list[pq.abc.PGresult], *, columns_only: bool) -> list[object]:
-    """Of each result its columns with their types, and its rows, sorted; of an error its SQLSTATE."""
+    """The columns of each result with their types, and its rows, sorted; the SQLSTATE of an error."""
     told: list[object] = []
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:

@@ -69,7 +69,7 @@ def add_writer(world: World) -> AppCredentials:
 
 
 def add_breaker(world: World) -> AppCredentials:
-    """Of the group that the policy with `access: full` is for."""
+    """An app in the group that the policy with `access: full` is for."""
     return world.emulator.add_app("a breaker of the glass", groups=[BREAKERS])
 
 

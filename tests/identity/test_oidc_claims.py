@@ -1,4 +1,4 @@
-"""Whose an OpenID Connect token is: a person's who signed in, or a program's."""
+"""The identity that an OpenID Connect token is for: a person who signed in, or a program."""
 
 from __future__ import annotations
 

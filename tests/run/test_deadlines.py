@@ -168,7 +168,7 @@ def test_no_signal_is_heard():
 _HANGING = tuple(test.format(name) for name, (test, _) in HANGS.items())
 _AN_EXIT = "@in_time\ndef test_it(): threading.Thread(target=time.sleep, args=(900,)).start()"
 
-# Of each run: what is in its conftest, its tests, and arguments of pytest. They wait most of the time: all at once.
+# Each run has what is in its conftest, its tests, and arguments of pytest. They wait most of the time: all at once.
 RUNS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "asyncio": (_LOOPS % "asyncio", _HANGING, ()),
     "uvloop": (_LOOPS % "uvloop", _HANGING, ()),

@@ -31,7 +31,7 @@ __all__ = [
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "catalog"
 STORED = FIXTURES / "names.json"
 
-# Of the system's own, what the tests speak of: the whole would be a third of a megabyte.
+# The system's own objects that the tests use: all of them would be a third of a megabyte.
 _RELATIONS = {"pg_class", "pg_attribute", "pg_authid", "pg_roles", "pg_stats", "tables", "columns"}
 _FUNCTIONS = {
     "_pg_expandarray", "abs", "array_agg", "avg", "bernoulli", "btrim", "concat", "count", "current_setting", "date",
