@@ -22,6 +22,10 @@ class ChangedNames:
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.added, *self.changed, *self.removed)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedEarlier:
@@ -44,10 +48,6 @@ class ReloadResult:
     sessions_following: int = 0  # that go on, judged by the new rules
     sessions_leaving: int = 0  # that have to log in again
     warnings: tuple[str, ...] = ()
-
-    @property
-    def changes(self) -> bool:
-        return bool(self.policies or self.connections or self.keys)
 
 
 class ReloadRefused(CallRefused):

@@ -13,12 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pgjit.api.reload_result import ChangedNames
+from pgjit.app.from_config import versions_of
 from pgjit.config import Config, ConfigFile
-from pgjit.policy.policy import Policy
 from pgjit.server.credential import CredentialUnavailable, FixedSecret, FromFile, LoginCredential
 from pgjit.server.target import Target
 
-__all__ = ["ConfigChange", "FileDigests", "Names", "change_of", "digests_of", "is_still_there", "kept_file"]
+__all__ = ["ConfigChange", "FileDigests", "change_of", "digests_of", "is_still_there", "kept_file"]
 
 _RESTART = ("node", "workers", "listen", "identity", "store", "journal", "admin", "api", "notify", "otlp")
 """Sections that are read at start alone, but for the certificate and the roles of `api`."""
@@ -32,24 +33,10 @@ _LEADS_TO = (
 """Keys of a connection that say where its sessions are, and how they are protected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        return (*self.added, *self.changed, *self.removed)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigChange:
-    policies: Names = Names()
-    connections: Names = Names()
+    policies: ChangedNames = field(default_factory=ChangedNames)
+    connections: ChangedNames = field(default_factory=ChangedNames)
     moved: frozenset[str] = frozenset()  # connections that lead elsewhere now, are new, or are removed
     keys: tuple[str, ...] = ()  # other keys that are in force now
     restart: tuple[str, ...] = ()  # keys whose new values need a restart
@@ -105,7 +92,7 @@ def change_of(running: Config, read: Config, before: FileDigests, now: FileDiges
     if old.policies != new.policies:
         keys.append("policies")
     return ConfigChange(
-        policies=_names(_versions(running.policies), _versions(read.policies)),
+        policies=_names(versions_of(running), versions_of(read)),
         connections=connections,
         moved=frozenset({*moved, *connections.added, *connections.removed}),
         keys=tuple(keys),
@@ -141,12 +128,8 @@ def _differing(name: str, old: object, new: object) -> Iterable[str]:
     return [f"{name}.{key}" for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
 
 
-def _versions(policies: Mapping[str, Policy]) -> dict[str, object]:
-    return {name: policy.version for name, policy in policies.items()}
-
-
-def _names(old: Mapping[str, object], new: Mapping[str, object]) -> Names:
-    return Names(
+def _names(old: Mapping[str, object], new: Mapping[str, object]) -> ChangedNames:
+    return ChangedNames(
         added=tuple(sorted(new.keys() - old.keys())),
         changed=tuple(sorted(name for name in new.keys() & old.keys() if new[name] != old[name])),
         removed=tuple(sorted(old.keys() - new.keys())),

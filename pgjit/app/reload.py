@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pgjit.api.reload_result import ChangedNames, EndedEarlier, ReloadRefused, ReloadResult
+from pgjit.api.reload_result import EndedEarlier, ReloadRefused, ReloadResult
 from pgjit.api.section import HttpRolesSection
 from pgjit.app.config_change import (
     ConfigChange,
@@ -184,9 +184,9 @@ class Reload:
         services.telemetry.metrics.declare_policies(services.policies)
         for serve in self.on_tls:
             serve(reading.tls)
-        for serve in self.on_api_tls if reading.api_tls is not None else ():
-            assert reading.api_tls is not None
-            serve(reading.api_tls)
+        if reading.api_tls is not None:
+            for serve in self.on_api_tls:
+                serve(reading.api_tls)
         self.config, self._digests = running, reading.digests
         for changed in self.on_change:
             changed(running)
@@ -206,10 +206,8 @@ class Reload:
         self.state.in_force_since = self._services.clock()
         result = ReloadResult(
             config_hash=self.config.sha256,
-            policies=ChangedNames(change.policies.added, change.policies.changed, change.policies.removed),
-            connections=ChangedNames(
-                change.connections.added, change.connections.changed, change.connections.removed
-            ),
+            policies=change.policies,
+            connections=change.connections,
             keys=change.keys,
             restart=change.restart,
             windows=tuple(
