@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pgjit.api.reload_result import ChangedNames
 from pgjit.app.from_config import versions_of
 from pgjit.config import Config, ConfigFile
+from pgjit.policy.load import policy_files
 from pgjit.server.credential import CredentialUnavailable, FixedSecret, FromFile, LoginCredential
 from pgjit.server.target import Target
 
@@ -138,8 +139,7 @@ def _names(old: Mapping[str, object], new: Mapping[str, object]) -> ChangedNames
 
 def is_still_there(config: Config) -> bool:
     """Whether the files are as they were read. If not, some may have been read before a change and some after it."""
-    folder = config.path(config.file.policies)
-    found = {str(path) for path in folder.glob("*.yaml") if not path.stem.endswith("_test")}
+    found = {str(path) for path in policy_files(config.path(config.file.policies))}
     read = {policy.source: policy.version for policy in config.policies.values()}
     if config.source is not None:
         found.add(str(config.source))
@@ -156,12 +156,10 @@ def _sha256(path: str) -> str:
 
 def _of_target(target: Target) -> str:
     """A digest of the secret, as far as it can be read without a fetch, and of the certificates of a connection."""
-    paths = [Path(each) for each in (target.sslrootcert, target.sslcert, target.sslkey) if each is not None]
-    logins = [target.credential, None if target.control is None else target.control.credential]
-    return _digest(paths, *(_secret(login) for login in logins))
+    return _digest(target.certificate_files, *map(_secret, target.credentials))
 
 
-def _secret(login: LoginCredential | None) -> bytes:
+def _secret(login: LoginCredential) -> bytes:
     match login:
         case FixedSecret():
             return b"fixed" + login.value.encode()

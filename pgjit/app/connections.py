@@ -64,9 +64,8 @@ class Connections:
     def refetch_secrets(self) -> None:
         """Secrets that are fetched and cached are fetched again for the next login."""
         for target in self.targets.values():
-            for login in (target.credential, None if target.control is None else target.control.credential):
-                if login is not None:
-                    login.refused()
+            for login in target.credentials:
+                login.refused()
 
     def _retire(self, name: str) -> None:
         """No session finds it any more. Its servers stay until its last session is gone: they end it."""

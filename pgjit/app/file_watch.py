@@ -31,9 +31,8 @@ def watched_files(config: Config) -> list[Path]:
     if file.api is not None and file.api.tls is not None:
         paths += [config.path(file.api.tls.certificate), config.path(file.api.tls.key)]
     for target in config.targets.values():
-        paths += [Path(each) for each in (target.sslrootcert, target.sslcert, target.sslkey) if each is not None]
-        logins = (target.credential, None if target.control is None else target.control.credential)
-        paths += [login.path for login in logins if isinstance(login, FromFile)]
+        paths += target.certificate_files
+        paths += [login.path for login in target.credentials if isinstance(login, FromFile)]
     return [*paths, *sorted(config.path(file.policies).glob("*.yaml"))]
 
 

@@ -30,7 +30,7 @@ from pgjit.policy.policy import NO_LIMITS, Limits, Policy, ResultCaps, SettingCa
 from pgjit.policy.redaction import Redaction
 from pgjit.policy.selector import Selector
 
-__all__ = ["Policies", "load_policies", "read_policy", "terms_of"]
+__all__ = ["Policies", "load_policies", "policy_files", "read_policy", "terms_of"]
 
 Where = tuple[int | str, ...]
 
@@ -86,15 +86,18 @@ def _same(one: Policy, other: Policy) -> bool:
     return (one.version, one.source) == (other.version, other.source)
 
 
+def policy_files(folder: Path) -> list[Path]:
+    """The files that hold its policies: `*.yaml` without `*_test.yaml`."""
+    return [path for path in sorted(folder.glob("*.yaml")) if not path.stem.endswith("_test")]
+
+
 def load_policies(folder: Path) -> tuple[Policies, list[str]]:
-    """All policies of `folder` (`*.yaml` without `*_test.yaml`), and all faults with their places."""
+    """All policies of `folder`, and all faults with their places."""
     faults: list[str] = []
     loaded: list[tuple[Policy, Document]] = []
     if not folder.is_dir():
         return Policies(), [f"{folder}:1:1: is not a folder"]
-    for path in sorted(folder.glob("*.yaml")):
-        if path.stem.endswith("_test"):
-            continue
+    for path in policy_files(folder):
         document = Document.read(path)
         policy = read_policy(document)
         faults += document.faults

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 from pgjit.server.credential import LoginCredential
 
@@ -92,6 +93,17 @@ class Target:
     search_path: str = "public"
     warm: int = 0  # connections that are made ahead, at most
     control: ControlLogin | None = None  # None: the control connections log in as the sessions do
+
+    @property
+    def credentials(self) -> tuple[LoginCredential, ...]:
+        """Those of the sessions and of the control connections, where there are some."""
+        own = (self.credential, None if self.control is None else self.control.credential)
+        return tuple(each for each in own if each is not None)
+
+    @property
+    def certificate_files(self) -> tuple[Path, ...]:
+        """The files of its TLS rules: certificates, and the key."""
+        return tuple(Path(each) for each in (self.sslrootcert, self.sslcert, self.sslkey) if each is not None)
 
     @property
     def for_control(self) -> Target:
