@@ -14,4 +14,3 @@ class WorkerPlace:
     siblings: Siblings
     run: str  # of this process on the store
     dead: tuple[str, ...]  # runs of this name that are known to have ended
-    workers: int  # that share the limits of the node

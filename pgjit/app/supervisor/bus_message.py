@@ -61,7 +61,6 @@ class WorkerStart(_Message):
     name: _Name
     run: _Name  # of this process on the store
     dead: Annotated[list[_Name], Field(max_length=64)]  # runs that have ended: nobody waits whether they are silent
-    slots: Annotated[int, Field(ge=1, le=64)]
     held: bool  # a service manager holds the sockets too: they stay open when the supervisor is gone
     descriptors: Annotated[list[Descriptor], Field(max_length=64)]
 

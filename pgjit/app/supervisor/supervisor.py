@@ -188,9 +188,8 @@ class Supervisor:
         listening: list[tuple[socket.socket, str]] = [(each, "listen") for each in self._listen[slot.number]]
         listening += [(each, "api") for each in (self._api[slot.number] if self._api else ())]
         child = await start_worker(
-            self._command, name, slot.number, len(self.slots), listening, self._folder, dead,
-            held=bool(self._inherited.listen),
-        )  # fmt: skip
+            self._command, name, slot.number, listening, self._folder, dead, held=bool(self._inherited.listen)
+        )
         self.children.add(child)
         if self._stops():
             child.drain()

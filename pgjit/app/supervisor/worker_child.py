@@ -77,7 +77,6 @@ async def start_worker(
     command: Sequence[str],
     name: str,
     slot: int,
-    slots: int,
     listening: Sequence[tuple[socket.socket, str]],
     folder: Path,
     dead: Sequence[str],
@@ -107,5 +106,5 @@ async def start_worker(
             Descriptor.model_validate({"number": each.fileno(), "purpose": purpose}) for each, purpose in inherited
         ]
     bus = await Bus.on(ours)
-    bus.send(WorkerStart(name=name, run=run, dead=list(dead), slots=slots, held=held, descriptors=descriptors))
+    bus.send(WorkerStart(name=name, run=run, dead=list(dead), held=held, descriptors=descriptors))
     return WorkerChild(name, run, slot, process, bus, place)

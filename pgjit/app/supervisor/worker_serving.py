@@ -57,7 +57,7 @@ async def serve_one_worker(
 
     async with WorkerBus.open(endpoint) as bus:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, received)
-        place = WorkerPlace(siblings=bus, run=start.run, dead=tuple(start.dead), workers=start.slots)
+        place = WorkerPlace(siblings=bus, run=start.run, dead=tuple(start.dead))
         app = App(config, warm=True, inherited=inherited, place=place)
         app.stop_at_once = at_once
         async with AsyncExitStack() as running:

@@ -174,7 +174,7 @@ async def test_a_peer_that_reads_nothing_is_cut_off() -> None:
 
 
 def test_the_first_message_is_read_alone() -> None:
-    start = WorkerStart(name="a.1", run="r", dead=[], slots=2, held=True, descriptors=[])
+    start = WorkerStart(name="a.1", run="r", dead=[], held=True, descriptors=[])
     ours, theirs = socket.socketpair()
     with ours:
         ours.sendall(encoded(start) + encoded(WorkerReady()))

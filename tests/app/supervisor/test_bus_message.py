@@ -29,9 +29,7 @@ from pgjit.app.supervisor.bus_message import (
 )
 
 MESSAGES: tuple[BusMessage, ...] = (
-    WorkerStart(
-        name="a.1", run="r", dead=["q"], slots=2, held=False, descriptors=[Descriptor(number=7, purpose="listen")]
-    ),
+    WorkerStart(name="a.1", run="r", dead=["q"], held=False, descriptors=[Descriptor(number=7, purpose="listen")]),
     WorkerReady(),
     DrainOrder(delayed=True, keeps_queue=False),
     SiblingDied(name="a.1", run="r"),
