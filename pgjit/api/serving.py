@@ -201,6 +201,21 @@ class _BoundedServer(PromptServer):
         )
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    """Raises OSError when the port is in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError:
+        listening.close()
+        raise
+    listening.setblocking(False)
+    listening.listen(_BACKLOG)
+    return listening
+
+
 class HttpServer:
     """Serves an ASGI application on one port, in the running event loop; over TLS if a context is given."""
 
@@ -242,22 +257,12 @@ class HttpServer:
         """How many are open, from accept to close."""
         return len(self._places)
 
-    async def open(self, host: str, port: int) -> None:
-        """Raises OSError when the port is in use."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, port))
-        except OSError:
-            listening.close()
-            raise
-        listening.setblocking(False)
-        listening.listen(_BACKLOG)
-        await self.open_on(listening)
+    async def open(self, host: str, port: int, inherited: socket.socket | None = None) -> None:
+        """`inherited`: serves on this socket instead; it listens already, and may be a Unix socket.
 
-    async def open_on(self, listening: socket.socket) -> None:
-        """Serve on a socket that listens already, of this process or inherited; it may be a Unix socket."""
+        Raises OSError when the port is in use.
+        """
+        listening = _listening(host, port) if inherited is None else inherited
         name = listening.getsockname()
         self.port = int(name[1]) if isinstance(name, tuple) else 0
         server = self._server = _BoundedServer(self._config, listening, self._tls, self._places)

@@ -51,10 +51,7 @@ async def open_api(
     server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)
     await services.provider.start()
     try:
-        if inherited is None:
-            await server.open(section.listen.host, section.listen.port)
-        else:
-            await server.open_on(inherited)
+        await server.open(section.listen.host, section.listen.port, inherited)
         yield server
     finally:
         services.feed.close()
@@ -78,10 +75,7 @@ async def open_admin_port(
     telemetry.metrics.ready.watch(lambda: {(): int(board.look().ready)})
     admin = HttpServer(admin_api(board, telemetry.page), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:
-        if inherited is None:
-            await admin.open(section.host, section.port)
-        else:
-            await admin.open_on(inherited)
+        await admin.open(section.host, section.port, inherited)
         async with board.running():
             yield admin.port
     finally:

@@ -86,10 +86,7 @@ async def _admin_port(config: Config, supervisor: Supervisor, inherited: Inherit
 
     admin = HttpServer(supervisor_pages(supervisor))
     try:
-        if inherited.admin is None:
-            await admin.open(config.file.admin.host, config.file.admin.port)
-        else:
-            await admin.open_on(inherited.admin)
+        await admin.open(config.file.admin.host, config.file.admin.port, inherited.admin)
         yield admin.port
     finally:
         await admin.close()
