@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgjit.cli.loop import Hangups, run_program, stop_signals
+from pgjit.cli.loop import Hangups, entered_unless, run_program, stop_signals
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:
@@ -53,15 +53,9 @@ async def _supervise(
         await running.enter_async_context(service_manager.watched(supervisor.all_answer))
         extended = await running.enter_async_context(AsyncExitStack())
         admin_port = await running.enter_async_context(_admin_port(config, supervisor, inherited))
-        starting = asyncio.create_task(supervisor.start())
-        stopped = asyncio.create_task(stop.wait())
-        running.push_async_callback(_cancelled, stopped)
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            await _cancelled(starting)
-            return Status.OK
         try:
-            starting.result()
+            if not await entered_unless(stop, running, _workers(supervisor, at_once)):
+                return Status.OK
         except WorkerFailed as failed:
             _log.error("%s before it served: it has reported why", failed)
             return failed.status if failed.status > 0 else Status.FAILED
@@ -70,12 +64,11 @@ async def _supervise(
         service_manager.ready(
             f"{config.workers} workers serve sessions on {config.file.listen.host}:{supervisor.port}"
         )
-        await stopped
+        await stop.wait()
         service_manager.stopping("draining: running statements may complete")
         await extended.enter_async_context(service_manager.extended(supervisor.longest_drain))
         if not as_json:
             print("draining: no new sessions, waiting for running statements", flush=True)
-        await _stop(supervisor, at_once)
     return Status.OK
 
 
@@ -104,6 +97,16 @@ def _follow_signals(supervisor: Supervisor) -> None:
         task.add_done_callback(rolling.discard)
 
     loop.add_signal_handler(signal.SIGUSR2, replace_workers)
+
+
+@asynccontextmanager
+async def _workers(supervisor: Supervisor, at_once: asyncio.Event) -> AsyncIterator[None]:
+    """They serve while the block runs, and drain after it. Raises WorkerFailed and OSError."""
+    await supervisor.start()
+    try:
+        yield
+    finally:
+        await _stop(supervisor, at_once)
 
 
 async def _stop(supervisor: Supervisor, at_once: asyncio.Event) -> None:
