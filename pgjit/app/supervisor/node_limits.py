@@ -11,11 +11,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pgjit.proxy.door.connection_limits import EXTRA, EXTRA_OF_ADDRESS
 from pgjit.proxy.quota import Quota
 
 __all__ = ["NodeLimits"]
-
-_EXTRA, _EXTRA_OF_ADDRESS = 32, 8
 
 
 @dataclass(slots=True)
@@ -50,9 +49,9 @@ class NodeLimits:
             limit = "address"
         elif self._connections.full(None):
             limit = "connections"
-        if not self._connections.take(None, beyond=_EXTRA):
+        if not self._connections.take(None, beyond=EXTRA):
             return False, limit
-        if not self._addresses.take(network, beyond=_EXTRA_OF_ADDRESS):
+        if not self._addresses.take(network, beyond=EXTRA_OF_ADDRESS):
             self._connections.give_back(None)
             return False, limit
         self._of(worker).networks[network] += 1

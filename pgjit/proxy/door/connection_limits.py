@@ -16,10 +16,10 @@ from pgjit.errors import TooManyConnections
 from pgjit.proxy.quota import Quota
 from pgjit.proxy.siblings import SharedAdmission
 
-__all__ = ["ClientAddress", "ConnectionLimits", "ConnectionPlace"]
+__all__ = ["EXTRA", "EXTRA_OF_ADDRESS", "ClientAddress", "ConnectionLimits", "ConnectionPlace"]
 
-_EXTRA = 32
-_EXTRA_OF_ADDRESS = 8
+EXTRA = 32
+EXTRA_OF_ADDRESS = 8
 """Connections accepted beyond a limit to send an error: a TLS handshake each. Their cancel requests are served."""
 
 
@@ -60,7 +60,7 @@ class ConnectionLimits:
     def enter(self, client: ClientAddress | None) -> ConnectionPlace:
         """A new connection. Without `client` its address is known later: see `ConnectionPlace.name`."""
         full = self.total.full(None)
-        place = ConnectionPlace(self, accepted=self.total.take(None, beyond=_EXTRA))
+        place = ConnectionPlace(self, accepted=self.total.take(None, beyond=EXTRA))
         if full:
             place.refusal = _too_many(self.total.most)
         if client is not None:
@@ -87,7 +87,7 @@ class ConnectionPlace:
         addresses = self._limits.addresses
         if addresses.full(client.network):
             self.refusal = _too_many_of_address(addresses.most, client)
-        if self.accepted and addresses.take(client.network, beyond=_EXTRA_OF_ADDRESS):
+        if self.accepted and addresses.take(client.network, beyond=EXTRA_OF_ADDRESS):
             self._network = client.network
         else:
             self.accepted = False
