@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pgjit.app.supervisor.merged_metrics import merged
 from pgjit.app.supervisor.supervisor import Supervisor
 from pgjit.app.supervisor.worker_child import WorkerChild
-from pgjit.app.supervisor.worker_slot import WorkerSlot
+from pgjit.app.supervisor.worker_slot import SlotState, WorkerSlot
 from pgjit.telemetry.metrics import Metrics
 from pgjit.telemetry.prometheus import CONTENT_TYPE, PrometheusPage
 
@@ -116,9 +116,7 @@ def _text(reports: list[_SlotReport], draining: list[WorkerChild], *, ready: boo
 
 
 def _states(supervisor: Supervisor) -> dict[tuple[str, ...], float]:
-    counts: dict[tuple[str, ...], float] = {
-        (state,): 0 for state in ("empty", "starting", "serving", "replacing", "stopping", "draining")
-    }
+    counts: dict[tuple[str, ...], float] = {(state.value,): 0 for state in SlotState}
     for slot in supervisor.slots:
         counts[slot.state.value,] += 1
     counts["draining",] = sum(child.draining for child in supervisor.children)

@@ -80,7 +80,7 @@ class Bus:
         try:
             while line := await self._reader.readuntil(b"\n"):
                 message = decoded(line)
-                if isinstance(message, Admitted | PlaceAnswer | CancelAnswer):
+                if isinstance(message, BusAnswer):
                     self._answered(message)
                 else:
                     handle(message)

@@ -92,7 +92,7 @@ class Supervisor:
     def stopping(self) -> bool:
         return self._stops()
 
-    def _stops(self) -> bool:
+    def _stops(self) -> bool:  # a method: mypy takes a property for unchanged after an await
         return any(slot.state is SlotState.STOPPING for slot in self.slots)
 
     # --- start and stop --------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ _log = logging.getLogger("pgjit.serve")
 def serve(
     config: Annotated[Path, typer.Option(help="The configuration file (docs/config.md).")] = Path("pgjit.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON line.")] = False,
-    worker: Annotated[int | None, typer.Option(hidden=True, help="Of the supervisor alone: the bus.")] = None,
+    worker: Annotated[
+        int | None, typer.Option(hidden=True, help="For the supervisor alone: the descriptor of the bus.")
+    ] = None,
 ) -> int:
     """Run the proxy.
 
