@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from pgjit.errors import ServerUnavailable
 
-__all__ = ["FIRST_DESCRIPTOR", "NAMES", "InheritedSockets", "inherited_sockets", "sockets_of"]
+__all__ = ["NAMES", "InheritedSockets", "inherited_sockets", "sockets_of"]
 
-FIRST_DESCRIPTOR = 3
+_FIRST_DESCRIPTOR = 3
 """SD_LISTEN_FDS_START: they follow standard input, output and error."""
 NAMES = ("listen", "admin", "api")
 _MOST = 64
@@ -63,7 +63,7 @@ def inherited_sockets(
     names = [""] * count if text is None else text.split(":") if text or count else []
     if len(names) != count:
         raise _unusable([f"LISTEN_FDNAMES has {len(names)} names for {count} sockets"])
-    return sockets_of(enumerate(names, start=FIRST_DESCRIPTOR))
+    return sockets_of(enumerate(names, start=_FIRST_DESCRIPTOR))
 
 
 def sockets_of(descriptors: Iterable[tuple[int, str]]) -> InheritedSockets:

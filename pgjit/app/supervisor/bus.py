@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from pgjit.app.supervisor.bus_message import (
@@ -23,13 +23,12 @@ from pgjit.app.supervisor.bus_message import (
     encoded,
 )
 
-__all__ = ["Bus", "BusAnswer", "BusClosed", "Received"]
+__all__ = ["Bus", "BusAnswer", "BusClosed"]
 
 _log = logging.getLogger("pgjit.workers")
 _MOST_UNSENT = 1 << 20
 
 BusAnswer = Admitted | PlaceAnswer | CancelAnswer
-Received = Callable[[BusMessage], Awaitable[None] | None]
 A = TypeVar("A", Admitted, PlaceAnswer, CancelAnswer)
 
 
