@@ -1,6 +1,7 @@
 """A worker as the supervisor sees one, in a process that starts fast: it speaks on the bus, and serves nothing.
 
-What it does is in the file `plan` beside the configuration: `serve`, `fail` (ends at once), or `hang` (never ready).
+What it does is in the file `plan` beside the configuration: `serve`, `fail` (ends at once), `hang` (never ready), or
+`stay` (serves, and ends at no order).
 It accepts connections and closes them with its name, so that a client knows which worker it was.
 """
 
@@ -25,7 +26,7 @@ def main() -> int:
     plan = (folder / "plan").read_text().strip()
     if plan == "fail":
         return 7
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if plan == "stay" else lambda *_: os._exit(0))
     if plan == "hang":
         signal.pause()
     selector = selectors.DefaultSelector()
@@ -39,7 +40,10 @@ def main() -> int:
     while True:
         for key, _ in selector.select():
             if key.data is None:
-                if (status := _obey(folder, lines.readline())) is not None:
+                status = _obey(folder, lines.readline())
+                if plan == "stay":
+                    selector.unregister(bus)
+                elif status is not None:
                     return status
                 continue
             try:

@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.app.supervisor import supervisor as room
+from pgjit.app.supervisor import worker_child
+from pgjit.app.supervisor.admin_pages import supervisor_pages
 from pgjit.app.supervisor.supervisor import Supervisor, WorkerFailed
 from pgjit.app.supervisor.worker_slot import SlotState
 from pgjit.config import load_config
@@ -173,3 +176,40 @@ async def test_a_replacement_that_fails_leaves_the_worker_that_serves(
             assert [both.pid(name) for name in both.names] == before
             assert both.states == [SlotState.SERVING] * 2
         both.plan("serve")
+
+
+async def test_a_worker_that_obeys_no_order_is_killed_and_counts_as_not_stopped_in_order(
+    new: Callable[[], Played],
+) -> None:
+    both = new()
+    both.plan("stay")
+    async with running(both):
+        pids = [both.pid(name) for name in both.names]
+        async with asyncio.timeout(60):
+            await both.stop(0.1)
+        assert not both.children
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert [path.name for path in sorted((both.folder / "journal").glob("*.running"))] == [
+        "a.1.running",
+        "a.2.running",
+    ]
+
+
+async def test_a_node_whose_workers_do_not_answer_is_alive_and_not_ready(
+    new: Callable[[], Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_child, "_PAGE_SECONDS", 0.1)
+    async with (
+        running(new()) as both,
+        httpx.AsyncClient(transport=httpx.ASGITransport(supervisor_pages(both)), base_url="http://admin") as probe,
+    ):
+        assert not await both.all_answer()
+        assert (await probe.get("/healthz")).status_code == 200
+        ready = await probe.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+        assert {name: each["status"] for name, each in ready.json()["workers"].items()} == dict.fromkeys(
+            both.names, "does not answer"
+        )
+        assert 'pgjit_workers{worker="supervisor",state="serving"} 2' in (await probe.get("/metrics")).text
