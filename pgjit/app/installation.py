@@ -215,9 +215,9 @@ async def _clock_of_store(config: Config) -> ClockReading:
     assert config.store is not None
     connection = await connect(postgres_login(config.store))
     try:
-        asked = datetime.now(UTC)
+        sent = datetime.now(UTC)
         theirs: datetime = await connection.fetchval("SELECT clock_timestamp()")
-        return ClockReading(asked, datetime.now(UTC), theirs)
+        return ClockReading(sent, datetime.now(UTC), theirs)
     finally:
         await connection.close()
 

@@ -17,17 +17,17 @@ _TOO_FAR = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """`asked` and `answered` by this machine's clock, `theirs` by the other one between the two."""
+    """`sent` and `answered`: when, by this machine's clock. `theirs`: the other clock, read between the two."""
 
-    asked: datetime
+    sent: datetime
     answered: datetime
     theirs: datetime
 
     @property
     def ahead(self) -> timedelta:
         """How far this machine's clock is ahead, at least; negative if it is behind; 0 if that cannot be known."""
-        if self.theirs < self.asked:
-            return self.asked - self.theirs
+        if self.theirs < self.sent:
+            return self.sent - self.theirs
         return min(timedelta(), self.answered - self.theirs)
 
 

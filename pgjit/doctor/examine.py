@@ -6,7 +6,6 @@ mean is decided by its check.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,26 +17,19 @@ from pgjit.doctor.checks import CHECKS
 from pgjit.doctor.checks.connection import connection_findings
 from pgjit.doctor.checks.control import control_findings
 from pgjit.doctor.checks.login import login_findings
-from pgjit.doctor.checks.session import NAME
 from pgjit.doctor.finding import Finding, Severity
+from pgjit.doctor.login import logged_in
 from pgjit.doctor.subject import ControlRole, LoginRole, Membership, ReachedRole, Subject
-from pgjit.errors import ServerUnavailable
 from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
-from pgjit.server.dial import resolve
 from pgjit.server.link import Link
-from pgjit.server.link_waits import LinkClosed
-from pgjit.server.login_error import LoginFailed
 from pgjit.server.simple_query import QueryFailed, run_query
 from pgjit.server.target import Target
-from pgjit.server.upstream import Upstream, connect_upstream
-from pgwire.errors import RemoteProtocolError
 
-__all__ = ["FAULTS", "Report", "examine", "log_in"]
+__all__ = ["Report", "examine"]
 
 _MOST_ROWS = 5000
 _SECONDS = 60.0
-FAULTS = (OSError, TimeoutError, LinkClosed, QueryFailed, RemoteProtocolError, orjson.JSONDecodeError)
 
 _LOGIN = """
 SELECT r.oid::bigint AS oid, quote_ident(r.rolname) AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
@@ -93,17 +85,6 @@ SELECT quote_ident('{user}') AS name, r.oid IS NOT NULL AS exists, coalesce(r.ro
 FROM pg_roles a LEFT JOIN pg_roles r ON r.rolname = '{user}' WHERE a.rolname = session_user
 """
 
-_SETTINGS = {
-    "application_name": NAME,
-    "client_encoding": "UTF8",
-    "default_transaction_read_only": "on",
-    "lock_timeout": "5000",
-    "role": "none",  # ALTER ROLE ... SET role would otherwise read the catalogs as another role
-    "search_path": "pg_catalog",
-    "standard_conforming_strings": "on",
-    "statement_timeout": "20000",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -122,38 +103,9 @@ class Report:
 
 async def examine(target: Target, policies: Iterable[Policy]) -> Report:
     """Examine the login role of `target`, the connection of `policies`. Raises ServerUnavailable."""
-    try:
-        async with asyncio.timeout(_SECONDS):
-            upstream = await log_in(target)
-            try:
-                return await _report(upstream.link, target, tuple(policies))
-            finally:
-                await upstream.leave()
-    except FAULTS as fault:
-        raise ServerUnavailable(
-            f"the login role of connection `{target.name}` cannot be examined",
-            reference="server-unavailable",
-            detail=str(fault) or f"{type(fault).__name__}, within {_SECONDS:g} s",
-            hint="`pgjit doctor` logs in as sessions do, with the credential of the connection.",
-        ) from None
-
-
-async def log_in(target: Target) -> Upstream:
-    """Log in at the first server that accepts, primary or standby: roles and rights are the same on both.
-
-    Uses no control connection, so that it also works for a login that cannot be used for sessions.
-    """
-    failures: list[LoginFailed] = []
-    for host in target.hosts:
-        try:
-            for address in await resolve(host):
-                try:
-                    return await connect_upstream(target, address, _SETTINGS)
-                except LoginFailed as failed:
-                    failures.append(failed)
-        except LoginFailed as failed:
-            failures.append(failed)
-    raise OSError("; ".join(str(failed) for failed in failures))
+    failing = f"the login role of connection `{target.name}` cannot be examined"
+    async with logged_in(target, failing, _SECONDS) as upstream:
+        return await _report(upstream.link, target, tuple(policies))
 
 
 async def _report(link: Link, target: Target, policies: tuple[Policy, ...]) -> Report:
