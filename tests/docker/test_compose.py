@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.run.processes import finish
+from tests.run.programs import need
 
 DOCKER = Path(__file__).parents[2] / "docker"
 _COMPOSE = Path(sys.executable).parent / "docker-compose"
@@ -92,8 +92,6 @@ def test_the_balancer_knows_the_nodes_and_asks_whether_they_are_ready() -> None:
 @pytest.mark.foreign
 @pytest.mark.live
 def test_haproxy_accepts_its_configuration() -> None:
-    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-    if program is None:
-        pytest.skip("haproxy is not installed")
-    done = finish(program, "-c", "-f", str(DOCKER / "haproxy.cfg"), seconds=60)
+    [haproxy] = need("haproxy")
+    done = finish(haproxy, "-c", "-f", str(DOCKER / "haproxy.cfg"), seconds=60)
     assert done.status == 0, done.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ import yaml
 from pgjit.telemetry.metrics import OUTCOMES, Metrics
 from pgjit.telemetry.prometheus import prometheus_name
 from tests.run.processes import finish
+from tests.run.programs import need
 from tests.run.rows import table
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "docker" / "helm" / "pgjit" / "files"
 _FAMILIES = {prometheus_name(family.text): family.text for family in Metrics()}
-# Of Prometheus's own client, and the labels that Prometheus or the supervisor of several workers adds.
+# Metrics of Prometheus's own client, and labels that Prometheus or the supervisor of several workers adds.
 _OF_THE_PROCESS = {
     "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds",
 }  # fmt: skip
@@ -123,9 +123,7 @@ def test_panels_do_not_overlap_and_have_a_title() -> None:
 @pytest.mark.foreign
 @pytest.mark.live
 def test_promtool_accepts_the_alerts_and_their_tests() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
+    [promtool] = need("promtool")
     for arguments in (["check", "rules", str(FILES / "alerts.yaml")], ["test", "rules", "alerts_test.yaml"]):
         done = finish(promtool, *arguments, seconds=60, cwd=Path(__file__).parent)
         assert done.status == 0, done.out + done.err

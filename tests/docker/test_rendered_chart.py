@@ -18,6 +18,7 @@ from pgjit.config import load_config
 from pgjit.demo.certificates import make_certificates
 from tests.docker.rendered_chart import CHART, EXAMPLES, digest, kept, lint, rendered
 from tests.run.processes import finish
+from tests.run.programs import need
 
 _VERSIONS = ("1.30", "1.37")
 _NOT_OF_KUBERNETES = {"ServiceMonitor", "PrometheusRule", "TCPRoute", "TLSRoute"}
@@ -201,9 +202,7 @@ def test_what_is_no_value_is_refused(path: tuple[str, ...], value: object) -> No
 @pytest.mark.live
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_helm_has_nothing_to_say_and_renders_what_is_kept(example: str) -> None:
-    helm = shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not installed")
+    [helm] = need("helm")
     assert lint(helm, example) == ""
     assert rendered(helm, example) == kept(example).read_text("utf-8")
 
@@ -211,9 +210,7 @@ def test_helm_has_nothing_to_say_and_renders_what_is_kept(example: str) -> None:
 @pytest.mark.foreign
 @pytest.mark.live
 def test_helm_refuses_two_nodes_on_a_store_in_a_file() -> None:
-    helm = shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not installed")
+    [helm] = need("helm")
     given = "--set", "replicaCount=2", "--skip-schema-validation"
     values = CHART / "ci" / "single-values.yaml"
     done = finish(helm, "template", "x", CHART, "--kube-version", "1.34.0", "--values", values, *given, seconds=120)

@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import urllib.error
@@ -28,7 +27,9 @@ import pytest
 import yaml
 
 from pgjit.demo.database import DemoDatabase
+from tests.bench.ports import free_port
 from tests.run.processes import finish, own
+from tests.run.programs import need
 from tests.run.waiting import until, until_it_holds
 
 pytestmark = [pytest.mark.foreign, pytest.mark.live, pytest.mark.timeout(600)]
@@ -72,12 +73,6 @@ class SetUp:
         )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_LOCAL, 0))
-        return int(probe.getsockname()[1])
-
-
 def _make_secrets(folder: Path) -> None:
     """By the script itself, in a folder of ours, and without other users."""
     (folder / "secrets").mkdir()
@@ -110,8 +105,8 @@ def _configured(folder: Path, number: int, database: DemoDatabase, authority: st
     content = yaml.safe_load(text.replace("/var/lib/pgjit", f"{folder}/node-{number}"))
     assert content["workers"] == 2
     content |= {"node": f"pgjit-{number}", "policies": str(ROOT / "policies")}
-    content["listen"] = {"host": _LOCAL, "port": _free_port(), "proxy_protocol": {"from": _LOCAL}}
-    content["admin"] = {"host": _LOCAL, "port": _free_port()}
+    content["listen"] = {"host": _LOCAL, "port": free_port(), "proxy_protocol": {"from": _LOCAL}}
+    content["admin"] = {"host": _LOCAL, "port": free_port()}
     content["identity"]["authority"] = authority
     for section in content["connections"].values():
         del section["sslrootcert"]
@@ -149,9 +144,7 @@ def _token(authority: str, settings: dict[str, Any]) -> str:
 
 @pytest.fixture
 def set_up() -> Iterator[SetUp]:
-    haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-    if haproxy is None or shutil.which("openssl") is None:
-        pytest.skip("haproxy or openssl is not installed")
+    haproxy, _ = need("haproxy", "openssl")
     pgjit = Path(sys.executable).with_name("pgjit")
     folder = Path(tempfile.mkdtemp(prefix="pgjit-t-"))
     database = DemoDatabase()
@@ -163,7 +156,7 @@ def set_up() -> Iterator[SetUp]:
         _make_secrets(folder)
         _login_with(database, folder)
         settings = yaml.safe_load((DOCKER / "emulator.yaml").read_text("utf-8"))
-        authority = f"http://{_LOCAL}:{_free_port()}"
+        authority = f"http://{_LOCAL}:{free_port()}"
         (folder / "emulator.yaml").write_text(yaml.safe_dump(settings | {"url": authority}))
         log = stack.enter_context((folder / "log").open("w"))
         emulated = authority.rpartition(":")[2]
@@ -182,7 +175,7 @@ def set_up() -> Iterator[SetUp]:
             )
             places = content["listen"]["port"], content["admin"]["port"], Path(content["journal"]["folder"])
             nodes.append(Node(process, *places))
-        port = _free_port()
+        port = free_port()
         stack.enter_context(
             own(haproxy, "-f", _balancer(folder, port, nodes), stdout=log.fileno(), stderr=log.fileno())
         )

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.database import DemoDatabase
-from tests.e2e.matrix.toolchains import cached, need, run
+from tests.e2e.matrix.toolchains import cached, run
 from tests.e2e.servers import is_installed, serve_at, serve_prepared
+from tests.run.programs import need
 
 __all__ = ["CONTRIB", "serve_contrib"]
 

@@ -22,6 +22,7 @@ import pytest
 
 from pgjit.demo.database import DemoDatabase
 from tests.run.clusters import copied_cluster
+from tests.run.programs import need
 
 __all__ = ["NAMES", "is_installed", "serve", "serve_at", "serve_prepared"]
 
@@ -165,9 +166,7 @@ class _Container:
         docker = shutil.which("docker")
         if docker is None or subprocess.run([docker, "info"], capture_output=True, timeout=_SECONDS).returncode:
             pytest.skip("no Docker engine answers")
-        psql = shutil.which("psql")
-        if psql is None:
-            pytest.skip("psql is not installed")
+        [psql] = need("psql")
         from testcontainers.postgres import PostgresContainer
 
         data, sockets = folder / f"data-{version}", folder / f"sockets-{version}"

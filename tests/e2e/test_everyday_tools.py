@@ -24,8 +24,9 @@ from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.everyday import direct_conninfo, open_everyday
 from tests.e2e.matrix.toolchains import HERE as MATRIX
-from tests.e2e.matrix.toolchains import cached, need, run
+from tests.e2e.matrix.toolchains import cached, run
 from tests.e2e.worlds import add_reader
+from tests.run.programs import need
 
 METADATA = Path(__file__).parent / "tools" / "Metadata.java"
 SEARCH_PATH_IS_PINNED = {"set schema": "42501"}

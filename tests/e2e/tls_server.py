@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.bench.ports import free_port
 from tests.fakes.certificate_authority import Authority, Pair
 
 __all__ = ["PASSWORD", "TlsServer", "binaries"]
@@ -39,12 +39,6 @@ def binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class TlsServer:
     """`start` and `stop` block. The server does not run as root: as `nobody` then."""
 
@@ -53,7 +47,7 @@ class TlsServer:
         self._account = pwd.getpwnam("nobody") if os.getuid() == 0 else None
         # A short path: that of a Unix socket has a limit.
         self.folder = Path(tempfile.mkdtemp(prefix="pgjit-tls-"))
-        self.port, self.standby_port = _free_port(), _free_port()
+        self.port, self.standby_port = free_port(), free_port()
         self.authority = Authority(self.folder)
         self.certificate: Pair = self.authority.server("localhost", "127.0.0.1")
 

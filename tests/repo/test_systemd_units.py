@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from pgjit.app.inherited_sockets import NAMES
 from pgjit.app.session_port import longest_drain
 from pgjit.config import LimitsSection
 from tests.run.processes import finish
+from tests.run.programs import need
 
 UNITS = Path(__file__).parents[2] / "docker" / "systemd"
 SERVICE, SOCKET = UNITS / "pgjit.service", UNITS / "pgjit.socket"
@@ -64,9 +64,7 @@ def test_the_socket_is_for_sessions_and_its_service_is_the_unit_of_the_same_name
 
 @pytest.mark.live
 def test_systemd_accepts_the_units_and_rates_the_service_well(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed")
+    [analyze] = need("systemd-analyze")
     program = tmp_path / "pgjit"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)

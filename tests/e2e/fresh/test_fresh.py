@@ -14,8 +14,9 @@ from _pytest.mark.structures import ParameterSet
 from pgjit.demo.world import World
 from tests.e2e.clients import libpq_environment
 from tests.e2e.matrix.toolchains import HERE as MATRIX
-from tests.e2e.matrix.toolchains import cached, need, run
+from tests.e2e.matrix.toolchains import cached, run
 from tests.e2e.worlds import add_reader, records
+from tests.run.programs import need
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from pgjit.demo.client import write_program
-from tests.e2e.matrix.toolchains import HERE, cached, need, run
+from tests.e2e.matrix.toolchains import HERE, cached, run
+from tests.run.programs import need
 
 __all__ = ["PROGRAMS", "PYTHON", "REFUSED", "Client", "embedded"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["HERE", "cache", "cached", "need", "run"]
+__all__ = ["HERE", "cache", "cached", "run"]
 
 HERE = Path(__file__).parent
 
@@ -35,12 +35,6 @@ _TOO_OLD = re.compile(r"requires go >= |requires rustc |invalid (?:source|target
 def cache() -> Path:
     given = os.environ.get("PGJIT_TEST_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "pgjit-tests"
-
-
-def need(*programs: str) -> None:
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
 
 
 def run(*arguments: str | Path, folder: Path, seconds: float, **environment: str) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,13 +11,15 @@ import psycopg
 import pytest
 
 from pgjit.demo.database import DemoDatabase
+from tests.bench.ports import free_port
 from tests.e2e.fleets import Fleet, fleet
 from tests.e2e.worlds import add_reader, ask
 from tests.fakes.store_server import StoreServer
 from tests.run.processes import own_async
+from tests.run.programs import find
 from tests.run.waiting import until, until_it_holds
 
-HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+HAPROXY = find("haproxy")
 pytestmark = [pytest.mark.tools, pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")]
 
 LISTEN = {"host": "127.0.0.1", "port": 0, "proxy_protocol": {"from": "127.0.0.1"}}
@@ -39,12 +38,6 @@ backend pgjit
 """
 BUSY = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
 VERSIONS = ("", " max_protocol_version=3.2 min_protocol_version=3.2")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -21,9 +21,10 @@ import pytest
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
 from tests.e2e.loose import POLICY
-from tests.e2e.matrix.toolchains import cached, need, run
+from tests.e2e.matrix.toolchains import cached, run
 from tests.e2e.worlds import add_reader, open_world
 from tests.run.processes import Finished, finish_async
+from tests.run.programs import need
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
