@@ -36,8 +36,12 @@ def bill(program: str, installed: list[Distribution]) -> dict[str, Any]:
 
 
 def _name(package: Distribution) -> str:
-    """Its normalized name, as in a package URL."""
-    return re.sub(r"[-_.]+", "-", package.metadata["Name"]).lower()
+    """Its name, as in a package URL."""
+    return _normalized(package.metadata["Name"])
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _component(package: Distribution) -> dict[str, Any]:
@@ -72,8 +76,7 @@ def _needed(package: Distribution, components: dict[str, dict[str, Any]]) -> lis
     found = set()
     for each in package.requires or []:
         written = _REQUIRED.match(each)
-        name = re.sub(r"[-_.]+", "-", written[0]).lower() if written else ""
-        if name in components:
+        if written and (name := _normalized(written[0])) in components:
             found.add(components[name]["bom-ref"])
     return sorted(found)
 

@@ -17,9 +17,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pgjit.doctor.finding import Finding, Severity
 
-__all__ = ["WARN_BEFORE", "certificate_findings", "expiry_finding"]
+__all__ = ["certificate_findings", "expiry_finding"]
 
-WARN_BEFORE = timedelta(days=30)
+_WARN_BEFORE = timedelta(days=30)
 _LEAST_RSA_BITS = 2048
 _RENEW = "Renew it, and reload pgjit."
 
@@ -62,7 +62,7 @@ def expiry_finding(what: str, certificate: x509.Certificate, now: datetime) -> F
     if now >= ends:
         message = f"{what} expired on {ends:%Y-%m-%d} at {ends:%H:%M} UTC"
         return _finding(Severity.DANGER, "certificate-expired", message, "clients that verify it refuse it", _RENEW)
-    if ends - now < WARN_BEFORE:
+    if ends - now < _WARN_BEFORE:
         message = f"{what} expires in {(ends - now).days} days, on {ends:%Y-%m-%d}"
         return _finding(
             Severity.WARNING, "certificate-expires", message, "clients that verify it will refuse it", _RENEW

@@ -64,6 +64,11 @@ def test_a_file_of_another_user_is_a_warning_and_a_missing_one_a_danger(tmp_path
     assert (finding.reference, len(finding.objects)) == ("file-missing", 2), "data is made at the first start"
 
 
+def test_a_path_that_leads_nowhere_is_a_danger_also_for_what_pgjit_makes(tmp_path: Path) -> None:
+    inside_a_file = made(tmp_path, 0o600, DATA).path / "journal"
+    assert dangers(ConfiguredFile("journal.folder", inside_a_file, DATA)) == {"file-missing": Severity.DANGER}
+
+
 def test_root_cannot_tell_what_another_user_may_read(tmp_path: Path) -> None:
     assert dangers(made(tmp_path, 0o600, SECRET), user=0) == {
         "files": Severity.NOTE, "run-as-root": Severity.NOTE,
