@@ -23,12 +23,12 @@ def test_one_line_when_it_fails_and_one_when_it_works_again(caplog: pytest.LogCa
     server.works()
     for _ in range(100):
         server.failed("connecting: refused")
-    states = [server.up]
+    states = [(server.up, server.fault)]
     seconds.now = 12.5
     server.works()
     server.works()
-    states.append(server.up)
-    assert states == [False, True]
+    states.append((server.up, server.fault))
+    assert states == [(False, "connecting: refused"), (True, None)]
     assert server.failures == 100
     assert [record.getMessage() for record in caplog.records] == [
         "server prod-replica fails: connecting: refused",

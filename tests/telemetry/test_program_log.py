@@ -77,3 +77,18 @@ def test_all_lines_are_written_before_it_is_closed_and_the_level_counts(pipe: tu
         logging.getLogger("pgjit.x").warning("large enough")
     assert _read(pipe[0], b"\n").count(b"\n") == 1
     assert (logging.getLogger().level, logging.getLogger().handlers) == before
+
+
+def test_a_change_of_form_and_level_counts_from_the_next_line_on(pipe: tuple[int, int]) -> None:
+    before = logging.getLogger().level
+    with ProgramLog("text", "warning", pipe[1]) as log:
+        logging.getLogger("pgjit.x").warning("first")
+        log.change("json", "info")
+        logging.getLogger("pgjit.x").info("second")
+        logging.getLogger("httpx").info("noise")
+        log.change("json", "error")
+        logging.getLogger("pgjit.x").warning("too small")
+    first, second, rest = _read(pipe[0], b"}\n").split(b"\n")
+    assert (first[:1], second[:1], rest) == (b"2", b"{", b"")
+    assert b"second" in second
+    assert logging.getLogger().level == before
