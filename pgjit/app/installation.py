@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 from pydantic import BaseModel
 
+from pgjit.app.certificate_files import certificate_files
 from pgjit.app.from_config import postgres_login, provider_of
 from pgjit.app.store_commands import check_store
 from pgjit.audit.keeping.probing import ProbeResult
@@ -145,15 +146,8 @@ async def _probed(probe: Callable[[], list[ProbeResult]]) -> list[Finding]:
 
 
 def _of_certificates(config: Config, now: datetime) -> Iterator[Finding]:
-    served = {"tls.certificate": config.file.tls.certificate}
-    if config.file.api is not None and config.file.api.tls is not None:
-        served["api.tls.certificate"] = config.file.api.tls.certificate
-    for key, path in served.items():
-        yield from certificate_findings(key, config.path(path).read_bytes(), now)
-    for name, target in config.targets.items():
-        if target.sslcert is not None:
-            key = f"connections.{name}.sslcert"
-            yield from certificate_findings(key, Path(target.sslcert).read_bytes(), now, serves=False)
+    for each in certificate_files(config):
+        yield from certificate_findings(each.key, each.path.read_bytes(), now, serves=each.serves)
 
 
 # --- servers -----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from pgjit.api.reload_result import EndedEarlier, ReloadRefused, ReloadResult
 from pgjit.api.section import HttpRolesSection
+from pgjit.app.certificate_files import expiries
 from pgjit.app.config_change import (
     ConfigChange,
     FileDigests,
@@ -61,6 +62,7 @@ class _Reading:
 
     config: Config
     digests: FileDigests
+    expiries: dict[str, datetime]  # of certificates, by the key that names the file
     tls: ssl.SSLContext
     api_tls: ssl.SSLContext | None
 
@@ -70,6 +72,7 @@ class Reload:
 
     def __init__(self, config: Config, services: Services, connections: Connections, node: FleetNode) -> None:
         self.config = config  # what is in force
+        self.expiries = expiries(config)  # of the certificates in force, by the key that names the file
         self.state = ReloadState(in_force_since=services.clock())
         self.on_tls: list[Callable[[ssl.SSLContext], None]] = []
         self.on_api_tls: list[Callable[[ssl.SSLContext], None]] = []
@@ -155,7 +158,8 @@ class Reload:
             raise InvalidFile(f"configuration {self.config.source}", faults)
         section = config.file.api
         api_tls = None if section is None else server_tls(config, section.tls or config.file.tls)
-        return _Reading(config, digests_of(config), server_tls(config, config.file.tls), api_tls)
+        tls = server_tls(config, config.file.tls)
+        return _Reading(config, digests_of(config), expiries(config), tls, api_tls)
 
     def _does_not_fit(self, config: Config) -> list[str]:
         """What is wrong with it only because a section is in force that needs a restart to change."""
@@ -187,7 +191,7 @@ class Reload:
         if reading.api_tls is not None:
             for serve in self.on_api_tls:
                 serve(reading.api_tls)
-        self.config, self._digests = running, reading.digests
+        self.config, self._digests, self.expiries = running, reading.digests, reading.expiries
         for changed in self.on_change:
             changed(running)
         return self._done(change, followed)

@@ -62,6 +62,7 @@ def watch_reloads(metrics: Metrics, reload: Reload) -> None:
     metrics.reloads.watch(lambda: {("success",): state.succeeded, ("failure",): state.failed})
     metrics.reloaded_at.watch(lambda: {(): state.in_force_since.timestamp()})
     metrics.config_info.watch(info)
+    metrics.certificate_expiry.watch(lambda: {(key,): at.timestamp() for key, at in reload.expiries.items()})
 
 
 def watch_notifications(metrics: Metrics, notifier: Notifier) -> None:

@@ -30,7 +30,9 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -39,7 +41,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + _LIFE)
+        .not_valid_after(now + life)
     )
 
 
@@ -50,12 +52,12 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     )
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Write a CA and a certificate for `localhost`, 127.0.0.1 and ::1 into `folder`."""
+def make_certificates(folder: Path, life: timedelta = _LIFE) -> Certificates:
+    """Write a CA and a certificate for `localhost`, 127.0.0.1 and ::1 into `folder`, valid for `life` from now."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("pgjit throw-away CA")
     authority = (
-        _builder(ca_name, ca_name, ca_key.public_key())
+        _builder(ca_name, ca_name, ca_key.public_key(), life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
             x509.KeyUsage(
@@ -74,7 +76,7 @@ def make_certificates(folder: Path) -> Certificates:
         x509.IPAddress(ipaddress.ip_address("::1")),
     ]
     server = (
-        _builder(_name("localhost"), ca_name, key.public_key())
+        _builder(_name("localhost"), ca_name, key.public_key(), life)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pgjit.doctor.finding import Finding, Severity
 
-__all__ = ["certificate_findings", "expiry_finding"]
+__all__ = ["certificate_findings", "chain_ends", "expiry_finding"]
 
 _WARN_BEFORE = timedelta(days=30)
 _LEAST_RSA_BITS = 2048
@@ -47,6 +47,14 @@ def certificate_findings(what: str, pem: bytes, now: datetime, *, serves: bool =
             f"{what} is valid for {days} days more, in a chain of {certificates}",
             "it is in order",
         )
+
+
+def chain_ends(pem: bytes) -> datetime | None:
+    """When the first of its certificates expires; None if it holds none that can be read."""
+    try:
+        return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(pem))
+    except ValueError:
+        return None
 
 
 def expiry_finding(what: str, certificate: x509.Certificate, now: datetime) -> Finding | None:

@@ -129,9 +129,11 @@ class ControlPool:
         Such a session is not opened: its end could not be verified.
         """
         process = await self._query(lambda connection: connection.identify(pid))
-        if process is None:
-            # The address may lead to another server now than when these connections were opened.
-            process = await self._query_new(lambda connection: connection.identify(pid))
+        # The address may lead to another server now than when these connections were opened. A login that is under
+        # way may have begun before that as well, so a second one follows it.
+        for _ in range(1 if self._connect.running is None else 2):
+            if process is None:
+                process = await self._query_new(lambda connection: connection.identify(pid))
         if process is None:
             raise self._unavailable(
                 "its sessions cannot be seen from the control connection",

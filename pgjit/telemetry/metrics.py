@@ -183,6 +183,12 @@ class Metrics:
             "config",
             "policies",
         )
+        self.certificate_expiry = self._gauge(
+            "certificate.expiry.time",
+            "s",
+            "when the first certificate of a chain in force expires, in seconds since 1970; by the key of its file",
+            "certificate",
+        )
         self.log_dropped = self._counter(
             "log.dropped", "{line}", "lines of the program's own log that were dropped, as its output was not read"
         )

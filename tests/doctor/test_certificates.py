@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pgjit.doctor.certificates import certificate_findings
+from pgjit.doctor.certificates import certificate_findings, chain_ends
 from pgjit.doctor.finding import Severity
 from tests.run.rows import table
 
@@ -85,3 +85,9 @@ def test_what_clients_will_refuse_is_found(pem: bytes, reference: str, severity:
 def test_a_clients_certificate_needs_no_name_and_no_usage_of_servers() -> None:
     pem = certificate(names=False, usage=ExtendedKeyUsageOID.CLIENT_AUTH)
     assert found(pem, serves=False) == {"certificate": Severity.NOTE}
+
+
+def test_a_chain_ends_with_the_first_of_its_certificates() -> None:
+    assert chain_ends(certificate(days=90) + ca(days=30)) == NOW + timedelta(days=30)
+    assert chain_ends(certificate(days=20) + ca(days=30)) == NOW + timedelta(days=20)
+    assert chain_ends(b"no certificate") is None

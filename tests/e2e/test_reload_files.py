@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -74,16 +75,28 @@ async def _served(world: World, port: int) -> bytes:
         writer.transport.abort()
 
 
+def _lasts(world: World) -> timedelta:
+    """How long the certificate in force is still valid, as the metrics have it."""
+    found = re.search(
+        r'^pgjit_certificate_expiry_time_seconds{certificate="tls.certificate"} (\S+)$',
+        world.app.telemetry.page().decode(),
+        re.MULTILINE,
+    )
+    assert found is not None
+    return datetime.fromtimestamp(float(found[1]), UTC) - datetime.now(UTC)
+
+
 async def test_new_handshakes_get_the_new_certificate_and_open_sessions_go_on(world: World, tmp_path: Path) -> None:
     ports = (world.app.port, world.app.api_port)
     before = [await _served(world, port) for port in ports]
     async with await connect(world, await world.token(add_reader(world))) as agent:
         (tmp_path / "renewed").mkdir()
-        renewed = make_certificates(tmp_path / "renewed")
+        renewed = make_certificates(tmp_path / "renewed", life=timedelta(days=30))
         shutil.copy(renewed.certificate, world.certificates.certificate)
         # The key does not go with it yet: nothing changes.
         assert not await world.app.reloading.attempt("signal")
         assert [await _served(world, port) for port in ports] == before
+        assert timedelta(days=6) < _lasts(world) < timedelta(days=8)
         shutil.copy(renewed.key, world.certificates.key)
         shutil.copy(renewed.authority, world.certificates.authority)
         assert (await reload(world)).keys == ("tls",)
@@ -91,6 +104,7 @@ async def test_new_handshakes_get_the_new_certificate_and_open_sessions_go_on(wo
             renewed.certificate.read_text().split("-----END")[0] + "-----END CERTIFICATE-----\n"
         )
         assert [await _served(world, port) for port in ports] == [expected, expected]
+        assert timedelta(days=29) < _lasts(world) < timedelta(days=31)
         assert await outcome(agent, "SELECT 1") == "ran"
     async with await connect(world, await world.token(add_reader(world))) as agent:
         assert await outcome(agent, "SELECT 1") == "ran"

@@ -350,3 +350,33 @@ async def test_a_session_on_the_server_that_the_address_leads_to_now_is_seen_by_
         assert (await control.observe(first)).instance == INSTANCE
         assert (await control.observe(second)).instance == there
         await control.close()
+
+
+async def test_a_login_that_began_before_the_address_led_to_another_server_is_followed_by_a_new_one() -> None:
+    there = replace(INSTANCE, system="9999", started=INSTANCE.started + timedelta(days=1))
+    moved = asyncio.Event()
+
+    async def held(peer: Peer) -> None:
+        await moved.wait()
+        for step in _answering(lambda pid: pid == 1):
+            await step(peer)
+
+    async def other(peer: Peer) -> None:
+        while (await peer.frame()).kind == ord("Q"):
+            await peer.write(answer_control(peer.last.body.decode(), present=lambda _: True, instance=there))
+
+    async with ScriptedServer(_answering(lambda pid: pid == 1), [held], [*logged_in(), other]) as server:
+        control = _control(server)
+        control.sessions = 2
+        control.add_session(await control.identify(1))
+        await until(lambda: len(server.peers) == 2)  # the second connection of the pool, to the former server
+        identified = asyncio.create_task(control.identify(4711))
+        await until(lambda: _asked(server, 4711))
+        moved.set()
+        assert (await identified).instance == there
+        assert len(server.peers) == 3
+        await control.close()
+
+
+def _asked(server: ScriptedServer, pid: int) -> bool:
+    return any(f"({pid})".encode() in frame.body for frame in server.peers[0].frames)
