@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from pgjit.errors import InvalidFile
 
-__all__ = ["Document"]
+__all__ = ["MAX_BYTES", "Document"]
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[int | str, ...]
@@ -33,6 +33,7 @@ class Document:
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
+        self.content = content
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.faults: list[str] = []
         self._places: dict[Location, yaml.Mark] = {}

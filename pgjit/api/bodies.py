@@ -21,6 +21,7 @@ __all__ = [
     "ScopeBody",
     "SignOffBody",
     "SqlBody",
+    "StatementBody",
     "WithdrawalBody",
     "guid_or_text",
     "identity_target",
@@ -59,6 +60,12 @@ class SqlBody(_Body):
 
     query: Annotated[str, Field(min_length=1, max_length=4096, pattern=_TEXT)]
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+
+
+class StatementBody(_Body):
+    """The text of one message, as a client might send it: any characters at all."""
+
+    sql: Annotated[str, Field(max_length=50_000)]
 
 
 class ReasonBody(_Body):

@@ -10,7 +10,19 @@ from fastapi import FastAPI
 from pgjit.api.caller import RoleTable
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCalls
-from pgjit.api.endpoints import about, access, audit, events, locks, reload, requests, sessions, windows
+from pgjit.api.endpoints import (
+    about,
+    access,
+    audit,
+    events,
+    health,
+    locks,
+    policy_files,
+    reload,
+    requests,
+    sessions,
+    windows,
+)
 from pgjit.api.gate import CallerAdmission, Gate, RefusedCalls
 from pgjit.api.problems import add_problems, document
 from pgjit.api.section import HttpApiSection
@@ -51,7 +63,8 @@ def new_endpoints(version: str) -> FastAPI:
         redirect_slashes=False,
     )
     add_problems(api)
-    for part in (about, access, requests, windows, sessions, locks, audit, events, reload):
+    parts = (about, access, policy_files, requests, windows, sessions, locks, audit, events, reload, health)
+    for part in parts:
         api.include_router(part.router, prefix=PREFIX)
     document(api)
     return api

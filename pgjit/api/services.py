@@ -16,6 +16,7 @@ from pgjit.api.audit_answers import AuditAnswers
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCall
 from pgjit.api.event_feed import EventFeed
+from pgjit.api.readiness import ReadinessReport
 from pgjit.api.refusals import CallRefused
 from pgjit.api.relation_lists import RelationLists
 from pgjit.api.reload_result import ReloadService
@@ -30,6 +31,7 @@ from pgjit.grants.ties import Ties
 from pgjit.grants.window import Window
 from pgjit.identity.directory import Directory
 from pgjit.identity.provider import Provider
+from pgjit.judging.explainer import Explainer
 from pgjit.policy.load import Policies
 from pgjit.proxy.registry import Registry
 from pgjit.sql.catalog import Catalog
@@ -70,6 +72,8 @@ class ApiServices:
     reload: ReloadService | None = None
     roles: Callable[[], HttpRolesSection] | None = None  # those of now; None: as they were at the start
     relation_lists: RelationLists = field(default_factory=RelationLists)
+    explainer: Explainer | None = None
+    readiness: Callable[[], ReadinessReport | None] = lambda: None  # None: the node is starting
 
     @property
     def ending(self) -> EndingService:

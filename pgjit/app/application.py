@@ -27,7 +27,7 @@ from pgjit.app.from_config import (
     provider_of,
     server_tls,
 )
-from pgjit.app.http_ports import open_admin_port, open_api
+from pgjit.app.http_ports import NodeReadiness, open_admin_port, open_api
 from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.app.otlp_export import exported_index, exporting
 from pgjit.app.readiness import WatchedParts
@@ -48,6 +48,7 @@ from pgjit.grants.store import Store
 from pgjit.grants.ties import Ties
 from pgjit.identity.graph import GraphDirectory, graph_from_section
 from pgjit.identity.provider import Provider
+from pgjit.judging.explainer import Explainer
 from pgjit.judging.worker_process import WorkerProcess
 from pgjit.parts import Parts
 from pgjit.proxy.listener import Listener
@@ -109,6 +110,7 @@ class App:
         self.stop_at_once = asyncio.Event()  # sessions are not waited for any more
         self._warm = warm
         self._clock = Clock()
+        self._readiness = NodeReadiness()
         self.registry = Registry()
         # The order is that of their start: each needs those before it. They are stopped in the reverse order.
         self._parts = Parts(
@@ -360,24 +362,13 @@ class App:
     def _api_services(self, provider: Provider) -> ApiServices:
         node, policies, journal = self._config.node, self._config.policies, self._config.file.journal
         return ApiServices(
-            provider=provider,
-            directory=self._directory,
-            policies=policies,
-            registry=self.registry,
-            store=self._store,
-            requests=self._services.requests,
-            ties=self._ties,
-            journal=self._journal,
-            feed=EventFeed(node, self._journal.seq),
-            clock=self._clock,
-            node=node,
-            version=VERSION,
-            revocations=self._revocations,
-            audit=answers_of(self._config.path(journal.folder), journal.archive),
-            catalogs=self._connections.latest_catalog,
-            reload=self.reloading,
-            roles=self.reloading.api_roles,
-        )
+            provider=provider, directory=self._directory, policies=policies, registry=self.registry,
+            store=self._store, requests=self._services.requests, ties=self._ties, journal=self._journal,
+            feed=EventFeed(node, self._journal.seq), clock=self._clock, node=node, version=VERSION,
+            revocations=self._revocations, audit=answers_of(self._config.path(journal.folder), journal.archive),
+            catalogs=self._connections.latest_catalog, reload=self.reloading, roles=self.reloading.api_roles,
+            explainer=Explainer(lambda: self._services.limits.judging), readiness=self._readiness.report,
+        )  # fmt: skip
 
     @asynccontextmanager
     async def _run_admin_port(self) -> AsyncIterator[None]:
@@ -388,7 +379,9 @@ class App:
             servers=self._connections.servers, catalogs=self._connections.catalogs,
         )  # fmt: skip
         place, inherited = self._config.file.admin, self._inherited.admin
-        async with open_admin_port(place, parts, self._clock, self.telemetry, inherited) as self.admin_port:
+        async with open_admin_port(
+            place, parts, self._clock, self.telemetry, self._readiness, inherited
+        ) as self.admin_port:
             yield
 
     @asynccontextmanager

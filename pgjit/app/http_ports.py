@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgjit.api.health import admin_api
-from pgjit.api.readiness import ReadinessBoard
+from pgjit.api.readiness import ReadinessBoard, ReadinessReport
 from pgjit.api.section import HttpApiSection
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import CONNECTIONS_OF_ADDRESS, HttpServer
@@ -25,10 +26,21 @@ from pgjit.telemetry import Telemetry
 if TYPE_CHECKING:
     from pgjit.api.gate import RefusedCalls
 
-__all__ = ["open_admin_port", "open_api"]
+__all__ = ["NodeReadiness", "open_admin_port", "open_api"]
 
 _OF_ADMIN_PORT = 32
 """Connections to the admin port: they are part of the reserve in `file_descriptors.py`."""
+
+
+@dataclass(slots=True)
+class NodeReadiness:
+    """What the admin port reports, for the API, which is open before it."""
+
+    board: ReadinessBoard | None = None
+
+    def report(self) -> ReadinessReport | None:
+        """None until the admin port is open."""
+        return None if self.board is None else self.board.asked()
 
 
 @asynccontextmanager
@@ -58,6 +70,8 @@ async def open_api(
         await server.close()
         if services.audit is not None:
             await services.audit.aclose()
+        if services.explainer is not None:
+            await services.explainer.close()
         await services.provider.close()
 
 
@@ -67,11 +81,12 @@ async def open_admin_port(
     parts: WatchedParts,
     clock: Clock,
     telemetry: Telemetry,
+    readiness: NodeReadiness,
     inherited: socket.socket | None = None,
 ) -> AsyncIterator[int]:
     """Yields its port. `inherited`: the socket, if it is open already. Raises OSError."""
     probes = ConnectionProbes(parts.servers)
-    board = ReadinessBoard(lambda: readiness_checks(parts, probes), clock, probes.begin)
+    board = readiness.board = ReadinessBoard(lambda: readiness_checks(parts, probes), clock, probes.begin)
     telemetry.metrics.ready.watch(lambda: {(): int(board.look().ready)})
     admin = HttpServer(admin_api(board, telemetry.page), most=_OF_ADMIN_PORT, most_of_address=_OF_ADMIN_PORT)
     try:

@@ -5,28 +5,20 @@ Columns are those of a terminal: a wide character takes two, a combining one non
 
 from __future__ import annotations
 
-import re
-
 from rich.cells import cell_len
 
 from pgjit.cli.plain import plain
+from pgjit.judging.text_position import line_at
 
-__all__ = ["line_and_column", "pointed"]
+__all__ = ["pointed"]
 
 _TAB = " " * 4
 _CUT = "..."
-_LINE_END = re.compile(r"\r\n|\n|\r")
-
-
-def line_and_column(text: str, position: int) -> tuple[int, int]:
-    """Line and column of the character at `position`, all counted from 1."""
-    number, start, _ = _line(text, position)
-    return number, position - start
 
 
 def pointed(text: str, position: int, width: int = 100) -> str:
     """Two lines: the line of `text` with the character at `position` (from 1), and a caret under that character."""
-    number, start, line = _line(text, position)
+    number, start, line = line_at(text, position)
     before, after = _shown(line[: position - 1 - start]), _shown(line[position - 1 - start :])
     head = f"LINE {number}: "
     room = max(20, width - len(head))
@@ -34,16 +26,6 @@ def pointed(text: str, position: int, width: int = 100) -> str:
     before = _last(before, room * 3 // 4 if cell_len(after) > room // 4 else room - max(1, cell_len(after)))
     after = _first(after, room - cell_len(before))
     return f"{head}{before}{after}\n{' ' * (len(head) + cell_len(before))}^"
-
-
-def _line(text: str, position: int) -> tuple[int, int, str]:
-    """The line's number, the offset of its start (from 0), and its text without the line end."""
-    start, number = 0, 1
-    for end in _LINE_END.finditer(text):
-        if end.end() >= position:
-            return number, start, text[start : end.start()]
-        start, number = end.end(), number + 1
-    return number, start, text[start:]
 
 
 def _shown(text: str) -> str:

@@ -12,10 +12,12 @@ judged: on the event loop or in a worker process. Which statements are allowed i
 - **judge workers**: two worker processes, one of them for large statements, and their queues (`judge_workers.py`).
 - **fair queue**: identities take turns, so one identity's statements do not delay another's (`fair_queue.py`).
 - **dry run**: the same decision without a client or a server, for `pgjit policy test` and `explain` (`dry_run.py`).
+- **explanation**: a judgement with what led to it (`explanation.py`), and **policy tests**: what the tests beside a
+  policy gave (`policy_tests.py`). `explainer.py` makes both for people, in a process of its own.
 
 Start with `assess` in `judge.py`. A worker has two ends: `worker_process.py` is the handle in the proxy, and
 `worker_program.py` the program in the child process. `catalog_transfer.py` sends a catalog in small parts.
 
 The room does not know sessions, sockets or the wire protocol. It does not refresh catalogs: it uses the one it is
-given. Only `judge_workers.py` and both ends of a worker do I/O.
+given. Only `judge_workers.py`, `explainer.py` and both ends of a worker do I/O; `policy_tests.py` reads files.
 """

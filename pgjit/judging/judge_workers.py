@@ -20,7 +20,7 @@ from pgjit.policy.decision import Violation
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 
-__all__ = ["LARGE", "JudgeWorkers"]
+__all__ = ["DIED", "LARGE", "JudgeWorkers", "too_long"]
 
 _log = logging.getLogger("pgjit.judging")
 
@@ -103,13 +103,13 @@ class JudgeWorkers:
             judgement = await self._judge_with_retry(worker, job)
         except TimeoutError:
             _log.warning("a statement of %d bytes was not judged within %g s", len(job.sql), self._seconds)
-            judgement = unjudged(job.policy, job.sql, _too_long(self._seconds))
+            judgement = unjudged(job.policy, job.sql, too_long(self._seconds))
         except WorkerDied:
             _log.error("judging a statement of %d bytes killed the worker process twice", len(job.sql))
-            judgement = unjudged(job.policy, job.sql, _DIED)
+            judgement = unjudged(job.policy, job.sql, DIED)
         except Exception:  # noqa: BLE001 - INVARIANT: a statement that cannot be judged is refused
             _log.exception("judging failed")
-            judgement = unjudged(job.policy, job.sql, _DIED)
+            judgement = unjudged(job.policy, job.sql, DIED)
         except asyncio.CancelledError:
             job.judgement.cancel()
             raise
@@ -150,7 +150,7 @@ _TOO_MANY = Violation(
     sqlstate="53400",
 )
 
-_DIED = Violation(
+DIED = Violation(
     rule="unjudgeable",
     message="statement could not be judged",
     detail="The process that judged it ended; a statement that is not judged is not run.",
@@ -158,7 +158,8 @@ _DIED = Violation(
 )
 
 
-def _too_long(seconds: float) -> Violation:
+def too_long(seconds: float) -> Violation:
+    """What refuses a statement that was not judged in time."""
     return Violation(
         rule="judging-too-long",
         message="statement takes too long to judge",

@@ -86,17 +86,42 @@ class WorkerProcess:
             raise WorkerDied from fault
 
     async def judge(self, policy: Policy, sql: bytes, limit: int, catalog: Catalog | None) -> Judgement:
+        judgement = await self._ask("judge", policy, catalog, sql, limit)
+        assert isinstance(judgement, Judgement)
+        return judgement
+
+    async def explain(
+        self, policy: Policy, sql: bytes, limit: int, catalog: Catalog | None, text: str
+    ) -> dict[str, Any]:
+        """The document of an `Explanation`. `text`: of the policy's file. Raises WorkerDied, see `judge`."""
+        document = await self._ask("explain", policy, catalog, sql, limit, text)
+        assert isinstance(document, dict)
+        return document
+
+    async def run_tests(self, policies: Sequence[Policy], name: str, limit: int) -> dict[str, Any]:
+        """What `results_of_tests` returns. Raises WorkerDied, see `judge`."""
+        await self.ready()
+        document = await self._answered(("tests", list(policies), name, limit))
+        assert isinstance(document, dict)
+        return document
+
+    async def _ask(self, what: str, policy: Policy, catalog: Catalog | None, *arguments: object) -> object:
         await self.ready()
         try:
             await self._send_missing(policy, catalog)
-            version = None if catalog is None else catalog.version
-            await self._send(("judge", (policy.name, policy.version), sql, limit, version))
-            judgement = await self._receive()
         except _GONE as fault:
             self.kill()
             raise WorkerDied from fault
-        assert isinstance(judgement, Judgement)
-        return judgement
+        version = None if catalog is None else catalog.version
+        return await self._answered((what, (policy.name, policy.version), version, *arguments))
+
+    async def _answered(self, message: Sequence[Any]) -> object:
+        try:
+            await self._send(message)
+            return await self._receive()
+        except _GONE as fault:
+            self.kill()
+            raise WorkerDied from fault
 
     async def _send_missing(self, policy: Policy, catalog: Catalog | None) -> None:
         """Send the policy and the catalog if the child lacks them, with the least recently used ones to evict."""

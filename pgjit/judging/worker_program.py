@@ -1,4 +1,4 @@
-"""The program of a worker process: judges the statements that the proxy sends, until the proxy is gone.
+"""The program of a worker process: judges, or explains, the statements that the proxy sends, until it is gone.
 
 Requests come on standard input and answers leave on standard output, each as its length and a pickle. The program
 knows no event loop: a process that is killed with its statement is back sooner.
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 from pgjit.judging.catalog_transfer import unpack_catalog
 from pgjit.judging.judge import assess
 from pgjit.judging.judgement import without_facts
+from pgjit.policy.load import Policies
 from pgjit.policy.policy import Policy
 from pgjit.sql.catalog import Catalog
 from pgjit.sql.constants import shape_of
@@ -51,10 +52,19 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 catalogs[version] = unpack_catalog(parts)
                 parts = []
                 gc.freeze()  # the catalog never changes: keep the cycle collector away from it
-            case "judge", key, sql, limit, version:
+            case "judge", key, version, sql, limit:
                 catalog = None if version is None else catalogs[version]
                 judgement = assess(policies[key], sql, limit, catalog, shape=shape_of(sql))
                 _answer(answers, without_facts(judgement))
+            case "explain", key, version, sql, limit, text:
+                catalog = None if version is None else catalogs[version]
+                from pgjit.judging.explanation import explained  # here: a process that only judges does without
+
+                _answer(answers, explained(policies[key], sql, limit, catalog, text))
+            case "tests", of_folder, name, limit:
+                from pgjit.judging.policy_tests import results_of_tests
+
+                _answer(answers, results_of_tests(Policies(of_folder), name, limit))
 
 
 def _read(requests: BinaryIO) -> Any:

@@ -5,7 +5,7 @@ Decides how the keys of a file become values. `language.py` decides which keys e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,11 +36,20 @@ Where = tuple[int | str, ...]
 
 
 class Policies(dict[str, Policy]):
-    """The policies by name. `warnings` are for people to read; they stop nothing."""
+    """The policies by name. `warnings` are for people to read; they stop nothing.
 
-    def __init__(self, policies: Iterable[Policy] = (), warnings: tuple[str, ...] = ()) -> None:
+    `texts`: the files as they were read, by the name of the policy.
+    """
+
+    def __init__(
+        self,
+        policies: Iterable[Policy] = (),
+        warnings: tuple[str, ...] = (),
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__((policy.name, policy) for policy in policies)
         self.warnings = warnings
+        self.texts = dict(texts or {})
 
     def become(self, others: Policies) -> None:
         """Take the place of these policies by `others`, in one step: whoever holds this value has those from now on.
@@ -50,7 +59,7 @@ class Policies(dict[str, Policy]):
         kept = {name: self[name] for name, policy in others.items() if name in self and _same(self[name], policy)}
         self.clear()
         self.update(others | kept)
-        self.warnings = others.warnings
+        self.warnings, self.texts = others.warnings, others.texts
 
     def for_connection(self, connection: str, identity: Identity) -> tuple[Policy, ...]:
         """The policies that open `connection` to `identity`, by one of its groups or app roles."""
@@ -105,7 +114,8 @@ def load_policies(folder: Path) -> tuple[Policies, list[str]]:
             loaded.append((policy, document))
     faults += conflicts(loaded)
     warned = tuple(warning for policy, document in loaded for warning in warnings(policy, document))
-    return Policies((policy for policy, _ in loaded), warned), faults
+    texts = {policy.name: document.content.decode("utf-8") for policy, document in loaded}
+    return Policies((policy for policy, _ in loaded), warned, texts), faults
 
 
 def read_policy(document: Document) -> Policy | None:

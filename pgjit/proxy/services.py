@@ -64,6 +64,11 @@ class ProxyLimits:
     token_bytes: int = 16 * 1024
     journal_bytes_per_second: int = 8 * 1024 * 1024  # that one identity may cause, on average
 
+    @property
+    def judging(self) -> tuple[int, float]:
+        """Bytes of the largest text that is judged, and the seconds that it may take."""
+        return self.statement_bytes, self.judging_seconds
+
 
 @dataclass(slots=True, kw_only=True)
 class Services:

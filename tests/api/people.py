@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.http_api import PREFIX, http_api, new_endpoints
+from pgjit.api.readiness import ReadinessBoard
 from pgjit.api.reload_result import ReloadResult
 from pgjit.api.section import HttpApiSection, HttpRolesSection
 from pgjit.api.services import ApiServices
@@ -30,6 +31,7 @@ from pgjit.grants.ties import Ties
 from pgjit.identity.directory import Directory, DirectoryAnswer, Principal, PrincipalState
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 from pgjit.identity.provider import Discovery
+from pgjit.judging.explainer import Explainer
 from pgjit.policy.grant_terms import GrantTerms, ReviewTerms
 from pgjit.policy.load import Policies
 from pgjit.policy.policy import Grant
@@ -38,6 +40,7 @@ from pgjit.proxy.registry import Registry
 from pgjit.telemetry.dependency import ExternalDependency
 from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.fakes.audit_answers import KeptQuestions
+from tests.fakes.explaining import InlineExplaining
 from tests.fakes.policies import policy
 from tests.run.journal_text import journal_lines
 
@@ -188,6 +191,7 @@ class People:
         self.store = MemoryStore()
         self.ending = MemoryEnding(self.store, lambda: self.now)
         self.audit = KeptQuestions()
+        self._explainer = Explainer(lambda: (1 << 20, 30.0), InlineExplaining())
         self.services = self._services(directory)
         groups = roles or HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,))
         parsed = HttpApiSection(audience="api", roles=groups, **{"requests_per_minute": 6000, **section})
@@ -211,6 +215,8 @@ class People:
             node="n1",
             version="0.0.0",
             audit=self.audit,
+            explainer=self._explainer,
+            readiness=ReadinessBoard(lambda: (), lambda: self.now).asked,
         )
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -228,6 +234,7 @@ class People:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._client.aclose()
+        await self._explainer.close()
         await self.journal.close()
 
     async def call(self, method: str, path: str, person: str | None, **options: Any) -> httpx.Response:

@@ -26,6 +26,11 @@ GET    whoami                      200   200   200   200   200   200   200
 GET    openapi.json                200   200   200   200   200   200   200
 GET    policies                    403   200   200   200   200   200   200
 GET    policies/reading            403   200   404   200   200   200   200
+GET    policy-files                403   403   403   200   200   200   403
+GET    policies/reading/file       403   403   403   200!  200!  200!  403
+POST   policies/reading/explain    403   403   403   200!  200!  200!  403
+GET    policies/reading/tests      403   403   403   200!  200!  200!  403
+GET    health                      403   403   403   200   200   200   403
 GET    access?group=g-members      403   200   403   403   200!  200!  200
 GET    access?identity=T/oid-admin 403   403   403   403   200!  200!  403
 POST   requests                    403   202!  404   403   403   403   202!
@@ -55,6 +60,7 @@ DELETE locks/l_0?reason=over       403   403   403   403   403   200!  403
 BODIES: dict[str, dict[str, Any]] = {
     "requests": {"policy": "reviewed", "reason": "schema diff"},
     "requests/R/approve": {},
+    "policies/reading/explain": {"sql": "SELECT 1"},
     "requests/R/refuse": {"reason": "not now"},
     "requests/R/withdraw": {},
     "windows/w_1/revoke": {"reason": "astray"},

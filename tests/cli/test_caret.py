@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pgjit.cli.caret import line_and_column, pointed
+from pgjit.cli.caret import pointed
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,6 @@ from pgjit.cli.caret import line_and_column, pointed
 )
 def test_the_caret_is_under_the_character(text: str, position: int, expected: str) -> None:
     assert pointed(text, position) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "position", "expected"),
-    [("a", 1, (1, 1)), ("a\nb", 2, (1, 2)), ("a\nb", 3, (2, 1)), ("a\r\nbc", 5, (2, 2)), ("ab", 3, (1, 3))],
-)
-def test_lines_and_columns_count_from_1(text: str, position: int, expected: tuple[int, int]) -> None:
-    assert line_and_column(text, position) == expected
 
 
 def test_a_long_line_is_cut_around_the_caret() -> None:

@@ -8,15 +8,19 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from pgjit.judging.explanation import explained
 from pgjit.judging.judge import assess
 from pgjit.judging.judgement import without_facts
+from pgjit.judging.policy_tests import results_of_tests
 from pgjit.judging.worker_process import WorkerDied, WorkerProcess
 from tests.fakes.policies import policy
+from tests.judging.test_policy_tests import folder
 from tests.sql.snapshots import stored_catalog
 
 POLICY = policy()
@@ -106,3 +110,13 @@ async def test_nothing_is_left_of_it(process: Watched) -> None:
     await process.close()
     assert not running.is_running()
     assert process.pid is None
+
+
+async def test_it_explains_and_runs_tests_as_the_command_does(process: Watched, tmp_path: Path) -> None:
+    policies = folder(tmp_path)
+    reader, text = policies["reader"], policies.texts["reader"]
+    for sql in (b"SELECT * FROM public.salaries", b"DROP TABLE x", b"\xff", b"SELECT 'a\x00b'"):
+        assert await process.explain(reader, sql, 1000, CATALOG, text) == explained(reader, sql, 1000, CATALOG, text)
+    found = await process.run_tests(list(policies.values()), "reader", 1000)
+    assert found == results_of_tests(policies, "reader", 1000)
+    assert [process.sent.count(what) for what in ("policy", "catalog", "explain", "tests")] == [1, 1, 4, 1]

@@ -5,6 +5,7 @@ It answers from the policies as they are. A requester may ask about the own iden
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated
@@ -16,20 +17,23 @@ from pgjit.api.bodies import Name, guid_or_text, identity_target
 from pgjit.api.caller import CallerRole
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.endpoints.windows import shown
-from pgjit.api.grant_shapes import WindowJson
+from pgjit.api.grant_shapes import LockJson, WindowJson
 from pgjit.api.known_scopes import key_of_target
 from pgjit.api.refusals import InvalidCall, MembershipsUnknown, NothingThere
 from pgjit.api.services import ApiServices, TheCall, TheGroups, TheServices
 from pgjit.api.shapes import PolicyJson, seconds
 from pgjit.grants.listing import WindowFilter
+from pgjit.grants.lock import Lock
 from pgjit.identity.directory import Principal, PrincipalState
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.allowed import allowed_by, lines_of
+from pgjit.policy.grant_sentences import grant_sentences
 from pgjit.policy.policy import Limits, Policy, Preset
 
 __all__ = ["AccessJson", "PolicyAccessJson", "router"]
 
 router = APIRouter(tags=["access"])
+_NOBODY = IdentityKey("", "")
 
 
 class LineJson(BaseModel):
@@ -49,10 +53,13 @@ class PolicyAccessJson(PolicyJson):
     `kinds`: `all` alone under `access: full`, where no kind is checked. `relations`: the patterns of its `allow`;
     none means all that it does not deny. `relations_known`: the relations of the database that it opens, where its
     catalog has been read; `relations_more`: there are more than these. `lines`: all that it allows and denies, as
-    text.
+    text; `terms`: how a window opens and how long it lasts, in sentences. `locks`: those that bar it now; null: the
+    caller may not read locks.
     """
 
     kinds: list[str]
+    terms: list[str]
+    locks: list[LockJson] | None
     lines: list[LineJson]
     relations: list[str]
     relations_known: list[RelationJson] | None
@@ -98,7 +105,9 @@ async def access(
         of_key = await _groups_of(key, groups)
         found = [each for each in services.policies.values() if each.group in of_key]
     whose = key if caller.reads_all else caller.key
-    return AccessJson(policies=[await _access(each, whose, services) for each in sorted(found, key=lambda p: p.name)])
+    locks = await services.store.locks(services.clock()) if caller.reads_all else None
+    found.sort(key=lambda policy: policy.name)
+    return AccessJson(policies=[await _access(each, whose, locks, services) for each in found])
 
 
 def _group(text: str, own: frozenset[GroupId], services: ApiServices) -> GroupId:
@@ -118,7 +127,9 @@ async def _groups_of(key: IdentityKey, groups: CallerGroups) -> frozenset[GroupI
     raise NothingThere("identity", f"{key.tid}/{key.oid}")
 
 
-async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices) -> PolicyAccessJson:
+async def _access(
+    policy: Policy, key: IdentityKey | None, locks: list[Lock] | None, services: ApiServices
+) -> PolicyAccessJson:
     narrowed = WindowFilter(ended=False, identity=key, policy=policy.name)
     page = await services.store.windows(narrowed, None, 200)
     allowed = allowed_by(policy)
@@ -127,6 +138,8 @@ async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices
         **PolicyJson.of(policy).model_dump(),
         kinds=["all"] if policy.statements.access is Preset.FULL else list(allowed.kinds),
         lines=[LineJson(topic=topic, text=text) for topic, text in lines_of(allowed)],
+        terms=list(grant_sentences(policy)),
+        locks=None if locks is None else [LockJson.of(each) for each in _barring(locks, policy, key, services)],
         relations=list(dict.fromkeys(name for each in allowed.relations for name in each.names or ())),
         relations_known=known,
         relations_more=more,
@@ -135,6 +148,14 @@ async def _access(policy: Policy, key: IdentityKey | None, services: ApiServices
         limits=_limits(policy.limits),
         windows=await shown(list(page.items), services),
     )
+
+
+def _barring(locks: list[Lock], policy: Policy, key: IdentityKey | None, services: ApiServices) -> Iterator[Lock]:
+    """For a group: the locks that bar all its members."""
+    now, whom = services.clock(), key or _NOBODY
+    for lock in locks:
+        if lock.in_force(now) and lock.matches(whom, policy.name, policy.connection):
+            yield lock
 
 
 async def _relations(policy: Policy, services: ApiServices) -> tuple[list[RelationJson] | None, bool]:

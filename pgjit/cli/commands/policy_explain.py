@@ -59,7 +59,8 @@ def policy_explain(
         raise WrongUsage("--batch answers in JSON lines: leave --json out")
     from rich.console import Console
 
-    from pgjit.cli.explanation import explain
+    from pgjit.cli.explanation import show_explanation
+    from pgjit.judging.explanation import explain
     from pgjit.judging.judge import assess
     from pgjit.policy.passages import Passages
 
@@ -83,7 +84,7 @@ def policy_explain(
     if as_json:
         print(json.dumps(explanation.document(), indent=2, ensure_ascii=False))
     else:
-        explanation.show(Console(highlight=False))
+        show_explanation(explanation, Console(highlight=False))
     return Status.OK if judgement.allowed else Status.FAILED
 
 

@@ -18,8 +18,7 @@ from pgjit.errors import InvalidFile
 
 if TYPE_CHECKING:
     from pgjit.policy.coverage import Coverage
-    from pgjit.policy.load import Policies
-    from pgjit.policy.suite import CaseOutcome, Suite
+    from pgjit.policy.suite import CaseOutcome
 
 __all__ = ["policy_test"]
 
@@ -36,20 +35,18 @@ def policy_test(
 
     The exit code is 1 if a result is not the expected one, or if there is no test.
     """
-    from pgjit.judging.dry_run import REFERENCES
+    from pgjit.judging.policy_tests import outcome_document, outcomes_of, read_suites
     from pgjit.policy.coverage import coverage_of
-    from pgjit.policy.rules import RULES
-    from pgjit.policy.suite import load_suites, suite_paths
 
     policies = read(folder)
-    suites, faults = load_suites(suite_paths(folder), policies, RULES.keys() | REFERENCES)
+    suites, faults = read_suites(folder, policies)
     if faults:
         raise InvalidFile(f"the tests in {folder}", faults)
-    outcomes = [outcome for suite in suites for outcome in _play(policies, suite, statement_bytes)]
+    outcomes = [outcome for suite in suites for outcome in outcomes_of(policies, suite, statement_bytes)]
     found = coverage_of(policies, outcomes)
     passed = bool(outcomes) and all(outcome.passed for outcome in outcomes)
     if as_json:
-        document = {"passed": passed, "tests": [_document(outcome) for outcome in outcomes]}
+        document = {"passed": passed, "tests": [outcome_document(outcome) for outcome in outcomes]}
         if coverage:
             document["untested"] = found.document()
         print(json.dumps(document, indent=2, ensure_ascii=False))
@@ -59,29 +56,6 @@ def policy_test(
         if coverage:
             _show_coverage(found, console)
     return Status.OK if passed else Status.FAILED
-
-
-def _play(policies: Policies, suite: Suite, limit: int) -> list[CaseOutcome]:
-    from pgjit.judging.dry_run import rehearse
-
-    return [rehearse(policies, case, limit, suite.catalog) for case in suite.cases]
-
-
-def _document(outcome: CaseOutcome) -> dict[str, object]:
-    case = outcome.case
-    return {
-        "place": case.place,
-        "name": case.name,
-        "policy": outcome.policy,
-        "identity": case.caller.name if case.caller else None,
-        "sql": case.sql,
-        "expect": case.expect,
-        "expect_rule": case.rule,
-        "decision": outcome.decision,
-        "rules": outcome.rules,
-        "message": outcome.message,
-        "passed": outcome.passed,
-    }
 
 
 def _show(outcomes: list[CaseOutcome], console: Console) -> None:
