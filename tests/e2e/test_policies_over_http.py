@@ -1,4 +1,4 @@
-"""Policies and health of a whole proxy over HTTP: what is explained is what a session is answered, catalog included."""
+"""Policies and health of a whole proxy over HTTP: what is explained is what a session is answered."""
 
 from __future__ import annotations
 
