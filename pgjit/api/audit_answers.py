@@ -76,6 +76,7 @@ class ChildAnswers:
                 status=fault["status"],
                 detail=fault["detail"],
                 hint=fault["hint"],
+                position=fault.get("position"),
             )
         return found
 

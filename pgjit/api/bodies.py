@@ -21,6 +21,7 @@ __all__ = [
     "ScopeBody",
     "SignOffBody",
     "SqlBody",
+    "SqlText",
     "StatementBody",
     "WithdrawalBody",
     "guid_or_text",
@@ -32,6 +33,7 @@ _TEXT: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 Text = Annotated[str, Field(max_length=1000, pattern=_TEXT)]
 Needed = Annotated[str, Field(min_length=1, max_length=1000, pattern=_TEXT)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+SqlText = Annotated[str, Field(min_length=1, max_length=4096, pattern=_TEXT)]
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
 
 
@@ -58,7 +60,7 @@ class ApprovalBody(_Body):
 class SqlBody(_Body):
     """A SELECT over the journal's views, as `pgjit audit sql` takes it."""
 
-    query: Annotated[str, Field(min_length=1, max_length=4096, pattern=_TEXT)]
+    query: SqlText
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 

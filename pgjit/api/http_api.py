@@ -18,6 +18,7 @@ from pgjit.api.endpoints import (
     health,
     locks,
     policy_files,
+    proof,
     reload,
     requests,
     sessions,
@@ -63,7 +64,7 @@ def new_endpoints(version: str) -> FastAPI:
         redirect_slashes=False,
     )
     add_problems(api)
-    parts = (about, access, policy_files, requests, windows, sessions, locks, audit, events, reload, health)
+    parts = (about, access, policy_files, requests, windows, sessions, locks, audit, proof, events, reload, health)
     for part in parts:
         api.include_router(part.router, prefix=PREFIX)
     document(api)

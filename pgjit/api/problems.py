@@ -36,6 +36,10 @@ class ProblemJson(BaseModel):
     sqlstate: str
     detail: str | None = None
     hint: str | None = None
+    position: int | None = None
+    """Of a character, from 1, in a query that cannot be run."""
+    progress: dict[str, int] | None = None
+    """While the audit is being prepared: `done` and `whole`, in bytes."""
 
 
 def document(api: FastAPI) -> None:

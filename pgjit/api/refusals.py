@@ -24,18 +24,26 @@ __all__ = [
 
 
 class CallRefused(PgjitError):
-    """A call that is refused as such. `status` is the HTTP status."""
+    """A call that is refused as such. `status` is the HTTP status. `position`: in a text that the caller sent."""
 
     sqlstate = "28000"
 
     def __init__(
-        self, message: str, *, reference: str, status: int, detail: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        reference: str,
+        status: int,
+        detail: str | None = None,
+        hint: str | None = None,
+        position: int | None = None,
     ) -> None:
-        super().__init__(message, reference=reference, detail=detail, hint=hint)
+        super().__init__(message, reference=reference, detail=detail, hint=hint, position=position)
         self._status = status
 
     def problem(self) -> dict[str, object]:
-        return {**super().problem(), "status": self._status}
+        place = {} if self.position is None else {"position": self.position}
+        return {**super().problem(), "status": self._status, **place}
 
 
 class AuditPreparing(CallRefused):
@@ -55,6 +63,11 @@ class AuditPreparing(CallRefused):
             hint=f"Call again in {seconds} s: it goes on meanwhile.",
         )
         self.seconds = seconds
+        self._progress = {"done": done, "whole": whole}
+
+    def problem(self) -> dict[str, object]:
+        """With how far it is, in bytes."""
+        return {**super().problem(), "progress": self._progress}
 
 
 class BearerRefused(CallRefused):

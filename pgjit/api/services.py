@@ -16,6 +16,7 @@ from pgjit.api.audit_answers import AuditAnswers
 from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCall
 from pgjit.api.event_feed import EventFeed
+from pgjit.api.journal_proofs import JournalProofs
 from pgjit.api.readiness import ReadinessReport
 from pgjit.api.refusals import CallRefused
 from pgjit.api.relation_lists import RelationLists
@@ -68,6 +69,7 @@ class ApiServices:
     version: str
     revocations: EndingService | None = None
     audit: AuditAnswers | None = None  # None: this node has no folder of a journal
+    proofs: JournalProofs | None = None  # as above
     catalogs: Callable[[str], Catalog | None] = lambda _connection: None  # as last read; None: not read yet
     reload: ReloadService | None = None
     roles: Callable[[], HttpRolesSection] | None = None  # those of now; None: as they were at the start

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Self
 
-from pgjit.api.audit_answers import answers_of
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.section import identity_for_api
 from pgjit.api.services import ApiServices
@@ -29,6 +28,7 @@ from pgjit.app.from_config import (
 )
 from pgjit.app.http_ports import NodeReadiness, open_admin_port, open_api
 from pgjit.app.inherited_sockets import InheritedSockets
+from pgjit.app.journal_questions import journal_answers, journal_proofs
 from pgjit.app.otlp_export import exported_index, exporting
 from pgjit.app.readiness import WatchedParts
 from pgjit.app.reload import Reload
@@ -360,12 +360,13 @@ class App:
             yield
 
     def _api_services(self, provider: Provider) -> ApiServices:
-        node, policies, journal = self._config.node, self._config.policies, self._config.file.journal
+        node, policies, clock = self._config.node, self._config.policies, self._clock
         return ApiServices(
             provider=provider, directory=self._directory, policies=policies, registry=self.registry,
             store=self._store, requests=self._services.requests, ties=self._ties, journal=self._journal,
-            feed=EventFeed(node, self._journal.seq), clock=self._clock, node=node, version=VERSION,
-            revocations=self._revocations, audit=answers_of(self._config.path(journal.folder), journal.archive),
+            feed=EventFeed(node, self._journal.seq), clock=clock, node=node, version=VERSION,
+            revocations=self._revocations, audit=journal_answers(self._config),
+            proofs=journal_proofs(self._config, clock),
             catalogs=self._connections.latest_catalog, reload=self.reloading, roles=self.reloading.api_roles,
             explainer=Explainer(lambda: self._services.limits.judging), readiness=self._readiness.report,
         )  # fmt: skip

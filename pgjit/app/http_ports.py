@@ -72,6 +72,8 @@ async def open_api(
             await services.audit.aclose()
         if services.explainer is not None:
             await services.explainer.close()
+        if services.proofs is not None:
+            await services.proofs.aclose()
         await services.provider.close()
 
 

@@ -1,15 +1,14 @@
-"""Prints results of the audit as JSON and as CSV. Decides that CSV has no control characters, and no formulas."""
+"""Prints results of the audit as JSON and as CSV."""
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
 
+from pgjit.audit.reading.csv_text import csv_text
 from pgjit.audit.reading.reader import Rows
-from pgjit.audit.reading.values import as_documents, csv_cell
-from pgjit.cli.plain import plain
+from pgjit.audit.reading.values import as_documents
 
 __all__ = ["print_csv", "print_json", "printed_as_data"]
 
@@ -19,10 +18,7 @@ def print_json(document: object) -> None:
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_shown(csv_cell(value)) for value in row])
+    sys.stdout.write(csv_text(columns, rows))
 
 
 def printed_as_data(rows: Rows, *, complete: bool, as_json: bool, as_csv: bool) -> bool:
@@ -32,8 +28,3 @@ def printed_as_data(rows: Rows, *, complete: bool, as_json: bool, as_csv: bool) 
     elif as_csv:
         print_csv(rows.columns, rows.rows)
     return as_json or as_csv
-
-
-def _shown(text: str) -> str:
-    """A text of several lines stays one cell."""
-    return "\n".join(map(plain, text.split("\n")))

@@ -41,6 +41,7 @@ from pgjit.telemetry.dependency import ExternalDependency
 from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.fakes.audit_answers import KeptQuestions
 from tests.fakes.explaining import InlineExplaining
+from tests.fakes.journal_proofs import KeptProofs
 from tests.fakes.policies import policy
 from tests.run.journal_text import journal_lines
 
@@ -192,6 +193,7 @@ class People:
         self.ending = MemoryEnding(self.store, lambda: self.now)
         self.audit = KeptQuestions()
         self._explainer = Explainer(lambda: (1 << 20, 30.0), InlineExplaining())
+        self.proofs = KeptProofs()
         self.services = self._services(directory)
         groups = roles or HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,))
         parsed = HttpApiSection(audience="api", roles=groups, **{"requests_per_minute": 6000, **section})
@@ -217,6 +219,7 @@ class People:
             audit=self.audit,
             explainer=self._explainer,
             readiness=ReadinessBoard(lambda: (), lambda: self.now).asked,
+            proofs=self.proofs,
         )
 
     def _new_client(self) -> httpx.AsyncClient:

@@ -53,6 +53,11 @@ GET    audit/windows/w_1           403   403   403   403   200!  200!  403
 GET    audit/sessions/s_1          403   403   403   403   200!  200!  403
 GET    audit/report?part=rows      403   403   403   403   200!  200!  403
 POST   audit/sql                   403   403   403   403   200!  200!  403
+GET    audit/executions.csv        403   403   403   403   200!  200!  403
+GET    audit/journals              403   403   403   403   200!  200!  403
+GET    audit/verification          403   403   403   403   200   200   403
+POST   audit/verification          403   403   403   403   202!  202!  403
+GET    audit/proof?record=s_1/1    403   403   403   403   200!  200!  403
 GET    locks                       403   403   403   403   200!  200!  403
 POST   locks                       403   403   403   403   403   201!  403
 DELETE locks/l_0?reason=over       403   403   403   403   403   200!  403
@@ -131,7 +136,7 @@ async def test_what_cannot_be_recorded_does_not_happen(method: str, path: str, c
         assert (response.status_code, response.json()["reference"]) == (503, "journal-unavailable")
         assert before == (api.store.all_requests, api.store.all_windows, api.store.all_locks)
         assert api.ending.killed == []
-        assert api.audit.questions == []
+        assert (api.audit.questions, api.proofs.asked) == ([], [])
 
 
 async def test_who_has_no_accepted_token_cannot_fill_the_journal(tmp_path: Path) -> None:

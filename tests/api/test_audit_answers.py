@@ -73,6 +73,13 @@ def test_each_question_has_its_answer(source: dict[str, Any]) -> None:
     assert answer({**source, "ask": "session", "name": last["session"]})["records"][0]["type"] == "session.opened"
     report = answer({**source, "ask": "report", "name": "rows", "filter": {"since": "2026-11-01"}})
     assert list(report["parts"]) == ["rows"]
+    cut = answer({**source, "ask": "executions", "filter": {}, "limit": 200, "characters": 30})["items"]
+    assert max(len(each["statement"]) for each in cut) == 30
+    assert any("statement" in each.get("shortened", []) for each in cut)
+    assert all("violations" not in each for each in cut if each["decision"] == "deny")
+    csv = answer({**source, "ask": "executions-csv", "filter": {"decision": "deny"}, "limit": 1})
+    assert (csv["csv"].count("\n"), csv["more"]) == (2, True)
+    assert csv["csv"].startswith("journal,seq,time,")
     assert answer({**source, "ask": "window", "name": "w_none"})["fault"]["status"] == 404
     unread = answer({**source, "ask": "executions", "filter": {"since": "soon"}, "limit": 1})
     assert unread["fault"]["reference"] == "invalid-moment"
@@ -125,7 +132,9 @@ async def test_a_query_of_an_auditor_is_recorded_whole_and_bounded(tmp_path: Pat
     ]  # fmt: skip
     async with People(tmp_path) as api:
         answered = await api.post("audit/sql", "auditor", {"query": query, "limit": 7})
-        assert answered.json() == {"columns": ["n"], "rows": [[1]], "more": False, "complete": True}
+        assert answered.json() == {
+            "columns": ["n"], "rows": [[1]], "more": False, "complete": True, "notices": [],
+        }  # fmt: skip
         assert api.audit.questions == [{"ask": "sql", "query": query, "limit": 7}]
         records = [orjson.loads(line) for segment in list_segments(api.path) for line in segment.lines()]
         assert [each["target"] for each in records if each["type"] == "api.called"] == [query]
@@ -156,6 +165,7 @@ def test_sql_reads_the_views_and_nothing_else(source: dict[str, Any]) -> None:
         fault = asked(query, 10_000)["fault"]
         assert (query, fault["reference"], fault["status"]) == (query, reference, 400)
         assert detail is None or detail in fault["detail"]
+        assert (fault["position"] is None) == (query.startswith(("CREATE", "SELECT repeat")))
     assert asked(rows[3][0], 10_000)["fault"]["message"] == "result is larger than 8 MiB"
 
 
@@ -182,6 +192,7 @@ async def test_while_segments_are_read_for_the_first_time_calls_learn_how_far_th
         assert "25 % of 120 MB are done" in str(refused.value.detail)
         status, _, headers = problem_of(refused.value)
         assert (status, dict(headers)[b"retry-after"]) == (503, str(refused.value.seconds).encode())
+        assert refused.value.problem()["progress"] == {"done": 30_000_000, "whole": 120_000_000}
         released.touch()
         await until(lambda: not answers.preparing)
         assert await answers.answer({}) == {"items": []}

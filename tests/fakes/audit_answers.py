@@ -16,6 +16,8 @@ class KeptQuestions:
         self.questions.append(question)
         if question["ask"] == "sql":
             return {"columns": ["n"], "rows": [[1]], "more": False, "complete": True, "notices": []}
+        if question["ask"] == "executions-csv":
+            return {"csv": "seq\n7\n", "more": True, "complete": True, "notices": []}
         items = [{"seq": 7, "time": "2026-11-24T08:00:00.000001Z", "statement": "SELECT 1"}]
         return {"items": items, "more": True, "complete": True, "notices": []}
 

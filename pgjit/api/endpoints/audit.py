@@ -9,14 +9,15 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from pgjit.api.audit_answers import AuditAnswers
-from pgjit.api.bodies import Name, SqlBody
+from pgjit.api.audit_filter import CsvQuery, ExecutionPageQuery
+from pgjit.api.bodies import SqlBody
 from pgjit.api.caller import CallerRole
 from pgjit.api.calls import ApiCall
-from pgjit.api.cursor import LIMIT, MOST, Position, read_cursor, write_cursor
+from pgjit.api.cursor import Position, read_cursor, write_cursor
 from pgjit.api.endpoints.requests import RequestId
 from pgjit.api.refusals import CallRefused, InvalidCall
 from pgjit.api.services import ApiServices, TheCall, TheServices
@@ -30,52 +31,37 @@ Document = dict[str, Any]
 
 
 class AuditPageJson(BaseModel):
-    """Executions, each with its outcome. `complete`: whether nothing of the journal is missing or damaged."""
+    """Executions, each with its outcome. `complete`: whether nothing of the journal is missing or damaged; `notices`
+    say what is."""
 
     items: list[Document]
     next: str | None
     complete: bool
+    notices: list[str]
 
 
 @router.get("/audit/executions")
 async def executions(
-    call: TheCall,
-    services: TheServices,
-    identity: Text = None,
-    group: Text = None,
-    policy: Annotated[Name | None, Query()] = None,
-    connection: Annotated[Name | None, Query()] = None,
-    window: Text = None,
-    session: Text = None,
-    object: Text = None,  # noqa: A002 - the parameter's name, as of the command line
-    decision: Literal["allow", "deny"] | None = None,
-    rule: Text = None,
-    sqlstate: Text = None,
-    since: Text = None,
-    until: Text = None,
-    text: Text = None,
-    after_end: bool = False,
-    catalog: bool = False,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST)] = LIMIT,
+    call: TheCall, services: TheServices, query: Annotated[ExecutionPageQuery, Query()]
 ) -> AuditPageJson:
     """Executions, the newest first. `identity`: object id, `tid/oid` or display name; `since`: a moment, or `2h`."""
-    narrowed = {
-        "identity": identity, "group": group, "policy": policy, "connection": connection, "window": window,
-        "session": session, "touches": object, "decision": decision, "rule": rule, "sqlstate": sqlstate,
-        "since": since, "until": until, "text": text,
-    }  # fmt: skip
-    chosen: Document = {name: value for name, value in narrowed.items() if value is not None}
-    chosen |= {"after_end": after_end, "catalog": catalog}
-    place = read_cursor(cursor)
-    answers = await _permitted(call, services, chosen)
+    chosen, place = query.chosen, read_cursor(query.cursor)
     before = None if place is None else [place.at.isoformat(), _number(place.id)]
-    question = {"ask": "executions", "filter": {**chosen, "before": before}, "limit": limit}
-    found = await answers.answer(question)
+    answers = await _permitted(call, services, chosen)
+    question = {"ask": "executions", "filter": {**chosen, "before": before}, "limit": query.limit}
+    found = await answers.answer({**question, "characters": query.characters})
     items, following = found["items"], None
     if found["more"]:
         following = write_cursor(Position(datetime.fromisoformat(items[-1]["time"]), str(items[-1]["seq"])))
-    return AuditPageJson(items=items, next=following, complete=found["complete"])
+    return AuditPageJson(items=items, next=following, complete=found["complete"], notices=found["notices"])
+
+
+@router.get("/audit/executions.csv", response_class=Response)
+async def executions_csv(call: TheCall, services: TheServices, query: Annotated[CsvQuery, Query()]) -> Response:
+    """The same as CSV, as `pgjit audit list --csv`. `x-pgjit-more`: whether there are more than `limit`."""
+    answers = await _permitted(call, services, query.chosen)
+    found = await answers.answer({"ask": "executions-csv", "filter": query.chosen, "limit": query.limit})
+    return Response(found["csv"], media_type="text/csv; charset=utf-8", headers=_csv_headers(found))
 
 
 @router.get("/audit/executions/{session_id}/{number}")
@@ -116,6 +102,7 @@ class SqlRowsJson(BaseModel):
     rows: list[list[Any]]
     more: bool
     complete: bool
+    notices: list[str]
 
 
 @router.post("/audit/sql")
@@ -125,7 +112,7 @@ async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJso
     answers = _answers(services)
     await call.record(role, body.query, whole=True)
     found = await answers.answer({"ask": "sql", "query": body.query, "limit": body.limit})
-    return SqlRowsJson(**{name: found[name] for name in ("columns", "rows", "more", "complete")})
+    return SqlRowsJson(**{name: found[name] for name in ("columns", "rows", "more", "complete", "notices")})
 
 
 async def _permitted(call: ApiCall, services: ApiServices, chosen: Document | None = None) -> AuditAnswers:
@@ -140,6 +127,14 @@ def _answers(services: ApiServices) -> AuditAnswers:
     if services.audit is None:
         raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
     return services.audit
+
+
+def _csv_headers(found: Document) -> dict[str, str]:
+    return {
+        "content-disposition": 'attachment; filename="executions.csv"',
+        "x-pgjit-more": str(found["more"]).lower(),
+        "x-pgjit-complete": str(found["complete"]).lower(),
+    }
 
 
 def _number(text: str) -> int:

@@ -14,6 +14,8 @@ written: `resume.py` is its start, `growing_tree.py` its tree, `signer.py` its k
 receivers, `checkpoint_log.py` and `side_files.py` what it keeps beside the segments. `verification.py` checks a
 journal offline: `segment_check.py` reads one segment, `claims.py` decides which checkpoints count, `changed_line.py`
 names the line that differs. `proving.py` makes the proof of one line, `inclusion_file.py` is its format.
+`proved_journals.py` finds journals and their keys, `journal_state.py` what is signed; `proof_program.py` is a
+process that answers for the HTTP API.
 
 A signature proves nothing about the holder of the key: only a checkpoint that was sent elsewhere does. The room reads
 lines through `audit/segments/`. It does not know what a line says, except for its sequence number, and it imports

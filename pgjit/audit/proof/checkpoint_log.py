@@ -23,6 +23,7 @@ __all__ = [
     "checkpoint_line",
     "checkpoints_in",
     "newest_checkpoint",
+    "newest_checkpoint_time",
     "read_checkpoints",
     "write_checkpoint",
 ]
@@ -81,6 +82,17 @@ def newest_checkpoint(folder: Path) -> SignedCheckpoint | None:
         if newest is None or signed.checkpoint.size > newest.checkpoint.size:
             newest = signed
     return newest
+
+
+def newest_checkpoint_time(folder: Path) -> datetime | None:
+    """When the last one was written, as this machine noted it; nobody signed that. None if it is not known.
+
+    Raises OSError.
+    """
+    try:
+        return datetime.fromisoformat(orjson.loads(_last_line(folder / CHECKPOINTS))["time"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _last_line(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from pgjit.audit.proof.stored_tree import StoredTree
 from pgjit.audit.proof.tree import inclusion_proof
 from pgjit.audit.segments import Segment
 
-__all__ = ["CannotProve", "find_line", "prove_record"]
+__all__ = ["CannotProve", "LineNotSigned", "LineUnknown", "find_line", "prove_record"]
 
 _SEQ = re.compile(rb'\{(?:"v":[0-9]+,)?"seq":([0-9]{1,18}),')
 _EXECUTION = re.compile(r"[A-Za-z0-9_-]+/[0-9]+\Z")
@@ -27,6 +27,14 @@ class CannotProve(ValueError):
     """There is no proof of this record; the text says why."""
 
 
+class LineUnknown(CannotProve):
+    """There is no such record."""
+
+
+class LineNotSigned(CannotProve):
+    """No checkpoint covers the record yet."""
+
+
 def prove_record(files: JournalFiles, record: str, keys: Sequence[VerifierKey]) -> InclusionFile:
     """Blocks while it reads. Raises CannotProve, OSError and SegmentDamaged."""
     index, line = find_line(files.segments, record)
@@ -34,7 +42,7 @@ def prove_record(files: JournalFiles, record: str, keys: Sequence[VerifierKey]) 
     size = 0 if newest is None else newest.checkpoint.size
     if newest is None or index >= size:
         place = f"record {record} is line {index + 1}, and the newest checkpoint covers {size} lines"
-        raise CannotProve(f"{place}: it is not signed yet")
+        raise LineNotSigned(f"{place}: it is not signed yet")
     try:
         proof = inclusion_proof(index, size, StoredTree(files).subtrees(size, index))
     except ValueError as error:  # SegmentDamaged too
@@ -69,7 +77,7 @@ def find_line(segments: Sequence[Segment], record: str) -> tuple[int, bytes]:
     if record.isascii() and record.isdigit():
         return _by_number(segments, int(record))
     if _EXECUTION.match(record) is None:
-        raise CannotProve(f"`{record}` is not a record: give its number, or the id of an execution (SESSION/NUMBER)")
+        raise LineUnknown(f"`{record}` is not a record: give its number, or the id of an execution (SESSION/NUMBER)")
     wanted = f'"execution":"{record}"'.encode()
     for segment in segments:
         index = segment.first
@@ -78,7 +86,7 @@ def find_line(segments: Sequence[Segment], record: str) -> tuple[int, bytes]:
                 if wanted in line and b'"type":"execution"' in line[:120]:
                     return index + number, line
             index += len(block)
-    raise CannotProve(f"there is no execution {record} in these segments")
+    raise LineUnknown(f"there is no execution {record} in these segments")
 
 
 def _by_number(segments: Sequence[Segment], seq: int) -> tuple[int, bytes]:
@@ -89,7 +97,7 @@ def _by_number(segments: Sequence[Segment], seq: int) -> tuple[int, bytes]:
             head = _SEQ.match(line)
             if head is not None and int(head[1]) == seq:
                 return index, line
-    raise CannotProve(f"there is no record {seq} in these segments")
+    raise LineUnknown(f"there is no record {seq} in these segments")
 
 
 def _first_seq(segment: Segment) -> int:

@@ -16,16 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pgjit.audit.reading.csv_text import csv_text
 from pgjit.audit.reading.execution_list import ExecutionFilter, list_executions
-from pgjit.audit.reading.faults import AuditFault, RecordUnknown
+from pgjit.audit.reading.faults import AuditFault, RecordUnknown, ResultTooLarge
 from pgjit.audit.reading.moments import read_moment
-from pgjit.audit.reading.reader import Progress, Reader, opened_reader
+from pgjit.audit.reading.reader import Progress, Reader, Rows, opened_reader
 from pgjit.audit.reading.record_detail import find_record
 from pgjit.audit.reading.report import PARTS, make_report
 from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.session_replay import replayed_session
 from pgjit.audit.reading.user_query import run_query
-from pgjit.audit.reading.values import as_documents, json_value
+from pgjit.audit.reading.values import as_documents, json_value, shortened
 from pgjit.audit.reading.window_story import window_story
 from pgjit.audit.segments.journal_place import with_archive
 
@@ -36,6 +37,7 @@ _MOST_MEMORY: Final = 3 << 30
 """Bytes. The engine counts what it buffers, and not a long text or list: those it allocates beyond its own limit."""
 _MOST_RECORDS: Final = 2000
 _LARGEST_RESULT: Final = 8 << 20
+_LARGEST_CSV: Final = 8 << 20  # characters: as JSON it is larger
 _MOMENTS: Final = ("since", "until")
 
 Question = Mapping[str, Any]
@@ -54,7 +56,7 @@ def answer(question: Question, progress: Progress | None = None) -> dict[str, An
     except AuditFault as fault:
         status = 404 if isinstance(fault, RecordUnknown) else fault.status
         members = {"message": fault.message, "reference": fault.reference, "hint": fault.hint}
-        return {"fault": {**members, "detail": _detail(fault), "status": status}}
+        return {"fault": {**members, "detail": _detail(fault), "status": status, "position": fault.position}}
 
 
 def main() -> int:
@@ -80,7 +82,10 @@ def _answer(reader: Reader, question: Question) -> dict[str, Any]:
     match question["ask"]:
         case "executions":
             rows = list_executions(reader, _filter(question["filter"]), limit=int(question["limit"]))
-            return {"items": as_documents(rows), "more": rows.more}
+            items, most = as_documents(rows), question.get("characters")
+            return {"items": items if most is None else shortened(items, int(most)), "more": rows.more}
+        case "executions-csv":
+            return _csv(list_executions(reader, _filter(question["filter"]), limit=int(question["limit"])))
         case "execution":
             return find_record(reader, name).document()
         case "window":
@@ -100,6 +105,14 @@ def _answer(reader: Reader, question: Question) -> dict[str, Any]:
             return {"columns": list(rows.columns), "rows": values, "more": rows.more}
         case other:
             raise ValueError(f"no question is called {other!r}")
+
+
+def _csv(rows: Rows) -> dict[str, Any]:
+    """Raises ResultTooLarge."""
+    text = csv_text(rows.columns, rows.rows)
+    if len(text) > _LARGEST_CSV:
+        raise ResultTooLarge(_LARGEST_CSV)
+    return {"csv": text, "more": rows.more}
 
 
 def _filter(members: Mapping[str, Any]) -> ExecutionFilter:

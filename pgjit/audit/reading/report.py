@@ -135,7 +135,13 @@ class AuditReport:
             "complete": not self.notices,
             "notices": list(self.notices),
             "parts": {
-                name: {"title": PARTS[name].title, "items": as_documents(rows), "more": rows.more}
+                name: {
+                    "title": PARTS[name].title,
+                    "note": PARTS[name].note,
+                    "columns": list(rows.columns),
+                    "items": as_documents(rows),
+                    "more": rows.more,
+                }
                 for name, rows in self.parts.items()
             },
         }

@@ -7,13 +7,14 @@ no text controls a terminal or is a formula for a spreadsheet.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from pgjit.audit.reading.reader import Rows
 
-__all__ = ["as_documents", "cell", "csv_cell", "json_value", "time_of"]
+__all__ = ["as_documents", "cell", "csv_cell", "json_value", "shortened", "time_of"]
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -28,6 +29,25 @@ def as_documents(rows: Rows) -> list[dict[str, object]]:
         }
         for row in rows.rows
     ]
+
+
+def shortened(documents: Iterable[Mapping[str, object]], most: int) -> list[dict[str, object]]:
+    """The documents with texts of at most `most` characters: longer ones are cut, other values that are written
+    longer are left out. `shortened` of a document names these members."""
+    return [_shortened(each, most) for each in documents]
+
+
+def _shortened(document: Mapping[str, object], most: int) -> dict[str, object]:
+    kept: dict[str, object] = {}
+    cut: list[str] = []
+    for name, value in document.items():
+        if len(value if isinstance(value, str) else json.dumps(value)) <= most:
+            kept[name] = value
+            continue
+        cut.append(name)
+        if isinstance(value, str):
+            kept[name] = value[:most]
+    return {**kept, "shortened": cut} if cut else kept
 
 
 def json_value(value: object, *, is_json: bool = False) -> object:

@@ -64,6 +64,7 @@ def verify(
     for an object store; it may be done while pgjit writes. The exit code is 1 if anything differs; the first line
     that does is named.
     """
+    from pgjit.audit.proof.proof_program import verification_document
     from pgjit.audit.proof.verification import verify as verify_journal
 
     journals = proved_journals(folders, keys, config)
@@ -84,7 +85,7 @@ def verify(
         )
         progress.end()
     if as_json:
-        print(json.dumps([_document(result) for result in results], indent=2))
+        print(json.dumps([verification_document(result) for result in results], indent=2))
     else:
         for result in results:
             print("\n".join(map(plain, _lines(result))))
@@ -154,31 +155,6 @@ def _lines(result: JournalVerification) -> Iterator[str]:
 def _where(finding: ProofFinding) -> str:
     record = "" if finding.seq is None else f" (record {finding.seq})"
     return f"{finding.place}{record}: " if finding.place else ""
-
-
-def _document(result: JournalVerification) -> dict[str, object]:
-    return {
-        "origin": result.origin,
-        "intact": result.intact,
-        "lines": result.lines,
-        "segments": result.segments,
-        "removed": result.removed,
-        "checkpoints": result.checkpoints,
-        "signed": result.signed,
-        "witnessed": [
-            {"name": each.name, "size": each.size, "time": each.at.isoformat()} for each in result.witnessed
-        ],
-        "findings": [
-            {
-                "kind": finding.kind,
-                "message": finding.message,
-                "segment": finding.segment,
-                "line": finding.line,
-                "seq": finding.seq,
-            }
-            for finding in result.findings
-        ],
-    }
 
 
 class _Progress:

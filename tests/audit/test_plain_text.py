@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 
 
 @pytest.mark.parametrize(
