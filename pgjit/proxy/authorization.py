@@ -148,7 +148,10 @@ class Authorization:
         self._place = key, policy.name
 
     async def _take_place_among(self, siblings: Siblings, key: HolderKey, policy: Policy) -> bool:
-        """Take the place that counts for all workers of this node; without it, give back this worker's own."""
+        """Take the place that counts for all workers of this node; without it, give back this worker's own.
+
+        Raises SupervisorGone.
+        """
         taken = False
         try:
             taken = await siblings.take_place(key)

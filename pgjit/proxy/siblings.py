@@ -9,9 +9,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pgjit.errors import PgjitError
 from pgjit.grants.holder import HolderKey
 
-__all__ = ["SharedAdmission", "Siblings"]
+__all__ = ["SharedAdmission", "Siblings", "SupervisorGone"]
+
+
+class SupervisorGone(PgjitError):
+    """Nobody counts the sessions of all workers any more: this one opens none, and ends."""
+
+    sqlstate = "57P03"  # libpq tries its next host on this one
+    severity = "FATAL"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this worker of pgjit has lost its supervisor, and ends",
+            reference="supervisor-gone",
+            detail="It opens no session: nobody counts the sessions of all workers any more.",
+            hint="Connect again in a moment, or to another node: an open window is joined by the next connection.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,10 @@ class Siblings(Protocol):
         """A connection that was accepted has ended."""
 
     async def take_place(self, holder: HolderKey) -> bool:
-        """Count a session towards `limits.sessions_per_identity`; False if the identity has as many already."""
+        """Count a session towards `limits.sessions_per_identity`; False if the identity has as many already.
+
+        Raises SupervisorGone.
+        """
 
     def leave_place(self, holder: HolderKey) -> None: ...
 

@@ -28,9 +28,9 @@ import yaml
 
 from pgjit.demo.database import DemoDatabase
 from tests.bench.ports import free_port
+from tests.docker.balancer import Balancer, Place, lasting_port
 from tests.run.processes import finish, own
 from tests.run.programs import need
-from tests.run.waiting import until, until_it_holds
 
 pytestmark = [pytest.mark.foreign, pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -62,13 +62,13 @@ class Node:
 class SetUp:
     folder: Path
     nodes: list[Node]
-    port: int
+    balancer: Balancer
     token: str
 
     @property
     def conninfo(self) -> str:
         return (
-            f"host=localhost hostaddr={_LOCAL} port={self.port} dbname=prod-replica user=jit-schema-checks "
+            f"host=localhost hostaddr={_LOCAL} port={self.balancer.port} dbname=prod-replica user=jit-schema-checks "
             f"sslmode=verify-full sslrootcert={self.folder}/secrets/ca.crt connect_timeout=30"
         )
 
@@ -105,8 +105,8 @@ def _configured(folder: Path, number: int, database: DemoDatabase, authority: st
     content = yaml.safe_load(text.replace("/var/lib/pgjit", f"{folder}/node-{number}"))
     assert content["workers"] == 2
     content |= {"node": f"pgjit-{number}", "policies": str(ROOT / "policies")}
-    content["listen"] = {"host": _LOCAL, "port": free_port(), "proxy_protocol": {"from": _LOCAL}}
-    content["admin"] = {"host": _LOCAL, "port": free_port()}
+    content["listen"] = {"host": _LOCAL, "port": lasting_port(), "proxy_protocol": {"from": _LOCAL}}
+    content["admin"] = {"host": _LOCAL, "port": lasting_port()}
     content["identity"]["authority"] = authority
     for section in content["connections"].values():
         del section["sslrootcert"]
@@ -117,18 +117,6 @@ def _configured(folder: Path, number: int, database: DemoDatabase, authority: st
     (folder / f"node-{number}").mkdir()
     path = folder / f"node-{number}.yaml"
     path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def _balancer(folder: Path, port: int, nodes: list[Node]) -> Path:
-    text = (DOCKER / "haproxy.cfg").read_text("utf-8").partition("resolvers docker\n")[0]
-    text = text.replace("bind :6432", f"bind {_LOCAL}:{port}").replace(" resolvers docker init-addr none", "")
-    for number, node in enumerate(nodes, 1):
-        server = f"server pgjit-{number} pgjit-{number}:6432"
-        assert server in text
-        text = text.replace(server, f"server pgjit-{number} {_LOCAL}:{node.port} port {node.admin}")
-    path = folder / "haproxy.cfg"
-    path.write_text(text)
     return path
 
 
@@ -175,12 +163,9 @@ def set_up() -> Iterator[SetUp]:
             )
             places = content["listen"]["port"], content["admin"]["port"], Path(content["journal"]["folder"])
             nodes.append(Node(process, *places))
-        port = free_port()
-        stack.enter_context(
-            own(haproxy, "-f", _balancer(folder, port, nodes), stdout=log.fileno(), stderr=log.fileno())
-        )
-        asyncio.run(until(lambda: all(node.is_ready() for node in nodes), 120))
-        yield SetUp(folder, nodes, port, _token(authority, settings))
+        balancer = Balancer(folder, [Place(node.port, node.admin) for node in nodes])
+        stack.enter_context(own(haproxy, "-f", balancer.configuration, stdout=log.fileno(), stderr=log.fileno()))
+        yield SetUp(folder, nodes, balancer, _token(authority, settings))
 
 
 def _opened(node: Node) -> list[dict[str, Any]]:
@@ -195,17 +180,8 @@ async def _connected(set_up: SetUp) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(set_up.conninfo, password=set_up.token, autocommit=True)
 
 
-async def _let_in(set_up: SetUp) -> bool:
-    """Whether the balancer has found a node already."""
-    try:
-        await (await _connected(set_up)).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
 async def test_clients_reach_both_nodes_and_a_stop_of_one_refuses_nobody(set_up: SetUp) -> None:
-    await until_it_holds(lambda: _let_in(set_up))
+    await set_up.balancer.until_up()
     sessions = [await _connected(set_up) for _ in range(6)]
     for session in sessions:
         await session.execute("SELECT count(*) FROM orders")

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +36,7 @@ from pgjit.app.supervisor.events import first_of
 from pgjit.app.supervisor.listening import SlotSockets, bound_for_slots, close_all, divided
 from pgjit.app.supervisor.node_limits import NodeLimits
 from pgjit.app.supervisor.worker_child import WorkerChild, start_worker
+from pgjit.app.supervisor.worker_folder import WorkerFolder
 from pgjit.app.supervisor.worker_names import WorkerNames
 from pgjit.app.supervisor.worker_slot import RestartDelay, SlotState, WorkerSlot
 from pgjit.config import Config
@@ -78,7 +77,7 @@ class Supervisor:
         self._dead: dict[str, str] = {}  # run of the last process of a name, if it was not stopped in order
         self._listen: SlotSockets = []
         self._api: SlotSockets = []
-        self._folder = Path()
+        self._folder: WorkerFolder | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancels = 0
         self._rolling = asyncio.Lock()
@@ -99,8 +98,9 @@ class Supervisor:
 
     async def start(self) -> None:
         """Returns when every slot serves. Raises WorkerFailed and OSError; then nothing is left."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pgjit-workers-"))
+        self._folder = WorkerFolder()
         try:
+            self._folder.remove_left_over()
             self._open_sockets()
             for slot in self.slots:
                 await self._start_in(slot)
@@ -152,7 +152,8 @@ class Supervisor:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
 
     def stop_at_once(self) -> None:
         """A second order to stop: nothing is waited for any more."""
@@ -187,8 +188,9 @@ class Supervisor:
         dead = [self._dead[name]] if name in self._dead else []
         listening: list[tuple[socket.socket, str]] = [(each, "listen") for each in self._listen[slot.number]]
         listening += [(each, "api") for each in (self._api[slot.number] if self._api else ())]
+        assert self._folder is not None
         child = await start_worker(
-            self._command, name, slot.number, listening, self._folder, dead, held=bool(self._inherited.listen)
+            self._command, name, slot.number, listening, self._folder.path, dead, held=bool(self._inherited.listen)
         )
         self.children.add(child)
         if self._stops():

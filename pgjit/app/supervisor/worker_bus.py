@@ -36,7 +36,7 @@ from pgjit.app.supervisor.bus_message import (
 )
 from pgjit.config import LimitsSection
 from pgjit.grants.holder import HolderKey
-from pgjit.proxy.siblings import SharedAdmission
+from pgjit.proxy.siblings import SharedAdmission, SupervisorGone
 
 __all__ = ["WorkerBus", "read_start"]
 
@@ -145,7 +145,7 @@ class WorkerBus:
         try:
             return (await _or_back(ask, give_back)).taken
         except BusClosed:
-            return False
+            raise SupervisorGone from None
 
     def leave_place(self, holder: HolderKey) -> None:
         self._bus.send(PlaceLeft(key=_key(holder)))

@@ -31,7 +31,7 @@ from pgjit.app.supervisor.worker_bus import WorkerBus, read_start
 from pgjit.config import LimitsSection
 from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import IdentityKey
-from pgjit.proxy.siblings import SharedAdmission
+from pgjit.proxy.siblings import SharedAdmission, SupervisorGone
 from tests.run.waiting import until
 
 ANN = HolderKey(IdentityKey("t", "ann"))
@@ -127,12 +127,14 @@ async def test_without_the_supervisor_nobody_is_let_in_and_the_worker_drains() -
         waiting = asyncio.create_task(both.worker.take_place(ANN))
         assert isinstance(await both.next(), PlaceAsk)
         both.bus.close()
-        assert not await waiting
+        with pytest.raises(SupervisorGone, match="has lost its supervisor"):
+            await waiting
         async with asyncio.timeout(30):
             await both.worker.ordered.wait()
         assert both.worker.order is None
         assert await both.worker.enter("a") == SharedAdmission(accepted=False)
-        assert not await both.worker.take_place(ANN)
+        with pytest.raises(SupervisorGone):
+            await both.worker.take_place(ANN)
         assert not await both.worker.cancel(1, b"1")
         both.worker.leave("a")
 
