@@ -26,8 +26,8 @@ _KINDS = (
 )  # fmt: skip
 _TYPE = b'"type":"'
 _KEPT = 2000
-_MOST_READERS = 64
-_KEPT_READERS = 16  # places of those who read everything
+_MOST_READERS = 160
+_KEPT_READERS = 40  # places of those who read everything
 _MOST_OF_CALLER = 4
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from pgjit.api.caller import Caller, CallerRole
 from pgjit.api.event_feed import EventFeed, FeedEvent
+from pgjit.api.live_sessions import LIVE_SECONDS, LiveSessions
 from pgjit.errors import PgjitError
 from pgjit.grants.reviewers import Reviewer
 from pgjit.policy.policy import Policy
@@ -32,12 +33,16 @@ class EventStream:
         caller: Caller,
         check: Callable[[], Awaitable[Caller]],
         *,
+        live: LiveSessions | None = None,
         seconds: float = _SECONDS,
     ) -> None:
+        """`live`: the sessions are sent as well, as events `live`, whenever they have changed."""
         self._feed = feed
         self._policies = policies
         self._caller = caller
         self._check = check
+        self._live = live
+        self._sent_live = ""
         self._seconds = seconds
 
     async def text(self, last_id: str | None) -> AsyncIterator[str]:
@@ -56,7 +61,10 @@ class EventStream:
                 position = event.seq
                 if self._sees(event):
                     yield self._written(event)
-            await feed.wait(position, max(0.0, check_at - time.monotonic()))
+            if text := self._changed_sessions():
+                yield text
+            most = check_at - time.monotonic()
+            await feed.wait(position, max(0.0, most if self._live is None else min(most, LIVE_SECONDS)))
             if time.monotonic() < check_at:
                 continue
             check_at = time.monotonic() + self._seconds
@@ -66,6 +74,14 @@ class EventStream:
                 yield f"event: end\ndata: {json.dumps({'reference': refused.reference})}\n\n"
                 return
             yield ": still here\n\n"
+
+    def _changed_sessions(self) -> str:
+        """Without an id: it is a state, and a reader that missed one misses nothing."""
+        text = "" if self._live is None else self._live.text(self._caller)
+        if text == self._sent_live:
+            return ""
+        self._sent_live = text
+        return f"event: live\ndata: {text}\n\n"
 
     def _sees(self, event: FeedEvent) -> bool:
         caller = self._caller

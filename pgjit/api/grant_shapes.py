@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from pgjit.api.live_shapes import BudgetJson
 from pgjit.api.shapes import IdentityJson, ReviewJson, seconds
 from pgjit.grants.actor import Actor
 from pgjit.grants.holder import Holder
@@ -13,7 +14,16 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.request import Request, Verdict
 from pgjit.grants.window import Window
 
-__all__ = ["ActorJson", "HolderJson", "LockJson", "RequestJson", "VerdictJson", "WindowJson", "window_state"]
+__all__ = [
+    "ActorJson",
+    "HolderJson",
+    "LockJson",
+    "RequestJson",
+    "VerdictJson",
+    "WindowDetailJson",
+    "WindowJson",
+    "window_state",
+]
 
 
 class ActorJson(BaseModel):
@@ -168,6 +178,12 @@ class WindowJson(BaseModel):
             break_glass=window.break_glass,
             signed_off_by=None if window.signed_off is None else ActorJson.of(window.signed_off.by),
         )
+
+
+class WindowDetailJson(WindowJson):
+    """One window with its budget: null while the store cannot be read, and no session of it is on this node."""
+
+    budget: BudgetJson | None
 
 
 class LockJson(BaseModel):

@@ -20,6 +20,7 @@ from pgjit.api.endpoints import (
     policy_files,
     proof,
     reload,
+    request_context,
     requests,
     sessions,
     windows,
@@ -64,7 +65,10 @@ def new_endpoints(version: str) -> FastAPI:
         redirect_slashes=False,
     )
     add_problems(api)
-    parts = (about, access, policy_files, requests, windows, sessions, locks, audit, proof, events, reload, health)
+    parts = (
+        about, access, policy_files, requests, request_context, windows, sessions, locks, audit, proof, events,
+        reload, health,
+    )  # fmt: skip
     for part in parts:
         api.include_router(part.router, prefix=PREFIX)
     document(api)

@@ -5,6 +5,7 @@ Decides nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from pgjit.api.caller_groups import CallerGroups
 from pgjit.api.calls import ApiCall
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.journal_proofs import JournalProofs
+from pgjit.api.live_sessions import LiveSessions
 from pgjit.api.readiness import ReadinessReport
 from pgjit.api.refusals import CallRefused
 from pgjit.api.relation_lists import RelationLists
@@ -76,6 +78,10 @@ class ApiServices:
     relation_lists: RelationLists = field(default_factory=RelationLists)
     explainer: Explainer | None = None
     readiness: Callable[[], ReadinessReport | None] = lambda: None  # None: the node is starting
+    live: LiveSessions = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "live", LiveSessions(self.registry, self.node, time.monotonic))
 
     @property
     def ending(self) -> EndingService:

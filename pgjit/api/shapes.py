@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from pgjit.api.caller import Caller
+from pgjit.api.live_shapes import BudgetJson, RunningJson
 from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.grant_terms import ReviewTerms
@@ -166,6 +167,10 @@ class SessionJson(BaseModel):
     ends_at: datetime
     executions: int | None
     state: str
+    rows: int | None  # of all its executions so far, and bytes
+    bytes: int | None
+    running: RunningJson | None
+    budget: BudgetJson | None  # of its window
 
     @classmethod
     def of(cls, view: SessionView, node: str) -> SessionJson:
@@ -183,6 +188,10 @@ class SessionJson(BaseModel):
             ends_at=view.ends_at,
             executions=view.executions,
             state=view.state,
+            rows=view.rows,
+            bytes=view.bytes,
+            running=RunningJson.of(view),
+            budget=None if view.used is None else BudgetJson.of(view.used, view.limits),
         )
 
     @classmethod
@@ -202,6 +211,10 @@ class SessionJson(BaseModel):
             ends_at=window.ends_at,
             executions=None,
             state="unknown",
+            rows=None,
+            bytes=None,
+            running=None,
+            budget=None,
         )
 
 

@@ -9,11 +9,12 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pgjit.cli.audit_texts import clock, milliseconds, result, statement_lines
+from pgjit.audit.reading.record_words import milliseconds, outcome_words, proof_words, record_words, who_words
+from pgjit.cli.audit_texts import clock, result, statement_lines
 from pgjit.cli.columns import TableColumn, columns
 from pgjit.cli.plain import plain
 
-__all__ = ["event_lines", "outcome_words", "record_words", "step_lines", "window_page"]
+__all__ = ["event_lines", "step_lines", "window_page"]
 
 Item = Mapping[str, Any]
 _ASKED: Final = ("request.made", "request.verdict", "request.ended")
@@ -67,7 +68,7 @@ def step_lines(record: Item, elapsed: float) -> list[str]:
 
 
 def _head(window: Item) -> Iterator[str]:
-    yield (f"window {window['window']}: {_who(window)} under {window['policy']} on {window.get('connection')}")
+    yield (f"window {window['window']}: {who_words(window)} under {window['policy']} on {window.get('connection')}")
     ended = (
         f"ended {clock(window['ended_at'])[:19]}: {window.get('end_reason')}" if "ended_at" in window else "not ended"
     )
@@ -99,16 +100,8 @@ def _session(session: Item, width: int) -> Iterator[str]:
     if "ended_at" not in session:
         yield "  no end is recorded: it is live, or pgjit was killed"
         return
-    figures = f"{session.get('reason')}, {session.get('executions', 0)} executions{_proof(session)}"
+    figures = f"{session.get('reason')}, {session.get('executions', 0)} executions{proof_words(session)}"
     yield from _wrapped(f"  ended {clock(session['ended_at'])[:19]}: {figures}", width)
-
-
-def _proof(session: Item) -> str:
-    proof = session.get("proof")
-    if not isinstance(proof, Mapping):
-        return ""
-    took = f" after {proof['took_ms']} ms" if "took_ms" in proof else ""
-    return f"; backend gone{took} (by {proof.get('by')})" if proof.get("gone") else "; BACKEND NOT SEEN TO BE GONE"
 
 
 def _counted(totals: Item) -> str:
@@ -143,47 +136,6 @@ def _whole(item: Item) -> Iterator[str]:
     yield from statement_lines(str(item["statement"]), "    ")
 
 
-def record_words(record: Item) -> str:
-    """What a record says, in words; the type and its reason where it has no words of its own."""
-    kind, by = str(record["type"]), record.get("by")
-    actor = f" by {by.get('display') or by.get('oid')}" if isinstance(by, Mapping) else ""
-    reason = f": {record['reason']}" if record.get("reason") else ""
-    match kind:
-        case "request.made":
-            ttl = record.get("ttl_seconds")
-            return f"{_who(record.get('identity'))} asked for {ttl:g} s{reason}" if ttl else f"asked{reason}"
-        case "request.verdict":
-            via = f" via {by.get('via')}" if isinstance(by, Mapping) and by.get("via") else ""
-            comment = f": {record['comment']}" if record.get("comment") else ""
-            return f"{record.get('verdict')}{actor}{via}{comment}"
-        case "request.ended":
-            return f"request {record.get('state')}"
-        case "window.opened":
-            return f"opened from {record.get('source')}{reason}"
-        case "session.opened":
-            return f"{record.get('application_name') or 'a client'} from {record.get('source')}, {record.get('tls')}"
-        case "session.ended":
-            return f"ended{reason}, {record.get('executions', 0)} executions{_proof(record)}"
-        case "break_glass.signed_off":
-            return f"signed off{actor}: {record.get('comment')}"
-        case _:
-            return f"{kind.replace('.', ' ').replace('_', '-')}{actor}{reason}{_proof(record)}"
-
-
-def outcome_words(record: Item) -> str:
-    error = f" {record['sqlstate']}" if record.get("sqlstate") else ""
-    message = f" {record['message']}" if record.get("message") else ""
-    command = f" {record['command']}" if record.get("command") else ""
-    took = f", {milliseconds(record['duration_us'])} ms" if "duration_us" in record else ""
-    return f"{record.get('ended')}{command}{error}{message} ({record.get('rows', 0)} rows{took})"
-
-
 def _elapsed(seconds: float) -> str:
     whole = int(seconds)
     return f"+{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{int(seconds * 1000) % 1000:03}"
-
-
-def _who(item: object) -> str:
-    if not isinstance(item, Mapping):
-        return str(item or "-")
-    return str(item.get("display") or item.get("oid") or item.get("identity") or "-")

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from pgjit.cli.audit_story import outcome_words, record_words
+from pgjit.audit.reading.record_words import outcome_words, record_words
 from pgjit.cli.audit_texts import clock
 from pgjit.cli.columns import shortened
 from pgjit.cli.plain import plain

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from pgjit.audit.reading.record_words import milliseconds
 from pgjit.audit.reading.values import cell, time_of
 from pgjit.cli.caret import pointed
 from pgjit.cli.columns import TableColumn, columns
@@ -20,7 +21,6 @@ __all__ = [
     "clock",
     "details",
     "execution_table",
-    "milliseconds",
     "record_text",
     "result",
     "statement_lines",
@@ -111,12 +111,6 @@ def result(execution: Item) -> str:
 def clock(moment: object) -> str:
     """A time of the journal as people read it; it is UTC."""
     return str(moment).replace("T", " ").removesuffix("Z")
-
-
-def milliseconds(microseconds: object) -> str:
-    if not isinstance(microseconds, int):
-        return ""
-    return f"{microseconds / 1000:.1f}" if microseconds < 100_000 else f"{microseconds / 1000:.0f}"
 
 
 def statement_lines(statement: str, indent: str) -> list[str]:

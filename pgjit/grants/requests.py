@@ -119,6 +119,11 @@ class Requests:
 
         return await self._change(request_id, change, now)
 
+    def check_approval(self, request: Request, reviewer: Reviewer) -> None:
+        """Whether an approval by this reviewer would count now. Changes nothing; raises what `approve` raises."""
+        request_lifecycle.approve(request, reviewer, self._clock())
+        self._check_policy(request, reviewer)
+
     async def refuse(self, request_id: str, reviewer: Reviewer, *, reason: str) -> Request:
         """Raises what `approve` raises."""
         now = self._clock()

@@ -10,10 +10,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from pgjit.grants.usage import Usage
 from pgjit.identity.identity import Identity
-from pgjit.policy.policy import Policy
+from pgjit.policy.policy import NO_LIMITS, Limits, Policy
 
-__all__ = ["RegisteredSession", "Registry", "SessionView"]
+__all__ = ["RegisteredSession", "Registry", "RunningExecution", "SessionView"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningExecution:
+    """What a session runs now. `statement` is as its record has it, and perhaps cut: `more`. `rows` and `bytes` are
+    what the server has sent for it so far."""
+
+    number: int
+    started_at: datetime
+    statement: str
+    more: bool
+    rows: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +46,11 @@ class SessionView:
     ends_at: datetime
     executions: int
     state: Literal["active", "idle", "idle in transaction", "ending"]
+    rows: int = 0  # of all its executions so far
+    bytes: int = 0
+    running: RunningExecution | None = None
+    used: Usage | None = None  # of the window's budget, by all sessions that this node knows of; None: not known
+    limits: Limits = NO_LIMITS
 
 
 class RegisteredSession(Protocol):

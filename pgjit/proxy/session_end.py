@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgjit.audit.event import BackendRemains, Proof, SessionContext, SessionEnded
-from pgjit.clock import nanoseconds_of
+from pgjit.audit.event import BackendRemains, Execution, Proof, SessionContext, SessionEnded
+from pgjit.audit.shown_statement import shown_statement
+from pgjit.clock import moment_of, nanoseconds_of
+from pgjit.grants.usage import Usage
 from pgjit.proxy.access import Access
 from pgjit.proxy.end_notices import EndNotices
 from pgjit.proxy.membership import ResolvedIdentity
-from pgjit.proxy.registry import SessionView
+from pgjit.proxy.registry import RunningExecution, SessionView
 from pgjit.proxy.relay.ending import Ending
+from pgjit.proxy.relay.in_flight import Run
 from pgjit.proxy.relay.pump import Pump
 from pgjit.proxy.relay.transitions import EndState
 from pgjit.proxy.services import Services
@@ -33,6 +36,7 @@ __all__ = ["LiveSession", "SessionEnd"]
 
 _log = logging.getLogger("pgjit.session")
 _LOOK_SECONDS = 0.05
+_SHOWN_TEXT = 2000  # characters of a statement that runs: its record has all of it
 
 
 @dataclass(slots=True)
@@ -61,6 +65,8 @@ class LiveSession:
             running = "ending"
         elif state.queue.empty:
             running = "idle" if state.transaction_status == "I" else "idle in transaction"
+        run = state.queue.running
+        recorder, budget = state.recorder, state.budget
         return SessionView(
             id=context.session_id,
             window=context.window.id,
@@ -72,8 +78,13 @@ class LiveSession:
             application_name=self.application_name,
             opened_at=self.opened_at,
             ends_at=self.access.ends_at,
-            executions=state.recorder.executions,
+            executions=recorder.executions,
             state=running,
+            rows=recorder.rows + (0 if run is None else run.rows),
+            bytes=recorder.bytes + (0 if run is None else run.size),
+            running=None if run is None or run.execution is None else _shown(run, run.execution),
+            used=Usage(budget.usage.rows, budget.usage.bytes, budget.usage.statements),
+            limits=budget.limits,
         )
 
     async def until_nothing_runs(self, seconds: float) -> None:
@@ -91,6 +102,18 @@ class LiveSession:
     def server_done(self) -> bool:
         """The server sends nothing more that could go to the client."""
         return self.upstream.link.closed or self.pump.state.desynchronised
+
+
+def _shown(run: Run, execution: Execution) -> RunningExecution:
+    text = shown_statement(execution)
+    return RunningExecution(
+        number=run.number,
+        started_at=moment_of(run.started),
+        statement=text[:_SHOWN_TEXT],
+        more=len(text) > _SHOWN_TEXT,
+        rows=run.rows,
+        bytes=run.size,
+    )
 
 
 class SessionEnd:

@@ -21,6 +21,7 @@ from pgjit.grants.request_refusals import (
 )
 from pgjit.grants.scope import Scope
 from pgjit.grants.session_elsewhere import SessionElsewhere
+from pgjit.grants.usage import Usage
 from pgjit.grants.window import SignOff, Window
 from pgjit.identity.identity import IdentityKey
 
@@ -46,6 +47,7 @@ class MemoryStore:
         self.all_windows: dict[str, Window] = {}
         self.all_locks: dict[str, Lock] = {}
         self.elsewhere: list[SessionElsewhere] | ServerUnavailable = []
+        self.usages: dict[str, Usage] = {}
         self.shared = True
 
     async def file_request(self, request: Request, now: datetime, *, at_most: int) -> Request:
@@ -95,6 +97,11 @@ class MemoryStore:
             and (narrowed.ended is None or narrowed.ended == (each.ended_at is not None))
         ]  # fmt: skip
         return _page(found, after, limit)
+
+    async def usage(self, window_id: str) -> Usage:
+        if isinstance(self.elsewhere, ServerUnavailable):
+            raise self.elsewhere
+        return self.usages.get(window_id, Usage())
 
     async def sign_off(self, window_id: str, sign_off: SignOff) -> Window:
         window = self.all_windows.get(window_id)

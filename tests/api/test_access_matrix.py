@@ -37,6 +37,8 @@ POST   requests                    403   202!  404   403   403   403   202!
 GET    requests                    200   200   200   200!  200!  200!  200
 GET    requests?mine=true          200   200   200   200   200   200   200
 GET    requests/R                  404   200   404   200!  200!  200!  404
+GET    requests/R/context          404   200   404   200!  200!  200!  404
+GET    requests/R/activity         404   200   404   200!  200!  200!  404
 POST   requests/R/approve          403   403   403   200!  403   403   403
 POST   requests/R/refuse           403   403   403   200!  403   403   403
 POST   requests/R/withdraw         404!  200!  404!  404!  404!  404!  404!

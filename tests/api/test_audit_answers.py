@@ -70,6 +70,10 @@ def test_each_question_has_its_answer(source: dict[str, Any]) -> None:
     assert after["items"][0]["seq"] < last["seq"]
     assert answer({**source, "ask": "execution", "name": last["execution"]})["execution"] == last
     assert answer({**source, "ask": "window", "name": last["window"]})["window"]["window"] == last["window"]
+    story = answer({**source, "ask": "window", "name": last["window"], "catalog": True})
+    assert len(story["executions"]) == min(500, story["totals"]["executions"])
+    [shown] = answer({**source, "ask": "activity", "names": [last["window"]]})["windows"]
+    assert shown["executions"] == story["totals"]["executions"] - story["totals"]["catalog"]
     assert answer({**source, "ask": "session", "name": last["session"]})["records"][0]["type"] == "session.opened"
     report = answer({**source, "ask": "report", "name": "rows", "filter": {"since": "2026-11-01"}})
     assert list(report["parts"]) == ["rows"]

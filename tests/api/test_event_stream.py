@@ -170,7 +170,7 @@ async def test_streams_of_a_caller_are_limited() -> None:
 async def test_places_are_kept_for_those_who_read_everything() -> None:
     feed = EventFeed("n1")
     with contextlib.ExitStack() as readers:
-        for number in range(48):
+        for number in range(120):
             key = HolderKey(IdentityKey(TENANT, f"agent-{number}"), None)
             readers.enter_context(feed.reading(key))
         with pytest.raises(TooManyCalls):

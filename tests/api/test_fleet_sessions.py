@@ -46,6 +46,7 @@ async def test_sessions_of_all_nodes_are_one_list_without_inventions(tmp_path: P
             "identity": {"tid": key.tid, "oid": key.oid, "kind": None, "display": None},
             "backend_pid": 4711, "source": None, "application_name": None, "executions": None, "state": "unknown",
             "opened_at": "2026-11-24T09:00:05Z", "ends_at": "2026-11-24T10:00:00Z",
+            "rows": None, "bytes": None, "running": None, "budget": None,
         }  # fmt: skip
         assert (await ids(api, "requester"), await ids(api, "other")) == (["s_2", "s_1"], ["s_0"])
         api.store.elsewhere[0] = replace(api.store.elsewhere[0], process=None)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -20,6 +21,7 @@ from pgjit.demo.world import World
 from pgjit.identity.identity import GroupId
 from pgjit.policy.grant_terms import Grant, GrantTerms, ReviewTerms
 from tests.e2e.worlds import READERS, add_reader, open_world, records
+from tests.run.waiting import until_it_holds
 
 ADMINS = "a0000000-0000-4000-8000-0000000000ad"
 
@@ -71,6 +73,37 @@ async def test_a_person_sees_a_live_session_over_tls(database: DemoDatabase, tmp
         assert (ran["session"], ran["application_name"], audit["complete"]) == (session["id"], "an agent", True)
         calls = [(called["path"], called["role"]) for called in records(world, "api.called")]
         assert calls == [("/api/v1/sessions", "admin"), ("/api/v1/audit/executions", "admin")]
+
+
+async def test_a_person_sees_what_runs_and_stops_it(database: DemoDatabase, tmp_path: Path) -> None:
+    async with api_world(database, tmp_path) as world:
+        admin = add_person(world, "ann", ADMINS)
+        password = await world.token(add_reader(world))
+        async with (
+            await psycopg.AsyncConnection.connect(
+                world.conninfo("reader"), password=password, autocommit=True
+            ) as agent,
+            client(world, token_of(world, admin)) as api,
+        ):
+            await agent.execute("SELECT generate_series(1, 7)")
+            running = asyncio.create_task(agent.execute("SELECT pg_sleep(600)"))
+
+            async def busy() -> dict[str, Any] | None:
+                [session] = (await api.get("sessions")).json()["items"]
+                found: dict[str, Any] | None = session if session["running"] else None
+                return found
+
+            session = await until_it_holds(busy)
+            assert session is not None
+            assert session["running"]["statement"] == "SELECT pg_sleep(600)"
+            assert session["running"]["execution"] == f"{session['id']}/{session['executions']}"
+            assert (session["state"], session["rows"]) == ("active", 7)
+            assert session["budget"]["rows"]["used"] == 7
+            await api.post(f"sessions/{session['id']}/kill", json={"reason": "runs away"})
+            with pytest.raises(psycopg.Error):
+                await running
+            window = (await api.get(f"windows/{session['window']}")).json()
+        assert (window["state"], window["budget"]["rows"]["used"]) == ("open", 7)
 
 
 REVIEWERS = "b0000000-0000-4000-8000-0000000000ad"

@@ -18,6 +18,11 @@ class KeptQuestions:
             return {"columns": ["n"], "rows": [[1]], "more": False, "complete": True, "notices": []}
         if question["ask"] == "executions-csv":
             return {"csv": "seq\n7\n", "more": True, "complete": True, "notices": []}
+        if question["ask"] == "activity":
+            figures = {"executions": 3, "refused": 1, "failed": 0, "rows": 7, "bytes": 90, "longest_us": 1200}
+            objects = {"reads": {"public.orders": 2}, "writes": {}, "objects_more": False}
+            windows = [{"window": name, **figures, **objects} for name in question["names"]]
+            return {"windows": windows, "complete": True, "notices": []}
         items = [{"seq": 7, "time": "2026-11-24T08:00:00.000001Z", "statement": "SELECT 1"}]
         return {"items": items, "more": True, "complete": True, "notices": []}
 

@@ -30,7 +30,7 @@ from pgjit.policy.allowed import allowed_by, lines_of
 from pgjit.policy.grant_sentences import grant_sentences
 from pgjit.policy.policy import Limits, Policy, Preset
 
-__all__ = ["AccessJson", "PolicyAccessJson", "router"]
+__all__ = ["AccessJson", "PolicyAccessJson", "policy_access", "router"]
 
 router = APIRouter(tags=["access"])
 _NOBODY = IdentityKey("", "")
@@ -107,7 +107,7 @@ async def access(
     whose = key if caller.reads_all else caller.key
     locks = await services.store.locks(services.clock()) if caller.reads_all else None
     found.sort(key=lambda policy: policy.name)
-    return AccessJson(policies=[await _access(each, whose, locks, services) for each in found])
+    return AccessJson(policies=[await policy_access(each, whose, locks, services) for each in found])
 
 
 def _group(text: str, own: frozenset[GroupId], services: ApiServices) -> GroupId:
@@ -127,7 +127,7 @@ async def _groups_of(key: IdentityKey, groups: CallerGroups) -> frozenset[GroupI
     raise NothingThere("identity", f"{key.tid}/{key.oid}")
 
 
-async def _access(
+async def policy_access(
     policy: Policy, key: IdentityKey | None, locks: list[Lock] | None, services: ApiServices
 ) -> PolicyAccessJson:
     narrowed = WindowFilter(ended=False, identity=key, policy=policy.name)

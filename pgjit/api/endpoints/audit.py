@@ -72,10 +72,13 @@ async def execution(session_id: RequestId, number: int, call: TheCall, services:
 
 
 @router.get("/audit/windows/{window_id}")
-async def window_story(window_id: RequestId, call: TheCall, services: TheServices) -> Document:
-    """The story of a window: its request, verdicts, sessions, up to 500 executions, and its end."""
+async def window_story(window_id: RequestId, call: TheCall, services: TheServices, catalog: bool = False) -> Document:
+    """The story of a window: its request, verdicts, sessions, up to 500 executions, and its end.
+
+    `catalog`: the executions include what drivers ask the catalogs by themselves.
+    """
     answers = await _permitted(call, services)
-    return await answers.answer({"ask": "window", "name": window_id})
+    return await answers.answer({"ask": "window", "name": window_id, "catalog": catalog})
 
 
 @router.get("/audit/sessions/{session_id}")

@@ -37,9 +37,13 @@ async def events(
     request: Request,
     call: TheCall,
     services: TheServices,
+    live: bool = False,
     last_event_id: Annotated[str | None, Header(max_length=300)] = None,
 ) -> StreamingResponse:
-    """Server-Sent Events: those that the caller may see, as they happen. `gap`: some were missed, read the state."""
+    """Server-Sent Events: those that the caller may see, as they happen. `gap`: some were missed, read the state.
+
+    `live`: also events `live`, every two seconds at most: this node's sessions that the caller may list, as they are.
+    """
     admission = cast(CallerAdmission, request.app.state.admission)
     await call.record(reader_role(call.caller))
     caller, token = call.caller, request.state.token
@@ -47,7 +51,8 @@ async def events(
     async def check() -> Caller:
         return await admission.of_token(token, caller.source, fresh=True, counted=False)
 
-    stream = EventStream(services.feed, services.policies, caller, check)
+    following = services.live if live else None
+    stream = EventStream(services.feed, services.policies, caller, check, live=following)
     place = ExitStack()
     place.enter_context(services.feed.reading(caller.quota_key, reads_all=caller.reads_all))
     return _EventResponse(stream, last_event_id, place)

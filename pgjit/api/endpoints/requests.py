@@ -25,7 +25,7 @@ from pgjit.grants.reviewers import Reviewer
 from pgjit.policy.choose import check_requirements
 from pgjit.policy.policy import Policy
 
-__all__ = ["RequestId", "reader_role", "router"]
+__all__ = ["RequestId", "reader_role", "reviewer_of", "router", "visible_request"]
 
 router = APIRouter(tags=["requests"])
 RequestId = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\x21-\x2e\x30-\x7e]+$")]
@@ -97,9 +97,7 @@ async def requests(
 @router.get("/requests/{request_id}")
 async def request(request_id: RequestId, call: TheCall, services: TheServices) -> RequestJson:
     """One request."""
-    found = await services.requests.get(request_id)
-    if not _sees(call.caller, found):
-        raise RequestUnknown(request_id)
+    found = await visible_request(request_id, call, services)
     if found.ask.identity != call.caller.key:
         await call.record(reader_role(call.caller), f"request {request_id}")
     return RequestJson.of(found)
@@ -153,6 +151,14 @@ def reader_role(caller: Caller) -> CallerRole:
     return caller.strongest(reading) or CallerRole.REQUESTER
 
 
+async def visible_request(request_id: str, call: TheCall, services: ApiServices) -> Request:
+    """Raises RequestUnknown, also for a request that the caller may not see."""
+    found = await services.requests.get(request_id)
+    if not _sees(call.caller, found):
+        raise RequestUnknown(request_id)
+    return found
+
+
 def _sees(caller: Caller, request: Request) -> bool:
     if caller.reads_all or request.ask.identity == caller.key:
         return True
@@ -168,8 +174,11 @@ def _reviewing(call: TheCall) -> CallerRole:
 
 
 async def _reviewer(request_id: str, caller: Caller, services: ApiServices) -> Reviewer:
+    return await reviewer_of(await services.requests.get(request_id), caller, services)
+
+
+async def reviewer_of(found: Request, caller: Caller, services: ApiServices) -> Reviewer:
     """The caller as reviewer, tied to the requester if the directory names the caller as its owner or sponsor."""
-    found = await services.requests.get(request_id)
     return Reviewer.of(caller.identity, "api", await services.ties.to_request(caller.key, found))
 
 

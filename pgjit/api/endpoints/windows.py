@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -13,20 +14,24 @@ from pgjit.api.caller import CallerRole, is_person
 from pgjit.api.cursor import LIMIT, MOST
 from pgjit.api.endpoints.requests import RequestId, reader_role
 from pgjit.api.fleet_sessions import sessions_elsewhere
-from pgjit.api.grant_shapes import WindowJson, window_state
+from pgjit.api.grant_shapes import WindowDetailJson, WindowJson, window_state
 from pgjit.api.known_scopes import check_known
+from pgjit.api.live_shapes import BudgetJson
 from pgjit.api.refusals import CallRefused, InvalidCall
 from pgjit.api.services import ApiServices, TheCall, TheServices
 from pgjit.api.shapes import PageJson
+from pgjit.errors import ServerUnavailable
 from pgjit.grants.actor import Actor
 from pgjit.grants.holder import HolderKey
 from pgjit.grants.listing import WindowFilter
 from pgjit.grants.request_refusals import AgentsNeverReview, SignedOffByUser, WindowUnknown
 from pgjit.grants.reviewers import Reviewer, is_own
 from pgjit.grants.scope import Scope, ScopeKind
+from pgjit.grants.usage import Usage
 from pgjit.grants.window import SignOff, Window
+from pgjit.policy.policy import Limits
 
-__all__ = ["actor_of", "router", "shown"]
+__all__ = ["actor_of", "router", "sees_window", "shown", "visible_window", "with_budgets"]
 
 router = APIRouter(tags=["windows"])
 WindowState = Literal["open", "ending", "ended"]
@@ -68,7 +73,7 @@ async def windows(
         found = [
             each
             for each in page.items
-            if state in (None, window_state(each, services.clock())) and _sees(call, each, services)
+            if state in (None, window_state(each, services.clock())) and sees_window(call, each, services)
         ]
         cursor = page.next
         if found or cursor is None:
@@ -77,12 +82,12 @@ async def windows(
 
 
 @router.get("/windows/{window_id}")
-async def window(window_id: RequestId, call: TheCall, services: TheServices) -> WindowJson:
-    """One window."""
-    found = await _visible(window_id, call, services)
+async def window(window_id: RequestId, call: TheCall, services: TheServices) -> WindowDetailJson:
+    """One window, and what is used of its budget."""
+    found = await visible_window(window_id, call, services)
     if found.identity != call.caller.key:
         await call.record(reader_role(call.caller), f"window {window_id}")
-    return (await shown([found], services))[0]
+    return (await with_budgets([found], services))[0]
 
 
 @router.post("/windows/{window_id}/revoke", response_model=WindowJson)
@@ -91,7 +96,7 @@ async def revoke_one(window_id: RequestId, body: ReasonBody, call: TheCall, serv
 
     An agent gives back no window of the person that it acts for; the person may end the agent's.
     """
-    found = await _visible(window_id, call, services)
+    found = await visible_window(window_id, call, services)
     own = call.caller.quota_key in (found.holder_key, HolderKey(found.identity))
     role = CallerRole.REQUESTER if own else call.require(CallerRole.ADMIN)
 
@@ -158,14 +163,39 @@ async def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
     return [WindowJson.of(each, now, None if elsewhere is None else sessions[each.id]) for each in found]
 
 
-async def _visible(window_id: str, call: TheCall, services: ApiServices) -> Window:
+async def with_budgets(found: Sequence[Window], services: ApiServices) -> list[WindowDetailJson]:
+    """As `shown`, with what each has used. A node that has sessions of a window knows more than the store."""
+    live = {view.window: view.used for view in services.registry.views() if view.used is not None}
+    used = [live.get(each.id) or await _stored_usage(each.id, services) for each in found]
+    return [
+        WindowDetailJson(
+            **dict(window), budget=None if usage is None else BudgetJson.of(usage, _limits(window.policy, services))
+        )
+        for window, usage in zip(await shown(list(found), services), used, strict=True)
+    ]
+
+
+async def _stored_usage(window_id: str, services: ApiServices) -> Usage | None:
+    try:
+        return await services.store.usage(window_id)
+    except ServerUnavailable:
+        return None
+
+
+def _limits(policy: str, services: ApiServices) -> Limits | None:
+    found = services.policies.get(policy)
+    return None if found is None else found.limits
+
+
+async def visible_window(window_id: str, call: TheCall, services: ApiServices) -> Window:
+    """Raises WindowUnknown, also for a window that the caller may not see."""
     found = await services.store.window(window_id)
-    if found is None or not _sees(call, found, services):
+    if found is None or not sees_window(call, found, services):
         raise WindowUnknown(window_id)
     return found
 
 
-def _sees(call: TheCall, window: Window, services: ApiServices) -> bool:
+def sees_window(call: TheCall, window: Window, services: ApiServices) -> bool:
     caller = call.caller
     return caller.reads_all or window.identity == caller.key or _reviews(call, window, services)
 

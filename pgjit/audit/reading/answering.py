@@ -27,6 +27,7 @@ from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.session_replay import replayed_session
 from pgjit.audit.reading.user_query import run_query
 from pgjit.audit.reading.values import as_documents, json_value, shortened
+from pgjit.audit.reading.window_activity import window_activity
 from pgjit.audit.reading.window_story import window_story
 from pgjit.audit.segments.journal_place import with_archive
 
@@ -89,7 +90,9 @@ def _answer(reader: Reader, question: Question) -> dict[str, Any]:
         case "execution":
             return find_record(reader, name).document()
         case "window":
-            return window_story(reader, name).document()
+            return window_story(reader, name, catalog=bool(question.get("catalog"))).document()
+        case "activity":
+            return {"windows": window_activity(reader, [str(each) for each in question["names"]])}
         case "session":
             session, steps = replayed_session(reader, name)
             records = [step.record for step in steps[:_MOST_RECORDS]]

@@ -29,6 +29,7 @@ __all__ = [
     "redact_execution",
     "redact_message",
     "redact_names",
+    "redacted_statement",
 ]
 
 _HIDDEN = "[redacted 1]"
@@ -81,10 +82,7 @@ def redact_execution(event: Execution, salts: SaltSource | None) -> RedactedExec
     commitments = _Commitments(salts.key_for(time_of_event(event)), event.context.session_id, event.number)
     ready = None if event.summary is None else event.summary.redacted
     touches = redaction.columns is not None if ready is None else ready.touches
-    if ready is None:
-        text, values = _unparsed(event.statement, redaction)
-    else:
-        text, values = ready.text, ready.values
+    text, values = redacted_statement(event, redaction)
     if not event.context.statements_only:
         commitments.add_all("statement", values)
     open_parameters = frozenset() if ready is None else ready.open_parameters
@@ -105,6 +103,12 @@ def redact_execution(event: Execution, salts: SaltSource | None) -> RedactedExec
         parameters = parameter_members(event.parameters)
         _redact_parameters(parameters, redaction, open_parameters if touches else None, commitments)
     return RedactedExecution(redacted, parameters, commitments.rendered())
+
+
+def redacted_statement(event: Execution, redaction: Redaction) -> tuple[str, tuple[bytes, ...]]:
+    """The text of the statement as its record has it, and the values that are left out."""
+    ready = None if event.summary is None else event.summary.redacted
+    return _unparsed(event.statement, redaction) if ready is None else (ready.text, ready.values)
 
 
 def redact_message(event: Outcome, longest: int, salts: SaltSource | None) -> RedactedMessage:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgjit.audit.event import Execution
 from pgjit.audit.results.capture import ResultCapture
 from pgjit.proxy.relay.named_values import Change, Portal, Prepared
 from pgjit.proxy.relay.rejection import Rejection
@@ -34,6 +35,7 @@ class Run:
     received: int = 0  # bytes of COPY data that the client sent for it
     formats: tuple[int, ...] | None = None  # of its result, as its Bind has them
     capture: ResultCapture | None = None  # under `record: results`
+    execution: Execution | None = None  # as it was recorded: lists of sessions show what runs
 
     def __init__(self, number: int, started: int) -> None:
         # What has a default is left to the class: every execution makes one.

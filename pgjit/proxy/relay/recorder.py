@@ -51,14 +51,13 @@ class Recorder:
             run.capture = capture_of(self._context, run.number, executed)
         summary = None if executed.statement is None else executed.statement.summary
         # Without the names of the fields: with them it takes three times as long.
-        events.append(
-            Execution(
-                self._context, run.number, now, protocol, executed.text, executed.kind,
-                "allow" if violations is None else "deny",
-                executed.observed if violations is None else tuple(violations),
-                executed.parameters, executed.prepared_as, executed.through, executed.unresolved, summary,
-            )
+        run.execution = event = Execution(
+            self._context, run.number, now, protocol, executed.text, executed.kind,
+            "allow" if violations is None else "deny",
+            executed.observed if violations is None else tuple(violations),
+            executed.parameters, executed.prepared_as, executed.through, executed.unresolved, summary,
         )  # fmt: skip
+        events.append(event)
         return run
 
     def plain(
@@ -74,13 +73,13 @@ class Recorder:
     ) -> Run:
         """As `execution`, for a statement that copies nothing, and whose result is not kept."""
         self.executions = number = self.executions + 1
-        events.append(
-            Execution(
-                self._context, number, now, protocol, text, statement.kind, "allow", observed,
-                parameters, prepared_as, (), None, statement.summary,
-            )
+        run = Run(number, now)
+        run.execution = event = Execution(
+            self._context, number, now, protocol, text, statement.kind, "allow", observed,
+            parameters, prepared_as, (), None, statement.summary,
         )  # fmt: skip
-        return Run(number, now)
+        events.append(event)
+        return run
 
     def refused(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from pgjit.proxy.relay.exchange import LoneExchange
-from pgjit.proxy.relay.in_flight import InFlight
+from pgjit.proxy.relay.in_flight import InFlight, Run
 from pgwire.state import RequestKind
 
 __all__ = ["SendQueue"]
@@ -44,6 +44,16 @@ class SendQueue:
         if self.exchange is not None:
             self.unfold()
         return self.first
+
+    @property
+    def running(self) -> Run | None:
+        """The execution that the server is dealing with, or will next; None if nothing runs. It unfolds nothing."""
+        if self.exchange is not None:
+            return self.exchange.run
+        for request in self._requests:
+            if request.rejection is None and not request.answered and (run := request.current) is not None:
+                return run
+        return None
 
     @property
     def single(self) -> bool:

@@ -78,6 +78,25 @@ def test_an_allowed_query_goes_on_as_it_is_and_is_recorded() -> None:
     assert ends.state.idle
 
 
+def running(ends: BothEnds) -> Execution | None:
+    run = ends.state.queue.running
+    return None if run is None else run.execution
+
+
+def test_what_runs_is_known_with_its_record_until_it_is_answered() -> None:
+    ends = both_ends()
+    assert running(ends) is None
+    plan = ends.client(q("select 1"))
+    assert [running(ends)] == [each for each in plan.events if isinstance(each, Execution)]
+    ends.client(q("delete from t"))
+    ends.client(q("select 2"))
+    assert running(ends) is plan.events[0], "the first that was sent"
+    ends.server(message(b"T", b"\0\0"), query.command_complete("SELECT 0"), OK)
+    following = running(ends)
+    assert following is not None
+    assert following.statement == "select 2", "nothing runs for one that was refused"
+
+
 def test_a_refused_query_is_replaced_and_the_servers_error_is_rewritten() -> None:
     ends = both_ends()
     plan = ends.client(q("delete from t"))
