@@ -34,6 +34,8 @@ from pgjit.policy.language import CONNECTION_NAME
 from pgjit.policy.load import Policies, load_policies
 from pgjit.reload_section import ReloadSection
 from pgjit.server.connection_section import ConnectionSection, connection_target
+from pgjit.server.credential import LoginCredential
+from pgjit.server.login_config import SecretSection, credential_of
 from pgjit.server.store_login import StoreSection, store_target
 from pgjit.server.target import Target
 from pgjit.telemetry.otlp import OtlpTarget
@@ -216,6 +218,7 @@ class Config:
     other_names: tuple[str, ...] = ()  # warnings: connections that are not named as their databases
     worker: str | None = None  # the name of this process among the nodes, where it is one of several workers
     source: Path | None = None  # the file that it was read from
+    console_secret: LoginCredential | None = None  # of the registration with which people sign in to the console
 
     @property
     def node(self) -> str:
@@ -269,8 +272,10 @@ def load_config(path: Path) -> Config:
     folder = path.resolve().parent
     targets = {name: connection_target(document, folder, name, section) for name, section in file.connections.items()}
     _check_tls(document, ("tls",), folder / file.tls.certificate, folder / file.tls.key)
+    console_secret = None
     if file.api is not None:
         check_http_api(document, file.api, file.identity)
+        console_secret = _console_secret(document, folder, file.api)
         if file.api.tls is not None:
             _check_tls(document, ("api", "tls"), folder / file.api.tls.certificate, folder / file.api.tls.key)
     check_identity(document, folder, file.identity)
@@ -304,7 +309,17 @@ def load_config(path: Path) -> Config:
         for name, section in file.connections.items()
         if name != section.database
     )
-    return Config(file, folder, document.sha256, targets, policies, store, secrets, otlp, other, source=path)
+    return Config(
+        file, folder, document.sha256, targets, policies, store, secrets, otlp, other,
+        source=path, console_secret=console_secret,
+    )  # fmt: skip
+
+
+def _console_secret(document: Document, folder: Path, section: HttpApiSection) -> LoginCredential | None:
+    if section.console is None or section.console.client_secret is None:
+        return None
+    source = SecretSection(**section.console.client_secret.model_dump(exclude_none=True))
+    return credential_of(document, folder, ("api", "console", "client_secret"), source)
 
 
 def _check_tls(document: Document, where: tuple[str, ...], certificate: Path, key: Path) -> None:

@@ -75,6 +75,38 @@ class RoleTable:
         reviews = [policy.terms.review for policy in self._policies.values() if policy.terms.review is not None]
         return self._roles.groups | of_policies | {group for review in reviews for group in review.groups}
 
+    def givers(self, roles: Iterable[CallerRole]) -> list[str]:
+        """The groups and app roles that give one of `roles`, for people to read: a name where a policy has one."""
+        found: dict[str, None] = {}
+        for role in roles:
+            found.update(dict.fromkeys(self._givers(role)))
+        return list(found)
+
+    def _givers(self, role: CallerRole) -> list[str]:
+        named = {
+            CallerRole.REQUESTER: self._roles.requester,
+            CallerRole.REVIEWER: self._roles.reviewer,
+            CallerRole.AUDITOR: self._roles.auditor,
+            CallerRole.ADMIN: self._roles.admin,
+        }[role]
+        policies = self._policies.values()
+        names = {each.group: each.group_name for each in policies if each.group is not None and each.group_name}
+        reviews = [policy.terms.review for policy in policies if policy.terms.review is not None]
+        for review in reviews:
+            names.update(
+                {group: name for group, name in zip(review.groups, review.group_names, strict=False) if name}
+            )
+        if named is not None:
+            return [names.get(GroupId(group)) or group for group in named]
+        if role is CallerRole.REQUESTER:
+            groups = [each.group for each in policies if each.group is not None]
+            return [names.get(group) or group for group in groups] + [
+                f"the app role {each.identity.role}" for each in policies if each.identity.role is not None
+            ]
+        return [names.get(group) or group for review in reviews for group in review.groups] + [
+            f"the app role {each}" for review in reviews for each in review.roles
+        ]
+
     def roles_of(self, identity: Identity) -> frozenset[CallerRole]:
         """INVARIANT: apps, agents and those for whom an agent acts have no role but requester."""
         roles = {CallerRole.REQUESTER} if self._may_request(identity) else set()

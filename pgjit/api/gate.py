@@ -35,7 +35,7 @@ from pgjit.identity.provider import Provider
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.rate_limit import RateLimit
 
-__all__ = ["CallerAdmission", "Gate", "internal_error", "problem_of"]
+__all__ = ["CallerAdmission", "Gate", "connection_of", "internal_error", "problem_of", "read_body"]
 
 _log = logging.getLogger("pgjit.api")
 _BODY_BYTES = 64 * 1024
@@ -147,13 +147,13 @@ class Gate:
         response = _Response(send)
         try:
             caller = await self._admission.caller(scope)
-            if (connection := _connection(scope)) is not None:
+            if (connection := connection_of(scope)) is not None:
                 connection.accepted = True
-            body = await _read_body(scope, receive)
+            body = await read_body(scope, receive)
             scope.setdefault("state", {}).update(caller=caller, body=body, token=_bearer(scope))
             await self._endpoints(scope, _replayed(body, receive), response.send)
         except TooManyRefusedCalls as error:
-            if (connection := _connection(scope)) is None:
+            if (connection := connection_of(scope)) is None:
                 await response.problem(error)
                 return
             connection.end()
@@ -194,7 +194,7 @@ def internal_error() -> CallRefused:
     )
 
 
-def _connection(scope: Scope) -> Place | None:
+def connection_of(scope: Scope) -> Place | None:
     """The place of the connection; None where no server of pgjit serves this call."""
     place = scope.get("state", {}).get("connection")
     return place if isinstance(place, Place) else None
@@ -215,7 +215,7 @@ def _spend(limit: RateLimit[Any], key: object, *, error: type[TooManyCalls] = To
     limit.use(key, 1)
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body, before anything is decided by it. Raises InvalidCall for one that is too large or too slow."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     too_large = InvalidCall(f"The body is larger than {_BODY_BYTES} bytes.", reference="body-too-large", status=413)

@@ -49,7 +49,7 @@ def http_api(section: HttpApiSection, services: ApiServices, refused: RefusedCal
     )
     state = endpoints.state
     state.calls = ApiCalls(services.journal, services.clock)
-    state.services, state.groups, state.admission = services, groups, admission
+    state.services, state.groups, state.admission, state.roles = services, groups, admission, roles
     return Gate(endpoints, admission)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from pgjit.api.console_section import ConsoleSection
 from pgjit.document import Document
 from pgjit.identity.identity import GroupId
 from pgjit.identity.section import IdentitySection
@@ -100,6 +101,7 @@ class HttpApiSection(_Section):
     requests_per_minute: int = Field(
         default=120, ge=1, le=6000, description="calls that one identity may make, on average"
     )
+    console: ConsoleSection | None = None
 
 
 def identity_for_api(identity: IdentitySection, audience: str) -> IdentitySection:

@@ -1,4 +1,4 @@
-"""The ports that speak HTTP: the API, and the admin port. Each is open until its block is left.
+"""The ports that speak HTTP: the API with the console, and the admin port. Each is open until its block is left.
 
 Decides what is started before an HTTP server accepts calls, and in which order it is stopped. What the endpoints use
 is made by `application.py`.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp
 
 from pgjit.api.health import admin_api
 from pgjit.api.readiness import ReadinessBoard, ReadinessReport
 from pgjit.api.section import HttpApiSection
 from pgjit.api.services import ApiServices
 from pgjit.api.serving import CONNECTIONS_OF_ADDRESS, HttpServer
+from pgjit.app.console_parts import new_console
 from pgjit.app.from_config import server_tls
 from pgjit.app.readiness import ConnectionProbes, WatchedParts, readiness_checks
 from pgjit.clock import Clock
@@ -58,23 +61,29 @@ async def open_api(
     from pgjit.api.http_api import http_api, new_endpoints  # here: without the section it is not needed
 
     services.journal.on_written.append(services.feed.take)
-    served = http_api(section, services, refused, new_endpoints(services.version))
-    tls = server_tls(config, section.tls or config.file.tls)
-    server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)
-    await services.provider.start()
-    try:
-        await server.open(section.listen.host, section.listen.port, inherited)
-        yield server
-    finally:
-        services.feed.close()
-        await server.close()
-        if services.audit is not None:
-            await services.audit.aclose()
-        if services.explainer is not None:
-            await services.explainer.close()
-        if services.proofs is not None:
-            await services.proofs.aclose()
-        await services.provider.close()
+    endpoints = new_endpoints(services.version)
+    gate = http_api(section, services, refused, endpoints)
+    async with AsyncExitStack() as opened:
+        served: ASGIApp = gate
+        if section.console is not None:
+            console = new_console(config, section.console, services.provider, gate, endpoints)
+            served = await opened.enter_async_context(aclosing(console))
+        tls = server_tls(config, section.tls or config.file.tls)
+        server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)
+        await services.provider.start()
+        try:
+            await server.open(section.listen.host, section.listen.port, inherited)
+            yield server
+        finally:
+            services.feed.close()
+            await server.close()
+            if services.audit is not None:
+                await services.audit.aclose()
+            if services.explainer is not None:
+                await services.explainer.close()
+            if services.proofs is not None:
+                await services.proofs.aclose()
+            await services.provider.close()
 
 
 @asynccontextmanager

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,11 +21,12 @@ from typing import Self
 import yaml
 
 from pgjit.app import App
+from pgjit.app.inherited_sockets import InheritedSockets
 from pgjit.config import load_config
 from pgjit.demo.certificates import Certificates, make_certificates
 from pgjit.demo.client import write_psql
 from pgjit.demo.database import DemoDatabase
-from pgjit.demo.emulator import AppCredentials, Emulator, RegisteredPrincipal, TlsFiles
+from pgjit.demo.emulator import AppCredentials, Emulator, PrincipalKind, RegisteredPrincipal, TlsFiles
 from pgjit.identity.fetch import client_for
 from pgjit.parts import Parts
 
@@ -72,10 +75,12 @@ class World:
         cooldown: Mapping[str, timedelta] | None = None,
         port: int = 0,
         config: Mapping[str, object] | None = None,
+        console: bool = False,
     ) -> None:
         """`ttl` sets the length of windows by policy, `cooldown` the time between them.
 
-        `config` replaces whole sections of the configuration file.
+        `config` replaces whole sections of the configuration file. `console`: there is one, at `console_url`; the
+        section `api` must be given.
         """
         self._fixed_folder = folder
         self._ttl = ttl or {}
@@ -84,6 +89,8 @@ class World:
         self._fixed_database = database
         self._port = port
         self._config = config or {}
+        self._console = console
+        self.console_url = ""
         self._parts = Parts(
             {
                 "folder": self._run_folder,
@@ -146,8 +153,14 @@ class World:
     @asynccontextmanager
     async def _run_proxy(self) -> AsyncIterator[None]:
         self._copy_policies()
+        # The redirect URI is registered before the port is served: so the socket is opened here.
+        listening = socket.create_server(("127.0.0.1", 0), backlog=128) if self._console else None
+        if listening is not None:
+            listening.setblocking(False)
+            self.console_url = f"https://localhost:{listening.getsockname()[1]}"
         self.config_file = self._write_config()
-        self.app = App(await asyncio.to_thread(load_config, self.config_file))
+        config = await asyncio.to_thread(load_config, self.config_file)
+        self.app = App(config, inherited=InheritedSockets(api=listening))
         async with self.app:
             yield
 
@@ -188,10 +201,29 @@ class World:
         }
         if "api" in self._config:
             api = {"listen": {"port": 0}, "audience": self.emulator.people_audience}
-            config["api"] = {**api, **dict(self._config["api"])}  # type: ignore[call-overload]
+            console = {"console": self._console_section()} if self._console else {}
+            config["api"] = {**api, **console, **dict(self._config["api"])}  # type: ignore[call-overload]
         path = self.folder / "pgjit.yaml"
         path.write_text(yaml.dump(config, Dumper=_DUMPER, sort_keys=False))
         return path
+
+    def _console_section(self) -> dict[str, object]:
+        """The console, with a registration of its own at the emulator."""
+        secret = self.folder / "console-secret"
+        secret.touch(mode=0o600)
+        secret.write_text(secrets.token_urlsafe(24))
+        client = RegisteredPrincipal(
+            kind=PrincipalKind.APP,
+            display="pgjit console",
+            secrets=(secret.read_text(),),
+            redirect_uris=(f"{self.console_url}/signed-in",),
+        )
+        self.emulator.directory.add(client)
+        return {
+            "url": self.console_url,
+            "client_id": client.client_id,
+            "client_secret": {"file": str(secret)},
+        }
 
     def _connection(self, name: str, user: str, password: str) -> dict[str, object]:
         """The same server as replica and primary; only the login role differs."""

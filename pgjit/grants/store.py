@@ -20,6 +20,7 @@ from pgjit.grants.notification_store import NotificationStore
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.request import Request
 from pgjit.grants.scope import Scope
+from pgjit.grants.sign_in_store import SignInStore
 from pgjit.grants.standing_orders import SessionKill, StandingOrders
 from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, SignOff, Window
@@ -30,7 +31,7 @@ from pgjit.policy.policy import Policy
 __all__ = ["Store"]
 
 
-class Store(FleetStore, NotificationStore, Protocol):
+class Store(FleetStore, NotificationStore, SignInStore, Protocol):
     @property
     def usable(self) -> bool:
         """Whether the last transaction was carried out."""

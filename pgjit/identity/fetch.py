@@ -17,7 +17,7 @@ import httpx
 from pgjit.identity.jws import StrictJsonError, read_object
 from pgjit.identity.url_checks import is_loopback
 
-__all__ = ["AnswerRefused", "client_for", "fetch_object", "read_answer", "web_authorities"]
+__all__ = ["PLAIN", "AnswerRefused", "client_for", "fetch_object", "read_answer", "web_authorities"]
 
 MAX_BODY_BYTES: Final = 512 * 1024
 PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import httpx
 from fastapi import FastAPI
@@ -232,7 +232,7 @@ class People:
         self.services = replace(self.services, **changes)
         self._client = self._new_client()
 
-    async def __aenter__(self) -> People:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:

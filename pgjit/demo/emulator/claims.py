@@ -30,6 +30,8 @@ class TokenSubject:
     principal: RegisteredPrincipal
     client: RegisteredPrincipal
     credential: str = "1"  # 0 none, 1 a secret, 2 a certificate or an assertion
+    signed_in_at: datetime | None = None  # when a person signed in for this token
+    contexts: tuple[str, ...] = ()  # that the person satisfied then, besides those that it always satisfies
 
     @property
     def person(self) -> bool:
@@ -81,11 +83,12 @@ def access_claims(
 
 
 def id_claims(
-    subject: TokenSubject, directory: TenantDirectory, issuer: TokenIssuer, now: datetime
+    subject: TokenSubject, directory: TenantDirectory, issuer: TokenIssuer, now: datetime, nonce: str | None = None
 ) -> dict[str, object]:
-    """The claims of an id token, which is for the client."""
+    """The claims of an id token, which is for the client. `nonce`: as the client sent it."""
     begins = int((now - _BACKDATED).timestamp())
     return {
+        **({} if nonce is None else {"nonce": nonce}),
         "aud": subject.client.client_id,
         "iss": issuer.name(directory.tenant),
         "iat": begins,
@@ -153,8 +156,10 @@ def _optional(subject: TokenSubject, api: Api) -> dict[str, object]:
         claims["xms_idrel"] = "7"
     elif "include_user_token" in api.optional_claims:
         claims["idtyp"] = "user"
-    if principal.contexts:
-        claims["acrs"] = list(principal.contexts)
+    if contexts := dict.fromkeys((*principal.contexts, *subject.contexts)):
+        claims["acrs"] = list(contexts)
+    if subject.signed_in_at is not None:
+        claims["auth_time"] = int(subject.signed_in_at.timestamp())
     if client.kind is PrincipalKind.AGENT:
         claims["xms_act_fct"] = _AGENT
         claims["xms_par_app_azp"] = client.parent

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
+from pgjit.demo.emulator.authorize import AuthorizationCodes
 from pgjit.demo.emulator.claims import TokenSubject, access_claims
 from pgjit.demo.emulator.device import DeviceCodes
 from pgjit.demo.emulator.directory import Api, TenantDirectory
@@ -29,6 +30,8 @@ class RefreshToken:
     client_id: str
     user: str
     scope: str
+    signed_in_at: datetime | None = None
+    contexts: tuple[str, ...] = ()  # that the person satisfied at the sign-in
 
 
 class Cloud:
@@ -38,6 +41,7 @@ class Cloud:
         self.tenants = {home: TenantDirectory(home)}
         self.issuer = TokenIssuer()
         self.codes = DeviceCodes()
+        self.authorization_codes = AuthorizationCodes()
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.identity_header = secrets.token_urlsafe(24)  # what App Service gives to its apps
         self.kept_tokens: dict[

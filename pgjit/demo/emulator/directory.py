@@ -74,6 +74,7 @@ class RegisteredPrincipal:
     owners: tuple[str, ...] = ()  # object ids, of principals
     sponsors: tuple[str, ...] = ()  # of an agent or a blueprint: object ids, of principals and groups
     contexts: tuple[str, ...] = ()  # authentication contexts that were satisfied: `acrs`
+    redirect_uris: tuple[str, ...] = ()  # of a client with which people sign in, to the letter
     enabled: bool = True
 
     def __post_init__(self) -> None:
@@ -101,7 +102,8 @@ class GroupClaims(StrEnum):
 
 
 OPTIONAL_CLAIMS: Final = frozenset({
-    "idtyp", "include_user_token", "acrs", "use_guid", "xms_act_fct", "xms_sub_fct", "xms_par_app_azp", "xms_idrel",
+    "idtyp", "include_user_token", "acrs", "auth_time", "use_guid", "xms_act_fct", "xms_sub_fct",
+    "xms_par_app_azp", "xms_idrel",
 })  # fmt: skip
 
 

@@ -14,12 +14,13 @@ from typing import Annotated, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, FastAPI, Path, Request
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pgjit.demo.emulator import graph, managed_identity, metadata, owned
 from pgjit.demo.emulator.admin import admin_api
-from pgjit.demo.emulator.cloud import Cloud
+from pgjit.demo.emulator.authorize import people_page, read_request
+from pgjit.demo.emulator.cloud import ANY_TENANT, Cloud
 from pgjit.demo.emulator.faults import Faults
 from pgjit.demo.emulator.oauth_error import NO_STORE, OAuthError
 from pgjit.demo.emulator.token_endpoint import begin_device_code, issue_token
@@ -27,6 +28,10 @@ from pgjit.demo.emulator.token_endpoint import begin_device_code, issue_token
 __all__ = ["authority_http", "identity_http"]
 
 _MAX_BYTES: Final = 64 * 1024
+_PAGE_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+}
 _Collection = Annotated[str, Path(pattern="^(servicePrincipals|users|directoryObjects)$")]
 
 
@@ -158,6 +163,21 @@ def _tokens(cloud: Cloud, base: Callable[[Request], str]) -> APIRouter:
             'POST /admin/device-codes/{code} and the JSON body {"user": "name or object id"}.\n'
         )
 
+    async def authorize(request: Request) -> Response:
+        tenant = request.path_params["tenant"]
+        directory = cloud.directory(cloud.home if tenant in ANY_TENANT else tenant)
+        asked = read_request(directory, request.query_params)
+        if request.method == "GET":
+            if asked.prompt == "none":
+                return RedirectResponse(asked.answer(error="login_required"), 302)
+            return HTMLResponse(people_page(directory, asked), headers={**NO_STORE, **_PAGE_HEADERS})
+        person = directory.user((await _form(request)).get("user", ""))
+        if person is None:
+            return RedirectResponse(asked.answer(error="access_denied"), 302)
+        code = cloud.authorization_codes.issue(asked, directory.tenant, person.oid, cloud.now())
+        return RedirectResponse(asked.answer(code=code), 302)
+
+    router.add_route("/{tenant}/oauth2/v2.0/authorize", authorize, methods=["GET", "POST"])
     router.add_route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"])
     router.add_route("/{tenant}/oauth2/token", old_token, methods=["POST"])
     router.add_route("/{tenant}/oauth2/v2.0/devicecode", device_code, methods=["POST"])

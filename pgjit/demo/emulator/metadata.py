@@ -28,7 +28,7 @@ def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> 
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "grant_types_supported": list(GRANTS),
         "issuer": _issuer(cloud, tenant, version),
-        # Clients require it; the emulator has no login page.
+        "code_challenge_methods_supported": ["S256"],
         "authorization_endpoint": f"{place}/oauth2{infix}/authorize",
         "device_authorization_endpoint": f"{place}/oauth2{infix}/devicecode",
         "tenant_region_scope": None,

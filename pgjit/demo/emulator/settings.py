@@ -138,6 +138,7 @@ class PrincipalSection(_Section):
     graph_roles: tuple[Text, ...] = ()
     owners: tuple[Guid, ...] = ()
     sponsors: tuple[Guid, ...] = ()
+    redirect_uris: tuple[Text, ...] = ()
     acrs: tuple[Text, ...] = ()
     enabled: bool = True
     groups: tuple[Guid, ...] = ()
@@ -172,6 +173,7 @@ class PrincipalSection(_Section):
             graph_roles=self.graph_roles,
             owners=self.owners,
             sponsors=self.sponsors,
+            redirect_uris=self.redirect_uris,
             contexts=self.acrs,
             enabled=self.enabled,
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from pgjit.demo.emulator.assertions import (
@@ -31,7 +33,9 @@ __all__ = ["DEVICE_CODE", "GRANTS", "begin_device_code", "issue_token"]
 DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _ON_BEHALF_OF: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _AGENTS_USER: Final = "user_fic"
-GRANTS: Final = ("client_credentials", "refresh_token", DEVICE_CODE, _ON_BEHALF_OF, _AGENTS_USER)
+GRANTS: Final = (
+    "authorization_code", "client_credentials", "refresh_token", DEVICE_CODE, _ON_BEHALF_OF, _AGENTS_USER,
+)  # fmt: skip
 
 Form = Mapping[str, str]
 
@@ -46,7 +50,7 @@ def issue_token(cloud: Cloud, tenant: str, form: Form, *, version: int = 2) -> d
     _needed(form, "client_id")
     if grant not in GRANTS:
         raise OAuthError("unsupported_grant_type", 70003, "The grant type is not supported.")
-    if grant not in (DEVICE_CODE, "refresh_token"):
+    if grant not in (DEVICE_CODE, "refresh_token", "authorization_code"):
         _needed(form, "scope")
         if tenant in ANY_TENANT:
             raise OAuthError("invalid_request", 50059, "No tenant-identifying information found in the request.")
@@ -55,6 +59,8 @@ def issue_token(cloud: Cloud, tenant: str, form: Form, *, version: int = 2) -> d
             answer = _client_credentials(cloud, tenant, form)
         case "refresh_token":
             answer = _refresh(cloud, tenant, form)
+        case "authorization_code":
+            answer = _authorization_code(cloud, tenant, form)
         case _ if grant == DEVICE_CODE:
             answer = _device_code(cloud, tenant, form)
         case _ if grant == _AGENTS_USER:
@@ -130,6 +136,16 @@ def _device_code(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
     return _for_person(cloud, tenant, client, credential, code.user, code.scope)
 
 
+def _authorization_code(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
+    code = cloud.authorization_codes.redeem(_needed(form, "code"), cloud.now())
+    directory = cloud.directory(code.tenant)
+    client = _client(directory, form["client_id"])
+    credential = _authenticate(cloud, directory, tenant, client, form)
+    code.check(form["client_id"].lower(), _needed(form, "redirect_uri"), form.get("code_verifier"))
+    signed_in = _SignIn(code.at, code.request.contexts, code.request.nonce)
+    return _for_person(cloud, code.tenant, client, credential, code.user, code.request.scope, signed_in)
+
+
 def _refresh(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
     kept = cloud.refresh_tokens.get(_needed(form, "refresh_token"))
     if kept is None or kept.client_id != form["client_id"]:
@@ -137,7 +153,9 @@ def _refresh(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
     directory = cloud.directory(kept.tenant)
     client = _client(directory, kept.client_id)
     credential = _authenticate(cloud, directory, tenant, client, form)
-    return _for_person(cloud, kept.tenant, client, credential, kept.user, form.get("scope") or kept.scope)
+    signed_in = _SignIn(kept.signed_in_at, kept.contexts)
+    scope = form.get("scope") or kept.scope
+    return _for_person(cloud, kept.tenant, client, credential, kept.user, scope, signed_in)
 
 
 def _agents_user(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
@@ -179,8 +197,23 @@ def _on_behalf_of(cloud: Cloud, tenant: str, form: Form) -> dict[str, object]:
     return _for_person(cloud, tenant, client, credential, str(claims.get("oid")), form["scope"])
 
 
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """A sign-in at the page of `authorize.py`; `at` is None for a person who did not come there."""
+
+    at: datetime | None = None
+    contexts: tuple[str, ...] = ()
+    nonce: str | None = None
+
+
 def _for_person(
-    cloud: Cloud, tenant: str, client: RegisteredPrincipal, credential: str, user: str, scope: str
+    cloud: Cloud,
+    tenant: str,
+    client: RegisteredPrincipal,
+    credential: str,
+    user: str,
+    scope: str,
+    signed_in: _SignIn = _SignIn(),
 ) -> dict[str, object]:
     directory, person = _find_person(cloud, tenant, user)
     _see_enabled(person)
@@ -188,15 +221,19 @@ def _for_person(
     assigned = person.roles or set(directory.direct_groups_of(person.oid)) & cloud.api.assigned_groups
     if asked.resource is Resource.API and cloud.api.assignment_required and not assigned:
         raise OAuthError("invalid_grant", 50105, "The person is not assigned to a role for the application.")
-    subject = TokenSubject(person, client, credential)
+    subject = TokenSubject(person, client, credential, signed_in.at, signed_in.contexts)
     answer = _answer(cloud.access_token(subject, asked, directory))
     identifiers = json.dumps({"uid": person.oid, "utid": directory.tenant}).encode()
     answer |= {"scope": scope, "client_info": base64url(identifiers)}
     if "openid" in asked.oidc:
-        answer["id_token"] = cloud.issuer.sign(id_claims(subject, directory, cloud.issuer, cloud.now()))
+        answer["id_token"] = cloud.issuer.sign(
+            id_claims(subject, directory, cloud.issuer, cloud.now(), signed_in.nonce)
+        )
     if "offline_access" in asked.oidc:
         token = f"1.{secrets.token_urlsafe(48)}"
-        cloud.refresh_tokens[token] = RefreshToken(directory.tenant, str(client.client_id), person.oid, scope)
+        cloud.refresh_tokens[token] = RefreshToken(
+            directory.tenant, str(client.client_id), person.oid, scope, signed_in.at, signed_in.contexts
+        )
         answer["refresh_token"] = token
     return answer
 

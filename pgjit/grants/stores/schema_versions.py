@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-VERSIONS: Final = ("v1",)
+VERSIONS: Final = ("v1", "v2")
 """The revisions in `migrations/`, the oldest first."""
 
 

@@ -31,6 +31,7 @@ from pgjit.grants.stores.schema import (
     usages,
     windows,
 )
+from pgjit.grants.stores.sign_in_sql import SignInSqlStore
 from pgjit.grants.stores.window_nodes import held_by_any, leave_window
 from pgjit.grants.stores.window_rows import read_window, window_row
 from pgjit.grants.usage import Usage
@@ -44,7 +45,7 @@ __all__ = ["SqlStore"]
 T = TypeVar("T")
 
 
-class SqlStore(FleetSqlStore, ReviewedSqlStore):
+class SqlStore(FleetSqlStore, ReviewedSqlStore, SignInSqlStore):
     """`node`: whose journal takes the records of the changes that are made here."""
 
     def __init__(self, database: Database, *, node: str = "") -> None:
@@ -219,6 +220,9 @@ class SqlStore(FleetSqlStore, ReviewedSqlStore):
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
         return await self._database.transaction(work)
+
+    async def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        return await self._database.read(work)
 
 
 # Made once: SQLAlchemy caches what it compiles by the statement object.

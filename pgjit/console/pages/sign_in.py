@@ -1,0 +1,169 @@
+"""Signing in and out, and the first page. These are the only pages that are served without a sign-in.
+
+Decides where a browser goes after a sign-in: to a page of this console, whatever the address asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.routing import Match
+
+from pgjit.api.caller import CallerRole, is_person
+from pgjit.api.refusals import BearerRefused
+from pgjit.audit.event import ApiCalled
+from pgjit.console.cookie_secret import CookieSecret
+from pgjit.console.cookies import FLOW, SIGN_IN, cookie, set_cookie
+from pgjit.console.page import TheForm, ThePage
+from pgjit.console.provider_login import ProviderTokens
+from pgjit.console.refusals import SignInRefused
+from pgjit.console.services import ConsoleServices, address_of, services_of
+from pgjit.errors import JournalUnavailable, ServerUnavailable
+from pgjit.identity.identity import Identity
+
+__all__ = ["router", "wanted_path"]
+
+router = APIRouter()
+_FLOW_SECONDS: Final = 600
+_Wanted = Annotated[str, Query(max_length=2000)]
+_OWN: Final = ("/sign-in", "/signed-in", "/sign-out", "/static", "/events")
+
+
+@router.get("/")
+async def first(page: ThePage) -> Response:
+    """The first page of the navigation that is open to the person."""
+    if pages := page.open_pages:
+        return RedirectResponse(pages[0].path, 303)
+    return page.show("no-pages.html", status=403, givers=page.givers)
+
+
+@router.get("/sign-in")
+async def sign_in(request: Request, to: _Wanted = "", out: bool = False) -> HTMLResponse:
+    services = services_of(request)
+    text = services.templates.render(
+        "sign-in.html",
+        now=services.clock(),
+        wanted=wanted_path(request, to),
+        signed_out=out,
+        provider=services.provider_name,
+        idle=services.section.idle.total_seconds(),
+        absolute=services.section.absolute.total_seconds(),
+    )
+    return HTMLResponse(text)
+
+
+@router.get("/sign-in/start")
+async def start(request: Request, to: _Wanted = "") -> Response:
+    """Send the browser to the identity provider. Nothing is kept but the cookie that the browser gets."""
+    secret = CookieSecret.new()
+    response = RedirectResponse(await services_of(request).login.address(secret), 303)
+    target = base64.urlsafe_b64encode(wanted_path(request, to).encode()).decode()
+    set_cookie(response, FLOW, f"{secret.text}.{target}", seconds=_FLOW_SECONDS)
+    return response
+
+
+@router.get("/signed-in")
+async def signed_in(request: Request) -> Response:
+    """The provider's answer. The browser gets a cookie with a new secret, and goes to the page that it wanted."""
+    services = services_of(request)
+    text, _, target = (cookie(request, FLOW) or "").partition(".")
+    flow = CookieSecret.read(text)
+    if flow is None:
+        raise SignInRefused(
+            "This browser began no sign-in, or began it more than ten minutes ago.",
+            hint="Start again from the sign-in page.",
+            status=400,
+        )
+    tokens = await services.login.redeem(flow, dict(request.query_params))
+    identity, roles = await _accepted(services, tokens, request)
+    _record(services, identity, roles, request)
+    if (earlier := CookieSecret.read(cookie(request, SIGN_IN))) is not None:
+        await services.sign_ins.end(earlier)
+    secret = await services.sign_ins.begin(tokens, identity)
+    response = RedirectResponse(wanted_path(request, _decoded(target)) or "/", 303)
+    set_cookie(response, SIGN_IN, secret.text, seconds=None)
+    set_cookie(response, FLOW, "", seconds=0)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, page: ThePage, form: TheForm) -> Response:  # noqa: ARG001 - checks the token
+    """End the sign-in here, on every node. That at the identity provider stays."""
+    services = services_of(request)
+    await services.sign_ins.end(page.signed_in.secret)
+    response = RedirectResponse("/sign-in?out=true", 303)
+    set_cookie(response, SIGN_IN, "", seconds=0)
+    response.headers["clear-site-data"] = '"cache", "storage"'
+    return response
+
+
+async def _accepted(
+    services: ConsoleServices, tokens: ProviderTokens, request: Request
+) -> tuple[Identity, frozenset[CallerRole]]:
+    """INVARIANT: only a person signs in, by a token that the HTTP API accepts."""
+    try:
+        caller = await services.admission.of_token(tokens.access, address_of(request), fresh=True, counted=False)
+    except BearerRefused:
+        raise SignInRefused(
+            "The access token is not accepted by the HTTP API of this proxy.",
+            hint="The journal has the reason; see docs/console.md on the registration.",
+        ) from None
+    identity = caller.identity
+    if not is_person(identity):
+        raise SignInRefused("Apps, agents and those for whom an agent acts cannot sign in.", hint="Use the HTTP API.")
+    # OpenID Connect, 5.3.2 asks for it of UserInfo; both tokens must be of one person.
+    if (oid := tokens.id_claims.get("oid")) is not None and str(oid).lower() != identity.key.oid.lower():
+        raise SignInRefused("The ID token and the access token are not of one person.", hint="Start again.")
+    return identity, caller.roles
+
+
+def _record(services: ConsoleServices, identity: Identity, roles: frozenset[CallerRole], request: Request) -> None:
+    """A sign-in that cannot be recorded does not happen."""
+    role = next((role.value for role in reversed(CallerRole) if role in roles), "none")
+    event = ApiCalled(
+        at=services.clock(),
+        identity=identity,
+        role=role,
+        method="GET",
+        path="/signed-in",
+        target=None,
+        source=address_of(request),
+        status=None,
+    )
+    try:
+        services.api_services.journal.append([event])
+    except JournalUnavailable:
+        raise ServerUnavailable(
+            "sign-in was not carried out because it could not be recorded",
+            reference="journal-unavailable",
+            hint="Try again later; the operators of this proxy have to look at its journal.",
+        ) from None
+
+
+def wanted_path(request: Request, wanted: str) -> str:
+    """`wanted` if it is the address of a page of this console, else an empty text.
+
+    INVARIANT: nobody is sent to another site.
+    """
+    if not wanted.startswith("/") or "\\" in wanted or not wanted.isascii() or not wanted.isprintable():
+        return ""
+    parts = urlsplit(wanted)
+    if parts.scheme or parts.netloc or parts.fragment or "//" in parts.path or "%" in parts.path:
+        return ""
+    if parts.path == "/" or parts.path.startswith(_OWN):
+        return ""
+    scope = {"type": "http", "path": parts.path, "root_path": "", "method": "GET", "headers": []}
+    found = any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    return wanted if found else ""
+
+
+def _decoded(target: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(target.encode()).decode()
+    except (ValueError, binascii.Error):
+        return ""

@@ -1,0 +1,100 @@
+"""Every error as a page: what happened, what is known of it, and what to do.
+
+Decides which error is shown how. A sign-in that is over leads to the sign-in page.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from pgjit.api.gate import internal_error
+from pgjit.api.refusals import InvalidCall, TooManyCalls
+from pgjit.console.cookies import SIGN_IN, set_cookie
+from pgjit.console.refusals import ConsoleApiProblem, NoSuchPage, NotSignedIn
+from pgjit.console.services import services_of
+from pgjit.errors import PgjitError
+
+__all__ = ["add_problem_pages", "problem_page"]
+
+_log = logging.getLogger("pgjit.console")
+
+
+def problem_page(request: Request, error: PgjitError | ConsoleApiProblem) -> HTMLResponse:
+    """The page of an error, with the navigation if the person is known."""
+    if isinstance(error, ConsoleApiProblem):
+        status, problem, after = error.status, error.problem, error.retry_after
+    else:
+        problem = {**error.problem(), "reference": error.reference}
+        status, after = int(cast(int, problem["status"])), None
+        if isinstance(error, TooManyCalls):
+            after = error.seconds
+    page = getattr(request.state, "page", None)
+    standing: dict[str, Any] = {"now": services_of(request).clock()} if page is None else dict(page.standing_values)
+    text = services_of(request).templates.render(
+        "problem.html",
+        **standing,
+        status=status,
+        title=str(problem.get("title", "call failed")),
+        detail=problem.get("detail"),
+        hint=problem.get("hint"),
+        reference=str(problem.get("reference", "internal-error")),
+        retry_after=after,
+        sign_in=status == 401,
+        wanted=_address(request) if request.method == "GET" else "",
+    )
+    response = HTMLResponse(text, status)
+    if after is not None:
+        response.headers["retry-after"] = str(after)
+    return response
+
+
+def add_problem_pages(pages: FastAPI) -> None:
+    @pages.exception_handler(PgjitError)
+    async def refused(request: Request, error: Exception) -> Response:
+        return problem_page(request, cast(PgjitError, error))
+
+    @pages.exception_handler(NotSignedIn)
+    async def not_signed_in(request: Request, error: Exception) -> Response:
+        response: Response = problem_page(request, cast(NotSignedIn, error))
+        if request.method == "GET" and request.headers.get("sec-fetch-dest", "document") == "document":
+            response = RedirectResponse(f"/sign-in?{urlencode({'to': _address(request)})}", 303)
+        if cast(NotSignedIn, error).was:
+            set_cookie(response, SIGN_IN, "", seconds=0)
+        return response
+
+    @pages.exception_handler(ConsoleApiProblem)
+    async def of_api(request: Request, error: Exception) -> Response:
+        return problem_page(request, cast(ConsoleApiProblem, error))
+
+    @pages.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: Exception) -> Response:
+        named = sorted({str(fault["loc"][-1]) for fault in cast(RequestValidationError, error).errors()})
+        return problem_page(request, InvalidCall(f"Not accepted as it is: {', '.join(named)[:200]}."))
+
+    @pages.exception_handler(HTTPException)
+    async def http(request: Request, error: Exception) -> Response:
+        fault = cast(HTTPException, error)
+        if fault.status_code == 404:
+            return problem_page(request, NoSuchPage())
+        detail = "The page has no such method." if fault.status_code == 405 else "The call cannot be read."
+        response = problem_page(request, InvalidCall(detail, status=fault.status_code))
+        for name, value in (fault.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    @pages.exception_handler(Exception)
+    async def failed(request: Request, _error: Exception) -> Response:
+        return problem_page(request, internal_error())  # what calls the pages writes the error to the log
+
+
+def _address(request: Request) -> str:
+    """The path and query of the request."""
+    query = request.url.query
+    return quote(request.url.path) + (f"?{query}" if query else "")
