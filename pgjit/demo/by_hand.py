@@ -23,26 +23,30 @@ _RENEW_EVERY = timedelta(minutes=10)
 
 
 def invitation(world: World, pause: timedelta) -> str:
-    """What to type. `pause` is the time between two windows, which the demo shortens."""
+    """What to open, and what to type. `pause` is the time between two windows, which the demo shortens."""
     return f"""\
-Try it yourself, in other terminals. As an agent:
+Open this link, and sign in as Ana:
 
-. {world.folder}/agent.sh
-pgjit psql --policy {POLICY} prod-replica
-pgjit psql --policy {review_act.POLICY} prod-primary      # waits for a person
+    {world.console_url}
 
-As the person on call:
+An agent is asking for access. Approve it under Inbox, watch its query under Live,
+and stop it, or let its limits stop it. Audit has all that ran.
+The browser warns twice, at pgjit and at the sign-in page: the demo has made its own certificates.
 
-. {world.folder}/person.sh
-pgjit requests --state pending
-pgjit approve REQUEST
-pgjit windows --watch
-pgjit revoke --all --reason 'enough for today'
+The same in terminals. As an agent:
 
-A window of {POLICY} lasts 30 min, whatever you do. When it is over or
-revoked, new connections are refused for {pause.total_seconds():.0f} s: that is the policy's cooldown,
-which is 30 min and shortened for this demo.
+    . {world.folder}/agent.sh
+    pgjit psql --policy {POLICY} prod-replica
+    pgjit psql --policy {review_act.POLICY} prod-primary      # waits for a person
 
+As Ana:
+
+    . {world.folder}/person.sh
+    pgjit requests --state pending
+    pgjit windows --watch
+    pgjit revoke --all --reason 'enough for today'
+
+What is over opens again after {pause.total_seconds():.0f} s: the policies' cooldown, shortened for this demo.
 The journal grows in {world.journal}
 Ctrl-C stops everything and leaves nothing behind."""
 

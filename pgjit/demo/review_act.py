@@ -24,8 +24,8 @@ LONG_WRITE = (
 
 
 def add_person(world: World) -> RegisteredPrincipal:
-    """A person on call, who reviews requests and may revoke windows."""
-    person = RegisteredPrincipal(kind=PrincipalKind.USER, display="ann")
+    """Ana, a person on call, who reviews requests and may revoke windows."""
+    person = RegisteredPrincipal(kind=PrincipalKind.USER, display="Ana")
     return world.emulator.directory.add(person, [REVIEWERS, ADMINS])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -71,11 +71,28 @@ class Stage:
     async def run_psql(
         self, policy: str, token: str, *commands: str, connection: str = "prod-replica", options: str = ""
     ) -> str:
-        settings = {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": "15", "PAGER": "", "PGOPTIONS": options}
+        return (await _run(*self.psql_call(policy, token, *commands, connection=connection, options=options)))[1]
+
+    def psql_call(
+        self, policy: str, token: str, *commands: str, connection: str, options: str, seconds: int = 15
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The program with its arguments, and its settings. `seconds`: that it waits for its login."""
+        settings = {"PGPASSWORD": token, "PGCONNECT_TIMEOUT": str(seconds), "PAGER": "", "PGOPTIONS": options}
         arguments = [part for command in commands for part in ("-c", command)]
         conninfo = self.world.conninfo(policy, connection)
-        program = (str(self.world.psql), "-X", "-P", "pager=off", *arguments, conninfo)
-        return (await _run(program, settings))[1]
+        return (str(self.world.psql), "-X", "-P", "pager=off", *arguments, conninfo), settings
+
+    async def lines(self, program: tuple[str, ...], settings: Mapping[str, str]) -> AsyncIterator[str]:
+        """What the program prints, line by line, while it runs. It is ended when nobody reads on."""
+        process = await _start(program, settings)
+        assert process.stdout is not None
+        try:
+            async for line in process.stdout:
+                yield line.decode("utf-8", "replace").rstrip("\n")
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     async def pgjit(self, token: str, *arguments: str) -> str:
         """Show and run a command of pgjit as the person with this token. It has to end with exit code 0."""
@@ -114,15 +131,7 @@ class Stage:
 
 
 async def _run(program: tuple[str, ...], settings: Mapping[str, str]) -> tuple[int, str]:
-    """Run it with an environment that has no setting of libpq or pgjit but `settings`."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "AZURE_"))}
-    process = await asyncio.create_subprocess_exec(
-        *program,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**clean, **settings},
-    )
+    process = await _start(program, settings)
     try:
         text, _ = await process.communicate()
     finally:
@@ -130,6 +139,18 @@ async def _run(program: tuple[str, ...], settings: Mapping[str, str]) -> tuple[i
             process.kill()
             await process.wait()
     return process.returncode or 0, text.decode()
+
+
+async def _start(program: tuple[str, ...], settings: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Start it with an environment that has no setting of libpq or pgjit but `settings`."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "AZURE_"))}
+    return await asyncio.create_subprocess_exec(
+        *program,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**clean, **settings},
+    )
 
 
 def _quoted(argument: str) -> str:

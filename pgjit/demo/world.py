@@ -169,11 +169,18 @@ class World:
         target.mkdir(exist_ok=True)
         for source in sorted(self._policies.glob("*.yaml")):
             text = source.read_text()
-            for key, lengths in (("ttl", self._ttl), ("cooldown", self._cooldown)):
-                for name, length in lengths.items():
-                    if re.search(rf"^policy: {re.escape(name)}$", text, re.MULTILINE):
-                        text = _with_length(text, key, length)
+            if not source.stem.endswith("_test"):
+                text = self._with_lengths(text)
             (target / source.name).write_text(text)
+        for catalog in self._policies.glob("*.catalog.json"):  # of their tests
+            shutil.copy(catalog, target)
+
+    def _with_lengths(self, text: str) -> str:
+        for key, lengths in (("ttl", self._ttl), ("cooldown", self._cooldown)):
+            for name, length in lengths.items():
+                if re.search(rf"^policy: {re.escape(name)}$", text, re.MULTILINE):
+                    text = _with_length(text, key, length)
+        return text
 
     def _write_config(self) -> Path:
         logins = {

@@ -11,8 +11,16 @@ Signing in and out is `sign_in.py`, which is not in the table: it is for those w
 
 from __future__ import annotations
 
-from pgjit.console.page_entry import PageEntry
+from pgjit.api.caller import CallerRole
+from pgjit.console.page_entry import ANY_ROLE, PageEntry
+from pgjit.console.pages import access, health, policies
 
 __all__ = ["PAGES"]
 
-PAGES: tuple[PageEntry, ...] = ()
+_WATCHERS = (CallerRole.REVIEWER, CallerRole.AUDITOR, CallerRole.ADMIN)
+
+PAGES: tuple[PageEntry, ...] = (
+    PageEntry(title="Access", path="/access", roles=ANY_ROLE, router=access.router),
+    PageEntry(title="Policies", path="/policies", roles=_WATCHERS, router=policies.router),
+    PageEntry(title="Health", path="/health", roles=_WATCHERS, router=health.router),
+)
