@@ -22,6 +22,8 @@ async def do_handshake(
     Takes over `plain`, which is closed if this fails. Raises OSError; ssl.SSLError is a subclass.
     """
     try:
+        # CPython 3.11 leaves its new socket open if it finds that the peer has reset the connection.
+        plain.getpeername()
         tls = context.wrap_socket(
             plain, server_side=server_name is None, server_hostname=server_name, do_handshake_on_connect=False
         )
