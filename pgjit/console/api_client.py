@@ -46,9 +46,9 @@ class ConsoleApi:
         """
         return await self._object("POST", path, None, body or {}, idempotency_key)
 
-    async def delete(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    async def delete(self, path: str, query: Query | None = None) -> dict[str, Any]:
         """The JSON object that the API returns, empty if it returns none. Raises ConsoleApiProblem."""
-        return await self._object("DELETE", path, None, body)
+        return await self._object("DELETE", path, query)
 
     async def _object(
         self,

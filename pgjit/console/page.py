@@ -31,6 +31,8 @@ from pgjit.identity.identity import IdentityKey
 __all__ = ["ConsolePage", "Person", "TheForm", "TheLivePage", "ThePage", "guard"]
 
 CSRF_FIELD: Final = "csrf"
+LIVE_HEADER: Final = "x-pgjit-live"
+"""With it an open page reads itself again, to show what has changed: nobody has used it."""
 CSRF_HEADER: Final = "x-pgjit-csrf"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _MOST_NOTICE: Final = 500
@@ -108,7 +110,8 @@ class ConsolePage:
             raise ValueError("a redirect goes to a path of this console")
         response = RedirectResponse(path, 303)
         if notice:
-            text = base64.urlsafe_b64encode(notice[:_MOST_NOTICE].encode()).decode()
+            # Without padding: a cookie with `=` in its value would be quoted.
+            text = base64.urlsafe_b64encode(notice[:_MOST_NOTICE].encode()).decode().rstrip("=")
             set_cookie(response, NOTICE, f"{text}.{self.signed_in.secret.sign(text)}", seconds=60)
         return response
 
@@ -140,7 +143,7 @@ class ConsolePage:
         text, _, signature = (cookie(self.request, NOTICE) or "").partition(".")
         if not text or not same(signature, self.signed_in.secret.sign(text)):
             return None
-        return base64.urlsafe_b64decode(text).decode()
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
 
 
 async def _page(request: Request) -> ConsolePage:
@@ -168,7 +171,8 @@ TheLivePage = Annotated[ConsolePage, Depends(_page)]
 
 
 async def _used_page(request: Request, page: TheLivePage) -> ConsolePage:
-    await services_of(request).sign_ins.note_use(page.signed_in)
+    if request.headers.get(LIVE_HEADER) is None:
+        await services_of(request).sign_ins.note_use(page.signed_in)
     return page
 
 

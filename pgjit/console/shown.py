@@ -15,7 +15,16 @@ from markupsafe import Markup, escape
 
 from pgjit.audit.invisible_characters import INVISIBLE
 
-__all__ = ["count_text", "length_text", "moment_markup", "read_moment", "relative_text", "shown", "shown_lines"]
+__all__ = [
+    "count_text",
+    "length_text",
+    "moment_markup",
+    "plain_text",
+    "read_moment",
+    "relative_text",
+    "shown",
+    "shown_lines",
+]
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -71,6 +80,14 @@ def count_text(value: int | None) -> str:
 def shown(value: object) -> Markup:
     """One line of text from outside: what is not visible, line ends included, is shown by its code."""
     return _marked(str(value), frozenset())
+
+
+def plain_text(value: object) -> str:
+    """The same without markup, for what a script sets as text: what is not visible is `[U+202E]`."""
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"[U+{ord(each):04X}]" if _is_hidden(each) else each for each in text)
 
 
 def shown_lines(value: object) -> Markup:

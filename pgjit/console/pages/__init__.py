@@ -13,13 +13,18 @@ from __future__ import annotations
 
 from pgjit.api.caller import CallerRole
 from pgjit.console.page_entry import ANY_ROLE, PageEntry
-from pgjit.console.pages import access, health, policies
+from pgjit.console.pages import access, health, inbox, live, policies, replay, windows
 
 __all__ = ["PAGES"]
 
-_WATCHERS = (CallerRole.REVIEWER, CallerRole.AUDITOR, CallerRole.ADMIN)
+_READS_ALL = (CallerRole.AUDITOR, CallerRole.ADMIN)
+_WATCHERS = (CallerRole.REVIEWER, *_READS_ALL)
 
 PAGES: tuple[PageEntry, ...] = (
+    PageEntry(title="Requests", path="/requests", roles=ANY_ROLE, router=inbox.router),
+    PageEntry(title="Live", path="/live", roles=ANY_ROLE, router=live.router),
+    PageEntry(title="Windows", path="/windows", roles=ANY_ROLE, router=windows.router),
+    PageEntry(title=None, path="/sessions", roles=_READS_ALL, router=replay.router),
     PageEntry(title="Access", path="/access", roles=ANY_ROLE, router=access.router),
     PageEntry(title="Policies", path="/policies", roles=_WATCHERS, router=policies.router),
     PageEntry(title="Health", path="/health", roles=_WATCHERS, router=health.router),

@@ -1,0 +1,112 @@
+"""The API's events as pages get them: each with words that are ready to be shown.
+
+Decides what a page is sent of an event: its type, the ids by which a page knows whether it is concerned, and words in
+which nothing is invisible. Browsers show them as text. A state of the sessions is worked on once, however many pages
+follow it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from typing import Any, Final
+
+from pgjit.audit.reading.record_words import proof_words, record_words, who_words
+from pgjit.console.shown import count_text, plain_text
+
+__all__ = ["event_for_page", "for_pages", "size_text"]
+
+_LONGEST: Final = 500  # characters of a statement
+_STATE: Final = b"event: live\n"
+
+
+async def for_pages(stream: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Whole events, each with its empty line."""
+    rest = b""
+    async for chunk in stream:
+        *whole, rest = (rest + chunk).split(b"\n\n")
+        for event in whole:
+            yield (_state(event) if event.startswith(_STATE) else event_for_page(event)) + b"\n\n"
+
+
+def event_for_page(event: bytes) -> bytes:
+    """An event of a record, without its name: the data has its type, and pages have one listener for all.
+
+    A comment, `retry`, `gap` and `end` stay as they are.
+    """
+    head, found, data = event.partition(b"\ndata: ")
+    name, named, _ = head.partition(b"\nevent: ")
+    if not found or not named:
+        return event
+    return name + b"\ndata: " + json.dumps(_shown(json.loads(data))).encode()
+
+
+@functools.lru_cache(maxsize=4)
+def _state(event: bytes) -> bytes:
+    head, _, data = event.partition(b"\ndata: ")
+    state = json.loads(data)
+    rows = [_session(each) for each in state["sessions"]]
+    return head + b"\ndata: " + json.dumps({"sessions": rows, "more": state["more"]}).encode()
+
+
+def _shown(record: Mapping[str, Any]) -> dict[str, object]:
+    kind = str(record.get("type"))
+    window, session = record.get("window"), record.get("session")
+    ids = [
+        window.get("id") if isinstance(window, Mapping) else window,
+        session.get("id") if isinstance(session, Mapping) else session,
+        record.get("request"),
+    ]
+    return {
+        "type": kind,
+        "ids": [each for each in ids if isinstance(each, str)],
+        "time": record.get("time"),
+        "words": plain_text(_words(kind, record)),
+        "ended": kind in ("session.ended", "window.ended"),
+    }
+
+
+def _words(kind: str, record: Mapping[str, Any]) -> str:
+    who = who_words(record.get("identity"))
+    match kind:
+        case "session.ended":
+            return f"session of {who} under {record.get('policy')} ended: {record.get('reason')}{proof_words(record)}"
+        case "session.opened":
+            return f"session of {who} under {record.get('policy')} opened"
+        case "window.opened" | "window.ended" | "window.ending":
+            reason = f": {record['reason']}" if record.get("reason") else ""
+            return f"window of {who} under {record.get('policy')} {kind.partition('.')[2]}{reason}"
+        case _:
+            return record_words(record)
+
+
+def _session(session: Mapping[str, Any]) -> dict[str, object]:
+    """The cells of a row, by the name that the template gives them."""
+    running = session["running"]
+    return {
+        "id": session["id"],
+        "cells": {
+            "state": session["state"],
+            "executions": count_text(session["executions"]),
+            "rows": count_text(session["rows"]),
+            "bytes": size_text(session["bytes"]),
+            "statement": "" if running is None else _statement(running),
+        },
+        "since": None if running is None else running["started_at"],
+        "ends": session["ends_at"],
+    }
+
+
+def _statement(running: Mapping[str, Any]) -> str:
+    text = " ".join(str(running["statement"]).split())
+    cut = running["more"] or len(text) > _LONGEST
+    return plain_text(text[:_LONGEST]) + ("…" if cut else "")
+
+
+def size_text(size: int | None) -> str:
+    """A number of bytes."""
+    if size is None or size < 10_000:
+        return count_text(size) + ("" if size is None else " B")
+    unit, name = (1000, "kB") if size < 10_000_000 else (1_000_000, "MB")
+    return f"{count_text(round(size / unit))} {name}"
