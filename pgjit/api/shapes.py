@@ -123,12 +123,14 @@ class PolicyJson(BaseModel):
     reason_required: bool
     needs: int
     review: ReviewJson | None
+    sign_in_within_seconds: int | None  # of who approves
+    acrs: list[str]  # that the token of who approves has to show
     break_glass: bool
 
     @classmethod
     def of(cls, policy: Policy) -> PolicyJson:
         terms = policy.terms
-        review = terms.review
+        review, within = terms.review, terms.reviewer_sign_in.within
         return cls(
             name=policy.name,
             version=policy.version,
@@ -147,6 +149,8 @@ class PolicyJson(BaseModel):
             reason_required=terms.reason.required,
             needs=0 if review is None or terms.break_glass else review.approvals,
             review=None if review is None else ReviewJson.of(review),
+            sign_in_within_seconds=None if within is None else seconds(within),
+            acrs=sorted(terms.reviewer_sign_in.acrs),
             break_glass=terms.break_glass,
         )
 

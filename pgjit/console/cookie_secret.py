@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-__all__ = ["CookieSecret", "SealBroken", "same"]
+__all__ = ["CookieSecret", "SealBroken", "base64url", "same", "unbase64url"]
 
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _NONCE_BYTES: Final = 12
@@ -68,7 +68,7 @@ class CookieSecret:
     def open(self, sealed: str) -> str:
         """What was sealed. Raises SealBroken."""
         try:
-            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            raw = unbase64url(sealed)
             opened = AESGCM(self.derived("sealing key")).decrypt(
                 raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], self.id.encode()
             )
@@ -83,6 +83,11 @@ class CookieSecret:
 
 def base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unbase64url(text: str) -> bytes:
+    """Raises ValueError."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
 
 
 def same(given: str, expected: str) -> bool:

@@ -6,7 +6,6 @@ Decides who may open a page, and checks the CSRF token of every call that is not
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,7 @@ from pgjit.api.caller import Caller, CallerRole, is_person
 from pgjit.api.gate import connection_of, read_body
 from pgjit.api.refusals import BearerRefused
 from pgjit.console.api_client import ConsoleApi
-from pgjit.console.cookie_secret import same
+from pgjit.console.cookie_secret import base64url, same, unbase64url
 from pgjit.console.cookies import NOTICE, cookie, set_cookie
 from pgjit.console.form import PageForm, read_form
 from pgjit.console.page_entry import PageEntry
@@ -28,7 +27,7 @@ from pgjit.console.services import ConsoleServices, address_of, services_of
 from pgjit.console.sign_ins import SignedIn
 from pgjit.identity.identity import IdentityKey
 
-__all__ = ["ConsolePage", "Person", "TheForm", "TheLivePage", "ThePage", "guard"]
+__all__ = ["ConsolePage", "Person", "TheForm", "TheLivePage", "ThePage", "guard", "page_of"]
 
 CSRF_FIELD: Final = "csrf"
 LIVE_HEADER: Final = "x-pgjit-live"
@@ -110,8 +109,7 @@ class ConsolePage:
             raise ValueError("a redirect goes to a path of this console")
         response = RedirectResponse(path, 303)
         if notice:
-            # Without padding: a cookie with `=` in its value would be quoted.
-            text = base64.urlsafe_b64encode(notice[:_MOST_NOTICE].encode()).decode().rstrip("=")
+            text = base64url(notice[:_MOST_NOTICE].encode())
             set_cookie(response, NOTICE, f"{text}.{self.signed_in.secret.sign(text)}", seconds=60)
         return response
 
@@ -143,10 +141,10 @@ class ConsolePage:
         text, _, signature = (cookie(self.request, NOTICE) or "").partition(".")
         if not text or not same(signature, self.signed_in.secret.sign(text)):
             return None
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        return unbase64url(text).decode()
 
 
-async def _page(request: Request) -> ConsolePage:
+async def page_of(request: Request) -> ConsolePage:
     """Raises NotSignedIn, PgjitError. Does not count as use of the sign-in."""
     services = services_of(request)
     signed_in = await services.sign_ins.find_in(request)
@@ -166,7 +164,7 @@ async def _page(request: Request) -> ConsolePage:
     return page
 
 
-TheLivePage = Annotated[ConsolePage, Depends(_page)]
+TheLivePage = Annotated[ConsolePage, Depends(page_of)]
 """As `ThePage`, for what a page fetches by itself: no use of the sign-in, so an open page still has an idle end."""
 
 

@@ -5,8 +5,9 @@ Decides which error is shown how. A sign-in that is over leads to the sign-in pa
 
 from __future__ import annotations
 
-import logging
-from typing import Any, cast
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final, cast
 from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI, Request, Response
@@ -17,13 +18,16 @@ from starlette.exceptions import HTTPException
 from pgjit.api.gate import internal_error
 from pgjit.api.refusals import InvalidCall, TooManyCalls
 from pgjit.console.cookies import SIGN_IN, set_cookie
+from pgjit.console.own_paths import page_of_form
+from pgjit.console.page import page_of
 from pgjit.console.refusals import ConsoleApiProblem, NoSuchPage, NotSignedIn
 from pgjit.console.services import services_of
 from pgjit.errors import PgjitError
 
 __all__ = ["add_problem_pages", "problem_page"]
 
-_log = logging.getLogger("pgjit.console")
+_FRESH: Final = "fresh-sign-in-needed"
+"""The reference of an approval that needs a sign-in before it."""
 
 
 def problem_page(request: Request, error: PgjitError | ConsoleApiProblem) -> HTMLResponse:
@@ -46,8 +50,7 @@ def problem_page(request: Request, error: PgjitError | ConsoleApiProblem) -> HTM
         hint=problem.get("hint"),
         reference=str(problem.get("reference", "internal-error")),
         retry_after=after,
-        sign_in=status == 401,
-        wanted=_address(request) if request.method == "GET" else "",
+        sign_in=_sign_in(request, status, problem),
     )
     response = HTMLResponse(text, status)
     if after is not None:
@@ -82,6 +85,8 @@ def add_problem_pages(pages: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Response:
         fault = cast(HTTPException, error)
         if fault.status_code == 404:
+            with contextlib.suppress(PgjitError):  # who is not signed in sees it without a navigation
+                await page_of(request)
             return problem_page(request, NoSuchPage())
         detail = "The page has no such method." if fault.status_code == 405 else "The call cannot be read."
         response = problem_page(request, InvalidCall(detail, status=fault.status_code))
@@ -92,6 +97,20 @@ def add_problem_pages(pages: FastAPI) -> None:
     @pages.exception_handler(Exception)
     async def failed(request: Request, _error: Exception) -> Response:
         return problem_page(request, internal_error())  # what calls the pages writes the error to the log
+
+
+def _sign_in(request: Request, status: int, problem: Mapping[str, object]) -> str | None:
+    """The address at which the person signs in so that the same thing succeeds; None where that would not help."""
+    fresh = problem.get("reference") == _FRESH
+    if status != 401 and not fresh:
+        return None
+    wanted = _address(request) if request.method == "GET" else page_of_form(request)
+    query = [("to", wanted)] if wanted else []
+    if not fresh:
+        return f"/sign-in?{urlencode(query)}"
+    acrs = problem.get("acrs")
+    contexts = [("context", str(each)) for each in acrs] if isinstance(acrs, list) else []
+    return f"/sign-in/start?{urlencode([*query, ('again', 'true'), *contexts])}"
 
 
 def _address(request: Request) -> str:

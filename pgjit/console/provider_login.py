@@ -8,6 +8,7 @@ kept here: the way back may end at another worker, and an answer counts only in 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,8 +52,11 @@ class ProviderTokens:
 class LoginFlow(Protocol):
     """How a person gets tokens: in three steps, of which the second is at the identity provider."""
 
-    async def address(self, secret: CookieSecret, **asked: str) -> str:
-        """Where the browser signs in. `asked`: further parameters, such as `prompt`. Raises ServerUnavailable."""
+    async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
+        """Where the browser signs in. Raises ServerUnavailable.
+
+        `again`: even if the provider has a session of the person. `contexts`: authentication contexts to satisfy.
+        """
 
     async def redeem(self, secret: CookieSecret, answer: Mapping[str, str]) -> ProviderTokens:
         """The tokens for the provider's answer in the query of the redirect URI.
@@ -91,7 +95,7 @@ class ProviderLogin:
         self._known: tuple[_Endpoints, float] | None = None  # with the moment on the monotonic clock
         self._reading = asyncio.Lock()
 
-    async def address(self, secret: CookieSecret, **asked: str) -> str:
+    async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
         endpoints = await self._endpoints()
         flow = OAuth2Client(
             None,
@@ -105,7 +109,8 @@ class ProviderLogin:
             state=_state(secret),
             code_verifier=_verifier(secret),
             nonce=_nonce(secret),
-            **asked,
+            **({"prompt": "login"} if again else {}),
+            **({"claims": _claims(contexts), "acr_values": " ".join(contexts)} if contexts else {}),
         )
         return str(url)
 
@@ -212,6 +217,12 @@ def _tokens(answer: Mapping[str, object]) -> ProviderTokens:
         except jwt.InvalidTokenError:
             raise _unavailable("sent an ID token that cannot be read") from None
     return ProviderTokens(access, refresh if isinstance(refresh, str) else None, claims)
+
+
+def _claims(contexts: tuple[str, ...]) -> str:
+    """The parameter `claims`, by which Entra is asked for authentication contexts (OpenID Connect, 5.5)."""
+    acrs = {"essential": True, **({"value": contexts[0]} if len(contexts) == 1 else {"values": list(contexts)})}
+    return json.dumps({"access_token": {"acrs": acrs}}, separators=(",", ":"))
 
 
 def _state(secret: CookieSecret) -> str:

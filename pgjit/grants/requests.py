@@ -19,6 +19,7 @@ from pgjit.grants.holder import Holder
 from pgjit.grants.listing import ListPage, RequestFilter
 from pgjit.grants.request import Ask, Request, RequestState
 from pgjit.grants.request_refusals import ApprovalVoid, NoReviewHere, NotAReviewer, RequestUnknown, UnfitValue
+from pgjit.grants.reviewer_sign_in import check_sign_in
 from pgjit.grants.reviewers import Reviewer, own_keys
 from pgjit.grants.store import Store
 from pgjit.grants.ties import Ties
@@ -108,21 +109,22 @@ class Requests:
         ttl: timedelta | None = None,
         digest: str | None = None,
     ) -> Request:
-        """Raises RequestUnknown, RequestDecided, ApprovalVoid, UnfitValue, and what `may_review` raises."""
+        """Raises RequestUnknown, RequestDecided, ApprovalVoid, UnfitValue, SignInNeeded; and as `may_review`."""
         now = self._clock()
 
         def change(request: Request) -> Request:
             changed = request_lifecycle.approve(request, reviewer, now, comment=comment, ttl=ttl, digest=digest)
             if changed is not request:
-                self._check_policy(request, reviewer)
+                self._check_policy(request, reviewer, now)
             return changed
 
         return await self._change(request_id, change, now)
 
     def check_approval(self, request: Request, reviewer: Reviewer) -> None:
         """Whether an approval by this reviewer would count now. Changes nothing; raises what `approve` raises."""
-        request_lifecycle.approve(request, reviewer, self._clock())
-        self._check_policy(request, reviewer)
+        now = self._clock()
+        request_lifecycle.approve(request, reviewer, now)
+        self._check_policy(request, reviewer, now)
 
     async def refuse(self, request_id: str, reviewer: Reviewer, *, reason: str) -> Request:
         """Raises what `approve` raises."""
@@ -201,13 +203,14 @@ class Requests:
         self.changed(request_id)
         return request
 
-    def _check_policy(self, request: Request, reviewer: Reviewer) -> None:
+    def _check_policy(self, request: Request, reviewer: Reviewer, now: datetime) -> None:
         """A request under a policy that changed cannot be approved any more."""
         policy = self._policies(request.ask.policy)
         if policy is None or policy.version != request.ask.policy_version:
             raise ApprovalVoid(request, "The policy has changed since.")
         if policy.terms.review is not None and not reviewer.is_named_by(policy.terms.review):
             raise NotAReviewer(request)
+        check_sign_in(request.id, reviewer, policy.terms.reviewer_sign_in, now)
 
 
 def check_ask(policy: Policy, reason: str | None, ticket: str | None, ttl: timedelta | None) -> None:

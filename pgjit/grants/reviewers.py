@@ -6,6 +6,7 @@ INVARIANT: nobody reviews their own request, whatever other right they have. Onl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pgjit.grants.actor import Actor
 from pgjit.grants.holder import Holder
@@ -30,6 +31,8 @@ class Reviewer:
     roles: frozenset[str] = frozenset()
     ties: frozenset[IdentityKey] = frozenset()
     app: IdentityKey | None = None
+    signed_in_at: datetime | None = None  # None: nothing shows it
+    acrs: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, identity: Identity, via: str, ties: frozenset[IdentityKey] = frozenset()) -> Reviewer:
@@ -40,6 +43,8 @@ class Reviewer:
             roles=identity.roles,
             ties=ties,
             app=None if identity.app_id is None else IdentityKey(identity.key.tid, identity.app_id),
+            signed_in_at=identity.signed_in_at,
+            acrs=identity.acrs,
         )
 
     def is_named_by(self, review: ReviewTerms) -> bool:

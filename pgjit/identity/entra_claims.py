@@ -25,6 +25,7 @@ __all__ = [
     "display_claim",
     "find_issuer",
     "read_identity",
+    "signed_in_at",
     "text_claim",
 ]
 
@@ -124,7 +125,18 @@ def read_identity(claims: Claims, expected: ExpectedEntraClaims, now: datetime) 
         on_behalf_of=oid if kind is IdentityKind.USER and agent else None,
         credential=_credential(claims),
         acrs=_acrs(claims),
+        signed_in_at=signed_in_at(claims),
     )
+
+
+def signed_in_at(claims: Claims) -> datetime | None:
+    """`auth_time` (OpenID Connect), which Entra's access tokens have as an optional claim."""
+    value = claims.get("auth_time")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise TokenRefused("bad-claim", "the claim `auth_time` is not a time")
+    return datetime.fromtimestamp(value, UTC)
 
 
 def text_claim(claims: Claims, name: str) -> str:

@@ -58,6 +58,7 @@ class Identity:
     on_behalf_of: str | None = None  # object id of the user for whom an agent acts, which is `key.oid` then
     credential: Credential | None = None  # None: not in the token
     acrs: frozenset[str] = frozenset()  # authentication contexts that were satisfied
+    signed_in_at: datetime | None = None  # when the person signed in (`auth_time`); None: the token does not show it
     signed_in: bool = True  # False: nothing in the token shows that a person signed in; it may be a program's
 
     @property

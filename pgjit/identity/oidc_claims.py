@@ -13,7 +13,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pgjit.errors import TokenRefused
-from pgjit.identity.entra_claims import Claims, ExpectedEntraClaims, check_times, display_claim, text_claim
+from pgjit.identity.entra_claims import (
+    Claims,
+    ExpectedEntraClaims,
+    check_times,
+    display_claim,
+    signed_in_at,
+    text_claim,
+)
 from pgjit.identity.identity import GroupId, Identity, IdentityKey, IdentityKind
 
 __all__ = ["ExpectedOidcClaims", "read_oidc_identity"]
@@ -59,6 +66,7 @@ def read_oidc_identity(claims: Claims, expected: ExpectedOidcClaims, now: dateti
         issued_at=issued_at,
         expires_at=expires_at,
         acrs=frozenset({_name(claims, "acr")}) if "acr" in claims else frozenset(),
+        signed_in_at=signed_in_at(claims),
         signed_in=kind is IdentityKind.USER and not _SIGN_IN.isdisjoint(claims),
     )
 

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pgjit.identity.app_roles import app_role
 from pgjit.identity.identity import GroupId
 from pgjit.policy.durations import Duration
-from pgjit.policy.grant_terms import Grant, GrantTerms, ReasonTerms, ReviewTerms
-from pgjit.policy.identity_terms import GroupEntry
+from pgjit.policy.grant_terms import Grant, GrantTerms, ReasonTerms, ReviewTerms, SignInTerms
+from pgjit.policy.identity_terms import GroupEntry, context_id
 from pgjit.policy.reason_pattern import check_pattern
 from pgjit.policy.schedule import Schedule, ScheduleEntry, parse_entry
 
@@ -64,12 +64,22 @@ class ReviewSection(_Section):
     cap_at_least: Duration | None = Field(
         None, description="a reviewer may shorten the ttl, but not below this: 1m, or the ttl if that is shorter"
     )
+    sign_in_within: Duration | None = Field(
+        None, description="who approves has to have signed in so short a time ago; the token shows `auth_time`"
+    )
+    acrs: frozenset[Annotated[str, BeforeValidator(context_id)]] | None = Field(
+        None, min_length=1, description="authentication contexts, all of which the token of who approves has to show"
+    )
 
     @model_validator(mode="after")
     def _somebody(self) -> ReviewSection:
         if not self.groups and not self.roles:
             raise ValueError("must name at least one group or role whose members review")
         return self
+
+    @property
+    def sign_in(self) -> SignInTerms:
+        return SignInTerms(within=self.sign_in_within, acrs=self.acrs or frozenset())
 
     def terms(self, ttl: timedelta) -> ReviewTerms:
         return ReviewTerms(
@@ -137,6 +147,7 @@ class GrantKeys(BaseModel):
             open_within=self.open_within,
             lapse_after=self.lapse_after,
             review=None if self.review is None else self.review.terms(self.ttl),
+            reviewer_sign_in=SignInTerms() if self.review is None else self.review.sign_in,
             break_glass=self.break_glass,
             sign_off_within=self.sign_off_within,
         )

@@ -27,6 +27,12 @@ def grant_sentences(policy: Policy) -> Iterator[str]:
         refusals = 1 if review.one_refusal_ends else review.approvals
         yield f"{'One refusal ends' if refusals == 1 else f'{refusals} refusals end'} the request."
         yield f"The first session must connect within {duration_text(terms.open_within)} of the approval."
+        if terms.reviewer_sign_in.within is not None:
+            length = duration_text(terms.reviewer_sign_in.within)
+            yield f"Who approves must have signed in within the last {length}."
+        if terms.reviewer_sign_in.acrs:
+            contexts = ", ".join(sorted(terms.reviewer_sign_in.acrs))
+            yield f"Who approves must have satisfied the authentication context {contexts}."
         yield "Nobody decides on their own request, nor on that of an agent that is theirs or acts for them."
     else:
         yield f"Connecting is the request: {who} is granted it at once."

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pgjit.identity.identity import GroupId
 from pgjit.policy.schedule import Schedule
 
-__all__ = ["Grant", "GrantTerms", "ReasonTerms", "ReviewTerms"]
+__all__ = ["Grant", "GrantTerms", "ReasonTerms", "ReviewTerms", "SignInTerms"]
 
 
 class Grant(StrEnum):
@@ -41,6 +41,14 @@ class ReviewTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignInTerms:
+    """What the token of who approves has to show about the sign-in."""
+
+    within: timedelta | None = None  # of the approval
+    acrs: frozenset[str] = frozenset()  # authentication contexts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonTerms:
     """What the requester has to write."""
 
@@ -58,5 +66,6 @@ class GrantTerms:
     open_within: timedelta = timedelta(minutes=15)  # from the approval to the first session
     lapse_after: timedelta = timedelta(hours=1)  # from the request to the verdict
     review: ReviewTerms | None = None
+    reviewer_sign_in: SignInTerms = SignInTerms()
     break_glass: bool = False  # no review before, a sign-off afterwards by those whom `review` names
     sign_off_within: timedelta = timedelta(hours=24)  # from the window's end

@@ -46,7 +46,7 @@ def _of_review(policy: Policy, document: Document) -> Warned:
     if not terms.break_glass and document.written(("sign_off_within",)) is not None:
         yield ("sign_off_within",), "`sign_off_within` has no effect without `break-glass`"
     if terms.break_glass:
-        for key in ("approvals", "one_refusal_ends", "cap_at_least"):
+        for key in ("approvals", "one_refusal_ends", "cap_at_least", "sign_in_within", "acrs"):
             if document.written(("review", key)) is not None:
                 yield ("review", key), f"`{key}` has no effect with `break-glass`: one person signs it off afterwards"
     elif review is not None and review.approvals == 1 and not review.one_refusal_ends:

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 from pgjit.identity.app_roles import app_role
 from pgjit.identity.identity import Credential, GroupId, Identity, IdentityKind
 
-__all__ = ["GroupEntry", "GroupSection", "IdentityKeys", "IdentityTerms", "unmet"]
+__all__ = ["GroupEntry", "GroupSection", "IdentityKeys", "IdentityTerms", "context_id", "unmet"]
 
 _ACRS = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 
@@ -83,7 +83,8 @@ def _credential(value: object) -> object:
     return value
 
 
-def _context(value: object) -> str:
+def context_id(value: object) -> str:
+    """The id of an authentication context. Raises ValueError."""
     if not isinstance(value, str) or not _ACRS.match(value):
         raise ValueError("must be the id of an authentication context, such as c1")
     return value
@@ -134,7 +135,7 @@ class RequireSection(_Section):
     principal: frozenset[IdentityKind] | None = Field(
         None, min_length=1, description="kinds of identity; an agent that acts for a user needs both"
     )
-    acrs: frozenset[Annotated[str, BeforeValidator(_context)]] | None = Field(
+    acrs: frozenset[Annotated[str, BeforeValidator(context_id)]] | None = Field(
         None, min_length=1, description="authentication contexts, all of which the token has to show"
     )
 

@@ -5,11 +5,9 @@ The identity provider is a stand-in: `FakeLogin` gives each person the token of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from html import unescape
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -85,12 +83,12 @@ class FakeLogin:
 
     def __init__(self) -> None:
         self.person = "nobody"
-        self.asked: list[Mapping[str, str]] = []
+        self.asked: list[tuple[bool, tuple[str, ...]]] = []  # whether anew, and the contexts
         self.renewed: str | None = None
         self.renewals = 0
 
-    async def address(self, secret: CookieSecret, **asked: str) -> str:
-        self.asked.append(asked)
+    async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
+        self.asked.append((again, contexts))
         return f"https://provider.test/authorize?state={base64url(secret.derived('oauth state'))}"
 
     async def redeem(self, secret: CookieSecret, answer: Mapping[str, str]) -> ProviderTokens:
@@ -182,9 +180,6 @@ class Visitor:
         return await self.client.post(path, data=fields, headers=headers, **options)
 
     async def csrf(self) -> str:
-        """The token in the form that every page has."""
-        page = await self.get("/")
-        while page.status_code == 303 and not page.headers["location"].startswith("/sign-in"):
-            page = await self.get(page.headers["location"])
-        found = re.search(r'name="csrf" value="([^"]+)"', page.text)
-        return unescape(found[1]) if found else ""
+        """The token in the form that every page has; empty for who is not signed in."""
+        secret = CookieSecret.read(self.client.cookies.get("__Host-pgjit"))
+        return "" if secret is None else secret.csrf

@@ -5,20 +5,18 @@ Decides where a browser goes after a sign-in: to a page of this console, whateve
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from starlette.routing import Match
+from pydantic import StringConstraints
 
 from pgjit.api.caller import CallerRole, is_person
 from pgjit.api.refusals import BearerRefused
 from pgjit.audit.event import ApiCalled
-from pgjit.console.cookie_secret import CookieSecret
+from pgjit.console.cookie_secret import CookieSecret, base64url, unbase64url
 from pgjit.console.cookies import FLOW, SIGN_IN, cookie, set_cookie
+from pgjit.console.own_paths import wanted_path
 from pgjit.console.page import TheForm, ThePage
 from pgjit.console.provider_login import ProviderTokens
 from pgjit.console.refusals import SignInRefused
@@ -26,12 +24,13 @@ from pgjit.console.services import ConsoleServices, address_of, services_of
 from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.identity.identity import Identity
 
-__all__ = ["router", "wanted_path"]
+__all__ = ["router"]
 
 router = APIRouter()
 _FLOW_SECONDS: Final = 600
 _Wanted = Annotated[str, Query(max_length=2000)]
-_OWN: Final = ("/sign-in", "/signed-in", "/sign-out", "/static", "/events")
+_Context = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+_Contexts = Annotated[tuple[_Context, ...], Query(max_length=8)]
 
 
 @router.get("/")
@@ -58,11 +57,15 @@ async def sign_in(request: Request, to: _Wanted = "", out: bool = False) -> HTML
 
 
 @router.get("/sign-in/start")
-async def start(request: Request, to: _Wanted = "") -> Response:
-    """Send the browser to the identity provider. Nothing is kept but the cookie that the browser gets."""
+async def start(request: Request, to: _Wanted = "", again: bool = False, context: _Contexts = ()) -> Response:
+    """Send the browser to the identity provider. Nothing is kept but the cookie that the browser gets.
+
+    `again`: the person has to sign in there anew. `context`: authentication contexts that the person has to satisfy.
+    """
     secret = CookieSecret.new()
-    response = RedirectResponse(await services_of(request).login.address(secret), 303)
-    target = base64.urlsafe_b64encode(wanted_path(request, to).encode()).decode()
+    address = await services_of(request).login.address(secret, again=again, contexts=context)
+    response = RedirectResponse(address, 303)
+    target = base64url(wanted_path(request, to).encode())
     set_cookie(response, FLOW, f"{secret.text}.{target}", seconds=_FLOW_SECONDS)
     return response
 
@@ -145,25 +148,8 @@ def _record(services: ConsoleServices, identity: Identity, roles: frozenset[Call
         ) from None
 
 
-def wanted_path(request: Request, wanted: str) -> str:
-    """`wanted` if it is the address of a page of this console, else an empty text.
-
-    INVARIANT: nobody is sent to another site.
-    """
-    if not wanted.startswith("/") or "\\" in wanted or not wanted.isascii() or not wanted.isprintable():
-        return ""
-    parts = urlsplit(wanted)
-    if parts.scheme or parts.netloc or parts.fragment or "//" in parts.path or "%" in parts.path:
-        return ""
-    if parts.path == "/" or parts.path.startswith(_OWN):
-        return ""
-    scope = {"type": "http", "path": parts.path, "root_path": "", "method": "GET", "headers": []}
-    found = any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
-    return wanted if found else ""
-
-
 def _decoded(target: str) -> str:
     try:
-        return base64.urlsafe_b64decode(target.encode()).decode()
-    except (ValueError, binascii.Error):
+        return unbase64url(target).decode()
+    except ValueError:
         return ""
