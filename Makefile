@@ -16,7 +16,7 @@ COMPILED_TESTS := tests/e2e/test_flow.py tests/e2e/test_copy_in.py tests/e2e/tes
 WITH_COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow test-compiled wheel compiled fuzz bench test-bench profile instructions lint format types imports docs check clean
+.PHONY: setup demo test test-fast test-foreign test-drivers test-tools test-long test-properties test-slow test-compiled wheel compiled fuzz bench test-bench chromium test-browser screenshots profile instructions lint format types imports docs check clean
 
 setup: $(VENV)/.ready ## create .venv with pgjit and what the demo and the tests need
 
@@ -46,6 +46,17 @@ test-drivers: setup ## every client against every server, and the drivers' own t
 
 test-bench: setup ## the benchmark with tiny counts: it runs
 	$(BIN)/python -m pytest tests/bench -m "bench and not slow" $(ARGS)
+
+chromium: ## install Debian's Chromium, where apt can; without it the tests of the console's pages are skipped
+	@command -v chromium > /dev/null || { command -v apt-get > /dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true; } \
+		&& $$([ "$$(id -u)" = 0 ] || echo sudo -n) sh -c "apt-get -qq update && apt-get -qq install --yes chromium > /dev/null"; } \
+		|| echo "chromium is not installed, and apt cannot install it here: make test-browser skips its tests"
+
+test-browser: setup ## the console's pages in Chromium, which `make chromium` installs; skipped without it
+	$(BIN)/python -m pytest -m "browser and not slow" --durations=25 $(ARGS)
+
+screenshots: setup ## each page of the console, in both themes, narrow and wide; FOLDER=/tmp/pages says where
+	$(BIN)/python -m tests.console.browser.screenshots $(or $(FOLDER),screenshots) $(ARGS)
 
 test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), which it fetches, directly and through pgjit
 	$(BIN)/python -m pytest -m "tools and not slow" --durations=25 $(ARGS)

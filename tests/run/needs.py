@@ -26,6 +26,7 @@ LIVE = (
     "e2e/", "faults/", "demo/", "proxy/door/test_balancers.py",
     "proxy/door/test_client_authentication.py", "proxy/door/test_handshake.py",
     "proxy/door/test_listener.py", "api/test_serving.py",
+    "console/browser/",
     "app/test_inherited_sockets.py", "app/test_service_manager.py",
     "audit/proof/test_signer.py", "bench/test_main.py", "cli/test_client_settings.py", "cli/test_emulator_command.py",
     "cli/test_token_source.py",

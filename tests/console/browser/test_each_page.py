@@ -1,0 +1,40 @@
+"""Each page in both themes, on a phone and on a desk: it opens, behaves, is accessible, and fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.browser.conftest import Visit
+from tests.console.browser.tour import TOUR, Stop, missing_stops
+from tests.console.browser.town import Town
+from tests.console.browser.visitor import WIDTHS, Look, Theme, Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def arrive(town: Town, visit: Visit, stop: Stop, look: Look) -> Visitor:
+    visitor = await visit(None if stop.who is None else getattr(town, stop.who), look)
+    await stop.open(visitor)
+    return visitor
+
+
+def test_the_tour_has_each_page() -> None:
+    assert missing_stops() == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("stop", TOUR, ids=lambda stop: stop.name)
+async def test_each_page_is_accessible_and_fits(
+    town: Town, visit: Visit, stop: Stop, theme: Theme, width: str
+) -> None:
+    visitor = await arrive(town, visit, stop, Look(theme, WIDTHS[width]))
+    await visitor.check_access()
+    await visitor.check_width()
+
+
+@pytest.mark.parametrize("stop", TOUR, ids=lambda stop: stop.name)
+async def test_each_page_is_there_without_javascript(town: Town, visit: Visit, stop: Stop) -> None:
+    visitor = await arrive(town, visit, stop, Look(javascript=False))
+    assert await visitor.page.locator("main h1").count() == 1
+    assert await visitor.page.locator("main").inner_text() != ""
