@@ -31,24 +31,24 @@ async def access(page: ThePage, group: Asked = "", identity: Asked = "") -> HTML
             found = await page.api.get("/access", {"group": group or None, "identity": identity or None})
         except ConsoleApiProblem as refused:
             problem = refused
-    groups = await _groups(page)
+    named = await _groups(page)
     return page.show(
         "access.html",
         status=200 if problem is None else problem.status,
         group=group,
         identity=identity,
-        groups=groups,
-        name=dict(groups).get(group) if group else None,
+        groups=[("", "choose a group"), *((each, f"{name} ({policies})") for each, name, policies in named)],
+        name=next((name for each, name, _ in named if each == group), None),
         found=None if found is None else found["policies"],
         problem=problem,
     )
 
 
-async def _groups(page: ConsolePage) -> list[tuple[str, str]]:
-    """The groups of the policies that the person may see: id, and name with the policies that it opens."""
+async def _groups(page: ConsolePage) -> list[tuple[str, str, str]]:
+    """The groups of the policies that the person may see: id, name, and the policies that each opens."""
     named: dict[str, tuple[str, list[str]]] = {}
     for each in (await page.api.get("/policies"))["items"]:
         if each["group"] is not None:
             named.setdefault(each["group"], (each["group_name"] or each["group"], []))[1].append(each["name"])
-    labels = [(group, f"{name} ({', '.join(policies)})") for group, (name, policies) in named.items()]
-    return [("", "choose a group"), *sorted(labels, key=lambda each: each[1])]
+    found = [(group, name, ", ".join(policies)) for group, (name, policies) in named.items()]
+    return sorted(found, key=lambda each: each[1])
