@@ -16,6 +16,7 @@ from pgjit.doctor.files import FileKind
 # Every key of the configuration that names a file or a folder, by what it holds. A new one is added here.
 KINDS = {
     FileKind.SECRET: {
+        "api.console.client_secret.file",
         "api.tls.key",
         "connections.control.password.file",
         "connections.password.file",
