@@ -22,6 +22,7 @@ from pgjit.api.endpoints import (
     reload,
     request_context,
     requests,
+    searches,
     sessions,
     windows,
 )
@@ -66,8 +67,8 @@ def new_endpoints(version: str) -> FastAPI:
     )
     add_problems(api)
     parts = (
-        about, access, policy_files, requests, request_context, windows, sessions, locks, audit, proof, events,
-        reload, health,
+        about, access, policy_files, requests, request_context, windows, sessions, locks, audit, proof, searches,
+        events, reload, health,
     )  # fmt: skip
     for part in parts:
         api.include_router(part.router, prefix=PREFIX)

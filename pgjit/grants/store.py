@@ -19,6 +19,7 @@ from pgjit.grants.lock import Lock
 from pgjit.grants.notification_store import NotificationStore
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.request import Request
+from pgjit.grants.saved_search import SearchStore
 from pgjit.grants.scope import Scope
 from pgjit.grants.sign_in_store import SignInStore
 from pgjit.grants.standing_orders import SessionKill, StandingOrders
@@ -31,7 +32,7 @@ from pgjit.policy.policy import Policy
 __all__ = ["Store"]
 
 
-class Store(FleetStore, NotificationStore, SignInStore, Protocol):
+class Store(FleetStore, NotificationStore, SignInStore, SearchStore, Protocol):
     @property
     def usable(self) -> bool:
         """Whether the last transaction was carried out."""

@@ -19,6 +19,7 @@ from pgjit.grants.request_refusals import (
     WindowNotOver,
     WindowUnknown,
 )
+from pgjit.grants.saved_search import SavedSearch
 from pgjit.grants.scope import Scope
 from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.grants.usage import Usage
@@ -46,6 +47,8 @@ class MemoryStore:
         self.all_requests: dict[str, Request] = {}
         self.all_windows: dict[str, Window] = {}
         self.all_locks: dict[str, Lock] = {}
+        self.searches: dict[str, SavedSearch] = {}
+        self.searches_fault: ServerUnavailable | None = None
         self.elsewhere: list[SessionElsewhere] | ServerUnavailable = []
         self.usages: dict[str, Usage] = {}
         self.shared = True
@@ -115,6 +118,28 @@ class MemoryStore:
             raise WindowNotOver(window_id)
         self.all_windows[window_id] = signed = replace(window, signed_off=sign_off)
         return signed
+
+    async def saved_searches(self, owner: IdentityKey) -> list[SavedSearch]:
+        self._check_searches()
+        own = [each for each in self.searches.values() if each.owner == owner]
+        return sorted(own, key=lambda each: each.name)
+
+    async def save_search(self, search: SavedSearch, *, at_most: int) -> SavedSearch | None:
+        own = await self.saved_searches(search.owner)
+        known = next((each for each in own if each.name == search.name), None)
+        if known is None and len(own) >= at_most:
+            return None
+        kept = search if known is None else replace(search, id=known.id)
+        self.searches[kept.id] = kept
+        return kept
+
+    async def delete_search(self, owner: IdentityKey, search_id: str) -> SavedSearch | None:
+        own = await self.saved_searches(owner)
+        return self.searches.pop(search_id) if any(each.id == search_id for each in own) else None
+
+    def _check_searches(self) -> None:
+        if self.searches_fault is not None:
+            raise self.searches_fault
 
     async def locks(self, now: datetime) -> list[Lock]:
         return [lock for lock in self.all_locks.values() if lock.in_force(now)]

@@ -60,6 +60,9 @@ GET    audit/journals              403   403   403   403   200!  200!  403
 GET    audit/verification          403   403   403   403   200   200   403
 POST   audit/verification          403   403   403   403   202!  202!  403
 GET    audit/proof?record=s_1/1    403   403   403   403   200!  200!  403
+GET    audit/searches              403   403   403   403   200   200   403
+POST   audit/searches              403   403   403   403   201!  201!  403
+DELETE audit/searches/q_0          403   403   403   403   404!  404!  403
 GET    locks                       403   403   403   403   200!  200!  403
 POST   locks                       403   403   403   403   403   201!  403
 DELETE locks/l_0?reason=over       403   403   403   403   403   200!  403
@@ -73,6 +76,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "windows/w_1/revoke": {"reason": "astray"},
     "windows/w_glass/sign-off": {"comment": "looked at it"},
     "audit/sql": {"query": "SELECT 1"},
+    "audit/searches": {"name": "denied", "filter": {"decision": "deny"}},
     "revoke": {"policy": "reading", "reason": "astray"},
     "sessions/s_1/kill": {"reason": "astray"},
     "locks": {"all": True, "reason": "astray"},

@@ -13,7 +13,20 @@ from __future__ import annotations
 
 from pgjit.api.caller import CallerRole
 from pgjit.console.page_entry import ANY_ROLE, PageEntry
-from pgjit.console.pages import access, health, inbox, live, policies, replay, windows
+from pgjit.console.pages import (
+    access,
+    audit,
+    audit_searches,
+    audit_sql,
+    health,
+    inbox,
+    live,
+    policies,
+    proof,
+    replay,
+    reports,
+    windows,
+)
 
 __all__ = ["PAGES"]
 
@@ -25,7 +38,12 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry(title="Live", path="/live", roles=ANY_ROLE, router=live.router),
     PageEntry(title="Windows", path="/windows", roles=ANY_ROLE, router=windows.router),
     PageEntry(title=None, path="/sessions", roles=_READS_ALL, router=replay.router),
+    PageEntry(title="Audit", path="/audit", roles=_READS_ALL, router=audit.router),
+    PageEntry(title=None, path="/audit/sql", roles=_READS_ALL, router=audit_sql.router),
+    PageEntry(title=None, path="/audit/searches", roles=_READS_ALL, router=audit_searches.router),
     PageEntry(title="Access", path="/access", roles=ANY_ROLE, router=access.router),
     PageEntry(title="Policies", path="/policies", roles=_WATCHERS, router=policies.router),
+    PageEntry(title="Proof", path="/proof", roles=_READS_ALL, router=proof.router),
+    PageEntry(title="Reports", path="/reports", roles=_READS_ALL, router=reports.router),
     PageEntry(title="Health", path="/health", roles=_WATCHERS, router=health.router),
 )

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-VERSIONS: Final = ("v1", "v2")
+VERSIONS: Final = ("v1", "v2", "v3")
 """The revisions in `migrations/`, the oldest first."""
 
 

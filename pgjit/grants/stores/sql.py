@@ -31,6 +31,7 @@ from pgjit.grants.stores.schema import (
     usages,
     windows,
 )
+from pgjit.grants.stores.search_sql import SearchSqlStore
 from pgjit.grants.stores.sign_in_sql import SignInSqlStore
 from pgjit.grants.stores.window_nodes import held_by_any, leave_window
 from pgjit.grants.stores.window_rows import read_window, window_row
@@ -45,7 +46,7 @@ __all__ = ["SqlStore"]
 T = TypeVar("T")
 
 
-class SqlStore(FleetSqlStore, ReviewedSqlStore, SignInSqlStore):
+class SqlStore(FleetSqlStore, ReviewedSqlStore, SignInSqlStore, SearchSqlStore):
     """`node`: whose journal takes the records of the changes that are made here."""
 
     def __init__(self, database: Database, *, node: str = "") -> None:

@@ -69,14 +69,14 @@ def versions(store_server: StoreServer) -> Iterator[Callable[[str], None]]:
         store_server.execute(f"UPDATE alembic_version SET version_num = '{version}'")
 
     yield set_version
-    set_version("v2")
+    set_version("v3")
 
 
 @pytest.mark.parametrize(
     ("version", "detail"),
     [
-        ("0003", "has schema version 0003, from before the first release; this pgjit reads v2."),
-        ("v9", "has schema version v9, which this pgjit does not know; it reads v2."),
+        ("0003", "has schema version 0003, from before the first release; this pgjit reads v3."),
+        ("v9", "has schema version v9, which this pgjit does not know; it reads v3."),
     ],
 )
 async def test_a_store_of_another_version_is_refused(
@@ -92,7 +92,7 @@ async def test_a_store_of_another_version_is_refused(
 async def test_a_database_without_a_schema_is_refused_and_the_command_is_named(store_server: StoreServer) -> None:
     fault = await _refusal(PostgresDatabase(store_server.login("postgres")).open)
     assert fault.reference == "store-not-upgraded"
-    assert fault.detail == f"{store_server.login('postgres')} has no schema yet; this pgjit needs version v2."
+    assert fault.detail == f"{store_server.login('postgres')} has no schema yet; this pgjit needs version v3."
     assert fault.hint == "Run: pgjit store upgrade --config pgjit.yaml"
 
 
@@ -110,7 +110,7 @@ async def test_the_rights_that_a_role_lacks_are_named(store_server: StoreServer)
         assert "USAGE on sequence journal_outbox_id_seq" in lacking[1:]
         store_server.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO pgjit_agent")
         store_server.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO pgjit_agent")
-        assert (await check_store(store_server.agent_login())).schema == "v2"
+        assert (await check_store(store_server.agent_login())).schema == "v3"
     finally:
         store_server.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM pgjit_agent")
         store_server.execute("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM pgjit_agent")

@@ -30,14 +30,14 @@ def _not_waiting() -> None:
 
 async def test_an_upgrade_makes_the_schema_and_the_next_one_makes_nothing(empty: PostgresLogin) -> None:
     first = await upgrade_store(empty, _not_waiting)
-    assert (first.made, first.schema, first.name) == (("v1", "v2"), "v2", str(empty))
+    assert (first.made, first.schema, first.name) == (("v1", "v2", "v3"), "v3", str(empty))
     assert (await upgrade_store(empty, _not_waiting)).made == ()
-    assert (await check_store(empty)).schema == "v2"
+    assert (await check_store(empty)).schema == "v3"
 
 
 async def test_of_upgrades_at_once_one_works(empty: PostgresLogin) -> None:
     states = await asyncio.gather(*(upgrade_store(empty, lambda: None) for _ in range(3)))
-    assert sorted(state.made for state in states) == [(), (), ("v1", "v2")]
+    assert sorted(state.made for state in states) == [(), (), ("v1", "v2", "v3")]
 
 
 async def test_who_waits_for_another_upgrade_is_told(empty: PostgresLogin, store_server: StoreServer) -> None:
@@ -46,7 +46,7 @@ async def test_who_waits_for_another_upgrade_is_told(empty: PostgresLogin, store
         upgrade = asyncio.create_task(upgrade_store(empty, waits.set))
         await asyncio.wait_for(waits.wait(), 30)
         assert not upgrade.done()
-    assert (await upgrade).made == ("v1", "v2")
+    assert (await upgrade).made == ("v1", "v2", "v3")
 
 
 async def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
@@ -63,10 +63,10 @@ async def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
 async def test_who_only_creates_does_not_touch_a_schema_that_is_there(
     empty: PostgresLogin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (await upgrade_store(empty, _not_waiting, only_create=True)).made == ("v1", "v2")
+    assert (await upgrade_store(empty, _not_waiting, only_create=True)).made == ("v1", "v2", "v3")
     assert (await upgrade_store(empty, _not_waiting, only_create=True)).made == ()
-    monkeypatch.setattr(schema_versions, "VERSIONS", ("v1", "v2", "v3"))
+    monkeypatch.setattr(schema_versions, "VERSIONS", ("v1", "v2", "v3", "v4"))
     with pytest.raises(ServerUnavailable) as refused:
         await upgrade_store(empty, _not_waiting, only_create=True)
     assert refused.value.reference == "store-not-upgraded"
-    assert refused.value.detail == f"{empty} has schema version v2; this pgjit needs version v3."
+    assert refused.value.detail == f"{empty} has schema version v3; this pgjit needs version v4."

@@ -14,8 +14,8 @@ from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from tests.contracts.store import ALICE, NOW, POLICY
 
-OLD = "schema version 0007, from before the first release; this pgjit reads v2."
-UNKNOWN = "schema version 9999, which this pgjit does not know; it reads v2."
+OLD = "schema version 0007, from before the first release; this pgjit reads v3."
+UNKNOWN = "schema version 9999, which this pgjit does not know; it reads v3."
 
 
 @pytest.fixture

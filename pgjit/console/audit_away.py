@@ -1,0 +1,34 @@
+"""When the journal cannot be read now: the page says what is not known and how far it is, and shows nothing old."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from fastapi.responses import HTMLResponse
+
+from pgjit.console.refusals import ConsoleApiProblem
+
+__all__ = ["away_of", "is_away", "tried"]
+
+_UNAVAILABLE: Final = 503
+
+
+async def tried(call: Awaitable[dict[str, Any]]) -> dict[str, Any] | ConsoleApiProblem:
+    """What the API returns, or its problem."""
+    try:
+        return await call
+    except ConsoleApiProblem as problem:
+        return problem
+
+
+def is_away(problem: ConsoleApiProblem) -> bool:
+    """Whether the same question may have an answer later."""
+    return problem.status == _UNAVAILABLE
+
+
+def away_of(problem: ConsoleApiProblem | None, response: HTMLResponse) -> HTMLResponse:
+    """The response with `Retry-After`, where the API says when."""
+    if problem is not None and problem.retry_after is not None:
+        response.headers["retry-after"] = str(problem.retry_after)
+    return response

@@ -1,0 +1,187 @@
+"""Audit: executions by filters that are in the address, as a list, as CSV, and one of them with its records.
+
+Decides which filters the form has and how much of a text is shown. What is found is the API's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+
+from pgjit.console.address_query import AddressQuery, QueryField, read_address_query
+from pgjit.console.audit_away import away_of, is_away, tried
+from pgjit.console.page import ThePage
+from pgjit.console.refusals import ConsoleApiProblem
+
+__all__ = ["FILTERS", "read_filters", "router"]
+
+router = APIRouter()
+_LIMIT: Final = 100
+_CHARACTERS: Final = 400
+_MOST_STATEMENT: Final = 50_000
+_MOST_RECORD: Final = 50_000
+_MOST_ROWS: Final = 100
+_OUTCOMES: Final = ("completed", "failed", "limited", "refused", "skipped", "suspended", "cut", "unknown")
+_ANY: Final = ("", "any")
+FILTERS: Final[dict[str, QueryField]] = {
+    "text": QueryField(label="Text of the statement", hint="A part of it; upper and lower case are alike.", most=512),
+    "identity": QueryField(label="Identity", hint="Display name, object id or TENANT/OBJECT.", most=512),
+    "object": QueryField(label="Relation or function", hint="That it read, wrote or called.", most=512),
+    "since": QueryField(label="Since", hint="2026-11-28, 2026-11-28T14:30Z, yesterday, 2h (ago)."),
+    "until": QueryField(label="Until", hint="The same; in UTC."),
+    "policy": QueryField(label="Policy"),
+    "connection": QueryField(label="Connection"),
+    "group": QueryField(label="Group", hint="Whose membership opened the session."),
+    "decision": QueryField(label="Decision", choices=(_ANY, ("allow", "allowed"), ("deny", "refused"))),
+    "ended": QueryField(label="Outcome", choices=(_ANY, *((each, each) for each in _OUTCOMES))),
+    "rule": QueryField(label="Rule", hint="That refused it."),
+    "sqlstate": QueryField(label="SQLSTATE", hint="A code, or its first two characters.", most=5),
+    "kind": QueryField(label="Kind", hint="select, update, ...", most=64),
+    "window": QueryField(label="Window"),
+    "session": QueryField(label="Session"),
+    "catalog": QueryField(label="What drivers ask by themselves", choices=(("", "left out"), ("true", "shown too"))),
+    "after_end": QueryField(label="After the window's end", choices=(("", "any time"), ("true", "only after"))),
+}
+_FIRST: Final = ("text", "identity", "object", "since", "until", "decision")
+
+
+def read_filters(text: str) -> AddressQuery:
+    """The filters in the query of an address. Raises FieldFault."""
+    return read_address_query(text, FILTERS)
+
+
+@router.get("/audit")
+async def audit(page: ThePage) -> Response:
+    """The form, the executions that it finds, and the searches that were saved."""
+    query = read_address_query(page.request.url.query, FILTERS, also=("cursor",))
+    if not query.clean:
+        return page.to(f"/audit?{query.text}" if query.given else "/audit")
+    filters = query.without("cursor")
+    asked = {**query.given, "limit": _LIMIT, "characters": _CHARACTERS}
+    found, saved = await asyncio.gather(
+        tried(page.api.get("/audit/executions", asked)), tried(page.api.get("/audit/searches"))
+    )
+    problem = found if isinstance(found, ConsoleApiProblem) else None
+    if problem is not None and problem.status not in (400, 422) and not is_away(problem):
+        raise problem
+    return away_of(
+        problem,
+        page.show(
+            "audit.html",
+            status=200 if problem is None else problem.status,
+            fields=FILTERS,
+            first=_FIRST,
+            given=filters.given,
+            query=filters.text,
+            more_open=any(name not in _FIRST for name in filters.given),
+            found=None if problem is not None else found,
+            problem=problem,
+            saved=_saved(saved),
+        ),
+    )
+
+
+@router.get("/audit/executions.csv")
+async def executions_csv(page: ThePage) -> Response:
+    """The same search as a file."""
+    filters = read_filters(page.request.url.query)
+    stream = await page.api.stream("/audit/executions.csv", filters.given)
+    headers = {"content-disposition": 'attachment; filename="executions.csv"'}
+    return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
+
+
+@router.get("/audit/executions/{session}/{number}")
+async def execution(session: str, number: int, page: ThePage) -> Response:
+    """One execution: its text, decision and outcome, its window and session, the rows that were kept, its records."""
+    try:
+        found = await page.api.get(f"/audit/executions/{session}/{number}")
+    except ConsoleApiProblem as problem:
+        if not is_away(problem):
+            raise
+        return away_of(problem, page.show("audit-away.html", status=problem.status, problem=problem))
+    shown = found.get("execution")
+    if shown is None:
+        raise ConsoleApiProblem(
+            404, {"title": "this record is no execution", "status": 404, "reference": "record-unknown"}
+        )
+    statement = str(shown.get("statement", ""))
+    return page.show(
+        "execution.html",
+        execution=shown,
+        statement=statement[:_MOST_STATEMENT],
+        statement_cut=len(statement) > _MOST_STATEMENT,
+        violations=[_violation(statement, each) for each in shown.get("violations") or ()],
+        parameters=_parameters(shown.get("parameters")),
+        session=found.get("session"),
+        window=found.get("window"),
+        result=_result(found.get("result")),
+        records=[_record(each) for each in found.get("records", ())],
+        notices=found.get("notices", []),
+    )
+
+
+def _saved(found: dict[str, Any] | ConsoleApiProblem) -> list[dict[str, Any]] | ConsoleApiProblem:
+    """The searches that have filters, each with its address; the problem where they cannot be read now."""
+    if isinstance(found, ConsoleApiProblem):
+        return found
+    return [
+        {**each, "href": f"/audit?{urlencode({name: _written(value) for name, value in each['filter'].items()})}"}
+        for each in found["items"]
+        if each["filter"] is not None
+    ]
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _violation(statement: str, violation: dict[str, Any]) -> dict[str, Any]:
+    """With `before`, `at` and `after`: the statement around the character that the rule names."""
+    position = violation.get("position")
+    if not isinstance(position, int) or not 0 < position <= len(statement):
+        return violation
+    begin, end = max(0, position - 1 - 120), position + 120
+    return {
+        **violation,
+        "before": statement[begin : position - 1],
+        "at": statement[position - 1 : position],
+        "after": statement[position:end],
+    }
+
+
+def _parameters(parameters: object) -> str | None:
+    if parameters is None:
+        return None
+    values = parameters.get("values", parameters) if isinstance(parameters, dict) else parameters
+    return _cut(json.dumps(values, ensure_ascii=False, indent=1))
+
+
+def _result(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The first of the kept rows, as texts."""
+    if result is None or "fault" in result:
+        return result
+    rows = result.get("rows") or []
+    named = result.get("columns") or [{"name": str(n)} for n in range(1, 1 + max(map(len, rows), default=0))]
+    cells = [[_cell(value) for value in row] for row in rows[:_MOST_ROWS]]
+    return {"columns": [str(each.get("name")) for each in named], "rows": cells, "more": len(rows) - len(cells)}
+
+
+def _cell(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _CHARACTERS else text[:_CHARACTERS] + "…"
+
+
+def _record(record: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(record, ensure_ascii=False, indent=2)
+    return {"seq": record.get("seq"), "type": record.get("type"), "text": _cut(text)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_RECORD else text[:_MOST_RECORD] + "\n…"
