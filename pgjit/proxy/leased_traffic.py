@@ -65,8 +65,12 @@ class LeasedTraffic(Generic[P]):
         return not statements or self._lease.covers(rows=1, size=1, statements=statements)
 
     async def before(self, frames: Sequence[Frame]) -> None:
-        """Wait until the statements of these messages are leased, or cannot be."""
-        if self._lease is not None and not self.covers(frames):
+        """Wait until the statements of these messages are leased, or cannot be.
+
+        What was leased while this session waited may be spent before its turn comes, by others that waited too. So it
+        looks again: what `covers` allows is counted before any other session runs.
+        """
+        while self._lease is not None and not self._over.done() and not self.covers(frames):
             await self._or_over(self._lease.extend(rows=1, size=1, statements=_statements(frames)))
 
     def from_server(self, data: bytes) -> None:
@@ -94,7 +98,8 @@ class LeasedTraffic(Generic[P]):
         self._left = lambda: None
 
     async def _process_later(self, lease: WindowLease, scanned: P) -> None:
-        await self._or_over(lease.extend(rows=scanned.rows, size=scanned.bytes))
+        while not self._over.done() and not lease.covers(rows=scanned.rows, size=scanned.bytes):
+            await self._or_over(lease.extend(rows=scanned.rows, size=scanned.bytes))
         held, self._held = self._held or [], None
         self._process(scanned)
         self._server.resume("lease")

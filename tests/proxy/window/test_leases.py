@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,11 +15,39 @@ from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.grants.usage import Usage
 from pgjit.policy.policy import Limits
+from pgjit.proxy.leased_traffic import LeasedTraffic
 from pgjit.proxy.relay.budget import Budget
 from pgjit.proxy.window.leases import Leases, WindowLease
+from pgjit.server.link import Link
+from pgwire.framing import Frame
+from pgwire.messages.query import encode_query
 from tests.run.waiting import until
 
 LIMITS = Limits(window_statements=100)
+QUERY = [Frame(ord("Q"), encode_query(b"SELECT 1"))]
+
+
+class Piece(NamedTuple):
+    rows: int
+    bytes: int = 0
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Link]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        link = Link(ours)
+        yield link
+        await link.close()
+
+
+def traffic(
+    lease: WindowLease, server: Link, count: Callable[[Piece], None] = lambda _: None
+) -> LeasedTraffic[Piece]:
+    """Of a session, whose server sends as many rows as bytes."""
+    over = asyncio.get_running_loop().create_future()
+    return LeasedTraffic(lease, over, server, lambda data: Piece(len(data)), count, lambda: None)
 
 
 class Counting(SqlStore):
@@ -97,6 +128,44 @@ async def test_what_is_given_back_can_be_leased_by_another_node_and_again(stores
     await first.extend(statements=10)
     assert of_first.refuses(10) is None
     assert of_first.refuses(1) is not None
+
+
+async def test_sessions_that_wait_for_the_same_lease_spend_the_whole_budget(
+    stores: tuple[Counting, Counting], server: Link
+) -> None:
+    _, lease, budget = await lease_of(stores[0])
+
+    async def spend() -> int:
+        session = traffic(lease, server)
+        for spent in itertools.count():
+            await session.before(QUERY)
+            if budget.refuses(1) is not None:
+                return spent
+        raise AssertionError("the budget has no end")
+
+    async with asyncio.timeout(60):
+        spent = await asyncio.gather(*(spend() for _ in range(12)))
+    assert sum(spent) == 100, spent
+
+
+async def test_results_that_wait_for_the_same_lease_are_passed_on_when_they_are_leased(
+    stores: tuple[Counting, Counting], server: Link
+) -> None:
+    leases = Leases(stores[0], lambda: 0.0)
+    await leases.take("w", Limits(window_rows=100))
+    lease = leases.of("w")
+    assert lease is not None
+    beyond = []
+
+    def count(piece: Piece) -> None:
+        lease.usage.rows += piece.rows
+        beyond.append(lease.usage.rows > lease.usage.most.rows)
+
+    for _ in range(25):
+        traffic(lease, server, count).from_server(b"rows")
+    async with asyncio.timeout(60):
+        await until(lambda: len(beyond) == 25)
+    assert not any(beyond)
 
 
 async def test_without_the_store_the_lease_is_spent_and_no_more(stores: tuple[Counting, Counting]) -> None:
