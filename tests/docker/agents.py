@@ -26,7 +26,7 @@ from tests.docker.balanced_nodes import ADMINS, SPENDERS, BalancedWorld, Connect
 from tests.e2e.test_http_api import add_person
 from tests.e2e.worlds import add_member, add_reader, add_writer
 from tests.run.processes import own_async
-from tests.run.waiting import until
+from tests.run.waiting import a_while, until, until_it_holds
 
 __all__ = ["Agents"]
 
@@ -98,7 +98,7 @@ class Agents:
 
     async def _insist(self, token: str, policy: str) -> Connection:
         while (opened := await self.connected(token, policy)) is None:
-            await asyncio.sleep(_PACE)
+            await a_while(_PACE)
         return opened
 
     async def visit(self, number: int) -> None:
@@ -109,7 +109,7 @@ class Agents:
                 return
             opened = await self.connected(token, "writer", "write-target")
             if opened is None:
-                await asyncio.sleep(_PACE)
+                await a_while(_PACE)
                 continue
             try:
                 await opened.execute(f"SELECT count(*) AS t{number}x{times}x FROM orders".encode())
@@ -141,7 +141,7 @@ class Agents:
             found = re.search(rb"actually processed: (\d+)", out)
             self.figures["pgbench transactions"] += int(found[1]) if found else 0
             if process.returncode:
-                await asyncio.sleep(_PACE)
+                await a_while(_PACE)
             for line in err.decode().splitlines():
                 if "establishing connection" in line or "connection to server" in line:
                     self.refused.append(line)
@@ -185,9 +185,11 @@ class Agents:
 
     async def _runs(self, observer: asyncpg.Connection, each: Connection, task: asyncio.Task[str]) -> None:
         """Return when its statement runs, or is over."""
-        async with asyncio.timeout(_SECONDS):
-            while not task.done() and not await observer.fetchval(_STATE, each.info.backend_pid):
-                await asyncio.sleep(_PACE / 5)
+
+        async def runs() -> bool:
+            return task.done() or bool(await observer.fetchval(_STATE, each.info.backend_pid))
+
+        await until_it_holds(runs, _SECONDS)
 
     async def _cancel_one(self, each: Connection, task: asyncio.Task[str]) -> bool:
         try:
@@ -275,7 +277,7 @@ class Agents:
                             return
                 except httpx.TransportError:
                     self.figures["calls at the other node"] += 1
-                await asyncio.sleep(_PACE)
+                await a_while(_PACE)
 
 
 async def _revoke(api: httpx.AsyncClient, agent: AppCredentials) -> bool:

@@ -60,6 +60,9 @@ async def hold_sessions(world: BalancedWorld, observer: asyncpg.Connection) -> l
         )
         pid = connection.info.backend_pid
         [worker] = [each["node"] for each in world.records("session.opened") if each["backend_pid"] == pid][-1:]
+        if (worker, deaf) not in wanted - {(each.worker, each.deaf) for each in held}:
+            await connection.close()
+            return
         if deaf:
             await connection.execute("SET client_connection_check_interval = 0")
         held.append(HeldSession(connection, worker, deaf, asyncio.create_task(_runs_on(connection))))

@@ -44,6 +44,7 @@ class Scene:
     observer: asyncpg.Connection
     held: list[HeldSession]
     brief: BriefWindow
+    killed_at: float = 0.0
 
     def of(self, *workers: str, deaf: bool | None = None) -> list[HeldSession]:
         return [each for each in self.held if each.worker in workers and deaf in (None, each.deaf)]
@@ -52,9 +53,10 @@ class Scene:
         return [each for each in self.held if each.worker not in workers]
 
     async def gone(self, sessions: Collection[HeldSession], what: str) -> None:
-        began = time.monotonic()
         await until_gone(self.observer, [each.pid for each in sessions], GONE_SECONDS)
-        print(f"{len(sessions)} backends of {what} were gone after {time.monotonic() - began:.1f} s")
+        print(
+            f"{len(sessions)} backends of {what} were gone {time.monotonic() - self.killed_at:.1f} s after the kill"
+        )
 
     async def go_on(self, sessions: Collection[HeldSession]) -> None:
         """Their statements run still."""
@@ -89,7 +91,7 @@ async def scene(database: DemoDatabase, folder: Path) -> AsyncIterator[Scene]:
             brief = await BriefWindow.open(world)
             before = store.window_ends()
             try:
-                yield Scene(world, store, agents, observer, held, brief)
+                yield Scene(world, store, agents, observer, held, brief, time.monotonic())
                 told = await brief.over(BRIEF_SECONDS + GONE_SECONDS)
                 assert "window under policy `brief` is over" in await brief.refusal()
             finally:

@@ -57,7 +57,7 @@ async def test_a_rolling_restart_and_a_reload_are_noticed_by_nobody(database: De
         assert agents.faults == []
         await world.stop_nodes()
         spent = budgets_hold(world)
-        assert spent[-1] > BUDGET // 2, "they were worth a race"
+        assert spent[0] > BUDGET // 2, "nobody was refused while much was left"
         figures = {
             **agents.figures,
             "executions": executions_are_recorded(world, log),

@@ -17,6 +17,7 @@ _CLOCKS |= {f"{name}_ns" for name in _CLOCKS}
 MAY_READ = {
     "tests/run/guardian.py": "it gives the run its time",
     "tests/run/progress.py": "it prints how long files took",
+    "tests/docker/test_killed_parts.py": "it prints how soon backends were gone",
 }
 # Where something sleeps, and why.
 MAY_SLEEP = {
