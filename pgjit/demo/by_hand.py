@@ -29,7 +29,7 @@ Open this link, and sign in as Ana:
 
     {world.console_url}
 
-An agent is asking for access. Approve it under Inbox, watch its query under Live,
+An agent is asking for access. Approve it under Requests, watch its query under Live,
 and stop it, or let its limits stop it. Audit has all that ran.
 The browser warns twice, at pgjit and at the sign-in page: the demo has made its own certificates.
 
