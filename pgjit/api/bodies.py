@@ -17,6 +17,7 @@ __all__ = [
     "ApprovalBody",
     "LockBody",
     "ReasonBody",
+    "RefusalBody",
     "RequestBody",
     "ScopeBody",
     "SignOffBody",
@@ -72,6 +73,13 @@ class StatementBody(_Body):
 
 class ReasonBody(_Body):
     reason: Needed
+
+
+class RefusalBody(_Body):
+    """`digest`: as in an approval."""
+
+    reason: Needed
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 class WithdrawalBody(_Body):

@@ -86,8 +86,7 @@ def approve(
 ) -> Request:
     """The request with the approval; the same request if the same person approved it before."""
     may_review(request, reviewer)
-    if digest is not None and digest != request.ask.digest:
-        raise ApprovalVoid(request, "The digest that was sent is of something else.")
+    _check_digest(request, digest)
     if (previous := _previous(request, reviewer)) and previous.verdict == "approved":
         return request
     _decidable(request, reviewer, now)
@@ -99,9 +98,10 @@ def approve(
     return _change(voted, RequestChange.APPROVE, decided_at=now, open_by=now + request.open_within)
 
 
-def refuse(request: Request, reviewer: Reviewer, now: datetime, *, reason: str) -> Request:
+def refuse(request: Request, reviewer: Reviewer, now: datetime, *, reason: str, digest: str | None = None) -> Request:
     """The request with the refusal; the same request if the same person refused it before."""
     may_review(request, reviewer)
+    _check_digest(request, digest, "refusal")
     if not reason.strip():
         raise UnfitValue(
             "refusal has no reason",
@@ -152,6 +152,12 @@ def _change(request: Request, change: RequestChange, **values: object) -> Reques
     if state is None:
         raise RequestDecided(request)
     return replace(request, state=state, version=request.version + 1, **values)  # type: ignore[arg-type]
+
+
+def _check_digest(request: Request, digest: str | None, verdict: str = "approval") -> None:
+    """A verdict counts for what the reviewer has read alone."""
+    if digest is not None and digest != request.ask.digest:
+        raise ApprovalVoid(request, "The digest that was sent is of something else.", verdict=verdict)
 
 
 def _previous(request: Request, reviewer: Reviewer) -> Verdict | None:

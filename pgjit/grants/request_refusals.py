@@ -171,11 +171,12 @@ class AgentsNeverReview(AccessRefused):
 class ApprovalVoid(AccessRefused):
     status = 409
 
-    def __init__(self, request: Request, why: str) -> None:
+    def __init__(self, request: Request, why: str, *, verdict: str = "approval") -> None:
+        a_verdict = "An approval" if verdict == "approval" else f"A {verdict}"
         super().__init__(
-            "approval does not apply",
+            f"{verdict} does not apply",
             reference="approval-void",
-            detail=f"An approval of request {request.id} is for exactly what was asked. {why}",
+            detail=f"{a_verdict} of request {request.id} is for exactly what was asked. {why}",
             hint="Make a new request.",
         )
 

@@ -126,11 +126,13 @@ class Requests:
         request_lifecycle.approve(request, reviewer, now)
         self._check_policy(request, reviewer, now)
 
-    async def refuse(self, request_id: str, reviewer: Reviewer, *, reason: str) -> Request:
+    async def refuse(self, request_id: str, reviewer: Reviewer, *, reason: str, digest: str | None = None) -> Request:
         """Raises what `approve` raises."""
         now = self._clock()
         return await self._change(
-            request_id, lambda request: request_lifecycle.refuse(request, reviewer, now, reason=reason), now
+            request_id,
+            lambda request: request_lifecycle.refuse(request, reviewer, now, reason=reason, digest=digest),
+            now,
         )
 
     async def withdraw(

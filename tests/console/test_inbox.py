@@ -122,8 +122,12 @@ async def test_a_refusal_needs_a_reason(reason: str, tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         request = await asked(visits)
         rita = await visits.of("reviewer")
-        response = await rita.post(f"/requests/{request.id}/refuse", {"reason": reason, "csrf": await rita.csrf()})
-        assert response.status_code == 400
+        path = f"/requests/{request.id}/refuse"
+        fields = form((await rita.get(f"/requests/{request.id}")).text, path)
+        assert (await rita.post(path, {**fields, "reason": reason})).status_code == 400
+        other = await rita.post(path, {**fields, "reason": "not now", "digest": "0" * 64})
+        assert other.status_code == 409
+        assert "Refusal does not apply" in other.text
         assert visits.store.all_requests[request.id] == request
 
 
@@ -134,7 +138,8 @@ async def test_of_two_reviewers_at_once_the_second_reads_what_the_first_decided(
         rita, rob = await visits.of("reviewer"), await visits.of("reviewer2")
         fields = form((await rita.get(path)).text, f"{path}/approve")
         other = form((await rob.get(path)).text, f"{path}/approve")
-        assert (await rita.post(f"{path}/refuse", {"reason": "not today", "csrf": fields["csrf"]})).status_code == 303
+        refused = {"reason": "not today", "csrf": fields["csrf"], "digest": fields["digest"]}
+        assert (await rita.post(f"{path}/refuse", refused)).status_code == 303
         late = await rob.post(f"{path}/approve", {**other, "cap": "whole"})
         assert late.status_code == 409
         words = texts(late.text)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
-from pgjit.api.bodies import ApprovalBody, Name, ReasonBody, RequestBody, WithdrawalBody
+from pgjit.api.bodies import ApprovalBody, Name, RefusalBody, RequestBody, WithdrawalBody
 from pgjit.api.caller import Caller, CallerRole, is_person
 from pgjit.api.cursor import LIMIT, MOST
 from pgjit.api.endpoints.about import visible_policies
@@ -122,13 +122,14 @@ async def approve(request_id: RequestId, body: ApprovalBody, call: TheCall, serv
 
 
 @router.post("/requests/{request_id}/refuse", response_model=RequestJson)
-async def refuse(request_id: RequestId, body: ReasonBody, call: TheCall, services: TheServices) -> JSONResponse:
+async def refuse(request_id: RequestId, body: RefusalBody, call: TheCall, services: TheServices) -> JSONResponse:
     """Refuse a request of somebody else. The requester reads the reason."""
     role = _reviewing(call)
 
     async def action() -> RequestJson:
         reviewer = await _reviewer(request_id, call.caller, services)
-        return RequestJson.of(await services.requests.refuse(request_id, reviewer, reason=body.reason))
+        refused = await services.requests.refuse(request_id, reviewer, reason=body.reason, digest=body.digest)
+        return RequestJson.of(refused)
 
     return await call.change(role, f"request {request_id}", action)
 

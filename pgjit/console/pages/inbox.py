@@ -70,8 +70,9 @@ async def approve(page: ThePage, form: TheForm, request_id: str) -> Response:
 
 @router.post("/requests/{request_id}/refuse")
 async def refuse(page: ThePage, form: TheForm, request_id: str) -> Response:
-    """Refuse it. The requester reads the reason."""
-    return await _decided(page, request_id, "refuse", {"reason": form.text("reason", most=1000)})
+    """Refuse what the form's digest stands for. The requester reads the reason."""
+    body = {"digest": form.line("digest", most=64), "reason": form.text("reason", most=1000)}
+    return await _decided(page, request_id, "refuse", body)
 
 
 @router.post("/requests/{request_id}/withdraw")

@@ -104,8 +104,7 @@ async def _shown(
         window=found,
         request=request,
         story=story,
-        asked=_events(story, ("request.",)),
-        ended=_events(story, _ENDED),
+        events=_events(story),
         sessions=[] if story is None or story.value is None else story.value["sessions"],
         totals={} if story is None or story.value is None else story.value["totals"],
         timeline=timeline_of(executions),
@@ -119,9 +118,6 @@ async def _shown(
         own=f"{identity['tid']}/{identity['oid']}" == page.person.identity,
         fault=fault,
     )
-
-
-_ENDED: Final = ("window.revoked", "window.ending", "backend.", "window.ended", "break_glass.signed_off")
 
 
 async def _request_of(page: ConsolePage, window: dict[str, Any]) -> KnownPart | None:
@@ -146,12 +142,8 @@ async def _story_of(page: ConsolePage, window_id: str, catalog: bool) -> KnownPa
         return KnownPart(None, problem)
 
 
-def _events(story: KnownPart | None, kinds: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Time, type and words of the records of some kinds."""
+def _events(story: KnownPart | None) -> list[tuple[str, str, str]]:
+    """Time, type and words of all records but those of executions."""
     if story is None or story.value is None:
         return []
-    return [
-        (str(each["time"]), str(each["type"]), record_words(each))
-        for each in story.value["events"]
-        if str(each["type"]).startswith(kinds)
-    ]
+    return [(str(each["time"]), str(each["type"]), record_words(each)) for each in story.value["events"]]
